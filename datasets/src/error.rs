@@ -1,0 +1,67 @@
+//! The one error type of this crate: each variant says where, what was found, what was expected and
+//! what to do.
+
+use std::path::PathBuf;
+
+/// What can go wrong while reading, generating or writing data.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A row does not have the form that its format asks for.
+    #[error("{path}:{line}: field `{field}`: expected {expected}, got {got}")]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Line (or record), from 1.
+        line: usize,
+        /// The field, or `row` for the whole row.
+        field: String,
+        /// What was expected.
+        expected: String,
+        /// What stands there, cut to a readable length.
+        got: String,
+    },
+    /// No known format fits the file.
+    #[error(
+        "{path}: no known problem format fits ({detail}); name one with --format, one of: {known}"
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What the first row looks like.
+        detail: String,
+        /// The known names.
+        known: String,
+    },
+    /// The file holds no row.
+    #[error("{path}: holds no problem; expected at least one row")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The format needs a feature that this build does not have.
+    #[error("{path}: {format} needs a build with `--features {feature}`")]
+    MissingFeature {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+        /// The cargo feature.
+        feature: &'static str,
+    },
+    /// A built-in task of that name does not exist.
+    #[error("unknown built-in task `{name}`; known are: {known}")]
+    UnknownTask {
+        /// What was asked for.
+        name: String,
+        /// The known names.
+        known: String,
+    },
+}

@@ -1,0 +1,61 @@
+//! A problem: question, options, reference answer and, where known, a reference solution.
+//!
+//! It knows nothing of prompts (the policy's business) or of how an answer is checked (the
+//! verifiers'); [`AnswerKind`] only says which kind of answer the reference is.
+
+use serde::{Deserialize, Serialize};
+
+/// One question with its reference answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Unique within its file and stable between reads of the same file.
+    pub id: String,
+    /// Name of the set it comes from: `gsm8k`, `math`, `arc`, `builtin:arithmetic`, ...
+    pub source: String,
+    /// The question alone, without its options and without any prompt around it.
+    pub question: String,
+    /// Options in their published order; empty for a free answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+    /// Reference answer: a number or expression as text, or the label of the right option.
+    pub answer: String,
+    /// What kind of answer the reference is.
+    pub kind: AnswerKind,
+    /// Worked reference solution, one step a line, where the set has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solution: Option<String>,
+    /// Difficulty as the set publishes it (MATH: 1 to 5; built-in tasks: number of operations or
+    /// hops).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u32>,
+}
+
+/// One option of a multiple-choice question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Label as published: `A`..`E` or `1`..`5`.
+    pub label: String,
+    /// Option text.
+    pub text: String,
+}
+
+/// What kind of answer a reference is; decides which verifier checks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum AnswerKind {
+    /// A plain number (GSM8K, SVAMP, MultiArith, ASDiv, `builtin:arithmetic`).
+    Number,
+    /// A mathematical answer in LaTeX (MATH).
+    Math,
+    /// The label of one of [`Problem::choices`].
+    Choice,
+    /// An expression over given numbers, each used at most once, that reaches the target.
+    Countdown {
+        /// The numbers that may be used.
+        numbers: Vec<u32>,
+        /// The value to reach.
+        target: u32,
+    },
+    /// Free text, compared after normalisation.
+    Text,
+}

@@ -1,0 +1,33 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+/// What can go wrong while loading or asking a policy.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PolicyError {
+    /// A file could not be read.
+    #[error("{path}: {detail}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        detail: String,
+    },
+    /// The policy specification names nothing that exists.
+    #[error("policy `{spec}`: {detail}")]
+    Spec {
+        /// What was asked for.
+        spec: String,
+        /// What is wrong and what is possible.
+        detail: String,
+    },
+    /// A request that cannot be served: too long, empty, outside the vocabulary.
+    #[error("request refused: {0}")]
+    Request(String),
+    /// The model produced something unusable (NaN logits, no candidate).
+    #[error("the model failed: {0}")]
+    Model(String),
+    /// The engine stopped before it answered.
+    #[error("the policy stopped before it answered")]
+    Gone,
+}

@@ -1,0 +1,16 @@
+//! Propose, judge and score reasoning steps: the [`Policy`] interface and its engines.
+//!
+//! A policy is asked with token ids of the whole prefix and answers on a channel; it finds what it
+//! can reuse by itself. So the interface is stateless, and an engine in this process, a server with
+//! a prefix cache of its own and a scripted test double are the same thing to a search.
+
+mod error;
+mod policy;
+mod request;
+
+pub use error::PolicyError;
+pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
+pub use request::{
+    Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,
+    Sampling, Score, Scores, Usage,
+};

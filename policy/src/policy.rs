@@ -1,0 +1,92 @@
+//! The seam between search and model: one trait, one call type, one reply type.
+
+use std::sync::Arc;
+
+use crossbeam::channel::{Sender, bounded};
+use regrowth_datasets::{Problem, TokenId};
+
+use crate::{PolicyError, Request, Response};
+
+/// A language model that proposes, judges and scores steps.
+///
+/// `submit` hands a call over and returns; the answer arrives on the call's channel, in any order
+/// and from any thread. Equal requests get equal answers whatever else is in flight.
+pub trait Policy: Send + Sync {
+    /// Stable identity of the weights and prompt form, written into every row it helps to make.
+    fn identity(&self) -> &str;
+
+    /// What a request may ask for.
+    fn limits(&self) -> Limits;
+
+    /// The prompt of a problem, as text and as the ids that every prefix of it starts with.
+    ///
+    /// # Errors
+    /// When the problem cannot be rendered or does not fit the context.
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError>;
+
+    /// Token ids of `text`, without special tokens.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot represent the text.
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError>;
+
+    /// Text of `ids`, without special tokens.
+    ///
+    /// # Errors
+    /// When an id is outside the vocabulary.
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError>;
+
+    /// The id that ends a solution, if the model has one.
+    fn eos(&self) -> Option<TokenId>;
+
+    /// Takes a call; its answer is sent to `call.reply` once. May block for backpressure only.
+    fn submit(&self, call: Call);
+}
+
+/// What a request may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most tokens of prefix and continuation together.
+    pub context: usize,
+    /// Calls that are worth having in flight at once; more only wait.
+    pub in_flight: usize,
+}
+
+/// A rendered prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The text.
+    pub text: String,
+    /// Its token ids, special tokens included.
+    pub ids: Arc<[TokenId]>,
+}
+
+/// A request on its way to a policy.
+#[derive(Debug)]
+pub struct Call {
+    /// Chosen by the caller, returned with the answer.
+    pub ticket: u64,
+    /// What is asked.
+    pub request: Request,
+    /// Where the answer goes. A closed channel means that nobody waits any more.
+    pub reply: Sender<Answered>,
+}
+
+/// The answer to a [`Call`].
+#[derive(Debug)]
+pub struct Answered {
+    /// The call's ticket.
+    pub ticket: u64,
+    /// The answer.
+    pub result: Result<Response, PolicyError>,
+}
+
+/// Submits one request and waits for its answer.
+///
+/// # Errors
+/// The policy's own error, or [`PolicyError::Gone`] when it dropped the call.
+pub fn call(policy: &dyn Policy, request: Request) -> Result<Response, PolicyError> {
+    let (reply, answers) = bounded(1);
+    policy.submit(Call { ticket: 0, request, reply });
+    answers.recv().map_err(|_| PolicyError::Gone)?.result
+}

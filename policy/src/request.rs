@@ -1,0 +1,201 @@
+//! What a policy can be asked, and what it answers.
+//!
+//! Requests carry token ids of the whole prefix and a random key per candidate, so an answer is a
+//! pure function of the request and the weights.
+
+use std::sync::Arc;
+
+use regrowth_datasets::{Step, TokenId};
+use serde::{Deserialize, Serialize};
+
+/// One question to a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Sample candidates for the next step.
+    Propose(Propose),
+    /// Is this step correct?
+    Judge(Judge),
+    /// Log-probabilities of a given continuation.
+    Score(Score),
+}
+
+/// Sample `keys.len()` candidates for the step after `prefix`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Propose {
+    /// Prompt and the steps so far; not empty.
+    pub prefix: Arc<[TokenId]>,
+    /// One random key per candidate; candidate `i` depends on `keys[i]` and on nothing else of the
+    /// list.
+    pub keys: Vec<u64>,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Whether candidate 0 takes the most likely token everywhere.
+    pub greedy_first: bool,
+    /// Where a step ends.
+    pub boundary: Boundary,
+    /// Most tokens of one candidate, at least 1.
+    pub max_tokens: usize,
+}
+
+/// How tokens are drawn from the model's distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sampling {
+    /// Divides the logits; 0 means greedy.
+    pub temperature: f32,
+    /// Keep the k most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keep the smallest set with this much probability; 1 keeps all.
+    pub top_p: f32,
+    /// Keep tokens with at least this share of the best one's probability; 0 keeps all.
+    pub min_p: f32,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0 }
+    }
+}
+
+impl Sampling {
+    /// The most likely token everywhere.
+    #[must_use]
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+
+    /// Whether a sampled token's probability is the model's own (temperature 1, no truncation).
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.temperature == 1.0 && self.top_k == 0 && self.top_p >= 1.0 && self.min_p <= 0.0
+    }
+}
+
+/// Where a step ends. The token that completes the boundary belongs to the step; a boundary before
+/// the first visible character does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Boundary {
+    /// After a line break.
+    Newline,
+    /// After `.`, `!` or `?` followed by white space, or after a line break.
+    Sentence,
+    /// After this string.
+    Marker(String),
+    /// After the first whole sentence at or past this many tokens.
+    Tokens(usize),
+    /// Only EOS or the token budget: the rest of the solution in one step.
+    End,
+}
+
+/// Is the step after `prefix` correct? The policy builds the (A)/(B) question itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    /// Prompt and the steps before the judged one.
+    pub prefix: Arc<[TokenId]>,
+    /// Token ids of the judged step.
+    pub step: Arc<[TokenId]>,
+    /// Reference solution to be shown ("hinted"; the paper's EXAMPLE ANSWER), off by default.
+    pub hint: Option<String>,
+    /// Order of the two options.
+    pub order: OptionOrder,
+}
+
+/// Order in which "correct" and "incorrect" are offered to the judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptionOrder {
+    /// (A) is "correct": the paper's order.
+    #[default]
+    CorrectFirst,
+    /// (B) is "correct".
+    CorrectLast,
+    /// Both orders are asked and averaged.
+    Both,
+}
+
+/// Log-probabilities of `continuation` after `prefix`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// What comes before; not empty.
+    pub prefix: Arc<[TokenId]>,
+    /// What is scored; not empty.
+    pub continuation: Arc<[TokenId]>,
+}
+
+/// A policy's answer, of the kind that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Propose`].
+    Candidates(Candidates),
+    /// To [`Request::Judge`].
+    Judgement(Judgement),
+    /// To [`Request::Score`].
+    Scores(Scores),
+}
+
+/// Sampled candidates, in the order of the request's keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidates {
+    /// One for each key.
+    pub candidates: Vec<Candidate>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// One sampled step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The step.
+    pub step: Step,
+    /// Whether `step.logps` are the log-probabilities it was really drawn with.
+    pub logps_exact: bool,
+}
+
+/// What the policy thinks of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// p(correct) / (p(correct) + p(incorrect)), in [0, 1]; `None` when the two labels together
+    /// hold too little probability to mean anything: unknown, never 0 by accident.
+    pub correct: Option<f64>,
+    /// Probability that the two labels hold together.
+    pub mass: f64,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Log-probabilities of a continuation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// One per token of the continuation, natural log.
+    pub logps: Vec<f32>,
+    /// Whether each token is the most likely one at its place.
+    pub greedy: Vec<bool>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Tokens that a request really cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Prefix tokens computed.
+    pub prefilled: u64,
+    /// Prefix tokens taken from the cache.
+    pub reused: u64,
+    /// Tokens sampled.
+    pub decoded: u64,
+    /// Tokens of the judge's question computed (never cached).
+    pub judged: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.prefilled += other.prefilled;
+        self.reused += other.reused;
+        self.decoded += other.decoded;
+        self.judged += other.judged;
+    }
+}

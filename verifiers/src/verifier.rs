@@ -1,0 +1,31 @@
+//! The interface that a search and an evaluation use: a problem, a text, a verdict.
+
+use regrowth_datasets::Problem;
+
+/// The verdict on an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The answer is equal to the reference.
+    Equal,
+    /// The answer is different from the reference.
+    Different,
+    /// It could not be decided; callers count it as wrong and report the reason.
+    Undecided(String),
+}
+
+impl Verdict {
+    /// Whether the answer counts as correct: only [`Verdict::Equal`] does.
+    #[must_use]
+    pub fn is_correct(&self) -> bool {
+        matches!(self, Self::Equal)
+    }
+}
+
+/// Checks solutions of problems.
+pub trait Verifier: Send + Sync {
+    /// Compares the answer stated in `solution` (the model's whole text) with the reference.
+    fn verify(&self, problem: &Problem, solution: &str) -> Verdict;
+
+    /// Whether `step` states the final answer, so that the solution ends with it.
+    fn states_answer(&self, problem: &Problem, step: &str) -> bool;
+}
