@@ -9,6 +9,7 @@ mod error;
 mod hash;
 mod pair;
 mod problem;
+mod split;
 mod step;
 pub mod tasks;
 
@@ -16,4 +17,5 @@ pub use error::DataError;
 pub use hash::{content_hash, keyed_rng, stream_key};
 pub use pair::{PAIR_VERSION, PreferencePair};
 pub use problem::{AnswerKind, Choice, Problem};
+pub use split::{Split, overlap, problem_key, split_of, split_of_key};
 pub use step::{Finish, Step, TokenId, Trajectory};
