@@ -4,9 +4,14 @@
 //! can reuse by itself. So the interface is stateless, and an engine in this process, a server with
 //! a prefix cache of its own and a scripted test double are the same thing to a search.
 
+#[cfg(feature = "candle")]
+pub mod candle;
 mod error;
 mod policy;
 mod request;
+mod scripted;
+#[cfg(feature = "candle")]
+mod seedling;
 
 pub use error::PolicyError;
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
@@ -14,3 +19,4 @@ pub use request::{
     Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,
     Sampling, Score, Scores, Usage,
 };
+pub use scripted::Scripted;

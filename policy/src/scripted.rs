@@ -1,0 +1,448 @@
+//! A policy without a model: every answer is a seeded hash of the request, or comes from a script.
+//!
+//! It knows nothing of weights, caches or batches, answers at once in the thread that asks, and is
+//! a pure function of the request, so a search on it is exactly repeatable. It is a product, not a
+//! fixture: the default policy of examples and benches, and the way to try a search for nothing.
+
+mod script;
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use regrowth_datasets::{Finish, Problem, Step, TokenId, keyed_rng};
+
+use self::script::Script;
+use crate::{
+    Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, Limits, Policy, PolicyError,
+    Prompt, Propose, Request, Response, Score, Scores, Usage,
+};
+
+/// Ends a solution; ids 0 to 255 are the bytes of UTF-8.
+const EOS: TokenId = 256;
+/// Stands between the question and the solution.
+const ANSWER: &str = "\nAnswer:\n";
+/// A solution has at most this many steps (taste: short trees that still have depth).
+const MAX_STEPS: usize = 4;
+/// Tokens are bytes, so a context of 64 KiB holds any published problem.
+const CONTEXT: usize = 1 << 16;
+
+/// The scripted policy: bytes as tokens, seeded hashes as answers.
+///
+/// Each solution has 1 to 4 short steps. The last one states an answer drawn from the numbers or
+/// the options of the question, so some solutions are right and pairs come out.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    identity: String,
+    script: Option<Script>,
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self { identity: "scripted".to_owned(), script: None }
+    }
+}
+
+impl Scripted {
+    /// A policy whose candidates, log-probabilities and self-evaluations are seeded hashes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A policy that plays the script in the file at `path`.
+    ///
+    /// The file is one JSON object: `{"entries": [{"after": "text of the solution so far",
+    /// "question": "part of the question, or absent for any", "candidates": [{"text": "next
+    /// step\n", "end": false, "correct": 0.7, "logp": -0.4}]}]}`. Candidate `i` of a request is
+    /// `candidates[i]`, from the start again when there are fewer. `end` (default false) appends
+    /// EOS, `correct` (default null: unknown) is the self-evaluation, `logp` (default: hashed) the
+    /// log-probability of each byte. The first entry that fits is played; a prefix without one is
+    /// an error of that request.
+    ///
+    /// # Errors
+    /// [`PolicyError::File`] when the file cannot be read or is not of that form.
+    pub fn from_file(path: &std::path::Path) -> Result<Self, PolicyError> {
+        let text = std::fs::read_to_string(path).map_err(|e| PolicyError::File {
+            path: path.to_owned(),
+            detail: format!("{e}; expected a script in JSON"),
+        })?;
+        Self::from_json(&text)
+            .map_err(|detail| PolicyError::File { path: path.to_owned(), detail })
+    }
+
+    /// A policy that plays the script in `json`; see [`Scripted::from_file`] for its form.
+    ///
+    /// # Errors
+    /// A description of what is wrong with the script.
+    pub fn from_json(json: &str) -> Result<Self, String> {
+        let script = Script::parse(json)?;
+        Ok(Self { identity: format!("scripted:{}", script.hash()), script: Some(script) })
+    }
+
+    /// The answer to a request; what [`Policy::submit`] sends.
+    ///
+    /// # Errors
+    /// [`PolicyError::Request`] for a request outside the limits, [`PolicyError::Model`] where a
+    /// script has no entry.
+    pub fn answer(&self, request: &Request) -> Result<Response, PolicyError> {
+        match request {
+            Request::Propose(propose) => self.propose(propose).map(Response::Candidates),
+            Request::Judge(judge) => self.judge(judge).map(Response::Judgement),
+            Request::Score(score) => Ok(Response::Scores(score_continuation(score))),
+        }
+    }
+
+    fn propose(&self, request: &Propose) -> Result<Candidates, PolicyError> {
+        if request.prefix.is_empty() || request.max_tokens == 0 {
+            return Err(PolicyError::Request("an empty prefix or no token to sample".to_owned()));
+        }
+        let (question, so_far) = split_prefix(&request.prefix)?;
+        let start = hash_ids(0, &request.prefix);
+        let mut candidates = Vec::with_capacity(request.keys.len());
+        let mut usage = Usage { prefilled: request.prefix.len() as u64, ..Usage::default() };
+        for (index, &key) in request.keys.iter().enumerate() {
+            let greedy = request.sampling.temperature == 0.0 || (request.greedy_first && index == 0);
+            let (text, end, logp) = match &self.script {
+                Some(script) => {
+                    let line = script.candidate(&question, &so_far, index)?;
+                    (line.text.clone(), line.end, line.logp)
+                }
+                None => {
+                    let mut rng = keyed_rng(if greedy { 0 } else { key }, &[&start.to_le_bytes()]);
+                    let (text, end) = improvise(&question, &so_far, &request.boundary, &mut rng);
+                    (text, end, None)
+                }
+            };
+            let step = step_of(start, &text, end, logp, request.max_tokens);
+            usage.decoded += step.ids.len() as u64;
+            candidates.push(Candidate { step, logps_exact: true });
+        }
+        Ok(Candidates { candidates, usage })
+    }
+
+    fn judge(&self, request: &Judge) -> Result<Judgement, PolicyError> {
+        let (question, so_far) = split_prefix(&request.prefix)?;
+        let correct = match &self.script {
+            Some(script) => script.correct(&question, &so_far, &decode(&request.step)?),
+            None => {
+                let hash = hash_ids(hash_ids(1, &request.prefix), &request.step);
+                Some(0.05 + 0.9 * unit(hash))
+            }
+        };
+        let length = request.prefix.len() + request.step.len();
+        let usage = Usage { judged: 1, prefilled: length as u64, ..Usage::default() };
+        Ok(Judgement { correct, mass: if correct.is_some() { 1.0 } else { 0.0 }, usage })
+    }
+}
+
+impl Policy for Scripted {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { context: CONTEXT, in_flight: 64 }
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let mut text = format!("Question: {}", problem.question);
+        for choice in &problem.choices {
+            text.push_str(&format!("\n({}) {}", choice.label, choice.text));
+        }
+        text.push_str(ANSWER);
+        let ids = self.encode(&text)?;
+        if ids.len() >= CONTEXT {
+            return Err(PolicyError::Request(format!("a prompt of {} bytes", ids.len())));
+        }
+        Ok(Prompt { text, ids: Arc::from(ids) })
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        Ok(text.bytes().map(TokenId::from).collect())
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        decode(ids)
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        Some(EOS)
+    }
+
+    fn submit(&self, call: Call) {
+        let result = self.answer(&call.request);
+        // A closed channel means that nobody waits any more.
+        let _ = call.reply.send(Answered { ticket: call.ticket, result });
+    }
+}
+
+fn decode(ids: &[TokenId]) -> Result<String, PolicyError> {
+    let mut bytes = Vec::with_capacity(ids.len());
+    for &id in ids {
+        match u8::try_from(id) {
+            Ok(byte) => bytes.push(byte),
+            Err(_) if id == EOS => {}
+            Err(_) => return Err(PolicyError::Request(format!("token {id} is above {EOS}"))),
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Question and solution so far; a prefix of another form is all question.
+fn split_prefix(ids: &[TokenId]) -> Result<(String, String), PolicyError> {
+    let text = decode(ids)?;
+    Ok(match text.rsplit_once(ANSWER) {
+        Some((question, so_far)) => (question.to_owned(), so_far.to_owned()),
+        None => (text, String::new()),
+    })
+}
+
+/// The next step (or, up to [`Boundary::End`], all of them) and whether the solution ends with it.
+fn improvise(
+    question: &str,
+    so_far: &str,
+    boundary: &Boundary,
+    rng: &mut ChaCha8Rng,
+) -> (String, bool) {
+    let marker = match boundary {
+        Boundary::Marker(marker) => marker.as_str(),
+        _ => "",
+    };
+    let mut done = so_far.lines().count();
+    let mut text = String::new();
+    loop {
+        done += 1;
+        let last = done >= MAX_STEPS || rng.random_range(0..MAX_STEPS) < done - 1;
+        text.push_str(&one_step(question, last, rng));
+        if last {
+            return (text, true);
+        }
+        if *boundary != Boundary::End {
+            return (text + marker, false);
+        }
+    }
+}
+
+/// One line: a sum of two numbers of the question, or the answer.
+fn one_step(question: &str, last: bool, rng: &mut ChaCha8Rng) -> String {
+    let labels = option_labels(question);
+    if last && !labels.is_empty() {
+        return format!("The answer is ({}).\n", labels[rng.random_range(0..labels.len())]);
+    }
+    let numbers = numbers_of(question);
+    if numbers.is_empty() {
+        let end = if last { "The answer is unknown." } else { "There is no number here." };
+        return format!("{end}\n");
+    }
+    let a = numbers[rng.random_range(0..numbers.len())];
+    let b = numbers[rng.random_range(0..numbers.len())];
+    let (sign, value) = match rng.random_range(0..3u8) {
+        0 => ('+', a.saturating_add(b)),
+        1 => ('-', a.saturating_sub(b)),
+        _ => ('*', a.saturating_mul(b)),
+    };
+    if last { format!("The answer is {value}.\n") } else { format!("{a} {sign} {b} = {value}.\n") }
+}
+
+/// Labels of lines of the form `(A) text`.
+fn option_labels(question: &str) -> Vec<&str> {
+    question
+        .lines()
+        .filter_map(|line| line.strip_prefix('(')?.split_once(") "))
+        .map(|(label, _)| label)
+        .filter(|label| !label.is_empty() && label.len() <= 2)
+        .collect()
+}
+
+/// Whole numbers of at most nine digits, in the order of the text, digit groups joined.
+fn numbers_of(question: &str) -> Vec<i64> {
+    question
+        .replace(',', "")
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| digits.len() <= 9)
+        .filter_map(|digits| digits.parse().ok())
+        .collect()
+}
+
+/// The bytes of `text` (and EOS) as a step, cut at `max_tokens`.
+fn step_of(start: u64, text: &str, end: bool, logp: Option<f32>, max_tokens: usize) -> Step {
+    let mut ids: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
+    if end {
+        ids.push(EOS);
+    }
+    let finish = match (ids.len() > max_tokens, end) {
+        (true, _) => Finish::Length,
+        (false, true) => Finish::Eos,
+        (false, false) => Finish::Boundary,
+    };
+    ids.truncate(max_tokens);
+    let bytes: Vec<u8> = ids.iter().filter_map(|&id| u8::try_from(id).ok()).collect();
+    let mut logps = token_logps(start, &ids);
+    if let Some(logp) = logp {
+        logps.fill(logp);
+    }
+    Step { text: String::from_utf8_lossy(&bytes).into_owned(), ids, logps, finish }
+}
+
+fn score_continuation(score: &Score) -> Scores {
+    let logps = token_logps(hash_ids(0, &score.prefix), &score.continuation);
+    let greedy = logps.iter().map(|&l| l > -0.1).collect();
+    let usage = Usage { prefilled: score.prefix.len() as u64, ..Usage::default() };
+    Scores { logps, greedy, usage }
+}
+
+/// Log-probability of each id, in (-0.25, 0]: a hash of everything before it and of itself, so
+/// that proposing and scoring agree.
+fn token_logps(start: u64, ids: &[TokenId]) -> Vec<f32> {
+    let mut hash = start;
+    ids.iter()
+        .map(|&id| {
+            hash = hash_ids(hash, &[id]);
+            -(0.25 * unit(hash)) as f32
+        })
+        .collect()
+}
+
+/// Running hash of a token sequence: `hash_ids(hash_ids(s, a), b) == hash_ids(s, ab)`.
+fn hash_ids(start: u64, ids: &[TokenId]) -> u64 {
+    ids.iter().fold(start, |hash, &id| {
+        // The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+        let mut z = hash.wrapping_add(u64::from(id)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+/// The upper 53 bits as a number in [0, 1).
+fn unit(hash: u64) -> f64 {
+    (hash >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_datasets::AnswerKind;
+
+    use super::*;
+    use crate::{OptionOrder, Sampling, call};
+
+    fn problem() -> Problem {
+        Problem {
+            id: "p".to_owned(),
+            source: "test".to_owned(),
+            question: "Ann has 3 apples and buys 1,004 more. How many?".to_owned(),
+            choices: Vec::new(),
+            answer: "1007".to_owned(),
+            kind: AnswerKind::Number,
+            solution: None,
+            level: None,
+        }
+    }
+
+    fn propose(prefix: &[TokenId], keys: Vec<u64>, boundary: Boundary) -> Request {
+        Request::Propose(Propose {
+            prefix: Arc::from(prefix),
+            keys,
+            sampling: Sampling::default(),
+            greedy_first: false,
+            boundary,
+            max_tokens: 200,
+        })
+    }
+
+    fn candidates(policy: &Scripted, request: Request) -> Vec<Candidate> {
+        match call(policy, request).expect("an answer") {
+            Response::Candidates(c) => c.candidates,
+            other => panic!("asked for candidates, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_candidate_depends_on_its_own_key_only() {
+        let policy = Scripted::new();
+        let prompt = policy.prompt(&problem()).expect("a prompt");
+        let both = candidates(&policy, propose(&prompt.ids, vec![5, 9], Boundary::Newline));
+        let one = candidates(&policy, propose(&prompt.ids, vec![9], Boundary::Newline));
+        assert_eq!(both[1], one[0]);
+    }
+
+    #[test]
+    fn whole_solutions_end_within_four_steps_and_some_are_right() {
+        let policy = Scripted::new();
+        let prompt = policy.prompt(&problem()).expect("a prompt");
+        let all = candidates(&policy, propose(&prompt.ids, (0..64).collect(), Boundary::End));
+        assert!(all.iter().all(|c| c.step.finish == Finish::Eos));
+        assert!(all.iter().all(|c| c.step.ids.last() == Some(&EOS)));
+        assert!(all.iter().all(|c| (1..=MAX_STEPS).contains(&c.step.text.lines().count())));
+        assert!(all.iter().any(|c| c.step.text.contains("The answer is 1007.")));
+        assert!(all.iter().any(|c| !c.step.text.contains("The answer is 1007.")));
+    }
+
+    #[test]
+    fn scoring_agrees_with_sampling() {
+        let policy = Scripted::new();
+        let prompt = policy.prompt(&problem()).expect("a prompt");
+        let step = candidates(&policy, propose(&prompt.ids, vec![1], Boundary::Newline)).remove(0).step;
+        let score = Score { prefix: prompt.ids, continuation: Arc::from(step.ids) };
+        let Response::Scores(scores) = call(&policy, Request::Score(score)).expect("scores") else {
+            panic!("asked for scores");
+        };
+        assert_eq!(scores.logps, step.logps);
+    }
+
+    #[test]
+    fn options_become_answers() {
+        let policy = Scripted::new();
+        let question = "Question: Which?\n(A) red\n(B) blue\nAnswer:\n";
+        let ids = policy.encode(question).expect("bytes");
+        let all = candidates(&policy, propose(&ids, (0..32).collect(), Boundary::End));
+        for label in ["(A)", "(B)"] {
+            assert!(all.iter().any(|c| c.step.text.ends_with(&format!("answer is {label}.\n"))));
+        }
+    }
+
+    #[test]
+    fn the_token_budget_cuts_a_step() {
+        let policy = Scripted::new();
+        let prompt = policy.prompt(&problem()).expect("a prompt");
+        let Request::Propose(mut request) = propose(&prompt.ids, vec![0], Boundary::End) else {
+            unreachable!()
+        };
+        request.max_tokens = 4;
+        let cut = candidates(&policy, Request::Propose(request)).remove(0).step;
+        assert_eq!((cut.ids.len(), cut.logps.len(), cut.finish), (4, 4, Finish::Length));
+    }
+
+    #[test]
+    fn a_script_is_played_and_a_missing_entry_is_an_error() {
+        let json = r#"{"entries": [{"candidates": [
+            {"text": "go\n", "correct": 0.7, "logp": -0.5}, {"text": "stop", "end": true}]}]}"#;
+        let policy = Scripted::from_json(json).expect("a script");
+        let prompt = policy.prompt(&problem()).expect("a prompt");
+        let two = candidates(&policy, propose(&prompt.ids, vec![0, 0], Boundary::Newline));
+        assert_eq!(two[0].step.text, "go\n");
+        assert_eq!(two[0].step.logps, vec![-0.5; 3]);
+        assert_eq!(two[1].step.finish, Finish::Eos);
+
+        let judge = |step: &[TokenId]| {
+            let judge = Judge {
+                prefix: prompt.ids.clone(),
+                step: Arc::from(step),
+                hint: None,
+                order: OptionOrder::default(),
+            };
+            match call(&policy, Request::Judge(judge)).expect("a judgement") {
+                Response::Judgement(j) => j.correct,
+                other => panic!("asked for a judgement, got {other:?}"),
+            }
+        };
+        assert_eq!(judge(&two[0].step.ids), Some(0.7));
+        assert_eq!(judge(&two[1].step.ids), None);
+
+        let prefix: Vec<TokenId> = prompt.ids.iter().chain(&two[0].step.ids).copied().collect();
+        let error = call(&policy, propose(&prefix, vec![0], Boundary::Newline));
+        assert!(matches!(error, Err(PolicyError::Model(_))));
+        assert!(Scripted::from_json(r#"{"entries": [{"candidates": []}]}"#).is_err());
+    }
+}
