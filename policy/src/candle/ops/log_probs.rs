@@ -1,0 +1,175 @@
+//! Log-probabilities of target tokens from hidden rows, without ever holding all logits.
+//!
+//! n rows, D hidden width, V vocabulary. Logits are made for a block of rows at a time, forward
+//! and again backward.
+
+use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
+
+use super::gemm::{Matrix, multiply};
+use super::simd::{dispatch, exp, max, sum};
+use super::{values, with_values};
+
+/// Most logits held at once (16 MiB of f32).
+const BLOCK_LOGITS: usize = 1 << 22;
+
+/// `log softmax(h w^T)` at each row's target: h `[n, D]`, w `[V, D]`, gives `[n]`.
+pub(crate) fn log_probs(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Tensor> {
+    if h.device().is_cpu() {
+        h.contiguous()?.apply_op2(w, Fused { targets: targets.to_vec() })
+    } else {
+        plain(h, w, targets)
+    }
+}
+
+fn plain(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Tensor> {
+    let logits = h.matmul(&w.t()?)?;
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    let sums = shifted.exp()?.sum_keepdim(D::Minus1)?.log()?;
+    let index = Tensor::new(targets, h.device())?.unsqueeze(1)?;
+    (shifted.gather(&index, 1)? - sums)?.squeeze(1)
+}
+
+/// Turns one row of logits into log-probabilities, in place.
+pub(crate) fn log_softmax_row(logits: &mut [f32]) {
+    dispatch(
+        #[inline(always)]
+        || {
+            let shift = log_sum_exp(logits);
+            for l in logits.iter_mut() {
+                *l -= shift;
+            }
+        },
+    );
+}
+
+/// Logarithm of the sum of exponentials, stable and in a fixed order.
+#[inline(always)]
+fn log_sum_exp(logits: &[f32]) -> f32 {
+    let top = max(logits);
+    let mut total = 0f32;
+    let mut block = [0f32; 64];
+    for part in logits.chunks(64) {
+        for (b, l) in block.iter_mut().zip(part) {
+            *b = exp(*l - top);
+        }
+        total += sum(&block[..part.len()]);
+    }
+    top + total.ln()
+}
+
+struct Fused {
+    targets: Vec<u32>,
+}
+
+impl Fused {
+    /// Calls `f(first row, logits of a block of rows)`, block after block.
+    fn blocks(
+        &self,
+        h: &[f32],
+        w: &[f32],
+        (d, v): (usize, usize),
+        mut f: impl FnMut(usize, &mut [f32]),
+    ) {
+        let rows = (BLOCK_LOGITS / v).clamp(1, 512).min(self.targets.len().max(1));
+        let mut logits = vec![0f32; rows * v];
+        for (block, h) in h.chunks(rows * d).enumerate() {
+            let n = h.len() / d;
+            let logits = &mut logits[..n * v];
+            multiply(logits, Matrix::new(h, n, d), Matrix::new(w, v, d).t(), false);
+            f(block * rows, logits);
+        }
+    }
+
+    fn backward(&self, h: &[f32], w: &[f32], g: &[f32], d: usize) -> (Vec<f32>, Vec<f32>) {
+        let v = w.len() / d;
+        let mut dh = vec![0f32; h.len()];
+        let mut dw = vec![0f32; w.len()];
+        self.blocks(h, w, (d, v), |first, logits| {
+            let n = logits.len() / v;
+            for (i, row) in logits.chunks_exact_mut(v).enumerate() {
+                let (g, target) = (g[first + i], self.targets[first + i] as usize);
+                // d log p(target) / d logits = onehot(target) - softmax.
+                dispatch(
+                    #[inline(always)]
+                    || {
+                        let shift = log_sum_exp(row);
+                        for l in row.iter_mut() {
+                            *l = -g * exp(*l - shift);
+                        }
+                    },
+                );
+                row[target] += g;
+            }
+            let rows = first * d..(first + n) * d;
+            let grad = Matrix::new(logits, n, v);
+            multiply(&mut dh[rows.clone()], grad, Matrix::new(w, v, d), false);
+            multiply(&mut dw, grad.t(), Matrix::new(&h[rows], n, d), true);
+        });
+        (dh, dw)
+    }
+}
+
+impl CustomOp2 for Fused {
+    fn name(&self) -> &'static str {
+        "log_probs"
+    }
+
+    fn cpu_fwd(
+        &self,
+        h: &CpuStorage,
+        h_layout: &Layout,
+        w: &CpuStorage,
+        w_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (v, d) = w_layout.shape().dims2()?;
+        let mut out = vec![0f32; self.targets.len()];
+        self.blocks(values(h, h_layout)?, values(w, w_layout)?, (d, v), |first, logits| {
+            for (i, row) in logits.chunks_exact(v).enumerate() {
+                let shift = dispatch(
+                    #[inline(always)]
+                    || log_sum_exp(row),
+                );
+                out[first + i] = row[self.targets[first + i] as usize] - shift;
+            }
+        });
+        Ok((CpuStorage::F32(out), Shape::from(self.targets.len())))
+    }
+
+    fn bwd(
+        &self,
+        h: &Tensor,
+        w: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let d = w.dim(1)?;
+        let (dh, dw) = with_values(h, |h| {
+            with_values(w, |w| with_values(grad, |g| Ok(self.backward(h, w, g, d))))
+        })?;
+        let dh = Tensor::from_vec(dh, h.shape(), h.device())?;
+        let dw = Tensor::from_vec(dw, w.shape(), w.device())?;
+        Ok((Some(dh), Some(dw)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::*;
+
+    #[test]
+    fn fused_equals_plain() {
+        let (h, w) = (check::random(&[9, 16], 1), check::random(&[70, 16], 2));
+        let targets = [0, 69, 3, 3, 5, 17, 64, 1, 2];
+        let fused = log_probs(&h, &w, &targets).unwrap();
+        check::same(&fused, &plain(&h, &w, &targets).unwrap(), &[&h, &w], 5e-6);
+    }
+
+    #[test]
+    fn a_row_of_log_probabilities_sums_to_one() {
+        let mut row: Vec<f32> = (0..131).map(|i| (i as f32 * 0.37).sin() * 5.0).collect();
+        log_softmax_row(&mut row);
+        let total: f32 = row.iter().map(|l| l.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-5);
+    }
+}

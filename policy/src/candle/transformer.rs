@@ -1,0 +1,202 @@
+//! The Llama-family decoder in its differentiable form, over packed batches.
+//!
+//! T token rows, D hidden width, H heads, K key/value heads. It knows nothing of losses or of what
+//! the segments of a batch mean; the inference engine runs the same weights in another form.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+
+use super::config::ModelConfig;
+use super::layout::PackedLayout;
+use super::ops::{self, AttentionShape, RopeTable};
+
+/// Where the decoder finds a weight by its name in the checkpoint.
+pub trait Parameters {
+    /// The weight `name`, a variable where it is trained.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    fn get(&self, name: &str) -> Result<Tensor>;
+}
+
+impl Parameters for std::collections::BTreeMap<String, Tensor> {
+    fn get(&self, name: &str) -> Result<Tensor> {
+        match std::collections::BTreeMap::get(self, name) {
+            Some(tensor) => Ok(tensor.clone()),
+            None => candle_core::bail!("no tensor `{name}`"),
+        }
+    }
+}
+
+/// `x w^T (+ b)`.
+#[derive(Debug, Clone)]
+struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    fn new(parameters: &dyn Parameters, name: &str, bias: bool) -> Result<Self> {
+        let weight = parameters.get(&format!("{name}.weight"))?;
+        let bias = bias.then(|| parameters.get(&format!("{name}.bias"))).transpose()?;
+        Ok(Self { weight, bias })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = x.matmul(&self.weight.t()?)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    attention_norm: Tensor,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    o: Linear,
+    qk_norm: Option<(Tensor, Tensor)>,
+    mlp_norm: Tensor,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
+}
+
+/// The decoder.
+#[derive(Debug, Clone)]
+pub struct Transformer {
+    config: ModelConfig,
+    embedding: Tensor,
+    layers: Vec<Layer>,
+    norm: Tensor,
+    head: Tensor,
+    rope: Arc<RopeTable>,
+}
+
+impl Transformer {
+    /// Takes its weights from `parameters`, by the names of the checkpoint format.
+    ///
+    /// # Errors
+    /// When a weight is missing.
+    pub fn new(config: &ModelConfig, parameters: &dyn Parameters) -> Result<Self> {
+        let embedding = parameters.get("model.embed_tokens.weight")?;
+        let head =
+            if config.tied { embedding.clone() } else { parameters.get("lm_head.weight")? };
+        let layers = (0..config.layers)
+            .map(|i| Layer::new(config, parameters, &format!("model.layers.{i}")))
+            .collect::<Result<_>>()?;
+        let norm = parameters.get("model.norm.weight")?;
+        let rope = Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context));
+        Ok(Self { config: config.clone(), embedding, layers, norm, head, rope })
+    }
+
+    /// Hidden rows after the last norm: ids `[T]` to `[T, D]`.
+    ///
+    /// # Errors
+    /// When the ids do not fit the layout, the vocabulary or the context.
+    pub fn hidden(&self, ids: &[u32], layout: &Arc<PackedLayout>) -> Result<Tensor> {
+        self.check(ids, layout)?;
+        let shape = AttentionShape {
+            layout: layout.clone(),
+            rope: self.rope.clone(),
+            heads: self.config.heads,
+            kv_heads: self.config.kv_heads,
+            head_dim: self.config.head_dim,
+            window: self.config.sliding_window,
+        };
+        let index = Tensor::new(ids, self.embedding.device())?;
+        let mut x = self.embedding.index_select(&index, 0)?;
+        for layer in &self.layers {
+            x = layer.forward(&x, &shape, self.config.rms_norm_eps)?;
+        }
+        ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    /// Log-probability of `targets[i]` after hidden row `i`: `[n, D]` to `[n]`.
+    ///
+    /// # Errors
+    /// When a target is outside the vocabulary.
+    pub fn log_probs(&self, hidden: &Tensor, targets: &[u32]) -> Result<Tensor> {
+        self.check_vocabulary(targets)?;
+        ops::log_probs(hidden, &self.head, targets)
+    }
+
+    fn check(&self, ids: &[u32], layout: &PackedLayout) -> Result<()> {
+        self.check_vocabulary(ids)?;
+        if ids.len() != layout.rows() {
+            candle_core::bail!("{} ids for a layout of {} rows", ids.len(), layout.rows());
+        }
+        let longest = layout.positions().iter().max().map_or(0, |p| *p as usize + 1);
+        if longest > self.rope.positions() {
+            candle_core::bail!(
+                "a sequence of {longest} tokens, but the model's context is {}",
+                self.rope.positions()
+            );
+        }
+        Ok(())
+    }
+
+    fn check_vocabulary(&self, ids: &[u32]) -> Result<()> {
+        match ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            Some(id) => candle_core::bail!(
+                "token id {id} is outside the vocabulary of {}",
+                self.config.vocab_size
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Layer {
+    fn new(config: &ModelConfig, parameters: &dyn Parameters, prefix: &str) -> Result<Self> {
+        let linear = |name: &str, bias| Linear::new(parameters, &format!("{prefix}.{name}"), bias);
+        let weight = |name: &str| parameters.get(&format!("{prefix}.{name}.weight"));
+        let qk_norm = config
+            .qk_norm
+            .then(|| {
+                Ok::<_, candle_core::Error>((
+                    weight("self_attn.q_norm")?,
+                    weight("self_attn.k_norm")?,
+                ))
+            })
+            .transpose()?;
+        Ok(Self {
+            attention_norm: weight("input_layernorm")?,
+            q: linear("self_attn.q_proj", config.qkv_bias)?,
+            k: linear("self_attn.k_proj", config.qkv_bias)?,
+            v: linear("self_attn.v_proj", config.qkv_bias)?,
+            o: linear("self_attn.o_proj", config.output_bias)?,
+            qk_norm,
+            mlp_norm: weight("post_attention_layernorm")?,
+            gate: linear("mlp.gate_proj", false)?,
+            up: linear("mlp.up_proj", false)?,
+            down: linear("mlp.down_proj", false)?,
+        })
+    }
+
+    /// One residual block: x `[T, D]`.
+    fn forward(&self, x: &Tensor, shape: &AttentionShape, eps: f32) -> Result<Tensor> {
+        let h = ops::rms_norm(x, &self.attention_norm, eps)?;
+        let (mut q, mut k) = (self.q.forward(&h)?, self.k.forward(&h)?);
+        if let Some((q_norm, k_norm)) = &self.qk_norm {
+            q = norm_heads(&q, q_norm, eps)?;
+            k = norm_heads(&k, k_norm, eps)?;
+        }
+        let mixed = ops::attention(&q, &k, &self.v.forward(&h)?, shape)?;
+        let x = (x + self.o.forward(&mixed)?)?;
+        let h = ops::rms_norm(&x, &self.mlp_norm, eps)?;
+        let gated = ops::swiglu(&self.gate.forward(&h)?, &self.up.forward(&h)?)?;
+        x + self.down.forward(&gated)?
+    }
+}
+
+/// RMSNorm of every head of every row (Qwen3).
+fn norm_heads(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
+    let (t, width) = x.dims2()?;
+    let d = weight.dim(0)?;
+    ops::rms_norm(&x.reshape((t * width / d, d))?, weight, eps)?.reshape((t, width))
+}
