@@ -1,0 +1,107 @@
+//! Stories: one person's things through several events.
+//!
+//! It knows nothing of lines or slips, it only fills a [`Draft`]; the events are those of primary
+//! school books (gains, losses, groups of equal size, shares).
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::super::words::{OBJECTS, PEOPLE, chance, pick, pick_some};
+use super::chain::{MAX_VALUE, Op, Operand};
+use super::draft::{Draft, Kind};
+
+/// A story with `level` operations, or `None` where the draw led to a dead end.
+pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
+    let cast = pick_some(rng, &PEOPLE, 2);
+    let ((name, pronoun), (friend, _)) = (cast[0], cast[1]);
+    let object = *pick(rng, &OBJECTS);
+    let start = rng.random_range(3..=40);
+    let mut draft = Draft::new(Kind::Story);
+    draft.sentences.push(format!("{name} has {start} {object}."));
+    let mut at = Operand::Given(start);
+
+    let asks_difference = level > 1 && chance(rng, 0.12);
+    let mut left = level - u32::from(asks_difference);
+    while left > 0 {
+        let value = draft.chain.value(at)?;
+        if left >= 2 && chance(rng, 0.3) {
+            at = groups_event(rng, &mut draft, pronoun, at, value)?;
+            left -= 2;
+        } else {
+            at = simple_event(rng, &mut draft, pronoun, friend, at, value)?;
+            left -= 1;
+        }
+    }
+    let end = draft.chain.value(at)?;
+    if asks_difference {
+        end.checked_sub(start).filter(|&more| more > 0)?;
+        draft.conclude("More", at, Op::Sub, Operand::Given(start));
+        draft.sentences.push(format!("How many more {object} does {name} have now than at first?"));
+    } else {
+        draft.sentences.push(format!("How many {object} does {name} have now?"));
+    }
+    Some(draft)
+}
+
+/// One operation on what the person has.
+fn simple_event(
+    rng: &mut ChaCha8Rng,
+    draft: &mut Draft,
+    pronoun: &str,
+    friend: &str,
+    at: Operand,
+    value: u32,
+) -> Option<Operand> {
+    let (op, amount, rest) = match rng.random_range(0..20) {
+        0..=7 => {
+            let n = rng.random_range(2..=MAX_VALUE.checked_sub(value)?.clamp(2, 30));
+            let rest = match rng.random_range(0..4) {
+                0 => format!("buys {n} more"),
+                1 => format!("finds {n} more"),
+                2 => format!("wins {n} more"),
+                _ => format!("gets {n} from {friend}"),
+            };
+            (Op::Add, n, rest)
+        }
+        8..=15 => {
+            let n = rng.random_range(2..=value.clamp(2, 30));
+            let rest = match rng.random_range(0..4) {
+                0 => format!("sells {n}"),
+                1 => format!("loses {n}"),
+                2 => format!("breaks {n}"),
+                _ => format!("gives {n} to {friend}"),
+            };
+            (Op::Sub, n, rest)
+        }
+        16..=17 => {
+            let n = rng.random_range(2..=4);
+            (Op::Mul, n, format!("trades them for {n} times as many"))
+        }
+        _ => {
+            let n = rng.random_range(2..=5);
+            (Op::Div, n, format!("makes {n} equal piles and keeps one"))
+        }
+    };
+    op.apply(value, amount)?;
+    Some(draft.tell(pronoun, &rest, (at, op, Operand::Given(amount))))
+}
+
+/// Several groups of equal size come or go: a product, then a sum or difference.
+fn groups_event(
+    rng: &mut ChaCha8Rng,
+    draft: &mut Draft,
+    pronoun: &str,
+    at: Operand,
+    value: u32,
+) -> Option<Operand> {
+    let (a, b) = (rng.random_range(2..=6), rng.random_range(2..=9));
+    let (op, rest) = match rng.random_range(0..4) {
+        0 => (Op::Add, format!("buys {a} bags with {b} each")),
+        1 => (Op::Add, format!("finds {a} each day for {b} days")),
+        2 => (Op::Sub, format!("sells {a} bags with {b} each")),
+        _ => (Op::Sub, format!("gives {a} each to {b} friends")),
+    };
+    op.apply(value, a * b)?;
+    let product = draft.tell(pronoun, &rest, (Operand::Given(a), Op::Mul, Operand::Given(b)));
+    Some(draft.conclude("Now", at, op, product))
+}

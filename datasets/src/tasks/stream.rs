@@ -1,0 +1,62 @@
+//! Endless streams of problems of one part.
+//!
+//! Each item has a random stream of its own, keyed by task, levels, seed and position; draws that
+//! belong to another part are thrown away. It knows nothing of what a problem says beyond its id and
+//! its split key.
+
+use std::collections::BTreeSet;
+
+use rand_chacha::ChaCha8Rng;
+
+use super::TaskSpec;
+use super::worked::Worked;
+use crate::{Problem, Split, keyed_rng, split_of_key};
+
+/// Repeats in a row after which a stream ends.
+const MOST_REPEATS: usize = 1_000;
+
+/// Problems of one task and one part, without repeats; from [`TaskSpec::problems`].
+#[derive(Debug, Clone)]
+pub struct Problems {
+    spec: TaskSpec,
+    split: Split,
+    seed: u64,
+    next: u64,
+    seen: BTreeSet<String>,
+}
+
+impl Problems {
+    /// The stream from its first item.
+    pub(super) fn new(spec: TaskSpec, split: Split, seed: u64) -> Self {
+        Self { spec, split, seed, next: 0, seen: BTreeSet::new() }
+    }
+}
+
+impl Iterator for Problems {
+    type Item = Problem;
+
+    fn next(&mut self) -> Option<Problem> {
+        for _ in 0..MOST_REPEATS {
+            let mut rng = keyed_rng(
+                self.seed,
+                &[b"problem", self.spec.to_string().as_bytes(), &self.next.to_le_bytes()],
+            );
+            self.next += 1;
+            let problem = draw_from(&mut rng, self.spec, self.split).problem();
+            if self.seen.insert(problem.id.clone()) {
+                return Some(problem);
+            }
+        }
+        None
+    }
+}
+
+/// Draws until a problem of this part comes.
+pub(super) fn draw_from(rng: &mut ChaCha8Rng, spec: TaskSpec, split: Split) -> Box<dyn Worked> {
+    loop {
+        let worked = spec.task().draw(rng, spec.levels());
+        if split_of_key(&worked.split_key()) == split {
+            return worked;
+        }
+    }
+}
