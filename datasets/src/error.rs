@@ -28,6 +28,54 @@ pub enum DataError {
         /// What stands there, cut to a readable length.
         got: String,
     },
+    /// The last line of a file ends in the middle of a row.
+    #[error(
+        "{path}:{line}: the last line was cut off while it was written; remove it or write the \
+         file again"
+    )]
+    Torn {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+    },
+    /// Two different rows have the same id.
+    #[error("{path}:{line}: id `{id}` was used before, at line {first}; ids must be unique")]
+    DuplicateId {
+        /// The file.
+        path: PathBuf,
+        /// Line (or record) of the second row, from 1.
+        line: usize,
+        /// The id.
+        id: String,
+        /// Line (or record) of the first row.
+        first: usize,
+    },
+    /// A row was written by a newer version of this program.
+    #[error(
+        "{path}:{line}: row version {found} is newer than the newest that this build reads, \
+         {known}; use a newer build"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Version of the row.
+        found: u64,
+        /// Newest version that this build knows.
+        known: u32,
+    },
+    /// A binary file is damaged or of another kind.
+    #[error("{path}: cannot be read as {format}: {detail}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        format: &'static str,
+        /// What its reader says.
+        detail: String,
+    },
     /// No known format fits the file.
     #[error(
         "{path}: no known problem format fits ({detail}); name one with --format, one of: {known}"

@@ -5,17 +5,28 @@
 //! them. A problem enters through [`read_problems`] or [`tasks::Task::problems`]; pairs leave
 //! through [`PreferencePair`].
 
+mod atomic;
 mod error;
+mod fault;
+mod formats;
 mod hash;
+mod jsonl;
+mod lines;
 mod pair;
 mod problem;
+mod read;
+mod rows;
 mod split;
 mod step;
 pub mod tasks;
 
+pub use atomic::atomic_write;
 pub use error::DataError;
+pub use formats::Format;
 pub use hash::{content_hash, keyed_rng, stream_key};
+pub use jsonl::{JsonlReader, JsonlWriter, read_jsonl, write_jsonl};
 pub use pair::{PAIR_VERSION, PreferencePair};
 pub use problem::{AnswerKind, Choice, Problem};
+pub use read::{ProblemReader, read_problems};
 pub use split::{Split, overlap, problem_key, split_of, split_of_key};
 pub use step::{Finish, Step, TokenId, Trajectory};

@@ -1,0 +1,134 @@
+//! Files that are there whole or not at all: written under another name in the same folder, synced,
+//! renamed, and the folder synced. It knows nothing of what is written. Every artefact of a run goes
+//! through here, so a file that exists is a file that was finished.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::DataError;
+use crate::lines::io_error;
+
+/// Distinguishes the temporary names of one process. Relaxed: only uniqueness matters.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
+/// Writes a file through `write`, so that `path` holds either what it held before or all of the new
+/// content, whenever the process or the machine stops.
+///
+/// The folder of `path` must exist. If `write` fails, the temporary file is removed and `path` is
+/// as before.
+///
+/// # Errors
+/// [`DataError::Io`] with `path`, from `write` or from the system.
+pub fn atomic_write(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), DataError> {
+    let (folder, temporary) = temporary_name(path).map_err(|e| io_error(path, e))?;
+    let result = write_synced(&temporary, write)
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| sync_folder(&folder));
+    result.map_err(|error| {
+        // Gone already if the rename succeeded; the first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+        io_error(path, error)
+    })
+}
+
+/// The folder of `path` and a name in it that nobody else writes.
+fn temporary_name(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("is not the name of a file"))?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let count = WRITES.fetch_add(1, Ordering::Relaxed);
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}-{count}.tmp", std::process::id()));
+    let temporary = folder.join(temporary);
+    Ok((folder, temporary))
+}
+
+fn write_synced(
+    temporary: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffered = BufWriter::with_capacity(1 << 16, File::create(temporary)?);
+    write(&mut buffered)?;
+    buffered.flush()?;
+    buffered.get_ref().sync_all()
+}
+
+/// Makes the rename itself durable; only Unix lets a folder be opened for it.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn replaces_the_old_content_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        for text in ["old and long", "new"] {
+            atomic_write(&path, |w| w.write_all(text.as_bytes())).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(names(folder.path()), ["report.json"]);
+    }
+
+    #[test]
+    fn a_failed_write_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.jsonl");
+        atomic_write(&path, |w| w.write_all(b"kept")).unwrap();
+        let error = atomic_write(&path, |w| {
+            w.write_all(&[b'x'; 1 << 18])?;
+            Err(io::Error::other("disk full"))
+        });
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("pairs.jsonl: disk full"), "{message}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "kept");
+        assert_eq!(names(folder.path()), ["pairs.jsonl"]);
+    }
+
+    #[test]
+    fn a_missing_folder_and_a_folder_as_target_are_errors_that_name_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no/such/file");
+        assert!(atomic_write(&missing, |_| Ok(())).unwrap_err().to_string().contains("no/such"));
+        assert!(atomic_write(Path::new("/"), |_| Ok(())).is_err());
+        assert!(atomic_write(folder.path(), |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn writers_of_one_file_do_not_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        std::thread::scope(|scope| {
+            for byte in b'a'..b'h' {
+                let path = &path;
+                scope.spawn(move || {
+                    atomic_write(path, |w| w.write_all(&vec![byte; 1 << 17])).unwrap();
+                });
+            }
+        });
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 1 << 17);
+        assert!(bytes.iter().all(|&b| b == bytes[0]));
+    }
+}

@@ -1,0 +1,197 @@
+//! Rows of JSON lines (streamed) and of one JSON document: an array of objects, one object alone, or
+//! objects one after the other, as published files with the extension `.json` hold them. It knows
+//! no field names.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::{Row, Rows};
+use crate::DataError;
+use crate::fault::{Fault, quote};
+use crate::lines::{Lines, read_document};
+
+/// One object a line.
+pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
+    let lines = Lines::open(path)?;
+    let path = path.to_owned();
+    Ok(Box::new(lines.map(move |line| {
+        let line = line?;
+        let value = crate::jsonl::parse_line(&path, &line)?;
+        object(value, &path, line.number)
+    })))
+}
+
+/// All objects of a document.
+pub(super) fn document(path: &Path) -> Result<Rows, DataError> {
+    let text = read_document(path)?;
+    Ok(Box::new(Document::new(path, text)))
+}
+
+fn object(value: Value, path: &Path, line: usize) -> Result<Row, DataError> {
+    match value {
+        Value::Object(fields) => Ok(Row { line, fields }),
+        other => Err(Fault::of("row", "a JSON object", Some(&other)).at(path, line)),
+    }
+}
+
+/// Walks over the values of a document, keeping the line.
+struct Document {
+    path: PathBuf,
+    text: String,
+    position: usize,
+    line: usize,
+    in_array: bool,
+    failed: bool,
+}
+
+impl Document {
+    fn new(path: &Path, text: String) -> Self {
+        let mut document = Self {
+            path: path.to_owned(),
+            text,
+            position: 0,
+            line: 1,
+            in_array: false,
+            failed: false,
+        };
+        document.in_array = document.eat('[');
+        document
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.position..]
+    }
+
+    /// Moves over `bytes` bytes and counts their lines.
+    fn advance(&mut self, bytes: usize) {
+        let passed = &self.text.as_bytes()[self.position..self.position + bytes];
+        self.line += passed.iter().filter(|&&b| b == b'\n').count();
+        self.position += bytes;
+    }
+
+    fn skip_blanks(&mut self) {
+        self.advance(self.rest().len() - self.rest().trim_start().len());
+    }
+
+    /// Passes blanks, then `symbol` if it stands there.
+    fn eat(&mut self, symbol: char) -> bool {
+        self.skip_blanks();
+        let found = self.rest().starts_with(symbol);
+        if found {
+            self.advance(symbol.len_utf8());
+        }
+        found
+    }
+
+    fn value(&mut self) -> Result<Row, DataError> {
+        let line = self.line;
+        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(value)) => {
+                let bytes = values.byte_offset();
+                self.advance(bytes);
+                object(value, &self.path, line)
+            }
+            Some(Err(error)) => Err(self.syntax(&error)),
+            None => Err(self.unexpected("a row")),
+        }
+    }
+
+    fn syntax(&self, error: &serde_json::Error) -> DataError {
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        let line = self.rest().lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+        let expected = format!("JSON ({message} at column {})", error.column());
+        let line_number = self.line + error.line().saturating_sub(1);
+        Fault::new("row", expected, quote(line)).at(&self.path, line_number)
+    }
+
+    /// The fault that something else than `expected` comes next.
+    fn unexpected(&self, expected: &str) -> DataError {
+        let got = match self.rest() {
+            "" => "the end of the file".into(),
+            rest => quote(rest),
+        };
+        Fault::new("row", expected, got).at(&self.path, self.line)
+    }
+
+    /// The next row, or `None` at the end of the document.
+    fn step(&mut self) -> Result<Option<Row>, DataError> {
+        if self.in_array && self.eat(']') {
+            self.in_array = false;
+            self.skip_blanks();
+            return if self.rest().is_empty() {
+                Ok(None)
+            } else {
+                Err(self.unexpected("nothing after the array"))
+            };
+        }
+        self.skip_blanks();
+        if self.rest().is_empty() && !self.in_array {
+            return Ok(None);
+        }
+        let row = self.value()?;
+        if self.in_array && !self.eat(',') && !self.rest().starts_with(']') {
+            return Err(self.unexpected("`,` or `]` after a row"));
+        }
+        Ok(Some(row))
+    }
+}
+
+impl Iterator for Document {
+    type Item = Result<Row, DataError>;
+
+    /// Ends after the first error: what follows it in a document cannot be found again.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step();
+        self.failed = step.is_err();
+        step.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn walk(text: &str) -> Result<Vec<usize>, String> {
+        Document::new(Path::new("F"), text.into())
+            .map(|row| row.map(|r| r.line).map_err(|e| e.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn arrays_sequences_and_single_objects_are_walked_with_their_lines() {
+        assert_eq!(walk("[\n {\"a\": 1},\n\n {\"a\":\n 2}, {}\n]\n"), Ok(vec![2, 4, 5]));
+        assert_eq!(walk("{\"a\":1}\n{\"a\":2}\n"), Ok(vec![1, 2]));
+        assert_eq!(walk("{\n\"a\":\n1}"), Ok(vec![1]));
+        assert_eq!(walk("[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn damage_is_named_with_its_line() {
+        let cases = [
+            ("[{},\n{\"a\" 1}]", "F:2: field `row`: expected JSON (expected `:` at column 6)"),
+            ("[{},\n 3]", "F:2: field `row`: expected a JSON object, got `3`"),
+            ("[{}\n{}]", "F:2: field `row`: expected `,` or `]` after a row, got `{}]`"),
+            ("[{}\n", "F:2: field `row`: expected `,` or `]` after a row, got the end of the file"),
+            ("[{},\n", "F:2: field `row`: expected a row, got the end of the file"),
+            ("[]\n{}", "F:2: field `row`: expected nothing after the array, got `{}`"),
+        ];
+        for (text, message) in cases {
+            let got = walk(text).unwrap_err();
+            assert!(got.starts_with(message), "{text}: {got}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_ends(text in "[\\[\\]{},:\"a0é\n -]{0,60}") {
+            let _ = walk(&text);
+        }
+    }
+}

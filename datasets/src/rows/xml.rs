@@ -1,0 +1,46 @@
+//! Rows of an XML file: each `Problem` element, its attributes and the text of its child elements.
+//! It knows no other names. Documents with a DTD are refused, so entities cannot be made to
+//! explode.
+
+use std::path::Path;
+
+use roxmltree::{Document, Node};
+use serde_json::{Map, Value};
+
+use super::{Row, Rows};
+use crate::DataError;
+use crate::fault::{Fault, cut};
+use crate::lines::read_document;
+
+/// Name of the element that is a row (ASDiv).
+const ROW: &str = "Problem";
+
+pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
+    let text = read_document(path)?;
+    let document = Document::parse(&text).map_err(|error| {
+        let line = error.pos().row as usize;
+        Fault::new("row", "XML", cut(&error.to_string())).at(path, line)
+    })?;
+    let elements = document.descendants().filter(|n| n.has_tag_name(ROW));
+    // Lines are counted on from row to row; asking the document for each would be quadratic.
+    let (mut line, mut counted) = (1, 0);
+    let rows: Vec<_> = elements
+        .map(|element| {
+            let start = element.range().start;
+            line += text.as_bytes()[counted..start].iter().filter(|&&b| b == b'\n').count();
+            counted = start;
+            Ok(Row { line, fields: fields(element) })
+        })
+        .collect();
+    Ok(Box::new(rows.into_iter()))
+}
+
+fn fields(element: Node) -> Map<String, Value> {
+    let attributes = element.attributes().map(|a| (a.name().to_owned(), a.value().to_owned()));
+    let children = element.children().filter(Node::is_element).map(|child| {
+        let text: String =
+            child.descendants().filter_map(|n| n.text().filter(|_| n.is_text())).collect();
+        (child.tag_name().name().to_owned(), text)
+    });
+    attributes.chain(children).map(|(name, text)| (name, Value::String(text))).collect()
+}
