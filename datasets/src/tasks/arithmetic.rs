@@ -25,6 +25,9 @@ const MAX_GROUP: usize = 3;
 /// Probability that two neighbours share a line in a chain that merges.
 const MERGE_EACH: f64 = 0.6;
 
+/// Dead ends after which a problem becomes a story: not every kind has every level, a story has.
+const MOST_ATTEMPTS: u32 = 200;
+
 /// Operations of a problem by default.
 pub(super) const LEVELS: (u32, u32) = (2, 6);
 /// Operations that can be asked for.
@@ -42,7 +45,8 @@ pub(super) fn arithmetic(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Arithmetic
     let level = rng.random_range(levels.0..=levels.1);
     let kinds = Kind::ALL;
     let mut kind = kinds[rng.random_range(0..kinds.len())];
-    for attempt in 1_u32.. {
+    let mut attempts = 0;
+    loop {
         let draft = match kind {
             Kind::Story => story::story(rng, level),
             Kind::Comparison => comparison::comparison(rng, level),
@@ -53,12 +57,11 @@ pub(super) fn arithmetic(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Arithmetic
         {
             return Arithmetic { draft, level, answer };
         }
-        // Not every kind has every level; a story always has.
-        if attempt == 200 {
+        attempts += 1;
+        if attempts == MOST_ATTEMPTS {
             kind = Kind::Story;
         }
     }
-    unreachable!("a story of every allowed level is drawn sooner or later")
 }
 
 impl Worked for Arithmetic {

@@ -161,37 +161,26 @@ impl Worked for ChoiceProblem {
     }
 
     fn solve(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Vec<String> {
-        let mut lines = self.lines(&self.main);
         let kept = self.kept(rng, merge_scale);
-        let mut at = 0..;
-        lines.retain(|_| at.next().is_none_or(|i: usize| kept.get(i).is_none_or(|&k| k)));
-        lines
+        without_skipped(self.lines(&self.main), &kept)
     }
 
     fn solve_wrongly(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Option<Flawed> {
         let kept = self.kept(rng, merge_scale);
         let hops: Vec<usize> = (0..self.relations.len()).filter(|&i| kept[i]).collect();
-        let slot = rng.random_range(0..hops.len() + 2);
-        let mut steps = if let Some(&hop) = hops.get(slot) {
-            self.wrong_hop(rng, hop)
+        let wrong = rng.random_range(0..hops.len() + 2);
+        let mut steps = self.lines(&self.main);
+        if let Some(&hop) = hops.get(wrong) {
+            steps = self.wrong_hop(rng, hop);
         } else {
-            self.lines(&self.main)
-        };
-        let hop_count = self.relations.len();
-        let wrong_option = *pick(rng, &self.wrong_options());
-        if slot == hops.len() {
-            steps[hop_count] = answer_line(wrong_option);
+            let option = *pick(rng, &self.wrong_options());
+            let in_words = steps.len() - 2;
+            if wrong == hops.len() {
+                steps[in_words] = answer_line(option);
+            }
+            steps[in_words + 1] = final_line(self.label(option));
         }
-        if slot >= hops.len() {
-            steps[hop_count + 1] = final_line(self.label(wrong_option));
-        }
-        let steps = steps
-            .into_iter()
-            .enumerate()
-            .filter(|(i, _)| kept.get(*i).is_none_or(|&k| k))
-            .map(|(_, line)| line)
-            .collect();
-        Some(Flawed { steps, wrong: slot })
+        Some(Flawed { steps: without_skipped(steps, &kept), wrong })
     }
 }
 
@@ -247,6 +236,12 @@ impl ChoiceProblem {
         }
         lines
     }
+}
+
+/// The lines whose hop is kept, and those after the hops.
+fn without_skipped(lines: Vec<String>, kept: &[bool]) -> Vec<String> {
+    let kept = kept.iter().copied().chain(std::iter::repeat(true));
+    lines.into_iter().zip(kept).filter_map(|(line, keep)| keep.then_some(line)).collect()
 }
 
 /// The line that states the option in words.

@@ -10,9 +10,13 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::words::{chance, pick};
 use super::super::worked::{Flawed, final_line};
-use super::chain::{Chain, MAX_VALUE, Op, Operand};
+use super::chain::{Chain, Clause, MAX_VALUE, Op, Operand, Operation};
 use super::draft::Draft;
 
+/// Probability that a misread number is also echoed wrongly.
+const ECHOED: f64 = 0.5;
+/// Share of wrong last lines that come too early, as an earlier result taken for the answer.
+const TOO_EARLY: f64 = 0.3;
 /// Draws before giving up; nearly always one of the first few does.
 const ATTEMPTS: usize = 40;
 /// Share of wrong last lines: somewhat below one line in five, so that it can be judged too.
@@ -33,7 +37,7 @@ pub(super) fn slip(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> Opt
         let at = rng.random_range(first..=last);
         match rng.random_range(0..10) {
             0..=3 => altered.slip = Some((last, *pick(rng, &[-10, -3, -2, -1, 1, 2, 3, 10]))),
-            4..=6 => altered.operations[at].right = Operand::Given(*pick(rng, &given)),
+            4..=6 => misread(rng, &mut altered.operations[at], &given),
             7 => altered.operations[at].op = *pick(rng, &Op::ALL),
             _ => altered.operations[at].left = stale(rng, chain, at, &given),
         }
@@ -48,8 +52,24 @@ pub(super) fn slip(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> Opt
     None
 }
 
-/// Right lines, then an answer that they do not give: an earlier result, a number of the question,
-/// or a slip.
+/// The right operand becomes another number, in the equation alone or in the clause as well.
+fn misread(rng: &mut ChaCha8Rng, operation: &mut Operation, given: &[u32]) {
+    let number = *pick(rng, given);
+    let right = std::mem::replace(&mut operation.right, Operand::Given(number));
+    if let (Operand::Given(old), Clause::Echo(_, rest)) = (right, &mut operation.clause)
+        && chance(rng, ECHOED)
+    {
+        let old = old.to_string();
+        let words: Vec<String> = rest
+            .split(' ')
+            .map(|word| if word == old { number.to_string() } else { word.to_owned() })
+            .collect();
+        *rest = words.join(" ");
+    }
+}
+
+/// Right lines, then an answer that they do not give: an earlier result (perhaps at once), a number
+/// of the question, or a slip.
 fn wrong_final(
     rng: &mut ChaCha8Rng,
     chain: &Chain,
@@ -57,12 +77,18 @@ fn wrong_final(
     groups: &[usize],
 ) -> Option<Flawed> {
     let (&answer, earlier) = values.split_last()?;
-    let mut guesses = earlier.to_vec();
-    guesses.extend(given_numbers(chain));
-    guesses.extend([-10, -1, 1, 10].iter().filter_map(|&d| answer.checked_add_signed(d)));
-    guesses.retain(|&g| g != answer && g <= MAX_VALUE);
-    let guess = *pick(rng, &guesses);
     let mut steps = chain.lines(groups)?;
+    let kept = rng.random_range(1..=steps.len());
+    let guess = if kept < steps.len() && chance(rng, TOO_EARLY) {
+        steps.truncate(kept);
+        Some(values[groups[kept] - 1]).filter(|&guess| guess != answer)?
+    } else {
+        let mut guesses = earlier.to_vec();
+        guesses.extend(given_numbers(chain));
+        guesses.extend([-10, -1, 1, 10].iter().filter_map(|&d| answer.checked_add_signed(d)));
+        guesses.retain(|&g| g != answer && g <= MAX_VALUE);
+        *pick(rng, &guesses)
+    };
     steps.push(final_line(&guess.to_string()));
     Some(Flawed { wrong: steps.len() - 1, steps })
 }
