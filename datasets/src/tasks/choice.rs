@@ -131,7 +131,8 @@ fn aside(rng: &mut ChaCha8Rng, relations: &[Relation], main: &[&str]) -> Option<
     };
     let free: Vec<&str> =
         relation.sides().1.iter().copied().filter(|word| !main.contains(word)).collect();
-    Some(relation.sentence(main[0], *pick(rng, &free)))
+    let object = *pick(rng, &free);
+    Some(relation.sentence(main[0], object))
 }
 
 impl Worked for ChoiceProblem {

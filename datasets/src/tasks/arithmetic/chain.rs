@@ -36,7 +36,7 @@ impl Op {
             Self::Add => left.checked_add(right),
             Self::Sub => left.checked_sub(right),
             Self::Mul => left.checked_mul(right),
-            Self::Div if right != 0 && left % right == 0 => Some(left / right),
+            Self::Div if right != 0 && left.is_multiple_of(right) => Some(left / right),
             Self::Div => None,
         };
         value.filter(|&v| v <= MAX_VALUE)

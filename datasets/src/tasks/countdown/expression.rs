@@ -43,7 +43,7 @@ pub(super) fn moves(values: &[u32]) -> Vec<Move> {
                 ('+', Some(a + b)),
                 ('-', Some(a - b)),
                 ('*', a.checked_mul(b)),
-                ('/', (b > 1 && a % b == 0).then(|| a / b)),
+                ('/', (b > 1 && a.is_multiple_of(b)).then(|| a / b)),
             ];
             all.extend(results.iter().filter_map(|&(sign, result)| {
                 let result = result.filter(|r| (1..=MAX_VALUE).contains(r))?;
