@@ -26,7 +26,8 @@ pub struct CorpusConfig {
     pub judged_share: f64,
     /// Share of wrong steps among judged ones, in [0, 1]; 0.5 by default.
     pub judged_wrong_share: f64,
-    /// Share of drills at the start, in [0, 1]; 0.5 by default.
+    /// Share of drills at the start, in [0, 1]; 0.5 by default. As many of the other examples come
+    /// from the lower half of their task's levels: a short curriculum.
     pub drill_share: f64,
     /// Examples in which the share of drills falls by a factor of e, above 0; 40,000 by default.
     pub drill_decay: f64,
@@ -126,11 +127,12 @@ impl Corpus {
         let config = &self.config;
         let mut rng = keyed_rng(config.seed, &[b"corpus", &index.to_le_bytes()]);
         let spec = self.draw_task(&mut rng);
-        let drills = config.drill_share * (-(index as f64) / config.drill_decay).exp();
-        if chance(&mut rng, drills) {
+        let early = config.drill_share * (-(index as f64) / config.drill_decay).exp();
+        if chance(&mut rng, early) {
             let (problem, steps) = drill(&mut rng, spec.task());
             return CorpusExample::Drill { problem, steps };
         }
+        let spec = if chance(&mut rng, early) { spec.easier() } else { spec };
         let worked = draw_from(&mut rng, spec, Split::Train);
         let problem = worked.problem();
         if chance(&mut rng, config.judged_share) {

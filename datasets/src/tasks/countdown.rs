@@ -88,7 +88,8 @@ impl Worked for Countdown {
     }
 
     fn solve_wrongly(&self, rng: &mut ChaCha8Rng, _merge_scale: f64) -> Option<Flawed> {
-        if chance(rng, DEAD_END) { self.dead_end(rng) } else { self.slip(rng) }
+        let dead_end = chance(rng, DEAD_END);
+        (0..ATTEMPTS).find_map(|_| if dead_end { self.dead_end(rng) } else { self.slip(rng) })
     }
 }
 
@@ -102,24 +103,20 @@ impl Countdown {
         game.end()
     }
 
-    /// Legal moves that miss the target; the first after which it is out of reach is the wrong one.
+    /// Legal moves that miss the target; the first after which it is out of reach is the wrong
+    /// one; `None` where they happen to reach it.
     fn dead_end(&self, rng: &mut ChaCha8Rng) -> Option<Flawed> {
-        for _ in 0..ATTEMPTS {
-            let mut game = Game::new(&self.numbers);
-            let mut wrong = None;
-            while let Some(step) = game.any_move(rng) {
-                game.play(step);
-                if wrong.is_none() && !reachable(&game.values(), self.target) {
-                    wrong = Some(game.lines.len() - 1);
-                }
-            }
-            if let Some(wrong) = wrong {
-                let (mut steps, end) = game.end();
-                steps.push(final_line(&end.text));
-                return Some(Flawed { steps, wrong });
+        let mut game = Game::new(&self.numbers);
+        let mut wrong = None;
+        while let Some(step) = game.any_move(rng) {
+            game.play(step);
+            if wrong.is_none() && !reachable(&game.values(), self.target) {
+                wrong = Some(game.lines.len() - 1);
             }
         }
-        None
+        let (mut steps, end) = game.end();
+        steps.push(final_line(&end.text));
+        wrong.map(|wrong| Flawed { steps, wrong })
     }
 
     /// The winning moves up to one with a false result, then legal moves from what it claims; or a

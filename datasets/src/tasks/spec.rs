@@ -51,6 +51,11 @@ impl TaskSpec {
         self.levels
     }
 
+    /// The same task at the lower half of these levels.
+    pub(super) fn easier(self) -> Self {
+        Self { levels: (self.levels.0, self.levels.0.midpoint(self.levels.1)), ..self }
+    }
+
     /// Problems of one part, all different; item `i` of the underlying stream depends on the task,
     /// `seed` and `i` only, and items that say the same as an earlier one are left out.
     ///

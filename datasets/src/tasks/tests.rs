@@ -245,6 +245,23 @@ fn corpus_shares_are_as_configured_and_only_train_is_used() {
 }
 
 #[test]
+fn corpus_starts_with_easier_levels() {
+    let mean = |config: &CorpusConfig, from: u64| {
+        let stream = corpus(config);
+        let levels: Vec<u32> = (from..from + 1_500)
+            .map(|i| stream.example(i))
+            .filter(|example| !matches!(example, CorpusExample::Drill { .. }))
+            .filter_map(|example| example.problem().level)
+            .collect();
+        f64::from(levels.iter().sum::<u32>()) / levels.len() as f64
+    };
+    let tasks = vec![(Task::Arithmetic.into(), 1.0)];
+    let config = CorpusConfig { tasks, ..CorpusConfig::default() };
+    let (early, late) = (mean(&config, 0), mean(&config, 1_000_000));
+    assert!(early < 3.7 && (3.85..4.15).contains(&late), "{early} {late}");
+}
+
+#[test]
 fn right_judged_steps_are_right() {
     let config = CorpusConfig {
         tasks: vec![(Task::Arithmetic.into(), 1.0)],
