@@ -1,1 +1,31 @@
-//! mcts
+//! Problem -> tree -> pairs: Monte Carlo tree search over the reasoning steps of a language model.
+//!
+//! A search asks a [`regrowth_policy::Policy`] for candidate steps and for its judgement of them,
+//! a [`regrowth_verifiers::Verifier`] for the outcome, and grows one tree per problem
+//! ([`search_problems`]). A finished tree is a plain row ([`TreeRecord`]); [`extract_pairs`] cuts
+//! preference pairs out of it. The method is Xie et al. 2024, arXiv:2405.00451.
+//!
+//! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
+//! (many trees), `search` (one tree), `select`, `expand`, `value`, `tree` (statistics and backup),
+//! `record`, `pairs`.
+
+mod config;
+mod driver;
+mod error;
+mod expand;
+mod pairs;
+mod record;
+mod search;
+mod select;
+mod tree;
+mod value;
+
+pub use config::{BackupWeights, CommitRule, DepthLimit, PriorRule, SearchConfig, ValueConfig};
+pub use driver::{RunOptions, SearchSummary, search_problems};
+pub use error::{SearchError, Skip};
+pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
+pub use record::{NodeRecord, TREE_VERSION, TreeRecord};
+pub use search::{Ask, Progress, Subject, TreeSearch};
+pub use select::{ChildStats, commit, prior, puct, select, spread};
+pub use tree::{Edge, NodeId, NodeState, Tree, mean_value};
+pub use value::{Observed, Worth, worth};

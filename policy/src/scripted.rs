@@ -67,8 +67,7 @@ impl Scripted {
             path: path.to_owned(),
             detail: format!("{e}; expected a script in JSON"),
         })?;
-        Self::from_json(&text)
-            .map_err(|detail| PolicyError::File { path: path.to_owned(), detail })
+        Self::from_json(&text).map_err(|detail| PolicyError::File { path: path.to_owned(), detail })
     }
 
     /// A policy that plays the script in `json`; see [`Scripted::from_file`] for its form.
@@ -102,7 +101,8 @@ impl Scripted {
         let mut candidates = Vec::with_capacity(request.keys.len());
         let mut usage = Usage { prefilled: request.prefix.len() as u64, ..Usage::default() };
         for (index, &key) in request.keys.iter().enumerate() {
-            let greedy = request.sampling.temperature == 0.0 || (request.greedy_first && index == 0);
+            let greedy =
+                request.sampling.temperature == 0.0 || (request.greedy_first && index == 0);
             let (text, end, logp) = match &self.script {
                 Some(script) => {
                     let line = script.candidate(&question, &so_far, index)?;
@@ -383,7 +383,8 @@ mod tests {
     fn scoring_agrees_with_sampling() {
         let policy = Scripted::new();
         let prompt = policy.prompt(&problem()).expect("a prompt");
-        let step = candidates(&policy, propose(&prompt.ids, vec![1], Boundary::Newline)).remove(0).step;
+        let step =
+            candidates(&policy, propose(&prompt.ids, vec![1], Boundary::Newline)).remove(0).step;
         let score = Score { prefix: prompt.ids, continuation: Arc::from(step.ids) };
         let Response::Scores(scores) = call(&policy, Request::Score(score)).expect("scores") else {
             panic!("asked for scores");

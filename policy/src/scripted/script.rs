@@ -51,8 +51,9 @@ pub(super) struct Line {
 impl Script {
     /// Reads and checks a script.
     pub(super) fn parse(json: &str) -> Result<Self, String> {
-        let file: File = serde_json::from_str(json)
-            .map_err(|e| format!("{e}; expected {{\"entries\": [{{\"after\", \"candidates\"}}]}}"))?;
+        let file: File = serde_json::from_str(json).map_err(|e| {
+            format!("{e}; expected {{\"entries\": [{{\"after\", \"candidates\"}}]}}")
+        })?;
         for (index, entry) in file.entries.iter().enumerate() {
             if entry.candidates.is_empty() {
                 return Err(format!("entries[{index}].candidates: expected at least one"));

@@ -1,0 +1,278 @@
+//! Everything a search can be told, with the source of each default.
+//!
+//! It knows nothing of threads, batch sizes or files: those may never change a result and live in
+//! [`crate::RunOptions`]. "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the
+//! authors' public program, which differs from the paper in places: both forms can be chosen.
+
+use regrowth_policy::{Boundary, OptionOrder, Sampling};
+use serde::{Deserialize, Serialize};
+
+use crate::SearchError;
+
+/// How a tree is grown. Unknown keys are refused; a missing key takes its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchConfig {
+    /// Seed of every random number of the search; any value (default 0: taste).
+    pub seed: u64,
+    /// Simulations per search root, at least 1 (default 16: measured on small models; paper 5).
+    pub simulations: u64,
+    /// Multiplies `simulations` at the first root, at least 1 (default 1; code and paper 4).
+    pub first_root_factor: u64,
+    /// Candidates sampled at the problem's root and at every deeper node, each at least 1 (default
+    /// 5 and 3: paper, mathematics; 4 and 2 for multiple choice).
+    pub breadth: [usize; 2],
+    /// Steps of a solution at most, at least 1 (default 4: paper, mathematics; 3 for multiple
+    /// choice).
+    pub max_depth: u32,
+    /// What `max_depth` counts from (default absolute: method).
+    pub depth_limit: DepthLimit,
+    /// Candidates of the forced completion at the last depth, at least 1 (default 1: method).
+    pub final_breadth: usize,
+    /// The same for multiple-choice problems, at least 1 (default 2: method).
+    pub final_breadth_choice: usize,
+    /// Weight of the prior term, at least 0 (default 1: method).
+    pub c_puct: f64,
+    /// How a step's log-probabilities become its prior (default the code's form).
+    pub prior: PriorRule,
+    /// Exponent of the length in the prior, at least 0 (default 1.25: code).
+    pub prior_lambda: f64,
+    /// Discount per step, in [0, 1] (default 1: method).
+    pub gamma: f64,
+    /// Weights of the children in a parent's value (default the code's form).
+    pub backup_weights: BackupWeights,
+    /// Which child becomes the next search root (default the code's form).
+    pub commit: CommitRule,
+    /// Simulations of one tree in flight at once, at least 1; part of the result: simulation k
+    /// selects after exactly the results of simulations 1 to k - W (default 1: serial search).
+    pub leaves_in_flight: usize,
+    /// How tokens are drawn (default temperature 1 without truncation: method).
+    pub sampling: Sampling,
+    /// Whether the first candidate of every node is the greedy one (default false: method, option).
+    pub greedy_first: bool,
+    /// Where a step ends (default a line break: taste, as published solutions are written).
+    pub boundary: Boundary,
+    /// Tokens of one step at most, at least 1 (default 128: taste).
+    pub max_step_tokens: usize,
+    /// Tokens of one solution at most, at least 1 (default 512: taste).
+    pub max_solution_tokens: usize,
+    /// How steps are valued.
+    pub value: ValueConfig,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            simulations: 16,
+            first_root_factor: 1,
+            breadth: [5, 3],
+            max_depth: 4,
+            depth_limit: DepthLimit::Absolute,
+            final_breadth: 1,
+            final_breadth_choice: 2,
+            c_puct: 1.0,
+            prior: PriorRule::LengthRoot,
+            prior_lambda: 1.25,
+            gamma: 1.0,
+            backup_weights: BackupWeights::AtLeastOne,
+            commit: CommitRule::SpreadVisits,
+            leaves_in_flight: 1,
+            sampling: Sampling::default(),
+            greedy_first: false,
+            boundary: Boundary::Newline,
+            max_step_tokens: 128,
+            max_solution_tokens: 512,
+            value: ValueConfig::default(),
+        }
+    }
+}
+
+/// How the value of a step is made of the outcome and the policy's self-evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValueConfig {
+    /// Whether the outcome reward sees the reference answer: true while generating data, false
+    /// while measuring accuracy (default true: method).
+    pub oracle: bool,
+    /// Whether the policy judges every new step (default true: method).
+    pub self_evaluation: bool,
+    /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
+    pub hinted: bool,
+    /// Order of the judge's two options (default correct first: paper).
+    pub order: OptionOrder,
+    /// Self-evaluation of a step whose judgement is unknown, in [0, 1] (default 0.5: neither).
+    pub unknown: f64,
+    /// Self-evaluation of every step when `self_evaluation` is off, in [0, 1] (default 0: the
+    /// outcome alone; code 1).
+    pub unasked: f64,
+    /// Divides the self-evaluation by max(depth of the parent - 3, 1) (default false; code).
+    pub depth_decay: bool,
+    /// A step whose value is exactly 0 takes its parent's value (default false; code).
+    pub inherit_zero: bool,
+    /// Multiplies by 1.25 the outcome of a correct solution that is not a prefix of the reference
+    /// solution (default false; code).
+    pub own_reasoning_bonus: bool,
+    /// Devalues multiple-choice answers without reasoning: a correct answer at depth 1 counts 0,
+    /// at depth 2 counts 0.5, and naming k > 1 options counts 0.9 / k (default false; code).
+    pub choice_guard: bool,
+}
+
+impl Default for ValueConfig {
+    fn default() -> Self {
+        Self {
+            oracle: true,
+            self_evaluation: true,
+            hinted: false,
+            order: OptionOrder::default(),
+            unknown: 0.5,
+            unasked: 0.0,
+            depth_decay: false,
+            inherit_zero: false,
+            own_reasoning_bonus: false,
+            choice_guard: false,
+        }
+    }
+}
+
+/// What the depth limit counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DepthLimit {
+    /// The problem: a node at depth `max_depth - 1` is completed to the end in one step.
+    Absolute,
+    /// The search root: a simulation stops `max_depth` steps below it, nothing is completed by
+    /// force, and solutions end by themselves or by their token budget.
+    Relative,
+}
+
+/// How log-probabilities become a prior.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorRule {
+    /// exp(sum of log-probabilities / length^lambda): the code.
+    LengthRoot,
+    /// exp(sum of log-probabilities) / length^lambda: the paper.
+    LengthDivided,
+}
+
+/// Weight of a child in the mean that is its parent's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupWeights {
+    /// max(1, visits): the code.
+    AtLeastOne,
+    /// visits: the paper.
+    Visits,
+}
+
+/// Which child of the search root becomes the next root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitRule {
+    /// Most visits x (1 + variance of its children's visits); ties by Q, then V: the code.
+    SpreadVisits,
+    /// Most visits; ties by Q, then V.
+    Visits,
+    /// Highest Q among visited children; ties by visits.
+    Value,
+    /// Drawn with probability proportional to visits.
+    Sampled,
+}
+
+impl SearchConfig {
+    /// The paper's budget for mathematics: 5 simulations a root, four times as many at the first.
+    #[must_use]
+    pub fn paper() -> Self {
+        Self { simulations: 5, first_root_factor: 4, ..Self::default() }
+    }
+
+    /// The paper's budget and shape for multiple choice: breadth 4 then 2, depth 3.
+    #[must_use]
+    pub fn paper_choice() -> Self {
+        Self { breadth: [4, 2], max_depth: 3, ..Self::paper() }
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`SearchError::Config`] naming the first field that is out of its range.
+    pub fn check(&self) -> Result<(), SearchError> {
+        let at_least_one = [
+            ("simulations", self.simulations),
+            ("first_root_factor", self.first_root_factor),
+            ("breadth[0]", self.breadth[0] as u64),
+            ("breadth[1]", self.breadth[1] as u64),
+            ("max_depth", u64::from(self.max_depth)),
+            ("final_breadth", self.final_breadth as u64),
+            ("final_breadth_choice", self.final_breadth_choice as u64),
+            ("leaves_in_flight", self.leaves_in_flight as u64),
+            ("max_step_tokens", self.max_step_tokens as u64),
+            ("max_solution_tokens", self.max_solution_tokens as u64),
+        ];
+        for (field, value) in at_least_one {
+            check(field, "at least 1", value, value >= 1)?;
+        }
+        let not_negative = [("c_puct", self.c_puct), ("prior_lambda", self.prior_lambda)];
+        for (field, value) in not_negative {
+            check(field, "a number of at least 0", value, value.is_finite() && value >= 0.0)?;
+        }
+        let unit = [
+            ("gamma", self.gamma),
+            ("unknown", self.value.unknown),
+            ("unasked", self.value.unasked),
+        ];
+        for (field, value) in unit {
+            check(field, "a number in [0, 1]", value, (0.0..=1.0).contains(&value))?;
+        }
+        let temperature = self.sampling.temperature;
+        check(
+            "temperature",
+            "at least 0",
+            temperature,
+            temperature.is_finite() && temperature >= 0.0,
+        )
+    }
+}
+
+/// One range check; `expected` is read by whoever set `field`.
+pub(crate) fn check(
+    field: &'static str,
+    expected: &'static str,
+    got: impl ToString,
+    ok: bool,
+) -> Result<(), SearchError> {
+    if ok { Ok(()) } else { Err(SearchError::Config { field, expected, got: got.to_string() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_are_refused_and_missing_ones_default() {
+        let config: SearchConfig = toml::from_str("simulations = 3").expect("valid");
+        assert_eq!(config, SearchConfig { simulations: 3, ..SearchConfig::default() });
+        assert!(toml::from_str::<SearchConfig>("simulatoins = 3").is_err());
+        assert!(toml::from_str::<SearchConfig>("[value]\nhint = true").is_err());
+    }
+
+    #[test]
+    fn every_config_survives_toml() {
+        for config in [SearchConfig::default(), SearchConfig::paper(), SearchConfig::paper_choice()]
+        {
+            let text = toml::to_string(&config).expect("serialises");
+            assert_eq!(toml::from_str::<SearchConfig>(&text).expect("parses"), config);
+        }
+    }
+
+    #[test]
+    fn a_zero_budget_is_refused_by_name() {
+        let config = SearchConfig { simulations: 0, ..SearchConfig::default() };
+        let error = config.check().expect_err("zero");
+        assert!(error.to_string().contains("simulations"), "{error}");
+        let config = SearchConfig { gamma: f64::NAN, ..SearchConfig::default() };
+        assert!(config.check().is_err());
+        assert!(SearchConfig::default().check().is_ok());
+    }
+}

@@ -1,0 +1,317 @@
+//! Many trees in flight over one policy: a few threads, a window of problems, no barrier.
+//!
+//! It knows nothing of what a tree does with its answers. Each worker owns its trees and a reply
+//! channel; a tree that waits costs no thread. Trees are delivered in the order of the problems,
+//! and a new one starts only when one is delivered, so memory is bounded by the window.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
+use regrowth_datasets::Problem;
+use regrowth_policy::{Answered, Call, Policy, PolicyError, Usage};
+use regrowth_verifiers::Verifier;
+use serde::{Deserialize, Serialize};
+
+use crate::record::TreeRecord;
+use crate::search::{Progress, Subject, TreeSearch};
+use crate::{SearchConfig, SearchError, Skip};
+
+/// How a search is run; nothing here changes a tree.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Threads that advance trees, at least 1 (default 1: the policy does the work).
+    pub threads: usize,
+    /// Trees in flight at once; `None` takes four times what the policy wants in flight, shared
+    /// by requests of about four per tree.
+    pub trees_in_flight: Option<usize>,
+    /// Round of the run, from 1; 0 outside a run. Written into every row.
+    pub round: u32,
+    /// Set to true from anywhere, stops the search soon; delivered trees stay.
+    pub cancel: Arc<AtomicBool>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { threads: 1, trees_in_flight: None, round: 0, cancel: Arc::default() }
+    }
+}
+
+/// What a search did, summed over its trees.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SearchSummary {
+    /// Problems that were given.
+    pub problems: u64,
+    /// Trees that were finished and delivered.
+    pub trees: u64,
+    /// Nodes of these trees, roots included.
+    pub nodes: u64,
+    /// Simulations of these trees.
+    pub simulations: u64,
+    /// Trees whose committed answer is right.
+    pub correct: u64,
+    /// Requests for candidates and for judgements.
+    pub model_calls: u64,
+    /// Tokens of the distinct steps in these trees.
+    pub unique_tokens: u64,
+    /// Tokens that the requests really cost, skipped trees included.
+    pub usage: Usage,
+    /// Trees that were given up, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// The first few given up: problem id and reason in full.
+    pub skipped_examples: Vec<(String, String)>,
+    /// Whether the outcome reward saw the reference answers: then `correct` is no accuracy.
+    pub oracle: bool,
+    /// Whether the search was cancelled before its end.
+    pub cancelled: bool,
+}
+
+/// How many skipped problems a summary names.
+const SKIPPED_EXAMPLES: usize = 20;
+/// How often a waiting worker looks at the cancel flag.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
+
+/// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems.
+///
+/// The same problems, configuration and policy give the same trees for any [`RunOptions`] but the
+/// round. A tree whose request fails is left out and counted.
+///
+/// # Errors
+/// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
+/// stopped for good.
+pub fn search_problems(
+    policy: &dyn Policy,
+    verifier: &dyn Verifier,
+    problems: &[Problem],
+    config: &SearchConfig,
+    options: &RunOptions,
+    mut on_tree: impl FnMut(TreeRecord),
+) -> Result<SearchSummary, SearchError> {
+    config.check()?;
+    crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
+    let window = options.trees_in_flight.unwrap_or(4 * policy.limits().in_flight).max(1);
+    let shared = Shared { policy, verifier, problems, config, options };
+    let (jobs, job_queue) = unbounded();
+    let (done, finished) = unbounded();
+    for index in 0..window.min(problems.len()) {
+        // The queue is open: this function holds its other end.
+        let _ = jobs.send(index);
+    }
+    std::thread::scope(|scope| {
+        let per_worker = window.div_ceil(options.threads);
+        for _ in 0..options.threads {
+            let (jobs, done) = (job_queue.clone(), done.clone());
+            scope.spawn(move || Worker::new(shared, jobs, done, per_worker).run());
+        }
+        drop((job_queue, done));
+        deliver(shared, jobs, &finished, window, &mut on_tree)
+    })
+}
+
+/// What all workers see.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    policy: &'a dyn Policy,
+    verifier: &'a dyn Verifier,
+    problems: &'a [Problem],
+    config: &'a SearchConfig,
+    options: &'a RunOptions,
+}
+
+impl Shared<'_> {
+    fn cancelled(&self) -> bool {
+        // Relaxed: the flag carries no data, and soon is soon enough.
+        self.options.cancel.load(Ordering::Relaxed)
+    }
+}
+
+/// One tree at its end.
+struct Done {
+    index: usize,
+    result: Result<TreeRecord, Skip>,
+    calls: u64,
+    usage: Usage,
+}
+
+/// A worker's last word about a tree, or that the policy is gone.
+type Report = Result<Done, PolicyError>;
+
+/// Puts finished trees into the order of the problems and lets one start for each delivered.
+fn deliver(
+    shared: Shared<'_>,
+    jobs: Sender<usize>,
+    finished: &Receiver<Report>,
+    window: usize,
+    on_tree: &mut dyn FnMut(TreeRecord),
+) -> Result<SearchSummary, SearchError> {
+    let mut summary = SearchSummary {
+        problems: shared.problems.len() as u64,
+        oracle: shared.config.value.oracle,
+        ..SearchSummary::default()
+    };
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    while next < shared.problems.len() {
+        let Ok(report) = finished.recv() else { break };
+        let done = report?;
+        early.insert(done.index, done);
+        while let Some(done) = early.remove(&next) {
+            if next + window < shared.problems.len() {
+                let _ = jobs.send(next + window);
+            }
+            summary.add(&shared.problems[next], &done);
+            if let Ok(tree) = done.result {
+                on_tree(tree);
+            }
+            next += 1;
+        }
+    }
+    summary.cancelled = next < shared.problems.len();
+    Ok(summary)
+}
+
+impl SearchSummary {
+    fn add(&mut self, problem: &Problem, done: &Done) {
+        self.model_calls += done.calls;
+        self.usage += done.usage;
+        match &done.result {
+            Ok(tree) => {
+                self.trees += 1;
+                self.nodes += tree.nodes.len() as u64;
+                self.simulations += tree.simulations;
+                self.correct += u64::from(tree.correct);
+                self.unique_tokens += tree.nodes.iter().map(|n| n.ids.len() as u64).sum::<u64>();
+            }
+            Err(skip) => {
+                *self.skipped.entry(skip.reason().to_owned()).or_default() += 1;
+                if self.skipped_examples.len() < SKIPPED_EXAMPLES {
+                    self.skipped_examples.push((problem.id.clone(), skip.to_string()));
+                }
+            }
+        }
+    }
+}
+
+/// Advances its own trees with the answers that come.
+struct Worker<'a> {
+    shared: Shared<'a>,
+    jobs: Receiver<usize>,
+    done: Sender<Report>,
+    /// Trees that it holds at most.
+    capacity: usize,
+    active: HashMap<u32, Active<'a>>,
+    /// Number of the next tree; the upper half of its tickets.
+    serial: u32,
+    reply: Sender<Answered>,
+    answers: Receiver<Answered>,
+}
+
+/// A tree in flight.
+struct Active<'a> {
+    index: usize,
+    search: TreeSearch<'a>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(
+        shared: Shared<'a>,
+        jobs: Receiver<usize>,
+        done: Sender<Report>,
+        capacity: usize,
+    ) -> Self {
+        let (reply, answers) = unbounded();
+        Self { shared, jobs, done, capacity, active: HashMap::new(), serial: 0, reply, answers }
+    }
+
+    /// Works until there is no problem left, the search is cancelled or nobody listens.
+    fn run(mut self) {
+        let mut open = true;
+        let no_jobs = never();
+        while !self.shared.cancelled() && (open || !self.active.is_empty()) {
+            let room = open && self.active.len() < self.capacity;
+            let jobs = if room { self.jobs.clone() } else { no_jobs.clone() };
+            let listened = select! {
+                recv(self.answers) -> answered => answered.is_ok_and(|a| self.on_answer(a)),
+                recv(jobs) -> job => match job {
+                    Ok(index) => self.start(index),
+                    Err(_) => { open = false; true }
+                },
+                default(CANCEL_POLL) => true,
+            };
+            if !listened {
+                return;
+            }
+        }
+    }
+
+    /// Begins a tree; false when nobody listens any more.
+    fn start(&mut self, index: usize) -> bool {
+        let shared = self.shared;
+        let problem = &shared.problems[index];
+        let prompt = match shared.policy.prompt(problem) {
+            Ok(prompt) => prompt,
+            Err(PolicyError::Gone) => return self.lose_policy(),
+            Err(error) => {
+                let result = Err(Skip::Prompt(error.to_string()));
+                return self.report(Done { index, result, calls: 0, usage: Usage::default() });
+            }
+        };
+        let search = TreeSearch::new(Subject {
+            problem,
+            prompt,
+            config: shared.config,
+            verifier: shared.verifier,
+            limits: shared.policy.limits(),
+        });
+        let serial = self.serial;
+        self.serial += 1;
+        self.active.insert(serial, Active { index, search });
+        self.after_change(serial)
+    }
+
+    /// Hands an answer to its tree; false when nobody listens any more.
+    fn on_answer(&mut self, answered: Answered) -> bool {
+        if matches!(answered.result, Err(PolicyError::Gone)) {
+            return self.lose_policy();
+        }
+        let serial = (answered.ticket >> 32) as u32;
+        // A tree that was given up may still get answers.
+        let Some(active) = self.active.get_mut(&serial) else { return true };
+        active.search.answer(answered.ticket & u64::from(u32::MAX), answered.result);
+        self.after_change(serial)
+    }
+
+    /// Submits what a tree newly asks, or reports its end.
+    fn after_change(&mut self, serial: u32) -> bool {
+        let Some(active) = self.active.get_mut(&serial) else { return true };
+        for ask in active.search.take_asks() {
+            let ticket = u64::from(serial) << 32 | ask.ticket;
+            let call = Call { ticket, request: ask.request, reply: self.reply.clone() };
+            self.shared.policy.submit(call);
+        }
+        if *active.search.progress() == Progress::Waiting {
+            return true;
+        }
+        let Some(Active { index, search }) = self.active.remove(&serial) else { return true };
+        let (calls, usage) = (search.model_calls(), search.usage());
+        let skip = match search.progress() {
+            Progress::Skipped(skip) => Some(skip.clone()),
+            _ => None,
+        };
+        let record = search.record(self.shared.policy.identity(), self.shared.options.round);
+        let result = record.ok_or_else(|| skip.unwrap_or(Skip::NoCandidate));
+        self.report(Done { index, result, calls, usage })
+    }
+
+    fn report(&self, done: Done) -> bool {
+        self.done.send(Ok(done)).is_ok()
+    }
+
+    fn lose_policy(&self) -> bool {
+        // The worker stops either way.
+        let _ = self.done.send(Err(PolicyError::Gone));
+        false
+    }
+}

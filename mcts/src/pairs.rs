@@ -1,0 +1,322 @@
+//! Cuts a finished tree into preference pairs: one pure function of the tree.
+//!
+//! It knows nothing of policies or training. The rules are those of arXiv:2405.00451, section 2.2,
+//! with the authors' code behind switches; whatever is left out is counted by its reason.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use regrowth_datasets::{PAIR_VERSION, PreferencePair, TokenId, keyed_rng};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{NodeRecord, TreeRecord};
+use crate::{SearchError, config};
+
+/// Which pairs a tree gives. Unknown keys are refused; a missing key takes its default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PairConfig {
+    /// Which parents give a pair (default the committed path: method).
+    pub parents: Parents,
+    /// Which sibling is rejected (default the lowest Q: paper; the code's flag picks at random).
+    pub rejected: Rejected,
+    /// Smallest `Q_chosen - Q_rejected`; a pair needs more than this, at least 0 (default 0).
+    pub min_margin: f64,
+    /// Fewest visits of the chosen side (default 0: method).
+    pub min_visits_chosen: u64,
+    /// Fewest visits of the rejected side (default 0: method).
+    pub min_visits_rejected: u64,
+    /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1` (default false: method, option).
+    pub mixed: bool,
+    /// Only trees whose committed answer is right (default false: method, option).
+    pub correct_only: bool,
+    /// Pairs of one tree at most, the largest margins first (default 8: method).
+    pub max_per_tree: usize,
+    /// Whether chains of only children are glued to the step before them (default true: method).
+    pub glue_chains: bool,
+    /// Whether visits smooth the labels (default true: method); otherwise alpha is 0.
+    pub smoothing: bool,
+}
+
+impl Default for PairConfig {
+    fn default() -> Self {
+        Self {
+            parents: Parents::Committed,
+            rejected: Rejected::Lowest,
+            min_margin: 0.0,
+            min_visits_chosen: 0,
+            min_visits_rejected: 0,
+            mixed: false,
+            correct_only: false,
+            max_per_tree: 8,
+            glue_chains: true,
+            smoothing: true,
+        }
+    }
+}
+
+impl PairConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`SearchError::Config`] naming the first field that is out of its range.
+    pub fn check(&self) -> Result<(), SearchError> {
+        let margin = self.min_margin;
+        let ok = margin.is_finite() && margin >= 0.0;
+        config::check("min_margin", "a number of at least 0", margin, ok)?;
+        config::check("max_per_tree", "at least 1", self.max_per_tree, self.max_per_tree >= 1)
+    }
+}
+
+/// Which parents give a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parents {
+    /// The nodes of the committed path.
+    Committed,
+    /// Every node with at least two children.
+    All,
+}
+
+/// Which sibling is rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rejected {
+    /// The lowest Q.
+    Lowest,
+    /// The second highest Q.
+    Second,
+    /// Any sibling but the best, drawn by a stream of the search's seed.
+    Random,
+}
+
+/// Why a pair or a tree was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drop {
+    /// The tree's committed answer is wrong and `correct_only` is on.
+    TreeNotCorrect,
+    /// The parent has fewer than two children.
+    NoSibling,
+    /// The margin is not above `min_margin`.
+    SmallMargin,
+    /// A side has fewer visits than asked for.
+    FewVisits,
+    /// `mixed` is on and the values do not straddle.
+    NotMixed,
+    /// Both sides say the same, though their token ids differ.
+    SameText,
+    /// The tree has `max_per_tree` pairs with larger margins.
+    TooManyPerTree,
+}
+
+/// Pairs of one tree and what was left out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extracted {
+    /// The pairs, by depth and then by parent.
+    pub pairs: Vec<PreferencePair>,
+    /// How many were left out, by reason.
+    pub dropped: BTreeMap<Drop, u64>,
+}
+
+/// The pairs of a tree (method, section 2).
+#[must_use]
+pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
+    let mut out = Extracted::default();
+    if config.correct_only && !tree.correct {
+        out.dropped.insert(Drop::TreeNotCorrect, 1);
+        return out;
+    }
+    let children = children_of(tree);
+    let mut found = Vec::new();
+    for parent in parents(tree, config.parents) {
+        match pair_at(tree, config, &children, parent) {
+            Ok(pair) => found.push((parent, pair)),
+            Err(reason) => *out.dropped.entry(reason).or_default() += 1,
+        }
+    }
+    let surplus = found.len().saturating_sub(config.max_per_tree);
+    if surplus > 0 {
+        // A stable sort: of equal margins the shallower parent stays.
+        found.sort_by(|a, b| b.1.margin.total_cmp(&a.1.margin));
+        found.truncate(config.max_per_tree);
+        out.dropped.insert(Drop::TooManyPerTree, surplus as u64);
+    }
+    found.sort_by_key(|(parent, pair)| (pair.depth, *parent));
+    out.pairs = found.into_iter().map(|(_, pair)| pair).collect();
+    out
+}
+
+/// Children of every node, by id.
+fn children_of(tree: &TreeRecord) -> Vec<Vec<u32>> {
+    let mut children = vec![Vec::new(); tree.nodes.len()];
+    for (id, node) in tree.nodes.iter().enumerate() {
+        if let Some(parent) = node.parent {
+            children[parent as usize].push(id as u32);
+        }
+    }
+    children
+}
+
+fn parents(tree: &TreeRecord, which: Parents) -> Vec<u32> {
+    match which {
+        Parents::Committed => {
+            let ended = tree.committed.len().saturating_sub(1);
+            std::iter::once(0).chain(tree.committed[..ended].iter().copied()).collect()
+        }
+        Parents::All => {
+            let parents = tree.nodes.iter().filter_map(|n| n.parent);
+            parents.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        }
+    }
+}
+
+/// The pair among the children of one parent, or why there is none.
+fn pair_at(
+    tree: &TreeRecord,
+    config: &PairConfig,
+    children: &[Vec<u32>],
+    parent: u32,
+) -> Result<PreferencePair, Drop> {
+    let siblings = &children[parent as usize];
+    let node = |id: u32| &tree.nodes[id as usize];
+    let (best, worst) = choose(tree, config, siblings, parent).ok_or(Drop::NoSibling)?;
+    let (w, l) = (node(best), node(worst));
+    let margin = w.q - l.q;
+    if margin.is_nan() || margin <= config.min_margin {
+        return Err(Drop::SmallMargin);
+    }
+    if w.visits < config.min_visits_chosen || l.visits < config.min_visits_rejected {
+        return Err(Drop::FewVisits);
+    }
+    if config.mixed && !(w.q > 0.0 && l.q < 1.0) {
+        return Err(Drop::NotMixed);
+    }
+    let chosen = Side::new(tree, config, children, best);
+    let rejected = Side::new(tree, config, children, worst);
+    if chosen.text == rejected.text {
+        return Err(Drop::SameText);
+    }
+    let alpha = if config.smoothing { alpha(w.visits, l.visits) } else { 0.0 };
+    Ok(assemble(tree, parent, (w, chosen), (l, rejected), alpha))
+}
+
+/// Chosen and rejected child.
+fn choose(
+    tree: &TreeRecord,
+    config: &PairConfig,
+    siblings: &[u32],
+    parent: u32,
+) -> Option<(u32, u32)> {
+    if siblings.len() < 2 {
+        return None;
+    }
+    // Best first; a stable sort, so the first of equals is the better.
+    let mut ranked = siblings.to_vec();
+    ranked.sort_by(|&a, &b| tree.nodes[b as usize].q.total_cmp(&tree.nodes[a as usize].q));
+    let rejected = match config.rejected {
+        Rejected::Lowest => ranked.len() - 1,
+        Rejected::Second => 1,
+        Rejected::Random => {
+            let parts: [&[u8]; 3] =
+                [b"rejected", tree.problem.id.as_bytes(), &parent.to_le_bytes()];
+            keyed_rng(tree.seed, &parts).random_range(1..ranked.len())
+        }
+    };
+    Some((ranked[0], ranked[rejected]))
+}
+
+/// Label smoothing from visits: `N_l / (max(1, N_w) + N_l)`, at most 0.5 (method, section 2).
+#[must_use]
+pub fn alpha(visits_chosen: u64, visits_rejected: u64) -> f64 {
+    let (w, l) = (visits_chosen.max(1) as f64, visits_rejected as f64);
+    (l / (w + l)).min(0.5)
+}
+
+/// One side of a pair: a step, with the chain of only children behind it.
+struct Side {
+    text: String,
+    ids: Vec<TokenId>,
+    logps: Vec<f32>,
+    exact: bool,
+    terminal: bool,
+    outcome: f64,
+}
+
+impl Side {
+    fn new(tree: &TreeRecord, config: &PairConfig, children: &[Vec<u32>], id: u32) -> Self {
+        let mut side = Self {
+            text: String::new(),
+            ids: Vec::new(),
+            logps: Vec::new(),
+            exact: true,
+            terminal: false,
+            outcome: 0.0,
+        };
+        let mut at = id;
+        loop {
+            let node = &tree.nodes[at as usize];
+            side.text.push_str(&node.text);
+            side.ids.extend_from_slice(&node.ids);
+            side.logps.extend_from_slice(&node.logps);
+            side.exact &= node.logps_exact;
+            side.terminal = node.terminal;
+            side.outcome = node.outcome;
+            match children[at as usize].as_slice() {
+                [only] if config.glue_chains => at = *only,
+                _ => return side,
+            }
+        }
+    }
+}
+
+fn assemble(
+    tree: &TreeRecord,
+    parent: u32,
+    (w, chosen): (&NodeRecord, Side),
+    (l, rejected): (&NodeRecord, Side),
+    alpha: f64,
+) -> PreferencePair {
+    let mut prompt = tree.prompt.clone();
+    let mut prompt_ids = tree.prompt_ids.clone();
+    for id in tree.path(parent) {
+        prompt.push_str(&tree.nodes[id as usize].text);
+        prompt_ids.extend_from_slice(&tree.nodes[id as usize].ids);
+    }
+    PreferencePair {
+        version: PAIR_VERSION,
+        problem_id: tree.problem.id.clone(),
+        round: tree.round,
+        policy: tree.policy.clone(),
+        oracle: tree.oracle,
+        hinted: tree.hinted,
+        depth: w.depth,
+        prompt,
+        chosen: chosen.text,
+        rejected: rejected.text,
+        prompt_ids,
+        chosen_ids: chosen.ids,
+        rejected_ids: rejected.ids,
+        chosen_logps: chosen.logps,
+        rejected_logps: rejected.logps,
+        logps_exact: chosen.exact && rejected.exact,
+        q_chosen: w.q,
+        q_rejected: l.q,
+        n_chosen: w.visits,
+        n_rejected: l.visits,
+        prior_chosen: w.prior,
+        prior_rejected: l.prior,
+        self_evaluation_chosen: w.self_evaluation,
+        self_evaluation_rejected: l.self_evaluation,
+        outcome_chosen: chosen.outcome,
+        outcome_rejected: rejected.outcome,
+        terminal_chosen: chosen.terminal,
+        terminal_rejected: rejected.terminal,
+        alpha,
+        margin: w.q - l.q,
+        weight: 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

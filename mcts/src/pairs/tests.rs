@@ -1,0 +1,194 @@
+//! Hand-made trees with known pairs.
+
+use regrowth_datasets::{AnswerKind, Finish, Problem};
+
+use super::*;
+use crate::record::TREE_VERSION;
+
+/// A node: parent, Q, visits, text.
+type Plan<'a> = (u32, f64, u64, &'a str);
+
+fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
+    let mut nodes = vec![node(None, 0, 0.0, 9, "")];
+    for &(parent, q, visits, text) in plan {
+        let depth = nodes[parent as usize].depth + 1;
+        nodes.push(node(Some(parent), depth, q, visits, text));
+    }
+    TreeRecord {
+        version: TREE_VERSION,
+        round: 2,
+        policy: "test".to_owned(),
+        seed: 7,
+        oracle: true,
+        hinted: false,
+        problem: Problem {
+            id: "p".to_owned(),
+            source: "test".to_owned(),
+            question: "q".to_owned(),
+            choices: Vec::new(),
+            answer: "1".to_owned(),
+            kind: AnswerKind::Number,
+            solution: None,
+            level: None,
+        },
+        prompt: "Q:".to_owned(),
+        prompt_ids: vec![81, 58],
+        nodes,
+        committed: committed.to_vec(),
+        correct: false,
+        simulations: 9,
+        propose_calls: 0,
+        judge_calls: 0,
+        sampled_tokens: 0,
+        duplicates: 0,
+    }
+}
+
+fn node(parent: Option<u32>, depth: u32, q: f64, visits: u64, text: &str) -> NodeRecord {
+    NodeRecord {
+        parent,
+        depth,
+        text: text.to_owned(),
+        ids: text.bytes().map(u32::from).collect(),
+        logps: vec![-0.1; text.len()],
+        logps_exact: true,
+        finish: parent.map(|_| Finish::Boundary),
+        terminal: text.ends_with('.'),
+        prior: 0.5,
+        visits,
+        reward: q,
+        q,
+        v: 0.0,
+        self_evaluation: Some(0.5),
+        outcome: if text.ends_with('.') { 1.0 } else { 0.0 },
+    }
+}
+
+fn sides(extracted: &Extracted) -> Vec<(&str, &str)> {
+    extracted.pairs.iter().map(|p| (p.chosen.as_str(), p.rejected.as_str())).collect()
+}
+
+/// Root with children a, b, c; b has d, e; e has one child f.
+fn example() -> TreeRecord {
+    let plan = [
+        (0, 0.4, 2, "a"),
+        (0, 0.9, 6, "b"),
+        (0, 0.1, 1, "c"),
+        (2, 0.2, 2, "d."),
+        (2, 0.8, 4, "e"),
+        (5, 0.8, 4, "f."),
+    ];
+    tree(&plan, &[2, 5, 6])
+}
+
+#[test]
+fn the_committed_path_gives_best_against_worst() {
+    let found = extract_pairs(&example(), &PairConfig::default());
+    assert_eq!(sides(&found), [("b", "c"), ("ef.", "d.")]);
+    assert_eq!(found.dropped, BTreeMap::from([(Drop::NoSibling, 1)]));
+    let pair = &found.pairs[1];
+    assert_eq!(pair.prompt, "Q:b");
+    assert_eq!(pair.prompt_ids, [81, 58, 98]);
+    assert_eq!(pair.chosen_ids, [101, 102, 46]);
+    assert_eq!(pair.chosen_logps.len(), 3);
+    assert_eq!((pair.depth, pair.n_chosen, pair.n_rejected), (2, 4, 2));
+    assert!(pair.terminal_chosen && pair.terminal_rejected);
+    assert_eq!((pair.outcome_chosen, pair.outcome_rejected), (1.0, 1.0));
+    assert!((pair.margin - 0.6).abs() < 1e-12);
+    assert!((pair.alpha - 2.0 / 6.0).abs() < 1e-12);
+    assert_eq!((pair.round, pair.oracle), (2, true));
+}
+
+#[test]
+fn chains_stay_apart_when_asked() {
+    let config = PairConfig { glue_chains: false, ..PairConfig::default() };
+    let found = extract_pairs(&example(), &config);
+    assert_eq!(sides(&found), [("b", "c"), ("e", "d.")]);
+    assert!(!found.pairs[1].terminal_chosen);
+}
+
+#[test]
+fn the_second_best_can_be_rejected() {
+    let config = PairConfig { rejected: Rejected::Second, ..PairConfig::default() };
+    assert_eq!(sides(&extract_pairs(&example(), &config))[0], ("b", "a"));
+}
+
+#[test]
+fn a_random_rejection_is_repeatable_and_never_the_best() {
+    let config = PairConfig { rejected: Rejected::Random, ..PairConfig::default() };
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let tree = TreeRecord { seed, ..example() };
+        let found = extract_pairs(&tree, &config);
+        assert_eq!(found, extract_pairs(&tree, &config));
+        seen.insert(found.pairs[0].rejected.clone());
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["a", "c"]);
+}
+
+#[test]
+fn every_drop_has_its_reason() {
+    let drops = |config: PairConfig| {
+        let found = extract_pairs(&example(), &config);
+        (found.pairs.len(), found.dropped)
+    };
+    let base = PairConfig::default;
+    let no_sibling = (Drop::NoSibling, 1);
+    assert_eq!(
+        drops(PairConfig { min_margin: 0.7, ..base() }),
+        (1, BTreeMap::from([no_sibling, (Drop::SmallMargin, 1)]))
+    );
+    assert_eq!(
+        drops(PairConfig { min_visits_rejected: 2, ..base() }),
+        (1, BTreeMap::from([no_sibling, (Drop::FewVisits, 1)]))
+    );
+    assert_eq!(
+        drops(PairConfig { min_visits_chosen: 7, ..base() }),
+        (0, BTreeMap::from([no_sibling, (Drop::FewVisits, 2)]))
+    );
+    assert_eq!(
+        drops(PairConfig { max_per_tree: 1, ..base() }),
+        (1, BTreeMap::from([no_sibling, (Drop::TooManyPerTree, 1)]))
+    );
+    assert_eq!(
+        drops(PairConfig { correct_only: true, ..base() }),
+        (0, BTreeMap::from([(Drop::TreeNotCorrect, 1)]))
+    );
+}
+
+#[test]
+fn mixed_pairs_straddle() {
+    let low = tree(&[(0, -0.1, 1, "a"), (0, -0.5, 1, "b")], &[1]);
+    let high = tree(&[(0, 1.8, 1, "a"), (0, 1.2, 1, "b")], &[1]);
+    let config = PairConfig { mixed: true, ..PairConfig::default() };
+    for tree in [low, high] {
+        assert_eq!(extract_pairs(&tree, &config).dropped, BTreeMap::from([(Drop::NotMixed, 1)]));
+        assert_eq!(extract_pairs(&tree, &PairConfig::default()).pairs.len(), 1);
+    }
+}
+
+#[test]
+fn equal_values_and_equal_texts_make_no_pair() {
+    let equal = tree(&[(0, 0.5, 1, "a"), (0, 0.5, 1, "b")], &[1]);
+    let found = extract_pairs(&equal, &PairConfig::default());
+    assert_eq!(found.dropped, BTreeMap::from([(Drop::SmallMargin, 1)]));
+    let same = tree(&[(0, 0.5, 1, "a"), (0, 0.1, 1, "a")], &[1]);
+    let found = extract_pairs(&same, &PairConfig::default());
+    assert_eq!(found.dropped, BTreeMap::from([(Drop::SameText, 1)]));
+}
+
+#[test]
+fn all_parents_find_pairs_off_the_path() {
+    let plan = [(0, 0.4, 2, "a"), (0, 0.9, 6, "b"), (1, 0.7, 1, "c"), (1, 0.1, 1, "d")];
+    let tree = tree(&plan, &[2]);
+    let config = PairConfig { parents: Parents::All, ..PairConfig::default() };
+    assert_eq!(sides(&extract_pairs(&tree, &config)), [("b", "a"), ("c", "d")]);
+    assert_eq!(sides(&extract_pairs(&tree, &PairConfig::default())), [("b", "a")]);
+}
+
+#[test]
+fn alpha_has_the_worked_values() {
+    assert_eq!((alpha(6, 2), alpha(0, 3), alpha(5, 5)), (0.25, 0.5, 0.5));
+    let config = PairConfig { smoothing: false, ..PairConfig::default() };
+    assert!(extract_pairs(&example(), &config).pairs.iter().all(|p| p.alpha == 0.0));
+}

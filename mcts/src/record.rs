@@ -1,0 +1,114 @@
+//! A finished tree as a row of `trees.jsonl`.
+//!
+//! It holds everything that pairs, viewers and statistics need, and nothing that could differ
+//! between two runs with one seed: no time, no path, no thread count, no batch size, no cost that
+//! depends on a cache. A reader refuses rows of a newer version.
+
+use regrowth_datasets::{Finish, Problem, TokenId};
+use serde::{Deserialize, Serialize};
+
+/// Version of the row that this program writes.
+pub const TREE_VERSION: u32 = 1;
+
+/// One finished tree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TreeRecord {
+    /// [`TREE_VERSION`].
+    pub version: u32,
+    /// Round of the run, from 1; 0 outside a run.
+    pub round: u32,
+    /// Identity of the policy that sampled the steps.
+    pub policy: String,
+    /// Seed of the search.
+    pub seed: u64,
+    /// Whether the outcome reward saw the reference answer.
+    pub oracle: bool,
+    /// Whether the judge saw the reference solution.
+    pub hinted: bool,
+    /// The problem.
+    pub problem: Problem,
+    /// The prompt as text.
+    pub prompt: String,
+    /// The prompt as token ids.
+    pub prompt_ids: Vec<TokenId>,
+    /// Nodes breadth-first: the first is the root, siblings are neighbours. (With several leaves
+    /// in flight the order of creation is an accident; this one is not.)
+    pub nodes: Vec<NodeRecord>,
+    /// Ids of the committed nodes, from the root's child to the end of the solution.
+    pub committed: Vec<u32>,
+    /// Whether the committed solution is right; looked up after the search was over.
+    pub correct: bool,
+    /// Simulations that were completed.
+    pub simulations: u64,
+    /// Requests for candidates.
+    pub propose_calls: u64,
+    /// Requests for judgements.
+    pub judge_calls: u64,
+    /// Tokens sampled, dropped duplicates included.
+    pub sampled_tokens: u64,
+    /// Candidates dropped because a sibling has the same token ids.
+    pub duplicates: u64,
+}
+
+/// One node of a tree with the step that leads to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Id of the parent; absent for the root.
+    pub parent: Option<u32>,
+    /// Steps from the problem to this node.
+    pub depth: u32,
+    /// Text of the step.
+    pub text: String,
+    /// Token ids of the step.
+    pub ids: Vec<TokenId>,
+    /// Log-probability of each id when it was sampled.
+    pub logps: Vec<f32>,
+    /// Whether `logps` are the ones the step was really drawn with.
+    pub logps_exact: bool,
+    /// Why the step ended; absent for the root.
+    pub finish: Option<Finish>,
+    /// Whether the solution ends with this step.
+    pub terminal: bool,
+    /// Prior of the step.
+    pub prior: f64,
+    /// Completed visits.
+    pub visits: u64,
+    /// Reward of the step.
+    pub reward: f64,
+    /// Q of the step.
+    pub q: f64,
+    /// V of the state behind the step.
+    pub v: f64,
+    /// The policy's judgement, in [0, 1]; absent when unknown or not asked.
+    pub self_evaluation: Option<f64>,
+    /// Outcome part of the value; 0 unless terminal.
+    pub outcome: f64,
+}
+
+impl TreeRecord {
+    /// Ids of the children of `node`, in order.
+    #[must_use]
+    pub fn children(&self, node: u32) -> Vec<u32> {
+        let parents = self.nodes.iter().map(|n| n.parent);
+        parents.enumerate().filter(|(_, p)| *p == Some(node)).map(|(i, _)| i as u32).collect()
+    }
+
+    /// Ids from the root's child to `node`, in order; empty for the root.
+    #[must_use]
+    pub fn path(&self, node: u32) -> Vec<u32> {
+        let mut path = Vec::new();
+        let mut at = node;
+        while let Some(parent) = self.nodes[at as usize].parent {
+            path.push(at);
+            at = parent;
+        }
+        path.reverse();
+        path
+    }
+
+    /// Text of the committed solution.
+    #[must_use]
+    pub fn solution(&self) -> String {
+        self.committed.iter().map(|&id| self.nodes[id as usize].text.as_str()).collect()
+    }
+}

@@ -1,0 +1,183 @@
+//! Which child next: pure functions of a snapshot of the children.
+//!
+//! It knows nothing of trees, threads or policies. PUCT is Rosin 2011 in the form of
+//! arXiv:2405.00451, eq. 3; in-flight visits count as unobserved samples (WU-UCT,
+//! arXiv:1810.11755): they widen the visit counts and leave the values alone.
+
+use crate::{CommitRule, PriorRule};
+
+/// What selection sees of one child.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChildStats {
+    /// Prior of the step, not normalised over siblings.
+    pub prior: f64,
+    /// Completed visits.
+    pub visits: u64,
+    /// Visits that are under way.
+    pub in_flight: u64,
+    /// Q of the step.
+    pub q: f64,
+    /// V of the state that the step leads to.
+    pub v: f64,
+}
+
+/// Prior of a step from its token log-probabilities; 0 for an empty step.
+///
+/// Code: `exp(sum / len^lambda)`; paper: `exp(sum) / len^lambda`.
+#[must_use]
+pub fn prior(rule: PriorRule, logps: &[f32], lambda: f64) -> f64 {
+    if logps.is_empty() {
+        return 0.0;
+    }
+    let sum: f64 = logps.iter().map(|&l| f64::from(l)).sum();
+    let length = (logps.len() as f64).powf(lambda);
+    match rule {
+        PriorRule::LengthRoot => (sum / length).exp(),
+        PriorRule::LengthDivided => sum.exp() / length,
+    }
+}
+
+/// `Q + c p sqrt(N_parent) / (1 + N_child)`: eq. 3 of arXiv:2405.00451.
+#[must_use]
+pub fn puct(q: f64, prior: f64, parent_visits: u64, child_visits: u64, c: f64) -> f64 {
+    q + c * prior * (parent_visits as f64).sqrt() / (1.0 + child_visits as f64)
+}
+
+/// Index of the child with the highest PUCT score; the first of equals. `None` without children.
+///
+/// `parent_visits` counts completed and in-flight visits, without the one that selects.
+#[must_use]
+pub fn select(
+    children: impl IntoIterator<Item = ChildStats>,
+    parent_visits: u64,
+    c: f64,
+) -> Option<usize> {
+    first_max(
+        children.into_iter().map(|s| puct(s.q, s.prior, parent_visits, s.visits + s.in_flight, c)),
+    )
+}
+
+/// Index of the first highest score; scores that are not numbers never win.
+pub(crate) fn first_max(scores: impl IntoIterator<Item = f64>) -> Option<usize> {
+    let mut best: Option<(usize, f64)> = None;
+    for (index, score) in scores.into_iter().enumerate() {
+        if best.is_none_or(|(_, top)| score > top || top.is_nan()) {
+            best = Some((index, score));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// Index of the child that becomes the next search root. `None` without children.
+///
+/// `spreads[i]` is the variance of the visits of child i's own children; `draw` in [0, 1) decides
+/// where the rule samples.
+#[must_use]
+pub fn commit(
+    rule: CommitRule,
+    children: &[ChildStats],
+    spreads: &[f64],
+    draw: f64,
+) -> Option<usize> {
+    let by = |key: &dyn Fn(usize) -> [f64; 3]| {
+        (0..children.len()).reduce(|best, next| {
+            let better = key(next).partial_cmp(&key(best)) == Some(std::cmp::Ordering::Greater);
+            if better { next } else { best }
+        })
+    };
+    let visits = |i: usize| children[i].visits as f64;
+    let (q, v) = (|i: usize| children[i].q, |i: usize| children[i].v);
+    match rule {
+        CommitRule::SpreadVisits => by(&|i| [visits(i) * (1.0 + spreads[i]), q(i), v(i)]),
+        CommitRule::Visits => by(&|i| [visits(i), q(i), v(i)]),
+        CommitRule::Value => by(&|i| [visits(i).min(1.0), q(i), visits(i)]),
+        CommitRule::Sampled => {
+            let total: u64 = children.iter().map(|c| c.visits).sum();
+            let mut left = draw * total as f64;
+            let drawn = children.iter().position(|c| {
+                left -= c.visits as f64;
+                left < 0.0
+            });
+            drawn.or_else(|| children.len().checked_sub(1))
+        }
+    }
+}
+
+/// Population variance of visit counts; 0 for fewer than two.
+#[must_use]
+pub fn spread(visits: &[u64]) -> f64 {
+    if visits.len() < 2 {
+        return 0.0;
+    }
+    let n = visits.len() as f64;
+    let mean = visits.iter().sum::<u64>() as f64 / n;
+    visits.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn child(q: f64, visits: u64) -> ChildStats {
+        ChildStats { prior: 0.5, visits, in_flight: 0, q, v: 0.0 }
+    }
+
+    #[test]
+    fn prior_has_the_worked_values_of_both_forms() {
+        let logps = [-0.5, -1.0, -0.5];
+        assert!((prior(PriorRule::LengthRoot, &logps, 1.25) - 0.60257).abs() < 1e-5);
+        assert!((prior(PriorRule::LengthRoot, &logps, 1.0) - 0.5134).abs() < 1e-4);
+        let paper = (-2.0f64).exp() / 3f64.powf(1.25);
+        assert!((prior(PriorRule::LengthDivided, &logps, 1.25) - paper).abs() < 1e-12);
+    }
+
+    #[test]
+    fn puct_has_the_worked_value() {
+        let p = prior(PriorRule::LengthRoot, &[-0.5, -1.0, -0.5], 1.25);
+        assert!((puct(0.4, p, 9, 2, 1.0) - 1.0025).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_first_maximum_wins() {
+        assert_eq!(select([child(0.3, 1), child(0.3, 1), child(0.1, 1)], 3, 1.0), Some(0));
+        assert_eq!(first_max([f64::NAN, 0.1]), Some(1));
+        assert_eq!(select([], 3, 1.0), None);
+    }
+
+    #[test]
+    fn in_flight_visits_lower_the_bonus_like_visits() {
+        let busy = ChildStats { in_flight: 2, ..child(0.3, 1) };
+        assert_eq!(select([busy, child(0.3, 1)], 9, 1.0), Some(1));
+        let visited = child(0.3, 3);
+        assert_eq!(
+            puct(busy.q, busy.prior, 9, busy.visits + busy.in_flight, 1.0),
+            puct(visited.q, visited.prior, 9, visited.visits, 1.0)
+        );
+    }
+
+    #[test]
+    fn commit_rules_differ_where_they_should() {
+        let children = [child(0.9, 4), child(0.5, 6), child(0.1, 5)];
+        let spreads = [0.0, 0.0, 1.0];
+        assert_eq!(commit(CommitRule::SpreadVisits, &children, &spreads, 0.0), Some(2));
+        assert_eq!(commit(CommitRule::Visits, &children, &spreads, 0.0), Some(1));
+        assert_eq!(commit(CommitRule::Value, &children, &spreads, 0.0), Some(0));
+        assert_eq!(commit(CommitRule::Sampled, &children, &spreads, 0.999), Some(2));
+        assert_eq!(commit(CommitRule::Sampled, &children, &spreads, 0.0), Some(0));
+        // An unvisited child never wins by a hopeful value.
+        assert_eq!(
+            commit(CommitRule::Value, &[child(0.2, 1), child(2.0, 0)], &[0.0; 2], 0.0),
+            Some(0)
+        );
+        // Ties go by Q, then to the first.
+        let tied = [child(0.1, 2), child(0.4, 2), child(0.4, 2)];
+        assert_eq!(commit(CommitRule::Visits, &tied, &[0.0; 3], 0.0), Some(1));
+    }
+
+    #[test]
+    fn spread_is_the_variance() {
+        assert_eq!(spread(&[4, 0]), 4.0);
+        assert_eq!(spread(&[3]), 0.0);
+        assert_eq!(spread(&[2, 2, 2]), 0.0);
+    }
+}

@@ -1,0 +1,200 @@
+//! What a step is worth: the one place where outcome and self-evaluation meet.
+//!
+//! It knows nothing of trees or requests: it maps what was observed of a step to R, and R of a
+//! step and of its parent to the reward r. The forms are those of arXiv:2405.00451, section 2.1;
+//! the switches are those of the authors' code.
+
+use regrowth_datasets::Problem;
+
+use crate::ValueConfig;
+
+/// What is known of a step when it is valued.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed<'a> {
+    /// The policy's judgement of the step; `None` when unknown or not asked.
+    pub self_evaluation: Option<f64>,
+    /// Whether the solution ends with this step, and if so, whether its answer is right. Always
+    /// `None` without the oracle.
+    pub correct: Option<bool>,
+    /// Depth of the step's node; the root's children are at depth 1.
+    pub depth: u32,
+    /// R of the parent's node; 0 at the root.
+    pub parent_value: f64,
+    /// Text of the whole solution up to and with this step.
+    pub solution: &'a str,
+}
+
+/// A step's worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worth {
+    /// O: the outcome part; 0 unless the solution ends here and the oracle is on.
+    pub outcome: f64,
+    /// R(s) = O(s) + C(s).
+    pub value: f64,
+    /// r(s, a) = R(s') - R(s).
+    pub reward: f64,
+}
+
+/// Values a step: `R = O + C`, `r = R(s') - R(s)` (method, section 1; arXiv:2405.00451 eq. 2).
+#[must_use]
+pub fn worth(config: &ValueConfig, problem: &Problem, seen: Observed<'_>) -> Worth {
+    let outcome = seen.correct.map_or(0.0, |correct| outcome(config, problem, correct, &seen));
+    let mut value = outcome + confidence(config, &seen);
+    if config.inherit_zero && value == 0.0 {
+        value = seen.parent_value;
+    }
+    Worth { outcome, value, reward: value - seen.parent_value }
+}
+
+/// C: the judgement, or what stands in for it.
+fn confidence(config: &ValueConfig, seen: &Observed<'_>) -> f64 {
+    if !config.self_evaluation {
+        return config.unasked;
+    }
+    let c = seen.self_evaluation.unwrap_or(config.unknown);
+    if config.depth_decay {
+        // The parent of a node at depth d is at depth d - 1.
+        c / f64::from(seen.depth.saturating_sub(4).max(1))
+    } else {
+        c
+    }
+}
+
+/// O: +1 for a right end, -1 for a wrong one, with the code's switches.
+fn outcome(config: &ValueConfig, problem: &Problem, correct: bool, seen: &Observed<'_>) -> f64 {
+    if !correct {
+        return -1.0;
+    }
+    let mut outcome: f64 = 1.0;
+    if config.own_reasoning_bonus && !repeats_reference(problem, seen.solution) {
+        outcome *= 1.25;
+    }
+    if config.choice_guard && !problem.choices.is_empty() {
+        outcome *= match seen.depth {
+            0 | 1 => 0.0,
+            2 => 0.5,
+            _ => 1.0,
+        };
+        let named = named_options(problem, seen.solution);
+        if named > 1 {
+            outcome = outcome.min(0.9 / named as f64);
+        }
+    }
+    outcome
+}
+
+/// Whether the solution, up to white space, is a prefix of the reference solution.
+fn repeats_reference(problem: &Problem, solution: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let reference = problem.solution.as_deref().map(words).unwrap_or_default();
+    reference.starts_with(&words(solution))
+}
+
+/// How many options the text names as `(A)`.
+fn named_options(problem: &Problem, solution: &str) -> usize {
+    problem.choices.iter().filter(|c| solution.contains(&format!("({})", c.label))).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_datasets::{AnswerKind, Choice};
+
+    use super::*;
+
+    fn problem(labels: &[&str]) -> Problem {
+        Problem {
+            id: "p".to_owned(),
+            source: "test".to_owned(),
+            question: "q".to_owned(),
+            choices: labels
+                .iter()
+                .map(|l| Choice { label: (*l).to_owned(), text: String::new() })
+                .collect(),
+            answer: "A".to_owned(),
+            kind: AnswerKind::Number,
+            solution: Some("one two\nthe answer is 3".to_owned()),
+            level: None,
+        }
+    }
+
+    fn seen(c: f64, correct: Option<bool>) -> Observed<'static> {
+        Observed {
+            self_evaluation: Some(c),
+            correct,
+            depth: 3,
+            parent_value: 0.0,
+            solution: "own words",
+        }
+    }
+
+    #[test]
+    fn terminal_rewards_have_the_worked_values() {
+        let config = ValueConfig::default();
+        let right = worth(&config, &problem(&[]), seen(0.8, Some(true)));
+        let wrong = worth(&config, &problem(&[]), seen(0.3, Some(false)));
+        assert!((right.value - 1.8).abs() < 1e-12);
+        assert!((wrong.value - -0.7).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_reward_is_the_difference_of_values() {
+        let config = ValueConfig::default();
+        let inner = Observed { parent_value: 0.25, ..seen(0.75, None) };
+        let worth = worth(&config, &problem(&[]), inner);
+        assert_eq!((worth.outcome, worth.value, worth.reward), (0.0, 0.75, 0.5));
+    }
+
+    #[test]
+    fn an_unknown_judgement_is_neither_right_nor_wrong() {
+        let config = ValueConfig::default();
+        let unknown = Observed { self_evaluation: None, ..seen(0.0, None) };
+        assert_eq!(worth(&config, &problem(&[]), unknown).value, 0.5);
+    }
+
+    #[test]
+    fn without_self_evaluation_the_outcome_is_alone() {
+        let config = ValueConfig { self_evaluation: false, ..ValueConfig::default() };
+        assert_eq!(worth(&config, &problem(&[]), seen(0.8, Some(true))).value, 1.0);
+        let code = ValueConfig { unasked: 1.0, ..config };
+        assert_eq!(worth(&code, &problem(&[]), seen(0.8, Some(true))).value, 2.0);
+    }
+
+    #[test]
+    fn depth_decay_starts_at_the_fifth_parent() {
+        let config = ValueConfig { depth_decay: true, ..ValueConfig::default() };
+        let at = |depth| worth(&config, &problem(&[]), Observed { depth, ..seen(0.8, None) }).value;
+        assert_eq!((at(1), at(5), at(6), at(7)), (0.8, 0.8, 0.4, 0.8 / 3.0));
+    }
+
+    #[test]
+    fn a_zero_takes_the_parents_value() {
+        let config = ValueConfig { inherit_zero: true, ..ValueConfig::default() };
+        let zero = Observed { parent_value: 0.4, ..seen(0.0, None) };
+        assert_eq!(worth(&config, &problem(&[]), zero).reward, 0.0);
+        assert_eq!(worth(&ValueConfig::default(), &problem(&[]), zero).reward, -0.4);
+    }
+
+    #[test]
+    fn own_reasoning_earns_a_quarter() {
+        let config = ValueConfig { own_reasoning_bonus: true, ..ValueConfig::default() };
+        let own = worth(&config, &problem(&[]), seen(0.0, Some(true)));
+        let copied = Observed { solution: "one  two\nthe answer", ..seen(0.0, Some(true)) };
+        assert_eq!(own.outcome, 1.25);
+        assert_eq!(worth(&config, &problem(&[]), copied).outcome, 1.0);
+        assert_eq!(worth(&config, &problem(&[]), seen(0.0, Some(false))).outcome, -1.0);
+    }
+
+    #[test]
+    fn the_choice_guard_devalues_guesses() {
+        let config = ValueConfig { choice_guard: true, ..ValueConfig::default() };
+        let options = problem(&["A", "B"]);
+        let at = |depth, solution| {
+            let seen = Observed { depth, solution, ..seen(0.0, Some(true)) };
+            worth(&config, &options, seen).outcome
+        };
+        assert_eq!((at(1, "(A)"), at(2, "(A)"), at(3, "(A)")), (0.0, 0.5, 1.0));
+        assert_eq!(at(3, "(A) or (B)"), 0.45);
+        let free = Observed { depth: 1, ..seen(0.0, Some(true)) };
+        assert_eq!(worth(&config, &problem(&[]), free).outcome, 1.0);
+    }
+}

@@ -1,0 +1,68 @@
+//! Problems and drivers shared by the tests of this crate.
+
+use rand::RngExt;
+use regrowth_datasets::{AnswerKind, Choice, Problem, keyed_rng};
+use regrowth_mcts::{Progress, SearchConfig, Subject, TreeRecord, TreeSearch};
+use regrowth_policy::{Policy, Scripted};
+use regrowth_verifiers::{ProblemVerifier, Verifier};
+
+/// Word problems whose numbers differ, every third one multiple choice.
+pub fn problems(count: usize) -> Vec<Problem> {
+    (0..count).map(|i| if i % 3 == 2 { choice(i) } else { arithmetic(i) }).collect()
+}
+
+fn arithmetic(i: usize) -> Problem {
+    let (a, b) = (3 + i, 4 + 2 * i);
+    Problem {
+        id: format!("test/{i}"),
+        source: "test".to_owned(),
+        question: format!("Ann has {a} apples and buys {b} more. How many has she now?"),
+        choices: Vec::new(),
+        answer: (a + b).to_string(),
+        kind: AnswerKind::Number,
+        solution: Some(format!("{a} + {b} = {}.\nThe answer is {}.\n", a + b, a + b)),
+        level: None,
+    }
+}
+
+fn choice(i: usize) -> Problem {
+    let choice =
+        |label: &str, text: &str| Choice { label: label.to_owned(), text: text.to_owned() };
+    Problem {
+        id: format!("test/{i}"),
+        source: "test".to_owned(),
+        question: format!("Which of {i} things is a plant?"),
+        choices: vec![choice("A", "a stone"), choice("B", "a fern"), choice("C", "a cat")],
+        answer: "B".to_owned(),
+        kind: AnswerKind::Choice,
+        solution: None,
+        level: None,
+    }
+}
+
+/// The verifier of the product.
+pub fn verifier() -> impl Verifier {
+    ProblemVerifier::default()
+}
+
+/// Runs one tree, answering what it asks in an order that `shuffle` decides.
+pub fn drive(
+    policy: &Scripted,
+    verifier: &dyn Verifier,
+    problem: &Problem,
+    config: &SearchConfig,
+    shuffle: u64,
+) -> TreeRecord {
+    let prompt = policy.prompt(problem).expect("a prompt");
+    let subject = Subject { problem, prompt, config, verifier, limits: policy.limits() };
+    let mut search = TreeSearch::new(subject);
+    let mut rng = keyed_rng(shuffle, &[b"order"]);
+    let mut open = search.take_asks();
+    while !open.is_empty() {
+        let ask = open.swap_remove(rng.random_range(0..open.len()));
+        search.answer(ask.ticket, policy.answer(&ask.request));
+        open.extend(search.take_asks());
+    }
+    assert_eq!(*search.progress(), Progress::Finished);
+    search.record(policy.identity(), 0).expect("a finished tree")
+}

@@ -1,0 +1,195 @@
+//! Behaviour of whole searches, through the public interface.
+
+mod common;
+
+use common::{drive, problems, verifier};
+use regrowth_datasets::Problem;
+use regrowth_mcts::{
+    BackupWeights, RunOptions, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value,
+    search_problems,
+};
+use regrowth_policy::Scripted;
+
+fn search(
+    problems: &[Problem],
+    config: &SearchConfig,
+    options: &RunOptions,
+) -> (Vec<TreeRecord>, SearchSummary) {
+    let mut trees = Vec::new();
+    let policy = Scripted::new();
+    let summary =
+        search_problems(&policy, &verifier(), problems, config, options, |t| trees.push(t))
+            .expect("a search");
+    (trees, summary)
+}
+
+#[test]
+fn the_order_of_answers_changes_nothing() {
+    let (policy, verifier) = (Scripted::new(), verifier());
+    for leaves_in_flight in [1, 3, 8] {
+        let config = SearchConfig { leaves_in_flight, ..SearchConfig::default() };
+        for problem in problems(6) {
+            let first = drive(&policy, &verifier, &problem, &config, 0);
+            for shuffle in 1..8 {
+                assert_eq!(drive(&policy, &verifier, &problem, &config, shuffle), first);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_and_of_trees_in_flight_changes_nothing() {
+    let problems = problems(24);
+    let config = SearchConfig { leaves_in_flight: 2, ..SearchConfig::default() };
+    let (first, summary) = search(&problems, &config, &RunOptions::default());
+    assert_eq!(first.len(), 24);
+    assert!(summary.skipped.is_empty(), "{summary:?}");
+    for threads in [1, 2, 8] {
+        for window in [1, 5, 64] {
+            let options =
+                RunOptions { threads, trees_in_flight: Some(window), ..RunOptions::default() };
+            let (trees, same) = search(&problems, &config, &options);
+            assert_eq!(trees, first);
+            assert_eq!(same, summary);
+        }
+    }
+}
+
+#[test]
+fn counts_and_values_of_a_finished_tree_agree() {
+    for weights in [BackupWeights::AtLeastOne, BackupWeights::Visits] {
+        let config = SearchConfig {
+            backup_weights: weights,
+            leaves_in_flight: 4,
+            gamma: 0.9,
+            ..SearchConfig::default()
+        };
+        for tree in search(&problems(9), &config, &RunOptions::default()).0 {
+            check_tree(&tree, &config);
+        }
+    }
+}
+
+/// Visits of a parent are those that passed to its children, and Q and V are what a serial recompute gives.
+fn check_tree(tree: &TreeRecord, config: &SearchConfig) {
+    for (id, node) in tree.nodes.iter().enumerate() {
+        let children = tree.children(id as u32);
+        assert_eq!(node.q, node.reward + config.gamma * node.v);
+        assert_eq!(node.ids.len(), node.logps.len());
+        assert!(!(node.terminal && !children.is_empty()));
+        if children.is_empty() {
+            assert_eq!(node.v, 0.0);
+            continue;
+        }
+        let stats: Vec<_> = children
+            .iter()
+            .map(|&c| (tree.nodes[c as usize].visits, tree.nodes[c as usize].q))
+            .collect();
+        // A child that was committed and is no end was the root of simulations of its own.
+        let roots = children
+            .iter()
+            .filter(|&c| tree.committed.contains(c) && !tree.nodes[*c as usize].terminal);
+        let own = roots.count() as u64 * config.simulations;
+        assert_eq!(node.visits + own, stats.iter().map(|s| s.0).sum::<u64>());
+        assert_eq!(node.v, mean_value(config.backup_weights, stats));
+        let ids: std::collections::BTreeSet<_> =
+            children.iter().map(|&c| &tree.nodes[c as usize].ids).collect();
+        assert_eq!(ids.len(), children.len(), "siblings differ");
+    }
+    let last = *tree.committed.last().expect("a committed path");
+    assert!(tree.nodes[last as usize].terminal);
+    assert_eq!(tree.path(last), tree.committed);
+}
+
+#[test]
+fn every_step_is_sampled_and_judged_once() {
+    let config = SearchConfig { simulations: 40, ..SearchConfig::default() };
+    for tree in search(&problems(9), &config, &RunOptions::default()).0 {
+        let steps = tree.nodes.len() as u64 - 1;
+        let expanded: std::collections::BTreeSet<_> =
+            tree.nodes.iter().filter_map(|n| n.parent).collect();
+        assert_eq!(tree.propose_calls, expanded.len() as u64);
+        assert_eq!(tree.judge_calls, steps);
+        let kept: u64 = tree.nodes.iter().map(|n| n.ids.len() as u64).sum();
+        assert!(tree.sampled_tokens >= kept);
+        assert_eq!(tree.sampled_tokens == kept, tree.duplicates == 0);
+    }
+}
+
+#[test]
+fn a_saturated_tree_makes_no_model_call() {
+    // Ten times the simulations: the tree is complete long before, so the calls are the same.
+    let calls = |simulations| {
+        let config =
+            SearchConfig { simulations, breadth: [2, 1], max_depth: 2, ..SearchConfig::default() };
+        let (trees, _) = search(&problems(4), &config, &RunOptions::default());
+        let sums = trees.iter().map(|t| (t.propose_calls + t.judge_calls, t.simulations));
+        sums.unzip::<u64, u64, Vec<_>, Vec<_>>()
+    };
+    let (few, many) = (calls(60), calls(600));
+    assert_eq!(few.0, many.0);
+    assert!(many.1.iter().zip(&few.1).all(|(many, few)| *many == 10 * few));
+}
+
+#[test]
+fn the_depth_limit_completes_solutions() {
+    let config = SearchConfig { max_depth: 2, ..SearchConfig::default() };
+    for tree in search(&problems(9), &config, &RunOptions::default()).0 {
+        let choice = !tree.problem.choices.is_empty();
+        for (id, node) in tree.nodes.iter().enumerate() {
+            assert!(node.depth <= 2);
+            assert!(node.depth < 2 || node.terminal);
+            if node.depth == 1 {
+                assert!(tree.children(id as u32).len() <= if choice { 2 } else { 1 });
+            }
+        }
+    }
+}
+
+#[test]
+fn depth_one_samples_whole_solutions() {
+    let config = SearchConfig { max_depth: 1, breadth: [8, 1], ..SearchConfig::default() };
+    for tree in search(&problems(3), &config, &RunOptions::default()).0 {
+        assert!(tree.nodes[1..].iter().all(|n| n.depth == 1 && n.terminal));
+        assert_eq!(tree.nodes.len() as u64 - 1 + tree.duplicates, 8);
+    }
+}
+
+#[test]
+fn without_the_oracle_the_reference_is_never_seen() {
+    // The same search with other reference answers: nothing but the final check may differ.
+    let value = ValueConfig { oracle: false, ..ValueConfig::default() };
+    let config = SearchConfig { value, ..SearchConfig::default() };
+    let problems = problems(9);
+    let mut blind = problems.clone();
+    for problem in &mut blind {
+        problem.answer = if problem.choices.is_empty() { "-1" } else { "A" }.to_owned();
+        problem.solution = None;
+    }
+    let (trees, _) = search(&problems, &config, &RunOptions::default());
+    let (same, _) = search(&blind, &config, &RunOptions::default());
+    for (a, b) in trees.into_iter().zip(same) {
+        assert_eq!((a.nodes, a.committed, a.oracle), (b.nodes, b.committed, false));
+    }
+}
+
+#[test]
+fn the_oracle_finds_right_answers_more_often() {
+    let problems = problems(60);
+    let correct = |oracle| {
+        let value = ValueConfig { oracle, ..ValueConfig::default() };
+        let config = SearchConfig { value, simulations: 32, ..SearchConfig::default() };
+        search(&problems, &config, &RunOptions::default()).1.correct
+    };
+    let (with, without) = (correct(true), correct(false));
+    assert!(with > without + 5, "{with} against {without}");
+}
+
+#[test]
+fn the_first_root_gets_its_factor() {
+    let config = SearchConfig { simulations: 5, first_root_factor: 4, ..SearchConfig::default() };
+    for tree in search(&problems(3), &config, &RunOptions::default()).0 {
+        assert_eq!(tree.simulations, 20 + 5 * (tree.committed.len() as u64 - 1));
+        assert_eq!(tree.nodes[0].visits, 20);
+    }
+}
