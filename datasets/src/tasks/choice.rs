@@ -245,9 +245,10 @@ fn without_skipped(lines: Vec<String>, kept: &[bool]) -> Vec<String> {
     lines.into_iter().zip(kept).filter_map(|(line, keep)| keep.then_some(line)).collect()
 }
 
-/// The line that states the option in words.
+/// The line that states the option in words; no phrase that verifiers take for a final answer, so
+/// a solution ends with its label only.
 fn answer_line(option: &str) -> String {
-    format!("The answer is {option}.\n")
+    format!("So it is {option}.\n")
 }
 
 #[cfg(test)]

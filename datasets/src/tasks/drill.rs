@@ -101,8 +101,8 @@ fn look_up_label(rng: &mut ChaCha8Rng, in_words: bool) -> (Problem, Vec<String>)
     let list = if chance(rng, 0.5) { &PLACES } else { &QUALITIES };
     let options = pick_some(rng, list, LABELS.len());
     let at = rng.random_range(0..options.len());
-    let question = format!("The answer is {}.", options[at]);
-    let line = in_words.then(|| format!("The answer is {}.\n", options[at]));
+    let question = format!("Which option is {}?", options[at]);
+    let line = in_words.then(|| format!("So it is {}.\n", options[at]));
     let steps = line.into_iter().chain([final_line(LABELS[at])]).collect();
     (with_options(question, &options, at), steps)
 }
@@ -120,7 +120,7 @@ fn copy_fact(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let question = format!("{} What is the {} like?", facts.join(" "), subjects[asked]);
     let steps = vec![
         format!("{}\n", facts[asked]),
-        format!("The answer is {}.\n", ends[asked]),
+        format!("So it is {}.\n", ends[asked]),
         final_line(LABELS[at]),
     ];
     (with_options(question, &options, at), steps)

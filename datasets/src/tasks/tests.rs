@@ -110,7 +110,7 @@ fn choice_solutions_walk_facts_of_the_question() {
         assert_eq!(hops.len(), problem.level.unwrap() as usize);
         assert!(hops.iter().all(|hop| problem.question.contains(hop)), "{problem:?}");
         let option = problem.choices.iter().find(|c| c.label == label).unwrap();
-        assert_eq!(*stated, format!("The answer is {}.", option.text));
+        assert_eq!(*stated, format!("So it is {}.", option.text));
         assert!(hops[hops.len() - 1].contains(&option.text));
         assert_eq!(label, problem.answer);
         let mentioned = |c: &&crate::Choice| problem.question.contains(&format!(" {}.", c.text));
