@@ -99,21 +99,22 @@ pub(crate) fn parse_line<T: DeserializeOwned>(path: &Path, line: &Line) -> Resul
     let error = match serde_path_to_error::deserialize(&mut json) {
         Ok(row) => match json.end() {
             Ok(()) => return Ok(row),
-            Err(error) => fault("row".into(), &error, &line.text),
+            Err(error) => json_fault("row", &error, &line.text),
         },
         Err(error) if error.inner().is_eof() && !line.ended => {
             return Err(DataError::Torn { path: path.to_owned(), line: line.number });
         }
-        Err(error) => fault(error.path().to_string(), error.inner(), &line.text),
+        Err(error) => json_fault(&error.path().to_string(), error.inner(), &line.text),
     };
     Err(error.at(path, line.number))
 }
 
-/// The message of serde ("invalid type: X, expected Y at line 1 column 2") as a fault.
-fn fault(field: String, error: &serde_json::Error, text: &str) -> Fault {
+/// The message of serde ("invalid type: X, expected Y at line 1 column 2") as a fault of `field`
+/// in the row `text`.
+pub(crate) fn json_fault(field: &str, error: &serde_json::Error, text: &str) -> Fault {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    let field = if field == "." { "row" } else { &field };
+    let field = if field == "." { "row" } else { field };
     if !error.is_data() {
         let column = error.column();
         return Fault::new(field, format!("JSON ({message} at column {column})"), quote(text));

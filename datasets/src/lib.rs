@@ -3,16 +3,23 @@
 //!
 //! This crate is the bottom of the house: every other crate speaks its types, and it knows none of
 //! them. A problem enters through [`read_problems`] or [`tasks::Task::problems`]; pairs leave
-//! through [`PreferencePair`].
+//! through [`write_pairs`].
 
 mod atomic;
 mod error;
+mod export;
 mod fault;
 mod formats;
 mod hash;
 mod jsonl;
 mod lines;
 mod pair;
+#[cfg(feature = "parquet")]
+mod pair_parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "pair_parquet_off.rs"]
+mod pair_parquet;
+mod pairs;
 mod problem;
 mod read;
 mod rows;
@@ -22,10 +29,12 @@ pub mod tasks;
 
 pub use atomic::atomic_write;
 pub use error::DataError;
+pub use export::{StepDpoRow, StepwiseRow, UnpairedRow};
 pub use formats::Format;
 pub use hash::{content_hash, keyed_rng, stream_key};
 pub use jsonl::{JsonlReader, JsonlWriter, read_jsonl, write_jsonl};
 pub use pair::{PAIR_VERSION, PreferencePair};
+pub use pairs::{read_pairs, write_pairs};
 pub use problem::{AnswerKind, Choice, Problem};
 pub use read::{ProblemReader, read_problems};
 pub use split::{Split, overlap, problem_key, split_of, split_of_key};

@@ -22,14 +22,14 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     Ok(Problem { id, level, ..free(question, answer, kind) })
 }
 
-/// One number; several values as a list of numbers in the published order; else text as published.
+/// One number; several values as a list of numbers in the published order; else as published.
 fn reference(text: &str) -> (String, AnswerKind) {
     let numbers: Option<Vec<String>> =
         text.split(';').map(|value| number::plain(without_unit(value))).collect();
     match numbers {
         Some(numbers) if numbers.len() == 1 => (numbers.concat(), AnswerKind::Number),
         Some(numbers) => (numbers.join(", "), AnswerKind::Math),
-        None => (text.to_owned(), AnswerKind::Text),
+        None => (text.to_owned(), number::kind_of(text)),
     }
 }
 
@@ -53,6 +53,7 @@ mod tests {
             ("14  (seats)", "14", AnswerKind::Number),
             ("1,200", "1200", AnswerKind::Number),
             ("8 (ft); 128 (sq. ft)", "8, 128", AnswerKind::Math),
+            ("-(1/3)", "-(1/3)", AnswerKind::Math),
             ("5:6", "5:6", AnswerKind::Text),
             ("Mrs. Hilt", "Mrs. Hilt", AnswerKind::Text),
             ("3:30 p.m.", "3:30 p.m.", AnswerKind::Text),

@@ -28,7 +28,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
         Some(_) => choices::read(row, "choices")?,
     };
     let problem = if choices.is_empty() {
-        let kind = explicit_kind(row)?.unwrap_or_else(|| kind_of(&answer));
+        let kind = explicit_kind(row)?.unwrap_or_else(|| number::kind_of(&answer));
         let answer = match kind {
             AnswerKind::Number => number::plain(&answer).unwrap_or(answer),
             _ => answer,
@@ -60,20 +60,6 @@ fn explicit_kind(row: &Row) -> Result<Option<AnswerKind>, Fault> {
         }
         Ok(kind) => Ok(Some(kind)),
         Err(_) => Err(Fault::of("kind", "number, math or text", row.get("kind"))),
-    }
-}
-
-fn kind_of(answer: &str) -> AnswerKind {
-    if number::plain(answer).is_some() {
-        return AnswerKind::Number;
-    }
-    let letters: Vec<bool> = answer.chars().map(char::is_alphabetic).collect();
-    let has_word = letters.windows(2).any(|pair| pair == [true, true]);
-    let has_sign = answer.contains(|c: char| c.is_ascii_digit() || "^=+*/".contains(c));
-    if answer.contains('\\') || (has_sign && !has_word && !answer.contains(':')) {
-        AnswerKind::Math
-    } else {
-        AnswerKind::Text
     }
 }
 

@@ -1,8 +1,9 @@
-//! Plain numbers as reference answers write them. It reads published references only; what a model
+//! Plain numbers as reference answers write them, and the kind of a reference. It reads published references only; what a model
 //! wrote is the verifiers' business.
 
 use serde_json::Value;
 
+use crate::AnswerKind;
 use crate::rows::scalar;
 
 /// A decimal number, with or without sign, dollar sign and thousands separators, as digits alone
@@ -34,6 +35,22 @@ pub(super) fn plain(text: &str) -> Option<String> {
 pub(super) fn value(value: &Value) -> Option<String> {
     let number = plain(&scalar(value)?)?;
     Some(number.strip_suffix(".0").map_or(number.clone(), str::to_owned))
+}
+
+/// Kind of a reference whose set does not say it: a number; mathematics, if it has a digit or sign
+/// and no word; else text (names, times, ratios such as `5:6`).
+pub(super) fn kind_of(answer: &str) -> AnswerKind {
+    if plain(answer).is_some() {
+        return AnswerKind::Number;
+    }
+    let letters: Vec<bool> = answer.chars().map(char::is_alphabetic).collect();
+    let has_word = letters.windows(2).any(|pair| pair == [true, true]);
+    let has_sign = answer.contains(|c: char| c.is_ascii_digit() || "^=+*/".contains(c));
+    if answer.contains('\\') || (has_sign && !has_word && !answer.contains(':')) {
+        AnswerKind::Math
+    } else {
+        AnswerKind::Text
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,9 @@
+//! Stands in for the Parquet writer in a build without the feature: an error that names it.
+
+use std::path::Path;
+
+use crate::{DataError, PreferencePair};
+
+pub(crate) fn write(path: &Path, _: &[PreferencePair]) -> Result<(), DataError> {
+    Err(DataError::MissingFeature { path: path.to_owned(), format: "Parquet", feature: "parquet" })
+}

@@ -1,0 +1,132 @@
+//! Files of preference pairs: written whole or not at all, read back with every row checked. The
+//! rows are JSON lines, or Parquet where the path ends in `.parquet`. It knows our own columns only;
+//! files of other programs (TRL, Step-DPO) have neither token ids nor a version.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::jsonl::{json_fault, parse_line};
+use crate::lines::{Lines, read_start};
+use crate::rows::{self, Row};
+use crate::{DataError, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
+
+/// Reads all pairs of a file, JSON lines or Parquet, told by its content.
+///
+/// A file without rows has no pairs; that is not an error. Columns that this version does not know
+/// are ignored: other tools may add theirs, and a change that matters raises the version.
+///
+/// # Errors
+/// [`DataError::Io`]; [`DataError::Version`] for a row of a newer version; [`DataError::Torn`] for a
+/// last line that was cut off; [`DataError::Row`] for a row that is not a pair or holds values out
+/// of their ranges; [`DataError::MissingFeature`] for Parquet without the feature.
+pub fn read_pairs(path: &Path) -> Result<Vec<PreferencePair>, DataError> {
+    if read_start(path, 4)? == b"PAR1" {
+        return rows::open(path)?.map(|row| pair_of_row(path, row?)).collect();
+    }
+    let lines = Lines::open(path)?;
+    lines
+        .map(|line| {
+            let line = line?;
+            let row: Versioned = parse_line(path, &line)?;
+            row.check(path, line.number)?;
+            let pair: PreferencePair = parse_line(path, &line)?;
+            check(&pair).map_err(|fault| fault.at(path, line.number))?;
+            Ok(pair)
+        })
+        .collect()
+}
+
+/// Writes pairs to `path`, atomically: JSON lines, or Parquet if it ends in `.parquet`.
+///
+/// # Errors
+/// [`DataError::Row`] with the number of the pair, from 1, for one that no reader would take (such as
+/// a log-probability that is not finite), before anything is written; [`DataError::Io`];
+/// [`DataError::MissingFeature`] for Parquet without the feature.
+pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DataError> {
+    for (i, pair) in pairs.iter().enumerate() {
+        check(pair).map_err(|fault| fault.at(path, i + 1))?;
+    }
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("parquet")) {
+        pair_parquet::write(path, pairs)
+    } else {
+        write_jsonl(path, pairs)
+    }
+}
+
+/// The one column that is read before all others.
+#[derive(Deserialize)]
+struct Versioned {
+    version: Option<u64>,
+}
+
+impl Versioned {
+    fn check(&self, path: &Path, line: usize) -> Result<(), DataError> {
+        let known = PAIR_VERSION;
+        match self.version {
+            Some(found) if found > u64::from(known) => {
+                Err(DataError::Version { path: path.to_owned(), line, found, known })
+            }
+            Some(found) if found > 0 => Ok(()),
+            _ => {
+                let expected = format!("the version of a pair row, 1 to {known}");
+                let got = self.version.map_or("nothing".into(), |v| v.to_string());
+                Err(Fault::new("version", expected, got).at(path, line))
+            }
+        }
+    }
+}
+
+fn pair_of_row(path: &Path, row: Row) -> Result<PreferencePair, DataError> {
+    let version = row.get("version").and_then(Value::as_u64);
+    Versioned { version }.check(path, row.line)?;
+    let pair = serde_path_to_error::deserialize(Value::Object(row.fields))
+        .map_err(|e| json_fault(&e.path().to_string(), e.inner(), "").at(path, row.line))?;
+    check(&pair).map_err(|fault| fault.at(path, row.line))?;
+    Ok(pair)
+}
+
+/// The ranges that the fields of [`PreferencePair`] state.
+fn check(pair: &PreferencePair) -> Result<(), Fault> {
+    let sides = [
+        ("chosen_ids", &pair.chosen_ids, "chosen_logps", &pair.chosen_logps),
+        ("rejected_ids", &pair.rejected_ids, "rejected_logps", &pair.rejected_logps),
+    ];
+    for (ids_name, ids, logps_name, logps) in sides {
+        if ids.is_empty() {
+            return Err(Fault::new(ids_name, "one token or more", "none"));
+        }
+        if logps.len() != ids.len() && (pair.logps_exact || !logps.is_empty()) {
+            let expected = format!("{} values, one for each token", ids.len());
+            return Err(Fault::new(logps_name, expected, logps.len().to_string()));
+        }
+        if let Some(logp) = logps.iter().find(|l| !l.is_finite()) {
+            return Err(Fault::new(logps_name, "finite values", logp.to_string()));
+        }
+    }
+    if pair.chosen_ids == pair.rejected_ids {
+        return Err(Fault::new("rejected_ids", "another step than the chosen one", "the same"));
+    }
+    let numbers = [
+        ("q_chosen", pair.q_chosen, f64::MIN..=f64::MAX),
+        ("q_rejected", pair.q_rejected, f64::MIN..=f64::MAX),
+        ("prior_chosen", pair.prior_chosen, 0.0..=f64::MAX),
+        ("prior_rejected", pair.prior_rejected, 0.0..=f64::MAX),
+        ("self_evaluation_chosen", pair.self_evaluation_chosen.unwrap_or(0.0), 0.0..=1.0),
+        ("self_evaluation_rejected", pair.self_evaluation_rejected.unwrap_or(0.0), 0.0..=1.0),
+        ("outcome_chosen", pair.outcome_chosen, f64::MIN..=f64::MAX),
+        ("outcome_rejected", pair.outcome_rejected, f64::MIN..=f64::MAX),
+        ("alpha", pair.alpha, 0.0..=0.5),
+        ("margin", pair.margin, f64::MIN_POSITIVE..=f64::MAX),
+        ("weight", pair.weight, f64::MIN_POSITIVE..=f64::MAX),
+    ];
+    match numbers.iter().find(|(_, number, range)| !range.contains(number)) {
+        Some((name, number, range)) => {
+            let expected = format!("a number from {:e} to {:e}", range.start(), range.end());
+            Err(Fault::new(name, expected, number.to_string()))
+        }
+        None => Ok(()),
+    }
+}
