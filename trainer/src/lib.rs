@@ -1,1 +1,9 @@
-//! trainer
+//! Pairs become a policy, and rounds become progress: SFT, preference training and the round loop.
+//!
+//! The trainer reads the types of `regrowth-datasets` and never sees a search tree; rounds tie the
+//! search, the trainer and the evaluation together through files of a run directory.
+
+mod error;
+pub mod train;
+
+pub use error::TrainError;

@@ -8,11 +8,15 @@ mod checkpoint;
 mod config;
 mod layout;
 mod ops;
+mod prompt;
 mod source;
+mod tokenizer;
 mod transformer;
 
 pub use checkpoint::{Checkpoint, save_checkpoint};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
+pub use prompt::{PROMPT_FILE, PromptForm};
 pub use source::Source;
+pub use tokenizer::Tokenizer;
 pub use transformer::{Parameters, Transformer};

@@ -1,0 +1,151 @@
+//! How problems and (A)/(B) questions are put to a model.
+//!
+//! A checkpoint may bring its own form in `regrowth.json`; else its chat template is used with a
+//! short instruction, or a plain question form. Templates are minijinja; nothing here runs a model.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Value, context};
+use regrowth_datasets::Problem;
+use serde::{Deserialize, Serialize};
+
+use super::source::Source;
+use super::tokenizer::Tokenizer;
+use crate::PolicyError;
+
+/// Name of the file in a checkpoint folder.
+pub const PROMPT_FILE: &str = "regrowth.json";
+
+const PLAIN: &str = "Question: {{ question }}\n\
+    {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}Answer:";
+
+const CHAT: &str = "{{ question }}\n\
+    {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
+    Solve it step by step, one short step a line. \
+    End with a line of the form \"#### answer\"\
+    {% if choices %}, the answer being the letter of the right option{% endif %}.";
+
+/// The paper's self-evaluation question in our words (method, section 1).
+const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}\n\
+    Is the last step above correct? \
+    {% if correct_first %}(A) Correct (B) Incorrect{% else %}(A) Incorrect (B) Correct{% endif %}\n\
+    The answer is (";
+
+/// Templates of one checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptForm {
+    /// Version of this file; 1.
+    pub version: u32,
+    /// The prompt, from `question` and `choices` (each with `label` and `text`).
+    pub prompt: String,
+    /// What follows a step to ask whether it is correct, from `correct_first` and `hint`; the
+    /// model's next token is read as the label A or B.
+    pub judge: String,
+    /// Whether `prompt` is the user's turn of the checkpoint's chat template.
+    #[serde(default)]
+    pub chat: bool,
+}
+
+impl PromptForm {
+    /// The form of a checkpoint.
+    ///
+    /// # Errors
+    /// When its `regrowth.json` is malformed.
+    pub fn read(source: &Source, tokenizer: &Tokenizer) -> Result<Self, PolicyError> {
+        let form = match source.optional(PROMPT_FILE)? {
+            Some(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|e| source.error(PROMPT_FILE, e.to_string()))?,
+            None => Self::default_form(tokenizer.chat_template().is_some()),
+        };
+        for template in [&form.prompt, &form.judge] {
+            Environment::new()
+                .template_from_str(template)
+                .map_err(|e| source.error(PROMPT_FILE, format!("template: {e}")))?;
+        }
+        Ok(form)
+    }
+
+    fn default_form(chat: bool) -> Self {
+        let prompt = if chat { CHAT } else { PLAIN };
+        Self { version: 1, prompt: prompt.into(), judge: JUDGE.into(), chat }
+    }
+
+    /// The prompt of a problem.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn render(&self, problem: &Problem, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
+        let choices: Vec<Value> = problem
+            .choices
+            .iter()
+            .map(|c| context! { label => c.label.as_str(), text => c.text.as_str() })
+            .collect();
+        let values = context! { question => problem.question.as_str(), choices };
+        let text = render(&self.prompt, values)?;
+        match tokenizer.chat_template().filter(|_| self.chat) {
+            Some(template) => chat(template, &text),
+            None => Ok(text),
+        }
+    }
+
+    /// What follows a step to ask for a judgement.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn question(&self, correct_first: bool, hint: Option<&str>) -> Result<String, PolicyError> {
+        render(&self.judge, context! { correct_first, hint })
+    }
+}
+
+/// One user turn through a chat template, up to where the assistant begins.
+///
+/// Chat templates are written for Jinja with trimmed blocks and Python's string methods.
+fn chat(template: &str, text: &str) -> Result<String, PolicyError> {
+    let values = context! {
+        messages => [context! { role => "user", content => text }],
+        add_generation_prompt => true, bos_token => "", eos_token => "",
+    };
+    let mut environment = environment(true)?;
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", |message: String| -> Result<String, _> {
+        Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
+    });
+    environment.render_str(template, values).map_err(|e| failed(&e))
+}
+
+fn render(template: &str, values: Value) -> Result<String, PolicyError> {
+    environment(false)?.render_str(template, values).map_err(|e| failed(&e))
+}
+
+fn environment(trimmed: bool) -> Result<Environment<'static>, PolicyError> {
+    let mut syntax = SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true).trim_blocks(trimmed).lstrip_blocks(trimmed);
+    let mut environment = Environment::new();
+    environment.set_syntax(syntax.build().map_err(|e| failed(&e))?);
+    Ok(environment)
+}
+
+fn failed(error: &minijinja::Error) -> PolicyError {
+    PolicyError::Request(format!("a prompt template failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_judge_question_offers_both_orders() {
+        let form = PromptForm::default_form(false);
+        let first = form.question(true, None).unwrap();
+        assert!(first.contains("(A) Correct (B) Incorrect") && first.ends_with("is ("));
+        assert!(form.question(false, None).unwrap().contains("(B) Correct"));
+        assert!(form.question(true, Some("1 + 1 = 2")).unwrap().contains("1 + 1 = 2"));
+    }
+
+    #[test]
+    fn a_chat_turn_ends_where_the_assistant_begins() {
+        let template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\
+                        {% if add_generation_prompt %}<assistant>{% endif %}";
+        assert_eq!(chat(template, "Hi").unwrap(), "<user>Hi<assistant>");
+    }
+}

@@ -1,0 +1,148 @@
+//! `tokenizer.json`, the ids that end a solution, and the chat template of a checkpoint.
+
+use std::collections::BTreeSet;
+
+use regrowth_datasets::TokenId;
+use serde_json::Value;
+
+use super::config::ModelConfig;
+use super::source::Source;
+use crate::PolicyError;
+
+/// Text to ids and back.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    eos: Vec<TokenId>,
+    bos: Option<TokenId>,
+    chat_template: Option<String>,
+}
+
+impl Tokenizer {
+    /// Reads the tokenizer files of a checkpoint and checks them against its configuration.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or an id does not fit the embedding.
+    pub fn read(source: &Source, config: &ModelConfig) -> Result<Self, PolicyError> {
+        const NAME: &str = "tokenizer.json";
+        let bytes = source.required(NAME)?;
+        let inner = tokenizers::Tokenizer::from_bytes(bytes)
+            .map_err(|e| source.error(NAME, format!("not a tokenizer file: {e}")))?;
+        let top = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        if top >= config.vocab_size {
+            let detail = format!(
+                "has token id {top}, but the model embeds only {} tokens (`vocab_size`)",
+                config.vocab_size
+            );
+            return Err(source.error(NAME, detail));
+        }
+        let settings = optional_json(source, "tokenizer_config.json")?;
+        let generation = optional_json(source, "generation_config.json")?;
+        let eos = eos_ids(&inner, &generation, config, &settings);
+        let bos = special(&settings, "bos_token").and_then(|t| inner.token_to_id(&t));
+        let chat_template = match source.optional("chat_template.jinja")? {
+            Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            None => settings.get("chat_template").and_then(Value::as_str).map(str::to_owned),
+        };
+        Ok(Self { inner, eos, bos, chat_template })
+    }
+
+    /// Ids of `text` without special tokens around it.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot represent the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        let encoding = self.inner.encode_fast(text, false);
+        let encoding = encoding
+            .map_err(|e| PolicyError::Request(format!("the text cannot be tokenised: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Text of `ids` without special tokens.
+    ///
+    /// # Errors
+    /// When an id is outside the vocabulary.
+    pub fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.inner
+            .decode(ids, true)
+            .map_err(|e| PolicyError::Request(format!("the ids cannot be decoded: {e}")))
+    }
+
+    /// The id appended where a solution ends, if there is one.
+    #[must_use]
+    pub fn eos(&self) -> Option<TokenId> {
+        self.eos.first().copied()
+    }
+
+    /// Whether an id ends a solution.
+    #[must_use]
+    pub fn is_eos(&self, id: TokenId) -> bool {
+        self.eos.contains(&id)
+    }
+
+    /// The id that begins a text, if the tokenizer names one.
+    #[must_use]
+    pub fn bos(&self) -> Option<TokenId> {
+        self.bos
+    }
+
+    /// The chat template, if the checkpoint has one.
+    #[must_use]
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_template.as_deref()
+    }
+
+    /// All ids whose text is `label` once white space and an opening bracket are taken off: the
+    /// ways in which a model may write an option's letter.
+    #[must_use]
+    pub fn label_ids(&self, label: &str) -> Vec<TokenId> {
+        let ids: BTreeSet<TokenId> = self
+            .inner
+            .get_vocab(false)
+            .into_values()
+            .filter(|&id| {
+                let text = self.inner.decode(&[id], true).unwrap_or_default();
+                text.trim().trim_start_matches('(') == label
+            })
+            .collect();
+        ids.into_iter().collect()
+    }
+}
+
+fn optional_json(source: &Source, name: &str) -> Result<Value, PolicyError> {
+    match source.optional(name)? {
+        Some(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|e| source.error(name, format!("not valid JSON: {e}"))),
+        None => Ok(Value::Null),
+    }
+}
+
+/// `eos_token_id` of the generation settings or the model configuration, one or several, or the
+/// tokenizer's `eos_token`.
+fn eos_ids(
+    inner: &tokenizers::Tokenizer,
+    generation: &Value,
+    config: &ModelConfig,
+    settings: &Value,
+) -> Vec<TokenId> {
+    let listed = |value: Option<&Value>| -> Vec<TokenId> {
+        match value {
+            Some(Value::Array(ids)) => {
+                ids.iter().filter_map(Value::as_u64).map(|id| id as TokenId).collect()
+            }
+            Some(one) => one.as_u64().map(|id| id as TokenId).into_iter().collect(),
+            None => vec![],
+        }
+    };
+    let named = special(settings, "eos_token").and_then(|t| inner.token_to_id(&t));
+    [listed(generation.get("eos_token_id")), listed(config.raw.get("eos_token_id"))]
+        .into_iter()
+        .find(|ids| !ids.is_empty())
+        .unwrap_or_else(|| named.into_iter().collect())
+}
+
+/// A special token's text: a string, or an object with `content`.
+fn special(settings: &Value, name: &str) -> Option<String> {
+    let value = settings.get(name)?;
+    value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+}

@@ -1,0 +1,284 @@
+//! Preference losses as pure functions of log-probabilities, with their exact derivatives.
+//!
+//! Notation of one pair: c and r chosen and rejected, s = sum log pi_theta, s0 = sum log pi_ref,
+//! D = (s_c - s0_c) - (s_r - s0_r), l = number of tokens. Every loss gives its value and its
+//! derivatives by s_c and s_r; nothing here knows of models or batches.
+
+use serde::{Deserialize, Serialize};
+
+/// One pair as a loss sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairLogps {
+    /// Sum of the chosen side's log-probabilities under the policy, s_c.
+    pub chosen: f64,
+    /// Sum of the rejected side's, s_r.
+    pub rejected: f64,
+    /// Sum of the chosen side's under the reference, s0_c.
+    pub reference_chosen: f64,
+    /// Sum of the rejected side's, s0_r.
+    pub reference_rejected: f64,
+    /// Scored tokens of the chosen side, l_c, at least 1.
+    pub len_chosen: f64,
+    /// Scored tokens of the rejected side, l_r, at least 1.
+    pub len_rejected: f64,
+    /// Probability that the labels are swapped, in [0, 0.5].
+    pub alpha: f64,
+    /// Q_c - Q_r.
+    pub margin: f64,
+}
+
+impl PairLogps {
+    /// a_c - a_r, the difference of the two log-ratios.
+    #[must_use]
+    pub fn delta(&self) -> f64 {
+        self.ratio_chosen() - self.ratio_rejected()
+    }
+
+    /// a_c = s_c - s0_c.
+    #[must_use]
+    pub fn ratio_chosen(&self) -> f64 {
+        self.chosen - self.reference_chosen
+    }
+
+    /// a_r = s_r - s0_r.
+    #[must_use]
+    pub fn ratio_rejected(&self) -> f64 {
+        self.rejected - self.reference_rejected
+    }
+}
+
+/// Value of a loss and its derivatives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossValue {
+    /// The loss.
+    pub loss: f64,
+    /// Derivative by s_c.
+    pub by_chosen: f64,
+    /// Derivative by s_r.
+    pub by_rejected: f64,
+}
+
+/// A preference loss and its own settings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "name", deny_unknown_fields)]
+pub enum PreferenceLoss {
+    /// DPO (Rafailov et al. 2023, arXiv:2305.18290, eq. 7).
+    Sigmoid,
+    /// DPO with the smoothing of each pair (Xie et al. 2024, arXiv:2405.00451, eq. 5).
+    Conservative,
+    /// DPO with strength from the value gap, `1 - sigmoid(margin / temperature)` as smoothing
+    /// (Online Self-Preferring Language Models, 2024).
+    Soft {
+        /// Value gap that counts as one unit, above 0.
+        temperature: f64,
+    },
+    /// Robust to a share of swapped labels (Provably Robust DPO, arXiv:2403.00409).
+    Robust {
+        /// Share of swapped labels, in [0, 0.5).
+        flip: f64,
+    },
+    /// IPO on summed log-ratios (Azar et al. 2023, arXiv:2310.12036, eq. 17).
+    Ipo,
+    /// IPO on log-ratios averaged over tokens.
+    IpoMean,
+    /// SLiC's hinge (Zhao et al. 2023, arXiv:2305.10425).
+    Hinge,
+    /// SimPO: length-normalised, no reference (Meng et al. 2024, arXiv:2405.14734, eq. 6).
+    Simpo {
+        /// Target margin.
+        gamma: f64,
+    },
+    /// DPO on length-normalised log-ratios (Tulu 3, arXiv:2411.15124).
+    SigmoidNorm,
+    /// DPO with a margin of `kappa * (Q_c - Q_r)`.
+    Margin {
+        /// Margin per unit of value gap.
+        kappa: f64,
+    },
+    /// DPO plus regression of `beta D` on `kappa * (Q_c - Q_r)`.
+    Degree {
+        /// Target per unit of value gap.
+        kappa: f64,
+        /// Weight of the regression.
+        lambda: f64,
+    },
+}
+
+impl PreferenceLoss {
+    /// Value and derivatives for one pair at inverse temperature `beta`, without the NLL term.
+    #[must_use]
+    pub fn value(&self, beta: f64, pair: &PairLogps) -> LossValue {
+        let delta = pair.delta();
+        let x = beta * delta;
+        match *self {
+            Self::Sigmoid => symmetric(smoothed(x, 0.0), beta),
+            Self::Conservative => symmetric(smoothed(x, pair.alpha), beta),
+            Self::Soft { temperature } => {
+                symmetric(smoothed(x, 1.0 - sigmoid(pair.margin / temperature)), beta)
+            }
+            Self::Robust { flip } => {
+                let scale = 1.0 - 2.0 * flip;
+                let loss = (flip * log_sigmoid(-x) - (1.0 - flip) * log_sigmoid(x)) / scale;
+                let slope = -((1.0 - flip) * sigmoid(-x) + flip * sigmoid(x)) / scale;
+                symmetric((loss, slope), beta)
+            }
+            Self::Ipo => {
+                let gap = delta - 0.5 / beta;
+                symmetric((gap * gap, 2.0 * gap), 1.0)
+            }
+            Self::IpoMean => {
+                let gap = normalised(pair) - 0.5 / beta;
+                by_length((gap * gap, 2.0 * gap), 1.0, pair)
+            }
+            Self::Hinge => symmetric(((1.0 - x).max(0.0), if x < 1.0 { -1.0 } else { 0.0 }), beta),
+            Self::Simpo { gamma } => {
+                let gap = pair.chosen / pair.len_chosen - pair.rejected / pair.len_rejected;
+                by_length(smoothed(beta * gap - gamma, 0.0), beta, pair)
+            }
+            Self::SigmoidNorm => by_length(smoothed(beta * normalised(pair), 0.0), beta, pair),
+            Self::Margin { kappa } => symmetric(smoothed(x - kappa * pair.margin, 0.0), beta),
+            Self::Degree { kappa, lambda } => {
+                let (loss, slope) = smoothed(x, 0.0);
+                let miss = x - kappa * pair.margin;
+                symmetric((loss + lambda * miss * miss, slope + 2.0 * lambda * miss), beta)
+            }
+        }
+    }
+
+    /// [`Self::value`] plus `weight * (-s_c / l_c)` (Iterative RPO, arXiv:2404.19733, eq. 2).
+    #[must_use]
+    pub fn with_nll(&self, beta: f64, weight: f64, pair: &PairLogps) -> LossValue {
+        let mut value = self.value(beta, pair);
+        value.loss -= weight * pair.chosen / pair.len_chosen;
+        value.by_chosen -= weight / pair.len_chosen;
+        value
+    }
+}
+
+/// `-(1 - alpha) log sigmoid(x) - alpha log sigmoid(-x)` and its derivative by x.
+fn smoothed(x: f64, alpha: f64) -> (f64, f64) {
+    let loss = -(1.0 - alpha) * log_sigmoid(x) - alpha * log_sigmoid(-x);
+    (loss, alpha * sigmoid(x) - (1.0 - alpha) * sigmoid(-x))
+}
+
+/// A loss of `scale * (s_c - s_r + const)`.
+fn symmetric((loss, slope): (f64, f64), scale: f64) -> LossValue {
+    LossValue { loss, by_chosen: scale * slope, by_rejected: -scale * slope }
+}
+
+/// A loss of `scale * (s_c / l_c - s_r / l_r + const)`.
+fn by_length((loss, slope): (f64, f64), scale: f64, pair: &PairLogps) -> LossValue {
+    LossValue {
+        loss,
+        by_chosen: scale * slope / pair.len_chosen,
+        by_rejected: -scale * slope / pair.len_rejected,
+    }
+}
+
+/// a_c / l_c - a_r / l_r.
+fn normalised(pair: &PairLogps) -> f64 {
+    pair.ratio_chosen() / pair.len_chosen - pair.ratio_rejected() / pair.len_rejected
+}
+
+/// Logistic function without overflow.
+#[must_use]
+pub fn sigmoid(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        let e = x.exp();
+        e / (1.0 + e)
+    }
+}
+
+/// Its logarithm without overflow or cancellation.
+#[must_use]
+pub fn log_sigmoid(x: f64) -> f64 {
+    if x >= 0.0 { -(-x).exp().ln_1p() } else { x - x.exp().ln_1p() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [PreferenceLoss; 11] = [
+        PreferenceLoss::Sigmoid,
+        PreferenceLoss::Conservative,
+        PreferenceLoss::Soft { temperature: 0.7 },
+        PreferenceLoss::Robust { flip: 0.2 },
+        PreferenceLoss::Ipo,
+        PreferenceLoss::IpoMean,
+        PreferenceLoss::Hinge,
+        PreferenceLoss::Simpo { gamma: 0.5 },
+        PreferenceLoss::SigmoidNorm,
+        PreferenceLoss::Margin { kappa: 0.3 },
+        PreferenceLoss::Degree { kappa: 0.3, lambda: 0.1 },
+    ];
+
+    fn pair(delta: f64, alpha: f64) -> PairLogps {
+        PairLogps {
+            chosen: -4.0 + delta,
+            rejected: -6.0,
+            reference_chosen: -4.0,
+            reference_rejected: -6.0,
+            len_chosen: 4.0,
+            len_rejected: 3.0,
+            alpha,
+            margin: 0.8,
+        }
+    }
+
+    #[test]
+    fn worked_values_of_the_method() {
+        let loss = |delta, alpha| PreferenceLoss::Conservative.value(0.1, &pair(delta, alpha)).loss;
+        assert!((loss(5.0, 0.25) - 0.59908).abs() < 5e-6);
+        assert!((loss(5.0, 0.0) - 0.47408).abs() < 5e-6);
+        for alpha in [0.0, 0.2, 0.5] {
+            assert!((loss(0.0, alpha) - 2f64.ln()).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn fixed_points_at_zero() {
+        let at_zero = |l: PreferenceLoss| l.value(0.1, &pair(0.0, 0.3)).loss;
+        assert!((at_zero(PreferenceLoss::Sigmoid) - 2f64.ln()).abs() < 1e-12);
+        assert!((at_zero(PreferenceLoss::Robust { flip: 0.3 }) - 2f64.ln()).abs() < 1e-12);
+        assert!((at_zero(PreferenceLoss::Ipo) - 25.0).abs() < 1e-9);
+        assert!((at_zero(PreferenceLoss::Hinge) - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_slope_at_zero_is_not_lost() {
+        let value = PreferenceLoss::Sigmoid.value(0.1, &pair(0.0, 0.0));
+        assert!((value.by_chosen + 0.05).abs() < 1e-12);
+        assert!((value.by_rejected - 0.05).abs() < 1e-12);
+    }
+
+    #[test]
+    fn derivatives_equal_finite_differences() {
+        const H: f64 = 1e-6;
+        for loss in ALL {
+            for delta in [-30.0, -3.0, 0.5, 4.0, 30.0] {
+                let p = pair(delta, 0.2);
+                let f = |c: f64, r: f64| {
+                    let shifted = PairLogps { chosen: p.chosen + c, rejected: p.rejected + r, ..p };
+                    loss.with_nll(0.2, 0.5, &shifted).loss
+                };
+                let value = loss.with_nll(0.2, 0.5, &p);
+                let by_chosen = (f(H, 0.0) - f(-H, 0.0)) / (2.0 * H);
+                let by_rejected = (f(0.0, H) - f(0.0, -H)) / (2.0 * H);
+                let close = |a: f64, b: f64| (a - b).abs() < 1e-6 * (1.0 + b.abs());
+                assert!(close(value.by_chosen, by_chosen), "{loss:?} at {delta}");
+                assert!(close(value.by_rejected, by_rejected), "{loss:?} at {delta}");
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_log_ratios_stay_finite() {
+        for loss in ALL {
+            let value = loss.value(0.1, &pair(-1e6, 0.4));
+            assert!(value.loss.is_finite() && value.by_chosen.is_finite());
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! AdamW, and Muon for matrices, on f32 master weights.
+//!
+//! AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101; decay is decoupled and leaves norms, biases
+//! and embeddings alone. Muon: Jordan et al. 2024, momentum made orthogonal by Newton-Schulz
+//! iterations; for training small models from nothing.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use super::variables::Variables;
+use crate::TrainError;
+
+/// Which optimizer updates the matrices; everything else is always AdamW's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerKind {
+    /// AdamW everywhere.
+    #[default]
+    AdamW,
+    /// Muon on the matrices inside the layers.
+    Muon,
+}
+
+/// Settings of the optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Which one.
+    pub kind: OptimizerKind,
+    /// AdamW's decay of the gradient mean (method, section 3: 0.9).
+    pub beta1: f64,
+    /// AdamW's decay of the squared gradient's mean (method, section 3: 0.95).
+    pub beta2: f64,
+    /// AdamW's denominator floor.
+    pub eps: f64,
+    /// Decoupled weight decay per unit of learning rate (method, section 3: 0.05).
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient; 0 leaves it as it is (method, section 3: 1.0).
+    pub max_grad_norm: f64,
+    /// Muon's learning rate over AdamW's.
+    pub muon_ratio: f64,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::AdamW,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 0.05,
+            max_grad_norm: 1.0,
+            muon_ratio: 8.0,
+        }
+    }
+}
+
+/// An optimizer with its state.
+pub(super) struct Optimizer {
+    config: OptimizerConfig,
+    step: usize,
+    /// First and second moments by variable name, `m/<name>` and `v/<name>`.
+    moments: BTreeMap<String, Tensor>,
+}
+
+impl Optimizer {
+    /// A fresh optimizer.
+    pub(super) fn new(config: OptimizerConfig) -> Self {
+        Self { config, step: 0, moments: BTreeMap::new() }
+    }
+
+    /// An optimizer as it was after `step` steps.
+    pub(super) fn restore(
+        config: OptimizerConfig,
+        step: usize,
+        moments: BTreeMap<String, Tensor>,
+    ) -> Self {
+        Self { config, step, moments }
+    }
+
+    /// The state that [`Self::restore`] takes.
+    pub(super) fn moments(&self) -> &BTreeMap<String, Tensor> {
+        &self.moments
+    }
+
+    /// One update at this learning rate; returns the norm of the gradient before clipping.
+    pub(super) fn update(
+        &mut self,
+        variables: &Variables,
+        gradients: &BTreeMap<String, Tensor>,
+        rate: f64,
+    ) -> Result<f64, TrainError> {
+        self.step += 1;
+        let norm = global_norm(gradients)?;
+        if !norm.is_finite() {
+            return Err(TrainError::Diverged { what: "the gradient", step: self.step });
+        }
+        let limit = self.config.max_grad_norm;
+        let scale = if limit > 0.0 && norm > limit { limit / norm } else { 1.0 };
+        for (name, var) in variables.iter() {
+            let gradient =
+                gradients.get(name).ok_or_else(|| TrainError::MissingGradient(name.to_owned()))?;
+            let gradient = (gradient * scale)?;
+            if self.config.kind == OptimizerKind::Muon && is_inner_matrix(name, var) {
+                self.muon(name, var, &gradient, rate * self.config.muon_ratio)?;
+            } else {
+                self.adamw(name, var, &gradient, rate)?;
+            }
+        }
+        Ok(norm)
+    }
+
+    /// Moves a running mean towards `value` and returns it.
+    fn moment(
+        &mut self,
+        key: String,
+        value: &Tensor,
+        keep: f64,
+        take: f64,
+    ) -> candle_core::Result<Tensor> {
+        let next = match self.moments.get(&key) {
+            Some(old) => ((old * keep)? + (value * take)?)?,
+            None => (value * take)?,
+        };
+        self.moments.insert(key, next.clone());
+        Ok(next)
+    }
+
+    fn adamw(
+        &mut self,
+        name: &str,
+        var: &Var,
+        gradient: &Tensor,
+        rate: f64,
+    ) -> candle_core::Result<()> {
+        let c = self.config;
+        let mean = self.moment(format!("m/{name}"), gradient, c.beta1, 1.0 - c.beta1)?;
+        let square = self.moment(format!("v/{name}"), &gradient.sqr()?, c.beta2, 1.0 - c.beta2)?;
+        let step = self.step as f64;
+        let (fix1, fix2) = (1.0 - c.beta1.powf(step), 1.0 - c.beta2.powf(step));
+        let update = ((mean / fix1)? / ((square / fix2)?.sqrt()? + c.eps)?)?;
+        let decay = if is_decayed(name) { 1.0 - rate * c.weight_decay } else { 1.0 };
+        var.set(&((var.as_detached_tensor() * decay)? - (update * rate)?)?)
+    }
+
+    fn muon(
+        &mut self,
+        name: &str,
+        var: &Var,
+        gradient: &Tensor,
+        rate: f64,
+    ) -> candle_core::Result<()> {
+        const MOMENTUM: f64 = 0.95;
+        let mean = self.moment(format!("m/{name}"), gradient, MOMENTUM, 1.0)?;
+        let ahead = (gradient + (mean * MOMENTUM)?)?;
+        let (rows, cols) = ahead.dims2()?;
+        let shape = (rows as f64 / cols as f64).max(1.0).sqrt();
+        let update = orthogonal(&ahead)?;
+        let decay = 1.0 - rate * self.config.weight_decay;
+        var.set(&((var.as_detached_tensor() * decay)? - (update * (rate * shape))?)?)
+    }
+}
+
+/// Nearest orthogonal matrix, roughly, by five quintic Newton-Schulz iterations.
+fn orthogonal(x: &Tensor) -> candle_core::Result<Tensor> {
+    const A: f64 = 3.4445;
+    const B: f64 = -4.7750;
+    const C: f64 = 2.0315;
+    let (rows, cols) = x.dims2()?;
+    let mut x = if rows > cols { x.t()?.contiguous()? } else { x.clone() };
+    let norm = x.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?;
+    x = (x / (f64::from(norm) + 1e-7))?;
+    for _ in 0..5 {
+        let gram = x.matmul(&x.t()?)?;
+        let mix = ((&gram * B)? + (gram.matmul(&gram)? * C)?)?;
+        x = ((&x * A)? + mix.matmul(&x)?)?;
+    }
+    if rows > cols { x.t()?.contiguous() } else { Ok(x) }
+}
+
+/// Norm over all gradients together.
+fn global_norm(gradients: &BTreeMap<String, Tensor>) -> candle_core::Result<f64> {
+    let mut total = 0.0;
+    for gradient in gradients.values() {
+        total += f64::from(gradient.sqr()?.sum_all()?.to_scalar::<f32>()?);
+    }
+    Ok(total.sqrt())
+}
+
+/// Norms, biases and embeddings are not decayed (method, section 3).
+fn is_decayed(name: &str) -> bool {
+    !(name.contains("norm") || name.ends_with(".bias") || name.contains("embed_tokens"))
+}
+
+fn is_inner_matrix(name: &str, var: &Var) -> bool {
+    name.contains(".layers.") && var.rank() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn newton_schulz_makes_singular_values_close_to_one() {
+        let x = Tensor::new(&[[3f32, 1.0, 0.0], [0.5, 1.0, 2.0]], &Device::Cpu).unwrap();
+        let q = orthogonal(&x).unwrap();
+        let gram: Vec<Vec<f32>> = q.matmul(&q.t().unwrap()).unwrap().to_vec2().unwrap();
+        assert!((0.4..1.6).contains(&gram[0][0]) && (0.4..1.6).contains(&gram[1][1]));
+        assert!(gram[0][1].abs() < 0.4);
+    }
+
+    #[test]
+    fn norms_biases_and_embeddings_are_not_decayed() {
+        assert!(is_decayed("model.layers.0.mlp.up_proj.weight"));
+        for name in ["model.norm.weight", "x.q_proj.bias", "model.embed_tokens.weight"] {
+            assert!(!is_decayed(name));
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Supervised fine-tuning: negative log-likelihood of completions, packed without padding.
+//!
+//! This trains the embedded model from nothing and is the second half of the STaR and chosen-step
+//! baselines. Only completion tokens count.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use regrowth_datasets::{TokenId, keyed_rng};
+use regrowth_policy::candle::Tokenizer;
+use serde::{Deserialize, Serialize};
+
+use super::collate::{Packed, Sequence, pack};
+use super::gradients::{Evaluation, Objective};
+use super::metrics::Metrics;
+use super::optim::OptimizerConfig;
+use super::run::{Model, Progress, Steps};
+use super::schedule::{Schedule, ScheduleKind};
+use super::state;
+use crate::TrainError;
+
+/// One row of an SFT file: `{prompt, completion, weight?, eos?}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Text before the completion; not trained on.
+    pub prompt: String,
+    /// Text to learn; a leading space belongs to it.
+    pub completion: String,
+    /// Weight of each of its tokens, above 0.
+    #[serde(default = "one")]
+    pub weight: f32,
+    /// Whether EOS follows the completion.
+    #[serde(default = "yes")]
+    pub eos: bool,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A row as token ids.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// Ids of the prompt.
+    pub prompt: Vec<TokenId>,
+    /// Ids of the completion, EOS included where it belongs.
+    pub completion: Vec<TokenId>,
+    /// Weight of each completion token.
+    pub weight: f32,
+}
+
+impl Example {
+    fn len(&self) -> usize {
+        self.prompt.len() + self.completion.len()
+    }
+}
+
+/// Settings of SFT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SftConfig {
+    /// Seed of initialisation and order.
+    pub seed: u64,
+    /// Passes over the data.
+    pub epochs: usize,
+    /// Whether each pass is shuffled; off keeps the file's order (a curriculum).
+    pub shuffle: bool,
+    /// Tokens of one optimizer step, roughly.
+    pub batch_tokens: usize,
+    /// Tokens of one micro-batch, at most (a longer example has one of its own).
+    pub micro_tokens: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Share of the steps that warm up.
+    pub warmup: f64,
+    /// Form of the decay.
+    pub schedule: ScheduleKind,
+    /// Optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Seconds between saved states.
+    pub save_seconds: u64,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            epochs: 1,
+            shuffle: true,
+            batch_tokens: 8192,
+            micro_tokens: 2048,
+            learning_rate: 1e-3,
+            warmup: 0.03,
+            schedule: ScheduleKind::Cosine,
+            optimizer: OptimizerConfig::default(),
+            save_seconds: 120,
+        }
+    }
+}
+
+/// What a run of SFT did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SftSummary {
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Tokens through forward and backward.
+    pub tokens: u64,
+    /// Mean loss of the last step, nats per completion token.
+    pub loss: f64,
+}
+
+/// Turns rows into examples.
+///
+/// # Errors
+/// When a row is empty, weighs nothing, or does not fit the context.
+pub fn read_examples(
+    rows: impl IntoIterator<Item = Row>,
+    tokenizer: &Tokenizer,
+    context: usize,
+) -> Result<Vec<Example>, TrainError> {
+    rows.into_iter()
+        .enumerate()
+        .map(|(index, row)| {
+            let fail = |detail: String| TrainError::Example { index, detail };
+            let prompt = tokenizer.encode(&row.prompt)?;
+            let mut completion = tokenizer.encode(&row.completion)?;
+            if row.eos {
+                completion.extend(tokenizer.eos());
+            }
+            if prompt.is_empty() || completion.is_empty() {
+                return Err(fail("`prompt` and `completion` must both hold text".into()));
+            }
+            if !(row.weight > 0.0 && row.weight.is_finite()) {
+                return Err(fail(format!("`weight` is {}, expected above 0", row.weight)));
+            }
+            let example = Example { prompt, completion, weight: row.weight };
+            if example.len() > context {
+                return Err(fail(format!(
+                    "{} tokens, but the model's context is {context}",
+                    example.len()
+                )));
+            }
+            Ok(example)
+        })
+        .collect()
+}
+
+/// Trains `model` on `examples`. With `dir`, state and `metrics.jsonl` go there and an interrupted
+/// run continues.
+///
+/// # Errors
+/// When an example does not fit, a gradient is missing or not finite, or a file cannot be written.
+pub fn train_sft(
+    model: &Model,
+    examples: &[Example],
+    config: &SftConfig,
+    threads: usize,
+    dir: Option<&Path>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<SftSummary, TrainError> {
+    let plan = plan(examples, config)?;
+    let steps = plan.len();
+    let run = Steps {
+        model,
+        schedule: Schedule {
+            kind: config.schedule,
+            peak: config.learning_rate,
+            warmup: (config.warmup * steps as f64).ceil() as usize,
+            steps,
+        },
+        optimizer: config.optimizer,
+        threads,
+        dir,
+        save_every: Duration::from_secs(config.save_seconds),
+    };
+    let batches = |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
+    let last = run.run(&Nll, batches, progress)?;
+    if let Some(dir) = dir {
+        state::clear(dir)?;
+    }
+    let tokens = plan.iter().flatten().map(|&i| examples[i].len() as u64 - 1).sum();
+    Ok(SftSummary { steps, tokens, loss: last.mean("nll").unwrap_or(f64::NAN) })
+}
+
+/// Example indices of every step.
+fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, TrainError> {
+    if examples.is_empty() || config.epochs == 0 {
+        let detail = "nothing to train on; expected at least one example and one epoch".into();
+        return Err(TrainError::Setting { name: "epochs", detail });
+    }
+    let mut steps: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for epoch in 0..config.epochs as u64 {
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        if config.shuffle {
+            order.shuffle(&mut keyed_rng(config.seed, &[b"sft-order", &epoch.to_le_bytes()]));
+        }
+        for index in order {
+            if room == 0 {
+                steps.push(Vec::new());
+                room = config.batch_tokens;
+            }
+            if let Some(step) = steps.last_mut() {
+                step.push(index);
+            }
+            room = room.saturating_sub(examples[index].len());
+        }
+    }
+    Ok(steps)
+}
+
+/// A micro-batch: packed tokens and the slope of each target.
+struct Batch {
+    packed: Packed,
+    /// Weight of each target over the step's total weight.
+    weights: Vec<f32>,
+}
+
+fn micro_batches(examples: &[Example], indices: &[usize], micro_tokens: usize) -> Vec<Batch> {
+    let weight = |i: &usize| examples[*i].weight * examples[*i].completion.len() as f32;
+    let total: f32 = indices.iter().map(weight).sum();
+    let mut groups: Vec<Vec<&Example>> = Vec::new();
+    let mut room = 0usize;
+    for example in indices.iter().map(|&i| &examples[i]) {
+        if example.len() > room || groups.is_empty() {
+            groups.push(Vec::new());
+            room = micro_tokens;
+        }
+        if let Some(group) = groups.last_mut() {
+            group.push(example);
+        }
+        room = room.saturating_sub(example.len());
+    }
+    groups.iter().map(|group| batch(group, total)).collect()
+}
+
+fn batch(group: &[&Example], total: f32) -> Batch {
+    let sequences: Vec<Sequence> = group
+        .iter()
+        .map(|e| Sequence { prefix: &e.prompt, tail: &e.completion, scored: e.prompt.len() })
+        .collect();
+    let (packed, _) = pack(&sequences, false);
+    let weights = group
+        .iter()
+        .flat_map(|e| std::iter::repeat_n(e.weight / total, e.completion.len()))
+        .collect();
+    Batch { packed, weights }
+}
+
+/// Weighted mean negative log-likelihood over the completion tokens of a step.
+struct Nll;
+
+impl Objective for Nll {
+    type Batch = Batch;
+
+    fn packed<'a>(&self, batch: &'a Batch) -> &'a Packed {
+        &batch.packed
+    }
+
+    fn evaluate(&self, batch: &Batch, logps: &[f32]) -> Evaluation {
+        let mut metrics = Metrics::default();
+        let mut loss = 0.0;
+        for (logp, weight) in logps.iter().zip(&batch.weights) {
+            loss -= f64::from(logp * weight);
+            metrics.record("nll", f64::from(-logp), f64::from(*weight));
+        }
+        let slopes = batch.weights.iter().map(|w| -w).collect();
+        Evaluation { loss, slopes, metrics }
+    }
+}
