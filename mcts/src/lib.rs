@@ -17,6 +17,7 @@ mod pairs;
 mod record;
 mod search;
 mod select;
+mod show;
 mod tree;
 mod value;
 
@@ -24,8 +25,9 @@ pub use config::{BackupWeights, CommitRule, DepthLimit, PriorRule, SearchConfig,
 pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
-pub use record::{NodeRecord, TREE_VERSION, TreeRecord};
+pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{ChildStats, commit, prior, puct, select, spread};
+pub use show::render_text;
 pub use tree::{Edge, NodeId, NodeState, Tree, mean_value};
 pub use value::{Observed, Worth, worth};

@@ -110,11 +110,29 @@ pub enum Drop {
     TooManyPerTree,
 }
 
+impl Drop {
+    /// The name it is counted by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TreeNotCorrect => "tree_not_correct",
+            Self::NoSibling => "no_sibling",
+            Self::SmallMargin => "small_margin",
+            Self::FewVisits => "few_visits",
+            Self::NotMixed => "not_mixed",
+            Self::SameText => "same_text",
+            Self::TooManyPerTree => "too_many_per_tree",
+        }
+    }
+}
+
 /// Pairs of one tree and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extracted {
     /// The pairs, by depth and then by parent.
     pub pairs: Vec<PreferencePair>,
+    /// Ids of the chosen and the rejected child of each pair.
+    pub sides: Vec<(u32, u32)>,
     /// How many were left out, by reason.
     pub dropped: BTreeMap<Drop, u64>,
 }
@@ -131,7 +149,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
     let mut found = Vec::new();
     for parent in parents(tree, config.parents) {
         match pair_at(tree, config, &children, parent) {
-            Ok(pair) => found.push((parent, pair)),
+            Ok((sides, pair)) => found.push((sides, pair)),
             Err(reason) => *out.dropped.entry(reason).or_default() += 1,
         }
     }
@@ -142,8 +160,8 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
         found.truncate(config.max_per_tree);
         out.dropped.insert(Drop::TooManyPerTree, surplus as u64);
     }
-    found.sort_by_key(|(parent, pair)| (pair.depth, *parent));
-    out.pairs = found.into_iter().map(|(_, pair)| pair).collect();
+    found.sort_by_key(|(sides, pair)| (pair.depth, tree.nodes[sides.0 as usize].parent));
+    (out.sides, out.pairs) = found.into_iter().unzip();
     out
 }
 
@@ -177,7 +195,7 @@ fn pair_at(
     config: &PairConfig,
     children: &[Vec<u32>],
     parent: u32,
-) -> Result<PreferencePair, Drop> {
+) -> Result<((u32, u32), PreferencePair), Drop> {
     let siblings = &children[parent as usize];
     let node = |id: u32| &tree.nodes[id as usize];
     let (best, worst) = choose(tree, config, siblings, parent).ok_or(Drop::NoSibling)?;
@@ -198,7 +216,7 @@ fn pair_at(
         return Err(Drop::SameText);
     }
     let alpha = if config.smoothing { alpha(w.visits, l.visits) } else { 0.0 };
-    Ok(assemble(tree, parent, (w, chosen), (l, rejected), alpha))
+    Ok(((best, worst), assemble(tree, parent, (w, chosen), (l, rejected), alpha)))
 }
 
 /// Chosen and rejected child.

@@ -4,8 +4,14 @@
 //! between two runs with one seed: no time, no path, no thread count, no batch size, no cost that
 //! depends on a cache. A reader refuses rows of a newer version.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
 use regrowth_datasets::{Finish, Problem, TokenId};
 use serde::{Deserialize, Serialize};
+
+use crate::SearchError;
 
 /// Version of the row that this program writes.
 pub const TREE_VERSION: u32 = 1;
@@ -111,4 +117,47 @@ impl TreeRecord {
     pub fn solution(&self) -> String {
         self.committed.iter().map(|&id| self.nodes[id as usize].text.as_str()).collect()
     }
+}
+
+/// Streams the trees of a file.
+///
+/// # Errors
+/// [`SearchError::Io`] when it cannot be opened; the items are [`SearchError::Row`] for a line that
+/// is not a tree of a known version and of consistent shape.
+pub fn read_trees(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<TreeRecord, SearchError>> + use<>, SearchError> {
+    let path = path.to_owned();
+    let io = |path: &Path, source| SearchError::Io { path: path.to_owned(), source };
+    let file = File::open(&path).map_err(|e| io(&path, e))?;
+    let lines = BufReader::new(file).lines().enumerate();
+    Ok(lines.filter_map(move |(index, line)| {
+        let line = match line {
+            Ok(line) if line.trim().is_empty() => return None,
+            Ok(line) => line,
+            Err(error) => return Some(Err(io(&path, error))),
+        };
+        Some(parse(&line).map_err(|detail| SearchError::Row {
+            path: path.clone(),
+            line: index + 1,
+            version: TREE_VERSION,
+            detail,
+        }))
+    }))
+}
+
+fn parse(line: &str) -> Result<TreeRecord, String> {
+    let tree: TreeRecord = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    if tree.version > TREE_VERSION {
+        return Err(format!("version {}", tree.version));
+    }
+    let size = tree.nodes.len() as u32;
+    let rooted = tree.nodes.first().is_some_and(|root| root.parent.is_none());
+    let ordered = (1u32..)
+        .zip(tree.nodes.iter().skip(1))
+        .all(|(id, node)| node.parent.is_some_and(|parent| parent < id));
+    if !rooted || !ordered || tree.committed.iter().any(|&id| id >= size) {
+        return Err("nodes that do not form a tree".to_owned());
+    }
+    Ok(tree)
 }

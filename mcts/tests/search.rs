@@ -76,7 +76,7 @@ fn check_tree(tree: &TreeRecord, config: &SearchConfig) {
         let children = tree.children(id as u32);
         assert_eq!(node.q, node.reward + config.gamma * node.v);
         assert_eq!(node.ids.len(), node.logps.len());
-        assert!(!(node.terminal && !children.is_empty()));
+        assert!(!node.terminal || children.is_empty());
         if children.is_empty() {
             assert_eq!(node.v, 0.0);
             continue;

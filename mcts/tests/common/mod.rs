@@ -42,7 +42,7 @@ fn choice(i: usize) -> Problem {
 
 /// The verifier of the product.
 pub fn verifier() -> impl Verifier {
-    ProblemVerifier::default()
+    ProblemVerifier
 }
 
 /// Runs one tree, answering what it asks in an order that `shuffle` decides.

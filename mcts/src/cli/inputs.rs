@@ -1,0 +1,40 @@
+//! Policies and problems by the names that the command line gives them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use regrowth_datasets::{Format, Problem, Split, read_problems, tasks::problems_from_spec};
+use regrowth_policy::{Policy, Scripted};
+
+use super::failure::Failure;
+
+/// Problems taken from a built-in task, which has no end of its own.
+const BUILTIN_LIMIT: usize = 200;
+
+/// Loads the policy that `spec` names.
+pub(crate) fn policy(spec: &str) -> Result<Arc<dyn Policy>, Failure> {
+    match spec.split_once(':') {
+        None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
+        Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
+        _ => Err(Failure::Usage(format!(
+            "policy `{spec}` is not known; expected scripted or scripted:FILE"
+        ))),
+    }
+}
+
+/// The first `limit` problems that `spec` names: a built-in task (its training part) or a file.
+pub(crate) fn problems(
+    spec: &str,
+    format: Option<&str>,
+    limit: Option<usize>,
+    seed: u64,
+) -> Result<Vec<Problem>, Failure> {
+    if spec.starts_with("builtin:") {
+        let problems = problems_from_spec(spec, Split::Train, seed)?;
+        return Ok(problems.take(limit.unwrap_or(BUILTIN_LIMIT)).collect());
+    }
+    let format = format.map(str::parse::<Format>).transpose().map_err(Failure::Usage)?;
+    let mut problems = read_problems(Path::new(spec), format)?;
+    problems.truncate(limit.unwrap_or(usize::MAX));
+    Ok(problems)
+}

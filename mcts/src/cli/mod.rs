@@ -1,0 +1,67 @@
+//! The command line: one file per subcommand, and what they share.
+//!
+//! It knows nothing of how a tree is grown. stdout is data or a short result, progress and messages
+//! go to stderr, exit codes tell kinds of failure apart.
+
+mod failure;
+mod inputs;
+mod pairs;
+mod progress;
+mod search;
+mod settings;
+mod show;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+
+/// Grow search trees over a language model's reasoning steps, and cut preference pairs from them.
+#[derive(Debug, Parser)]
+#[command(name = "mcts", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 bad input file, 4 policy or server failed, \
+                          5 stopped by a budget, 70 internal error.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Search every problem; write trees.jsonl, pairs.jsonl and summary.json.
+    Search(Box<search::Arguments>),
+    /// Extract pairs again from written trees, with other rules and no model.
+    Pairs(pairs::Arguments),
+    /// Show one tree as text or as a page.
+    Show(show::Arguments),
+}
+
+/// Parses the command line, runs the command and says how it went.
+pub(crate) fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Search(arguments) => search::run(&arguments),
+        Command::Pairs(arguments) => pairs::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("mcts: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+/// Writes a line to stdout; a reader that went away is no failure.
+fn say(text: &str) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Internal(format!("stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,169 @@
+//! `mcts search`: problems in, trees and pairs out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use regrowth_datasets::{JsonlWriter, Problem, atomic_write};
+use regrowth_mcts::{
+    PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs, search_problems,
+};
+use regrowth_policy::Policy;
+use regrowth_verifiers::ProblemVerifier;
+
+use super::failure::Failure;
+use super::progress::Progress;
+use super::settings::{Flags, Settings};
+use super::summary::{PairCounts, Summary};
+use super::{inputs, say};
+
+/// Arguments of `mcts search`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    flags: Flags,
+    /// Folder for trees.jsonl, pairs.jsonl, summary.json and config.toml
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Threads that advance trees; changes no result
+    #[arg(long, value_name = "T", default_value_t = 1)]
+    threads: usize,
+    /// Trees in flight at once; changes no result
+    #[arg(long, value_name = "N")]
+    trees_in_flight: Option<usize>,
+    /// Stop after this many seconds and keep the trees that are finished (not reproducible)
+    #[arg(long, value_name = "SECONDS")]
+    max_seconds: Option<f64>,
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings = arguments.flags.settings()?;
+    let problems = inputs::problems(
+        &settings.problems,
+        settings.format.as_deref(),
+        settings.limit,
+        settings.search.seed,
+    )?;
+    let policy = inputs::policy(&settings.policy)?;
+    prepare(&arguments.out, &settings)?;
+
+    let options = RunOptions {
+        threads: arguments.threads,
+        trees_in_flight: arguments.trees_in_flight,
+        ..RunOptions::default()
+    };
+    if let Some(seconds) = arguments.max_seconds {
+        cancel_after(seconds, &options)?;
+    }
+    let start = Instant::now();
+    let (found, pairs) = write_trees(&arguments.out, &*policy, &problems, &settings, &options)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let cancelled = found.cancelled;
+    let summary = Summary::new(policy.identity(), found, pairs, seconds);
+    let json = serde_json::to_string_pretty(&summary)
+        .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
+    // Written last: a summary means that the search is complete.
+    write_text(&arguments.out.join("summary.json"), &json)?;
+    say(&if arguments.json { json } else { summary.text() })?;
+    if cancelled {
+        return Err(Failure::Stopped("stopped by --max-seconds before its end".to_owned()));
+    }
+    Ok(())
+}
+
+/// Cancels the search when the time is up.
+fn cancel_after(seconds: f64, options: &RunOptions) -> Result<(), Failure> {
+    let limit = Duration::try_from_secs_f64(seconds)
+        .map_err(|e| Failure::Usage(format!("--max-seconds {seconds}: {e}")))?;
+    let cancel = options.cancel.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        // Relaxed: the flag carries no data.
+        cancel.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+/// Makes the folder and writes the effective settings into it.
+fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
+    std::fs::create_dir_all(out).map_err(|e| Failure::Input(format!("{}: {e}", out.display())))?;
+    let text =
+        toml::to_string(settings).map_err(|e| Failure::Internal(format!("settings: {e}")))?;
+    write_text(&out.join("config.toml"), &text)
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
+    use io::Write;
+    Ok(atomic_write(path, |file| writeln!(file, "{}", text.trim_end()))?)
+}
+
+/// Searches, and writes each tree and its pairs as they are delivered.
+fn write_trees(
+    out: &Path,
+    policy: &dyn Policy,
+    problems: &[Problem],
+    settings: &Settings,
+    options: &RunOptions,
+) -> Result<(SearchSummary, PairCounts), Failure> {
+    let mut counts = PairCounts::default();
+    let mut result = None;
+    atomic_write(&out.join("trees.jsonl"), |trees| {
+        let mut trees = JsonlWriter::new(trees);
+        atomic_write(&out.join("pairs.jsonl"), |pairs| {
+            let mut pairs = JsonlWriter::new(pairs);
+            let mut written = Ok(());
+            let mut progress = Progress::new(problems.len());
+            let on_tree = |tree: TreeRecord| {
+                progress.tree(tree.sampled_tokens);
+                if written.is_ok() {
+                    written =
+                        write_tree(&tree, &settings.pairs, &mut trees, &mut pairs, &mut counts);
+                }
+            };
+            let verifier = ProblemVerifier;
+            let search = &settings.search;
+            let found = search_problems(policy, &verifier, problems, search, options, on_tree);
+            progress.finish();
+            written?;
+            keep(found, &mut result)
+        })
+        .map_err(io::Error::other)
+    })
+    .map_err(|error| match result.take() {
+        Some(Err(cause)) => cause.into(),
+        _ => Failure::from(error),
+    })?;
+    match result {
+        Some(Ok(found)) => Ok((found, counts)),
+        _ => Err(Failure::Internal("the search left no summary".to_owned())),
+    }
+}
+
+/// Remembers how the search went; a failed one must not leave files that look finished.
+fn keep(
+    found: Result<SearchSummary, SearchError>,
+    result: &mut Option<Result<SearchSummary, SearchError>>,
+) -> io::Result<()> {
+    let failed = found.as_ref().err().map(ToString::to_string);
+    *result = Some(found);
+    failed.map_or(Ok(()), |detail| Err(io::Error::other(detail)))
+}
+
+fn write_tree(
+    tree: &TreeRecord,
+    config: &PairConfig,
+    trees: &mut JsonlWriter<impl io::Write>,
+    pairs: &mut JsonlWriter<impl io::Write>,
+    counts: &mut PairCounts,
+) -> io::Result<()> {
+    trees.write(tree)?;
+    let extracted = extract_pairs(tree, config);
+    counts.add(&extracted);
+    extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))
+}

@@ -1,0 +1,165 @@
+//! `summary.json`: what a search did and what it cost.
+//!
+//! The only file of a search that may differ between two runs with one seed: it holds seconds and
+//! what the policy's cache saved.
+
+use std::collections::BTreeMap;
+
+use regrowth_datasets::PreferencePair;
+use regrowth_mcts::{Drop, Extracted, SearchSummary};
+use serde::Serialize;
+
+/// Version of the file.
+const SUMMARY_VERSION: u32 = 1;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    version: u32,
+    policy: String,
+    problems: u64,
+    trees: u64,
+    nodes: u64,
+    simulations: u64,
+    pairs: u64,
+    pairs_dropped: BTreeMap<Drop, u64>,
+    /// Trees whose committed answer is right; no accuracy when `oracle` is true.
+    correct: u64,
+    oracle: bool,
+    cancelled: bool,
+    skipped: BTreeMap<String, u64>,
+    skipped_examples: Vec<(String, String)>,
+    tokens: Tokens,
+    model_calls: u64,
+    margin: Spread,
+    depth: Spread,
+    chosen_tokens: Spread,
+    rejected_tokens: Spread,
+    seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Tokens {
+    prefilled: u64,
+    reused: u64,
+    decoded: u64,
+    judged: u64,
+    unique_in_trees: u64,
+}
+
+/// Least, mean and most of something; all 0 for none.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Spread {
+    min: f64,
+    mean: f64,
+    max: f64,
+    #[serde(skip)]
+    count: u64,
+}
+
+impl Spread {
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        if self.count == 1 {
+            *self = Self { min: value, mean: value, max: value, count: 1 };
+        } else {
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+            self.mean += (value - self.mean) / self.count as f64;
+        }
+    }
+}
+
+/// What is counted while pairs are written.
+#[derive(Debug, Default)]
+pub(crate) struct PairCounts {
+    pub(crate) pairs: u64,
+    pub(crate) dropped: BTreeMap<Drop, u64>,
+    margin: Spread,
+    depth: Spread,
+    chosen_tokens: Spread,
+    rejected_tokens: Spread,
+}
+
+impl PairCounts {
+    pub(crate) fn add(&mut self, extracted: &Extracted) {
+        for (reason, count) in &extracted.dropped {
+            *self.dropped.entry(*reason).or_default() += count;
+        }
+        extracted.pairs.iter().for_each(|pair| self.add_pair(pair));
+    }
+
+    fn add_pair(&mut self, pair: &PreferencePair) {
+        self.pairs += 1;
+        self.margin.add(pair.margin);
+        self.depth.add(f64::from(pair.depth));
+        self.chosen_tokens.add(pair.chosen_ids.len() as f64);
+        self.rejected_tokens.add(pair.rejected_ids.len() as f64);
+    }
+}
+
+impl Summary {
+    pub(crate) fn new(
+        policy: &str,
+        search: SearchSummary,
+        pairs: PairCounts,
+        seconds: f64,
+    ) -> Self {
+        let usage = search.usage;
+        Self {
+            version: SUMMARY_VERSION,
+            policy: policy.to_owned(),
+            problems: search.problems,
+            trees: search.trees,
+            nodes: search.nodes,
+            simulations: search.simulations,
+            pairs: pairs.pairs,
+            pairs_dropped: pairs.dropped,
+            correct: search.correct,
+            oracle: search.oracle,
+            cancelled: search.cancelled,
+            skipped: search.skipped,
+            skipped_examples: search.skipped_examples,
+            tokens: Tokens {
+                prefilled: usage.prefilled,
+                reused: usage.reused,
+                decoded: usage.decoded,
+                judged: usage.judged,
+                unique_in_trees: search.unique_tokens,
+            },
+            model_calls: search.model_calls,
+            margin: pairs.margin,
+            depth: pairs.depth,
+            chosen_tokens: pairs.chosen_tokens,
+            rejected_tokens: pairs.rejected_tokens,
+            seconds,
+        }
+    }
+
+    /// A few lines for people.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!(
+            "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {} of {} \
+             committed answers right{}\n{} tokens sampled, {} prefilled, {} reused, {:.1} s",
+            self.problems,
+            self.trees,
+            self.nodes,
+            self.simulations,
+            self.model_calls,
+            self.pairs,
+            self.correct,
+            self.trees,
+            if self.oracle { " (with the reference answers: no accuracy)" } else { "" },
+            self.tokens.decoded,
+            self.tokens.prefilled,
+            self.tokens.reused,
+            self.seconds,
+        );
+        for (reason, count) in &self.skipped {
+            text.push_str(&format!("\n{count} problems skipped: {reason}"));
+        }
+        for (problem, reason) in self.skipped_examples.iter().take(3) {
+            text.push_str(&format!("\n  {problem}: {reason}"));
+        }
+        text
+    }
+}
