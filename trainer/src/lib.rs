@@ -3,7 +3,9 @@
 //! The trainer reads the types of `regrowth-datasets` and never sees a search tree; rounds tie the
 //! search, the trainer and the evaluation together through files of a run directory.
 
+pub mod cli;
 mod error;
+pub mod seedling;
 pub mod train;
 
 pub use error::TrainError;

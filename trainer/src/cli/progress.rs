@@ -1,0 +1,38 @@
+//! Progress on stderr: a bar on a terminal, a line now and then elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::train::Progress;
+
+/// Steps between the lines printed where there is no terminal.
+const LINE_EVERY: usize = 50;
+
+/// A bar with a name; hidden where stderr is no terminal.
+pub(super) fn bar(name: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let form = "{prefix:>8} [{bar:30}] {pos}/{len} {msg} {elapsed} (eta {eta})";
+    if let Ok(style) = ProgressStyle::with_template(form) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_prefix(name);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+/// Shows one optimizer step.
+pub(super) fn step(bar: &ProgressBar, progress: &Progress) {
+    bar.set_length(progress.steps as u64);
+    bar.set_position(progress.step as u64);
+    bar.set_message(format!("loss {:.4}", progress.loss));
+    if bar.is_hidden() && (progress.step % LINE_EVERY == 0 || progress.step == progress.steps) {
+        eprintln!(
+            "step {}/{} loss {:.4} ({:.0} s)",
+            progress.step,
+            progress.steps,
+            progress.loss,
+            bar.elapsed().as_secs_f64()
+        );
+    }
+}
