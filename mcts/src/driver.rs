@@ -252,7 +252,9 @@ impl<'a> Worker<'a> {
         let problem = &shared.problems[index];
         let prompt = match shared.policy.prompt(problem) {
             Ok(prompt) => prompt,
-            Err(PolicyError::Gone) => return self.lose_policy(),
+            Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => {
+                return self.lose_policy(error);
+            }
             Err(error) => {
                 let result = Err(Skip::Prompt(error.to_string()));
                 return self.report(Done { index, result, calls: 0, usage: Usage::default() });
@@ -273,8 +275,9 @@ impl<'a> Worker<'a> {
 
     /// Hands an answer to its tree; false when nobody listens any more.
     fn on_answer(&mut self, answered: Answered) -> bool {
-        if matches!(answered.result, Err(PolicyError::Gone)) {
-            return self.lose_policy();
+        // A policy that is gone or cannot write its log will not recover.
+        if let Err(error @ (PolicyError::Gone | PolicyError::File { .. })) = answered.result {
+            return self.lose_policy(error);
         }
         let serial = (answered.ticket >> 32) as u32;
         // A tree that was given up may still get answers.
@@ -309,9 +312,9 @@ impl<'a> Worker<'a> {
         self.done.send(Ok(done)).is_ok()
     }
 
-    fn lose_policy(&self) -> bool {
+    fn lose_policy(&self, error: PolicyError) -> bool {
         // The worker stops either way.
-        let _ = self.done.send(Err(PolicyError::Gone));
+        let _ = self.done.send(Err(error));
         false
     }
 }

@@ -6,8 +6,11 @@
 
 #[cfg(feature = "candle")]
 pub mod candle;
+pub mod decorate;
 mod error;
 mod policy;
+mod record;
+mod replay;
 mod request;
 mod scripted;
 #[cfg(feature = "candle")]
@@ -15,6 +18,8 @@ mod seedling;
 
 pub use error::PolicyError;
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
+pub use record::{LOG_VERSION, Recording};
+pub use replay::Replay;
 pub use request::{
     Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,
     Sampling, Score, Scores, Usage,

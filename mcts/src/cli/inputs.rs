@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use regrowth_datasets::{Format, Problem, Split, read_problems, tasks::problems_from_spec};
-use regrowth_policy::{Policy, Scripted};
+use regrowth_policy::{Policy, Recording, Replay, Scripted};
 
 use super::failure::Failure;
 
@@ -16,10 +16,28 @@ pub(crate) fn policy(spec: &str) -> Result<Arc<dyn Policy>, Failure> {
     match spec.split_once(':') {
         None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
         Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
+        Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
         _ => Err(Failure::Usage(format!(
-            "policy `{spec}` is not known; expected scripted or scripted:FILE"
+            "policy `{spec}` is not known; expected scripted, scripted:FILE or replay:FILE"
         ))),
     }
+}
+
+/// Keeps every answer of `policy` in the log at `path`, and continues one that is there. A replay
+/// has its log already.
+pub(crate) fn recorded(
+    policy: Arc<dyn Policy>,
+    spec: &str,
+    path: &Path,
+) -> Result<Arc<dyn Policy>, Failure> {
+    if spec.starts_with("replay:") {
+        return Ok(policy);
+    }
+    let recording = Recording::open(policy, path)?;
+    if recording.recorded() > 0 {
+        eprintln!("mcts: continuing with {} recorded answers", recording.recorded());
+    }
+    Ok(Arc::new(recording))
 }
 
 /// The first `limit` problems that `spec` names: a built-in task (its training part) or a file.

@@ -24,7 +24,7 @@ use super::{inputs, say};
 pub(crate) struct Arguments {
     #[command(flatten)]
     flags: Flags,
-    /// Folder for trees.jsonl, pairs.jsonl, summary.json and config.toml
+    /// Folder for trees.jsonl, pairs.jsonl, summary.json, config.toml and the log steps.jsonl
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Threads that advance trees; changes no result
@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Trees in flight at once; changes no result
     #[arg(long, value_name = "N")]
     trees_in_flight: Option<usize>,
+    /// Keep no log of sampled steps; a search that is cut off then starts from nothing
+    #[arg(long)]
+    no_log: bool,
     /// Stop after this many seconds and keep the trees that are finished (not reproducible)
     #[arg(long, value_name = "SECONDS")]
     max_seconds: Option<f64>,
@@ -50,8 +53,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         settings.limit,
         settings.search.seed,
     )?;
-    let policy = inputs::policy(&settings.policy)?;
+    let mut policy = inputs::policy(&settings.policy)?;
     prepare(&arguments.out, &settings)?;
+    if !arguments.no_log {
+        let log = arguments.out.join("steps.jsonl");
+        policy = inputs::recorded(policy, &settings.policy, &log)?;
+    }
 
     let options = RunOptions {
         threads: arguments.threads,

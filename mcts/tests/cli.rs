@@ -1,0 +1,167 @@
+//! The binary as its users meet it: files, exit codes, resume, replay.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the binary with white-space separated arguments.
+fn mcts(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mcts"))
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("the binary runs")
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path).expect("a file")
+}
+
+fn assert_code(output: &Output, code: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, how: &str| {
+        let out = folder.path().join(name);
+        let command = format!(
+            "search --policy scripted --problems builtin:choice --limit 12 --seed 5 {how} --out {}",
+            out.display()
+        );
+        assert_code(&mcts(&command), 0);
+        (read(out.join("trees.jsonl")), read(out.join("pairs.jsonl")), out)
+    };
+    let first = run("a", "");
+    assert_eq!(first.0.lines().count(), 12);
+    assert!(!first.1.is_empty());
+    for (name, how) in [("b", "--threads 8"), ("c", "--threads 2 --trees-in-flight 3 --no-log")] {
+        let again = run(name, how);
+        assert!(again.0 == first.0 && again.1 == first.1, "{how}");
+    }
+    let summary: serde_json::Value =
+        serde_json::from_str(&read(first.2.join("summary.json"))).expect("JSON");
+    assert_eq!(summary["trees"], 12);
+    assert_eq!(summary["pairs"].as_u64(), Some(first.1.lines().count() as u64));
+    for key in ["prefilled", "decoded", "unique_in_trees"] {
+        assert!(summary["tokens"][key].as_u64().is_some_and(|n| n > 0), "{key}");
+    }
+    // The written settings give the same search.
+    let config = first.2.join("config.toml");
+    let out = folder.path().join("d");
+    let command = format!("search --config {} --out {}", config.display(), out.display());
+    assert_code(&mcts(&command), 0);
+    assert!(read(out.join("trees.jsonl")) == first.0);
+}
+
+#[test]
+fn a_killed_search_is_continued_and_ends_with_the_same_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = |name: &str| {
+        format!(
+            "search --policy scripted --problems builtin:arithmetic --limit 30 --out {}",
+            folder.path().join(name).display()
+        )
+    };
+    assert_code(&mcts(&command("whole")), 0);
+    let whole = folder.path().join("whole");
+    let log = read(whole.join("steps.jsonl"));
+
+    // What kill -9 leaves: a log that ends in the middle of a line, and no finished file.
+    let cut = folder.path().join("cut");
+    std::fs::create_dir(&cut).expect("a folder");
+    std::fs::write(cut.join("steps.jsonl"), &log.as_bytes()[..log.len() / 3]).expect("written");
+    let output = mcts(&command("cut"));
+    assert!(assert_code(&output, 0).contains("recorded answers"));
+    for file in ["trees.jsonl", "pairs.jsonl"] {
+        assert!(read(cut.join(file)) == read(whole.join(file)), "{file}");
+    }
+    // Nothing was asked twice: the two logs hold the same rows.
+    let rows = |text: &str| {
+        let mut rows: Vec<_> = text.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    assert!(rows(&read(cut.join("steps.jsonl"))) == rows(&log));
+
+    let replay = format!(
+        "search --policy replay:{} --problems builtin:arithmetic --limit 30 --out {}",
+        whole.join("steps.jsonl").display(),
+        folder.path().join("replay").display()
+    );
+    assert_code(&mcts(&replay), 0);
+    assert!(read(folder.path().join("replay/trees.jsonl")) == read(whole.join("trees.jsonl")));
+}
+
+#[test]
+fn pairs_are_cut_again_and_trees_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().display();
+    assert_code(&mcts(&format!("search --policy scripted --limit 5 --out {out}")), 0);
+    let again = mcts(&format!("pairs --trees {out}/trees.jsonl --out {out}/again.jsonl"));
+    assert_code(&again, 0);
+    assert!(read(folder.path().join("again.jsonl")) == read(folder.path().join("pairs.jsonl")));
+    let none = mcts(&format!(
+        "pairs --trees {out}/trees.jsonl --out {out}/none.jsonl --min-margin 99 --json"
+    ));
+    assert_code(&none, 0);
+    let counts: serde_json::Value = serde_json::from_slice(&none.stdout).expect("JSON");
+    assert_eq!((&counts["pairs"], &counts["trees"]), (&0.into(), &5.into()));
+    assert!(counts["pairs_dropped"]["small_margin"].as_u64() > Some(0));
+
+    let shown = mcts(&format!("show --trees {out}/trees.jsonl"));
+    assert_code(&shown, 0);
+    let text = String::from_utf8(shown.stdout).expect("text");
+    for mark in ["*", "+ ", "- ", " Q ", " N ", " p ", " C ", " O "] {
+        assert!(text.contains(mark), "{mark:?} in {text}");
+    }
+    let missing = mcts(&format!("show --trees {out}/trees.jsonl --problem nobody"));
+    assert!(assert_code(&missing, 3).contains("nobody"));
+}
+
+#[test]
+fn mistakes_have_codes_and_say_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let bad = folder.path().join("bad.jsonl");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&bad, "{\"question\": \n").expect("written");
+    std::fs::write(&config, "[search]\nsimulatoins = 3\n").expect("written");
+    let cases = [
+        (format!("--policy nonsense --out {}", out.display()), 2, "nonsense"),
+        (format!("--policy scripted --simulations 0 --out {}", out.display()), 2, "simulations"),
+        (format!("--policy scripted --breadth 5 --out {}", out.display()), 2, "B1,B2"),
+        (format!("--policy scripted --problems builtin:x --out {}", out.display()), 2, "x"),
+        (format!("--policy scripted --problems /no/file --out {}", out.display()), 3, "/no/file"),
+        (
+            format!("--policy scripted --problems {} --out {}", bad.display(), out.display()),
+            3,
+            "bad",
+        ),
+        (format!("--config {} --out {}", config.display(), out.display()), 3, "simulatoins"),
+        (format!("--policy replay:/no/log --out {}", out.display()), 4, "/no/log"),
+    ];
+    for (arguments, code, word) in cases {
+        let stderr = assert_code(&mcts(&format!("search {arguments}")), code);
+        assert!(stderr.contains(word), "{arguments}: {stderr}");
+    }
+    let trees = mcts(&format!("show --trees {}", bad.display()));
+    assert!(assert_code(&trees, 3).contains("bad.jsonl:1"));
+}
+
+#[test]
+fn a_time_budget_keeps_what_is_finished() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let command = format!(
+        "search --policy scripted --simulations 4096 --limit 20000 --max-seconds 0.3 --out {}",
+        out.display()
+    );
+    assert_code(&mcts(&command), 5);
+    let summary: serde_json::Value =
+        serde_json::from_str(&read(out.join("summary.json"))).expect("JSON");
+    assert_eq!(summary["cancelled"], true);
+    let trees = read(out.join("trees.jsonl")).lines().count() as u64;
+    assert_eq!(summary["trees"].as_u64(), Some(trees));
+}

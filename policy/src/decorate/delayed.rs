@@ -1,0 +1,126 @@
+//! A server that answers in batches and takes its time: one thread, a batch limit, a latency.
+//!
+//! It knows nothing of models; the answers are those of the policy inside. Latencies are drawn from
+//! a seeded stream by the number of the batch, so a schedule can be told in advance.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use rand::RngExt;
+use regrowth_datasets::{Problem, TokenId, keyed_rng};
+
+use crate::{Call, Limits, Policy, PolicyError, Prompt};
+
+/// How a [`Delayed`] server behaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Delay {
+    /// Calls that are answered together at most, at least 1.
+    pub batch: usize,
+    /// Mean time that a batch takes.
+    pub latency: Duration,
+    /// Half-width of the uniform spread around the mean, as a share of it, in [0, 1].
+    pub jitter: f64,
+    /// Seed of the spread.
+    pub seed: u64,
+}
+
+/// What a [`Delayed`] server has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerCounts {
+    /// Batches that were answered.
+    pub batches: u64,
+    /// Calls in them.
+    pub calls: u64,
+    /// Batches that were full.
+    pub full: u64,
+}
+
+/// A policy behind a server that serves one batch after the other.
+pub struct Delayed {
+    inner: Arc<dyn Policy>,
+    queue: Sender<Call>,
+    batch: usize,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    batches: AtomicU64,
+    calls: AtomicU64,
+    full: AtomicU64,
+}
+
+impl Delayed {
+    /// Puts `inner`, which answers at once, behind a server.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Policy>, delay: Delay) -> Self {
+        let (queue, calls) = unbounded();
+        let counts = Arc::new(Counts::default());
+        let (server, seen) = (inner.clone(), counts.clone());
+        std::thread::spawn(move || serve(&*server, &calls, delay, &seen));
+        Self { inner, queue, batch: delay.batch.max(1), counts }
+    }
+
+    /// What the server has done so far.
+    #[must_use]
+    pub fn counts(&self) -> ServerCounts {
+        // Relaxed: statistics, read when the server is at rest.
+        ServerCounts {
+            batches: self.counts.batches.load(Ordering::Relaxed),
+            calls: self.counts.calls.load(Ordering::Relaxed),
+            full: self.counts.full.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Serves batches until nobody can call any more.
+fn serve(inner: &dyn Policy, calls: &Receiver<Call>, delay: Delay, counts: &Counts) {
+    let limit = delay.batch.max(1);
+    let mut number = 0u64;
+    while let Ok(first) = calls.recv() {
+        let mut batch = vec![first];
+        batch.extend(calls.try_iter().take(limit - 1));
+        let mut rng = keyed_rng(delay.seed, &[b"latency", &number.to_le_bytes()]);
+        let spread = 1.0 + delay.jitter * (2.0 * rng.random::<f64>() - 1.0);
+        std::thread::sleep(delay.latency.mul_f64(spread.max(0.0)));
+        // Relaxed: statistics.
+        counts.batches.fetch_add(1, Ordering::Relaxed);
+        counts.calls.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        counts.full.fetch_add(u64::from(batch.len() == limit), Ordering::Relaxed);
+        batch.into_iter().for_each(|call| inner.submit(call));
+        number += 1;
+    }
+}
+
+impl Policy for Delayed {
+    fn identity(&self) -> &str {
+        self.inner.identity()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { in_flight: self.batch, ..self.inner.limits() }
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        self.inner.prompt(problem)
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        self.inner.encode(text)
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.inner.decode(ids)
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.inner.eos()
+    }
+
+    fn submit(&self, call: Call) {
+        // The server lives as long as its queue is open.
+        let _ = self.queue.send(call);
+    }
+}

@@ -1,0 +1,354 @@
+//! An append-only log of everything a policy answered, and a policy that keeps one.
+//!
+//! It knows nothing of searches: a search is deterministic, so one that runs again over its log
+//! asks the same questions and gets the same answers without the model, up to where it was cut
+//! off. One JSON object a line, written in one call before the answer is passed on; a torn last
+//! line, as `kill -9` leaves one, is cut off when the log is opened again.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use dashmap::DashMap;
+use regrowth_datasets::{Problem, TokenId, stream_key};
+use serde::{Deserialize, Serialize};
+
+use crate::{Answered, Call, Limits, Policy, PolicyError, Prompt, Request, Response};
+
+/// Version of the log.
+pub const LOG_VERSION: u32 = 1;
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Row {
+    /// The first line: whose answers these are.
+    Header(Header),
+    /// The prompt of a problem.
+    Prompt { key: String, text: String, ids: Vec<TokenId> },
+    /// Token ids of a text.
+    Encoded { text: String, ids: Vec<TokenId> },
+    /// The answer to a request.
+    Answer { key: String, response: Response },
+}
+
+/// Whose answers a log holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub(crate) version: u32,
+    pub(crate) policy: String,
+    pub(crate) context: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) eos: Option<TokenId>,
+}
+
+/// Hash of a request or a problem: equal ones have equal keys.
+fn key_of(thing: &impl Serialize) -> Result<String, PolicyError> {
+    let bytes = serde_json::to_vec(thing).map_err(|e| PolicyError::Request(e.to_string()))?;
+    // Two independent 64-bit halves: no accident among any number of requests.
+    let (high, low) = (stream_key(0, &[&bytes]), stream_key(1, &[&bytes]));
+    Ok(format!("{high:016x}{low:016x}"))
+}
+
+/// A log as it was read: prompts in memory, answers by their place in the file.
+#[derive(Debug)]
+pub(crate) struct Log {
+    path: PathBuf,
+    file: Mutex<File>,
+    pub(crate) header: Header,
+    prompts: HashMap<String, Prompt>,
+    encoded: HashMap<String, Vec<TokenId>>,
+    /// Offset and length of the line with the answer.
+    answers: HashMap<String, (u64, usize)>,
+}
+
+impl Log {
+    /// Reads the log at `path`; also says how many bytes of it are whole lines.
+    pub(crate) fn open(path: &Path) -> Result<(Self, u64), PolicyError> {
+        let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
+        let file = File::open(path).map_err(|e| bad(e.to_string()))?;
+        let mut lines = BufReader::new(&file);
+        let mut line = Vec::new();
+        let mut offset = 0u64;
+        let mut number = 0usize;
+        let mut log: Option<Self> = None;
+        loop {
+            line.clear();
+            let length = lines.read_until(b'\n', &mut line).map_err(|e| bad(e.to_string()))?;
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            number += 1;
+            let row = serde_json::from_slice(&line);
+            let row = row.map_err(|e| bad(format!("line {number}: {e}; expected a log row")))?;
+            match (&mut log, row) {
+                (None, Row::Header(header)) => log = Some(Self::empty(path, header, &file)?),
+                (Some(log), row) => log.take(row, offset, length),
+                (None, _) => return Err(bad("line 1: expected the header of a log".to_owned())),
+            }
+            offset += length as u64;
+        }
+        let log = log.ok_or_else(|| bad("expected a log, found no whole line".to_owned()))?;
+        Ok((log, offset))
+    }
+
+    fn empty(path: &Path, header: Header, file: &File) -> Result<Self, PolicyError> {
+        let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
+        if header.version > LOG_VERSION {
+            return Err(bad(format!(
+                "version {}; this program reads up to {LOG_VERSION}",
+                header.version
+            )));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file: Mutex::new(file.try_clone().map_err(|e| bad(e.to_string()))?),
+            header,
+            prompts: HashMap::new(),
+            encoded: HashMap::new(),
+            answers: HashMap::new(),
+        })
+    }
+
+    fn take(&mut self, row: Row, offset: u64, length: usize) {
+        match row {
+            // A second header says nothing new.
+            Row::Header(_) => {}
+            Row::Prompt { key, text, ids } => {
+                self.prompts.insert(key, Prompt { text, ids: ids.into() });
+            }
+            Row::Encoded { text, ids } => {
+                self.encoded.insert(text, ids);
+            }
+            Row::Answer { key, .. } => {
+                self.answers.insert(key, (offset, length));
+            }
+        }
+    }
+
+    /// The recorded prompt of a problem.
+    pub(crate) fn prompt(&self, problem: &Problem) -> Result<Option<Prompt>, PolicyError> {
+        Ok(self.prompts.get(&key_of(problem)?).cloned())
+    }
+
+    /// The recorded ids of a text.
+    pub(crate) fn encoded(&self, text: &str) -> Option<Vec<TokenId>> {
+        self.encoded.get(text).cloned()
+    }
+
+    /// The recorded answer to a request.
+    pub(crate) fn answer(&self, request: &Request) -> Result<Option<Response>, PolicyError> {
+        match self.answers.get(&key_of(request)?) {
+            Some(&(offset, length)) => self.read(offset, length).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn read(&self, offset: u64, length: usize) -> Result<Response, PolicyError> {
+        let bad = |detail: String| PolicyError::File { path: self.path.clone(), detail };
+        let mut line = vec![0; length];
+        {
+            // Nothing can panic while this lock is held; a poisoned one is as good.
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(offset)).map_err(|e| bad(e.to_string()))?;
+            file.read_exact(&mut line).map_err(|e| bad(e.to_string()))?;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Row::Answer { response, .. }) => Ok(response),
+            _ => Err(bad(format!("changed under this program at byte {offset}"))),
+        }
+    }
+}
+
+/// A policy whose every answer is kept, and that asks nothing twice: what the log holds is answered
+/// from the log.
+pub struct Recording {
+    inner: Arc<dyn Policy>,
+    log: Log,
+    shared: Arc<Shared>,
+    /// Answers of the inner policy come here first.
+    reply: Sender<Answered>,
+}
+
+/// What the thread that writes shares with those that ask.
+struct Shared {
+    path: PathBuf,
+    file: Mutex<File>,
+    pending: DashMap<u64, Pending>,
+    next_ticket: AtomicU64,
+}
+
+/// A call that was passed on.
+struct Pending {
+    ticket: u64,
+    key: String,
+    reply: Sender<Answered>,
+}
+
+impl Recording {
+    /// Records `inner` in the log at `path`, which is continued if it exists.
+    ///
+    /// # Errors
+    /// [`PolicyError::File`] when the file cannot be used or holds the answers of another policy.
+    pub fn open(inner: Arc<dyn Policy>, path: &Path) -> Result<Self, PolicyError> {
+        let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|e| bad(e.to_string()))?;
+        let header = Header {
+            version: LOG_VERSION,
+            policy: inner.identity().to_owned(),
+            context: inner.limits().context,
+            in_flight: inner.limits().in_flight,
+            eos: inner.eos(),
+        };
+        if !has_whole_line(path).map_err(|e| bad(e.to_string()))? {
+            file.set_len(0).map_err(|e| bad(e.to_string()))?;
+            append(&mut file, &Row::Header(header.clone())).map_err(|e| bad(e.to_string()))?;
+        }
+        let (log, whole) = Log::open(path)?;
+        file.set_len(whole).map_err(|e| bad(e.to_string()))?;
+        if log.header.policy != header.policy {
+            return Err(bad(format!(
+                "holds answers of the policy {}, expected {}; choose another folder or remove it",
+                log.header.policy, header.policy
+            )));
+        }
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            file: Mutex::new(file),
+            pending: DashMap::new(),
+            next_ticket: AtomicU64::new(0),
+        });
+        let (reply, answers) = unbounded();
+        let writer = shared.clone();
+        std::thread::spawn(move || writer.write_answers(&answers));
+        Ok(Self { inner, log, shared, reply })
+    }
+
+    /// Answers that were in the log when it was opened.
+    #[must_use]
+    pub fn recorded(&self) -> usize {
+        self.log.answers.len()
+    }
+
+    /// Passes a call on; its answer will come to the writing thread.
+    fn pass_on(&self, call: Call) {
+        let key = match key_of(&call.request) {
+            Ok(key) => key,
+            Err(error) => return answer(&call.reply, call.ticket, Err(error)),
+        };
+        // Relaxed: only uniqueness matters.
+        let ticket = self.shared.next_ticket.fetch_add(1, Ordering::Relaxed);
+        let pending = Pending { ticket: call.ticket, key, reply: call.reply };
+        self.shared.pending.insert(ticket, pending);
+        self.inner.submit(Call { ticket, request: call.request, reply: self.reply.clone() });
+    }
+}
+
+impl Shared {
+    /// Appends a row in one write, so that a reader finds it whole or not at all.
+    fn append(&self, row: &Row) -> Result<(), PolicyError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        append(&mut file, row).map_err(|e| PolicyError::File {
+            path: self.path.clone(),
+            detail: format!("{e}; the log could not be continued"),
+        })
+    }
+
+    /// Writes answers down and passes them on, until nobody can answer any more.
+    fn write_answers(&self, answers: &Receiver<Answered>) {
+        for answered in answers {
+            let Some((_, pending)) = self.pending.remove(&answered.ticket) else { continue };
+            let result = answered.result.and_then(|response| {
+                // What JSON cannot hold is passed on and left out; it is asked again next time.
+                if is_finite(&response) {
+                    let (key, response) = (pending.key, response.clone());
+                    self.append(&Row::Answer { key, response })?;
+                }
+                Ok(response)
+            });
+            answer(&pending.reply, pending.ticket, result);
+        }
+    }
+}
+
+fn append(file: &mut File, row: &Row) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(row)?;
+    line.push(b'\n');
+    file.write_all(&line)
+}
+
+/// Whether every number of an answer is one that JSON can hold.
+fn is_finite(response: &Response) -> bool {
+    match response {
+        Response::Candidates(got) => {
+            got.candidates.iter().flat_map(|c| &c.step.logps).all(|l| l.is_finite())
+        }
+        Response::Judgement(got) => got.mass.is_finite() && got.correct.is_none_or(f64::is_finite),
+        Response::Scores(got) => got.logps.iter().all(|l| l.is_finite()),
+    }
+}
+
+fn has_whole_line(path: &Path) -> std::io::Result<bool> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path)?).read_until(b'\n', &mut line)?;
+    Ok(line.last() == Some(&b'\n'))
+}
+
+/// Sends an answer; a closed channel means that nobody waits any more.
+pub(crate) fn answer(reply: &Sender<Answered>, ticket: u64, result: Result<Response, PolicyError>) {
+    let _ = reply.send(Answered { ticket, result });
+}
+
+impl Policy for Recording {
+    fn identity(&self) -> &str {
+        self.inner.identity()
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let prompt = self.inner.prompt(problem)?;
+        if self.log.prompt(problem)?.as_ref() != Some(&prompt) {
+            let (text, ids) = (prompt.text.clone(), prompt.ids.to_vec());
+            self.shared.append(&Row::Prompt { key: key_of(problem)?, text, ids })?;
+        }
+        Ok(prompt)
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        let ids = self.inner.encode(text)?;
+        if self.log.encoded(text).as_ref() != Some(&ids) {
+            self.shared.append(&Row::Encoded { text: text.to_owned(), ids: ids.clone() })?;
+        }
+        Ok(ids)
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.inner.decode(ids)
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.inner.eos()
+    }
+
+    fn submit(&self, call: Call) {
+        match self.log.answer(&call.request) {
+            Ok(Some(response)) => answer(&call.reply, call.ticket, Ok(response)),
+            Ok(None) => self.pass_on(call),
+            Err(error) => answer(&call.reply, call.ticket, Err(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

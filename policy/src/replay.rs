@@ -1,0 +1,65 @@
+//! A policy that answers from a log and has no model behind it.
+//!
+//! It knows only what was recorded: a request that the log does not hold is an error, so a replayed
+//! search proves that it asks exactly what was asked before. The log is that of [`crate::Recording`].
+
+use std::path::Path;
+
+use regrowth_datasets::{Problem, TokenId};
+
+use crate::record::{Log, answer};
+use crate::{Call, Limits, Policy, PolicyError, Prompt};
+
+/// Plays a recorded log.
+#[derive(Debug)]
+pub struct Replay {
+    log: Log,
+}
+
+impl Replay {
+    /// Opens the log at `path`.
+    ///
+    /// # Errors
+    /// [`PolicyError::File`] when it cannot be read or is not a log.
+    pub fn open(path: &Path) -> Result<Self, PolicyError> {
+        Ok(Self { log: Log::open(path)?.0 })
+    }
+
+    fn missing(what: &str) -> PolicyError {
+        PolicyError::Request(format!("the log does not hold {what}"))
+    }
+}
+
+impl Policy for Replay {
+    /// The identity of the recorded policy, so that replayed rows equal recorded ones.
+    fn identity(&self) -> &str {
+        &self.log.header.policy
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { context: self.log.header.context, in_flight: self.log.header.in_flight }
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let prompt = self.log.prompt(problem)?;
+        prompt.ok_or_else(|| Self::missing(&format!("a prompt of the problem {}", problem.id)))
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        self.log.encoded(text).ok_or_else(|| Self::missing("the ids of this text"))
+    }
+
+    fn decode(&self, _ids: &[TokenId]) -> Result<String, PolicyError> {
+        Err(Self::missing("a vocabulary"))
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.log.header.eos
+    }
+
+    fn submit(&self, call: Call) {
+        let found = self.log.answer(&call.request);
+        let result = found.and_then(|found| found.ok_or_else(|| Self::missing("this request")));
+        answer(&call.reply, call.ticket, result);
+    }
+}
