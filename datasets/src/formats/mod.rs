@@ -101,7 +101,7 @@ impl Format {
     /// The format that a row with these fields has; `None` if there is no question or answer that
     /// we know. Fields decide alone, except where two sets share all of theirs.
     pub(crate) fn detect(row: &Row) -> Option<Self> {
-        const SIGNS: [(&[&str], Format); 9] = [
+        const SIGNS: [(&[&str], Format); 10] = [
             (&["sQuestion", "lSolutions"], Format::Mawps),
             (&["question", "correct_answer", "distractor1"], Format::SciQ),
             (&["question", "options", "correct"], Format::Aqua),
@@ -110,6 +110,7 @@ impl Format {
             (&["Body", "Question", "Answer"], Format::Svamp),
             (&["questionID", "question", "AnswerKey"], Format::Ai2),
             (&["problem", "solution"], Format::Math),
+            (&["problem", "answer"], Format::Math),
             (&["question_stem", "answerKey"], Format::OpenBookQa),
         ];
         if let Some((_, format)) = SIGNS.iter().find(|(names, _)| row.has(names)) {
