@@ -7,7 +7,7 @@
 use regrowth_policy::{Boundary, OptionOrder, Sampling};
 use serde::{Deserialize, Serialize};
 
-use crate::SearchError;
+use crate::{SearchError, StopRule};
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ use crate::SearchError;
 pub struct SearchConfig {
     /// Seed of every random number of the search; any value (default 0: taste).
     pub seed: u64,
+    /// What decides which node is expanded next (default tree search: method).
+    pub strategy: Strategy,
     /// Simulations per search root, at least 1 (default 16: measured on small models; paper 5).
     pub simulations: u64,
     /// Multiplies `simulations` at the first root, at least 1 (default 1; code and paper 4).
@@ -31,8 +33,17 @@ pub struct SearchConfig {
     pub final_breadth: usize,
     /// The same for multiple-choice problems, at least 1 (default 2: method).
     pub final_breadth_choice: usize,
-    /// Weight of the prior term, at least 0 (default 1: method).
+    /// Form of the selection score (default PUCT: method).
+    pub selection: Selection,
+    /// Weight of the exploration term, at least 0 (default 1: method).
     pub c_puct: f64,
+    /// Value of a child without visits (default its own reward: method).
+    pub first_play: FirstPlay,
+    /// Dirichlet noise on the priors of every search root (default none: method).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_noise: Option<RootNoise>,
+    /// Reasons to commit before the simulations of a root are used up (default none: method).
+    pub stop: Vec<StopRule>,
     /// How a step's log-probabilities become its prior (default the code's form).
     pub prior: PriorRule,
     /// Exponent of the length in the prior, at least 0 (default 1.25: code).
@@ -50,6 +61,12 @@ pub struct SearchConfig {
     pub sampling: Sampling,
     /// Whether the first candidate of every node is the greedy one (default false: method, option).
     pub greedy_first: bool,
+    /// Drops a candidate that reads like an earlier sibling: trigram similarity above this, in
+    /// [0, 1] (default none: only equal token ids are dropped; the code compares embeddings at 0.9).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<f64>,
+    /// Whether the steps of the reference solution join the candidates (default false; code).
+    pub inject_reference: bool,
     /// Where a step ends (default a line break: taste, as published solutions are written).
     pub boundary: Boundary,
     /// Tokens of one step at most, at least 1 (default 128: taste).
@@ -64,6 +81,7 @@ impl Default for SearchConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            strategy: Strategy::Mcts,
             simulations: 16,
             first_root_factor: 1,
             breadth: [5, 3],
@@ -71,7 +89,11 @@ impl Default for SearchConfig {
             depth_limit: DepthLimit::Absolute,
             final_breadth: 1,
             final_breadth_choice: 2,
+            selection: Selection::Puct,
             c_puct: 1.0,
+            first_play: FirstPlay::Own,
+            root_noise: None,
+            stop: Vec::new(),
             prior: PriorRule::LengthRoot,
             prior_lambda: 1.25,
             gamma: 1.0,
@@ -80,6 +102,8 @@ impl Default for SearchConfig {
             leaves_in_flight: 1,
             sampling: Sampling::default(),
             greedy_first: false,
+            similarity: None,
+            inject_reference: false,
             boundary: Boundary::Newline,
             max_step_tokens: 128,
             max_solution_tokens: 512,
@@ -133,6 +157,51 @@ impl Default for ValueConfig {
             choice_guard: false,
         }
     }
+}
+
+/// What decides which node is expanded next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Monte Carlo tree search.
+    Mcts,
+    /// A step beam: of every level the `width` partial solutions with the highest value are kept.
+    Beam {
+        /// Partial solutions that are kept, at least 1.
+        width: usize,
+    },
+}
+
+/// Form of the selection score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// `Q + c p sqrt(N_parent) / (1 + N_child)`: the method.
+    Puct,
+    /// `Q + c sqrt(ln N_parent / N_child)`: without priors.
+    Uct,
+}
+
+/// Value that a child without completed visits competes with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstPlay {
+    /// Its own reward (UCT: it comes first).
+    Own,
+    /// This value, any number.
+    Fixed(f64),
+    /// This much below its parent's V.
+    BelowParent(f64),
+}
+
+/// Dirichlet noise: `(1 - weight) p + weight eta`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootNoise {
+    /// Concentration, above 0.
+    pub alpha: f64,
+    /// Share of the noise, in [0, 1].
+    pub weight: f64,
 }
 
 /// What the depth limit counts from.
@@ -193,11 +262,35 @@ impl SearchConfig {
         Self { breadth: [4, 2], max_depth: 3, ..Self::paper() }
     }
 
+    /// One greedy solution, to compare with.
+    #[must_use]
+    pub fn greedy() -> Self {
+        let value = ValueConfig { self_evaluation: false, ..ValueConfig::default() };
+        Self { sampling: Sampling::greedy(), value, ..Self::best_of(1) }
+    }
+
+    /// `count` whole solutions, the one with the highest value wins.
+    #[must_use]
+    pub fn best_of(count: usize) -> Self {
+        let strategy = Strategy::Beam { width: 1 };
+        Self { strategy, breadth: [count, 1], max_depth: 1, ..Self::default() }
+    }
+
+    /// A step beam of this width.
+    #[must_use]
+    pub fn beam(width: usize) -> Self {
+        Self { strategy: Strategy::Beam { width }, ..Self::default() }
+    }
+
     /// Checks every range.
     ///
     /// # Errors
     /// [`SearchError::Config`] naming the first field that is out of its range.
     pub fn check(&self) -> Result<(), SearchError> {
+        let width = match self.strategy {
+            Strategy::Mcts => 1,
+            Strategy::Beam { width } => width as u64,
+        };
         let at_least_one = [
             ("simulations", self.simulations),
             ("first_root_factor", self.first_root_factor),
@@ -209,6 +302,7 @@ impl SearchConfig {
             ("leaves_in_flight", self.leaves_in_flight as u64),
             ("max_step_tokens", self.max_step_tokens as u64),
             ("max_solution_tokens", self.max_solution_tokens as u64),
+            ("strategy.beam.width", width),
         ];
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
@@ -259,8 +353,15 @@ mod tests {
 
     #[test]
     fn every_config_survives_toml() {
-        for config in [SearchConfig::default(), SearchConfig::paper(), SearchConfig::paper_choice()]
-        {
+        let full = SearchConfig {
+            root_noise: Some(RootNoise { alpha: 0.3, weight: 0.25 }),
+            stop: vec![StopRule::Decided, StopRule::Nodes(9)],
+            first_play: FirstPlay::Fixed(0.5),
+            similarity: Some(0.9),
+            boundary: Boundary::Marker("\n\n".to_owned()),
+            ..SearchConfig::beam(3)
+        };
+        for config in [SearchConfig::default(), SearchConfig::paper_choice(), full] {
             let text = toml::to_string(&config).expect("serialises");
             assert_eq!(toml::from_str::<SearchConfig>(&text).expect("parses"), config);
         }

@@ -250,8 +250,9 @@ impl<'a> Worker<'a> {
     fn start(&mut self, index: usize) -> bool {
         let shared = self.shared;
         let problem = &shared.problems[index];
-        let prompt = match shared.policy.prompt(problem) {
-            Ok(prompt) => prompt,
+        let subject = Subject::new(shared.policy, shared.verifier, problem, shared.config);
+        let subject = match subject {
+            Ok(subject) => subject,
             Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => {
                 return self.lose_policy(error);
             }
@@ -260,13 +261,7 @@ impl<'a> Worker<'a> {
                 return self.report(Done { index, result, calls: 0, usage: Usage::default() });
             }
         };
-        let search = TreeSearch::new(Subject {
-            problem,
-            prompt,
-            config: shared.config,
-            verifier: shared.verifier,
-            limits: shared.policy.limits(),
-        });
+        let search = TreeSearch::new(subject);
         let serial = self.serial;
         self.serial += 1;
         self.active.insert(serial, Active { index, search });

@@ -2,15 +2,17 @@
 //! children that come of it.
 //!
 //! It knows nothing of the tree's statistics or of other nodes. Candidates are keyed by (seed,
-//! problem, node path, index), so the same step is sampled whatever else is in flight.
+//! problem, node path, index), so the same step is sampled whatever else is in flight. A step of
+//! the reference solution, where it is injected, is one candidate more, with its own request for
+//! log-probabilities.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use regrowth_datasets::{Finish, TokenId, stream_key};
-use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose};
+use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Score, Scores};
 
-use crate::search::Subject;
+use crate::search::{ReferenceStep, Subject};
+use crate::similar::similarity;
 use crate::{DepthLimit, SearchConfig, Skip};
 
 /// A step in its place: what a tree keeps of a node beside its statistics.
@@ -20,6 +22,12 @@ pub(crate) struct Step {
     pub(crate) sampled: regrowth_datasets::Step,
     /// Whether its log-probabilities are the ones it was drawn with.
     pub(crate) logps_exact: bool,
+    /// Whether it was injected from the reference solution and not sampled.
+    pub(crate) injected: bool,
+    /// How many steps of the reference solution led here; `None` off its path.
+    pub(crate) reference_steps: Option<usize>,
+    /// Tokens that were sampled for its children.
+    pub(crate) expansion_tokens: u64,
     /// Index among its siblings at every depth, from the root's child on.
     pub(crate) path: Vec<u32>,
     /// Steps from the problem.
@@ -47,6 +55,9 @@ impl Step {
                 finish: Finish::Boundary,
             },
             logps_exact: true,
+            injected: false,
+            reference_steps: Some(0),
+            expansion_tokens: 0,
             path: Vec::new(),
             depth: 0,
             tokens: 0,
@@ -68,10 +79,31 @@ pub(crate) struct Expansion {
     max_tokens: usize,
     budget_ends: bool,
     forced: bool,
-    candidates: Option<Vec<Candidate>>,
+    sampled: Option<Vec<Candidate>>,
+    reference: Option<ReferenceStep>,
+    /// Log-probabilities of the injected step.
+    reference_logps: Option<Vec<f32>>,
+    /// What the children will be; empty until everything is sampled.
+    settled: Vec<Settled>,
     judgements: Vec<Option<Judgement>>,
     first_judge: u64,
-    judged: bool,
+}
+
+/// A candidate that will be a child.
+#[derive(Debug)]
+struct Settled {
+    candidate: Candidate,
+    injected: bool,
+    on_reference: bool,
+}
+
+/// A child on its way to become a node.
+pub(crate) struct Child {
+    pub(crate) step: Step,
+    /// Text of the solution up to and with the step.
+    pub(crate) solution: String,
+    /// Whether its answer is right, where the solution ends here and the oracle is on.
+    pub(crate) correct: Option<bool>,
 }
 
 impl Expansion {
@@ -99,6 +131,7 @@ impl Expansion {
             boundary: if forced { Boundary::End } else { config.boundary.clone() },
             max_tokens,
         };
+        let reference = place.reference_steps.and_then(|done| subject.reference.next(done, forced));
         let expansion = Self {
             prefix,
             solution,
@@ -106,61 +139,108 @@ impl Expansion {
             max_tokens,
             budget_ends: max_tokens == room,
             forced,
-            candidates: None,
+            sampled: None,
+            reference: reference.filter(|step| step.ids.len() <= room),
+            reference_logps: None,
+            settled: Vec::new(),
             judgements: Vec::new(),
             first_judge: 0,
-            judged: false,
         };
         Ok((expansion, request))
     }
 
-    /// Files the candidates, without empty ones and duplicates; returns how many duplicates.
-    pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>) -> Result<u64, Skip> {
-        if self.candidates.is_some() || candidates.len() > self.asked {
+    /// The request for the log-probabilities of the injected step, if there is one.
+    pub(crate) fn score(&self) -> Option<Score> {
+        let step = self.reference.as_ref()?;
+        Some(Score { prefix: self.prefix.clone(), continuation: step.ids.clone() })
+    }
+
+    /// Files the sampled candidates.
+    pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>) -> Result<(), Skip> {
+        if self.sampled.is_some() || candidates.len() > self.asked {
             return Err(Skip::WrongAnswer);
         }
-        let mut seen = BTreeSet::new();
+        for candidate in &candidates {
+            check_logps(&candidate.step.logps, candidate.step.ids.len())?;
+        }
+        self.sampled = Some(candidates);
+        Ok(())
+    }
+
+    /// Files the log-probabilities of the injected step.
+    pub(crate) fn set_scores(&mut self, scores: Scores) -> Result<(), Skip> {
+        let step = self.reference.as_ref().ok_or(Skip::WrongAnswer)?;
+        check_logps(&scores.logps, step.ids.len())?;
+        self.reference_logps = Some(scores.logps);
+        Ok(())
+    }
+
+    /// Decides what the children are, once, as soon as everything is sampled; then says how many
+    /// candidates were dropped as duplicates.
+    pub(crate) fn settle(&mut self, subject: &Subject<'_>) -> Result<Option<u64>, Skip> {
+        let scored = self.reference.is_none() || self.reference_logps.is_some();
+        if !self.settled.is_empty() || !scored {
+            return Ok(None);
+        }
+        let Some(sampled) = self.sampled.take() else { return Ok(None) };
         let mut duplicates = 0;
-        let mut kept = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let step = &candidate.step;
-            if step.ids.is_empty() {
+        for candidate in sampled {
+            if candidate.step.ids.is_empty() {
                 continue;
             }
-            if step.logps.len() != step.ids.len() || !step.logps.iter().all(|&l| usable(l)) {
-                return Err(Skip::BadLogProbs);
-            }
-            if seen.insert(step.ids.clone()) {
-                kept.push(candidate);
-            } else {
+            if self.repeats(&candidate.step, subject.config.similarity) {
                 duplicates += 1;
+            } else {
+                let on_reference = self.is_reference(&candidate.step.ids);
+                self.settled.push(Settled { candidate, injected: false, on_reference });
             }
         }
-        if kept.is_empty() {
-            return Err(Skip::NoCandidate);
-        }
-        self.candidates = Some(kept);
-        Ok(duplicates)
+        self.inject();
+        if self.settled.is_empty() { Err(Skip::NoCandidate) } else { Ok(Some(duplicates)) }
+    }
+
+    /// Whether a sibling has the same token ids, or reads almost the same where that is asked for.
+    fn repeats(&self, step: &regrowth_datasets::Step, threshold: Option<f64>) -> bool {
+        self.settled.iter().map(|s| &s.candidate.step).any(|other| {
+            let alike = |most| similarity(&other.text, &step.text) > most;
+            other.ids == step.ids || threshold.is_some_and(alike)
+        })
+    }
+
+    fn is_reference(&self, ids: &[TokenId]) -> bool {
+        self.reference.as_ref().is_some_and(|step| *step.ids == *ids)
+    }
+
+    /// Adds the step of the reference solution, unless it was sampled.
+    fn inject(&mut self) {
+        let sampled = self.settled.iter().any(|s| s.on_reference);
+        let (Some(step), Some(logps), false) =
+            (self.reference.clone(), self.reference_logps.take(), sampled)
+        else {
+            return;
+        };
+        let ids = step.ids.to_vec();
+        let step = regrowth_datasets::Step { ids, text: step.text, logps, finish: step.finish };
+        let candidate = Candidate { step, logps_exact: false };
+        self.settled.push(Settled { candidate, injected: true, on_reference: true });
     }
 
     /// The requests that judge the candidates, in their order; their tickets start at `first`.
     pub(crate) fn judges(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Judge> {
         let config = &subject.config.value;
-        self.judged = config.self_evaluation;
-        self.first_judge = first;
-        if !self.judged {
+        if !config.self_evaluation {
             return Vec::new();
         }
-        let candidates = self.candidates.as_deref().unwrap_or_default();
-        self.judgements = vec![None; candidates.len()];
+        self.first_judge = first;
+        self.judgements = vec![None; self.settled.len()];
         let hint = subject.problem.solution.clone().filter(|_| config.hinted);
-        let judge = |candidate: &Candidate| Judge {
+        let judge = |settled: &Settled| Judge {
             prefix: self.prefix.clone(),
-            step: Arc::from(candidate.step.ids.as_slice()),
+            step: Arc::from(settled.candidate.step.ids.as_slice()),
             hint: hint.clone(),
             order: config.order,
         };
-        candidates.iter().map(judge).collect()
+        self.settled.iter().map(judge).collect()
     }
 
     /// Files the judgement that `ticket` asked for.
@@ -176,44 +256,48 @@ impl Expansion {
 
     /// Whether everything that was asked for has come.
     pub(crate) fn is_complete(&self) -> bool {
-        self.candidates.is_some() && self.judgements.iter().all(Option::is_some)
+        !self.settled.is_empty() && self.judgements.iter().all(Option::is_some)
     }
 
-    /// The children: step, text of the solution up to it, and whether its answer is right where
-    /// the solution ends and the oracle is on.
-    pub(crate) fn into_children(
-        self,
-        subject: &Subject<'_>,
-        parent: &Step,
-    ) -> Vec<(Step, String, Option<bool>)> {
-        let judgement = |i: usize| self.judgements.get(i).copied().flatten();
-        let candidates = self.candidates.unwrap_or_default().into_iter().enumerate();
-        let child = |(index, candidate): (usize, Candidate)| {
-            let sampled = candidate.step;
-            let solution = format!("{}{}", self.solution, sampled.text);
-            let out_of_tokens = self.budget_ends && sampled.ids.len() >= self.max_tokens;
-            let terminal = self.forced
-                || sampled.finish == Finish::Eos
-                || out_of_tokens
-                || subject.verifier.states_answer(subject.problem, &sampled.text);
-            let asks_reference = terminal && subject.config.value.oracle;
-            let correct = asks_reference
-                .then(|| subject.verifier.verify(subject.problem, &solution).is_correct());
-            let step = Step {
-                tokens: parent.tokens + sampled.ids.len(),
-                sampled,
-                logps_exact: candidate.logps_exact,
-                path: parent.path.clone(),
-                depth: parent.depth + 1,
-                terminal,
-                self_evaluation: judgement(index).and_then(|j| j.correct),
-                outcome: 0.0,
-                value: 0.0,
-            };
-            (step, solution, correct)
-        };
-        candidates.map(child).collect()
+    /// The children, in the order of their candidates.
+    pub(crate) fn into_children(mut self, subject: &Subject<'_>, parent: &Step) -> Vec<Child> {
+        let settled = std::mem::take(&mut self.settled);
+        let children = settled.into_iter().enumerate();
+        children.map(|(index, s)| self.child(subject, parent, index, s)).collect()
     }
+
+    fn child(&self, subject: &Subject<'_>, parent: &Step, index: usize, settled: Settled) -> Child {
+        let sampled = settled.candidate.step;
+        let solution = format!("{}{}", self.solution, sampled.text);
+        let out_of_tokens = self.budget_ends && sampled.ids.len() >= self.max_tokens;
+        let terminal = self.forced
+            || sampled.finish == Finish::Eos
+            || out_of_tokens
+            || subject.verifier.states_answer(subject.problem, &sampled.text);
+        let asks_reference = terminal && subject.config.value.oracle;
+        let correct = asks_reference
+            .then(|| subject.verifier.verify(subject.problem, &solution).is_correct());
+        let reference = parent.reference_steps.filter(|_| settled.on_reference);
+        let step = Step {
+            tokens: parent.tokens + sampled.ids.len(),
+            sampled,
+            logps_exact: settled.candidate.logps_exact,
+            injected: settled.injected,
+            reference_steps: reference.map(|done| done + 1),
+            path: parent.path.clone(),
+            depth: parent.depth + 1,
+            terminal,
+            self_evaluation: self.judgements.get(index).and_then(|j| (*j)?.correct),
+            ..Step::root()
+        };
+        Child { step, solution, correct }
+    }
+}
+
+/// Log-probabilities are one per token and numbers.
+fn check_logps(logps: &[f32], tokens: usize) -> Result<(), Skip> {
+    let ok = logps.len() == tokens && logps.iter().all(|&l| usable(l));
+    if ok { Ok(()) } else { Err(Skip::BadLogProbs) }
 }
 
 /// A log-probability that arithmetic may have pushed a little above 0 is still one.

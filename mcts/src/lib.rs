@@ -7,27 +7,37 @@
 //!
 //! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
 //! (many trees), `search` (one tree), `select`, `expand`, `value`, `tree` (statistics and backup),
-//! `record`, `pairs`.
+//! `stop`, `record`, `pairs`.
 
 mod config;
 mod driver;
 mod error;
 mod expand;
+mod noise;
 mod pairs;
 mod record;
 mod search;
 mod select;
 mod show;
+mod similar;
+mod stop;
 mod tree;
 mod value;
 
-pub use config::{BackupWeights, CommitRule, DepthLimit, PriorRule, SearchConfig, ValueConfig};
+pub use config::{
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, PriorRule, RootNoise, SearchConfig,
+    Selection, Strategy, ValueConfig,
+};
 pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
-pub use select::{ChildStats, commit, prior, puct, select, spread};
+pub use select::{
+    ChildStats, ParentStats, SelectionRule, commit, prior, puct, select, spread, uct,
+};
 pub use show::render_text;
+pub use similar::similarity;
+pub use stop::{Spent, StopRule};
 pub use tree::{Edge, NodeId, NodeState, Tree, mean_value};
 pub use value::{Observed, Worth, worth};

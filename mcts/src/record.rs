@@ -50,9 +50,12 @@ pub struct TreeRecord {
     pub propose_calls: u64,
     /// Requests for judgements.
     pub judge_calls: u64,
+    /// Requests for log-probabilities of injected steps.
+    #[serde(default)]
+    pub score_calls: u64,
     /// Tokens sampled, dropped duplicates included.
     pub sampled_tokens: u64,
-    /// Candidates dropped because a sibling has the same token ids.
+    /// Candidates dropped because a sibling has the same token ids or reads the same.
     pub duplicates: u64,
 }
 
@@ -71,6 +74,9 @@ pub struct NodeRecord {
     pub logps: Vec<f32>,
     /// Whether `logps` are the ones the step was really drawn with.
     pub logps_exact: bool,
+    /// Whether the step was injected from the reference solution.
+    #[serde(default)]
+    pub injected: bool,
     /// Why the step ended; absent for the root.
     pub finish: Option<Finish>,
     /// Whether the solution ends with this step.

@@ -1,10 +1,10 @@
 //! Which child next: pure functions of a snapshot of the children.
 //!
-//! It knows nothing of trees, threads or policies. PUCT is Rosin 2011 in the form of
+//! They know nothing of trees, threads or policies. PUCT is Rosin 2011 in the form of
 //! arXiv:2405.00451, eq. 3; in-flight visits count as unobserved samples (WU-UCT,
 //! arXiv:1810.11755): they widen the visit counts and leave the values alone.
 
-use crate::{CommitRule, PriorRule};
+use crate::{CommitRule, FirstPlay, PriorRule, Selection};
 
 /// What selection sees of one child.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,18 +43,65 @@ pub fn puct(q: f64, prior: f64, parent_visits: u64, child_visits: u64, c: f64) -
     q + c * prior * (parent_visits as f64).sqrt() / (1.0 + child_visits as f64)
 }
 
-/// Index of the child with the highest PUCT score; the first of equals. `None` without children.
-///
-/// `parent_visits` counts completed and in-flight visits, without the one that selects.
+/// `Q + c sqrt(ln N_parent / N_child)`: UCB1 on trees (Kocsis and Szepesvari 2006); infinite for a
+/// child without visits.
+#[must_use]
+pub fn uct(q: f64, parent_visits: u64, child_visits: u64, c: f64) -> f64 {
+    if child_visits == 0 {
+        return f64::INFINITY;
+    }
+    q + c * ((parent_visits.max(1) as f64).ln() / child_visits as f64).sqrt()
+}
+
+/// What selection sees of the parent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ParentStats {
+    /// Completed and in-flight visits, without the one that selects.
+    pub visits: u64,
+    /// V of its state.
+    pub v: f64,
+}
+
+/// How children are scored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SelectionRule {
+    /// Form of the score.
+    pub selection: Selection,
+    /// Weight of the exploration term.
+    pub c: f64,
+    /// Value of a child without completed visits.
+    pub first_play: FirstPlay,
+}
+
+impl SelectionRule {
+    /// Score of one child; the child with the highest is taken.
+    #[must_use]
+    pub fn score(&self, parent: ParentStats, child: &ChildStats) -> f64 {
+        let visits = child.visits + child.in_flight;
+        let first = match self.first_play {
+            _ if child.visits > 0 => None,
+            FirstPlay::Own => None,
+            FirstPlay::Fixed(value) => Some(value),
+            FirstPlay::BelowParent(loss) => Some(parent.v - loss),
+        };
+        let q = first.unwrap_or(child.q);
+        match (self.selection, first) {
+            (Selection::Puct, _) => puct(q, child.prior, parent.visits, visits, self.c),
+            // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
+            (Selection::Uct, Some(urgency)) if visits == 0 => urgency,
+            (Selection::Uct, _) => uct(q, parent.visits, visits, self.c),
+        }
+    }
+}
+
+/// Index of the child with the highest score; the first of equals. `None` without children.
 #[must_use]
 pub fn select(
+    rule: SelectionRule,
+    parent: ParentStats,
     children: impl IntoIterator<Item = ChildStats>,
-    parent_visits: u64,
-    c: f64,
 ) -> Option<usize> {
-    first_max(
-        children.into_iter().map(|s| puct(s.q, s.prior, parent_visits, s.visits + s.in_flight, c)),
-    )
+    first_max(children.into_iter().map(|child| rule.score(parent, &child)))
 }
 
 /// Index of the first highest score; scores that are not numbers never win.
@@ -118,6 +165,10 @@ pub fn spread(visits: &[u64]) -> f64 {
 mod tests {
     use super::*;
 
+    const PUCT: SelectionRule =
+        SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
+    const AFTER_NINE: ParentStats = ParentStats { visits: 9, v: 0.4 };
+
     fn child(q: f64, visits: u64) -> ChildStats {
         ChildStats { prior: 0.5, visits, in_flight: 0, q, v: 0.0 }
     }
@@ -139,20 +190,36 @@ mod tests {
 
     #[test]
     fn the_first_maximum_wins() {
-        assert_eq!(select([child(0.3, 1), child(0.3, 1), child(0.1, 1)], 3, 1.0), Some(0));
+        let all = [child(0.3, 1), child(0.3, 1), child(0.1, 1)];
+        assert_eq!(select(PUCT, AFTER_NINE, all), Some(0));
         assert_eq!(first_max([f64::NAN, 0.1]), Some(1));
-        assert_eq!(select([], 3, 1.0), None);
+        assert_eq!(select(PUCT, AFTER_NINE, []), None);
     }
 
     #[test]
     fn in_flight_visits_lower_the_bonus_like_visits() {
         let busy = ChildStats { in_flight: 2, ..child(0.3, 1) };
-        assert_eq!(select([busy, child(0.3, 1)], 9, 1.0), Some(1));
+        assert_eq!(select(PUCT, AFTER_NINE, [busy, child(0.3, 1)]), Some(1));
         let visited = child(0.3, 3);
         assert_eq!(
             puct(busy.q, busy.prior, 9, busy.visits + busy.in_flight, 1.0),
             puct(visited.q, visited.prior, 9, visited.visits, 1.0)
         );
+    }
+
+    #[test]
+    fn unvisited_children_compete_as_the_rule_says() {
+        let children = [child(0.2, 3), child(0.9, 0)];
+        let pick = |selection, first_play| {
+            select(SelectionRule { selection, c: 0.1, first_play }, AFTER_NINE, children)
+        };
+        assert_eq!(pick(Selection::Puct, FirstPlay::Own), Some(1));
+        assert_eq!(pick(Selection::Puct, FirstPlay::Fixed(-1.0)), Some(0));
+        assert_eq!(pick(Selection::Puct, FirstPlay::BelowParent(0.0)), Some(1));
+        assert_eq!(pick(Selection::Puct, FirstPlay::BelowParent(0.5)), Some(0));
+        assert_eq!(pick(Selection::Uct, FirstPlay::Own), Some(1));
+        assert_eq!(pick(Selection::Uct, FirstPlay::Fixed(0.0)), Some(0));
+        assert_eq!(uct(0.5, 9, 3, 2.0), 0.5 + 2.0 * (9f64.ln() / 3.0).sqrt());
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
         simulations: 9,
         propose_calls: 0,
         judge_calls: 0,
+        score_calls: 0,
         sampled_tokens: 0,
         duplicates: 0,
     }
@@ -52,6 +53,7 @@ fn node(parent: Option<u32>, depth: u32, q: f64, visits: u64, text: &str) -> Nod
         ids: text.bytes().map(u32::from).collect(),
         logps: vec![-0.1; text.len()],
         logps_exact: true,
+        injected: false,
         finish: parent.map(|_| Finish::Boundary),
         terminal: text.ends_with('.'),
         prior: 0.5,

@@ -53,8 +53,7 @@ pub fn drive(
     config: &SearchConfig,
     shuffle: u64,
 ) -> TreeRecord {
-    let prompt = policy.prompt(problem).expect("a prompt");
-    let subject = Subject { problem, prompt, config, verifier, limits: policy.limits() };
+    let subject = Subject::new(policy, verifier, problem, config).expect("a prompt");
     let mut search = TreeSearch::new(subject);
     let mut rng = keyed_rng(shuffle, &[b"order"]);
     let mut open = search.take_asks();

@@ -1,0 +1,65 @@
+//! A step beam: all candidates of the best few partial solutions, level by level.
+//!
+//! It is here to be compared with at equal tokens; it knows nothing of visits or backups. Width 1
+//! with a depth limit of 1 is best-of-n: whole solutions, the highest value wins.
+
+use super::grow::Grow;
+use crate::tree::{NodeId, NodeState};
+
+/// The plan of a step beam.
+pub(super) struct Beam {
+    width: usize,
+    /// Nodes of the present level that are being expanded.
+    level: Vec<NodeId>,
+    started: bool,
+    /// Ends of solutions, in the order in which they were found.
+    ends: Vec<NodeId>,
+}
+
+impl Beam {
+    pub(super) fn new(width: usize) -> Self {
+        Self { width, level: Vec::new(), started: false, ends: Vec::new() }
+    }
+
+    /// Goes to the next level when all of the present one is known; true when there is none.
+    pub(super) fn advance(&mut self, grow: &mut Grow<'_>) -> bool {
+        if !self.started {
+            self.started = true;
+            self.open(grow, vec![grow.tree.root()]);
+        }
+        if self.level.iter().any(|&node| grow.tree.state(node) != NodeState::Expanded) {
+            return false;
+        }
+        let children = self.level.iter().flat_map(|&node| grow.tree.children(node));
+        let (ends, mut next): (Vec<_>, Vec<_>) =
+            children.partition(|&node| grow.tree.state(node) == NodeState::Terminal);
+        self.ends.extend(ends);
+        // A stable sort: of equal values the earlier stays.
+        next.sort_by(|&a, &b| value(grow, b).total_cmp(&value(grow, a)));
+        next.truncate(self.width);
+        let finished = next.is_empty();
+        self.open(grow, next);
+        finished
+    }
+
+    fn open(&mut self, grow: &mut Grow<'_>, level: Vec<NodeId>) {
+        for &node in &level {
+            grow.expand(node);
+        }
+        self.level = level;
+    }
+
+    /// The path to the end with the highest value, the first of equals.
+    pub(super) fn end(&self, grow: &Grow<'_>) -> Vec<NodeId> {
+        let best =
+            self.ends.iter().copied().reduce(|best, next| {
+                if value(grow, next) > value(grow, best) { next } else { best }
+            });
+        best.map(|node| grow.path_to(node)).unwrap_or_default()
+    }
+}
+
+/// R of a node.
+fn value(grow: &Grow<'_>, node: NodeId) -> f64 {
+    grow.steps[node as usize].value
+}

@@ -1,0 +1,85 @@
+//! A finished search as a row.
+//!
+//! It knows nothing of how the tree was grown. Nodes are numbered breadth-first, because with
+//! several leaves in flight the order of creation is an accident of timing.
+
+use super::grow::Grow;
+use crate::expand::Step;
+use crate::record::{NodeRecord, TREE_VERSION, TreeRecord};
+use crate::tree::{NodeId, Tree};
+
+/// The row; `None` for a search that committed to nothing.
+pub(super) fn record(
+    grow: Grow<'_>,
+    committed: Vec<NodeId>,
+    simulations: u64,
+    policy: &str,
+    round: u32,
+) -> Option<TreeRecord> {
+    let solution = grow.solution(*committed.last()?);
+    let Grow { subject, tree, steps, counts, .. } = grow;
+    let correct = subject.verifier.verify(subject.problem, &solution).is_correct();
+    let order = breadth_first(&tree);
+    let mut place = vec![0; order.len()];
+    for (new, &old) in order.iter().enumerate() {
+        place[old as usize] = new as u32;
+    }
+    let mut steps: Vec<_> = steps.into_iter().map(Some).collect();
+    let nodes = order.iter().filter_map(|&id| {
+        let parent = tree.parent(id).map(|p| place[p as usize]);
+        Some(node(&tree, id, parent, steps[id as usize].take()?))
+    });
+    Some(TreeRecord {
+        version: TREE_VERSION,
+        round,
+        policy: policy.to_owned(),
+        seed: subject.config.seed,
+        oracle: subject.config.value.oracle,
+        hinted: subject.config.value.hinted,
+        problem: subject.problem.clone(),
+        prompt: subject.prompt.text.clone(),
+        prompt_ids: subject.prompt.ids.to_vec(),
+        nodes: nodes.collect(),
+        committed: committed.iter().map(|&id| place[id as usize]).collect(),
+        correct,
+        simulations,
+        propose_calls: counts.propose_calls,
+        judge_calls: counts.judge_calls,
+        score_calls: counts.score_calls,
+        sampled_tokens: counts.sampled_tokens,
+        duplicates: counts.duplicates,
+    })
+}
+
+/// All nodes, parents before children and siblings together.
+fn breadth_first(tree: &Tree) -> Vec<NodeId> {
+    let mut order = vec![tree.root()];
+    let mut next = 0;
+    while let Some(&id) = order.get(next) {
+        order.extend(tree.children(id));
+        next += 1;
+    }
+    order
+}
+
+fn node(tree: &Tree, id: NodeId, parent: Option<u32>, step: Step) -> NodeRecord {
+    let edge = tree.edge(id);
+    NodeRecord {
+        parent,
+        depth: step.depth,
+        finish: (id != tree.root()).then_some(step.sampled.finish),
+        text: step.sampled.text,
+        ids: step.sampled.ids,
+        logps: step.sampled.logps,
+        logps_exact: step.logps_exact,
+        injected: step.injected,
+        terminal: step.terminal,
+        prior: edge.prior,
+        visits: tree.visits(id),
+        reward: edge.reward,
+        q: tree.q(id),
+        v: tree.v(id),
+        self_evaluation: step.self_evaluation,
+        outcome: step.outcome,
+    }
+}

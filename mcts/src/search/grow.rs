@@ -1,0 +1,212 @@
+//! Answers become nodes: asks for the children of a node, values what comes, publishes it.
+//!
+//! It knows nothing of why a node is expanded; that is the business of a plan. It is the only place
+//! that talks to the outside, and it keeps the tree's statistics and its texts side by side.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use regrowth_datasets::TokenId;
+use regrowth_policy::{PolicyError, Request, Response, Usage};
+
+use super::{Ask, Subject};
+use crate::Skip;
+use crate::expand::{Child, Expansion, Step};
+use crate::select::prior;
+use crate::tree::{Edge, NodeId, Tree};
+use crate::value::{Observed, worth};
+
+/// A tree, what its nodes say, and what is being asked.
+pub(super) struct Grow<'a> {
+    pub(super) subject: Subject<'a>,
+    pub(super) tree: Tree,
+    pub(super) steps: Vec<Step>,
+    pub(super) counts: Counts,
+    pub(super) usage: Usage,
+    /// Why the last expansion could not even be asked for.
+    pub(super) refused: Option<Skip>,
+    expansions: BTreeMap<NodeId, Expansion>,
+    /// Which expansion waits for which ticket.
+    tickets: BTreeMap<u64, NodeId>,
+    next_ticket: u64,
+    asks: Vec<Ask>,
+}
+
+/// Deterministic counts of one tree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) propose_calls: u64,
+    pub(super) judge_calls: u64,
+    pub(super) score_calls: u64,
+    pub(super) sampled_tokens: u64,
+    pub(super) duplicates: u64,
+}
+
+impl Counts {
+    pub(super) fn model_calls(&self) -> u64 {
+        self.propose_calls + self.judge_calls + self.score_calls
+    }
+}
+
+impl<'a> Grow<'a> {
+    pub(super) fn new(subject: Subject<'a>) -> Self {
+        let config = subject.config;
+        Self {
+            tree: Tree::new(config.gamma, config.backup_weights),
+            subject,
+            steps: vec![Step::root()],
+            counts: Counts::default(),
+            usage: Usage::default(),
+            refused: None,
+            expansions: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            asks: Vec::new(),
+        }
+    }
+
+    pub(super) fn take_asks(&mut self) -> Vec<Ask> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Forgets everything that was asked.
+    pub(super) fn stop(&mut self) {
+        self.expansions.clear();
+        self.tickets.clear();
+        self.asks.clear();
+    }
+
+    /// Asks for the children of a node, if nobody has asked; whether this call did.
+    pub(super) fn expand(&mut self, node: NodeId) -> bool {
+        if !self.tree.claim(node) {
+            return false;
+        }
+        let prefix = self.prefix(node);
+        let solution = self.solution(node);
+        match Expansion::new(&self.subject, &self.steps[node as usize], prefix, solution) {
+            Ok((expansion, propose)) => {
+                let score = expansion.score();
+                self.expansions.insert(node, expansion);
+                self.counts.propose_calls += 1;
+                self.ask(node, Request::Propose(propose));
+                if let Some(score) = score {
+                    self.counts.score_calls += 1;
+                    self.ask(node, Request::Score(score));
+                }
+            }
+            Err(skip) => self.refused = Some(skip),
+        }
+        true
+    }
+
+    fn ask(&mut self, node: NodeId, request: Request) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, node);
+        self.asks.push(Ask { ticket, request });
+    }
+
+    /// Files one answer; the node whose children it completed, if any.
+    pub(super) fn accept(
+        &mut self,
+        ticket: u64,
+        result: Result<Response, PolicyError>,
+    ) -> Result<Option<NodeId>, Skip> {
+        let Some(node) = self.tickets.remove(&ticket) else { return Ok(None) };
+        let response = result.map_err(|error| Skip::Policy(error.to_string()))?;
+        let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(None) };
+        match response {
+            Response::Candidates(got) => {
+                self.usage += got.usage;
+                let tokens = got.candidates.iter().map(|c| c.step.ids.len() as u64).sum();
+                self.counts.sampled_tokens += tokens;
+                self.steps[node as usize].expansion_tokens = tokens;
+                expansion.set_candidates(got.candidates)?;
+            }
+            Response::Scores(scores) => {
+                self.usage += scores.usage;
+                expansion.set_scores(scores)?;
+            }
+            Response::Judgement(judgement) => {
+                self.usage += judgement.usage;
+                expansion.set_judgement(ticket, judgement)?;
+            }
+        }
+        if self.judge_if_ready(node)? {
+            self.publish(node);
+            return Ok(Some(node));
+        }
+        Ok(None)
+    }
+
+    /// Asks for judgements once the candidates are complete; whether nothing is open any more.
+    fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, Skip> {
+        let first = self.next_ticket;
+        let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(false) };
+        if let Some(duplicates) = expansion.settle(&self.subject)? {
+            self.counts.duplicates += duplicates;
+            let judges = expansion.judges(&self.subject, first);
+            self.counts.judge_calls += judges.len() as u64;
+            for judge in judges {
+                self.ask(node, Request::Judge(judge));
+            }
+        }
+        Ok(self.expansions[&node].is_complete())
+    }
+
+    /// Values the children of a node and makes them nodes.
+    fn publish(&mut self, node: NodeId) {
+        let Some(expansion) = self.expansions.remove(&node) else { return };
+        let config = self.subject.config;
+        let parent = &self.steps[node as usize];
+        let parent_value = parent.value;
+        let children = expansion.into_children(&self.subject, parent);
+        let mut edges = Vec::with_capacity(children.len());
+        for (index, child) in children.into_iter().enumerate() {
+            let Child { mut step, solution, correct } = child;
+            let seen = Observed {
+                self_evaluation: step.self_evaluation,
+                correct,
+                depth: step.depth,
+                parent_value,
+                solution: &solution,
+            };
+            let worth = worth(&config.value, self.subject.problem, seen);
+            step.outcome = worth.outcome;
+            step.value = worth.value;
+            step.path.push(index as u32);
+            let prior = prior(config.prior, &step.sampled.logps, config.prior_lambda);
+            edges.push(Edge { prior, reward: worth.reward, terminal: step.terminal });
+            self.steps.push(step);
+        }
+        self.tree.expand(node, &edges);
+    }
+
+    /// Ids from the root's child to `node`.
+    fn path(&self, node: NodeId) -> Vec<NodeId> {
+        let up = std::iter::successors(Some(node), |&id| self.tree.parent(id));
+        let mut path: Vec<_> = up.filter(|&id| id != self.tree.root()).collect();
+        path.reverse();
+        path
+    }
+
+    /// Prompt and steps up to and with `node`.
+    fn prefix(&self, node: NodeId) -> Arc<[TokenId]> {
+        let mut ids = self.subject.prompt.ids.to_vec();
+        for id in self.path(node) {
+            ids.extend_from_slice(&self.steps[id as usize].sampled.ids);
+        }
+        ids.into()
+    }
+
+    /// Text of the solution up to and with `node`.
+    pub(super) fn solution(&self, node: NodeId) -> String {
+        let path = self.path(node);
+        path.iter().map(|&id| self.steps[id as usize].sampled.text.as_str()).collect()
+    }
+
+    /// Ids of the committed path that ends in `node`.
+    pub(super) fn path_to(&self, node: NodeId) -> Vec<NodeId> {
+        self.path(node)
+    }
+}

@@ -1,0 +1,188 @@
+//! One tree as a small state machine: it says what it wants to know, is told, and goes on.
+//!
+//! It knows nothing of channels, threads or other trees; a tree that waits for the model is a
+//! value at rest. `grow` turns answers into nodes, `simulate` is the search of arXiv:2405.00451
+//! (section 2.1), `beam` is a step beam to compare with, `finish` writes the row.
+
+mod beam;
+mod finish;
+mod grow;
+mod reference;
+mod simulate;
+
+use regrowth_datasets::Problem;
+use regrowth_policy::{Limits, Policy, PolicyError, Prompt, Request, Response, Usage};
+use regrowth_verifiers::Verifier;
+
+use self::beam::Beam;
+use self::grow::Grow;
+pub(crate) use self::reference::{Reference, ReferenceStep};
+use self::simulate::Simulate;
+use crate::record::TreeRecord;
+use crate::tree::Tree;
+use crate::{SearchConfig, Skip, Strategy};
+
+/// A request of a tree; its answer goes to [`TreeSearch::answer`] with the same ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// Unique within the tree.
+    pub ticket: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// Where a tree stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// It waits for answers.
+    Waiting,
+    /// It is complete.
+    Finished,
+    /// It was given up.
+    Skipped(Skip),
+}
+
+/// What a tree is about: the same for its whole life.
+#[derive(Clone)]
+pub struct Subject<'a> {
+    /// The problem.
+    pub(crate) problem: &'a Problem,
+    /// Its prompt.
+    pub(crate) prompt: Prompt,
+    /// How to search.
+    pub(crate) config: &'a SearchConfig,
+    /// Decides where a solution ends and, with the oracle, whether it is right.
+    pub(crate) verifier: &'a dyn Verifier,
+    /// What the policy can be asked.
+    pub(crate) limits: Limits,
+    /// Steps of the reference solution that are injected as candidates; empty when they are not.
+    pub(crate) reference: Reference,
+}
+
+impl<'a> Subject<'a> {
+    /// Renders the problem for `policy`.
+    ///
+    /// # Errors
+    /// The policy's, when it cannot render the problem or encode its reference solution.
+    pub fn new(
+        policy: &dyn Policy,
+        verifier: &'a dyn Verifier,
+        problem: &'a Problem,
+        config: &'a SearchConfig,
+    ) -> Result<Self, PolicyError> {
+        let prompt = policy.prompt(problem)?;
+        let reference = match (&problem.solution, config.inject_reference) {
+            (Some(solution), true) => Reference::encode(policy, solution)?,
+            _ => Reference::default(),
+        };
+        Ok(Self { problem, prompt, config, verifier, limits: policy.limits(), reference })
+    }
+}
+
+/// How the tree decides what to expand next.
+enum Plan {
+    Simulate(Simulate),
+    Beam(Beam),
+}
+
+/// The search of one tree.
+pub struct TreeSearch<'a> {
+    grow: Grow<'a>,
+    plan: Plan,
+    progress: Progress,
+}
+
+impl<'a> TreeSearch<'a> {
+    /// A search that has asked its first questions.
+    #[must_use]
+    pub fn new(subject: Subject<'a>) -> Self {
+        let plan = match subject.config.strategy {
+            Strategy::Mcts => Plan::Simulate(Simulate::new(subject.config)),
+            Strategy::Beam { width } => Plan::Beam(Beam::new(width)),
+        };
+        let mut search = Self { grow: Grow::new(subject), plan, progress: Progress::Waiting };
+        search.advance();
+        search
+    }
+
+    /// Takes the requests that are new since the last call.
+    pub fn take_asks(&mut self) -> Vec<Ask> {
+        self.grow.take_asks()
+    }
+
+    /// Where the tree stands.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// What the answered requests cost; depends on the policy's cache.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.grow.usage
+    }
+
+    /// The statistics of the tree so far.
+    #[must_use]
+    pub fn tree(&self) -> &Tree {
+        &self.grow.tree
+    }
+
+    /// Model calls so far.
+    #[must_use]
+    pub fn model_calls(&self) -> u64 {
+        self.grow.counts.model_calls()
+    }
+
+    /// Gives the tree one answer. An answer to a ticket that is not waited for is ignored.
+    pub fn answer(&mut self, ticket: u64, result: Result<Response, PolicyError>) {
+        if self.progress != Progress::Waiting {
+            return;
+        }
+        match self.grow.accept(ticket, result) {
+            Ok(Some(node)) => {
+                if let Plan::Simulate(simulate) = &mut self.plan {
+                    simulate.go_on(&mut self.grow, node);
+                }
+                self.advance();
+            }
+            Ok(None) => {}
+            Err(skip) => self.give_up(skip),
+        }
+    }
+
+    /// Goes as far as possible without another answer.
+    fn advance(&mut self) {
+        let finished = match &mut self.plan {
+            Plan::Simulate(simulate) => simulate.advance(&mut self.grow),
+            Plan::Beam(beam) => beam.advance(&mut self.grow),
+        };
+        if let Some(skip) = self.grow.refused.take() {
+            self.give_up(skip);
+        } else if finished {
+            self.progress = Progress::Finished;
+        }
+    }
+
+    /// Undoes everything in flight, so that the tree stays consistent, and stops.
+    fn give_up(&mut self, skip: Skip) {
+        if let Plan::Simulate(simulate) = &mut self.plan {
+            simulate.undo(&mut self.grow.tree);
+        }
+        self.grow.stop();
+        self.progress = Progress::Skipped(skip);
+    }
+
+    /// The finished tree as a row; `None` before it is finished.
+    #[must_use]
+    pub fn record(self, policy: &str, round: u32) -> Option<TreeRecord> {
+        if self.progress != Progress::Finished {
+            return None;
+        }
+        let (committed, simulations) = match self.plan {
+            Plan::Simulate(simulate) => simulate.end(),
+            Plan::Beam(beam) => (beam.end(&self.grow), 0),
+        };
+        finish::record(self.grow, committed, simulations, policy, round)
+    }
+}

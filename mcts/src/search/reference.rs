@@ -1,0 +1,52 @@
+//! The reference solution as steps that can be injected as candidates.
+//!
+//! It knows nothing of trees. A step is a line of the solution with its line break; the last one
+//! ends in EOS. (The paper's run with injected steps is a switch of the authors' code.)
+
+use std::sync::Arc;
+
+use regrowth_datasets::{Finish, TokenId};
+use regrowth_policy::{Policy, PolicyError};
+
+/// Steps of a reference solution, from the first to the last; may be empty.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reference {
+    steps: Vec<ReferenceStep>,
+}
+
+/// A step, or several joined.
+#[derive(Debug, Clone)]
+pub(crate) struct ReferenceStep {
+    pub(crate) ids: Arc<[TokenId]>,
+    pub(crate) text: String,
+    pub(crate) finish: Finish,
+}
+
+impl Reference {
+    /// The lines of `solution` in the policy's tokens.
+    pub(crate) fn encode(policy: &dyn Policy, solution: &str) -> Result<Self, PolicyError> {
+        let lines: Vec<&str> =
+            solution.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
+        let mut steps = Vec::with_capacity(lines.len());
+        for (index, line) in lines.iter().enumerate() {
+            let mut ids = policy.encode(line)?;
+            let last = index + 1 == lines.len();
+            let eos = policy.eos().filter(|_| last);
+            ids.extend(eos);
+            let finish = if eos.is_some() { Finish::Eos } else { Finish::Boundary };
+            steps.push(ReferenceStep { ids: ids.into(), text: (*line).to_owned(), finish });
+        }
+        Ok(Self { steps })
+    }
+
+    /// The step after the first `done`, or all that are left joined; `None` at the end.
+    pub(crate) fn next(&self, done: usize, all: bool) -> Option<ReferenceStep> {
+        let left = self.steps.get(done..).filter(|left| !left.is_empty())?;
+        let left = if all { left } else { &left[..1] };
+        Some(ReferenceStep {
+            ids: left.iter().flat_map(|s| s.ids.iter().copied()).collect(),
+            text: left.iter().map(|s| s.text.as_str()).collect(),
+            finish: left[left.len() - 1].finish,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! When a search root has had enough before its simulations are used up: small rules, any of which
+//! stops.
+//!
+//! They know nothing of trees, only of what the applied simulations have spent, so with several
+//! leaves in flight they are as repeatable as the rest. Every root gets at least one simulation, so
+//! a stopped search still ends in a whole solution. (A time budget is not here: it would make
+//! results depend on the machine; see the cancel flag of [`crate::RunOptions`].)
+
+use serde::{Deserialize, Serialize};
+
+/// A reason to commit before the simulations of a root are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopRule {
+    /// The tree has at least this many nodes.
+    Nodes(u64),
+    /// At least this many tokens were sampled for the tree.
+    SampledTokens(u64),
+    /// The most visited child cannot be overtaken by the simulations that are left.
+    Decided,
+}
+
+/// What the applied simulations of a tree have spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// Nodes, the root included.
+    pub nodes: u64,
+    /// Tokens sampled.
+    pub sampled_tokens: u64,
+    /// Simulations of this root that are not applied yet.
+    pub simulations_left: u64,
+    /// Visits of the search root's children.
+    pub root_visits: Vec<u64>,
+}
+
+impl StopRule {
+    /// Whether the rule stops the root.
+    #[must_use]
+    pub fn is_met(self, spent: &Spent) -> bool {
+        match self {
+            Self::Nodes(most) => spent.nodes >= most,
+            Self::SampledTokens(most) => spent.sampled_tokens >= most,
+            Self::Decided => {
+                let mut visits = spent.root_visits.clone();
+                visits.sort_unstable_by(|a, b| b.cmp(a));
+                let first = visits.first().copied().unwrap_or(0);
+                let second = visits.get(1).copied().unwrap_or(0);
+                first > second + spent.simulations_left
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_look_at_what_they_name() {
+        let spent = Spent {
+            nodes: 10,
+            sampled_tokens: 200,
+            simulations_left: 3,
+            root_visits: vec![2, 6, 1],
+        };
+        assert!(StopRule::Nodes(10).is_met(&spent) && !StopRule::Nodes(11).is_met(&spent));
+        assert!(StopRule::SampledTokens(200).is_met(&spent));
+        assert!(!StopRule::SampledTokens(201).is_met(&spent));
+        assert!(StopRule::Decided.is_met(&spent));
+        assert!(!StopRule::Decided.is_met(&Spent { simulations_left: 4, ..spent.clone() }));
+        assert!(!StopRule::Decided.is_met(&Spent { root_visits: vec![], ..spent }));
+    }
+}

@@ -1,0 +1,116 @@
+//! What each switch of a search does, seen from outside.
+
+mod common;
+
+use common::{drive, problems, verifier};
+use regrowth_mcts::{SearchConfig, StopRule, TreeRecord, ValueConfig, similarity};
+use regrowth_policy::Scripted;
+
+fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
+    let (policy, verifier) = (Scripted::new(), verifier());
+    problems(12).iter().map(|p| drive(&policy, &verifier, p, config, 1)).collect()
+}
+
+#[test]
+fn injected_steps_lead_to_the_answer_and_are_marked() {
+    let config = SearchConfig { inject_reference: true, ..SearchConfig::default() };
+    let (mut injected, mut right) = (0, 0);
+    for tree in trees(&config) {
+        if tree.problem.solution.is_none() {
+            assert_eq!(tree.score_calls, 0);
+            assert!(tree.nodes.iter().all(|n| !n.injected));
+            continue;
+        }
+        assert!(tree.score_calls >= 1);
+        for node in tree.nodes.iter().filter(|n| n.injected) {
+            injected += 1;
+            assert!(!node.logps_exact);
+            assert_eq!(node.logps.len(), node.ids.len());
+            let path = tree.path(node.parent.expect("a step"));
+            let before: String =
+                path.iter().map(|&p| tree.nodes[p as usize].text.as_str()).collect();
+            let solution = tree.problem.solution.as_deref().expect("a solution");
+            assert!(solution.starts_with(&(before + &node.text)));
+        }
+        right += usize::from(tree.correct);
+    }
+    assert!(injected >= 8, "{injected}");
+    assert!(right >= 7, "{right} of 8");
+}
+
+#[test]
+fn near_duplicates_are_dropped_and_counted() {
+    let plain = trees(&SearchConfig::default());
+    let config = SearchConfig { similarity: Some(0.5), ..SearchConfig::default() };
+    let strict = trees(&config);
+    for tree in &strict {
+        for id in 0..tree.nodes.len() as u32 {
+            let texts: Vec<_> =
+                tree.children(id).iter().map(|&c| tree.nodes[c as usize].text.clone()).collect();
+            for (i, a) in texts.iter().enumerate() {
+                assert!(texts[..i].iter().all(|b| similarity(a, b) <= 0.5));
+            }
+        }
+    }
+    let dropped = |trees: &[TreeRecord]| trees.iter().map(|t| t.duplicates).sum::<u64>();
+    assert!(dropped(&strict) > dropped(&plain));
+}
+
+#[test]
+fn stopping_rules_save_simulations_and_still_end() {
+    let many = SearchConfig { simulations: 64, ..SearchConfig::default() };
+    let with = |stop| SearchConfig { stop: vec![stop], ..many.clone() };
+    let sum = |config: &SearchConfig| {
+        let trees = trees(config);
+        assert!(trees.iter().all(|t| t.nodes[*t.committed.last().expect("end") as usize].terminal));
+        trees.iter().map(|t| t.simulations).sum::<u64>()
+    };
+    let full = sum(&many);
+    assert!(sum(&with(StopRule::Decided)) < full);
+    let tokens = with(StopRule::SampledTokens(150));
+    let nodes = with(StopRule::Nodes(10));
+    assert!(sum(&tokens) < full / 4);
+    assert!(sum(&nodes) < full / 4);
+    // The bounds are reached, and passed by no more than a simulation of each root.
+    for tree in trees(&nodes) {
+        assert!((10..=60).contains(&tree.nodes.len()), "{}", tree.nodes.len());
+    }
+}
+
+#[test]
+fn a_decided_root_commits_as_the_full_budget_would() {
+    use regrowth_mcts::CommitRule;
+    let full =
+        SearchConfig { simulations: 64, commit: CommitRule::Visits, ..SearchConfig::default() };
+    let decided = SearchConfig { stop: vec![StopRule::Decided], ..full.clone() };
+    for (a, b) in trees(&full).iter().zip(trees(&decided)) {
+        let first = |t: &TreeRecord| t.nodes[t.committed[0] as usize].text.clone();
+        assert_eq!(first(a), first(&b));
+    }
+}
+
+#[test]
+fn baselines_cost_what_they_say() {
+    for tree in trees(&SearchConfig::best_of(6)) {
+        assert_eq!((tree.propose_calls, tree.simulations), (1, 0));
+        assert_eq!(tree.nodes.len() as u64 + tree.duplicates, 7);
+        let best = tree.nodes[1..].iter().map(|n| n.q).fold(f64::MIN, f64::max);
+        assert_eq!(tree.nodes[tree.committed[0] as usize].q, best);
+    }
+    for tree in trees(&SearchConfig::greedy()) {
+        assert_eq!((tree.propose_calls, tree.judge_calls, tree.nodes.len()), (1, 0, 2));
+    }
+    for tree in trees(&SearchConfig::beam(2)) {
+        // At most two expansions a level below the root.
+        assert!(tree.propose_calls <= 1 + 2 * 3, "{}", tree.propose_calls);
+    }
+}
+
+#[test]
+fn best_of_without_the_oracle_goes_by_self_evaluation() {
+    let value = ValueConfig { oracle: false, ..ValueConfig::default() };
+    for tree in trees(&SearchConfig { value, ..SearchConfig::best_of(6) }) {
+        let chosen = tree.nodes[tree.committed[0] as usize].self_evaluation;
+        assert!(tree.nodes[1..].iter().all(|n| n.self_evaluation <= chosen));
+    }
+}
