@@ -256,9 +256,10 @@ fn last_standing(text: &str, label: &str) -> Option<usize> {
 fn chooses(before: &str, after: &str, label: &str) -> bool {
     let bracketed = before.ends_with('(') && after.starts_with(')');
     let closed = after.starts_with([')', '*']);
-    let ends = after.trim_start().is_empty()
-        || after.starts_with(['.', ',', '!', '\n', ';', ':', '\u{3002}', '\u{ff0c}'])
-            && !after[1..].starts_with(|c: char| c.is_ascii_digit());
+    let mut next = after.chars();
+    let stops = next.next().is_some_and(|c| ".,!\n;:\u{3002}\u{ff0c}".contains(c))
+        && !next.as_str().starts_with(|c: char| c.is_ascii_digit());
+    let ends = after.trim_start().is_empty() || stops;
     let word = before.trim_end_matches(['*', '"', '\'', '(', ' ']).rsplit([' ', '\n']).next();
     let led = word.is_some_and(|w| LEADS.iter().any(|lead| w.eq_ignore_ascii_case(lead)));
     let letter = label.starts_with(|c: char| c.is_ascii_alphabetic());

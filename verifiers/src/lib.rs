@@ -3,14 +3,22 @@
 #![forbid(unsafe_code)]
 
 mod choice;
+mod compare;
 mod countdown;
 mod extract;
+mod fuel;
+mod grader;
 mod problem;
-mod provisional;
+mod squeeze;
+mod syntax;
+mod value;
 mod verifier;
 
 pub use choice::{ChoiceOption, Chosen, choose};
+pub use compare::{Rules, Tolerance};
 pub use countdown::check_countdown;
 pub use extract::{Extracted, Source, bare, extract};
+pub use fuel::Reason;
+pub use grader::{Form, Graded, Grader, Pair};
 pub use problem::ProblemVerifier;
 pub use verifier::{Verdict, Verifier};

@@ -6,7 +6,7 @@
 use regrowth_datasets::{AnswerKind, Problem};
 
 use crate::choice::{self, ChoiceOption, Chosen};
-use crate::{Verdict, Verifier, countdown, extract, provisional};
+use crate::{Grader, Pair, Verdict, Verifier, countdown, extract};
 
 /// The verifier for every kind of [`Problem`].
 ///
@@ -22,7 +22,7 @@ impl Verifier for ProblemVerifier {
                 countdown::check_countdown(numbers, *target, solution)
             }
             AnswerKind::Number | AnswerKind::Math | AnswerKind::Text => {
-                provisional::compare(&problem.answer, &extract(solution).text)
+                Grader::default().grade(&Pair::new(&problem.answer, solution)).verdict
             }
         }
     }

@@ -1,0 +1,248 @@
+//! Compares what holds other answers: lists, sets, tuples, matrices, ratios.
+//!
+//! Order counts in tuples and matrices; sets and lists without brackets are matched by the verdicts
+//! on their elements (bipartite matching, after Kuhn), because sorting needs an order that formulas
+//! do not have.
+
+use super::{Comparison, Outcome, Tri};
+use crate::fuel::Reason;
+use crate::syntax::tree::{Id, Node, Tree};
+
+/// Most items on each side that are matched.
+const MAX_ITEMS: usize = 256;
+
+impl Comparison<'_> {
+    /// Compares two nodes that are no chains, texts or set expressions.
+    pub(super) fn containers(&mut self, gold: Id, answer: Id) -> Outcome {
+        match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
+            (Node::List(g), Node::List(a)) => self.lists(&g, &a),
+            (Node::List(g), Node::Set(a)) | (Node::Set(g), Node::List(a) | Node::Set(a)) => {
+                self.matched(&g, &a)
+            }
+            (Node::Tuple { open, close, items: g }, Node::Tuple { open: o, close: c, items: a }) => {
+                if g.len() == 2 && (open, close) != (o, c) {
+                    return Ok(Tri::Different);
+                }
+                self.pairwise(&g, &a)
+            }
+            (Node::Tuple { items: g, .. }, Node::List(a)) => self.pairwise(&g, &a),
+            (Node::List(g), Node::Tuple { items: a, open: '(', close: ')' }) => {
+                if g.iter().any(|i| self.is_container(*i)) && !a.iter().any(|i| self.is_container(*i)) {
+                    return Ok(Tri::Different);
+                }
+                self.pairwise(&g, &a)
+            }
+            (Node::Matrix { columns, cells: g }, Node::Matrix { columns: width, cells: a }) => {
+                if columns != width {
+                    return Ok(Tri::Different);
+                }
+                self.pairwise(&g, &a)
+            }
+            (Node::Matrix { columns, cells }, Node::Tuple { items, .. } | Node::List(items)) => {
+                if columns == 1 || columns == cells.len() { self.pairwise(&cells, &items) } else { Ok(Tri::Different) }
+            }
+            (Node::Tuple { items, open: '(', .. }, Node::Matrix { columns, cells }) => {
+                if columns == 1 || columns == cells.len() { self.pairwise(&items, &cells) } else { Ok(Tri::Different) }
+            }
+            (Node::Matrix { cells, .. }, _) if cells.len() == 1 => self.compare(cells[0], answer),
+            (_, Node::Matrix { cells, .. }) if cells.len() == 1 => self.compare(gold, cells[0]),
+            (Node::Ratio { parts: g, clock: gc }, Node::Ratio { parts: a, clock: ac }) => self.ratios(&g, &a, gc && ac),
+            (Node::Ratio { parts, clock: false }, _) if parts.len() == 2 && !self.is_container(answer) => {
+                let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
+                self.scalars(quotient, answer)
+            }
+            (_, Node::Ratio { parts, .. }) if parts.len() == 2 && !self.is_container(gold) => {
+                let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
+                self.scalars(gold, quotient)
+            }
+            (Node::Ratio { parts, .. }, _) if parts.len() == 2 && !self.is_container(answer) => {
+                let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
+                self.scalars(quotient, answer)
+            }
+            (Node::Set(items), _) if items.len() == 1 && !self.is_container(answer) => {
+                self.compare(items[0], answer)
+            }
+            (_, Node::Set(items)) if items.len() == 1 && !self.is_container(gold) => {
+                self.compare(gold, items[0])
+            }
+            _ if self.is_container(gold) || self.is_container(answer) => Ok(Tri::Different),
+            _ => self.scalars(gold, answer),
+        }
+    }
+
+    /// Items in order.
+    pub(super) fn pairwise(&mut self, gold: &[Id], answer: &[Id]) -> Outcome {
+        if gold.len() != answer.len() {
+            return Ok(Tri::Different);
+        }
+        let mut undecided = None;
+        for (g, a) in gold.iter().zip(answer) {
+            match self.compare(*g, *a)? {
+                Tri::Equal => {}
+                Tri::Different => return Ok(Tri::Different),
+                Tri::Undecided(reason) => undecided = Some(reason),
+            }
+        }
+        Ok(undecided.map_or(Tri::Equal, Tri::Undecided))
+    }
+
+    /// Lists: assignments to different names have an order, other items have none.
+    fn lists(&mut self, gold: &[Id], answer: &[Id]) -> Outcome {
+        let named = self.distinct_names(gold) && !self.distinct_names(answer);
+        if named || self.rules.ordered_lists {
+            return self.pairwise(gold, answer);
+        }
+        self.matched(gold, answer)
+    }
+
+    /// Whether all items assign to names that are no numbered versions of one name.
+    fn distinct_names(&self, items: &[Id]) -> bool {
+        let base = |tree: &Tree, id: Id| match tree.get(id) {
+            Node::Chain { sides, .. } if self.is_name(sides[0]) => match tree.get(sides[0]) {
+                Node::Symbol(s) => tree.name(*s).split('_').next().map(str::to_owned),
+                Node::Product(parts) => Some(
+                    parts
+                        .iter()
+                        .map(|p| match tree.get(*p) {
+                            Node::Symbol(s) => tree.name(*s).to_owned(),
+                            _ => "-".to_owned(),
+                        })
+                        .collect(),
+                ),
+                _ => None,
+            },
+            _ => None,
+        };
+        let names: Option<Vec<String>> = items.iter().map(|i| base(self.tree, *i)).collect();
+        names.is_some_and(|mut names| {
+            names.sort();
+            names.windows(2).all(|w| w[0] != w[1])
+        })
+    }
+
+    /// Two ratios: times of day by their fields, others up to a factor.
+    fn ratios(&mut self, gold: &[Id], answer: &[Id], clock: bool) -> Outcome {
+        if gold.len() != answer.len() {
+            return Ok(Tri::Different);
+        }
+        let plain = self.pairwise(gold, answer)?;
+        if clock || plain == Tri::Equal {
+            return Ok(plain);
+        }
+        if gold.iter().chain(answer).any(|p| matches!(self.tree.get(*p), Node::Symbol(_))) {
+            return Ok(plain);
+        }
+        // a : b : c = d : e : f where a e = b d and so on.
+        let mut undecided = None;
+        for k in 1..gold.len() {
+            let left = self.tree.add(Node::Product(vec![gold[0], answer[k]]), self.fuel)?;
+            let right = self.tree.add(Node::Product(vec![gold[k], answer[0]]), self.fuel)?;
+            match self.scalars(left, right)? {
+                Tri::Equal => {}
+                Tri::Different => return Ok(Tri::Different),
+                Tri::Undecided(reason) => undecided = Some(reason),
+            }
+        }
+        Ok(undecided.map_or(Tri::Equal, Tri::Undecided))
+    }
+
+    /// Sets and unordered lists: a perfect matching of equal elements, repetitions aside.
+    pub(super) fn matched(&mut self, gold: &[Id], answer: &[Id]) -> Outcome {
+        let (gold, answer) = if gold.len() == answer.len() {
+            (gold.to_vec(), answer.to_vec())
+        } else {
+            (self.distinct(gold)?, self.distinct(answer)?)
+        };
+        if gold.len() != answer.len() {
+            return Ok(Tri::Different);
+        }
+        if gold.len() > MAX_ITEMS {
+            return Err(Reason::Fuel);
+        }
+        let mut verdicts = Vec::with_capacity(gold.len());
+        let mut reason = None;
+        for g in &gold {
+            let mut row = Vec::with_capacity(answer.len());
+            for a in &answer {
+                let verdict = self.compare(*g, *a)?;
+                if let Tri::Undecided(why) = verdict {
+                    reason = Some(why);
+                }
+                row.push(verdict);
+            }
+            if row.iter().all(|v| *v == Tri::Different) {
+                return Ok(Tri::Different);
+            }
+            verdicts.push(row);
+        }
+        if perfect(&verdicts, |v| v == Tri::Equal) {
+            return Ok(Tri::Equal);
+        }
+        match reason {
+            Some(reason) if perfect(&verdicts, |v| v != Tri::Different) => Ok(Tri::Undecided(reason)),
+            _ => Ok(Tri::Different),
+        }
+    }
+
+    /// Items without repetitions.
+    fn distinct(&mut self, items: &[Id]) -> Result<Vec<Id>, Reason> {
+        if items.len() > MAX_ITEMS {
+            return Err(Reason::Fuel);
+        }
+        let mut kept: Vec<Id> = Vec::new();
+        'items: for item in items {
+            for other in kept.clone() {
+                if self.compare(other, *item)? == Tri::Equal {
+                    continue 'items;
+                }
+            }
+            kept.push(*item);
+        }
+        Ok(kept)
+    }
+}
+
+/// Whether rows can be given different columns along allowed verdicts (Kuhn's algorithm).
+fn perfect(verdicts: &[Vec<Tri>], allowed: impl Fn(Tri) -> bool) -> bool {
+    let mut owner: Vec<Option<usize>> = vec![None; verdicts.len()];
+    (0..verdicts.len()).all(|row| {
+        let mut seen = vec![false; verdicts.len()];
+        augment(row, verdicts, &allowed, &mut owner, &mut seen)
+    })
+}
+
+fn augment(
+    row: usize,
+    verdicts: &[Vec<Tri>],
+    allowed: &impl Fn(Tri) -> bool,
+    owner: &mut [Option<usize>],
+    seen: &mut [bool],
+) -> bool {
+    for column in 0..owner.len() {
+        if seen[column] || !allowed(verdicts[row][column]) {
+            continue;
+        }
+        seen[column] = true;
+        let free = match owner[column] {
+            None => true,
+            Some(other) => augment(other, verdicts, allowed, owner, seen),
+        };
+        if free {
+            owner[column] = Some(row);
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matching_needs_different_partners() {
+        let (e, d) = (Tri::Equal, Tri::Different);
+        assert!(perfect(&[vec![e, e], vec![e, d]], |v| v == Tri::Equal));
+        assert!(!perfect(&[vec![e, d], vec![e, d]], |v| v == Tri::Equal));
+    }
+}

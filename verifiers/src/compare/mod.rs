@@ -1,0 +1,172 @@
+//! Decides whether two trees mean the same: equal, different, or undecided with a reason.
+//!
+//! It knows both sides and which one is the reference; where the written form leaves a choice (a pair
+//! or an interval, a list or a tuple) the reference's kind decides. Every stage either proves its
+//! verdict or says that its evidence is overwhelming; see the crate's README.
+
+mod containers;
+mod relations;
+mod scalars;
+mod sets;
+mod shape;
+mod texts;
+mod units;
+
+use crate::fuel::{Fuel, Reason};
+use crate::syntax::tree::{Function, Id, Node, Tree};
+
+/// Deepest nesting of containers.
+const MAX_NESTING: usize = 12;
+
+/// Outcome of one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tri {
+    Equal,
+    Different,
+    Undecided(Reason),
+}
+
+impl Tri {
+    pub(crate) fn from_bool(equal: bool) -> Self {
+        if equal { Self::Equal } else { Self::Different }
+    }
+}
+
+/// How far a decimal may be from an exact value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerance {
+    /// Not at all.
+    Exact,
+    /// Where the exact value rounds to the decimal's own digits, of which at least so many stand
+    /// behind the point (six in Math-Verify).
+    Rounded(u32),
+    /// By this part of the reference (1e-4 in the Qwen and ToRA graders).
+    Relative(f64),
+    /// By this much (1e-3 in the DeepSeek grader).
+    Absolute(f64),
+}
+
+/// Switches of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// How decimals are compared with exact values; two integers are never equal by tolerance.
+    pub tolerance: Tolerance,
+    /// Whether an inequality answers a reference that is an interval (the reverse always holds).
+    pub inequality_for_interval: bool,
+    /// Whether items of a list without brackets must stand in the reference's order.
+    pub ordered_lists: bool,
+    /// Whether units that measure different things make answers different.
+    pub check_units: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            tolerance: Tolerance::Rounded(6),
+            inequality_for_interval: false,
+            ordered_lists: false,
+            check_units: true,
+        }
+    }
+}
+
+type Outcome = Result<Tri, Reason>;
+
+/// Compares nodes of one tree.
+pub(crate) struct Comparison<'a> {
+    pub tree: &'a mut Tree,
+    pub fuel: &'a mut Fuel,
+    pub rules: &'a Rules,
+    nesting: usize,
+}
+
+/// Compares two parsed answers.
+pub(crate) fn compare(tree: &mut Tree, gold: Id, answer: Id, rules: &Rules, fuel: &mut Fuel) -> Tri {
+    let mut comparison = Comparison { tree, fuel, rules, nesting: 0 };
+    let outcome = comparison.shaped(gold).and_then(|gold| {
+        let answer = comparison.shaped(answer)?;
+        comparison.compare(gold, answer)
+    });
+    outcome.unwrap_or_else(Tri::Undecided)
+}
+
+impl Comparison<'_> {
+    /// The verdict on two nodes.
+    fn compare(&mut self, gold: Id, answer: Id) -> Outcome {
+        self.fuel.spend(200)?;
+        if self.nesting >= MAX_NESTING {
+            return Err(Reason::Fuel);
+        }
+        self.nesting += 1;
+        let outcome = self.dispatch(gold, answer);
+        self.nesting -= 1;
+        outcome
+    }
+
+    fn dispatch(&mut self, gold: Id, answer: Id) -> Outcome {
+        let chain = |tree: &Tree, id| matches!(tree.get(id), Node::Chain { .. });
+        match (chain(self.tree, gold), chain(self.tree, answer)) {
+            (true, true) => return self.both_chains(gold, answer),
+            (true, false) => return self.gold_chain(gold, answer),
+            (false, true) => return self.answer_chain(gold, answer),
+            (false, false) => {}
+        }
+        if let (Node::Quantity(..), _) | (_, Node::Quantity(..)) =
+            (self.tree.get(gold), self.tree.get(answer))
+        {
+            return self.quantities(gold, answer);
+        }
+        let text = |tree: &Tree, id| matches!(tree.get(id), Node::Text(_));
+        if text(self.tree, gold) || text(self.tree, answer) {
+            return Ok(self.texts(gold, answer));
+        }
+        if self.is_set_expression(gold) || self.is_set_expression(answer) {
+            return self.set_expressions(gold, answer);
+        }
+        self.containers(gold, answer)
+    }
+
+    /// Whether a node can be nothing but a set.
+    fn is_set_expression(&self, id: Id) -> bool {
+        matches!(
+            self.tree.get(id),
+            Node::SetExpression(..) | Node::Named(_) | Node::Builder { .. }
+        )
+    }
+
+    /// Whether a node holds other answers rather than being one value.
+    fn is_container(&self, id: Id) -> bool {
+        matches!(
+            self.tree.get(id),
+            Node::Tuple { .. } | Node::Set(_) | Node::List(_) | Node::Matrix { .. } | Node::Ratio { .. }
+        ) || self.is_set_expression(id)
+    }
+
+    /// Adds `a - b`.
+    fn difference(&mut self, a: Id, b: Id) -> Result<Id, Reason> {
+        let negated = self.tree.add(Node::Negate(b), self.fuel)?;
+        self.tree.add(Node::Sum(vec![a, negated]), self.fuel)
+    }
+
+    /// Whether a node names something rather than being worth something: `x`, `AB`, `f(x)`, `|z|`,
+    /// `(p, q)`, `A : B`.
+    fn is_name(&self, id: Id) -> bool {
+        match self.tree.get(id) {
+            Node::Symbol(_) | Node::Apply(..) | Node::Text(_) => true,
+            Node::Product(items) => {
+                items.len() <= 8
+                    && items.iter().all(|i| matches!(self.tree.get(*i), Node::Symbol(_) | Node::Constant(_)))
+                    && items.iter().any(|i| matches!(self.tree.get(*i), Node::Symbol(_)))
+            }
+            Node::Tuple { items, .. } | Node::List(items) | Node::Ratio { parts: items, .. } => {
+                items.iter().all(|i| self.is_name(*i))
+            }
+            Node::Call(function, arguments) => {
+                !matches!(function, Function::Factorial | Function::Binomial)
+                    && arguments.iter().all(|i| self.is_name(*i))
+            }
+            Node::Quotient(a, b) => self.is_name(*a) && self.is_name(*b),
+            _ => false,
+        }
+    }
+}

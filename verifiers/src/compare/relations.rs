@@ -1,0 +1,303 @@
+//! Compares equations, inequalities, assignments and memberships.
+//!
+//! An assignment stands for its value where the other side is a value; equations are equal up to a
+//! constant factor, inequalities up to a positive one. Solution sets of one name are the sets' work.
+
+use std::cmp::Ordering;
+
+use super::{Comparison, Outcome, Tri};
+use crate::fuel::Reason;
+use crate::syntax::tree::{Id, Node, Relation};
+
+/// A chain taken apart.
+#[derive(Debug, Clone)]
+struct Chain {
+    sides: Vec<Id>,
+    relations: Vec<Relation>,
+}
+
+impl Comparison<'_> {
+    fn chain(&self, id: Id) -> Option<Chain> {
+        match self.tree.get(id) {
+            Node::Chain { sides, relations } => {
+                Some(Chain { sides: sides.clone(), relations: relations.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// What a chain assigns to a name, the exact value before approximations.
+    fn assigned(&mut self, chain: &Chain) -> Option<(Option<Id>, Id)> {
+        let value = |r: &Relation| matches!(r, Relation::Equal | Relation::Approximately);
+        if !chain.relations.iter().all(value) {
+            return None;
+        }
+        let exact = chain.relations.iter().take_while(|r| **r == Relation::Equal).count();
+        let (first, last) = (chain.sides[0], *chain.sides.last()?);
+        if self.is_name(first) {
+            let at = exact.max(1);
+            // In `f(x) = y` both sides are names; the right one is the value.
+            return Some((Some(first), chain.sides[at]));
+        }
+        if self.is_name(last) && !self.has_symbols(first) {
+            return Some((Some(last), first));
+        }
+        if exact == 0 {
+            return Some((None, first));
+        }
+        let constant = chain.sides.iter().all(|s| !self.has_symbols(*s) && !self.is_container(*s));
+        constant.then(|| (None, chain.sides[exact]))
+    }
+
+    fn has_symbols(&self, id: Id) -> bool {
+        !self.tree.free_symbols(id).is_empty()
+            || self.tree.any(id, &|n| matches!(n, Node::Apply(..) | Node::Text(_)))
+    }
+
+    /// The set of `x \in S`.
+    fn membership(chain: &Chain) -> Option<Id> {
+        match chain.relations.as_slice() {
+            [Relation::In] => Some(chain.sides[1]),
+            _ => None,
+        }
+    }
+
+    /// The reference is a chain, the answer is not.
+    pub(super) fn gold_chain(&mut self, gold: Id, answer: Id) -> Outcome {
+        let Some(chain) = self.chain(gold) else { return Err(Reason::Unsupported) };
+        if let Some(set) = Self::membership(&chain) {
+            return self.compare(set, answer);
+        }
+        if let Some((_, value)) = self.assigned(&chain) {
+            let verdict = self.compare(value, answer)?;
+            if verdict == Tri::Equal || !chain.relations.contains(&Relation::Approximately) {
+                return Ok(verdict);
+            }
+            let last = chain.sides[chain.sides.len() - 1];
+            return self.compare(last, answer);
+        }
+        if chain.relations.iter().any(|r| r.is_order() || *r == Relation::NotEqual) {
+            return match self.as_flags(gold, answer)? {
+                Some(equal) => Ok(Tri::from_bool(equal)),
+                None => Ok(Tri::Different),
+            };
+        }
+        Ok(Tri::Different)
+    }
+
+    /// The answer is a chain, the reference is not.
+    pub(super) fn answer_chain(&mut self, gold: Id, answer: Id) -> Outcome {
+        let Some(chain) = self.chain(answer) else { return Err(Reason::Unsupported) };
+        if let Some(set) = Self::membership(&chain) {
+            return self.compare(gold, set);
+        }
+        if let Some((name, value)) = self.assigned(&chain) {
+            if name.is_none() && !self.agrees(&chain)? {
+                return Ok(Tri::Different);
+            }
+            let verdict = self.compare(gold, value)?;
+            if verdict == Tri::Equal || !chain.relations.contains(&Relation::Approximately) {
+                return Ok(verdict);
+            }
+            let last = chain.sides[chain.sides.len() - 1];
+            return self.compare(gold, last);
+        }
+        let ordered = chain.relations.iter().any(|r| r.is_order() || *r == Relation::NotEqual);
+        let interval = self.is_set_expression(gold) || matches!(self.tree.get(gold), Node::Tuple { .. });
+        if ordered && (self.rules.inequality_for_interval || self.is_set_expression(gold)) && interval {
+            return match self.as_flags(gold, answer)? {
+                Some(equal) => Ok(Tri::from_bool(equal)),
+                None => Ok(Tri::Different),
+            };
+        }
+        Ok(Tri::Different)
+    }
+
+    /// Whether the exact sides of a chain of constants are equal.
+    fn agrees(&mut self, chain: &Chain) -> Result<bool, Reason> {
+        for (index, relation) in chain.relations.iter().enumerate() {
+            let equal = *relation != Relation::Equal
+                || self.compare(chain.sides[index], chain.sides[index + 1])? == Tri::Equal;
+            if !equal {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Both sides are chains.
+    pub(super) fn both_chains(&mut self, gold: Id, answer: Id) -> Outcome {
+        let (Some(g), Some(a)) = (self.chain(gold), self.chain(answer)) else {
+            return Err(Reason::Unsupported);
+        };
+        if self.same(gold, answer)? {
+            return Ok(Tri::Equal);
+        }
+        match (Self::membership(&g), Self::membership(&a)) {
+            (Some(x), Some(y)) => return self.compare(x, y),
+            (Some(x), None) => return self.compare(x, answer),
+            (None, Some(y)) => return self.compare(gold, y),
+            (None, None) => {}
+        }
+        let assigned = (self.assigned(&g), self.assigned(&a));
+        if let (Some((x, left)), Some((y, right))) = assigned {
+            return self.assignments(gold, answer, (x, left), (y, right));
+        }
+        if g.relations.iter().chain(&a.relations).any(|r| r.is_order())
+            && let Some(equal) = self.same_solutions(gold, answer, &g, &a)?
+        {
+            return Ok(Tri::from_bool(equal));
+        }
+        self.linked(&g, &a)
+    }
+
+    /// Two assignments: to one name by value, to two names as equations or as functions.
+    fn assignments(
+        &mut self,
+        gold: Id,
+        answer: Id,
+        (x, left): (Option<Id>, Id),
+        (y, right): (Option<Id>, Id),
+    ) -> Outcome {
+        let (Some(x), Some(y)) = (x, y) else { return self.compare(left, right) };
+        if self.same(x, y)? {
+            return self.compare(left, right);
+        }
+        let (Some(g), Some(a)) = (self.chain(gold), self.chain(answer)) else {
+            return Err(Reason::Unsupported);
+        };
+        let as_equation = self.linked(&g, &a)?;
+        if as_equation == Tri::Equal {
+            return Ok(as_equation);
+        }
+        let functional = |c: &Self, id: Id| matches!(c.tree.get(id), Node::Apply(..) | Node::Text(_));
+        if functional(self, x) || functional(self, y) {
+            return self.compare(left, right);
+        }
+        Ok(as_equation)
+    }
+
+    /// Whether two chains about one name have one solution set.
+    fn same_solutions(&mut self, gold: Id, answer: Id, g: &Chain, a: &Chain) -> Result<Option<bool>, Reason> {
+        let mut symbols = Vec::new();
+        for id in g.sides.iter().chain(&a.sides) {
+            symbols.extend(self.tree.free_symbols(*id));
+        }
+        symbols.sort_unstable();
+        symbols.dedup();
+        let blank = symbols.iter().any(|s| self.tree.name(*s) == "\u{25a1}");
+        if symbols.len() > 1 + usize::from(blank) {
+            return Ok(None);
+        }
+        self.as_flags(gold, answer)
+    }
+
+    /// Link by link, in the written or the reverse order.
+    fn linked(&mut self, g: &Chain, a: &Chain) -> Outcome {
+        if g.relations.len() != a.relations.len() {
+            return Ok(Tri::Different);
+        }
+        let reversed = Chain {
+            sides: a.sides.iter().rev().copied().collect(),
+            relations: a.relations.iter().rev().map(|r| r.flipped()).collect(),
+        };
+        let mut best = Tri::Different;
+        for candidate in [a, &reversed] {
+            match self.links(g, candidate)? {
+                Tri::Equal => return Ok(Tri::Equal),
+                Tri::Undecided(reason) => best = Tri::Undecided(reason),
+                Tri::Different => {}
+            }
+        }
+        Ok(best)
+    }
+
+    fn links(&mut self, g: &Chain, a: &Chain) -> Outcome {
+        let mut undecided = None;
+        for index in 0..g.relations.len() {
+            let gold = (g.sides[index], g.relations[index], g.sides[index + 1]);
+            let answer = (a.sides[index], a.relations[index], a.sides[index + 1]);
+            match self.link(gold, answer)? {
+                Tri::Equal => {}
+                Tri::Different => return Ok(Tri::Different),
+                Tri::Undecided(reason) => undecided = Some(reason),
+            }
+        }
+        Ok(undecided.map_or(Tri::Equal, Tri::Undecided))
+    }
+
+    /// Two single relations: `lhs - rhs` up to a constant factor, positive where the relation orders.
+    fn link(&mut self, gold: (Id, Relation, Id), answer: (Id, Relation, Id)) -> Outcome {
+        let kind = |r: Relation| (r.is_order(), matches!(r, Relation::Less | Relation::Greater), r);
+        let (g, a) = (kind(gold.1), kind(answer.1));
+        if g.0 != a.0 || g.0 && g.1 != a.1 || !g.0 && g.2 != a.2 {
+            return Ok(Tri::Different);
+        }
+        let plain = self.pairwise(&[gold.0, gold.2], &[answer.0, answer.2])?;
+        if plain == Tri::Equal && gold.1 == answer.1 {
+            return Ok(Tri::Equal);
+        }
+        if [gold.0, gold.2, answer.0, answer.2].iter().any(|s| self.is_container(*s)) {
+            return Ok(plain);
+        }
+        if !g.0 && !matches!(gold.1, Relation::Equal | Relation::NotEqual | Relation::Approximately) {
+            return Ok(plain);
+        }
+        let left = self.difference(gold.0, gold.2)?;
+        let right = self.difference(answer.0, answer.2)?;
+        match self.proportional(left, right)? {
+            Some(Ordering::Equal) | None => Ok(Tri::Different),
+            Some(sign) if g.0 => {
+                let turned = gold.1 != answer.1;
+                Ok(Tri::from_bool((sign == Ordering::Less) == turned))
+            }
+            Some(_) => Ok(Tri::Equal),
+        }
+    }
+
+    /// The sign of the constant ratio of two expressions, if it is constant.
+    fn proportional(&mut self, left: Id, right: Id) -> Result<Option<Ordering>, Reason> {
+        let symbols = self.tree.free_symbols(left);
+        if symbols != self.tree.free_symbols(right) || symbols.is_empty() {
+            return Ok(None);
+        }
+        // left(x) right(c) = right(x) left(c) for all x and one fixed c.
+        let point: Vec<_> = symbols
+            .iter()
+            .zip([3_i64, 7, 13, 29, 41, 59, 83, 101].into_iter().cycle())
+            .map(|(s, v)| (*s, v))
+            .collect();
+        let (fixed_left, fixed_right) = (self.substituted(left, &point)?, self.substituted(right, &point)?);
+        let cross_left = self.tree.add(Node::Product(vec![left, fixed_right]), self.fuel)?;
+        let cross_right = self.tree.add(Node::Product(vec![right, fixed_left]), self.fuel)?;
+        let zero = self.tree.integer(0, self.fuel)?;
+        if self.scalars(fixed_left, zero)? != Tri::Different || self.scalars(fixed_right, zero)? != Tri::Different {
+            return Ok(None);
+        }
+        if self.scalars(cross_left, cross_right)? != Tri::Equal {
+            return Ok(None);
+        }
+        self.ratio_sign(fixed_left, fixed_right, &[])
+    }
+
+    /// The tree with numbers in place of symbols.
+    fn substituted(&mut self, id: Id, point: &[(crate::syntax::tree::Symbol, i64)]) -> Result<Id, Reason> {
+        self.fuel.spend(50)?;
+        if let Node::Symbol(symbol) = self.tree.get(id) {
+            return match point.iter().find(|(s, _)| s == symbol) {
+                Some((_, value)) => self.tree.integer(*value, self.fuel),
+                None => Ok(id),
+            };
+        }
+        let children = self.tree.children(id);
+        let mut new = Vec::with_capacity(children.len());
+        for child in &children {
+            new.push(self.substituted(*child, point)?);
+        }
+        if new == children {
+            return Ok(id);
+        }
+        let node = self.tree.with_children(id, &new);
+        self.tree.add(node, self.fuel)
+    }
+}

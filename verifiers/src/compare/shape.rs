@@ -1,0 +1,241 @@
+//! Brings a tree into the shape in which it is compared: plus-minus becomes two answers, arithmetic
+//! on matrices becomes a matrix, degrees inside functions become radians.
+//!
+//! It changes nothing else, and nothing at all in the common case. New nodes are charged like parsed
+//! ones, so a short text cannot grow without bound.
+
+use super::Comparison;
+use crate::fuel::Reason;
+use crate::syntax::tree::{Constant, Function, Id, Node, SetOperation};
+
+/// Largest determinant that is multiplied out.
+const MAX_DETERMINANT: usize = 5;
+
+impl Comparison<'_> {
+    /// The tree in comparable shape.
+    pub(super) fn shaped(&mut self, root: Id) -> Result<Id, Reason> {
+        let special = |node: &Node| {
+            matches!(
+                node,
+                Node::PlusMinus { .. } | Node::Matrix { .. } | Node::Quantity(..) | Node::Set(_)
+                    | Node::Tuple { .. } | Node::Named(_) | Node::SetExpression(..)
+            )
+        };
+        if !self.tree.any(root, &special) {
+            return Ok(root);
+        }
+        let root = self.rewritten(root)?;
+        self.expanded(root)
+    }
+
+    /// Rewrites from the leaves up.
+    fn rewritten(&mut self, id: Id) -> Result<Id, Reason> {
+        self.fuel.spend(50)?;
+        let children = self.tree.children(id);
+        if children.is_empty() {
+            return Ok(id);
+        }
+        let mut new = Vec::with_capacity(children.len());
+        for child in &children {
+            new.push(self.rewritten(*child)?);
+        }
+        let id = if new == children {
+            id
+        } else {
+            let node = self.tree.with_children(id, &new);
+            self.tree.add(node, self.fuel)?
+        };
+        match self.tree.get(id).clone() {
+            Node::Sum(items) => self.sum_of_tables(id, &items),
+            Node::Product(items) => self.product_of_tables(id, &items),
+            Node::Negate(a) => match self.tree.get(a).clone() {
+                Node::Matrix { columns, cells } => self.mapped(columns, &cells, |c, x| c.tree.add(Node::Negate(x), c.fuel)),
+                _ => Ok(id),
+            },
+            Node::Quotient(a, b) => match self.tree.get(a).clone() {
+                Node::Matrix { columns, cells } => {
+                    self.mapped(columns, &cells, |c, x| c.tree.add(Node::Quotient(x, b), c.fuel))
+                }
+                _ => Ok(id),
+            },
+            Node::Call(Function::Det, arguments) => self.determinant_of(id, &arguments),
+            Node::Call(function, arguments) if !arguments.is_empty() => {
+                self.radians(id, function, &arguments)
+            }
+            _ => Ok(id),
+        }
+    }
+
+    fn mapped(
+        &mut self,
+        columns: usize,
+        cells: &[Id],
+        f: impl Fn(&mut Self, Id) -> Result<Id, Reason>,
+    ) -> Result<Id, Reason> {
+        let cells = cells.iter().map(|c| f(self, *c)).collect::<Result<Vec<_>, _>>()?;
+        self.tree.add(Node::Matrix { columns, cells }, self.fuel)
+    }
+
+    /// Sums of matrices of one shape; differences of sets.
+    fn sum_of_tables(&mut self, id: Id, items: &[Id]) -> Result<Id, Reason> {
+        if let [a, b] = items
+            && let Node::Negate(b) = *self.tree.get(*b)
+            && matches!(self.tree.get(*a), Node::Named(_) | Node::Tuple { .. })
+            && matches!(self.tree.get(b), Node::Set(_))
+        {
+            return self.tree.add(Node::SetExpression(SetOperation::Difference, *a, b), self.fuel);
+        }
+        let mut total: Option<(usize, Vec<Id>)> = None;
+        for item in items {
+            let Node::Matrix { columns, cells } = self.tree.get(*item).clone() else { return Ok(id) };
+            total = Some(match total {
+                None => (columns, cells),
+                Some((width, sums)) if width == columns && sums.len() == cells.len() => {
+                    let mut added = Vec::with_capacity(cells.len());
+                    for (a, b) in sums.iter().zip(&cells) {
+                        added.push(self.tree.add(Node::Sum(vec![*a, *b]), self.fuel)?);
+                    }
+                    (columns, added)
+                }
+                Some(_) => return Ok(id),
+            });
+        }
+        match total {
+            Some((columns, cells)) => self.tree.add(Node::Matrix { columns, cells }, self.fuel),
+            None => Ok(id),
+        }
+    }
+
+    /// Scalars times a matrix, and matrix products.
+    fn product_of_tables(&mut self, id: Id, items: &[Id]) -> Result<Id, Reason> {
+        if !items.iter().any(|i| matches!(self.tree.get(*i), Node::Matrix { .. })) {
+            return Ok(id);
+        }
+        let mut table: Option<(usize, Vec<Id>)> = None;
+        let mut scalars = Vec::new();
+        for item in items {
+            match (self.tree.get(*item).clone(), table.take()) {
+                (Node::Matrix { columns, cells }, None) => table = Some((columns, cells)),
+                (Node::Matrix { columns, cells }, Some((width, left))) => {
+                    if width == 0 || cells.len() != width * columns {
+                        return Ok(id);
+                    }
+                    table = Some((columns, self.multiplied(&left, width, &cells, columns)?));
+                }
+                (_, before) => {
+                    scalars.push(*item);
+                    table = before;
+                }
+            }
+        }
+        let Some((columns, cells)) = table else { return Ok(id) };
+        self.mapped(columns, &cells, |c, cell| {
+            let mut factors = scalars.clone();
+            factors.push(cell);
+            c.tree.add(Node::Product(factors), c.fuel)
+        })
+    }
+
+    fn multiplied(&mut self, left: &[Id], width: usize, right: &[Id], columns: usize) -> Result<Vec<Id>, Reason> {
+        let mut cells = Vec::new();
+        for row in left.chunks(width) {
+            for column in 0..columns {
+                let mut terms = Vec::with_capacity(width);
+                for (k, a) in row.iter().enumerate() {
+                    let b = right[k * columns + column];
+                    terms.push(self.tree.add(Node::Product(vec![*a, b]), self.fuel)?);
+                }
+                cells.push(self.tree.add(Node::Sum(terms), self.fuel)?);
+            }
+        }
+        Ok(cells)
+    }
+
+    fn determinant_of(&mut self, id: Id, arguments: &[Id]) -> Result<Id, Reason> {
+        let [only] = arguments else { return Ok(id) };
+        let Node::Matrix { columns, cells } = self.tree.get(*only).clone() else { return Ok(id) };
+        if columns == 0 || columns > MAX_DETERMINANT || cells.len() != columns * columns {
+            return Ok(id);
+        }
+        self.determinant(&cells, columns)
+    }
+
+    /// Expansion along the first row.
+    fn determinant(&mut self, cells: &[Id], size: usize) -> Result<Id, Reason> {
+        if size == 1 {
+            return Ok(cells[0]);
+        }
+        let mut terms = Vec::with_capacity(size);
+        for column in 0..size {
+            let minor: Vec<Id> = (size..size * size).filter(|i| i % size != column).map(|i| cells[i]).collect();
+            let minor = self.determinant(&minor, size - 1)?;
+            let term = self.tree.add(Node::Product(vec![cells[column], minor]), self.fuel)?;
+            terms.push(if column % 2 == 0 { term } else { self.tree.add(Node::Negate(term), self.fuel)? });
+        }
+        self.tree.add(Node::Sum(terms), self.fuel)
+    }
+
+    /// Degrees in the argument of a function are a multiple of pi / 180.
+    fn radians(&mut self, id: Id, function: Function, arguments: &[Id]) -> Result<Id, Reason> {
+        let mut new = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            new.push(match self.tree.get(*argument).clone() {
+                Node::Quantity(value, unit) if unit == "deg" => self.in_radians(value)?,
+                _ => *argument,
+            });
+        }
+        if new == arguments {
+            return Ok(id);
+        }
+        self.tree.add(Node::Call(function, new), self.fuel)
+    }
+
+    /// A value in degrees as radians.
+    pub(super) fn in_radians(&mut self, degrees: Id) -> Result<Id, Reason> {
+        let pi = self.tree.add(Node::Constant(Constant::Pi), self.fuel)?;
+        let straight = self.tree.integer(180, self.fuel)?;
+        let product = self.tree.add(Node::Product(vec![degrees, pi]), self.fuel)?;
+        self.tree.add(Node::Quotient(product, straight), self.fuel)
+    }
+
+    /// Replaces plus-minus signs by two answers, inside of lists and sets if it stands there.
+    fn expanded(&mut self, id: Id) -> Result<Id, Reason> {
+        if !self.tree.any(id, &|n| matches!(n, Node::PlusMinus { .. })) {
+            return Ok(id);
+        }
+        let (items, set) = match self.tree.get(id).clone() {
+            Node::List(items) => (items, false),
+            Node::Set(items) => (items, true),
+            _ => (vec![id], false),
+        };
+        let mut all = Vec::new();
+        for item in items {
+            if self.tree.any(item, &|n| matches!(n, Node::PlusMinus { .. })) {
+                all.push(self.signed(item, true)?);
+                all.push(self.signed(item, false)?);
+            } else {
+                all.push(item);
+            }
+        }
+        self.tree.add(if set { Node::Set(all) } else { Node::List(all) }, self.fuel)
+    }
+
+    /// The tree with every plus-minus sign read as plus (or as minus).
+    fn signed(&mut self, id: Id, upper: bool) -> Result<Id, Reason> {
+        self.fuel.spend(50)?;
+        let children = self.tree.children(id);
+        let mut new = Vec::with_capacity(children.len());
+        for child in &children {
+            new.push(self.signed(*child, upper)?);
+        }
+        let node = match self.tree.get(id) {
+            Node::PlusMinus { plus, .. } => {
+                let right = if *plus == upper { new[1] } else { self.tree.add(Node::Negate(new[1]), self.fuel)? };
+                Node::Sum(vec![new[0], right])
+            }
+            _ if new == children => return Ok(id),
+            _ => self.tree.with_children(id, &new),
+        };
+        self.tree.add(node, self.fuel)
+    }
+}

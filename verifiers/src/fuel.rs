@@ -1,0 +1,94 @@
+//! The one resource counter of a comparison, and the reasons for which it can end undecided.
+//!
+//! It knows no clock: work is charged by what it costs (bytes, nodes, limb operations, evaluation
+//! points) before it is done, so the same input always stops at the same place. Fuel in place of time
+//! limits is what makes the checks usable in any thread.
+
+use std::fmt;
+
+/// Fuel of one comparison; about one unit per nanosecond of work in an optimised build.
+pub(crate) const FULL_TANK: u64 = 20_000_000;
+
+/// Why a comparison could not be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The text states no answer.
+    NoAnswer,
+    /// The answer does not parse.
+    Unparsed,
+    /// The reference does not parse.
+    GoldUnparsed,
+    /// The answer is longer than what is compared.
+    TooLong,
+    /// It would take more work than a comparison may cost.
+    Fuel,
+    /// The expressions are outside of what is evaluated.
+    Unsupported,
+    /// Too few points at which both sides are defined.
+    Undefined,
+    /// The label and the option text of a choice disagree.
+    Conflict,
+}
+
+impl Reason {
+    /// Stable name for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no-answer",
+            Self::Unparsed => "unparsed",
+            Self::GoldUnparsed => "gold-unparsed",
+            Self::TooLong => "too-long",
+            Self::Fuel => "fuel",
+            Self::Unsupported => "unsupported",
+            Self::Undefined => "undefined",
+            Self::Conflict => "label-and-text-disagree",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is left to spend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fuel(u64);
+
+impl Fuel {
+    /// Fuel of one comparison.
+    pub(crate) fn full() -> Self {
+        Self(FULL_TANK)
+    }
+
+    /// Charges `units` of work before it is done.
+    pub(crate) fn spend(&mut self, units: u64) -> Result<(), Reason> {
+        match self.0.checked_sub(units) {
+            Some(left) => {
+                self.0 = left;
+                Ok(())
+            }
+            None => {
+                self.0 = 0;
+                Err(Reason::Fuel)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_tank_stays_empty() {
+        let mut fuel = Fuel(10);
+        assert!(fuel.spend(10).is_ok());
+        assert_eq!(fuel.spend(1), Err(Reason::Fuel));
+        let mut fuel = Fuel(10);
+        assert_eq!(fuel.spend(11), Err(Reason::Fuel));
+        assert_eq!(fuel.spend(1), Err(Reason::Fuel));
+    }
+}

@@ -1,0 +1,214 @@
+//! The front door: a reference and an answer in, a verdict with its rule out.
+//!
+//! It joins extraction, parsing and comparison and tries the few readings that a text leaves open
+//! (a comma between digits); it holds no mathematics. Gold and answer are named fields, because
+//! comparisons are not symmetric and swapped positions have cost others training runs.
+
+use crate::choice::{self, ChoiceOption, Chosen};
+use crate::compare::{self, Rules, Tolerance, Tri};
+use crate::extract::{self, Extracted, Source};
+use crate::fuel::{Fuel, Reason};
+use crate::syntax::lexer::Commas;
+use crate::syntax::parser;
+use crate::syntax::tree::{Id, Tree};
+use crate::{Verdict, squeeze};
+
+/// Whether a text is the answer or holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// The text is the answer.
+    Answer,
+    /// The answer has to be found in the text.
+    #[default]
+    Text,
+}
+
+/// One comparison to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    /// The reference.
+    pub gold: &'a str,
+    /// The model's answer or whole output.
+    pub answer: &'a str,
+    /// Form of the reference.
+    pub gold_form: Form,
+    /// Form of the answer.
+    pub answer_form: Form,
+    /// The options of a multiple-choice question; empty for any other.
+    pub options: &'a [ChoiceOption<'a>],
+}
+
+impl<'a> Pair<'a> {
+    /// A bare reference and a whole output, without options.
+    #[must_use]
+    pub fn new(gold: &'a str, answer: &'a str) -> Self {
+        Self { gold, answer, gold_form: Form::Answer, answer_form: Form::Text, options: &[] }
+    }
+}
+
+/// A verdict and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graded {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The rule that found the answer.
+    pub rule: Source,
+}
+
+/// Grades answers; has no state, so one value serves all threads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grader {
+    /// Switches of the comparison.
+    pub rules: Rules,
+    /// Whether an answer must be announced: by a box, `####` or "the answer is".
+    pub announced_only: bool,
+    /// Whether decimal commas and bracketless thousands are tried as other readings.
+    pub comma_readings: bool,
+}
+
+impl Default for Grader {
+    fn default() -> Self {
+        Self { rules: Rules::default(), announced_only: false, comma_readings: true }
+    }
+}
+
+impl Grader {
+    /// For rewards: only announced answers, no tolerance, no second readings.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self {
+            rules: Rules { tolerance: Tolerance::Exact, ..Rules::default() },
+            announced_only: true,
+            comma_readings: false,
+        }
+    }
+
+    /// For evaluation of loosely formatted outputs: decimals within 1e-4 of the reference, intervals
+    /// and inequalities for one another, any units.
+    #[must_use]
+    pub fn lenient() -> Self {
+        let rules = Rules {
+            tolerance: Tolerance::Relative(1e-4),
+            inequality_for_interval: true,
+            check_units: false,
+            ..Rules::default()
+        };
+        Self { rules, ..Self::default() }
+    }
+
+    /// Grades one pair.
+    #[must_use]
+    pub fn grade(&self, pair: &Pair<'_>) -> Graded {
+        if !pair.options.is_empty() {
+            return grade_choice(pair);
+        }
+        let gold = match pair.gold_form {
+            Form::Answer => extract::bare(pair.gold),
+            Form::Text => extract::extract(pair.gold),
+        };
+        let answer = match pair.answer_form {
+            Form::Answer => extract::bare(pair.answer),
+            Form::Text => extract::extract(pair.answer),
+        };
+        let unannounced = matches!(answer.source, Source::Formula | Source::Number)
+            || answer.source == Source::Whole && pair.answer_form == Form::Text;
+        if answer.text.is_empty() || self.announced_only && unannounced {
+            return undecided(Reason::NoAnswer, Source::Nothing);
+        }
+        let tri = self.compare(&gold, &answer);
+        let verdict = match tri {
+            Tri::Equal => Verdict::Equal,
+            Tri::Different => Verdict::Different,
+            Tri::Undecided(reason) => Verdict::Undecided(reason.name().to_owned()),
+        };
+        Graded { verdict, rule: answer.source }
+    }
+
+    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>) -> Tri {
+        if gold.text == answer.text {
+            return Tri::Equal;
+        }
+        let mut fuel = Fuel::full();
+        let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
+        if first == Tri::Equal || first == Tri::Undecided(Reason::Fuel) {
+            return first;
+        }
+        if squeeze::squeezed(&gold.text) == squeeze::squeezed(&answer.text) {
+            return Tri::Equal;
+        }
+        let (left, right) = (has_digit_comma(&gold.text), has_digit_comma(&answer.text));
+        if !self.comma_readings || !(left || right) {
+            return first;
+        }
+        let readings = [
+            (right, Commas::Thousands, Commas::List),
+            (right, Commas::Thousands, Commas::Decimal),
+            (left, Commas::List, Commas::Thousands),
+            (left, Commas::Decimal, Commas::Thousands),
+            (left && right, Commas::List, Commas::List),
+            (left && right, Commas::Decimal, Commas::Decimal),
+        ];
+        for (applies, g, a) in readings {
+            if applies && self.read(gold, answer, g, a, &mut fuel) == Tri::Equal {
+                return Tri::Equal;
+            }
+        }
+        first
+    }
+
+    /// Parses and compares under one reading of the commas.
+    fn read(
+        &self,
+        gold: &Extracted<'_>,
+        answer: &Extracted<'_>,
+        gold_commas: Commas,
+        answer_commas: Commas,
+        fuel: &mut Fuel,
+    ) -> Tri {
+        let mut tree = Tree::default();
+        let mut parse = |text: &str, commas| -> Result<Id, Reason> {
+            parser::parse(text, commas, &mut tree, fuel)
+        };
+        let parsed = (parse(&gold.text, gold_commas), parse(&answer.text, answer_commas));
+        match parsed {
+            (Ok(g), Ok(a)) => compare::compare(&mut tree, g, a, &self.rules, fuel),
+            (Err(Reason::Unparsed), _) => Tri::Undecided(Reason::GoldUnparsed),
+            (Err(reason), _) | (_, Err(reason)) => Tri::Undecided(reason),
+        }
+    }
+}
+
+/// Whether a comma stands between digits.
+fn has_digit_comma(text: &str) -> bool {
+    text.as_bytes().windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit())
+}
+
+fn undecided(reason: Reason, rule: Source) -> Graded {
+    Graded { verdict: Verdict::Undecided(reason.name().to_owned()), rule }
+}
+
+/// Compares the chosen label with the reference, which may be a label or an option's text.
+fn grade_choice(pair: &Pair<'_>) -> Graded {
+    let gold = pair.gold.trim();
+    let label = pair
+        .options
+        .iter()
+        .find(|o| o.label == gold)
+        .or_else(|| pair.options.iter().find(|o| o.label.eq_ignore_ascii_case(gold)))
+        .copied()
+        .or_else(|| choice::by_text(gold, pair.options))
+        .map(|o| o.label);
+    let label = label.or_else(|| match choice::choose(gold, pair.options) {
+        Chosen::Label(label, _) => Some(label),
+        _ => None,
+    });
+    let Some(label) = label else { return undecided(Reason::GoldUnparsed, Source::Nothing) };
+    match choice::choose(pair.answer, pair.options) {
+        Chosen::Label(chosen, rule) => {
+            let verdict = if chosen == label { Verdict::Equal } else { Verdict::Different };
+            Graded { verdict, rule }
+        }
+        Chosen::Conflict => undecided(Reason::Conflict, Source::Anchor),
+        Chosen::None => undecided(Reason::NoAnswer, Source::Nothing),
+    }
+}

@@ -1,0 +1,197 @@
+//! Folds the many ways of writing one character into the ASCII that the lexer reads.
+//!
+//! It works character by character and knows no grammar: signs, full-width forms and superscripts
+//! become LaTeX, invisible and control characters vanish. Macro definitions are refused, never
+//! expanded.
+
+use std::borrow::Cow;
+
+use crate::fuel::Reason;
+
+/// Longest answer or reference that is parsed, in bytes.
+pub(crate) const MAX_BYTES: usize = 16 << 10;
+
+/// Commands that define or include something.
+const DEFINITIONS: [&str; 7] =
+    ["\\def", "\\newcommand", "\\renewcommand", "\\let", "\\input", "\\include", "\\catcode"];
+
+/// The text in plain ASCII LaTeX.
+pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
+    if text.len() > MAX_BYTES {
+        return Err(Reason::TooLong);
+    }
+    if text.contains('\\') && DEFINITIONS.iter().any(|d| defines(text, d)) {
+        return Err(Reason::Unparsed);
+    }
+    let doubled = text.contains("\\\\begin{") || text.contains("\\\\end{");
+    let plain = |c: char| c == '\n' || c == '\t' || !c.is_control() && c.is_ascii();
+    if !doubled && text.chars().all(plain) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut raised = false;
+    for c in text.chars() {
+        let digit = superscript(c);
+        match digit {
+            Some(d) if raised => {
+                out.pop();
+                out.push(d);
+                out.push('}');
+            }
+            Some(d) => {
+                out.push_str("^{");
+                out.push(d);
+                out.push('}');
+            }
+            None => fold(c, &mut out),
+        }
+        raised = digit.is_some();
+    }
+    Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
+}
+
+/// Whether `definition` occurs as a whole command: `\let` but not `\left`.
+fn defines(text: &str, definition: &str) -> bool {
+    text.match_indices(definition).any(|(at, _)| {
+        !text.as_bytes().get(at + definition.len()).is_some_and(u8::is_ascii_alphabetic)
+    })
+}
+
+fn superscript(c: char) -> Option<char> {
+    Some(match c {
+        '⁰' => '0',
+        '¹' => '1',
+        '²' => '2',
+        '³' => '3',
+        '⁴' => '4',
+        '⁵' => '5',
+        '⁶' => '6',
+        '⁷' => '7',
+        '⁸' => '8',
+        '⁹' => '9',
+        '⁻' => '-',
+        'ⁿ' => 'n',
+        _ => return None,
+    })
+}
+
+/// Appends the ASCII form of one character.
+fn fold(c: char, out: &mut String) {
+    if let Some(known) = spelled(c) {
+        out.push_str(known);
+        return;
+    }
+    match c {
+        '\n' | '\t' | ' '..='~' => out.push(c),
+        // Full-width forms of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => {
+            out.extend(char::from_u32(c as u32 - 0xfee0));
+        }
+        // Mathematical digits in five styles.
+        '\u{1d7ce}'..='\u{1d7ff}' => {
+            out.extend(char::from_digit((c as u32 - 0x1d7ce) % 10, 10));
+        }
+        '₀'..='₉' => {
+            out.push('_');
+            out.extend(char::from_digit(c as u32 - 0x2080, 10));
+        }
+        c if c.is_control() || is_invisible(c) => {}
+        c if c.is_whitespace() => out.push(' '),
+        c => out.push(c),
+    }
+}
+
+/// Zero-width, joiner, bidirectional and variation characters.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' | '\u{ad}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Signs and letters with a LaTeX name.
+fn spelled(c: char) -> Option<&'static str> {
+    Some(match c {
+        '−' | '–' | '—' | '‐' | '‑' | '﹣' => "-",
+        '×' | '✕' | '⨯' => "\\times ",
+        '·' | '⋅' | '∙' | '•' => "\\cdot ",
+        '÷' => "\\div ",
+        '∕' | '⁄' => "/",
+        '±' => "\\pm ",
+        '∓' => "\\mp ",
+        '≤' | '⩽' | '≦' => "\\le ",
+        '≥' | '⩾' | '≧' => "\\ge ",
+        '≠' => "\\ne ",
+        '≈' => "\\approx ",
+        '≡' => "\\equiv ",
+        '∞' => "\\infty ",
+        '√' => "\\sqrt ",
+        '∛' => "\\sqrt[3] ",
+        '∪' => "\\cup ",
+        '∩' => "\\cap ",
+        '∈' => "\\in ",
+        '∉' => "\\notin ",
+        '∅' | 'Ø' => "\\emptyset ",
+        '∖' => "\\setminus ",
+        'ℝ' => "\\mathbb{R}",
+        'ℤ' => "\\mathbb{Z}",
+        'ℚ' => "\\mathbb{Q}",
+        'ℕ' => "\\mathbb{N}",
+        'ℂ' => "\\mathbb{C}",
+        '°' | 'º' => "^\\circ ",
+        '∠' => "\\angle ",
+        '…' | '⋯' => "\\ldots ",
+        '½' => "\\frac12 ",
+        '⅓' => "\\frac13 ",
+        '⅔' => "\\frac23 ",
+        '¼' => "\\frac14 ",
+        '¾' => "\\frac34 ",
+        '⅕' => "\\frac15 ",
+        '⅛' => "\\frac18 ",
+        '⌊' => "\\lfloor ",
+        '⌋' => "\\rfloor ",
+        '⌈' => "\\lceil ",
+        '⌉' => "\\rceil ",
+        '⟨' | '〈' => "\\langle ",
+        '⟩' | '〉' => "\\rangle ",
+        '→' => "\\to ",
+        '‘' | '’' | '′' => "'",
+        '“' | '”' => "\"",
+        '€' | '£' | '¥' | '₹' => "\\$",
+        '，' | '、' => ", ",
+        '。' => ".",
+        'α' => "\\alpha ",
+        'β' => "\\beta ",
+        'γ' => "\\gamma ",
+        'δ' => "\\delta ",
+        'ε' => "\\epsilon ",
+        'θ' => "\\theta ",
+        'λ' => "\\lambda ",
+        'μ' => "\\mu ",
+        'π' => "\\pi ",
+        'ρ' => "\\rho ",
+        'σ' => "\\sigma ",
+        'τ' => "\\tau ",
+        'φ' | 'ϕ' => "\\phi ",
+        'ω' => "\\omega ",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_signs_and_hides_the_invisible() {
+        assert_eq!(clean("−5\u{200b}\u{202e}").unwrap(), "-5");
+        assert_eq!(clean("x¹²").unwrap(), "x^{12}");
+        assert_eq!(clean("１２").unwrap(), "12");
+        assert_eq!(clean("a\u{0007}b").unwrap(), "ab");
+    }
+
+    #[test]
+    fn refuses_definitions_but_not_left() {
+        assert_eq!(clean("\\def\\x{1}\\x"), Err(Reason::Unparsed));
+        assert!(clean("\\left(1\\right)").is_ok());
+        assert_eq!(clean(&"1".repeat(MAX_BYTES + 1)), Err(Reason::TooLong));
+    }
+}

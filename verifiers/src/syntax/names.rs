@@ -1,0 +1,128 @@
+//! Names with a meaning: functions, constants, units, number words.
+//!
+//! Tables only; who reads them decides what to do. Units carry their dimension and their factor to a
+//! base unit, so that 5 km and 5000 m can be told from 5 m.
+
+use super::tree::Function;
+
+/// The function of that name, with or without a backslash in front.
+pub(crate) fn function(name: &str) -> Option<Function> {
+    Some(match name {
+        "sin" => Function::Sin,
+        "cos" => Function::Cos,
+        "tan" | "tg" => Function::Tan,
+        "cot" | "ctg" => Function::Cot,
+        "sec" => Function::Sec,
+        "csc" | "cosec" => Function::Csc,
+        "arcsin" | "asin" => Function::Arcsin,
+        "arccos" | "acos" => Function::Arccos,
+        "arctan" | "atan" => Function::Arctan,
+        "sinh" => Function::Sinh,
+        "cosh" => Function::Cosh,
+        "tanh" => Function::Tanh,
+        "exp" => Function::Exp,
+        "ln" => Function::Ln,
+        "log" | "lg" => Function::Log,
+        "abs" => Function::Abs,
+        "floor" => Function::Floor,
+        "ceil" => Function::Ceil,
+        "max" => Function::Max,
+        "min" => Function::Min,
+        "gcd" => Function::Gcd,
+        "lcm" => Function::Lcm,
+        "det" => Function::Det,
+        "Re" => Function::Re,
+        "Im" => Function::Im,
+        _ => return None,
+    })
+}
+
+/// Whether a letter before a bracket names a function rather than a factor.
+pub(crate) fn names_function(letter: &str) -> bool {
+    matches!(letter, "f" | "g" | "h" | "F" | "G" | "H" | "P" | "Q" | "p" | "q" | "u")
+}
+
+/// Greek letters and other commands that are plain symbols.
+pub(crate) fn symbol(command: &str) -> bool {
+    matches!(
+        command,
+        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "varepsilon" | "zeta" | "eta" | "theta"
+            | "vartheta" | "iota" | "kappa" | "lambda" | "mu" | "nu" | "xi" | "rho" | "sigma"
+            | "tau" | "upsilon" | "phi" | "varphi" | "chi" | "psi" | "omega" | "Gamma" | "Delta"
+            | "Theta" | "Lambda" | "Xi" | "Pi" | "Sigma" | "Phi" | "Psi" | "Omega" | "ell"
+            | "hbar" | "partial" | "nabla" | "aleph" | "prime" | "ast" | "star" | "imath"
+            | "jmath" | "diamond" | "square" | "bigstar" | "spadesuit" | "clubsuit" | "oplus"
+    )
+}
+
+/// The value of a number word.
+pub(crate) fn number_word(word: &str) -> Option<u32> {
+    const WORDS: [&str; 21] = [
+        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+        "nineteen", "twenty",
+    ];
+    let at = WORDS.iter().position(|w| w.eq_ignore_ascii_case(word))?;
+    u32::try_from(at).ok()
+}
+
+/// What a unit measures, with its factor to the base unit as a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unit {
+    /// Name of the dimension, with the power to which the unit is raised left out.
+    pub dimension: &'static str,
+    /// Numerator and denominator of the factor to the base unit.
+    pub factor: (u64, u64),
+}
+
+/// The unit of that name, singular or plural.
+pub(crate) fn unit(name: &str) -> Option<Unit> {
+    let known = |dimension, numerator, denominator| {
+        Some(Unit { dimension, factor: (numerator, denominator) })
+    };
+    let lower = name.to_ascii_lowercase();
+    let stem = match lower.as_str() {
+        "feet" => "foot",
+        "inches" => "inch",
+        "s" | "gs" => lower.as_str(),
+        other => other.strip_suffix('s').filter(|s| s.len() > 1).unwrap_or(other),
+    };
+    match stem {
+        "mm" | "millimeter" | "millimetre" => known("length", 1, 1000),
+        "cm" | "centimeter" | "centimetre" => known("length", 1, 100),
+        "dm" | "decimeter" => known("length", 1, 10),
+        "m" | "meter" | "metre" => known("length", 1, 1),
+        "km" | "kilometer" | "kilometre" => known("length", 1000, 1),
+        "inch" => known("length", 254, 10_000),
+        "ft" | "foot" => known("length", 3048, 10_000),
+        "yd" | "yard" => known("length", 9144, 10_000),
+        "mile" => known("length", 1_609_344, 1000),
+        "mg" | "milligram" => known("mass", 1, 1_000_000),
+        "g" | "gram" => known("mass", 1, 1000),
+        "kg" | "kilogram" => known("mass", 1, 1),
+        "lb" | "pound" => known("mass", 45_359_237, 100_000_000),
+        "ounce" | "oz" => known("mass", 45_359_237, 1_600_000_000),
+        "ml" | "milliliter" => known("volume", 1, 1000),
+        "l" | "liter" | "litre" => known("volume", 1, 1),
+        "gallon" | "gal" => known("volume", 3_785_411_784, 1_000_000_000),
+        "sec" | "second" => known("time", 1, 1),
+        "min" | "minute" => known("time", 60, 1),
+        "hr" | "hour" | "h" => known("time", 3600, 1),
+        "day" => known("time", 86_400, 1),
+        "week" => known("time", 604_800, 1),
+        "cent" | "penny" => known("money", 1, 100),
+        "dollar" | "usd" => known("money", 1, 1),
+        _ => None,
+    }
+}
+
+/// Words that are units wherever they follow a number, glued to it or not.
+pub(crate) fn unit_word(word: &str) -> bool {
+    unit(word).is_some() && word.len() >= 2
+        || matches!(
+            word.to_ascii_lowercase().as_str(),
+            "percent" | "pct" | "percentage" | "degrees" | "degree" | "deg" | "radians" | "rad"
+                | "units" | "unit" | "mph" | "kph" | "euro" | "euros" | "rupees" | "pesos"
+                | "pounds" | "sq" | "cubic" | "square" | "am" | "pm" | "hz" | "kw" | "joules"
+        )
+}

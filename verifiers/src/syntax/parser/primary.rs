@@ -1,0 +1,263 @@
+//! Primaries: numbers, letters, brackets, bars, texts.
+//!
+//! It decides what a bracket holds (a group, a tuple, an interval, a set) and what a letter is (a
+//! constant, a symbol, the name of a function). Words split into letters unless they are names.
+
+use super::{Kind, Node, Parsed, Parser};
+use crate::fuel::Reason;
+use crate::syntax::names;
+use crate::syntax::tree::{Constant, Function, Id, Named};
+
+impl Parser<'_, '_> {
+    /// One operand without signs and suffixes.
+    pub(super) fn primary(&mut self) -> Parsed {
+        let token = self.peek().ok_or(Reason::Unparsed)?;
+        match token.kind {
+            Kind::Number => self.number(),
+            Kind::Word => self.word(),
+            Kind::Command => self.deeper(Self::command_operand),
+            Kind::Text => {
+                self.at += 1;
+                let text = super::words::plain_text(token.text);
+                self.add(Node::Text(text))
+            }
+            Kind::OpenSet => self.deeper(Self::set),
+            Kind::Sign('(' | '[') => self.deeper(Self::bracketed),
+            Kind::Sign(']') => self.deeper(Self::bracketed),
+            Kind::Sign('{') => self.deeper(Self::group),
+            Kind::Sign(bar @ ('|' | '‖')) => self.deeper(|p| p.bars(bar)),
+            _ => Err(Reason::Unparsed),
+        }
+    }
+
+    /// A word: a function, a constant, or its first letter.
+    fn word(&mut self) -> Parsed {
+        let token = self.peek().ok_or(Reason::Unparsed)?;
+        if let Some(function) = names::function(token.text) {
+            self.at += 1;
+            return self.deeper(|p| p.call(function));
+        }
+        match token.text {
+            "pi" => {
+                self.at += 1;
+                self.add(Node::Constant(Constant::Pi))
+            }
+            "infinity" | "inf" | "infty" | "oo" | "Infinity" => {
+                self.at += 1;
+                self.add(Node::Constant(Constant::Infinity))
+            }
+            "sqrt" => {
+                self.at += 1;
+                self.deeper(Self::root)
+            }
+            _ => self.letter(),
+        }
+    }
+
+    /// The first letter of the word at this place; the rest stays.
+    pub(super) fn letter(&mut self) -> Parsed {
+        let token = self.peek().ok_or(Reason::Unparsed)?;
+        let (letter, rest) = token.text.split_at(1);
+        if rest.is_empty() {
+            self.at += 1;
+        } else if let Some(t) = self.tokens.get_mut(self.at) {
+            t.text = rest;
+            t.spaced = false;
+        }
+        if rest.is_empty() {
+            if self.kind() == Some(Kind::Sign('_')) {
+                return self.subscripted(letter);
+            }
+            let bracket = self.peek().is_some_and(|t| t.kind == Kind::Sign('('));
+            if bracket && names::names_function(letter) {
+                return self.applied(letter);
+            }
+        }
+        match letter {
+            "e" => self.add(Node::Constant(Constant::E)),
+            "i" => self.add(Node::Constant(Constant::I)),
+            _ => self.symbol(letter),
+        }
+    }
+
+    pub(super) fn symbol(&mut self, name: &str) -> Parsed {
+        let symbol = self.tree.symbol(name)?;
+        self.add(Node::Symbol(symbol))
+    }
+
+    /// A symbol with its subscript in its name.
+    pub(super) fn subscripted(&mut self, name: &str) -> Parsed {
+        let mut full = format!("{name}_");
+        self.at += 1;
+        full.push_str(&self.raw_script()?);
+        if names::names_function(name) && self.kind() == Some(Kind::Sign('(')) {
+            return self.applied(&full);
+        }
+        self.symbol(&full)
+    }
+
+    /// Text of a subscript: a braced group or one token.
+    pub(super) fn raw_script(&mut self) -> Result<String, Reason> {
+        let mut text = String::new();
+        let mut open = 0_usize;
+        while let Some(token) = self.peek() {
+            self.at += 1;
+            match token.kind {
+                Kind::Sign('{') => open += 1,
+                Kind::Sign('}') => open = open.saturating_sub(1),
+                // One letter or digit only.
+                Kind::Word | Kind::Number if open == 0 && token.text.len() > 1 => {
+                    let (first, rest) = token.text.split_at(1);
+                    text.push_str(first);
+                    self.at -= 1;
+                    if token.kind == Kind::Number {
+                        text.push_str(rest);
+                        self.at += 1;
+                    } else if let Some(t) = self.tokens.get_mut(self.at) {
+                        t.text = rest;
+                    }
+                }
+                _ => text.push_str(token.text),
+            }
+            if open == 0 {
+                return Ok(text);
+            }
+        }
+        Err(Reason::Unparsed)
+    }
+
+    /// `f(x, y)` for an unknown `f`.
+    pub(super) fn applied(&mut self, name: &str) -> Parsed {
+        let symbol = self.tree.symbol(name)?;
+        let argument = self.deeper(Self::bracketed)?;
+        let arguments = match self.tree.get(argument) {
+            Node::Tuple { items, .. } => items.clone(),
+            _ => vec![argument],
+        };
+        self.add(Node::Apply(symbol, arguments))
+    }
+
+    /// Round or square brackets, also mixed ones.
+    pub(super) fn bracketed(&mut self) -> Parsed {
+        let open = self.open_sign()?;
+        let bars = std::mem::take(&mut self.bars);
+        let inner = self.list()?;
+        self.bars = bars;
+        let close = match self.kind() {
+            Some(Kind::Sign(close @ (')' | ']'))) => close,
+            // French open intervals: `]0, 1[`.
+            Some(Kind::Sign('[')) => ')',
+            _ => return Err(Reason::Unparsed),
+        };
+        self.at += 1;
+        let items = match self.tree.get(inner) {
+            Node::List(items) => items.clone(),
+            _ if open == '[' && close == ']' => return Ok(inner),
+            _ => return if open == '(' && close == ')' { Ok(inner) } else { Err(Reason::Unparsed) },
+        };
+        self.add(Node::Tuple { open, close, items })
+    }
+
+    fn open_sign(&mut self) -> Result<char, Reason> {
+        let open = match self.kind() {
+            Some(Kind::Sign(open @ ('(' | '['))) => open,
+            Some(Kind::Sign(']')) => '(',
+            _ => return Err(Reason::Unparsed),
+        };
+        self.at += 1;
+        Ok(open)
+    }
+
+    /// A braced group; several items in it are a list.
+    pub(super) fn group(&mut self) -> Parsed {
+        self.expect(Kind::Sign('{'))?;
+        let bars = std::mem::take(&mut self.bars);
+        let inner = self.list()?;
+        self.bars = bars;
+        if self.eat_command(&["choose"]) {
+            let below = self.list()?;
+            self.expect(Kind::Sign('}'))?;
+            return self.add(Node::Call(Function::Binomial, vec![inner, below]));
+        }
+        if self.eat_command(&["over"]) {
+            let below = self.list()?;
+            self.expect(Kind::Sign('}'))?;
+            return self.add(Node::Quotient(inner, below));
+        }
+        self.expect(Kind::Sign('}'))?;
+        Ok(inner)
+    }
+
+    /// `\{1, 2\}` or `\{x \mid x > 1\}`.
+    fn set(&mut self) -> Parsed {
+        self.expect(Kind::OpenSet)?;
+        if self.eat(Kind::CloseSet) {
+            return self.add(Node::Named(Named::Empty));
+        }
+        let bars = std::mem::replace(&mut self.bars, 1);
+        let start = self.at;
+        let items = self.builder_item(start)?;
+        self.bars = bars;
+        self.expect(Kind::CloseSet)?;
+        Ok(items)
+    }
+
+    /// Items of a set, or an item and its condition.
+    fn builder_item(&mut self, start: usize) -> Parsed {
+        let depth_zero_bar = self.tokens[start..]
+            .iter()
+            .take_while(|t| t.kind != Kind::CloseSet)
+            .position(|t| {
+                t.kind == Kind::Command && matches!(t.text, "mid" | "vert")
+                    || matches!(t.kind, Kind::Sign('|' | ':'))
+            });
+        if let Some(bar) = depth_zero_bar {
+            let item = self.set_expression_until_bar(start + bar)?;
+            if let Some(item) = item {
+                let condition = self.list()?;
+                return self.add(Node::Builder { item, condition });
+            }
+            self.at = start;
+            self.bars = 0;
+        }
+        let inner = self.list()?;
+        let items = match self.tree.get(inner) {
+            Node::List(items) => items.clone(),
+            _ => vec![inner],
+        };
+        self.add(Node::Set(items))
+    }
+
+    /// The item before the bar at `bar`, if it ends exactly there.
+    fn set_expression_until_bar(&mut self, bar: usize) -> Result<Option<Id>, Reason> {
+        let item = match self.sum() {
+            Ok(item) => item,
+            Err(Reason::Unparsed) => return Ok(None),
+            Err(reason) => return Err(reason),
+        };
+        let item = if self.eat_command(&["in"]) {
+            self.sum()?;
+            item
+        } else {
+            item
+        };
+        if self.at != bar {
+            return Ok(None);
+        }
+        self.at += 1;
+        Ok(Some(item))
+    }
+
+    /// `|x|`
+    fn bars(&mut self, bar: char) -> Parsed {
+        self.expect(Kind::Sign(bar))?;
+        self.bars += 1;
+        let inner = self.sum();
+        self.bars -= 1;
+        let inner = inner?;
+        if !self.eat_sign(bar) {
+            self.expect(Kind::Sign('|'))?;
+        }
+        self.add(Node::Call(Function::Abs, vec![inner]))
+    }
+}

@@ -1,0 +1,77 @@
+//! Units behind a value: texts, unit words, and in prose any words.
+//!
+//! It decides only what is a unit, not whether two units agree. A letter that could be a variable is
+//! a unit only inside a text command, because `5m` in a formula is a product.
+
+use super::{Kind, Node, Parser};
+use crate::fuel::Reason;
+use crate::syntax::names;
+use crate::syntax::tree::Id;
+
+impl Parser<'_, '_> {
+    /// Whether a unit starts here; a value stands before it.
+    pub(super) fn unit_ahead(&self) -> bool {
+        let Some(token) = self.peek() else { return false };
+        match token.kind {
+            Kind::Text => true,
+            Kind::Word => {
+                names::unit_word(token.text)
+                    || token.spaced && self.after_plain_value() && is_english(token.text, 3)
+                    || matches!(token.text, "st" | "nd" | "rd" | "th") && !token.spaced
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the token before ends a plain value.
+    fn after_plain_value(&self) -> bool {
+        self.at > 0
+            && matches!(
+                self.tokens[self.at - 1].kind,
+                Kind::Number | Kind::Sign(')' | '}' | '%') | Kind::Text
+            )
+    }
+
+    /// Reads a unit and puts it on the last value.
+    pub(super) fn unit(&mut self, values: &mut Vec<Id>) -> Result<(), Reason> {
+        let mut name = String::new();
+        while let Some(token) = self.peek() {
+            match token.kind {
+                Kind::Text => name.push_str(token.text),
+                Kind::Word if matches!(token.text, "U" | "u") => break,
+                Kind::Word if name.is_empty() || token.spaced => name.push_str(token.text),
+                Kind::Word if names::unit_word(token.text) => name.push_str(token.text),
+                Kind::Sign('/') if matches!(self.kind_at(1), Some(Kind::Word | Kind::Text)) => {
+                    name.push('/');
+                }
+                Kind::Sign('.') if !name.is_empty() => {}
+                Kind::Sign('^') => {
+                    self.at += 1;
+                    let braced = self.eat_sign('{');
+                    let digits = self.peek().filter(|t| t.kind == Kind::Number);
+                    name.push('^');
+                    name.push_str(digits.ok_or(Reason::Unparsed)?.text);
+                    self.at += 1;
+                    if braced {
+                        self.expect(Kind::Sign('}'))?;
+                    }
+                    continue;
+                }
+                _ => break,
+            }
+            name.push(' ');
+            self.at += 1;
+        }
+        let value = values.pop().ok_or(Reason::Unparsed)?;
+        values.push(self.add(Node::Quantity(value, name.trim().to_owned()))?);
+        Ok(())
+    }
+}
+
+/// Whether a run of letters reads as an English word of at least `shortest` letters.
+pub(super) fn is_english(word: &str, shortest: usize) -> bool {
+    word.len() >= shortest
+        && word.contains(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U', 'y'])
+        && names::function(word).is_none()
+        && !matches!(word, "abc" | "pi" | "sqrt" | "infinity" | "inf" | "frac")
+}

@@ -1,0 +1,96 @@
+//! Answers in words: "all real numbers", "no solution", names, yes and no.
+//!
+//! It looks at an answer only if it has no number and no formula in it. Phrases with a mathematical
+//! meaning become that meaning; everything else stays text.
+
+use super::units::is_english;
+use super::{Kind, Node, Parser};
+use crate::fuel::Reason;
+use crate::syntax::names;
+use crate::syntax::tree::{Constant, Id, Named};
+
+/// Three-letter answers that are words, not products.
+const SHORT_WORDS: [&str; 22] = [
+    "yes", "odd", "one", "two", "six", "ten", "red", "may", "sun", "mon", "tue", "wed", "thu",
+    "fri", "sat", "jan", "feb", "dne", "win", "all", "any", "the",
+];
+
+impl Parser<'_, '_> {
+    /// The whole answer as a phrase, if it is words only.
+    pub(super) fn phrase(&mut self) -> Result<Option<Id>, Reason> {
+        let tokens = &self.tokens[self.at..];
+        let wordy = |k: Kind| matches!(k, Kind::Word | Kind::Text | Kind::And | Kind::Or);
+        let mark = |k: Kind| {
+            matches!(k, Kind::Sign(',' | '.' | '\'' | '-' | '!' | '?' | ':' | '{' | '}' | '(' | ')'))
+        };
+        let foreign = |k: Kind| matches!(k, Kind::Sign(c) if !c.is_ascii());
+        if tokens.is_empty() || !tokens.iter().all(|t| wordy(t.kind) || mark(t.kind) || foreign(t.kind)) {
+            return Ok(None);
+        }
+        let texts = tokens.iter().any(|t| t.kind == Kind::Text || foreign(t.kind));
+        let words: Vec<&str> = tokens.iter().filter(|t| wordy(t.kind)).map(|t| t.text).collect();
+        let english = words.iter().any(|w| {
+            is_english(w, 4) || SHORT_WORDS.iter().any(|s| s.eq_ignore_ascii_case(w))
+        }) || matches!(words.as_slice(), ["no" | "No" | "NO"]);
+        let known = matches!(words.as_slice(), ["infinity" | "inf" | "Infinity" | "pi"]);
+        let brackets = tokens.iter().any(|t| matches!(t.kind, Kind::Sign('(' | '{')));
+        if known || !(texts || english) || texts && !english && self.is_list_of_texts(brackets) {
+            return Ok(None);
+        }
+        if !texts && tokens.iter().any(|t| matches!(t.kind, Kind::Sign('(' | '\''))) && words.len() < 3 {
+            return Ok(None);
+        }
+        let phrase = plain_text(&tokens.iter().map(|t| t.text).collect::<Vec<_>>().join(" "));
+        let node = match meaning(&phrase) {
+            Some(node) => node,
+            None if self.is_list_of_texts(brackets) => return Ok(None),
+            None => Node::Text(phrase),
+        };
+        self.add(node).map(Some)
+    }
+
+    /// Several texts with separators between them: a list, not a phrase.
+    fn is_list_of_texts(&self, brackets: bool) -> bool {
+        let tokens = &self.tokens[self.at..];
+        let texts = tokens.iter().filter(|t| t.kind == Kind::Text).count();
+        let commas = tokens.iter().filter(|t| matches!(t.kind, Kind::Sign(',') | Kind::And)).count();
+        texts >= 2 && commas >= 1 || brackets && commas >= 1
+    }
+}
+
+/// What a phrase means in mathematics.
+fn meaning(phrase: &str) -> Option<Node> {
+    if let Some(value) = names::number_word(phrase) {
+        let value = num_bigint::BigInt::from(value).into();
+        return Some(Node::Number { value, decimals: None });
+    }
+    Some(match phrase {
+        "all real numbers" | "all reals" | "real numbers" | "the real numbers" | "all real" => {
+            Node::Named(Named::Reals)
+        }
+        "all integers" | "integers" => Node::Named(Named::Integers),
+        "all positive integers" | "positive integers" => Node::Named(Named::PositiveIntegers),
+        "empty set" | "the empty set" | "no solution" | "no solutions" | "no real solutions"
+        | "no real solution" | "there are no solutions" | "there is no solution" | "no roots"
+        | "no real roots" | "none" | "no such numbers" => Node::Named(Named::Empty),
+        "infinity" => Node::Constant(Constant::Infinity),
+        "undefined" | "does not exist" | "dne" | "doesnt exist" | "not defined" => {
+            Node::Text("undefined".to_owned())
+        }
+        _ => return None,
+    })
+}
+
+/// Lower case letters, digits and single blanks.
+pub(crate) fn plain_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_alphanumeric() {
+            out.extend(c.to_lowercase());
+        } else if c != '\'' && !out.ends_with(' ') && !out.is_empty() {
+            out.push(' ');
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}

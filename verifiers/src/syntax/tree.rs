@@ -1,0 +1,333 @@
+//! The syntax tree of an answer: nodes in one vector, children as indices.
+//!
+//! It knows what was written, not what it is worth. Dropping a tree is flat, whatever its depth, and
+//! both sides of a comparison live in one tree so that their symbols are the same numbers.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{One, Zero};
+
+use crate::fuel::{Fuel, Reason};
+
+/// Most nodes of one comparison.
+pub(crate) const MAX_NODES: usize = 16_384;
+/// Most different symbols of one comparison.
+const MAX_SYMBOLS: usize = 256;
+
+/// Index of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id(u32);
+
+/// Index of a symbol's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Symbol(pub u32);
+
+/// Named constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Constant {
+    Pi,
+    E,
+    I,
+    Infinity,
+}
+
+/// Functions with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Sin,
+    Cos,
+    Tan,
+    Cot,
+    Sec,
+    Csc,
+    Arcsin,
+    Arccos,
+    Arctan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Exp,
+    Ln,
+    /// Base ten, or natural where the other side says so; two arguments: base, value.
+    Log,
+    Abs,
+    Floor,
+    Ceil,
+    Max,
+    Min,
+    Gcd,
+    Lcm,
+    Det,
+    Re,
+    Im,
+    Conjugate,
+    Factorial,
+    Binomial,
+    Modulo,
+}
+
+/// Relations between two sides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    In,
+    NotIn,
+    Approximately,
+    /// Anything else that relates: congruence, similarity, arrows.
+    Other(u8),
+}
+
+impl Relation {
+    /// The relation with its sides exchanged.
+    pub(crate) fn flipped(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessEqual => Self::GreaterEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterEqual => Self::LessEqual,
+            other => other,
+        }
+    }
+
+    /// Whether it orders its sides.
+    pub(crate) fn is_order(self) -> bool {
+        matches!(self, Self::Less | Self::LessEqual | Self::Greater | Self::GreaterEqual)
+    }
+}
+
+/// Operations on sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SetOperation {
+    Union,
+    Intersection,
+    Difference,
+}
+
+/// Named sets of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Empty,
+    Reals,
+    Integers,
+    Rationals,
+    Naturals,
+    Complexes,
+    PositiveIntegers,
+    PositiveReals,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node {
+    /// An exact number; `decimals` counts the digits behind its point if it was written with one.
+    Number { value: BigRational, decimals: Option<u32> },
+    Constant(Constant),
+    Symbol(Symbol),
+    Sum(Vec<Id>),
+    Product(Vec<Id>),
+    Negate(Id),
+    Quotient(Id, Id),
+    Power(Id, Id),
+    Root { radicand: Id, degree: Id },
+    /// `left ± right`; `plus` tells which sign comes first.
+    PlusMinus { left: Id, right: Id, plus: bool },
+    Call(Function, Vec<Id>),
+    /// A function without a known value, or a symbol with marks.
+    Apply(Symbol, Vec<Id>),
+    /// Sum (`product` false) or product over an index.
+    Series { product: bool, index: Symbol, low: Id, high: Id, body: Id },
+    /// Row by row.
+    Matrix { columns: usize, cells: Vec<Id> },
+    /// Two or more items in brackets, or an interval.
+    Tuple { open: char, close: char, items: Vec<Id> },
+    Set(Vec<Id>),
+    /// Items without brackets, or several answers.
+    List(Vec<Id>),
+    SetExpression(SetOperation, Id, Id),
+    Named(Named),
+    /// `{item | condition}`
+    Builder { item: Id, condition: Id },
+    /// Sides and the relations between neighbours.
+    Chain { sides: Vec<Id>, relations: Vec<Relation> },
+    Ratio { parts: Vec<Id>, clock: bool },
+    Text(String),
+    /// A value with the unit that was written behind it.
+    Quantity(Id, String),
+}
+
+/// All nodes of a comparison.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    nodes: Vec<Node>,
+    names: Vec<String>,
+}
+
+impl Tree {
+    /// Adds a node.
+    pub(crate) fn add(&mut self, node: Node, fuel: &mut Fuel) -> Result<Id, Reason> {
+        fuel.spend(50)?;
+        if self.nodes.len() >= MAX_NODES {
+            return Err(Reason::Fuel);
+        }
+        let id = u32::try_from(self.nodes.len()).map_err(|_| Reason::Fuel)?;
+        self.nodes.push(node);
+        Ok(Id(id))
+    }
+
+    /// The node.
+    pub(crate) fn get(&self, id: Id) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The symbol of that name.
+    pub(crate) fn symbol(&mut self, name: &str) -> Result<Symbol, Reason> {
+        let at = match self.names.iter().position(|n| n == name) {
+            Some(at) => at,
+            None if self.names.len() >= MAX_SYMBOLS => return Err(Reason::Fuel),
+            None => {
+                self.names.push(name.to_owned());
+                self.names.len() - 1
+            }
+        };
+        u32::try_from(at).map(Symbol).map_err(|_| Reason::Fuel)
+    }
+
+    /// The name of a symbol.
+    pub(crate) fn name(&self, symbol: Symbol) -> &str {
+        &self.names[symbol.0 as usize]
+    }
+
+    /// Number of names.
+    pub(crate) fn symbols(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Adds a whole number.
+    pub(crate) fn integer(&mut self, value: i64, fuel: &mut Fuel) -> Result<Id, Reason> {
+        let value = BigRational::from(BigInt::from(value));
+        self.add(Node::Number { value, decimals: None }, fuel)
+    }
+
+    /// The value if the node is a number.
+    pub(crate) fn number(&self, id: Id) -> Option<&BigRational> {
+        match self.get(id) {
+            Node::Number { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether the node is the number one.
+    pub(crate) fn is_one(&self, id: Id) -> bool {
+        self.number(id).is_some_and(One::is_one)
+    }
+
+    /// Whether the node is the number zero.
+    pub(crate) fn is_zero(&self, id: Id) -> bool {
+        self.number(id).is_some_and(Zero::is_zero)
+    }
+
+    /// Children of a node in reading order.
+    pub(crate) fn children(&self, id: Id) -> Vec<Id> {
+        match self.get(id) {
+            Node::Number { .. }
+            | Node::Constant(_)
+            | Node::Symbol(_)
+            | Node::Named(_)
+            | Node::Text(_) => Vec::new(),
+            Node::Sum(items)
+            | Node::Product(items)
+            | Node::Call(_, items)
+            | Node::Apply(_, items)
+            | Node::Tuple { items, .. }
+            | Node::Set(items)
+            | Node::List(items)
+            | Node::Ratio { parts: items, .. }
+            | Node::Matrix { cells: items, .. }
+            | Node::Chain { sides: items, .. } => items.clone(),
+            Node::Negate(a) | Node::Quantity(a, _) => vec![*a],
+            Node::Quotient(a, b)
+            | Node::Power(a, b)
+            | Node::SetExpression(_, a, b)
+            | Node::PlusMinus { left: a, right: b, .. }
+            | Node::Root { radicand: a, degree: b }
+            | Node::Builder { item: a, condition: b } => vec![*a, *b],
+            Node::Series { low, high, body, .. } => vec![*low, *high, *body],
+        }
+    }
+
+    /// The same node over other children, as many as [`Self::children`] gives.
+    pub(crate) fn with_children(&self, id: Id, new: &[Id]) -> Node {
+        match self.get(id) {
+            Node::Sum(_) => Node::Sum(new.to_vec()),
+            Node::Product(_) => Node::Product(new.to_vec()),
+            Node::Call(f, _) => Node::Call(*f, new.to_vec()),
+            Node::Apply(s, _) => Node::Apply(*s, new.to_vec()),
+            Node::Tuple { open, close, .. } => {
+                Node::Tuple { open: *open, close: *close, items: new.to_vec() }
+            }
+            Node::Set(_) => Node::Set(new.to_vec()),
+            Node::List(_) => Node::List(new.to_vec()),
+            Node::Ratio { clock, .. } => Node::Ratio { parts: new.to_vec(), clock: *clock },
+            Node::Matrix { columns, .. } => {
+                Node::Matrix { columns: *columns, cells: new.to_vec() }
+            }
+            Node::Chain { relations, .. } => {
+                Node::Chain { sides: new.to_vec(), relations: relations.clone() }
+            }
+            Node::Negate(_) => Node::Negate(new[0]),
+            Node::Quantity(_, unit) => Node::Quantity(new[0], unit.clone()),
+            Node::Quotient(..) => Node::Quotient(new[0], new[1]),
+            Node::Power(..) => Node::Power(new[0], new[1]),
+            Node::SetExpression(op, ..) => Node::SetExpression(*op, new[0], new[1]),
+            Node::PlusMinus { plus, .. } => {
+                Node::PlusMinus { left: new[0], right: new[1], plus: *plus }
+            }
+            Node::Root { .. } => Node::Root { radicand: new[0], degree: new[1] },
+            Node::Builder { .. } => Node::Builder { item: new[0], condition: new[1] },
+            Node::Series { product, index, .. } => Node::Series {
+                product: *product,
+                index: *index,
+                low: new[0],
+                high: new[1],
+                body: new[2],
+            },
+            leaf => leaf.clone(),
+        }
+    }
+
+    /// Whether `test` holds for the node or for one below it.
+    pub(crate) fn any(&self, root: Id, test: &dyn Fn(&Node) -> bool) -> bool {
+        let mut open = vec![root];
+        while let Some(id) = open.pop() {
+            if test(self.get(id)) {
+                return true;
+            }
+            open.extend(self.children(id));
+        }
+        false
+    }
+
+    /// Free symbols below a node, sorted, each once. Indices of sums are bound.
+    pub(crate) fn free_symbols(&self, root: Id) -> Vec<Symbol> {
+        let mut found = Vec::new();
+        let mut bound = Vec::new();
+        let mut open = vec![root];
+        while let Some(id) = open.pop() {
+            match self.get(id) {
+                Node::Symbol(s) => found.push(*s),
+                Node::Series { index, .. } => bound.push(*index),
+                _ => {}
+            }
+            open.extend(self.children(id));
+        }
+        found.retain(|s| !bound.contains(s));
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
