@@ -8,6 +8,7 @@
 pub mod candle;
 pub mod decorate;
 mod error;
+mod load;
 mod policy;
 mod record;
 mod replay;
@@ -17,6 +18,7 @@ mod scripted;
 mod seedling;
 
 pub use error::PolicyError;
+pub use load::{LoadOptions, load};
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
 pub use record::{LOG_VERSION, Recording};
 pub use replay::Replay;

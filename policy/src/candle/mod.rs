@@ -4,11 +4,20 @@
 //! packed batches, the inference engine keeps keys and values of every prefix it has seen. Neither
 //! knows of trees, pairs or losses.
 
+mod boundary;
 mod checkpoint;
 mod config;
+mod decoder;
+mod engine;
+mod job;
+mod kv;
+mod lane;
 mod layout;
 mod ops;
+mod policy;
+mod prefix;
 mod prompt;
+mod sampler;
 mod source;
 mod tokenizer;
 mod transformer;
@@ -16,6 +25,7 @@ mod transformer;
 pub use checkpoint::{Checkpoint, save_checkpoint};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
+pub use policy::CandlePolicy;
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use source::Source;
 pub use tokenizer::Tokenizer;

@@ -16,6 +16,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// `builtin`, or a folder that must exist.
+    ///
+    /// # Errors
+    /// When there is no such folder, or nothing is embedded.
+    pub fn named(spec: &str) -> Result<Self, PolicyError> {
+        if spec == "builtin" { Ok(Self::Embedded) } else { Self::folder(Path::new(spec)) }
+    }
+
     /// A folder that must exist.
     ///
     /// # Errors
@@ -26,9 +34,11 @@ impl Source {
         }
         Err(PolicyError::File {
             path: path.to_owned(),
-            detail: "no such folder; expected a checkpoint in Hugging Face layout \
-                     (config.json, tokenizer.json, model.safetensors)"
-                .into(),
+            detail:
+                "no such folder; a policy is builtin, scripted, scripted:FILE, replay:FILE or a \
+                     checkpoint folder in Hugging Face layout (config.json, tokenizer.json, \
+                     model.safetensors)"
+                    .into(),
         })
     }
 

@@ -4,6 +4,7 @@
 //! compare with. candle-nn's fused norm, rope and softmax are not used in training: they have no
 //! backward pass and cut the graph silently.
 
+mod attend_row;
 mod attention;
 mod attention_kernel;
 mod gemm;
@@ -13,12 +14,12 @@ mod rope;
 mod simd;
 mod swiglu;
 
+pub(crate) use attend_row::attend_row;
 pub(crate) use attention::{AttentionShape, attention};
 pub(crate) use gemm::{Matrix, multiply};
 pub(crate) use log_probs::{log_probs, log_softmax_row};
 pub(crate) use rms_norm::{rms_norm, rms_norm_rows};
 pub(crate) use rope::{RopeTable, rotate_rows};
-pub(crate) use simd::{dispatch, exp};
 pub(crate) use swiglu::{swiglu, swiglu_rows};
 
 use candle_core::{CpuStorage, Layout, Result, Tensor, bail};

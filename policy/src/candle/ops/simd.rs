@@ -34,6 +34,17 @@ pub(crate) fn exp(x: f32) -> f32 {
     p * f32::from_bits(power)
 }
 
+/// Sum of 16 values by halves.
+#[inline(always)]
+fn fold(mut lanes: [f32; 16]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+    }
+    lanes[0]
+}
+
 /// Sum in a fixed order with 16 partial sums, so that it vectorises.
 #[inline(always)]
 pub(super) fn sum(values: &[f32]) -> f32 {
@@ -45,7 +56,7 @@ pub(super) fn sum(values: &[f32]) -> f32 {
             *lane += v;
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    fold(lanes) + rest
 }
 
 /// Largest value, in the same order; NaN if any value is NaN.
@@ -65,7 +76,7 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
             lanes[i] += x[i] * y[i];
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    fold(lanes) + rest
 }
 
 /// `y += a * x`.

@@ -1,0 +1,167 @@
+//! One request on its way through the engine: the passes it needs, and the reply they make.
+//!
+//! Every request is one or more passes over given tokens; a proposal then samples its candidates
+//! from where its pass ended. What a request costs is counted here.
+
+use crossbeam::channel::Sender;
+use regrowth_datasets::TokenId;
+
+use crate::{
+    Answered, Candidate, Judge, OptionOrder, PolicyError, Propose, Request, Response, Score, Usage,
+};
+
+/// A request in work.
+pub(super) struct Job {
+    ticket: u64,
+    reply: Sender<Answered>,
+    pub(super) kind: Kind,
+    pub(super) usage: Usage,
+    /// Slots it may need at most, all its lanes together.
+    pub(super) reserved: usize,
+}
+
+/// What the job is for, with what it has so far.
+pub(super) enum Kind {
+    /// Candidates by index, as they finish.
+    Propose { request: Propose, done: Vec<Option<Candidate>> },
+    /// Questions still to be asked: suffix ids and whether A means "correct"; and the answers.
+    Judge { base: Vec<TokenId>, ask: Vec<(Vec<TokenId>, bool)>, answers: Vec<(f64, f64)> },
+    /// One pass.
+    Score { request: Score },
+}
+
+/// Tokens for a lane to compute.
+pub(super) struct Pass {
+    pub(super) ids: Vec<TokenId>,
+    /// First position whose hidden row is wanted.
+    pub(super) wanted: usize,
+    /// Ids to keep in the prefix tree.
+    pub(super) keep: usize,
+}
+
+/// Suffix of a judge's question and whether its (A) means "correct".
+pub(super) type Question = (Vec<TokenId>, bool);
+
+impl Job {
+    /// A job for a request whose judge questions are rendered already.
+    pub(super) fn new(
+        ticket: u64,
+        reply: Sender<Answered>,
+        request: Request,
+        questions: Vec<Question>,
+    ) -> Self {
+        let (kind, reserved) = match request {
+            Request::Propose(request) => {
+                let n = request.keys.len();
+                let reserved = request.prefix.len() + n * request.max_tokens;
+                (Kind::Propose { request, done: (0..n).map(|_| None).collect() }, reserved)
+            }
+            Request::Judge(judge) => {
+                let base: Vec<TokenId> = judge.prefix.iter().chain(&*judge.step).copied().collect();
+                let longest = questions.iter().map(|q| q.0.len()).max().unwrap_or(0);
+                let reserved = base.len() + longest;
+                (Kind::Judge { base, ask: questions, answers: vec![] }, reserved)
+            }
+            Request::Score(request) => {
+                let reserved = request.prefix.len() + request.continuation.len();
+                (Kind::Score { request }, reserved)
+            }
+        };
+        Self { ticket, reply, kind, usage: Usage::default(), reserved }
+    }
+
+    /// The next tokens to compute, if any are left.
+    pub(super) fn next_pass(&self) -> Option<Pass> {
+        match &self.kind {
+            Kind::Propose { request, .. } => {
+                let ids = request.prefix.to_vec();
+                Some(Pass { wanted: ids.len() - 1, keep: ids.len(), ids })
+            }
+            Kind::Judge { base, ask, .. } => {
+                let (suffix, _) = ask.last()?;
+                let ids: Vec<TokenId> = base.iter().chain(suffix).copied().collect();
+                Some(Pass { wanted: base.len() - 1, keep: base.len(), ids })
+            }
+            Kind::Score { request } => {
+                let all = request.prefix.iter().chain(&*request.continuation).copied();
+                let ids: Vec<TokenId> = all.collect();
+                let keep = request.prefix.len();
+                Some(Pass { wanted: keep - 1, keep, ids })
+            }
+        }
+    }
+
+    /// What the job's tokens begin with.
+    pub(super) fn prefix(&self) -> &[TokenId] {
+        match &self.kind {
+            Kind::Propose { request, .. } => &request.prefix,
+            Kind::Judge { base, .. } => base,
+            Kind::Score { request } => &request.prefix,
+        }
+    }
+
+    /// Counts a pass that computes `computed` tokens, the last `suffix` of which are not kept.
+    pub(super) fn count(&mut self, computed: usize, suffix: usize) {
+        let judged = if matches!(self.kind, Kind::Judge { .. }) { suffix } else { 0 };
+        self.usage.judged += judged as u64;
+        self.usage.prefilled += (computed - judged) as u64;
+    }
+
+    /// How many lanes it fills at most.
+    pub(super) fn width(&self) -> usize {
+        match &self.kind {
+            Kind::Propose { done, .. } => done.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// Sends the reply.
+    pub(super) fn answer(self, result: Result<Response, PolicyError>) {
+        // A closed channel means that nobody waits any more.
+        let _ = self.reply.send(Answered { ticket: self.ticket, result });
+    }
+}
+
+/// Checks a request against the model; the error says what is wrong.
+pub(super) fn check(
+    request: &Request,
+    suffix: usize,
+    vocabulary: usize,
+    context: usize,
+) -> Result<(), PolicyError> {
+    let refuse = |detail: String| Err(PolicyError::Request(detail));
+    let (prefix, rest, room) = match request {
+        Request::Propose(p) => (&p.prefix, None, p.max_tokens),
+        Request::Judge(Judge { prefix, step, .. }) => (prefix, Some(step), suffix),
+        Request::Score(s) => (&s.prefix, Some(&s.continuation), 0),
+    };
+    if prefix.is_empty() {
+        return refuse("the prefix is empty; expected at least one token".into());
+    }
+    if let Request::Propose(p) = request
+        && (p.keys.is_empty() || p.max_tokens == 0)
+    {
+        return refuse("a proposal needs at least one key and one token".into());
+    }
+    if rest.is_some_and(|r| r.is_empty()) {
+        return refuse("nothing to judge or score; expected at least one token".into());
+    }
+    let ids = prefix.iter().chain(rest.into_iter().flat_map(|r| r.iter()));
+    if let Some(id) = ids.into_iter().find(|&&id| id as usize >= vocabulary) {
+        return refuse(format!("token id {id} is outside the vocabulary of {vocabulary}"));
+    }
+    let length = prefix.len() + rest.map_or(0, |r| r.len()) + room;
+    if length > context {
+        return refuse(format!("{length} tokens are asked for, but the context is {context}"));
+    }
+    Ok(())
+}
+
+/// The option orders that a judge request asks for: whether (A) means "correct", each.
+pub(super) fn orders(order: OptionOrder) -> &'static [bool] {
+    match order {
+        OptionOrder::CorrectFirst => &[true],
+        OptionOrder::CorrectLast => &[false],
+        OptionOrder::Both => &[false, true],
+    }
+}

@@ -1,0 +1,219 @@
+//! [`CandlePolicy`]: a checkpoint behind the [`Policy`] interface.
+//!
+//! It renders and checks requests and hands them to the engine's shards; a request goes to the
+//! shard that the beginning of its prefix names, so that a problem's tree meets its own cache.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam::channel::{Sender, unbounded};
+use regrowth_datasets::{Problem, TokenId, stream_key};
+
+use super::checkpoint::Checkpoint;
+use super::decoder::Decoder;
+use super::engine::{Shard, Shared};
+use super::job::{self, Job, Question};
+use super::kv::KvStore;
+use super::prompt::PromptForm;
+use super::tokenizer::Tokenizer;
+use crate::{Answered, Call, Limits, LoadOptions, Policy, PolicyError, Prompt, Request};
+
+/// Tokens of a prefix that decide its shard.
+const ROUTE_TOKENS: usize = 24;
+
+/// Parameters up to which a shard a thread beats sharing every product between threads (both
+/// cores then work without meeting; a measurement at 0.8 million, taste above).
+const SHARDED_PARAMETERS: usize = 32_000_000;
+
+/// A checkpoint that answers requests in this process.
+pub struct CandlePolicy {
+    shared: Arc<Shared>,
+    form: PromptForm,
+    identity: String,
+    limits: Limits,
+    calls: Vec<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl CandlePolicy {
+    /// Starts an engine over a checkpoint.
+    ///
+    /// # Errors
+    /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
+    pub fn new(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
+        let config = &checkpoint.config;
+        let tokenizer = Tokenizer::read(&checkpoint.source, config)?;
+        let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
+        let identity = identity(checkpoint, &form)?;
+        let decoder = Decoder::new(config, &checkpoint.tensors)
+            .map_err(|e| PolicyError::Model(e.to_string()))?;
+        let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
+        let shared = Arc::new(Shared { decoder, tokenizer, labels });
+        let sharded = config.parameter_count() <= SHARDED_PARAMETERS;
+        let shards = if sharded { options.threads.max(1) } else { 1 };
+        let inner = if sharded { 1 } else { options.threads.max(1) };
+        let slot = KvStore::slot_bytes(config.layers, config.kv_heads * config.head_dim);
+        let slots = (options.cache_bytes / slot / shards).max(1);
+        let lanes = options.max_batch.div_ceil(shards).max(1);
+        let mut policy = Self {
+            shared,
+            form,
+            identity,
+            limits: Limits { context: config.context, in_flight: 2 * lanes * shards },
+            calls: vec![],
+            threads: vec![],
+        };
+        for _ in 0..shards {
+            policy.start(slots, lanes, inner)?;
+        }
+        Ok(policy)
+    }
+
+    fn start(&mut self, slots: usize, lanes: usize, threads: usize) -> Result<(), PolicyError> {
+        let (send, receive) = unbounded();
+        let shared = self.shared.clone();
+        let fail = |e: String| PolicyError::Model(format!("an engine thread did not start: {e}"));
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| fail(e.to_string()))?;
+        let thread = std::thread::Builder::new()
+            .name("regrowth-engine".into())
+            .spawn(move || pool.install(|| Shard::new(shared, slots, lanes).run(&receive)))
+            .map_err(|e| fail(e.to_string()))?;
+        self.calls.push(send);
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The tokenizer of the checkpoint.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.shared.tokenizer
+    }
+
+    /// Renders what follows the step in each order that a judge request asks for.
+    fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
+        let Request::Judge(judge) = request else { return Ok(vec![]) };
+        let line = if self.decode(&judge.step)?.ends_with('\n') { "" } else { "\n" };
+        job::orders(judge.order)
+            .iter()
+            .map(|&correct_first| {
+                let question = self.form.question(correct_first, judge.hint.as_deref())?;
+                Ok((self.encode(&format!("{line}{question}"))?, correct_first))
+            })
+            .collect()
+    }
+
+    /// A checked job for a request. A judged step loses its EOS: the question goes on from its text.
+    fn job(&self, call: &mut Call) -> Result<Job, PolicyError> {
+        if let Request::Judge(judge) = &mut call.request
+            && let Some((last, rest)) = judge.step.split_last()
+            && self.shared.tokenizer.is_eos(*last)
+            && !rest.is_empty()
+        {
+            judge.step = rest.into();
+        }
+        let questions = self.questions(&call.request)?;
+        let suffix = questions.iter().map(|q| q.0.len()).max().unwrap_or(0);
+        let vocabulary = self.shared.decoder.config().vocab_size;
+        job::check(&call.request, suffix, vocabulary, self.limits.context)?;
+        Ok(Job::new(call.ticket, call.reply.clone(), call.request.clone(), questions))
+    }
+
+    fn route(&self, job: &Job) -> &Sender<Job> {
+        let prefix = job.prefix();
+        let bytes: Vec<u8> =
+            prefix.iter().take(ROUTE_TOKENS).flat_map(|id| id.to_le_bytes()).collect();
+        let key = stream_key(0, &[&bytes]);
+        &self.calls[(key % self.calls.len() as u64) as usize]
+    }
+}
+
+impl Policy for CandlePolicy {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let text = self.form.render(problem, &self.shared.tokenizer)?;
+        let mut ids: Vec<TokenId> = self.shared.tokenizer.bos().into_iter().collect();
+        ids.extend(self.encode(&text)?);
+        if ids.len() >= self.limits.context {
+            return Err(PolicyError::Request(format!(
+                "the prompt of problem `{}` has {} tokens, but the context is {}",
+                problem.id,
+                ids.len(),
+                self.limits.context
+            )));
+        }
+        Ok(Prompt { text, ids: ids.into() })
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        self.shared.tokenizer.encode(text)
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.shared.tokenizer.decode(ids)
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.shared.tokenizer.eos()
+    }
+
+    fn submit(&self, mut call: Call) {
+        let result = match self.job(&mut call) {
+            Ok(job) => match self.route(&job).send(job) {
+                Ok(()) => return,
+                Err(_) => PolicyError::Gone,
+            },
+            Err(error) => error,
+        };
+        // A closed channel means that nobody waits any more.
+        let _ = call.reply.send(Answered { ticket: call.ticket, result: Err(result) });
+    }
+}
+
+impl Drop for CandlePolicy {
+    fn drop(&mut self) {
+        self.calls.clear();
+        for thread in self.threads.drain(..) {
+            // A shard that panicked has answered nobody; its callers see their channels close.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Bytes of weights up to which every byte goes into the identity.
+const HASHED_BYTES: usize = 64 << 20;
+
+/// Architecture and a hash of weights, tokenizer and prompt form; of large weights only the ends
+/// of each tensor are hashed.
+fn identity(checkpoint: &Checkpoint, form: &PromptForm) -> Result<String, PolicyError> {
+    let small = checkpoint.config.parameter_count() * size_of::<f32>() <= HASHED_BYTES;
+    let mut keys = Vec::new();
+    for (name, tensor) in &checkpoint.tensors {
+        let values: Vec<f32> = tensor
+            .flatten_all()
+            .and_then(|t| t.to_vec1())
+            .map_err(|e| PolicyError::Model(e.to_string()))?;
+        let ends = 1024.min(values.len());
+        let parts = if small {
+            [&values[..], &[]]
+        } else {
+            [&values[..ends], &values[values.len() - ends..]]
+        };
+        let bytes: Vec<u8> = parts.into_iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+        keys.extend(stream_key(0, &[name.as_bytes(), &bytes]).to_le_bytes());
+    }
+    let tokenizer = checkpoint.source.required("tokenizer.json")?;
+    let form = serde_json::to_vec(form).map_err(|e| PolicyError::Model(e.to_string()))?;
+    let key = stream_key(0, &[&keys, &tokenizer, &form]);
+    let family = checkpoint.config.architecture.trim_end_matches("ForCausalLM").to_lowercase();
+    Ok(format!("{family}@{key:016x}"))
+}

@@ -1,0 +1,237 @@
+//! The engine through its public interface: right against the differentiable form, and the same
+//! bits whatever is batched, cached or shared.
+#![cfg(feature = "candle")]
+
+mod common;
+
+use std::sync::Arc;
+
+use crossbeam::channel::unbounded;
+use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, Transformer};
+use regrowth_policy::{
+    Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError, Propose,
+    Request, Response, Sampling, Score, call,
+};
+use serde_json::json;
+
+fn options(threads: usize, max_batch: usize) -> LoadOptions {
+    LoadOptions { threads, max_batch, ..LoadOptions::default() }
+}
+
+fn propose(prefix: &[u32], keys: std::ops::Range<u64>) -> Request {
+    Request::Propose(Propose {
+        prefix: prefix.into(),
+        keys: keys.collect(),
+        sampling: Sampling::default(),
+        greedy_first: false,
+        boundary: Boundary::Newline,
+        max_tokens: 24,
+    })
+}
+
+fn candidates(response: Response) -> Candidates {
+    match response {
+        Response::Candidates(c) => c,
+        other => panic!("expected candidates, got {other:?}"),
+    }
+}
+
+fn judge(prefix: &[u32], step: &[u32], order: OptionOrder) -> Request {
+    Request::Judge(Judge { prefix: prefix.into(), step: step.into(), hint: None, order })
+}
+
+/// Log-probabilities of `ids[from..]` by the differentiable decoder.
+fn reference(checkpoint: &Checkpoint, ids: &[u32], from: usize) -> Vec<f32> {
+    let transformer = Transformer::new(&checkpoint.config, &checkpoint.tensors).unwrap();
+    let mut layout = PackedLayout::default();
+    layout.push(None, ids.len());
+    let hidden = transformer.hidden(ids, &Arc::new(layout)).unwrap();
+    let rows = hidden.narrow(0, from - 1, ids.len() - from).unwrap();
+    transformer.log_probs(&rows, &ids[from..]).unwrap().to_vec1().unwrap()
+}
+
+fn close(a: &[f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len());
+    for (x, y) in a.iter().zip(b) {
+        assert!((x - y).abs() < 2e-5, "{x} and {y}");
+    }
+}
+
+#[test]
+fn scores_equal_the_differentiable_form_in_every_family() {
+    for (name, extra) in [
+        ("LlamaForCausalLM", json!({"tie_word_embeddings": false, "num_key_value_heads": 2})),
+        (
+            "LlamaForCausalLM",
+            json!({"rope_scaling": {"rope_type": "llama3", "factor": 4.0,
+            "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64}}),
+        ),
+        ("MistralForCausalLM", json!({"sliding_window": 7})),
+        ("Qwen2ForCausalLM", json!({"num_key_value_heads": 1})),
+        ("Qwen3ForCausalLM", json!({"head_dim": 16})),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoint = common::checkpoint(dir.path(), |raw| {
+            raw.insert("architectures".into(), json!([name]));
+            raw.extend(extra.as_object().unwrap().clone());
+        });
+        let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
+        let ids: Vec<u32> = (0..40).map(|i| 1 + (i * 7) % 50).collect();
+        let request =
+            Request::Score(Score { prefix: ids[..15].into(), continuation: ids[15..].into() });
+        let Response::Scores(scores) = call(&policy, request).unwrap() else { panic!() };
+        close(&scores.logps, &reference(&checkpoint, &ids, 15));
+    }
+}
+
+#[test]
+fn recorded_log_probabilities_are_those_of_a_forward_pass() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
+    let prefix = policy.encode("2 + 3 = ?\n").unwrap();
+    let found = candidates(call(&policy, propose(&prefix, 0..4)).unwrap());
+    for candidate in &found.candidates {
+        let ids: Vec<u32> = prefix.iter().chain(&candidate.step.ids).copied().collect();
+        close(&candidate.step.logps, &reference(&checkpoint, &ids, prefix.len()));
+        assert!(candidate.logps_exact);
+    }
+}
+
+/// Every answer to a fixed set of requests, all submitted at once.
+fn answers(policy: &dyn Policy) -> Vec<Response> {
+    let base = policy.encode("Tom has 3 caps.\n").unwrap();
+    let mut requests = Vec::new();
+    for i in 0..12u32 {
+        let mut prefix = base.clone();
+        prefix.extend((0..i % 5).map(|j| 3 + i + j));
+        requests
+            .push(propose(&prefix, u64::from(i) * 10..u64::from(i) * 10 + 1 + u64::from(i % 4)));
+        requests.push(judge(&base, &prefix[base.len() - 2..], OptionOrder::Both));
+        requests.push(Request::Score(Score {
+            prefix: prefix.clone().into(),
+            continuation: [5, 6, 7].into(),
+        }));
+    }
+    let (reply, receive) = unbounded();
+    let n = requests.len();
+    for (ticket, request) in requests.into_iter().enumerate() {
+        policy.submit(Call { ticket: ticket as u64, request, reply: reply.clone() });
+    }
+    let mut all: Vec<_> = receive.iter().take(n).collect();
+    all.sort_by_key(|a| a.ticket);
+    all.into_iter().map(|a| without_usage(a.result.unwrap())).collect()
+}
+
+/// What an answer says, less what it cost (that depends on the cache).
+fn without_usage(response: Response) -> Response {
+    match response {
+        Response::Candidates(c) => {
+            Response::Candidates(Candidates { usage: Default::default(), ..c })
+        }
+        Response::Judgement(j) => {
+            Response::Judgement(regrowth_policy::Judgement { usage: Default::default(), ..j })
+        }
+        Response::Scores(s) => {
+            Response::Scores(regrowth_policy::Scores { usage: Default::default(), ..s })
+        }
+    }
+}
+
+#[test]
+fn the_same_bits_for_any_batch_thread_count_and_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = common::checkpoint(dir.path(), |raw| {
+        raw.insert("num_key_value_heads".into(), json!(2));
+    });
+    let reference = answers(&CandlePolicy::new(&checkpoint, &options(1, 1)).unwrap());
+    for (threads, max_batch) in [(1, 8), (1, 64), (2, 64), (3, 5)] {
+        let policy = CandlePolicy::new(&checkpoint, &options(threads, max_batch)).unwrap();
+        assert_eq!(answers(&policy), reference, "cold, {threads} threads, batch {max_batch}");
+        assert_eq!(answers(&policy), reference, "warm, {threads} threads, batch {max_batch}");
+    }
+    let slot = 2 * 2 * 16 * 4;
+    let small = LoadOptions { cache_bytes: 130 * slot, ..options(1, 64) };
+    let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
+    assert_eq!(answers(&policy), reference, "with a cache that must give up prefixes");
+}
+
+#[test]
+fn every_token_is_computed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let prefix = policy.encode("Ann has 12 cards. How many?\n").unwrap();
+    let first = candidates(call(&policy, propose(&prefix, 0..5)).unwrap());
+    assert_eq!(first.usage.prefilled as usize, prefix.len());
+    let step = first.candidates[0].step.ids.clone();
+    let request = judge(&prefix, &step, OptionOrder::CorrectFirst);
+    let Response::Judgement(judged) = call(&policy, request).unwrap() else { panic!() };
+    // Only the step's last token, which was sampled and not yet read, is new.
+    assert_eq!(judged.usage.prefilled, 1);
+    let whole: Vec<u32> = prefix.iter().chain(&step).copied().collect();
+    let second = candidates(call(&policy, propose(&whole, 9..10)).unwrap());
+    assert_eq!(second.usage.prefilled, 0);
+    assert_eq!(second.usage.reused as usize, whole.len());
+}
+
+#[test]
+fn option_orders_are_averaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let (prefix, step) = (policy.encode("1+1\n").unwrap(), policy.encode("= 2\n").unwrap());
+    let mass = |order| {
+        let Response::Judgement(j) = call(&policy, judge(&prefix, &step, order)).unwrap() else {
+            panic!()
+        };
+        j.mass
+    };
+    let (first, last) = (mass(OptionOrder::CorrectFirst), mass(OptionOrder::CorrectLast));
+    assert!((mass(OptionOrder::Both) - (first + last) / 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn requests_that_cannot_be_served_are_refused_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 4)).unwrap();
+    let refused = |request, what: &str| match call(&policy, request) {
+        Err(PolicyError::Request(detail)) => assert!(detail.contains(what), "{detail}"),
+        other => panic!("expected a refusal, got {other:?}"),
+    };
+    refused(propose(&[], 0..1), "empty");
+    refused(propose(&[1], 0..0), "at least one key");
+    refused(propose(&[9999], 0..1), "outside the vocabulary");
+    refused(propose(&vec![1; 600], 0..1), "context");
+    let tight = LoadOptions { cache_bytes: 4096, ..options(1, 4) };
+    let policy = CandlePolicy::new(&checkpoint, &tight).unwrap();
+    let error = call(&policy, propose(&[1, 2, 3], 0..4)).unwrap_err();
+    assert!(error.to_string().contains("cache budget"), "{error}");
+}
+
+#[test]
+fn damaged_checkpoints_are_named_with_file_and_tensor() {
+    use candle_core::Device;
+    use regrowth_policy::candle::Source;
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let folder = dir.path().join("checkpoint");
+    let read = || {
+        Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap_err().to_string()
+    };
+    let file = folder.join("model.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    assert!(read().contains("model.safetensors"));
+    let mut tensors = checkpoint.tensors.clone();
+    let name = "model.norm.weight";
+    tensors.insert(name.into(), candle_core::Tensor::new(&[f32::NAN; 32], &Device::Cpu).unwrap());
+    safetensors::serialize_to_file(&tensors, None, &file).unwrap();
+    let error = read();
+    assert!(error.contains(name) && error.contains("finite"), "{error}");
+    tensors.remove(name);
+    safetensors::serialize_to_file(&tensors, None, &file).unwrap();
+    assert!(read().contains("is missing"));
+}
