@@ -277,13 +277,19 @@ fn is_list_item(before: &str) -> bool {
 }
 
 /// Words right before a chosen label.
-const LEADS: [&str; 12] = [
-    "is", "it's", "option", "choice", "answer", "choose", "pick", "select", "be", "answer:", "was",
+const LEADS: [&str; 15] = [
+    "is", "it's", "est", "es", "ist", "option", "choice", "answer", "choose", "pick", "select", "be", "answer:", "was",
     "\u{e9}",
 ];
 
+/// "not D" in Chinese stands without a space.
+const FOREIGN_NEGATIONS: [&str; 2] = ["\u{4e0d}\u{662f}", "\u{975e}"];
+
 /// "not D", "isn't A", "to be A or B", "rule out C".
 fn negated(before: &str) -> bool {
+    if FOREIGN_NEGATIONS.iter().any(|n| before.trim_end().ends_with(n)) {
+        return true;
+    }
     let clause = before.rsplit(['.', '\n', ';', ',']).next().unwrap_or(before).to_ascii_lowercase();
     let words: Vec<&str> = clause.split_whitespace().rev().take(8).collect();
     let negative = |w: &&&str| {

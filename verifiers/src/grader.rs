@@ -53,6 +53,28 @@ pub struct Graded {
     pub verdict: Verdict,
     /// The rule that found the answer.
     pub rule: Source,
+    /// Why it is undecided, or [`Reason::NoAnswer`] with a verdict of different.
+    pub reason: Option<Reason>,
+}
+
+impl Graded {
+    fn decided(tri: Tri, rule: Source) -> Self {
+        let (verdict, reason) = match tri {
+            Tri::Equal => (Verdict::Equal, None),
+            Tri::Different => (Verdict::Different, None),
+            Tri::Undecided(reason) => (Verdict::Undecided(reason.name().to_owned()), Some(reason)),
+        };
+        Self { verdict, rule, reason }
+    }
+
+    /// A text that states no answer is different from every reference.
+    fn missing() -> Self {
+        Self {
+            verdict: Verdict::Different,
+            rule: Source::Nothing,
+            reason: Some(Reason::NoAnswer),
+        }
+    }
 }
 
 /// Grades answers; has no state, so one value serves all threads.
@@ -113,15 +135,9 @@ impl Grader {
         let unannounced = matches!(answer.source, Source::Formula | Source::Number)
             || answer.source == Source::Whole && pair.answer_form == Form::Text;
         if answer.text.is_empty() || self.announced_only && unannounced {
-            return undecided(Reason::NoAnswer, Source::Nothing);
+            return Graded::missing();
         }
-        let tri = self.compare(&gold, &answer);
-        let verdict = match tri {
-            Tri::Equal => Verdict::Equal,
-            Tri::Different => Verdict::Different,
-            Tri::Undecided(reason) => Verdict::Undecided(reason.name().to_owned()),
-        };
-        Graded { verdict, rule: answer.source }
+        Graded::decided(self.compare(&gold, &answer), answer.source)
     }
 
     fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>) -> Tri {
@@ -183,10 +199,6 @@ fn has_digit_comma(text: &str) -> bool {
     text.as_bytes().windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit())
 }
 
-fn undecided(reason: Reason, rule: Source) -> Graded {
-    Graded { verdict: Verdict::Undecided(reason.name().to_owned()), rule }
-}
-
 /// Compares the chosen label with the reference, which may be a label or an option's text.
 fn grade_choice(pair: &Pair<'_>) -> Graded {
     let gold = pair.gold.trim();
@@ -202,13 +214,12 @@ fn grade_choice(pair: &Pair<'_>) -> Graded {
         Chosen::Label(label, _) => Some(label),
         _ => None,
     });
-    let Some(label) = label else { return undecided(Reason::GoldUnparsed, Source::Nothing) };
+    let Some(label) = label else {
+        return Graded::decided(Tri::Undecided(Reason::GoldUnparsed), Source::Nothing);
+    };
     match choice::choose(pair.answer, pair.options) {
-        Chosen::Label(chosen, rule) => {
-            let verdict = if chosen == label { Verdict::Equal } else { Verdict::Different };
-            Graded { verdict, rule }
-        }
-        Chosen::Conflict => undecided(Reason::Conflict, Source::Anchor),
-        Chosen::None => undecided(Reason::NoAnswer, Source::Nothing),
+        Chosen::Label(chosen, rule) => Graded::decided(Tri::from_bool(chosen == label), rule),
+        Chosen::Conflict => Graded::decided(Tri::Undecided(Reason::Conflict), Source::Anchor),
+        Chosen::None => Graded::missing(),
     }
 }

@@ -5,7 +5,7 @@
 
 use regrowth_datasets::{AnswerKind, Problem};
 
-use crate::choice::{self, ChoiceOption, Chosen};
+use crate::choice::ChoiceOption;
 use crate::{Grader, Pair, Verdict, Verifier, countdown, extract};
 
 /// The verifier for every kind of [`Problem`].
@@ -35,16 +35,15 @@ impl Verifier for ProblemVerifier {
     }
 }
 
-/// Compares the chosen label with the reference label.
+/// Compares the chosen option with the reference.
 fn verify_choice(problem: &Problem, solution: &str) -> Verdict {
-    let options: Vec<ChoiceOption<'_>> =
-        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
-    match choice::choose(solution, &options) {
-        Chosen::Label(label, _) if label == problem.answer => Verdict::Equal,
-        Chosen::Label(..) => Verdict::Different,
-        Chosen::Conflict => Verdict::Undecided("label-and-text-disagree".to_owned()),
-        Chosen::None => Verdict::Undecided("no-answer".to_owned()),
-    }
+    let options: Vec<ChoiceOption<'_>> = problem
+        .choices
+        .iter()
+        .map(|c| ChoiceOption { label: &c.label, text: &c.text })
+        .collect();
+    let pair = Pair { options: &options, ..Pair::new(&problem.answer, solution) };
+    Grader::default().grade(&pair).verdict
 }
 
 #[cfg(test)]

@@ -58,6 +58,9 @@ fn top_level(text: &str) -> Vec<Box> {
                     }
                     depth += 1;
                     at = brace + 1;
+                } else if opener(bytes, at + 1).is_some() {
+                    // A backslash that was escaped once too often.
+                    at += 1;
                 } else {
                     at += 2;
                 }
@@ -89,7 +92,7 @@ fn top_level(text: &str) -> Vec<Box> {
 
 /// Position of the brace when a box command starts at `at`.
 fn opener(bytes: &[u8], at: usize) -> Option<usize> {
-    let rest = &bytes[at + 1..];
+    let rest = bytes.get(at + 1..)?;
     let name = [&b"boxed"[..], b"fbox"].into_iter().find(|name| rest.starts_with(name))?;
     let mut brace = at + 1 + name.len();
     while bytes.get(brace).is_some_and(|b| *b == b' ') {
@@ -161,6 +164,11 @@ mod tests {
         assert_eq!(contents("\\fbox{7}"), ["7"]);
         assert_eq!(contents("\\boxed{a \\boxed{b}}"), ["a \\boxed{b}"]);
         assert_eq!(contents("it is $\\boxed 9$."), ["9"]);
+    }
+
+    #[test]
+    fn reads_doubled_backslashes() {
+        assert_eq!(contents("are $\\\\boxed{\\\\left( 3 \\\\right)}.$"), ["\\\\left( 3 \\\\right)"]);
     }
 
     #[test]

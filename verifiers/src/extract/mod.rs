@@ -23,6 +23,13 @@ const TAIL_SEARCH: usize = 64 << 10;
 /// Bytes at the end in which formulas and loose numbers are looked for.
 const LOOSE_SEARCH: usize = 16 << 10;
 
+/// Longest text that can be an answer as a whole, in bytes.
+const MAX_BARE: usize = 4096;
+/// Longest unit behind a formula, in bytes.
+const MAX_UNIT: usize = 24;
+/// From here on letters are of scripts that formulas do not use (Arabic, Chinese and others).
+const FOREIGN: u32 = 0x590;
+
 /// A piece of a text, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -184,13 +191,15 @@ fn stated(after: &str, source: Source) -> Option<Extracted<'_>> {
     if sentence.is_empty() {
         return None;
     }
-    if !prose::is_sentence(sentence) {
-        return Some(Extracted::new(sentence, source));
-    }
-    if let Some(clause) = prose::after_link(sentence)
+    if prose::plain_words(sentence, 2) == 2
+        && let Some(clause) = prose::after_link(sentence)
         && !prose::is_sentence(clause)
+        && (is_counted(clause) || !is_counted(sentence))
     {
         return Some(Extracted::new(clause, source));
+    }
+    if !prose::is_sentence(sentence) {
+        return Some(Extracted::new(sentence, source));
     }
     let found = loose(sentence);
     if found.source == Source::Nothing {
@@ -199,12 +208,23 @@ fn stated(after: &str, source: Source) -> Option<Extracted<'_>> {
     Some(Extracted { text: found.text, source })
 }
 
-/// Whether the whole text is an answer: one paragraph, no sentence, at most one pair of dollar signs
-/// with a unit behind.
+/// Whether digits or a formula stand in a text.
+fn is_counted(text: &str) -> bool {
+    text.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\'))
+}
+
+/// Whether the whole text is an answer: no sentence, no word before a number or formula, at most a
+/// unit behind a formula.
 fn is_bare(text: &str) -> bool {
-    text.len() <= 256 && !prose::is_sentence(text) && prose::plain_words(text, 2) < 2
-        || environments::last_joined(text)
-            .is_some_and(|span| text[..span.start].is_empty() && text[span.end..].len() <= 24)
+    if text.len() > MAX_BARE || prose::is_sentence(text) {
+        return false;
+    }
+    if let Some(span) = environments::last_joined(text) {
+        return text[..span.start].trim().is_empty() && text[span.end..].len() <= MAX_UNIT;
+    }
+    let counted = text.bytes().any(|b| b.is_ascii_digit());
+    let foreign = text.chars().any(|c| c.is_alphabetic() && c as u32 >= FOREIGN);
+    !(counted && (foreign || prose::starts_with_word(text))) && prose::plain_words(text, 3) < 3
 }
 
 /// The last formula or the last number of a text, whichever stands later.

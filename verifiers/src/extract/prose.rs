@@ -39,6 +39,7 @@ pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '\\') {
         let word = &rest[start..];
         if let Some(command) = word.strip_prefix('\\') {
+            let command = command.trim_start_matches('\\');
             let length = alphabetic(command);
             rest = match &command[..length] {
                 "text" | "textbf" | "textrm" | "mathrm" | "textit" | "textnormal" | "mbox"
@@ -52,7 +53,8 @@ pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
         }
         let length = alphabetic(word);
         let plain = &word[..length];
-        if length >= 2 && !ANSWER_WORDS.iter().any(|known| known.eq_ignore_ascii_case(plain)) {
+        let lower = plain.bytes().any(|b| b.is_ascii_lowercase());
+        if length >= 2 && lower && !ANSWER_WORDS.iter().any(|known| known.eq_ignore_ascii_case(plain)) {
             count += 1;
             if count >= limit {
                 return count;
@@ -73,6 +75,12 @@ fn skip(text: &str, bytes: usize) -> &str {
 
 fn alphabetic(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_alphabetic).count()
+}
+
+/// Whether the text starts with a word rather than with an answer.
+pub(crate) fn starts_with_word(text: &str) -> bool {
+    let length = alphabetic(text);
+    length >= 3 && plain_words(&text[..length], 1) == 1
 }
 
 /// What follows the last link word: `120` in "The volume is 120".

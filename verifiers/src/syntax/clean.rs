@@ -23,7 +23,7 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
     if text.contains('\\') && DEFINITIONS.iter().any(|d| defines(text, d)) {
         return Err(Reason::Unparsed);
     }
-    let doubled = text.contains("\\\\begin{") || text.contains("\\\\end{");
+    let doubled = is_doubled(text);
     let plain = |c: char| c == '\n' || c == '\t' || !c.is_control() && c.is_ascii();
     if !doubled && text.chars().all(plain) {
         return Ok(Cow::Borrowed(text));
@@ -48,6 +48,14 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
         raised = digit.is_some();
     }
     Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
+}
+
+/// Whether every backslash was escaped once too often: the first environment starts with two.
+fn is_doubled(text: &str) -> bool {
+    text.find("begin{").is_some_and(|at| {
+        let marks = text[..at].bytes().rev().take_while(|b| *b == b'\\').count();
+        marks >= 2 && marks.is_multiple_of(2)
+    })
 }
 
 /// Whether `definition` occurs as a whole command: `\let` but not `\left`.
