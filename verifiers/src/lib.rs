@@ -2,23 +2,29 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod choice;
 mod compare;
 mod countdown;
+mod error;
 mod extract;
 mod fuel;
 mod grader;
+mod jsonl;
 mod problem;
 mod squeeze;
 mod syntax;
 mod value;
 mod verifier;
 
+pub use batch::{Timed, grade_batch, timed};
 pub use choice::{ChoiceOption, Chosen, choose};
 pub use compare::{Rules, Tolerance};
 pub use countdown::check_countdown;
+pub use error::VerifyError;
 pub use extract::{Extracted, Source, bare, extract};
 pub use fuel::Reason;
 pub use grader::{Form, Graded, Grader, Pair};
+pub use jsonl::{Tally, verify_jsonl};
 pub use problem::ProblemVerifier;
 pub use verifier::{Verdict, Verifier};

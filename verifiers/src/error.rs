@@ -1,0 +1,35 @@
+//! The one error type of this crate: bad input rows and failed reads or writes.
+//!
+//! Undecided comparisons are verdicts, not errors; nothing a model writes can cause one of these.
+
+/// What can go wrong while answers are checked in bulk.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A row does not have the form that the input asks for.
+    #[error("line {line}: field `{field}`: expected {expected}, got {got}; correct the row or leave it out")]
+    Row {
+        /// Line of the input, from 1.
+        line: usize,
+        /// The field, or `row` for the whole row.
+        field: &'static str,
+        /// What was expected.
+        expected: &'static str,
+        /// What stands there, cut to a readable length.
+        got: String,
+    },
+    /// The input could not be read.
+    #[error("line {line}: cannot read the input: {source}")]
+    Read {
+        /// Line of the input, from 1.
+        line: usize,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A verdict could not be written.
+    #[error("cannot write the verdicts: {source}; check the disk and the reading end")]
+    Write {
+        /// The system's answer.
+        #[from]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,307 @@
+//! Rows in, verdicts out: JSON lines of pairs, graded block by block on several threads.
+//!
+//! It knows the row format of `regrowth verify` and no files; readers and writers come from outside.
+//! One block of rows is in memory at a time. Bytes that are no UTF-8 are replaced inside the line
+//! they stand in, because they come from models and must not stop a run.
+
+use std::io::{BufRead, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::batch::{self, Timed};
+use crate::choice::ChoiceOption;
+use crate::error::VerifyError;
+use crate::grader::{Form, Grader, Pair};
+
+/// Rows that are graded together.
+const BLOCK: usize = 4096;
+/// Bytes of rows that are graded together.
+const BLOCK_BYTES: usize = 64 << 20;
+/// Characters of a bad value that an error quotes.
+const QUOTED: usize = 60;
+
+/// How many rows had which verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Rows in all.
+    pub rows: usize,
+    /// Answers equal to their reference.
+    pub equal: usize,
+    /// Answers different from their reference, missing ones included.
+    pub different: usize,
+    /// Comparisons without a verdict.
+    pub undecided: usize,
+}
+
+/// Grades every row of `input` and writes one verdict a row to `output`, in input order.
+///
+/// A row is `{id, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default) or
+/// `answer`, `gold_form` is `answer` (default) or `text`, `choices` a list of labels, `options` an
+/// object from label to text. Other fields are ignored. A verdict is `{id, verdict, rule, reason?,
+/// micros}`. Empty lines are skipped.
+///
+/// # Errors
+///
+/// [`VerifyError::Row`] names line and field of the first row of the wrong form; the verdicts of the
+/// blocks before it have been written.
+pub fn verify_jsonl(
+    grader: &Grader,
+    input: impl BufRead,
+    mut output: impl Write,
+    threads: usize,
+) -> Result<Tally, VerifyError> {
+    let mut tally = Tally::default();
+    let mut lines = Lines { input, line: 0, buffer: Vec::new() };
+    loop {
+        let rows = lines.block()?;
+        if rows.is_empty() {
+            output.flush()?;
+            return Ok(tally);
+        }
+        let results = batch::map_ordered(&rows, threads, |row| row.grade(grader));
+        for (row, timed) in rows.iter().zip(results) {
+            tally.count(&timed);
+            write_verdict(&mut output, &row.id, &timed)?;
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, timed: &Timed) {
+        self.rows += 1;
+        match timed.graded.verdict {
+            crate::Verdict::Equal => self.equal += 1,
+            crate::Verdict::Different => self.different += 1,
+            crate::Verdict::Undecided(_) => self.undecided += 1,
+        }
+    }
+}
+
+/// A verdict as it is written.
+#[derive(Serialize)]
+struct VerdictRow<'a> {
+    id: &'a Value,
+    verdict: &'static str,
+    rule: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    micros: u64,
+}
+
+fn write_verdict(output: &mut impl Write, id: &Value, timed: &Timed) -> Result<(), VerifyError> {
+    let row = VerdictRow {
+        id,
+        verdict: match timed.graded.verdict {
+            crate::Verdict::Equal => "equal",
+            crate::Verdict::Different => "different",
+            crate::Verdict::Undecided(_) => "undecided",
+        },
+        rule: timed.graded.rule.name(),
+        reason: timed.graded.reason.map(crate::Reason::name),
+        micros: timed.micros,
+    };
+    serde_json::to_writer(&mut *output, &row).map_err(std::io::Error::from)?;
+    output.write_all(b"\n")?;
+    Ok(())
+}
+
+/// A row that has been read.
+struct Row {
+    id: Value,
+    gold: String,
+    answer: String,
+    gold_form: Form,
+    answer_form: Form,
+    options: Vec<(String, String)>,
+}
+
+impl Row {
+    fn grade(&self, grader: &Grader) -> Timed {
+        let options: Vec<ChoiceOption<'_>> =
+            self.options.iter().map(|(label, text)| ChoiceOption { label, text }).collect();
+        let pair = Pair {
+            gold: &self.gold,
+            answer: &self.answer,
+            gold_form: self.gold_form,
+            answer_form: self.answer_form,
+            options: &options,
+        };
+        batch::timed(grader, &pair)
+    }
+}
+
+/// Reads rows block by block.
+struct Lines<R> {
+    input: R,
+    line: usize,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn block(&mut self) -> Result<Vec<Row>, VerifyError> {
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        while rows.len() < BLOCK && bytes < BLOCK_BYTES {
+            self.buffer.clear();
+            self.line += 1;
+            let read = self
+                .input
+                .read_until(b'\n', &mut self.buffer)
+                .map_err(|source| VerifyError::Read { line: self.line, source })?;
+            if read == 0 {
+                break;
+            }
+            bytes += read;
+            let text = String::from_utf8_lossy(&self.buffer);
+            let text = text.trim_start_matches('\u{feff}').trim();
+            if !text.is_empty() {
+                rows.push(row(text, self.line)?);
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// Reads one row.
+fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
+    let fault = |field, expected, got: &str| VerifyError::Row {
+        line,
+        field,
+        expected,
+        got: got.chars().take(QUOTED).collect(),
+    };
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| fault("row", "a JSON object", &error.to_string()))?;
+    let Value::Object(object) = &value else {
+        return Err(fault("row", "a JSON object", text));
+    };
+    let string = |field: &'static str| match object.get(field) {
+        Some(Value::String(s)) => Ok(s.clone()),
+        // Numbers are what many sets publish as references.
+        Some(Value::Number(n)) => Ok(n.to_string()),
+        Some(other) => Err(fault(field, "a string", &other.to_string())),
+        None => Err(fault(field, "a string", "nothing")),
+    };
+    let form = |field: &'static str, default| match object.get(field) {
+        None | Some(Value::Null) => Ok(default),
+        Some(Value::String(s)) if s == "text" => Ok(Form::Text),
+        Some(Value::String(s)) if s == "answer" => Ok(Form::Answer),
+        Some(other) => Err(fault(field, "`text` or `answer`", &other.to_string())),
+    };
+    let id = match object.get("id") {
+        Some(id @ (Value::String(_) | Value::Number(_))) => id.clone(),
+        Some(other) => return Err(fault("id", "a string or a number", &other.to_string())),
+        None => return Err(fault("id", "a string or a number", "nothing")),
+    };
+    Ok(Row {
+        id,
+        gold: string("gold")?,
+        answer: match object.get("pred") {
+            // A missing output is a wrong answer, not a wrong row.
+            Some(Value::Null) => String::new(),
+            _ => string("pred")?,
+        },
+        gold_form: form("gold_form", Form::Answer)?,
+        answer_form: form("form", Form::Text)?,
+        options: options(object, line)?,
+    })
+}
+
+/// Labels in their order with the texts that are given for them.
+fn options(object: &serde_json::Map<String, Value>, line: usize) -> Result<Vec<(String, String)>, VerifyError> {
+    let fault = |field, expected, got: &Value| VerifyError::Row {
+        line,
+        field,
+        expected,
+        got: got.to_string().chars().take(QUOTED).collect(),
+    };
+    let texts = match object.get("options") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(texts)) => Some(texts),
+        Some(other) => return Err(fault("options", "an object from label to text", other)),
+    };
+    let mut options = Vec::new();
+    match object.get("choices") {
+        None | Some(Value::Null) => {
+            for (label, text) in texts.into_iter().flatten() {
+                let text = text.as_str().ok_or_else(|| fault("options", "texts", text))?;
+                options.push((label.clone(), text.to_owned()));
+            }
+        }
+        Some(Value::Array(labels)) => {
+            for label in labels {
+                let label = label.as_str().ok_or_else(|| fault("choices", "a list of labels", label))?;
+                let text = texts.and_then(|t| t.get(label)).and_then(Value::as_str).unwrap_or("");
+                options.push((label.to_owned(), text.to_owned()));
+            }
+        }
+        Some(other) => return Err(fault("choices", "a list of labels", other)),
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(input: &[u8], threads: usize) -> Result<(Tally, Vec<Value>), VerifyError> {
+        let mut output = Vec::new();
+        let tally = verify_jsonl(&Grader::default(), input, &mut output, threads)?;
+        let rows = output
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.is_empty())
+            .map(|l| serde_json::from_slice(l).unwrap())
+            .collect();
+        Ok((tally, rows))
+    }
+
+    #[test]
+    fn rows_come_out_in_order() {
+        let mut input = String::new();
+        for k in 0..300 {
+            let pred = if k % 3 == 0 { k + 1 } else { k };
+            input += &format!("{{\"id\":{k},\"gold\":\"{k}\",\"pred\":\"#### {pred}\",\"x\":1}}\n\n");
+        }
+        let (tally, rows) = run(input.as_bytes(), 3).unwrap();
+        assert_eq!((tally.rows, tally.equal, tally.different), (300, 200, 100));
+        for (k, row) in rows.iter().enumerate() {
+            assert_eq!(row["id"], k);
+            assert_eq!(row["rule"], "hashes");
+            assert_eq!(row["verdict"], if k % 3 == 0 { "different" } else { "equal" });
+            assert!(row["micros"].is_u64());
+        }
+    }
+
+    #[test]
+    fn choices_and_forms_are_read() {
+        let input = br#"{"id":"a","gold":"B","pred":"The answer is (B).","choices":["A","B"]}
+{"id":"b","gold":"B","pred":"steel","options":{"A":"wood","B":"steel"}}
+{"id":"c","gold":"so \\boxed{5}","gold_form":"text","pred":"5","form":"answer"}
+{"id":"d","gold":"5","pred":null}"#;
+        let (_, rows) = run(input, 1).unwrap();
+        let verdicts: Vec<&str> = rows.iter().map(|r| r["verdict"].as_str().unwrap()).collect();
+        assert_eq!(verdicts, ["equal", "equal", "equal", "different"]);
+        assert_eq!(rows[3]["reason"], "no-answer");
+    }
+
+    #[test]
+    fn bad_rows_are_named() {
+        for (input, expected) in [
+            (&b"{\"id\":1,\"gold\":\"1\",\"pred\":\"1\"}\n[1]"[..], "line 2: field `row`"),
+            (b"{\"id\":1,\"pred\":\"1\"}", "line 1: field `gold`: expected a string, got nothing"),
+            (b"{\"id\":1,\"gold\":\"1\",\"pred\":{}}", "line 1: field `pred`"),
+            (b"{\"id\":1,\"gold\":\"1\",\"pred\":\"\",\"form\":\"x\"}", "line 1: field `form`"),
+            (b"not json", "line 1: field `row`"),
+        ] {
+            let error = run(input, 1).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_is_replaced() {
+        let (tally, rows) = run(b"{\"id\":1,\"gold\":\"5\",\"pred\":\"\xff\xfe #### 5\"}", 1).unwrap();
+        assert_eq!((tally.equal, rows.len()), (1, 1));
+    }
+}
