@@ -5,5 +5,9 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    // candle shares elementwise loops through a pool that spins at its barriers; here threads work
+    // on whole micro-batches and shards instead.
+    // SAFETY: nothing else runs yet that could read the environment at the same time.
+    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
     regrowth_trainer::cli::main()
 }

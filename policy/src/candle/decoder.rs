@@ -250,3 +250,24 @@ fn add(x: &mut [f32], y: &[f32]) {
         *x += y;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::RngExt;
+
+    #[test]
+    fn rows_of_a_product_do_not_depend_on_how_many_there_are() {
+        let mut rng = regrowth_datasets::keyed_rng(1, &[b"rows"]);
+        for (inputs, outputs) in [(128, 384), (352, 128), (128, 480), (768, 3072), (2048, 64)] {
+            let mut draw = |n: usize| (0..n).map(|_| rng.random_range(-1f32..1.0)).collect();
+            let linear = Linear { weight: draw(inputs * outputs), bias: None, inputs, outputs };
+            let x: Vec<f32> = draw(150 * inputs);
+            let whole = linear.forward(&x);
+            for rows in [1, 2, 3, 5, 8, 17, 33, 63, 64, 65, 100] {
+                let part = linear.forward(&x[..rows * inputs]);
+                assert!(part == whole[..rows * outputs], "{rows} rows of {inputs} x {outputs}");
+            }
+        }
+    }
+}
