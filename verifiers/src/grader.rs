@@ -152,6 +152,10 @@ impl Grader {
         if squeeze::squeezed(&gold.text) == squeeze::squeezed(&answer.text) {
             return Tri::Equal;
         }
+        let words = squeeze::wording(&gold.text);
+        if words.is_some() && words == squeeze::wording(&answer.text) {
+            return Tri::Equal;
+        }
         let (left, right) = (has_digit_comma(&gold.text), has_digit_comma(&answer.text));
         if !self.comma_readings || !(left || right) {
             return first;

@@ -21,6 +21,9 @@ const BLOCK_BYTES: usize = 64 << 20;
 /// Characters of a bad value that an error quotes.
 const QUOTED: usize = 60;
 
+/// Labels of a row of kind `choice` that names none.
+const DEFAULT_LABELS: [&str; 5] = ["A", "B", "C", "D", "E"];
+
 /// How many rows had which verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
@@ -237,6 +240,9 @@ fn options(object: &serde_json::Map<String, Value>, line: usize) -> Result<Vec<(
             }
         }
         Some(other) => return Err(fault("choices", "a list of labels", other)),
+    }
+    if options.is_empty() && object.get("kind").and_then(Value::as_str) == Some("choice") {
+        options.extend(DEFAULT_LABELS.map(|label| (label.to_owned(), String::new())));
     }
     Ok(options)
 }

@@ -29,7 +29,7 @@ impl Verifier for ProblemVerifier {
 
     fn states_answer(&self, _problem: &Problem, step: &str) -> bool {
         step.contains("####")
-            || !extract::boxes::last_boxes(step).is_empty()
+            || extract::boxes::last_boxes(step).iter().any(|b| b.content.start < b.content.end)
             || extract::last_anchor(step)
                 .is_some_and(|anchor| !extract::stated_tail(&step[anchor.end..]).is_empty())
     }

@@ -30,6 +30,20 @@ pub(crate) fn squeezed(text: &str) -> String {
     out
 }
 
+/// The words of an answer that is words and numbers only; nothing for a formula.
+pub(crate) fn wording(text: &str) -> Option<String> {
+    let mut plain = text.replace(['$', '~'], " ");
+    for command in ["\\textbf", "\\textrm", "\\textit", "\\text", "\\mathrm", "\\mbox", "\\ ", "\\,"] {
+        plain = plain.replace(command, " ");
+    }
+    if plain.contains(['+', '-', '=', '<', '>', '^', '_', '*', '/', '\\', '|', '%']) {
+        return None;
+    }
+    let words = crate::syntax::parser::plain_text(&plain);
+    let spelled = |w: &str| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_alphabetic());
+    words.split(' ').any(spelled).then_some(words)
+}
+
 /// Whether the text starts with the whole command: `\left` but not `\leftarrow`.
 fn is_command(text: &str, command: &str) -> bool {
     text.strip_prefix(command).is_some_and(|after| {

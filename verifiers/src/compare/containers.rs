@@ -65,6 +65,11 @@ impl Comparison<'_> {
             (_, Node::Set(items)) if items.len() == 1 && !self.is_container(gold) => {
                 self.compare(gold, items[0])
             }
+            // One value in two forms: "3/8, or 0.375".
+            (_, Node::List(items)) if !self.is_container(gold) => match *self.distinct(&items)? {
+                [only] => self.compare(gold, only),
+                _ => Ok(Tri::Different),
+            },
             _ if self.is_container(gold) || self.is_container(answer) => Ok(Tri::Different),
             _ => self.scalars(gold, answer),
         }

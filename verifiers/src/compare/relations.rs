@@ -160,7 +160,7 @@ impl Comparison<'_> {
         (y, right): (Option<Id>, Id),
     ) -> Outcome {
         let (Some(x), Some(y)) = (x, y) else { return self.compare(left, right) };
-        if self.same(x, y)? {
+        if self.same(x, y)? || self.numbered(x, y) {
             return self.compare(left, right);
         }
         let (Some(g), Some(a)) = (self.chain(gold), self.chain(answer)) else {
@@ -175,6 +175,18 @@ impl Comparison<'_> {
             return self.compare(left, right);
         }
         Ok(as_equation)
+    }
+
+    /// Whether two symbols are numbered versions of one name: `x_1` and `x`.
+    fn numbered(&self, x: Id, y: Id) -> bool {
+        let base = |id: Id| match self.tree.get(id) {
+            Node::Symbol(s) => self.tree.name(*s).split_once('_').or(Some((self.tree.name(*s), ""))),
+            _ => None,
+        };
+        match (base(x), base(y)) {
+            (Some((a, i)), Some((b, j))) => a == b && (i.is_empty() || j.is_empty()),
+            _ => false,
+        }
     }
 
     /// Whether two chains about one name have one solution set.

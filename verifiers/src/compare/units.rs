@@ -70,6 +70,10 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
     if gold == answer {
         return Conversion::Same;
     }
+    let half_day = |unit: &str| matches!(unit.to_ascii_lowercase().as_str(), "am" | "pm");
+    if half_day(&gold) && half_day(&answer) && !gold.eq_ignore_ascii_case(&answer) {
+        return Conversion::Foreign;
+    }
     let split = |unit: &str| -> (String, u32) {
         let (name, power) = unit.split_once('^').unwrap_or((unit, "1"));
         (name.to_owned(), power.parse().unwrap_or(1))

@@ -26,7 +26,7 @@ pub(crate) struct Box {
 pub(crate) fn last_boxes(text: &str) -> Vec<Box> {
     let boxes = top_level(text);
     let Some(last) = boxes.last() else {
-        return braceless(text).into_iter().collect();
+        return braceless(text).or_else(|| unclosed(text)).into_iter().collect();
     };
     let mut first = boxes.len() - 1;
     while first > 0
@@ -99,6 +99,15 @@ fn opener(bytes: &[u8], at: usize) -> Option<usize> {
         brace += 1;
     }
     (bytes.get(brace) == Some(&b'{')).then_some(brace)
+}
+
+/// A box that the end of the text cuts off: the rest of its line, which counts only if it parses.
+fn unclosed(text: &str) -> Option<Box> {
+    let start = text.rfind("\\boxed{")?;
+    let content = start + "\\boxed{".len();
+    let line = text[content..].lines().next().unwrap_or_default();
+    let end = content + line.trim_end_matches(['$', '.', ' ']).len();
+    Some(Box { whole: Span { start, end }, content: Span { start: content, end } })
 }
 
 /// `\boxed 5`, written without braces: up to the end of the formula or line.
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn survives_deep_nesting() {
         let text = "\\boxed{".repeat(100_000);
-        assert!(last_boxes(&text).is_empty());
+        assert_eq!(contents(&text), [""]);
         let text = format!("{}{}", "{".repeat(100_000), "\\boxed{3}");
         assert_eq!(contents(&text), ["3"]);
     }

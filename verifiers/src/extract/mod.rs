@@ -224,7 +224,9 @@ fn is_bare(text: &str) -> bool {
     }
     let counted = text.bytes().any(|b| b.is_ascii_digit());
     let foreign = text.chars().any(|c| c.is_alphabetic() && c as u32 >= FOREIGN);
-    !(counted && (foreign || prose::starts_with_word(text))) && prose::plain_words(text, 3) < 3
+    let said = prose::starts_with_word(text)
+        || prose::plain_words(text, 1) == 1 && prose::after_link(text).is_some();
+    !(counted && (foreign || said)) && prose::plain_words(text, 3) < 3
 }
 
 /// The last formula or the last number of a text, whichever stands later.

@@ -5,6 +5,9 @@
 
 use super::Span;
 
+/// The Unicode minus sign.
+const MINUS: &[u8] = "\u{2212}".as_bytes();
+
 /// The last number of the text.
 pub(crate) fn last_number(text: &str) -> Option<Span> {
     let bytes = text.as_bytes();
@@ -47,7 +50,9 @@ fn whole_number(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
         start = number_start(bytes, start - 1);
     }
     let sign = if start > 0 && bytes[start - 1] == b'$' { start - 1 } else { start };
-    if sign > 0 && bytes[sign - 1] == b'-' {
+    if bytes[..sign].ends_with(MINUS) {
+        start = sign - MINUS.len();
+    } else if sign > 0 && bytes[sign - 1] == b'-' {
         let before = sign.checked_sub(2).map(|at| bytes[at]);
         if before.is_none_or(|b| !b.is_ascii_alphanumeric() && b != b')' && b != b' ')
             || before == Some(b' ') && !operand_before(bytes, sign - 2)

@@ -14,7 +14,8 @@ const ANSWER_WORDS: [&str; 24] = [
 ];
 
 /// Verbs and marks that stand right before a stated answer.
-const LINKS: [&str; 10] = [
+const LINKS: [&str; 11] = [
+    "It is ",
     " is ",
     " are ",
     " was ",

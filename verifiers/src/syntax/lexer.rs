@@ -71,6 +71,9 @@ const STYLES: [&str; 10] = [
     "mathfrak",
 ];
 
+/// Marks between groups of three digits.
+const SEPARATORS: [&str; 8] = ["{,}\\!", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " ", ","];
+
 /// Tokens of a cleaned text.
 pub(crate) fn lex<'a>(
     text: &'a str,
@@ -164,6 +167,8 @@ impl<'a> Lexer<'a> {
         let kind = match word {
             "and" | "And" | "AND" => Kind::And,
             "or" | "Or" | "OR" => Kind::Or,
+            // "3 to 4" is a ratio.
+            "to" => Kind::Sign(':'),
             _ => Kind::Word,
         };
         self.token(kind, word)
@@ -227,6 +232,8 @@ impl<'a> Lexer<'a> {
                 self.spaced = true;
                 return None;
             }
+            // A line break outside of tables separates answers.
+            '\\' => Kind::Sign(','),
             '%' => Kind::Sign('%'),
             '|' => Kind::Sign('‖'),
             '&' | '_' | '#' => Kind::Sign(sign),
@@ -260,9 +267,9 @@ impl<'a> Lexer<'a> {
         let open = self.at + skipped + 1;
         let close = open + closing(&self.text[open..])?;
         let inner = self.text[open..close].trim();
-        let formula = inner.chars().next().is_some_and(|c| c.is_ascii_digit() || "-+\\$(".contains(c))
-            && !inner.contains(' ')
-            && inner.chars().filter(char::is_ascii_alphabetic).count() <= 1;
+        let letters = inner.chars().filter(char::is_ascii_alphabetic).count();
+        let formula = inner.starts_with(|c: char| c.is_ascii_digit() || "-+\\$(".contains(c))
+            && (letters <= 1 || inner.starts_with(|c: char| c.is_ascii_digit()));
         if formula {
             return None;
         }
@@ -272,6 +279,8 @@ impl<'a> Lexer<'a> {
         let kind = match bare {
             "and" | "And" | "&" => Kind::And,
             "or" | "Or" => Kind::Or,
+            "to" => Kind::Sign(':'),
+            label if label.ends_with(':') => return None,
             "" => {
                 return inner.contains(',').then(|| self.token(Kind::Sign(','), ","));
             }
@@ -294,7 +303,7 @@ impl<'a> Lexer<'a> {
         }
         let rest = self.rest();
         let point = match self.commas {
-            Commas::Decimal => rest.starts_with([',', '.']),
+            Commas::Decimal if self.brackets == 0 => rest.starts_with([',', '.']),
             _ => rest.starts_with('.'),
         };
         if point && rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
@@ -317,11 +326,10 @@ impl<'a> Lexer<'a> {
         }
         let rest = self.rest();
         let comma = matches!(self.commas, Commas::Thousands) && self.brackets == 0;
-        let mut marks: Vec<&str> = vec!["{,}\\!", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " "];
-        if comma {
-            marks.push(",");
-        }
-        for mark in marks {
+        for mark in SEPARATORS {
+            if mark == "," && !comma {
+                continue;
+            }
             let Some(after) = rest.strip_prefix(mark) else { continue };
             let blank = after.len() - after.trim_start_matches(' ').len();
             let blank = if mark.ends_with('!') { blank } else { 0 };

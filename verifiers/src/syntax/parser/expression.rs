@@ -106,10 +106,20 @@ impl Parser<'_, '_> {
                     self.unit(&mut above)?;
                 }
                 Some((Kind::Number, _)) if self.follows_number() => return Err(Reason::Unparsed),
+                Some((Kind::Word, "U" | "u")) if self.between_sets() => {
+                    return self.quotient(above, below);
+                }
                 Some(_) if self.operand_at(0) => above.push(self.factor()?),
                 _ => return self.quotient(above, below),
             }
         }
+    }
+
+    /// Whether brackets close before and open after this token.
+    fn between_sets(&self) -> bool {
+        let closes = |k| matches!(k, Kind::Sign(')' | ']' | '}') | Kind::CloseSet);
+        let opens = |k| matches!(k, Kind::Sign('(' | '[') | Kind::OpenSet);
+        self.at > 0 && closes(self.tokens[self.at - 1].kind) && self.kind_at(1).is_some_and(opens)
     }
 
     /// A number right behind a number is no product.

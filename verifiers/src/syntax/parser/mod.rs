@@ -18,6 +18,8 @@ use crate::fuel::{Fuel, Reason};
 /// Deepest nesting of brackets, fractions, roots and exponents.
 const MAX_DEPTH: usize = 64;
 
+pub(crate) use words::plain_text;
+
 pub(super) type Parsed = Result<Id, Reason>;
 
 /// Parses a whole answer into `tree`.
