@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use regrowth_datasets::DataError;
+use regrowth_mcts::SearchError;
 use regrowth_policy::PolicyError;
 
 /// What can go wrong while training or running rounds.
@@ -17,6 +18,9 @@ pub enum TrainError {
     /// Data could not be read or written.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The search could not be run or its trees could not be read.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -52,6 +56,20 @@ pub enum TrainError {
         /// Optimizer step, from 1.
         step: usize,
     },
+    /// The run directory belongs to another process or to another run.
+    #[error("{path}: {detail}")]
+    Run {
+        /// The run directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        detail: String,
+    },
+    /// Stopped by a signal or by its caller before the end.
+    #[error("stopped before the end")]
+    Interrupted,
+    /// Stopped by the gate.
+    #[error("{0}")]
+    Gate(String),
     /// An example that cannot be trained on.
     #[error("example {index}: {detail}")]
     Example {

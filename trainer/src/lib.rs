@@ -4,8 +4,12 @@
 //! search, the trainer and the evaluation together through files of a run directory.
 
 pub mod cli;
+mod clock;
 mod error;
+pub mod evaluate;
+pub mod inputs;
 pub mod seedling;
+pub mod stats;
 pub mod train;
 
 pub use error::TrainError;

@@ -4,12 +4,17 @@
 //! input file, 4 policy or server failed, 5 stopped by a budget or gate, 70 internal.
 
 mod corpus;
+mod engine;
+mod evaluate;
 mod progress;
 mod sft;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use regrowth_datasets::DataError;
+use regrowth_mcts::SearchError;
+use regrowth_policy::PolicyError;
 
 use crate::TrainError;
 
@@ -23,6 +28,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure a policy on problems: greedy, majority, best-of, search; log-likelihood of options.
+    Evaluate(Box<evaluate::Args>),
     /// Supervised fine-tuning on {prompt, completion} rows.
     Sft(sft::Args),
     /// Write what the embedded model is trained from: tokenizer, shape and corpus.
@@ -34,6 +41,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::Sft(args) => sft::run(&args),
         Command::Corpus(args) => corpus::run(&args),
     };
@@ -49,10 +57,15 @@ pub fn main() -> ExitCode {
 /// Exit code of an error, by the contract above.
 fn exit_code(error: &TrainError) -> u8 {
     match error {
-        TrainError::Setting { .. } => 2,
+        TrainError::Setting { .. } | TrainError::Run { .. } => 2,
+        TrainError::Data(DataError::UnknownTask { .. }) => 2,
+        TrainError::Search(SearchError::Config { .. }) => 2,
+        TrainError::Policy(PolicyError::Spec { .. }) => 2,
         TrainError::Data(_) | TrainError::Io { .. } | TrainError::File { .. } => 3,
         TrainError::Example { .. } => 3,
-        TrainError::Policy(_) => 4,
+        TrainError::Search(SearchError::Io { .. } | SearchError::Row { .. }) => 3,
+        TrainError::Policy(_) | TrainError::Search(SearchError::Policy(_)) => 4,
+        TrainError::Interrupted | TrainError::Gate(_) => 5,
         TrainError::Tensor(_) | TrainError::MissingGradient(_) | TrainError::Diverged { .. } => 70,
     }
 }
@@ -60,4 +73,13 @@ fn exit_code(error: &TrainError) -> u8 {
 /// Number of cores this process may use.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Writes a line to stdout; a reader that went away is no failure.
+fn say(text: &str) -> Result<(), TrainError> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(TrainError::io("stdout")(error)),
+        _ => Ok(()),
+    }
 }

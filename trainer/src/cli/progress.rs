@@ -9,6 +9,9 @@ use crate::train::Progress;
 /// Steps between the lines printed where there is no terminal.
 const LINE_EVERY: usize = 50;
 
+/// Things between the lines printed where there is no terminal.
+const COUNT_EVERY: u64 = 100;
+
 /// A bar with a name; hidden where stderr is no terminal.
 pub(super) fn bar(name: &'static str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -34,5 +37,25 @@ pub(super) fn step(bar: &ProgressBar, progress: &Progress) {
             progress.loss,
             bar.elapsed().as_secs_f64()
         );
+    }
+}
+
+/// A bar over a known number of things, counted by its caller.
+pub(super) fn counted(name: &'static str, total: usize) -> ProgressBar {
+    let bar = bar(name);
+    bar.set_length(total as u64);
+    bar
+}
+
+/// One thing more; where there is no terminal, a line now and then.
+pub(super) fn advance(bar: &ProgressBar, message: impl FnOnce() -> String) {
+    bar.inc(1);
+    let (done, total) = (bar.position(), bar.length().unwrap_or(0));
+    let line = bar.is_hidden() && (done % COUNT_EVERY == 0 || done == total);
+    if !bar.is_hidden() {
+        bar.set_message(message());
+    } else if line {
+        let seconds = bar.elapsed().as_secs_f64();
+        eprintln!("{} {done}/{total} {} ({seconds:.0} s)", bar.prefix(), message());
     }
 }

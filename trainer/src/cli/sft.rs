@@ -64,10 +64,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let model = match &args.init {
         Some(dir) => Model::fresh(Source::folder(dir)?, args.seed)?,
         None => {
-            let source = match args.policy.as_str() {
-                "builtin" => Source::Embedded,
-                path => Source::folder(path.as_ref())?,
-            };
+            let source = Source::named(&args.policy)?;
             Model::from_checkpoint(&Checkpoint::read(source, &Device::Cpu)?)?
         }
     };

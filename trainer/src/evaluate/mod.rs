@@ -1,0 +1,18 @@
+//! How good is a policy: solutions without any sight of the reference, checked afterwards.
+//!
+//! `sample` asks for whole solutions of many problems at once, `strategy` makes one answer of
+//! several solutions or of a search, `options` reads multiple choice off log-likelihoods, and
+//! `lm_eval` writes the figures as the evaluation harness of that name does. Nothing here trains.
+
+mod ask;
+mod lm_eval;
+mod options;
+mod sample;
+mod strategy;
+mod summary;
+
+pub use lm_eval::{LmEvalRun, write_lm_eval};
+pub use options::{OptionScores, OptionSummary, score_options};
+pub use sample::{Attempt, SamplePlan, Solved, solve};
+pub use strategy::{Answer, Strategy, answer};
+pub use summary::{PassAtK, Summary};

@@ -1,0 +1,99 @@
+//! Figures of an evaluation: accuracy, by level, pass@k, and what it cost.
+
+use std::collections::BTreeMap;
+
+use regrowth_datasets::Problem;
+use regrowth_policy::Usage;
+use serde::{Deserialize, Serialize};
+
+use super::sample::Solved;
+use crate::stats::{Share, pass_at_k};
+
+/// What came out of an evaluation.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Whether the answer of each problem is right, in their order.
+    pub solved: Vec<bool>,
+    /// Right answers and problems by level, where problems have one.
+    pub levels: BTreeMap<u32, (u64, u64)>,
+    /// Problems that could not be asked, by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// Answers whose check could not be decided (they count as wrong), by reason.
+    pub undecided: BTreeMap<String, u64>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+impl Summary {
+    /// Adds the next problem with its first solution.
+    pub fn add(&mut self, problem: &Problem, solved: &Solved) {
+        self.count(problem, solved.is_correct());
+        if let Some(failure) = &solved.failure {
+            *self.failures.entry(failure.clone()).or_default() += 1;
+        }
+        let first = solved.attempts.first();
+        if let Some(regrowth_verifiers::Verdict::Undecided(reason)) = first.map(|a| &a.verdict) {
+            *self.undecided.entry(reason.clone()).or_default() += 1;
+        }
+        self.usage += solved.usage;
+    }
+
+    /// Adds the next problem's result alone.
+    pub fn count(&mut self, problem: &Problem, correct: bool) {
+        self.solved.push(correct);
+        if let Some(level) = problem.level {
+            let entry = self.levels.entry(level).or_default();
+            entry.0 += u64::from(correct);
+            entry.1 += 1;
+        }
+    }
+
+    /// Accuracy over all problems.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        Share::of(self.solved.iter().copied())
+    }
+}
+
+/// Running means of pass@k over problems with `n` samples each.
+#[derive(Debug, Clone, Default)]
+pub struct PassAtK {
+    problems: u64,
+    sums: BTreeMap<u64, f64>,
+}
+
+impl PassAtK {
+    /// Adds a problem: how many of its `n` samples are right.
+    pub fn add(&mut self, n: u64, correct: u64) {
+        self.problems += 1;
+        let powers = std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k <= n);
+        for k in powers {
+            *self.sums.entry(k).or_default() += pass_at_k(n, correct, k).unwrap_or(0.0);
+        }
+    }
+
+    /// Mean by k, for k = 1, 2, 4, ... up to the number of samples; k = 1 is the mean accuracy.
+    #[must_use]
+    pub fn means(&self) -> BTreeMap<u64, f64> {
+        self.sums.iter().map(|(&k, &sum)| (k, sum / self.problems.max(1) as f64)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pass_at_k_is_a_mean_over_problems() {
+        let mut pass = PassAtK::default();
+        pass.add(4, 4);
+        pass.add(4, 1);
+        pass.add(4, 0);
+        let means: Vec<(u64, f64)> = pass.means().into_iter().collect();
+        let expected = [(1, 1.25 / 3.0), (2, 1.5 / 3.0), (4, 2.0 / 3.0)];
+        assert_eq!(means.len(), expected.len());
+        for (got, want) in means.iter().zip(expected) {
+            assert!(got.0 == want.0 && (got.1 - want.1).abs() < 1e-12, "{got:?} {want:?}");
+        }
+    }
+}
