@@ -198,6 +198,25 @@ impl Grader {
     }
 }
 
+/// Whether a text parses as one value without brackets, separators or relations.
+pub(crate) fn is_scalar(text: &str) -> bool {
+    let (mut tree, mut fuel) = (Tree::default(), Fuel::full());
+    parser::parse(text, Commas::List, &mut tree, &mut fuel)
+        .is_ok_and(|id| compare::is_scalar(&tree, id))
+}
+
+/// Whether two texts are single values and equal.
+pub(crate) fn equal_scalars(gold: &str, answer: &str, rules: &Rules) -> bool {
+    let (mut tree, mut fuel) = (Tree::default(), Fuel::full());
+    let parsed = parser::parse(gold, Commas::List, &mut tree, &mut fuel)
+        .and_then(|g| Ok((g, parser::parse(answer, Commas::List, &mut tree, &mut fuel)?)));
+    parsed.is_ok_and(|(g, a)| {
+        compare::is_scalar(&tree, g)
+            && compare::is_scalar(&tree, a)
+            && compare::compare(&mut tree, g, a, rules, &mut fuel) == Tri::Equal
+    })
+}
+
 /// Whether a comma stands between digits.
 fn has_digit_comma(text: &str) -> bool {
     text.as_bytes().windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit())

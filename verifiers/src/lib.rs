@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod benchmark;
+mod calculator;
 mod choice;
 mod compare;
 mod countdown;
@@ -11,6 +13,7 @@ mod extract;
 mod fuel;
 mod grader;
 mod jsonl;
+pub mod lm_eval;
 mod problem;
 mod squeeze;
 mod syntax;
@@ -18,11 +21,13 @@ mod value;
 mod verifier;
 
 pub use batch::{Timed, grade_batch, timed};
+pub use benchmark::Benchmark;
+pub use calculator::{Equation, equations, true_share};
 pub use choice::{ChoiceOption, Chosen, choose};
 pub use compare::{Rules, Tolerance};
 pub use countdown::check_countdown;
 pub use error::VerifyError;
-pub use extract::{Extracted, Source, bare, extract};
+pub use extract::{Extracted, Source, Span, bare, extract};
 pub use fuel::Reason;
 pub use grader::{Form, Graded, Grader, Pair};
 pub use jsonl::{Tally, verify_jsonl};

@@ -90,6 +90,19 @@ pub(crate) fn compare(tree: &mut Tree, gold: Id, answer: Id, rules: &Rules, fuel
     outcome.unwrap_or_else(Tri::Undecided)
 }
 
+/// Whether a node is one value: no container, relation or text.
+pub(crate) fn is_scalar(tree: &Tree, id: Id) -> bool {
+    let plural = |node: &Node| {
+        matches!(
+            node,
+            Node::Tuple { .. } | Node::Set(_) | Node::List(_) | Node::Matrix { .. } | Node::Ratio { .. }
+                | Node::Chain { .. } | Node::Text(_) | Node::SetExpression(..) | Node::Named(_)
+                | Node::Builder { .. } | Node::PlusMinus { .. }
+        )
+    };
+    !tree.any(id, &plural)
+}
+
 impl Comparison<'_> {
     /// The verdict on two nodes.
     fn compare(&mut self, gold: Id, answer: Id) -> Outcome {

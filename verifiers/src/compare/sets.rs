@@ -28,6 +28,10 @@ impl Comparison<'_> {
         if self.same(gold, answer)? {
             return Ok(Tri::Equal);
         }
+        let point = |c: &Self, id| matches!(c.tree.get(id), Node::Tuple { items, .. } if items.len() != 2);
+        if point(self, gold) || point(self, answer) {
+            return Ok(Tri::Different);
+        }
         match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
             (Node::SetExpression(f, a, b), Node::SetExpression(g, c, d)) if f == g => {
                 let straight = self.pairwise(&[a, b], &[c, d])?;

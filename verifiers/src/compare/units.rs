@@ -70,6 +70,11 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
     if gold == answer {
         return Conversion::Same;
     }
+    let percent = |unit: &str| unit == "%" || unit.starts_with("percent") || unit == "pct";
+    let angle = |unit: &str| unit.starts_with("deg");
+    if percent(&gold) && angle(&answer) || angle(&gold) && percent(&answer) {
+        return Conversion::Foreign;
+    }
     let half_day = |unit: &str| matches!(unit.to_ascii_lowercase().as_str(), "am" | "pm");
     if half_day(&gold) && half_day(&answer) && !gold.eq_ignore_ascii_case(&answer) {
         return Conversion::Foreign;

@@ -1,0 +1,115 @@
+//! Verdicts of EleutherAI's lm-evaluation-harness, for tables that have to match published ones.
+//!
+//! Each function follows one of its metrics, with that metric's known faults; none of them is used by
+//! [`crate::Grader`] and none is meant for rewards. Names carry the task's: `gsm8k` with its two
+//! filters, `minerva_math`, `hendrycks_math`. Where the harness asks SymPy, this crate's comparison of
+//! single values answers.
+
+mod hendrycks;
+mod minerva;
+
+pub use hendrycks::hendrycks_math;
+pub use minerva::minerva_math;
+
+/// `gsm8k`, filter `strict-match`: the first `#### number` of the output.
+///
+/// `target` is the task's target: the solution with its `#### number` line, or that number.
+#[must_use]
+pub fn gsm8k_strict(target: &str, output: &str) -> bool {
+    let number = |text: &str| {
+        let sign = usize::from(text.starts_with('-'));
+        let length = text[sign..]
+            .bytes()
+            .take_while(|b| b.is_ascii_digit() || matches!(b, b'.' | b','))
+            .count();
+        (length > 0).then(|| text[..sign + length].to_owned())
+    };
+    let found = output.match_indices("#### ").find_map(|(at, mark)| number(&output[at + mark.len()..]));
+    found.is_some_and(|answer| exact_match(target, &answer))
+}
+
+/// `gsm8k`, filter `flexible-extract`: the last number of the output.
+#[must_use]
+pub fn gsm8k_flexible(target: &str, output: &str) -> bool {
+    last_loose_number(output).is_some_and(|answer| exact_match(target, answer))
+}
+
+/// The last match of `(-?[$0-9.,]{2,})|(-?[0-9]+)`, scanning as regular expressions do.
+fn last_loose_number(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let loose = |b: &u8| b.is_ascii_digit() || matches!(b, b'$' | b'.' | b',');
+    let mut last = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        let sign = usize::from(bytes[at] == b'-');
+        let wide = bytes[at + sign..].iter().take_while(|b| loose(b)).count();
+        let digits = bytes[at + sign..].iter().take_while(|b| b.is_ascii_digit()).count();
+        let length = if wide >= 2 { wide } else { digits };
+        if length == 0 {
+            at += 1;
+            continue;
+        }
+        last = Some(&text[at..at + sign + length]);
+        at += sign + length;
+    }
+    last
+}
+
+/// Equality after the task's `regexes_to_ignore`: commas, dollar signs, all before the last `#### `
+/// and one full stop at the end; letter case does not count.
+fn exact_match(target: &str, answer: &str) -> bool {
+    let plain = |text: &str| {
+        let text = text.replace([',', '$'], "");
+        let text = text.rsplit("#### ").next().unwrap_or_default().to_lowercase();
+        text.strip_suffix('.').map(str::to_owned).unwrap_or(text)
+    };
+    plain(target) == plain(answer)
+}
+
+/// The content of the last box, where the last box is the last `\boxed` and balanced.
+fn last_box(solution: &str) -> Option<&str> {
+    let start = solution.rfind("\\boxed").or_else(|| solution.rfind("\\fbox"))?;
+    let rest = &solution[start..];
+    if let Some(content) = rest.strip_prefix("\\boxed ") {
+        return content.split('$').next();
+    }
+    let open = rest.find('{')?;
+    let mut depth = 0_usize;
+    for (at, byte) in rest.bytes().enumerate().skip(open) {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(&rest[open + 1..at]);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_takes_the_first_mark() {
+        assert!(gsm8k_strict("2+3=5\n#### 1,005", "so #### 1005.\n#### 7"));
+        assert!(!gsm8k_strict("5", "The answer is 5"));
+        assert!(!gsm8k_strict("5", "####5"));
+        assert!(!gsm8k_strict("5", "#### $5"));
+        assert!(!gsm8k_strict("5", "#### 5.0"));
+    }
+
+    #[test]
+    fn flexible_takes_the_last_number() {
+        assert!(gsm8k_flexible("#### 18", "She makes $18 every day."));
+        assert!(gsm8k_flexible("18", "It is 18 dollars. $"));
+        assert!(!gsm8k_flexible("18", "18 for 3 days"));
+        assert_eq!(last_loose_number("a - 5, b -7. c"), Some("-7."));
+        assert_eq!(last_loose_number("wait..."), Some("..."));
+        assert_eq!(last_loose_number("none"), None);
+    }
+}
