@@ -225,14 +225,17 @@ pub enum PriorRule {
     LengthDivided,
 }
 
-/// Weight of a child in the mean that is its parent's value.
+/// How the values below a node become its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupWeights {
-    /// max(1, visits): the code.
+    /// Mean of the children's Q, weighted by max(1, visits): the code.
     AtLeastOne,
-    /// visits: the paper.
+    /// Mean of the children's Q, weighted by visits: the paper.
     Visits,
+    /// Mean of the returns of the simulations that passed: plain Monte Carlo backup, the only form
+    /// whose cost does not grow with the breadth.
+    Returns,
 }
 
 /// Which child of the search root becomes the next root.

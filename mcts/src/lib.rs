@@ -18,9 +18,11 @@ mod pairs;
 mod record;
 mod search;
 mod select;
+mod shared;
 mod show;
 mod similar;
 mod stop;
+mod sync;
 mod tree;
 mod value;
 
@@ -36,6 +38,7 @@ pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{
     ChildStats, ParentStats, SelectionRule, commit, prior, puct, select, spread, uct,
 };
+pub use shared::{Evaluator, grow_shared};
 pub use show::render_text;
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};

@@ -1,0 +1,137 @@
+//! Several threads on one tree, for evaluators that answer at once: games, cheap value functions,
+//! benchmarks.
+//!
+//! It knows nothing of policies: a tree that waits for a model is [`crate::TreeSearch`], and many of
+//! them keep a model busy without sharing one. What is exact here with several threads, and what is
+//! not, is said in `concurrency.md`: counts and values at rest are, the choice of the next leaf
+//! depends on timing.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::select::{ParentStats, SelectionRule, select};
+use crate::tree::{Access, Alone, Edge, NodeId, NodeState, Together, Tree};
+
+/// Something to search: states that are reached by steps, and what is known of each.
+pub trait Evaluator: Sync {
+    /// A state on the way down; cheap to make from the root.
+    type State;
+
+    /// The state of the root.
+    fn root(&self) -> Self::State;
+
+    /// Moves `state` to its child number `step`, from 0.
+    fn follow(&self, state: &mut Self::State, step: usize);
+
+    /// Fills `edges`, which is empty, with the children of `state` and returns an estimate of its
+    /// value; no edges make it terminal. Called once for every state.
+    fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64;
+}
+
+/// Simulations that a thread takes from the common budget at once.
+const SHARE: u64 = 64;
+
+/// Runs `simulations` more simulations on `tree` with `threads` threads. One simulation is one
+/// descent by `rule`, one expansion and one backup of the new leaf's value.
+///
+/// The tree is borrowed alone: one thread then needs no locked instruction.
+pub fn grow_shared<E: Evaluator>(
+    tree: &mut Tree,
+    evaluator: &E,
+    rule: SelectionRule,
+    simulations: u64,
+    threads: usize,
+) {
+    let tree = &*tree;
+    let left = AtomicU64::new(simulations);
+    if threads <= 1 {
+        return Walker::new(tree, evaluator, rule).run::<Alone>(&left, false);
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| Walker::new(tree, evaluator, rule).run::<Together>(&left, true));
+        }
+    });
+}
+
+/// One thread's way through the tree.
+struct Walker<'a, E> {
+    tree: &'a Tree,
+    evaluator: &'a E,
+    rule: SelectionRule,
+    path: Vec<NodeId>,
+    edges: Vec<Edge>,
+}
+
+impl<'a, E: Evaluator> Walker<'a, E> {
+    fn new(tree: &'a Tree, evaluator: &'a E, rule: SelectionRule) -> Self {
+        Self { tree, evaluator, rule, path: Vec::new(), edges: Vec::new() }
+    }
+
+    /// Simulates until the common budget is used up. With others about, nodes on the way are
+    /// `marked` as in flight, which turns the others to other leaves.
+    fn run<A: Access>(&mut self, left: &AtomicU64, marked: bool) {
+        loop {
+            // Relaxed: a budget, nothing more.
+            let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                (left > 0).then(|| left.saturating_sub(SHARE))
+            });
+            let Ok(before) = taken else { return };
+            for _ in 0..before.min(SHARE) {
+                while !self.simulate::<A>(marked) {
+                    // Another thread is expanding the leaf; it will be done in a moment.
+                    std::hint::spin_loop();
+                }
+            }
+        }
+    }
+
+    /// One simulation; false when it met a node that another thread was expanding, and was undone.
+    fn simulate<A: Access>(&mut self, marked: bool) -> bool {
+        self.path.clear();
+        let mut state = self.evaluator.root();
+        let mut at = self.tree.root();
+        loop {
+            self.path.push(at);
+            if marked {
+                self.tree.enter_with::<A>(at);
+            }
+            match self.tree.state(at) {
+                NodeState::Expanded => {
+                    let step = self.pick(at, marked);
+                    self.evaluator.follow(&mut state, step);
+                    at = self.tree.children(at).start + step as NodeId;
+                }
+                NodeState::Terminal => {
+                    self.tree.backup_with::<A>(&self.path, 0.0, marked);
+                    return true;
+                }
+                NodeState::Unexpanded | NodeState::Expanding => {
+                    return self.expand::<A>(at, &state, marked);
+                }
+            }
+        }
+    }
+
+    fn pick(&self, node: NodeId, marked: bool) -> usize {
+        let here = self.tree.stats(node);
+        // Without its own visit, if that is marked.
+        let visits = here.visits + here.in_flight - u64::from(marked);
+        let parent = ParentStats { visits, v: here.v };
+        let children = self.tree.stats_of_all(self.tree.children(node));
+        select(self.rule, parent, children).unwrap_or(0)
+    }
+
+    fn expand<A: Access>(&mut self, leaf: NodeId, state: &E::State, marked: bool) -> bool {
+        if !self.tree.claim(leaf) {
+            if marked {
+                self.tree.undo(&self.path);
+            }
+            return false;
+        }
+        self.edges.clear();
+        let value = self.evaluator.expand(state, &mut self.edges);
+        self.tree.expand(leaf, &self.edges);
+        self.tree.backup_with::<A>(&self.path, value, marked);
+        true
+    }
+}

@@ -1,0 +1,9 @@
+//! The atomics of this crate: those of the standard library, or loom's in its model checker
+//! (`RUSTFLAGS="--cfg loom"`).
+//!
+//! Only `tree` uses them. The protocol is in `concurrency.md`.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -1,0 +1,286 @@
+//! The shape and the statistics of one tree: who is whose child, how often each node was visited,
+//! what it is worth.
+//!
+//! It knows nothing of steps, policies or verifiers: an edge is a prior, a reward and whether the
+//! solution ends behind it. Any number of threads may read and grow a tree at once; the protocol is
+//! told in `concurrency.md`. Counts are summed, values are recomputed from them: at rest Q and V are
+//! a pure function of visits and rewards, whatever the order in which backups arrived.
+
+mod arena;
+mod node;
+
+use std::ops::Range;
+
+use self::arena::Arena;
+pub(crate) use self::node::{Access, Alone, Together};
+use self::node::{Node, SCALE};
+use crate::{BackupWeights, ChildStats};
+
+/// Index of a node; the root is 0.
+pub type NodeId = u32;
+
+/// What is known of a step when its node is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Edge {
+    /// Prior of the step.
+    pub prior: f64,
+    /// Reward r(s, a) of the step.
+    pub reward: f64,
+    /// Whether the solution ends with the step.
+    pub terminal: bool,
+}
+
+/// Where a node stands; it only ever moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Nobody has asked for its children.
+    Unexpanded = 0,
+    /// Somebody is fetching its children.
+    Expanding = 1,
+    /// It has children.
+    Expanded = 2,
+    /// It has none and never will.
+    Terminal = 3,
+}
+
+/// A tree of statistics.
+pub struct Tree {
+    arena: Arena,
+    gamma: f64,
+    weights: BackupWeights,
+}
+
+impl Tree {
+    /// Memory of one node, without its text.
+    pub const NODE_BYTES: usize = size_of::<Node>();
+
+    /// A tree that is only a root.
+    #[must_use]
+    pub fn new(gamma: f64, weights: BackupWeights) -> Self {
+        let tree = Self { arena: Arena::new(), gamma, weights };
+        let root = tree.arena.reserve(1).start;
+        tree.arena.get(root).fill(root, 1.0, 0.0, false);
+        tree
+    }
+
+    /// The root of the problem.
+    #[must_use]
+    pub fn root(&self) -> NodeId {
+        0
+    }
+
+    /// Number of nodes, the root included; while others grow the tree, some may not be published
+    /// yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.arena.len() as usize
+    }
+
+    /// Whether the root is the only node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 1
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        self.arena.get(id)
+    }
+
+    /// Where the node stands.
+    #[must_use]
+    pub fn state(&self, id: NodeId) -> NodeState {
+        self.node(id).link().state
+    }
+
+    /// The node's parent; `None` for the root.
+    #[must_use]
+    pub fn parent(&self, id: NodeId) -> Option<NodeId> {
+        (id != self.root()).then(|| self.node(id).parent())
+    }
+
+    /// The node's children, in the order in which they were proposed.
+    #[must_use]
+    pub fn children(&self, id: NodeId) -> Range<NodeId> {
+        let link = self.node(id).link();
+        link.first..link.first + link.count
+    }
+
+    /// Claims the node for expansion; false when somebody has it already or it has no need.
+    pub fn claim(&self, id: NodeId) -> bool {
+        self.node(id).claim()
+    }
+
+    /// Publishes the children of a node that the caller has claimed; returns their ids. Without
+    /// edges the node turns out to be terminal.
+    pub fn expand(&self, id: NodeId, edges: &[Edge]) -> Range<NodeId> {
+        debug_assert_eq!(self.state(id), NodeState::Expanding);
+        if edges.is_empty() {
+            self.node(id).publish_end();
+            return 0..0;
+        }
+        let count = u32::try_from(edges.len()).expect("fewer than 2^30 children");
+        let ids = self.arena.reserve(count);
+        for (node, edge) in self.arena.range(ids.clone()).zip(edges) {
+            node.fill(id, edge.prior, edge.reward, edge.terminal);
+        }
+        self.node(id).publish(ids.start, count);
+        ids
+    }
+
+    /// Counts a simulation that has reached the node as under way.
+    pub fn enter(&self, id: NodeId) {
+        self.node(id).enter::<Together>();
+    }
+
+    /// Takes back [`Tree::enter`] for every node of a path whose simulation failed.
+    pub fn undo(&self, path: &[NodeId]) {
+        path.iter().for_each(|&id| self.node(id).undo::<Together>());
+    }
+
+    /// Ends a simulation whose nodes were entered: from the leaf to the start of the path, one
+    /// visit more, one in flight less, and the value brought up to date; above the start of the
+    /// path the value alone.
+    pub fn backup(&self, path: &[NodeId]) {
+        self.backup_with::<Together>(path, 0.0, true);
+    }
+
+    /// The same, where the leaf was estimated to be worth `leaf` ([`BackupWeights::Returns`] only),
+    /// and the nodes were entered if `marked`.
+    pub(crate) fn backup_with<A: Access>(&self, path: &[NodeId], leaf: f64, marked: bool) {
+        match self.weights {
+            BackupWeights::Returns => self.add_returns::<A>(path, leaf, marked),
+            BackupWeights::AtLeastOne | BackupWeights::Visits => {
+                for &id in path.iter().rev() {
+                    self.node(id).complete::<A>(marked);
+                    self.refresh(id);
+                }
+                let mut above = path.first().and_then(|&id| self.parent(id));
+                while let Some(id) = above {
+                    self.refresh(id);
+                    above = self.parent(id);
+                }
+            }
+        }
+    }
+
+    /// Adds the discounted return of one simulation to every node of its path.
+    fn add_returns<A: Access>(&self, path: &[NodeId], leaf: f64, marked: bool) {
+        let mut value = leaf;
+        for &id in path.iter().rev() {
+            let node = self.node(id);
+            node.add_return::<A>(value);
+            node.complete::<A>(marked);
+            value = node.reward() + self.gamma * value;
+        }
+    }
+
+    /// Recomputes V of a node from its children, again if another thread began to do so meanwhile:
+    /// the last to store has seen every child's last value (`concurrency.md`, "Recomputed values").
+    fn refresh(&self, id: NodeId) {
+        let node = self.node(id);
+        let link = node.link();
+        if link.count == 0 {
+            return;
+        }
+        let mut number = node.begin_refresh();
+        loop {
+            node.set_value(self.mean_of(link.first..link.first + link.count));
+            let latest = node.refreshes();
+            if latest == number {
+                return;
+            }
+            number = latest;
+        }
+    }
+
+    /// `V(s) = sum w_c Q_c / sum w_c` (method, section 1).
+    fn mean_of(&self, children: Range<NodeId>) -> f64 {
+        let children = self.arena.range(children).map(|c| (c.counts().0, self.q_of(c)));
+        mean_value(self.weights, children)
+    }
+
+    fn v_of(&self, node: &Node) -> f64 {
+        match (self.weights, node.counts().0) {
+            (BackupWeights::Returns, 0) => 0.0,
+            (BackupWeights::Returns, visits) => node.sum() as f64 / SCALE / visits as f64,
+            _ => node.value(),
+        }
+    }
+
+    fn q_of(&self, node: &Node) -> f64 {
+        node.reward() + self.gamma * self.v_of(node)
+    }
+
+    /// `Q(s, a) = r(s, a) + gamma V(s')`.
+    #[must_use]
+    pub fn q(&self, id: NodeId) -> f64 {
+        self.q_of(self.node(id))
+    }
+
+    /// V of the node's state; 0 where nothing below it is known.
+    #[must_use]
+    pub fn v(&self, id: NodeId) -> f64 {
+        self.v_of(self.node(id))
+    }
+
+    /// Completed visits of the node.
+    #[must_use]
+    pub fn visits(&self, id: NodeId) -> u64 {
+        self.node(id).counts().0
+    }
+
+    /// Visits of the node that are under way.
+    #[must_use]
+    pub fn in_flight(&self, id: NodeId) -> u64 {
+        self.node(id).counts().1
+    }
+
+    /// The node's edge as it was made.
+    #[must_use]
+    pub fn edge(&self, id: NodeId) -> Edge {
+        let node = self.node(id);
+        let terminal = node.link().state == NodeState::Terminal;
+        Edge { prior: node.prior(), reward: node.reward(), terminal }
+    }
+
+    /// What selection sees of the node.
+    #[must_use]
+    pub fn stats(&self, id: NodeId) -> ChildStats {
+        self.stats_of(self.node(id))
+    }
+
+    fn stats_of(&self, node: &Node) -> ChildStats {
+        let (visits, in_flight) = node.counts();
+        let v = self.v_of(node);
+        ChildStats { prior: node.prior(), visits, in_flight, q: node.reward() + self.gamma * v, v }
+    }
+
+    /// What selection sees of neighbouring nodes.
+    pub(crate) fn stats_of_all(&self, ids: Range<NodeId>) -> impl Iterator<Item = ChildStats> {
+        self.arena.range(ids).map(|node| self.stats_of(node))
+    }
+
+    /// Enters a node of a tree that no other thread uses, or of one that others use.
+    pub(crate) fn enter_with<A: Access>(&self, id: NodeId) {
+        self.node(id).enter::<A>();
+    }
+}
+
+/// Weighted mean of children's Q, each given as (visits, Q) in creation order; 0 when all weights
+/// are 0 (method, section 1, both forms; returns weigh like visits).
+#[must_use]
+pub fn mean_value(weights: BackupWeights, children: impl IntoIterator<Item = (u64, f64)>) -> f64 {
+    let (mut sum, mut total) = (0.0, 0.0);
+    for (visits, q) in children {
+        let weight = match weights {
+            BackupWeights::AtLeastOne => visits.max(1),
+            BackupWeights::Visits | BackupWeights::Returns => visits,
+        } as f64;
+        sum += weight * q;
+        total += weight;
+    }
+    if total > 0.0 { sum / total } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Every interleaving of small races, under loom's memory model.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test -p regrowth-mcts --no-default-features --lib --release loom`
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::edge;
+use crate::BackupWeights;
+use crate::tree::{NodeState, Tree};
+
+fn tree(weights: BackupWeights) -> Tree {
+    let tree = Tree::new(1.0, weights);
+    assert!(tree.claim(0));
+    tree.expand(0, &[edge(0.25, true), edge(0.5, true)]);
+    tree
+}
+
+#[test]
+fn one_of_two_threads_expands_and_the_other_sees_whole_children() {
+    loom::model(|| {
+        let tree = Arc::new(Tree::new(1.0, BackupWeights::AtLeastOne));
+        let other = tree.clone();
+        let expander = thread::spawn(move || {
+            let won = other.claim(0);
+            if won {
+                other.expand(0, &[edge(0.25, true), edge(0.5, false)]);
+            }
+            won
+        });
+        let mine = tree.claim(0);
+        if mine {
+            tree.expand(0, &[edge(0.25, true), edge(0.5, false)]);
+        } else {
+            // A reader sees no children, or all of them as they were made.
+            let seen: Vec<_> = tree.children(0).map(|c| tree.edge(c)).collect();
+            assert!(seen.is_empty() || seen == [edge(0.25, true), edge(0.5, false)]);
+            assert!(tree.children(0).all(|c| tree.parent(c) == Some(0)));
+        }
+        assert_ne!(mine, expander.join().expect("joined"));
+        assert_eq!(tree.state(0), NodeState::Expanded);
+        assert_eq!(tree.len(), 3);
+    });
+}
+
+/// Two backups that share the root.
+fn race(weights: BackupWeights) {
+    loom::model(move || {
+        let tree = Arc::new(tree(weights));
+        for path in [[0, 1], [0, 2]] {
+            path.iter().for_each(|&id| tree.enter(id));
+        }
+        let other = tree.clone();
+        let backup = thread::spawn(move || other.backup(&[0, 1]));
+        tree.backup(&[0, 2]);
+        backup.join().expect("joined");
+        assert_eq!((tree.visits(0), tree.in_flight(0)), (2, 0));
+        assert_eq!(tree.v(0), 0.375);
+    });
+}
+
+#[test]
+fn two_recomputed_backups_leave_the_last_value() {
+    race(BackupWeights::AtLeastOne);
+    race(BackupWeights::Visits);
+}
+
+#[test]
+fn two_summed_backups_lose_nothing() {
+    race(BackupWeights::Returns);
+}
+
+#[test]
+fn a_backup_below_a_new_root_reaches_the_old_one() {
+    // One thread still finishes a simulation from the old root while another has re-rooted. All
+    // interleavings with at most two preemptions; without the bound it takes minutes.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let tree = Tree::new(1.0, BackupWeights::AtLeastOne);
+        assert!(tree.claim(0));
+        tree.expand(0, &[edge(0.25, false)]);
+        assert!(tree.claim(1));
+        tree.expand(1, &[edge(0.5, true)]);
+        [0, 1, 2].iter().for_each(|&id| tree.enter(id));
+        [1, 2].iter().for_each(|&id| tree.enter(id));
+        let tree = Arc::new(tree);
+        let other = tree.clone();
+        let old = thread::spawn(move || other.backup(&[0, 1, 2]));
+        tree.backup(&[1, 2]);
+        old.join().expect("joined");
+        assert_eq!([0, 1, 2].map(|id| tree.visits(id)), [1, 2, 2]);
+        assert!([0, 1, 2].iter().all(|&id| tree.in_flight(id) == 0));
+        assert_eq!((tree.v(1), tree.v(0)), (0.5, 0.75));
+    });
+}
+
+#[test]
+fn an_undone_simulation_leaves_the_others_counts() {
+    loom::model(|| {
+        let tree = Arc::new(tree(BackupWeights::Visits));
+        let other = tree.clone();
+        let failing = thread::spawn(move || {
+            other.enter(0);
+            other.enter(1);
+            other.undo(&[0, 1]);
+        });
+        tree.enter(0);
+        tree.enter(2);
+        tree.backup(&[0, 2]);
+        failing.join().expect("joined");
+        assert_eq!(
+            [0, 1, 2].map(|id| (tree.visits(id), tree.in_flight(id))),
+            [(1, 0), (0, 0), (1, 0)]
+        );
+        assert_eq!(tree.v(0), 0.5);
+    });
+}

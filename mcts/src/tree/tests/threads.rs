@@ -1,0 +1,135 @@
+//! Sixteen threads on one tree, under the invariants of `concurrency.md`.
+
+use crate::tree::{Edge, NodeState, Tree, mean_value};
+use crate::{BackupWeights, Evaluator, FirstPlay, Selection, SelectionRule, grow_shared};
+
+/// A tree of hashes: branching 4, depth 12.
+struct Hashes;
+
+fn mix(hash: u64, step: u64) -> u64 {
+    let mut z = hash.wrapping_add(step).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z ^= z >> 29;
+    z = z.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z ^ (z >> 32)
+}
+
+fn unit(hash: u64) -> f64 {
+    (hash >> 11) as f64 / (1u64 << 53) as f64
+}
+
+impl Evaluator for Hashes {
+    type State = (u64, u32);
+
+    fn root(&self) -> Self::State {
+        (1, 0)
+    }
+
+    fn follow(&self, state: &mut Self::State, step: usize) {
+        *state = (mix(state.0, step as u64 + 1), state.1 + 1);
+    }
+
+    fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64 {
+        for step in 0..if state.1 < 12 { 4 } else { 0 } {
+            let hash = mix(state.0, step + 9);
+            let reward = 2.0 * unit(mix(hash, 1)) - 1.0;
+            edges.push(Edge { prior: unit(hash), reward, terminal: hash.is_multiple_of(17) });
+        }
+        unit(mix(state.0, 99))
+    }
+}
+
+const RULE: SelectionRule =
+    SelectionRule { selection: Selection::Puct, c: 1.5, first_play: FirstPlay::Own };
+
+/// Visits of a parent are those of its children and its own; nothing is in flight; no child is
+/// lost or shared; stored values are what a serial recompute from the leaves gives, bit for bit.
+fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
+    assert_eq!(tree.visits(0), simulations);
+    let mut seen = vec![false; tree.len()];
+    let mut order = vec![tree.root()];
+    let mut next = 0;
+    while let Some(&id) = order.get(next) {
+        assert!(!std::mem::replace(&mut seen[id as usize], true), "a node with two parents");
+        assert_ne!(tree.state(id), NodeState::Expanding);
+        assert_eq!(tree.in_flight(id), 0);
+        assert!(tree.children(id).all(|child| tree.parent(child) == Some(id)));
+        order.extend(tree.children(id));
+        next += 1;
+    }
+    assert!(seen.iter().all(|&seen| seen), "a lost child");
+
+    let mut values = vec![0.0; tree.len()];
+    for &id in order.iter().rev() {
+        let visits: u64 = tree.children(id).map(|c| tree.visits(c)).sum();
+        // A node's own visit is the one that expanded it; the end of a solution keeps them all.
+        let own = tree.visits(id) - visits;
+        match tree.state(id) {
+            NodeState::Expanded => assert_eq!(own, 1),
+            NodeState::Unexpanded => assert_eq!(own, 0),
+            _ => {}
+        }
+        let children = tree.children(id);
+        let q = |c: u32| tree.edge(c).reward + gamma * values[c as usize];
+        values[id as usize] = mean_value(weights, children.map(|c| (tree.visits(c), q(c))));
+        if weights != BackupWeights::Returns {
+            assert_eq!(tree.v(id).to_bits(), values[id as usize].to_bits());
+        }
+    }
+}
+
+#[test]
+fn sixteen_threads_leave_a_consistent_tree() {
+    for weights in [BackupWeights::AtLeastOne, BackupWeights::Visits, BackupWeights::Returns] {
+        let mut tree = Tree::new(0.9, weights);
+        // In two turns, so that threads also meet on a tree that is there already.
+        grow_shared(&mut tree, &Hashes, RULE, 20_000, 16);
+        grow_shared(&mut tree, &Hashes, RULE, 20_000, 16);
+        check(&tree, weights, 0.9, 40_000);
+    }
+}
+
+#[test]
+fn one_thread_grows_the_same_tree_every_time() {
+    let grow = || {
+        let mut tree = Tree::new(1.0, BackupWeights::Returns);
+        grow_shared(&mut tree, &Hashes, RULE, 5_000, 1);
+        check(&tree, BackupWeights::Returns, 1.0, 5_000);
+        (0..tree.len() as u32).map(|id| (tree.visits(id), tree.v(id).to_bits())).collect::<Vec<_>>()
+    };
+    assert_eq!(grow(), grow());
+}
+
+#[test]
+fn sums_of_returns_do_not_depend_on_their_order() {
+    // The same paths backed up by many threads give the bits of a serial backup.
+    let build = || {
+        let tree = Tree::new(1.0, BackupWeights::Returns);
+        assert!(tree.claim(0));
+        let edge = |reward| Edge { prior: 1.0, reward, terminal: true };
+        tree.expand(0, &[edge(0.1), edge(-0.7), edge(0.3)]);
+        tree
+    };
+    let (serial, parallel) = (build(), build());
+    let paths: Vec<[u32; 2]> = (0..3000).map(|i| [0, 1 + i % 3]).collect();
+    for path in &paths {
+        path.iter().for_each(|&id| serial.enter(id));
+        serial.backup(path);
+    }
+    std::thread::scope(|scope| {
+        for part in paths.chunks(300) {
+            let tree = &parallel;
+            scope.spawn(move || {
+                for path in part.iter().rev() {
+                    path.iter().for_each(|&id| tree.enter(id));
+                    tree.backup(path);
+                }
+            });
+        }
+    });
+    assert_eq!(serial.v(0).to_bits(), parallel.v(0).to_bits());
+}
+
+#[test]
+fn a_node_takes_48_bytes() {
+    assert_eq!(Tree::NODE_BYTES, 48);
+}
