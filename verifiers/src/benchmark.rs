@@ -4,7 +4,7 @@
 //! work. Names are those of the sets' own repositories.
 
 use crate::choice::ChoiceOption;
-use crate::extract;
+use crate::extract::extract;
 use crate::grader::{Graded, Grader, Pair};
 
 /// A published set.
@@ -56,7 +56,7 @@ impl Benchmark {
         match self {
             Self::Gsm8k => raw.rsplit("####").next().unwrap_or(raw).trim().to_owned(),
             Self::Math if raw.contains("\\boxed") || raw.contains("\\fbox") => {
-                extract::extract(raw).text.into_owned()
+                extract(raw).text.into_owned()
             }
             Self::Asdiv => {
                 let values: Vec<&str> = raw

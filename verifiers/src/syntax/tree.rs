@@ -5,12 +5,15 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, Zero};
 
 use crate::fuel::{Fuel, Reason};
 
 /// Most nodes of one comparison.
 pub(crate) const MAX_NODES: usize = 16_384;
+/// Longest path from a node to a leaf.
+const MAX_HEIGHT: u16 = 256;
+/// Most nodes below a node, shared ones counted each time.
+const MAX_SIZE: u32 = 65_536;
 /// Most different symbols of one comparison.
 const MAX_SYMBOLS: usize = 256;
 
@@ -164,6 +167,9 @@ pub(crate) enum Node {
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
+    /// Longest path and number of nodes below each node, shared ones counted each time, so that
+    /// walks over the tree are bounded however it was made.
+    extents: Vec<(u16, u32)>,
     names: Vec<String>,
 }
 
@@ -175,6 +181,16 @@ impl Tree {
             return Err(Reason::Fuel);
         }
         let id = u32::try_from(self.nodes.len()).map_err(|_| Reason::Fuel)?;
+        let (mut height, mut size) = (0, 1_u32);
+        for_each_child(&node, &mut |child| {
+            let (below, count) = self.extents[child.0 as usize];
+            height = height.max(below + 1);
+            size = size.saturating_add(count);
+        });
+        if height > MAX_HEIGHT || size > MAX_SIZE {
+            return Err(Reason::Fuel);
+        }
+        self.extents.push((height, size));
         self.nodes.push(node);
         Ok(Id(id))
     }
@@ -202,11 +218,6 @@ impl Tree {
         &self.names[symbol.0 as usize]
     }
 
-    /// Number of names.
-    pub(crate) fn symbols(&self) -> usize {
-        self.names.len()
-    }
-
     /// Adds a whole number.
     pub(crate) fn integer(&mut self, value: i64, fuel: &mut Fuel) -> Result<Id, Reason> {
         let value = BigRational::from(BigInt::from(value));
@@ -221,43 +232,11 @@ impl Tree {
         }
     }
 
-    /// Whether the node is the number one.
-    pub(crate) fn is_one(&self, id: Id) -> bool {
-        self.number(id).is_some_and(One::is_one)
-    }
-
-    /// Whether the node is the number zero.
-    pub(crate) fn is_zero(&self, id: Id) -> bool {
-        self.number(id).is_some_and(Zero::is_zero)
-    }
-
     /// Children of a node in reading order.
     pub(crate) fn children(&self, id: Id) -> Vec<Id> {
-        match self.get(id) {
-            Node::Number { .. }
-            | Node::Constant(_)
-            | Node::Symbol(_)
-            | Node::Named(_)
-            | Node::Text(_) => Vec::new(),
-            Node::Sum(items)
-            | Node::Product(items)
-            | Node::Call(_, items)
-            | Node::Apply(_, items)
-            | Node::Tuple { items, .. }
-            | Node::Set(items)
-            | Node::List(items)
-            | Node::Ratio { parts: items, .. }
-            | Node::Matrix { cells: items, .. }
-            | Node::Chain { sides: items, .. } => items.clone(),
-            Node::Negate(a) | Node::Quantity(a, _) => vec![*a],
-            Node::Quotient(a, b)
-            | Node::Power(a, b)
-            | Node::SetExpression(_, a, b)
-            | Node::PlusMinus { left: a, right: b, .. }
-            | Node::Root { radicand: a, degree: b }
-            | Node::Builder { item: a, condition: b } => vec![*a, *b],
-            Node::Series { low, high, body, .. } => vec![*low, *high, *body],
-        }
+        let mut children = Vec::new();
+        for_each_child(self.get(id), &mut |child| children.push(child));
+        children
     }
 
     /// The same node over other children, as many as [`Self::children`] gives.
@@ -302,14 +281,12 @@ impl Tree {
 
     /// Whether `test` holds for the node or for one below it.
     pub(crate) fn any(&self, root: Id, test: &dyn Fn(&Node) -> bool) -> bool {
-        let mut open = vec![root];
-        while let Some(id) = open.pop() {
-            if test(self.get(id)) {
-                return true;
-            }
-            open.extend(self.children(id));
+        if test(self.get(root)) {
+            return true;
         }
-        false
+        let mut found = false;
+        for_each_child(self.get(root), &mut |child| found = found || self.any(child, test));
+        found
     }
 
     /// Free symbols below a node, sorted, each once. Indices of sums are bound.
@@ -323,11 +300,43 @@ impl Tree {
                 Node::Series { index, .. } => bound.push(*index),
                 _ => {}
             }
-            open.extend(self.children(id));
+            for_each_child(self.get(id), &mut |child| open.push(child));
         }
         found.retain(|s| !bound.contains(s));
         found.sort_unstable();
         found.dedup();
         found
+    }
+}
+
+/// Visits the children of a node in reading order.
+fn for_each_child(node: &Node, visit: &mut dyn FnMut(Id)) {
+    match node {
+        Node::Number { .. } | Node::Constant(_) | Node::Symbol(_) | Node::Named(_) | Node::Text(_) => {}
+        Node::Sum(items)
+        | Node::Product(items)
+        | Node::Call(_, items)
+        | Node::Apply(_, items)
+        | Node::Tuple { items, .. }
+        | Node::Set(items)
+        | Node::List(items)
+        | Node::Ratio { parts: items, .. }
+        | Node::Matrix { cells: items, .. }
+        | Node::Chain { sides: items, .. } => items.iter().for_each(|item| visit(*item)),
+        Node::Negate(a) | Node::Quantity(a, _) => visit(*a),
+        Node::Quotient(a, b)
+        | Node::Power(a, b)
+        | Node::SetExpression(_, a, b)
+        | Node::PlusMinus { left: a, right: b, .. }
+        | Node::Root { radicand: a, degree: b }
+        | Node::Builder { item: a, condition: b } => {
+            visit(*a);
+            visit(*b);
+        }
+        Node::Series { low, high, body, .. } => {
+            visit(*low);
+            visit(*high);
+            visit(*body);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use num_bigint::{BigInt, BigUint, Sign};
 use num_rational::BigRational;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_traits::{One, Signed, Zero};
 
 use super::Fault;
 
@@ -243,23 +243,6 @@ impl Ball {
         let (low, high) = (floor(&self.mid - &rad), floor(&self.mid + &rad));
         if low == high { Ok(low) } else { Err(Fault::Imprecise) }
     }
-
-    /// The value where it is certainly one integer that fits.
-    pub(crate) fn as_integer(&self) -> Option<i64> {
-        if !self.rad.is_zero() || self.exp > 64 {
-            return None;
-        }
-        let value = if self.exp >= 0 {
-            &self.mid << unsigned(self.exp)
-        } else {
-            let shift = unsigned(-self.exp);
-            if !self.mid.is_zero() && self.mid.trailing_zeros()? < shift {
-                return None;
-            }
-            &self.mid >> shift
-        };
-        value.to_i64()
-    }
 }
 
 fn signed(value: u64) -> i64 {
@@ -308,8 +291,11 @@ mod tests {
 
     #[test]
     fn perfect_roots_are_exact() {
-        assert_eq!(Ball::integer(27).root(3, BITS).unwrap().as_integer(), Some(3));
-        assert_eq!(Ball::integer(-27).root(3, BITS).unwrap().as_integer(), Some(-3));
+        let three = BigRational::from_integer(3.into());
+        for (cube, root) in [(27, three.clone()), (-27, -three)] {
+            let found = Ball::integer(cube).root(3, BITS).unwrap();
+            assert!(found.is_exact() && holds(&found, &root));
+        }
         assert_eq!(Ball::integer(-4).root(2, BITS), Err(Fault::Undefined));
         assert!(!Ball::integer(2).root(2, BITS).unwrap().is_exact());
     }
