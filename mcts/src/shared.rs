@@ -23,7 +23,8 @@ pub trait Evaluator: Sync {
     fn follow(&self, state: &mut Self::State, step: usize);
 
     /// Fills `edges`, which is empty, with the children of `state` and returns an estimate of its
-    /// value; no edges make it terminal. Called once for every state.
+    /// value; no edges make it terminal. Called once for every state. A panic makes the state
+    /// terminal and goes on to the caller of [`grow_shared`] when the other threads are done.
     fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64;
 }
 
@@ -129,9 +130,28 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             return false;
         }
         self.edges.clear();
+        let claimed = Claimed { tree: self.tree, leaf, path: &self.path, marked };
         let value = self.evaluator.expand(state, &mut self.edges);
+        std::mem::forget(claimed);
         self.tree.expand(leaf, &self.edges);
         self.tree.backup_with::<A>(&self.path, value, marked);
         true
+    }
+}
+
+/// A claim that is given back if the evaluator panics, so that nobody waits for its node.
+struct Claimed<'a> {
+    tree: &'a Tree,
+    leaf: NodeId,
+    path: &'a [NodeId],
+    marked: bool,
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.tree.expand(self.leaf, &[]);
+        if self.marked {
+            self.tree.undo(self.path);
+        }
     }
 }

@@ -36,7 +36,9 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
     let first = run("a", "");
     assert_eq!(first.0.lines().count(), 12);
     assert!(!first.1.is_empty());
-    for (name, how) in [("b", "--threads 8"), ("c", "--threads 2 --trees-in-flight 3 --no-log")] {
+    for (name, how) in
+        [("b", "--threads 8"), ("c", "--threads 2 --max-batch 8 --trees-in-flight 3 --no-log")]
+    {
         let again = run(name, how);
         assert!(again.0 == first.0 && again.1 == first.1, "{how}");
     }
@@ -130,6 +132,7 @@ fn mistakes_have_codes_and_say_what_to_do() {
     std::fs::write(&config, "[search]\nsimulatoins = 3\n").expect("written");
     let cases = [
         (format!("--policy nonsense --out {}", out.display()), 2, "nonsense"),
+        (format!("--policy scripted --threads 0 --out {}", out.display()), 2, "at least 1"),
         (format!("--policy scripted --simulations 0 --out {}", out.display()), 2, "simulations"),
         (format!("--policy scripted --breadth 5 --out {}", out.display()), 2, "B1,B2"),
         (format!("--policy scripted --problems builtin:x --out {}", out.display()), 2, "x"),

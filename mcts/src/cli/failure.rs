@@ -51,7 +51,10 @@ impl From<DataError> for Failure {
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        Self::Policy(error.to_string())
+        match error {
+            PolicyError::Spec { .. } => Self::Usage(error.to_string()),
+            _ => Self::Policy(error.to_string()),
+        }
     }
 }
 

@@ -1,27 +1,17 @@
-//! Policies and problems by the names that the command line gives them.
+//! Problems by the names that the command line gives them, and the log of a policy's answers.
+//!
+//! It knows nothing of formats or engines; those are the business of the crates below.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use regrowth_datasets::{Format, Problem, Split, read_problems, tasks::problems_from_spec};
-use regrowth_policy::{Policy, Recording, Replay, Scripted};
+use regrowth_policy::{Policy, Recording};
 
 use super::failure::Failure;
 
 /// Problems taken from a built-in task, which has no end of its own.
 const BUILTIN_LIMIT: usize = 200;
-
-/// Loads the policy that `spec` names.
-pub(crate) fn policy(spec: &str) -> Result<Arc<dyn Policy>, Failure> {
-    match spec.split_once(':') {
-        None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
-        Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
-        Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
-        _ => Err(Failure::Usage(format!(
-            "policy `{spec}` is not known; expected scripted, scripted:FILE or replay:FILE"
-        ))),
-    }
-}
 
 /// Keeps every answer of `policy` in the log at `path`, and continues one that is there. A replay
 /// has its log already.

@@ -10,7 +10,7 @@ use regrowth_datasets::{JsonlWriter, Problem, atomic_write};
 use regrowth_mcts::{
     PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs, search_problems,
 };
-use regrowth_policy::Policy;
+use regrowth_policy::{LoadOptions, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
@@ -27,9 +27,12 @@ pub(crate) struct Arguments {
     /// Folder for trees.jsonl, pairs.jsonl, summary.json, config.toml and the log steps.jsonl
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Threads that advance trees; changes no result
-    #[arg(long, value_name = "T", default_value_t = 1)]
-    threads: usize,
+    /// Threads of the policy's engine and of the trees; changes no result (default: all cores)
+    #[arg(long, value_name = "T", value_parser = at_least_one)]
+    threads: Option<usize>,
+    /// Sequences that the policy decodes at once; changes no result
+    #[arg(long, value_name = "B", value_parser = at_least_one)]
+    max_batch: Option<usize>,
     /// Trees in flight at once; changes no result
     #[arg(long, value_name = "N")]
     trees_in_flight: Option<usize>,
@@ -44,6 +47,13 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|&n| n >= 1)
+        .ok_or_else(|| "expected a number of at least 1".to_owned())
+}
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.flags.settings()?;
@@ -53,7 +63,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         settings.limit,
         settings.search.seed,
     )?;
-    let mut policy = inputs::policy(&settings.policy)?;
+    let mut load_options = LoadOptions::default();
+    load_options.threads = arguments.threads.unwrap_or(load_options.threads);
+    load_options.max_batch = arguments.max_batch.unwrap_or(load_options.max_batch);
+    let mut policy = load(&settings.policy, &load_options)?;
     prepare(&arguments.out, &settings)?;
     if !arguments.no_log {
         let log = arguments.out.join("steps.jsonl");
@@ -61,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 
     let options = RunOptions {
-        threads: arguments.threads,
+        threads: load_options.threads,
         trees_in_flight: arguments.trees_in_flight,
         ..RunOptions::default()
     };

@@ -133,3 +133,29 @@ fn sums_of_returns_do_not_depend_on_their_order() {
 fn a_node_takes_48_bytes() {
     assert_eq!(Tree::NODE_BYTES, 48);
 }
+
+#[test]
+fn a_panic_in_the_evaluator_leaves_a_consistent_tree() {
+    /// Fails at one state.
+    struct Brittle;
+    impl Evaluator for Brittle {
+        type State = (u64, u32);
+        fn root(&self) -> Self::State {
+            Hashes.root()
+        }
+        fn follow(&self, state: &mut Self::State, step: usize) {
+            Hashes.follow(state, step);
+        }
+        fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64 {
+            assert!(state.0 % 101 != 5, "a fault on purpose");
+            Hashes.expand(state, edges)
+        }
+    }
+    let mut tree = Tree::new(1.0, BackupWeights::Visits);
+    let grow = std::panic::AssertUnwindSafe(|| grow_shared(&mut tree, &Brittle, RULE, 3_000, 4));
+    assert!(std::panic::catch_unwind(grow).is_err());
+    for id in 0..tree.len() as u32 {
+        assert_eq!(tree.in_flight(id), 0);
+        assert_ne!(tree.state(id), NodeState::Expanding);
+    }
+}
