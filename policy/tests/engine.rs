@@ -204,7 +204,7 @@ fn requests_that_cannot_be_served_are_refused_with_the_reason() {
     refused(propose(&[], 0..1), "empty");
     refused(propose(&[1], 0..0), "at least one key");
     refused(propose(&[9999], 0..1), "outside the vocabulary");
-    refused(propose(&vec![1; 600], 0..1), "context");
+    refused(propose(&vec![1; 1100], 0..1), "context");
     let tight = LoadOptions { cache_bytes: 4096, ..options(1, 4) };
     let policy = CandlePolicy::new(&checkpoint, &tight).unwrap();
     let error = call(&policy, propose(&[1, 2, 3], 0..4)).unwrap_err();

@@ -49,7 +49,7 @@ pub fn write_init(dir: &Path) -> Result<(), TrainError> {
     config.insert("eos_token_id".into(), json!(1));
     config.insert("pad_token_id".into(), json!(0));
     let tokenizer_config = json!({
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512,
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 1024,
         "pad_token": SPECIALS[0], "eos_token": SPECIALS[1], "bos_token": null,
         "clean_up_tokenization_spaces": false,
     });

@@ -170,7 +170,7 @@ impl ModelConfig {
             "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": inner,
             "num_hidden_layers": layers, "num_attention_heads": heads,
             "num_key_value_heads": heads, "head_dim": hidden / heads.max(1),
-            "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 512,
+            "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 1024,
             "tie_word_embeddings": true, "attention_bias": false, "mlp_bias": false,
             "initializer_range": 0.02, "torch_dtype": "float32", "use_cache": true,
         });
