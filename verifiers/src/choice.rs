@@ -40,6 +40,11 @@ pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
         return named(statement(&text[last.content.range()], options, true), Source::Boxed);
     }
     let text = extract::tail(text, SEARCHED).trim();
+    if let Some(tagged) = extract::tagged(text)
+        && let Some(chosen) = found(statement(tagged, options, true), Source::Anchor)
+    {
+        return chosen;
+    }
     if let Some(hashes) = extract::hashes(text)
         && let Some(chosen) = found(statement(hashes, options, true), Source::Hashes)
     {
@@ -245,11 +250,19 @@ fn last_standing(text: &str, label: &str) -> Option<usize> {
             && !after.starts_with(|c: char| {
                 c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}' | '_' | '=')
             });
-        if isolated && chooses(before, after, label) && !negated(before) {
+        if isolated && chooses(before, after, label) && !negated(before) && !is_joined(before) {
             return Some(at);
         }
         end = at;
     }
+}
+
+/// "A or B", "A and B": the second of two labels is no choice.
+fn is_joined(before: &str) -> bool {
+    let mut words = before.split_whitespace().rev();
+    let joined = matches!(words.next(), Some("or" | "and" | "&" | "nor"));
+    let first = words.next().map(|w| w.trim_matches(['(', ')', ',', '*']));
+    joined && first.is_some_and(|w| w.len() == 1)
 }
 
 /// Whether the words around a label make it a choice rather than an article or a number.
@@ -263,11 +276,13 @@ fn chooses(before: &str, after: &str, label: &str) -> bool {
     let word = before.trim_end_matches(['*', '"', '\'', '(', ' ']).rsplit([' ', '\n']).next();
     let led = word.is_some_and(|w| LEADS.iter().any(|lead| w.eq_ignore_ascii_case(lead)));
     let letter = label.starts_with(|c: char| c.is_ascii_alphabetic());
+    let praised = PRAISE.iter().any(|p| after.trim_start_matches(['*', ')', ' ']).starts_with(p));
     let plain_letter = letter && label != "A" && !after.trim_start().starts_with(['=', '+', '-']);
-    bracketed
+    praised
+        || bracketed
         || letter && closed
         || led && ends
-        || letter && ends && !is_list_item(before)
+        || letter && ends && (after.trim().is_empty() || !is_list_item(before))
         || plain_letter && led
 }
 
@@ -275,6 +290,10 @@ fn chooses(before: &str, after: &str, label: &str) -> bool {
 fn is_list_item(before: &str) -> bool {
     before.trim_end_matches([' ', '(', '*']).ends_with('\n')
 }
+
+/// What follows a label that is chosen by the words behind it.
+const PRAISE: [&str; 6] =
+    ["is correct", "is the correct", "is the answer", "is right", "is the right", "is the best"];
 
 /// Words right before a chosen label.
 const LEADS: [&str; 15] = [
@@ -419,6 +438,60 @@ mod tests {
         assert_eq!(letter("The answer is A or B"), None);
         assert_eq!(letter("The answer is not D."), None);
         assert_eq!(letter("Answer: C\n\nWait, the final answer is D."), Some("D"));
+    }
+
+    #[test]
+    fn reads_what_models_write() {
+        let cases = [
+            ("The correct answer is **B) wet palms**.", "B"),
+            ("B. wet palms", "B"),
+            ("Option B is correct.", "B"),
+            ("I would choose B.", "B"),
+            ("The best answer is C: because of the oil.", "C"),
+            ("The answer is (C) palms covered with oil, not (D).", "C"),
+            ("A is incorrect. B is incorrect. So C.", "C"),
+            ("Both A and B are wrong; the answer is C.", "C"),
+            ("Therefore, the correct choice is D.", "D"),
+            ("The answer is A, not B.", "A"),
+            ("Between A and B, I pick B.", "B"),
+            ("Final Answer: D", "D"),
+            ("<answer>B</answer>", "B"),
+            ("<think>A?</think><answer> (C) </answer>", "C"),
+            ("\\boxed{\\text{B}}", "B"),
+            ("\\boxed{(B)}", "B"),
+            ("\\boxed{B. wet palms}", "B"),
+            ("\\boxed{\\mathbf{B}}", "B"),
+            ("$\\boxed{\\textbf{(D) }\\text{palms covered with lotion}}$", "D"),
+            ("It is C.", "C"),
+            ("C is the answer.", "C"),
+            ("A is the correct answer.", "A"),
+            ("The answer can't be A; it must be C.", "C"),
+            ("So, the answer is not A but B.", "B"),
+            ("Answer: The correct option is C.", "C"),
+            ("The answer is option (b).", "B"),
+            ("Dry skin rubs best.\n\nA", "A"),
+            ("Dry skin rubs best.\n\n(A)", "A"),
+            ("**Answer: A**", "A"),
+            ("**Answer:** A. dry palms", "A"),
+            ("The answer is \"A\".", "A"),
+            ("The answer is $A$.", "A"),
+            ("The answer is $\\text{A}$", "A"),
+            ("Answer:\nB", "B"),
+            ("Answer:\n\n(B) wet palms", "B"),
+            ("My final answer is: D.", "D"),
+            ("The correct answer is C) palms covered with oil", "C"),
+            ("The answer is wet palms.", "B"),
+            ("the answer is the wet palms", "B"),
+            ("We can rule out A and D. It cannot be B. Hence C.", "C"),
+            ("It isn't C, so it must be D", "D"),
+            ("Wet palms slip, so dry palms is the answer: A", "A"),
+        ];
+        let wrong: Vec<_> =
+            cases.iter().filter(|(text, expected)| letter(text) != Some(expected)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        for text in ["None of the above.", "Either A or B.", "A or B", "It is not C.", "A good question!", "I think so."] {
+            assert_eq!(letter(text), None, "{text}");
+        }
     }
 
     #[test]

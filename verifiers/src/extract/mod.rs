@@ -105,6 +105,9 @@ pub fn extract(text: &str) -> Extracted<'_> {
         return boxed;
     }
     let text = tail(text, if text.len() > FULL_SEARCH { TAIL_SEARCH } else { FULL_SEARCH });
+    if let Some(tagged) = tagged(text) {
+        return Extracted::new(tagged, Source::Anchor);
+    }
     if let Some(hashes) = hashes(text) {
         return Extracted::new(hashes, Source::Hashes);
     }
@@ -170,6 +173,14 @@ fn boxed(text: &str) -> Option<Extracted<'_>> {
             Some(Extracted { text: Cow::Owned(contents.join(" ; ")), source: Source::Boxed })
         }
     }
+}
+
+/// Content of the last `<answer>...</answer>`.
+pub(crate) fn tagged(text: &str) -> Option<&str> {
+    let end = text.rfind("</answer>")?;
+    let start = text[..end].rfind("<answer>")? + "<answer>".len();
+    let content = text[start..end].trim();
+    (!content.is_empty()).then_some(content)
 }
 
 /// What follows the last `####`, up to the end of its line.

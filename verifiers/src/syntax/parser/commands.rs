@@ -108,7 +108,7 @@ impl Parser<'_, '_> {
         let (mut base, mut exponent) = (None, None);
         for _ in 0..2 {
             if self.eat_sign('_') {
-                base = Some(self.script()?);
+                base = Some(self.logarithm_base()?);
             } else if self.eat_sign('^') {
                 exponent = Some(self.script()?);
             }
@@ -122,6 +122,12 @@ impl Parser<'_, '_> {
             Some(exponent) => self.add(Node::Power(call, exponent)),
             None => Ok(call),
         }
+    }
+
+    /// `\log_{2}`, `\log_2 x`, and `\log_23`, whose base is one digit because nothing follows.
+    fn logarithm_base(&mut self) -> Parsed {
+        let several = self.peek().is_some_and(|t| t.kind == Kind::Number && t.text.len() > 1);
+        if several && !self.operand_at(1) { self.digit() } else { self.script() }
     }
 
     /// `\sin^{-1}` is the inverse function.
@@ -222,9 +228,10 @@ impl Parser<'_, '_> {
     }
 
     fn vertical(&mut self) -> Parsed {
-        self.bars += 1;
+        let bars = self.bars;
+        self.bars = bars + 1;
         let inner = self.sum();
-        self.bars -= 1;
+        self.bars = bars;
         let inner = inner?;
         if !self.eat_command(&["rvert", "vert", "rVert", "Vert"]) {
             return Err(Reason::Unparsed);

@@ -251,9 +251,10 @@ impl Parser<'_, '_> {
     /// `|x|`
     fn bars(&mut self, bar: char) -> Parsed {
         self.expect(Kind::Sign(bar))?;
-        self.bars += 1;
+        let bars = self.bars;
+        self.bars = bars + 1;
         let inner = self.sum();
-        self.bars -= 1;
+        self.bars = bars;
         let inner = inner?;
         if !self.eat_sign(bar) {
             self.expect(Kind::Sign('|'))?;
