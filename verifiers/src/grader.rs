@@ -146,7 +146,8 @@ impl Grader {
         }
         let mut fuel = Fuel::full();
         let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
-        if first == Tri::Equal || first == Tri::Undecided(Reason::Fuel) {
+        let settled = [Tri::Equal, Tri::Undecided(Reason::Fuel), Tri::Undecided(Reason::TooLong)];
+        if settled.contains(&first) {
             return first;
         }
         if squeeze::squeezed(&gold.text) == squeeze::squeezed(&answer.text) {

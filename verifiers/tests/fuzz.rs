@@ -87,10 +87,18 @@ fn generated_inputs_are_safe() {
             let _ = (lm_eval::gsm8k_strict(&gold, &answer), lm_eval::gsm8k_flexible(&gold, &answer));
         }
         let time = start.elapsed();
+        // A slow input is tried again, because the machine may be busy.
+        if time > slowest && time > Duration::from_millis(50) {
+            let again = Instant::now();
+            let _ = grader.grade(&Pair { answer_form: form, gold_form: form, ..Pair::new(&gold, &answer) });
+            if again.elapsed() < Duration::from_millis(50) {
+                continue;
+            }
+        }
         if time > slowest {
             (slowest, slowest_text) = (time, format!("{gold:?} {answer:?}"));
         }
     }
     eprintln!("slowest {slowest:?}: {slowest_text}");
-    assert!(slowest < Duration::from_millis(800), "{slowest:?}: {slowest_text}");
+    assert!(slowest < Duration::from_millis(400), "{slowest:?}: {slowest_text}");
 }

@@ -10,6 +10,9 @@ use regrowth_verifiers::{
 const LIMIT: Duration =
     if cfg!(debug_assertions) { Duration::from_millis(400) } else { Duration::from_millis(100) };
 
+/// Times that a slow comparison is tried again.
+const TRIES: usize = 5;
+
 fn hostile() -> Vec<(&'static str, String)> {
     let deep = |open: &str, close: &str, n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
     vec![
@@ -94,11 +97,19 @@ fn hostile() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// The verdict and the shortest of a few times: the machine may be busy with other tests.
 fn graded(gold: &str, answer: &str, form: Form) -> (Verdict, Duration) {
     let pair = Pair { answer_form: form, ..Pair::new(gold, answer) };
-    let start = Instant::now();
-    let verdict = Grader::default().grade(&pair).verdict;
-    (verdict, start.elapsed())
+    let mut best = Duration::MAX;
+    for _ in 0..TRIES {
+        let start = Instant::now();
+        let verdict = Grader::default().grade(&pair).verdict;
+        best = best.min(start.elapsed());
+        if best <= LIMIT {
+            return (verdict, best);
+        }
+    }
+    (Grader::default().grade(&pair).verdict, best)
 }
 
 #[test]
@@ -147,20 +158,27 @@ fn hostile_pairs_are_bounded() {
     assert!(slow.is_empty(), "{slow:#?}");
 }
 
+/// An output of the form that `minerva_math` reads.
+const CLOSING: &str = "Final Answer: The final answer is 1. I hope it is correct.";
+
 #[test]
 fn other_readers_are_bounded() {
     let options = ["A", "B", "C", "D"].map(|label| ChoiceOption { label, text: "some text" });
     for (name, text) in hostile() {
-        let start = Instant::now();
-        let _ = choose(&text, &options);
-        let _ = equations(&text);
-        let _ = extract(&text);
-        let _ = lm_eval::gsm8k_flexible("1", &text);
-        let _ = lm_eval::gsm8k_strict("1", &text);
-        let _ = lm_eval::hendrycks_math("\\boxed{1}", &text);
-        let _ = lm_eval::minerva_math("\\boxed{1}", &text);
-        let _ = lm_eval::minerva_math(&text, "Final Answer: The final answer is 1. I hope it is correct.");
-        assert!(start.elapsed() < 8 * LIMIT, "{name} {:?}", start.elapsed());
+        let mut best = Duration::MAX;
+        for _ in 0..TRIES {
+            let start = Instant::now();
+            let _ = (choose(&text, &options), equations(&text), extract(&text));
+            let _ = (lm_eval::gsm8k_flexible("1", &text), lm_eval::gsm8k_strict("1", &text));
+            let _ = lm_eval::hendrycks_math("\\boxed{1}", &text);
+            let _ = lm_eval::minerva_math("\\boxed{1}", &text);
+            let _ = lm_eval::minerva_math(&text, CLOSING);
+            best = best.min(start.elapsed());
+            if best < 4 * LIMIT {
+                break;
+            }
+        }
+        assert!(best < 4 * LIMIT, "{name} {best:?}");
     }
 }
 
