@@ -18,7 +18,6 @@ mod pairs;
 mod record;
 mod search;
 mod select;
-mod shared;
 mod show;
 mod similar;
 mod stop;
@@ -36,11 +35,10 @@ pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_p
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{
-    ChildStats, ParentStats, SelectionRule, commit, prior, puct, select, spread, uct,
+    ChildStats, ParentStats, Scorer, SelectionRule, commit, prior, puct, select, spread, uct,
 };
-pub use shared::{Evaluator, grow_shared};
 pub use show::render_text;
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};
-pub use tree::{Edge, NodeId, NodeState, Tree, mean_value};
+pub use tree::{Edge, Evaluator, NodeId, NodeState, Tree, grow_shared, mean_value};
 pub use value::{Observed, Worth, worth};

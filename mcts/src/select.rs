@@ -74,22 +74,46 @@ pub struct SelectionRule {
 }
 
 impl SelectionRule {
-    /// Score of one child; the child with the highest is taken.
+    /// The rule at one parent, whose share of every child's score is computed once.
     #[must_use]
-    pub fn score(&self, parent: ParentStats, child: &ChildStats) -> f64 {
-        let visits = child.visits + child.in_flight;
-        let first = match self.first_play {
-            _ if child.visits > 0 => None,
+    pub fn at(&self, parent: ParentStats) -> Scorer {
+        let scale = match self.selection {
+            Selection::Puct => self.c * (parent.visits as f64).sqrt(),
+            Selection::Uct => (parent.visits.max(1) as f64).ln(),
+        };
+        let urgency = match self.first_play {
             FirstPlay::Own => None,
             FirstPlay::Fixed(value) => Some(value),
             FirstPlay::BelowParent(loss) => Some(parent.v - loss),
         };
-        let q = first.unwrap_or(child.q);
-        match (self.selection, first) {
-            (Selection::Puct, _) => puct(q, child.prior, parent.visits, visits, self.c),
+        Scorer { selection: self.selection, c: self.c, scale, urgency }
+    }
+}
+
+/// Scores the children of one parent.
+#[derive(Debug, Clone, Copy)]
+pub struct Scorer {
+    selection: Selection,
+    c: f64,
+    /// `c sqrt(N_parent)` for PUCT, `ln N_parent` for UCT.
+    scale: f64,
+    /// Value of a child without completed visits, unless it is its own.
+    urgency: Option<f64>,
+}
+
+impl Scorer {
+    /// Score of one child; the child with the highest is taken.
+    #[must_use]
+    pub fn score(&self, child: &ChildStats) -> f64 {
+        let visits = child.visits + child.in_flight;
+        let urgency = if child.visits == 0 { self.urgency } else { None };
+        let q = urgency.unwrap_or(child.q);
+        match self.selection {
+            // As `puct`, with its constant part computed before.
+            Selection::Puct => q + self.scale * child.prior / (1.0 + visits as f64),
             // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
-            (Selection::Uct, Some(urgency)) if visits == 0 => urgency,
-            (Selection::Uct, _) => uct(q, parent.visits, visits, self.c),
+            Selection::Uct if visits == 0 => urgency.unwrap_or(f64::INFINITY),
+            Selection::Uct => q + self.c * (self.scale / visits as f64).sqrt(),
         }
     }
 }
@@ -101,7 +125,8 @@ pub fn select(
     parent: ParentStats,
     children: impl IntoIterator<Item = ChildStats>,
 ) -> Option<usize> {
-    first_max(children.into_iter().map(|child| rule.score(parent, &child)))
+    let scorer = rule.at(parent);
+    first_max(children.into_iter().map(|child| scorer.score(&child)))
 }
 
 /// Index of the first highest score; scores that are not numbers never win.
@@ -220,6 +245,19 @@ mod tests {
         assert_eq!(pick(Selection::Uct, FirstPlay::Own), Some(1));
         assert_eq!(pick(Selection::Uct, FirstPlay::Fixed(0.0)), Some(0));
         assert_eq!(uct(0.5, 9, 3, 2.0), 0.5 + 2.0 * (9f64.ln() / 3.0).sqrt());
+        assert_eq!(uct(0.5, 9, 0, 2.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn scores_are_the_formulas() {
+        for visits in [0, 1, 7] {
+            let stats = child(0.3, visits);
+            let scorer = PUCT.at(AFTER_NINE);
+            let formula = puct(stats.q, stats.prior, 9, visits, 1.0);
+            assert!((scorer.score(&stats) - formula).abs() < 1e-15);
+            let rule = SelectionRule { selection: Selection::Uct, c: 0.7, ..PUCT };
+            assert_eq!(rule.at(AFTER_NINE).score(&stats), uct(stats.q, 9, visits, 0.7));
+        }
     }
 
     #[test]

@@ -8,12 +8,13 @@
 
 mod arena;
 mod node;
+mod walk;
 
 use std::ops::Range;
 
 use self::arena::Arena;
-pub(crate) use self::node::{Access, Alone, Together};
-use self::node::{Node, SCALE};
+use self::node::{Access, Node, SCALE, Together};
+pub use self::walk::{Evaluator, grow_shared};
 use crate::{BackupWeights, ChildStats};
 
 /// Index of a node; the root is 0.
@@ -141,43 +142,37 @@ impl Tree {
     /// visit more, one in flight less, and the value brought up to date; above the start of the
     /// path the value alone.
     pub fn backup(&self, path: &[NodeId]) {
-        self.backup_with::<Together>(path, 0.0, true);
-    }
-
-    /// The same, where the leaf was estimated to be worth `leaf` ([`BackupWeights::Returns`] only),
-    /// and the nodes were entered if `marked`.
-    pub(crate) fn backup_with<A: Access>(&self, path: &[NodeId], leaf: f64, marked: bool) {
-        match self.weights {
-            BackupWeights::Returns => self.add_returns::<A>(path, leaf, marked),
-            BackupWeights::AtLeastOne | BackupWeights::Visits => {
-                for &id in path.iter().rev() {
-                    self.node(id).complete::<A>(marked);
-                    self.refresh(id);
-                }
-                let mut above = path.first().and_then(|&id| self.parent(id));
-                while let Some(id) = above {
-                    self.refresh(id);
-                    above = self.parent(id);
-                }
-            }
+        let nodes: Vec<&Node> = path.iter().map(|&id| self.node(id)).collect();
+        self.backup_nodes::<Together>(&nodes, 0.0, true);
+        if self.weights == BackupWeights::Returns {
+            return;
+        }
+        let mut above = path.first().and_then(|&id| self.parent(id));
+        while let Some(id) = above {
+            self.refresh(self.node(id));
+            above = self.parent(id);
         }
     }
 
-    /// Adds the discounted return of one simulation to every node of its path.
-    fn add_returns<A: Access>(&self, path: &[NodeId], leaf: f64, marked: bool) {
+    /// The same for the nodes of a path from the root, where the leaf was estimated to be worth
+    /// `leaf` ([`BackupWeights::Returns`] only), and the nodes were entered if `marked`.
+    fn backup_nodes<A: Access>(&self, path: &[&Node], leaf: f64, marked: bool) {
         let mut value = leaf;
-        for &id in path.iter().rev() {
-            let node = self.node(id);
-            node.add_return::<A>(value);
-            node.complete::<A>(marked);
-            value = node.reward() + self.gamma * value;
+        for node in path.iter().rev() {
+            if self.weights == BackupWeights::Returns {
+                node.add_return::<A>(value);
+                node.complete::<A>(marked);
+                value = node.reward() + self.gamma * value;
+            } else {
+                node.complete::<A>(marked);
+                self.refresh(node);
+            }
         }
     }
 
     /// Recomputes V of a node from its children, again if another thread began to do so meanwhile:
     /// the last to store has seen every child's last value (`concurrency.md`, "Recomputed values").
-    fn refresh(&self, id: NodeId) {
-        let node = self.node(id);
+    fn refresh(&self, node: &Node) {
         let link = node.link();
         if link.count == 0 {
             return;
@@ -253,16 +248,6 @@ impl Tree {
         let (visits, in_flight) = node.counts();
         let v = self.v_of(node);
         ChildStats { prior: node.prior(), visits, in_flight, q: node.reward() + self.gamma * v, v }
-    }
-
-    /// What selection sees of neighbouring nodes.
-    pub(crate) fn stats_of_all(&self, ids: Range<NodeId>) -> impl Iterator<Item = ChildStats> {
-        self.arena.range(ids).map(|node| self.stats_of(node))
-    }
-
-    /// Enters a node of a tree that no other thread uses, or of one that others use.
-    pub(crate) fn enter_with<A: Access>(&self, id: NodeId) {
-        self.node(id).enter::<A>();
     }
 }
 

@@ -61,16 +61,16 @@ pub(super) struct Link {
 }
 
 /// How counts are added to: with others about, or alone.
-pub(crate) trait Access {
+pub(super) trait Access {
     /// Adds `delta`, wrapping.
     fn add(cell: &AtomicU64, delta: u64);
 }
 
 /// Several threads may write: a locked addition.
-pub(crate) struct Together;
+pub(super) struct Together;
 
 /// No other thread writes: a load and a store, an order of magnitude cheaper.
-pub(crate) struct Alone;
+pub(super) struct Alone;
 
 impl Access for Together {
     fn add(cell: &AtomicU64, delta: u64) {

@@ -8,8 +8,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::select::{ParentStats, SelectionRule, select};
-use crate::tree::{Access, Alone, Edge, NodeId, NodeState, Together, Tree};
+use super::node::{Access, Alone, Link, Node, Together};
+use super::{Edge, NodeId, NodeState, Tree};
+use crate::select::{ParentStats, SelectionRule};
 
 /// Something to search: states that are reached by steps, and what is known of each.
 pub trait Evaluator: Sync {
@@ -59,7 +60,7 @@ struct Walker<'a, E> {
     tree: &'a Tree,
     evaluator: &'a E,
     rule: SelectionRule,
-    path: Vec<NodeId>,
+    path: Vec<&'a Node>,
     edges: Vec<Edge>,
 }
 
@@ -80,7 +81,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             for _ in 0..before.min(SHARE) {
                 while !self.simulate::<A>(marked) {
                     // Another thread is expanding the leaf; it will be done in a moment.
-                    std::hint::spin_loop();
+                    std::thread::yield_now();
                 }
             }
         }
@@ -90,68 +91,84 @@ impl<'a, E: Evaluator> Walker<'a, E> {
     fn simulate<A: Access>(&mut self, marked: bool) -> bool {
         self.path.clear();
         let mut state = self.evaluator.root();
-        let mut at = self.tree.root();
+        let mut id = self.tree.root();
+        let mut node = self.tree.node(id);
         loop {
-            self.path.push(at);
+            self.path.push(node);
             if marked {
-                self.tree.enter_with::<A>(at);
+                node.enter::<A>();
             }
-            match self.tree.state(at) {
+            let link = node.link();
+            match link.state {
                 NodeState::Expanded => {
-                    let step = self.pick(at, marked);
+                    let step;
+                    (step, node) = self.pick(node, link, marked);
                     self.evaluator.follow(&mut state, step);
-                    at = self.tree.children(at).start + step as NodeId;
+                    id = link.first + step as NodeId;
                 }
                 NodeState::Terminal => {
-                    self.tree.backup_with::<A>(&self.path, 0.0, marked);
+                    self.tree.backup_nodes::<A>(&self.path, 0.0, marked);
                     return true;
                 }
                 NodeState::Unexpanded | NodeState::Expanding => {
-                    return self.expand::<A>(at, &state, marked);
+                    return self.expand::<A>(id, node, &state, marked);
                 }
             }
         }
     }
 
-    fn pick(&self, node: NodeId, marked: bool) -> usize {
-        let here = self.tree.stats(node);
+    /// The child of an expanded node with the highest score, the first of equals.
+    fn pick(&self, node: &'a Node, link: Link, marked: bool) -> (usize, &'a Node) {
+        let (visits, in_flight) = node.counts();
         // Without its own visit, if that is marked.
-        let visits = here.visits + here.in_flight - u64::from(marked);
-        let parent = ParentStats { visits, v: here.v };
-        let children = self.tree.stats_of_all(self.tree.children(node));
-        select(self.rule, parent, children).unwrap_or(0)
+        let visits = visits + in_flight - u64::from(marked);
+        let scorer = self.rule.at(ParentStats { visits, v: self.tree.v_of(node) });
+        let mut best = (0, node, f64::NEG_INFINITY);
+        let children = self.tree.arena.range(link.first..link.first + link.count);
+        for (step, child) in children.enumerate() {
+            let score = scorer.score(&self.tree.stats_of(child));
+            if step == 0 || score > best.2 {
+                best = (step, child, score);
+            }
+        }
+        (best.0, best.1)
     }
 
-    fn expand<A: Access>(&mut self, leaf: NodeId, state: &E::State, marked: bool) -> bool {
-        if !self.tree.claim(leaf) {
+    fn expand<A: Access>(
+        &mut self,
+        id: NodeId,
+        leaf: &Node,
+        state: &E::State,
+        marked: bool,
+    ) -> bool {
+        if !leaf.claim() {
             if marked {
-                self.tree.undo(&self.path);
+                self.path.iter().for_each(|node| node.undo::<A>());
             }
             return false;
         }
         self.edges.clear();
-        let claimed = Claimed { tree: self.tree, leaf, path: &self.path, marked };
+        let claimed = Claimed { leaf, path: &self.path, marked };
         let value = self.evaluator.expand(state, &mut self.edges);
         std::mem::forget(claimed);
-        self.tree.expand(leaf, &self.edges);
-        self.tree.backup_with::<A>(&self.path, value, marked);
+        self.tree.expand(id, &self.edges);
+        self.tree.backup_nodes::<A>(&self.path, value, marked);
         true
     }
 }
 
 /// A claim that is given back if the evaluator panics, so that nobody waits for its node.
 struct Claimed<'a> {
-    tree: &'a Tree,
-    leaf: NodeId,
-    path: &'a [NodeId],
+    leaf: &'a Node,
+    path: &'a [&'a Node],
     marked: bool,
 }
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
-        self.tree.expand(self.leaf, &[]);
+        self.leaf.publish_end();
         if self.marked {
-            self.tree.undo(self.path);
+            self.path.iter().for_each(|node| node.undo::<Together>());
         }
     }
 }

@@ -1,0 +1,79 @@
+//! Simulations per second on one synthetic game, all contestants in one run, medians of ten.
+//!
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml [SIMULATIONS [PART OF A NAME]]`
+//!
+//! One simulation is one descent, one expansion and one backup, in every contestant. Turns
+//! alternate, so that a busy machine is busy for all.
+
+mod game;
+mod ours;
+mod peer;
+
+use std::time::Instant;
+
+use regrowth_mcts::{BackupWeights, Tree};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TURNS: usize = 10;
+
+type Contestant = (&'static str, Box<dyn Fn(u64)>);
+
+fn main() {
+    let simulations = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+    let returns = BackupWeights::Returns;
+    let part = std::env::args().nth(2).unwrap_or_default();
+    let mut contestants: Vec<Contestant> = vec![
+        ("regrowth, 1 thread", Box::new(move |n| ours::run(n, 1, returns))),
+        ("regrowth, 2 threads, one tree", Box::new(move |n| ours::run(n, 2, returns))),
+        ("regrowth, 8 threads, one tree", Box::new(move |n| ours::run(n, 8, returns))),
+        ("regrowth, 2 threads, two trees", Box::new(two_trees)),
+        (
+            "regrowth, 1 thread, recomputed values",
+            Box::new(|n| ours::run(n, 1, BackupWeights::AtLeastOne)),
+        ),
+        ("crate mcts 0.3, 1 thread", Box::new(|n| peer::old::run(n, 1))),
+        ("crate mcts 0.3, 2 threads", Box::new(|n| peer::old::run(n, 2))),
+        ("crate treant 0.4, 1 thread", Box::new(|n| peer::new::run(n, 1))),
+        ("crate treant 0.4, 2 threads", Box::new(|n| peer::new::run(n, 2))),
+    ];
+    contestants.retain(|(name, _)| name.contains(&part));
+    let mut rates = vec![(Vec::new(), Vec::new()); contestants.len()];
+    for _ in 0..TURNS {
+        for (rates, (_, run)) in rates.iter_mut().zip(&contestants) {
+            let (start, busy) = (Instant::now(), cpu_seconds());
+            run(simulations);
+            let own = cpu_seconds() - busy;
+            rates.0.push(simulations as f64 / start.elapsed().as_secs_f64());
+            rates.1.push(simulations as f64 / own);
+        }
+    }
+    println!("{simulations} simulations, {} bytes a node", Tree::NODE_BYTES);
+    println!("{:40} {:>10} {:>10}", "million simulations a second of", "wall", "main CPU");
+    for ((name, _), (wall, cpu)) in contestants.into_iter().zip(rates) {
+        println!("{name:40} {:10.3} {:10.3}", median(wall) / 1e6, median(cpu) / 1e6);
+    }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    (rates[TURNS / 2] + rates[TURNS / 2 - 1]) / 2.0
+}
+
+/// Time that the main thread has run, which other processes cannot lengthen; 0 where the system
+/// does not tell.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|n| n.parse::<f64>().ok());
+    nanoseconds.unwrap_or(0.0) / 1e9
+}
+
+/// Two threads with a tree each: what two cores can do at best.
+fn two_trees(simulations: u64) {
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| ours::run(simulations / 2, 1, BackupWeights::Returns));
+        }
+    });
+}
