@@ -73,7 +73,13 @@ impl Benchmark {
     /// Grades an output against a raw reference; `options` of a multiple-choice question in their
     /// published order, for AQuA as `A)text`.
     #[must_use]
-    pub fn grade(self, grader: &Grader, raw: &str, options: &[ChoiceOption<'_>], output: &str) -> Graded {
+    pub fn grade(
+        self,
+        grader: &Grader,
+        raw: &str,
+        options: &[ChoiceOption<'_>],
+        output: &str,
+    ) -> Graded {
         let gold = self.reference(raw);
         let cleaned: Vec<ChoiceOption<'_>> = options
             .iter()
@@ -107,7 +113,10 @@ mod tests {
     #[test]
     fn references_are_read_as_published() {
         assert_eq!(grade("gsm8k", "He has 2+3=<<2+3=5>>5.\n#### 5", &[], "#### 5"), Verdict::Equal);
-        assert_eq!(grade("math/algebra", "so $x=\\boxed{\\frac12}$", &[], "It is \\boxed{0.5}"), Verdict::Equal);
+        assert_eq!(
+            grade("math/algebra", "so $x=\\boxed{\\frac12}$", &[], "It is \\boxed{0.5}"),
+            Verdict::Equal
+        );
         assert_eq!(grade("svamp", "8.0", &[], "The answer is 8."), Verdict::Equal);
         assert_eq!(grade("multiarith", "145", &[], "The answer is 146."), Verdict::Different);
         assert_eq!(grade("asdiv", "9 (apples)", &[], "9 apples"), Verdict::Equal);

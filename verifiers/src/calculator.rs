@@ -286,7 +286,16 @@ mod tests {
 
     #[test]
     fn leaves_everything_else_alone() {
-        for text in ["x + 3 = 5", "y = 2x + 1", "2^2 + 1 = 5", "\\frac{1}{2} + 3 = 4", "n = 5", "5 / 0 = 1", "a=b", "5 6 + 1 = 7"] {
+        for text in [
+            "x + 3 = 5",
+            "y = 2x + 1",
+            "2^2 + 1 = 5",
+            "\\frac{1}{2} + 3 = 4",
+            "n = 5",
+            "5 / 0 = 1",
+            "a=b",
+            "5 6 + 1 = 7",
+        ] {
             assert_eq!(holds(text), Vec::<bool>::new(), "{text}");
         }
         let deep = format!("{}1 = 2 + 3", "(".repeat(100));

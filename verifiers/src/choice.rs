@@ -297,8 +297,8 @@ const PRAISE: [&str; 6] =
 
 /// Words right before a chosen label.
 const LEADS: [&str; 15] = [
-    "is", "it's", "est", "es", "ist", "option", "choice", "answer", "choose", "pick", "select", "be", "answer:", "was",
-    "\u{e9}",
+    "is", "it's", "est", "es", "ist", "option", "choice", "answer", "choose", "pick", "select",
+    "be", "answer:", "was", "\u{e9}",
 ];
 
 /// "not D" in Chinese stands without a space.
@@ -489,7 +489,14 @@ mod tests {
         let wrong: Vec<_> =
             cases.iter().filter(|(text, expected)| letter(text) != Some(expected)).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
-        for text in ["None of the above.", "Either A or B.", "A or B", "It is not C.", "A good question!", "I think so."] {
+        for text in [
+            "None of the above.",
+            "Either A or B.",
+            "A or B",
+            "It is not C.",
+            "A good question!",
+            "I think so.",
+        ] {
             assert_eq!(letter(text), None, "{text}");
         }
     }

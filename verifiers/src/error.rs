@@ -6,7 +6,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// A row does not have the form that the input asks for.
-    #[error("line {line}: field `{field}`: expected {expected}, got {got}; correct the row or leave it out")]
+    #[error(
+        "line {line}: field `{field}`: expected {expected}, got {got}; correct the row or leave it out"
+    )]
     Row {
         /// Line of the input, from 1.
         line: usize,

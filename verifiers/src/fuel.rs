@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-/// Fuel of one comparison; about one unit per nanosecond of work in an optimised build.
-pub(crate) const FULL_TANK: u64 = 20_000_000;
+/// Fuel of one comparison: some tens of milliseconds of work in an optimised build.
+pub(crate) const FULL_TANK: u64 = 6_000_000;
 
 /// Why a comparison could not be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,11 +69,7 @@ impl Graded {
 
     /// A text that states no answer is different from every reference.
     fn missing() -> Self {
-        Self {
-            verdict: Verdict::Different,
-            rule: Source::Nothing,
-            reason: Some(Reason::NoAnswer),
-        }
+        Self { verdict: Verdict::Different, rule: Source::Nothing, reason: Some(Reason::NoAnswer) }
     }
 }
 
@@ -220,7 +216,9 @@ pub(crate) fn equal_scalars(gold: &str, answer: &str, rules: &Rules) -> bool {
 
 /// Whether a comma stands between digits.
 fn has_digit_comma(text: &str) -> bool {
-    text.as_bytes().windows(3).any(|w| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit())
+    text.as_bytes()
+        .windows(3)
+        .any(|w| w[0].is_ascii_digit() && w[1] == b',' && w[2].is_ascii_digit())
 }
 
 /// Compares the chosen label with the reference, which may be a label or an option's text.

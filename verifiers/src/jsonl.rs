@@ -212,7 +212,10 @@ fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
 }
 
 /// Labels in their order with the texts that are given for them.
-fn options(object: &serde_json::Map<String, Value>, line: usize) -> Result<Vec<(String, String)>, VerifyError> {
+fn options(
+    object: &serde_json::Map<String, Value>,
+    line: usize,
+) -> Result<Vec<(String, String)>, VerifyError> {
     let fault = |field, expected, got: &Value| VerifyError::Row {
         line,
         field,
@@ -234,7 +237,8 @@ fn options(object: &serde_json::Map<String, Value>, line: usize) -> Result<Vec<(
         }
         Some(Value::Array(labels)) => {
             for label in labels {
-                let label = label.as_str().ok_or_else(|| fault("choices", "a list of labels", label))?;
+                let label =
+                    label.as_str().ok_or_else(|| fault("choices", "a list of labels", label))?;
                 let text = texts.and_then(|t| t.get(label)).and_then(Value::as_str).unwrap_or("");
                 options.push((label.to_owned(), text.to_owned()));
             }
@@ -267,7 +271,8 @@ mod tests {
         let mut input = String::new();
         for k in 0..300 {
             let pred = if k % 3 == 0 { k + 1 } else { k };
-            input += &format!("{{\"id\":{k},\"gold\":\"{k}\",\"pred\":\"#### {pred}\",\"x\":1}}\n\n");
+            input +=
+                &format!("{{\"id\":{k},\"gold\":\"{k}\",\"pred\":\"#### {pred}\",\"x\":1}}\n\n");
         }
         let (tally, rows) = run(input.as_bytes(), 3).unwrap();
         assert_eq!((tally.rows, tally.equal, tally.different), (300, 200, 100));
@@ -307,7 +312,8 @@ mod tests {
 
     #[test]
     fn invalid_utf8_is_replaced() {
-        let (tally, rows) = run(b"{\"id\":1,\"gold\":\"5\",\"pred\":\"\xff\xfe #### 5\"}", 1).unwrap();
+        let (tally, rows) =
+            run(b"{\"id\":1,\"gold\":\"5\",\"pred\":\"\xff\xfe #### 5\"}", 1).unwrap();
         assert_eq!((tally.equal, rows.len()), (1, 1));
     }
 }

@@ -1,5 +1,4 @@
-//! Did it come out right? Three-valued checking of mathematical and multiple-choice answers.
-
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod batch;

@@ -24,7 +24,8 @@ pub fn gsm8k_strict(target: &str, output: &str) -> bool {
             .count();
         (length > 0).then(|| text[..sign + length].to_owned())
     };
-    let found = output.match_indices("#### ").find_map(|(at, mark)| number(&output[at + mark.len()..]));
+    let found =
+        output.match_indices("#### ").find_map(|(at, mark)| number(&output[at + mark.len()..]));
     found.is_some_and(|answer| exact_match(target, &answer))
 }
 

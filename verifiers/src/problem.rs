@@ -37,11 +37,8 @@ impl Verifier for ProblemVerifier {
 
 /// Compares the chosen option with the reference.
 fn verify_choice(problem: &Problem, solution: &str) -> Verdict {
-    let options: Vec<ChoiceOption<'_>> = problem
-        .choices
-        .iter()
-        .map(|c| ChoiceOption { label: &c.label, text: &c.text })
-        .collect();
+    let options: Vec<ChoiceOption<'_>> =
+        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
     let pair = Pair { options: &options, ..Pair::new(&problem.answer, solution) };
     Grader::default().grade(&pair).verdict
 }

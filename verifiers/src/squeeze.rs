@@ -6,8 +6,18 @@
 /// The text without blanks, formula delimiters and layout commands.
 pub(crate) fn squeezed(text: &str) -> String {
     const GONE: [&str; 12] = [
-        "\\left", "\\right", "\\displaystyle", "\\!", "\\,", "\\;", "\\:", "\\ ", "\\(", "\\)",
-        "\\[", "\\]",
+        "\\left",
+        "\\right",
+        "\\displaystyle",
+        "\\!",
+        "\\,",
+        "\\;",
+        "\\:",
+        "\\ ",
+        "\\(",
+        "\\)",
+        "\\[",
+        "\\]",
     ];
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -33,7 +43,9 @@ pub(crate) fn squeezed(text: &str) -> String {
 /// The words of an answer that is words and numbers only; nothing for a formula.
 pub(crate) fn wording(text: &str) -> Option<String> {
     let mut plain = text.replace(['$', '~'], " ");
-    for command in ["\\textbf", "\\textrm", "\\textit", "\\text", "\\mathrm", "\\mbox", "\\ ", "\\,"] {
+    for command in
+        ["\\textbf", "\\textrm", "\\textit", "\\text", "\\mathrm", "\\mbox", "\\ ", "\\,"]
+    {
         plain = plain.replace(command, " ");
     }
     if plain.contains(['+', '-', '=', '<', '>', '^', '_', '*', '/', '\\', '|', '%']) {

@@ -18,7 +18,10 @@ fn form(row: &Value, field: &str) -> Form {
 
 fn verdict(row: &Value) -> (Verdict, &'static str) {
     let text = |field: &str| row[field].as_str().unwrap_or_default();
-    let labels: Vec<&str> = row["choices"].as_array().map(|a| a.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
+    let labels: Vec<&str> = row["choices"]
+        .as_array()
+        .map(|a| a.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
     let options: Vec<ChoiceOption<'_>> = labels
         .iter()
         .map(|label| ChoiceOption { label, text: row["options"][label].as_str().unwrap_or("") })
@@ -59,7 +62,11 @@ fn core_tier_is_right() {
                 let at = s.char_indices().rev().nth(150).map_or(0, |(i, _)| i);
                 format!("{:?}", &s[at..])
             };
-            eprintln!("{number} {tier} {kind} by {rule} {verdict:?}\n   gold {}\n   pred {}", tail("gold"), tail("pred"));
+            eprintln!(
+                "{number} {tier} {kind} by {rule} {verdict:?}\n   gold {}\n   pred {}",
+                tail("gold"),
+                tail("pred")
+            );
         }
         *tally.entry((tier, kind)).or_default() += 1;
     }

@@ -14,7 +14,8 @@ const LIMIT: Duration =
 const TRIES: usize = 5;
 
 fn hostile() -> Vec<(&'static str, String)> {
-    let deep = |open: &str, close: &str, n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
+    let deep =
+        |open: &str, close: &str, n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
     vec![
         ("unbalanced braces", "{".repeat(1_000_000)),
         ("closing braces", "}".repeat(1_000_000)),
@@ -56,10 +57,17 @@ fn hostile() -> Vec<(&'static str, String)> {
         ("nested sums", "\\sum_{i=1}^{9999}\\sum_{j=1}^{9999}\\sum_{k=1}^{9999} ijk".into()),
         ("product of sums", "\\prod_{k=1}^{9999} (k^{1000}+1)".into()),
         ("unions", "(0,1)\\cup".repeat(3000) + "(0,1)"),
-        ("interval ends", (0..400).map(|k| format!("(\\sqrt{{{k}}},\\sqrt{{{k}}}+1)\\cup")).collect::<String>() + "(0,1)"),
+        (
+            "interval ends",
+            (0..400).map(|k| format!("(\\sqrt{{{k}}},\\sqrt{{{k}}}+1)\\cup")).collect::<String>()
+                + "(0,1)",
+        ),
         ("relations", "x<".repeat(5000) + "1"),
         ("big matrix", format!("\\begin{{pmatrix}}{}\\end{{pmatrix}}", "1&".repeat(7000))),
-        ("determinant", format!("\\begin{{vmatrix}}{}\\end{{vmatrix}}", "a&b&c&d&e&f&g&h\\\\".repeat(8))),
+        (
+            "determinant",
+            format!("\\begin{{vmatrix}}{}\\end{{vmatrix}}", "a&b&c&d&e&f&g&h\\\\".repeat(8)),
+        ),
         ("matrix product", "\\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}".repeat(300)),
         ("short matrix product", "\\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}".repeat(60)),
         ("unclosed environment", "\\begin{pmatrix}1&2".repeat(500)),
@@ -116,7 +124,13 @@ fn graded(gold: &str, answer: &str, form: Form) -> (Verdict, Duration) {
 fn answers_are_bounded_and_never_accepted() {
     let mut slow = Vec::new();
     for (name, text) in hostile() {
-        let golds = ["424243", "x^2+\\sqrt{424243}", "(\\frac{1}{424243},\\pi)", "\\{\\sqrt{2},x_1,424243\\}", "x<424243"];
+        let golds = [
+            "424243",
+            "x^2+\\sqrt{424243}",
+            "(\\frac{1}{424243},\\pi)",
+            "\\{\\sqrt{2},x_1,424243\\}",
+            "x<424243",
+        ];
         for gold in golds {
             for form in [Form::Answer, Form::Text] {
                 let (verdict, time) = graded(gold, &text, form);

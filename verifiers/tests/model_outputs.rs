@@ -15,7 +15,8 @@ struct Flagged {
 }
 
 fn rows(file: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/model_outputs").join(file);
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/model_outputs").join(file);
     match std::fs::read_to_string(path) {
         Ok(text) => text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
         Err(_) => Vec::new(),
@@ -86,7 +87,8 @@ fn program_outputs_are_read() {
     let rows = rows("gsm8k_tora_first300.jsonl");
     let mut differ = Vec::new();
     for (line, row) in rows.iter().enumerate() {
-        let (gold, text, pred) = (string(&row["gt"]), string(&row["code"][0]), string(&row["pred"][0]));
+        let (gold, text, pred) =
+            (string(&row["gt"]), string(&row["code"][0]), string(&row["pred"][0]));
         let ours = Grader::default().grade(&Pair::new(&gold, &text)).verdict == Verdict::Equal;
         let value = |text: &str| text.replace(',', "").parse::<f64>().ok();
         let theirs = value(&gold).is_some() && value(&gold) == value(&pred);

@@ -19,7 +19,10 @@ impl Comparison<'_> {
             (Node::List(g), Node::Set(a)) | (Node::Set(g), Node::List(a) | Node::Set(a)) => {
                 self.matched(&g, &a)
             }
-            (Node::Tuple { open, close, items: g }, Node::Tuple { open: o, close: c, items: a }) => {
+            (
+                Node::Tuple { open, close, items: g },
+                Node::Tuple { open: o, close: c, items: a },
+            ) => {
                 if g.len() == 2 && (open, close) != (o, c) {
                     return Ok(Tri::Different);
                 }
@@ -27,7 +30,9 @@ impl Comparison<'_> {
             }
             (Node::Tuple { items: g, .. }, Node::List(a)) => self.pairwise(&g, &a),
             (Node::List(g), Node::Tuple { items: a, open: '(', close: ')' }) => {
-                if g.iter().any(|i| self.is_container(*i)) && !a.iter().any(|i| self.is_container(*i)) {
+                if g.iter().any(|i| self.is_container(*i))
+                    && !a.iter().any(|i| self.is_container(*i))
+                {
                     return Ok(Tri::Different);
                 }
                 self.pairwise(&g, &a)
@@ -39,15 +44,27 @@ impl Comparison<'_> {
                 self.pairwise(&g, &a)
             }
             (Node::Matrix { columns, cells }, Node::Tuple { items, .. } | Node::List(items)) => {
-                if columns == 1 || columns == cells.len() { self.pairwise(&cells, &items) } else { Ok(Tri::Different) }
+                if columns == 1 || columns == cells.len() {
+                    self.pairwise(&cells, &items)
+                } else {
+                    Ok(Tri::Different)
+                }
             }
             (Node::Tuple { items, open: '(', .. }, Node::Matrix { columns, cells }) => {
-                if columns == 1 || columns == cells.len() { self.pairwise(&items, &cells) } else { Ok(Tri::Different) }
+                if columns == 1 || columns == cells.len() {
+                    self.pairwise(&items, &cells)
+                } else {
+                    Ok(Tri::Different)
+                }
             }
             (Node::Matrix { cells, .. }, _) if cells.len() == 1 => self.compare(cells[0], answer),
             (_, Node::Matrix { cells, .. }) if cells.len() == 1 => self.compare(gold, cells[0]),
-            (Node::Ratio { parts: g, clock: gc }, Node::Ratio { parts: a, clock: ac }) => self.ratios(&g, &a, gc && ac),
-            (Node::Ratio { parts, clock: false }, _) if parts.len() == 2 && !self.is_container(answer) => {
+            (Node::Ratio { parts: g, clock: gc }, Node::Ratio { parts: a, clock: ac }) => {
+                self.ratios(&g, &a, gc && ac)
+            }
+            (Node::Ratio { parts, clock: false }, _)
+                if parts.len() == 2 && !self.is_container(answer) =>
+            {
                 let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
                 self.scalars(quotient, answer)
             }
@@ -134,7 +151,8 @@ impl Comparison<'_> {
         if clock || plain == Tri::Equal {
             return Ok(plain);
         }
-        if gold.iter().chain(answer).any(|p| matches!(self.tree.get(*p), Node::Symbol(_))) {
+        let foreign = |n: &Node| matches!(n, Node::Symbol(_) | Node::Quantity(..));
+        if gold.iter().chain(answer).any(|p| foreign(self.tree.get(*p))) {
             return Ok(plain);
         }
         // a : b : c = d : e : f where a e = b d and so on.
@@ -184,7 +202,9 @@ impl Comparison<'_> {
             return Ok(Tri::Equal);
         }
         match reason {
-            Some(reason) if perfect(&verdicts, |v| v != Tri::Different) => Ok(Tri::Undecided(reason)),
+            Some(reason) if perfect(&verdicts, |v| v != Tri::Different) => {
+                Ok(Tri::Undecided(reason))
+            }
             _ => Ok(Tri::Different),
         }
     }

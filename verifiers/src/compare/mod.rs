@@ -13,7 +13,7 @@ mod texts;
 mod units;
 
 use crate::fuel::{Fuel, Reason};
-use crate::syntax::tree::{Function, Id, Node, Tree};
+use crate::syntax::tree::{Function, Id, Node, Relation, Tree};
 
 /// Deepest nesting of containers.
 const MAX_NESTING: usize = 12;
@@ -81,7 +81,13 @@ pub(crate) struct Comparison<'a> {
 }
 
 /// Compares two parsed answers.
-pub(crate) fn compare(tree: &mut Tree, gold: Id, answer: Id, rules: &Rules, fuel: &mut Fuel) -> Tri {
+pub(crate) fn compare(
+    tree: &mut Tree,
+    gold: Id,
+    answer: Id,
+    rules: &Rules,
+    fuel: &mut Fuel,
+) -> Tri {
     let mut comparison = Comparison { tree, fuel, rules, nesting: 0 };
     let outcome = comparison.shaped(gold).and_then(|gold| {
         let answer = comparison.shaped(answer)?;
@@ -95,9 +101,17 @@ pub(crate) fn is_scalar(tree: &Tree, id: Id) -> bool {
     let plural = |node: &Node| {
         matches!(
             node,
-            Node::Tuple { .. } | Node::Set(_) | Node::List(_) | Node::Matrix { .. } | Node::Ratio { .. }
-                | Node::Chain { .. } | Node::Text(_) | Node::SetExpression(..) | Node::Named(_)
-                | Node::Builder { .. } | Node::PlusMinus { .. }
+            Node::Tuple { .. }
+                | Node::Set(_)
+                | Node::List(_)
+                | Node::Matrix { .. }
+                | Node::Ratio { .. }
+                | Node::Chain { .. }
+                | Node::Text(_)
+                | Node::SetExpression(..)
+                | Node::Named(_)
+                | Node::Builder { .. }
+                | Node::PlusMinus { .. }
         )
     };
     !tree.any(id, &plural)
@@ -136,22 +150,39 @@ impl Comparison<'_> {
         if self.is_set_expression(gold) || self.is_set_expression(answer) {
             return self.set_expressions(gold, answer);
         }
+        if (self.is_condition_list(gold) || self.is_condition_list(answer))
+            && let Some(equal) = self.as_flags(gold, answer)?
+        {
+            return Ok(Tri::from_bool(equal));
+        }
         self.containers(gold, answer)
+    }
+
+    /// Whether a node is a list of inequalities.
+    fn is_condition_list(&self, id: Id) -> bool {
+        let ordered = |item: &Id| match self.tree.get(*item) {
+            Node::Chain { relations, .. } => {
+                relations.iter().all(|r| r.is_order() || *r == Relation::NotEqual)
+            }
+            _ => false,
+        };
+        matches!(self.tree.get(id), Node::List(items) if items.iter().all(ordered))
     }
 
     /// Whether a node can be nothing but a set.
     fn is_set_expression(&self, id: Id) -> bool {
-        matches!(
-            self.tree.get(id),
-            Node::SetExpression(..) | Node::Named(_) | Node::Builder { .. }
-        )
+        matches!(self.tree.get(id), Node::SetExpression(..) | Node::Named(_) | Node::Builder { .. })
     }
 
     /// Whether a node holds other answers rather than being one value.
     fn is_container(&self, id: Id) -> bool {
         matches!(
             self.tree.get(id),
-            Node::Tuple { .. } | Node::Set(_) | Node::List(_) | Node::Matrix { .. } | Node::Ratio { .. }
+            Node::Tuple { .. }
+                | Node::Set(_)
+                | Node::List(_)
+                | Node::Matrix { .. }
+                | Node::Ratio { .. }
         ) || self.is_set_expression(id)
     }
 
@@ -168,7 +199,9 @@ impl Comparison<'_> {
             Node::Symbol(_) | Node::Apply(..) | Node::Text(_) => true,
             Node::Product(items) => {
                 items.len() <= 8
-                    && items.iter().all(|i| matches!(self.tree.get(*i), Node::Symbol(_) | Node::Constant(_)))
+                    && items
+                        .iter()
+                        .all(|i| matches!(self.tree.get(*i), Node::Symbol(_) | Node::Constant(_)))
                     && items.iter().any(|i| matches!(self.tree.get(*i), Node::Symbol(_)))
             }
             Node::Tuple { items, .. } | Node::List(items) | Node::Ratio { parts: items, .. } => {

@@ -103,8 +103,12 @@ impl Comparison<'_> {
             return self.compare(gold, last);
         }
         let ordered = chain.relations.iter().any(|r| r.is_order() || *r == Relation::NotEqual);
-        let interval = self.is_set_expression(gold) || matches!(self.tree.get(gold), Node::Tuple { .. });
-        if ordered && (self.rules.inequality_for_interval || self.is_set_expression(gold)) && interval {
+        let interval =
+            self.is_set_expression(gold) || matches!(self.tree.get(gold), Node::Tuple { .. });
+        if ordered
+            && (self.rules.inequality_for_interval || self.is_set_expression(gold))
+            && interval
+        {
             return match self.as_flags(gold, answer)? {
                 Some(equal) => Ok(Tri::from_bool(equal)),
                 None => Ok(Tri::Different),
@@ -170,7 +174,8 @@ impl Comparison<'_> {
         if as_equation == Tri::Equal {
             return Ok(as_equation);
         }
-        let functional = |c: &Self, id: Id| matches!(c.tree.get(id), Node::Apply(..) | Node::Text(_));
+        let functional =
+            |c: &Self, id: Id| matches!(c.tree.get(id), Node::Apply(..) | Node::Text(_));
         if functional(self, x) || functional(self, y) {
             return self.compare(left, right);
         }
@@ -180,7 +185,9 @@ impl Comparison<'_> {
     /// Whether two symbols are numbered versions of one name: `x_1` and `x`.
     fn numbered(&self, x: Id, y: Id) -> bool {
         let base = |id: Id| match self.tree.get(id) {
-            Node::Symbol(s) => self.tree.name(*s).split_once('_').or(Some((self.tree.name(*s), ""))),
+            Node::Symbol(s) => {
+                self.tree.name(*s).split_once('_').or(Some((self.tree.name(*s), "")))
+            }
             _ => None,
         };
         match (base(x), base(y)) {
@@ -190,7 +197,13 @@ impl Comparison<'_> {
     }
 
     /// Whether two chains about one name have one solution set.
-    fn same_solutions(&mut self, gold: Id, answer: Id, g: &Chain, a: &Chain) -> Result<Option<bool>, Reason> {
+    fn same_solutions(
+        &mut self,
+        gold: Id,
+        answer: Id,
+        g: &Chain,
+        a: &Chain,
+    ) -> Result<Option<bool>, Reason> {
         let mut symbols = Vec::new();
         for id in g.sides.iter().chain(&a.sides) {
             symbols.extend(self.tree.free_symbols(*id));
@@ -252,7 +265,8 @@ impl Comparison<'_> {
         if [gold.0, gold.2, answer.0, answer.2].iter().any(|s| self.is_container(*s)) {
             return Ok(plain);
         }
-        if !g.0 && !matches!(gold.1, Relation::Equal | Relation::NotEqual | Relation::Approximately) {
+        if !g.0 && !matches!(gold.1, Relation::Equal | Relation::NotEqual | Relation::Approximately)
+        {
             return Ok(plain);
         }
         let left = self.difference(gold.0, gold.2)?;
@@ -279,11 +293,14 @@ impl Comparison<'_> {
             .zip([3_i64, 7, 13, 29, 41, 59, 83, 101].into_iter().cycle())
             .map(|(s, v)| (*s, v))
             .collect();
-        let (fixed_left, fixed_right) = (self.substituted(left, &point)?, self.substituted(right, &point)?);
+        let (fixed_left, fixed_right) =
+            (self.substituted(left, &point)?, self.substituted(right, &point)?);
         let cross_left = self.tree.add(Node::Product(vec![left, fixed_right]), self.fuel)?;
         let cross_right = self.tree.add(Node::Product(vec![right, fixed_left]), self.fuel)?;
         let zero = self.tree.integer(0, self.fuel)?;
-        if self.scalars(fixed_left, zero)? != Tri::Different || self.scalars(fixed_right, zero)? != Tri::Different {
+        if self.scalars(fixed_left, zero)? != Tri::Different
+            || self.scalars(fixed_right, zero)? != Tri::Different
+        {
             return Ok(None);
         }
         if self.scalars(cross_left, cross_right)? != Tri::Equal {
@@ -293,7 +310,11 @@ impl Comparison<'_> {
     }
 
     /// The tree with numbers in place of symbols.
-    fn substituted(&mut self, id: Id, point: &[(crate::syntax::tree::Symbol, i64)]) -> Result<Id, Reason> {
+    fn substituted(
+        &mut self,
+        id: Id,
+        point: &[(crate::syntax::tree::Symbol, i64)],
+    ) -> Result<Id, Reason> {
         self.fuel.spend(50)?;
         if let Node::Symbol(symbol) = self.tree.get(id) {
             return match point.iter().find(|(s, _)| s == symbol) {

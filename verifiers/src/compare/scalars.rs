@@ -69,7 +69,9 @@ impl Comparison<'_> {
         }
         let plain = self.balls(gold, answer, &symbols, false)?;
         let logarithm = |n: &Node| matches!(n, Node::Call(Function::Log, a) if a.len() == 1);
-        if plain != Tri::Equal && (self.tree.any(gold, &logarithm) || self.tree.any(answer, &logarithm)) {
+        if plain != Tri::Equal
+            && (self.tree.any(gold, &logarithm) || self.tree.any(answer, &logarithm))
+        {
             let decadic = self.balls(gold, answer, &symbols, true)?;
             return Ok(if decadic == Tri::Equal { decadic } else { plain });
         }
@@ -143,7 +145,10 @@ impl Comparison<'_> {
                 if digits < least || digits > 4096 {
                     return None;
                 }
-                Some(BigRational::new(1.into(), BigInt::from(2) * Pow::pow(BigInt::from(10), digits)))
+                Some(BigRational::new(
+                    1.into(),
+                    BigInt::from(2) * Pow::pow(BigInt::from(10), digits),
+                ))
             }
             Tolerance::Relative(part) => Some(BigRational::from_float(part)? * g?.abs()),
             Tolerance::Absolute(gap) => BigRational::from_float(gap),
@@ -199,7 +204,10 @@ impl Comparison<'_> {
     /// Whether the residues agree at random points; a fault where they cannot be had.
     fn residues(&mut self, gold: Id, answer: Id) -> Result<bool, Fault> {
         let counted = |n: &Node| {
-            matches!(n, Node::Call(Function::Factorial | Function::Binomial, _) | Node::Series { .. })
+            matches!(
+                n,
+                Node::Call(Function::Factorial | Function::Binomial, _) | Node::Series { .. }
+            )
         };
         let small = self.tree.any(gold, &counted) || self.tree.any(answer, &counted);
         for (round, prime) in (0..).zip(PRIMES) {
@@ -253,7 +261,9 @@ impl Comparison<'_> {
                     Ok(Gap::Together(size)) if size <= -60 => met += 1,
                     _ => {}
                 },
-                (Err(Fault::Stop(reason)), _) | (_, Err(Fault::Stop(reason))) => return Err(reason),
+                (Err(Fault::Stop(reason)), _) | (_, Err(Fault::Stop(reason))) => {
+                    return Err(reason);
+                }
                 (Err(Fault::Foreign), _) | (_, Err(Fault::Foreign)) => {
                     fault = Reason::Unsupported;
                     break;
@@ -275,9 +285,13 @@ impl Comparison<'_> {
             let a = self.at(answer, &[], &mut functions, decadic);
             let (g, a) = match (g, a) {
                 (Ok(g), Ok(a)) => (g, a),
-                (Err(Fault::Stop(reason)), _) | (_, Err(Fault::Stop(reason))) => return Err(reason),
+                (Err(Fault::Stop(reason)), _) | (_, Err(Fault::Stop(reason))) => {
+                    return Err(reason);
+                }
                 (Ok(_), Err(Fault::Undefined)) => return Ok(Tri::Different),
-                (Err(Fault::Imprecise), _) | (_, Err(Fault::Imprecise)) if bits == COARSE_BITS => continue,
+                (Err(Fault::Imprecise), _) | (_, Err(Fault::Imprecise)) if bits == COARSE_BITS => {
+                    continue;
+                }
                 (Err(Fault::Foreign), _) | (_, Err(Fault::Foreign)) => {
                     return Ok(Tri::Undecided(Reason::Unsupported));
                 }
@@ -298,8 +312,10 @@ impl Comparison<'_> {
     /// Whether two real values that differ are equal by tolerance.
     fn within(&self, gold: Id, answer: Id, g: &Complex, a: &Complex, bits: u64) -> bool {
         let bound = match self.rules.tolerance {
-            Tolerance::Relative(part) if self.tolerates(gold, answer) => BigRational::from_float(part)
-                .and_then(|p| g.re.abs().mul(&Ball::rational(&p, bits), bits).ok()),
+            Tolerance::Relative(part) if self.tolerates(gold, answer) => {
+                BigRational::from_float(part)
+                    .and_then(|p| g.re.abs().mul(&Ball::rational(&p, bits), bits).ok())
+            }
             _ => self.allowed(gold, answer, None).map(|b| Ball::rational(&b, bits)),
         };
         let Some(bound) = bound else { return false };
@@ -317,7 +333,8 @@ impl Comparison<'_> {
         functions: &mut Elementary,
         decadic: bool,
     ) -> Result<Complex, Fault> {
-        let complex = point.is_empty() || self.tree.any(id, &|n| matches!(n, Node::Constant(Constant::I)));
+        let complex =
+            point.is_empty() || self.tree.any(id, &|n| matches!(n, Node::Constant(Constant::I)));
         Numeric {
             tree: self.tree,
             fuel: self.fuel,
@@ -336,14 +353,17 @@ impl Comparison<'_> {
         }
         for bits in [COARSE_BITS, FINE_BITS] {
             let mut functions = Elementary::new(bits);
-            let (x, y) = (self.at(a, &[], &mut functions, false), self.at(b, &[], &mut functions, false));
+            let (x, y) =
+                (self.at(a, &[], &mut functions, false), self.at(b, &[], &mut functions, false));
             let (Ok(x), Ok(y)) = (x, y) else { return Ok(None) };
             if !x.im.is_exact_zero() || !y.im.is_exact_zero() {
                 return Ok(None);
             }
             match gap(&x, &y, bits) {
                 Ok(Gap::Apart) => return Ok(x.re.sub(&y.re, bits).ok().and_then(|d| d.sign())),
-                Ok(Gap::Together(size)) if size <= -RELATIVE_OVERLAP => return Ok(Some(Ordering::Equal)),
+                Ok(Gap::Together(size)) if size <= -RELATIVE_OVERLAP => {
+                    return Ok(Some(Ordering::Equal));
+                }
                 _ => {}
             }
         }
@@ -351,14 +371,21 @@ impl Comparison<'_> {
     }
 
     /// The sign of `a / b` at points where both are real: the sign of a constant ratio.
-    pub(super) fn ratio_sign(&mut self, a: Id, b: Id, symbols: &[Symbol]) -> Result<Option<Ordering>, Reason> {
+    pub(super) fn ratio_sign(
+        &mut self,
+        a: Id,
+        b: Id,
+        symbols: &[Symbol],
+    ) -> Result<Option<Ordering>, Reason> {
         let mut functions = Elementary::new(COARSE_BITS);
         for attempt in 0..TRIED {
             let point = real_point(symbols, attempt);
             let x = self.at(a, &point, &mut functions, false);
             let y = self.at(b, &point, &mut functions, false);
             match (x, y) {
-                (Err(Fault::Stop(reason)), _) | (_, Err(Fault::Stop(reason))) => return Err(reason),
+                (Err(Fault::Stop(reason)), _) | (_, Err(Fault::Stop(reason))) => {
+                    return Err(reason);
+                }
                 (Ok(x), Ok(y)) => {
                     if let (Some(x), Some(y)) = (x.re.sign(), y.re.sign())
                         && x != Ordering::Equal

@@ -28,7 +28,8 @@ impl Comparison<'_> {
         if self.same(gold, answer)? {
             return Ok(Tri::Equal);
         }
-        let point = |c: &Self, id| matches!(c.tree.get(id), Node::Tuple { items, .. } if items.len() != 2);
+        let point =
+            |c: &Self, id| matches!(c.tree.get(id), Node::Tuple { items, .. } if items.len() != 2);
         if point(self, gold) || point(self, answer) {
             return Ok(Tri::Different);
         }
@@ -46,10 +47,14 @@ impl Comparison<'_> {
             (Node::Builder { item: a, condition: b }, Node::Builder { item: c, condition: d }) => {
                 self.pairwise(&[a, b], &[c, d])
             }
-            (Node::Builder { .. } | Node::SetExpression(..), Node::Set(_) | Node::Named(_) | Node::Tuple { .. })
-            | (Node::Set(_) | Node::Named(_) | Node::Tuple { .. }, Node::Builder { .. } | Node::SetExpression(..)) => {
-                Ok(Tri::Undecided(Reason::Unsupported))
-            }
+            (
+                Node::Builder { .. } | Node::SetExpression(..),
+                Node::Set(_) | Node::Named(_) | Node::Tuple { .. },
+            )
+            | (
+                Node::Set(_) | Node::Named(_) | Node::Tuple { .. },
+                Node::Builder { .. } | Node::SetExpression(..),
+            ) => Ok(Tri::Undecided(Reason::Unsupported)),
             _ => Ok(Tri::Different),
         }
     }
@@ -178,7 +183,9 @@ impl Comparison<'_> {
             }
             Node::List(items) => self.several(&items, ends)?,
             Node::SetExpression(operation, a, b) => {
-                let (Some(a), Some(b)) = (self.flags(a, ends)?, self.flags(b, ends)?) else { return Ok(None) };
+                let (Some(a), Some(b)) = (self.flags(a, ends)?, self.flags(b, ends)?) else {
+                    return Ok(None);
+                };
                 let join = |(x, y): (bool, bool)| match operation {
                     SetOperation::Union => x || y,
                     SetOperation::Intersection => x && y,
@@ -221,7 +228,14 @@ impl Comparison<'_> {
         Ok(None)
     }
 
-    fn interval(&mut self, low: Id, low_in: bool, high: Id, high_in: bool, ends: &[Id]) -> Result<Option<Flags>, Reason> {
+    fn interval(
+        &mut self,
+        low: Id,
+        low_in: bool,
+        high: Id,
+        high_in: bool,
+        ends: &[Id],
+    ) -> Result<Option<Flags>, Reason> {
         let size = 2 * ends.len() + 1;
         let first = match self.finite(low)? {
             true => self.place(low, ends)?.map(|at| at + usize::from(!low_in)),
@@ -236,7 +250,12 @@ impl Comparison<'_> {
     }
 
     /// The solution set of a chain of relations between one name and constants.
-    fn solution(&mut self, sides: &[Id], relations: &[Relation], ends: &[Id]) -> Result<Option<Flags>, Reason> {
+    fn solution(
+        &mut self,
+        sides: &[Id],
+        relations: &[Relation],
+        ends: &[Id],
+    ) -> Result<Option<Flags>, Reason> {
         let Some(links) = self.solved(sides, relations)? else { return Ok(None) };
         let size = 2 * ends.len() + 1;
         let mut flags = vec![true; size];
@@ -269,9 +288,13 @@ impl Comparison<'_> {
         let mirrored = self.tree.add(Node::Negate(link.bound), self.fuel)?;
         let Some(low) = self.place(mirrored, ends)? else { return Ok(None) };
         // |x| > c holds on either side; |x| < c between; a negative c gives all or nothing.
-        let outside = matches!(link.relation, Relation::Greater | Relation::GreaterEqual | Relation::NotEqual);
+        let outside = matches!(
+            link.relation,
+            Relation::Greater | Relation::GreaterEqual | Relation::NotEqual
+        );
         let flag = |i: usize| {
-            let (upper, lower) = (holds(i, at, link.relation), holds(i, low, link.relation.flipped()));
+            let (upper, lower) =
+                (holds(i, at, link.relation), holds(i, low, link.relation.flipped()));
             if link.relation == Relation::Equal || outside && link.relation != Relation::NotEqual {
                 upper || lower
             } else {
@@ -282,7 +305,11 @@ impl Comparison<'_> {
     }
 
     /// The links of a chain as conditions on one name; nothing where it is not of that form.
-    fn solved(&mut self, sides: &[Id], relations: &[Relation]) -> Result<Option<Vec<Link>>, Reason> {
+    fn solved(
+        &mut self,
+        sides: &[Id],
+        relations: &[Relation],
+    ) -> Result<Option<Vec<Link>>, Reason> {
         let mut name: Option<Id> = None;
         let mut links = Vec::new();
         for (index, relation) in relations.iter().enumerate() {
@@ -317,7 +344,12 @@ impl Comparison<'_> {
 
     /// Solves `subject relation bound` for a name: a name, its absolute value, or a linear expression
     /// with rational coefficients.
-    fn isolated(&mut self, subject: Id, bound: Id, relation: Relation) -> Result<Option<Link>, Reason> {
+    fn isolated(
+        &mut self,
+        subject: Id,
+        bound: Id,
+        relation: Relation,
+    ) -> Result<Option<Link>, Reason> {
         let plain = Link { subject, bound, relation, absolute: false, swapped: false };
         if let Node::Call(Function::Abs, inner) = self.tree.get(subject)
             && let [name] = inner.as_slice()

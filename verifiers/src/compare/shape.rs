@@ -17,8 +17,13 @@ impl Comparison<'_> {
         let special = |node: &Node| {
             matches!(
                 node,
-                Node::PlusMinus { .. } | Node::Matrix { .. } | Node::Quantity(..) | Node::Set(_)
-                    | Node::Tuple { .. } | Node::Named(_) | Node::SetExpression(..)
+                Node::PlusMinus { .. }
+                    | Node::Matrix { .. }
+                    | Node::Quantity(..)
+                    | Node::Set(_)
+                    | Node::Tuple { .. }
+                    | Node::Named(_)
+                    | Node::SetExpression(..)
             )
         };
         if !self.tree.any(root, &special) {
@@ -49,7 +54,9 @@ impl Comparison<'_> {
             Node::Sum(items) => self.sum_of_tables(id, &items),
             Node::Product(items) => self.product_of_tables(id, &items),
             Node::Negate(a) => match self.tree.get(a).clone() {
-                Node::Matrix { columns, cells } => self.mapped(columns, &cells, |c, x| c.tree.add(Node::Negate(x), c.fuel)),
+                Node::Matrix { columns, cells } => {
+                    self.mapped(columns, &cells, |c, x| c.tree.add(Node::Negate(x), c.fuel))
+                }
                 _ => Ok(id),
             },
             Node::Quotient(a, b) => match self.tree.get(a).clone() {
@@ -87,7 +94,9 @@ impl Comparison<'_> {
         }
         let mut total: Option<(usize, Vec<Id>)> = None;
         for item in items {
-            let Node::Matrix { columns, cells } = self.tree.get(*item).clone() else { return Ok(id) };
+            let Node::Matrix { columns, cells } = self.tree.get(*item).clone() else {
+                return Ok(id);
+            };
             total = Some(match total {
                 None => (columns, cells),
                 Some((width, sums)) if width == columns && sums.len() == cells.len() => {
@@ -136,7 +145,13 @@ impl Comparison<'_> {
         })
     }
 
-    fn multiplied(&mut self, left: &[Id], width: usize, right: &[Id], columns: usize) -> Result<Vec<Id>, Reason> {
+    fn multiplied(
+        &mut self,
+        left: &[Id],
+        width: usize,
+        right: &[Id],
+        columns: usize,
+    ) -> Result<Vec<Id>, Reason> {
         let mut cells = Vec::new();
         for row in left.chunks(width) {
             for column in 0..columns {
@@ -167,10 +182,15 @@ impl Comparison<'_> {
         }
         let mut terms = Vec::with_capacity(size);
         for column in 0..size {
-            let minor: Vec<Id> = (size..size * size).filter(|i| i % size != column).map(|i| cells[i]).collect();
+            let minor: Vec<Id> =
+                (size..size * size).filter(|i| i % size != column).map(|i| cells[i]).collect();
             let minor = self.determinant(&minor, size - 1)?;
             let term = self.tree.add(Node::Product(vec![cells[column], minor]), self.fuel)?;
-            terms.push(if column % 2 == 0 { term } else { self.tree.add(Node::Negate(term), self.fuel)? });
+            terms.push(if column % 2 == 0 {
+                term
+            } else {
+                self.tree.add(Node::Negate(term), self.fuel)?
+            });
         }
         self.tree.add(Node::Sum(terms), self.fuel)
     }
@@ -230,7 +250,11 @@ impl Comparison<'_> {
         }
         let node = match self.tree.get(id) {
             Node::PlusMinus { plus, .. } => {
-                let right = if *plus == upper { new[1] } else { self.tree.add(Node::Negate(new[1]), self.fuel)? };
+                let right = if *plus == upper {
+                    new[1]
+                } else {
+                    self.tree.add(Node::Negate(new[1]), self.fuel)?
+                };
                 Node::Sum(vec![new[0], right])
             }
             _ if new == children => return Ok(id),

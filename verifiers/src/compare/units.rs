@@ -20,8 +20,10 @@ impl Comparison<'_> {
                 Conversion::Foreign if self.rules.check_units => return Ok(Tri::Different),
                 Conversion::Foreign => {}
                 Conversion::Factor(factor) => {
-                    let factor = self.tree.add(Node::Number { value: factor, decimals: None }, self.fuel)?;
-                    let scaled = self.tree.add(Node::Product(vec![answer_value, factor]), self.fuel)?;
+                    let factor =
+                        self.tree.add(Node::Number { value: factor, decimals: None }, self.fuel)?;
+                    let scaled =
+                        self.tree.add(Node::Product(vec![answer_value, factor]), self.fuel)?;
                     return self.compare(gold_value, scaled);
                 }
             }

@@ -177,7 +177,10 @@ mod tests {
 
     #[test]
     fn reads_doubled_backslashes() {
-        assert_eq!(contents("are $\\\\boxed{\\\\left( 3 \\\\right)}.$"), ["\\\\left( 3 \\\\right)"]);
+        assert_eq!(
+            contents("are $\\\\boxed{\\\\left( 3 \\\\right)}.$"),
+            ["\\\\left( 3 \\\\right)"]
+        );
     }
 
     #[test]

@@ -55,7 +55,10 @@ pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
         let length = alphabetic(word);
         let plain = &word[..length];
         let lower = plain.bytes().any(|b| b.is_ascii_lowercase());
-        if length >= 2 && lower && !ANSWER_WORDS.iter().any(|known| known.eq_ignore_ascii_case(plain)) {
+        if length >= 2
+            && lower
+            && !ANSWER_WORDS.iter().any(|known| known.eq_ignore_ascii_case(plain))
+        {
             count += 1;
             if count >= limit {
                 return count;

@@ -53,21 +53,68 @@ pub(crate) struct Token<'a> {
 
 /// Commands without meaning for the value.
 const IGNORED: [&str; 34] = [
-    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl",
-    "biggr", "quad", "qquad", "displaystyle", "textstyle", "limits", "nolimits", "space", "hfill",
-    "hspace", "vspace", "mathstrut", "hline", "middle", "scriptstyle", "thinspace", "enspace",
-    "noindent", "centering", "rm", "bf", "it", "strut",
+    "left",
+    "right",
+    "big",
+    "Big",
+    "bigg",
+    "Bigg",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "biggl",
+    "biggr",
+    "quad",
+    "qquad",
+    "displaystyle",
+    "textstyle",
+    "limits",
+    "nolimits",
+    "space",
+    "hfill",
+    "hspace",
+    "vspace",
+    "mathstrut",
+    "hline",
+    "middle",
+    "scriptstyle",
+    "thinspace",
+    "enspace",
+    "noindent",
+    "centering",
+    "rm",
+    "bf",
+    "it",
+    "strut",
 ];
 
 /// Commands whose argument is text.
 const TEXTS: [&str; 11] = [
-    "text", "textbf", "textrm", "textit", "textnormal", "textsf", "texttt", "mbox", "hbox",
-    "textup", "emph",
+    "text",
+    "textbf",
+    "textrm",
+    "textit",
+    "textnormal",
+    "textsf",
+    "texttt",
+    "mbox",
+    "hbox",
+    "textup",
+    "emph",
 ];
 
 /// Commands that only change the look of their argument.
 const STYLES: [&str; 10] = [
-    "mathbf", "boldsymbol", "mathit", "mathsf", "mathtt", "bm", "pmb", "mathcal", "mathscr",
+    "mathbf",
+    "boldsymbol",
+    "mathit",
+    "mathsf",
+    "mathtt",
+    "bm",
+    "pmb",
+    "mathcal",
+    "mathscr",
     "mathfrak",
 ];
 
@@ -161,6 +208,10 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) -> Token<'a> {
         let rest = self.rest();
+        if let Some(half) = half_day(rest) {
+            self.at += "p.m.".len().min(rest.len());
+            return self.token(Kind::Text, half);
+        }
         let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let word = &rest[..length];
         self.at += length;
@@ -226,7 +277,10 @@ impl<'a> Lexer<'a> {
                 Kind::CloseSet
             }
             '\\' if self.tables > 0 => Kind::Row,
-            '\\' if self.rest().starts_with(|c: char| c.is_ascii_alphabetic() || "{}%$,;!".contains(c)) => {
+            '\\' if self
+                .rest()
+                .starts_with(|c: char| c.is_ascii_alphabetic() || "{}%$,;!".contains(c)) =>
+            {
                 // A backslash that was escaped once too often.
                 self.at -= 1;
                 self.spaced = true;
@@ -280,7 +334,7 @@ impl<'a> Lexer<'a> {
             "and" | "And" | "&" => Kind::And,
             "or" | "Or" => Kind::Or,
             "to" => Kind::Sign(':'),
-            label if label.ends_with(':') => return None,
+            label if label.ends_with(':') || label.ends_with(" is") => return None,
             "" => {
                 return inner.contains(',').then(|| self.token(Kind::Sign(','), ","));
             }
@@ -357,6 +411,18 @@ impl<'a> Lexer<'a> {
 /// `\quadx`: a spacing command glued to a letter; what is to be read again.
 fn glued(name: &str) -> Option<&str> {
     ["qquad", "quad"].iter().find_map(|known| name.strip_prefix(known)).filter(|r| !r.is_empty())
+}
+
+/// "a.m." and "p.m." in front of a text.
+fn half_day(text: &str) -> Option<&'static str> {
+    let starts = |mark: &str| text.get(..3).is_some_and(|head| head.eq_ignore_ascii_case(mark));
+    if starts("p.m") {
+        Some("pm")
+    } else if starts("a.m") {
+        Some("am")
+    } else {
+        None
+    }
 }
 
 /// Position of the brace that closes the group in which `text` starts.

@@ -46,21 +46,84 @@ pub(crate) fn names_function(letter: &str) -> bool {
 pub(crate) fn symbol(command: &str) -> bool {
     matches!(
         command,
-        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "varepsilon" | "zeta" | "eta" | "theta"
-            | "vartheta" | "iota" | "kappa" | "lambda" | "mu" | "nu" | "xi" | "rho" | "sigma"
-            | "tau" | "upsilon" | "phi" | "varphi" | "chi" | "psi" | "omega" | "Gamma" | "Delta"
-            | "Theta" | "Lambda" | "Xi" | "Pi" | "Sigma" | "Phi" | "Psi" | "Omega" | "ell"
-            | "hbar" | "partial" | "nabla" | "aleph" | "prime" | "ast" | "star" | "imath"
-            | "jmath" | "diamond" | "square" | "bigstar" | "spadesuit" | "clubsuit" | "oplus"
+        "alpha"
+            | "beta"
+            | "gamma"
+            | "delta"
+            | "epsilon"
+            | "varepsilon"
+            | "zeta"
+            | "eta"
+            | "theta"
+            | "vartheta"
+            | "iota"
+            | "kappa"
+            | "lambda"
+            | "mu"
+            | "nu"
+            | "xi"
+            | "rho"
+            | "sigma"
+            | "tau"
+            | "upsilon"
+            | "phi"
+            | "varphi"
+            | "chi"
+            | "psi"
+            | "omega"
+            | "Gamma"
+            | "Delta"
+            | "Theta"
+            | "Lambda"
+            | "Xi"
+            | "Pi"
+            | "Sigma"
+            | "Phi"
+            | "Psi"
+            | "Omega"
+            | "ell"
+            | "hbar"
+            | "partial"
+            | "nabla"
+            | "aleph"
+            | "prime"
+            | "ast"
+            | "star"
+            | "imath"
+            | "jmath"
+            | "diamond"
+            | "square"
+            | "bigstar"
+            | "spadesuit"
+            | "clubsuit"
+            | "oplus"
     )
 }
 
 /// The value of a number word.
 pub(crate) fn number_word(word: &str) -> Option<u32> {
     const WORDS: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-        "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     let at = WORDS.iter().position(|w| w.eq_ignore_ascii_case(word))?;
     u32::try_from(at).ok()
@@ -121,8 +184,30 @@ pub(crate) fn unit_word(word: &str) -> bool {
     unit(word).is_some() && word.len() >= 2
         || matches!(
             word.to_ascii_lowercase().as_str(),
-            "percent" | "pct" | "percentage" | "degrees" | "degree" | "deg" | "radians" | "rad"
-                | "units" | "unit" | "mph" | "kph" | "euro" | "euros" | "rupees" | "pesos"
-                | "pounds" | "sq" | "cubic" | "square" | "am" | "pm" | "hz" | "kw" | "joules"
+            "percent"
+                | "pct"
+                | "percentage"
+                | "degrees"
+                | "degree"
+                | "deg"
+                | "radians"
+                | "rad"
+                | "units"
+                | "unit"
+                | "mph"
+                | "kph"
+                | "euro"
+                | "euros"
+                | "rupees"
+                | "pesos"
+                | "pounds"
+                | "sq"
+                | "cubic"
+                | "square"
+                | "am"
+                | "pm"
+                | "hz"
+                | "kw"
+                | "joules"
         )
 }

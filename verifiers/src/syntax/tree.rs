@@ -128,7 +128,10 @@ pub(crate) enum Named {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
     /// An exact number; `decimals` counts the digits behind its point if it was written with one.
-    Number { value: BigRational, decimals: Option<u32> },
+    Number {
+        value: BigRational,
+        decimals: Option<u32>,
+    },
     Constant(Constant),
     Symbol(Symbol),
     Sum(Vec<Id>),
@@ -136,28 +139,57 @@ pub(crate) enum Node {
     Negate(Id),
     Quotient(Id, Id),
     Power(Id, Id),
-    Root { radicand: Id, degree: Id },
+    Root {
+        radicand: Id,
+        degree: Id,
+    },
     /// `left ± right`; `plus` tells which sign comes first.
-    PlusMinus { left: Id, right: Id, plus: bool },
+    PlusMinus {
+        left: Id,
+        right: Id,
+        plus: bool,
+    },
     Call(Function, Vec<Id>),
     /// A function without a known value, or a symbol with marks.
     Apply(Symbol, Vec<Id>),
     /// Sum (`product` false) or product over an index.
-    Series { product: bool, index: Symbol, low: Id, high: Id, body: Id },
+    Series {
+        product: bool,
+        index: Symbol,
+        low: Id,
+        high: Id,
+        body: Id,
+    },
     /// Row by row.
-    Matrix { columns: usize, cells: Vec<Id> },
+    Matrix {
+        columns: usize,
+        cells: Vec<Id>,
+    },
     /// Two or more items in brackets, or an interval.
-    Tuple { open: char, close: char, items: Vec<Id> },
+    Tuple {
+        open: char,
+        close: char,
+        items: Vec<Id>,
+    },
     Set(Vec<Id>),
     /// Items without brackets, or several answers.
     List(Vec<Id>),
     SetExpression(SetOperation, Id, Id),
     Named(Named),
     /// `{item | condition}`
-    Builder { item: Id, condition: Id },
+    Builder {
+        item: Id,
+        condition: Id,
+    },
     /// Sides and the relations between neighbours.
-    Chain { sides: Vec<Id>, relations: Vec<Relation> },
-    Ratio { parts: Vec<Id>, clock: bool },
+    Chain {
+        sides: Vec<Id>,
+        relations: Vec<Relation>,
+    },
+    Ratio {
+        parts: Vec<Id>,
+        clock: bool,
+    },
     Text(String),
     /// A value with the unit that was written behind it.
     Quantity(Id, String),
@@ -252,9 +284,7 @@ impl Tree {
             Node::Set(_) => Node::Set(new.to_vec()),
             Node::List(_) => Node::List(new.to_vec()),
             Node::Ratio { clock, .. } => Node::Ratio { parts: new.to_vec(), clock: *clock },
-            Node::Matrix { columns, .. } => {
-                Node::Matrix { columns: *columns, cells: new.to_vec() }
-            }
+            Node::Matrix { columns, .. } => Node::Matrix { columns: *columns, cells: new.to_vec() },
             Node::Chain { relations, .. } => {
                 Node::Chain { sides: new.to_vec(), relations: relations.clone() }
             }
@@ -312,7 +342,11 @@ impl Tree {
 /// Visits the children of a node in reading order.
 fn for_each_child(node: &Node, visit: &mut dyn FnMut(Id)) {
     match node {
-        Node::Number { .. } | Node::Constant(_) | Node::Symbol(_) | Node::Named(_) | Node::Text(_) => {}
+        Node::Number { .. }
+        | Node::Constant(_)
+        | Node::Symbol(_)
+        | Node::Named(_)
+        | Node::Text(_) => {}
         Node::Sum(items)
         | Node::Product(items)
         | Node::Call(_, items)

@@ -63,8 +63,8 @@ impl Ball {
         if shift == 0 {
             return;
         }
-        let exact = self.rad.is_zero()
-            && self.mid.trailing_zeros().is_none_or(|zeros| zeros >= shift);
+        let exact =
+            self.rad.is_zero() && self.mid.trailing_zeros().is_none_or(|zeros| zeros >= shift);
         self.mid >>= shift;
         self.rad >>= shift;
         if !exact {
@@ -191,8 +191,13 @@ impl Ball {
         let top = (self.mid.magnitude() + &self.rad) << shift;
         let mut high = top.nth_root(degree);
         if self.rad.is_zero() && high.pow(degree) == top {
-            return Self::new(high.into(), BigUint::zero(), (self.exp - signed(shift)) / degree_i, bits)
-                .checked();
+            return Self::new(
+                high.into(),
+                BigUint::zero(),
+                (self.exp - signed(shift)) / degree_i,
+                bits,
+            )
+            .checked();
         }
         high += 1_u32;
         let rad = (&high - &low) / 2_u32 + 1_u32;
@@ -239,7 +244,9 @@ impl Ball {
             return Err(Fault::Imprecise);
         }
         let rad = BigInt::from(self.rad.clone());
-        let floor = |v: BigInt| if self.exp >= 0 { v << unsigned(self.exp) } else { v >> unsigned(-self.exp) };
+        let floor = |v: BigInt| {
+            if self.exp >= 0 { v << unsigned(self.exp) } else { v >> unsigned(-self.exp) }
+        };
         let (low, high) = (floor(&self.mid - &rad), floor(&self.mid + &rad));
         if low == high { Ok(low) } else { Err(Fault::Imprecise) }
     }

@@ -128,10 +128,7 @@ impl Elementary {
         };
         // Both have slopes of at most one.
         let spread = x.spread();
-        Ok((
-            self.ball(sin, 0).add(&spread, self.bits)?,
-            self.ball(cos, 0).add(&spread, self.bits)?,
-        ))
+        Ok((self.ball(sin, 0).add(&spread, self.bits)?, self.ball(cos, 0).add(&spread, self.bits)?))
     }
 
     pub(crate) fn arctan(&mut self, x: &Ball) -> Result<Ball, Fault> {
@@ -287,7 +284,8 @@ mod tests {
             let e = f.exp(&x).unwrap();
             close(&f.ln(&e).unwrap(), &x);
             let (sin, cos) = f.sin_cos(&x).unwrap();
-            let one = sin.mul(&sin, BITS).unwrap().add(&cos.mul(&cos, BITS).unwrap(), BITS).unwrap();
+            let one =
+                sin.mul(&sin, BITS).unwrap().add(&cos.mul(&cos, BITS).unwrap(), BITS).unwrap();
             close(&one, &Ball::integer(1));
         }
         for (n, d) in [(1, 3), (-1, 2), (3, 2)] {
@@ -304,8 +302,18 @@ mod tests {
         let scale = BigInt::from(10).pow(40);
         let pi: BigInt = "31415926535897932384626433832795028841971".parse().unwrap();
         let e: BigInt = "27182818284590452353602874713526624977572".parse().unwrap();
-        close(&f.pi(), &Ball::rational(&BigRational::new(pi, scale.clone()), BITS).add(&Ball::new(0.into(), 1_u32.into(), -128, BITS), BITS).unwrap());
+        close(
+            &f.pi(),
+            &Ball::rational(&BigRational::new(pi, scale.clone()), BITS)
+                .add(&Ball::new(0.into(), 1_u32.into(), -128, BITS), BITS)
+                .unwrap(),
+        );
         let got = f.exp(&Ball::integer(1)).unwrap();
-        close(&got, &Ball::rational(&BigRational::new(e, scale), BITS).add(&Ball::new(0.into(), 1_u32.into(), -128, BITS), BITS).unwrap());
+        close(
+            &got,
+            &Ball::rational(&BigRational::new(e, scale), BITS)
+                .add(&Ball::new(0.into(), 1_u32.into(), -128, BITS), BITS)
+                .unwrap(),
+        );
     }
 }

@@ -60,7 +60,8 @@ impl Exact<'_> {
                 self.power(&base, &exponent)
             }
             Node::Root { radicand, degree } => {
-                let degree = small(&self.value(*degree)?).filter(|d| *d > 0).ok_or(Fault::Foreign)?;
+                let degree =
+                    small(&self.value(*degree)?).filter(|d| *d > 0).ok_or(Fault::Foreign)?;
                 let radicand = self.value(*radicand)?;
                 self.root(&radicand, degree)
             }
@@ -136,7 +137,8 @@ impl Exact<'_> {
         let size = bits(radicand) / 64 + 1;
         self.fuel.spend(size * size * 20 + 200)?;
         let (above, below) = (radicand.numer().nth_root(degree), radicand.denom().nth_root(degree));
-        let exact = above.pow(degree) == *radicand.numer() && below.pow(degree) == *radicand.denom();
+        let exact =
+            above.pow(degree) == *radicand.numer() && below.pow(degree) == *radicand.denom();
         if exact { Ok(BigRational::new_raw(above, below)) } else { Err(Fault::Foreign) }
     }
 
@@ -174,7 +176,11 @@ impl Exact<'_> {
             (Function::Exp, [x]) if x.is_zero() => Ok(BigRational::one()),
             (Function::Ln | Function::Log, [x]) if x.is_one() => Ok(BigRational::zero()),
             (
-                Function::Sin | Function::Tan | Function::Arcsin | Function::Arctan | Function::Sinh
+                Function::Sin
+                | Function::Tan
+                | Function::Arcsin
+                | Function::Arctan
+                | Function::Sinh
                 | Function::Tanh,
                 [x],
             ) if x.is_zero() => Ok(BigRational::zero()),

@@ -149,7 +149,9 @@ impl Modular<'_> {
         self.fuel.spend(30)?;
         let m = self.prime - 1;
         match self.tree.get(id) {
-            Node::Number { value, .. } if value.is_integer() => Ok(signed_residue(value.numer(), m)),
+            Node::Number { value, .. } if value.is_integer() => {
+                Ok(signed_residue(value.numer(), m))
+            }
             Node::Symbol(symbol) => Ok(reduce(self.natural(*symbol), m)),
             Node::Negate(a) => Ok(sub(0, self.exponent(*a)?, m)),
             Node::Sum(items) => {
@@ -223,7 +225,8 @@ impl Modular<'_> {
 
     /// Finite sums are run through; sums with other bounds stand for a function of their parts.
     fn series(&mut self, product: bool, index: Symbol, low: Id, high: Id, body: Id) -> Residue {
-        let constant = self.tree.free_symbols(low).is_empty() && self.tree.free_symbols(high).is_empty();
+        let constant =
+            self.tree.free_symbols(low).is_empty() && self.tree.free_symbols(high).is_empty();
         if !constant && !self.point.small {
             return Err(Fault::Foreign);
         }
@@ -236,7 +239,8 @@ impl Modular<'_> {
             self.indices.push((index, k));
             let term = self.value(body);
             self.indices.pop();
-            total = if product { mul(total, term?, self.prime) } else { add(total, term?, self.prime) };
+            total =
+                if product { mul(total, term?, self.prime) } else { add(total, term?, self.prime) };
         }
         Ok(total)
     }

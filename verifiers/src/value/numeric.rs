@@ -105,7 +105,10 @@ impl Numeric<'_> {
                 self.root(&radicand, degree.ok_or(Fault::Foreign)?)
             }
             Node::Call(
-                Function::Factorial | Function::Binomial | Function::Modulo | Function::Gcd
+                Function::Factorial
+                | Function::Binomial
+                | Function::Modulo
+                | Function::Gcd
                 | Function::Lcm,
                 _,
             ) => {
@@ -186,13 +189,21 @@ impl Numeric<'_> {
             Some(e) if e.is_integer() => {
                 let times = e.numer().magnitude().to_u64().filter(|n| *n <= MAX_POWER);
                 let power = self.integer_power(&base, times.ok_or(Fault::Imprecise)?)?;
-                if e.is_negative() { self.div(&Complex::real(Ball::integer(1)), &power) } else { Ok(power) }
+                if e.is_negative() {
+                    self.div(&Complex::real(Ball::integer(1)), &power)
+                } else {
+                    Ok(power)
+                }
             }
             Some(e) if e.denom().to_u32().is_some_and(|d| d <= 64) => {
                 let root = self.root(&base, e.denom().to_u32().ok_or(Fault::Foreign)?)?;
                 let times = e.numer().magnitude().to_u64().filter(|n| *n <= MAX_POWER);
                 let power = self.integer_power(&root, times.ok_or(Fault::Imprecise)?)?;
-                if e.is_negative() { self.div(&Complex::real(Ball::integer(1)), &power) } else { Ok(power) }
+                if e.is_negative() {
+                    self.div(&Complex::real(Ball::integer(1)), &power)
+                } else {
+                    Ok(power)
+                }
             }
             _ => {
                 let exponent = self.value(exponent)?;

@@ -44,8 +44,9 @@ impl Parser<'_, '_> {
             "Z" => self.add(Node::Named(Named::Integers)),
             "Q" => self.add(Node::Named(Named::Rationals)),
             "C" => self.add(Node::Named(Named::Complexes)),
-            "angle" | "triangle" | "overrightarrow" | "overleftrightarrow" | "arc" | "measuredangle"
-            | "widehat" | "overset" | "underline" | "vec" | "hat" | "tilde" | "overleftarrow" => {
+            "angle" | "triangle" | "overrightarrow" | "overleftrightarrow" | "arc"
+            | "measuredangle" | "widehat" | "overset" | "underline" | "vec" | "hat" | "tilde"
+            | "overleftarrow" => {
                 let inner = self.argument()?;
                 self.marked(inner, name)
             }
@@ -53,9 +54,11 @@ impl Parser<'_, '_> {
                 let inner = self.argument()?;
                 self.add(Node::Call(Function::Conjugate, vec![inner]))
             }
-            "ldots" | "dots" | "cdots" | "dotsc" | "dotsb" | "vdots" | "ddots" => self.symbol("..."),
-            "mathrm" | "operatorname" | "mathop" | "text" | "textbf" | "textrm" | "mbox" | "hbox"
-            | "textnormal" | "textit" | "textsf" | "texttt" => self.argument(),
+            "ldots" | "dots" | "cdots" | "dotsc" | "dotsb" | "vdots" | "ddots" => {
+                self.symbol("...")
+            }
+            "mathrm" | "operatorname" | "mathop" | "text" | "textbf" | "textrm" | "mbox"
+            | "hbox" | "textnormal" | "textit" | "textsf" | "texttt" => self.argument(),
             "circ" => self.symbol("circ"),
             "int" | "lim" | "iint" | "oint" => Err(Reason::Unsupported),
             _ if names::symbol(name) => self.greek(name),
@@ -146,17 +149,16 @@ impl Parser<'_, '_> {
 
     /// Bracketed arguments, or the factors that follow.
     fn arguments(&mut self, function: Function) -> Result<Vec<Id>, Reason> {
-        let bracket = matches!(self.kind(), Some(Kind::Sign('(' | '[' | '{')) | Some(Kind::OpenSet));
+        let bracket =
+            matches!(self.kind(), Some(Kind::Sign('(' | '[' | '{')) | Some(Kind::OpenSet));
         if bracket {
             let inner = match self.kind() {
                 Some(Kind::Sign('{')) => self.group()?,
                 Some(Kind::OpenSet) => self.primary()?,
                 _ => self.bracketed()?,
             };
-            let several = matches!(
-                function,
-                Function::Max | Function::Min | Function::Gcd | Function::Lcm
-            );
+            let several =
+                matches!(function, Function::Max | Function::Min | Function::Gcd | Function::Lcm);
             return Ok(match self.tree.get(inner) {
                 Node::Tuple { items, .. } | Node::Set(items) | Node::List(items) if several => {
                     items.clone()
@@ -284,7 +286,13 @@ impl Parser<'_, '_> {
             ("C", false) => Named::Complexes,
             _ => return self.symbol(&format!("mathbb{letter}")),
         };
-        self.at += if braced_plus { 4 } else if plus { 2 } else { 0 };
+        self.at += if braced_plus {
+            4
+        } else if plus {
+            2
+        } else {
+            0
+        };
         self.add(Node::Named(set))
     }
 }

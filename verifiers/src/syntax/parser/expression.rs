@@ -13,8 +13,7 @@ impl Parser<'_, '_> {
     /// Terms joined by plus, minus and plus-minus.
     pub(super) fn sum(&mut self) -> Parsed {
         let mut items: Vec<Id> = Vec::new();
-        loop {
-            let Some((negative, either)) = self.signs(items.is_empty()) else { break };
+        while let Some((negative, either)) = self.signs(items.is_empty()) {
             let term = self.product()?;
             if let Some(plus) = either {
                 let left = self.joined(std::mem::take(&mut items), Node::Sum)?;
@@ -34,7 +33,6 @@ impl Parser<'_, '_> {
         let (mut negative, mut either, mut any) = (false, None, first);
         loop {
             match self.kind() {
-                Some(Kind::Sign('+')) if self.kind_at(1) == Some(Kind::Sign('-')) && self.kind_at(2) == Some(Kind::Sign('/')) => return None,
                 Some(Kind::Sign('+')) => {}
                 Some(Kind::Sign('-')) => negative = !negative,
                 _ => match self.command() {
@@ -101,7 +99,8 @@ impl Parser<'_, '_> {
                     return self.add(Node::Call(Function::Modulo, vec![value, modulus]));
                 }
                 Some(_) if self.unit_ahead() => {
-                    let value = self.quotient(std::mem::take(&mut above), std::mem::take(&mut below))?;
+                    let value =
+                        self.quotient(std::mem::take(&mut above), std::mem::take(&mut below))?;
                     above.push(value);
                     self.unit(&mut above)?;
                 }
@@ -151,9 +150,28 @@ impl Parser<'_, '_> {
                 super::named_relation(token.text).is_none()
                     && !matches!(
                         token.text,
-                        "cup" | "cap" | "setminus" | "backslash" | "bigcup" | "bigcap" | "cdot"
-                            | "times" | "div" | "pm" | "mp" | "end" | "rangle" | "rfloor" | "rceil"
-                            | "rvert" | "rVert" | "choose" | "not" | "circ" | "rbrace" | "over"
+                        "cup"
+                            | "cap"
+                            | "setminus"
+                            | "backslash"
+                            | "bigcup"
+                            | "bigcap"
+                            | "cdot"
+                            | "times"
+                            | "div"
+                            | "pm"
+                            | "mp"
+                            | "end"
+                            | "rangle"
+                            | "rfloor"
+                            | "rceil"
+                            | "rvert"
+                            | "rVert"
+                            | "choose"
+                            | "not"
+                            | "circ"
+                            | "rbrace"
+                            | "over"
                     )
             }
             _ => false,
@@ -224,7 +242,9 @@ impl Parser<'_, '_> {
             Node::Symbol(symbol) => {
                 let name = format!("{}{mark}", self.tree.name(*symbol));
                 // `f'(x)` is a function again.
-                if names::names_function(name.trim_end_matches('\'')) && self.kind() == Some(Kind::Sign('(')) {
+                if names::names_function(name.trim_end_matches('\''))
+                    && self.kind() == Some(Kind::Sign('('))
+                {
                     return self.applied(&name);
                 }
                 Node::Symbol(self.tree.symbol(&name)?)
@@ -280,7 +300,9 @@ impl Parser<'_, '_> {
             self.eat_sign('+');
         }
         let value = match self.peek() {
-            Some(t) if t.kind == Kind::Word && names::function(t.text).is_none() => self.letter()?,
+            Some(t) if t.kind == Kind::Word && names::function(t.text).is_none() => {
+                self.letter()?
+            }
             Some(t) if t.kind == Kind::Sign('*') => {
                 self.at += 1;
                 let star = self.tree.symbol("*")?;
@@ -293,7 +315,8 @@ impl Parser<'_, '_> {
 
     /// A value in degrees; a scale letter may follow.
     fn degrees(&mut self, base: Id) -> Parsed {
-        let scale = self.peek().filter(|t| t.kind == Kind::Word && matches!(t.text, "C" | "F" | "K"));
+        let scale =
+            self.peek().filter(|t| t.kind == Kind::Word && matches!(t.text, "C" | "F" | "K"));
         self.at += usize::from(scale.is_some());
         self.add(Node::Quantity(base, "deg".to_owned()))
     }

@@ -149,10 +149,8 @@ impl<'a> Parser<'_, 'a> {
             if let Some(group) = groups.last_mut() {
                 group.push(item);
             }
-            let separator = matches!(
-                self.kind(),
-                Some(Kind::Sign(',' | ';') | Kind::And | Kind::Or)
-            );
+            let separator =
+                matches!(self.kind(), Some(Kind::Sign(',' | ';') | Kind::And | Kind::Or));
             if !separator {
                 break;
             }
@@ -243,7 +241,12 @@ impl<'a> Parser<'_, 'a> {
             (Kind::Command, "cup" | "bigcup") => Some(SetOperation::Union),
             (Kind::Command, "cap" | "bigcap") => Some(SetOperation::Intersection),
             (Kind::Command, "setminus" | "backslash") => Some(SetOperation::Difference),
-            (Kind::Word, "U" | "u") if matches!(self.tree.get(left), Node::Tuple { .. } | Node::Set(_) | Node::SetExpression(..)) => {
+            (Kind::Word, "U" | "u")
+                if matches!(
+                    self.tree.get(left),
+                    Node::Tuple { .. } | Node::Set(_) | Node::SetExpression(..)
+                ) =>
+            {
                 Some(SetOperation::Union)
             }
             _ => None,

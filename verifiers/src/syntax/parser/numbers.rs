@@ -57,7 +57,7 @@ impl Parser<'_, '_> {
             let base = self.peek().map(|t| t.text.trim()).and_then(word_base);
             self.at += 1;
             self.expect(Kind::Sign('}'))?;
-            return self.from_base(digits, base.ok_or(Reason::Unparsed)?);
+            return self.read_in(digits, base.ok_or(Reason::Unparsed)?);
         }
         let base = self.peek().filter(|t| t.kind == Kind::Number).ok_or(Reason::Unparsed)?;
         let base: u32 = base.text.parse().map_err(|_| Reason::Unparsed)?;
@@ -65,10 +65,10 @@ impl Parser<'_, '_> {
         if braced {
             self.expect(Kind::Sign('}'))?;
         }
-        self.from_base(digits, base)
+        self.read_in(digits, base)
     }
 
-    fn from_base(&mut self, digits: &str, base: u32) -> Parsed {
+    fn read_in(&mut self, digits: &str, base: u32) -> Parsed {
         if !(2..=36).contains(&base) || digits.len() > MAX_DIGITS {
             return Err(Reason::Unparsed);
         }
@@ -88,7 +88,9 @@ impl Parser<'_, '_> {
         let point = decimals.is_none() && self.kind() == Some(Kind::Sign('.'));
         let behind = self.tokens.get(self.at + 1);
         let after_point = point
-            && behind.is_some_and(|t| t.kind == Kind::Command && matches!(t.text, "overline" | "bar" | "dot"));
+            && behind.is_some_and(|t| {
+                t.kind == Kind::Command && matches!(t.text, "overline" | "bar" | "dot")
+            });
         if !(bar && text.contains('.') || after_point) {
             return Ok(None);
         }
@@ -128,7 +130,8 @@ impl Parser<'_, '_> {
                 self.fraction()?
             }
             Some((Kind::Number, _, true))
-                if self.kind_at(1) == Some(Kind::Sign('/')) && self.kind_at(2) == Some(Kind::Number) =>
+                if self.kind_at(1) == Some(Kind::Sign('/'))
+                    && self.kind_at(2) == Some(Kind::Number) =>
             {
                 let top = self.number()?;
                 self.at += 1;
@@ -171,9 +174,9 @@ fn decimal(text: &str) -> Result<(BigRational, Option<u32>), Reason> {
         Some((m, e)) => (m, e.parse::<i32>().map_err(|_| Reason::Fuel)?),
         None => (text, 0),
     };
-    let comma_is_point = mantissa
-        .rsplit_once(',')
-        .is_some_and(|(before, after)| after.len() != 3 && !after.contains(['{', '}', '\\', ' ', '.']) || before == "0");
+    let comma_is_point = mantissa.rsplit_once(',').is_some_and(|(before, after)| {
+        after.len() != 3 && !after.contains(['{', '}', '\\', ' ', '.']) || before == "0"
+    });
     let mut digits = String::with_capacity(mantissa.len());
     let mut decimals = None;
     for c in mantissa.chars() {

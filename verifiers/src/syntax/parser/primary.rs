@@ -72,12 +72,30 @@ impl Parser<'_, '_> {
             if bracket && names::names_function(letter) {
                 return self.applied(letter);
             }
+            if names::names_function(letter) && self.inverse_mark_ahead() {
+                self.at += 5;
+                return self.applied(&format!("{letter}^-1"));
+            }
         }
         match letter {
             "e" => self.add(Node::Constant(Constant::E)),
             "i" => self.add(Node::Constant(Constant::I)),
             _ => self.symbol(letter),
         }
+    }
+
+    /// `^{-1}(` behind the name of a function.
+    fn inverse_mark_ahead(&self) -> bool {
+        let signs = [
+            Kind::Sign('^'),
+            Kind::Sign('{'),
+            Kind::Sign('-'),
+            Kind::Number,
+            Kind::Sign('}'),
+            Kind::Sign('('),
+        ];
+        signs.iter().enumerate().all(|(ahead, kind)| self.kind_at(ahead) == Some(*kind))
+            && self.tokens.get(self.at + 3).is_some_and(|t| t.text == "1")
     }
 
     pub(super) fn symbol(&mut self, name: &str) -> Parsed {
@@ -153,7 +171,9 @@ impl Parser<'_, '_> {
         let items = match self.tree.get(inner) {
             Node::List(items) => items.clone(),
             _ if open == '[' && close == ']' => return Ok(inner),
-            _ => return if open == '(' && close == ')' { Ok(inner) } else { Err(Reason::Unparsed) },
+            _ => {
+                return if open == '(' && close == ')' { Ok(inner) } else { Err(Reason::Unparsed) };
+            }
         };
         self.add(Node::Tuple { open, close, items })
     }
@@ -204,10 +224,8 @@ impl Parser<'_, '_> {
 
     /// Items of a set, or an item and its condition.
     fn builder_item(&mut self, start: usize) -> Parsed {
-        let depth_zero_bar = self.tokens[start..]
-            .iter()
-            .take_while(|t| t.kind != Kind::CloseSet)
-            .position(|t| {
+        let depth_zero_bar =
+            self.tokens[start..].iter().take_while(|t| t.kind != Kind::CloseSet).position(|t| {
                 t.kind == Kind::Command && matches!(t.text, "mid" | "vert")
                     || matches!(t.kind, Kind::Sign('|' | ':'))
             });

@@ -17,10 +17,20 @@ impl Parser<'_, '_> {
             Kind::Word => {
                 names::unit_word(token.text)
                     || token.spaced && self.after_plain_value() && is_english(token.text, 3)
+                    || token.spaced && self.is_speed()
                     || matches!(token.text, "st" | "nd" | "rd" | "th") && !token.spaced
             }
             _ => false,
         }
+    }
+
+    /// `m/s` and its like behind a number and a blank.
+    fn is_speed(&self) -> bool {
+        let text = |ahead: usize| self.tokens.get(self.at + ahead).map_or("", |t| t.text);
+        self.after_plain_value()
+            && matches!(text(0), "m" | "g" | "L" | "J" | "N")
+            && text(1) == "/"
+            && matches!(text(2), "s" | "h" | "hr" | "sec" | "min" | "L" | "mL" | "kg" | "mol" | "m")
     }
 
     /// Whether the token before ends a plain value.
@@ -39,7 +49,9 @@ impl Parser<'_, '_> {
             match token.kind {
                 Kind::Text => name.push_str(token.text),
                 Kind::Word if matches!(token.text, "U" | "u") => break,
-                Kind::Word if name.is_empty() || token.spaced => name.push_str(token.text),
+                Kind::Word if name.is_empty() || token.spaced || name.ends_with("/ ") => {
+                    name.push_str(token.text)
+                }
                 Kind::Word if names::unit_word(token.text) => name.push_str(token.text),
                 Kind::Sign('/') if matches!(self.kind_at(1), Some(Kind::Word | Kind::Text)) => {
                     name.push('/');

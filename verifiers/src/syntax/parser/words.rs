@@ -21,29 +21,39 @@ impl Parser<'_, '_> {
         let tokens = &self.tokens[self.at..];
         let wordy = |k: Kind| matches!(k, Kind::Word | Kind::Text | Kind::And | Kind::Or);
         let mark = |k: Kind| {
-            matches!(k, Kind::Sign(',' | '.' | '\'' | '-' | '!' | '?' | ':' | '{' | '}' | '(' | ')'))
+            matches!(
+                k,
+                Kind::Sign(',' | '.' | '\'' | '-' | '!' | '?' | ':' | '{' | '}' | '(' | ')')
+            )
         };
         let foreign = |k: Kind| matches!(k, Kind::Sign(c) if !c.is_ascii());
-        if tokens.is_empty() || !tokens.iter().all(|t| wordy(t.kind) || mark(t.kind) || foreign(t.kind)) {
+        if tokens.is_empty()
+            || !tokens.iter().all(|t| wordy(t.kind) || mark(t.kind) || foreign(t.kind))
+        {
             return Ok(None);
         }
         let texts = tokens.iter().any(|t| t.kind == Kind::Text || foreign(t.kind));
         let words: Vec<&str> = tokens.iter().filter(|t| wordy(t.kind)).map(|t| t.text).collect();
-        let english = words.iter().any(|w| {
-            is_english(w, 4) || SHORT_WORDS.iter().any(|s| s.eq_ignore_ascii_case(w))
-        }) || matches!(words.as_slice(), ["no" | "No" | "NO"]);
+        let english = words
+            .iter()
+            .any(|w| is_english(w, 4) || SHORT_WORDS.iter().any(|s| s.eq_ignore_ascii_case(w)))
+            || matches!(words.as_slice(), ["no" | "No" | "NO"]);
         let known = matches!(words.as_slice(), ["infinity" | "inf" | "Infinity" | "pi"]);
         let brackets = tokens.iter().any(|t| matches!(t.kind, Kind::Sign('(' | '{')));
-        if known || !(texts || english) || texts && !english && self.is_list_of_texts(brackets) {
+        let list = self.is_list_of_texts(brackets);
+        if known || !english && (!texts || list) {
             return Ok(None);
         }
-        if !texts && tokens.iter().any(|t| matches!(t.kind, Kind::Sign('(' | '\''))) && words.len() < 3 {
+        if !texts
+            && tokens.iter().any(|t| matches!(t.kind, Kind::Sign('(' | '\'')))
+            && words.len() < 3
+        {
             return Ok(None);
         }
         let phrase = plain_text(&tokens.iter().map(|t| t.text).collect::<Vec<_>>().join(" "));
         let node = match meaning(&phrase) {
             Some(node) => node,
-            None if self.is_list_of_texts(brackets) => return Ok(None),
+            None if list => return Ok(None),
             None => Node::Text(phrase),
         };
         self.add(node).map(Some)
@@ -53,8 +63,9 @@ impl Parser<'_, '_> {
     fn is_list_of_texts(&self, brackets: bool) -> bool {
         let tokens = &self.tokens[self.at..];
         let texts = tokens.iter().filter(|t| t.kind == Kind::Text).count();
-        let commas = tokens.iter().filter(|t| matches!(t.kind, Kind::Sign(',') | Kind::And)).count();
-        texts >= 2 && commas >= 1 || brackets && commas >= 1
+        let commas =
+            tokens.iter().filter(|t| matches!(t.kind, Kind::Sign(',') | Kind::And)).count();
+        commas >= 1 && (texts >= 2 || brackets)
     }
 }
 
@@ -70,9 +81,18 @@ fn meaning(phrase: &str) -> Option<Node> {
         }
         "all integers" | "integers" => Node::Named(Named::Integers),
         "all positive integers" | "positive integers" => Node::Named(Named::PositiveIntegers),
-        "empty set" | "the empty set" | "no solution" | "no solutions" | "no real solutions"
-        | "no real solution" | "there are no solutions" | "there is no solution" | "no roots"
-        | "no real roots" | "none" | "no such numbers" => Node::Named(Named::Empty),
+        "empty set"
+        | "the empty set"
+        | "no solution"
+        | "no solutions"
+        | "no real solutions"
+        | "no real solution"
+        | "there are no solutions"
+        | "there is no solution"
+        | "no roots"
+        | "no real roots"
+        | "none"
+        | "no such numbers" => Node::Named(Named::Empty),
         "infinity" => Node::Constant(Constant::Infinity),
         "undefined" | "does not exist" | "dne" | "doesnt exist" | "not defined" => {
             Node::Text("undefined".to_owned())
