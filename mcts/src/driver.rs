@@ -70,7 +70,7 @@ pub struct SearchSummary {
 
 /// How many skipped problems a summary names.
 const SKIPPED_EXAMPLES: usize = 20;
-/// How often a waiting worker looks at the cancel flag.
+/// How often a waiting worker looks whether the search is over.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
 
 /// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems.
@@ -92,7 +92,8 @@ pub fn search_problems(
     config.check()?;
     crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
     let window = options.trees_in_flight.unwrap_or(4 * policy.limits().in_flight).max(1);
-    let shared = Shared { policy, verifier, problems, config, options };
+    let stop = AtomicBool::new(false);
+    let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
     let (jobs, job_queue) = unbounded();
     let (done, finished) = unbounded();
     for index in 0..window.min(problems.len()) {
@@ -106,7 +107,9 @@ pub fn search_problems(
             scope.spawn(move || Worker::new(shared, jobs, done, per_worker).run());
         }
         drop((job_queue, done));
-        deliver(shared, jobs, &finished, window, &mut on_tree)
+        let result = deliver(shared, jobs, &finished, window, &mut on_tree);
+        stop.store(true, Ordering::Relaxed);
+        result
     })
 }
 
@@ -118,12 +121,14 @@ struct Shared<'a> {
     problems: &'a [Problem],
     config: &'a SearchConfig,
     options: &'a RunOptions,
+    /// Set when the search has failed: answers may never come, so nobody should wait for them.
+    stop: &'a AtomicBool,
 }
 
 impl Shared<'_> {
-    fn cancelled(&self) -> bool {
-        // Relaxed: the flag carries no data, and soon is soon enough.
-        self.options.cancel.load(Ordering::Relaxed)
+    fn is_over(&self) -> bool {
+        // Relaxed: the flags carry no data, and soon is soon enough.
+        self.options.cancel.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed)
     }
 }
 
@@ -229,7 +234,7 @@ impl<'a> Worker<'a> {
     fn run(mut self) {
         let mut open = true;
         let no_jobs = never();
-        while !self.shared.cancelled() && (open || !self.active.is_empty()) {
+        while !self.shared.is_over() && (open || !self.active.is_empty()) {
             let room = open && self.active.len() < self.capacity;
             let jobs = if room { self.jobs.clone() } else { no_jobs.clone() };
             let listened = select! {

@@ -37,7 +37,7 @@ pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{
     ChildStats, ParentStats, Scorer, SelectionRule, commit, prior, puct, select, spread, uct,
 };
-pub use show::render_text;
+pub use show::{render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};
 pub use tree::{Edge, Evaluator, NodeId, NodeState, Tree, grow_shared, mean_value};

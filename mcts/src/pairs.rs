@@ -337,4 +337,4 @@ fn assemble(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

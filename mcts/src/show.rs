@@ -1,33 +1,29 @@
-//! A tree as text: one line a node, indented by depth, committed path and pair sides marked.
+//! A tree for people: as text, one line a node, or as a page that folds its branches.
 //!
-//! It knows nothing of files. It shows what the search saw of each step: Q, N, p, C, O.
+//! It knows nothing of files. It shows what the search saw of each step (Q, N, p, C, O) and marks the
+//! committed path and the sides of pairs. Step text comes from a model: on the page it is escaped,
+//! and the page loads nothing and runs nothing.
+
+mod html;
 
 use std::fmt::Write;
 
-use crate::record::TreeRecord;
+pub use self::html::render_html;
+use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, Parents, extract_pairs};
 
-/// Characters of a step's text that are shown.
+/// Characters of a step's text that a line of text shows.
 const TEXT: usize = 100;
 
-/// The tree for people: `*` committed, `+` chosen and `-` rejected by the default rules over all
+/// The tree as text: `*` committed, `+` chosen and `-` rejected by the default rules over all
 /// parents.
 #[must_use]
 pub fn render_text(tree: &TreeRecord) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "{} ({})\n{}", tree.problem.id, tree.policy, tree.problem.question);
+    let mut out = format!("{} ({})\n{}\n", tree.problem.id, tree.policy, tree.problem.question);
     for choice in &tree.problem.choices {
         let _ = writeln!(out, "({}) {}", choice.label, choice.text);
     }
-    let _ = writeln!(
-        out,
-        "reference {}, committed answer {}{}; {} simulations, {} nodes\n",
-        tree.problem.answer,
-        if tree.correct { "right" } else { "wrong" },
-        if tree.oracle { " (with the reference in sight)" } else { "" },
-        tree.simulations,
-        tree.nodes.len(),
-    );
+    let _ = writeln!(out, "{}\n", outline(tree));
     let marks = marks(tree);
     let mut stack = tree.children(0);
     stack.reverse();
@@ -36,6 +32,24 @@ pub fn render_text(tree: &TreeRecord) -> String {
         stack.extend(tree.children(id).into_iter().rev());
     }
     out
+}
+
+/// How the search ended, in a line.
+fn outline(tree: &TreeRecord) -> String {
+    format!(
+        "reference {}, committed answer {}{}; {} simulations, {} nodes",
+        tree.problem.answer,
+        if tree.correct { "right" } else { "wrong" },
+        if tree.oracle { " (with the reference in sight)" } else { "" },
+        tree.simulations,
+        tree.nodes.len(),
+    )
+}
+
+/// What the search knows of a step.
+fn figures(node: &NodeRecord) -> String {
+    let c = node.self_evaluation.map_or("-".to_owned(), |c| format!("{c:.2}"));
+    format!("Q {:+.3} N {} p {:.3} C {c} O {:+}", node.q, node.visits, node.prior, node.outcome)
 }
 
 /// Of every node: whether it is committed, and which side of a pair it is.
@@ -55,21 +69,38 @@ fn marks(tree: &TreeRecord) -> Vec<[char; 2]> {
 
 fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], out: &mut String) {
     let node = &tree.nodes[id as usize];
-    let mut text: String = node.text.trim_end().replace('\n', " / ").chars().take(TEXT).collect();
-    if node.terminal {
-        text.push_str(" [end]");
+    let text = node.text.trim_end().replace('\n', " / ");
+    let text: String = text.chars().filter(|c| !c.is_control()).take(TEXT).collect();
+    let indent = 2 * (node.depth as usize).saturating_sub(1);
+    let end = if node.terminal { " [end]" } else { "" };
+    let [committed, side] = marks;
+    let _ = writeln!(out, "{committed}{side} {:indent$}{}  {text}{end}", "", figures(node));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairs::tests::example;
+
+    #[test]
+    fn text_marks_the_committed_path_and_the_pairs() {
+        let text = render_text(&example());
+        let lines: Vec<_> = text.lines().skip_while(|l| !l.is_empty()).skip(1).collect();
+        let starts: Vec<_> = lines.iter().map(|l| l[..2].to_owned()).collect();
+        // a, b, its d and e, e's f, c.
+        assert_eq!(starts, ["  ", "*+", " -", "*+", "* ", " -"]);
+        assert!(lines[2].contains("d. [end]"), "{text}");
     }
-    let c = node.self_evaluation.map_or("-".to_owned(), |c| format!("{c:.2}"));
-    let _ = writeln!(
-        out,
-        "{}{} {:indent$}Q {:+.3} N {} p {:.3} C {c} O {:+}  {text}",
-        marks[0],
-        marks[1],
-        "",
-        node.q,
-        node.visits,
-        node.prior,
-        node.outcome,
-        indent = 2 * (node.depth as usize).saturating_sub(1),
-    );
+
+    #[test]
+    fn a_page_escapes_what_a_model_wrote() {
+        let mut tree = example();
+        tree.nodes[1].text = "<script>alert('\"&')</script>".to_owned();
+        tree.problem.question = "1 < 2 & \"x\"?".to_owned();
+        let page = render_html(&tree);
+        assert!(!page.contains("<script"), "{page}");
+        assert!(page.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"));
+        assert!(page.contains("1 &lt; 2 &amp; &quot;x&quot;?"));
+        assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
+    }
 }

@@ -118,6 +118,10 @@ fn pairs_are_cut_again_and_trees_are_shown() {
     for mark in ["*", "+ ", "- ", " Q ", " N ", " p ", " C ", " O "] {
         assert!(text.contains(mark), "{mark:?} in {text}");
     }
+    let page = folder.path().join("tree.html");
+    let html = mcts(&format!("show --trees {out}/trees.jsonl --html {}", page.display()));
+    assert_code(&html, 0);
+    assert!(read(&page).contains("<details open>"));
     let missing = mcts(&format!("show --trees {out}/trees.jsonl --problem nobody"));
     assert!(assert_code(&missing, 3).contains("nobody"));
 }

@@ -247,7 +247,8 @@ fn unknown_judgements_are_neutral_not_zero() {
 
 #[test]
 fn a_policy_that_is_gone_stops_the_search_with_an_error() {
-    struct Gone(Scripted);
+    /// Says so once, and leaves all other calls without an answer.
+    struct Gone(Scripted, std::sync::Once);
     impl Policy for Gone {
         fn identity(&self) -> &str {
             self.0.identity()
@@ -269,12 +270,12 @@ fn a_policy_that_is_gone_stops_the_search_with_an_error() {
         }
         fn submit(&self, call: Call) {
             let answered = Answered { ticket: call.ticket, result: Err(PolicyError::Gone) };
-            let _ = call.reply.send(answered);
+            self.1.call_once(|| drop(call.reply.send(answered)));
         }
     }
     let options = RunOptions { threads: 4, ..RunOptions::default() };
     let config = SearchConfig::default();
-    let policy = Gone(Scripted::new());
+    let policy = Gone(Scripted::new(), std::sync::Once::new());
     let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
     assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
 }

@@ -1,9 +1,13 @@
-//! `mcts show`: one tree as text.
+//! `mcts show`: one tree as text or as a page.
+//!
+//! It knows nothing of how a tree is drawn.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_mcts::{TreeRecord, read_trees, render_text};
+use regrowth_datasets::atomic_write;
+use regrowth_mcts::{TreeRecord, read_trees, render_html, render_text};
 
 use super::failure::Failure;
 use super::say;
@@ -17,11 +21,18 @@ pub(crate) struct Arguments {
     /// Id of the problem (default: the first tree)
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
+    /// Write the tree as a page that folds its branches, instead of text to stdout
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    say(render_text(&find(arguments)?).trim_end())
+    let tree = find(arguments)?;
+    match &arguments.html {
+        Some(path) => Ok(atomic_write(path, |file| file.write_all(render_html(&tree).as_bytes()))?),
+        None => say(render_text(&tree).trim_end()),
+    }
 }
 
 fn find(arguments: &Arguments) -> Result<TreeRecord, Failure> {

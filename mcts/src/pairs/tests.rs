@@ -71,7 +71,7 @@ fn sides(extracted: &Extracted) -> Vec<(&str, &str)> {
 }
 
 /// Root with children a, b, c; b has d, e; e has one child f.
-fn example() -> TreeRecord {
+pub(crate) fn example() -> TreeRecord {
     let plan = [
         (0, 0.4, 2, "a"),
         (0, 0.9, 6, "b"),
