@@ -161,9 +161,8 @@ impl Grader {
             (right, Commas::Thousands, Commas::List),
             (right, Commas::Thousands, Commas::Decimal),
             (left, Commas::List, Commas::Thousands),
-            (left, Commas::Decimal, Commas::Thousands),
+            (left && is_zero_led(&gold.text), Commas::Decimal, Commas::Thousands),
             (left && right, Commas::List, Commas::List),
-            (left && right, Commas::Decimal, Commas::Decimal),
         ];
         for (applies, g, a) in readings {
             if applies && self.read(gold, answer, g, a, &mut fuel) == Tri::Equal {
@@ -212,6 +211,12 @@ pub(crate) fn equal_scalars(gold: &str, answer: &str, rules: &Rules) -> bool {
             && compare::is_scalar(&tree, a)
             && compare::compare(&mut tree, g, a, rules, &mut fuel) == Tri::Equal
     })
+}
+
+/// `0,111`: a reference that can only be a decimal; `2,5` is two values.
+fn is_zero_led(text: &str) -> bool {
+    text.trim_start_matches(['-', '$', ' ', '+']).starts_with("0,")
+        && text.matches(',').count() == 1
 }
 
 /// Whether a comma stands between digits.

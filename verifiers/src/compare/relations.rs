@@ -7,7 +7,11 @@ use std::cmp::Ordering;
 
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
-use crate::syntax::tree::{Id, Node, Relation};
+use crate::syntax::tree::{Id, Node, Relation, Symbol};
+
+/// Where the ratio of two equations is taken; a later point serves where an earlier one solves them.
+const FIXED_POINTS: [[i64; 5]; 4] =
+    [[3, 7, 13, 29, 41], [11, 2, 23, 5, 17], [1, 19, 4, 37, 8], [-5, -9, 6, -14, 31]];
 
 /// A chain taken apart.
 #[derive(Debug, Clone)]
@@ -287,34 +291,42 @@ impl Comparison<'_> {
         if symbols != self.tree.free_symbols(right) || symbols.is_empty() {
             return Ok(None);
         }
-        // left(x) right(c) = right(x) left(c) for all x and one fixed c.
-        let point: Vec<_> = symbols
-            .iter()
-            .zip([3_i64, 7, 13, 29, 41, 59, 83, 101].into_iter().cycle())
-            .map(|(s, v)| (*s, v))
-            .collect();
-        let (fixed_left, fixed_right) =
-            (self.substituted(left, &point)?, self.substituted(right, &point)?);
-        let cross_left = self.tree.add(Node::Product(vec![left, fixed_right]), self.fuel)?;
-        let cross_right = self.tree.add(Node::Product(vec![right, fixed_left]), self.fuel)?;
+        for values in FIXED_POINTS {
+            let point: Vec<_> = symbols.iter().copied().zip(values.into_iter().cycle()).collect();
+            if let Some(sign) = self.proportional_at(left, right, &point)? {
+                return Ok(sign);
+            }
+        }
+        Ok(None)
+    }
+
+    /// left(x) right(c) = right(x) left(c) for all x and one fixed c; nothing where a side vanishes
+    /// or is not defined at c.
+    fn proportional_at(
+        &mut self,
+        left: Id,
+        right: Id,
+        point: &[(Symbol, i64)],
+    ) -> Result<Option<Option<Ordering>>, Reason> {
         let zero = self.tree.integer(0, self.fuel)?;
-        if self.scalars(fixed_left, zero)? != Tri::Different
-            || self.scalars(fixed_right, zero)? != Tri::Different
-        {
-            return Ok(None);
+        let (at_left, at_right) = (self.substituted(left, point)?, self.substituted(right, point)?);
+        let vanishes = |c: &mut Self, id| Ok::<_, Reason>(c.scalars(id, zero)? != Tri::Different);
+        match (vanishes(self, at_left)?, vanishes(self, at_right)?) {
+            (false, false) => {}
+            (true, true) => return Ok(None),
+            // A multiple vanishes where the other side does.
+            _ => return Ok(Some(None)),
         }
+        let cross_left = self.tree.add(Node::Product(vec![left, at_right]), self.fuel)?;
+        let cross_right = self.tree.add(Node::Product(vec![right, at_left]), self.fuel)?;
         if self.scalars(cross_left, cross_right)? != Tri::Equal {
-            return Ok(None);
+            return Ok(Some(None));
         }
-        self.ratio_sign(fixed_left, fixed_right, &[])
+        self.ratio_sign(at_left, at_right, &[]).map(Some)
     }
 
     /// The tree with numbers in place of symbols.
-    fn substituted(
-        &mut self,
-        id: Id,
-        point: &[(crate::syntax::tree::Symbol, i64)],
-    ) -> Result<Id, Reason> {
+    fn substituted(&mut self, id: Id, point: &[(Symbol, i64)]) -> Result<Id, Reason> {
         self.fuel.spend(50)?;
         if let Node::Symbol(symbol) = self.tree.get(id) {
             return match point.iter().find(|(s, _)| s == symbol) {
