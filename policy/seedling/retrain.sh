@@ -13,7 +13,7 @@ cargo build --release
 bin=target/release/regrowth
 
 if [ ! -f "$work/sft/checkpoint/model.safetensors" ]; then
-    "$bin" corpus --out "$work" --examples 120000 --merge-scale 1.2 --seed 0
+    "$bin" corpus --out "$work" --examples 120000 --merge-scale 1.5 --seed 0
     "$bin" sft --init "$work/init" --data "$work/corpus.jsonl" --out "$work/sft" \
         --muon --in-order --schedule linear --learning-rate 3e-3 --seed 0
 fi
