@@ -161,7 +161,7 @@ impl Grader {
             (right, Commas::Thousands, Commas::List),
             (right, Commas::Thousands, Commas::Decimal),
             (left, Commas::List, Commas::Thousands),
-            (left && is_zero_led(&gold.text), Commas::Decimal, Commas::Thousands),
+            (left && is_decimal_comma(&gold.text), Commas::Decimal, Commas::Thousands),
             (left && right, Commas::List, Commas::List),
         ];
         for (applies, g, a) in readings {
@@ -213,10 +213,12 @@ pub(crate) fn equal_scalars(gold: &str, answer: &str, rules: &Rules) -> bool {
     })
 }
 
-/// `0,111`: a reference that can only be a decimal; `2,5` is two values.
-fn is_zero_led(text: &str) -> bool {
-    text.trim_start_matches(['-', '$', ' ', '+']).starts_with("0,")
-        && text.matches(',').count() == 1
+/// `0,111` and `1000,99`: references that can only be decimals; `2,5` is two values.
+fn is_decimal_comma(text: &str) -> bool {
+    let number = text.trim_matches(['-', '$', ' ', '+']);
+    let Some((whole, part)) = number.split_once(',') else { return false };
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    digits(whole) && digits(part) && (whole == "0" || whole.len() >= 4)
 }
 
 /// Whether a comma stands between digits.

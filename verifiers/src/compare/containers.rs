@@ -62,19 +62,11 @@ impl Comparison<'_> {
             (Node::Ratio { parts: g, clock: gc }, Node::Ratio { parts: a, clock: ac }) => {
                 self.ratios(&g, &a, gc && ac)
             }
-            (Node::Ratio { parts, clock: false }, _)
-                if parts.len() == 2 && !self.is_container(answer) =>
-            {
-                let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
-                self.scalars(quotient, answer)
+            (Node::Ratio { parts, .. }, _) if !self.is_container(answer) => {
+                self.fraction(&parts, answer, true)
             }
-            (_, Node::Ratio { parts, .. }) if parts.len() == 2 && !self.is_container(gold) => {
-                let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
-                self.scalars(gold, quotient)
-            }
-            (Node::Ratio { parts, .. }, _) if parts.len() == 2 && !self.is_container(answer) => {
-                let quotient = self.tree.add(Node::Quotient(parts[0], parts[1]), self.fuel)?;
-                self.scalars(quotient, answer)
+            (_, Node::Ratio { parts, .. }) if !self.is_container(gold) => {
+                self.fraction(&parts, gold, false)
             }
             (Node::Set(items), _) if items.len() == 1 && !self.is_container(answer) => {
                 self.compare(items[0], answer)
@@ -90,6 +82,17 @@ impl Comparison<'_> {
             _ if self.is_container(gold) || self.is_container(answer) => Ok(Tri::Different),
             _ => self.scalars(gold, answer),
         }
+    }
+
+    /// A ratio of two against a single value; a time of day such as 12:00 is none.
+    fn fraction(&mut self, parts: &[Id], other: Id, ratio_is_gold: bool) -> Outcome {
+        let [above, below] = parts else { return Ok(Tri::Different) };
+        let zero = self.tree.integer(0, self.fuel)?;
+        if self.scalars(*below, zero)? == Tri::Equal {
+            return Ok(Tri::Different);
+        }
+        let quotient = self.tree.add(Node::Quotient(*above, *below), self.fuel)?;
+        if ratio_is_gold { self.scalars(quotient, other) } else { self.scalars(other, quotient) }
     }
 
     /// Items in order.
