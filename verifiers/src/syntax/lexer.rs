@@ -119,7 +119,8 @@ const STYLES: [&str; 10] = [
 ];
 
 /// Marks between groups of three digits.
-const SEPARATORS: [&str; 8] = ["{,}\\!", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " ", ","];
+const SEPARATORS: [&str; 11] =
+    ["{,}\\!", " {, }", " {,}", "{, }", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " ", ","];
 
 /// Tokens of a cleaned text.
 pub(crate) fn lex<'a>(
@@ -457,6 +458,7 @@ mod tests {
         assert_eq!(texts("(1,234)", Commas::Thousands), ["(", "1", ",", "234", ")"]);
         assert_eq!(texts("14{,}916", Commas::Thousands), ["14{,}916"]);
         assert_eq!(texts("11,\\! 111,\\! 100", Commas::Thousands), ["11,\\! 111,\\! 100"]);
+        assert_eq!(texts("14 {, }916", Commas::Thousands), ["14 {, }916"]);
         assert_eq!(texts("32, 349", Commas::Thousands), ["32", ",", "349"]);
         assert_eq!(texts("0,111", Commas::Thousands), ["0", ",", "111"]);
         assert_eq!(texts("1000,99", Commas::Decimal), ["1000,99"]);
