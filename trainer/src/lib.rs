@@ -8,6 +8,8 @@ mod clock;
 mod error;
 pub mod evaluate;
 pub mod inputs;
+pub mod report;
+pub mod rounds;
 pub mod seedling;
 pub mod stats;
 pub mod train;

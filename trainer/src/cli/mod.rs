@@ -3,11 +3,19 @@
 //! stdout is data or a short result, progress goes to stderr. Exit codes: 0 ok, 2 usage, 3 bad
 //! input file, 4 policy or server failed, 5 stopped by a budget or gate, 70 internal.
 
+mod compare;
 mod corpus;
 mod engine;
 mod evaluate;
+mod interrupt;
+mod iterate;
 mod progress;
+mod report;
+mod score;
+mod settings;
 mod sft;
+mod train;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -23,13 +31,25 @@ use crate::TrainError;
 #[command(name = "regrowth", version, about)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Rounds of search, pairs and training (the default command).
+    Iterate(Box<iterate::Args>),
     /// Measure a policy on problems: greedy, majority, best-of, search; log-likelihood of options.
     Evaluate(Box<evaluate::Args>),
+    /// Finished runs side by side, with paired intervals.
+    Compare(compare::Args),
+    /// Write a run's page again.
+    Report(report::Args),
+    /// Preference training on a file of pairs.
+    Train(Box<train::Args>),
+    /// Log-probabilities of given completions.
+    Score(score::Args),
+    /// Grade rows of reference and answer.
+    Verify(verify::Args),
     /// Supervised fine-tuning on {prompt, completion} rows.
     Sft(sft::Args),
     /// Write what the embedded model is trained from: tokenizer, shape and corpus.
@@ -39,9 +59,19 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match cli.command {
+    let cli = match Cli::parse() {
+        Cli { command: None } => Cli::parse_from(["regrowth", "iterate"]),
+        given => given,
+    };
+    let Some(command) = cli.command else { return ExitCode::from(2) };
+    let result = match command {
+        Command::Iterate(args) => iterate::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Score(args) => score::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Sft(args) => sft::run(&args),
         Command::Corpus(args) => corpus::run(&args),
     };

@@ -55,7 +55,7 @@ pub(super) struct Args {
     threads: Option<usize>,
 }
 
-fn parse_schedule(text: &str) -> Result<ScheduleKind, String> {
+pub(super) fn parse_schedule(text: &str) -> Result<ScheduleKind, String> {
     serde_json::from_value(text.into())
         .map_err(|_| format!("`{text}` is not one of constant, linear, cosine"))
 }

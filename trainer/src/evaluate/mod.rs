@@ -11,6 +11,7 @@ mod sample;
 mod strategy;
 mod summary;
 
+pub(crate) use ask::ask_all;
 pub use lm_eval::{LmEvalRun, write_lm_eval};
 pub use options::{OptionScores, OptionSummary, score_options};
 pub use sample::{Attempt, SamplePlan, Solved, solve};

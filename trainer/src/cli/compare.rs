@@ -1,0 +1,130 @@
+//! `regrowth compare`: finished runs side by side, problem by problem where they share an exam.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use regrowth_datasets::read_jsonl;
+use serde_json::{Value, json};
+
+use super::say;
+use crate::TrainError;
+use crate::rounds::{ExamRow, RunReport, read_report};
+use crate::stats::{Paired, Share};
+
+/// Arguments of `regrowth compare`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folders of finished runs; the others are compared with the first.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Print the comparison as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A finished run as it is compared.
+struct Run {
+    path: PathBuf,
+    report: RunReport,
+    /// Whether the best round solves each test problem, by id.
+    solved: BTreeMap<String, bool>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    let runs: Vec<Run> = args.runs.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let against: Vec<Option<Paired>> =
+        runs.iter().enumerate().map(|(i, run)| (i > 0).then(|| paired(&runs[0], run))).collect();
+    if args.json {
+        let rows: Vec<Value> = runs.iter().zip(&against).map(|(r, p)| as_json(r, *p)).collect();
+        return say(&json!({ "runs": rows }).to_string());
+    }
+    let mut lines = vec![row(
+        ["run", "variant", "seed", "best", "before", "after", "gain [95 %]", "p", "against first"]
+            .map(str::to_owned),
+    )];
+    lines.extend(runs.iter().zip(&against).map(|(run, paired)| as_row(run, *paired)));
+    say(&aligned(&lines))
+}
+
+fn read(path: &Path) -> Result<Run, TrainError> {
+    let report = read_report(path)?.ok_or_else(|| TrainError::File {
+        path: path.join("report.json"),
+        detail: "no such file: the run is not finished; `regrowth iterate` with its settings goes \
+                 on with it"
+            .into(),
+    })?;
+    let rows: Vec<ExamRow> = read_jsonl(&path.join("eval.jsonl"))?;
+    let solved = rows.into_iter().map(|r| (r.id, r.best)).collect();
+    Ok(Run { path: path.to_owned(), report, solved })
+}
+
+/// The second run's best round against the first's, on the test problems that both were asked.
+fn paired(first: &Run, second: &Run) -> Paired {
+    let both = first.solved.iter().filter_map(|(id, a)| Some((*a, *second.solved.get(id)?)));
+    Paired::of(both)
+}
+
+fn accuracy(run: &Run, round: u32) -> Option<Share> {
+    run.report.round(round).and_then(|r| r.eval.as_ref()).map(|e| e.share)
+}
+
+fn variant(run: &Run) -> String {
+    let value = run.report.config.variant.to_possible_value();
+    value.map(|v| v.get_name().to_owned()).unwrap_or_default()
+}
+
+fn as_json(run: &Run, against: Option<Paired>) -> Value {
+    json!({
+        "run": run.path, "variant": variant(run), "seed": run.report.seed,
+        "best_round": run.report.best_round, "before": accuracy(run, 0),
+        "after": accuracy(run, run.report.best_round), "gain": run.report.comparison,
+        "against_first": against,
+    })
+}
+
+fn as_row(run: &Run, against: Option<Paired>) -> Vec<String> {
+    let percent = |share: Option<Share>| match share {
+        Some(share) => format!("{:.1} %", 100.0 * share.accuracy),
+        None => "-".to_owned(),
+    };
+    row([
+        run.path.display().to_string(),
+        variant(run),
+        run.report.seed.to_string(),
+        run.report.best_round.to_string(),
+        percent(accuracy(run, 0)),
+        percent(accuracy(run, run.report.best_round)),
+        difference(&run.report.comparison),
+        format!("{:.2e}", run.report.p_value),
+        match against {
+            None => String::new(),
+            Some(paired) if paired.n == 0 => "no problem in common".to_owned(),
+            Some(paired) => {
+                format!("{}, p {:.2e}, n {}", difference(&paired), paired.p_value, paired.n)
+            }
+        },
+    ])
+}
+
+fn row<const N: usize>(cells: [String; N]) -> Vec<String> {
+    cells.into()
+}
+
+fn difference(paired: &Paired) -> String {
+    let [low, high] = paired.ci95.map(|v| 100.0 * v);
+    format!("{:+.1} [{low:+.1}, {high:+.1}]", 100.0 * paired.difference)
+}
+
+/// Columns as wide as their widest cell.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &w)| format!("{cell:<w$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

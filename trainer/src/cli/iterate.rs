@@ -1,0 +1,205 @@
+//! `regrowth iterate`: rounds of search, pairs and training, resumable at every point.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use regrowth_datasets::content_hash;
+
+use super::engine::EngineArgs;
+use super::progress::{advance, counted, step};
+use super::settings::SettingArgs;
+use super::{interrupt, say};
+use crate::TrainError;
+use crate::rounds::{
+    Control, Observer, Outcome, ProblemSets, RoundReport, RunConfig, RunReport, RunRequest, iterate,
+};
+use crate::train::Progress;
+
+/// Arguments of `regrowth iterate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of the run; the same command on an existing one resumes it.
+    #[arg(long, default_value = "runs/default", value_name = "DIR")]
+    run: PathBuf,
+    /// Go on from the finished rounds of --run with other settings, in a new folder beside it.
+    #[arg(long)]
+    fork: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingArgs,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    let config = args.settings.config()?;
+    if args.dry_run {
+        return dry_run(&args.run, &config);
+    }
+    let request = request(args, config)?;
+    let control = Control::default();
+    interrupt::on_signal(control.clone())?;
+    let mut watcher = Watcher::default();
+    let outcome = iterate(&request, &control, &mut watcher);
+    watcher.end();
+    let dir = request.dir.display();
+    let (report, before) = match outcome {
+        Ok(Outcome::Finished(report)) => (report, false),
+        Ok(Outcome::AlreadyFinished(report)) => (report, true),
+        Err(TrainError::Interrupted) => {
+            eprintln!("stopped; nothing is lost: the same command goes on with {dir}");
+            return Err(TrainError::Interrupted);
+        }
+        Err(error) => return Err(error),
+    };
+    if args.json {
+        let text = serde_json::to_string(&report).map_err(|e| TrainError::File {
+            path: request.dir.join("report.json"),
+            detail: e.to_string(),
+        })?;
+        return say(&text);
+    }
+    if before {
+        say(&format!("{dir} is a finished run; its result:"))?;
+    }
+    say(&summary(&request.dir, &report))
+}
+
+fn request(args: &Args, config: RunConfig) -> Result<RunRequest, TrainError> {
+    let (dir, fork) = if args.fork {
+        // Named after its settings, so the same command resumes the same fork.
+        let text = toml::to_string(&config).map_err(|e| TrainError::Setting {
+            name: "fork",
+            detail: e.to_string(),
+        })?;
+        let mut name = args.run.clone().into_os_string();
+        name.push(format!("-{}", &content_hash(&text)[..8]));
+        (PathBuf::from(name), Some(args.run.clone()))
+    } else {
+        (args.run.clone(), None)
+    };
+    let (load, threads) = (args.engine.load_options()?, args.engine.threads());
+    Ok(RunRequest { dir, config, load, threads, fork })
+}
+
+/// The result and what to try next.
+fn summary(dir: &Path, report: &RunReport) -> String {
+    let mut text = String::new();
+    for round in &report.rounds {
+        let Some(eval) = &round.eval else { continue };
+        let best = if round.round == report.best_round { "  <- best by validation" } else { "" };
+        text += &format!("round {}: {}{best}\n", round.round, eval.share);
+    }
+    let compared = &report.comparison;
+    let [low, high] = compared.ci95.map(|v| 100.0 * v);
+    text += &format!(
+        "{:+.1} points [{low:+.1}, {high:+.1}] on {} unseen test problems, {} gained, {} lost, \
+         p = {:.2e}; {:.0} s\n",
+        100.0 * compared.difference,
+        compared.n,
+        compared.gained,
+        compared.lost,
+        report.p_value,
+        report.total_seconds(),
+    );
+    let dir = dir.display();
+    text += &format!("report: {dir}/report.html\n");
+    if let Some(checkpoint) = &report.checkpoint {
+        text += &format!("best policy: {dir}/{checkpoint}\n");
+    }
+    text += "\nTry next:\n";
+    text += &format!("  regrowth iterate --problems builtin:countdown --run {dir}-countdown\n");
+    text += &format!("  regrowth iterate --variant star --run {dir}-star\n");
+    text += &format!("  regrowth compare {dir} {dir}-star\n");
+    text += "  mcts search --problems YOUR.jsonl --out search   # one problem a line: question, answer";
+    text
+}
+
+/// Prints the plan.
+fn dry_run(dir: &Path, config: &RunConfig) -> Result<(), TrainError> {
+    let sets = ProblemSets::read(config)?;
+    let round = config.problems_per_round.min(sets.train.len());
+    let search = &config.search;
+    let roots = u64::from(search.max_depth).saturating_sub(1) + search.first_root_factor;
+    let settings =
+        toml::to_string(config).map_err(|e| TrainError::Setting { name: "config", detail: e.to_string() })?;
+    say(&format!(
+        "run {}: {} rounds of {round} problems (of {} to train on), {} validation and {} test \
+         problems\nat most {} simulations a problem ({} a root), {} in a run\n\n{settings}",
+        dir.display(),
+        config.rounds,
+        sets.train.len(),
+        sets.validation.len(),
+        sets.test.len(),
+        roots * search.simulations,
+        search.simulations,
+        roots * search.simulations * round as u64 * u64::from(config.rounds),
+    ))
+}
+
+/// Bars on a terminal, lines elsewhere.
+#[derive(Default)]
+struct Watcher {
+    bar: Option<ProgressBar>,
+}
+
+impl Observer for Watcher {
+    fn begin(&mut self, round: u32, phase: &'static str, total: usize) {
+        self.end();
+        let bar = counted(phase, total);
+        bar.set_prefix(format!("round {round} {phase}"));
+        self.bar = Some(bar);
+    }
+
+    fn skip(&mut self, done: usize) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| done > 0) {
+            bar.set_position(done as u64);
+            bar.reset_eta();
+        }
+    }
+
+    fn advance(&mut self, message: &str) {
+        if let Some(bar) = &self.bar {
+            advance(bar, || message.to_owned());
+        }
+    }
+
+    fn step(&mut self, progress: &Progress) {
+        if let Some(bar) = &self.bar {
+            step(bar, progress);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn round(&mut self, report: &RoundReport) {
+        let gate = match &report.gate {
+            Some(gate) if !gate.accepted => format!(", kept round {}", gate.start_round),
+            _ => String::new(),
+        };
+        self.note(&format!(
+            "round {}: validation {}, {} trees, {} pairs{gate} ({:.0} s)",
+            report.round,
+            report.validation.share,
+            report.trees,
+            report.pairs,
+            report.seconds.search + report.seconds.train + report.seconds.evaluate,
+        ));
+    }
+}

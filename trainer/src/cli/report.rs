@@ -1,0 +1,27 @@
+//! `regrowth report`: writes the page of a run again from its files.
+
+use std::path::PathBuf;
+
+use super::say;
+use crate::TrainError;
+use crate::report::write_html;
+use crate::rounds::read_report;
+
+/// Arguments of `regrowth report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Folder of a finished run.
+    #[arg(value_name = "DIR")]
+    run: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    let report = read_report(&args.run)?.ok_or_else(|| TrainError::File {
+        path: args.run.join("report.json"),
+        detail: "no such file: the run is not finished; `regrowth iterate` with its settings goes \
+                 on with it"
+            .into(),
+    })?;
+    write_html(&args.run, &report)?;
+    say(&format!("written to {}", args.run.join("report.html").display()))
+}

@@ -1,0 +1,189 @@
+//! Settings of a run from a preset, a TOML file and flags, in this order.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::TrainError;
+use crate::rounds::{Gate, Preset, RunConfig, Variant};
+
+/// Flags that decide what a run does.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SettingArgs {
+    /// Settings file (TOML); flags win over it, unknown keys are refused.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Named settings that the file and the flags start from [default: builtin for the embedded
+    /// model, else paper].
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted[:FILE] or replay:FILE
+    /// [default: builtin].
+    #[arg(long)]
+    policy: Option<String>,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
+    /// [default: builtin:arithmetic].
+    #[arg(long, value_name = "FILE")]
+    problems: Option<String>,
+    /// Format of the problem file, where detection is wrong.
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// Another file whose problems are the test problems.
+    #[arg(long, value_name = "FILE")]
+    eval: Option<String>,
+    /// The method or one of its baselines.
+    #[arg(long, value_enum)]
+    variant: Option<Variant>,
+    /// Seed of training problems, search and training order.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Rounds.
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+    /// Training problems of each round.
+    #[arg(long, value_name = "N")]
+    problems_per_round: Option<usize>,
+    /// Validation problems: they choose the best round.
+    #[arg(long, value_name = "N")]
+    validation_problems: Option<usize>,
+    /// Test problems: looked at once, at the end.
+    #[arg(long, value_name = "N")]
+    eval_problems: Option<usize>,
+    /// What happens when a round makes the policy worse on validation problems.
+    #[arg(long, value_enum)]
+    gate: Option<Gate>,
+    /// A round with fewer pairs is not trained on.
+    #[arg(long, value_name = "N")]
+    min_pairs: Option<usize>,
+    /// Simulations per search root.
+    #[arg(long, value_name = "K")]
+    simulations: Option<u64>,
+    /// Multiplies the simulations at the first root.
+    #[arg(long, value_name = "F")]
+    first_root_factor: Option<u64>,
+    /// Candidates at the root and at deeper nodes.
+    #[arg(long, value_name = "B1,B2", value_parser = breadth)]
+    breadth: Option<[usize; 2]>,
+    /// Steps of a solution at most.
+    #[arg(long, value_name = "D")]
+    depth: Option<u32>,
+    /// Weight of the prior term.
+    #[arg(long, value_name = "C")]
+    c_puct: Option<f64>,
+    /// Sampling temperature of the search.
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
+    /// Highest learning rate.
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// Inverse temperature of the preference loss.
+    #[arg(long)]
+    beta: Option<f64>,
+    /// Weight of the chosen side's mean negative log-likelihood.
+    #[arg(long, value_name = "WEIGHT")]
+    nll: Option<f64>,
+    /// Passes over the pairs of a round.
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// A command that trains in place of this program, told by REGROWTH_PAIRS, REGROWTH_POLICY,
+    /// REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED.
+    #[arg(long, value_name = "CMD")]
+    trainer_command: Option<String>,
+}
+
+impl SettingArgs {
+    /// The effective settings, checked.
+    pub(super) fn config(&self) -> Result<RunConfig, TrainError> {
+        let table = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        let named = table.get("policy").and_then(toml::Value::as_str);
+        let policy = self.policy.as_deref().or(named).unwrap_or("builtin").to_owned();
+        let preset = match (self.preset, table.get("preset")) {
+            (Some(preset), _) => preset,
+            (None, Some(value)) => value
+                .clone()
+                .try_into()
+                .map_err(|e| self.bad(format!("`preset`: {e}")))?,
+            (None, None) if policy == "builtin" => Preset::Builtin,
+            (None, None) => Preset::Paper,
+        };
+        let base = toml::Table::try_from(preset.config()).map_err(|e| self.bad(e.to_string()))?;
+        let mut config =
+            RunConfig::deserialize(merge(base, table)).map_err(|e| self.bad(e.to_string()))?;
+        config.policy = policy;
+        config.preset = preset;
+        self.apply(&mut config);
+        let variant = self.variant.unwrap_or(config.variant);
+        variant.apply(&mut config);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn bad(&self, detail: String) -> TrainError {
+        TrainError::File { path: self.config.clone().unwrap_or_default(), detail }
+    }
+
+    fn apply(&self, config: &mut RunConfig) {
+        set(&mut config.problems, &self.problems);
+        config.format = self.format.clone().or(config.format.take());
+        config.eval = self.eval.clone().or(config.eval.take());
+        config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());
+        set(&mut config.rounds, &self.rounds);
+        set(&mut config.problems_per_round, &self.problems_per_round);
+        set(&mut config.validation_problems, &self.validation_problems);
+        set(&mut config.eval_problems, &self.eval_problems);
+        set(&mut config.gate, &self.gate);
+        set(&mut config.min_pairs, &self.min_pairs);
+        if let Some(seed) = self.seed {
+            config.seed = seed;
+            config.search.seed = seed;
+            config.dpo.seed = seed;
+            config.sft.seed = seed;
+        }
+        let search = &mut config.search;
+        set(&mut search.simulations, &self.simulations);
+        set(&mut search.first_root_factor, &self.first_root_factor);
+        set(&mut search.breadth, &self.breadth);
+        set(&mut search.max_depth, &self.depth);
+        set(&mut search.c_puct, &self.c_puct);
+        set(&mut search.sampling.temperature, &self.temperature);
+        set(&mut config.dpo.learning_rate, &self.learning_rate);
+        set(&mut config.sft.learning_rate, &self.learning_rate);
+        set(&mut config.dpo.beta, &self.beta);
+        set(&mut config.dpo.nll, &self.nll);
+        set(&mut config.dpo.epochs, &self.epochs);
+        set(&mut config.sft.epochs, &self.epochs);
+    }
+}
+
+fn set<T: Clone>(place: &mut T, value: &Option<T>) {
+    if let Some(value) = value {
+        *place = value.clone();
+    }
+}
+
+fn read(path: &Path) -> Result<toml::Table, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    toml::from_str(&text)
+        .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })
+}
+
+/// `own` over `base`, table by table.
+fn merge(mut base: toml::Table, own: toml::Table) -> toml::Table {
+    for (key, value) in own {
+        let merged = match (base.remove(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => {
+                toml::Value::Table(merge(below, above))
+            }
+            (_, value) => value,
+        };
+        base.insert(key, merged);
+    }
+    base
+}
+
+/// Two numbers with a comma between them.
+fn breadth(text: &str) -> Result<[usize; 2], String> {
+    let parse = |part: &str| part.trim().parse().map_err(|e| format!("{part}: {e}"));
+    let (first, rest) = text.split_once(',').ok_or("expected two numbers, B1,B2")?;
+    Ok([parse(first)?, parse(rest)?])
+}

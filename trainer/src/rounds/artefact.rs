@@ -1,0 +1,109 @@
+//! Files of a run: written whole or not at all, with checksums that say whether they still are.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use regrowth_datasets::atomic_write;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::TrainError;
+
+/// SHA-256 by path relative to the folder of a round.
+pub(super) type Checksums = BTreeMap<String, String>;
+
+/// Writes `value` as readable JSON.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::File {
+        path: path.to_owned(),
+        detail: format!("cannot be written as JSON: {e}"),
+    })?;
+    write_text(path, &(text + "\n"))
+}
+
+/// Writes `text`.
+pub(super) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
+    Ok(atomic_write(path, |file| std::io::Write::write_all(file, text.as_bytes()))?)
+}
+
+/// Reads JSON; `None` if there is no such file.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(TrainError::io(path)(e)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| TrainError::File {
+        path: path.to_owned(),
+        detail: format!("{e}; it was changed, or written by another version"),
+    })
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub(super) fn sha256(path: &Path) -> Result<String, TrainError> {
+    let mut file = File::open(path).map_err(TrainError::io(path))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(TrainError::io(path))? {
+            0 => break,
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Checksums of files in `dir`.
+pub(super) fn checksums(dir: &Path, names: &[&str]) -> Result<Checksums, TrainError> {
+    names.iter().map(|name| Ok(((*name).to_owned(), sha256(&dir.join(name))?))).collect()
+}
+
+/// What is wrong with the first file that is gone or changed; `None` if all are as they were.
+pub(super) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
+    checksums.iter().find_map(|(name, wanted)| {
+        let path = dir.join(name);
+        match sha256(&path) {
+            Ok(found) if found == *wanted => None,
+            Ok(_) => Some(format!("{} does not match its checksum", path.display())),
+            Err(error) => Some(error.to_string()),
+        }
+    })
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove(path: &Path) -> Result<(), TrainError> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TrainError::io(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a folder and its parents.
+pub(super) fn make_dir(path: &Path) -> Result<(), TrainError> {
+    std::fs::create_dir_all(path).map_err(TrainError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_byte_and_a_missing_file_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), "abc").unwrap();
+        let sums = checksums(dir.path(), &["a"]).unwrap();
+        assert_eq!(
+            sums["a"],
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(damage(dir.path(), &sums), None);
+        std::fs::write(dir.path().join("a"), "abd").unwrap();
+        assert!(damage(dir.path(), &sums).unwrap().contains("a does not match"));
+        remove(&dir.path().join("a")).unwrap();
+        remove(&dir.path().join("a")).unwrap();
+        assert!(damage(dir.path(), &sums).is_some());
+    }
+}

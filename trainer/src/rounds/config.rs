@@ -1,0 +1,161 @@
+//! Everything that decides what a run does, with the source of each default.
+//!
+//! What only decides how fast it is done (threads, batch sizes, devices) is not here, so two runs
+//! with equal settings have equal results. "Method" is Xie et al. 2024, arXiv:2405.00451.
+
+use regrowth_mcts::{PairConfig, SearchConfig};
+use serde::{Deserialize, Serialize};
+
+use super::preset::Preset;
+use super::variant::Variant;
+use crate::TrainError;
+use crate::train::{DpoConfig, SftConfig};
+
+/// Settings of a run. Unknown keys are refused; a missing key takes the default of the preset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Policy of round 0: `builtin`, a checkpoint folder, `scripted`, `replay:FILE`.
+    pub policy: String,
+    /// Problems: `builtin:NAME` or a file; split by content into train, validation and test.
+    pub problems: String,
+    /// Format of the problem file, where detection is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Another file whose problems are the test part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval: Option<String>,
+    /// Settings that the others started from.
+    pub preset: Preset,
+    /// What is compared: the method or one of its baselines.
+    pub variant: Variant,
+    /// Seed of training problems, search and training order.
+    pub seed: u64,
+    /// Seed of validation and test problems of a built-in task: the same exam for every `seed`.
+    pub exam_seed: u64,
+    /// Rounds, at least 1 (default 3: taste).
+    pub rounds: u32,
+    /// Training problems searched in each round, at least 1.
+    pub problems_per_round: usize,
+    /// Validation problems; they choose the best round and feed the gate.
+    pub validation_problems: usize,
+    /// Test problems; looked at once, when all rounds are done.
+    pub eval_problems: usize,
+    /// What happens when a round makes the policy worse on the validation problems.
+    pub gate: Gate,
+    /// How much worse in accuracy a round may be and still be accepted, in [0, 1].
+    pub gate_slack: f64,
+    /// Whether each round searches with the policy that the rounds before it made (method: online)
+    /// or always with the policy of round 0 (method: offline).
+    pub on_policy: bool,
+    /// What the trained policy is held to.
+    pub reference: ReferenceKind,
+    /// What is trained on.
+    pub objective: Objective,
+    /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.
+    pub min_pairs: usize,
+    /// Distinct right solutions of one problem at most, for [`Objective::CorrectSolutions`].
+    pub max_solutions: usize,
+    /// How trees are grown.
+    pub search: SearchConfig,
+    /// Which pairs are cut from them.
+    pub pairs: PairConfig,
+    /// Preference training.
+    pub dpo: DpoConfig,
+    /// Supervised training, for the objectives without rejected sides.
+    pub sft: SftConfig,
+    /// A command that trains in place of this program; see the guide to external trainers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trainer_command: Option<String>,
+}
+
+/// What happens when a round makes the policy worse.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gate {
+    /// The next round starts from the policy that this one started from.
+    #[default]
+    Keep,
+    /// The run ends.
+    Stop,
+    /// The next round starts from the new policy all the same.
+    Off,
+}
+
+/// What the trained policy is held to (method, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceKind {
+    /// The policy at the start of the round (paper).
+    #[default]
+    RoundStart,
+    /// The policy of round 0 (code).
+    Initial,
+}
+
+/// What is trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// Preference pairs (method).
+    #[default]
+    Preferences,
+    /// Supervised, on the chosen sides of the same pairs.
+    ChosenSteps,
+    /// Supervised, on whole right solutions (STaR, arXiv:2203.14465).
+    CorrectSolutions,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Preset::Paper.config()
+    }
+}
+
+impl RunConfig {
+    /// Checks every range, and that the parts fit each other.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] or [`TrainError::Search`] naming the first setting that is wrong.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.search.check()?;
+        self.pairs.check()?;
+        let at_least_one = [
+            ("rounds", self.rounds as usize),
+            ("problems_per_round", self.problems_per_round),
+            ("eval_problems", self.eval_problems),
+            ("max_solutions", self.max_solutions),
+            ("dpo.epochs", self.dpo.epochs),
+            ("dpo.batch_pairs", self.dpo.batch_pairs),
+            ("sft.epochs", self.sft.epochs),
+            ("sft.batch_tokens", self.sft.batch_tokens),
+        ];
+        for (name, value) in at_least_one {
+            check(name, value >= 1, || format!("is {value}; expected at least 1"))?;
+        }
+        let validated = self.gate == Gate::Off || self.validation_problems >= 1;
+        check("validation_problems", validated, || {
+            "is 0, but the gate needs some; set it, or --gate off".into()
+        })?;
+        let slack = self.gate_slack;
+        check("gate_slack", (0.0..=1.0).contains(&slack), || {
+            format!("is {slack}; expected a number in [0, 1]")
+        })?;
+        let rates = [
+            ("dpo.learning_rate", self.dpo.learning_rate),
+            ("dpo.beta", self.dpo.beta),
+            ("sft.learning_rate", self.sft.learning_rate),
+        ];
+        for (name, value) in rates {
+            let ok = value.is_finite() && value > 0.0;
+            check(name, ok, || format!("is {value}; expected a number above 0"))?;
+        }
+        Ok(())
+    }
+}
+
+fn check(name: &'static str, ok: bool, detail: impl FnOnce() -> String) -> Result<(), TrainError> {
+    if ok { Ok(()) } else { Err(TrainError::Setting { name, detail: detail() }) }
+}

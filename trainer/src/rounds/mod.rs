@@ -1,0 +1,35 @@
+//! Rounds of self-improvement: search, pairs, training, validation, again; and a run directory that
+//! survives anything.
+//!
+//! A round is a function: (checkpoint k, problem shard, seed) -> (pairs, checkpoint k+1, report).
+//! Each phase leaves its files whole or not at all, so the same command goes on where the last one
+//! stopped and ends with the same bytes. The files in the order in which a run meets them:
+//! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `driver` (one run), `round`
+//! (one round), `search`, `audit`, `training`, `external`, `validation`, `exam` (the test problems,
+//! once, at the end), `report`.
+
+mod artefact;
+mod audit;
+mod config;
+mod driver;
+mod exam;
+mod external;
+mod preset;
+mod report;
+mod round;
+mod run_dir;
+mod search;
+mod sets;
+mod training;
+mod validation;
+mod variant;
+
+pub use audit::{Audit, DepthCount, HISTOGRAM_EDGES};
+pub use config::{Gate, Objective, ReferenceKind, RunConfig};
+pub use driver::{Control, NoObserver, Observer, Outcome, RunRequest, iterate};
+pub use exam::{EvalRow, ExamRow};
+pub use preset::Preset;
+pub use report::{EvalReport, GateReport, RoundReport, RunReport, Seconds, Tokens};
+pub use run_dir::{RunDir, RunFile, differences, read_report};
+pub use sets::ProblemSets;
+pub use variant::Variant;

@@ -1,0 +1,121 @@
+//! Named settings: every number that a run starts from, in one place, with its source.
+
+use regrowth_mcts::{PairConfig, Parents, SearchConfig};
+use serde::{Deserialize, Serialize};
+
+use super::config::{Gate, Objective, ReferenceKind, RunConfig};
+use super::variant::Variant;
+use crate::train::{DpoConfig, ScheduleKind, SftConfig};
+
+/// A named set of settings.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The defaults of the method, for checkpoints of billions of parameters.
+    #[default]
+    Paper,
+    /// Tuned for the embedded model on two cores.
+    Builtin,
+}
+
+impl Preset {
+    /// The settings of this name.
+    #[must_use]
+    pub fn config(self) -> RunConfig {
+        match self {
+            Self::Paper => paper(),
+            Self::Builtin => builtin(),
+        }
+    }
+}
+
+/// The method's settings (Xie et al. 2024, sections 3 and 4, appendix).
+fn paper() -> RunConfig {
+    RunConfig {
+        policy: "builtin".into(),
+        problems: "builtin:arithmetic".into(),
+        format: None,
+        eval: None,
+        preset: Preset::Paper,
+        variant: Variant::Step,
+        seed: 0,
+        exam_seed: 0,
+        rounds: 3,                // taste
+        problems_per_round: 2048, // method section 3: 32 to 64 trees a step, a few dozen steps
+        validation_problems: 400, // taste: a standard error of 2.5 points at most
+        eval_problems: 1000,      // taste: a standard error of 1.6 points at most
+        gate: Gate::Keep,
+        gate_slack: 0.0,
+        on_policy: true,
+        reference: ReferenceKind::RoundStart,
+        objective: Objective::Preferences,
+        min_pairs: 32,    // a measurement on a small model: 6 to 36 pairs were memorised
+        max_solutions: 4, // taste
+        search: SearchConfig::paper(),
+        pairs: PairConfig::default(),
+        dpo: DpoConfig::default(),
+        sft: SftConfig {
+            learning_rate: 1e-6, // as preference training
+            batch_tokens: 32_768, // taste: about as many solutions as trees in a preference step
+            ..SftConfig::default()
+        },
+        trainer_command: None,
+    }
+}
+
+/// Settings for the embedded model; what is not named here is as in [`paper`].
+fn builtin() -> RunConfig {
+    let base = paper();
+    RunConfig {
+        preset: Preset::Builtin,
+        problems_per_round: 400,
+        min_pairs: 64, // twice what was seen to be memorised
+        search: SearchConfig {
+            simulations: 16,      // a measurement: 5 find too few right leaves
+            first_root_factor: 1, // as above
+            c_puct: 4.0,          // a measurement: 1.5 locks on to the first right leaf
+            max_depth: 10,        // built-in solutions have up to eight lines
+            max_step_tokens: 48,  // the longest built-in line has fewer
+            max_solution_tokens: 256,
+            ..base.search.clone()
+        },
+        pairs: PairConfig {
+            parents: Parents::All, // a measurement: several times the pairs of the committed path
+            min_margin: 0.15,      // a measurement
+            ..base.pairs.clone()
+        },
+        dpo: DpoConfig {
+            nll: 1.0,            // a measurement: keeps the arithmetic right
+            learning_rate: 5e-4, // a measurement: the best of a small grid
+            schedule: ScheduleKind::Linear,
+            batch_pairs: 32, // a measurement
+            epochs: 2,       // a measurement
+            ..base.dpo.clone()
+        },
+        sft: SftConfig {
+            learning_rate: 5e-4, // as preference training
+            schedule: ScheduleKind::Linear,
+            batch_tokens: 4096, // about 32 solutions with their prompts
+            epochs: 2,
+            ..base.sft.clone()
+        },
+        ..base
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid_and_survives_toml() {
+        for preset in [Preset::Paper, Preset::Builtin] {
+            let config = preset.config();
+            config.check().unwrap();
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a run says about itself: `report.json` of each round and of the whole run.
+//!
+//! Two runs with one seed have equal reports but for `seconds`. Figures that depend on caches and
+//! machines (tokens really computed) lie in `cost.json` of each round and nowhere else.
+
+use std::collections::BTreeMap;
+
+use regrowth_policy::Usage;
+use serde::{Deserialize, Serialize};
+
+use super::audit::Audit;
+use super::config::RunConfig;
+use crate::stats::{Paired, Share};
+
+/// Version of both reports.
+pub(super) const REPORT_VERSION: u32 = 1;
+
+/// Accuracy on a named set of problems.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalReport {
+    /// Source of the problems.
+    pub task: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub share: Share,
+}
+
+/// What the gate decided about a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GateReport {
+    /// Round whose policy this one started from.
+    pub start_round: u32,
+    /// Whether the next round starts from this round's policy.
+    pub accepted: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// Tokens by what was done with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tokens {
+    /// Tokens of the searched prompts, each tree's once (what a perfect prefix cache would read;
+    /// what was really read is in `cost.json`).
+    pub prefilled: u64,
+    /// Tokens sampled by the search.
+    pub decoded: u64,
+    /// Tokens through forward and backward.
+    pub trained: u64,
+    /// Tokens through reference forwards.
+    pub referenced: u64,
+    /// Tokens sampled on validation problems.
+    pub validated: u64,
+}
+
+/// Wall time by phase; the only part of a report that differs between equal runs. A phase that was
+/// cut off and done again counts its last part.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seconds {
+    /// Search and pairs.
+    pub search: f64,
+    /// Training.
+    pub train: f64,
+    /// Validation and test.
+    pub evaluate: f64,
+}
+
+/// `cost.json` of a round: what it took on this machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Cost {
+    /// Wall time.
+    pub(super) seconds: Seconds,
+    /// Tokens that the search's requests really cost.
+    pub(super) search: Usage,
+}
+
+/// `report.json` of a round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RoundReport {
+    /// Version of the report.
+    pub version: u32,
+    /// The round; 0 is the untouched policy.
+    pub round: u32,
+    /// Identity of the policy after the round.
+    pub policy: String,
+    /// Accuracy on validation problems; decides gate and best round.
+    pub validation: EvalReport,
+    /// Accuracy on test problems; only in the report of the run, never fed back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval: Option<EvalReport>,
+    /// What the gate decided; absent for round 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateReport>,
+    /// Whether there is a checkpoint of this round, and if not, why.
+    pub trained: bool,
+    /// Why nothing was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_trained: Option<String>,
+    /// Problems of the round.
+    pub problems: u64,
+    /// Pairs.
+    pub pairs: u64,
+    /// Pairs left out by the extraction or by training, by reason.
+    pub pairs_dropped: BTreeMap<String, u64>,
+    /// Trees.
+    pub trees: u64,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Last values of the training metrics, by TRL's names.
+    pub metrics: BTreeMap<String, f64>,
+    /// Share of the trained pairs that the round's start policy sampled.
+    pub on_policy_share: f64,
+    /// Whether the search saw the reference answers (as it may while making data).
+    pub oracle: bool,
+    /// Validation problems that the start policy solved and this one does not.
+    pub forgotten: u64,
+    /// Validation problems that this policy solves and the start policy did not.
+    pub learned: u64,
+    /// Counts over trees and pairs.
+    pub audit: Audit,
+    /// Wall time.
+    pub seconds: Seconds,
+}
+
+/// `report.json` of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Version of the report.
+    pub version: u32,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Settings.
+    pub config: RunConfig,
+    /// One entry a round, round 0 first.
+    pub rounds: Vec<RoundReport>,
+    /// Round with the highest accuracy on validation problems, the first of equals.
+    pub best_round: u32,
+    /// Checkpoint of the best round, relative to the run; absent for round 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// Best round against round 0 on the same test problems: exact McNemar test.
+    pub p_value: f64,
+    /// The same comparison in full.
+    pub comparison: Paired,
+    /// Whether the gate ended the run before its last round.
+    pub stopped_by_gate: bool,
+}
+
+impl RunReport {
+    /// The entry of a round.
+    #[must_use]
+    pub fn round(&self, round: u32) -> Option<&RoundReport> {
+        self.rounds.iter().find(|r| r.round == round)
+    }
+
+    /// Seconds of all rounds and phases.
+    #[must_use]
+    pub fn total_seconds(&self) -> f64 {
+        let sum = |s: &Seconds| s.search + s.train + s.evaluate;
+        self.rounds.iter().map(|r| sum(&r.seconds)).sum()
+    }
+}

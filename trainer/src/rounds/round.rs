@@ -1,0 +1,370 @@
+//! One round: search, train, validate, decide; each phase skipped if its files are whole.
+//!
+//! A round sees its start policy and its problems, and leaves a folder. Damaged files are named and
+//! made again; because every phase is a pure function of what is before it, what comes after them
+//! stays valid.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use regrowth_datasets::Problem;
+use serde::de::DeserializeOwned;
+
+use super::artefact::{Checksums, damage, make_dir, read_json, remove, write_json};
+use super::config::{Gate, RunConfig};
+use super::driver::{Observer, Run};
+use super::exam::EvalRow;
+use super::report::{
+    Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, Seconds, Tokens,
+};
+use super::search::{self, SearchDone, SearchPhase};
+use super::training::{self, TrainDone, TrainPhase};
+use super::validation::measure;
+use crate::stats::Share;
+use crate::{TrainError, inputs};
+
+/// What a round starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Start {
+    /// Round whose policy it is; 0 is the untouched policy.
+    pub(super) round: u32,
+    /// The policy as a specification.
+    pub(super) spec: String,
+    /// Its answers to the validation problems.
+    pub(super) validation: Vec<EvalRow>,
+}
+
+/// A round at its end.
+pub(super) struct Finished {
+    pub(super) report: RoundReport,
+    /// What the next round starts from if this one is accepted.
+    pub(super) candidate: Start,
+}
+
+/// Round 0: the untouched policy's answers to the validation problems.
+pub(super) fn untouched(run: &mut Run, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
+    let dir = run.dir.round(0);
+    make_dir(&dir)?;
+    let spec = run.config.policy.clone();
+    let started = Instant::now();
+    let rows = validate(run, 0, &spec, observer)?;
+    let identity = run.policy(&spec)?.identity().to_owned();
+    let mut cost = read_cost(&dir)?;
+    cost.seconds.evaluate = cost.seconds.evaluate.max(started.elapsed().as_secs_f64());
+    write_json(&dir.join("cost.json"), &cost)?;
+    let report = RoundReport {
+        version: REPORT_VERSION,
+        round: 0,
+        policy: identity,
+        validation: share_of(run, &rows),
+        eval: None,
+        gate: None,
+        trained: false,
+        not_trained: None,
+        problems: 0,
+        pairs: 0,
+        pairs_dropped: Default::default(),
+        trees: 0,
+        steps: 0,
+        tokens: Tokens { validated: tokens(&rows), ..Tokens::default() },
+        metrics: Default::default(),
+        on_policy_share: 0.0,
+        oracle: false,
+        forgotten: 0,
+        learned: 0,
+        audit: Default::default(),
+        seconds: cost.seconds,
+    };
+    write_json(&dir.join("report.json"), &report)?;
+    let candidate = Start { round: 0, spec, validation: rows };
+    Ok(Finished { report, candidate })
+}
+
+/// Does what is not done yet of a round.
+pub(super) fn round(
+    run: &mut Run,
+    number: u32,
+    start: &Start,
+    observer: &mut dyn Observer,
+) -> Result<Finished, TrainError> {
+    let dir = run.dir.round(number);
+    make_dir(&dir)?;
+    let mut cost = read_cost(&dir)?;
+    let problems = run.sets.shard(number, run.config.problems_per_round);
+    let searched = search_phase(run, &dir, number, start, &problems, &mut cost, observer)?;
+    let trained = train_phase(run, &dir, number, start, &mut cost, observer)?;
+    let candidate = candidate(run, &dir, number, start, &trained, &mut cost, observer)?;
+    write_json(&dir.join("cost.json"), &cost)?;
+    let gate = decide(&run.config, start, &candidate, trained.not_trained.as_deref());
+    let identity = run.policy(&candidate.spec)?.identity().to_owned();
+    let report = report(run, (number, identity), start, &candidate, &searched, trained, gate, &cost);
+    // Written last: the round is done.
+    write_json(&dir.join("report.json"), &report)?;
+    Ok(Finished { report, candidate })
+}
+
+fn search_phase(
+    run: &mut Run,
+    dir: &Path,
+    number: u32,
+    start: &Start,
+    problems: &[Problem],
+    cost: &mut Cost,
+    observer: &mut dyn Observer,
+) -> Result<SearchDone, TrainError> {
+    let done: Option<SearchDone> = marker(&dir.join(search::DONE), observer)?;
+    if let Some(done) = done {
+        let Some(what) = damage(dir, &done.checksums) else { return Ok(done) };
+        observer.note(&format!("{what}; the search of round {number} is done again"));
+        remove(&dir.join(search::DONE))?;
+        remove(&dir.join(search::TREES))?;
+    }
+    let spec = if run.config.on_policy { &start.spec } else { &run.config.policy }.clone();
+    let policy = run.policy(&spec)?;
+    let started = Instant::now();
+    let phase = SearchPhase {
+        dir,
+        round: number,
+        config: &run.config,
+        policy: &*policy,
+        problems,
+        threads: run.threads,
+        control: run.control,
+    };
+    let (done, usage) = phase.run(observer)?;
+    cost.search = usage;
+    cost.seconds.search = started.elapsed().as_secs_f64();
+    write_json(&dir.join("cost.json"), cost)?;
+    Ok(done)
+}
+
+fn train_phase(
+    run: &mut Run,
+    dir: &Path,
+    number: u32,
+    start: &Start,
+    cost: &mut Cost,
+    observer: &mut dyn Observer,
+) -> Result<TrainDone, TrainError> {
+    let done: Option<TrainDone> = marker(&dir.join(training::DONE), observer)?;
+    if let Some(done) = done {
+        let Some(what) = damage(dir, &done.checksums) else { return Ok(done) };
+        observer.note(&format!("{what}; round {number} is trained again"));
+        remove(&dir.join(training::DONE))?;
+    }
+    run.control.check()?;
+    // The engine's weights and caches make room for the training's.
+    run.forget_policy();
+    let started = Instant::now();
+    let phase = TrainPhase {
+        dir,
+        round: number,
+        config: &run.config,
+        start: &start.spec,
+        weights: inputs::weights(&start.spec)?,
+        initial: inputs::weights(&run.config.policy)?,
+        on_policy: run.config.on_policy || start.round == 0,
+        threads: run.threads,
+    };
+    let done = phase.run(observer)?;
+    cost.seconds.train = started.elapsed().as_secs_f64();
+    write_json(&dir.join("cost.json"), cost)?;
+    run.control.check()?;
+    Ok(done)
+}
+
+/// The policy after the round and its answers to the validation problems.
+fn candidate(
+    run: &mut Run,
+    dir: &Path,
+    number: u32,
+    start: &Start,
+    trained: &TrainDone,
+    cost: &mut Cost,
+    observer: &mut dyn Observer,
+) -> Result<Start, TrainError> {
+    if let Some(reason) = &trained.not_trained {
+        observer.note(&format!("round {number}: nothing was trained: {reason}"));
+        return Ok(start.clone());
+    }
+    let started = Instant::now();
+    let spec = spec_of(&dir.join(training::CHECKPOINT));
+    let validation = validate(run, number, &spec, observer)?;
+    cost.seconds.evaluate = cost.seconds.evaluate.max(started.elapsed().as_secs_f64());
+    Ok(Start { round: number, spec, validation })
+}
+
+fn validate(
+    run: &mut Run,
+    number: u32,
+    spec: &str,
+    observer: &mut dyn Observer,
+) -> Result<Vec<EvalRow>, TrainError> {
+    let path = run.dir.round(number).join("validation.jsonl");
+    let problems = run.sets.validation.clone();
+    let (config, control) = (run.config.clone(), run.control);
+    let mut policy = || run.policy(spec);
+    measure(&path, &mut policy, &problems, &config, (number, "validate"), control, observer)
+}
+
+/// Accepts a candidate unless it solves clearly fewer validation problems than its start.
+fn decide(
+    config: &RunConfig,
+    start: &Start,
+    candidate: &Start,
+    not_trained: Option<&str>,
+) -> GateReport {
+    let accuracy = |rows: &[EvalRow]| Share::of(rows.iter().map(|r| r.correct)).accuracy;
+    let (before, after) = (accuracy(&start.validation), accuracy(&candidate.validation));
+    let figures = format!("{:.1} % before, {:.1} % after", 100.0 * before, 100.0 * after);
+    let (accepted, reason) = if not_trained.is_some() {
+        (false, "nothing was trained".to_owned())
+    } else if config.gate == Gate::Off {
+        (true, format!("the gate is off: {figures}"))
+    } else {
+        (after + config.gate_slack >= before, figures)
+    };
+    GateReport { start_round: start.round, accepted, reason }
+}
+
+#[expect(clippy::too_many_arguments, reason = "a report gathers what all phases left")]
+fn report(
+    run: &Run,
+    (number, policy): (u32, String),
+    start: &Start,
+    candidate: &Start,
+    searched: &SearchDone,
+    trained: TrainDone,
+    gate: GateReport,
+    cost: &Cost,
+) -> RoundReport {
+    let audit = searched.audit.clone();
+    let mut pairs_dropped = audit.pairs_dropped.clone();
+    pairs_dropped.extend(trained.skipped);
+    let changed = |before: bool| {
+        let pairs = start.validation.iter().zip(&candidate.validation);
+        pairs.filter(|(a, b)| (a.correct, b.correct) == (before, !before)).count() as u64
+    };
+    let on_policy = run.config.on_policy || start.round == 0;
+    let did_train = trained.not_trained.is_none();
+    RoundReport {
+        version: REPORT_VERSION,
+        round: number,
+        policy,
+        validation: share_of(run, &candidate.validation),
+        eval: None,
+        gate: Some(gate),
+        trained: did_train,
+        not_trained: trained.not_trained,
+        problems: searched.problems,
+        pairs: audit.pairs,
+        pairs_dropped,
+        trees: audit.trees,
+        steps: trained.steps,
+        tokens: Tokens {
+            prefilled: audit.prompt_tokens,
+            decoded: audit.sampled_tokens,
+            trained: trained.tokens,
+            referenced: trained.reference_tokens,
+            validated: if did_train { tokens(&candidate.validation) } else { 0 },
+        },
+        metrics: trained.metrics,
+        on_policy_share: if on_policy { 1.0 } else { 0.0 },
+        oracle: run.config.search.value.oracle,
+        forgotten: changed(true),
+        learned: changed(false),
+        audit,
+        seconds: cost.seconds,
+    }
+}
+
+fn share_of(run: &Run, rows: &[EvalRow]) -> EvalReport {
+    let task = run.sets.validation.first().map(|p| p.source.clone()).unwrap_or_default();
+    EvalReport { task, share: Share::of(rows.iter().map(|r| r.correct)) }
+}
+
+fn tokens(rows: &[EvalRow]) -> u64 {
+    rows.iter().map(|r| r.tokens).sum()
+}
+
+/// A checkpoint folder as a policy specification.
+fn spec_of(checkpoint: &Path) -> String {
+    checkpoint.to_string_lossy().into_owned()
+}
+
+/// The folder of the best round's checkpoint, relative to the run.
+pub(super) fn checkpoint_of(round: u32) -> PathBuf {
+    super::run_dir::round_dir(Path::new(""), round).join(training::CHECKPOINT)
+}
+
+/// A file that says that a phase is done; a damaged one is named and counts as not there.
+fn marker<T: DeserializeOwned>(
+    path: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Option<T>, TrainError> {
+    match read_json(path) {
+        Err(error @ TrainError::File { .. }) => {
+            observer.note(&format!("{error}; its phase is done again"));
+            remove(path)?;
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+fn read_cost(dir: &Path) -> Result<Cost, TrainError> {
+    // Only measurements: a damaged file is no reason to stop.
+    Ok(read_json(&dir.join("cost.json")).unwrap_or_default().unwrap_or_default())
+}
+
+/// Seconds of a measurement added to a round's cost.
+pub(super) fn add_evaluation(dir: &Path, seconds: f64) -> Result<Seconds, TrainError> {
+    let mut cost = read_cost(dir)?;
+    cost.seconds.evaluate += seconds;
+    write_json(&dir.join("cost.json"), &cost)?;
+    Ok(cost.seconds)
+}
+
+/// Checksums that a finished round recorded, for a copy of it.
+pub(super) fn recorded_checksums(dir: &Path) -> Result<Option<Checksums>, TrainError> {
+    let trained: Option<TrainDone> = read_json(&dir.join(training::DONE))?;
+    let searched: Option<SearchDone> = read_json(&dir.join(search::DONE))?;
+    Ok(searched.zip(trained).map(|(a, b)| {
+        let mut all = a.checksums;
+        all.extend(b.checksums);
+        all
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::Preset;
+
+    fn after(round: u32, right: usize) -> Start {
+        let row = |i| EvalRow {
+            id: String::new(),
+            level: None,
+            correct: i < right,
+            tokens: 0,
+            text: String::new(),
+            failure: None,
+        };
+        Start { round, spec: String::new(), validation: (0..10).map(row).collect() }
+    }
+
+    fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {
+        let config = RunConfig { gate, gate_slack: slack, ..Preset::Builtin.config() };
+        decide(&config, &after(0, 5), &after(1, right), not_trained).accepted
+    }
+
+    #[test]
+    fn the_gate_keeps_the_better_policy() {
+        for gate in [Gate::Keep, Gate::Stop] {
+            assert!(accepted(gate, 0.0, 6, None) && accepted(gate, 0.0, 5, None));
+            assert!(!accepted(gate, 0.0, 4, None) && accepted(gate, 0.1, 4, None));
+        }
+        assert!(accepted(Gate::Off, 0.0, 0, None));
+        assert!(!accepted(Gate::Off, 0.0, 9, Some("too few pairs")));
+    }
+}

@@ -1,0 +1,243 @@
+//! The folder of a run: who may write it, what it was started with, where its files lie.
+//!
+//! It knows nothing of what the phases do. A lock on a file refuses a second process and vanishes
+//! with the process that held it, however that ended; `run.json` pins the settings, so the same
+//! command goes on and another one is refused by name of what differs.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::artefact::{make_dir, read_json, write_json};
+use super::config::RunConfig;
+use super::report::RunReport;
+use crate::TrainError;
+
+/// Version of `run.json`.
+const RUN_VERSION: u32 = 1;
+
+/// `run.json`: what a run was started with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFile {
+    /// Version of the file.
+    pub version: u32,
+    /// Seed of the run, as in `config`.
+    pub seed: u64,
+    /// Version of the program that started the run.
+    pub program: String,
+    /// Identity of the policy of round 0.
+    pub policy: String,
+    /// Hash over all problems.
+    pub problems: String,
+    /// Rounds that were taken over from another run, and what differs from it since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<Fork>,
+    /// Effective settings.
+    pub config: RunConfig,
+}
+
+/// Where a forked run came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fork {
+    /// Rounds that were taken over.
+    pub rounds: u32,
+    /// Settings that differ, with both values.
+    pub changed: Vec<String>,
+}
+
+impl RunFile {
+    /// The file of a run that starts now.
+    #[must_use]
+    pub fn new(config: RunConfig, policy: &str, problems: String) -> Self {
+        Self {
+            version: RUN_VERSION,
+            seed: config.seed,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            policy: policy.to_owned(),
+            problems,
+            fork: None,
+            config,
+        }
+    }
+
+    /// What differs from `other`, one line each; versions and forks do not count.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let strip = |file: &Self| Self { fork: None, program: String::new(), ..file.clone() };
+        match (serde_json::to_value(strip(self)), serde_json::to_value(strip(other))) {
+            (Ok(a), Ok(b)) => differences(&a, &b),
+            // Settings are plain numbers and text; if they cannot be written they cannot be equal.
+            _ => vec!["settings cannot be compared".to_owned()],
+        }
+    }
+}
+
+/// A run directory that this process alone may write.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    /// Holds the lock as long as it is open.
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes the folder if needed and locks it.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] when another process holds it, [`TrainError::Io`] when it cannot be
+    /// written.
+    pub fn lock(path: &Path) -> Result<Self, TrainError> {
+        make_dir(path)?;
+        let file = path.join(".lock");
+        let lock = File::create(&file).map_err(TrainError::io(&file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(TrainError::Run {
+                path: path.to_owned(),
+                detail: "another process works on this run; wait for it, or name another --run"
+                    .into(),
+            }),
+            Err(TryLockError::Error(error)) => Err(TrainError::io(&file)(error)),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of a round, from 0.
+    #[must_use]
+    pub fn round(&self, round: u32) -> PathBuf {
+        round_dir(&self.path, round)
+    }
+
+    /// What the run was started with; `None` for a fresh folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is of a newer version.
+    pub fn run_file(&self) -> Result<Option<RunFile>, TrainError> {
+        read_run_file(&self.path)
+    }
+
+    /// Writes `run.json`, which makes the folder a run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_run_file(&self, file: &RunFile) -> Result<(), TrainError> {
+        write_json(&self.path.join("run.json"), file)
+    }
+}
+
+/// The folder of a round in a run.
+pub(super) fn round_dir(run: &Path, round: u32) -> PathBuf {
+    run.join(format!("round-{round:04}"))
+}
+
+/// `run.json` of a run, without its lock.
+pub(super) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
+    let path = run.join("run.json");
+    let Some(value) = read_json::<Value>(&path)? else { return Ok(None) };
+    let fail = |detail: String| TrainError::File { path: path.clone(), detail };
+    let version = value.get("version").and_then(Value::as_u64).unwrap_or(0);
+    if version > u64::from(RUN_VERSION) {
+        return Err(fail(format!(
+            "version {version} is newer than {RUN_VERSION}, the newest this build reads"
+        )));
+    }
+    serde_json::from_value(value).map(Some).map_err(|e| {
+        fail(format!("{e}; the run was started by another version, start a new one with --run"))
+    })
+}
+
+/// The final report of a run; `None` while it is not finished.
+///
+/// # Errors
+/// When there is no such run or the report cannot be read.
+pub fn read_report(run: &Path) -> Result<Option<RunReport>, TrainError> {
+    if read_run_file(run)?.is_none() {
+        return Err(TrainError::File {
+            path: run.join("run.json"),
+            detail: "no such file; expected the folder of a run, as `regrowth iterate` makes it"
+                .into(),
+        });
+    }
+    read_json(&run.join("report.json"))
+}
+
+/// Leaves that differ between two JSON values, as `a.b: 1 in the run, 2 now`.
+#[must_use]
+pub fn differences(old: &Value, new: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    collect("", old, new, &mut found);
+    found
+}
+
+fn collect(at: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
+    if let (Value::Object(a), Value::Object(b)) = (old, new) {
+        let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for key in keys {
+            let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            let side = |map: &serde_json::Map<String, Value>| {
+                map.get(key).cloned().unwrap_or(Value::Null)
+            };
+            collect(&path, &side(a), &side(b), found);
+        }
+    } else if old != new {
+        let at = at.strip_prefix("config.").unwrap_or(at);
+        found.push(format!("{at}: {old} in the run, {new} now"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::Preset;
+
+    fn file() -> RunFile {
+        RunFile::new(Preset::Builtin.config(), "scripted", "hash".into())
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_and_a_dropped_one_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("a/b");
+        let held = RunDir::lock(&run).unwrap();
+        let error = RunDir::lock(&run).unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        drop(held);
+        RunDir::lock(&run).unwrap();
+    }
+
+    #[test]
+    fn differences_name_the_setting_and_both_values() {
+        let old = file();
+        let mut new = file();
+        new.config.search.simulations = 8;
+        new.config.eval = Some("x.jsonl".into());
+        new.program = "9.9.9".into();
+        assert_eq!(
+            old.differences(&new),
+            ["eval: null in the run, \"x.jsonl\" now", "search.simulations: 16 in the run, 8 now"]
+        );
+        assert!(old.differences(&old.clone()).is_empty());
+    }
+
+    #[test]
+    fn the_run_file_survives_and_a_newer_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::lock(dir.path()).unwrap();
+        assert_eq!(run.run_file().unwrap(), None);
+        run.write_run_file(&file()).unwrap();
+        assert_eq!(run.run_file().unwrap(), Some(file()));
+        let text = std::fs::read_to_string(dir.path().join("run.json")).unwrap();
+        let newer = text.replace("\"version\": 1", "\"version\": 7");
+        std::fs::write(dir.path().join("run.json"), newer).unwrap();
+        assert!(run.run_file().unwrap_err().to_string().contains("newer"));
+    }
+}

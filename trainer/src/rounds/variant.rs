@@ -1,0 +1,90 @@
+//! The method and what it is compared with, as changes of settings.
+//!
+//! A variant only sets fields of [`RunConfig`]; nothing else in the program asks for its name. All
+//! spend about the same: variants without trees sample as many whole solutions a problem as a
+//! search has simulations a root.
+
+use regrowth_mcts::{SearchConfig, Strategy};
+use serde::{Deserialize, Serialize};
+
+use super::config::{Objective, ReferenceKind, RunConfig};
+
+/// What is compared.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Variant {
+    /// Pairs of sibling steps from search trees: the method.
+    #[default]
+    Step,
+    /// Pairs of whole solutions, the best against the worst.
+    Instance,
+    /// As step, but every search is by the policy of round 0.
+    Offline,
+    /// Supervised training on right solutions among samples (STaR).
+    Star,
+    /// Supervised training on the chosen sides of the step pairs.
+    ChosenSft,
+    /// Steps are valued by the outcome alone.
+    NoSelfEvaluation,
+    /// Steps are valued by self-evaluation alone.
+    NoOutcome,
+    /// Labels are not smoothed by visits.
+    NoSmoothing,
+    /// The policy of round 0 is the reference in every round.
+    InitialReference,
+}
+
+impl Variant {
+    /// Changes `config` into this variant of itself.
+    pub fn apply(self, config: &mut RunConfig) {
+        config.variant = self;
+        match self {
+            Self::Step => {}
+            Self::Instance => whole_solutions(&mut config.search),
+            Self::Offline => {
+                config.on_policy = false;
+                // Offline preference training holds to the policy that made the pairs.
+                config.reference = ReferenceKind::Initial;
+            }
+            Self::Star => {
+                whole_solutions(&mut config.search);
+                config.search.value.self_evaluation = false;
+                config.objective = Objective::CorrectSolutions;
+            }
+            Self::ChosenSft => config.objective = Objective::ChosenSteps,
+            Self::NoSelfEvaluation => config.search.value.self_evaluation = false,
+            Self::NoOutcome => config.search.value.oracle = false,
+            Self::NoSmoothing => config.pairs.smoothing = false,
+            Self::InitialReference => config.reference = ReferenceKind::Initial,
+        }
+    }
+}
+
+/// As many whole solutions as there were simulations (method, section 2: breadth times 1).
+fn whole_solutions(search: &mut SearchConfig) {
+    let count = search.simulations.saturating_mul(search.first_root_factor);
+    search.strategy = Strategy::Beam { width: 1 };
+    search.breadth = [usize::try_from(count).unwrap_or(usize::MAX), 1];
+    search.max_depth = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::Preset;
+    use clap::ValueEnum;
+
+    #[test]
+    fn every_variant_is_valid_and_differs_from_the_method() {
+        for variant in Variant::value_variants() {
+            let mut config = Preset::Builtin.config();
+            let method = config.clone();
+            variant.apply(&mut config);
+            config.check().unwrap();
+            config.variant = Variant::Step;
+            assert_eq!(config == method, *variant == Variant::Step, "{variant:?}");
+        }
+    }
+}

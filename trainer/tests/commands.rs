@@ -1,0 +1,140 @@
+//! Behaviour of the other subcommands through the binary.
+
+mod common;
+
+use common::{ok, regrowth, stderr, workshop};
+use serde_json::Value;
+
+fn parse(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+#[test]
+fn evaluate_reports_accuracy_levels_and_pass_at_k_and_writes_the_harness_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "evaluate", "--policy", "scripted", "--problems", "builtin:choice", "--limit", "60",
+        "--samples", "8", "--out", "out", "--json",
+    ];
+    let value = parse(&ok(regrowth(dir.path(), &args)));
+    assert_eq!(value["eval"]["n"], 60);
+    let pass: Vec<f64> =
+        ["1", "2", "4", "8"].iter().map(|k| value["pass_at"][k].as_f64().unwrap()).collect();
+    assert!(pass.is_sorted() && pass[0] > 0.1 && pass[3] > pass[0], "{pass:?}");
+    assert!(value["levels"].as_object().is_some_and(|l| !l.is_empty()));
+    let results = dir.path().join(value["results"].as_str().unwrap());
+    let written = parse(&std::fs::read_to_string(&results).unwrap());
+    let task = &written["results"]["builtin:choice"];
+    assert_eq!(task["exact_match,none"], value["eval"]["accuracy"]);
+    assert_eq!(written["n-samples"]["builtin:choice"]["effective"], 60);
+    let samples = std::fs::read_dir(results.parent().unwrap()).unwrap().count();
+    assert_eq!(samples, 2);
+    // The same command again gives the same answers.
+    let again = parse(&ok(regrowth(dir.path(), &args)));
+    assert_eq!((&again["eval"], &again["pass_at"]), (&value["eval"], &value["pass_at"]));
+}
+
+#[test]
+fn evaluate_scores_options_and_refuses_to_without_options() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = |problems| {
+        ["evaluate", "--policy", "scripted", "--problems", problems, "--log-likelihood", "--limit", "50"]
+    };
+    let text = ok(regrowth(dir.path(), &args("builtin:choice")));
+    assert!(text.contains("acc:") && text.contains("acc_norm:"), "{text}");
+    let output = regrowth(dir.path(), &args("builtin:arithmetic"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("has no options"), "{}", stderr(&output));
+}
+
+#[test]
+fn score_gives_one_row_a_row_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..150)
+        .map(|i| format!("{{\"prompt\": \"p{i}\", \"completion\": \" c{i}\"}}\n"))
+        .collect();
+    std::fs::write(dir.path().join("rows.jsonl"), rows).unwrap();
+    let args = ["score", "--policy", "scripted", "--input", "rows.jsonl"];
+    let text = ok(regrowth(dir.path(), &args));
+    let lines: Vec<Value> = text.lines().map(parse).collect();
+    assert_eq!(lines.len(), 150);
+    for (i, line) in lines.iter().enumerate() {
+        let bytes: Vec<u64> = format!(" c{i}").bytes().map(u64::from).collect();
+        let tokens: Vec<u64> =
+            line["tokens"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap()).collect();
+        assert_eq!(tokens, bytes);
+        let logps = line["logprobs"].as_array().unwrap();
+        let sum: f64 = logps.iter().map(|l| l.as_f64().unwrap()).sum();
+        assert!(logps.len() == bytes.len() && (line["sum"].as_f64().unwrap() - sum).abs() < 1e-6);
+    }
+    std::fs::write(dir.path().join("rows.jsonl"), "{\"prompt\": \"\", \"completion\": \"c\"}\n")
+        .unwrap();
+    let output = regrowth(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("`prompt`"), "{}", stderr(&output));
+}
+
+#[test]
+fn score_and_evaluate_run_on_a_checkpoint() {
+    let dir = workshop();
+    std::fs::write(dir.path().join("rows.jsonl"), "{\"prompt\": \"1 + 1\", \"completion\": \" = 2\"}\n")
+        .unwrap();
+    let line = parse(&ok(regrowth(dir.path(), &["score", "--policy", "tiny", "--input", "rows.jsonl"])));
+    assert!(line["sum"].as_f64().unwrap() < 0.0);
+    let output =
+        regrowth(dir.path(), &["score", "--policy", "tiny", "--input", "rows.jsonl", "--bos"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("BOS"), "{}", stderr(&output));
+    ok(regrowth(
+        dir.path(),
+        &["evaluate", "--policy", "tiny", "--limit", "10", "--max-tokens", "8", "--strategy", "majority@3"],
+    ));
+}
+
+#[test]
+fn train_makes_a_checkpoint_of_pairs() {
+    let dir = workshop();
+    ok(regrowth(dir.path(), &["iterate", "--config", "tiny.toml", "--run", "run", "--rounds", "1"]));
+    let args = [
+        "train", "--method", "dpo", "--pairs", "run/round-0001/pairs.jsonl", "--policy", "tiny",
+        "--out", "better", "--loss", "sigmoid", "--learning-rate", "1e-3",
+    ];
+    let text = ok(regrowth(dir.path(), &args));
+    assert!(text.contains("better/checkpoint"), "{text}");
+    ok(regrowth(dir.path(), &["evaluate", "--policy", "better/checkpoint", "--limit", "5", "--max-tokens", "8"]));
+    let mut bad = args;
+    bad[10] = "no-such-loss";
+    assert_eq!(regrowth(dir.path(), &bad).status.code(), Some(2));
+}
+
+#[test]
+fn verify_grades_rows_whatever_the_verdicts() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "{\"id\": \"a\", \"gold\": \"1/2\", \"pred\": \"so it is \\\\boxed{0.5}\"}\n\
+                {\"id\": \"b\", \"gold\": \"3\", \"pred\": \"#### 4\"}\n";
+    std::fs::write(dir.path().join("cases.jsonl"), rows).unwrap();
+    let args = ["verify", "--input", "cases.jsonl", "--output", "verdicts.jsonl"];
+    let text = ok(regrowth(dir.path(), &args));
+    assert!(text.contains("1 equal, 1 different"), "{text}");
+    let verdicts = std::fs::read_to_string(dir.path().join("verdicts.jsonl")).unwrap();
+    let verdicts: Vec<Value> = verdicts.lines().map(parse).collect();
+    assert_eq!((&verdicts[0]["verdict"], &verdicts[1]["verdict"]), (&"equal".into(), &"different".into()));
+    std::fs::write(dir.path().join("cases.jsonl"), "{\"id\": \"a\"}\n").unwrap();
+    let output = regrowth(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("cases.jsonl"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_report_page_can_be_written_again() {
+    let dir = workshop();
+    ok(regrowth(dir.path(), &["iterate", "--config", "tiny.toml", "--run", "run", "--rounds", "1"]));
+    let page = dir.path().join("run/report.html");
+    let before = std::fs::read(&page).unwrap();
+    std::fs::remove_file(&page).unwrap();
+    ok(regrowth(dir.path(), &["report", "run"]));
+    assert_eq!(std::fs::read(&page).unwrap(), before);
+    let output = regrowth(dir.path(), &["report", "nowhere"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("regrowth iterate"), "{}", stderr(&output));
+}

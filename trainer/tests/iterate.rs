@@ -1,0 +1,212 @@
+//! Behaviour of `regrowth iterate` through the binary: what a run leaves, that it is a function of
+//! its seed, that it resumes, and what it refuses.
+
+mod common;
+
+use std::path::Path;
+
+use common::{assert_same, contents, ok, regrowth, stderr, stdout, workshop};
+use serde_json::Value;
+
+/// A run with the scripted policy: no weights, so nothing is trained.
+fn scripted<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec![
+        "iterate", "--run", run, "--policy", "scripted", "--problems", "builtin:choice",
+        "--problems-per-round", "12", "--rounds", "2", "--validation-problems", "20",
+        "--eval-problems", "30", "--simulations", "4",
+    ];
+    args.extend(more);
+    args
+}
+
+fn tiny<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["iterate", "--config", "tiny.toml", "--run", run];
+    args.extend(more);
+    args
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_leaves_the_files_and_fields_of_the_contract() {
+    let dir = workshop();
+    let text = ok(regrowth(dir.path(), &tiny("run", &["--seed", "3"])));
+    assert!(text.contains("Try next") && text.contains("run/report.html"), "{text}");
+    let run = dir.path().join("run");
+    for file in ["run.json", "report.json", "report.html", "eval.jsonl"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    for file in ["pairs.jsonl", "trees.jsonl", "metrics.jsonl", "checkpoint/model.safetensors"] {
+        assert!(run.join("round-0001").join(file).is_file(), "{file}");
+        assert!(run.join("round-0002").join(file).is_file(), "{file}");
+    }
+    let settings = json(&run.join("run.json"));
+    assert_eq!((&settings["version"], &settings["seed"]), (&1.into(), &3.into()));
+    assert_eq!(settings["config"]["search"]["simulations"], 3);
+    let report = json(&run.join("report.json"));
+    assert_eq!(report["rounds"].as_array().unwrap().len(), 3);
+    for (number, round) in report["rounds"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(round["round"], number);
+        assert_eq!(round["eval"]["n"], 8);
+        assert_eq!(round["eval"]["task"], "builtin:arithmetic");
+        assert_eq!(round["validation"]["n"], 6);
+        assert_eq!(round["eval"]["ci95"].as_array().unwrap().len(), 2);
+        for key in ["search", "train", "evaluate"] {
+            assert!(round["seconds"][key].is_number());
+        }
+        for key in ["prefilled", "decoded", "trained"] {
+            assert_eq!(round["tokens"][key].as_u64().unwrap() > 0, number > 0, "{key}");
+        }
+    }
+    let first = &report["rounds"][1];
+    assert!(first["pairs"].as_u64().unwrap() > 0);
+    assert!(first["metrics"]["rewards/margins"].is_number());
+    assert_eq!(first["on_policy_share"], 1.0);
+    assert!(report["p_value"].as_f64().is_some_and(|p| p > 0.0 && p <= 1.0));
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("src="));
+}
+
+#[test]
+fn same_seed_same_bytes_for_any_threads_and_batch() {
+    let dir = workshop();
+    ok(regrowth(dir.path(), &tiny("a", &["--threads", "1", "--max-batch", "1"])));
+    ok(regrowth(dir.path(), &tiny("b", &["--threads", "4", "--max-batch", "64"])));
+    ok(regrowth(dir.path(), &tiny("c", &["--seed", "1"])));
+    let (a, b) = (contents(&dir.path().join("a")), contents(&dir.path().join("b")));
+    let c = contents(&dir.path().join("c"));
+    assert_ne!(a["round-0001/pairs.jsonl"], c["round-0001/pairs.jsonl"]);
+    // Checkpoint paths are part of no artefact, so the name of the run does not show either.
+    assert_same(&a, &b);
+}
+
+#[test]
+fn every_variant_runs_to_its_end_and_can_be_compared() {
+    let dir = workshop();
+    let variants = [
+        "instance", "offline", "star", "chosen-sft", "no-self-evaluation", "no-outcome",
+        "no-smoothing", "initial-reference",
+    ];
+    ok(regrowth(dir.path(), &tiny("step", &[])));
+    let mut all = vec!["compare", "step"];
+    for variant in variants {
+        ok(regrowth(dir.path(), &tiny(variant, &["--variant", variant])));
+        all.push(variant);
+    }
+    let table = ok(regrowth(dir.path(), &all));
+    assert_eq!(table.lines().count(), 2 + variants.len(), "{table}");
+    assert!(variants.iter().all(|v| table.contains(v)), "{table}");
+    let report = json(&dir.path().join("offline/report.json"));
+    assert_eq!(report["rounds"][2]["on_policy_share"], 0.0);
+    all.push("--json");
+    let value: Value = serde_json::from_str(&ok(regrowth(dir.path(), &all))).unwrap();
+    assert_eq!(value["runs"][1]["against_first"]["n"], 8);
+}
+
+#[test]
+fn a_policy_without_weights_searches_and_says_why_nothing_was_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = regrowth(dir.path(), &scripted("run", &[]));
+    assert!(stderr(&output).contains("no weights to train"), "{}", stderr(&output));
+    ok(output);
+    let report = json(&dir.path().join("run/report.json"));
+    assert_eq!((&report["best_round"], &report["p_value"]), (&0.into(), &1.0.into()));
+    assert!(report["rounds"][2]["pairs"].as_u64().unwrap() > 0);
+    assert_eq!(report["rounds"][2]["eval"], report["rounds"][0]["eval"]);
+}
+
+#[test]
+fn a_finished_run_says_so_and_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    ok(regrowth(dir.path(), &scripted("run", &[])));
+    let before = contents(&dir.path().join("run"));
+    let text = ok(regrowth(dir.path(), &scripted("run", &[])));
+    assert!(text.contains("finished run"), "{text}");
+    assert_same(&before, &contents(&dir.path().join("run")));
+}
+
+#[test]
+fn changed_settings_are_refused_by_name_and_can_be_forked() {
+    let dir = workshop();
+    ok(regrowth(dir.path(), &tiny("run", &[])));
+    let output = regrowth(dir.path(), &tiny("run", &["--rounds", "3", "--beta", "0.5"]));
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("rounds: 2 in the run, 3 now"), "{text}");
+    assert!(text.contains("dpo.beta: 0.1 in the run, 0.5 now"), "{text}");
+    ok(regrowth(dir.path(), &tiny("run", &["--beta", "0.5", "--rounds", "3", "--fork"])));
+    let forked: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("run-"))
+        .collect();
+    let [fork] = forked.as_slice() else { panic!("{forked:?}") };
+    let old = contents(&dir.path().join("run"));
+    let new = contents(fork);
+    assert_eq!(old["round-0002/pairs.jsonl"], new["round-0002/pairs.jsonl"]);
+    assert!(fork.join("round-0003/checkpoint/model.safetensors").is_file());
+    assert_eq!(json(&fork.join("run.json"))["fork"]["rounds"], 2);
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = regrowth_trainer::rounds::RunDir::lock(&dir.path().join("run")).unwrap();
+    let output = regrowth(dir.path(), &scripted("run", &[]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("another process"), "{}", stderr(&output));
+    drop(run);
+    ok(regrowth(dir.path(), &scripted("run", &[])));
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let dir = workshop();
+    let text = ok(regrowth(dir.path(), &tiny("run", &["--dry-run"])));
+    assert!(text.contains("2 rounds of 5 problems"), "{text}");
+    assert!(!dir.path().join("run").exists());
+}
+
+#[test]
+fn own_problems_and_bad_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..200)
+        .map(|i| format!("{{\"question\": \"What is {i} + 2?\", \"answer\": \"{}\"}}\n", i + 2))
+        .collect();
+    std::fs::write(dir.path().join("own.jsonl"), rows).unwrap();
+    let args = |problems: &'static str| {
+        let mut args = scripted("run", &[]);
+        args[6] = problems;
+        args
+    };
+    ok(regrowth(dir.path(), &args("own.jsonl")));
+    std::fs::write(dir.path().join("bad.jsonl"), "{\"question\": \"a\", \"answer\": \"1\"}\n{\n")
+        .unwrap();
+    for (problems, code, part) in [
+        ("nowhere.jsonl", 3, "no such file"),
+        ("bad.jsonl", 3, "bad.jsonl:2"),
+        ("builtin:nothing", 2, "arithmetic"),
+    ] {
+        let mut args = args(problems);
+        args[2] = "other";
+        let output = regrowth(dir.path(), &args);
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_external_trainer_is_told_where_everything_is() {
+    let dir = workshop();
+    let command = "test -s \"$REGROWTH_PAIRS\" && cp \"$REGROWTH_POLICY\"/* \"$REGROWTH_OUT\" && \
+                   echo \"$REGROWTH_ROUND\" >> told";
+    ok(regrowth(dir.path(), &tiny("run", &["--trainer-command", command])));
+    assert_eq!(std::fs::read_to_string(dir.path().join("told")).unwrap(), "1\n2\n");
+    let output = regrowth(dir.path(), &tiny("other", &["--trainer-command", "true"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no usable checkpoint"), "{}", stderr(&output));
+}
