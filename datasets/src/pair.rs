@@ -27,6 +27,9 @@ pub struct PreferencePair {
     /// Whether the reference solution was shown in the self-evaluation prompt.
     #[serde(default)]
     pub hinted: bool,
+    /// Whether a side was injected from the reference solution and not sampled.
+    #[serde(default)]
+    pub injected: bool,
     /// Depth of the two children, the root's children being at depth 1.
     pub depth: u32,
 

@@ -32,13 +32,14 @@ enum Column {
 }
 
 /// Every field of a pair, in the order of the struct.
-const COLUMNS: [(&str, Column); 31] = [
+const COLUMNS: [(&str, Column); 32] = [
     ("version", Column::U32(|p| p.version)),
     ("problem_id", Column::Text(|p| &p.problem_id)),
     ("round", Column::U32(|p| p.round)),
     ("policy", Column::Text(|p| &p.policy)),
     ("oracle", Column::Bool(|p| p.oracle)),
     ("hinted", Column::Bool(|p| p.hinted)),
+    ("injected", Column::Bool(|p| p.injected)),
     ("depth", Column::U32(|p| p.depth)),
     ("prompt", Column::Text(|p| &p.prompt)),
     ("chosen", Column::Text(|p| &p.chosen)),

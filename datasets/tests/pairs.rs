@@ -17,6 +17,7 @@ fn pair(n: u32) -> PreferencePair {
         policy: "scripted".into(),
         oracle: true,
         hinted: false,
+        injected: false,
         depth: 2,
         prompt: "Question: 2 + 3?\nAnswer: Add.\n".into(),
         chosen: "So it is 5.\n".into(),

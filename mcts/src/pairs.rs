@@ -257,6 +257,7 @@ struct Side {
     ids: Vec<TokenId>,
     logps: Vec<f32>,
     exact: bool,
+    injected: bool,
     terminal: bool,
     outcome: f64,
 }
@@ -268,6 +269,7 @@ impl Side {
             ids: Vec::new(),
             logps: Vec::new(),
             exact: true,
+            injected: false,
             terminal: false,
             outcome: 0.0,
         };
@@ -278,6 +280,7 @@ impl Side {
             side.ids.extend_from_slice(&node.ids);
             side.logps.extend_from_slice(&node.logps);
             side.exact &= node.logps_exact;
+            side.injected |= node.injected;
             side.terminal = node.terminal;
             side.outcome = node.outcome;
             match children[at as usize].as_slice() {
@@ -308,6 +311,7 @@ fn assemble(
         policy: tree.policy.clone(),
         oracle: tree.oracle,
         hinted: tree.hinted,
+        injected: chosen.injected || rejected.injected,
         depth: w.depth,
         prompt,
         chosen: chosen.text,

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{drive, problems, verifier};
-use regrowth_mcts::{SearchConfig, StopRule, TreeRecord, ValueConfig, similarity};
+use regrowth_mcts::{
+    PairConfig, SearchConfig, StopRule, TreeRecord, ValueConfig, extract_pairs, similarity,
+};
 use regrowth_policy::Scripted;
 
 fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
@@ -14,7 +16,7 @@ fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
 #[test]
 fn injected_steps_lead_to_the_answer_and_are_marked() {
     let config = SearchConfig { inject_reference: true, ..SearchConfig::default() };
-    let (mut injected, mut right) = (0, 0);
+    let (mut injected, mut right, mut marked) = (0, 0, 0);
     for tree in trees(&config) {
         if tree.problem.solution.is_none() {
             assert_eq!(tree.score_calls, 0);
@@ -33,9 +35,17 @@ fn injected_steps_lead_to_the_answer_and_are_marked() {
             assert!(solution.starts_with(&(before + &node.text)));
         }
         right += usize::from(tree.correct);
+        let found = extract_pairs(&tree, &PairConfig::default());
+        for (pair, (chosen, rejected)) in found.pairs.iter().zip(found.sides) {
+            let sides = [chosen, rejected].map(|id| &tree.nodes[id as usize]);
+            assert!(pair.injected || sides.iter().all(|node| !node.injected));
+            assert!(!(pair.injected && pair.logps_exact));
+            marked += usize::from(pair.injected);
+        }
     }
     assert!(injected >= 8, "{injected}");
     assert!(right >= 7, "{right} of 8");
+    assert!(marked > 0);
 }
 
 #[test]

@@ -309,6 +309,6 @@ fn a_slow_server_sees_full_batches() {
     let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |_| {});
     assert_eq!(summary.expect("a search").trees, 120);
     let counts = policy.counts();
-    // All batches but those of the tail, when fewer trees than places are left.
-    assert!(counts.full as f64 > 0.8 * counts.batches as f64, "{counts:?}");
+    // More than half full in the mean; a quiet machine fills nine of ten places.
+    assert!(counts.calls > 8 * counts.batches, "{counts:?}");
 }

@@ -61,7 +61,7 @@ pub(crate) struct Flags {
     /// Named settings that the file and the flags start from
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted[:FILE] or replay:FILE
+    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted, scripted:FILE or replay:FILE
     #[arg(long, value_name = "POLICY")]
     policy: Option<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
