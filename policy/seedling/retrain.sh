@@ -12,13 +12,20 @@ work=${1:-target/seedling}
 cargo build --release
 bin=target/release/regrowth
 
-if [ ! -f "$work/sft/checkpoint/model.safetensors" ]; then
-    "$bin" corpus --out "$work" --examples 120000 --merge-scale 1.5 --seed 0
-    "$bin" sft --init "$work/init" --data "$work/corpus.jsonl" --out "$work/sft" \
-        --muon --in-order --schedule linear --learning-rate 3e-3 --seed 0
+# First the skills; then the habit of merging several operations into one line, which leaves the
+# search something to find. A corpus and the training on it take the seed given to both.
+"$bin" corpus --out "$work/skills" --examples 120000 --merge-scale 1.2 --seed 0
+if [ ! -f "$work/skills/checkpoint/model.safetensors" ]; then
+    "$bin" sft --init "$work/skills/init" --data "$work/skills/corpus.jsonl" \
+        --out "$work/skills" --muon --in-order --schedule linear --learning-rate 3e-3 --seed 0
+fi
+"$bin" corpus --out "$work/habits" --examples 12000 --merge-scale 1.5 --seed 1
+if [ ! -f "$work/habits/checkpoint/model.safetensors" ]; then
+    "$bin" sft --policy "$work/skills/checkpoint" --data "$work/habits/corpus.jsonl" \
+        --out "$work/habits" --muon --schedule linear --learning-rate 1e-3 --seed 0
 fi
 for task in arithmetic choice countdown; do
-    "$bin" evaluate --policy "$work/sft/checkpoint" --problems "builtin:$task" \
+    "$bin" evaluate --policy "$work/habits/checkpoint" --problems "builtin:$task" \
         --split validation --limit 500 --samples 32 --temperature 1 --out "$work/figures"
 done
-cp "$work"/sft/checkpoint/* policy/seedling/
+cp "$work"/habits/checkpoint/* policy/seedling/
