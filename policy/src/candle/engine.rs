@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crossbeam::channel::{Receiver, TryRecvError};
+use crossbeam::channel::Receiver;
 use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
 
 use super::boundary;
@@ -74,12 +74,7 @@ impl Shard {
                     Err(_) => return,
                 }
             }
-            loop {
-                match calls.try_recv() {
-                    Ok(job) => self.waiting.push_back(job),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
-            }
+            self.waiting.extend(calls.try_iter());
             self.admit();
             self.turn();
         }
@@ -287,7 +282,7 @@ impl Shard {
                 slots: lane.slots.clone(),
                 node: lane.node,
                 shared: lane.shared,
-                role: Role::Sample(candidate),
+                role: Role::Sample(Box::new(candidate)),
             };
             self.draw(own, &logits);
         }

@@ -34,7 +34,7 @@ pub(super) enum Role {
         hidden: Vec<f32>,
     },
     /// Samples tokens of one candidate.
-    Sample(Candidate),
+    Sample(Box<Candidate>),
 }
 
 /// A candidate being sampled.

@@ -29,7 +29,9 @@ pub(super) fn step(bar: &ProgressBar, progress: &Progress) {
     bar.set_length(progress.steps as u64);
     bar.set_position(progress.step as u64);
     bar.set_message(format!("loss {:.4}", progress.loss));
-    if bar.is_hidden() && (progress.step % LINE_EVERY == 0 || progress.step == progress.steps) {
+    if bar.is_hidden()
+        && (progress.step.is_multiple_of(LINE_EVERY) || progress.step == progress.steps)
+    {
         eprintln!(
             "step {}/{} loss {:.4} ({:.0} s)",
             progress.step,
