@@ -13,8 +13,18 @@ fn parse(text: &str) -> Value {
 fn evaluate_reports_accuracy_levels_and_pass_at_k_and_writes_the_harness_files() {
     let dir = tempfile::tempdir().unwrap();
     let args = [
-        "evaluate", "--policy", "scripted", "--problems", "builtin:choice", "--limit", "60",
-        "--samples", "8", "--out", "out", "--json",
+        "evaluate",
+        "--policy",
+        "scripted",
+        "--problems",
+        "builtin:choice",
+        "--limit",
+        "60",
+        "--samples",
+        "8",
+        "--out",
+        "out",
+        "--json",
     ];
     let value = parse(&ok(regrowth(dir.path(), &args)));
     assert_eq!(value["eval"]["n"], 60);
@@ -38,7 +48,16 @@ fn evaluate_reports_accuracy_levels_and_pass_at_k_and_writes_the_harness_files()
 fn evaluate_scores_options_and_refuses_to_without_options() {
     let dir = tempfile::tempdir().unwrap();
     let args = |problems| {
-        ["evaluate", "--policy", "scripted", "--problems", problems, "--log-likelihood", "--limit", "50"]
+        [
+            "evaluate",
+            "--policy",
+            "scripted",
+            "--problems",
+            problems,
+            "--log-likelihood",
+            "--limit",
+            "50",
+        ]
     };
     let text = ok(regrowth(dir.path(), &args("builtin:choice")));
     assert!(text.contains("acc:") && text.contains("acc_norm:"), "{text}");
@@ -77,9 +96,13 @@ fn score_gives_one_row_a_row_in_order() {
 #[test]
 fn score_and_evaluate_run_on_a_checkpoint() {
     let dir = workshop();
-    std::fs::write(dir.path().join("rows.jsonl"), "{\"prompt\": \"1 + 1\", \"completion\": \" = 2\"}\n")
-        .unwrap();
-    let line = parse(&ok(regrowth(dir.path(), &["score", "--policy", "tiny", "--input", "rows.jsonl"])));
+    std::fs::write(
+        dir.path().join("rows.jsonl"),
+        "{\"prompt\": \"1 + 1\", \"completion\": \" = 2\"}\n",
+    )
+    .unwrap();
+    let line =
+        parse(&ok(regrowth(dir.path(), &["score", "--policy", "tiny", "--input", "rows.jsonl"])));
     assert!(line["sum"].as_f64().unwrap() < 0.0);
     let output =
         regrowth(dir.path(), &["score", "--policy", "tiny", "--input", "rows.jsonl", "--bos"]);
@@ -87,21 +110,48 @@ fn score_and_evaluate_run_on_a_checkpoint() {
     assert!(stderr(&output).contains("BOS"), "{}", stderr(&output));
     ok(regrowth(
         dir.path(),
-        &["evaluate", "--policy", "tiny", "--limit", "10", "--max-tokens", "8", "--strategy", "majority@3"],
+        &[
+            "evaluate",
+            "--policy",
+            "tiny",
+            "--limit",
+            "10",
+            "--max-tokens",
+            "8",
+            "--strategy",
+            "majority@3",
+        ],
     ));
 }
 
 #[test]
 fn train_makes_a_checkpoint_of_pairs() {
     let dir = workshop();
-    ok(regrowth(dir.path(), &["iterate", "--config", "tiny.toml", "--run", "run", "--rounds", "1"]));
+    ok(regrowth(
+        dir.path(),
+        &["iterate", "--config", "tiny.toml", "--run", "run", "--rounds", "1"],
+    ));
     let args = [
-        "train", "--method", "dpo", "--pairs", "run/round-0001/pairs.jsonl", "--policy", "tiny",
-        "--out", "better", "--loss", "sigmoid", "--learning-rate", "1e-3",
+        "train",
+        "--method",
+        "dpo",
+        "--pairs",
+        "run/round-0001/pairs.jsonl",
+        "--policy",
+        "tiny",
+        "--out",
+        "better",
+        "--loss",
+        "sigmoid",
+        "--learning-rate",
+        "1e-3",
     ];
     let text = ok(regrowth(dir.path(), &args));
     assert!(text.contains("better/checkpoint"), "{text}");
-    ok(regrowth(dir.path(), &["evaluate", "--policy", "better/checkpoint", "--limit", "5", "--max-tokens", "8"]));
+    ok(regrowth(
+        dir.path(),
+        &["evaluate", "--policy", "better/checkpoint", "--limit", "5", "--max-tokens", "8"],
+    ));
     let mut bad = args;
     bad[10] = "no-such-loss";
     assert_eq!(regrowth(dir.path(), &bad).status.code(), Some(2));
@@ -118,7 +168,10 @@ fn verify_grades_rows_whatever_the_verdicts() {
     assert!(text.contains("1 equal, 1 different"), "{text}");
     let verdicts = std::fs::read_to_string(dir.path().join("verdicts.jsonl")).unwrap();
     let verdicts: Vec<Value> = verdicts.lines().map(parse).collect();
-    assert_eq!((&verdicts[0]["verdict"], &verdicts[1]["verdict"]), (&"equal".into(), &"different".into()));
+    assert_eq!(
+        (&verdicts[0]["verdict"], &verdicts[1]["verdict"]),
+        (&"equal".into(), &"different".into())
+    );
     std::fs::write(dir.path().join("cases.jsonl"), "{\"id\": \"a\"}\n").unwrap();
     let output = regrowth(dir.path(), &args);
     assert_eq!(output.status.code(), Some(3));
@@ -128,7 +181,10 @@ fn verify_grades_rows_whatever_the_verdicts() {
 #[test]
 fn the_report_page_can_be_written_again() {
     let dir = workshop();
-    ok(regrowth(dir.path(), &["iterate", "--config", "tiny.toml", "--run", "run", "--rounds", "1"]));
+    ok(regrowth(
+        dir.path(),
+        &["iterate", "--config", "tiny.toml", "--run", "run", "--rounds", "1"],
+    ));
     let page = dir.path().join("run/report.html");
     let before = std::fs::read(&page).unwrap();
     std::fs::remove_file(&page).unwrap();

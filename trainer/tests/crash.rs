@@ -3,12 +3,15 @@
 #![cfg(unix)]
 
 mod common;
+#[path = "common/runs.rs"]
+mod runs;
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{assert_same, command, contents, ok, regrowth, stderr, workshop};
+use common::{command, ok, regrowth, stderr, workshop};
+use runs::{assert_same, contents};
 
 const ARGS: [&str; 5] = ["iterate", "--config", "tiny.toml", "--run", "run"];
 

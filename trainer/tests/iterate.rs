@@ -2,18 +2,35 @@
 //! its seed, that it resumes, and what it refuses.
 
 mod common;
+#[path = "common/runs.rs"]
+mod runs;
 
 use std::path::Path;
 
-use common::{assert_same, contents, ok, regrowth, stderr, stdout, workshop};
+use common::{ok, regrowth, stderr, stdout, workshop};
+use runs::{assert_same, contents};
 use serde_json::Value;
 
 /// A run with the scripted policy: no weights, so nothing is trained.
 fn scripted<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
-        "iterate", "--run", run, "--policy", "scripted", "--problems", "builtin:choice",
-        "--problems-per-round", "12", "--rounds", "2", "--validation-problems", "20",
-        "--eval-problems", "30", "--simulations", "4",
+        "iterate",
+        "--run",
+        run,
+        "--policy",
+        "scripted",
+        "--problems",
+        "builtin:choice",
+        "--problems-per-round",
+        "12",
+        "--rounds",
+        "2",
+        "--validation-problems",
+        "20",
+        "--eval-problems",
+        "30",
+        "--simulations",
+        "4",
     ];
     args.extend(more);
     args
@@ -86,8 +103,14 @@ fn same_seed_same_bytes_for_any_threads_and_batch() {
 fn every_variant_runs_to_its_end_and_can_be_compared() {
     let dir = workshop();
     let variants = [
-        "instance", "offline", "star", "chosen-sft", "no-self-evaluation", "no-outcome",
-        "no-smoothing", "initial-reference",
+        "instance",
+        "offline",
+        "star",
+        "chosen-sft",
+        "no-self-evaluation",
+        "no-outcome",
+        "no-smoothing",
+        "initial-reference",
     ];
     ok(regrowth(dir.path(), &tiny("step", &[])));
     let mut all = vec!["compare", "step"];

@@ -39,10 +39,18 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         let rows: Vec<Value> = runs.iter().zip(&against).map(|(r, p)| as_json(r, *p)).collect();
         return say(&json!({ "runs": rows }).to_string());
     }
-    let mut lines = vec![row(
-        ["run", "variant", "seed", "best", "before", "after", "gain [95 %]", "p", "against first"]
-            .map(str::to_owned),
-    )];
+    let mut lines = vec![row([
+        "run",
+        "variant",
+        "seed",
+        "best",
+        "before",
+        "after",
+        "gain [95 %]",
+        "p",
+        "against first",
+    ]
+    .map(str::to_owned))];
     lines.extend(runs.iter().zip(&against).map(|(run, paired)| as_row(run, *paired)));
     say(&aligned(&lines))
 }

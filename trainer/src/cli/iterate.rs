@@ -73,10 +73,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
 fn request(args: &Args, config: RunConfig) -> Result<RunRequest, TrainError> {
     let (dir, fork) = if args.fork {
         // Named after its settings, so the same command resumes the same fork.
-        let text = toml::to_string(&config).map_err(|e| TrainError::Setting {
-            name: "fork",
-            detail: e.to_string(),
-        })?;
+        let text = toml::to_string(&config)
+            .map_err(|e| TrainError::Setting { name: "fork", detail: e.to_string() })?;
         let mut name = args.run.clone().into_os_string();
         name.push(format!("-{}", &content_hash(&text)[..8]));
         (PathBuf::from(name), Some(args.run.clone()))
@@ -116,7 +114,8 @@ fn summary(dir: &Path, report: &RunReport) -> String {
     text += &format!("  regrowth iterate --problems builtin:countdown --run {dir}-countdown\n");
     text += &format!("  regrowth iterate --variant star --run {dir}-star\n");
     text += &format!("  regrowth compare {dir} {dir}-star\n");
-    text += "  mcts search --problems YOUR.jsonl --out search   # one problem a line: question, answer";
+    text +=
+        "  mcts search --problems YOUR.jsonl --out search   # one problem a line: question, answer";
     text
 }
 
@@ -126,8 +125,8 @@ fn dry_run(dir: &Path, config: &RunConfig) -> Result<(), TrainError> {
     let round = config.problems_per_round.min(sets.train.len());
     let search = &config.search;
     let roots = u64::from(search.max_depth).saturating_sub(1) + search.first_root_factor;
-    let settings =
-        toml::to_string(config).map_err(|e| TrainError::Setting { name: "config", detail: e.to_string() })?;
+    let settings = toml::to_string(config)
+        .map_err(|e| TrainError::Setting { name: "config", detail: e.to_string() })?;
     say(&format!(
         "run {}: {} rounds of {round} problems (of {} to train on), {} validation and {} test \
          problems\nat most {} simulations a problem ({} a root), {} in a run\n\n{settings}",

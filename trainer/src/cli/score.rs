@@ -64,7 +64,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         let tokens: Vec<Arc<[TokenId]>> = requests.iter().map(continuation).collect();
         for (tokens, answer) in tokens.into_iter().zip(ask_all(&*policy, requests)?) {
             let Response::Scores(scores) = answer? else {
-                return Err(PolicyError::Model("the answer is not of the kind asked for".into()).into());
+                return Err(
+                    PolicyError::Model("the answer is not of the kind asked for".into()).into()
+                );
             };
             let sum = scores.logps.iter().map(|&l| f64::from(l)).sum();
             let scored = Scored { logprobs: scores.logps, sum, tokens: tokens.to_vec() };

@@ -99,10 +99,9 @@ impl SettingArgs {
         let policy = self.policy.as_deref().or(named).unwrap_or("builtin").to_owned();
         let preset = match (self.preset, table.get("preset")) {
             (Some(preset), _) => preset,
-            (None, Some(value)) => value
-                .clone()
-                .try_into()
-                .map_err(|e| self.bad(format!("`preset`: {e}")))?,
+            (None, Some(value)) => {
+                value.clone().try_into().map_err(|e| self.bad(format!("`preset`: {e}")))?
+            }
             (None, None) if policy == "builtin" => Preset::Builtin,
             (None, None) => Preset::Paper,
         };

@@ -146,10 +146,7 @@ mod tests {
     #[test]
     fn losses_parse_with_and_without_settings() {
         assert_eq!(parse_loss("sigmoid"), Ok(loss::PreferenceLoss::Sigmoid));
-        assert_eq!(
-            parse_loss("simpo:gamma=0.5"),
-            Ok(loss::PreferenceLoss::Simpo { gamma: 0.5 })
-        );
+        assert_eq!(parse_loss("simpo:gamma=0.5"), Ok(loss::PreferenceLoss::Simpo { gamma: 0.5 }));
         for bad in ["simpo", "simpo:gamma", "simpo:gamma=x", "simpo:beta=1", "nothing"] {
             assert!(parse_loss(bad).is_err(), "{bad}");
         }

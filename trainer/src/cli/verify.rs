@@ -33,17 +33,18 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let input = BufReader::new(File::open(&args.input).map_err(TrainError::io(&args.input))?);
     let mut bad_row = None;
     let mut tally = None;
-    let written = atomic_write(&args.output, |file| match verify_jsonl(&grader, input, file, threads) {
-        Ok(counts) => {
-            tally = Some(counts);
-            Ok(())
-        }
-        Err(VerifyError::Write { source }) => Err(source),
-        Err(error) => {
-            bad_row = Some(error);
-            Err(std::io::Error::other("bad row"))
-        }
-    });
+    let written =
+        atomic_write(&args.output, |file| match verify_jsonl(&grader, input, file, threads) {
+            Ok(counts) => {
+                tally = Some(counts);
+                Ok(())
+            }
+            Err(VerifyError::Write { source }) => Err(source),
+            Err(error) => {
+                bad_row = Some(error);
+                Err(std::io::Error::other("bad row"))
+            }
+        });
     if let Some(error) = bad_row {
         return Err(TrainError::File { path: args.input.clone(), detail: error.to_string() });
     }

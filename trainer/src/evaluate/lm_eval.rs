@@ -80,8 +80,11 @@ fn results(run: &LmEvalRun, name: &str) -> Value {
 
 /// One hash over all problems, so that results on other problems are not taken for the same task.
 fn task_hash(run: &LmEvalRun) -> String {
-    let docs: Vec<String> =
-        run.samples.iter().map(|s| s.get("doc").map(Value::to_string).unwrap_or_default()).collect();
+    let docs: Vec<String> = run
+        .samples
+        .iter()
+        .map(|s| s.get("doc").map(Value::to_string).unwrap_or_default())
+        .collect();
     content_hash(&docs.join("\n"))
 }
 

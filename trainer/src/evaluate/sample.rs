@@ -251,12 +251,7 @@ fn attempt(
 
 /// The text up to the first stop string and up to the end of the first line that states an answer:
 /// models that were not taught to stop go on with another problem.
-fn cut<'a>(
-    problem: &Problem,
-    text: &'a str,
-    stop: &[String],
-    verifier: &dyn Verifier,
-) -> &'a str {
+fn cut<'a>(problem: &Problem, text: &'a str, stop: &[String], verifier: &dyn Verifier) -> &'a str {
     let stops = stop.iter().filter_map(|s| text.find(s.as_str()));
     let text = &text[..stops.min().unwrap_or(text.len())];
     let mut end = 0;
@@ -294,11 +289,8 @@ mod tests {
     #[test]
     fn samples_come_in_order_and_do_not_depend_on_their_neighbours() {
         let problems = problems(150);
-        let plan = SamplePlan {
-            samples: 3,
-            sampling: Sampling::default(),
-            ..SamplePlan::greedy(256)
-        };
+        let plan =
+            SamplePlan { samples: 3, sampling: Sampling::default(), ..SamplePlan::greedy(256) };
         let all = texts(&plan, &problems);
         assert_eq!(all.len(), 150);
         assert!(all.iter().all(|t| t.len() == 3));
@@ -333,7 +325,8 @@ mod tests {
     fn a_cancelled_evaluation_says_so() {
         let plan = SamplePlan::greedy(64);
         plan.cancel.store(true, Ordering::Relaxed);
-        let result = solve(&Scripted::new(), &ProblemVerifier, &problems(2), &plan, &mut |_| Ok(()));
+        let result =
+            solve(&Scripted::new(), &ProblemVerifier, &problems(2), &plan, &mut |_| Ok(()));
         assert!(matches!(result, Err(TrainError::Interrupted)));
     }
 }

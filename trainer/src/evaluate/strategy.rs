@@ -94,7 +94,8 @@ pub fn answer(
         Strategy::Greedy => (1, Sampling::greedy()),
         Strategy::Majority(k) => (k, plan.sampling),
         Strategy::BestOf(k) => {
-            let mut config = SearchConfig { value: search.value.clone(), ..SearchConfig::best_of(k) };
+            let mut config =
+                SearchConfig { value: search.value.clone(), ..SearchConfig::best_of(k) };
             config.sampling = plan.sampling;
             return by_search(policy, verifier, problems, config, plan, on_answer);
         }
@@ -246,20 +247,15 @@ mod tests {
     }
 
     fn attempt(text: &str) -> Attempt {
-        Attempt {
-            text: text.into(),
-            ids: vec![],
-            finish: Finish::Eos,
-            verdict: Verdict::Different,
-        }
+        Attempt { text: text.into(), ids: vec![], finish: Finish::Eos, verdict: Verdict::Different }
     }
 
     #[test]
     fn equal_answers_in_other_words_vote_together() {
         let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
-        let attempts =
-            ["#### 7", "no idea", "#### 12", "The answer is 12.0", "no idea"].map(attempt);
+        let attempts = ["#### 7", "", "#### 12", "The answer is 12.0", ""].map(attempt);
         assert_eq!(most_frequent(&ProblemVerifier, &problem, &attempts), Some(2));
+        assert_eq!(most_frequent(&ProblemVerifier, &problem, &attempts[..2]), Some(0));
         assert_eq!(most_frequent(&ProblemVerifier, &problem, &attempts[..1]), Some(0));
         assert_eq!(most_frequent(&ProblemVerifier, &problem, &[]), None);
     }

@@ -14,11 +14,8 @@ const BOTTOM: f64 = 30.0;
 
 /// The chart; accuracy from the lowest to the highest interval, in whole tens of percent.
 pub(super) fn accuracy(report: &RunReport) -> String {
-    let test: Vec<(u32, Share)> = report
-        .rounds
-        .iter()
-        .filter_map(|r| r.eval.as_ref().map(|e| (r.round, e.share)))
-        .collect();
+    let test: Vec<(u32, Share)> =
+        report.rounds.iter().filter_map(|r| r.eval.as_ref().map(|e| (r.round, e.share))).collect();
     let validation: Vec<(u32, Share)> =
         report.rounds.iter().map(|r| (r.round, r.validation.share)).collect();
     let axes = Axes::new(test.iter().chain(&validation).map(|(_, share)| *share), &validation);
@@ -31,8 +28,7 @@ pub(super) fn accuracy(report: &RunReport) -> String {
     for (round, share) in &test {
         let x = axes.x(*round);
         let [low, high] = share.ci95.map(|v| axes.y(v));
-        let _ =
-            write!(out, "<path class=\"interval\" d=\"M{x:.1} {low:.1}V{high:.1}\"></path>");
+        let _ = write!(out, "<path class=\"interval\" d=\"M{x:.1} {low:.1}V{high:.1}\"></path>");
     }
     axes.line(&mut out, &test, "test");
     out.push_str("</svg>\n");

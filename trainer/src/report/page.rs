@@ -85,8 +85,16 @@ fn p_value(p: f64) -> String {
 
 fn rounds(report: &RunReport) -> String {
     let head = [
-        "round", "validation", "test", "95 % interval", "trees", "pairs", "steps", "forgotten",
-        "learned", "gate",
+        "round",
+        "validation",
+        "test",
+        "95 % interval",
+        "trees",
+        "pairs",
+        "steps",
+        "forgotten",
+        "learned",
+        "gate",
     ];
     let rows: Vec<Vec<String>> = report.rounds.iter().map(|r| round_row(report, r)).collect();
     format!("<h2>Rounds</h2>\n{}", table(&head, &rows))
@@ -158,7 +166,13 @@ fn margins(counts: &[u64]) -> Vec<(String, u64)> {
 
 fn costs(report: &RunReport) -> String {
     let head = [
-        "round", "prompt tokens", "sampled", "trained", "model calls", "search s", "train s",
+        "round",
+        "prompt tokens",
+        "sampled",
+        "trained",
+        "model calls",
+        "search s",
+        "train s",
         "evaluate s",
     ];
     let row = |r: &RoundReport| {

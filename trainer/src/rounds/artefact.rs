@@ -95,10 +95,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a"), "abc").unwrap();
         let sums = checksums(dir.path(), &["a"]).unwrap();
-        assert_eq!(
-            sums["a"],
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sums["a"], "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(damage(dir.path(), &sums), None);
         std::fs::write(dir.path().join("a"), "abd").unwrap();
         assert!(damage(dir.path(), &sums).unwrap().contains("a does not match"));

@@ -70,9 +70,7 @@ pub struct RunConfig {
 }
 
 /// What happens when a round makes the policy worse.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
     /// The next round starts from the policy that this one started from.

@@ -14,9 +14,7 @@ use super::artefact::{Checksums, damage, make_dir, read_json, remove, write_json
 use super::config::{Gate, RunConfig};
 use super::driver::{Observer, Run};
 use super::exam::EvalRow;
-use super::report::{
-    Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, Seconds, Tokens,
-};
+use super::report::{Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, Seconds, Tokens};
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
@@ -42,7 +40,10 @@ pub(super) struct Finished {
 }
 
 /// Round 0: the untouched policy's answers to the validation problems.
-pub(super) fn untouched(run: &mut Run, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
+pub(super) fn untouched(
+    run: &mut Run,
+    observer: &mut dyn Observer,
+) -> Result<Finished, TrainError> {
     let dir = run.dir.round(0);
     make_dir(&dir)?;
     let spec = run.config.policy.clone();
@@ -97,7 +98,8 @@ pub(super) fn round(
     write_json(&dir.join("cost.json"), &cost)?;
     let gate = decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     let identity = run.policy(&candidate.spec)?.identity().to_owned();
-    let report = report(run, (number, identity), start, &candidate, &searched, trained, gate, &cost);
+    let report =
+        report(run, (number, identity), start, &candidate, &searched, trained, gate, &cost);
     // Written last: the round is done.
     write_json(&dir.join("report.json"), &report)?;
     Ok(Finished { report, candidate })

@@ -4,6 +4,7 @@
 //! with the process that held it, however that ended; `run.json` pins the settings, so the same
 //! command goes on and another one is refused by name of what differs.
 
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +31,8 @@ pub struct RunFile {
     pub program: String,
     /// Identity of the policy of round 0.
     pub policy: String,
-    /// Hash over all problems.
-    pub problems: String,
+    /// Hash over the problems of each part.
+    pub problems: BTreeMap<String, String>,
     /// Rounds that were taken over from another run, and what differs from it since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
@@ -52,7 +53,7 @@ pub struct Fork {
 impl RunFile {
     /// The file of a run that starts now.
     #[must_use]
-    pub fn new(config: RunConfig, policy: &str, problems: String) -> Self {
+    pub fn new(config: RunConfig, policy: &str, problems: BTreeMap<String, String>) -> Self {
         Self {
             version: RUN_VERSION,
             seed: config.seed,
@@ -95,7 +96,10 @@ impl RunDir {
         let file = path.join(".lock");
         let lock = File::create(&file).map_err(TrainError::io(&file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                sweep(path)?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(TrainError::Run {
                 path: path.to_owned(),
                 detail: "another process works on this run; wait for it, or name another --run"
@@ -132,6 +136,22 @@ impl RunDir {
     pub fn write_run_file(&self, file: &RunFile) -> Result<(), TrainError> {
         write_json(&self.path.join("run.json"), file)
     }
+}
+
+/// Removes what a process that was killed left half-written: files and folders whose names end in
+/// `.tmp`, in the run and in its rounds.
+fn sweep(path: &Path) -> Result<(), TrainError> {
+    for entry in std::fs::read_dir(path).map_err(TrainError::io(path))? {
+        let path = entry.map_err(TrainError::io(path))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match (name.ends_with(".tmp"), path.is_dir()) {
+            (true, true) => std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?,
+            (true, false) => std::fs::remove_file(&path).map_err(TrainError::io(&path))?,
+            (false, true) if name.starts_with("round-") => sweep(&path)?,
+            (false, _) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a round in a run.
@@ -183,9 +203,8 @@ fn collect(at: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
         let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         for key in keys {
             let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
-            let side = |map: &serde_json::Map<String, Value>| {
-                map.get(key).cloned().unwrap_or(Value::Null)
-            };
+            let side =
+                |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
             collect(&path, &side(a), &side(b), found);
         }
     } else if old != new {
@@ -200,7 +219,7 @@ mod tests {
     use crate::rounds::Preset;
 
     fn file() -> RunFile {
-        RunFile::new(Preset::Builtin.config(), "scripted", "hash".into())
+        RunFile::new(Preset::Builtin.config(), "scripted", BTreeMap::new())
     }
 
     #[test]
@@ -212,6 +231,20 @@ mod tests {
         assert!(error.contains("another process"), "{error}");
         drop(held);
         RunDir::lock(&run).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let round = dir.path().join("round-0001");
+        std::fs::create_dir_all(round.join("checkpoint.tmp")).unwrap();
+        for name in [".pairs.jsonl.1-2.tmp", "trees.jsonl.part"] {
+            std::fs::write(round.join(name), "x").unwrap();
+        }
+        RunDir::lock(dir.path()).unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(&round).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["trees.jsonl.part"]);
     }
 
     #[test]

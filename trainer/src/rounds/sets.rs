@@ -3,6 +3,7 @@
 //! Parts go by content ([`regrowth_datasets::split_of`]), so a problem of one part is in no other,
 //! whatever file or format it came from; this is checked again on what is really used.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rand::seq::SliceRandom;
@@ -40,9 +41,8 @@ impl ProblemSets {
     }
 
     fn builtin(config: &RunConfig) -> Result<Self, TrainError> {
-        let take = |split, seed, limit| {
-            inputs::problems(&config.problems, None, Some(split), seed, limit)
-        };
+        let take =
+            |split, seed, limit| inputs::problems(&config.problems, None, Some(split), seed, limit);
         let wanted = config.problems_per_round.saturating_mul(config.rounds as usize);
         Ok(Self {
             train: take(Split::Train, config.seed, wanted)?,
@@ -110,14 +110,27 @@ impl ProblemSets {
         (0..size.min(n)).map(|i| self.train[(start + i) % n].clone()).collect()
     }
 
-    /// One hash over what is asked and in which order.
+    /// One hash for each part over what is asked and in which order. Of a built-in task, whose
+    /// training problems have no end, the first round's stand for all.
     #[must_use]
-    pub fn digest(&self) -> String {
-        let all = self.train.iter().chain(&self.validation).chain(&self.test);
-        let keys: Vec<String> =
-            all.map(|p| format!("{} {} {}", p.id, problem_key(p), p.answer)).collect();
-        content_hash(&keys.join("\n"))
+    pub fn digests(&self, config: &RunConfig) -> BTreeMap<String, String> {
+        let first = if inputs::is_builtin(&config.problems) {
+            config.problems_per_round.min(self.train.len())
+        } else {
+            self.train.len()
+        };
+        let parts = [
+            ("train", &self.train[..first]),
+            ("validation", &self.validation),
+            ("test", &self.test),
+        ];
+        parts.into_iter().map(|(name, problems)| (name.to_owned(), digest(problems))).collect()
     }
+}
+
+fn digest(problems: &[Problem]) -> String {
+    let key = |p: &Problem| format!("{} {} {}", p.id, problem_key(p), p.answer);
+    content_hash(&problems.iter().map(key).collect::<Vec<_>>().join("\n"))
 }
 
 /// The problems of the file that `--eval` names.
@@ -174,7 +187,10 @@ mod tests {
         let other = ProblemSets::read(&RunConfig { seed: 1, ..config() }).unwrap();
         assert_eq!(other.test, sets.test);
         assert_ne!(other.train, sets.train);
-        assert_ne!(other.digest(), sets.digest());
+        let (old, new) = (sets.digests(&config()), other.digests(&config()));
+        assert!(old["train"] != new["train"] && old["test"] == new["test"]);
+        let longer = RunConfig { rounds: 3, ..config() };
+        assert_eq!(ProblemSets::read(&longer).unwrap().digests(&longer), old);
     }
 
     #[test]

@@ -85,7 +85,11 @@ impl TrainPhase<'_> {
         Ok(done)
     }
 
-    fn train(&self, weights: &Source, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
+    fn train(
+        &self,
+        weights: &Source,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainDone, TrainError> {
         match self.config.objective {
             Objective::Preferences => self.preferences(weights, observer),
             Objective::ChosenSteps => {
@@ -94,8 +98,7 @@ impl TrainPhase<'_> {
                 self.supervised(weights, examples, observer)
             }
             Objective::CorrectSolutions => {
-                let examples =
-                    right_solutions(&self.dir.join(TREES), self.config.max_solutions)?;
+                let examples = right_solutions(&self.dir.join(TREES), self.config.max_solutions)?;
                 self.supervised(weights, examples, observer)
             }
         }
@@ -173,7 +176,11 @@ impl TrainPhase<'_> {
         })
     }
 
-    fn external(&self, command: &str, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
+    fn external(
+        &self,
+        command: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<TrainDone, TrainError> {
         observer.begin(self.round, "train", 0);
         let hand = Hand {
             dir: self.dir,
@@ -243,7 +250,8 @@ fn right_solutions(trees: &Path, most: usize) -> Result<Vec<Example>, TrainError
 
 /// Token ids of every right solution of a tree.
 fn right_paths(tree: &TreeRecord) -> impl Iterator<Item = Vec<TokenId>> + '_ {
-    let right = |(_, node): &(usize, &regrowth_mcts::NodeRecord)| node.terminal && node.outcome > 0.0;
+    let right =
+        |(_, node): &(usize, &regrowth_mcts::NodeRecord)| node.terminal && node.outcome > 0.0;
     tree.nodes.iter().enumerate().filter(right).map(|(id, _)| {
         let path = tree.path(id as u32);
         path.iter().flat_map(|&n| tree.nodes[n as usize].ids.iter().copied()).collect()

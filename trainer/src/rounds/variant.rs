@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{Objective, ReferenceKind, RunConfig};
 
 /// What is compared.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// Pairs of sibling steps from search trees: the method.

@@ -1,13 +1,13 @@
-//! What the behaviour tests share: the binary, a tiny checkpoint, small settings, and a reader of
-//! run folders that leaves out what may differ between equal runs.
+//! What the behaviour tests share: the binary, a tiny checkpoint and small settings.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use regrowth_policy::candle::Source;
-use regrowth_trainer::seedling::write_init;
-use regrowth_trainer::train::Model;
+use regrowth_datasets::read_jsonl;
+use regrowth_datasets::tasks::CorpusConfig;
+use regrowth_policy::candle::{Source, Tokenizer};
+use regrowth_trainer::seedling::{write_corpus, write_init};
+use regrowth_trainer::train::{Model, Row, SftConfig, read_examples, train_sft};
 use serde_json::{Value, json};
 
 /// The program with these arguments, in this folder.
@@ -35,9 +35,10 @@ pub fn ok(output: Output) -> String {
     stdout(&output)
 }
 
-/// Writes a checkpoint of some thousand parameters with the built-in tasks' tokenizer: it knows
-/// nothing, but everything can be done with it, fast.
-pub fn tiny_checkpoint(dir: &Path) -> PathBuf {
+/// Writes a checkpoint of some thousand parameters with the built-in tasks' tokenizer. It has seen
+/// just enough rows to state some answer and to give the judge's labels some probability, so its
+/// trees have pairs.
+fn tiny_checkpoint(dir: &Path) {
     let init = dir.join("init");
     write_init(&init).expect("init");
     let path = init.join("config.json");
@@ -54,10 +55,23 @@ pub fn tiny_checkpoint(dir: &Path) -> PathBuf {
         config[key] = json!(value);
     }
     std::fs::write(&path, config.to_string()).expect("config");
-    let out = dir.join("tiny");
     let model = Model::fresh(Source::folder(&init).expect("folder"), 7).expect("model");
-    model.save(&out).expect("checkpoint");
-    out
+    write_corpus(&dir.join("rows.jsonl"), &CorpusConfig::default(), 300).expect("rows");
+    let rows: Vec<Row> = read_jsonl(&dir.join("rows.jsonl")).expect("rows");
+    let tokenizer = Tokenizer::read(&model.origin, &model.config).expect("tokenizer");
+    let rows = rows.into_iter().map(last_line);
+    let examples = read_examples(rows, &tokenizer, model.config.context).expect("examples");
+    let config =
+        SftConfig { learning_rate: 2e-2, epochs: 2, batch_tokens: 512, ..SftConfig::default() };
+    train_sft(&model, &examples, &config, 1, None, &mut |_| {}).expect("trained");
+    model.save(&dir.join("tiny")).expect("checkpoint");
+}
+
+/// The row with no more of its completion than the last line.
+fn last_line(row: Row) -> Row {
+    let completion = row.completion.lines().last().unwrap_or_default().to_owned();
+    let end = if row.completion.ends_with('\n') { "\n" } else { "" };
+    Row { completion: completion + end, ..row }
 }
 
 /// Settings under which a run with the tiny checkpoint takes about a second.
@@ -88,53 +102,4 @@ pub fn workshop() -> tempfile::TempDir {
     tiny_checkpoint(dir.path());
     std::fs::write(dir.path().join("tiny.toml"), TINY).expect("settings");
     dir
-}
-
-/// All files of a run by relative path, without locks, measured costs and seconds.
-pub fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    collect(run, run, &mut files);
-    files
-}
-
-fn collect(root: &Path, dir: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in std::fs::read_dir(dir).expect("folder") {
-        let path = entry.expect("entry").path();
-        if path.is_dir() {
-            collect(root, &path, files);
-            continue;
-        }
-        let name = path.strip_prefix(root).expect("inside").to_string_lossy().into_owned();
-        if name.ends_with(".lock") || name.ends_with("cost.json") || name.ends_with(".html") {
-            continue;
-        }
-        let mut bytes = std::fs::read(&path).expect("file");
-        if name.ends_with("report.json") {
-            let mut value: Value = serde_json::from_slice(&bytes).expect("JSON");
-            without_seconds(&mut value);
-            bytes = value.to_string().into_bytes();
-        }
-        files.insert(name, bytes);
-    }
-}
-
-fn without_seconds(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.remove("seconds");
-            map.values_mut().for_each(without_seconds);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_seconds),
-        _ => {}
-    }
-}
-
-/// Fails naming the first file in which two runs differ.
-#[track_caller]
-pub fn assert_same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
-    let names = |m: &BTreeMap<String, Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(a), names(b));
-    for (name, bytes) in a {
-        assert!(*bytes == b[name], "{name} differs");
-    }
 }
