@@ -21,7 +21,16 @@ impl Source {
     /// # Errors
     /// When there is no such folder, or nothing is embedded.
     pub fn named(spec: &str) -> Result<Self, PolicyError> {
-        if spec == "builtin" { Ok(Self::Embedded) } else { Self::folder(Path::new(spec)) }
+        if spec == "builtin" {
+            return Ok(Self::Embedded);
+        }
+        Self::folder(Path::new(spec)).map_err(|_| PolicyError::Spec {
+            spec: spec.into(),
+            detail: "no such folder; a policy is builtin, scripted, scripted:FILE, replay:FILE or \
+                     a checkpoint folder in Hugging Face layout (config.json, tokenizer.json, \
+                     model.safetensors)"
+                .into(),
+        })
     }
 
     /// A folder that must exist.
@@ -34,11 +43,9 @@ impl Source {
         }
         Err(PolicyError::File {
             path: path.to_owned(),
-            detail:
-                "no such folder; a policy is builtin, scripted, scripted:FILE, replay:FILE or a \
-                     checkpoint folder in Hugging Face layout (config.json, tokenizer.json, \
-                     model.safetensors)"
-                    .into(),
+            detail: "no such folder; expected one in Hugging Face layout (config.json, \
+                     tokenizer.json)"
+                .into(),
         })
     }
 
