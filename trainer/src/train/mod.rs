@@ -1,6 +1,6 @@
 //! One optimizer step, whatever the loss: variables, gradients, optimizers, schedules.
 //!
-//! [`sft`] and [`dpo`] are two objectives over the same machinery. Nothing here knows of search
+//! `sft` and `dpo` are two objectives over the same machinery. Nothing here knows of search
 //! trees or rounds.
 
 mod dpo;
