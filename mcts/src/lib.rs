@@ -18,6 +18,7 @@ mod pairs;
 mod record;
 mod search;
 mod select;
+mod settings;
 mod show;
 mod similar;
 mod stop;
@@ -37,7 +38,8 @@ pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{
     ChildStats, ParentStats, Scorer, SelectionRule, commit, prior, puct, select, spread, uct,
 };
-pub use show::{render_html, render_text};
+pub use settings::overlay;
+pub use show::{escape_html, render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};
 pub use tree::{Edge, Evaluator, NodeId, NodeState, Tree, grow_shared, mean_value};

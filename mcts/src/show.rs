@@ -8,7 +8,7 @@ mod html;
 
 use std::fmt::Write;
 
-pub use self::html::render_html;
+pub use self::html::{escape_html, render_html};
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, Parents, extract_pairs};
 

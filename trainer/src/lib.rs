@@ -3,6 +3,7 @@
 //! The trainer reads the types of `regrowth-datasets` and never sees a search tree; rounds tie the
 //! search, the trainer and the evaluation together through files of a run directory.
 
+mod artefact;
 pub mod cli;
 mod clock;
 mod error;

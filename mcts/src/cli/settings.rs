@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use regrowth_mcts::{PairConfig, Parents, Rejected, SearchConfig};
+use regrowth_mcts::{PairConfig, Parents, Rejected, SearchConfig, overlay};
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -198,24 +198,10 @@ fn read(path: &Path, chosen: Option<Preset>) -> Result<Settings, Failure> {
         let toml::Value::Table(own) = own else {
             return Err(bad("`search` must be a table".to_owned()));
         };
-        let merged = merge(base, own);
+        let merged = overlay(base, own);
         table.insert("search".to_owned(), toml::Value::Table(merged));
     }
     Settings::deserialize(table).map_err(|e| bad(e.to_string()))
-}
-
-/// `own` over `base`, table by table.
-fn merge(mut base: toml::Table, own: toml::Table) -> toml::Table {
-    for (key, value) in own {
-        let merged = match (base.remove(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => {
-                toml::Value::Table(merge(below, above))
-            }
-            (_, value) => value,
-        };
-        base.insert(key, merged);
-    }
-    base
 }
 
 fn breadth(text: &str) -> Result<[usize; 2], String> {

@@ -11,23 +11,30 @@ details,.leaf{margin-left:1.4em}summary{cursor:pointer}\
 .committed{font-weight:600}.chosen{background:#dcf5dc}.rejected{background:#fadcdc}\
 .end::after{content:' \\23F9'}";
 
+/// Longest text that is shown of anything foreign, in characters.
+const LONGEST: usize = 8000;
+
 /// The tree as a page of its own.
 #[must_use]
 pub fn render_html(tree: &TreeRecord) -> String {
-    let title = escape(&tree.problem.id);
+    let title = escape_html(&tree.problem.id);
     let mut out = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <style>{STYLE}</style></head><body><h1>{title}</h1><p>{}</p>",
-        escape(&tree.problem.question)
+        escape_html(&tree.problem.question)
     );
     for choice in &tree.problem.choices {
-        out.push_str(&format!("<p>({}) {}</p>", escape(&choice.label), escape(&choice.text)));
+        out.push_str(&format!(
+            "<p>({}) {}</p>",
+            escape_html(&choice.label),
+            escape_html(&choice.text)
+        ));
     }
     out.push_str(&format!(
         "<p>{}; policy {}</p><p><span class=\"committed\">committed</span>, \
          <span class=\"chosen\">chosen</span>, <span class=\"rejected\">rejected</span></p>",
-        escape(&outline(tree)),
-        escape(&tree.policy)
+        escape_html(&outline(tree)),
+        escape_html(&tree.policy)
     ));
     let marks = marks(tree);
     let mut stack: Vec<Piece> = tree.children(0).into_iter().rev().map(Piece::Node).collect();
@@ -70,7 +77,7 @@ fn node(
     let text = format!(
         "<span class=\"{}\">{}</span> <code>{}</code>",
         classes.join(" "),
-        escape(node.text.trim_end()),
+        escape_html(node.text.trim_end()),
         figures(node)
     );
     let children = tree.children(id);
@@ -84,17 +91,41 @@ fn node(
     stack.extend(children.into_iter().rev().map(Piece::Node));
 }
 
-fn escape(text: &str) -> String {
+/// Text that means itself in HTML, in element content and in attributes.
+#[must_use]
+pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for (count, c) in text.chars().enumerate() {
+        if count == LONGEST {
+            out.push_str(" ...");
+            break;
+        }
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
+            // Control characters (terminal escapes, NUL) and those that turn the reading direction.
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => out.push('\u{fffd}'),
+            c if ('\u{2066}'..='\u{2069}').contains(&c) => out.push('\u{fffd}'),
+            c => out.push(c),
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let text = "<script>alert('x')</script> & \"y\" \u{1b}[31m \u{202e}";
+        let safe = escape_html(text);
+        assert!(!safe.contains('<') && !safe.contains('\u{1b}') && !safe.contains('\u{202e}'));
+        assert!(safe.starts_with("&lt;script&gt;alert(&#39;x&#39;)"), "{safe}");
+        assert!(escape_html(&"x".repeat(LONGEST + 5)).ends_with(" ..."));
+    }
 }

@@ -152,8 +152,7 @@ pub fn save_checkpoint(
             std::fs::remove_dir_all(&staged)?;
         }
         std::fs::create_dir_all(&staged)?;
-        safetensors::serialize_to_file(tensors, Some(metadata()), &staged.join(WEIGHTS))
-            .map_err(std::io::Error::other)?;
+        write_tensors(&staged.join(WEIGHTS), tensors)?;
         let config = serde_json::to_string_pretty(&config.raw)?;
         std::fs::write(staged.join("config.json"), config + "\n")?;
         for (name, bytes) in &companions {
@@ -170,6 +169,25 @@ pub fn save_checkpoint(
         std::fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(|e| fail(&e))
+}
+
+/// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives
+/// new files (the library's own temporary file would be for its owner alone).
+///
+/// # Errors
+/// What the system or the library answers; a partial file is never left under `path`.
+pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> std::io::Result<()> {
+    let mode = std::fs::File::create(path)?.metadata()?.permissions();
+    let written = safetensors::serialize_to_file(tensors, Some(metadata()), path);
+    if let Err(error) = written {
+        std::fs::remove_file(path)?;
+        return Err(match error {
+            safetensors::SafeTensorError::IoError(error) => error,
+            other => std::io::Error::other(other),
+        });
+    }
+    std::fs::set_permissions(path, mode)?;
+    std::fs::File::open(path)?.sync_all()
 }
 
 /// The header that `transformers` asks for.

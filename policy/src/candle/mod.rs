@@ -22,7 +22,7 @@ mod source;
 mod tokenizer;
 mod transformer;
 
-pub use checkpoint::{Checkpoint, save_checkpoint};
+pub use checkpoint::{Checkpoint, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
 pub use policy::CandlePolicy;

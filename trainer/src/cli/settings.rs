@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use regrowth_mcts::overlay;
 use serde::Deserialize;
 
 use crate::TrainError;
@@ -107,7 +108,7 @@ impl SettingArgs {
         };
         let base = toml::Table::try_from(preset.config()).map_err(|e| self.bad(e.to_string()))?;
         let mut config =
-            RunConfig::deserialize(merge(base, table)).map_err(|e| self.bad(e.to_string()))?;
+            RunConfig::deserialize(overlay(base, table)).map_err(|e| self.bad(e.to_string()))?;
         config.policy = policy;
         config.preset = preset;
         self.apply(&mut config);
@@ -164,20 +165,6 @@ fn read(path: &Path) -> Result<toml::Table, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     toml::from_str(&text)
         .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })
-}
-
-/// `own` over `base`, table by table.
-fn merge(mut base: toml::Table, own: toml::Table) -> toml::Table {
-    for (key, value) in own {
-        let merged = match (base.remove(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => {
-                toml::Value::Table(merge(below, above))
-            }
-            (_, value) => value,
-        };
-        base.insert(key, merged);
-    }
-    base
 }
 
 /// Two numbers with a comma between them.

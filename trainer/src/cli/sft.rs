@@ -1,5 +1,6 @@
 //! `regrowth sft`: supervised fine-tuning from a checkpoint or from nothing.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use candle_core::Device;
@@ -92,6 +93,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let summary =
         train_sft(&model, &examples, &config, threads, Some(&state), &mut |p: &Progress| {
             super::progress::step(&bar, p);
+            ControlFlow::Continue(())
         })?;
     bar.finish_and_clear();
     model.save(&args.out.join("checkpoint"))?;

@@ -1,5 +1,6 @@
 //! `regrowth train`: preference training on a file of pairs.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use candle_core::Device;
@@ -105,7 +106,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
     let bar = super::progress::bar("dpo");
     let threads = args.engine.threads();
-    let mut on_step = |p: &Progress| super::progress::step(&bar, p);
+    let mut on_step = |p: &Progress| {
+        super::progress::step(&bar, p);
+        ControlFlow::Continue(())
+    };
     let summary =
         train_dpo(&model, &pairs, &reference, &config, threads, Some(&args.out), &mut on_step)?;
     bar.finish_and_clear();

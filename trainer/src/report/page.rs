@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use regrowth_mcts::escape_html;
+
 use super::chart;
-use super::html::{bars, escape, table};
+use super::html::{bars, table};
 use crate::rounds::{HISTOGRAM_EDGES, RoundReport, RunReport};
 
 const STYLE: &str = "
@@ -37,7 +39,7 @@ pub(super) fn render(report: &RunReport, examples: &[String]) -> String {
     if !examples.is_empty() {
         body += "<h2>Example trees</h2>\n";
         for example in examples {
-            body += &format!("<pre>{}</pre>\n", escape(example));
+            body += &format!("<pre>{}</pre>\n", escape_html(example));
         }
     }
     body += &settings(report);
@@ -45,7 +47,7 @@ pub(super) fn render(report: &RunReport, examples: &[String]) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>Regrowth: {}</title><style>{STYLE}</style></head>\n<body>\n{body}</body></html>\n",
-        escape(&report.config.problems)
+        escape_html(&report.config.problems)
     )
 }
 
@@ -54,7 +56,7 @@ fn percent(accuracy: f64) -> String {
 }
 
 fn headline(report: &RunReport) -> String {
-    let mut out = format!("<h1>Regrowth on {}</h1>\n", escape(&report.config.problems));
+    let mut out = format!("<h1>Regrowth on {}</h1>\n", escape_html(&report.config.problems));
     let eval = |round: u32| report.round(round).and_then(|r| r.eval.as_ref());
     if let (Some(before), Some(after)) = (eval(0), eval(report.best_round)) {
         let compared = &report.comparison;
@@ -219,6 +221,6 @@ fn settings(report: &RunReport) -> String {
         "<h2>Settings</h2>\n<details><summary>Effective settings, seed {}</summary><pre>{}</pre>\
          </details>\n",
         report.seed,
-        escape(&text)
+        escape_html(&text)
     )
 }

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use regrowth_policy::{LoadOptions, Policy};
 
-use super::artefact::{read_json, write_json};
 use super::config::{Gate, RunConfig};
 use super::exam::{self, EvalRow};
 use super::report::{EvalReport, REPORT_VERSION, RoundReport, RunReport};
@@ -18,6 +17,7 @@ use super::round::{self, Finished, Start, add_evaluation, checkpoint_of};
 use super::run_dir::{Fork, RunDir, RunFile};
 use super::sets::ProblemSets;
 use super::validation::measure;
+use crate::artefact::{read_json, write_json};
 use crate::report::write_html;
 use crate::stats::Share;
 use crate::train::Progress;
@@ -52,9 +52,13 @@ impl Control {
         self.cancel.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it was asked to.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
     pub(super) fn check(&self) -> Result<(), TrainError> {
-        let cancelled = self.cancel.load(Ordering::Relaxed);
-        if cancelled { Err(TrainError::Interrupted) } else { Ok(()) }
+        if self.is_cancelled() { Err(TrainError::Interrupted) } else { Ok(()) }
     }
 }
 
@@ -212,7 +216,7 @@ fn take_over(source: &Path, run: &Run, file: &RunFile) -> Result<Fork, TrainErro
                 break;
             }
             if let Some(sums) = round::recorded_checksums(&from)?
-                && let Some(what) = super::artefact::damage(&from, &sums)
+                && let Some(what) = crate::artefact::damage(&from, &sums)
             {
                 return Err(TrainError::Run { path: source.to_owned(), detail: what });
             }

@@ -8,7 +8,6 @@
 //! (one round), `search`, `audit`, `training`, `external`, `validation`, `exam` (the test problems,
 //! once, at the end), `report`.
 
-mod artefact;
 mod audit;
 mod config;
 mod driver;

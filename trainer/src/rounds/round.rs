@@ -10,7 +10,6 @@ use std::time::Instant;
 use regrowth_datasets::Problem;
 use serde::de::DeserializeOwned;
 
-use super::artefact::{Checksums, damage, make_dir, read_json, remove, write_json};
 use super::config::{Gate, RunConfig};
 use super::driver::{Observer, Run};
 use super::exam::EvalRow;
@@ -18,7 +17,9 @@ use super::report::{Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, S
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
+use crate::artefact::{Checksums, damage, make_dir, read_json, remove, write_json};
 use crate::stats::Share;
+use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
 
 /// What a round starts from.
@@ -155,6 +156,9 @@ fn train_phase(
         remove(&dir.join(training::DONE))?;
     }
     run.control.check()?;
+    for damaged in remove_damaged_states(dir)? {
+        observer.note(&format!("{damaged}: done, that is what follows"));
+    }
     // The engine's weights and caches make room for the training's.
     run.forget_policy();
     let started = Instant::now();
@@ -167,6 +171,7 @@ fn train_phase(
         initial: inputs::weights(&run.config.policy)?,
         on_policy: run.config.on_policy || start.round == 0,
         threads: run.threads,
+        control: run.control,
     };
     let done = phase.run(observer)?;
     cost.seconds.train = started.elapsed().as_secs_f64();

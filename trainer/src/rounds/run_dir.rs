@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::artefact::{make_dir, read_json, write_json};
 use super::config::RunConfig;
 use super::report::RunReport;
 use crate::TrainError;
+use crate::artefact::{make_dir, read_json, write_json};
 
 /// Version of `run.json`.
 const RUN_VERSION: u32 = 1;

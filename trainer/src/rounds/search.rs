@@ -17,11 +17,11 @@ use regrowth_policy::{Policy, Usage};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
-use super::artefact::{Checksums, checksums, remove, write_json};
 use super::audit::Audit;
 use super::config::RunConfig;
 use super::driver::{Control, Observer};
 use crate::TrainError;
+use crate::artefact::{Checksums, checksums, remove, write_json};
 
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";

@@ -5,6 +5,7 @@
 //! phase is done and what the files' checksums are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
@@ -13,12 +14,12 @@ use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::candle::{Checkpoint, Source};
 use serde::{Deserialize, Serialize};
 
-use super::artefact::{Checksums, checksums, write_json};
 use super::config::{Objective, ReferenceKind, RunConfig};
-use super::driver::Observer;
+use super::driver::{Control, Observer};
 use super::external::{Hand, hand_off};
 use super::search::{PAIRS, TREES};
 use crate::TrainError;
+use crate::artefact::{Checksums, checksums, write_json};
 use crate::train::{
     DpoConfig, Example, Model, Progress, Reference, SftConfig, train_dpo, train_sft,
 };
@@ -64,6 +65,7 @@ pub(super) struct TrainPhase<'a> {
     /// Whether the start policy sampled the pairs.
     pub(super) on_policy: bool,
     pub(super) threads: usize,
+    pub(super) control: &'a Control,
 }
 
 impl TrainPhase<'_> {
@@ -123,7 +125,7 @@ impl TrainPhase<'_> {
         let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
         let config = DpoConfig { seed: self.seed(self.config.dpo.seed), ..self.config.dpo.clone() };
         observer.begin(self.round, "train", 0);
-        let mut on_step = |p: &Progress| observer.step(p);
+        let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary = train_dpo(
             &model,
             &pairs,
@@ -161,7 +163,7 @@ impl TrainPhase<'_> {
         }
         let config = SftConfig { seed: self.seed(self.config.sft.seed), ..self.config.sft.clone() };
         observer.begin(self.round, "train", 0);
-        let mut on_step = |p: &Progress| observer.step(p);
+        let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary =
             train_sft(&model, &examples, &config, self.threads, Some(self.dir), &mut on_step)?;
         observer.end();
@@ -204,6 +206,12 @@ impl TrainPhase<'_> {
             )),
             ..TrainDone::default()
         })
+    }
+
+    /// Shows a step; breaks off after it when the run was cancelled.
+    fn on_step(&self, progress: &Progress, observer: &mut dyn Observer) -> ControlFlow<()> {
+        observer.step(progress);
+        if self.control.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// A seed of this round's own.

@@ -18,7 +18,7 @@ use super::gradients::{Evaluation, Objective, log_probs};
 use super::loss::{PairLogps, PreferenceLoss};
 use super::metrics::Metrics;
 use super::optim::OptimizerConfig;
-use super::run::{Model, Progress, Steps};
+use super::run::{Model, OnStep, Steps, Trained};
 use super::schedule::{Schedule, ScheduleKind};
 use super::state;
 use crate::TrainError;
@@ -122,7 +122,7 @@ pub fn train_dpo(
     config: &DpoConfig,
     threads: usize,
     dir: Option<&Path>,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut OnStep,
 ) -> Result<DpoSummary, TrainError> {
     let (mut prepared, skipped) =
         prepare(pairs, model, matches!(reference, Reference::RoundStart))?;
@@ -143,13 +143,8 @@ pub fn train_dpo(
         save_every: Duration::from_secs(config.save_seconds),
     };
     let objective = Preference { loss: config.loss, beta: config.beta, nll: config.nll };
-    let mut tokens = 0;
-    let batches = |step: usize| {
-        let batches = micro_batches(&prepared, &steps[step - 1], config);
-        tokens += batches.iter().map(|b| b.packed.ids.len() as u64).sum::<u64>();
-        Ok(batches)
-    };
-    let last = run.run(&objective, batches, progress)?;
+    let batches = |step: usize| Ok(micro_batches(&prepared, &steps[step - 1], config));
+    let Trained { last, tokens } = run.run(&objective, batches, progress)?;
     if let Some(dir) = dir {
         state::clear(dir)?;
     }

@@ -1,8 +1,8 @@
 //! Sums that become the means of a step, under TRL's names, and the file they are written to.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -49,27 +49,29 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens a log, keeping the rows of steps up to `last_step` of an interrupted run.
+    /// Opens a log, keeping the rows of steps up to `last_step` of an interrupted run. They are not
+    /// written again, so a full disk cannot lose them.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// When the file cannot be read or written, or rows of those steps are damaged.
     pub fn resume(path: &Path, last_step: usize) -> Result<Self, TrainError> {
-        let kept: String = match std::fs::read_to_string(path) {
-            Ok(text) => text
-                .lines()
-                .filter(|line| {
-                    let row: Option<Value> = serde_json::from_str(line).ok();
-                    let step = row.and_then(|r| r.get("step").and_then(Value::as_u64));
-                    step.is_some_and(|s| s as usize <= last_step)
-                })
-                .map(|line| format!("{line}\n"))
-                .collect(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(TrainError::io(path)(e)),
-        };
-        let mut file = File::create(path).map_err(TrainError::io(path))?;
-        file.write_all(kept.as_bytes()).map_err(TrainError::io(path))?;
+        let io = |e| TrainError::io(path)(e);
+        let options = OpenOptions::new().read(true).append(true).create(true).clone();
+        let mut file = options.open(path).map_err(io)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let end = rows_end(&bytes, last_step)
+            .map_err(|detail| TrainError::File { path: path.to_owned(), detail })?;
+        file.set_len(end).map_err(io)?;
         Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Forces the rows to the disk, before a state that relies on them.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn sync(&self) -> Result<(), TrainError> {
+        self.file.sync_data().map_err(TrainError::io(&self.path))
     }
 
     /// Appends the row of a step.
@@ -82,5 +84,42 @@ impl MetricsLog {
         object.extend(row.iter().map(|(n, v)| ((*n).to_owned(), Value::from(*v))));
         let line = Value::Object(object).to_string() + "\n";
         self.file.write_all(line.as_bytes()).map_err(TrainError::io(&self.path))
+    }
+}
+
+/// Where the rows of the steps 1 to `last_step` end, which must be the first lines.
+fn rows_end(bytes: &[u8], last_step: usize) -> Result<u64, String> {
+    let mut lines = bytes.split_inclusive(|&b| b == b'\n');
+    let mut end = 0;
+    for step in 1..=last_step as u64 {
+        let line = lines.next().unwrap_or_default();
+        let row: Option<Value> = serde_json::from_slice(line).ok();
+        if row.and_then(|r| r.get("step").and_then(Value::as_u64)) != Some(step) {
+            return Err(format!("line {step} is not the row of step {step}: gone or changed"));
+        }
+        end += line.len() as u64;
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_the_steps_it_is_told_and_refuses_damaged_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.jsonl");
+        let mut log = MetricsLog::resume(&path, 0).unwrap();
+        (1..=3).for_each(|step| log.write(step, &[("loss", 0.5)]).unwrap());
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("{\"step\":4,\"lo");
+        std::fs::write(&path, &text).unwrap();
+        MetricsLog::resume(&path, 2).unwrap().write(3, &[("loss", 0.25)]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.ends_with("0.25,\"step\":3}\n"), "{text}");
+        let error = MetricsLog::resume(&path, 5).err().unwrap().to_string();
+        assert!(error.contains("line 4"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! The loop over optimizer steps: gradients, update, log, state; the same for SFT and DPO.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::gradients::{Objective, gradients};
 use super::metrics::{Metrics, MetricsLog};
 use super::optim::{Optimizer, OptimizerConfig};
 use super::schedule::Schedule;
-use super::state;
+use super::state::{self, Restored};
 use super::variables::Variables;
 use crate::TrainError;
 
@@ -94,22 +95,33 @@ pub struct Progress<'a> {
     pub metrics: &'a Metrics,
 }
 
+/// Sees every step and may end the run after it: the state is saved, and the same call goes on.
+pub type OnStep<'a> = dyn FnMut(&Progress) -> ControlFlow<()> + 'a;
+
+/// What the steps of a run left beside the weights.
+pub(super) struct Trained {
+    /// Means of the last step.
+    pub(super) last: Metrics,
+    /// Tokens through forward and backward, over all steps.
+    pub(super) tokens: u64,
+}
+
 impl Steps<'_> {
     /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
-    /// micro-batches of a step (from 1) and must depend on the step alone. Returns the metrics of
-    /// the last step.
+    /// micro-batches of a step (from 1) and must depend on the step alone.
     pub(super) fn run<O: Objective>(
         &self,
         objective: &O,
         mut batches: impl FnMut(usize) -> Result<Vec<O::Batch>, TrainError>,
-        progress: &mut dyn FnMut(&Progress),
-    ) -> Result<Metrics, TrainError> {
+        progress: &mut OnStep,
+    ) -> Result<Trained, TrainError> {
         let variables = &self.model.variables;
         let restored = match self.dir {
             Some(dir) => state::restore(dir, variables, self.optimizer)?,
             None => None,
         };
-        let (done, mut optimizer) = restored.unwrap_or_else(|| (0, Optimizer::new(self.optimizer)));
+        let start = || Restored { step: 0, tokens: 0, optimizer: Optimizer::new(self.optimizer) };
+        let Restored { step: done, mut tokens, mut optimizer } = restored.unwrap_or_else(start);
         let mut log = match self.dir {
             Some(dir) => Some(MetricsLog::resume(&dir.join("metrics.jsonl"), done)?),
             None => None,
@@ -119,6 +131,7 @@ impl Steps<'_> {
         let mut last = Metrics::default();
         for step in done + 1..=self.schedule.steps {
             let batch = batches(step)?;
+            tokens += batch.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
             let sums = gradients(objective, &transformer, variables, &batch, self.threads)?;
             if !sums.loss.is_finite() {
                 return Err(TrainError::Diverged { what: "the loss", step });
@@ -132,13 +145,20 @@ impl Steps<'_> {
                 log.write(step, &row)?;
             }
             let steps = self.schedule.steps;
-            progress(&Progress { step, steps, loss: sums.loss, metrics: &sums.metrics });
-            last = sums.metrics;
-            if let Some(dir) = self.dir.filter(|_| saved.elapsed() >= self.save_every) {
-                state::save(dir, step, variables, &optimizer)?;
+            let seen = Progress { step, steps, loss: sums.loss, metrics: &sums.metrics };
+            // The last step's metrics are its own result, so a run never resumes behind it.
+            let stop = progress(&seen).is_break() && step < steps;
+            let due = saved.elapsed() >= self.save_every && step < steps;
+            if let (Some(dir), Some(log), true) = (self.dir, &log, stop || due) {
+                log.sync()?;
+                state::save(dir, (step, tokens), variables, &optimizer)?;
                 saved = Instant::now();
             }
+            if stop {
+                return Err(TrainError::Interrupted);
+            }
+            last = sums.metrics;
         }
-        Ok(last)
+        Ok(Trained { last, tokens })
     }
 }

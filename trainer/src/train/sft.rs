@@ -15,7 +15,7 @@ use super::collate::{Packed, Sequence, pack};
 use super::gradients::{Evaluation, Objective};
 use super::metrics::Metrics;
 use super::optim::OptimizerConfig;
-use super::run::{Model, Progress, Steps};
+use super::run::{Model, OnStep, Steps, Trained};
 use super::schedule::{Schedule, ScheduleKind};
 use super::state;
 use crate::TrainError;
@@ -162,7 +162,7 @@ pub fn train_sft(
     config: &SftConfig,
     threads: usize,
     dir: Option<&Path>,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut OnStep,
 ) -> Result<SftSummary, TrainError> {
     let plan = plan(examples, config)?;
     let steps = plan.len();
@@ -180,11 +180,10 @@ pub fn train_sft(
         save_every: Duration::from_secs(config.save_seconds),
     };
     let batches = |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
-    let last = run.run(&Nll, batches, progress)?;
+    let Trained { last, tokens } = run.run(&Nll, batches, progress)?;
     if let Some(dir) = dir {
         state::clear(dir)?;
     }
-    let tokens = plan.iter().flatten().map(|&i| examples[i].len() as u64 - 1).sum();
     Ok(SftSummary { steps, tokens, loss: last.mean("nll").unwrap_or(f64::NAN) })
 }
 

@@ -1,23 +1,48 @@
 //! Training state on disk: weights, optimizer moments and the step they belong to.
 //!
 //! A state is a folder `state-<step>` that appears by a rename when it is complete; older ones are
-//! removed afterwards. A run that is killed at any moment finds the last complete one.
+//! removed afterwards. A run that is killed at any moment finds the last complete one. Checksums
+//! tell a state that a disk has changed since.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use regrowth_policy::candle::write_tensors;
+use serde::{Deserialize, Serialize};
 
 use super::optim::{Optimizer, OptimizerConfig};
 use super::variables::Variables;
 use crate::TrainError;
+use crate::artefact::{Checksums, checksums, damage, read_json, write_json};
 
 const PREFIX: &str = "state-";
+const WEIGHTS: &str = "weights.safetensors";
+const MOMENTS: &str = "moments.safetensors";
+
+/// `state.json`, written last.
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    /// Tokens through forward and backward so far.
+    tokens: u64,
+    checksums: Checksums,
+}
+
+/// Where a run goes on.
+pub(super) struct Restored {
+    /// Steps that are done.
+    pub(super) step: usize,
+    /// Tokens that they took.
+    pub(super) tokens: u64,
+    /// The optimizer after them.
+    pub(super) optimizer: Optimizer,
+}
 
 /// Writes the state after `step` under `dir` and removes older states.
 pub(super) fn save(
     dir: &Path,
-    step: usize,
+    (step, tokens): (usize, u64),
     variables: &Variables,
     optimizer: &Optimizer,
 ) -> Result<(), TrainError> {
@@ -28,8 +53,10 @@ pub(super) fn save(
         std::fs::remove_dir_all(&staged).map_err(io)?;
     }
     std::fs::create_dir_all(&staged).map_err(io)?;
-    write_tensors(&staged.join("weights.safetensors"), &variables.tensors()?)?;
-    write_tensors(&staged.join("moments.safetensors"), optimizer.moments())?;
+    write_tensors(&staged.join(WEIGHTS), &variables.tensors()?).map_err(io)?;
+    write_tensors(&staged.join(MOMENTS), optimizer.moments()).map_err(io)?;
+    let checksums = checksums(&staged, &[WEIGHTS, MOMENTS])?;
+    write_json(&staged.join("state.json"), &Saved { version: 1, tokens, checksums })?;
     std::fs::rename(&staged, &target).map_err(io)?;
     std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
     for (old, path) in states(dir)? {
@@ -40,16 +67,49 @@ pub(super) fn save(
     Ok(())
 }
 
-/// The newest complete state under `dir`: its step, and the optimizer; weights go to `variables`.
+/// The newest complete state under `dir`; weights go to `variables`.
 pub(super) fn restore(
     dir: &Path,
     variables: &Variables,
     config: OptimizerConfig,
-) -> Result<Option<(usize, Optimizer)>, TrainError> {
+) -> Result<Option<Restored>, TrainError> {
     let Some((step, path)) = states(dir)?.pop_last() else { return Ok(None) };
-    variables.assign(&read_tensors(&path.join("weights.safetensors"))?)?;
-    let moments = read_tensors(&path.join("moments.safetensors"))?;
-    Ok(Some((step, Optimizer::restore(config, step, moments))))
+    let tokens = verified(&path)?.tokens;
+    variables.assign(&read_tensors(&path.join(WEIGHTS))?)?;
+    let moments = read_tensors(&path.join(MOMENTS))?;
+    Ok(Some(Restored { step, tokens, optimizer: Optimizer::restore(config, step, moments) }))
+}
+
+/// The record of a state whose files are as they were written.
+fn verified(path: &Path) -> Result<Saved, TrainError> {
+    let damaged = |detail: String| TrainError::File {
+        path: path.to_owned(),
+        detail: format!("damaged training state ({detail}); remove it to train from the start"),
+    };
+    let saved = match read_json::<Saved>(&path.join("state.json")) {
+        Ok(Some(saved)) => saved,
+        Ok(None) => return Err(damaged("`state.json` is missing".into())),
+        Err(error) => return Err(damaged(error.to_string())),
+    };
+    match damage(path, &saved.checksums) {
+        Some(what) => Err(damaged(what)),
+        None => Ok(saved),
+    }
+}
+
+/// Removes the states under `dir` that a disk has changed; returns what was wrong with each.
+///
+/// # Errors
+/// When a folder cannot be read or removed.
+pub fn remove_damaged_states(dir: &Path) -> Result<Vec<String>, TrainError> {
+    let mut removed = Vec::new();
+    for path in states(dir)?.into_values() {
+        if let Err(error) = verified(&path) {
+            std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+            removed.push(error.to_string());
+        }
+    }
+    Ok(removed)
 }
 
 /// Removes all states under `dir`: the run is finished.
@@ -71,12 +131,6 @@ fn states(dir: &Path) -> Result<BTreeMap<usize, PathBuf>, TrainError> {
         }
     }
     Ok(found)
-}
-
-fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<(), TrainError> {
-    let fail = |e: String| TrainError::File { path: path.to_owned(), detail: e };
-    safetensors::serialize_to_file(tensors, None, path).map_err(|e| fail(e.to_string()))?;
-    std::fs::File::open(path).and_then(|f| f.sync_all()).map_err(TrainError::io(path))
 }
 
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>, TrainError> {

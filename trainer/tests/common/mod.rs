@@ -1,5 +1,6 @@
 //! What the behaviour tests share: the binary, a tiny checkpoint and small settings.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -63,7 +64,8 @@ fn tiny_checkpoint(dir: &Path) {
     let examples = read_examples(rows, &tokenizer, model.config.context).expect("examples");
     let config =
         SftConfig { learning_rate: 2e-2, epochs: 2, batch_tokens: 512, ..SftConfig::default() };
-    train_sft(&model, &examples, &config, 1, None, &mut |_| {}).expect("trained");
+    train_sft(&model, &examples, &config, 1, None, &mut |_| ControlFlow::Continue(()))
+        .expect("trained");
     model.save(&dir.join("tiny")).expect("checkpoint");
 }
 

@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 use crate::TrainError;
 
 /// SHA-256 by path relative to the folder of a round.
-pub(super) type Checksums = BTreeMap<String, String>;
+pub(crate) type Checksums = BTreeMap<String, String>;
 
 /// Writes `value` as readable JSON.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::File {
         path: path.to_owned(),
         detail: format!("cannot be written as JSON: {e}"),
@@ -25,12 +25,12 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Trai
 }
 
 /// Writes `text`.
-pub(super) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
     Ok(atomic_write(path, |file| std::io::Write::write_all(file, text.as_bytes()))?)
 }
 
 /// Reads JSON; `None` if there is no such file.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -43,7 +43,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, T
 }
 
 /// SHA-256 of a file, in hexadecimal.
-pub(super) fn sha256(path: &Path) -> Result<String, TrainError> {
+pub(crate) fn sha256(path: &Path) -> Result<String, TrainError> {
     let mut file = File::open(path).map_err(TrainError::io(path))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
@@ -57,12 +57,12 @@ pub(super) fn sha256(path: &Path) -> Result<String, TrainError> {
 }
 
 /// Checksums of files in `dir`.
-pub(super) fn checksums(dir: &Path, names: &[&str]) -> Result<Checksums, TrainError> {
+pub(crate) fn checksums(dir: &Path, names: &[&str]) -> Result<Checksums, TrainError> {
     names.iter().map(|name| Ok(((*name).to_owned(), sha256(&dir.join(name))?))).collect()
 }
 
 /// What is wrong with the first file that is gone or changed; `None` if all are as they were.
-pub(super) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
+pub(crate) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
     checksums.iter().find_map(|(name, wanted)| {
         let path = dir.join(name);
         match sha256(&path) {
@@ -74,7 +74,7 @@ pub(super) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
 }
 
 /// Removes a file that may not be there.
-pub(super) fn remove(path: &Path) -> Result<(), TrainError> {
+pub(crate) fn remove(path: &Path) -> Result<(), TrainError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TrainError::io(path)(e)),
         _ => Ok(()),
@@ -82,7 +82,7 @@ pub(super) fn remove(path: &Path) -> Result<(), TrainError> {
 }
 
 /// Makes a folder and its parents.
-pub(super) fn make_dir(path: &Path) -> Result<(), TrainError> {
+pub(crate) fn make_dir(path: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(path).map_err(TrainError::io(path))
 }
 
