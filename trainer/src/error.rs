@@ -49,12 +49,17 @@ pub enum TrainError {
     #[error("variable `{0}` got no gradient: it takes no part in the loss")]
     MissingGradient(String),
     /// Loss or gradient is not a finite number.
-    #[error("{what} is not a finite number at step {step}; try a lower learning rate")]
+    #[error(
+        "{what} is not a finite number at step {step}; try a lower learning rate{}",
+        batch.as_ref().map_or(String::new(), |p| format!("; the step's rows are in {}", p.display()))
+    )]
     Diverged {
         /// Loss or gradient.
         what: &'static str,
         /// Optimizer step, from 1.
         step: usize,
+        /// Where the rows of the step were written.
+        batch: Option<PathBuf>,
     },
     /// The run directory belongs to another process or to another run.
     #[error("{path}: {detail}")]

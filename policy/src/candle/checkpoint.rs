@@ -1,32 +1,24 @@
 //! Weights of a checkpoint: read from safetensors (one file or shards) and written back.
 //!
 //! Every tensor that the configuration asks for must be there with its shape and finite values;
-//! errors name the file and the tensor. Weights are held in f32 whatever the file's type.
+//! errors name the file and the tensor. Weights are held in f32 whatever the file's type, and are
+//! written in the type that the configuration names. An adapter is merged as it is read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::adapter::Adapter;
 use super::config::ModelConfig;
 use super::source::Source;
+use super::staged::replace_folder;
 use crate::PolicyError;
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
-
-/// Files beside the weights that belong to a checkpoint and travel with it.
-const COMPANIONS: [&str; 7] = [
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "added_tokens.json",
-    "regrowth.json",
-];
 
 /// Configuration and weights of one checkpoint.
 #[derive(Debug, Clone)]
@@ -56,6 +48,10 @@ impl Checkpoint {
         if let Some((name, shape)) = wanted.first_key_value() {
             let detail = format!("tensor `{name}` of shape {shape:?} is missing");
             return Err(source.error(&files.join(", "), detail));
+        }
+        if source.is_adapter() {
+            let merged = Adapter::read(&source, &config)?.merge_into(&mut tensors);
+            merged.map_err(|e| PolicyError::Model(e.to_string()))?;
         }
         Ok(Self { source, config, tensors })
     }
@@ -96,17 +92,18 @@ fn read_file(
         if view.shape() != shape.as_slice() {
             return Err(fail(format!("shape {:?}, expected {shape:?}", view.shape())));
         }
-        let tensor = to_f32(&view, device).map_err(fail)?;
-        if !is_finite(&tensor).map_err(|e| fail(e.to_string()))? {
-            return Err(fail("holds values that are not finite numbers".into()));
-        }
+        let tensor = tensor_of(&view, device).map_err(fail)?;
         tensors.insert(name.to_owned(), tensor);
         wanted.remove(name);
     }
     Ok(())
 }
 
-fn to_f32(view: &safetensors::tensor::TensorView, device: &Device) -> Result<Tensor, String> {
+/// A tensor of a file in f32, its values finite.
+pub(crate) fn tensor_of(
+    view: &safetensors::tensor::TensorView,
+    device: &Device,
+) -> Result<Tensor, String> {
     use safetensors::Dtype;
     let dtype = match view.dtype() {
         Dtype::F32 => DType::F32,
@@ -114,15 +111,36 @@ fn to_f32(view: &safetensors::tensor::TensorView, device: &Device) -> Result<Ten
         Dtype::BF16 => DType::BF16,
         other => return Err(format!("type {other:?}, expected F32, F16 or BF16")),
     };
-    Tensor::from_raw_buffer(view.data(), dtype, view.shape(), device)
+    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), device)
         .and_then(|t| t.to_dtype(DType::F32))
-        .map_err(|e| e.to_string())
+        .map_err(|e| e.to_string())?;
+    if is_finite(&tensor).map_err(|e| e.to_string())? {
+        Ok(tensor)
+    } else {
+        Err("holds values that are not finite numbers".into())
+    }
 }
 
 fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
     // A sum of absolute values is finite exactly when no value is NaN or infinite (f64: no overflow).
     let total = tensor.abs()?.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
     Ok(total.is_finite())
+}
+
+/// How a checkpoint is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Type of the numbers; by default the one that `config.json` names.
+    pub dtype: Option<DType>,
+    /// Bytes of one weight file, at most (a larger tensor has a file of its own).
+    pub max_shard_bytes: usize,
+}
+
+impl Default for SaveOptions {
+    /// The type of `config.json`, and the 5 GB of `save_pretrained`.
+    fn default() -> Self {
+        Self { dtype: None, max_shard_bytes: 5_000_000_000 }
+    }
 }
 
 /// Writes a checkpoint folder in Hugging Face layout: weights, configuration, and the companion
@@ -135,40 +153,61 @@ pub fn save_checkpoint(
     config: &ModelConfig,
     tensors: &BTreeMap<String, Tensor>,
     origin: &Source,
+    options: SaveOptions,
 ) -> Result<(), PolicyError> {
-    let fail = |e: &dyn std::fmt::Display| PolicyError::File {
-        path: dir.to_owned(),
-        detail: format!("cannot write the checkpoint: {e}"),
-    };
-    let mut companions = Vec::new();
-    for name in COMPANIONS {
-        if let Some(bytes) = origin.optional(name)? {
-            companions.push((name, bytes));
-        }
-    }
-    let staged = dir.with_extension("tmp");
-    let write = || -> std::io::Result<()> {
-        if staged.exists() {
-            std::fs::remove_dir_all(&staged)?;
-        }
-        std::fs::create_dir_all(&staged)?;
-        write_tensors(&staged.join(WEIGHTS), tensors)?;
-        let config = serde_json::to_string_pretty(&config.raw)?;
+    let dtype = options.dtype.unwrap_or_else(|| config.dtype());
+    let config = serde_json::to_string_pretty(&config.raw_with_dtype(dtype))
+        .map_err(|e| PolicyError::Model(e.to_string()))?;
+    let shards = shards(tensors, dtype, options.max_shard_bytes);
+    replace_folder(dir, origin, |staged| {
         std::fs::write(staged.join("config.json"), config + "\n")?;
-        for (name, bytes) in &companions {
-            std::fs::write(staged.join(name), bytes)?;
+        if let [all] = shards.as_slice() {
+            return write_shard(&staged.join(WEIGHTS), all, dtype);
         }
-        for entry in std::fs::read_dir(&staged)? {
-            std::fs::File::open(entry?.path())?.sync_all()?;
+        let mut weight_map = BTreeMap::new();
+        for (i, shard) in shards.iter().enumerate() {
+            let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
+            write_shard(&staged.join(&file), shard, dtype)?;
+            weight_map.extend(shard.iter().map(|(name, _)| (*name, file.clone())));
         }
-        if dir.exists() {
-            std::fs::remove_dir_all(dir)?;
+        let total: usize = tensors.values().map(|t| bytes_of(t, dtype)).sum();
+        let index = json!({ "metadata": { "total_size": total }, "weight_map": weight_map });
+        std::fs::write(staged.join(INDEX), format!("{index:#}\n"))
+    })
+}
+
+/// Tensors of one weight file.
+type ShardTensors<'a> = Vec<(&'a str, &'a Tensor)>;
+
+/// Cuts the tensors, in order, into files of at most `most` bytes.
+fn shards(tensors: &BTreeMap<String, Tensor>, dtype: DType, most: usize) -> Vec<ShardTensors<'_>> {
+    let mut shards: Vec<ShardTensors> = vec![vec![]];
+    let mut room = most;
+    for (name, tensor) in tensors {
+        let bytes = bytes_of(tensor, dtype);
+        if bytes > room && shards.last().is_some_and(|s| !s.is_empty()) {
+            shards.push(vec![]);
+            room = most;
         }
-        std::fs::rename(&staged, dir)?;
-        let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
-        std::fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(|e| fail(&e))
+        if let Some(shard) = shards.last_mut() {
+            shard.push((name, tensor));
+        }
+        room = room.saturating_sub(bytes);
+    }
+    shards
+}
+
+fn bytes_of(tensor: &Tensor, dtype: DType) -> usize {
+    tensor.elem_count() * dtype.size_in_bytes()
+}
+
+fn write_shard(path: &Path, tensors: &ShardTensors, dtype: DType) -> std::io::Result<()> {
+    let tensors: Vec<(&str, Tensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((*name, tensor.to_dtype(dtype)?)))
+        .collect::<candle_core::Result<_>>()
+        .map_err(std::io::Error::other)?;
+    write_tensors(path, tensors)
 }
 
 /// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives
@@ -176,7 +215,14 @@ pub fn save_checkpoint(
 ///
 /// # Errors
 /// What the system or the library answers; a partial file is never left under `path`.
-pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> std::io::Result<()> {
+pub fn write_tensors<N, V>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, V)>,
+) -> std::io::Result<()>
+where
+    N: AsRef<str> + Ord + std::fmt::Display,
+    V: safetensors::View,
+{
     let mode = std::fs::File::create(path)?.metadata()?.permissions();
     let written = safetensors::serialize_to_file(tensors, Some(metadata()), path);
     if let Err(error) = written {

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use candle_core::DType;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -202,6 +203,34 @@ impl ModelConfig {
                 self.rope_scaling.apply(self.rope_theta.powf(exponent).recip()) as f32
             })
             .collect()
+    }
+
+    /// Type of the weights in the file, by `dtype` (transformers 5) or `torch_dtype`; f32 if neither
+    /// is there or known.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        let name = ["dtype", "torch_dtype"].iter().find_map(|key| self.raw.get(*key)?.as_str());
+        match name {
+            Some("bfloat16") => DType::BF16,
+            Some("float16") => DType::F16,
+            _ => DType::F32,
+        }
+    }
+
+    /// The content of `config.json` for weights of another type.
+    pub(crate) fn raw_with_dtype(&self, dtype: DType) -> Map<String, Value> {
+        let name = match dtype {
+            DType::BF16 => "bfloat16",
+            DType::F16 => "float16",
+            _ => "float32",
+        };
+        let mut raw = self.raw.clone();
+        for (key, value) in &mut raw {
+            if key == "dtype" || key == "torch_dtype" {
+                *value = name.into();
+            }
+        }
+        raw
     }
 
     /// Number of parameters.

@@ -4,6 +4,7 @@
 //! packed batches, the inference engine keeps keys and values of every prefix it has seen. Neither
 //! knows of trees, pairs or losses.
 
+mod adapter;
 mod boundary;
 mod checkpoint;
 mod config;
@@ -19,14 +20,16 @@ mod prefix;
 mod prompt;
 mod sampler;
 mod source;
+mod staged;
 mod tokenizer;
 mod transformer;
 
-pub use checkpoint::{Checkpoint, save_checkpoint, write_tensors};
+pub use adapter::{Adapter, AdapterConfig, LowRank};
+pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
 pub use policy::CandlePolicy;
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use source::Source;
 pub use tokenizer::Tokenizer;
-pub use transformer::{Parameters, Transformer};
+pub use transformer::{Parameters, Pass, Transformer};

@@ -1,8 +1,10 @@
-//! Where the files of a checkpoint come from: a folder in Hugging Face layout, or this program.
+//! Where the files of a checkpoint come from: a folder in Hugging Face layout, this program, or a
+//! PEFT adapter on top of either.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use super::adapter::{ADAPTER_CONFIG, AdapterConfig};
 use crate::PolicyError;
 use crate::seedling;
 
@@ -13,6 +15,13 @@ pub enum Source {
     Folder(PathBuf),
     /// The checkpoint embedded in this program.
     Embedded,
+    /// A PEFT adapter; files that its folder lacks are those of its base.
+    Adapter {
+        /// Folder of the adapter.
+        folder: PathBuf,
+        /// The model it belongs to.
+        base: Box<Source>,
+    },
 }
 
 impl Source {
@@ -38,6 +47,9 @@ impl Source {
     /// # Errors
     /// When there is no such folder.
     pub fn folder(path: &Path) -> Result<Self, PolicyError> {
+        if path.join(ADAPTER_CONFIG).is_file() && !path.join("config.json").is_file() {
+            return Self::adapter(path);
+        }
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }
@@ -49,17 +61,57 @@ impl Source {
         })
     }
 
+    /// The adapter in a folder, on the base that it names: `builtin`, or a path that is taken as it
+    /// is and then from the adapter's own folder.
+    fn adapter(path: &Path) -> Result<Self, PolicyError> {
+        let fail = |detail: String| PolicyError::File { path: path.join(ADAPTER_CONFIG), detail };
+        let text = std::fs::read_to_string(path.join(ADAPTER_CONFIG));
+        let config = AdapterConfig::parse(&text.map_err(|e| fail(e.to_string()))?).map_err(fail)?;
+        let Some(name) = config.base_model_name_or_path else {
+            return Err(fail("`base_model_name_or_path` is missing; expected a folder".into()));
+        };
+        let base = Self::named(&name)
+            .or_else(|_| Self::folder(&path.join(&name)))
+            .map_err(|_| fail(format!("its base `{name}` is neither builtin nor a folder here")))?;
+        if base.is_adapter() {
+            return Err(fail(format!("its base `{name}` is an adapter; merge that one first")));
+        }
+        Ok(Self::Adapter { folder: path.to_owned(), base: Box::new(base) })
+    }
+
+    /// Whether the weights are those of a base with an adapter on top.
+    #[must_use]
+    pub fn is_adapter(&self) -> bool {
+        matches!(self, Self::Adapter { .. })
+    }
+
+    /// The name that [`Self::named`] takes, with an absolute path for a folder that exists.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Embedded => "builtin".into(),
+            Self::Folder(folder) | Self::Adapter { folder, .. } => {
+                folder.canonicalize().as_ref().unwrap_or(folder).display().to_string()
+            }
+        }
+    }
+
     /// Content of a file, or `None` if the checkpoint has no such file.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
     pub fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
+        let from = |dir: &Path| match std::fs::read(dir.join(name)) {
+            Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(self.error(name, e.to_string())),
+        };
         match self {
             Self::Embedded => Ok(seedling::file(name).map(Cow::Borrowed)),
-            Self::Folder(dir) => match std::fs::read(dir.join(name)) {
-                Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(e) => Err(self.error(name, e.to_string())),
+            Self::Folder(folder) => from(folder),
+            Self::Adapter { folder, base } => match from(folder)? {
+                None => base.optional(name),
+                found => Ok(found),
             },
         }
     }
@@ -93,7 +145,7 @@ impl Source {
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         match self {
-            Self::Folder(dir) => dir.join(name),
+            Self::Folder(folder) | Self::Adapter { folder, .. } => folder.join(name),
             Self::Embedded => Path::new("builtin").join(name),
         }
     }

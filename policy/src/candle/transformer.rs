@@ -1,12 +1,14 @@
 //! The Llama-family decoder in its differentiable form, over packed batches.
 //!
 //! T token rows, D hidden width, H heads, K key/value heads. It knows nothing of losses or of what
-//! the segments of a batch mean; the inference engine runs the same weights in another form.
+//! the segments of a batch mean; the inference engine runs the same weights in another form. The
+//! pass is also open layer by layer, for training that computes activations twice to hold fewer.
 
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
+use super::adapter::LowRank;
 use super::config::ModelConfig;
 use super::layout::PackedLayout;
 use super::ops::{self, AttentionShape, RopeTable};
@@ -18,6 +20,11 @@ pub trait Parameters {
     /// # Errors
     /// When there is none of that name.
     fn get(&self, name: &str) -> Result<Tensor>;
+
+    /// The low-rank update of the projection `name` (without `.weight`), if it has one.
+    fn low_rank(&self, _name: &str) -> Option<LowRank> {
+        None
+    }
 }
 
 impl Parameters for std::collections::BTreeMap<String, Tensor> {
@@ -29,24 +36,29 @@ impl Parameters for std::collections::BTreeMap<String, Tensor> {
     }
 }
 
-/// `x w^T (+ b)`.
+/// `x w^T (+ b) (+ low-rank update)`.
 #[derive(Debug, Clone)]
 struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
+    low_rank: Option<LowRank>,
+    name: String,
 }
 
 impl Linear {
     fn new(parameters: &dyn Parameters, name: &str, bias: bool) -> Result<Self> {
         let weight = parameters.get(&format!("{name}.weight"))?;
         let bias = bias.then(|| parameters.get(&format!("{name}.bias"))).transpose()?;
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, low_rank: parameters.low_rank(name), name: name.to_owned() })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = ops::linear(x, &self.weight)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
+    fn forward(&self, x: &Tensor, dropout: Option<u64>) -> Result<Tensor> {
+        let mut y = ops::linear(x, &self.weight)?;
+        if let Some(bias) = &self.bias {
+            y = y.broadcast_add(bias)?;
+        }
+        match &self.low_rank {
+            Some(low_rank) => y + low_rank.forward(x, dropout, &self.name)?,
             None => Ok(y),
         }
     }
@@ -77,6 +89,14 @@ pub struct Transformer {
     rope: Arc<RopeTable>,
 }
 
+/// What every layer of one forward pass needs beside its rows.
+#[derive(Debug, Clone)]
+pub struct Pass {
+    shape: AttentionShape,
+    eps: f32,
+    dropout: Option<u64>,
+}
+
 impl Transformer {
     /// Takes its weights from `parameters`, by the names of the checkpoint format.
     ///
@@ -99,7 +119,33 @@ impl Transformer {
     /// # Errors
     /// When the ids do not fit the layout, the vocabulary or the context.
     pub fn hidden(&self, ids: &[u32], layout: &Arc<PackedLayout>) -> Result<Tensor> {
-        self.check(ids, layout)?;
+        let pass = self.pass(layout, None)?;
+        let mut x = self.embed(ids, layout)?;
+        for layer in 0..self.layers() {
+            x = self.layer(layer, &x, &pass)?;
+        }
+        self.last_norm(&x)
+    }
+
+    /// Number of layers, L.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// What the layers need for a batch of this layout; `dropout` keys the masks of low-rank
+    /// updates, and without it nothing is dropped.
+    ///
+    /// # Errors
+    /// When a sequence is longer than the context.
+    pub fn pass(&self, layout: &Arc<PackedLayout>, dropout: Option<u64>) -> Result<Pass> {
+        let longest = layout.positions().iter().max().map_or(0, |p| *p as usize + 1);
+        if longest > self.rope.positions() {
+            candle_core::bail!(
+                "a sequence of {longest} tokens, but the model's context is {}",
+                self.rope.positions()
+            );
+        }
         let shape = AttentionShape {
             layout: layout.clone(),
             rope: self.rope.clone(),
@@ -108,12 +154,38 @@ impl Transformer {
             head_dim: self.config.head_dim,
             window: self.config.sliding_window,
         };
-        let index = Tensor::new(ids, self.embedding.device())?;
-        let mut x = self.embedding.index_select(&index, 0)?;
-        for layer in &self.layers {
-            x = layer.forward(&x, &shape, self.config.rms_norm_eps)?;
+        Ok(Pass { shape, eps: self.config.rms_norm_eps, dropout })
+    }
+
+    /// Embedded tokens: ids `[T]` to `[T, D]`.
+    ///
+    /// # Errors
+    /// When the ids do not fit the layout or the vocabulary.
+    pub fn embed(&self, ids: &[u32], layout: &PackedLayout) -> Result<Tensor> {
+        self.check_vocabulary(ids)?;
+        if ids.len() != layout.rows() {
+            candle_core::bail!("{} ids for a layout of {} rows", ids.len(), layout.rows());
         }
-        ops::rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+        self.embedding.index_select(&Tensor::new(ids, self.embedding.device())?, 0)
+    }
+
+    /// One layer: `[T, D]` to `[T, D]`.
+    ///
+    /// # Errors
+    /// When `x` is not of the pass's layout.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::layers`].
+    pub fn layer(&self, index: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.layers[index].forward(x, pass)
+    }
+
+    /// The norm after the last layer: `[T, D]` to `[T, D]`.
+    ///
+    /// # Errors
+    /// When `x` is not of the model's width.
+    pub fn last_norm(&self, x: &Tensor) -> Result<Tensor> {
+        ops::rms_norm(x, &self.norm, self.config.rms_norm_eps)
     }
 
     /// Log-probability of `targets[i]` after hidden row `i`: `[n, D]` to `[n]`.
@@ -123,21 +195,6 @@ impl Transformer {
     pub fn log_probs(&self, hidden: &Tensor, targets: &[u32]) -> Result<Tensor> {
         self.check_vocabulary(targets)?;
         ops::log_probs(hidden, &self.head, targets)
-    }
-
-    fn check(&self, ids: &[u32], layout: &PackedLayout) -> Result<()> {
-        self.check_vocabulary(ids)?;
-        if ids.len() != layout.rows() {
-            candle_core::bail!("{} ids for a layout of {} rows", ids.len(), layout.rows());
-        }
-        let longest = layout.positions().iter().max().map_or(0, |p| *p as usize + 1);
-        if longest > self.rope.positions() {
-            candle_core::bail!(
-                "a sequence of {longest} tokens, but the model's context is {}",
-                self.rope.positions()
-            );
-        }
-        Ok(())
     }
 
     fn check_vocabulary(&self, ids: &[u32]) -> Result<()> {
@@ -179,18 +236,20 @@ impl Layer {
     }
 
     /// One residual block: x `[T, D]`.
-    fn forward(&self, x: &Tensor, shape: &AttentionShape, eps: f32) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let Pass { shape, eps, dropout } = pass;
+        let (eps, dropout) = (*eps, *dropout);
         let h = ops::rms_norm(x, &self.attention_norm, eps)?;
-        let (mut q, mut k) = (self.q.forward(&h)?, self.k.forward(&h)?);
+        let (mut q, mut k) = (self.q.forward(&h, dropout)?, self.k.forward(&h, dropout)?);
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             q = norm_heads(&q, q_norm, eps)?;
             k = norm_heads(&k, k_norm, eps)?;
         }
-        let mixed = ops::attention(&q, &k, &self.v.forward(&h)?, shape)?;
-        let x = (x + self.o.forward(&mixed)?)?;
+        let mixed = ops::attention(&q, &k, &self.v.forward(&h, dropout)?, shape)?;
+        let x = (x + self.o.forward(&mixed, dropout)?)?;
         let h = ops::rms_norm(&x, &self.mlp_norm, eps)?;
-        let gated = ops::swiglu(&self.gate.forward(&h)?, &self.up.forward(&h)?)?;
-        x + self.down.forward(&gated)?
+        let gated = ops::swiglu(&self.gate.forward(&h, dropout)?, &self.up.forward(&h, dropout)?)?;
+        x + self.down.forward(&gated, dropout)?
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
-use regrowth_policy::candle::{Checkpoint, ModelConfig, Source, save_checkpoint};
+use regrowth_policy::candle::{Checkpoint, ModelConfig, SaveOptions, Source, save_checkpoint};
 use serde_json::{Map, Value, json};
 
 /// Characters of the tokenizer, in byte-level form; ids from 1. Id 0 is the end of text.
@@ -38,7 +38,7 @@ pub fn checkpoint(dir: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> C
     std::fs::write(origin.join("tokenizer.json"), tokenizer.to_string()).unwrap();
     let folder = dir.join("checkpoint");
     let origin = Source::folder(&origin).unwrap();
-    save_checkpoint(&folder, &config, &weights(&config), &origin).unwrap();
+    save_checkpoint(&folder, &config, &weights(&config), &origin, SaveOptions::default()).unwrap();
     Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap()
 }
 

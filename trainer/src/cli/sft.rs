@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 use regrowth_datasets::read_jsonl;
-use regrowth_policy::candle::{Checkpoint, Source, Tokenizer};
+use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, Tokenizer};
 
 use crate::TrainError;
 use crate::train::{
@@ -96,7 +96,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             ControlFlow::Continue(())
         })?;
     bar.finish_and_clear();
-    model.save(&args.out.join("checkpoint"))?;
+    model.save(&args.out.join("checkpoint"), SaveOptions::default())?;
     println!(
         "{} steps, {} tokens, loss {:.4}; checkpoint in {}",
         summary.steps,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 use regrowth_datasets::read_pairs;
-use regrowth_policy::candle::Checkpoint;
+use regrowth_policy::candle::{Checkpoint, SaveOptions};
 use serde_json::{Map, Value};
 
 use super::engine::EngineArgs;
@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         train_dpo(&model, &pairs, &reference, &config, threads, Some(&args.out), &mut on_step)?;
     bar.finish_and_clear();
     let checkpoint = args.out.join("checkpoint");
-    model.save(&checkpoint)?;
+    model.save(&checkpoint, SaveOptions::default())?;
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
     say(&format!(
         "{} steps on {} pairs, last step: accuracy {:.2}, margin {:.3}; checkpoint in {}",

@@ -11,7 +11,7 @@ use std::path::Path;
 use candle_core::Device;
 use regrowth_datasets::{PreferencePair, TokenId, read_pairs, stream_key};
 use regrowth_mcts::{TreeRecord, read_trees};
-use regrowth_policy::candle::{Checkpoint, Source};
+use regrowth_policy::candle::{Checkpoint, SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
@@ -136,7 +136,7 @@ impl TrainPhase<'_> {
             &mut on_step,
         )?;
         observer.end();
-        model.save(&self.dir.join(CHECKPOINT))?;
+        model.save(&self.dir.join(CHECKPOINT), SaveOptions::default())?;
         Ok(TrainDone {
             steps: summary.steps as u64,
             skipped: summary.skipped.into_iter().map(|(k, v)| (k, v as u64)).collect(),
@@ -167,7 +167,7 @@ impl TrainPhase<'_> {
         let summary =
             train_sft(&model, &examples, &config, self.threads, Some(self.dir), &mut on_step)?;
         observer.end();
-        model.save(&self.dir.join(CHECKPOINT))?;
+        model.save(&self.dir.join(CHECKPOINT), SaveOptions::default())?;
         let skipped = [("longer than the context".to_owned(), long)];
         Ok(TrainDone {
             steps: summary.steps as u64,

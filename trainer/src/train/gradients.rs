@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Tensor;
+use candle_core::backprop::GradStore;
 use crossbeam::channel::unbounded;
+use regrowth_datasets::stream_key;
 use regrowth_policy::candle::Transformer;
+use serde_json::Value;
 
 use super::collate::Packed;
 use super::metrics::Metrics;
+use super::recompute;
 use super::variables::Variables;
 use crate::TrainError;
 
@@ -39,6 +43,9 @@ pub trait Objective: Sync {
 
     /// Loss and slopes, given the log-probability of every target of the batch.
     fn evaluate(&self, batch: &Self::Batch, logps: &[f32]) -> Evaluation;
+
+    /// The rows of a batch, for a file that shows what a step failed on.
+    fn rows(&self, batch: &Self::Batch) -> Vec<Value>;
 }
 
 /// Loss, metrics and gradients by variable name, of one step.
@@ -51,18 +58,31 @@ pub(super) struct StepGradients {
     pub(super) gradients: BTreeMap<String, Tensor>,
 }
 
+/// How gradients are computed; `dropout` alone changes a result.
+#[derive(Clone, Copy)]
+pub(super) struct Compute<'a> {
+    /// The decoder over `variables`.
+    pub(super) model: &'a Transformer,
+    /// What is trained.
+    pub(super) variables: &'a Variables,
+    /// Micro-batches at once.
+    pub(super) threads: usize,
+    /// Whether activations are computed a second time in place of being held.
+    pub(super) recompute: bool,
+    /// Key of the step's dropout masks.
+    pub(super) dropout: u64,
+}
+
 /// Runs every micro-batch of a step, `threads` at a time.
 pub(super) fn gradients<O: Objective>(
     objective: &O,
-    model: &Transformer,
-    variables: &Variables,
+    compute: Compute,
     batches: &[O::Batch],
-    threads: usize,
 ) -> Result<StepGradients, TrainError> {
     let next = AtomicUsize::new(0);
     let (send, receive) = unbounded();
     std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, batches.len().max(1)) {
+        for _ in 0..compute.threads.clamp(1, batches.len().max(1)) {
             let (send, next) = (send.clone(), &next);
             scope.spawn(move || {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
@@ -70,7 +90,7 @@ pub(super) fn gradients<O: Objective>(
                     // Relaxed: the counter only hands out indices; results travel by channel.
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(batch) = batches.get(index) else { break };
-                    let work = || one(objective, model, variables, batch);
+                    let work = || one(objective, compute, index, batch);
                     let result = match &pool {
                         Ok(pool) => pool.install(work),
                         Err(_) => work(),
@@ -121,27 +141,90 @@ impl StepGradients {
 
 fn one<O: Objective>(
     objective: &O,
-    model: &Transformer,
-    variables: &Variables,
+    compute: Compute,
+    index: usize,
     batch: &O::Batch,
 ) -> Result<StepGradients, TrainError> {
     let packed = objective.packed(batch);
-    let logps = log_probs(model, packed)?;
-    let result = objective.evaluate(batch, &logps.to_vec1::<f32>()?);
-    let slopes = Tensor::from_vec(result.slopes, logps.shape(), logps.device())?;
-    let mut store = (logps * slopes)?.sum_all()?.backward()?;
+    let key = stream_key(compute.dropout, &[&(index as u64).to_le_bytes()]);
+    let pass = compute.model.pass(&packed.layout, Some(key))?;
     let mut gradients = BTreeMap::new();
-    for (name, var) in variables.iter() {
-        let gradient =
-            store.remove(var).ok_or_else(|| TrainError::MissingGradient(name.to_owned()))?;
-        gradients.insert(name.to_owned(), gradient);
+    let top = if compute.recompute {
+        recompute::backward(objective, compute, batch, &pass, &mut gradients)?
+    } else {
+        let mut x = compute.model.embed(&packed.ids, &packed.layout)?;
+        for layer in 0..compute.model.layers() {
+            x = compute.model.layer(layer, &x, &pass)?;
+        }
+        let top = Top::new(objective, compute.model, batch, &x)?;
+        collect(top.functional.backward()?, compute.variables, &mut gradients)?;
+        top
+    };
+    match compute.variables.iter().find(|(name, _)| !gradients.contains_key(*name)) {
+        Some((name, _)) => Err(TrainError::MissingGradient(name.to_owned())),
+        None => Ok(StepGradients { loss: top.loss, metrics: top.metrics, gradients }),
     }
-    Ok(StepGradients { loss: result.loss, metrics: result.metrics, gradients })
 }
 
-/// Log-probability of every target of a batch, `[n]`.
+/// The end of a forward pass.
+pub(super) struct Top {
+    pub(super) loss: f64,
+    pub(super) metrics: Metrics,
+    /// A number whose gradient is the loss's: log-probabilities times their slopes.
+    pub(super) functional: Tensor,
+}
+
+impl Top {
+    /// From the last layer's output, `[T, D]`.
+    pub(super) fn new<O: Objective>(
+        objective: &O,
+        model: &Transformer,
+        batch: &O::Batch,
+        x: &Tensor,
+    ) -> Result<Self, TrainError> {
+        let logps = target_log_probs(model, objective.packed(batch), x)?;
+        let result = objective.evaluate(batch, &logps.to_vec1::<f32>()?);
+        let slopes = Tensor::from_vec(result.slopes, logps.shape(), logps.device())?;
+        let functional = (logps * slopes)?.sum_all()?;
+        Ok(Self { loss: result.loss, metrics: result.metrics, functional })
+    }
+}
+
+/// Adds the gradients of trained variables to those collected before.
+pub(super) fn collect(
+    mut store: GradStore,
+    variables: &Variables,
+    gradients: &mut BTreeMap<String, Tensor>,
+) -> Result<(), TrainError> {
+    for (name, var) in variables.iter() {
+        let Some(gradient) = store.remove(var) else { continue };
+        let sum = match gradients.remove(name) {
+            Some(before) => (before + gradient)?,
+            None => gradient,
+        };
+        gradients.insert(name.to_owned(), sum);
+    }
+    Ok(())
+}
+
+/// Log-probability of every target of a batch, `[n]`, without dropout.
 pub(super) fn log_probs(model: &Transformer, packed: &Packed) -> Result<Tensor, TrainError> {
-    let hidden = model.hidden(&packed.ids, &packed.layout)?;
-    let rows = Tensor::new(packed.rows.as_slice(), hidden.device())?;
-    Ok(model.log_probs(&hidden.index_select(&rows, 0)?, &packed.targets)?)
+    let pass = model.pass(&packed.layout, None)?;
+    let mut x = model.embed(&packed.ids, &packed.layout)?;
+    for layer in 0..model.layers() {
+        x = model.layer(layer, &x, &pass)?;
+    }
+    target_log_probs(model, packed, &x)
+}
+
+/// Log-probabilities of the targets from the last layer's output: only rows that predict one go
+/// through the last norm and the head.
+fn target_log_probs(
+    model: &Transformer,
+    packed: &Packed,
+    x: &Tensor,
+) -> Result<Tensor, TrainError> {
+    let rows = Tensor::new(packed.rows.as_slice(), x.device())?;
+    let hidden = model.last_norm(&x.index_select(&rows, 0)?)?;
+    Ok(model.log_probs(&hidden, &packed.targets)?)
 }

@@ -74,13 +74,14 @@ pub enum PreferenceLoss {
     },
     /// Robust to a share of swapped labels (Provably Robust DPO, arXiv:2403.00409).
     Robust {
-        /// Share of swapped labels, in [0, 0.5).
-        flip: f64,
+        /// Share of swapped labels, in [0, 0.5); by default the mean smoothing of the pairs.
+        #[serde(default)]
+        flip: Option<f64>,
     },
-    /// IPO on summed log-ratios (Azar et al. 2023, arXiv:2310.12036, eq. 17).
+    /// IPO on log-ratios averaged over tokens: TRL's `ipo`, and the form of the paper's results.
     Ipo,
-    /// IPO on log-ratios averaged over tokens.
-    IpoMean,
+    /// IPO on summed log-ratios (Azar et al. 2023, arXiv:2310.12036, eq. 17 as it is written).
+    IpoSum,
     /// SLiC's hinge (Zhao et al. 2023, arXiv:2305.10425).
     Hinge,
     /// SimPO: length-normalised, no reference (Meng et al. 2024, arXiv:2405.14734, eq. 6).
@@ -117,18 +118,19 @@ impl PreferenceLoss {
                 symmetric(smoothed(x, 1.0 - sigmoid(pair.margin / temperature)), beta)
             }
             Self::Robust { flip } => {
+                let flip = flip.unwrap_or(0.0);
                 let scale = 1.0 - 2.0 * flip;
                 let loss = (flip * log_sigmoid(-x) - (1.0 - flip) * log_sigmoid(x)) / scale;
                 let slope = -((1.0 - flip) * sigmoid(-x) + flip * sigmoid(x)) / scale;
                 symmetric((loss, slope), beta)
             }
             Self::Ipo => {
-                let gap = delta - 0.5 / beta;
-                symmetric((gap * gap, 2.0 * gap), 1.0)
-            }
-            Self::IpoMean => {
                 let gap = normalised(pair) - 0.5 / beta;
                 by_length((gap * gap, 2.0 * gap), 1.0, pair)
+            }
+            Self::IpoSum => {
+                let gap = delta - 0.5 / beta;
+                symmetric((gap * gap, 2.0 * gap), 1.0)
             }
             Self::Hinge => symmetric(((1.0 - x).max(0.0), if x < 1.0 { -1.0 } else { 0.0 }), beta),
             Self::Simpo { gamma } => {
@@ -143,6 +145,33 @@ impl PreferenceLoss {
                 symmetric((loss + lambda * miss * miss, slope + 2.0 * lambda * miss), beta)
             }
         }
+    }
+
+    /// The loss with the share of swapped labels that the pairs suggest, where it names none.
+    #[must_use]
+    pub fn settled(self, mean_alpha: f64) -> Self {
+        match self {
+            // At one half nothing could be learnt and the loss has a pole.
+            Self::Robust { flip: None } => Self::Robust { flip: Some(mean_alpha.min(0.45)) },
+            other => other,
+        }
+    }
+
+    /// Checks the settings' ranges.
+    ///
+    /// # Errors
+    /// A sentence with the setting and its range.
+    pub fn check(&self) -> Result<(), String> {
+        let sound = match *self {
+            Self::Soft { temperature } => temperature > 0.0 && temperature.is_finite(),
+            Self::Robust { flip } => flip.is_none_or(|flip| (0.0..0.5).contains(&flip)),
+            Self::Simpo { gamma } => gamma.is_finite(),
+            Self::Margin { kappa } => kappa.is_finite(),
+            Self::Degree { kappa, lambda } => kappa.is_finite() && lambda >= 0.0,
+            _ => true,
+        };
+        let ranges = "expected temperature above 0, flip in [0, 0.5), lambda at least 0";
+        if sound { Ok(()) } else { Err(format!("{self:?} is out of range: {ranges}")) }
     }
 
     /// [`Self::value`] plus `weight * (-s_c / l_c)` (Iterative RPO, arXiv:2404.19733, eq. 2).
@@ -205,9 +234,9 @@ mod tests {
         PreferenceLoss::Sigmoid,
         PreferenceLoss::Conservative,
         PreferenceLoss::Soft { temperature: 0.7 },
-        PreferenceLoss::Robust { flip: 0.2 },
+        PreferenceLoss::Robust { flip: Some(0.2) },
         PreferenceLoss::Ipo,
-        PreferenceLoss::IpoMean,
+        PreferenceLoss::IpoSum,
         PreferenceLoss::Hinge,
         PreferenceLoss::Simpo { gamma: 0.5 },
         PreferenceLoss::SigmoidNorm,
@@ -242,7 +271,7 @@ mod tests {
     fn fixed_points_at_zero() {
         let at_zero = |l: PreferenceLoss| l.value(0.1, &pair(0.0, 0.3)).loss;
         assert!((at_zero(PreferenceLoss::Sigmoid) - 2f64.ln()).abs() < 1e-12);
-        assert!((at_zero(PreferenceLoss::Robust { flip: 0.3 }) - 2f64.ln()).abs() < 1e-12);
+        assert!((at_zero(PreferenceLoss::Robust { flip: Some(0.3) }) - 2f64.ln()).abs() < 1e-12);
         assert!((at_zero(PreferenceLoss::Ipo) - 25.0).abs() < 1e-9);
         assert!((at_zero(PreferenceLoss::Hinge) - 1.0).abs() < 1e-12);
     }

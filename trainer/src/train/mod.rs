@@ -5,8 +5,14 @@
 
 mod dpo;
 mod gradients;
+mod inplace;
+mod lora;
 mod metrics;
 mod optim;
+mod pairs;
+mod preference;
+mod recompute;
+mod reference;
 mod run;
 mod schedule;
 mod sft;
@@ -16,10 +22,13 @@ mod variables;
 pub mod collate;
 pub mod loss;
 
-pub use dpo::{DpoConfig, DpoSummary, Reference, train_dpo};
+pub use dpo::{DpoConfig, DpoSummary, train_dpo};
 pub use gradients::{Evaluation, Objective};
+pub use lora::LoraConfig;
 pub use metrics::{Metrics, MetricsLog};
 pub use optim::{OptimizerConfig, OptimizerKind};
+pub use pairs::Scope;
+pub use reference::Reference;
 pub use run::{Model, OnStep, Progress};
 pub use schedule::{Schedule, ScheduleKind};
 pub use sft::{Example, Row, SftConfig, SftSummary, read_examples, train_sft};

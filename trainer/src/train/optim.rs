@@ -9,18 +9,21 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
+use super::inplace::{Apply, Blend, Power};
 use super::variables::Variables;
 use crate::TrainError;
 
-/// Which optimizer updates the matrices; everything else is always AdamW's.
+/// Which optimizer updates the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
-    /// AdamW everywhere.
+    /// AdamW on everything.
     #[default]
     AdamW,
-    /// Muon on the matrices inside the layers.
+    /// Muon on the matrices inside the layers, AdamW on everything else.
     Muon,
+    /// Plain gradient descent everywhere, for comparisons.
+    Sgd,
 }
 
 /// Settings of the optimizer.
@@ -85,64 +88,79 @@ impl Optimizer {
         &self.moments
     }
 
-    /// One update at this learning rate; returns the norm of the gradient before clipping.
+    /// One update at this learning rate. Returns the norm of the gradient before clipping, or `None`
+    /// if it is not finite: then nothing was changed.
     pub(super) fn update(
         &mut self,
         variables: &Variables,
         gradients: &BTreeMap<String, Tensor>,
         rate: f64,
-    ) -> Result<f64, TrainError> {
-        self.step += 1;
+    ) -> Result<Option<f64>, TrainError> {
         let norm = global_norm(gradients)?;
         if !norm.is_finite() {
-            return Err(TrainError::Diverged { what: "the gradient", step: self.step });
+            return Ok(None);
         }
+        self.step += 1;
         let limit = self.config.max_grad_norm;
         let scale = if limit > 0.0 && norm > limit { limit / norm } else { 1.0 };
         for (name, var) in variables.iter() {
             let gradient =
                 gradients.get(name).ok_or_else(|| TrainError::MissingGradient(name.to_owned()))?;
-            let gradient = (gradient * scale)?;
-            if self.config.kind == OptimizerKind::Muon && is_inner_matrix(name, var) {
-                self.muon(name, var, &gradient, rate * self.config.muon_ratio)?;
-            } else {
-                self.adamw(name, var, &gradient, rate)?;
+            match self.config.kind {
+                OptimizerKind::Muon if is_inner_matrix(name, var) => {
+                    let rate = rate * self.config.muon_ratio;
+                    self.muon(name, var, &(gradient * scale)?, rate)?;
+                }
+                OptimizerKind::AdamW | OptimizerKind::Muon => {
+                    self.adamw(name, var, gradient, scale, rate)?;
+                }
+                OptimizerKind::Sgd => {
+                    let decayed = (var.as_detached_tensor() * self.decay(name, rate))?;
+                    var.set(&(decayed - (gradient * (scale * rate))?)?)?;
+                }
             }
         }
-        Ok(norm)
+        Ok(Some(norm))
     }
 
-    /// Moves a running mean towards `value` and returns it.
-    fn moment(
-        &mut self,
-        key: String,
-        value: &Tensor,
-        keep: f64,
-        take: f64,
-    ) -> candle_core::Result<Tensor> {
-        let next = match self.moments.get(&key) {
-            Some(old) => ((old * keep)? + (value * take)?)?,
-            None => (value * take)?,
-        };
-        self.moments.insert(key, next.clone());
-        Ok(next)
+    /// What a weight is multiplied with before its update (decoupled weight decay).
+    fn decay(&self, name: &str, rate: f64) -> f64 {
+        if is_decayed(name) { 1.0 - rate * self.config.weight_decay } else { 1.0 }
     }
 
+    /// The moment of this key, zero at first.
+    fn moment(&mut self, key: String, like: &Tensor) -> candle_core::Result<Tensor> {
+        if let Some(moment) = self.moments.get(&key) {
+            return Ok(moment.clone());
+        }
+        let zero = like.zeros_like()?;
+        self.moments.insert(key, zero.clone());
+        Ok(zero)
+    }
+
+    /// AdamW (arXiv:1711.05101, algorithm 2), in place.
     fn adamw(
         &mut self,
         name: &str,
         var: &Var,
         gradient: &Tensor,
+        scale: f64,
         rate: f64,
     ) -> candle_core::Result<()> {
         let c = self.config;
-        let mean = self.moment(format!("m/{name}"), gradient, c.beta1, 1.0 - c.beta1)?;
-        let square = self.moment(format!("v/{name}"), &gradient.sqr()?, c.beta2, 1.0 - c.beta2)?;
         let step = self.step as f64;
-        let (fix1, fix2) = (1.0 - c.beta1.powf(step), 1.0 - c.beta2.powf(step));
-        let update = ((mean / fix1)? / ((square / fix2)?.sqrt()? + c.eps)?)?;
-        let decay = if is_decayed(name) { 1.0 - rate * c.weight_decay } else { 1.0 };
-        var.set(&((var.as_detached_tensor() * decay)? - (update * rate)?)?)
+        let mean = self.moment(format!("m/{name}"), gradient)?;
+        let square = self.moment(format!("v/{name}"), gradient)?;
+        mean.inplace_op2(gradient, &Blend { beta: c.beta1, scale, power: Power::One })?;
+        square.inplace_op2(gradient, &Blend { beta: c.beta2, scale, power: Power::Two })?;
+        let apply = Apply {
+            fix1: (1.0 - c.beta1.powf(step)).recip() as f32,
+            fix2: (1.0 - c.beta2.powf(step)).recip() as f32,
+            eps: c.eps as f32,
+            rate: rate as f32,
+            decay: self.decay(name, rate) as f32,
+        };
+        var.inplace_op3(&mean, &square, &apply)
     }
 
     fn muon(
@@ -153,13 +171,15 @@ impl Optimizer {
         rate: f64,
     ) -> candle_core::Result<()> {
         const MOMENTUM: f64 = 0.95;
-        let mean = self.moment(format!("m/{name}"), gradient, MOMENTUM, 1.0)?;
+        let mean = self.moment(format!("m/{name}"), gradient)?;
+        let mean = ((mean * MOMENTUM)? + gradient)?;
+        self.moments.insert(format!("m/{name}"), mean.clone());
         let ahead = (gradient + (mean * MOMENTUM)?)?;
         let (rows, cols) = ahead.dims2()?;
         let shape = (rows as f64 / cols as f64).max(1.0).sqrt();
         let update = orthogonal(&ahead)?;
-        let decay = 1.0 - rate * self.config.weight_decay;
-        var.set(&((var.as_detached_tensor() * decay)? - (update * (rate * shape))?)?)
+        let decayed = (var.as_detached_tensor() * self.decay(name, rate))?;
+        var.set(&(decayed - (update * (rate * shape))?)?)
     }
 }
 

@@ -1,12 +1,18 @@
 //! The loop over optimizer steps: gradients, update, log, state; the same for SFT and DPO.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use regrowth_policy::candle::{Checkpoint, ModelConfig, Source, Transformer, save_checkpoint};
+use candle_core::Tensor;
+use regrowth_datasets::{stream_key, write_jsonl};
+use regrowth_policy::candle::{
+    Checkpoint, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
+};
 
-use super::gradients::{Objective, gradients};
+use super::gradients::{Compute, Objective, gradients};
+use super::lora::LoraConfig;
 use super::metrics::{Metrics, MetricsLog};
 use super::optim::{Optimizer, OptimizerConfig};
 use super::schedule::Schedule;
@@ -49,6 +55,35 @@ impl Model {
         Ok(Self { config, variables, origin })
     }
 
+    /// Low-rank updates on the frozen weights of a checkpoint.
+    ///
+    /// # Errors
+    /// When a setting is out of range or no projection is called as a target.
+    pub fn low_rank(
+        checkpoint: &Checkpoint,
+        lora: &LoraConfig,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        lora.check()?;
+        Ok(Self {
+            config: checkpoint.config.clone(),
+            variables: Variables::low_rank(checkpoint, lora, seed)?,
+            origin: checkpoint.source.clone(),
+        })
+    }
+
+    /// The weights of the whole model, updates merged. Those that are trained share the variables'
+    /// memory and change with them.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, TrainError> {
+        let Some(adapter) = self.adapter() else { return Ok(self.variables.trained()) };
+        let mut merged = self.variables.frozen().clone();
+        adapter.merge_into(&mut merged)?;
+        Ok(merged)
+    }
+
     /// The differentiable decoder over these weights.
     ///
     /// # Errors
@@ -57,12 +92,12 @@ impl Model {
         Ok(Transformer::new(&self.config, &self.variables)?)
     }
 
-    /// Writes the checkpoint folder `dir`.
+    /// Writes the checkpoint folder `dir`, updates merged.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save(&self, dir: &Path) -> Result<(), TrainError> {
-        Ok(save_checkpoint(dir, &self.config, &self.variables.tensors()?, &self.origin)?)
+    pub fn save(&self, dir: &Path, options: SaveOptions) -> Result<(), TrainError> {
+        Ok(save_checkpoint(dir, &self.config, &self.weights()?, &self.origin, options)?)
     }
 }
 
@@ -74,6 +109,12 @@ pub(super) struct Steps<'a> {
     pub(super) schedule: Schedule,
     /// Optimizer settings.
     pub(super) optimizer: OptimizerConfig,
+    /// Passes over the data, for the metric `epoch`.
+    pub(super) epochs: usize,
+    /// Seed of dropout masks.
+    pub(super) seed: u64,
+    /// Whether activations are computed a second time in place of being held.
+    pub(super) recompute: bool,
     /// Micro-batches at once.
     pub(super) threads: usize,
     /// Where state and metrics go; `None` keeps nothing on disk.
@@ -91,6 +132,8 @@ pub struct Progress<'a> {
     pub steps: usize,
     /// Loss of the step.
     pub loss: f64,
+    /// Tokens computed by this run so far, those of steps before an interruption included.
+    pub tokens: u64,
     /// Means of the step.
     pub metrics: &'a Metrics,
 }
@@ -102,63 +145,124 @@ pub type OnStep<'a> = dyn FnMut(&Progress) -> ControlFlow<()> + 'a;
 pub(super) struct Trained {
     /// Means of the last step.
     pub(super) last: Metrics,
+    /// Steps that were done.
+    pub(super) steps: usize,
     /// Tokens through forward and backward, over all steps.
     pub(super) tokens: u64,
 }
 
 impl Steps<'_> {
     /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
-    /// micro-batches of a step (from 1) and must depend on the step alone.
+    /// micro-batches of a step (from 1) and must depend on the step alone; `after(step)` runs when a
+    /// step is done and ends the run early by returning false.
     pub(super) fn run<O: Objective>(
         &self,
         objective: &O,
         mut batches: impl FnMut(usize) -> Result<Vec<O::Batch>, TrainError>,
+        mut after: impl FnMut(usize) -> Result<bool, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
-        let variables = &self.model.variables;
-        let restored = match self.dir {
-            Some(dir) => state::restore(dir, variables, self.optimizer)?,
-            None => None,
-        };
-        let start = || Restored { step: 0, tokens: 0, optimizer: Optimizer::new(self.optimizer) };
-        let Restored { step: done, mut tokens, mut optimizer } = restored.unwrap_or_else(start);
+        let mut standing = self.restore()?;
         let mut log = match self.dir {
-            Some(dir) => Some(MetricsLog::resume(&dir.join("metrics.jsonl"), done)?),
+            Some(dir) => Some(MetricsLog::resume(&dir.join("metrics.jsonl"), standing.step)?),
             None => None,
         };
         let transformer = self.model.transformer()?;
         let mut saved = Instant::now();
         let mut last = Metrics::default();
-        for step in done + 1..=self.schedule.steps {
+        for step in standing.step + 1..=self.schedule.steps {
             let batch = batches(step)?;
-            tokens += batch.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
-            let sums = gradients(objective, &transformer, variables, &batch, self.threads)?;
-            if !sums.loss.is_finite() {
-                return Err(TrainError::Diverged { what: "the loss", step });
-            }
-            let rate = self.schedule.rate(step);
-            let norm = optimizer.update(variables, &sums.gradients, rate)?;
+            let sums = self.step(objective, &transformer, &batch, step, &mut standing)?;
             if let Some(log) = &mut log {
-                let mut row =
-                    vec![("loss", sums.loss), ("learning_rate", rate), ("grad_norm", norm)];
-                row.extend(sums.metrics.means());
-                log.write(step, &row)?;
+                log.write(step, &sums.row)?;
             }
-            let steps = self.schedule.steps;
-            let seen = Progress { step, steps, loss: sums.loss, metrics: &sums.metrics };
+            let (steps, tokens) = (self.schedule.steps, standing.tokens);
+            let seen = Progress { step, steps, loss: sums.loss, tokens, metrics: &sums.metrics };
             // The last step's metrics are its own result, so a run never resumes behind it.
             let stop = progress(&seen).is_break() && step < steps;
+            last = sums.metrics;
+            if !after(step)? {
+                break;
+            }
             let due = saved.elapsed() >= self.save_every && step < steps;
             if let (Some(dir), Some(log), true) = (self.dir, &log, stop || due) {
                 log.sync()?;
-                state::save(dir, (step, tokens), variables, &optimizer)?;
+                state::save(dir, (step, tokens), &self.model.variables, &standing.optimizer)?;
                 saved = Instant::now();
             }
             if stop {
                 return Err(TrainError::Interrupted);
             }
-            last = sums.metrics;
         }
-        Ok(Trained { last, tokens })
+        Ok(Trained { last, steps: standing.step, tokens: standing.tokens })
     }
+
+    fn restore(&self) -> Result<Restored, TrainError> {
+        let restored = match self.dir {
+            Some(dir) => state::restore(dir, &self.model.variables, self.optimizer)?,
+            None => None,
+        };
+        let start = || Restored { step: 0, tokens: 0, optimizer: Optimizer::new(self.optimizer) };
+        Ok(restored.unwrap_or_else(start))
+    }
+
+    /// One step: gradients, update, and the row that is logged of it.
+    fn step<O: Objective>(
+        &self,
+        objective: &O,
+        transformer: &Transformer,
+        batch: &[O::Batch],
+        step: usize,
+        standing: &mut Restored,
+    ) -> Result<StepDone, TrainError> {
+        let variables = &self.model.variables;
+        let compute = Compute {
+            model: transformer,
+            variables,
+            threads: self.threads,
+            recompute: self.recompute,
+            dropout: stream_key(self.seed, &[b"step", &(step as u64).to_le_bytes()]),
+        };
+        let sums = gradients(objective, compute, batch)?;
+        let diverged = |what| self.diverged(objective, batch, what, step);
+        if !sums.loss.is_finite() {
+            return Err(diverged("the loss"));
+        }
+        let rate = self.schedule.rate(step);
+        let norm = standing.optimizer.update(variables, &sums.gradients, rate)?;
+        let norm = norm.ok_or_else(|| diverged("the gradient"))?;
+        standing.step = step;
+        standing.tokens += batch.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
+        let epoch = self.epochs as f64 * step as f64 / self.schedule.steps as f64;
+        let mut row = vec![
+            ("loss", sums.loss),
+            ("learning_rate", rate),
+            ("grad_norm", norm),
+            ("epoch", epoch),
+            ("num_tokens", standing.tokens as f64),
+        ];
+        row.extend(sums.metrics.means());
+        Ok(StepDone { loss: sums.loss, metrics: sums.metrics, row })
+    }
+
+    /// The error of a step whose numbers are not finite; its batch is kept beside the metrics.
+    fn diverged<O: Objective>(
+        &self,
+        objective: &O,
+        batch: &[O::Batch],
+        what: &'static str,
+        step: usize,
+    ) -> TrainError {
+        let path = self.dir.map(|dir| dir.join(format!("diverged-step-{step:08}.jsonl")));
+        let rows = batch.iter().flat_map(|b| objective.rows(b));
+        let kept = path.filter(|path| write_jsonl(path, rows).is_ok());
+        TrainError::Diverged { what, step, batch: kept }
+    }
+}
+
+/// What one step leaves behind.
+struct StepDone {
+    loss: f64,
+    metrics: Metrics,
+    row: Vec<(&'static str, f64)>,
 }

@@ -10,12 +10,13 @@ use rand::seq::SliceRandom;
 use regrowth_datasets::{TokenId, keyed_rng};
 use regrowth_policy::candle::Tokenizer;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::collate::{Packed, Sequence, pack};
 use super::gradients::{Evaluation, Objective};
 use super::metrics::Metrics;
 use super::optim::OptimizerConfig;
-use super::run::{Model, OnStep, Steps, Trained};
+use super::run::{Model, OnStep, Steps};
 use super::schedule::{Schedule, ScheduleKind};
 use super::state;
 use crate::TrainError;
@@ -75,6 +76,8 @@ pub struct SftConfig {
     pub batch_tokens: usize,
     /// Tokens of one micro-batch, at most (a longer example has one of its own).
     pub micro_tokens: usize,
+    /// Whether activations are computed a second time in place of being held.
+    pub gradient_checkpointing: bool,
     /// Highest learning rate.
     pub learning_rate: f64,
     /// Share of the steps that warm up.
@@ -95,6 +98,7 @@ impl Default for SftConfig {
             shuffle: true,
             batch_tokens: 8192,
             micro_tokens: 2048,
+            gradient_checkpointing: false,
             learning_rate: 1e-3,
             warmup: 0.03,
             schedule: ScheduleKind::Cosine,
@@ -175,16 +179,20 @@ pub fn train_sft(
             steps,
         },
         optimizer: config.optimizer,
+        epochs: config.epochs,
+        seed: config.seed,
+        recompute: config.gradient_checkpointing,
         threads,
         dir,
         save_every: Duration::from_secs(config.save_seconds),
     };
     let batches = |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
-    let Trained { last, tokens } = run.run(&Nll, batches, progress)?;
+    let done = run.run(&Nll, batches, |_| Ok(true), progress)?;
     if let Some(dir) = dir {
         state::clear(dir)?;
     }
-    Ok(SftSummary { steps, tokens, loss: last.mean("nll").unwrap_or(f64::NAN) })
+    let loss = done.last.mean("nll").unwrap_or(f64::NAN);
+    Ok(SftSummary { steps: done.steps, tokens: done.tokens, loss })
 }
 
 /// Example indices of every step.
@@ -271,5 +279,9 @@ impl Objective for Nll {
         }
         let slopes = batch.weights.iter().map(|w| -w).collect();
         Evaluation { loss, slopes, metrics }
+    }
+
+    fn rows(&self, batch: &Batch) -> Vec<Value> {
+        vec![json!({ "ids": batch.packed.ids, "targets": batch.packed.targets })]
     }
 }

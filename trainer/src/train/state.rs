@@ -53,7 +53,7 @@ pub(super) fn save(
         std::fs::remove_dir_all(&staged).map_err(io)?;
     }
     std::fs::create_dir_all(&staged).map_err(io)?;
-    write_tensors(&staged.join(WEIGHTS), &variables.tensors()?).map_err(io)?;
+    write_tensors(&staged.join(WEIGHTS), &variables.trained()).map_err(io)?;
     write_tensors(&staged.join(MOMENTS), optimizer.moments()).map_err(io)?;
     let checksums = checksums(&staged, &[WEIGHTS, MOMENTS])?;
     write_json(&staged.join("state.json"), &Saved { version: 1, tokens, checksums })?;

@@ -1,23 +1,60 @@
-//! The trained weights of a model as variables, in a fixed order.
+//! The weights of a model in training, in a fixed order: variables that are trained, and the frozen
+//! ones beneath low-rank updates.
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 use regrowth_datasets::keyed_rng;
-use regrowth_policy::candle::{Checkpoint, ModelConfig, Parameters};
+use regrowth_policy::candle::{Checkpoint, LowRank, ModelConfig, Parameters};
 
-/// Weights by name; every one is trained.
+use super::lora::LoraConfig;
+
+/// What a variable of an adapter is called: its projection's name and one of these.
+const HALVES: [&str; 2] = [".lora_A", ".lora_B"];
+
+/// Weights by name: trained or frozen.
 #[derive(Debug, Clone)]
-pub struct Variables(BTreeMap<String, Var>);
+pub struct Variables {
+    trained: BTreeMap<String, Var>,
+    frozen: BTreeMap<String, Tensor>,
+    lora: Option<LoraConfig>,
+}
 
 impl Variables {
-    /// The weights of a checkpoint.
+    /// The weights of a checkpoint, all of them trained.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let vars = checkpoint.tensors.iter();
-        Ok(Self(vars.map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?))).collect::<Result<_>>()?))
+        let vars = vars.map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?)));
+        Ok(Self::all(vars.collect::<Result<_>>()?))
+    }
+
+    /// Low-rank updates on the frozen weights of a checkpoint: A uniform as PEFT draws it (Kaiming
+    /// with `a = sqrt(5)`: up to `1 / sqrt(in)`), B zero, so that training starts at the base.
+    ///
+    /// # Errors
+    /// When no projection is called as a target, or a tensor cannot be made.
+    pub fn low_rank(checkpoint: &Checkpoint, lora: &LoraConfig, seed: u64) -> Result<Self> {
+        let device = &Device::Cpu;
+        let mut trained = BTreeMap::new();
+        for (name, shape) in checkpoint.config.tensor_shapes() {
+            let Some(module) = lora.module(&name) else { continue };
+            let &[outputs, inputs] = shape.as_slice() else { continue };
+            let reach = (inputs as f64).sqrt().recip();
+            let a = uniform(lora.rank * inputs, reach, seed, module);
+            let a = Tensor::from_vec(a, (lora.rank, inputs), device)?;
+            let b = Tensor::zeros((outputs, lora.rank), candle_core::DType::F32, device)?;
+            for (half, tensor) in HALVES.iter().zip([a, b]) {
+                trained.insert(format!("{module}{half}"), Var::from_tensor(&tensor)?);
+            }
+        }
+        if trained.is_empty() {
+            candle_core::bail!("no projection is called as one of the targets {:?}", lora.targets);
+        }
+        let frozen = checkpoint.tensors.clone();
+        Ok(Self { trained, frozen, lora: Some(lora.clone()) })
     }
 
     /// Fresh weights: norms 1, biases 0, everything else normal with deviation 0.02, and that over
@@ -25,7 +62,7 @@ impl Variables {
     ///
     /// # Errors
     /// When a tensor cannot be made.
-    pub fn fresh(config: &ModelConfig, seed: u64, device: &candle_core::Device) -> Result<Self> {
+    pub fn fresh(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
         let residual = 0.02 / (2.0 * config.layers as f64).sqrt();
         let mut vars = BTreeMap::new();
         for (name, shape) in config.tensor_shapes() {
@@ -41,38 +78,89 @@ impl Variables {
             let tensor = Tensor::from_vec(data, shape, device)?;
             vars.insert(name, Var::from_tensor(&tensor)?);
         }
-        Ok(Self(vars))
+        Ok(Self::all(vars))
     }
 
-    /// Names and variables in order.
+    fn all(trained: BTreeMap<String, Var>) -> Self {
+        Self { trained, frozen: BTreeMap::new(), lora: None }
+    }
+
+    /// Names and trained variables in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
-        self.0.iter().map(|(n, v)| (n.as_str(), v))
+        self.trained.iter().map(|(n, v)| (n.as_str(), v))
     }
 
-    /// Detached copies of the weights, for saving.
-    ///
-    /// # Errors
-    /// When a tensor cannot be copied.
-    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.0.iter().map(|(n, v)| Ok((n.clone(), v.as_detached_tensor().copy()?))).collect()
+    /// How the updates are shaped, where only low-rank updates are trained.
+    #[must_use]
+    pub fn lora(&self) -> Option<&LoraConfig> {
+        self.lora.as_ref()
     }
 
-    /// Overwrites every variable from `tensors`.
+    /// The trained variables as tensors. They share the variables' memory and change with them.
+    #[must_use]
+    pub fn trained(&self) -> BTreeMap<String, Tensor> {
+        self.iter().map(|(n, v)| (n.to_owned(), v.as_detached_tensor())).collect()
+    }
+
+    /// Number of values that are trained, and of those that are frozen.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        let trained = self.trained.values().map(|v| v.elem_count()).sum();
+        (trained, self.frozen.values().map(Tensor::elem_count).sum())
+    }
+
+    /// The updates of the adapter by projection, detached; empty if everything is trained.
+    #[must_use]
+    pub fn updates(&self) -> BTreeMap<String, LowRank> {
+        let modules = self.trained.keys().filter_map(|name| name.strip_suffix(HALVES[0]));
+        modules
+            .filter_map(|module| {
+                let mut update = Parameters::low_rank(self, module)?;
+                update.a = update.a.detach();
+                update.b = update.b.detach();
+                Some((module.to_owned(), update))
+            })
+            .collect()
+    }
+
+    /// Overwrites every trained variable from `tensors`.
     ///
     /// # Errors
     /// When one is missing or of another shape.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         self.iter().try_for_each(|(name, var)| var.set(&Parameters::get(tensors, name)?))
     }
+
+    /// The frozen weights beneath an adapter.
+    #[must_use]
+    pub fn frozen(&self) -> &BTreeMap<String, Tensor> {
+        &self.frozen
+    }
 }
 
 impl Parameters for Variables {
     fn get(&self, name: &str) -> Result<Tensor> {
-        match self.0.get(name) {
-            Some(var) => Ok(var.as_tensor().clone()),
+        let trained = self.trained.get(name).map(|var| var.as_tensor().clone());
+        match trained.or_else(|| self.frozen.get(name).cloned()) {
+            Some(tensor) => Ok(tensor),
             None => candle_core::bail!("no variable `{name}`"),
         }
     }
+
+    fn low_rank(&self, name: &str) -> Option<LowRank> {
+        let lora = self.lora.as_ref()?;
+        let half =
+            |half: &str| Some(self.trained.get(&format!("{name}{half}"))?.as_tensor().clone());
+        let [a, b] = HALVES.map(half);
+        Some(LowRank { a: a?, b: b?, scale: lora.scale(), dropout: lora.dropout })
+    }
+}
+
+/// Uniform values in `[-reach, reach)` from the stream of this name.
+fn uniform(n: usize, reach: f64, seed: u64, name: &str) -> Vec<f32> {
+    use rand::RngExt;
+    let mut rng = keyed_rng(seed, &[b"lora", name.as_bytes()]);
+    (0..n).map(|_| (reach * rng.random_range(-1.0f64..1.0)) as f32).collect()
 }
 
 /// Normal values by Box and Muller's method from the stream of this name.

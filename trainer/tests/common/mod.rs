@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use regrowth_datasets::read_jsonl;
 use regrowth_datasets::tasks::CorpusConfig;
-use regrowth_policy::candle::{Source, Tokenizer};
+use regrowth_policy::candle::{SaveOptions, Source, Tokenizer};
 use regrowth_trainer::seedling::{write_corpus, write_init};
 use regrowth_trainer::train::{Model, Row, SftConfig, read_examples, train_sft};
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ fn tiny_checkpoint(dir: &Path) {
         SftConfig { learning_rate: 2e-2, epochs: 2, batch_tokens: 512, ..SftConfig::default() };
     train_sft(&model, &examples, &config, 1, None, &mut |_| ControlFlow::Continue(()))
         .expect("trained");
-    model.save(&dir.join("tiny")).expect("checkpoint");
+    model.save(&dir.join("tiny"), SaveOptions::default()).expect("checkpoint");
 }
 
 /// The row with no more of its completion than the last line.

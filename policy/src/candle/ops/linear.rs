@@ -47,20 +47,28 @@ impl CustomOp2 for Fused {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let ((t, inputs), outputs) = (x.dims2()?, w.dim(0)?);
-        let (mut dx, mut dw) = (vec![0f32; t * inputs], vec![0f32; outputs * inputs]);
-        with_values(grad, |g| {
-            let g = Matrix::new(g, t, outputs);
-            with_values(w, |w| {
-                multiply(&mut dx, g, Matrix::new(w, outputs, inputs), false);
-                Ok(())
-            })?;
-            with_values(x, |x| {
-                multiply(&mut dw, g.t(), Matrix::new(x, t, inputs), false);
-                Ok(())
-            })
+        let gradient = |of: &Tensor, by: &Tensor, product: &dyn Fn(&mut [f32], Matrix, &[f32])| {
+            // Frozen weights and data need no gradient; each is a third of the work.
+            of.track_op()
+                .then(|| {
+                    let mut out = vec![0f32; of.elem_count()];
+                    with_values(grad, |g| {
+                        with_values(by, |by| {
+                            product(&mut out, Matrix::new(g, t, outputs), by);
+                            Ok(())
+                        })
+                    })?;
+                    Tensor::from_vec(out, of.shape(), of.device())
+                })
+                .transpose()
+        };
+        let dx = gradient(x, w, &|out, g, w| {
+            multiply(out, g, Matrix::new(w, outputs, inputs), false);
         })?;
-        let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
-        Ok((Some(dx), Some(Tensor::from_vec(dw, w.shape(), w.device())?)))
+        let dw = gradient(w, x, &|out, g, x| {
+            multiply(out, g.t(), Matrix::new(x, t, inputs), false);
+        })?;
+        Ok((dx, dw))
     }
 }
 

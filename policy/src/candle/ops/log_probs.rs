@@ -80,10 +80,17 @@ impl Fused {
         }
     }
 
-    fn backward(&self, h: &[f32], w: &[f32], g: &[f32], d: usize) -> (Vec<f32>, Vec<f32>) {
+    /// Gradients by h and, unless the weights are frozen, by w.
+    fn backward(
+        &self,
+        h: &[f32],
+        w: &[f32],
+        g: &[f32],
+        (d, frozen): (usize, bool),
+    ) -> (Vec<f32>, Option<Vec<f32>>) {
         let v = w.len() / d;
         let mut dh = vec![0f32; h.len()];
-        let mut dw = vec![0f32; w.len()];
+        let mut dw = (!frozen).then(|| vec![0f32; w.len()]);
         self.blocks(h, w, (d, v), |first, logits| {
             let n = logits.len() / v;
             for (i, row) in logits.chunks_exact_mut(v).enumerate() {
@@ -103,7 +110,9 @@ impl Fused {
             let rows = first * d..(first + n) * d;
             let grad = Matrix::new(logits, n, v);
             multiply(&mut dh[rows.clone()], grad, Matrix::new(w, v, d), false);
-            multiply(&mut dw, grad.t(), Matrix::new(&h[rows], n, d), true);
+            if let Some(dw) = &mut dw {
+                multiply(dw, grad.t(), Matrix::new(&h[rows], n, d), true);
+            }
         });
         (dh, dw)
     }
@@ -142,13 +151,13 @@ impl CustomOp2 for Fused {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let d = w.dim(1)?;
+        let work = (w.dim(1)?, !w.track_op());
         let (dh, dw) = with_values(h, |h| {
-            with_values(w, |w| with_values(grad, |g| Ok(self.backward(h, w, g, d))))
+            with_values(w, |w| with_values(grad, |g| Ok(self.backward(h, w, g, work))))
         })?;
         let dh = Tensor::from_vec(dh, h.shape(), h.device())?;
-        let dw = Tensor::from_vec(dw, w.shape(), w.device())?;
-        Ok((Some(dh), Some(dw)))
+        let dw = dw.map(|dw| Tensor::from_vec(dw, w.shape(), w.device())).transpose()?;
+        Ok((Some(dh), dw))
     }
 }
 

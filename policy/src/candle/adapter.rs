@@ -1,0 +1,312 @@
+//! LoRA adapters in PEFT's layout: read, checked, merged into weights, and written.
+//!
+//! An update of a projection W `[out, in]` is `scale B A` with A `[r, in]` and B `[out, r]` (Hu et
+//! al. 2021, arXiv:2106.09685, section 4.1). It knows names and shapes, not how adapters are trained.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Result as TensorResult, Tensor};
+use regrowth_datasets::stream_key;
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{tensor_of, write_tensors};
+use super::config::ModelConfig;
+use super::ops;
+use super::source::Source;
+use super::staged::replace_folder;
+use crate::PolicyError;
+
+/// The file that makes a folder an adapter.
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+
+/// What PEFT puts before the names of a causal language model's modules.
+const PEFT_PREFIX: &str = "base_model.model.";
+
+/// The low-rank update of one projection, in its differentiable form.
+#[derive(Debug, Clone)]
+pub struct LowRank {
+    /// A, `[r, in]`.
+    pub a: Tensor,
+    /// B, `[out, r]`.
+    pub b: Tensor,
+    /// `alpha / r`, or `alpha / sqrt(r)` for rsLoRA.
+    pub scale: f64,
+    /// Share of inputs that are dropped in training, in [0, 1).
+    pub dropout: f64,
+}
+
+impl LowRank {
+    /// `scale B A x` for rows x `[T, in]`; with a key, inputs are dropped by a mask that the key and
+    /// the projection's name decide.
+    pub(crate) fn forward(&self, x: &Tensor, key: Option<u64>, name: &str) -> TensorResult<Tensor> {
+        let down = match key.filter(|_| self.dropout > 0.0) {
+            Some(key) => {
+                let mask = mask(x.elem_count(), self.dropout, stream_key(key, &[name.as_bytes()]));
+                ops::linear(&(x * Tensor::from_vec(mask, x.shape(), x.device())?)?, &self.a)?
+            }
+            None => ops::linear(x, &self.a)?,
+        };
+        ops::linear(&down, &self.b)? * self.scale
+    }
+
+    /// The update as one matrix, `[out, in]`.
+    fn matrix(&self) -> TensorResult<Tensor> {
+        self.b.matmul(&self.a)? * self.scale
+    }
+}
+
+/// Inverted dropout: 0 with probability `p`, else `1 / (1 - p)`.
+fn mask(n: usize, p: f64, key: u64) -> Vec<f32> {
+    use rand::RngExt;
+    let mut rng = regrowth_datasets::keyed_rng(key, &[b"dropout"]);
+    let keep = (1.0 / (1.0 - p)) as f32;
+    (0..n).map(|_| if rng.random::<f64>() < p { 0.0 } else { keep }).collect()
+}
+
+/// `adapter_config.json`, with the fields that change what an adapter means.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdapterConfig {
+    /// Always `LORA`.
+    pub peft_type: String,
+    /// Always `CAUSAL_LM`.
+    #[serde(default)]
+    pub task_type: Option<String>,
+    /// Folder or name of the model that it belongs to.
+    pub base_model_name_or_path: Option<String>,
+    /// Rank.
+    pub r: usize,
+    /// Numerator of the scale.
+    pub lora_alpha: f64,
+    /// Share of dropped inputs in training.
+    #[serde(default)]
+    pub lora_dropout: f64,
+    /// Last parts of the names of the updated projections; a list, or a pattern that is not read.
+    #[serde(default)]
+    pub target_modules: serde_json::Value,
+    /// Which biases were trained; only `none` is supported.
+    #[serde(default = "none")]
+    pub bias: String,
+    /// Whether the scale is `alpha / sqrt(r)`.
+    #[serde(default)]
+    pub use_rslora: bool,
+    /// Weight-decomposed updates; not supported.
+    #[serde(default)]
+    pub use_dora: bool,
+    /// Weights stored transposed; not supported.
+    #[serde(default)]
+    pub fan_in_fan_out: bool,
+    /// Alphas by module; not supported unless empty.
+    #[serde(default)]
+    pub alpha_pattern: BTreeMap<String, f64>,
+    /// Whether the adapter is not trained any more.
+    #[serde(default)]
+    pub inference_mode: bool,
+}
+
+fn none() -> String {
+    "none".into()
+}
+
+impl AdapterConfig {
+    /// The configuration of a plain LoRA adapter.
+    #[must_use]
+    pub fn lora(base: String, r: usize, alpha: f64, dropout: f64, targets: &[String]) -> Self {
+        Self {
+            peft_type: "LORA".into(),
+            task_type: Some("CAUSAL_LM".into()),
+            base_model_name_or_path: Some(base),
+            r,
+            lora_alpha: alpha,
+            lora_dropout: dropout,
+            target_modules: targets.into(),
+            bias: none(),
+            use_rslora: false,
+            use_dora: false,
+            fan_in_fan_out: false,
+            alpha_pattern: BTreeMap::new(),
+            inference_mode: true,
+        }
+    }
+
+    /// Parses the text of an `adapter_config.json`.
+    ///
+    /// # Errors
+    /// A sentence with the field that is missing or that asks for more than plain LoRA.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let lacking = |field: &str, expected: &str| Err(format!("`{field}`: expected {expected}"));
+        if config.peft_type != "LORA" {
+            return lacking("peft_type", "LORA");
+        }
+        if config.bias != "none" {
+            return lacking("bias", "none");
+        }
+        if config.use_dora || config.fan_in_fan_out {
+            return lacking("use_dora, fan_in_fan_out", "false");
+        }
+        if !config.alpha_pattern.is_empty() {
+            return lacking("alpha_pattern", "none: one alpha for all modules");
+        }
+        if config.r == 0 || !(config.lora_alpha > 0.0 && config.lora_alpha.is_finite()) {
+            return lacking("r, lora_alpha", "numbers above 0");
+        }
+        Ok(config)
+    }
+
+    /// What B A is multiplied with for a module of rank `r`.
+    #[must_use]
+    pub fn scale(&self, r: usize) -> f64 {
+        let r = r as f64;
+        self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
+    }
+}
+
+/// An adapter: its configuration and the update of each projection, by the projection's name.
+#[derive(Debug, Clone)]
+pub struct Adapter {
+    /// Its configuration.
+    pub config: AdapterConfig,
+    /// Updates, such as that of `model.layers.0.self_attn.q_proj`.
+    pub updates: BTreeMap<String, LowRank>,
+}
+
+impl Adapter {
+    /// Reads the adapter in `source` and checks it against the model it belongs to.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or a tensor does not fit the model.
+    pub fn read(source: &Source, model: &ModelConfig) -> Result<Self, PolicyError> {
+        let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG)?)
+            .map_err(|detail| source.error(ADAPTER_CONFIG, detail))?;
+        let fail = |detail: String| source.error(ADAPTER_WEIGHTS, detail);
+        let bytes = source.required(ADAPTER_WEIGHTS)?;
+        let parsed = SafeTensors::deserialize(&bytes)
+            .map_err(|e| fail(format!("not a whole safetensors file: {e}")))?;
+        let mut halves: BTreeMap<String, [Option<Tensor>; 2]> = BTreeMap::new();
+        for (name, view) in parsed.iter() {
+            let (module, half) = module_of(name).ok_or_else(|| {
+                fail(format!("tensor `{name}`: expected lora_A and lora_B of projections only"))
+            })?;
+            let tensor = tensor_of(&view, &Device::Cpu)
+                .map_err(|detail| fail(format!("tensor `{name}`: {detail}")))?;
+            halves.entry(module.to_owned()).or_default()[half] = Some(tensor);
+        }
+        let shapes: BTreeMap<String, Vec<usize>> = model.tensor_shapes().into_iter().collect();
+        let mut updates = BTreeMap::new();
+        for (module, halves) in halves {
+            let update = update(&config, halves, shapes.get(&format!("{module}.weight")))
+                .map_err(|detail| fail(format!("`{module}`: {detail}")))?;
+            updates.insert(module, update);
+        }
+        if updates.is_empty() {
+            return Err(fail("holds no update; expected lora_A and lora_B tensors".into()));
+        }
+        Ok(Self { config, updates })
+    }
+
+    /// Adds every update to its weight.
+    ///
+    /// # Errors
+    /// When a weight is missing.
+    pub fn merge_into(&self, tensors: &mut BTreeMap<String, Tensor>) -> TensorResult<()> {
+        for (module, update) in &self.updates {
+            let name = format!("{module}.weight");
+            let Some(weight) = tensors.get_mut(&name) else {
+                candle_core::bail!("no tensor `{name}` to merge an adapter into");
+            };
+            *weight = (&*weight + update.matrix()?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the folder `dir` as PEFT does, with the tokenizer files of `origin`. It appears whole
+    /// or not at all.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, dir: &Path, origin: &Source) -> Result<(), PolicyError> {
+        let config = serde_json::to_string_pretty(&self.config)
+            .map_err(|e| PolicyError::Model(e.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (module, update) in &self.updates {
+            for (half, tensor) in [("A", &update.a), ("B", &update.b)] {
+                tensors.insert(format!("{PEFT_PREFIX}{module}.lora_{half}.weight"), tensor.clone());
+            }
+        }
+        replace_folder(dir, origin, |staged| {
+            std::fs::write(staged.join(ADAPTER_CONFIG), config + "\n")?;
+            write_tensors(&staged.join(ADAPTER_WEIGHTS), tensors)
+        })
+    }
+}
+
+/// Module name and half (0: A, 1: B) of a tensor in an adapter file.
+fn module_of(name: &str) -> Option<(&str, usize)> {
+    let name = name.strip_prefix(PEFT_PREFIX)?;
+    ["A", "B"].iter().enumerate().find_map(|(half, letter)| {
+        let module = name.strip_suffix(".weight")?.strip_suffix(&format!(".lora_{letter}"))?;
+        Some((module, half))
+    })
+}
+
+fn update(
+    config: &AdapterConfig,
+    halves: [Option<Tensor>; 2],
+    weight: Option<&Vec<usize>>,
+) -> Result<LowRank, String> {
+    let [Some(a), Some(b)] = halves else { return Err("only one of lora_A and lora_B".into()) };
+    let weight = weight.ok_or("the model has no such projection")?;
+    let shape = |t: &Tensor| t.dims2().map_err(|e| e.to_string());
+    let ((r, inputs), (outputs, columns)) = (shape(&a)?, shape(&b)?);
+    if r != columns || weight.as_slice() != [outputs, inputs] {
+        return Err(format!(
+            "lora_A {:?} and lora_B {:?} do not fit a weight of {weight:?}",
+            a.dims(),
+            b.dims()
+        ));
+    }
+    let as_f32 = |t: Tensor| t.to_dtype(DType::F32).map_err(|e| e.to_string());
+    let (a, b) = (as_f32(a)?, as_f32(b)?);
+    Ok(LowRank { a, b, scale: config.scale(r), dropout: config.lora_dropout })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_peft_are_taken_apart() {
+        let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
+        assert_eq!(module_of(name), Some(("model.layers.0.self_attn.q_proj", 1)));
+        assert_eq!(module_of("base_model.model.lm_head.weight"), None);
+    }
+
+    #[test]
+    fn more_than_plain_lora_is_refused_by_name() {
+        let plain = AdapterConfig::lora("base".into(), 4, 8.0, 0.0, &["q_proj".into()]);
+        let text = serde_json::to_string(&plain).unwrap();
+        assert_eq!(AdapterConfig::parse(&text).unwrap(), plain);
+        for (from, to, field) in [
+            ("\"LORA\"", "\"IA3\"", "peft_type"),
+            ("\"use_dora\":false", "\"use_dora\":true", "use_dora"),
+            ("\"bias\":\"none\"", "\"bias\":\"all\"", "bias"),
+            ("\"r\":4", "\"r\":0", "`r"),
+        ] {
+            let error = AdapterConfig::parse(&text.replace(from, to)).unwrap_err();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn dropped_inputs_follow_the_key_and_keep_the_mean() {
+        let (one, again, other) =
+            (mask(10_000, 0.3, 1), mask(10_000, 0.3, 1), mask(10_000, 0.3, 2));
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        let mean: f32 = one.iter().sum::<f32>() / 10_000.0;
+        assert!((mean - 1.0).abs() < 0.03, "{mean}");
+    }
+}

@@ -1,0 +1,122 @@
+//! Settings of low-rank adaptation (Hu et al. 2021, arXiv:2106.09685) and the adapter they give.
+
+use std::path::Path;
+
+use regrowth_policy::candle::{Adapter, AdapterConfig};
+use serde::{Deserialize, Serialize};
+
+use super::run::Model;
+use crate::TrainError;
+
+/// All projections of a layer: what PEFT calls `all-linear`.
+const ALL_LINEAR: [&str; 7] =
+    ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
+/// Which projections get an update of which rank.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoraConfig {
+    /// Rank of every update, at least 1.
+    pub rank: usize,
+    /// Numerator of the scale `alpha / rank`, above 0.
+    pub alpha: f64,
+    /// Share of inputs dropped in training, in [0, 1).
+    pub dropout: f64,
+    /// Last parts of the names of the projections that are updated.
+    pub targets: Vec<String>,
+}
+
+impl Default for LoraConfig {
+    /// Rank 16 with twice that as alpha on all projections, no dropout.
+    fn default() -> Self {
+        Self::of_rank(16)
+    }
+}
+
+impl LoraConfig {
+    /// The defaults at another rank, alpha being twice the rank.
+    #[must_use]
+    pub fn of_rank(rank: usize) -> Self {
+        let targets = ALL_LINEAR.map(str::to_owned).to_vec();
+        Self { rank, alpha: 2.0 * rank as f64, dropout: 0.0, targets }
+    }
+
+    /// What an update is multiplied with.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
+    /// Checks ranges and names.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] with what was expected.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let fail = |detail: String| Err(TrainError::Setting { name: "lora", detail });
+        if self.rank == 0 || !(self.alpha > 0.0 && self.alpha.is_finite()) {
+            return fail(format!("rank {} and alpha {}: above 0", self.rank, self.alpha));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return fail(format!("dropout {} is not in [0, 1)", self.dropout));
+        }
+        match self.targets.iter().find(|t| !ALL_LINEAR.contains(&t.as_str())) {
+            Some(unknown) => {
+                fail(format!("target `{unknown}`; known are {}", ALL_LINEAR.join(", ")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The projection that a weight belongs to, if it is a target.
+    pub(super) fn module<'a>(&self, weight: &'a str) -> Option<&'a str> {
+        let module = weight.strip_suffix(".weight")?;
+        let last = module.rsplit('.').next()?;
+        self.targets.iter().any(|t| t == last).then_some(module)
+    }
+}
+
+impl Model {
+    /// Writes the trained updates as a PEFT adapter into the folder `dir`.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] if the whole model was trained; when a file cannot be written.
+    pub fn save_adapter(&self, dir: &Path) -> Result<(), TrainError> {
+        let Some(adapter) = self.adapter() else {
+            let detail = "the whole model was trained; there is no adapter to write".into();
+            return Err(TrainError::Setting { name: "lora", detail });
+        };
+        Ok(adapter.save(dir, &self.origin)?)
+    }
+
+    /// The trained updates, if only those were trained.
+    pub(super) fn adapter(&self) -> Option<Adapter> {
+        let lora = self.variables.lora()?;
+        let base = self.origin.name();
+        let LoraConfig { rank, alpha, dropout, targets } = lora;
+        let config = AdapterConfig::lora(base, *rank, *alpha, *dropout, targets);
+        Some(Adapter { config, updates: self.variables.updates() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_last_parts_of_names() {
+        let lora = LoraConfig { targets: vec!["q_proj".into()], ..LoraConfig::default() };
+        let module = "model.layers.0.self_attn.q_proj";
+        assert_eq!(lora.module(&format!("{module}.weight")), Some(module));
+        assert_eq!(lora.module(&format!("{module}.bias")), None);
+        assert_eq!(lora.module("model.layers.0.self_attn.k_proj.weight"), None);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused() {
+        assert!(LoraConfig::default().check().is_ok());
+        assert!(LoraConfig::of_rank(0).check().is_err());
+        assert!(LoraConfig { dropout: 1.0, ..LoraConfig::default() }.check().is_err());
+        let targets = vec!["lm_head".to_owned()];
+        assert!(LoraConfig { targets, ..LoraConfig::default() }.check().is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! A preference loss as the objective of a step, and what is reported of every pair.
+
+use serde_json::{Value, json};
+
+use super::collate::Packed;
+use super::gradients::{Evaluation, Objective};
+use super::loss::{PairLogps, PreferenceLoss};
+use super::metrics::Metrics;
+use super::pairs::{Batch, BatchPair, Prepared};
+
+/// The weighted mean of a preference loss over the pairs of a step.
+pub(super) struct Preference<'a> {
+    pub(super) loss: PreferenceLoss,
+    pub(super) beta: f64,
+    pub(super) nll: f64,
+    pub(super) pairs: &'a [Prepared<'a>],
+}
+
+impl Preference<'_> {
+    fn logps(&self, pair: &BatchPair, logps: &[f32]) -> PairLogps {
+        let Prepared { pair: row, reference, .. } = &self.pairs[pair.index];
+        let sum = |r: &std::ops::Range<usize>| logps[r.clone()].iter().map(|&l| f64::from(l)).sum();
+        let (reference_chosen, reference_rejected) = reference.unwrap_or_default();
+        PairLogps {
+            chosen: sum(&pair.chosen),
+            rejected: sum(&pair.rejected),
+            reference_chosen,
+            reference_rejected,
+            len_chosen: pair.chosen.len() as f64,
+            len_rejected: pair.rejected.len() as f64,
+            alpha: row.alpha,
+            margin: row.margin,
+        }
+    }
+}
+
+impl Objective for Preference<'_> {
+    type Batch = Batch;
+
+    fn packed<'a>(&self, batch: &'a Batch) -> &'a Packed {
+        &batch.packed
+    }
+
+    fn evaluate(&self, batch: &Batch, logps: &[f32]) -> Evaluation {
+        let mut result =
+            Evaluation { loss: 0.0, slopes: vec![0.0; logps.len()], metrics: Metrics::default() };
+        for pair in &batch.pairs {
+            let values = self.logps(pair, logps);
+            let value = self.loss.with_nll(self.beta, self.nll, &values);
+            result.loss += pair.share * value.loss;
+            result.slopes[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
+            result.slopes[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
+            record(&mut result.metrics, &values, self.beta, pair.share);
+            let newest = f64::from(u8::from(self.pairs[pair.index].age == 0));
+            result.metrics.record("on_policy_share", newest, pair.share);
+        }
+        result
+    }
+
+    fn rows(&self, batch: &Batch) -> Vec<Value> {
+        batch.pairs.iter().map(|pair| json!(self.pairs[pair.index].pair)).collect()
+    }
+}
+
+/// TRL's names for what a preference loss did to a pair, and ranking accuracy beside them
+/// (arXiv:2405.19534: whether the policy itself ranks the pair right).
+fn record(metrics: &mut Metrics, pair: &PairLogps, beta: f64, weight: f64) {
+    let (chosen, rejected) = (beta * pair.ratio_chosen(), beta * pair.ratio_rejected());
+    let truth = |b: bool| f64::from(u8::from(b));
+    // The idealised optimum ranks a pair right unless the reference's own gap outweighs the
+    // preference: a pair of strength p flips only if ln(p / (1 - p)) / beta exceeds that gap.
+    let gap = pair.reference_rejected - pair.reference_chosen;
+    let strength = ((1.0 - pair.alpha) / pair.alpha.max(1e-12)).ln() / beta;
+    let observed = truth(pair.chosen > pair.rejected);
+    let idealised = truth(strength > gap);
+    for (name, value) in [
+        ("logps/chosen", pair.chosen),
+        ("logps/rejected", pair.rejected),
+        ("rewards/chosen", chosen),
+        ("rewards/rejected", rejected),
+        ("rewards/margins", chosen - rejected),
+        ("rewards/accuracies", truth(pair.ratio_chosen() > pair.ratio_rejected())),
+        ("ranking_accuracy", observed),
+        ("ranking_accuracy_reference", truth(pair.reference_chosen > pair.reference_rejected)),
+        ("ranking_accuracy_idealised", idealised),
+        ("alignment_gap", idealised - observed),
+    ] {
+        metrics.record(name, value, weight);
+    }
+}

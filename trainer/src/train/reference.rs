@@ -1,0 +1,165 @@
+//! Log-probabilities under the reference: recorded while sampling, kept on disk, or computed.
+//!
+//! With the round-start reference they cost nothing: sampling wrote them into the pairs. A sample
+//! of them is compared with a forward pass first, because a wrong reference trains in silence.
+
+use std::ops::Range;
+use std::path::Path;
+
+use rand::seq::SliceRandom;
+use regrowth_datasets::{atomic_write, keyed_rng, stream_key};
+use serde::{Deserialize, Serialize};
+
+use super::dpo::DpoConfig;
+use super::gradients::log_probs;
+use super::pairs::{Prepared, pack_pairs};
+use super::run::Model;
+use crate::TrainError;
+
+/// Recorded pairs that are compared with a forward pass.
+const CHECKED: usize = 16;
+/// Largest difference of two summed log-probabilities that rounding explains, in nats a token.
+const TOLERANCE: f64 = 0.01;
+/// Pairs of one forward pass.
+const GROUP: usize = 32;
+
+/// Where the log-probabilities of the reference come from.
+pub enum Reference<'a> {
+    /// Those recorded while sampling, where they are exact; else a forward of the model as it is
+    /// before the first step. Right when the model is the one that sampled the pairs.
+    RoundStart,
+    /// A forward of this model.
+    Model(&'a Model),
+}
+
+/// The file that keeps computed log-probabilities.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    /// What they belong to: weights, pairs and scope.
+    key: String,
+    /// Tokens that computing them took.
+    tokens: u64,
+    /// Sums of both sides, by pair; absent where the recorded ones were used.
+    logps: Vec<Option<(f64, f64)>>,
+}
+
+/// Fills in the reference of every pair; returns the tokens that forward passes took, now or when
+/// the values on disk were computed. With `dir`, what is computed is kept there.
+pub(super) fn fill(
+    prepared: &mut [Prepared],
+    model: &Model,
+    reference: &Reference,
+    config: &DpoConfig,
+    dir: Option<&Path>,
+) -> Result<u64, TrainError> {
+    let scorer = match reference {
+        Reference::Model(other) => other,
+        Reference::RoundStart => model,
+    };
+    let key = key(prepared, scorer, reference)?;
+    let path = dir.map(|dir| dir.join("reference.json"));
+    if let Some(kept) = path.as_deref().and_then(|path| read(path, &key, prepared.len())) {
+        for (p, logps) in prepared.iter_mut().zip(kept.logps) {
+            p.reference = logps.or_else(|| p.recorded());
+        }
+        return Ok(kept.tokens);
+    }
+    let mut tokens = 0;
+    if matches!(reference, Reference::RoundStart) {
+        prepared.iter_mut().for_each(|p| p.reference = p.recorded());
+        tokens += check(prepared, scorer, config)?;
+    }
+    let missing: Vec<usize> =
+        (0..prepared.len()).filter(|&i| prepared[i].reference.is_none()).collect();
+    let (logps, computed) = forward(prepared, &missing, scorer, config)?;
+    tokens += computed;
+    let mut kept = vec![None; prepared.len()];
+    for (i, logps) in missing.into_iter().zip(logps) {
+        prepared[i].reference = Some(logps);
+        kept[i] = Some(logps);
+    }
+    if let Some(path) = path {
+        let kept = Kept { version: 1, key, tokens, logps: kept };
+        atomic_write(&path, |out| Ok(serde_json::to_writer(out, &kept)?))?;
+    }
+    Ok(tokens)
+}
+
+/// What is on disk, if it belongs to the same weights and pairs; anything else is computed again.
+fn read(path: &Path, key: &str, pairs: usize) -> Option<Kept> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    (kept.version == 1 && kept.key == key && kept.logps.len() == pairs).then_some(kept)
+}
+
+fn key(prepared: &[Prepared], scorer: &Model, reference: &Reference) -> Result<String, TrainError> {
+    let mut keys = vec![u64::from(matches!(reference, Reference::RoundStart))];
+    for (name, tensor) in scorer.weights()? {
+        let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        keys.push(stream_key(0, &[name.as_bytes(), &bytes]));
+    }
+    for p in prepared {
+        let ids = [&p.pair.prompt_ids, &p.pair.chosen_ids, &p.pair.rejected_ids].map(|ids| {
+            let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+            stream_key(0, &[&bytes])
+        });
+        keys.extend(ids);
+        keys.push(p.first as u64);
+    }
+    let bytes: Vec<u8> = keys.iter().flat_map(|k| k.to_le_bytes()).collect();
+    Ok(format!("{:016x}", stream_key(0, &[&bytes])))
+}
+
+/// Compares a sample of recorded log-probabilities with a forward pass; returns its tokens.
+fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u64, TrainError> {
+    let mut sample: Vec<usize> =
+        (0..prepared.len()).filter(|&i| prepared[i].reference.is_some()).collect();
+    sample.shuffle(&mut keyed_rng(config.seed, &[b"reference-check"]));
+    sample.truncate(CHECKED);
+    sample.sort_unstable();
+    let (logps, tokens) = forward(prepared, &sample, scorer, config)?;
+    for (index, computed) in sample.into_iter().zip(logps) {
+        let Prepared { pair, first, reference, .. } = &prepared[index];
+        let Some(recorded) = reference else { continue };
+        let sides = [
+            (recorded.0, computed.0, pair.chosen_ids.len() - first, "chosen"),
+            (recorded.1, computed.1, pair.rejected_ids.len() - first, "rejected"),
+        ];
+        for (recorded, computed, tokens, side) in sides {
+            if (recorded - computed).abs() > TOLERANCE * tokens as f64 {
+                let detail = format!(
+                    "the recorded log-probability of the {side} side is {recorded:.3}, but the \
+                     model gives {computed:.3}; was the pair sampled by another policy? Name it as \
+                     the reference"
+                );
+                return Err(TrainError::Example { index, detail });
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+/// Sums of both sides of the listed pairs under `scorer`, and the tokens that took.
+fn forward(
+    prepared: &[Prepared],
+    indices: &[usize],
+    scorer: &Model,
+    config: &DpoConfig,
+) -> Result<(Vec<(f64, f64)>, u64), TrainError> {
+    if indices.is_empty() {
+        return Ok((vec![], 0));
+    }
+    let frozen = scorer.weights()?;
+    let transformer = regrowth_policy::candle::Transformer::new(&scorer.config, &frozen)?;
+    let mut tokens = 0;
+    let mut sums = Vec::with_capacity(indices.len());
+    for group in indices.chunks(GROUP) {
+        let (packed, ranges) = pack_pairs(prepared, group, config.share_prefixes);
+        tokens += packed.ids.len() as u64;
+        let logps: Vec<f32> = log_probs(&transformer, &packed)?.to_vec1()?;
+        let sum = |r: &Range<usize>| logps[r.clone()].iter().map(|&l| f64::from(l)).sum::<f64>();
+        sums.extend(ranges.chunks_exact(2).map(|sides| (sum(&sides[0]), sum(&sides[1]))));
+    }
+    Ok((sums, tokens))
+}
