@@ -4,15 +4,30 @@
 
 mod common;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crossbeam::channel::unbounded;
+use rand::RngExt;
+use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, Transformer};
 use regrowth_policy::{
     Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError, Propose,
     Request, Response, Sampling, Score, call,
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
+
+/// A small random checkpoint.
+fn checkpoint(dir: &Path, change: impl FnOnce(&mut Map<String, Value>)) -> Checkpoint {
+    common::checkpoint(dir, change, &seeded)
+}
+
+/// Seeded values, large enough that probabilities are far from uniform.
+fn seeded(name: &str, n: usize) -> Vec<f32> {
+    let mut rng = keyed_rng(1, &[name.as_bytes()]);
+    let norm = name.contains("norm");
+    (0..n).map(|_| if norm { 1.0 } else { rng.random_range(-0.35f32..0.35) }).collect()
+}
 
 fn options(threads: usize, max_batch: usize) -> LoadOptions {
     LoadOptions { threads, max_batch, ..LoadOptions::default() }
@@ -72,7 +87,7 @@ fn scores_equal_the_differentiable_form_in_every_family() {
         ("Qwen3ForCausalLM", json!({"head_dim": 16})),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let checkpoint = common::checkpoint(dir.path(), |raw| {
+        let checkpoint = checkpoint(dir.path(), |raw| {
             raw.insert("architectures".into(), json!([name]));
             raw.extend(extra.as_object().unwrap().clone());
         });
@@ -88,7 +103,7 @@ fn scores_equal_the_differentiable_form_in_every_family() {
 #[test]
 fn recorded_log_probabilities_are_those_of_a_forward_pass() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
     let prefix = policy.encode("2 + 3 = ?\n").unwrap();
     let found = candidates(call(&policy, propose(&prefix, 0..4)).unwrap());
@@ -142,7 +157,7 @@ fn without_usage(response: Response) -> Response {
 #[test]
 fn the_same_bits_for_any_batch_thread_count_and_cache() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoint = common::checkpoint(dir.path(), |raw| {
+    let checkpoint = checkpoint(dir.path(), |raw| {
         raw.insert("num_key_value_heads".into(), json!(2));
     });
     let reference = answers(&CandlePolicy::new(&checkpoint, &options(1, 1)).unwrap());
@@ -160,7 +175,7 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
 #[test]
 fn every_token_is_computed_once() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
     let prefix = policy.encode("Ann has 12 cards. How many?\n").unwrap();
     let first = candidates(call(&policy, propose(&prefix, 0..5)).unwrap());
@@ -179,7 +194,7 @@ fn every_token_is_computed_once() {
 #[test]
 fn option_orders_are_averaged() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
     let (prefix, step) = (policy.encode("1+1\n").unwrap(), policy.encode("= 2\n").unwrap());
     let mass = |order| {
@@ -195,7 +210,7 @@ fn option_orders_are_averaged() {
 #[test]
 fn requests_that_cannot_be_served_are_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 4)).unwrap();
     let refused = |request, what: &str| match call(&policy, request) {
         Err(PolicyError::Request(detail)) => assert!(detail.contains(what), "{detail}"),
@@ -216,7 +231,7 @@ fn damaged_checkpoints_are_named_with_file_and_tensor() {
     use candle_core::Device;
     use regrowth_policy::candle::Source;
     let dir = tempfile::tempdir().unwrap();
-    let checkpoint = common::checkpoint(dir.path(), |_| {});
+    let checkpoint = checkpoint(dir.path(), |_| {});
     let folder = dir.path().join("checkpoint");
     let read = || {
         Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap_err().to_string()

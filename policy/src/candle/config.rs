@@ -42,8 +42,10 @@ pub struct ModelConfig {
     pub rope_scaling: RopeScaling,
     /// Longest context in tokens.
     pub context: usize,
-    /// Tokens that a row attends to at most, itself included.
+    /// Tokens that a row attends to at most, itself included, in the layers that have a window.
     pub sliding_window: Option<usize>,
+    /// First layer with the window (Qwen2's `max_window_layers`); the layers below see everything.
+    pub first_windowed: usize,
     /// Bias on the q, k and v projections (Qwen2).
     pub qkv_bias: bool,
     /// Bias on the attention's output projection (Llama's `attention_bias`).
@@ -96,6 +98,7 @@ struct File {
     max_position_embeddings: Option<usize>,
     sliding_window: Option<usize>,
     use_sliding_window: Option<bool>,
+    max_window_layers: Option<usize>,
     attention_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
     hidden_act: Option<String>,
@@ -152,6 +155,7 @@ impl ModelConfig {
             rope_scaling,
             context: file.max_position_embeddings.unwrap_or(2048),
             sliding_window: file.sliding_window.filter(|_| windowed),
+            first_windowed: file.max_window_layers.unwrap_or(0),
             qkv_bias: llama_bias || architecture == "Qwen2ForCausalLM",
             output_bias: llama_bias && architecture != "Qwen2ForCausalLM",
             qk_norm: architecture == "Qwen3ForCausalLM",
@@ -192,6 +196,12 @@ impl ModelConfig {
             "`head_dim` is not a positive even number",
         )?;
         expect(self.sliding_window != Some(0), "`sliding_window` is 0; expected at least 1")
+    }
+
+    /// Tokens that a row attends to at most in this layer, itself included.
+    #[must_use]
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.sliding_window.filter(|_| layer >= self.first_windowed)
     }
 
     /// Rotary frequency of each pair of a head, `head_dim / 2` values.

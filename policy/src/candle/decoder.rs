@@ -148,7 +148,7 @@ impl Decoder {
         let mut out = vec![0f32; rows.len() * q_width];
         let one = |(i, out): (usize, &mut [f32])| {
             let path = rows[i].path;
-            let low = path.len().saturating_sub(c.sliding_window.unwrap_or(path.len()));
+            let low = path.len().saturating_sub(c.window(layer).unwrap_or(path.len()));
             let q = &qkv[i * width..i * width + q_width];
             attend_row(out, q, keys, values, &path[low..], (c.heads, c.kv_heads, c.head_dim));
         };

@@ -152,7 +152,7 @@ impl Transformer {
             heads: self.config.heads,
             kv_heads: self.config.kv_heads,
             head_dim: self.config.head_dim,
-            window: self.config.sliding_window,
+            window: None,
         };
         Ok(Pass { shape, eps: self.config.rms_norm_eps, dropout })
     }
@@ -177,7 +177,8 @@ impl Transformer {
     /// # Panics
     /// When `index` is not below [`Self::layers`].
     pub fn layer(&self, index: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.layers[index].forward(x, pass)
+        let shape = AttentionShape { window: self.config.window(index), ..pass.shape.clone() };
+        self.layers[index].forward(x, &Pass { shape, ..*pass })
     }
 
     /// The norm after the last layer: `[T, D]` to `[T, D]`.

@@ -47,29 +47,37 @@ impl CustomOp2 for Fused {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let ((t, inputs), outputs) = (x.dims2()?, w.dim(0)?);
-        let gradient = |of: &Tensor, by: &Tensor, product: &dyn Fn(&mut [f32], Matrix, &[f32])| {
-            // Frozen weights and data need no gradient; each is a third of the work.
-            of.track_op()
-                .then(|| {
-                    let mut out = vec![0f32; of.elem_count()];
-                    with_values(grad, |g| {
-                        with_values(by, |by| {
-                            product(&mut out, Matrix::new(g, t, outputs), by);
-                            Ok(())
-                        })
-                    })?;
-                    Tensor::from_vec(out, of.shape(), of.device())
-                })
-                .transpose()
-        };
-        let dx = gradient(x, w, &|out, g, w| {
-            multiply(out, g, Matrix::new(w, outputs, inputs), false);
+        let dx = gradient(x, w, grad, |out, g, w| {
+            let w = Matrix::new(w, outputs, inputs);
+            multiply(out, Matrix::new(g, t, outputs), w, false);
         })?;
-        let dw = gradient(w, x, &|out, g, x| {
-            multiply(out, g.t(), Matrix::new(x, t, inputs), false);
+        let dw = gradient(w, x, grad, |out, g, x| {
+            let x = Matrix::new(x, t, inputs);
+            multiply(out, Matrix::new(g, t, outputs).t(), x, false);
         })?;
         Ok((dx, dw))
     }
+}
+
+/// The gradient of one operand, made by `product(out, grad, other operand)`. Frozen weights and data
+/// need none; each is a third of the work.
+fn gradient(
+    of: &Tensor,
+    other: &Tensor,
+    grad: &Tensor,
+    product: impl Fn(&mut [f32], &[f32], &[f32]),
+) -> Result<Option<Tensor>> {
+    if !of.track_op() {
+        return Ok(None);
+    }
+    let mut out = vec![0f32; of.elem_count()];
+    with_values(grad, |g| {
+        with_values(other, |other| {
+            product(&mut out, g, other);
+            Ok(())
+        })
+    })?;
+    Ok(Some(Tensor::from_vec(out, of.shape(), of.device())?))
 }
 
 #[cfg(test)]
