@@ -53,7 +53,16 @@ pub(crate) fn sha256(path: &Path) -> Result<String, TrainError> {
             n => hasher.update(&buffer[..n]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(hasher))
+}
+
+/// SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
+fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checksums of files in `dir`.

@@ -13,6 +13,7 @@ mod config;
 mod driver;
 mod exam;
 mod external;
+mod journal;
 mod preset;
 mod report;
 mod round;

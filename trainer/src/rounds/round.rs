@@ -118,9 +118,8 @@ fn search_phase(
     let done: Option<SearchDone> = marker(&dir.join(search::DONE), observer)?;
     if let Some(done) = done {
         let Some(what) = damage(dir, &done.checksums) else { return Ok(done) };
-        observer.note(&format!("{what}; the search of round {number} is done again"));
+        observer.note(&format!("{what}; round {number} makes again what is damaged"));
         remove(&dir.join(search::DONE))?;
-        remove(&dir.join(search::TREES))?;
     }
     let spec = if run.config.on_policy { &start.spec } else { &run.config.policy }.clone();
     let policy = run.policy(&spec)?;

@@ -1,0 +1,436 @@
+//! Rows of a phase, one for each problem, durable as they come and each with a checksum.
+//!
+//! While it grows the file is called `NAME.part`, with a line in `NAME.sums` for each line of its
+//! own; whole, it gets its name. It does not know what a row means: whoever makes rows is asked for
+//! those that are missing or damaged, so a kill costs the rows in flight and a bad byte one row.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use regrowth_datasets::{JsonlReader, Problem, atomic_write, write_jsonl};
+use serde::{Deserialize, Serialize};
+
+use super::driver::Observer;
+use crate::TrainError;
+use crate::artefact::{hex_sha256, remove};
+
+/// How often rows are forced to the disk, for the case that the machine stops and not only the
+/// process.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a file is repaired before the disk is blamed.
+const REPAIRS: usize = 3;
+
+/// Takes the row of a problem, by the problem's id.
+pub(super) type Sink<'a, T> = dyn FnMut(&str, &T) -> Result<(), TrainError> + 'a;
+
+/// Makes the rows of these problems, in their order; a problem may be left out.
+pub(super) type Make<'a, T> =
+    dyn FnMut(&[Problem], &mut dyn Observer, &mut Sink<T>) -> Result<(), TrainError> + 'a;
+
+/// One line of a checksum file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Sum {
+    /// Id of the row's problem.
+    id: String,
+    /// Byte at which the row ends, its line break included.
+    end: u64,
+    /// SHA-256 of the row with its line break.
+    sha256: String,
+}
+
+/// Makes `path` hold a row for each problem, asking `make` for what is missing or damaged.
+///
+/// # Errors
+/// What `make` or the system answers; rows that were made before stay.
+pub(super) fn complete<T: Serialize>(
+    path: &Path,
+    problems: &[Problem],
+    observer: &mut dyn Observer,
+    make: &mut Make<T>,
+) -> Result<(), TrainError> {
+    for _ in 0..=REPAIRS {
+        if !path.exists() {
+            grow(path, problems, observer, make)?;
+        }
+        match inspect(path, problems)? {
+            State::Whole => return Ok(()),
+            State::Unknown(what) => {
+                observer.note(&format!("{}: {what}; made again", path.display()));
+                remove(path)?;
+                remove(&beside(path, "part"))?;
+                remove(&beside(path, "sums"))?;
+            }
+            State::Longer => {
+                let what = "rows at its end have no checksum; made again";
+                observer.note(&format!("{}: {what}", path.display()));
+                let part = beside(path, "part");
+                std::fs::rename(path, &part).map_err(TrainError::io(&part))?;
+            }
+            State::Damaged(lines) => {
+                let mut rows = BTreeMap::new();
+                let mut again = Vec::new();
+                for (line, id) in &lines {
+                    let what = "does not match its checksum; made again";
+                    observer.note(&format!("{}:{}: `{id}` {what}", path.display(), line + 1));
+                    again.extend(problems.iter().find(|p| p.id == *id).cloned());
+                }
+                make(&again, observer, &mut |id, row| {
+                    rows.insert(id.to_owned(), to_line(path, row)?);
+                    Ok(())
+                })?;
+                repair(path, &lines, &rows)?;
+            }
+        }
+    }
+    Err(TrainError::File {
+        path: path.to_owned(),
+        detail: "is damaged again after each repair; check the disk".into(),
+    })
+}
+
+/// Makes the rows behind the last whole one and gives the file its name.
+fn grow<T: Serialize>(
+    path: &Path,
+    problems: &[Problem],
+    observer: &mut dyn Observer,
+    make: &mut Make<T>,
+) -> Result<(), TrainError> {
+    let mut journal = Journal::open(path)?;
+    let done = match &journal.last {
+        None => 0,
+        Some(last) => match problems.iter().position(|p| p.id == last.id) {
+            Some(index) => index + 1,
+            None => {
+                let part = beside(path, "part");
+                observer.note(&format!("{}: rows of other problems; made again", part.display()));
+                journal.restart()?;
+                0
+            }
+        },
+    };
+    make(&problems[done..], observer, &mut |id, row| journal.append(id, row))?;
+    journal.finish()
+}
+
+/// A file of rows that grows.
+struct Journal {
+    path: PathBuf,
+    part: PathBuf,
+    rows: File,
+    sums: File,
+    last: Option<Sum>,
+    synced: Instant,
+}
+
+impl Journal {
+    /// Opens the part of `path`, cutting off what was torn.
+    fn open(path: &Path) -> Result<Self, TrainError> {
+        let open = |path: &Path| {
+            let options = OpenOptions::new().read(true).append(true).create(true).clone();
+            options.open(path).map_err(TrainError::io(path))
+        };
+        let (part, sums) = (beside(path, "part"), beside(path, "sums"));
+        let (rows, mut sums_file) = (open(&part)?, open(&sums)?);
+        let length = rows.metadata().map_err(TrainError::io(&part))?.len();
+        let last = last_sum(&mut sums_file, length).map_err(TrainError::io(&sums))?;
+        rows.set_len(last.as_ref().map_or(0, |l| l.end)).map_err(TrainError::io(&part))?;
+        let synced = Instant::now();
+        Ok(Self { path: path.to_owned(), part, rows, sums: sums_file, last, synced })
+    }
+
+    fn restart(&mut self) -> Result<(), TrainError> {
+        self.last = None;
+        let cut = self.sums.set_len(0).and_then(|()| self.rows.set_len(0));
+        cut.map_err(TrainError::io(&self.part))
+    }
+
+    fn append(&mut self, id: &str, row: &impl Serialize) -> Result<(), TrainError> {
+        let line = to_line(&self.part, row)?;
+        let start = self.last.as_ref().map_or(0, |l| l.end);
+        let sum = sum_of(id, start, &line);
+        self.rows.write_all(&line).map_err(TrainError::io(&self.part))?;
+        // Second, so a checksum says that its row is there.
+        let line = to_line(&self.part, &sum)?;
+        self.sums.write_all(&line).map_err(TrainError::io(beside(&self.path, "sums")))?;
+        self.last = Some(sum);
+        if self.synced.elapsed() >= SYNC_EVERY {
+            self.sync()?;
+            self.synced = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), TrainError> {
+        let synced = self.rows.sync_all().and_then(|()| self.sums.sync_all());
+        synced.map_err(TrainError::io(&self.part))
+    }
+
+    /// Syncs the rows and gives the file its name.
+    fn finish(self) -> Result<(), TrainError> {
+        self.sync()?;
+        std::fs::rename(&self.part, &self.path).map_err(TrainError::io(&self.path))?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|f| f.sync_all()).map_err(TrainError::io(folder))
+    }
+}
+
+/// The last checksum that was written whole and whose row is there; what follows it is cut off.
+fn last_sum(sums: &mut File, rows: u64) -> std::io::Result<Option<Sum>> {
+    let length = sums.seek(SeekFrom::End(0))?;
+    let mut end = line_start(sums, length)?;
+    while end > 0 {
+        let start = line_start(sums, end - 1)?;
+        sums.seek(SeekFrom::Start(start))?;
+        let mut line = Vec::new();
+        BufReader::new(&*sums).read_until(b'\n', &mut line)?;
+        if let Some(sum) = serde_json::from_slice::<Sum>(&line).ok().filter(|s| s.end <= rows) {
+            sums.set_len(end)?;
+            return Ok(Some(sum));
+        }
+        end = start;
+    }
+    sums.set_len(0)?;
+    Ok(None)
+}
+
+/// Where the line begins that `at` lies in: behind the last line break before `at`.
+fn line_start(file: &mut File, at: u64) -> std::io::Result<u64> {
+    const BLOCK: u64 = 1 << 16;
+    let mut end = at;
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        block.resize((end - start) as usize, 0);
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut block)?;
+        if let Some(offset) = block.iter().rposition(|&b| b == b'\n') {
+            return Ok(start + offset as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+/// What a finished file is like.
+enum State {
+    Whole,
+    /// Lines (from 0) that are not what was written, with the ids of their problems.
+    Damaged(BTreeMap<usize, String>),
+    /// There are bytes behind the last row that has a checksum.
+    Longer,
+    /// The checksums are of no use, and why.
+    Unknown(String),
+}
+
+fn inspect(path: &Path, problems: &[Problem]) -> Result<State, TrainError> {
+    let sums = match read_sums(path) {
+        Ok(sums) => sums,
+        Err(what) => return Ok(State::Unknown(what)),
+    };
+    let mut ids = problems.iter().map(|p| &p.id);
+    if !sums.iter().all(|sum| ids.any(|id| *id == sum.id)) {
+        return Ok(State::Unknown("rows of other problems".into()));
+    }
+    let mut damaged = BTreeMap::new();
+    let rest = each_row(path, &sums, |line, bytes| {
+        if bytes.is_none_or(|bytes| hex_sha256(bytes) != sums[line].sha256) {
+            damaged.insert(line, sums[line].id.clone());
+        }
+        Ok(())
+    })
+    .map_err(TrainError::io(path))?;
+    Ok(match (damaged.is_empty(), rest) {
+        (_, true) => State::Longer,
+        (true, false) => State::Whole,
+        (false, false) => State::Damaged(damaged),
+    })
+}
+
+/// The checksums of a file, or why there are none.
+fn read_sums(path: &Path) -> Result<Vec<Sum>, String> {
+    let rows = JsonlReader::open(&beside(path, "sums")).map_err(|e| e.to_string())?;
+    let sums: Vec<Sum> = rows.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let ascending = sums.is_sorted_by(|a, b| a.end < b.end);
+    if ascending { Ok(sums) } else { Err("its checksums are damaged".into()) }
+}
+
+/// Hands over the bytes of every row, `None` where the file is too short; returns whether bytes are
+/// left over.
+fn each_row(
+    path: &Path,
+    sums: &[Sum],
+    mut row: impl FnMut(usize, Option<&[u8]>) -> std::io::Result<()>,
+) -> std::io::Result<bool> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut bytes = Vec::new();
+    let mut start = 0;
+    for (line, sum) in sums.iter().enumerate() {
+        if sum.end > length {
+            row(line, None)?;
+            continue;
+        }
+        bytes.resize((sum.end - start) as usize, 0);
+        reader.read_exact(&mut bytes)?;
+        row(line, Some(&bytes))?;
+        start = sum.end;
+    }
+    Ok(sums.last().map_or(0, |s| s.end) < length)
+}
+
+/// Writes the file and its checksums again with `rows` in place of the damaged lines.
+fn repair(
+    path: &Path,
+    damaged: &BTreeMap<usize, String>,
+    rows: &BTreeMap<String, Vec<u8>>,
+) -> Result<(), TrainError> {
+    let fail = |detail| TrainError::File { path: path.to_owned(), detail };
+    let old = read_sums(path).map_err(fail)?;
+    let mut new: Vec<Sum> = Vec::new();
+    atomic_write(path, |out| {
+        let mut end = 0;
+        each_row(path, &old, |line, bytes| {
+            let id = &old[line].id;
+            let made = damaged.get(&line).map(|id| rows.get(id).map(Vec::as_slice));
+            if let Some(bytes) = made.unwrap_or(bytes) {
+                out.write_all(bytes)?;
+                new.push(sum_of(id, end, bytes));
+                end += bytes.len() as u64;
+            }
+            Ok(())
+        })
+        .map(|_| ())
+    })?;
+    Ok(write_jsonl(&beside(path, "sums"), new)?)
+}
+
+fn sum_of(id: &str, start: u64, line: &[u8]) -> Sum {
+    Sum { id: id.to_owned(), end: start + line.len() as u64, sha256: hex_sha256(line) }
+}
+
+fn to_line(path: &Path, row: &impl Serialize) -> Result<Vec<u8>, TrainError> {
+    let mut line = serde_json::to_vec(row).map_err(|e| TrainError::File {
+        path: path.to_owned(),
+        detail: format!("a row cannot be written as JSON: {e}"),
+    })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// `path` with another ending behind its own.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::NoObserver;
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
+
+    const N: usize = 40;
+
+    fn problems() -> Vec<Problem> {
+        problems_from_spec("choice", Split::Train, 0).unwrap().take(N).collect()
+    }
+
+    /// Completes `path` with rows that are the questions; every seventh problem has none. Returns
+    /// how many problems were asked for.
+    fn run(path: &Path, fail_after: usize) -> Result<usize, TrainError> {
+        let mut asked = 0;
+        complete(path, &problems(), &mut NoObserver, &mut |todo, _, sink| {
+            for problem in todo {
+                if asked == fail_after {
+                    return Err(TrainError::Interrupted);
+                }
+                asked += 1;
+                if !(problem.question.len()).is_multiple_of(7) {
+                    sink(&problem.id, &problem.question)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(asked)
+    }
+
+    fn files(path: &Path) -> [Vec<u8>; 2] {
+        [path.to_owned(), beside(path, "sums")].map(|p| std::fs::read(p).unwrap())
+    }
+
+    fn whole() -> (tempfile::TempDir, PathBuf, [Vec<u8>; 2]) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.jsonl");
+        assert_eq!(run(&path, usize::MAX).unwrap(), N);
+        assert_eq!(run(&path, 0).unwrap(), 0);
+        let files = files(&path);
+        (dir, path, files)
+    }
+
+    #[test]
+    fn interrupted_anywhere_it_goes_on_behind_the_last_row() {
+        let (_dir, _, wanted) = whole();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.jsonl");
+        for _ in 0..N {
+            let _ = run(&path, 3);
+        }
+        assert_eq!(files(&path), wanted);
+    }
+
+    #[test]
+    fn torn_parts_end_in_the_same_bytes() {
+        let (_dir, _, wanted) = whole();
+        let [rows, sums] = &wanted;
+        for (rows_cut, sums_cut) in
+            [(0, 0), (9, 0), (0, 9), (rows.len() / 2, sums.len()), (rows.len(), sums.len() / 2)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("rows.jsonl");
+            std::fs::write(beside(&path, "part"), &rows[..rows_cut]).unwrap();
+            std::fs::write(beside(&path, "sums"), &sums[..sums_cut]).unwrap();
+            run(&path, usize::MAX).unwrap();
+            assert_eq!(files(&path), wanted, "{rows_cut} {sums_cut}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_byte_is_found_and_costs_one_row() {
+        let (_dir, path, wanted) = whole();
+        for at in (0..wanted[0].len()).step_by(97) {
+            let mut bytes = wanted[0].clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(run(&path, usize::MAX).unwrap(), 1, "byte {at}");
+            assert_eq!(files(&path), wanted);
+        }
+        for at in (0..wanted[1].len()).step_by(31) {
+            let mut bytes = wanted[1].clone();
+            bytes[at] ^= 1;
+            std::fs::write(beside(&path, "sums"), bytes).unwrap();
+            run(&path, usize::MAX).unwrap();
+            assert_eq!(files(&path), wanted, "checksum byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_lost_or_gained_its_end_is_made_whole() {
+        let (_dir, path, wanted) = whole();
+        std::fs::write(&path, &wanted[0][..wanted[0].len() - 20]).unwrap();
+        assert_eq!(run(&path, usize::MAX).unwrap(), 1);
+        assert_eq!(files(&path), wanted);
+        std::fs::write(&path, [wanted[0].as_slice(), b"{}\n"].concat()).unwrap();
+        run(&path, usize::MAX).unwrap();
+        assert_eq!(files(&path), wanted);
+        std::fs::remove_file(beside(&path, "sums")).unwrap();
+        assert_eq!(run(&path, usize::MAX).unwrap(), N);
+        assert_eq!(files(&path), wanted);
+    }
+}
