@@ -53,6 +53,12 @@ pub(super) struct SettingArgs {
     /// What happens when a round makes the policy worse on validation problems.
     #[arg(long, value_enum)]
     gate: Option<Gate>,
+    /// Share of the trained pairs that are drawn from earlier rounds, below 1.
+    #[arg(long, value_name = "SHARE")]
+    replay: Option<f64>,
+    /// Rounds without a new best on validation problems after which the run ends; 0: never.
+    #[arg(long, value_name = "N")]
+    patience: Option<u32>,
     /// A round with fewer pairs is not trained on.
     #[arg(long, value_name = "N")]
     min_pairs: Option<usize>,
@@ -87,7 +93,7 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// A command that trains in place of this program, told by REGROWTH_PAIRS, REGROWTH_POLICY,
-    /// REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED.
+    /// REGROWTH_REFERENCE, REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED.
     #[arg(long, value_name = "CMD")]
     trainer_command: Option<String>,
 }
@@ -132,6 +138,8 @@ impl SettingArgs {
         set(&mut config.validation_problems, &self.validation_problems);
         set(&mut config.eval_problems, &self.eval_problems);
         set(&mut config.gate, &self.gate);
+        set(&mut config.replay, &self.replay);
+        set(&mut config.patience, &self.patience);
         set(&mut config.min_pairs, &self.min_pairs);
         if let Some(seed) = self.seed {
             config.seed = seed;

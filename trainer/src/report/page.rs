@@ -96,10 +96,22 @@ fn rounds(report: &RunReport) -> String {
         "steps",
         "forgotten",
         "learned",
+        "KL to initial",
         "gate",
     ];
     let rows: Vec<Vec<String>> = report.rounds.iter().map(|r| round_row(report, r)).collect();
-    format!("<h2>Rounds</h2>\n{}", table(&head, &rows))
+    let early = if report.stopped_early {
+        " The run ended early: rounds in a row brought no new best."
+    } else {
+        ""
+    };
+    format!(
+        "<h2>Rounds</h2>\n{}<p class=\"dim\">Forgotten: validation problems that the round's start \
+         solved and its end does not; learned: the reverse. KL to initial: divergence from the \
+         untouched policy, in nats a token of {} sampled probe solutions.{early}</p>\n",
+        table(&head, &rows),
+        report.rounds.iter().filter_map(|r| r.drift).map(|d| d.problems).max().unwrap_or(0),
+    )
 }
 
 fn round_row(report: &RunReport, round: &RoundReport) -> Vec<String> {
@@ -122,6 +134,7 @@ fn round_row(report: &RunReport, round: &RoundReport) -> Vec<String> {
         round.steps.to_string(),
         round.forgotten.to_string(),
         round.learned.to_string(),
+        round.drift.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default(),
         gate,
     ]
 }
@@ -134,6 +147,8 @@ fn pairs(round: &RoundReport) -> String {
     let rows = [
         ("trees with right and wrong solutions", share(audit.mixed, audit.trees)),
         ("trees with wrong solutions only", share(audit.all_wrong, audit.trees)),
+        ("trained pairs by the round's own policy", percent(round.on_policy_share)),
+        ("trained pairs replayed from earlier rounds", round.replayed.to_string()),
         ("tokens of a chosen side", format!("{:.1}", per(audit.chosen_tokens, audit.pairs))),
         ("tokens of a rejected side", format!("{:.1}", per(audit.rejected_tokens, audit.pairs))),
         ("pairs whose chosen side is longer", share(audit.chosen_longer, audit.pairs)),
@@ -176,9 +191,10 @@ fn costs(report: &RunReport) -> String {
         "search s",
         "train s",
         "evaluate s",
+        "probe s",
     ];
     let row = |r: &RoundReport| {
-        let seconds = [r.seconds.search, r.seconds.train, r.seconds.evaluate];
+        let seconds = [r.seconds.search, r.seconds.train, r.seconds.evaluate, r.seconds.probe];
         let mut row = vec![
             r.round.to_string(),
             r.tokens.prefilled.to_string(),

@@ -52,6 +52,15 @@ pub struct RunConfig {
     pub reference: ReferenceKind,
     /// What is trained on.
     pub objective: Objective,
+    /// Share of the trained pairs that are drawn from earlier rounds, in [0, 1); the rest are the
+    /// round's own (default 0: method).
+    pub replay: f64,
+    /// Rounds in a row without a new best on validation problems after which the run ends; 0 goes
+    /// on to the last round (default 0: method).
+    pub patience: u32,
+    /// Validation problems on which the divergence from the initial policy is measured, one sampled
+    /// solution each; 0 leaves it out (default 64: taste).
+    pub probe_problems: usize,
     /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.
     pub min_pairs: usize,
     /// Distinct right solutions of one problem at most, for [`Objective::CorrectSolutions`].
@@ -140,6 +149,17 @@ impl RunConfig {
         let slack = self.gate_slack;
         check("gate_slack", (0.0..=1.0).contains(&slack), || {
             format!("is {slack}; expected a number in [0, 1]")
+        })?;
+        check("replay", (0.0..1.0).contains(&self.replay), || {
+            format!("is {}; expected a number of at least 0 and below 1", self.replay)
+        })?;
+        let solutions = self.objective == Objective::CorrectSolutions;
+        check("replay", !solutions || self.replay == 0.0, || {
+            "draws pairs of earlier rounds, but whole solutions are trained on; set it to 0".into()
+        })?;
+        let external = self.trainer_command.is_some();
+        check("trainer_command", !external || self.objective == Objective::Preferences, || {
+            "gets preference pairs, but this variant trains on chosen sides or solutions".into()
         })?;
         let rates = [
             ("dpo.learning_rate", self.dpo.learning_rate),

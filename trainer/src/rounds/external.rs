@@ -1,56 +1,122 @@
 //! Hand-off to an external trainer: one command, told where everything is by variables.
 //!
-//! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs, JSON lines),
-//! `REGROWTH_POLICY` (checkpoint folder that the round starts from, or `builtin`),
-//! `REGROWTH_OUT` (folder to write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a
-//! checkpoint in Hugging Face layout in `REGROWTH_OUT` and end with 0.
+//! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON
+//! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
+//! (checkpoint folder to hold to: the same, or the initial policy's), `REGROWTH_OUT` (folder to
+//! write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a checkpoint in Hugging Face layout
+//! in `REGROWTH_OUT` and end with 0.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use regrowth_policy::candle::{Checkpoint, Source};
+use candle_core::Device;
+use regrowth_policy::candle::{Checkpoint, Source, save_checkpoint};
 
+use super::driver::Control;
 use crate::TrainError;
+
+/// How often a waiting hand-off looks at its trainer and at its cancel flag.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a trainer that was asked to end may take.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What an external trainer is told.
 pub(super) struct Hand<'a> {
     /// Folder of the round; the command's working directory stays the caller's.
     pub(super) dir: &'a Path,
     pub(super) round: u32,
-    pub(super) policy: &'a str,
+    pub(super) policy: &'a Path,
+    pub(super) reference: &'a Path,
     pub(super) pairs: &'a Path,
     pub(super) out: &'a Path,
     pub(super) seed: u64,
 }
 
 /// Runs the command and moves what it leaves into place once it is a whole checkpoint.
-pub(super) fn hand_off(command: &str, hand: &Hand) -> Result<(), TrainError> {
-    let failed = |detail: String| TrainError::Setting { name: "trainer_command", detail };
-    let staged = hand.dir.join("checkpoint.tmp");
+pub(super) fn hand_off(command: &str, hand: &Hand, control: &Control) -> Result<(), TrainError> {
+    // Named after this process: a trainer that outlived a killed run writes into another folder.
+    let staged = hand.dir.join(format!("checkpoint.{}.tmp", std::process::id()));
     for folder in [&staged, hand.out] {
         if folder.exists() {
             std::fs::remove_dir_all(folder).map_err(TrainError::io(folder))?;
         }
     }
     std::fs::create_dir_all(&staged).map_err(TrainError::io(&staged))?;
+    let mut trainer = start(command, hand, &staged)?;
+    let status = wait(&mut trainer, control).map_err(|e| failed(command, &e.to_string()))?;
+    control.check()?;
+    if !status.success() {
+        return Err(failed(command, &format!("ended with {status}")));
+    }
+    Checkpoint::read(Source::folder(&staged)?, &Device::Cpu)
+        .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
+    std::fs::rename(&staged, hand.out).map_err(TrainError::io(hand.out))?;
+    std::fs::File::open(hand.dir).and_then(|d| d.sync_all()).map_err(TrainError::io(hand.dir))
+}
+
+fn start(command: &str, hand: &Hand, staged: &Path) -> Result<Child, TrainError> {
     let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
-    // stdout belongs to this program's result; a trainer's chatter goes to stderr.
-    let status = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", command])
         .env("REGROWTH_PAIRS", absolute(hand.pairs)?)
-        .env("REGROWTH_POLICY", hand.policy)
-        .env("REGROWTH_OUT", absolute(&staged)?)
+        .env("REGROWTH_POLICY", absolute(hand.policy)?)
+        .env("REGROWTH_REFERENCE", absolute(hand.reference)?)
+        .env("REGROWTH_OUT", absolute(staged)?)
         .env("REGROWTH_ROUND", hand.round.to_string())
         .env("REGROWTH_SEED", hand.seed.to_string())
         .stdin(Stdio::null())
-        .stdout(std::io::stderr())
-        .status()
-        .map_err(|e| failed(format!("`{command}` cannot be started: {e}")))?;
-    if !status.success() {
-        return Err(failed(format!("`{command}` ended with {status}")));
+        // stdout belongs to this program's result; a trainer's chatter goes to stderr.
+        .stdout(std::io::stderr());
+    // A group of its own, so that what the shell started ends with it.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+    shell.spawn().map_err(|e| failed(command, &format!("cannot be started: {e}")))
+}
+
+/// Waits for the trainer's end; a cancelled one is asked to end, then made to.
+fn wait(trainer: &mut Child, control: &Control) -> std::io::Result<ExitStatus> {
+    let mut asked: Option<Instant> = None;
+    loop {
+        if let Some(status) = trainer.try_wait()? {
+            return Ok(status);
+        }
+        if control.is_cancelled() && asked.is_none() {
+            signal(trainer, "TERM")?;
+            asked = Some(Instant::now());
+        }
+        if asked.is_some_and(|at| at.elapsed() > GRACE) {
+            signal(trainer, "KILL")?;
+            return trainer.wait();
+        }
+        std::thread::sleep(POLL);
     }
-    Checkpoint::read(Source::folder(&staged)?, &candle_core::Device::Cpu)
-        .map_err(|e| failed(format!("`{command}` left no usable checkpoint: {e}")))?;
-    std::fs::rename(&staged, hand.out).map_err(TrainError::io(hand.out))?;
-    std::fs::File::open(hand.dir).and_then(|d| d.sync_all()).map_err(TrainError::io(hand.dir))
+}
+
+/// Sends a signal to the trainer's process group.
+fn signal(trainer: &mut Child, name: &str) -> std::io::Result<()> {
+    if cfg!(unix) {
+        let kill = format!("kill -{name} -{}", trainer.id());
+        Command::new("sh").args(["-c", &kill]).status().map(|_| ())
+    } else {
+        trainer.kill()
+    }
+}
+
+fn failed(command: &str, detail: &str) -> TrainError {
+    TrainError::Setting { name: "trainer_command", detail: format!("`{command}` {detail}") }
+}
+
+/// A folder with the files of `source`; the embedded checkpoint is written to `embedded`.
+pub(super) fn as_folder(source: &Source, embedded: &Path) -> Result<PathBuf, TrainError> {
+    match source {
+        Source::Folder(folder) => Ok(folder.clone()),
+        Source::Embedded => {
+            let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
+            save_checkpoint(embedded, &checkpoint.config, &checkpoint.tensors, source)?;
+            Ok(embedded.to_owned())
+        }
+    }
 }

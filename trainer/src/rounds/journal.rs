@@ -226,6 +226,20 @@ enum State {
     Unknown(String),
 }
 
+/// What is wrong with a finished file; `None` if it is as it was written.
+pub(super) fn damage_of(path: &Path) -> Result<Option<String>, TrainError> {
+    let state = read_sums(path).map(|sums| compare(path, &sums));
+    let what = match state.unwrap_or_else(|what| Ok(State::Unknown(what)))? {
+        State::Whole => return Ok(None),
+        State::Damaged(lines) => {
+            format!("line {} was changed", lines.keys().min().map_or(0, |l| l + 1))
+        }
+        State::Longer => "rows at its end have no checksum".to_owned(),
+        State::Unknown(what) => what,
+    };
+    Ok(Some(format!("{}: {what}", path.display())))
+}
+
 fn inspect(path: &Path, problems: &[Problem]) -> Result<State, TrainError> {
     let sums = match read_sums(path) {
         Ok(sums) => sums,
@@ -235,8 +249,13 @@ fn inspect(path: &Path, problems: &[Problem]) -> Result<State, TrainError> {
     if !sums.iter().all(|sum| ids.any(|id| *id == sum.id)) {
         return Ok(State::Unknown("rows of other problems".into()));
     }
+    compare(path, &sums)
+}
+
+/// Compares every row with its checksum.
+fn compare(path: &Path, sums: &[Sum]) -> Result<State, TrainError> {
     let mut damaged = BTreeMap::new();
-    let rest = each_row(path, &sums, |line, bytes| {
+    let rest = each_row(path, sums, |line, bytes| {
         if bytes.is_none_or(|bytes| hex_sha256(bytes) != sums[line].sha256) {
             damaged.insert(line, sums[line].id.clone());
         }

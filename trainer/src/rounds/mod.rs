@@ -4,17 +4,22 @@
 //! A round is a function: (checkpoint k, problem shard, seed) -> (pairs, checkpoint k+1, report).
 //! Each phase leaves its files whole or not at all, so the same command goes on where the last one
 //! stopped and ends with the same bytes. The files in the order in which a run meets them:
-//! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `driver` (one run), `round`
-//! (one round), `search`, `audit`, `training`, `external`, `validation`, `exam` (the test problems,
-//! once, at the end), `report`.
+//! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `journal` (rows that survive),
+//! `driver` (one run), `fork`, `round` (one round), `search`, `audit`, `replay`, `training`,
+//! `external`, `validation`, `drift`, `finish` (when to end, and the best round), `exam` (the test
+//! problems, once, at the end), `report`.
 
 mod audit;
 mod config;
+mod drift;
 mod driver;
 mod exam;
 mod external;
+mod finish;
+mod fork;
 mod journal;
 mod preset;
+mod replay;
 mod report;
 mod round;
 mod run_dir;
@@ -26,6 +31,7 @@ mod variant;
 
 pub use audit::{Audit, DepthCount, HISTOGRAM_EDGES};
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
+pub use drift::Drift;
 pub use driver::{Control, NoObserver, Observer, Outcome, RunRequest, iterate};
 pub use exam::{EvalRow, ExamRow};
 pub use preset::Preset;

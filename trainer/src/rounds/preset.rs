@@ -49,8 +49,11 @@ fn paper() -> RunConfig {
         on_policy: true,
         reference: ReferenceKind::RoundStart,
         objective: Objective::Preferences,
-        min_pairs: 32, // a measurement on a small model: 6 to 36 pairs were memorised
-        max_solutions: 4, // taste
+        replay: 0.0,
+        patience: 0,
+        probe_problems: 64, // taste: about 4000 tokens, a second for the embedded model
+        min_pairs: 32,      // a measurement on a small model: 6 to 36 pairs were memorised
+        max_solutions: 4,   // taste
         search: SearchConfig::paper(),
         pairs: PairConfig::default(),
         dpo: DpoConfig::default(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
+use super::drift::Drift;
 use crate::stats::{Paired, Share};
 
 /// Version of both reports.
@@ -64,6 +65,8 @@ pub struct Seconds {
     pub train: f64,
     /// Validation and test.
     pub evaluate: f64,
+    /// Divergence from the initial policy.
+    pub probe: f64,
 }
 
 /// `cost.json` of a round: what it took on this machine.
@@ -112,8 +115,15 @@ pub struct RoundReport {
     pub tokens: Tokens,
     /// Last values of the training metrics, by TRL's names.
     pub metrics: BTreeMap<String, f64>,
-    /// Share of the trained pairs that the round's start policy sampled.
+    /// Share of the trained pairs (or solutions) that the round's start policy sampled; 0 if there
+    /// are none.
     pub on_policy_share: f64,
+    /// Trained pairs that were drawn from earlier rounds.
+    #[serde(default)]
+    pub replayed: u64,
+    /// Divergence from the initial policy; absent where nothing was trained or measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// Whether the search saw the reference answers (as it may while making data).
     pub oracle: bool,
     /// Validation problems that the start policy solved and this one does not.
@@ -139,7 +149,7 @@ pub struct RunReport {
     pub rounds: Vec<RoundReport>,
     /// Round with the highest accuracy on validation problems, the first of equals.
     pub best_round: u32,
-    /// Checkpoint of the best round, relative to the run; absent for round 0.
+    /// Folder of the best round's checkpoint, relative to the run; absent for round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
     /// Best round against round 0 on the same test problems: exact McNemar test.
@@ -148,6 +158,12 @@ pub struct RunReport {
     pub comparison: Paired,
     /// Whether the gate ended the run before its last round.
     pub stopped_by_gate: bool,
+    /// Whether the run ended early because rounds brought no new best.
+    #[serde(default)]
+    pub stopped_early: bool,
+    /// SHA-256 of the files beside this one that were computed from the rounds.
+    #[serde(default)]
+    pub checksums: BTreeMap<String, String>,
 }
 
 impl RunReport {
@@ -160,7 +176,7 @@ impl RunReport {
     /// Seconds of all rounds and phases.
     #[must_use]
     pub fn total_seconds(&self) -> f64 {
-        let sum = |s: &Seconds| s.search + s.train + s.evaluate;
+        let sum = |s: &Seconds| s.search + s.train + s.evaluate + s.probe;
         self.rounds.iter().map(|r| sum(&r.seconds)).sum()
     }
 }

@@ -4,23 +4,29 @@
 //! made again; because every phase is a pure function of what is before it, what comes after them
 //! stays valid.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use regrowth_datasets::Problem;
 use serde::de::DeserializeOwned;
 
 use super::config::{Gate, RunConfig};
+use super::drift::{self, Drift};
 use super::driver::{Observer, Run};
 use super::exam::EvalRow;
+use super::journal;
 use super::report::{Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, Seconds, Tokens};
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
-use crate::artefact::{Checksums, damage, make_dir, read_json, remove, write_json};
+use crate::artefact::{damage, make_dir, read_json, remove, write_json};
 use crate::stats::Share;
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
+
+pub(super) const VALIDATION: &str = "validation.jsonl";
+pub(super) const PROBE: &str = "probe.jsonl";
+pub(super) const EVAL: &str = "eval.jsonl";
 
 /// What a round starts from.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +35,8 @@ pub(super) struct Start {
     pub(super) round: u32,
     /// The policy as a specification.
     pub(super) spec: String,
+    /// Its identity.
+    pub(super) identity: String,
     /// Its answers to the validation problems.
     pub(super) validation: Vec<EvalRow>,
 }
@@ -57,7 +65,7 @@ pub(super) fn untouched(
     let report = RoundReport {
         version: REPORT_VERSION,
         round: 0,
-        policy: identity,
+        policy: identity.clone(),
         validation: share_of(run, &rows),
         eval: None,
         gate: None,
@@ -71,6 +79,8 @@ pub(super) fn untouched(
         tokens: Tokens { validated: tokens(&rows), ..Tokens::default() },
         metrics: Default::default(),
         on_policy_share: 0.0,
+        replayed: 0,
+        drift: None,
         oracle: false,
         forgotten: 0,
         learned: 0,
@@ -78,7 +88,7 @@ pub(super) fn untouched(
         seconds: cost.seconds,
     };
     write_json(&dir.join("report.json"), &report)?;
-    let candidate = Start { round: 0, spec, validation: rows };
+    let candidate = Start { round: 0, spec, identity, validation: rows };
     Ok(Finished { report, candidate })
 }
 
@@ -96,11 +106,10 @@ pub(super) fn round(
     let searched = search_phase(run, &dir, number, start, &problems, &mut cost, observer)?;
     let trained = train_phase(run, &dir, number, start, &mut cost, observer)?;
     let candidate = candidate(run, &dir, number, start, &trained, &mut cost, observer)?;
+    let drift = drift(run, number, &candidate, &mut cost, observer)?;
     write_json(&dir.join("cost.json"), &cost)?;
     let gate = decide(&run.config, start, &candidate, trained.not_trained.as_deref());
-    let identity = run.policy(&candidate.spec)?.identity().to_owned();
-    let report =
-        report(run, (number, identity), start, &candidate, &searched, trained, gate, &cost);
+    let report = report(run, number, start, &candidate, &searched, trained, gate, drift, &cost);
     // Written last: the round is done.
     write_json(&dir.join("report.json"), &report)?;
     Ok(Finished { report, candidate })
@@ -168,7 +177,8 @@ fn train_phase(
         start: &start.spec,
         weights: inputs::weights(&start.spec)?,
         initial: inputs::weights(&run.config.policy)?,
-        on_policy: run.config.on_policy || start.round == 0,
+        identity: &start.identity,
+        earlier: (1..number).map(|round| run.dir.round(round).join(search::PAIRS)).collect(),
         threads: run.threads,
         control: run.control,
     };
@@ -197,7 +207,33 @@ fn candidate(
     let spec = spec_of(&dir.join(training::CHECKPOINT));
     let validation = validate(run, number, &spec, observer)?;
     cost.seconds.evaluate = cost.seconds.evaluate.max(started.elapsed().as_secs_f64());
-    Ok(Start { round: number, spec, validation })
+    let identity = run.policy(&spec)?.identity().to_owned();
+    Ok(Start { round: number, spec, identity, validation })
+}
+
+/// How far the round's policy has moved from the initial one.
+fn drift(
+    run: &mut Run,
+    number: u32,
+    candidate: &Start,
+    cost: &mut Cost,
+    observer: &mut dyn Observer,
+) -> Result<Option<Drift>, TrainError> {
+    let mut problems = run.sets.validation.clone();
+    problems.truncate(run.config.probe_problems);
+    if candidate.round != number || problems.is_empty() {
+        return Ok(None);
+    }
+    let started = Instant::now();
+    let path = run.dir.round(number).join(PROBE);
+    let (control, max_tokens) = (run.control, run.config.search.max_solution_tokens);
+    let initial = run.config.policy.clone();
+    let mut policies =
+        |is_initial: bool| run.policy(if is_initial { &initial } else { &candidate.spec });
+    let at = (number, problems.as_slice());
+    let drift = drift::measure(&path, at, max_tokens, &mut policies, control, observer)?;
+    cost.seconds.probe = cost.seconds.probe.max(started.elapsed().as_secs_f64());
+    Ok(drift)
 }
 
 fn validate(
@@ -206,7 +242,7 @@ fn validate(
     spec: &str,
     observer: &mut dyn Observer,
 ) -> Result<Vec<EvalRow>, TrainError> {
-    let path = run.dir.round(number).join("validation.jsonl");
+    let path = run.dir.round(number).join(VALIDATION);
     let problems = run.sets.validation.clone();
     let (config, control) = (run.config.clone(), run.control);
     let mut policy = || run.policy(spec);
@@ -236,12 +272,13 @@ fn decide(
 #[expect(clippy::too_many_arguments, reason = "a report gathers what all phases left")]
 fn report(
     run: &Run,
-    (number, policy): (u32, String),
+    number: u32,
     start: &Start,
     candidate: &Start,
     searched: &SearchDone,
     trained: TrainDone,
     gate: GateReport,
+    drift: Option<Drift>,
     cost: &Cost,
 ) -> RoundReport {
     let audit = searched.audit.clone();
@@ -251,12 +288,12 @@ fn report(
         let pairs = start.validation.iter().zip(&candidate.validation);
         pairs.filter(|(a, b)| (a.correct, b.correct) == (before, !before)).count() as u64
     };
-    let on_policy = run.config.on_policy || start.round == 0;
+    let mix = trained.mix;
     let did_train = trained.not_trained.is_none();
     RoundReport {
         version: REPORT_VERSION,
         round: number,
-        policy,
+        policy: candidate.identity.clone(),
         validation: share_of(run, &candidate.validation),
         eval: None,
         gate: Some(gate),
@@ -275,7 +312,9 @@ fn report(
             validated: if did_train { tokens(&candidate.validation) } else { 0 },
         },
         metrics: trained.metrics,
-        on_policy_share: if on_policy { 1.0 } else { 0.0 },
+        on_policy_share: mix.on_policy as f64 / mix.rows.max(1) as f64,
+        replayed: mix.replayed,
+        drift,
         oracle: run.config.search.value.oracle,
         forgotten: changed(true),
         learned: changed(false),
@@ -296,11 +335,6 @@ fn tokens(rows: &[EvalRow]) -> u64 {
 /// A checkpoint folder as a policy specification.
 fn spec_of(checkpoint: &Path) -> String {
     checkpoint.to_string_lossy().into_owned()
-}
-
-/// The folder of the best round's checkpoint, relative to the run.
-pub(super) fn checkpoint_of(round: u32) -> PathBuf {
-    super::run_dir::round_dir(Path::new(""), round).join(training::CHECKPOINT)
 }
 
 /// A file that says that a phase is done; a damaged one is named and counts as not there.
@@ -331,15 +365,23 @@ pub(super) fn add_evaluation(dir: &Path, seconds: f64) -> Result<Seconds, TrainE
     Ok(cost.seconds)
 }
 
-/// Checksums that a finished round recorded, for a copy of it.
-pub(super) fn recorded_checksums(dir: &Path) -> Result<Option<Checksums>, TrainError> {
+/// What is wrong with the files of a finished round; `None` if all are as they were written.
+pub(super) fn damage_of(dir: &Path) -> Result<Option<String>, TrainError> {
     let trained: Option<TrainDone> = read_json(&dir.join(training::DONE))?;
     let searched: Option<SearchDone> = read_json(&dir.join(search::DONE))?;
-    Ok(searched.zip(trained).map(|(a, b)| {
-        let mut all = a.checksums;
-        all.extend(b.checksums);
-        all
-    }))
+    let recorded = searched.map(|s| s.checksums).into_iter().chain(trained.map(|t| t.checksums));
+    if let Some(what) = recorded.into_iter().find_map(|sums| damage(dir, &sums)) {
+        return Ok(Some(what));
+    }
+    for name in [VALIDATION, PROBE, EVAL] {
+        let path = dir.join(name);
+        if path.exists()
+            && let Some(what) = journal::damage_of(&path)?
+        {
+            return Ok(Some(what));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -356,7 +398,8 @@ mod tests {
             text: String::new(),
             failure: None,
         };
-        Start { round, spec: String::new(), validation: (0..10).map(row).collect() }
+        let (spec, identity) = (String::new(), String::new());
+        Start { round, spec, identity, validation: (0..10).map(row).collect() }
     }
 
     fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {

@@ -6,17 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use regrowth_datasets::{PreferencePair, TokenId, read_pairs, stream_key};
+use regrowth_datasets::{PreferencePair, TokenId, read_pairs, stream_key, write_pairs};
 use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::candle::{Checkpoint, SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
 use super::driver::{Control, Observer};
-use super::external::{Hand, hand_off};
+use super::external::{self, Hand};
+use super::replay;
 use super::search::{PAIRS, TREES};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_json};
@@ -26,6 +27,7 @@ use crate::train::{
 
 /// The file whose presence says that the phase is done.
 pub(super) const DONE: &str = "train.json";
+const METRICS: &str = "metrics.jsonl";
 /// Folder of the trained candidate.
 pub(super) const CHECKPOINT: &str = "checkpoint";
 
@@ -47,8 +49,21 @@ pub(super) struct TrainDone {
     pub(super) reference_tokens: u64,
     /// Last values of the metrics.
     pub(super) metrics: BTreeMap<String, f64>,
-    /// Checksums of the checkpoint's files.
+    /// Where the rows that were trained on come from.
+    pub(super) mix: Mix,
+    /// Checksums of the checkpoint's files and of the metrics.
     pub(super) checksums: Checksums,
+}
+
+/// Where the rows of a training come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Mix {
+    /// Pairs or solutions.
+    pub(super) rows: u64,
+    /// Those that the round's start policy sampled.
+    pub(super) on_policy: u64,
+    /// Those drawn from earlier rounds.
+    pub(super) replayed: u64,
 }
 
 /// What training needs.
@@ -62,8 +77,10 @@ pub(super) struct TrainPhase<'a> {
     pub(super) weights: Option<Source>,
     /// Weights of round 0.
     pub(super) initial: Option<Source>,
-    /// Whether the start policy sampled the pairs.
-    pub(super) on_policy: bool,
+    /// Identity of the policy that the round starts from.
+    pub(super) identity: &'a str,
+    /// Pairs of the rounds before this one.
+    pub(super) earlier: Vec<PathBuf>,
     pub(super) threads: usize,
     pub(super) control: &'a Control,
 }
@@ -81,7 +98,7 @@ impl TrainPhase<'_> {
         };
         done.version = 1;
         if done.not_trained.is_none() {
-            done.checksums = checkpoint_checksums(self.dir)?;
+            done.checksums = result_checksums(self.dir)?;
         }
         write_json(&self.dir.join(DONE), &done)?;
         Ok(done)
@@ -95,13 +112,16 @@ impl TrainPhase<'_> {
         match self.config.objective {
             Objective::Preferences => self.preferences(weights, observer),
             Objective::ChosenSteps => {
-                let pairs = read_pairs(&self.dir.join(PAIRS))?;
+                let (pairs, mix) = self.pairs()?;
                 let examples = pairs.into_iter().map(chosen_example).collect();
-                self.supervised(weights, examples, observer)
+                self.supervised(weights, (examples, mix), observer)
             }
             Objective::CorrectSolutions => {
                 let examples = right_solutions(&self.dir.join(TREES), self.config.max_solutions)?;
-                self.supervised(weights, examples, observer)
+                let own = examples.iter().filter(|(policy, _)| policy == self.identity).count();
+                let mix = Mix { rows: examples.len() as u64, on_policy: own as u64, replayed: 0 };
+                let examples = examples.into_iter().map(|(_, example)| example).collect();
+                self.supervised(weights, (examples, mix), observer)
             }
         }
     }
@@ -111,15 +131,13 @@ impl TrainPhase<'_> {
         weights: &Source,
         observer: &mut dyn Observer,
     ) -> Result<TrainDone, TrainError> {
-        let pairs = read_pairs(&self.dir.join(PAIRS))?;
-        if let Some(done) = self.too_few(pairs.len()) {
+        let (pairs, mix) = self.pairs()?;
+        if let Some(done) = self.too_few(mix) {
             return Ok(done);
         }
         let model = load(weights)?;
-        // Log-probabilities recorded while sampling are the start policy's only on policy.
         let other = match (self.config.reference, &self.initial) {
             (ReferenceKind::Initial, Some(initial)) => Some(load(initial)?),
-            (ReferenceKind::RoundStart, _) if !self.on_policy => Some(load(weights)?),
             _ => None,
         };
         let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
@@ -143,6 +161,7 @@ impl TrainPhase<'_> {
             tokens: summary.tokens,
             reference_tokens: summary.reference_tokens,
             metrics: summary.metrics,
+            mix,
             ..TrainDone::default()
         })
     }
@@ -150,7 +169,7 @@ impl TrainPhase<'_> {
     fn supervised(
         &self,
         weights: &Source,
-        mut examples: Vec<Example>,
+        (mut examples, mix): (Vec<Example>, Mix),
         observer: &mut dyn Observer,
     ) -> Result<TrainDone, TrainError> {
         let model = load(weights)?;
@@ -158,7 +177,7 @@ impl TrainPhase<'_> {
         let context = model.config.context;
         examples.retain(|e| e.prompt.len() + e.completion.len() <= context);
         let long = (before - examples.len()) as u64;
-        if let Some(done) = self.too_few(examples.len()) {
+        if let Some(done) = self.too_few(Mix { rows: examples.len() as u64, ..mix }) {
             return Ok(done);
         }
         let config = SftConfig { seed: self.seed(self.config.sft.seed), ..self.config.sft.clone() };
@@ -174,6 +193,7 @@ impl TrainPhase<'_> {
             skipped: skipped.into_iter().filter(|(_, n)| *n > 0).collect(),
             tokens: summary.tokens,
             metrics: [("nll".to_owned(), summary.loss)].into(),
+            mix,
             ..TrainDone::default()
         })
     }
@@ -183,27 +203,60 @@ impl TrainPhase<'_> {
         command: &str,
         observer: &mut dyn Observer,
     ) -> Result<TrainDone, TrainError> {
-        observer.begin(self.round, "train", 0);
+        let (pairs, mix) = self.pairs()?;
+        if let Some(done) = self.too_few(mix) {
+            return Ok(done);
+        }
+        let mixed = self.dir.join("mixed_pairs.jsonl");
+        if mix.replayed > 0 {
+            write_pairs(&mixed, &pairs)?;
+        }
+        let folder = |source: &Option<Source>| match source {
+            Some(source) => external::as_folder(source, &self.dir.with_file_name("builtin")),
+            None => Ok(PathBuf::from(self.start)),
+        };
+        let initial = self.config.reference == ReferenceKind::Initial;
         let hand = Hand {
             dir: self.dir,
             round: self.round,
-            policy: self.start,
-            pairs: &self.dir.join(PAIRS),
+            policy: &folder(&self.weights)?,
+            reference: &folder(if initial { &self.initial } else { &self.weights })?,
+            pairs: &if mix.replayed > 0 { mixed } else { self.dir.join(PAIRS) },
             out: &self.dir.join(CHECKPOINT),
             seed: self.seed(self.config.dpo.seed),
         };
-        hand_off(command, &hand)?;
+        observer.begin(self.round, "train", 0);
+        external::hand_off(command, &hand, self.control)?;
         observer.end();
-        Ok(TrainDone::default())
+        Ok(TrainDone { mix, ..TrainDone::default() })
     }
 
-    fn too_few(&self, found: usize) -> Option<TrainDone> {
-        let wanted = self.config.min_pairs.max(1);
+    /// The pairs to train on: the round's own and those drawn from earlier rounds.
+    fn pairs(&self) -> Result<(Vec<PreferencePair>, Mix), TrainError> {
+        let mut pairs = read_pairs(&self.dir.join(PAIRS))?;
+        let fresh = pairs.len();
+        let count = replay::count(self.config.replay, fresh);
+        pairs.extend(replay::draw(&self.earlier, count, self.seed(self.config.dpo.seed))?);
+        let mut on_policy = 0;
+        for pair in &mut pairs {
+            // Log-probabilities recorded while sampling are the start policy's only on policy.
+            let own = pair.policy == self.identity;
+            pair.logps_exact &= own;
+            on_policy += u64::from(own);
+        }
+        let replayed = (pairs.len() - fresh) as u64;
+        let mix = Mix { rows: pairs.len() as u64, on_policy, replayed };
+        Ok((pairs, mix))
+    }
+
+    fn too_few(&self, mix: Mix) -> Option<TrainDone> {
+        let (found, wanted) = (mix.rows, self.config.min_pairs.max(1) as u64);
         (found < wanted).then(|| TrainDone {
             not_trained: Some(format!(
                 "{found} rows to train on, fewer than the {wanted} of `min_pairs`: a handful would \
                  be memorised"
             )),
+            mix,
             ..TrainDone::default()
         })
     }
@@ -224,10 +277,13 @@ fn load(source: &Source) -> Result<Model, TrainError> {
     Model::from_checkpoint(&Checkpoint::read(source.clone(), &Device::Cpu)?)
 }
 
-/// Checksums of everything in the checkpoint folder of a round.
-fn checkpoint_checksums(dir: &Path) -> Result<Checksums, TrainError> {
+/// Checksums of the metrics of a round and of everything in its checkpoint folder.
+fn result_checksums(dir: &Path) -> Result<Checksums, TrainError> {
     let folder = dir.join(CHECKPOINT);
     let mut names = BTreeSet::new();
+    if dir.join(METRICS).is_file() {
+        names.insert(METRICS.to_owned());
+    }
     for entry in std::fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
         let entry = entry.map_err(TrainError::io(&folder))?;
         if entry.path().is_file() {
@@ -241,15 +297,16 @@ fn chosen_example(pair: PreferencePair) -> Example {
     Example { prompt: pair.prompt_ids, completion: pair.chosen_ids, weight: pair.weight as f32 }
 }
 
-/// Distinct right solutions, at most `most` of each tree.
-fn right_solutions(trees: &Path, most: usize) -> Result<Vec<Example>, TrainError> {
+/// Distinct right solutions, at most `most` of each tree, with the policy that sampled them.
+fn right_solutions(trees: &Path, most: usize) -> Result<Vec<(String, Example)>, TrainError> {
     let mut examples = Vec::new();
     for tree in read_trees(trees)? {
         let tree = tree?;
         let mut seen: BTreeSet<Vec<TokenId>> = BTreeSet::new();
         for completion in right_paths(&tree) {
             if seen.len() < most && seen.insert(completion.clone()) {
-                examples.push(Example { prompt: tree.prompt_ids.clone(), completion, weight: 1.0 });
+                let prompt = tree.prompt_ids.clone();
+                examples.push((tree.policy.clone(), Example { prompt, completion, weight: 1.0 }));
             }
         }
     }
@@ -271,7 +328,7 @@ mod tests {
     use super::*;
     use regrowth_datasets::{Problem, Split, tasks::problems_from_spec, write_jsonl};
     use regrowth_mcts::{RunOptions, SearchConfig, search_problems};
-    use regrowth_policy::Scripted;
+    use regrowth_policy::{Policy, Scripted};
     use regrowth_verifiers::{ProblemVerifier, Verifier};
 
     #[test]
@@ -288,11 +345,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_jsonl(&dir.path().join(TREES), &trees).unwrap();
         let examples = right_solutions(&dir.path().join(TREES), 2).unwrap();
+        assert!(examples.iter().all(|(policy, _)| policy == Scripted::new().identity()));
+        let examples: Vec<Example> = examples.into_iter().map(|(_, example)| example).collect();
         assert!(examples.len() > 20 && examples.len() <= 40, "{}", examples.len());
         let distinct: BTreeSet<_> = examples.iter().map(|e| (&e.prompt, &e.completion)).collect();
         assert_eq!(distinct.len(), examples.len());
         for example in examples {
-            use regrowth_policy::Policy;
             let tree = trees.iter().find(|t| t.prompt_ids == example.prompt).unwrap();
             let text = Scripted::new().decode(&example.completion).unwrap();
             assert!(ProblemVerifier.verify(&tree.problem, &text).is_correct(), "{text}");

@@ -1,0 +1,182 @@
+//! How far a policy has moved from the initial one: KL divergence on a fixed set of problems.
+//!
+//! The policy samples one solution of each probe problem, always with the same random numbers, and
+//! both policies score it: the mean of `log pi - log pi_0` over sampled solutions is an unbiased
+//! estimate of KL(pi || pi_0). It knows nothing of rewards or gates; the figure is for people.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use regrowth_datasets::{Problem, TokenId, read_jsonl};
+use regrowth_policy::{Policy, PolicyError, Request, Response, Sampling, Score};
+use regrowth_verifiers::ProblemVerifier;
+use serde::{Deserialize, Serialize};
+
+use super::driver::{Control, Observer};
+use super::journal;
+use crate::TrainError;
+use crate::evaluate::{SamplePlan, ask_all, solve};
+
+/// Seed of the probe's random numbers: the same in every run.
+const SEED: u64 = 0;
+
+/// Divergence of a policy from the initial one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Probe problems with a solution that both policies could score.
+    pub problems: u64,
+    /// Tokens of those solutions.
+    pub tokens: u64,
+    /// Estimate of KL(policy || initial policy) of whole solutions, in nats.
+    pub per_solution: f64,
+    /// The same over the solutions' tokens, in nats.
+    pub per_token: f64,
+}
+
+/// One solution of one probe problem; absent figures could not be scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct ProbeRow {
+    id: String,
+    tokens: u64,
+    /// Log-probability of the solution under the policy that sampled it.
+    logp: Option<f64>,
+    /// The same under the initial policy.
+    logp_initial: Option<f64>,
+}
+
+/// A sampled solution with its prompt.
+struct Sample {
+    id: String,
+    prompt: Arc<[TokenId]>,
+    ids: Arc<[TokenId]>,
+}
+
+/// Which policies are compared; called with false for the round's own, with true for the initial.
+pub(super) type Policies<'a> = dyn FnMut(bool) -> Result<Arc<dyn Policy>, TrainError> + 'a;
+
+/// Measures the drift, going on with the rows in `path`; `None` without a problem that both
+/// policies can score.
+pub(super) fn measure(
+    path: &Path,
+    (round, problems): (u32, &[Problem]),
+    max_tokens: usize,
+    policies: &mut Policies,
+    control: &Control,
+    observer: &mut dyn Observer,
+) -> Result<Option<Drift>, TrainError> {
+    journal::complete(path, problems, observer, &mut |todo, observer, sink| {
+        observer.begin(round, "probe", 0);
+        let policy = policies(false)?;
+        let samples = sample(&*policy, todo, max_tokens, control)?;
+        let own = score(&*policy, &samples)?;
+        drop(policy);
+        let initial = score(&*policies(true)?, &samples)?;
+        for ((sample, logp), logp_initial) in samples.into_iter().zip(own).zip(initial) {
+            let tokens = sample.ids.len() as u64;
+            sink(&sample.id.clone(), &ProbeRow { id: sample.id, tokens, logp, logp_initial })?;
+        }
+        observer.end();
+        Ok(())
+    })?;
+    Ok(summed(&read_jsonl::<ProbeRow>(path)?))
+}
+
+fn sample(
+    policy: &dyn Policy,
+    problems: &[Problem],
+    max_tokens: usize,
+    control: &Control,
+) -> Result<Vec<Sample>, TrainError> {
+    let plan = SamplePlan {
+        seed: SEED,
+        sampling: Sampling::default(),
+        cancel: control.cancel.clone(),
+        ..SamplePlan::greedy(max_tokens)
+    };
+    let mut samples = Vec::new();
+    solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
+        if let Some(first) = solved.attempts.first().filter(|a| !a.ids.is_empty()) {
+            samples.push(Sample {
+                id: problems[solved.index].id.clone(),
+                prompt: solved.prompt,
+                ids: first.ids.as_slice().into(),
+            });
+        }
+        Ok(())
+    })?;
+    Ok(samples)
+}
+
+/// Log-probability of every sample; `None` where the policy cannot score it.
+fn score(policy: &dyn Policy, samples: &[Sample]) -> Result<Vec<Option<f64>>, TrainError> {
+    let request = |s: &Sample| {
+        Request::Score(Score { prefix: s.prompt.clone(), continuation: s.ids.clone() })
+    };
+    let mut scores = Vec::with_capacity(samples.len());
+    for group in samples.chunks(policy.limits().in_flight.max(1)) {
+        for answer in ask_all(policy, group.iter().map(request).collect())? {
+            scores.push(match answer {
+                Ok(Response::Scores(scores)) => {
+                    Some(scores.logps.iter().map(|&l| f64::from(l)).sum())
+                }
+                Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => {
+                    return Err(error.into());
+                }
+                Ok(_) | Err(_) => None,
+            });
+        }
+    }
+    Ok(scores)
+}
+
+fn summed(rows: &[ProbeRow]) -> Option<Drift> {
+    let scored: Vec<(u64, f64)> =
+        rows.iter().filter_map(|r| Some((r.tokens, r.logp? - r.logp_initial?))).collect();
+    let problems = scored.len() as u64;
+    let tokens: u64 = scored.iter().map(|(tokens, _)| tokens).sum();
+    let total: f64 = scored.iter().map(|(_, difference)| difference).sum();
+    (problems > 0).then(|| Drift {
+        problems,
+        tokens,
+        per_solution: total / problems as f64,
+        per_token: total / tokens as f64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::NoObserver;
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
+    use regrowth_policy::{LoadOptions, load};
+
+    #[test]
+    fn a_policy_has_not_moved_from_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("probe.jsonl");
+        let problems: Vec<Problem> =
+            problems_from_spec("arithmetic", Split::Validation, 0).unwrap().take(4).collect();
+        let mut policies = |_| Ok(load("builtin", &LoadOptions::default())?);
+        let at = (1, problems.as_slice());
+        let control = Control::default();
+        let drift = measure(&path, at, 32, &mut policies, &control, &mut NoObserver).unwrap();
+        let drift = drift.unwrap();
+        assert_eq!((drift.problems, drift.per_token), (4, 0.0));
+        let rows = read_jsonl::<ProbeRow>(&path).unwrap();
+        assert!(rows.iter().all(|r| r.logp.is_some_and(|l| l < 0.0)));
+    }
+
+    #[test]
+    fn rows_that_cannot_be_scored_do_not_count() {
+        let row = |logp: Option<f64>| ProbeRow {
+            id: "x".into(),
+            tokens: 4,
+            logp,
+            logp_initial: Some(-3.0),
+        };
+        assert_eq!(summed(&[row(None)]), None);
+        let drift = summed(&[row(Some(-1.0)), row(None), row(Some(-2.0))]).unwrap();
+        assert_eq!((drift.problems, drift.tokens), (2, 8));
+        assert_eq!((drift.per_solution, drift.per_token), (1.5, 0.375));
+    }
+}

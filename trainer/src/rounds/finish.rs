@@ -1,0 +1,209 @@
+//! From the first round to the report: when a run ends, which round was best, and what it exports.
+//!
+//! It reads the order of things like a table of contents. Rounds are judged by validation problems
+//! alone; the test problems are looked at once, behind all decisions.
+
+use std::time::Instant;
+
+use super::config::Gate;
+use super::driver::{Observer, Run};
+use super::exam::{self, EvalRow};
+use super::report::{EvalReport, REPORT_VERSION, RunReport};
+use super::round::{self, EVAL, Finished, Start, add_evaluation};
+use super::training::{self, TrainDone};
+use super::validation::measure;
+use crate::TrainError;
+use crate::artefact::{checksums, damage, read_json, remove, write_json};
+use crate::report::write_html;
+use crate::stats::Share;
+
+/// File that says that a run is done.
+const REPORT: &str = "report.json";
+/// Folder of the best round's checkpoint.
+const BEST: &str = "best";
+
+/// The report of a run that was finished before. A run whose files were damaged since is named and
+/// counts as not finished: what is damaged is made again.
+pub(super) fn finished(
+    run: &Run,
+    observer: &mut dyn Observer,
+) -> Result<Option<RunReport>, TrainError> {
+    let path = run.dir.path().join(REPORT);
+    let what = match read_json::<RunReport>(&path) {
+        Ok(None) => return Ok(None),
+        Ok(Some(report)) => match damage_of(run, &report) {
+            Ok(None) => return Ok(Some(report)),
+            Ok(Some(what)) => what,
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    observer.note(&format!("{what}; the run makes again what is damaged"));
+    remove(&path)?;
+    Ok(None)
+}
+
+fn damage_of(run: &Run, report: &RunReport) -> Result<Option<String>, TrainError> {
+    for round in &report.rounds {
+        if let Some(what) = round::damage_of(&run.dir.round(round.round))? {
+            return Ok(Some(what));
+        }
+    }
+    if let Some(what) = damage(run.dir.path(), &report.checksums) {
+        return Ok(Some(what));
+    }
+    match &report.checkpoint {
+        Some(_) => Ok(damage(run.dir.path(), &best_checksums(run, report.best_round)?)),
+        None => Ok(None),
+    }
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    LastRound,
+    Gate,
+    NoNewBest,
+}
+
+/// All rounds, the exam, the reports.
+pub(super) fn finish(run: &mut Run, observer: &mut dyn Observer) -> Result<RunReport, TrainError> {
+    let (rounds, end) = rounds(run, observer)?;
+    let report = examine(run, rounds, end, observer)?;
+    write_html(run.dir.path(), &report)?;
+    // Written last: the run is done.
+    write_json(&run.dir.path().join(REPORT), &report)?;
+    Ok(report)
+}
+
+/// Round after round, until one of the reasons to end.
+fn rounds(run: &mut Run, observer: &mut dyn Observer) -> Result<(Vec<Finished>, End), TrainError> {
+    let zero = round::untouched(run, observer)?;
+    observer.round(&zero.report);
+    let mut start = zero.candidate.clone();
+    let mut rounds: Vec<Finished> = vec![zero];
+    for number in 1..=run.config.rounds {
+        let finished = round::round(run, number, &start, observer)?;
+        observer.round(&finished.report);
+        let accepted = finished.report.gate.as_ref().is_some_and(|g| g.accepted);
+        let worse = finished.report.trained && !accepted;
+        if accepted {
+            start = finished.candidate.clone();
+        }
+        rounds.push(finished);
+        if worse && run.config.gate == Gate::Stop {
+            return Ok((rounds, End::Gate));
+        }
+        let since_best = number as usize - best_round(&rounds);
+        let patience = run.config.patience as usize;
+        if patience > 0 && since_best >= patience && number < run.config.rounds {
+            observer.note(&format!("no new best in {since_best} rounds: the run ends early"));
+            return Ok((rounds, End::NoNewBest));
+        }
+    }
+    Ok((rounds, End::LastRound))
+}
+
+/// Round with the most validation problems solved, the first of equals.
+fn best_round(rounds: &[Finished]) -> usize {
+    let right = |i: &usize| rounds[*i].report.validation.share.correct;
+    let candidates = (0..rounds.len()).filter(|&i| i == 0 || rounds[i].report.trained);
+    candidates.rev().max_by_key(right).unwrap_or(0)
+}
+
+/// Asks every policy of the run the test problems and compares the best round with round 0.
+fn examine(
+    run: &mut Run,
+    rounds: Vec<Finished>,
+    end: End,
+    observer: &mut dyn Observer,
+) -> Result<RunReport, TrainError> {
+    // Chosen before any test problem is looked at.
+    let best = best_round(&rounds);
+    let task = run.sets.test.first().map(|p| p.source.clone()).unwrap_or_default();
+    let mut answers: Vec<Vec<EvalRow>> = Vec::new();
+    let mut reports = Vec::new();
+    for finished in rounds {
+        let Finished { mut report, candidate } = finished;
+        let rows = if candidate.round == report.round {
+            let (rows, seconds) = ask(run, &candidate, observer)?;
+            report.seconds = add_evaluation(&run.dir.round(report.round), seconds)?;
+            rows
+        } else {
+            // Nothing was trained: the round ends with the policy that it began with.
+            answers[candidate.round as usize].clone()
+        };
+        let share = Share::of(rows.iter().map(|r| r.correct));
+        report.eval = Some(EvalReport { task: task.clone(), share });
+        answers.push(rows);
+        reports.push(report);
+    }
+    let path = run.dir.path().join(EVAL);
+    let comparison = exam::compare(&path, &answers[0], &answers[best])?;
+    let checkpoint = export(run, best as u32)?;
+    let checksums = checksums(run.dir.path(), &[EVAL])?;
+    Ok(RunReport {
+        version: REPORT_VERSION,
+        seed: run.config.seed,
+        config: run.config.clone(),
+        rounds: reports,
+        best_round: best as u32,
+        checkpoint,
+        p_value: comparison.p_value,
+        comparison,
+        stopped_by_gate: end == End::Gate,
+        stopped_early: end == End::NoNewBest,
+        checksums,
+    })
+}
+
+/// One policy's answers to the test problems, and the seconds it took.
+fn ask(
+    run: &mut Run,
+    candidate: &Start,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<EvalRow>, f64), TrainError> {
+    let started = Instant::now();
+    let path = run.dir.round(candidate.round).join(EVAL);
+    let problems = run.sets.test.clone();
+    let (config, control) = (run.config.clone(), run.control);
+    let at = (candidate.round, "test");
+    let mut policy = || run.policy(&candidate.spec);
+    let rows = measure(&path, &mut policy, &problems, &config, at, control, observer)?;
+    Ok((rows, started.elapsed().as_secs_f64()))
+}
+
+/// Checksums of the files in the folder of the best round's checkpoint, relative to the run.
+fn best_checksums(run: &Run, round: u32) -> Result<crate::artefact::Checksums, TrainError> {
+    let trained: Option<TrainDone> = read_json(&run.dir.round(round).join(training::DONE))?;
+    let recorded = trained.map(|t| t.checksums).unwrap_or_default();
+    let moved = |name: &str| Some(format!("{BEST}{}", name.strip_prefix(training::CHECKPOINT)?));
+    Ok(recorded.into_iter().filter_map(|(name, sum)| Some((moved(&name)?, sum))).collect())
+}
+
+/// Puts the best round's checkpoint where the result of a run is looked for: the folder `best`, with
+/// links to the same files where the file system knows them. Nothing is exported where the
+/// untouched policy was best.
+fn export(run: &Run, round: u32) -> Result<Option<String>, TrainError> {
+    let target = run.dir.path().join(BEST);
+    let wanted = best_checksums(run, round)?;
+    let whole = !wanted.is_empty() && damage(run.dir.path(), &wanted).is_none();
+    if target.exists() && !whole {
+        std::fs::remove_dir_all(&target).map_err(TrainError::io(&target))?;
+    }
+    if round > 0 && !whole {
+        let staged = run.dir.path().join("best.tmp");
+        std::fs::create_dir_all(&staged).map_err(TrainError::io(&staged))?;
+        let from = run.dir.round(round).join(training::CHECKPOINT);
+        for entry in std::fs::read_dir(&from).map_err(TrainError::io(&from))? {
+            let file = entry.map_err(TrainError::io(&from))?.path();
+            let to = staged.join(file.file_name().unwrap_or_default());
+            if std::fs::hard_link(&file, &to).is_err() {
+                std::fs::copy(&file, &to).map_err(TrainError::io(&to))?;
+                std::fs::File::open(&to).and_then(|f| f.sync_all()).map_err(TrainError::io(&to))?;
+            }
+        }
+        std::fs::rename(&staged, &target).map_err(TrainError::io(&target))?;
+    }
+    Ok((round > 0).then(|| BEST.to_owned()))
+}
