@@ -24,6 +24,44 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Trai
     write_text(path, &(text + "\n"))
 }
 
+/// Writes `value` as readable JSON whose last line is the SHA-256 of the rest, so that a byte that
+/// changes later is found.
+pub(crate) fn write_sealed(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::File {
+        path: path.to_owned(),
+        detail: format!("cannot be written as JSON: {e}"),
+    })?;
+    let seal = seal(&hex_sha256(text.as_bytes()));
+    let open = text.strip_suffix(END).unwrap_or(&text);
+    write_text(path, &format!("{open}{seal}"))
+}
+
+/// Reads what [`write_sealed`] wrote; `None` if there is no such file.
+pub(crate) fn read_sealed<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
+    let Some(value) = read_json(path)? else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    let length = seal(&hex_sha256(b"")).len();
+    let at = text.len().saturating_sub(length);
+    let whole = text
+        .split_at_checked(at)
+        .is_some_and(|(open, found)| found == seal(&hex_sha256(format!("{open}{END}").as_bytes())));
+    if whole {
+        return Ok(Some(value));
+    }
+    Err(TrainError::File {
+        path: path.to_owned(),
+        detail: "does not match the checksum in its last line; it was changed".into(),
+    })
+}
+
+/// How a JSON object of several lines ends.
+const END: &str = "\n}";
+
+/// The end of a sealed object.
+fn seal(sum: &str) -> String {
+    format!(",\n  \"sha256\": \"{sum}\"\n}}\n")
+}
+
 /// Writes `text`.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
     Ok(atomic_write(path, |file| std::io::Write::write_all(file, text.as_bytes()))?)
@@ -98,6 +136,26 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), TrainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sealed_file_shows_every_changed_byte_and_stays_json() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sealed.json");
+        let value = BTreeMap::from([("a".to_owned(), 1.5), ("b".to_owned(), 2.0)]);
+        assert_eq!(read_sealed::<BTreeMap<String, f64>>(&path).unwrap(), None);
+        write_sealed(&path, &value).unwrap();
+        let read = || read_sealed::<serde_json::Value>(&path);
+        assert_eq!(read().unwrap().unwrap()["a"], 1.5);
+        let bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).unwrap();
+            assert!(read().unwrap_err().to_string().contains("sealed.json"), "byte {at}");
+        }
+        std::fs::write(&path, "{}\n").unwrap();
+        assert!(read().is_err());
+    }
 
     #[test]
     fn a_flipped_byte_and_a_missing_file_are_named() {

@@ -1,4 +1,4 @@
-//! Runs that are killed, torn and damaged end with the bytes of the run that was left alone.
+//! Runs that are killed, stopped and damaged end with the bytes of the run that was left alone.
 
 #![cfg(unix)]
 
@@ -6,102 +6,156 @@ mod common;
 #[path = "common/runs.rs"]
 mod runs;
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{command, ok, regrowth, stderr, workshop};
+use common::{TINY, command, ok, regrowth, stderr, workshop};
+use rand::RngExt;
+use regrowth_datasets::keyed_rng;
 use runs::{assert_same, contents};
 
-const ARGS: [&str; 5] = ["iterate", "--config", "tiny.toml", "--run", "run"];
+const ARGS: [&str; 5] = ["iterate", "--config", "crash.toml", "--run", "run"];
 
-/// Kills of one run (a bound for the test's time; a script does many more).
-const KILLS: u32 = 12;
+/// Phases of a run with two rounds, in their order.
+const PHASES: [&str; 15] = [
+    "start",
+    "validate 0",
+    "search 1",
+    "train 1",
+    "validate 1",
+    "probe 1",
+    "search 2",
+    "train 2",
+    "validate 2",
+    "probe 2",
+    "test 0",
+    "test 1",
+    "test 2",
+    "report",
+    "finished",
+];
 
-/// Starts the run and kills it after `delay`; true if it ended by itself before that.
-fn run_for(dir: &Path, delay: Duration) -> bool {
-    let mut child = command(dir, &ARGS)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the binary runs");
-    let end = Instant::now() + delay;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().expect("a child") {
-            assert!(status.success());
-            return true;
+/// How far a run has come: the phase whose file is not there yet.
+fn phase(run: &Path) -> &'static str {
+    let left = |name: &'static str| {
+        let (word, number) = name.split_once(' ').unwrap_or((name, "0"));
+        let round = run.join(format!("round-000{number}"));
+        let file = match word {
+            "start" => run.join("run.json"),
+            "validate" => round.join("validation.jsonl"),
+            "search" => round.join("search.json"),
+            "train" => round.join("train.json"),
+            "probe" => round.join("probe.jsonl"),
+            "test" => round.join("eval.jsonl"),
+            _ => run.join("report.json"),
+        };
+        !file.exists()
+    };
+    PHASES.into_iter().find(|name| left(name)).unwrap_or("finished")
+}
+
+/// A folder in which a run saves its training after every step and replays pairs.
+fn bench() -> tempfile::TempDir {
+    let dir = workshop();
+    let settings = TINY.replace("[dpo]", "[dpo]\nsave_seconds = 0\nepochs = 2");
+    let settings = format!("replay = 0.3\nprobe_problems = 4\n{settings}");
+    std::fs::write(dir.path().join("crash.toml"), settings).unwrap();
+    dir
+}
+
+fn start(dir: &Path) -> Child {
+    command(dir, &ARGS).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary")
+}
+
+/// Waits until the run is in `wanted` or behind it, then for `delay`. False if it ended first.
+fn wait_for(child: &mut Child, run: &Path, wanted: &str, delay: Duration) -> bool {
+    let place = |name: &str| PHASES.iter().position(|p| *p == name);
+    let limit = Instant::now() + Duration::from_secs(30);
+    while place(&phase(run)) < place(wanted) {
+        assert!(Instant::now() < limit, "stuck in {}", phase(run));
+        if child.try_wait().expect("a child").is_some() {
+            return false;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_micros(300));
     }
-    child.kill().expect("SIGKILL");
-    child.wait().expect("a child");
-    false
+    std::thread::sleep(delay);
+    child.try_wait().expect("a child").is_none()
 }
 
 #[test]
 fn killed_at_any_moment_a_run_ends_with_the_same_bytes() {
-    let whole = workshop();
-    let started = Instant::now();
-    ok(regrowth(whole.path(), &ARGS));
-    let time = started.elapsed();
-    let killed = workshop();
-    for kill in 0..KILLS {
-        // Delays spread over the time that a whole run takes, in an order that mixes long and short.
-        let part = f64::from((kill * 5) % KILLS + 1) / f64::from(KILLS);
-        if run_for(killed.path(), time.mul_f64(0.6 * part)) {
-            break;
-        }
-    }
-    ok(regrowth(killed.path(), &ARGS));
-    assert_same(&contents(&whole.path().join("run")), &contents(&killed.path().join("run")));
-}
-
-#[test]
-fn damaged_files_are_named_and_made_again() {
-    let dir = workshop();
-    ok(regrowth(dir.path(), &ARGS));
+    // A script asks for more.
+    let kills = std::env::var("REGROWTH_KILLS").map_or(30, |n| n.parse().expect("a number"));
+    let seed = std::env::var("REGROWTH_KILL_SEED").map_or(0, |n| n.parse().expect("a number"));
+    let dir = bench();
     let run = dir.path().join("run");
+    let started = Instant::now();
+    ok(regrowth(dir.path(), &ARGS));
+    let longest = started.elapsed() / PHASES.len() as u32;
     let whole = contents(&run);
-    for name in [
-        "round-0001/pairs.jsonl",
-        "round-0001/trees.jsonl",
-        "round-0001/search.json",
-        "round-0001/train.json",
-        "round-0001/checkpoint/model.safetensors",
-        "round-0002/validation.jsonl",
-        "round-0002/eval.jsonl",
-    ] {
-        let path = run.join(name);
-        let mut bytes = std::fs::read(&path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 0x80;
-        std::fs::write(&path, bytes).unwrap();
-        // As if the run had been cut off before its end.
-        std::fs::remove_file(run.join("report.json")).unwrap();
-        let output = regrowth(dir.path(), &ARGS);
-        let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        assert!(stderr(&output).contains(&file), "{name}: {}", stderr(&output));
-        ok(output);
+    std::fs::rename(&run, dir.path().join("whole")).unwrap();
+    let mut rng = keyed_rng(seed, &[b"kills"]);
+    let mut hit = BTreeSet::new();
+    let (mut killed, mut runs) = (0, 0);
+    while killed < kills {
+        for wanted in &PHASES[..PHASES.len() - 1] {
+            let mut child = start(dir.path());
+            if wait_for(&mut child, &run, wanted, longest.mul_f64(rng.random())) {
+                child.kill().expect("SIGKILL");
+                killed += 1;
+                hit.insert(phase(&run).split(' ').next().unwrap_or_default().to_owned());
+            }
+            child.wait().expect("a child");
+        }
+        ok(regrowth(dir.path(), &ARGS));
         assert_same(&whole, &contents(&run));
+        std::fs::remove_dir_all(&run).unwrap();
+        runs += 1;
+    }
+    eprintln!("{runs} runs, killed {killed} times, each with the bytes of the whole run: {hit:?}");
+    for phase in ["validate", "search", "train", "test"] {
+        assert!(hit.contains(phase), "never killed in {phase}: {hit:?}");
     }
 }
 
 #[test]
-fn sigterm_stops_with_a_word_and_the_same_command_goes_on() {
-    let dir = workshop();
-    let child = command(dir.path(), &ARGS).stderr(Stdio::piped()).spawn().unwrap();
-    let run = dir.path().join("run/round-0000");
-    let limit = Instant::now() + Duration::from_secs(20);
-    while !run.exists() && Instant::now() < limit {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert!(stderr(&output).contains("goes on"), "{}", stderr(&output));
-    ok(regrowth(dir.path(), &ARGS));
-    let whole = workshop();
+fn of_two_resumes_one_is_refused() {
+    let dir = bench();
+    let run = dir.path().join("run");
+    let mut child = start(dir.path());
+    assert!(wait_for(&mut child, &run, "search 1", Duration::ZERO));
+    // The lock of a dead process binds nobody.
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a child");
+    let spawn = || command(dir.path(), &ARGS).stderr(Stdio::piped()).spawn().expect("the binary");
+    let both = [spawn(), spawn()].map(|child| child.wait_with_output().expect("a child"));
+    let (done, refused): (Vec<_>, Vec<_>) = both.iter().partition(|o| o.status.success());
+    assert_eq!((done.len(), refused.len()), (1, 1), "{both:?}");
+    assert_eq!(refused[0].status.code(), Some(2));
+    assert!(stderr(refused[0]).contains("another process works on this run"));
+}
+
+#[test]
+fn a_signal_stops_any_phase_with_a_word_and_the_same_command_goes_on() {
+    let whole = bench();
     ok(regrowth(whole.path(), &ARGS));
-    assert_same(&contents(&whole.path().join("run")), &contents(&dir.path().join("run")));
+    let dir = bench();
+    let run = dir.path().join("run");
+    for (wanted, name) in
+        [("validate 0", "TERM"), ("search 1", "INT"), ("train 1", "TERM"), ("search 2", "TERM")]
+    {
+        let mut child = command(dir.path(), &ARGS).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(wait_for(&mut child, &run, wanted, Duration::ZERO), "{wanted}");
+        let kill = std::process::Command::new("kill")
+            .args([format!("-{name}"), child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(5), "{wanted}: {}", stderr(&output));
+        assert!(stderr(&output).contains("the same command goes on"), "{}", stderr(&output));
+    }
+    ok(regrowth(dir.path(), &ARGS));
+    assert_same(&contents(&whole.path().join("run")), &contents(&run));
 }

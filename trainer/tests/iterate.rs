@@ -7,7 +7,9 @@ mod runs;
 
 use std::path::Path;
 
+use candle_core::Device;
 use common::{ok, regrowth, stderr, stdout, workshop};
+use regrowth_policy::candle::{Checkpoint, Source, save_checkpoint};
 use runs::{assert_same, contents};
 use serde_json::Value;
 
@@ -90,13 +92,17 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
 fn same_seed_same_bytes_for_any_threads_and_batch() {
     let dir = workshop();
     ok(regrowth(dir.path(), &tiny("a", &["--threads", "1", "--max-batch", "1"])));
-    ok(regrowth(dir.path(), &tiny("b", &["--threads", "4", "--max-batch", "64"])));
     ok(regrowth(dir.path(), &tiny("c", &["--seed", "1"])));
-    let (a, b) = (contents(&dir.path().join("a")), contents(&dir.path().join("b")));
+    let a = contents(&dir.path().join("a"));
     let c = contents(&dir.path().join("c"));
     assert_ne!(a["round-0001/pairs.jsonl"], c["round-0001/pairs.jsonl"]);
-    // Checkpoint paths are part of no artefact, so the name of the run does not show either.
-    assert_same(&a, &b);
+    for (threads, batch) in [("1", "64"), ("2", "1"), ("2", "64"), ("8", "1"), ("8", "64")] {
+        let name = format!("{threads}-{batch}");
+        let more = ["--threads", threads, "--max-batch", batch];
+        ok(regrowth(dir.path(), &tiny(&name, &more)));
+        // Checkpoint paths are part of no artefact, so the name of the run does not show either.
+        assert_same(&a, &contents(&dir.path().join(name)));
+    }
 }
 
 #[test]
@@ -148,6 +154,63 @@ fn a_finished_run_says_so_and_does_nothing() {
     let text = ok(regrowth(dir.path(), &scripted("run", &[])));
     assert!(text.contains("finished run"), "{text}");
     assert_same(&before, &contents(&dir.path().join("run")));
+}
+
+#[test]
+fn replayed_pairs_are_mixed_in_and_counted() {
+    let dir = workshop();
+    ok(regrowth(dir.path(), &tiny("run", &["--replay", "0.5"])));
+    let report = json(&dir.path().join("run/report.json"));
+    let (first, second) = (&report["rounds"][1], &report["rounds"][2]);
+    assert_eq!((&first["replayed"], &first["on_policy_share"]), (&0.into(), &1.0.into()));
+    let replayed = second["replayed"].as_u64().unwrap();
+    let (earlier, fresh) = (first["pairs"].as_u64().unwrap(), second["pairs"].as_u64().unwrap());
+    assert_eq!(replayed, earlier.min(fresh));
+    let share = fresh as f64 / (fresh + replayed) as f64;
+    assert_eq!(second["on_policy_share"].as_f64(), Some(share));
+    // Their reference is not what was recorded while another policy sampled them.
+    assert!(second["tokens"]["referenced"].as_u64() > Some(0));
+    let output = regrowth(dir.path(), &tiny("bad", &["--replay", "1.0"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`replay`"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_best_round_is_exported_as_the_result() {
+    let dir = workshop();
+    // A trainer that is known to bring progress: it hands over a policy that was trained before.
+    let strong = dir.path().join("strong");
+    let checkpoint = Checkpoint::read(Source::Embedded, &Device::Cpu).unwrap();
+    save_checkpoint(&strong, &checkpoint.config, &checkpoint.tensors, &checkpoint.source).unwrap();
+    let command = "cp strong/* \"$REGROWTH_OUT\"";
+    let args = tiny("run", &["--trainer-command", command, "--patience", "2", "--rounds", "5"]);
+    let settings = dir.path().join("tiny.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("tokens = 14", "tokens = 120")).unwrap();
+    let output = regrowth(dir.path(), &args);
+    assert!(stderr(&output).contains("no new best in 2 rounds"), "{}", stderr(&output));
+    assert!(ok(output).contains("best policy: run/best"));
+    let run = dir.path().join("run");
+    let report = json(&run.join("report.json"));
+    assert_eq!((&report["best_round"], &report["checkpoint"]), (&1.into(), &"best".into()));
+    assert_eq!(
+        (&report["stopped_early"], report["rounds"].as_array().unwrap().len()),
+        (&true.into(), 4)
+    );
+    let files = |folder: &str| contents(&run.join(folder));
+    assert_eq!(files("best"), files("round-0001/checkpoint"));
+    assert!(files("best").contains_key("model.safetensors"));
+    let drift = |round: usize| report["rounds"][round]["drift"]["per_token"].as_f64();
+    assert!(drift(0).is_none() && drift(1).is_some_and(|kl| kl > 0.1), "{:?}", drift(1));
+    // It is a policy like any other.
+    let row = "{\"prompt\": \"1\", \"completion\": \"2\"}\n";
+    std::fs::write(dir.path().join("rows.jsonl"), row).unwrap();
+    ok(regrowth(dir.path(), &["score", "--policy", "run/best", "--input", "rows.jsonl"]));
+    // And it is made again when it is gone.
+    let whole = contents(&run);
+    std::fs::remove_dir_all(run.join("best")).unwrap();
+    ok(regrowth(dir.path(), &args));
+    assert_same(&whole, &contents(&run));
 }
 
 #[test]
@@ -229,6 +292,14 @@ fn an_external_trainer_is_told_where_everything_is() {
                    echo \"$REGROWTH_ROUND\" >> told";
     ok(regrowth(dir.path(), &tiny("run", &["--trainer-command", command])));
     assert_eq!(std::fs::read_to_string(dir.path().join("told")).unwrap(), "1\n2\n");
+    let told = ["REGROWTH_POLICY", "REGROWTH_REFERENCE"].map(|v| format!("echo \"${v}\" >> paths"));
+    let command = format!("{}; {}; cp tiny/* \"$REGROWTH_OUT\"", told[0], told[1]);
+    let more = ["--trainer-command", &command, "--variant", "initial-reference"];
+    ok(regrowth(dir.path(), &tiny("initial", &more)));
+    let paths = std::fs::read_to_string(dir.path().join("paths")).unwrap();
+    let ends: Vec<&str> = paths.lines().map(|p| p.rsplit('/').next().unwrap_or_default()).collect();
+    assert_eq!(ends, ["tiny", "tiny", "checkpoint", "tiny"]);
+    assert!(paths.lines().all(|p| Path::new(p).is_absolute()));
     let output = regrowth(dir.path(), &tiny("other", &["--trainer-command", "true"]));
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("no usable checkpoint"), "{}", stderr(&output));

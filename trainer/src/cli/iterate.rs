@@ -8,7 +8,7 @@ use regrowth_datasets::content_hash;
 use super::engine::EngineArgs;
 use super::progress::{advance, counted, step};
 use super::settings::SettingArgs;
-use super::{interrupt, say};
+use super::{exit_code, interrupt, say};
 use crate::TrainError;
 use crate::rounds::{
     Control, Observer, Outcome, ProblemSets, RoundReport, RunConfig, RunReport, RunRequest, iterate,
@@ -55,7 +55,15 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             eprintln!("stopped; nothing is lost: the same command goes on with {dir}");
             return Err(TrainError::Interrupted);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            let usage = matches!(exit_code(&error), 2 | 5);
+            if !usage && request.dir.join("run.json").exists() {
+                eprintln!(
+                    "what is done is on the disk; when this is mended, the same command goes on with {dir}"
+                );
+            }
+            return Err(error);
+        }
     };
     if args.json {
         let text = serde_json::to_string(&report).map_err(|e| TrainError::File {

@@ -13,7 +13,7 @@ use super::round::{self, EVAL, Finished, Start, add_evaluation};
 use super::training::{self, TrainDone};
 use super::validation::measure;
 use crate::TrainError;
-use crate::artefact::{checksums, damage, read_json, remove, write_json};
+use crate::artefact::{checksums, damage, read_sealed, remove, write_sealed};
 use crate::report::write_html;
 use crate::stats::Share;
 
@@ -29,7 +29,7 @@ pub(super) fn finished(
     observer: &mut dyn Observer,
 ) -> Result<Option<RunReport>, TrainError> {
     let path = run.dir.path().join(REPORT);
-    let what = match read_json::<RunReport>(&path) {
+    let what = match read_sealed::<RunReport>(&path) {
         Ok(None) => return Ok(None),
         Ok(Some(report)) => match damage_of(run, &report) {
             Ok(None) => return Ok(Some(report)),
@@ -72,7 +72,7 @@ pub(super) fn finish(run: &mut Run, observer: &mut dyn Observer) -> Result<RunRe
     let report = examine(run, rounds, end, observer)?;
     write_html(run.dir.path(), &report)?;
     // Written last: the run is done.
-    write_json(&run.dir.path().join(REPORT), &report)?;
+    write_sealed(&run.dir.path().join(REPORT), &report)?;
     Ok(report)
 }
 
@@ -175,7 +175,7 @@ fn ask(
 
 /// Checksums of the files in the folder of the best round's checkpoint, relative to the run.
 fn best_checksums(run: &Run, round: u32) -> Result<crate::artefact::Checksums, TrainError> {
-    let trained: Option<TrainDone> = read_json(&run.dir.round(round).join(training::DONE))?;
+    let trained: Option<TrainDone> = read_sealed(&run.dir.round(round).join(training::DONE))?;
     let recorded = trained.map(|t| t.checksums).unwrap_or_default();
     let moved = |name: &str| Some(format!("{BEST}{}", name.strip_prefix(training::CHECKPOINT)?));
     Ok(recorded.into_iter().filter_map(|(name, sum)| Some((moved(&name)?, sum))).collect())

@@ -19,7 +19,7 @@ use super::report::{Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, S
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
-use crate::artefact::{damage, make_dir, read_json, remove, write_json};
+use crate::artefact::{damage, make_dir, read_json, read_sealed, remove, write_json, write_sealed};
 use crate::stats::Share;
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
@@ -87,7 +87,7 @@ pub(super) fn untouched(
         audit: Default::default(),
         seconds: cost.seconds,
     };
-    write_json(&dir.join("report.json"), &report)?;
+    write_sealed(&dir.join("report.json"), &report)?;
     let candidate = Start { round: 0, spec, identity, validation: rows };
     Ok(Finished { report, candidate })
 }
@@ -111,7 +111,7 @@ pub(super) fn round(
     let gate = decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     let report = report(run, number, start, &candidate, &searched, trained, gate, drift, &cost);
     // Written last: the round is done.
-    write_json(&dir.join("report.json"), &report)?;
+    write_sealed(&dir.join("report.json"), &report)?;
     Ok(Finished { report, candidate })
 }
 
@@ -342,7 +342,7 @@ fn marker<T: DeserializeOwned>(
     path: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Option<T>, TrainError> {
-    match read_json(path) {
+    match read_sealed(path) {
         Err(error @ TrainError::File { .. }) => {
             observer.note(&format!("{error}; its phase is done again"));
             remove(path)?;
@@ -367,8 +367,8 @@ pub(super) fn add_evaluation(dir: &Path, seconds: f64) -> Result<Seconds, TrainE
 
 /// What is wrong with the files of a finished round; `None` if all are as they were written.
 pub(super) fn damage_of(dir: &Path) -> Result<Option<String>, TrainError> {
-    let trained: Option<TrainDone> = read_json(&dir.join(training::DONE))?;
-    let searched: Option<SearchDone> = read_json(&dir.join(search::DONE))?;
+    let trained: Option<TrainDone> = read_sealed(&dir.join(training::DONE))?;
+    let searched: Option<SearchDone> = read_sealed(&dir.join(search::DONE))?;
     let recorded = searched.map(|s| s.checksums).into_iter().chain(trained.map(|t| t.checksums));
     if let Some(what) = recorded.into_iter().find_map(|sums| damage(dir, &sums)) {
         return Ok(Some(what));

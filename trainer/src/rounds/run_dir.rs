@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::config::RunConfig;
 use super::report::RunReport;
 use crate::TrainError;
-use crate::artefact::{make_dir, read_json, write_json};
+use crate::artefact::{make_dir, read_json, read_sealed, write_json};
 
 /// Version of `run.json`.
 const RUN_VERSION: u32 = 1;
@@ -187,7 +187,7 @@ pub fn read_report(run: &Path) -> Result<Option<RunReport>, TrainError> {
                 .into(),
         });
     }
-    read_json(&run.join("report.json"))
+    read_sealed(&run.join("report.json"))
 }
 
 /// Leaves that differ between two JSON values, as `a.b: 1 in the run, 2 now`.

@@ -19,7 +19,7 @@ use super::config::RunConfig;
 use super::driver::{Control, Observer};
 use super::journal::{self, Sink};
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, write_json};
+use crate::artefact::{Checksums, checksums, write_sealed};
 
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
@@ -80,7 +80,7 @@ impl SearchPhase<'_> {
             audit,
             checksums: checksums(self.dir, &[TREES, PAIRS])?,
         };
-        write_json(&self.dir.join(DONE), &done)?;
+        write_sealed(&self.dir.join(DONE), &done)?;
         Ok(done)
     }
 

@@ -20,7 +20,7 @@ use super::external::{self, Hand};
 use super::replay;
 use super::search::{PAIRS, TREES};
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, write_json};
+use crate::artefact::{Checksums, checksums, write_sealed};
 use crate::train::{
     DpoConfig, Example, Model, Progress, Reference, SftConfig, train_dpo, train_sft,
 };
@@ -100,7 +100,7 @@ impl TrainPhase<'_> {
         if done.not_trained.is_none() {
             done.checksums = result_checksums(self.dir)?;
         }
-        write_json(&self.dir.join(DONE), &done)?;
+        write_sealed(&self.dir.join(DONE), &done)?;
         Ok(done)
     }
 

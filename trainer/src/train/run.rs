@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 use regrowth_datasets::{stream_key, write_jsonl};
+use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{
     Checkpoint, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
 };
@@ -97,7 +98,12 @@ impl Model {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, dir: &Path, options: SaveOptions) -> Result<(), TrainError> {
-        Ok(save_checkpoint(dir, &self.config, &self.weights()?, &self.origin, options)?)
+        let saved = save_checkpoint(dir, &self.config, &self.weights()?, &self.origin, options);
+        saved.map_err(|error| match error {
+            // A full disk is no fault of the policy.
+            PolicyError::File { path, detail } => TrainError::File { path, detail },
+            other => other.into(),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::optim::{Optimizer, OptimizerConfig};
 use super::variables::Variables;
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, damage, read_json, write_json};
+use crate::artefact::{Checksums, checksums, damage, read_sealed, write_sealed};
 
 const PREFIX: &str = "state-";
 const WEIGHTS: &str = "weights.safetensors";
@@ -56,7 +56,7 @@ pub(super) fn save(
     write_tensors(&staged.join(WEIGHTS), &variables.trained()).map_err(io)?;
     write_tensors(&staged.join(MOMENTS), optimizer.moments()).map_err(io)?;
     let checksums = checksums(&staged, &[WEIGHTS, MOMENTS])?;
-    write_json(&staged.join("state.json"), &Saved { version: 1, tokens, checksums })?;
+    write_sealed(&staged.join("state.json"), &Saved { version: 1, tokens, checksums })?;
     std::fs::rename(&staged, &target).map_err(io)?;
     std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
     for (old, path) in states(dir)? {
@@ -86,7 +86,7 @@ fn verified(path: &Path) -> Result<Saved, TrainError> {
         path: path.to_owned(),
         detail: format!("damaged training state ({detail}); remove it to train from the start"),
     };
-    let saved = match read_json::<Saved>(&path.join("state.json")) {
+    let saved = match read_sealed::<Saved>(&path.join("state.json")) {
         Ok(Some(saved)) => saved,
         Ok(None) => return Err(damaged("`state.json` is missing".into())),
         Err(error) => return Err(damaged(error.to_string())),
