@@ -73,7 +73,7 @@ fn start(dir: &Path) -> Child {
 fn wait_for(child: &mut Child, run: &Path, wanted: &str, delay: Duration) -> bool {
     let place = |name: &str| PHASES.iter().position(|p| *p == name);
     let limit = Instant::now() + Duration::from_secs(30);
-    while place(&phase(run)) < place(wanted) {
+    while place(phase(run)) < place(wanted) {
         assert!(Instant::now() < limit, "stuck in {}", phase(run));
         if child.try_wait().expect("a child").is_some() {
             return false;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use common::{ok, regrowth, stderr, stdout, workshop};
-use regrowth_policy::candle::{Checkpoint, Source, save_checkpoint};
+use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
 use runs::{assert_same, contents};
 use serde_json::Value;
 
@@ -181,7 +181,8 @@ fn the_best_round_is_exported_as_the_result() {
     // A trainer that is known to bring progress: it hands over a policy that was trained before.
     let strong = dir.path().join("strong");
     let checkpoint = Checkpoint::read(Source::Embedded, &Device::Cpu).unwrap();
-    save_checkpoint(&strong, &checkpoint.config, &checkpoint.tensors, &checkpoint.source).unwrap();
+    let Checkpoint { source, config, tensors } = &checkpoint;
+    save_checkpoint(&strong, config, tensors, source, SaveOptions::default()).unwrap();
     let command = "cp strong/* \"$REGROWTH_OUT\"";
     let args = tiny("run", &["--trainer-command", command, "--patience", "2", "--rounds", "5"]);
     let settings = dir.path().join("tiny.toml");

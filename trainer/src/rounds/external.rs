@@ -3,15 +3,15 @@
 //! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON
 //! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
 //! (checkpoint folder to hold to: the same, or the initial policy's), `REGROWTH_OUT` (folder to
-//! write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a checkpoint in Hugging Face layout
-//! in `REGROWTH_OUT` and end with 0.
+//! write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a checkpoint in Hugging Face layout,
+//! or a PEFT adapter of `REGROWTH_POLICY`, in `REGROWTH_OUT` and end with 0.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use regrowth_policy::candle::{Checkpoint, Source, save_checkpoint};
+use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
 
 use super::driver::Control;
 use crate::TrainError;
@@ -50,10 +50,25 @@ pub(super) fn hand_off(command: &str, hand: &Hand, control: &Control) -> Result<
     if !status.success() {
         return Err(failed(command, &format!("ended with {status}")));
     }
-    Checkpoint::read(Source::folder(&staged)?, &Device::Cpu)
+    let left = Source::folder(&staged)
+        .and_then(|source| Checkpoint::read(source, &Device::Cpu))
         .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
+    if left.source.is_adapter() {
+        // Merged, so the round's checkpoint needs no other folder.
+        save(&left, hand.out)?;
+        return std::fs::remove_dir_all(&staged).map_err(TrainError::io(&staged));
+    }
+    for entry in std::fs::read_dir(&staged).map_err(TrainError::io(&staged))? {
+        let file = entry.map_err(TrainError::io(&staged))?.path();
+        std::fs::File::open(&file).and_then(|f| f.sync_all()).map_err(TrainError::io(&file))?;
+    }
     std::fs::rename(&staged, hand.out).map_err(TrainError::io(hand.out))?;
     std::fs::File::open(hand.dir).and_then(|d| d.sync_all()).map_err(TrainError::io(hand.dir))
+}
+
+fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {
+    let Checkpoint { source, config, tensors } = checkpoint;
+    Ok(save_checkpoint(to, config, tensors, source, SaveOptions::default())?)
 }
 
 fn start(command: &str, hand: &Hand, staged: &Path) -> Result<Child, TrainError> {
@@ -109,14 +124,14 @@ fn failed(command: &str, detail: &str) -> TrainError {
     TrainError::Setting { name: "trainer_command", detail: format!("`{command}` {detail}") }
 }
 
-/// A folder with the files of `source`; the embedded checkpoint is written to `embedded`.
-pub(super) fn as_folder(source: &Source, embedded: &Path) -> Result<PathBuf, TrainError> {
+/// A folder with a whole checkpoint: that of `source`, or `written` for one that is embedded or that
+/// is an adapter.
+pub(super) fn as_folder(source: &Source, written: &Path) -> Result<PathBuf, TrainError> {
     match source {
         Source::Folder(folder) => Ok(folder.clone()),
-        Source::Embedded => {
-            let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
-            save_checkpoint(embedded, &checkpoint.config, &checkpoint.tensors, source)?;
-            Ok(embedded.to_owned())
+        Source::Embedded | Source::Adapter { .. } => {
+            save(&Checkpoint::read(source.clone(), &Device::Cpu)?, written)?;
+            Ok(written.to_owned())
         }
     }
 }

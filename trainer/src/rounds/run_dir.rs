@@ -138,13 +138,14 @@ impl RunDir {
     }
 }
 
-/// Removes what a process that was killed left half-written: files and folders whose names end in
-/// `.tmp`, in the run and in its rounds.
+/// Removes what a process that was killed left half-written or half-replaced: files and folders
+/// whose names end in `.tmp` or `.old`, in the run and in its rounds.
 fn sweep(path: &Path) -> Result<(), TrainError> {
     for entry in std::fs::read_dir(path).map_err(TrainError::io(path))? {
         let path = entry.map_err(TrainError::io(path))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match (name.ends_with(".tmp"), path.is_dir()) {
+        let half = name.ends_with(".tmp") || name.ends_with(".old");
+        match (half, path.is_dir()) {
             (true, true) => std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?,
             (true, false) => std::fs::remove_file(&path).map_err(TrainError::io(&path))?,
             (false, true) if name.starts_with("round-") => sweep(&path)?,

@@ -212,7 +212,7 @@ impl TrainPhase<'_> {
             write_pairs(&mixed, &pairs)?;
         }
         let folder = |source: &Option<Source>| match source {
-            Some(source) => external::as_folder(source, &self.dir.with_file_name("builtin")),
+            Some(source) => external::as_folder(source, &self.dir.with_file_name("initial")),
             None => Ok(PathBuf::from(self.start)),
         };
         let initial = self.config.reference == ReferenceKind::Initial;
