@@ -253,7 +253,21 @@ fn a_dry_run_writes_nothing() {
     let dir = workshop();
     let text = ok(regrowth(dir.path(), &tiny("run", &["--dry-run"])));
     assert!(text.contains("2 rounds of 5 problems"), "{text}");
+    assert!(text.contains("estimate for the run") && text.contains("parameters"), "{text}");
     assert!(!dir.path().join("run").exists());
+    // In proportion to the run itself.
+    let plan = ok(regrowth(dir.path(), &tiny("run", &["--dry-run", "--json"])));
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    ok(regrowth(dir.path(), &tiny("run", &[])));
+    let report = json(&dir.path().join("run/report.json"));
+    for name in ["decoded", "prefilled", "trained"] {
+        let rounds = report["rounds"].as_array().unwrap();
+        let real: f64 = rounds.iter().filter_map(|r| r["tokens"][name].as_f64()).sum();
+        let planned = plan["estimate"]["tokens"][name].as_f64().unwrap();
+        assert!((0.5..2.0).contains(&(planned / real)), "{name}: {planned} for {real}");
+    }
+    assert!(plan["estimate"]["seconds"]["search"].as_f64() > Some(0.0));
+    assert!(plan["memory"]["training_bytes"].as_u64() > Some(0));
 }
 
 #[test]

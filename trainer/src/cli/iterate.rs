@@ -11,7 +11,7 @@ use super::settings::SettingArgs;
 use super::{exit_code, interrupt, say};
 use crate::TrainError;
 use crate::rounds::{
-    Control, Observer, Outcome, ProblemSets, RoundReport, RunConfig, RunReport, RunRequest, iterate,
+    Control, Observer, Outcome, Plan, RoundReport, RunConfig, RunReport, RunRequest, iterate, plan,
 };
 use crate::train::Progress;
 
@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// Go on from the finished rounds of --run with other settings, in a new folder beside it.
     #[arg(long)]
     fork: bool,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done and what it would take, from a short probe; nothing is written.
     #[arg(long)]
     dry_run: bool,
     /// Print the report as one JSON object.
@@ -39,7 +39,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let config = args.settings.config()?;
     if args.dry_run {
-        return dry_run(&args.run, &config);
+        return dry_run(args, &config);
     }
     let request = request(args, config)?;
     let control = Control::default();
@@ -128,25 +128,67 @@ fn summary(dir: &Path, report: &RunReport) -> String {
 }
 
 /// Prints the plan.
-fn dry_run(dir: &Path, config: &RunConfig) -> Result<(), TrainError> {
-    let sets = ProblemSets::read(config)?;
-    let round = config.problems_per_round.min(sets.train.len());
-    let search = &config.search;
-    let roots = u64::from(search.max_depth).saturating_sub(1) + search.first_root_factor;
-    let settings = toml::to_string(config)
-        .map_err(|e| TrainError::Setting { name: "config", detail: e.to_string() })?;
-    say(&format!(
-        "run {}: {} rounds of {round} problems (of {} to train on), {} validation and {} test \
-         problems\nat most {} simulations a problem ({} a root), {} in a run\n\n{settings}",
-        dir.display(),
-        config.rounds,
-        sets.train.len(),
-        sets.validation.len(),
-        sets.test.len(),
-        roots * search.simulations,
-        search.simulations,
-        roots * search.simulations * round as u64 * u64::from(config.rounds),
-    ))
+fn dry_run(args: &Args, config: &RunConfig) -> Result<(), TrainError> {
+    let plan = plan(config, &args.engine.load_options()?, args.engine.threads())?;
+    let unwritable = |detail: String| TrainError::Setting { name: "dry-run", detail };
+    if args.json {
+        let text = serde_json::to_string(&plan).map_err(|e| unwritable(e.to_string()))?;
+        return say(&text);
+    }
+    let settings = toml::to_string(config).map_err(|e| unwritable(e.to_string()))?;
+    say(&format!("run {}: {}\n{settings}", args.run.display(), described(&plan)))
+}
+
+/// A plan in words.
+fn described(plan: &Plan) -> String {
+    let all = plan.simulations * plan.problems_per_round as u64 * u64::from(plan.rounds);
+    let mut text = format!(
+        "{} rounds of {} problems (of {} to train on), {} validation and {} test problems\n\
+         at most {} simulations a problem, {all} in a run\n",
+        plan.rounds,
+        plan.problems_per_round,
+        plan.train_problems,
+        plan.validation_problems,
+        plan.test_problems,
+        plan.simulations,
+    );
+    let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20));
+    if let Some(memory) = &plan.memory {
+        text += &format!(
+            "memory: {:.1} million parameters; searching {} at most, training {} and activations\n",
+            memory.parameters as f64 / 1e6,
+            mib(memory.search_bytes),
+            mib(memory.training_bytes),
+        );
+    }
+    let probe = &plan.probe;
+    text += &format!(
+        "probe: {} trees, {} pairs, {} answers in {:.1} s{}\n",
+        probe.trees,
+        probe.pairs,
+        probe.answered,
+        probe.seconds.total(),
+        probe.peak_bytes.map(|b| format!(", peak memory {}", mib(b))).unwrap_or_default(),
+    );
+    let Some(estimate) = &plan.estimate else {
+        return text + "no estimate: the probe finished no tree or no answer\n";
+    };
+    let (tokens, seconds) = (&estimate.tokens, &estimate.seconds);
+    let minutes = |s: f64| format!("{:.1}", s / 60.0);
+    text + &format!(
+        "estimate for the run: {} pairs; tokens {} prefilled, {} sampled, {} trained, {} in answers\n\
+         time in minutes: search {}, train {}, evaluate {}, together {}; {} on the disk\n",
+        estimate.pairs,
+        tokens.prefilled,
+        tokens.decoded,
+        tokens.trained,
+        tokens.validated,
+        minutes(seconds.search),
+        minutes(seconds.train),
+        minutes(seconds.evaluate),
+        minutes(seconds.total()),
+        mib(estimate.disk_bytes),
+    )
 }
 
 /// Bars on a terminal, lines elsewhere.
@@ -206,7 +248,7 @@ impl Observer for Watcher {
             report.validation.share,
             report.trees,
             report.pairs,
-            report.seconds.search + report.seconds.train + report.seconds.evaluate,
+            report.seconds.total(),
         ));
     }
 }

@@ -4,7 +4,8 @@
 //! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
 //! (checkpoint folder to hold to: the same, or the initial policy's), `REGROWTH_OUT` (folder to
 //! write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a checkpoint in Hugging Face layout,
-//! or a PEFT adapter of `REGROWTH_POLICY`, in `REGROWTH_OUT` and end with 0.
+//! or a PEFT adapter of `REGROWTH_POLICY`, in `REGROWTH_OUT` and end with 0. Tokenizer files that it
+//! does not write are those of `REGROWTH_POLICY`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -50,6 +51,7 @@ pub(super) fn hand_off(command: &str, hand: &Hand, control: &Control) -> Result<
     if !status.success() {
         return Err(failed(command, &format!("ended with {status}")));
     }
+    fill_in(&staged, hand.policy)?;
     let left = Source::folder(&staged)
         .and_then(|source| Checkpoint::read(source, &Device::Cpu))
         .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
@@ -64,6 +66,22 @@ pub(super) fn hand_off(command: &str, hand: &Hand, control: &Control) -> Result<
     }
     std::fs::rename(&staged, hand.out).map_err(TrainError::io(hand.out))?;
     std::fs::File::open(hand.dir).and_then(|d| d.sync_all()).map_err(TrainError::io(hand.dir))
+}
+
+/// Adds what a trainer did not write because it did not change it: tokenizer files and the form of
+/// the prompt are the start policy's.
+fn fill_in(staged: &Path, policy: &Path) -> Result<(), TrainError> {
+    for entry in std::fs::read_dir(policy).map_err(TrainError::io(policy))? {
+        let file = entry.map_err(TrainError::io(policy))?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_text = [".json", ".jinja", ".txt", ".model"].iter().any(|end| name.ends_with(end));
+        let is_shape = name == "config.json" || name.ends_with(".index.json");
+        let target = staged.join(&name);
+        if is_text && !is_shape && !target.exists() {
+            std::fs::copy(&file, &target).map_err(TrainError::io(&target))?;
+        }
+    }
+    Ok(())
 }
 
 fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {

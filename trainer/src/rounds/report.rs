@@ -69,6 +69,14 @@ pub struct Seconds {
     pub probe: f64,
 }
 
+impl Seconds {
+    /// All phases together.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.search + self.train + self.evaluate + self.probe
+    }
+}
+
 /// `cost.json` of a round: what it took on this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -176,7 +184,6 @@ impl RunReport {
     /// Seconds of all rounds and phases.
     #[must_use]
     pub fn total_seconds(&self) -> f64 {
-        let sum = |s: &Seconds| s.search + s.train + s.evaluate + s.probe;
-        self.rounds.iter().map(|r| sum(&r.seconds)).sum()
+        self.rounds.iter().map(|r| r.seconds.total()).sum()
     }
 }

@@ -1,0 +1,281 @@
+//! What a run would do and cost, from its settings and a short probe of its own first problems.
+//!
+//! The probe searches a few problems of round 1, answers a few validation problems and takes an
+//! optimizer step on the pairs, all in memory; the rest is proportion. It writes nothing. Figures
+//! are for planning: trees grow with the policy, and a few problems are no average.
+
+use std::time::{Duration, Instant};
+
+use candle_core::Device;
+use regrowth_datasets::{PreferencePair, stream_key};
+use regrowth_mcts::{RunOptions, SearchConfig, TreeRecord, extract_pairs, search_problems};
+use regrowth_policy::candle::{Checkpoint, Source};
+use regrowth_policy::{LoadOptions, Policy};
+use regrowth_verifiers::ProblemVerifier;
+use serde::Serialize;
+
+use super::config::{Objective, ReferenceKind, RunConfig};
+use super::report::{Seconds, Tokens};
+use super::sets::ProblemSets;
+use crate::evaluate::{SamplePlan, solve};
+use crate::train::{DpoConfig, Model, Progress, Reference, train_dpo};
+use crate::{TrainError, inputs};
+
+/// Problems that the probe searches and answers, at most.
+const PROBED: usize = 16;
+/// After this time the probe starts nothing more.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What a run would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// Rounds.
+    pub rounds: u32,
+    /// Problems of each round.
+    pub problems_per_round: usize,
+    /// Problems there are to train on.
+    pub train_problems: usize,
+    /// Validation problems.
+    pub validation_problems: usize,
+    /// Test problems.
+    pub test_problems: usize,
+    /// Simulations of one problem, at most.
+    pub simulations: u64,
+    /// What the probe did.
+    pub probe: Probe,
+    /// What the run would take, in proportion to the probe; nothing where it finished no tree.
+    pub estimate: Option<Estimate>,
+    /// Memory of a policy with weights.
+    pub memory: Option<Memory>,
+}
+
+/// What the probe did.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Probe {
+    /// Trees.
+    pub trees: u64,
+    /// Pairs cut from them.
+    pub pairs: u64,
+    /// Validation problems answered.
+    pub answered: u64,
+    /// Tokens: as in a report.
+    pub tokens: Tokens,
+    /// Wall time: as in a report.
+    pub seconds: Seconds,
+    /// Bytes of the trees as rows.
+    pub tree_bytes: u64,
+    /// Bytes of the pairs as rows.
+    pub pair_bytes: u64,
+    /// Most memory that this process held, in bytes, where the system tells.
+    pub peak_bytes: Option<u64>,
+}
+
+/// What a run would take.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Estimate {
+    /// Pairs of all rounds.
+    pub pairs: u64,
+    /// Tokens of all rounds; `validated` counts the test problems too.
+    pub tokens: Tokens,
+    /// Wall time of all rounds.
+    pub seconds: Seconds,
+    /// Bytes on the disk at the end.
+    pub disk_bytes: u64,
+}
+
+/// Memory of the two halves of a round, which take turns.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Memory {
+    /// Parameters of the model.
+    pub parameters: u64,
+    /// While searching: weights, and keys and values of stored prefixes at most, in bytes.
+    pub search_bytes: u64,
+    /// While training: weights, gradients, two moments and a separate reference, in bytes;
+    /// activations come on top.
+    pub training_bytes: u64,
+}
+
+/// Looks at what a run would do.
+///
+/// # Errors
+/// When the problems or the policy cannot be read, or the policy stops.
+pub fn plan(config: &RunConfig, load: &LoadOptions, threads: usize) -> Result<Plan, TrainError> {
+    config.check()?;
+    let sets = ProblemSets::read(config)?;
+    let search = &config.search;
+    let roots = u64::from(search.max_depth).saturating_sub(1) + search.first_root_factor;
+    let memory = memory(config, load)?;
+    let probe = probe(config, &sets, load, threads)?;
+    let mut plan = Plan {
+        rounds: config.rounds,
+        problems_per_round: config.problems_per_round.min(sets.train.len()),
+        train_problems: sets.train.len(),
+        validation_problems: sets.validation.len(),
+        test_problems: sets.test.len(),
+        simulations: roots * search.simulations,
+        probe,
+        estimate: None,
+        memory,
+    };
+    plan.estimate = plan.estimate(config);
+    Ok(plan)
+}
+
+impl Plan {
+    fn estimate(&self, config: &RunConfig) -> Option<Estimate> {
+        let probe = &self.probe;
+        let searched = self.problems_per_round as f64 * f64::from(self.rounds);
+        let asked = f64::from(self.rounds + 1);
+        let asked = asked * (self.validation_problems + self.test_problems) as f64;
+        let part = |all: f64, probed: u64| (probed > 0).then(|| all / probed as f64);
+        let trees = part(searched, probe.trees)?;
+        let answers = part(asked, probe.answered)?;
+        let scale = |value: u64, by: f64| (value as f64 * by).round() as u64;
+        let pairs = scale(probe.pairs, trees);
+        let epochs = config.dpo.epochs as f64;
+        let steps = part(pairs as f64 * epochs, probe.pairs).unwrap_or(0.0);
+        let trained = self.memory.map_or(0, |m| 4 * m.parameters) * u64::from(self.rounds);
+        Some(Estimate {
+            pairs,
+            tokens: Tokens {
+                prefilled: scale(probe.tokens.prefilled, trees),
+                decoded: scale(probe.tokens.decoded, trees),
+                trained: scale(probe.tokens.trained, steps),
+                referenced: scale(probe.tokens.referenced, steps),
+                validated: scale(probe.tokens.validated, answers),
+            },
+            seconds: Seconds {
+                search: probe.seconds.search * trees,
+                train: probe.seconds.train * steps,
+                evaluate: probe.seconds.evaluate * answers,
+                probe: 0.0,
+            },
+            disk_bytes: scale(probe.tree_bytes + probe.pair_bytes, trees) + trained,
+        })
+    }
+}
+
+fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<Memory>, TrainError> {
+    let Some(source) = inputs::weights(&config.policy)? else { return Ok(None) };
+    let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
+    let parameters: u64 = checkpoint.tensors.values().map(|t| t.elem_count() as u64).sum();
+    let weights = 4 * parameters;
+    let reference = u64::from(config.reference == ReferenceKind::Initial);
+    Ok(Some(Memory {
+        parameters,
+        search_bytes: weights + load.cache_bytes as u64,
+        training_bytes: weights * (4 + reference),
+    }))
+}
+
+fn probe(
+    config: &RunConfig,
+    sets: &ProblemSets,
+    load: &LoadOptions,
+    threads: usize,
+) -> Result<Probe, TrainError> {
+    let policy = inputs::policy(&config.policy, load)?;
+    let mut probe = Probe::default();
+    let pairs = probe.search(&*policy, config, sets, threads)?;
+    probe.answer(&*policy, config, sets)?;
+    drop(policy);
+    if let Some(weights) = inputs::weights(&config.policy)? {
+        probe.train(weights, config, pairs, threads)?;
+    }
+    probe.peak_bytes = peak_bytes();
+    Ok(probe)
+}
+
+impl Probe {
+    /// Grows the first trees of round 1; returns their pairs.
+    fn search(
+        &mut self,
+        policy: &dyn Policy,
+        config: &RunConfig,
+        sets: &ProblemSets,
+        threads: usize,
+    ) -> Result<Vec<PreferencePair>, TrainError> {
+        let problems = sets.shard(1, config.problems_per_round.min(PROBED));
+        let seed = stream_key(config.search.seed, &[b"round", &1u64.to_le_bytes()]);
+        let search = SearchConfig { seed, ..config.search.clone() };
+        let options = RunOptions { threads, round: 1, ..RunOptions::default() };
+        let mut pairs = Vec::new();
+        let started = Instant::now();
+        let on_tree = |tree: TreeRecord| {
+            self.trees += 1;
+            self.tokens.prefilled += tree.prompt_ids.len() as u64;
+            self.tokens.decoded += tree.sampled_tokens;
+            self.tree_bytes += row_bytes(&tree);
+            pairs.extend(extract_pairs(&tree, &config.pairs).pairs);
+            if started.elapsed() > LIMIT {
+                // Relaxed: the flag carries no data.
+                options.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        search_problems(policy, &ProblemVerifier, &problems, &search, &options, on_tree)?;
+        self.seconds.search = started.elapsed().as_secs_f64();
+        self.pairs = pairs.len() as u64;
+        self.pair_bytes = pairs.iter().map(row_bytes).sum();
+        Ok(pairs)
+    }
+
+    /// Answers the first validation problems.
+    fn answer(
+        &mut self,
+        policy: &dyn Policy,
+        config: &RunConfig,
+        sets: &ProblemSets,
+    ) -> Result<(), TrainError> {
+        let from = if sets.validation.is_empty() { &sets.test } else { &sets.validation };
+        let problems = &from[..from.len().min(PROBED)];
+        let plan = SamplePlan::greedy(config.search.max_solution_tokens);
+        let started = Instant::now();
+        solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
+            self.answered += 1;
+            self.tokens.validated +=
+                solved.attempts.iter().map(|a| a.ids.len() as u64).sum::<u64>();
+            Ok(())
+        })?;
+        self.seconds.evaluate = started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Takes each pair through one training step.
+    fn train(
+        &mut self,
+        weights: Source,
+        config: &RunConfig,
+        pairs: Vec<PreferencePair>,
+        threads: usize,
+    ) -> Result<(), TrainError> {
+        let trains_pairs = config.objective != Objective::CorrectSolutions;
+        if pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
+            return Ok(());
+        }
+        let model = Model::from_checkpoint(&Checkpoint::read(weights, &Device::Cpu)?)?;
+        let reference = match config.reference {
+            ReferenceKind::RoundStart => Reference::RoundStart,
+            ReferenceKind::Initial => Reference::Model(&model),
+        };
+        let dpo = DpoConfig { epochs: 1, ..config.dpo.clone() };
+        let started = Instant::now();
+        let go_on = &mut |_: &Progress| std::ops::ControlFlow::Continue(());
+        let summary = train_dpo(&model, &pairs, &reference, &dpo, threads, None, go_on)?;
+        self.seconds.train = started.elapsed().as_secs_f64();
+        self.tokens.trained = summary.tokens;
+        self.tokens.referenced = summary.reference_tokens;
+        Ok(())
+    }
+}
+
+/// Bytes of a row as JSON with its line break.
+fn row_bytes(row: &impl Serialize) -> u64 {
+    serde_json::to_vec(row).map_or(0, |bytes| bytes.len() as u64 + 1)
+}
+
+/// Most memory that this process held so far; Linux alone tells without a system call of its own.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
