@@ -4,6 +4,8 @@
 //! It does not know the right label; it returns what the text chooses. A negated letter ("not D") is
 //! no choice, and the article "A" is one only where the sentence chooses.
 
+use std::borrow::Cow;
+
 use crate::extract::{self, Source};
 
 /// What a text chooses.
@@ -34,6 +36,21 @@ const MAX_ANCHORS: usize = 16;
 /// The label that `text` chooses among `options`.
 #[must_use]
 pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
+    let folded = ascii(text);
+    choose_in(&folded, options)
+}
+
+/// The text with full-width letters, digits and brackets in their ASCII form.
+fn ascii(text: &str) -> Cow<'_, str> {
+    let wide = |c: char| matches!(c, '\u{ff01}'..='\u{ff5e}');
+    if !text.contains(wide) {
+        return Cow::Borrowed(text);
+    }
+    let narrow = |c: char| char::from_u32(c as u32 - 0xfee0).unwrap_or(c);
+    Cow::Owned(text.chars().map(|c| if wide(c) { narrow(c) } else { c }).collect())
+}
+
+fn choose_in<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     let text = extract::spoken(text);
     let boxes = extract::boxes::last_boxes(text);
     if let Some(last) = boxes.last() {
@@ -56,7 +73,7 @@ pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     if let Some(chosen) = found(statement(text, options, false), Source::Whole) {
         return chosen;
     }
-    match standing(text, options).or_else(|| mentioned(text, options)) {
+    match standing(text, options).or_else(|| concluded(text, options)) {
         Some(option) => Chosen::Label(option.label, Source::Number),
         None => Chosen::None,
     }
@@ -132,7 +149,7 @@ fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> S
         {
             return Statement::Conflict;
         }
-        let alone = body.is_empty();
+        let alone = body.is_empty() || ["because ", "since "].iter().any(|w| body.starts_with(w));
         let same_text = !option.text.is_empty() && plain(body) == plain(option.text);
         if alone || same_text || announced && (front.marked || ends_label(rest)) {
             return Statement::Label(*option);
@@ -162,12 +179,22 @@ fn front_label<'t>(text: &'t str, label: &str) -> Option<Front<'t>> {
         let closed = rest.trim_start().strip_prefix([')', ']', '}'])?;
         return Some(Front { marked: true, rest: closed });
     }
-    if rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}' | '_')) {
+    if rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}' | '_'))
+        || is_number_part(label, rest)
+    {
         return None;
     }
     let marked = rest.starts_with([')', ':'])
         || rest.starts_with('.') && !rest[1..].starts_with(|c: char| c.is_ascii_digit());
     Some(Front { marked, rest })
+}
+
+/// `2.5`, `2/3` and `2:30` do not start with the label 2.
+fn is_number_part(label: &str, rest: &str) -> bool {
+    let mut next = rest.chars();
+    label.ends_with(|c: char| c.is_ascii_digit())
+        && next.next().is_some_and(|c| ".,/:%^*+-".contains(c))
+        && next.next().is_some_and(|c| c.is_ascii_digit())
 }
 
 /// After an unmarked label the sentence must end or pause: "A dry palm" is no choice of A.
@@ -207,7 +234,7 @@ fn unwrap_markup(text: &str) -> String {
     }
     trimmed
         .replace(['{', '}'], "")
-        .trim_matches(['"', '\'', '\u{201c}', '\u{201d}', ' '])
+        .trim_matches(['"', '\'', '\u{201c}', '\u{201d}', '\u{2713}', '\u{2714}', '\u{2705}', ' '])
         .to_owned()
 }
 
@@ -292,8 +319,15 @@ fn is_list_item(before: &str) -> bool {
 }
 
 /// What follows a label that is chosen by the words behind it.
-const PRAISE: [&str; 6] =
-    ["is correct", "is the correct", "is the answer", "is right", "is the right", "is the best"];
+const PRAISE: [&str; 7] = [
+    "is correct",
+    "is the correct",
+    "is the answer",
+    "is right",
+    "is the right",
+    "is the best",
+    "is true",
+];
 
 /// Words right before a chosen label.
 const LEADS: [&str; 15] = [
@@ -338,6 +372,12 @@ fn negated(before: &str) -> bool {
         let negation = words.iter().position(|w| negative(&w)).unwrap_or(0);
         !words[..negation].iter().any(|w| restart.contains(w))
     })
+}
+
+/// The option that is mentioned where the text ends: "so it is at the mall".
+fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let option = mentioned(text, options)?;
+    plain(text).ends_with(&plain(option.text)).then_some(option)
 }
 
 /// The only option whose text occurs in the last sentence.

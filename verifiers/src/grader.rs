@@ -128,8 +128,9 @@ impl Grader {
             Form::Answer => extract::bare(pair.answer),
             Form::Text => extract::extract(pair.answer),
         };
-        let unannounced = matches!(answer.source, Source::Formula | Source::Number)
-            || answer.source == Source::Whole && pair.answer_form == Form::Text;
+        let unannounced =
+            matches!(answer.source, Source::Formula | Source::Number | Source::Emphasis)
+                || answer.source == Source::Whole && pair.answer_form == Form::Text;
         if answer.text.is_empty() || self.announced_only && unannounced {
             return Graded::missing();
         }

@@ -43,6 +43,12 @@ impl Comparison<'_> {
                 }
                 self.pairwise(&g, &a)
             }
+            (Node::Matrix { columns, cells }, Node::Tuple { items, open: '[', .. })
+                if self.rows_of(&items, columns).is_some() =>
+            {
+                let answer = self.rows_of(&items, columns).unwrap_or_default();
+                self.pairwise(&cells, &answer)
+            }
             (Node::Matrix { columns, cells }, Node::Tuple { items, .. } | Node::List(items)) => {
                 if columns == 1 || columns == cells.len() {
                     self.pairwise(&cells, &items)
@@ -82,6 +88,20 @@ impl Comparison<'_> {
             _ if self.is_container(gold) || self.is_container(answer) => Ok(Tri::Different),
             _ => self.scalars(gold, answer),
         }
+    }
+
+    /// Cells of a matrix written as a tuple of rows.
+    fn rows_of(&self, items: &[Id], columns: usize) -> Option<Vec<Id>> {
+        let mut cells = Vec::new();
+        for item in items {
+            match self.tree.get(*item) {
+                Node::Tuple { items, open: '[', .. } if items.len() == columns => {
+                    cells.extend(items);
+                }
+                _ => return None,
+            }
+        }
+        Some(cells)
     }
 
     /// A ratio of two against a single value; a time of day such as 12:00 is none.

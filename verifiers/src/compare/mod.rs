@@ -4,7 +4,9 @@
 //! or an interval, a list or a tuple) the reference's kind decides. Every stage either proves its
 //! verdict or says that its evidence is overwhelming; see the crate's README.
 
+mod builders;
 mod containers;
+mod regions;
 mod relations;
 mod scalars;
 mod sets;
@@ -13,7 +15,7 @@ mod texts;
 mod units;
 
 use crate::fuel::{Fuel, Reason};
-use crate::syntax::tree::{Function, Id, Node, Relation, Tree};
+use crate::syntax::tree::{Function, Id, Node, Relation, Symbol, Tree};
 
 /// Deepest nesting of containers.
 const MAX_NESTING: usize = 12;
@@ -155,7 +157,35 @@ impl Comparison<'_> {
         {
             return Ok(Tri::from_bool(equal));
         }
-        self.containers(gold, answer)
+        match (self.unlabelled(gold), self.unlabelled(answer)) {
+            (Some(point), None) if self.is_container(answer) => self.compare(point, answer),
+            (None, Some(point)) if self.is_container(gold) => self.compare(gold, point),
+            _ => self.containers(gold, answer),
+        }
+    }
+
+    /// The coordinates of a point with its name in front: `A(1, 2)`.
+    fn unlabelled(&mut self, id: Id) -> Option<Id> {
+        let capital = |tree: &Tree, symbol: Symbol| {
+            let name = tree.name(symbol);
+            name.len() == 1 && name.starts_with(|c: char| c.is_ascii_uppercase())
+        };
+        match self.tree.get(id) {
+            Node::Product(parts) => match *parts.as_slice() {
+                [name, point] => {
+                    let named =
+                        matches!(self.tree.get(name), Node::Symbol(s) if capital(self.tree, *s));
+                    let tuple = matches!(self.tree.get(point), Node::Tuple { open: '(', .. });
+                    (named && tuple).then_some(point)
+                }
+                _ => None,
+            },
+            Node::Apply(symbol, items) if items.len() > 1 && capital(self.tree, *symbol) => {
+                let items = items.clone();
+                self.tree.add(Node::Tuple { open: '(', close: ')', items }, self.fuel).ok()
+            }
+            _ => None,
+        }
     }
 
     /// Whether a node is a list of inequalities.
@@ -211,7 +241,9 @@ impl Comparison<'_> {
                 !matches!(function, Function::Factorial | Function::Binomial)
                     && arguments.iter().all(|i| self.is_name(*i))
             }
-            Node::Quotient(a, b) => self.is_name(*a) && self.is_name(*b),
+            Node::Quotient(a, b) | Node::SetExpression(_, a, b) => {
+                self.is_name(*a) && self.is_name(*b)
+            }
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
-use crate::syntax::tree::{Id, Node, Relation, Symbol};
+use crate::syntax::tree::{BLANK, Id, Node, Relation, Symbol};
 
 /// Where the ratio of two equations is taken; a later point serves where an earlier one solves them.
 const FIXED_POINTS: [[i64; 5]; 4] =
@@ -214,7 +214,7 @@ impl Comparison<'_> {
         }
         symbols.sort_unstable();
         symbols.dedup();
-        let blank = symbols.iter().any(|s| self.tree.name(*s) == "\u{25a1}");
+        let blank = symbols.iter().any(|s| self.tree.name(*s) == BLANK);
         if symbols.len() > 1 + usize::from(blank) {
             return Ok(None);
         }

@@ -79,7 +79,7 @@ impl Comparison<'_> {
     }
 
     /// Plus or minus infinity.
-    fn infinite(&self, id: Id) -> Option<bool> {
+    pub(super) fn infinite(&self, id: Id) -> Option<bool> {
         match self.tree.get(id) {
             Node::Constant(Constant::Infinity) => Some(true),
             Node::Negate(a) => self.infinite(*a).map(|sign| !sign),

@@ -6,9 +6,10 @@
 
 use std::cmp::Ordering;
 
+use super::regions::Region;
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
-use crate::syntax::tree::{Constant, Function, Id, Named, Node, Relation, SetOperation};
+use crate::syntax::tree::{BLANK, Constant, Id, Named, Node, Relation, SetOperation};
 
 /// Most endpoints of both sides together.
 const MAX_ENDPOINTS: usize = 64;
@@ -16,9 +17,21 @@ const MAX_ENDPOINTS: usize = 64;
 /// Membership of `(-inf, e1), e1, (e1, e2), e2, ..., (en, inf)`.
 type Flags = Vec<bool>;
 
+/// What a walk over a set collects.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints {
+    pub points: Vec<Id>,
+    /// The one name that its conditions are on.
+    pub name: Option<Id>,
+}
+
 impl Comparison<'_> {
     /// Compares where at least one side is a set expression.
     pub(super) fn set_expressions(&mut self, gold: Id, answer: Id) -> Outcome {
+        let listed = (self.listed(gold)?, self.listed(answer)?);
+        if listed != (gold, answer) {
+            return self.compare(listed.0, listed.1);
+        }
         if let (Node::Named(g), Node::Named(a)) = (self.tree.get(gold), self.tree.get(answer)) {
             return Ok(Tri::from_bool(g == a));
         }
@@ -61,39 +74,57 @@ impl Comparison<'_> {
 
     /// Whether both sides are the same set of reals; nothing where they cannot be read as such.
     pub(super) fn as_flags(&mut self, gold: Id, answer: Id) -> Result<Option<bool>, Reason> {
-        let mut endpoints = Vec::new();
-        if !self.endpoints(gold, &mut endpoints)? || !self.endpoints(answer, &mut endpoints)? {
+        let mut found = Endpoints::default();
+        let names = |c: &mut Self, id, found: &mut Endpoints| {
+            found.name = None;
+            Ok(c.endpoints(id, found)?.then_some(found.name))
+        };
+        let Some(left) = names(self, gold, &mut found)? else { return Ok(None) };
+        let Some(right) = names(self, answer, &mut found)? else { return Ok(None) };
+        if let (Some(left), Some(right)) = (left, right)
+            && !self.one_name(left, right)?
+        {
             return Ok(None);
         }
-        let Some(sorted) = self.sorted(endpoints)? else { return Ok(None) };
+        let Some(sorted) = self.sorted(found.points)? else { return Ok(None) };
         let (Some(g), Some(a)) = (self.flags(gold, &sorted)?, self.flags(answer, &sorted)?) else {
             return Ok(None);
         };
         Ok(Some(g == a))
     }
 
-    /// Collects the finite endpoints of a set.
-    fn endpoints(&mut self, id: Id, out: &mut Vec<Id>) -> Result<bool, Reason> {
+    /// Whether two conditions are on one name; a condition may leave its name out.
+    fn one_name(&mut self, a: Id, b: Id) -> Result<bool, Reason> {
+        let blank = |id: Id| match self.tree.get(id) {
+            Node::Symbol(symbol) => self.tree.name(*symbol) == BLANK,
+            _ => false,
+        };
+        Ok(blank(a) || blank(b) || self.same(a, b)?)
+    }
+
+    /// Collects the finite endpoints of a set and the name of its conditions; false where it is not
+    /// such a set or has conditions on several names.
+    pub(super) fn endpoints(&mut self, id: Id, out: &mut Endpoints) -> Result<bool, Reason> {
         self.fuel.spend(50)?;
-        if out.len() > MAX_ENDPOINTS {
+        if out.points.len() > MAX_ENDPOINTS {
             return Ok(false);
         }
         match self.tree.get(id).clone() {
             Node::Named(Named::Reals | Named::Empty | Named::PositiveReals) => {
                 let zero = self.tree.integer(0, self.fuel)?;
-                out.push(zero);
+                out.points.push(zero);
                 Ok(true)
             }
             Node::Tuple { items, .. } if items.len() == 2 => {
                 for item in items {
                     if self.finite(item)? {
-                        out.push(item);
+                        out.points.push(item);
                     }
                 }
                 Ok(true)
             }
             Node::Set(items) => {
-                out.extend(items);
+                out.points.extend(items);
                 Ok(true)
             }
             Node::List(items) => {
@@ -105,20 +136,24 @@ impl Comparison<'_> {
                 Ok(true)
             }
             Node::SetExpression(_, a, b) => Ok(self.endpoints(a, out)? && self.endpoints(b, out)?),
-            Node::Builder { condition, .. } => self.endpoints(condition, out),
+            Node::Builder { condition, .. } => {
+                // The name in a set-builder is bound.
+                let outer = out.name.take();
+                let found = self.endpoints(condition, out)?;
+                out.name = outer;
+                Ok(found)
+            }
             Node::Chain { sides, relations } => {
                 if let [Relation::In] = relations.as_slice() {
                     return self.endpoints(sides[1], out);
                 }
-                let Some(links) = self.solved(&sides, &relations)? else { return Ok(false) };
-                for link in links {
-                    if self.finite(link.bound)? {
-                        out.push(link.bound);
+                let Some(regions) = self.regions(&sides, &relations)? else { return Ok(false) };
+                for region in regions {
+                    match out.name {
+                        Some(name) if !self.one_name(name, region.subject)? => return Ok(false),
+                        _ => out.name = Some(region.subject),
                     }
-                    if link.absolute {
-                        let mirrored = self.tree.add(Node::Negate(link.bound), self.fuel)?;
-                        out.push(mirrored);
-                    }
+                    out.points.extend(region.ends);
                 }
                 Ok(true)
             }
@@ -133,7 +168,7 @@ impl Comparison<'_> {
     }
 
     /// Endpoints in order, each once; nothing where two cannot be ordered.
-    fn sorted(&mut self, endpoints: Vec<Id>) -> Result<Option<Vec<Id>>, Reason> {
+    pub(super) fn sorted(&mut self, endpoints: Vec<Id>) -> Result<Option<Vec<Id>>, Reason> {
         let mut sorted: Vec<Id> = Vec::new();
         for id in endpoints {
             if !self.tree.free_symbols(id).is_empty() {
@@ -160,7 +195,7 @@ impl Comparison<'_> {
     }
 
     /// Membership flags of a set over sorted endpoints.
-    fn flags(&mut self, id: Id, ends: &[Id]) -> Result<Option<Flags>, Reason> {
+    pub(super) fn flags(&mut self, id: Id, ends: &[Id]) -> Result<Option<Flags>, Reason> {
         let size = 2 * ends.len() + 1;
         Ok(match self.tree.get(id).clone() {
             Node::Named(Named::Reals) => Some(vec![true; size]),
@@ -249,18 +284,17 @@ impl Comparison<'_> {
         Ok(Some((0..size).map(|i| first <= i && i <= last).collect()))
     }
 
-    /// The solution set of a chain of relations between one name and constants.
+    /// The solution set of a chain of conditions on one name.
     fn solution(
         &mut self,
         sides: &[Id],
         relations: &[Relation],
         ends: &[Id],
     ) -> Result<Option<Flags>, Reason> {
-        let Some(links) = self.solved(sides, relations)? else { return Ok(None) };
-        let size = 2 * ends.len() + 1;
-        let mut flags = vec![true; size];
-        for link in links {
-            let Some(holds) = self.link_flags(&link, ends)? else { return Ok(None) };
+        let Some(regions) = self.regions(sides, relations)? else { return Ok(None) };
+        let mut flags = vec![true; 2 * ends.len() + 1];
+        for region in regions {
+            let Some(holds) = self.spread(&region, ends)? else { return Ok(None) };
             for (flag, hold) in flags.iter_mut().zip(holds) {
                 *flag &= hold;
             }
@@ -268,135 +302,18 @@ impl Comparison<'_> {
         Ok(Some(flags))
     }
 
-    fn link_flags(&mut self, link: &Link, ends: &[Id]) -> Result<Option<Flags>, Reason> {
-        let size = 2 * ends.len() + 1;
-        if !self.finite(link.bound)? {
-            return Ok(Some(vec![true; size]));
+    /// A region's flags over more ends than its own.
+    fn spread(&mut self, region: &Region, ends: &[Id]) -> Result<Option<Flags>, Reason> {
+        let mut places = Vec::with_capacity(region.ends.len());
+        for end in &region.ends {
+            let Some(at) = self.place(*end, ends)? else { return Ok(None) };
+            places.push(at);
         }
-        let Some(at) = self.place(link.bound, ends)? else { return Ok(None) };
-        let holds = |index: usize, at: usize, relation: Relation| match relation {
-            Relation::Less => index < at,
-            Relation::LessEqual => index <= at,
-            Relation::Greater => index > at,
-            Relation::GreaterEqual => index >= at,
-            Relation::NotEqual => index != at,
-            _ => index == at,
+        let flag = |at: usize| {
+            let before = places.iter().filter(|place| **place < at).count();
+            let on_end = places.get(before) == Some(&at);
+            region.holds[2 * before + usize::from(on_end)]
         };
-        if !link.absolute {
-            return Ok(Some((0..size).map(|i| holds(i, at, link.relation)).collect()));
-        }
-        let mirrored = self.tree.add(Node::Negate(link.bound), self.fuel)?;
-        let Some(low) = self.place(mirrored, ends)? else { return Ok(None) };
-        // |x| > c holds on either side; |x| < c between; a negative c gives all or nothing.
-        let outside = matches!(
-            link.relation,
-            Relation::Greater | Relation::GreaterEqual | Relation::NotEqual
-        );
-        let flag = |i: usize| {
-            let (upper, lower) =
-                (holds(i, at, link.relation), holds(i, low, link.relation.flipped()));
-            if link.relation == Relation::Equal || outside && link.relation != Relation::NotEqual {
-                upper || lower
-            } else {
-                upper && lower
-            }
-        };
-        Ok(Some((0..size).map(flag).collect()))
+        Ok(Some((0..2 * ends.len() + 1).map(flag).collect()))
     }
-
-    /// The links of a chain as conditions on one name; nothing where it is not of that form.
-    fn solved(
-        &mut self,
-        sides: &[Id],
-        relations: &[Relation],
-    ) -> Result<Option<Vec<Link>>, Reason> {
-        let mut name: Option<Id> = None;
-        let mut links = Vec::new();
-        for (index, relation) in relations.iter().enumerate() {
-            if !relation.is_order() && !matches!(relation, Relation::Equal | Relation::NotEqual) {
-                return Ok(None);
-            }
-            let (left, right) = (sides[index], sides[index + 1]);
-            let (subject, bound, relation) = if self.is_constant(right) {
-                (left, right, *relation)
-            } else if self.is_constant(left) {
-                (right, left, relation.flipped())
-            } else {
-                return Ok(None);
-            };
-            let Some(mut link) = self.isolated(subject, bound, relation)? else { return Ok(None) };
-            match name {
-                None => name = Some(link.subject),
-                Some(known) if self.same(known, link.subject)? => {}
-                Some(_) => return Ok(None),
-            }
-            link.relation = if link.swapped { link.relation.flipped() } else { link.relation };
-            links.push(link);
-        }
-        Ok(Some(links))
-    }
-
-    fn is_constant(&self, id: Id) -> bool {
-        self.tree.free_symbols(id).is_empty()
-            && !self.tree.any(id, &|n| matches!(n, Node::Apply(..) | Node::Text(_)))
-            && !self.is_container(id)
-    }
-
-    /// Solves `subject relation bound` for a name: a name, its absolute value, or a linear expression
-    /// with rational coefficients.
-    fn isolated(
-        &mut self,
-        subject: Id,
-        bound: Id,
-        relation: Relation,
-    ) -> Result<Option<Link>, Reason> {
-        let plain = Link { subject, bound, relation, absolute: false, swapped: false };
-        if let Node::Call(Function::Abs, inner) = self.tree.get(subject)
-            && let [name] = inner.as_slice()
-            && matches!(self.tree.get(*name), Node::Symbol(_))
-        {
-            return Ok(Some(Link { subject: *name, absolute: true, ..plain }));
-        }
-        if self.is_name(subject) {
-            return Ok(Some(plain));
-        }
-        self.linear(plain)
-    }
-
-    /// `a x + b relation c` becomes `x relation (c - b) / a`.
-    fn linear(&mut self, link: Link) -> Result<Option<Link>, Reason> {
-        use crate::value::exact::Exact;
-        use num_rational::BigRational;
-        use num_traits::{Signed, Zero};
-        let symbols = self.tree.free_symbols(link.subject);
-        let [symbol] = symbols.as_slice() else { return Ok(None) };
-        let mut at = |x: i64| {
-            let bindings = vec![(*symbol, BigRational::from_integer(x.into()))];
-            Exact { tree: self.tree, fuel: self.fuel, bindings }.value(link.subject)
-        };
-        let (Ok(zero), Ok(one), Ok(seven)) = (at(0), at(1), at(7)) else { return Ok(None) };
-        let slope = &one - &zero;
-        if slope.is_zero() || seven != &zero + &slope * num_bigint::BigInt::from(7) {
-            return Ok(None);
-        }
-        let swapped = slope.is_negative();
-        let offset = self.tree.add(Node::Number { value: zero, decimals: None }, self.fuel)?;
-        let slope = self.tree.add(Node::Number { value: slope, decimals: None }, self.fuel)?;
-        let rest = self.difference(link.bound, offset)?;
-        let bound = self.tree.add(Node::Quotient(rest, slope), self.fuel)?;
-        let subject = self.tree.add(Node::Symbol(*symbol), self.fuel)?;
-        Ok(Some(Link { subject, bound, swapped, ..link }))
-    }
-}
-
-/// One condition on a name.
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    subject: Id,
-    bound: Id,
-    relation: Relation,
-    /// Whether the condition is on the absolute value.
-    absolute: bool,
-    /// Whether solving for the name turned the relation around.
-    swapped: bool,
 }

@@ -4,12 +4,16 @@
 //! It changes nothing else, and nothing at all in the common case. New nodes are charged like parsed
 //! ones, so a short text cannot grow without bound.
 
+use num_traits::ToPrimitive;
+
 use super::Comparison;
 use crate::fuel::Reason;
 use crate::syntax::tree::{Constant, Function, Id, Node, SetOperation};
 
 /// Largest determinant that is multiplied out.
 const MAX_DETERMINANT: usize = 5;
+/// Largest power of a matrix that is multiplied out.
+const MAX_MATRIX_POWER: usize = 6;
 
 impl Comparison<'_> {
     /// The tree in comparable shape.
@@ -62,6 +66,12 @@ impl Comparison<'_> {
             Node::Quotient(a, b) => match self.tree.get(a).clone() {
                 Node::Matrix { columns, cells } => {
                     self.mapped(columns, &cells, |c, x| c.tree.add(Node::Quotient(x, b), c.fuel))
+                }
+                _ => Ok(id),
+            },
+            Node::Power(a, exponent) => match self.tree.get(a).clone() {
+                Node::Matrix { columns, cells } => {
+                    self.power_of_table(id, exponent, columns, &cells)
                 }
                 _ => Ok(id),
             },
@@ -164,6 +174,36 @@ impl Comparison<'_> {
             }
         }
         Ok(cells)
+    }
+
+    /// Transposes and small powers.
+    fn power_of_table(
+        &mut self,
+        id: Id,
+        exponent: Id,
+        columns: usize,
+        cells: &[Id],
+    ) -> Result<Id, Reason> {
+        if columns == 0 {
+            return Ok(id);
+        }
+        let rows = cells.len() / columns;
+        if matches!(self.tree.get(exponent), Node::Symbol(s) if self.tree.name(*s) == "T") {
+            let order = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
+            let cells = order.map(|(row, column)| cells[row * columns + column]).collect();
+            return self.tree.add(Node::Matrix { columns: rows, cells }, self.fuel);
+        }
+        let times =
+            self.tree.number(exponent).filter(|n| n.is_integer()).and_then(|n| n.to_usize());
+        let Some(times) = times.filter(|n| (1..=MAX_MATRIX_POWER).contains(n) && rows == columns)
+        else {
+            return Ok(id);
+        };
+        let mut power = cells.to_vec();
+        for _ in 1..times {
+            power = self.multiplied(&power, columns, cells, columns)?;
+        }
+        self.tree.add(Node::Matrix { columns, cells: power }, self.fuel)
     }
 
     fn determinant_of(&mut self, id: Id, arguments: &[Id]) -> Result<Id, Reason> {

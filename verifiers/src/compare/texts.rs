@@ -13,7 +13,9 @@ impl Comparison<'_> {
     /// Compares where at least one side is text.
     pub(super) fn texts(&self, gold: Id, answer: Id) -> Tri {
         match (self.spelled(gold), self.spelled(answer)) {
-            (Some(g), Some(a)) => Tri::from_bool(untitled(&g) == untitled(&a)),
+            (Some(g), Some(a)) => {
+                Tri::from_bool(untitled(&g) == untitled(&a) || unlinked(&g) == unlinked(&a))
+            }
             _ => Tri::Different,
         }
     }
@@ -34,6 +36,11 @@ impl Comparison<'_> {
             _ => None,
         }
     }
+}
+
+/// The words without those that only join them: "a, c" is "a and c".
+fn unlinked(text: &str) -> Vec<&str> {
+    text.split(' ').filter(|word| !matches!(*word, "and" | "or")).collect()
 }
 
 fn untitled(text: &str) -> &str {

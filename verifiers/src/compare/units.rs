@@ -6,6 +6,7 @@
 use num_rational::BigRational;
 
 use super::{Comparison, Outcome, Tri};
+use crate::fuel::Reason;
 use crate::syntax::names;
 use crate::syntax::tree::{Constant, Id, Node};
 
@@ -28,6 +29,12 @@ impl Comparison<'_> {
                 }
             }
         }
+        if let Some(product) = self.letter_product(gold, answer)? {
+            return self.compare(product, answer);
+        }
+        if let Some(product) = self.letter_product(answer, gold)? {
+            return self.compare(gold, product);
+        }
         let plain = self.compare(gold_value, answer_value)?;
         let degrees = |unit: &Option<String>| unit.as_deref() == Some("deg");
         if plain == Tri::Equal || degrees(&gold_unit) == degrees(&answer_unit) {
@@ -44,6 +51,20 @@ impl Comparison<'_> {
         }
         let angle = self.in_radians(in_degrees)?;
         self.compare(angle, other)
+    }
+
+    /// `5 m` as a product where the other side has a variable of that name.
+    fn letter_product(&mut self, id: Id, other: Id) -> Result<Option<Id>, Reason> {
+        let Node::Quantity(value, unit) = self.tree.get(id).clone() else { return Ok(None) };
+        if !names::unit_letter(&unit) {
+            return Ok(None);
+        }
+        let symbols = self.tree.free_symbols(other);
+        let Some(symbol) = symbols.into_iter().find(|s| self.tree.name(*s) == unit) else {
+            return Ok(None);
+        };
+        let letter = self.tree.add(Node::Symbol(symbol), self.fuel)?;
+        self.tree.add(Node::Product(vec![value, letter]), self.fuel).map(Some)
     }
 
     /// The value and its unit.

@@ -15,7 +15,7 @@ pub(crate) struct Anchor {
 }
 
 /// What may follow "answer" or "answers" and make it an announcement, longest first.
-const CONTINUATIONS: [&str; 14] = [
+const CONTINUATIONS: [&str; 16] = [
     " is therefore",
     " should be",
     " would be",
@@ -30,6 +30,8 @@ const CONTINUATIONS: [&str; 14] = [
     "：",
     " =",
     " choice is",
+    "\":",
+    "':",
 ];
 
 /// Longest clause between "answer" and its verb ("the answer to the question is"), in bytes.
@@ -75,7 +77,22 @@ fn announcement(text: &str, start: usize) -> Option<Anchor> {
             return Some(Anchor { start, end });
         }
     }
-    clause(text, start, at)
+    heading(text, start, at).or_else(|| clause(text, start, at))
+}
+
+/// "Final Answer" alone on its line announces what follows.
+fn heading(text: &str, start: usize, at: usize) -> Option<Anchor> {
+    let rest = &text[at..];
+    let line = rest.len() - rest.trim_start_matches(['*', ' ', ':', '_', '\r']).len();
+    if !rest[line..].starts_with('\n') {
+        return None;
+    }
+    let before = text[..start].rsplit('\n').next()?.trim_matches(['#', '*', ' ', '_']);
+    let titled = before.is_empty()
+        || ["final", "the", "the final", "my", "my final"]
+            .iter()
+            .any(|title| before.eq_ignore_ascii_case(title));
+    titled.then_some(Anchor { start, end: at + line })
 }
 
 /// "answer to the question is": the verb follows within a short clause of the same sentence.
@@ -111,7 +128,7 @@ pub(crate) fn stated_tail(after: &str) -> &str {
     let mut rest = after;
     loop {
         let trimmed = rest.trim_start_matches(|c: char| {
-            c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '_' | '`')
+            c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '\'' | '_' | '`')
         });
         let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f));
         rest = match filler {
@@ -122,8 +139,14 @@ pub(crate) fn stated_tail(after: &str) -> &str {
             break;
         }
     }
-    let sentence = prose::first_sentence(rest);
-    sentence.trim().trim_end_matches(['.', '*', '"', '`', '!', ',']).trim_end()
+    let sentence = prose::main_clause(prose::first_sentence(rest));
+    let marks = ['.', '*', '"', '\'', '`', '!', ','];
+    let stated = sentence.trim().trim_end_matches(marks).trim_end();
+    // The end of a JSON object.
+    match stated.strip_suffix('}') {
+        Some(inner) if !inner.contains('{') => inner.trim_end().trim_end_matches(marks),
+        _ => stated,
+    }
 }
 
 /// Words between an announcement and the answer that say nothing.
@@ -158,6 +181,12 @@ mod tests {
         assert_eq!(stated("The answer to the question is 7."), Some("7"));
         assert_eq!(stated("the answer is definitely C."), Some("C"));
         assert_eq!(stated("ANSWERS ARE: 1 and 2"), Some("1 and 2"));
+    }
+
+    #[test]
+    fn a_heading_announces() {
+        assert_eq!(stated("### Final Answer\n\n**33**"), Some("33"));
+        assert_eq!(stated("this is no answer\n33"), None);
     }
 
     #[test]

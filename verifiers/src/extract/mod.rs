@@ -7,6 +7,7 @@
 mod anchors;
 pub(crate) mod boxes;
 mod environments;
+mod groups;
 mod numbers;
 mod prose;
 
@@ -60,8 +61,10 @@ pub enum Source {
     Whole,
     /// The last formula.
     Formula,
-    /// The last number.
+    /// The last number, or the last bracket of numbers.
     Number,
+    /// The last emphasised words.
+    Emphasis,
     /// The text has no answer.
     Nothing,
 }
@@ -77,6 +80,7 @@ impl Source {
             Self::Whole => "whole",
             Self::Formula => "formula",
             Self::Number => "number",
+            Self::Emphasis => "emphasis",
             Self::Nothing => "nothing",
         }
     }
@@ -240,14 +244,19 @@ fn is_bare(text: &str) -> bool {
     !(counted && (foreign || said)) && prose::plain_words(text, 3) < 3
 }
 
-/// The last formula or the last number of a text, whichever stands later.
+/// The last formula, or the last number or bracket of numbers where it stands later, or the last
+/// emphasised words of a text without any.
 fn loose(text: &str) -> Extracted<'_> {
     let formula = environments::last_joined(text);
     let number = last_number(text);
-    match (formula, number) {
+    let group = groups::last_group(text).filter(|g| number.is_none_or(|n| n.end <= g.end));
+    match (formula, group.or(number)) {
         (Some(f), Some(n)) if n.start >= f.end => Extracted::new(&text[n.range()], Source::Number),
         (Some(f), _) => Extracted::new(&text[f.range()], Source::Formula),
         (None, Some(n)) => Extracted::new(&text[n.range()], Source::Number),
-        (None, None) => Extracted::new("", Source::Nothing),
+        (None, None) => match prose::last_emphasised(text) {
+            Some(words) => Extracted::new(words, Source::Emphasis),
+            None => Extracted::new("", Source::Nothing),
+        },
     }
 }

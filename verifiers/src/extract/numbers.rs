@@ -49,6 +49,10 @@ fn whole_number(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
     if start >= 2 && bytes[start - 1] == b'/' && bytes[start - 2].is_ascii_digit() {
         start = number_start(bytes, start - 1);
     }
+    // Ratios and times of day: `2:3`, `10:30`.
+    while start >= 2 && bytes[start - 1] == b':' && bytes[start - 2].is_ascii_digit() {
+        start = number_start(bytes, start - 1);
+    }
     let sign = if start > 0 && bytes[start - 1] == b'$' { start - 1 } else { start };
     if bytes[..sign].ends_with(MINUS) {
         start = sign - MINUS.len();
@@ -97,5 +101,6 @@ mod tests {
         assert_eq!(found("the 3 values in x2"), Some("3"));
         assert_eq!(found("no digit"), None);
         assert_eq!(found("about .5"), Some(".5"));
+        assert_eq!(found("at 10:30 or in the ratio 2:3."), Some("2:3"));
     }
 }

@@ -3,6 +3,8 @@
 //! It knows a list of English link words and nothing of mathematics. The rule of thumb (three or
 //! more plain words make a sentence) is ours and is tuned on published answer lists.
 
+use crate::syntax::names;
+
 /// Plain words from which on a text counts as a sentence rather than an answer with a unit.
 const SENTENCE: usize = 4;
 
@@ -57,6 +59,7 @@ pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
         let lower = plain.bytes().any(|b| b.is_ascii_lowercase());
         if length >= 2
             && lower
+            && names::function(plain).is_none()
             && !ANSWER_WORDS.iter().any(|known| known.eq_ignore_ascii_case(plain))
         {
             count += 1;
@@ -81,10 +84,78 @@ fn alphabetic(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_alphabetic).count()
 }
 
+/// Two-letter words that start sentences; other pairs of letters are products.
+const PAIRS: [&str; 16] = [
+    "he", "it", "we", "so", "is", "an", "to", "by", "in", "at", "if", "my", "as", "no", "on", "up",
+];
+
 /// Whether the text starts with a word rather than with an answer.
 pub(crate) fn starts_with_word(text: &str) -> bool {
     let length = alphabetic(text);
-    length >= 3 && plain_words(&text[..length], 1) == 1
+    let word = &text[..length];
+    match length {
+        0 => false,
+        1 => matches!(word, "a" | "A") && text[1..].starts_with([' ', '\n']),
+        2 => PAIRS.iter().any(|pair| pair.eq_ignore_ascii_case(word)),
+        _ => plain_words(word, 1) == 1,
+    }
+}
+
+/// Words that start a clause which explains the answer before it.
+const ASIDES: [&str; 13] = [
+    ", since ",
+    ", because ",
+    " because ",
+    ", which ",
+    ", as ",
+    ", where ",
+    ", so ",
+    ", not ",
+    ", i.e.",
+    ", that is",
+    ", for ",
+    " rather than ",
+    " instead of ",
+];
+
+/// A stated answer without the clause or bracket behind it that explains it: `5` of "5, since
+/// 2 + 3 = 5" and of "5 (five)".
+pub(crate) fn main_clause(sentence: &str) -> &str {
+    let clause = ASIDES
+        .iter()
+        .filter_map(|aside| sentence.find(aside))
+        .filter(|at| !sentence[..*at].trim().is_empty() && closed_formula(&sentence[..*at]))
+        .min()
+        .map_or(sentence, |at| &sentence[..at]);
+    let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
+        return clause;
+    };
+    let explains = plain_words(aside, 1) == 1 || aside.starts_with("or ");
+    let stands = !head.trim().is_empty() && closed_formula(head) && !aside.contains(')');
+    if explains && stands { head.trim_end() } else { clause }
+}
+
+/// Whether no formula is open at the end of the text.
+fn closed_formula(text: &str) -> bool {
+    let dollars = text.matches('$').count() - text.matches("\\$").count();
+    dollars.is_multiple_of(2)
+        && text.matches("\\(").count() == text.matches("\\)").count()
+        && text.matches("\\[").count() == text.matches("\\]").count()
+}
+
+/// The last words between `**` marks or in `\textbf`.
+pub(crate) fn last_emphasised(text: &str) -> Option<&str> {
+    let marked = text.rfind("**").and_then(|end| {
+        let start = text[..end].rfind("**")? + 2;
+        Some((start, &text[start..end]))
+    });
+    let command = text.rfind("\\textbf{").and_then(|at| {
+        let start = at + "\\textbf{".len();
+        Some((start, &text[start..start + text[start..].find('}')?]))
+    });
+    let (_, words) = marked.max(command)?;
+    let words = words.trim().trim_end_matches(['.', ':']);
+    (!words.is_empty() && !is_sentence(words)).then_some(words)
 }
 
 /// What follows the last link word: `120` in "The volume is 120".
@@ -140,6 +211,22 @@ mod tests {
         assert!(!is_sentence("\\frac{1}{2} \\sin x"));
         assert!(is_sentence("and then Alice wins the game"));
         assert!(!is_sentence("5 apples left"));
+    }
+
+    #[test]
+    fn leaves_explanations_out() {
+        assert_eq!(main_clause("5, since 2 + 3 = 5"), "5");
+        assert_eq!(main_clause("$\\sqrt2$, which is about 1.4"), "$\\sqrt2$");
+        assert_eq!(main_clause("$0.5$ (or $\\frac12$)"), "$0.5$");
+        assert_eq!(main_clause("f (x)"), "f (x)");
+        assert_eq!(main_clause("(1, 2)"), "(1, 2)");
+    }
+
+    #[test]
+    fn finds_emphasised_words() {
+        assert_eq!(last_emphasised("So **Bob** or \\textbf{Ann}."), Some("Ann"));
+        assert_eq!(last_emphasised("So **Bob wins**."), Some("Bob wins"));
+        assert_eq!(last_emphasised("nothing ** here"), None);
     }
 
     #[test]

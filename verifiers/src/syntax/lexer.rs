@@ -4,6 +4,7 @@
 //! nothing, but no grammar. Commas between digits are read in one of three ways, chosen by the
 //! caller, because text alone cannot tell `1,234` from a list.
 
+use super::names;
 use crate::fuel::{Fuel, Reason};
 
 /// How a comma between digits is read.
@@ -243,7 +244,8 @@ impl<'a> Lexer<'a> {
             return self.text_argument();
         }
         if matches!(name, "mathrm" | "operatorname") {
-            return self.upright(name);
+            let value_before = self.value_before(self.at - 1 - name_length);
+            return self.upright(name, value_before);
         }
         if let Some(rest) = glued(name) {
             self.at -= rest.len();
@@ -300,15 +302,24 @@ impl<'a> Lexer<'a> {
         Some(self.token(kind, &rest[..length]))
     }
 
-    /// `\mathrm{e}` is the letter; `\mathrm{cm}` is a text.
-    fn upright(&mut self, name: &str) -> Option<Token<'a>> {
+    /// `\mathrm{e}` is the letter; `\mathrm{cm}` is a text, and so is the unit in `5\mathrm{m}`.
+    fn upright(&mut self, name: &str, value_before: bool) -> Option<Token<'a>> {
         let rest = self.rest().trim_start();
-        let inner = rest.strip_prefix('{').and_then(|r| r.split('}').next())?;
-        let known = name == "operatorname" || super::names::function(inner.trim()).is_some();
-        if inner.trim().len() <= 1 || known {
+        let inner = rest.strip_prefix('{').and_then(|r| r.split('}').next())?.trim();
+        let unit = value_before && names::unit_letter(inner);
+        if inner.len() <= 1 && !unit || name == "operatorname" && names::function(inner).is_none() {
             return None;
         }
         self.text_argument()
+    }
+
+    /// Whether a digit or bracket ends in front of `at`, blanks aside.
+    fn value_before(&self, at: usize) -> bool {
+        let mut before = self.text[..at].trim_end_matches([' ', '~']);
+        while let Some(shorter) = before.strip_suffix("\\,").or(before.strip_suffix("\\")) {
+            before = shorter.trim_end_matches([' ', '~']);
+        }
+        before.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '}' | ')'))
     }
 
     /// Content of a text command: one token, or read on as formula when it holds a number or a
@@ -331,6 +342,9 @@ impl<'a> Lexer<'a> {
         self.at = close + 1;
         self.spaced = true;
         let bare = inner.trim_matches([',', ' ', '~']);
+        if names::function(bare).is_some() {
+            return Some(self.token(Kind::Word, bare));
+        }
         let kind = match bare {
             "and" | "And" | "&" => Kind::And,
             "or" | "Or" => Kind::Or,

@@ -16,7 +16,8 @@ pub(crate) fn function(name: &str) -> Option<Function> {
         "csc" | "cosec" => Function::Csc,
         "arcsin" | "asin" => Function::Arcsin,
         "arccos" | "acos" => Function::Arccos,
-        "arctan" | "atan" => Function::Arctan,
+        "arctan" | "atan" | "arctg" => Function::Arctan,
+        "cis" => Function::Cis,
         "sinh" => Function::Sinh,
         "cosh" => Function::Cosh,
         "tanh" => Function::Tanh,
@@ -177,6 +178,11 @@ pub(crate) fn unit(name: &str) -> Option<Unit> {
         "dollar" | "usd" => known("money", 1, 1),
         _ => None,
     }
+}
+
+/// Letters that are units where an upright style or a blank sets them off from a number.
+pub(crate) fn unit_letter(letter: &str) -> bool {
+    matches!(letter, "m" | "g" | "s" | "h" | "l" | "L" | "t" | "N" | "J" | "W" | "V" | "K")
 }
 
 /// Words that are units wherever they follow a number, glued to it or not.

@@ -17,6 +17,9 @@ const MAX_SIZE: u32 = 65_536;
 /// Most different symbols of one comparison.
 const MAX_SYMBOLS: usize = 256;
 
+/// Name of the side that a relation without a left side leaves out: "> 5".
+pub(crate) const BLANK: &str = "\u{25a1}";
+
 /// Index of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(u32);
@@ -46,6 +49,8 @@ pub(crate) enum Function {
     Arcsin,
     Arccos,
     Arctan,
+    /// cos x + i sin x
+    Cis,
     Sinh,
     Cosh,
     Tanh,

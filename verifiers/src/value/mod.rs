@@ -8,6 +8,7 @@ pub(crate) mod elementary;
 pub(crate) mod exact;
 pub(crate) mod modular;
 pub(crate) mod numeric;
+pub(crate) mod polynomial;
 
 use crate::fuel::Reason;
 

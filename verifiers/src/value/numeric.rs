@@ -318,6 +318,10 @@ impl Numeric<'_> {
             Function::Im => return Ok(Complex::real(x.im.clone())),
             Function::Conjugate => return Ok(Complex { re: x.re.clone(), im: x.im.neg() }),
             Function::Exp => return self.exp(x),
+            Function::Cis if x.is_real() => {
+                let (sin, cos) = self.functions.sin_cos(&x.re)?;
+                return Ok(Complex { re: cos, im: sin });
+            }
             _ if !x.is_real() => return Err(Fault::Foreign),
             _ => {}
         }

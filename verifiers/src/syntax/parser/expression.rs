@@ -141,7 +141,8 @@ impl Parser<'_, '_> {
         match token.kind {
             Kind::Number | Kind::Word | Kind::OpenSet | Kind::Text => true,
             Kind::Sign(sign) => match sign {
-                '(' | '[' | '{' => true,
+                '[' => !self.is_reversed_bracket(ahead),
+                '(' | '{' => true,
                 '|' | '‖' => self.bars == 0,
                 '-' | '+' => ahead > 0,
                 _ => false,
@@ -175,6 +176,18 @@ impl Parser<'_, '_> {
                     )
             }
             _ => false,
+        }
+    }
+
+    /// Whether the bracket closes an open interval, as in `]0, 1[`: nothing follows that it could
+    /// hold.
+    fn is_reversed_bracket(&self, ahead: usize) -> bool {
+        let Some(next) = self.tokens.get(self.at + ahead + 1) else { return true };
+        match next.kind {
+            Kind::Number | Kind::Word | Kind::Text | Kind::OpenSet => false,
+            Kind::Sign(sign) => !matches!(sign, '(' | '[' | '{' | '-' | '+' | '|' | '.' | ']'),
+            Kind::Command => matches!(next.text, "cup" | "cap" | "setminus" | "end" | "bigcup"),
+            _ => true,
         }
     }
 

@@ -12,7 +12,7 @@ mod units;
 mod words;
 
 use super::lexer::{self, Commas, Kind, Token};
-use super::tree::{Id, Node, Relation, SetOperation, Tree};
+use super::tree::{BLANK, Id, Node, Relation, SetOperation, Tree};
 use crate::fuel::{Fuel, Reason};
 
 /// Deepest nesting of brackets, fractions, roots and exponents.
@@ -164,13 +164,20 @@ impl<'a> Parser<'_, 'a> {
         match self.peek() {
             None => true,
             Some(t) => match t.kind {
-                Kind::Sign(')' | ']' | '}' | '&') | Kind::CloseSet | Kind::Row => true,
+                Kind::Sign(']') => !self.opens_reversed(),
+                Kind::Sign(')' | '}' | '&') | Kind::CloseSet | Kind::Row => true,
                 Kind::Command => {
                     matches!(t.text, "end" | "rangle" | "rfloor" | "rceil" | "rvert" | "rbrace")
                 }
                 _ => false,
             },
         }
+    }
+
+    /// Whether the square bracket at this place opens an interval, as in `]0, 1[`.
+    fn opens_reversed(&self) -> bool {
+        let bracket = |t: &Token<'_>| matches!(t.kind, Kind::Sign('[' | '('));
+        !(self.at > 0 && bracket(&self.tokens[self.at - 1])) && self.operand_at(1)
     }
 
     /// Sides and relations: `1 < x \le 2`.
@@ -182,7 +189,7 @@ impl<'a> Parser<'_, 'a> {
         let mut sides = Vec::new();
         let mut relations = Vec::new();
         if self.relation_ahead().is_some() {
-            let blank = self.tree.symbol("\u{25a1}")?;
+            let blank = self.tree.symbol(BLANK)?;
             sides.push(self.add(Node::Symbol(blank))?);
         } else {
             sides.push(self.set_expression()?);

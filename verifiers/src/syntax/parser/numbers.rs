@@ -6,7 +6,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{Pow, Zero};
 
-use super::{Kind, Node, Parsed, Parser};
+use super::{Kind, Node, Parsed, Parser, Token};
 use crate::fuel::Reason;
 use crate::syntax::tree::Id;
 
@@ -66,6 +66,39 @@ impl Parser<'_, '_> {
             self.expect(Kind::Sign('}'))?;
         }
         self.read_in(digits, base)
+    }
+
+    /// `2A_{16}` and `FF_{16}`: digits and capitals in a base above ten; nothing where it is no such
+    /// number.
+    pub(super) fn lettered(&mut self) -> Result<Option<Id>, Reason> {
+        let part = |t: &Token<'_>| {
+            matches!(t.kind, Kind::Number | Kind::Word)
+                && t.text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+        };
+        let tokens = &self.tokens[self.at..];
+        let count = tokens
+            .iter()
+            .enumerate()
+            .take_while(|(k, t)| part(t) && (*k == 0 || !t.spaced))
+            .count();
+        if count == 0 || self.kind_at(count) != Some(Kind::Sign('_')) {
+            return Ok(None);
+        }
+        let digits: String = tokens[..count].iter().map(|t| t.text).collect();
+        if digits.len() < 2 || !digits.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Ok(None);
+        }
+        let braced = usize::from(self.kind_at(count + 1) == Some(Kind::Sign('{')));
+        let base = tokens.get(count + 1 + braced).and_then(|t| t.text.parse::<u32>().ok());
+        let Some(base) = base.filter(|b| (11..=36).contains(b)) else { return Ok(None) };
+        if !digits.chars().all(|c| c.is_digit(base)) {
+            return Ok(None);
+        }
+        self.at += count + 2 + braced;
+        if braced == 1 {
+            self.expect(Kind::Sign('}'))?;
+        }
+        self.read_in(&digits, base).map(Some)
     }
 
     fn read_in(&mut self, digits: &str, base: u32) -> Parsed {

@@ -6,12 +6,17 @@
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
 use crate::syntax::names;
-use crate::syntax::tree::{Constant, Function, Id, Named};
+use crate::syntax::tree::{Constant, Function, Id, Named, Relation};
 
 impl Parser<'_, '_> {
     /// One operand without signs and suffixes.
     pub(super) fn primary(&mut self) -> Parsed {
         let token = self.peek().ok_or(Reason::Unparsed)?;
+        if matches!(token.kind, Kind::Number | Kind::Word)
+            && let Some(number) = self.lettered()?
+        {
+            return Ok(number);
+        }
         match token.kind {
             Kind::Number => self.number(),
             Kind::Word => self.word(),
@@ -214,12 +219,33 @@ impl Parser<'_, '_> {
         if self.eat(Kind::CloseSet) {
             return self.add(Node::Named(Named::Empty));
         }
+        if self.command() == Some("begin")
+            && let Some(system) = self.system()?
+        {
+            return Ok(system);
+        }
         let bars = std::mem::replace(&mut self.bars, 1);
         let start = self.at;
         let items = self.builder_item(start)?;
         self.bars = bars;
         self.expect(Kind::CloseSet)?;
         Ok(items)
+    }
+
+    /// `\left\{\begin{array}{l} x=1 \\ y=2 \end{array}\right.`: a table behind a brace that nothing
+    /// closes.
+    fn system(&mut self) -> Result<Option<Id>, Reason> {
+        let start = self.at;
+        let table = self.deeper(Self::command_operand)?;
+        if self.kind() == Some(Kind::CloseSet) {
+            self.at = start;
+            return Ok(None);
+        }
+        self.eat_sign('.');
+        match self.tree.get(table).clone() {
+            Node::Matrix { cells, .. } => self.lines(cells).map(Some),
+            _ => Ok(Some(table)),
+        }
     }
 
     /// Items of a set, or an item and its condition.
@@ -230,9 +256,16 @@ impl Parser<'_, '_> {
                     || matches!(t.kind, Kind::Sign('|' | ':'))
             });
         if let Some(bar) = depth_zero_bar {
-            let item = self.set_expression_until_bar(start + bar)?;
-            if let Some(item) = item {
-                let condition = self.list()?;
+            if let Some((item, domain)) = self.item_before(start + bar)? {
+                let mut condition = self.list()?;
+                if let Some(domain) = domain {
+                    let mut all = vec![domain];
+                    match self.tree.get(condition) {
+                        Node::List(items) => all.extend(items),
+                        _ => all.push(condition),
+                    }
+                    condition = self.add(Node::List(all))?;
+                }
                 return self.add(Node::Builder { item, condition });
             }
             self.at = start;
@@ -246,24 +279,24 @@ impl Parser<'_, '_> {
         self.add(Node::Set(items))
     }
 
-    /// The item before the bar at `bar`, if it ends exactly there.
-    fn set_expression_until_bar(&mut self, bar: usize) -> Result<Option<Id>, Reason> {
+    /// The item before the bar at `bar`, if it ends exactly there, and the membership that it is
+    /// written with: `x \in \mathbb{Z}`.
+    fn item_before(&mut self, bar: usize) -> Result<Option<(Id, Option<Id>)>, Reason> {
         let item = match self.sum() {
             Ok(item) => item,
             Err(Reason::Unparsed) => return Ok(None),
             Err(reason) => return Err(reason),
         };
-        let item = if self.eat_command(&["in"]) {
-            self.sum()?;
-            item
-        } else {
-            item
-        };
+        let mut domain = None;
+        if self.eat_command(&["in"]) {
+            let (sides, relations) = (vec![item, self.sum()?], vec![Relation::In]);
+            domain = Some(self.add(Node::Chain { sides, relations })?);
+        }
         if self.at != bar {
             return Ok(None);
         }
         self.at += 1;
-        Ok(Some(item))
+        Ok(Some((item, domain)))
     }
 
     /// `|x|`

@@ -5,7 +5,7 @@
 
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
-use crate::syntax::tree::{Function, Id};
+use crate::syntax::tree::{BLANK, Function, Id};
 
 /// Most cells of a table.
 const MAX_CELLS: usize = 1024;
@@ -36,7 +36,7 @@ impl Parser<'_, '_> {
                 self.add(Node::Apply(symbol, rows.concat()))
             }
             "cases" | "aligned" | "align" | "gather" | "gathered" | "split" | "equation"
-            | "eqnarray" | "alignedat" | "dcases" => self.lines(rows),
+            | "eqnarray" | "alignedat" | "dcases" => self.lines(rows.concat()),
             _ => Err(Reason::Unparsed),
         }
     }
@@ -91,12 +91,44 @@ impl Parser<'_, '_> {
         if rows.is_empty() { Err(Reason::Unparsed) } else { Ok(rows) }
     }
 
-    /// Lines of a system: a list.
-    fn lines(&mut self, rows: Vec<Vec<Id>>) -> Parsed {
-        let items: Vec<Id> = rows.concat();
+    /// Lines of a system: a list. A line that starts with a relation continues the one before it.
+    pub(super) fn lines(&mut self, cells: Vec<Id>) -> Parsed {
+        let mut items: Vec<Id> = Vec::new();
+        for cell in cells {
+            let line = match items.pop() {
+                None => cell,
+                Some(before) => match self.continued(before, cell) {
+                    Some(chain) => self.add(chain)?,
+                    None => {
+                        items.push(before);
+                        cell
+                    }
+                },
+            };
+            items.push(line);
+        }
         match items.as_slice() {
             [one] => Ok(*one),
             _ => self.add(Node::List(items)),
         }
+    }
+
+    /// Both cells as one chain where the second has no left side.
+    fn continued(&self, before: Id, cell: Id) -> Option<Node> {
+        let Node::Chain { sides: more, relations: further } = self.tree.get(cell) else {
+            return None;
+        };
+        let blank =
+            matches!(self.tree.get(more[0]), Node::Symbol(s) if self.tree.name(*s) == BLANK);
+        if !blank {
+            return None;
+        }
+        let (mut sides, mut relations) = match self.tree.get(before) {
+            Node::Chain { sides, relations } => (sides.clone(), relations.clone()),
+            _ => (vec![before], Vec::new()),
+        };
+        sides.extend(&more[1..]);
+        relations.extend(further);
+        Some(Node::Chain { sides, relations })
     }
 }

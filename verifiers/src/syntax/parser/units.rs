@@ -18,6 +18,7 @@ impl Parser<'_, '_> {
                 names::unit_word(token.text)
                     || token.spaced && self.after_plain_value() && is_english(token.text, 3)
                     || token.spaced && self.is_speed()
+                    || token.spaced && self.is_closing_unit()
                     || matches!(token.text, "st" | "nd" | "rd" | "th") && !token.spaced
             }
             _ => false,
@@ -31,6 +32,27 @@ impl Parser<'_, '_> {
             && matches!(text(0), "m" | "g" | "L" | "J" | "N")
             && text(1) == "/"
             && matches!(text(2), "s" | "h" | "hr" | "sec" | "min" | "L" | "mL" | "kg" | "mol" | "m")
+    }
+
+    /// `5 m`, `7 in.` or `9 m^2` as the whole answer.
+    fn is_closing_unit(&self) -> bool {
+        let known = |t: &str| t == "in" || names::unit_letter(t);
+        let closes = match self.kind_at(1) {
+            None => true,
+            Some(Kind::Sign('.')) => self.at + 2 == self.tokens.len(),
+            Some(Kind::Sign('^')) => true,
+            _ => false,
+        };
+        let number = self.at > 0 && self.tokens[self.at - 1].kind == Kind::Number;
+        number && closes && self.at <= 2 && self.peek().is_some_and(|t| known(t.text))
+    }
+
+    /// `/ {h}`, a denominator set upright.
+    fn braced_denominator(&self) -> Option<&str> {
+        let braced = self.kind_at(1) == Some(Kind::Sign('{'))
+            && self.kind_at(2) == Some(Kind::Word)
+            && self.kind_at(3) == Some(Kind::Sign('}'));
+        self.tokens.get(self.at + 2).filter(|_| braced).map(|t| t.text)
     }
 
     /// Whether the token before ends a plain value.
@@ -55,6 +77,11 @@ impl Parser<'_, '_> {
                 Kind::Word if names::unit_word(token.text) => name.push_str(token.text),
                 Kind::Sign('/') if matches!(self.kind_at(1), Some(Kind::Word | Kind::Text)) => {
                     name.push('/');
+                }
+                Kind::Sign('/') if self.braced_denominator().is_some() => {
+                    name.push('/');
+                    name.push_str(self.braced_denominator().unwrap_or_default());
+                    self.at += 3;
                 }
                 Kind::Sign('.') if !name.is_empty() => {}
                 Kind::Sign('^') => {
