@@ -28,6 +28,8 @@ impl Comparison<'_> {
                 }
                 self.pairwise(&g, &a)
             }
+            // x = 1 or x = 2 is no point.
+            (Node::Tuple { .. }, Node::List(a)) if self.assigns_one_name(&a)? => Ok(Tri::Different),
             (Node::Tuple { items: g, .. }, Node::List(a)) => self.pairwise(&g, &a),
             (Node::List(g), Node::Tuple { items: a, open: '(', close: ')' }) => {
                 if g.iter().any(|i| self.is_container(*i))
@@ -49,7 +51,7 @@ impl Comparison<'_> {
                 let answer = self.rows_of(&items, columns).unwrap_or_default();
                 self.pairwise(&cells, &answer)
             }
-            (Node::Matrix { columns, cells }, Node::Tuple { items, .. } | Node::List(items)) => {
+            (Node::Matrix { columns, cells }, Node::Tuple { items, .. }) => {
                 if columns == 1 || columns == cells.len() {
                     self.pairwise(&cells, &items)
                 } else {
@@ -163,6 +165,24 @@ impl Comparison<'_> {
             names.sort();
             names.windows(2).all(|w| w[0] != w[1])
         })
+    }
+
+    /// Whether all items assign to one name.
+    fn assigns_one_name(&mut self, items: &[Id]) -> Result<bool, Reason> {
+        let name = |tree: &Tree, id: Id| match tree.get(id) {
+            Node::Chain { sides, .. } => Some(sides[0]),
+            _ => None,
+        };
+        let Some(first) = items.first().and_then(|id| name(self.tree, *id)) else {
+            return Ok(false);
+        };
+        for item in items {
+            match name(self.tree, *item) {
+                Some(other) if self.same(first, other)? => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(self.is_name(first))
     }
 
     /// Two ratios: times of day by their fields, others up to a factor.

@@ -160,6 +160,7 @@ impl Comparison<'_> {
         match (self.unlabelled(gold), self.unlabelled(answer)) {
             (Some(point), None) if self.is_container(answer) => self.compare(point, answer),
             (None, Some(point)) if self.is_container(gold) => self.compare(gold, point),
+            (Some(_), None) | (None, Some(_)) => Ok(Tri::Different),
             _ => self.containers(gold, answer),
         }
     }

@@ -201,15 +201,19 @@ impl Comparison<'_> {
         Ok(true)
     }
 
-    /// Whether the residues agree at random points; a fault where they cannot be had.
-    fn residues(&mut self, gold: Id, answer: Id) -> Result<bool, Fault> {
-        let counted = |n: &Node| {
+    /// Whether variables may have to be whole numbers: under a factorial or a sum.
+    fn counts(&self, id: Id) -> bool {
+        self.tree.any(id, &|n| {
             matches!(
                 n,
                 Node::Call(Function::Factorial | Function::Binomial, _) | Node::Series { .. }
             )
-        };
-        let small = self.tree.any(gold, &counted) || self.tree.any(answer, &counted);
+        })
+    }
+
+    /// Whether the residues agree at random points; a fault where they cannot be had.
+    fn residues(&mut self, gold: Id, answer: Id) -> Result<bool, Fault> {
+        let small = self.counts(gold) || self.counts(answer);
         for (round, prime) in (0..).zip(PRIMES) {
             let mut met = 0;
             for seed in 0..8 {
@@ -245,11 +249,13 @@ impl Comparison<'_> {
         if symbols.is_empty() {
             return self.constants(gold, answer, decadic);
         }
+        let whole = self.counts(gold) || self.counts(answer);
         let mut functions = Elementary::new(POINT_BITS);
         let mut met = 0;
         let mut fault = Reason::Undefined;
         for attempt in 0..TRIED {
-            let point = real_point(symbols, attempt);
+            let point =
+                if whole { whole_point(symbols, attempt) } else { real_point(symbols, attempt) };
             let g = self.at(gold, &point, &mut functions, decadic);
             let a = match &g {
                 Ok(_) => self.at(answer, &point, &mut functions, decadic),
@@ -416,6 +422,15 @@ fn gap(g: &Complex, a: &Complex, bits: u64) -> Result<Gap, Fault> {
     let size = |x: &Complex| x.re.magnitude().max(x.im.magnitude());
     let scale = size(g).max(size(a)).max(-64);
     Ok(Gap::Together(re.error_magnitude().max(im.error_magnitude()) - scale))
+}
+
+/// A point of whole numbers between 5 and 42.
+fn whole_point(symbols: &[Symbol], attempt: u64) -> Vec<(Symbol, BigRational)> {
+    let value = |symbol: &Symbol| {
+        let hash = crate::value::modular::mix(attempt * 977 + u64::from(symbol.0) + 11);
+        BigRational::from(BigInt::from(5 + hash % 38))
+    };
+    symbols.iter().map(|symbol| (*symbol, value(symbol))).collect()
 }
 
 /// A point of distinct rationals: between zero and one, above one, negative, large, in turn.

@@ -41,9 +41,7 @@ impl Comparison<'_> {
         if self.same(gold, answer)? {
             return Ok(Tri::Equal);
         }
-        let point =
-            |c: &Self, id| matches!(c.tree.get(id), Node::Tuple { items, .. } if items.len() != 2);
-        if point(self, gold) || point(self, answer) {
+        if self.is_point(gold)? || self.is_point(answer)? {
             return Ok(Tri::Different);
         }
         match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
@@ -69,6 +67,17 @@ impl Comparison<'_> {
                 Node::Builder { .. } | Node::SetExpression(..),
             ) => Ok(Tri::Undecided(Reason::Unsupported)),
             _ => Ok(Tri::Different),
+        }
+    }
+
+    /// Whether a tuple can be no interval.
+    fn is_point(&mut self, id: Id) -> Result<bool, Reason> {
+        match self.tree.get(id) {
+            Node::Tuple { items, .. } => match *items.as_slice() {
+                [low, high] => Ok(self.order(low, high)? == Some(Ordering::Greater)),
+                _ => Ok(true),
+            },
+            _ => Ok(false),
         }
     }
 
@@ -281,6 +290,10 @@ impl Comparison<'_> {
             false => Some(size - 1),
         };
         let (Some(first), Some(last)) = (first, last) else { return Ok(None) };
+        // `(3, -1)` is a point, not an empty interval.
+        if self.order(low, high)? == Some(Ordering::Greater) {
+            return Ok(None);
+        }
         Ok(Some((0..size).map(|i| first <= i && i <= last).collect()))
     }
 

@@ -3,7 +3,10 @@
 //! A unit on one side only is taken off. Units of one dimension are converted exactly; units of
 //! different dimensions make the answers different. The percent sign is a unit, never a factor.
 
+use std::collections::BTreeMap;
+
 use num_rational::BigRational;
+use num_traits::One;
 
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
@@ -88,9 +91,9 @@ enum Conversion {
 }
 
 fn conversion(gold: &str, answer: &str) -> Conversion {
-    let bare = |unit: &str| unit.replace([' ', '.', '\\'], "");
+    let bare = |unit: &str| unit.replace('.', "").replace(['\\', '~'], " ").trim().to_owned();
     let (gold, answer) = (bare(gold), bare(answer));
-    if gold == answer {
+    if gold.replace(' ', "") == answer.replace(' ', "") {
         return Conversion::Same;
     }
     let percent = |unit: &str| unit == "%" || unit.starts_with("percent") || unit == "pct";
@@ -102,19 +105,83 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
     if half_day(&gold) && half_day(&answer) && !gold.eq_ignore_ascii_case(&answer) {
         return Conversion::Foreign;
     }
-    let split = |unit: &str| -> (String, u32) {
-        let (name, power) = unit.split_once('^').unwrap_or((unit, "1"));
-        (name.to_owned(), power.parse().unwrap_or(1))
-    };
-    let ((gold, gold_power), (answer, answer_power)) = (split(&gold), split(&answer));
-    match (names::unit(&gold), names::unit(&answer)) {
-        (Some(g), Some(a)) if g.dimension != a.dimension => Conversion::Foreign,
-        (Some(g), Some(a)) if gold_power == answer_power && gold_power <= 3 && g != a => {
-            let ratio = |(n, d): (u64, u64)| BigRational::new(n.into(), d.into());
-            let one = ratio(a.factor) / ratio(g.factor);
-            let power = i32::try_from(gold_power).unwrap_or(1);
-            Conversion::Factor(num_traits::Pow::pow(one, power))
-        }
+    let bare_number = |unit: &str| percent(unit) || angle(unit);
+    match (Measure::of(&gold), Measure::of(&answer)) {
+        (None, Some(_)) if bare_number(&gold) => Conversion::Foreign,
+        (Some(_), None) if bare_number(&answer) => Conversion::Foreign,
+        (Some(g), Some(a)) if g.dimensions != a.dimensions => Conversion::Foreign,
+        (Some(g), Some(a)) if g.factor != a.factor => Conversion::Factor(a.factor / g.factor),
         _ => Conversion::Same,
+    }
+}
+
+/// What a compound unit measures: `km/h`, `square feet`, `miles per hour`.
+#[derive(Debug, PartialEq)]
+struct Measure {
+    /// Powers of the base dimensions, none of them zero.
+    dimensions: BTreeMap<&'static str, i32>,
+    /// Factor to the base units.
+    factor: BigRational,
+}
+
+impl Measure {
+    /// The measure of a unit; nothing where a word of it is no known unit.
+    fn of(unit: &str) -> Option<Self> {
+        let mut measure = Self { dimensions: BTreeMap::new(), factor: BigRational::one() };
+        let (mut sign, mut prefix) = (1, 1);
+        let spaced = unit.replace('/', " per ").replace(" ^", "^");
+        for word in spaced.split_whitespace() {
+            match word {
+                "per" => sign = -1,
+                "square" | "sq" => prefix = 2,
+                "cubic" => prefix = 3,
+                "mph" => {
+                    measure.multiply("mile", sign)?;
+                    measure.multiply("hour", -sign)?;
+                }
+                _ => {
+                    let (name, power) = word.split_once('^').unwrap_or((word, "1"));
+                    let power: i32 = power.trim_matches(['{', '}']).parse().ok()?;
+                    if !(1..=4).contains(&power) {
+                        return None;
+                    }
+                    measure.multiply(name, sign * prefix * power)?;
+                    prefix = 1;
+                }
+            }
+        }
+        measure.dimensions.retain(|_, power| *power != 0);
+        (!spaced.trim().is_empty()).then_some(measure)
+    }
+
+    fn multiply(&mut self, name: &str, power: i32) -> Option<()> {
+        let unit = names::unit(name)?;
+        let (numerator, denominator) = unit.factor;
+        let mut factor = BigRational::new(numerator.into(), denominator.into());
+        // A litre is a cubic decimetre.
+        let (dimension, times) = match unit.dimension {
+            "volume" => {
+                factor /= BigRational::from_integer(1000.into());
+                ("length", 3)
+            }
+            other => (other, 1),
+        };
+        *self.dimensions.entry(dimension).or_default() += times * power;
+        self.factor *= num_traits::Pow::pow(factor, power);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compound_units_are_measured() {
+        assert_eq!(Measure::of("km/h").unwrap(), Measure::of("kilometers per hour").unwrap());
+        assert_eq!(Measure::of("square cm").unwrap(), Measure::of("cm^2").unwrap());
+        assert_eq!(Measure::of("dm^3").unwrap(), Measure::of("liter").unwrap());
+        assert_ne!(Measure::of("cm^2").unwrap(), Measure::of("cm^3").unwrap());
+        assert_eq!(Measure::of("apples"), None);
     }
 }

@@ -231,6 +231,7 @@ impl Parser<'_, '_> {
                     self.at += 1;
                     base = self.marked(base, "'")?;
                 }
+                Some(Kind::Sign('_')) => base = self.indexed(base)?,
                 Some(Kind::Command) if self.command() == Some("circ") => {
                     self.at += 1;
                     base = self.degrees(base)?;

@@ -119,6 +119,13 @@ impl Parser<'_, '_> {
         self.symbol(&full)
     }
 
+    /// A subscript behind a symbol in braces: `\mathbf{x}_1`.
+    pub(super) fn indexed(&mut self, base: Id) -> Parsed {
+        let Node::Symbol(symbol) = self.tree.get(base) else { return Err(Reason::Unparsed) };
+        let name = self.tree.name(*symbol).to_owned();
+        self.subscripted(&name)
+    }
+
     /// Text of a subscript: a braced group or one token.
     pub(super) fn raw_script(&mut self) -> Result<String, Reason> {
         let mut text = String::new();
