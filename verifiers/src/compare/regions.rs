@@ -31,6 +31,15 @@ type Found = Result<Option<Region>, Reason>;
 /// A quotient of polynomials as numerator and denominator.
 type Quotient = (Polynomial, Polynomial);
 
+/// A point at which a quotient of polynomials may change its sign.
+struct Turn {
+    end: Id,
+    /// Multiplicity as a root of numerator and denominator together.
+    times: usize,
+    /// Whether the denominator vanishes there.
+    pole: bool,
+}
+
 impl Comparison<'_> {
     /// The links of a chain as regions of one name; nothing where one is not solved.
     pub(super) fn regions(
@@ -179,42 +188,38 @@ impl Comparison<'_> {
         let Some(points) = self.merged(zeros, poles)? else { return Ok(None) };
         let mut sign = (above.leading() * below.leading()).cmp(&num_traits::zero());
         let mut holds = vec![admits(relation, sign)];
-        for (_, multiplicity, pole) in points.iter().rev() {
-            holds.push(!pole && admits(relation, Ordering::Equal));
-            if multiplicity % 2 == 1 {
+        for point in points.iter().rev() {
+            holds.push(!point.pole && admits(relation, Ordering::Equal));
+            if point.times % 2 == 1 {
                 sign = sign.reverse();
             }
             holds.push(admits(relation, sign));
         }
         holds.reverse();
-        let ends = points.into_iter().map(|(end, ..)| end).collect();
+        let ends = points.into_iter().map(|point| point.end).collect();
         Ok(Some(Region { subject, ends, holds }))
     }
 
-    /// Roots of numerator and denominator in order, with the sum of their multiplicities and whether
-    /// the denominator vanishes there.
+    /// Roots of numerator and denominator in order.
     fn merged(
         &mut self,
         zeros: Vec<(Root, usize)>,
         poles: Vec<(Root, usize)>,
-    ) -> Result<Option<Vec<(Id, usize, bool)>>, Reason> {
+    ) -> Result<Option<Vec<Turn>>, Reason> {
         let mut all: Vec<(Root, usize, bool)> =
             zeros.into_iter().map(|(root, times)| (root, times, false)).collect();
         for (root, times) in poles {
             match all.iter_mut().find(|known| known.0 == root) {
-                Some(known) => {
-                    known.1 += times;
-                    known.2 = true;
-                }
+                Some(known) => (known.1, known.2) = (known.1 + times, true),
                 None => all.push((root, times, true)),
             }
         }
-        let mut sorted: Vec<(Id, usize, bool)> = Vec::new();
+        let mut sorted: Vec<Turn> = Vec::new();
         for (root, times, pole) in all {
-            let node = self.root_node(root)?;
+            let end = self.root_node(root)?;
             let mut at = sorted.len();
-            for (index, (other, ..)) in sorted.iter().enumerate() {
-                match self.order(node, *other)? {
+            for (index, other) in sorted.iter().enumerate() {
+                match self.order(end, other.end)? {
                     None => return Ok(None),
                     Some(Ordering::Less) => {
                         at = index;
@@ -223,7 +228,7 @@ impl Comparison<'_> {
                     Some(_) => {}
                 }
             }
-            sorted.insert(at, (node, times, pole));
+            sorted.insert(at, Turn { end, times, pole });
         }
         Ok(Some(sorted))
     }

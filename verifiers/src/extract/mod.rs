@@ -235,7 +235,10 @@ fn is_bare(text: &str) -> bool {
         return false;
     }
     if let Some(span) = environments::last_joined(text) {
-        return text[..span.start].trim().is_empty() && text[span.end..].len() <= MAX_UNIT;
+        let after = &text[span.end..];
+        return text[..span.start].trim().is_empty()
+            && after.len() <= MAX_UNIT
+            && prose::is_unit(after);
     }
     let counted = text.bytes().any(|b| b.is_ascii_digit());
     let foreign = text.chars().any(|c| c.is_alphabetic() && c as u32 >= FOREIGN);
@@ -250,6 +253,12 @@ fn loose(text: &str) -> Extracted<'_> {
     let formula = environments::last_joined(text);
     let number = last_number(text);
     let group = groups::last_group(text).filter(|g| number.is_none_or(|n| n.end <= g.end));
+    if formula.is_none()
+        && group.is_none()
+        && let Some(expression) = prose::last_expression(text)
+    {
+        return Extracted::new(expression, Source::Formula);
+    }
     match (formula, group.or(number)) {
         (Some(f), Some(n)) if n.start >= f.end => Extracted::new(&text[n.range()], Source::Number),
         (Some(f), _) => Extracted::new(&text[f.range()], Source::Formula),

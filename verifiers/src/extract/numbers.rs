@@ -20,6 +20,9 @@ pub(crate) fn last_number(text: &str) -> Option<Span> {
         if !glued {
             return Some(whole_number(bytes, start, end));
         }
+        if let Some(start) = mantissa_start(bytes, start) {
+            return Some(whole_number(bytes, start, end));
+        }
         end = start;
     }
 }
@@ -42,6 +45,16 @@ fn number_start(bytes: &[u8], end: usize) -> usize {
         }
     }
     start
+}
+
+/// First byte of `2.5e` in front of the exponent that starts at `start`.
+fn mantissa_start(bytes: &[u8], start: usize) -> Option<usize> {
+    let letter = start.checked_sub(1)?;
+    let number = matches!(bytes[letter], b'e' | b'E')
+        && letter.checked_sub(1).is_some_and(|at| bytes[at].is_ascii_digit());
+    let begin = number_start(bytes, letter);
+    let free = begin == 0 || !bytes[begin - 1].is_ascii_alphabetic();
+    (number && free).then_some(begin)
 }
 
 /// Widens a run of digits by its fraction bar, sign and percent sign.
@@ -101,6 +114,7 @@ mod tests {
         assert_eq!(found("the 3 values in x2"), Some("3"));
         assert_eq!(found("no digit"), None);
         assert_eq!(found("about .5"), Some(".5"));
+        assert_eq!(found("roughly 2.5e3 of them"), Some("2.5e3"));
         assert_eq!(found("at 10:30 or in the ratio 2:3."), Some("2:3"));
     }
 }

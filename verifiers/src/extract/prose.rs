@@ -84,6 +84,18 @@ fn alphabetic(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_alphabetic).count()
 }
 
+/// Whether what stands behind a formula can be its unit: at most one word that is no unit.
+pub(crate) fn is_unit(after: &str) -> bool {
+    let mut unknown = 0;
+    for word in after.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| w.len() > 1) {
+        if matches!(word, "of" | "is" | "are" | "as" | "which" | "for" | "in") {
+            return false;
+        }
+        unknown += usize::from(word != "per" && !names::unit_word(word));
+    }
+    unknown <= 1
+}
+
 /// Two-letter words that start sentences; other pairs of letters are products.
 const PAIRS: [&str; 16] = [
     "he", "it", "we", "so", "is", "an", "to", "by", "in", "at", "if", "my", "as", "no", "on", "up",
@@ -141,6 +153,18 @@ fn closed_formula(text: &str) -> bool {
     dollars.is_multiple_of(2)
         && text.matches("\\(").count() == text.matches("\\)").count()
         && text.matches("\\[").count() == text.matches("\\]").count()
+}
+
+/// A formula without formula signs where the text ends: `2x + 3` in "The sum is 2x + 3." Plain
+/// numbers are left to their own rule.
+pub(crate) fn last_expression(text: &str) -> Option<&str> {
+    let clause = after_link(text.trim_end_matches(['.', ' ', '\n']))?;
+    let side = clause.rsplit('=').next()?.trim();
+    let sign = |c: char| "+*^√π".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || " +-*/^().,√π−²³".contains(c);
+    let variable = side.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w.len() == 1);
+    let formula = side.contains(sign) || variable && side.contains(|c: char| c.is_ascii_digit());
+    (formula && side.chars().all(allowed) && plain_words(side, 1) == 0).then_some(side)
 }
 
 /// The last words between `**` marks or in `\textbf`.
@@ -220,6 +244,14 @@ mod tests {
         assert_eq!(main_clause("$0.5$ (or $\\frac12$)"), "$0.5$");
         assert_eq!(main_clause("f (x)"), "f (x)");
         assert_eq!(main_clause("(1, 2)"), "(1, 2)");
+    }
+
+    #[test]
+    fn finds_plain_expressions() {
+        assert_eq!(last_expression("The sum is 2x + 3."), Some("2x + 3"));
+        assert_eq!(last_expression("The area is A = 9π"), Some("9π"));
+        assert_eq!(last_expression("The sum is 23."), None);
+        assert_eq!(last_expression("The sum is 23 apples + 4"), None);
     }
 
     #[test]

@@ -119,6 +119,9 @@ const STYLES: [&str; 10] = [
     "mathfrak",
 ];
 
+/// Currencies that stand in front of an amount.
+const CURRENCIES: [&str; 8] = ["US", "USD", "EUR", "GBP", "Rs", "INR", "CAD", "AUD"];
+
 /// Marks between groups of three digits.
 const SEPARATORS: [&str; 11] =
     ["{,}\\!", " {, }", " {,}", "{, }", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " ", ","];
@@ -163,7 +166,10 @@ impl<'a> Lexer<'a> {
                 '.' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
                     return Some(self.number());
                 }
-                'a'..='z' | 'A'..='Z' => return Some(self.word()),
+                'a'..='z' | 'A'..='Z' => match self.word() {
+                    Some(token) => return Some(token),
+                    None => continue,
+                },
                 '\\' => match self.command() {
                     Some(token) => return Some(token),
                     None => continue,
@@ -208,15 +214,19 @@ impl<'a> Lexer<'a> {
         Token { kind, text, spaced }
     }
 
-    fn word(&mut self) -> Token<'a> {
+    /// Reads a word; `None` where it is a currency in front of a price.
+    fn word(&mut self) -> Option<Token<'a>> {
         let rest = self.rest();
         if let Some(half) = half_day(rest) {
             self.at += "p.m.".len().min(rest.len());
-            return self.token(Kind::Text, half);
+            return Some(self.token(Kind::Text, half));
         }
         let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let word = &rest[..length];
         self.at += length;
+        if CURRENCIES.contains(&word) && is_price(&rest[length..]) {
+            return None;
+        }
         let kind = match word {
             "and" | "And" | "AND" => Kind::And,
             "or" | "Or" | "OR" => Kind::Or,
@@ -224,7 +234,7 @@ impl<'a> Lexer<'a> {
             "to" => Kind::Sign(':'),
             _ => Kind::Word,
         };
-        self.token(kind, word)
+        Some(self.token(kind, word))
     }
 
     /// Reads a command; `None` when it means nothing.
@@ -421,6 +431,12 @@ impl<'a> Lexer<'a> {
             self.at += 1 + sign + digits;
         }
     }
+}
+
+/// Whether an amount follows a currency: `$5`, `. 5`, ` 5`.
+fn is_price(rest: &str) -> bool {
+    rest.trim_start_matches(['.', '\\', '$', ' ']).starts_with(|c: char| c.is_ascii_digit())
+        && rest.starts_with(['.', '\\', '$', ' '])
 }
 
 /// `\quadx`: a spacing command glued to a letter; what is to be read again.

@@ -126,8 +126,12 @@ pub(crate) fn number_word(word: &str) -> Option<u32> {
         "nineteen",
         "twenty",
     ];
-    let at = WORDS.iter().position(|w| w.eq_ignore_ascii_case(word))?;
-    u32::try_from(at).ok()
+    const TENS: [&str; 7] = ["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let place = |words: &[&str]| {
+        let at = words.iter().position(|w| w.eq_ignore_ascii_case(word))?;
+        u32::try_from(at).ok()
+    };
+    place(&WORDS).or_else(|| Some(10 * place(&TENS)? + 30))
 }
 
 /// What a unit measures, with its factor to the base unit as a fraction.

@@ -207,6 +207,15 @@ impl Parser<'_, '_> {
         let (Some(index), Some(low), Some(high)) = (index, low, high) else {
             return Err(Reason::Unsupported);
         };
+        let over_i = usize::from(self.tree.name(index) == "i");
+        self.over_i += over_i;
+        let body = self.series_body();
+        self.over_i -= over_i;
+        let body = body?;
+        self.add(Node::Series { product, index, low, high, body })
+    }
+
+    fn series_body(&mut self) -> Parsed {
         let mut factors = vec![self.factor()?];
         while self.operand_at(0) || self.kind() == Some(Kind::Sign('/')) {
             if self.eat_sign('/') {
@@ -217,8 +226,7 @@ impl Parser<'_, '_> {
                 factors.push(self.factor()?);
             }
         }
-        let body = self.joined(factors, Node::Product)?;
-        self.add(Node::Series { product, index, low, high, body })
+        self.joined(factors, Node::Product)
     }
 
     fn enclosed(&mut self, close: &str, function: Function) -> Parsed {

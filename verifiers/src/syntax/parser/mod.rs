@@ -31,7 +31,7 @@ pub(crate) fn parse(text: &str, commas: Commas, tree: &mut Tree, fuel: &mut Fuel
         tokens.pop();
     }
     let start = tokens.iter().take_while(|t| matches!(t.kind, Kind::Sign('.' | ',' | ':'))).count();
-    let mut parser = Parser { tokens, at: start, depth: 0, bars: 0, tree, fuel };
+    let mut parser = Parser { tokens, at: start, depth: 0, bars: 0, over_i: 0, tree, fuel };
     if let Some(phrase) = parser.phrase()? {
         return Ok(phrase);
     }
@@ -46,6 +46,8 @@ struct Parser<'p, 'a> {
     depth: usize,
     /// Absolute bars that are open.
     bars: usize,
+    /// Sums and products over `i` that are open, in which it is no imaginary unit.
+    over_i: usize,
     tree: &'p mut Tree,
     fuel: &'p mut Fuel,
 }

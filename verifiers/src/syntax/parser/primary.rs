@@ -84,7 +84,7 @@ impl Parser<'_, '_> {
         }
         match letter {
             "e" => self.add(Node::Constant(Constant::E)),
-            "i" => self.add(Node::Constant(Constant::I)),
+            "i" if self.over_i == 0 => self.add(Node::Constant(Constant::I)),
             _ => self.symbol(letter),
         }
     }

@@ -18,7 +18,7 @@ impl Parser<'_, '_> {
                 names::unit_word(token.text)
                     || token.spaced && self.after_plain_value() && is_english(token.text, 3)
                     || token.spaced && self.is_speed()
-                    || token.spaced && self.is_closing_unit()
+                    || self.is_closing_unit(token.spaced)
                     || matches!(token.text, "st" | "nd" | "rd" | "th") && !token.spaced
             }
             _ => false,
@@ -34,13 +34,13 @@ impl Parser<'_, '_> {
             && matches!(text(2), "s" | "h" | "hr" | "sec" | "min" | "L" | "mL" | "kg" | "mol" | "m")
     }
 
-    /// `5 m`, `7 in.` or `9 m^2` as the whole answer.
-    fn is_closing_unit(&self) -> bool {
+    /// `5 m`, `7 in.`, `9 m^2` or `9m^2` as the whole answer.
+    fn is_closing_unit(&self, spaced: bool) -> bool {
         let known = |t: &str| t == "in" || names::unit_letter(t);
         let closes = match self.kind_at(1) {
-            None => true,
-            Some(Kind::Sign('.')) => self.at + 2 == self.tokens.len(),
-            Some(Kind::Sign('^')) => true,
+            None => spaced,
+            Some(Kind::Sign('.')) => spaced && self.at + 2 == self.tokens.len(),
+            Some(Kind::Sign('^')) => self.tokens.len() <= self.at + 5,
             _ => false,
         };
         let number = self.at > 0 && self.tokens[self.at - 1].kind == Kind::Number;

@@ -51,6 +51,14 @@ impl Parser<'_, '_> {
             return Ok(None);
         }
         let phrase = plain_text(&tokens.iter().map(|t| t.text).collect::<Vec<_>>().join(" "));
+        if let Some((value, unit)) = spoken_number(&phrase) {
+            let value = num_bigint::BigInt::from(value).into();
+            let number = self.add(Node::Number { value, decimals: None })?;
+            return match unit {
+                "" => Ok(Some(number)),
+                unit => self.add(Node::Quantity(number, unit.to_owned())).map(Some),
+            };
+        }
         let node = match meaning(&phrase) {
             Some(node) => node,
             None if list => return Ok(None),
@@ -69,12 +77,30 @@ impl Parser<'_, '_> {
     }
 }
 
+/// The number that a phrase spells, with the unit behind it: "twenty five percent".
+fn spoken_number(phrase: &str) -> Option<(u32, &str)> {
+    let (mut total, mut last, mut rest) = (0_u32, None, phrase);
+    while !rest.is_empty() {
+        let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        total = match (word, names::number_word(word), last) {
+            ("hundred", _, Some(1..=9)) => total * 100,
+            ("and", _, Some(100)) => total,
+            (_, Some(value), None) => value,
+            (_, Some(value @ 1..=9), Some(20..=90)) => total + value,
+            (_, Some(value @ 1..=99), Some(100)) => total + value,
+            _ => break,
+        };
+        last = match word {
+            "hundred" | "and" => Some(100),
+            _ => names::number_word(word),
+        };
+        rest = after;
+    }
+    last.filter(|_| rest.is_empty() || names::unit_word(rest)).map(|_| (total, rest))
+}
+
 /// What a phrase means in mathematics.
 fn meaning(phrase: &str) -> Option<Node> {
-    if let Some(value) = names::number_word(phrase) {
-        let value = num_bigint::BigInt::from(value).into();
-        return Some(Node::Number { value, decimals: None });
-    }
     Some(match phrase {
         "all real numbers" | "all reals" | "real numbers" | "the real numbers" | "all real" => {
             Node::Named(Named::Reals)
@@ -113,4 +139,20 @@ pub(crate) fn plain_text(text: &str) -> String {
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_spoken_numbers() {
+        assert_eq!(spoken_number("five"), Some((5, "")));
+        assert_eq!(spoken_number("twenty five percent"), Some((25, "percent")));
+        assert_eq!(spoken_number("one hundred and six"), Some((106, "")));
+        assert_eq!(spoken_number("three hundred seventeen"), Some((317, "")));
+        for text in ["two thirds", "five five", "hundred", "twenty eleven", "monday", ""] {
+            assert_eq!(spoken_number(text), None, "{text}");
+        }
+    }
 }
