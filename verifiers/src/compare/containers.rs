@@ -15,10 +15,40 @@ impl Comparison<'_> {
     /// Compares two nodes that are no chains, texts or set expressions.
     pub(super) fn containers(&mut self, gold: Id, answer: Id) -> Outcome {
         match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
+            (Node::Matrix { .. }, _) | (_, Node::Matrix { .. }) => self.matrices(gold, answer),
+            (Node::Ratio { parts: g, clock: gc }, Node::Ratio { parts: a, clock: ac }) => {
+                self.ratios(&g, &a, gc && ac)
+            }
+            (Node::Ratio { parts, .. }, _) if !self.is_container(answer) => {
+                self.fraction(&parts, answer, true)
+            }
+            (_, Node::Ratio { parts, .. }) if !self.is_container(gold) => {
+                self.fraction(&parts, gold, false)
+            }
+            (Node::Tuple { .. }, _) | (_, Node::Tuple { .. }) => self.tuples(gold, answer),
             (Node::List(g), Node::List(a)) => self.lists(&g, &a),
             (Node::List(g), Node::Set(a)) | (Node::Set(g), Node::List(a) | Node::Set(a)) => {
                 self.matched(&g, &a)
             }
+            (Node::Set(items), _) if items.len() == 1 && !self.is_container(answer) => {
+                self.compare(items[0], answer)
+            }
+            (_, Node::Set(items)) if items.len() == 1 && !self.is_container(gold) => {
+                self.compare(gold, items[0])
+            }
+            // One value in two forms: "3/8, or 0.375".
+            (_, Node::List(items)) if !self.is_container(gold) => match *self.distinct(&items)? {
+                [only] => self.compare(gold, only),
+                _ => Ok(Tri::Different),
+            },
+            _ if self.is_container(gold) || self.is_container(answer) => Ok(Tri::Different),
+            _ => self.scalars(gold, answer),
+        }
+    }
+
+    /// A tuple against what can be one: a tuple, a list in its order, a set of one tuple.
+    fn tuples(&mut self, gold: Id, answer: Id) -> Outcome {
+        match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
             (
                 Node::Tuple { open, close, items: g },
                 Node::Tuple { open: o, close: c, items: a },
@@ -39,56 +69,41 @@ impl Comparison<'_> {
                 }
                 self.pairwise(&g, &a)
             }
+            (Node::Set(items), Node::Tuple { .. }) if items.len() == 1 => {
+                self.compare(items[0], answer)
+            }
+            (Node::Tuple { .. }, Node::Set(items)) if items.len() == 1 => {
+                self.compare(gold, items[0])
+            }
+            _ => Ok(Tri::Different),
+        }
+    }
+
+    /// A matrix against what can be one: a matrix, its rows in brackets, a vector as a tuple.
+    fn matrices(&mut self, gold: Id, answer: Id) -> Outcome {
+        let vector = |columns: usize, cells: &[Id]| columns == 1 || columns == cells.len();
+        match (self.tree.get(gold).clone(), self.tree.get(answer).clone()) {
             (Node::Matrix { columns, cells: g }, Node::Matrix { columns: width, cells: a }) => {
                 if columns != width {
                     return Ok(Tri::Different);
                 }
                 self.pairwise(&g, &a)
             }
-            (Node::Matrix { columns, cells }, Node::Tuple { items, open: '[', .. })
-                if self.rows_of(&items, columns).is_some() =>
+            (Node::Matrix { columns, cells }, Node::Tuple { items, open, .. }) => {
+                match self.rows_of(&items, columns) {
+                    Some(answer) if open == '[' => self.pairwise(&cells, &answer),
+                    _ if vector(columns, &cells) => self.pairwise(&cells, &items),
+                    _ => Ok(Tri::Different),
+                }
+            }
+            (Node::Tuple { items, open: '(', .. }, Node::Matrix { columns, cells })
+                if vector(columns, &cells) =>
             {
-                let answer = self.rows_of(&items, columns).unwrap_or_default();
-                self.pairwise(&cells, &answer)
-            }
-            (Node::Matrix { columns, cells }, Node::Tuple { items, .. }) => {
-                if columns == 1 || columns == cells.len() {
-                    self.pairwise(&cells, &items)
-                } else {
-                    Ok(Tri::Different)
-                }
-            }
-            (Node::Tuple { items, open: '(', .. }, Node::Matrix { columns, cells }) => {
-                if columns == 1 || columns == cells.len() {
-                    self.pairwise(&items, &cells)
-                } else {
-                    Ok(Tri::Different)
-                }
+                self.pairwise(&items, &cells)
             }
             (Node::Matrix { cells, .. }, _) if cells.len() == 1 => self.compare(cells[0], answer),
             (_, Node::Matrix { cells, .. }) if cells.len() == 1 => self.compare(gold, cells[0]),
-            (Node::Ratio { parts: g, clock: gc }, Node::Ratio { parts: a, clock: ac }) => {
-                self.ratios(&g, &a, gc && ac)
-            }
-            (Node::Ratio { parts, .. }, _) if !self.is_container(answer) => {
-                self.fraction(&parts, answer, true)
-            }
-            (_, Node::Ratio { parts, .. }) if !self.is_container(gold) => {
-                self.fraction(&parts, gold, false)
-            }
-            (Node::Set(items), _) if items.len() == 1 && !self.is_container(answer) => {
-                self.compare(items[0], answer)
-            }
-            (_, Node::Set(items)) if items.len() == 1 && !self.is_container(gold) => {
-                self.compare(gold, items[0])
-            }
-            // One value in two forms: "3/8, or 0.375".
-            (_, Node::List(items)) if !self.is_container(gold) => match *self.distinct(&items)? {
-                [only] => self.compare(gold, only),
-                _ => Ok(Tri::Different),
-            },
-            _ if self.is_container(gold) || self.is_container(answer) => Ok(Tri::Different),
-            _ => self.scalars(gold, answer),
+            _ => Ok(Tri::Different),
         }
     }
 

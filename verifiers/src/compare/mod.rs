@@ -6,12 +6,14 @@
 
 mod builders;
 mod containers;
+mod evidence;
 mod regions;
 mod relations;
 mod scalars;
 mod sets;
 mod shape;
 mod texts;
+mod tolerance;
 mod units;
 
 use crate::fuel::{Fuel, Reason};

@@ -4,7 +4,9 @@
 //! nothing, but no grammar. Commas between digits are read in one of three ways, chosen by the
 //! caller, because text alone cannot tell `1,234` from a list.
 
-use super::names;
+mod commands;
+mod numbers;
+
 use crate::fuel::{Fuel, Reason};
 
 /// How a comma between digits is read.
@@ -52,79 +54,8 @@ pub(crate) struct Token<'a> {
     pub spaced: bool,
 }
 
-/// Commands without meaning for the value.
-const IGNORED: [&str; 34] = [
-    "left",
-    "right",
-    "big",
-    "Big",
-    "bigg",
-    "Bigg",
-    "bigl",
-    "bigr",
-    "Bigl",
-    "Bigr",
-    "biggl",
-    "biggr",
-    "quad",
-    "qquad",
-    "displaystyle",
-    "textstyle",
-    "limits",
-    "nolimits",
-    "space",
-    "hfill",
-    "hspace",
-    "vspace",
-    "mathstrut",
-    "hline",
-    "middle",
-    "scriptstyle",
-    "thinspace",
-    "enspace",
-    "noindent",
-    "centering",
-    "rm",
-    "bf",
-    "it",
-    "strut",
-];
-
-/// Commands whose argument is text.
-const TEXTS: [&str; 11] = [
-    "text",
-    "textbf",
-    "textrm",
-    "textit",
-    "textnormal",
-    "textsf",
-    "texttt",
-    "mbox",
-    "hbox",
-    "textup",
-    "emph",
-];
-
-/// Commands that only change the look of their argument.
-const STYLES: [&str; 10] = [
-    "mathbf",
-    "boldsymbol",
-    "mathit",
-    "mathsf",
-    "mathtt",
-    "bm",
-    "pmb",
-    "mathcal",
-    "mathscr",
-    "mathfrak",
-];
-
 /// Currencies that stand in front of an amount.
 const CURRENCIES: [&str; 8] = ["US", "USD", "EUR", "GBP", "Rs", "INR", "CAD", "AUD"];
-
-/// Marks between groups of three digits.
-const SEPARATORS: [&str; 11] =
-    ["{,}\\!", " {, }", " {,}", "{, }", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " ", ","];
 
 /// Tokens of a cleaned text.
 pub(crate) fn lex<'a>(
@@ -236,212 +167,12 @@ impl<'a> Lexer<'a> {
         };
         Some(self.token(kind, word))
     }
-
-    /// Reads a command; `None` when it means nothing.
-    fn command(&mut self) -> Option<Token<'a>> {
-        let rest = self.rest();
-        let name_length = rest[1..].bytes().take_while(u8::is_ascii_alphabetic).count();
-        if name_length == 0 {
-            return self.control_sign();
-        }
-        let name = &rest[1..=name_length];
-        self.at += 1 + name_length;
-        if IGNORED.contains(&name) || STYLES.contains(&name) || matches!(name, "boxed" | "fbox") {
-            self.spaced = true;
-            return None;
-        }
-        if TEXTS.contains(&name) {
-            return self.text_argument();
-        }
-        if matches!(name, "mathrm" | "operatorname") {
-            let value_before = self.value_before(self.at - 1 - name_length);
-            return self.upright(name, value_before);
-        }
-        if let Some(rest) = glued(name) {
-            self.at -= rest.len();
-            self.spaced = true;
-            return None;
-        }
-        match name {
-            "begin" => self.tables += 1,
-            "end" => self.tables = self.tables.saturating_sub(1),
-            _ => {}
-        }
-        Some(self.token(Kind::Command, name))
-    }
-
-    /// A backslash followed by something that is no letter.
-    fn control_sign(&mut self) -> Option<Token<'a>> {
-        let rest = self.rest();
-        let mut chars = rest.char_indices().skip(1);
-        let Some((_, sign)) = chars.next() else {
-            self.at += 1;
-            return None;
-        };
-        let length = 1 + sign.len_utf8();
-        self.at += length;
-        let kind = match sign {
-            '{' => {
-                self.brackets += 1;
-                Kind::OpenSet
-            }
-            '}' => {
-                self.brackets = self.brackets.saturating_sub(1);
-                Kind::CloseSet
-            }
-            '\\' if self.tables > 0 => Kind::Row,
-            '\\' if self
-                .rest()
-                .starts_with(|c: char| c.is_ascii_alphabetic() || "{}%$,;!".contains(c)) =>
-            {
-                // A backslash that was escaped once too often.
-                self.at -= 1;
-                self.spaced = true;
-                return None;
-            }
-            // A line break outside of tables separates answers.
-            '\\' => Kind::Sign(','),
-            '%' => Kind::Sign('%'),
-            '|' => Kind::Sign('‖'),
-            '&' | '_' | '#' => Kind::Sign(sign),
-            _ => {
-                self.spaced = true;
-                return None;
-            }
-        };
-        Some(self.token(kind, &rest[..length]))
-    }
-
-    /// `\mathrm{e}` is the letter; `\mathrm{cm}` is a text, and so is the unit in `5\mathrm{m}`.
-    fn upright(&mut self, name: &str, value_before: bool) -> Option<Token<'a>> {
-        let rest = self.rest().trim_start();
-        let inner = rest.strip_prefix('{').and_then(|r| r.split('}').next())?.trim();
-        let unit = value_before && names::unit_letter(inner);
-        if inner.len() <= 1 && !unit || name == "operatorname" && names::function(inner).is_none() {
-            return None;
-        }
-        self.text_argument()
-    }
-
-    /// Whether a digit or bracket ends in front of `at`, blanks aside.
-    fn value_before(&self, at: usize) -> bool {
-        let mut before = self.text[..at].trim_end_matches([' ', '~']);
-        while let Some(shorter) = before.strip_suffix("\\,").or(before.strip_suffix("\\")) {
-            before = shorter.trim_end_matches([' ', '~']);
-        }
-        before.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '}' | ')'))
-    }
-
-    /// Content of a text command: one token, or read on as formula when it holds a number or a
-    /// single letter.
-    fn text_argument(&mut self) -> Option<Token<'a>> {
-        let rest = self.rest();
-        let skipped = rest.len() - rest.trim_start().len();
-        if !rest[skipped..].starts_with('{') {
-            return None;
-        }
-        let open = self.at + skipped + 1;
-        let close = open + closing(&self.text[open..])?;
-        let inner = self.text[open..close].trim();
-        let letters = inner.chars().filter(char::is_ascii_alphabetic).count();
-        let formula = inner.starts_with(|c: char| c.is_ascii_digit() || "-+\\$(".contains(c))
-            && (letters <= 1 || inner.starts_with(|c: char| c.is_ascii_digit()));
-        if formula {
-            return None;
-        }
-        self.at = close + 1;
-        self.spaced = true;
-        let bare = inner.trim_matches([',', ' ', '~']);
-        if names::function(bare).is_some() {
-            return Some(self.token(Kind::Word, bare));
-        }
-        let kind = match bare {
-            "and" | "And" | "&" => Kind::And,
-            "or" | "Or" => Kind::Or,
-            "to" => Kind::Sign(':'),
-            label if label.ends_with(':') || label.ends_with(" is") => return None,
-            "" => {
-                return inner.contains(',').then(|| self.token(Kind::Sign(','), ","));
-            }
-            _ => Kind::Text,
-        };
-        Some(self.token(kind, inner))
-    }
-
-    fn number(&mut self) -> Token<'a> {
-        let start = self.at;
-        self.digits();
-        loop {
-            if self.at - start > 3 && !self.text[start..self.at].contains([',', '\\', ' ']) {
-                break;
-            }
-            match self.separator(start) {
-                Some(length) => self.at += length + 3,
-                None => break,
-            }
-        }
-        let rest = self.rest();
-        let point = match self.commas {
-            Commas::Decimal if self.brackets == 0 => rest.starts_with([',', '.']),
-            _ => rest.starts_with('.'),
-        };
-        if point && rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
-            self.at += 1;
-            self.digits();
-        }
-        self.exponent();
-        let text = &self.text[start..self.at];
-        self.token(Kind::Number, text)
-    }
-
-    fn digits(&mut self) {
-        self.at += self.rest().bytes().take_while(u8::is_ascii_digit).count();
-    }
-
-    /// Length of a thousands separator in front of exactly three digits.
-    fn separator(&self, start: usize) -> Option<usize> {
-        if self.at == start || self.text[start..].starts_with('0') {
-            return None;
-        }
-        let rest = self.rest();
-        let comma = matches!(self.commas, Commas::Thousands) && self.brackets == 0;
-        for mark in SEPARATORS {
-            if mark == "," && !comma {
-                continue;
-            }
-            let Some(after) = rest.strip_prefix(mark) else { continue };
-            let blank = after.len() - after.trim_start_matches(' ').len();
-            let blank = if mark.ends_with('!') { blank } else { 0 };
-            let digits = after[blank..].bytes().take_while(u8::is_ascii_digit).count();
-            if digits == 3 {
-                return Some(mark.len() + blank);
-            }
-        }
-        None
-    }
-
-    /// `1.5e-3`, written without spaces.
-    fn exponent(&mut self) {
-        let rest = self.rest();
-        let Some(after) = rest.strip_prefix(['e', 'E']) else { return };
-        let sign = usize::from(after.starts_with(['+', '-']));
-        let digits = after[sign..].bytes().take_while(u8::is_ascii_digit).count();
-        let next = after[sign + digits..].chars().next();
-        if digits > 0 && !next.is_some_and(|c| c.is_ascii_alphabetic() || c == '^' || c == '_') {
-            self.at += 1 + sign + digits;
-        }
-    }
 }
 
 /// Whether an amount follows a currency: `$5`, `. 5`, ` 5`.
 fn is_price(rest: &str) -> bool {
     rest.trim_start_matches(['.', '\\', '$', ' ']).starts_with(|c: char| c.is_ascii_digit())
         && rest.starts_with(['.', '\\', '$', ' '])
-}
-
-/// `\quadx`: a spacing command glued to a letter; what is to be read again.
-fn glued(name: &str) -> Option<&str> {
-    ["qquad", "quad"].iter().find_map(|known| name.strip_prefix(known)).filter(|r| !r.is_empty())
 }
 
 /// "a.m." and "p.m." in front of a text.
@@ -454,23 +185,6 @@ fn half_day(text: &str) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Position of the brace that closes the group in which `text` starts.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'{' => depth += 1,
-            b'}' if depth == 0 => return Some(at),
-            b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

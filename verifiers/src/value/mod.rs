@@ -6,6 +6,7 @@
 pub(crate) mod ball;
 pub(crate) mod elementary;
 pub(crate) mod exact;
+mod functions;
 pub(crate) mod modular;
 pub(crate) mod numeric;
 pub(crate) mod polynomial;

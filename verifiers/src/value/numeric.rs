@@ -7,9 +7,8 @@
 
 use std::cmp::Ordering;
 
-use num_bigint::BigUint;
 use num_rational::BigRational;
-use num_traits::{Signed, ToPrimitive, Zero};
+use num_traits::{Signed, ToPrimitive};
 
 use super::Fault;
 use super::ball::Ball;
@@ -32,16 +31,16 @@ pub(crate) struct Complex {
 }
 
 impl Complex {
-    fn real(re: Ball) -> Self {
+    pub(super) fn real(re: Ball) -> Self {
         Self { re, im: Ball::zero() }
     }
 
-    fn is_real(&self) -> bool {
+    pub(super) fn is_real(&self) -> bool {
         self.im.is_exact_zero()
     }
 }
 
-type Value = Result<Complex, Fault>;
+pub(super) type Value = Result<Complex, Fault>;
 
 /// Evaluates to balls.
 pub(crate) struct Numeric<'a> {
@@ -56,7 +55,7 @@ pub(crate) struct Numeric<'a> {
 }
 
 impl Numeric<'_> {
-    fn bits(&self) -> u64 {
+    pub(super) fn bits(&self) -> u64 {
         self.functions.bits
     }
 
@@ -73,22 +72,8 @@ impl Numeric<'_> {
                 .find(|(s, _)| s == symbol)
                 .map(|(_, v)| Complex::real(Ball::rational(v, bits)))
                 .ok_or(Fault::Foreign),
-            Node::Sum(items) => {
-                let mut total = Complex::real(Ball::zero());
-                for item in items {
-                    let value = self.value(*item)?;
-                    total = self.add(&total, &value)?;
-                }
-                Ok(total)
-            }
-            Node::Product(items) => {
-                let mut total = Complex::real(Ball::integer(1));
-                for item in items {
-                    let value = self.value(*item)?;
-                    total = self.mul(&total, &value)?;
-                }
-                Ok(total)
-            }
+            Node::Sum(items) => self.joined(items, Ball::zero(), Self::add),
+            Node::Product(items) => self.joined(items, Ball::integer(1), Self::mul),
             Node::Negate(a) => {
                 let value = self.value(*a)?;
                 Ok(Complex { re: value.re.neg(), im: value.im.neg() })
@@ -122,6 +107,20 @@ impl Numeric<'_> {
             }
             _ => Err(Fault::Foreign),
         }
+    }
+
+    fn joined(
+        &mut self,
+        items: &[Id],
+        start: Ball,
+        join: fn(&mut Self, &Complex, &Complex) -> Value,
+    ) -> Value {
+        let mut total = Complex::real(start);
+        for item in items {
+            let value = self.value(*item)?;
+            total = join(self, &total, &value)?;
+        }
+        Ok(total)
     }
 
     /// The exact value of a subtree at this point.
@@ -234,7 +233,7 @@ impl Numeric<'_> {
         Ok(result)
     }
 
-    fn exp(&mut self, x: &Complex) -> Value {
+    pub(super) fn exp(&mut self, x: &Complex) -> Value {
         self.fuel.spend(6000)?;
         let bits = self.bits();
         let size = self.functions.exp(&x.re)?;
@@ -271,7 +270,7 @@ impl Numeric<'_> {
         Ok(Complex { re: sum.div(&scale, bits)?, im: x.im.div(&scale, bits)? })
     }
 
-    fn modulus(&mut self, x: &Complex) -> Result<Ball, Fault> {
+    pub(super) fn modulus(&mut self, x: &Complex) -> Result<Ball, Fault> {
         let bits = self.bits();
         if x.is_real() {
             return Ok(x.re.abs());
@@ -304,93 +303,6 @@ impl Numeric<'_> {
                 Ok(best)
             }
             _ => Err(Fault::Foreign),
-        }
-    }
-
-    fn logarithm(&mut self, x: &Complex) -> Result<Ball, Fault> {
-        if x.is_real() { self.functions.ln(&x.re) } else { Err(Fault::Foreign) }
-    }
-
-    fn unary(&mut self, function: Function, x: &Complex) -> Value {
-        match function {
-            Function::Abs => return Ok(Complex::real(self.modulus(x)?)),
-            Function::Re => return Ok(Complex::real(x.re.clone())),
-            Function::Im => return Ok(Complex::real(x.im.clone())),
-            Function::Conjugate => return Ok(Complex { re: x.re.clone(), im: x.im.neg() }),
-            Function::Exp => return self.exp(x),
-            Function::Cis if x.is_real() => {
-                let (sin, cos) = self.functions.sin_cos(&x.re)?;
-                return Ok(Complex { re: cos, im: sin });
-            }
-            _ if !x.is_real() => return Err(Fault::Foreign),
-            _ => {}
-        }
-        self.real_unary(function, &x.re).map(Complex::real)
-    }
-
-    fn real_unary(&mut self, function: Function, x: &Ball) -> Result<Ball, Fault> {
-        let bits = self.bits();
-        let one = Ball::integer(1);
-        match function {
-            Function::Sin => Ok(self.functions.sin_cos(x)?.0),
-            Function::Cos => Ok(self.functions.sin_cos(x)?.1),
-            Function::Tan | Function::Cot | Function::Sec | Function::Csc => {
-                let (sin, cos) = self.functions.sin_cos(x)?;
-                match function {
-                    Function::Tan => sin.div(&cos, bits),
-                    Function::Cot => cos.div(&sin, bits),
-                    Function::Sec => one.div(&cos, bits),
-                    _ => one.div(&sin, bits),
-                }
-            }
-            Function::Arctan => self.functions.arctan(x),
-            Function::Arcsin => self.arcsin(x),
-            Function::Arccos => {
-                let quarter = self.functions.pi().div(&Ball::integer(2), bits)?;
-                quarter.sub(&self.arcsin(x)?, bits)
-            }
-            Function::Sinh | Function::Cosh | Function::Tanh => self.hyperbolic(function, x),
-            Function::Ln => self.functions.ln(x),
-            Function::Log => {
-                let value = self.functions.ln(x)?;
-                if !self.decadic {
-                    return Ok(value);
-                }
-                let ten = self.functions.ln(&Ball::integer(10))?;
-                value.div(&ten, bits)
-            }
-            Function::Floor => Ok(Ball::new(x.floor()?, BigUint::zero(), 0, bits)),
-            Function::Ceil => Ok(Ball::new(-x.neg().floor()?, BigUint::zero(), 0, bits)),
-            _ => Err(Fault::Foreign),
-        }
-    }
-
-    fn arcsin(&mut self, x: &Ball) -> Result<Ball, Fault> {
-        let bits = self.bits();
-        let one = Ball::integer(1);
-        let rest = one.sub(&x.mul(x, bits)?, bits)?;
-        match rest.sign() {
-            Some(Ordering::Less) => Err(Fault::Undefined),
-            Some(Ordering::Equal) => {
-                let quarter = self.functions.pi().div(&Ball::integer(2), bits)?;
-                Ok(if x.sign() == Some(Ordering::Less) { quarter.neg() } else { quarter })
-            }
-            None => Err(Fault::Imprecise),
-            Some(Ordering::Greater) => {
-                let tangent = x.div(&rest.root(2, bits)?, bits)?;
-                self.functions.arctan(&tangent)
-            }
-        }
-    }
-
-    fn hyperbolic(&mut self, function: Function, x: &Ball) -> Result<Ball, Fault> {
-        let bits = self.bits();
-        let (up, down) = (self.functions.exp(x)?, self.functions.exp(&x.neg())?);
-        let (sum, gap) = (up.add(&down, bits)?, up.sub(&down, bits)?);
-        match function {
-            Function::Sinh => gap.div(&Ball::integer(2), bits),
-            Function::Cosh => sum.div(&Ball::integer(2), bits),
-            _ => gap.div(&sum, bits),
         }
     }
 

@@ -1,0 +1,64 @@
+//! Takes the dress off a statement: markup, quotes, full-width letters, nouns like "option".
+//!
+//! It changes how a choice is written, never which one it is, and knows no options.
+
+use std::borrow::Cow;
+
+/// The text with full-width letters, digits and brackets in their ASCII form.
+pub(super) fn ascii(text: &str) -> Cow<'_, str> {
+    let wide = |c: char| matches!(c, '\u{ff01}'..='\u{ff5e}');
+    if !text.contains(wide) {
+        return Cow::Borrowed(text);
+    }
+    let narrow = |c: char| char::from_u32(c as u32 - 0xfee0).unwrap_or(c);
+    Cow::Owned(text.chars().map(|c| if wide(c) { narrow(c) } else { c }).collect())
+}
+
+/// Takes LaTeX and Markdown wrapping off a statement.
+pub(super) fn unwrap_markup(text: &str) -> String {
+    let mut out = text.trim().to_owned();
+    for command in ["\\textbf", "\\textrm", "\\text", "\\mathrm", "\\mathbf", "\\mathsf", "\\mbox"]
+    {
+        out = out.replace(command, "");
+    }
+    for mark in ["**", "$", "\\(", "\\)", "\\[", "\\]", "`", "\\left", "\\right", "\\ ", "\\,"] {
+        out = out.replace(mark, if mark == "\\," || mark == "\\ " { " " } else { "" });
+    }
+    let mut trimmed = out.trim();
+    while let Some(inner) = trimmed.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+        trimmed = inner.trim();
+    }
+    trimmed
+        .replace(['{', '}'], "")
+        .trim_matches(['"', '\'', '\u{201c}', '\u{201d}', '\u{2713}', '\u{2714}', '\u{2705}', ' '])
+        .to_owned()
+}
+
+/// Takes "option", "choice" and similar nouns off the front.
+pub(super) fn strip_noun(text: &str) -> &str {
+    let nouns =
+        ["the correct option is", "option", "choice", "answer", "letter", "label", "statement"];
+    for noun in nouns {
+        if let Some(head) = text.get(..noun.len())
+            && head.eq_ignore_ascii_case(noun)
+            && text[noun.len()..].starts_with([' ', ':', '('])
+        {
+            return text[noun.len()..].trim_start_matches([' ', ':']);
+        }
+    }
+    text
+}
+
+/// Lower case words and numbers only.
+pub(super) fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_alphanumeric() || matches!(c, '.' | '/' | '%' | '-' | '+' | ':') {
+            out.extend(c.to_lowercase());
+        } else if !matches!(c, ',' | '$' | '\'') && !out.ends_with(' ') {
+            out.push(' ');
+        }
+    }
+    let trimmed = out.trim().trim_end_matches('.');
+    trimmed.strip_prefix("the ").unwrap_or(trimmed).to_owned()
+}

@@ -1,0 +1,85 @@
+//! How far a written decimal may be from the value that it stands for.
+//!
+//! It knows the switch of the rules and the digits behind the point of both sides; two integers are
+//! never equal by tolerance. Six digits are Math-Verify's habit, relative and absolute gaps those of
+//! other graders.
+
+use std::cmp::Ordering;
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{Pow, Signed};
+
+use super::{Comparison, Tolerance};
+use crate::syntax::tree::{Id, Node};
+use crate::value::ball::Ball;
+use crate::value::numeric::Complex;
+
+impl Comparison<'_> {
+    /// Digits behind the point of a value that is a written decimal.
+    fn decimals(&self, id: Id) -> Option<u32> {
+        match self.tree.get(id) {
+            Node::Number { decimals, .. } => *decimals,
+            Node::Negate(a) | Node::Quantity(a, _) => self.decimals(*a),
+            _ => None,
+        }
+    }
+
+    /// Whether a decimal stands on either side, so that the tolerance applies.
+    pub(super) fn tolerates(&self, gold: Id, answer: Id) -> bool {
+        self.rules.tolerance != Tolerance::Exact
+            && (self.decimals(gold).is_some() || self.decimals(answer).is_some())
+    }
+
+    /// Whether two rationals are equal by tolerance.
+    pub(super) fn near(&self, gold: Id, answer: Id, g: &BigRational, a: &BigRational) -> bool {
+        let gap = (g - a).abs();
+        match self.allowed(gold, answer, Some(g)) {
+            Some(allowed) => gap <= allowed,
+            None => false,
+        }
+    }
+
+    /// The gap that the tolerance allows.
+    fn allowed(&self, gold: Id, answer: Id, g: Option<&BigRational>) -> Option<BigRational> {
+        let (gold, answer) = (self.decimals(gold), self.decimals(answer));
+        if gold.is_none() && answer.is_none() {
+            return None;
+        }
+        match self.rules.tolerance {
+            Tolerance::Exact => None,
+            Tolerance::Rounded(least) => {
+                let digits = match (gold, answer) {
+                    (Some(g), Some(a)) => g.min(a),
+                    (Some(d), None) | (None, Some(d)) => d,
+                    (None, None) => return None,
+                };
+                if digits < least || digits > 4096 {
+                    return None;
+                }
+                Some(BigRational::new(
+                    1.into(),
+                    BigInt::from(2) * Pow::pow(BigInt::from(10), digits),
+                ))
+            }
+            Tolerance::Relative(part) => Some(BigRational::from_float(part)? * g?.abs()),
+            Tolerance::Absolute(gap) => BigRational::from_float(gap),
+        }
+    }
+
+    /// Whether two real values that differ are equal by tolerance.
+    pub(super) fn within(&self, gold: Id, answer: Id, g: &Complex, a: &Complex, bits: u64) -> bool {
+        let bound = match self.rules.tolerance {
+            Tolerance::Relative(part) if self.tolerates(gold, answer) => {
+                BigRational::from_float(part)
+                    .and_then(|p| g.re.abs().mul(&Ball::rational(&p, bits), bits).ok())
+            }
+            _ => self.allowed(gold, answer, None).map(|b| Ball::rational(&b, bits)),
+        };
+        let Some(bound) = bound else { return false };
+        let room = g.re.sub(&a.re, bits).and_then(|gap| bound.sub(&gap.abs(), bits));
+        g.im.is_exact_zero()
+            && a.im.is_exact_zero()
+            && room.is_ok_and(|r| r.sign() == Some(Ordering::Greater))
+    }
+}

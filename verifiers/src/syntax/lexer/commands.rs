@@ -1,0 +1,229 @@
+//! Cuts commands: layout that means nothing, texts, upright letters, control signs.
+//!
+//! It knows which commands only change the look and which hold text; all others become tokens with
+//! their name, for the parser to know or to refuse.
+
+use super::{Kind, Lexer, Token};
+use crate::syntax::names;
+
+/// Commands without meaning for the value.
+const IGNORED: [&str; 34] = [
+    "left",
+    "right",
+    "big",
+    "Big",
+    "bigg",
+    "Bigg",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "biggl",
+    "biggr",
+    "quad",
+    "qquad",
+    "displaystyle",
+    "textstyle",
+    "limits",
+    "nolimits",
+    "space",
+    "hfill",
+    "hspace",
+    "vspace",
+    "mathstrut",
+    "hline",
+    "middle",
+    "scriptstyle",
+    "thinspace",
+    "enspace",
+    "noindent",
+    "centering",
+    "rm",
+    "bf",
+    "it",
+    "strut",
+];
+
+/// Commands whose argument is text.
+const TEXTS: [&str; 11] = [
+    "text",
+    "textbf",
+    "textrm",
+    "textit",
+    "textnormal",
+    "textsf",
+    "texttt",
+    "mbox",
+    "hbox",
+    "textup",
+    "emph",
+];
+
+/// Commands that only change the look of their argument.
+const STYLES: [&str; 10] = [
+    "mathbf",
+    "boldsymbol",
+    "mathit",
+    "mathsf",
+    "mathtt",
+    "bm",
+    "pmb",
+    "mathcal",
+    "mathscr",
+    "mathfrak",
+];
+
+impl<'a> Lexer<'a> {
+    /// Reads a command; `None` when it means nothing.
+    pub(super) fn command(&mut self) -> Option<Token<'a>> {
+        let rest = self.rest();
+        let name_length = rest[1..].bytes().take_while(u8::is_ascii_alphabetic).count();
+        if name_length == 0 {
+            return self.control_sign();
+        }
+        let name = &rest[1..=name_length];
+        self.at += 1 + name_length;
+        if IGNORED.contains(&name) || STYLES.contains(&name) || matches!(name, "boxed" | "fbox") {
+            self.spaced = true;
+            return None;
+        }
+        if TEXTS.contains(&name) {
+            return self.text_argument();
+        }
+        if matches!(name, "mathrm" | "operatorname") {
+            let value_before = self.value_before(self.at - 1 - name_length);
+            return self.upright(name, value_before);
+        }
+        if let Some(rest) = glued(name) {
+            self.at -= rest.len();
+            self.spaced = true;
+            return None;
+        }
+        match name {
+            "begin" => self.tables += 1,
+            "end" => self.tables = self.tables.saturating_sub(1),
+            _ => {}
+        }
+        Some(self.token(Kind::Command, name))
+    }
+
+    /// A backslash followed by something that is no letter.
+    fn control_sign(&mut self) -> Option<Token<'a>> {
+        let rest = self.rest();
+        let mut chars = rest.char_indices().skip(1);
+        let Some((_, sign)) = chars.next() else {
+            self.at += 1;
+            return None;
+        };
+        let length = 1 + sign.len_utf8();
+        self.at += length;
+        let kind = match sign {
+            '{' => {
+                self.brackets += 1;
+                Kind::OpenSet
+            }
+            '}' => {
+                self.brackets = self.brackets.saturating_sub(1);
+                Kind::CloseSet
+            }
+            '\\' if self.tables > 0 => Kind::Row,
+            '\\' if self
+                .rest()
+                .starts_with(|c: char| c.is_ascii_alphabetic() || "{}%$,;!".contains(c)) =>
+            {
+                // A backslash that was escaped once too often.
+                self.at -= 1;
+                self.spaced = true;
+                return None;
+            }
+            // A line break outside of tables separates answers.
+            '\\' => Kind::Sign(','),
+            '%' => Kind::Sign('%'),
+            '|' => Kind::Sign('‖'),
+            '&' | '_' | '#' => Kind::Sign(sign),
+            _ => {
+                self.spaced = true;
+                return None;
+            }
+        };
+        Some(self.token(kind, &rest[..length]))
+    }
+
+    /// `\mathrm{e}` is the letter; `\mathrm{cm}` is a text, and so is the unit in `5\mathrm{m}`.
+    fn upright(&mut self, name: &str, value_before: bool) -> Option<Token<'a>> {
+        let rest = self.rest().trim_start();
+        let inner = rest.strip_prefix('{').and_then(|r| r.split('}').next())?.trim();
+        let unit = value_before && names::unit_letter(inner);
+        if inner.len() <= 1 && !unit || name == "operatorname" && names::function(inner).is_none() {
+            return None;
+        }
+        self.text_argument()
+    }
+
+    /// Whether a digit or bracket ends in front of `at`, blanks aside.
+    fn value_before(&self, at: usize) -> bool {
+        let mut before = self.text[..at].trim_end_matches([' ', '~']);
+        while let Some(shorter) = before.strip_suffix("\\,").or(before.strip_suffix("\\")) {
+            before = shorter.trim_end_matches([' ', '~']);
+        }
+        before.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '}' | ')'))
+    }
+
+    /// Content of a text command: one token, or read on as formula when it holds a number or a
+    /// single letter.
+    fn text_argument(&mut self) -> Option<Token<'a>> {
+        let rest = self.rest();
+        let skipped = rest.len() - rest.trim_start().len();
+        if !rest[skipped..].starts_with('{') {
+            return None;
+        }
+        let open = self.at + skipped + 1;
+        let close = open + closing(&self.text[open..])?;
+        let inner = self.text[open..close].trim();
+        let letters = inner.chars().filter(char::is_ascii_alphabetic).count();
+        let formula = inner.starts_with(|c: char| c.is_ascii_digit() || "-+\\$(".contains(c))
+            && (letters <= 1 || inner.starts_with(|c: char| c.is_ascii_digit()));
+        if formula {
+            return None;
+        }
+        self.at = close + 1;
+        self.spaced = true;
+        let bare = inner.trim_matches([',', ' ', '~']);
+        if names::function(bare).is_some() {
+            return Some(self.token(Kind::Word, bare));
+        }
+        let kind = match bare {
+            "and" | "And" | "&" => Kind::And,
+            "or" | "Or" => Kind::Or,
+            "to" => Kind::Sign(':'),
+            label if label.ends_with(':') || label.ends_with(" is") => return None,
+            "" => {
+                return inner.contains(',').then(|| self.token(Kind::Sign(','), ","));
+            }
+            _ => Kind::Text,
+        };
+        Some(self.token(kind, inner))
+    }
+}
+
+/// `\quadx`: a spacing command glued to a letter; what is to be read again.
+fn glued(name: &str) -> Option<&str> {
+    ["qquad", "quad"].iter().find_map(|known| name.strip_prefix(known)).filter(|r| !r.is_empty())
+}
+
+/// Position of the brace that closes the group in which `text` starts.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
