@@ -137,6 +137,9 @@ pub struct ValueConfig {
     /// Multiplies by 1.25 the outcome of a correct solution that is not a prefix of the reference
     /// solution (default false; code).
     pub own_reasoning_bonus: bool,
+    /// Taken off the reward of a step whose plain equations (`3 + 4 = 8`) are all false, and the share
+    /// of it that is false otherwise; at least 0 (default 0: off; ours). It needs no reference.
+    pub arithmetic: f64,
     /// Devalues multiple-choice answers without reasoning: a correct answer at depth 1 counts 0,
     /// at depth 2 counts 0.5, and naming k > 1 options counts 0.9 / k (default false; code).
     pub choice_guard: bool,
@@ -154,6 +157,7 @@ impl Default for ValueConfig {
             depth_decay: false,
             inherit_zero: false,
             own_reasoning_bonus: false,
+            arithmetic: 0.0,
             choice_guard: false,
         }
     }
@@ -310,7 +314,11 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
-        let not_negative = [("c_puct", self.c_puct), ("prior_lambda", self.prior_lambda)];
+        let not_negative = [
+            ("c_puct", self.c_puct),
+            ("prior_lambda", self.prior_lambda),
+            ("arithmetic", self.value.arithmetic),
+        ];
         for (field, value) in not_negative {
             check(field, "a number of at least 0", value, value.is_finite() && value >= 0.0)?;
         }

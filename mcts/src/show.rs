@@ -1,12 +1,14 @@
 //! A tree for people: as text, one line a node, or as a page that folds its branches.
 //!
 //! It knows nothing of files. It shows what the search saw of each step (Q, N, p, C, O) and marks the
-//! committed path and the sides of pairs. Step text comes from a model: on the page it is escaped,
+//! committed path, the sides of pairs and equations that are false. Step text comes from a model: on the page it is escaped,
 //! and the page loads nothing and runs nothing.
 
 mod html;
 
 use std::fmt::Write;
+
+use regrowth_verifiers::equations;
 
 pub use self::html::{escape_html, render_html};
 use crate::record::{NodeRecord, TreeRecord};
@@ -67,9 +69,34 @@ fn marks(tree: &TreeRecord) -> Vec<[char; 2]> {
     marks
 }
 
+/// The text with its false equations between `open` and `close`; `escape` is applied to the pieces.
+fn marked_equations(
+    text: &str,
+    open: &str,
+    close: &str,
+    escape: impl Fn(&str) -> String,
+) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for equation in equations(text).into_iter().filter(|e| !e.holds) {
+        // Links of one chain, `3 + 4 = 8 = 2`, overlap.
+        if equation.span.start < done {
+            continue;
+        }
+        out.push_str(&escape(&text[done..equation.span.start]));
+        out.push_str(open);
+        out.push_str(&escape(&text[equation.span.range()]));
+        out.push_str(close);
+        done = equation.span.end;
+    }
+    out.push_str(&escape(&text[done..]));
+    out
+}
+
 fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], out: &mut String) {
     let node = &tree.nodes[id as usize];
-    let text = node.text.trim_end().replace('\n', " / ");
+    let marked = marked_equations(node.text.trim_end(), "[FALSE: ", "]", str::to_owned);
+    let text = marked.replace('\n', " / ");
     let text: String = text.chars().filter(|c| !c.is_control()).take(TEXT).collect();
     let indent = 2 * (node.depth as usize).saturating_sub(1);
     let end = if node.terminal { " [end]" } else { "" };
@@ -90,6 +117,19 @@ mod tests {
         // a, b, its d and e, e's f, c.
         assert_eq!(starts, ["  ", "*+", " -", "*+", "* ", " -"]);
         assert!(lines[2].contains("d. [end]"), "{text}");
+    }
+
+    #[test]
+    fn false_equations_are_marked() {
+        let mut tree = example();
+        tree.nodes[1].text = "First 3 + 4 = 8 < 9, then 2 * 4 = 8.".to_owned();
+        let text = render_text(&tree);
+        assert!(text.contains("First [FALSE: 3 + 4 = 8] < 9, then 2 * 4 = 8."), "{text}");
+        let page = render_html(&tree);
+        assert!(
+            page.contains("First <mark title=\"false\">3 + 4 = 8</mark> &lt; 9, then"),
+            "{page}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the switches are those of the authors' code.
 
 use regrowth_datasets::Problem;
+use regrowth_verifiers::true_share;
 
 use crate::ValueConfig;
 
@@ -22,6 +23,8 @@ pub struct Observed<'a> {
     pub parent_value: f64,
     /// Text of the whole solution up to and with this step.
     pub solution: &'a str,
+    /// Text of this step.
+    pub step: &'a str,
 }
 
 /// A step's worth.
@@ -31,7 +34,7 @@ pub struct Worth {
     pub outcome: f64,
     /// R(s) = O(s) + C(s).
     pub value: f64,
-    /// r(s, a) = R(s') - R(s).
+    /// r(s, a) = R(s') - R(s), less what false equations cost.
     pub reward: f64,
 }
 
@@ -43,7 +46,17 @@ pub fn worth(config: &ValueConfig, problem: &Problem, seen: Observed<'_>) -> Wor
     if config.inherit_zero && value == 0.0 {
         value = seen.parent_value;
     }
-    Worth { outcome, value, reward: value - seen.parent_value }
+    let reward = value - seen.parent_value - false_arithmetic(config, seen.step);
+    Worth { outcome, value, reward }
+}
+
+/// What the false equations of a step cost. It is taken off r rather than R, or the next step would
+/// get it back.
+fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
+    if config.arithmetic == 0.0 {
+        return 0.0;
+    }
+    config.arithmetic * (1.0 - true_share(step).unwrap_or(1.0))
 }
 
 /// C: the judgement, or what stands in for it.
@@ -124,6 +137,7 @@ mod tests {
             depth: 3,
             parent_value: 0.0,
             solution: "own words",
+            step: "words",
         }
     }
 
@@ -182,6 +196,20 @@ mod tests {
         assert_eq!(own.outcome, 1.25);
         assert_eq!(worth(&config, &problem(&[]), copied).outcome, 1.0);
         assert_eq!(worth(&config, &problem(&[]), seen(0.0, Some(false))).outcome, -1.0);
+    }
+
+    #[test]
+    fn false_equations_cost_their_share_once() {
+        let config = ValueConfig { arithmetic: 0.5, ..ValueConfig::default() };
+        let reward = |config, step| {
+            worth(config, &problem(&[]), Observed { step, parent_value: 0.5, ..seen(0.75, None) })
+        };
+        assert_eq!(reward(&config, "no equation").reward, 0.25);
+        assert_eq!(reward(&config, "3 + 4 = 7").reward, 0.25);
+        assert_eq!(reward(&config, "3 + 4 = 8").reward, -0.25);
+        assert_eq!(reward(&config, "3 + 4 = 8 and 2 * 4 = 8").reward, 0.0);
+        assert_eq!(reward(&config, "3 + 4 = 8").value, 0.75);
+        assert_eq!(reward(&ValueConfig::default(), "3 + 4 = 8").reward, 0.25);
     }
 
     #[test]

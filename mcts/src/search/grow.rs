@@ -170,6 +170,7 @@ impl<'a> Grow<'a> {
                 depth: step.depth,
                 parent_value,
                 solution: &solution,
+                step: &step.sampled.text,
             };
             let worth = worth(&config.value, self.subject.problem, seen);
             step.outcome = worth.outcome;

@@ -2,13 +2,14 @@
 //!
 //! It knows nothing of files or scripts; style and structure are all in the page.
 
-use super::{figures, marks, outline};
+use super::{figures, marked_equations, marks, outline};
 use crate::record::TreeRecord;
 
 const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;margin:2em;max-width:70em}\
 details,.leaf{margin-left:1.4em}summary{cursor:pointer}\
 .leaf{padding-left:1em}code{color:#667;font-size:12px}\
 .committed{font-weight:600}.chosen{background:#dcf5dc}.rejected{background:#fadcdc}\
+mark{background:#ffd24d}\
 .end::after{content:' \\23F9'}";
 
 /// Longest text that is shown of anything foreign, in characters.
@@ -32,7 +33,7 @@ pub fn render_html(tree: &TreeRecord) -> String {
     }
     out.push_str(&format!(
         "<p>{}; policy {}</p><p><span class=\"committed\">committed</span>, \
-         <span class=\"chosen\">chosen</span>, <span class=\"rejected\">rejected</span></p>",
+         <span class=\"chosen\">chosen</span>, <span class=\"rejected\">rejected</span>, <mark>false equation</mark></p>",
         escape_html(&outline(tree)),
         escape_html(&tree.policy)
     ));
@@ -77,7 +78,7 @@ fn node(
     let text = format!(
         "<span class=\"{}\">{}</span> <code>{}</code>",
         classes.join(" "),
-        escape_html(node.text.trim_end()),
+        marked_equations(node.text.trim_end(), "<mark title=\"false\">", "</mark>", escape_html),
         figures(node)
     );
     let children = tree.children(id);
