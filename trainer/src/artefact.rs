@@ -99,7 +99,8 @@ pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
     hex(Sha256::new_with_prefix(bytes))
 }
 
-fn hex(hasher: Sha256) -> String {
+/// A finished SHA-256 in hexadecimal.
+pub(crate) fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

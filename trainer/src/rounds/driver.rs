@@ -101,7 +101,7 @@ pub enum Outcome {
 pub(super) struct Run<'a> {
     pub(super) dir: RunDir,
     pub(super) config: RunConfig,
-    pub(super) sets: ProblemSets,
+    pub(super) sets: Arc<ProblemSets>,
     pub(super) threads: usize,
     pub(super) control: &'a Control,
     load: LoadOptions,
@@ -139,7 +139,7 @@ pub fn iterate(
 ) -> Result<Outcome, TrainError> {
     request.config.check()?;
     let dir = RunDir::lock(&request.dir)?;
-    let sets = ProblemSets::read(&request.config)?;
+    let sets = Arc::new(ProblemSets::read(&request.config)?);
     let mut run = Run {
         dir,
         config: request.config.clone(),

@@ -165,11 +165,11 @@ fn ask(
 ) -> Result<(Vec<EvalRow>, f64), TrainError> {
     let started = Instant::now();
     let path = run.dir.round(candidate.round).join(EVAL);
-    let problems = run.sets.test.clone();
+    let sets = run.sets.clone();
     let (config, control) = (run.config.clone(), run.control);
     let at = (candidate.round, "test");
     let mut policy = || run.policy(&candidate.spec);
-    let rows = measure(&path, &mut policy, &problems, &config, at, control, observer)?;
+    let rows = measure(&path, &mut policy, &sets.test, &config, at, control, observer)?;
     Ok((rows, started.elapsed().as_secs_f64()))
 }
 

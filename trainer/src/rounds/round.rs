@@ -102,7 +102,8 @@ pub(super) fn round(
     let dir = run.dir.round(number);
     make_dir(&dir)?;
     let mut cost = read_cost(&dir)?;
-    let problems = run.sets.shard(number, run.config.problems_per_round);
+    let sets = run.sets.clone();
+    let problems = sets.shard(number, run.config.problems_per_round);
     let searched = search_phase(run, &dir, number, start, &problems, &mut cost, observer)?;
     let trained = train_phase(run, &dir, number, start, &mut cost, observer)?;
     let candidate = candidate(run, &dir, number, start, &trained, &mut cost, observer)?;
@@ -219,8 +220,8 @@ fn drift(
     cost: &mut Cost,
     observer: &mut dyn Observer,
 ) -> Result<Option<Drift>, TrainError> {
-    let mut problems = run.sets.validation.clone();
-    problems.truncate(run.config.probe_problems);
+    let sets = run.sets.clone();
+    let problems = &sets.validation[..sets.validation.len().min(run.config.probe_problems)];
     if candidate.round != number || problems.is_empty() {
         return Ok(None);
     }
@@ -230,7 +231,7 @@ fn drift(
     let initial = run.config.policy.clone();
     let mut policies =
         |is_initial: bool| run.policy(if is_initial { &initial } else { &candidate.spec });
-    let at = (number, problems.as_slice());
+    let at = (number, problems);
     let drift = drift::measure(&path, at, max_tokens, &mut policies, control, observer)?;
     cost.seconds.probe = cost.seconds.probe.max(started.elapsed().as_secs_f64());
     Ok(drift)
@@ -243,10 +244,10 @@ fn validate(
     observer: &mut dyn Observer,
 ) -> Result<Vec<EvalRow>, TrainError> {
     let path = run.dir.round(number).join(VALIDATION);
-    let problems = run.sets.validation.clone();
+    let sets = run.sets.clone();
     let (config, control) = (run.config.clone(), run.control);
     let mut policy = || run.policy(spec);
-    measure(&path, &mut policy, &problems, &config, (number, "validate"), control, observer)
+    measure(&path, &mut policy, &sets.validation, &config, (number, "validate"), control, observer)
 }
 
 /// Accepts a candidate unless it solves clearly fewer validation problems than its start.

@@ -3,15 +3,19 @@
 //! Parts go by content ([`regrowth_datasets::split_of`]), so a problem of one part is in no other,
 //! whatever file or format it came from; this is checked again on what is really used.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{
-    DataError, Problem, Split, content_hash, keyed_rng, overlap, problem_key, read_problems,
+    DataError, Problem, Split, keyed_rng, overlap, problem_key, read_problems,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::config::RunConfig;
+use crate::artefact::hex;
 use crate::{TrainError, inputs};
 
 /// The problems of a run.
@@ -104,10 +108,13 @@ impl ProblemSets {
     /// The problems of a round, from 1. Where there are fewer than all rounds ask for, they are
     /// taken again from the start.
     #[must_use]
-    pub fn shard(&self, round: u32, size: usize) -> Vec<Problem> {
+    pub fn shard(&self, round: u32, size: usize) -> Cow<'_, [Problem]> {
         let n = self.train.len();
-        let start = (round as usize - 1).saturating_mul(size);
-        (0..size.min(n)).map(|i| self.train[(start + i) % n].clone()).collect()
+        let start = (round as usize - 1).saturating_mul(size) % n.max(1);
+        match self.train.get(start..start.saturating_add(size)) {
+            Some(problems) => Cow::Borrowed(problems),
+            None => (0..size.min(n)).map(|i| self.train[(start + i) % n].clone()).collect(),
+        }
     }
 
     /// One hash for each part over what is asked and in which order. Of a built-in task, whose
@@ -129,8 +136,11 @@ impl ProblemSets {
 }
 
 fn digest(problems: &[Problem]) -> String {
-    let key = |p: &Problem| format!("{} {} {}", p.id, problem_key(p), p.answer);
-    content_hash(&problems.iter().map(key).collect::<Vec<_>>().join("\n"))
+    let mut hasher = Sha256::new();
+    for problem in problems {
+        hasher.update(format!("{} {} {}\n", problem.id, problem_key(problem), problem.answer));
+    }
+    hex(hasher)
 }
 
 /// The problems of the file that `--eval` names.
@@ -149,7 +159,8 @@ fn test_file(path: &str, config: &RunConfig) -> Result<Vec<Problem>, TrainError>
 
 /// Refuses two parts that share a problem.
 fn disjoint(a: (&str, &[Problem]), b: (&str, &[Problem])) -> Result<(), TrainError> {
-    let shared = overlap(a.1, b.1);
+    // The keys of the second part, which is the smaller one, are held in memory.
+    let shared = overlap(b.1, a.1);
     let Some(&first) = shared.first() else { return Ok(()) };
     Err(TrainError::Setting {
         name: "eval",
@@ -157,9 +168,9 @@ fn disjoint(a: (&str, &[Problem]), b: (&str, &[Problem])) -> Result<(), TrainErr
             "{} {} problems are also {} problems, the first with id `{}`; a policy that trained \
              on a problem cannot be measured on it",
             shared.len(),
-            b.0,
             a.0,
-            b.1[first].id
+            b.0,
+            a.1[first].id
         ),
     })
 }
@@ -198,7 +209,8 @@ mod tests {
         let mut sets = ProblemSets::read(&config()).unwrap();
         sets.train.truncate(5);
         assert_eq!(sets.shard(1, 30).len(), 5);
-        let ids: Vec<String> = sets.shard(2, 4).into_iter().map(|p| p.id).collect();
+        let shard = sets.shard(2, 4);
+        let ids: Vec<&str> = shard.iter().map(|p| p.id.as_str()).collect();
         let wanted: Vec<&str> = [4, 0, 1, 2].iter().map(|&i| sets.train[i].id.as_str()).collect();
         assert_eq!(ids, wanted);
     }
@@ -215,7 +227,7 @@ mod tests {
         std::fs::write(&path, format!("{row}\n")).unwrap();
         let eval = Some(path.to_string_lossy().into_owned());
         let error = ProblemSets::read(&RunConfig { eval, ..config() }).unwrap_err().to_string();
-        assert!(error.contains("also train problems"), "{error}");
+        assert!(error.contains("train problems are also test problems"), "{error}");
     }
 
     #[test]
