@@ -35,12 +35,13 @@ impl ProblemSets {
     /// # Errors
     /// When a file cannot be read, a part is empty, or two parts share a problem.
     pub fn read(config: &RunConfig) -> Result<Self, TrainError> {
-        let sets = if inputs::is_builtin(&config.problems) {
+        let mut sets = if inputs::is_builtin(&config.problems) {
             Self::builtin(config)?
         } else {
             Self::file(config)?
         };
         sets.check(config)?;
+        compact(&mut sets.train);
         Ok(sets)
     }
 
@@ -133,6 +134,16 @@ impl ProblemSets {
         ];
         parts.into_iter().map(|(name, problems)| (name.to_owned(), digest(problems))).collect()
     }
+}
+
+/// Gives back what texts and list reserved to grow, about a third: the list lives as long as a run.
+fn compact(problems: &mut Vec<Problem>) {
+    for problem in problems.iter_mut() {
+        let Problem { id, source, question, answer, solution, .. } = problem;
+        [id, source, question, answer].into_iter().for_each(String::shrink_to_fit);
+        solution.iter_mut().for_each(String::shrink_to_fit);
+    }
+    problems.shrink_to_fit();
 }
 
 fn digest(problems: &[Problem]) -> String {
