@@ -298,24 +298,3 @@ fn own_problems_and_bad_input() {
         assert_eq!(stdout(&output), "");
     }
 }
-
-#[cfg(unix)]
-#[test]
-fn an_external_trainer_is_told_where_everything_is() {
-    let dir = workshop();
-    let command = "test -s \"$REGROWTH_PAIRS\" && cp \"$REGROWTH_POLICY\"/* \"$REGROWTH_OUT\" && \
-                   echo \"$REGROWTH_ROUND\" >> told";
-    ok(regrowth(dir.path(), &tiny("run", &["--trainer-command", command])));
-    assert_eq!(std::fs::read_to_string(dir.path().join("told")).unwrap(), "1\n2\n");
-    let told = ["REGROWTH_POLICY", "REGROWTH_REFERENCE"].map(|v| format!("echo \"${v}\" >> paths"));
-    let command = format!("{}; {}; cp tiny/* \"$REGROWTH_OUT\"", told[0], told[1]);
-    let more = ["--trainer-command", &command, "--variant", "initial-reference"];
-    ok(regrowth(dir.path(), &tiny("initial", &more)));
-    let paths = std::fs::read_to_string(dir.path().join("paths")).unwrap();
-    let ends: Vec<&str> = paths.lines().map(|p| p.rsplit('/').next().unwrap_or_default()).collect();
-    assert_eq!(ends, ["tiny", "tiny", "checkpoint", "tiny"]);
-    assert!(paths.lines().all(|p| Path::new(p).is_absolute()));
-    let output = regrowth(dir.path(), &tiny("other", &["--trainer-command", "true"]));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("no usable checkpoint"), "{}", stderr(&output));
-}
