@@ -175,7 +175,39 @@ fn verify_grades_rows_whatever_the_verdicts() {
     std::fs::write(dir.path().join("cases.jsonl"), "{\"id\": \"a\"}\n").unwrap();
     let output = regrowth(dir.path(), &args);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("cases.jsonl"), "{}", stderr(&output));
+    let message = stderr(&output);
+    for part in ["cases.jsonl", "line 1", "`gold`"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn verify_reads_and_writes_streams() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "{\"id\": 1, \"gold\": \"4\", \"pred\": \"\\ud83d \\\\boxed{4}\"}\n";
+    std::fs::write(dir.path().join("cases.jsonl"), rows).unwrap();
+    let input = std::fs::File::open(dir.path().join("cases.jsonl")).unwrap();
+    let output = common::command(dir.path(), &["verify", "--input", "-", "--output", "-"])
+        .stdin(input)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let verdict = parse(String::from_utf8(output.stdout).unwrap().trim());
+    assert_eq!(verdict["verdict"], "equal");
+    let args = ["verify", "--input", "cases.jsonl", "--output", "out.jsonl", "--json"];
+    let counts = parse(&ok(regrowth(dir.path(), &args)));
+    assert_eq!((&counts["rows"], &counts["equal"]), (&1.into(), &1.into()));
+}
+
+#[test]
+#[cfg(unix)]
+fn verify_never_replaces_a_device() {
+    use std::os::unix::fs::FileTypeExt;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("cases.jsonl"), "{\"id\":1,\"gold\":\"4\",\"pred\":\"4\"}")
+        .unwrap();
+    ok(regrowth(dir.path(), &["verify", "--input", "cases.jsonl", "--output", "/dev/null"]));
+    assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::fuel::{Fuel, Reason};
 use crate::syntax::lexer::Commas;
 use crate::syntax::parser;
 use crate::syntax::tree::{Id, Tree};
-use crate::{Verdict, squeeze};
+use crate::{Verdict, label, squeeze};
 
 /// Whether a text is the answer or holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -154,6 +154,9 @@ impl Grader {
         if words.is_some() && words == squeeze::wording(&answer.text) {
             return Tri::Equal;
         }
+        if let Some((gold, answer)) = without_label(gold, answer) {
+            return self.compare(&gold, &answer);
+        }
         let (left, right) = (has_digit_comma(&gold.text), has_digit_comma(&answer.text));
         if !self.comma_readings || !(left || right) {
             return first;
@@ -212,6 +215,24 @@ pub(crate) fn equal_scalars(gold: &str, answer: &str, rules: &Rules) -> bool {
             && compare::is_scalar(&tree, a)
             && compare::compare(&mut tree, g, a, rules, &mut fuel) == Tri::Equal
     })
+}
+
+/// Both sides cut to what they share, where one has a choice label in front of its value: `(C) 15`
+/// answers C and answers 15.
+fn without_label<'e>(
+    gold: &'e Extracted<'_>,
+    answer: &'e Extracted<'_>,
+) -> Option<(Extracted<'e>, Extracted<'e>)> {
+    let part = |whole: &'e Extracted<'_>, other: &Extracted<'_>| {
+        let (name, value) = label::split(&whole.text)?;
+        let text = if label::is_label(&other.text) { name } else { value };
+        Some(Extracted { text: text.into(), source: whole.source })
+    };
+    let whole = |e: &'e Extracted<'_>| Extracted { text: (&*e.text).into(), source: e.source };
+    match (part(gold, answer), part(answer, gold)) {
+        (None, None) => None,
+        (g, a) => Some((g.unwrap_or_else(|| whole(gold)), a.unwrap_or_else(|| whole(answer)))),
+    }
 }
 
 /// `0,111` and `1000,99`: references that can only be decimals; `2,5` is two values.

@@ -174,8 +174,8 @@ fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
         expected,
         got: got.chars().take(QUOTED).collect(),
     };
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| fault("row", "a JSON object", &error.to_string()))?;
+    let parsed = serde_json::from_str(text).or_else(|_| serde_json::from_str(&paired(text)));
+    let value: Value = parsed.map_err(|_| fault("row", "a JSON object", text))?;
     let Value::Object(object) = &value else {
         return Err(fault("row", "a JSON object", text));
     };
@@ -209,6 +209,33 @@ fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
         answer_form: form("form", Form::Text)?,
         options: options(object, line)?,
     })
+}
+
+/// The JSON text with escapes of half a character, which writers make of bytes that are no UTF-8,
+/// replaced by the replacement character.
+fn paired(text: &str) -> String {
+    let half = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok().filter(|code| (0xd800..0xe000).contains(code))
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(step) = text[at..].chars().next() {
+        let length = match (half(at), half(at + 6)) {
+            (Some(0xd800..0xdc00), Some(0xdc00..)) => 12,
+            (Some(_), _) => {
+                out.push('\u{fffd}');
+                at += 6;
+                continue;
+            }
+            // An escaped backslash starts no other escape.
+            _ if text[at..].starts_with("\\\\") => 2,
+            _ => step.len_utf8(),
+        };
+        out.push_str(&text[at..at + length]);
+        at += length;
+    }
+    out
 }
 
 /// Labels in their order with the texts that are given for them.

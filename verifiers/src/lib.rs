@@ -12,6 +12,7 @@ mod extract;
 mod fuel;
 mod grader;
 mod jsonl;
+mod label;
 pub mod lm_eval;
 mod problem;
 mod squeeze;

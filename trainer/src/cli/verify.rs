@@ -1,11 +1,12 @@
 //! `regrowth verify`: grade rows of reference and answer.
 
 use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
+use std::path::{Path, PathBuf};
 
 use regrowth_datasets::atomic_write;
-use regrowth_verifiers::{Grader, VerifyError, verify_jsonl};
+use regrowth_verifiers::{Grader, Tally, VerifyError, verify_jsonl};
+use serde_json::json;
 
 use super::say;
 use crate::TrainError;
@@ -13,45 +14,110 @@ use crate::TrainError;
 /// Arguments of `regrowth verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Rows {id, gold, pred, form?, gold_form?, choices?, options?}, one JSON object a line.
+    /// Rows {id, gold, pred, form?, gold_form?, choices?, options?}, one JSON object a line; `-` reads
+    /// standard input.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Where the verdicts go, one JSON object a line.
+    /// Where the verdicts go, one JSON object a line; `-` writes standard output.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Only announced answers, no tolerance, no second readings: for rewards.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "lenient")]
     strict: bool,
+    /// Decimals within 1e-4, intervals and inequalities for one another, any units.
+    #[arg(long)]
+    lenient: bool,
     /// Threads [default: number of cores]; changes no verdict.
     #[arg(long, value_name = "T")]
     threads: Option<usize>,
+    /// The counts as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let grader = if args.strict { Grader::strict() } else { Grader::default() };
+    let grader = match (args.strict, args.lenient) {
+        (true, _) => Grader::strict(),
+        (false, true) => Grader::lenient(),
+        (false, false) => Grader::default(),
+    };
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
-    let input = BufReader::new(File::open(&args.input).map_err(TrainError::io(&args.input))?);
-    let mut bad_row = None;
-    let mut tally = None;
+    let tally = if is_dash(&args.input) {
+        grade(&grader, stdin().lock(), args, threads)?
+    } else {
+        let file = File::open(&args.input).map_err(TrainError::io(&args.input))?;
+        grade(&grader, BufReader::new(file), args, threads)?
+    };
+    let Some(tally) = tally else { return Ok(()) };
+    let counts = if args.json {
+        json!(tally).to_string()
+    } else {
+        format!(
+            "{} rows: {} equal, {} different, {} undecided",
+            tally.rows, tally.equal, tally.different, tally.undecided
+        )
+    };
+    if is_dash(&args.output) {
+        eprintln!("{counts}");
+        return Ok(());
+    }
+    say(&counts)
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Grades all rows; nothing where the reader of the verdicts went away.
+fn grade(
+    grader: &Grader,
+    input: impl BufRead,
+    args: &Args,
+    threads: usize,
+) -> Result<Option<Tally>, TrainError> {
+    let stream: Box<dyn Write> = if is_dash(&args.output) {
+        Box::new(stdout().lock())
+    } else if args.output.metadata().is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
+        // A pipe or a device is written to, never replaced.
+        let file = File::options().write(true).open(&args.output);
+        Box::new(file.map_err(TrainError::io(&args.output))?)
+    } else {
+        return whole_file(grader, input, args, threads).map(Some);
+    };
+    match verify_jsonl(grader, input, BufWriter::new(stream), threads) {
+        Ok(tally) => Ok(Some(tally)),
+        Err(VerifyError::Write { source }) if source.kind() == ErrorKind::BrokenPipe => Ok(None),
+        Err(VerifyError::Write { source }) => Err(TrainError::io(&args.output)(source)),
+        Err(error) => Err(bad_row(args, &error)),
+    }
+}
+
+/// Grades into a file that is there as a whole or not at all.
+fn whole_file(
+    grader: &Grader,
+    input: impl BufRead,
+    args: &Args,
+    threads: usize,
+) -> Result<Tally, TrainError> {
+    let (mut tally, mut failed) = (Tally::default(), None);
     let written =
-        atomic_write(&args.output, |file| match verify_jsonl(&grader, input, file, threads) {
+        atomic_write(&args.output, |file| match verify_jsonl(grader, input, file, threads) {
             Ok(counts) => {
-                tally = Some(counts);
+                tally = counts;
                 Ok(())
             }
             Err(VerifyError::Write { source }) => Err(source),
             Err(error) => {
-                bad_row = Some(error);
-                Err(std::io::Error::other("bad row"))
+                failed = Some(bad_row(args, &error));
+                Err(std::io::Error::other("not graded"))
             }
         });
-    if let Some(error) = bad_row {
-        return Err(TrainError::File { path: args.input.clone(), detail: error.to_string() });
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(written.map(|()| tally)?),
     }
-    written?;
-    let Some(tally) = tally else { return Ok(()) };
-    say(&format!(
-        "{} rows: {} equal, {} different, {} undecided",
-        tally.rows, tally.equal, tally.different, tally.undecided
-    ))
+}
+
+fn bad_row(args: &Args, error: &VerifyError) -> TrainError {
+    TrainError::File { path: args.input.clone(), detail: error.to_string() }
 }

@@ -60,13 +60,20 @@ impl Comparison<'_> {
             }
             // x = 1 or x = 2 is no point.
             (Node::Tuple { .. }, Node::List(a)) if self.assigns_one_name(&a)? => Ok(Tri::Different),
-            (Node::Tuple { items: g, .. }, Node::List(a)) => self.pairwise(&g, &a),
+            // [1, 2] is an interval; [1, 2, 3] can be a list.
+            (Node::Tuple { items: g, open, close }, Node::List(a))
+                if g.len() > 2 || (open, close) == ('(', ')') =>
+            {
+                let a = self.by_name(a);
+                self.pairwise(&g, &a)
+            }
             (Node::List(g), Node::Tuple { items: a, open: '(', close: ')' }) => {
                 if g.iter().any(|i| self.is_container(*i))
                     && !a.iter().any(|i| self.is_container(*i))
                 {
                     return Ok(Tri::Different);
                 }
+                let g = self.by_name(g);
                 self.pairwise(&g, &a)
             }
             (Node::Set(items), Node::Tuple { .. }) if items.len() == 1 => {
@@ -180,6 +187,23 @@ impl Comparison<'_> {
             names.sort();
             names.windows(2).all(|w| w[0] != w[1])
         })
+    }
+
+    /// Assignments to different letters in the order of the alphabet, as the coordinates of a point
+    /// are written; other items as they are.
+    fn by_name(&self, items: Vec<Id>) -> Vec<Id> {
+        let letter = |id: Id| match self.tree.get(id) {
+            Node::Chain { sides, .. } => match self.tree.get(sides[0]) {
+                Node::Symbol(s) => Some(self.tree.name(*s)).filter(|name| name.len() == 1),
+                _ => None,
+            },
+            _ => None,
+        };
+        let names: Option<Vec<&str>> = items.iter().map(|id| letter(*id)).collect();
+        let Some(names) = names else { return items };
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by_key(|at| names[*at]);
+        order.into_iter().map(|at| items[at]).collect()
     }
 
     /// Whether all items assign to one name.

@@ -4,11 +4,13 @@
 //! It changes nothing else, and nothing at all in the common case. New nodes are charged like parsed
 //! ones, so a short text cannot grow without bound.
 
-use num_traits::ToPrimitive;
+use num_rational::BigRational;
+use num_traits::{One, ToPrimitive};
 
 use super::Comparison;
 use crate::fuel::Reason;
-use crate::syntax::tree::{Constant, Function, Id, Node, SetOperation};
+use crate::syntax::tree::{Constant, Function, Id, Named, Node, Relation, SetOperation};
+use crate::value::polynomial::{self, Polynomial};
 
 /// Largest determinant that is multiplied out.
 const MAX_DETERMINANT: usize = 5;
@@ -28,6 +30,7 @@ impl Comparison<'_> {
                     | Node::Tuple { .. }
                     | Node::Named(_)
                     | Node::SetExpression(..)
+                    | Node::Call(Function::Integral, _)
             )
         };
         if !self.tree.any(root, &special) {
@@ -55,6 +58,17 @@ impl Comparison<'_> {
             self.tree.add(node, self.fuel)?
         };
         match self.tree.get(id).clone() {
+            Node::List(items) | Node::Product(items)
+                if items.iter().any(|item| self.is_parameter(*item, &items)) =>
+            {
+                let kept: Vec<Id> =
+                    items.iter().copied().filter(|i| !self.is_parameter(*i, &items)).collect();
+                match (kept.as_slice(), self.tree.get(id)) {
+                    ([one], _) => Ok(*one),
+                    (_, Node::List(_)) => self.tree.add(Node::List(kept), self.fuel),
+                    _ => self.tree.add(Node::Product(kept), self.fuel),
+                }
+            }
             Node::Sum(items) => self.sum_of_tables(id, &items),
             Node::Product(items) => self.product_of_tables(id, &items),
             Node::Negate(a) => match self.tree.get(a).clone() {
@@ -75,12 +89,35 @@ impl Comparison<'_> {
                 }
                 _ => Ok(id),
             },
+            Node::Call(Function::Integral, arguments) => self.integrated(id, &arguments),
             Node::Call(Function::Det, arguments) => self.determinant_of(id, &arguments),
             Node::Call(function, arguments) if !arguments.is_empty() => {
                 self.radians(id, function, &arguments)
             }
             _ => Ok(id),
         }
+    }
+
+    /// Whether an item only says that a name in another item is a whole number: "k in Z" behind
+    /// "2 k pi".
+    fn is_parameter(&self, item: Id, items: &[Id]) -> bool {
+        let Node::Chain { sides, relations } = self.tree.get(item) else { return false };
+        let ([subject, set], [Relation::In]) = (sides.as_slice(), relations.as_slice()) else {
+            return false;
+        };
+        let Node::Symbol(name) = self.tree.get(*subject) else { return false };
+        let whole = matches!(
+            self.tree.get(*set),
+            Node::Named(Named::Integers | Named::Naturals | Named::PositiveIntegers)
+        );
+        let restricts = |other: &Id| match self.tree.get(*other) {
+            Node::Chain { relations, .. } => relations.iter().any(|r| *r != Relation::Equal),
+            _ => false,
+        };
+        let used = |other: &Id| {
+            *other != item && !restricts(other) && self.tree.free_symbols(*other).contains(name)
+        };
+        whole && items.iter().any(used)
     }
 
     fn mapped(
@@ -193,6 +230,10 @@ impl Comparison<'_> {
             let cells = order.map(|(row, column)| cells[row * columns + column]).collect();
             return self.tree.add(Node::Matrix { columns: rows, cells }, self.fuel);
         }
+        let inverted = self.tree.number(exponent).is_some_and(|n| *n == -BigRational::one());
+        if inverted && let ([a, b, c, d], 2) = (cells, columns) {
+            return self.inverse(*a, *b, *c, *d);
+        }
         let times =
             self.tree.number(exponent).filter(|n| n.is_integer()).and_then(|n| n.to_usize());
         let Some(times) = times.filter(|n| (1..=MAX_MATRIX_POWER).contains(n) && rows == columns)
@@ -204,6 +245,16 @@ impl Comparison<'_> {
             power = self.multiplied(&power, columns, cells, columns)?;
         }
         self.tree.add(Node::Matrix { columns, cells: power }, self.fuel)
+    }
+
+    /// The inverse of a matrix of two rows.
+    fn inverse(&mut self, a: Id, b: Id, c: Id, d: Id) -> Result<Id, Reason> {
+        let determinant = self.determinant(&[a, b, c, d], 2)?;
+        let (b, c) = (
+            self.tree.add(Node::Negate(b), self.fuel)?,
+            self.tree.add(Node::Negate(c), self.fuel)?,
+        );
+        self.mapped(2, &[d, b, c, a], |s, x| s.tree.add(Node::Quotient(x, determinant), s.fuel))
     }
 
     fn determinant_of(&mut self, id: Id, arguments: &[Id]) -> Result<Id, Reason> {
@@ -231,6 +282,30 @@ impl Comparison<'_> {
             } else {
                 self.tree.add(Node::Negate(term), self.fuel)?
             });
+        }
+        self.tree.add(Node::Sum(terms), self.fuel)
+    }
+
+    /// The definite integral of a polynomial as a difference; any other stays as it is.
+    fn integrated(&mut self, id: Id, arguments: &[Id]) -> Result<Id, Reason> {
+        let [low, high, body, variable] = *arguments else { return Ok(id) };
+        let Node::Symbol(symbol) = *self.tree.get(variable) else { return Ok(id) };
+        let Ok((above, below)) = polynomial::quotient(self.tree, body, symbol, self.fuel) else {
+            return Ok(id);
+        };
+        let scale = below.leading();
+        if below != Polynomial::constant(scale.clone()) {
+            return Ok(id);
+        }
+        let mut terms = Vec::new();
+        for (bound, sign) in [(high, BigRational::one()), (low, -BigRational::one())] {
+            for (power, factor) in above.antiderivative() {
+                let value = factor / &scale * &sign;
+                let factor = self.tree.add(Node::Number { value, decimals: None }, self.fuel)?;
+                let power = self.tree.integer(i64::try_from(power).unwrap_or(1), self.fuel)?;
+                let power = self.tree.add(Node::Power(bound, power), self.fuel)?;
+                terms.push(self.tree.add(Node::Product(vec![factor, power]), self.fuel)?);
+            }
         }
         self.tree.add(Node::Sum(terms), self.fuel)
     }

@@ -57,7 +57,7 @@ fn group_before(text: &str, limit: usize) -> Option<Span> {
 
 /// Several items of numbers, names of constants and signs.
 fn is_answer(inner: &str) -> bool {
-    let signs = |c: char| ",;.+-*/^()√π∞−– ".contains(c);
+    let signs = |c: char| ",;.+-*/^()√π∞−– \\".contains(c);
     let words = inner.split(|c: char| signs(c) || c.is_ascii_digit()).filter(|w| !w.is_empty());
     inner.contains([',', ';'])
         && inner.contains(|c: char| c.is_ascii_digit() || matches!(c, '∞' | 'π'))

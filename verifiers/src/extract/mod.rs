@@ -123,7 +123,7 @@ pub fn extract(text: &str) -> Extracted<'_> {
     if let Some(found) = labelled_line(text).and_then(|line| stated(line, Source::Anchor)) {
         return found;
     }
-    let text = tail(text, LOOSE_SEARCH).trim();
+    let text = tail(text, LOOSE_SEARCH).trim().trim_start_matches(['#', ' ']);
     if text.is_empty() {
         return Extracted::new("", Source::Nothing);
     }
@@ -140,7 +140,7 @@ pub fn bare(text: &str) -> Extracted<'_> {
     if trimmed.contains("\\boxed") || trimmed.contains("\\fbox") {
         return extract(trimmed);
     }
-    Extracted::new(trimmed, Source::Whole)
+    Extracted::new(prose::main_clause(trimmed), Source::Whole)
 }
 
 /// The text without closed reasoning blocks before it and without what follows a chat marker.

@@ -107,7 +107,7 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
     let word = &text[..length];
     match length {
         0 => false,
-        1 => matches!(word, "a" | "A") && text[1..].starts_with([' ', '\n']),
+        1 => matches!(word, "a" | "A" | "I") && text[1..].starts_with([' ', '\n']),
         2 => PAIRS.iter().any(|pair| pair.eq_ignore_ascii_case(word)),
         _ => plain_words(word, 1) == 1,
     }
@@ -142,7 +142,8 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
         return clause;
     };
-    let explains = plain_words(aside, 1) == 1 || aside.starts_with("or ");
+    let unit = names::unit_word(aside);
+    let explains = unit || plain_words(aside, 1) == 1 || aside.starts_with("or ");
     let stands = !head.trim().is_empty() && closed_formula(head) && !aside.contains(')');
     if explains && stands { head.trim_end() } else { clause }
 }
@@ -158,12 +159,17 @@ fn closed_formula(text: &str) -> bool {
 /// A formula without formula signs where the text ends: `2x + 3` in "The sum is 2x + 3." Plain
 /// numbers are left to their own rule.
 pub(crate) fn last_expression(text: &str) -> Option<&str> {
-    let clause = after_link(text.trim_end_matches(['.', ' ', '\n']))?;
-    let side = clause.rsplit('=').next()?.trim();
-    let sign = |c: char| "+*^√π".contains(c);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || " +-*/^().,√π−²³".contains(c);
+    let text = text.trim_end_matches(['.', ' ', '\n']);
+    let clause = after_link(text)?;
+    let orders = |c: char| "<>≤≥".contains(c);
+    let side = if clause.contains(orders) { clause } else { clause.rsplit('=').next()?.trim() };
+    let sign = |c: char| "+*^√π\\".contains(c) || orders(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || " +-*/^().,√π−²³\\{}[]=<>≤≥∞".contains(c);
+    let digits = side.contains(|c: char| c.is_ascii_digit());
     let variable = side.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w.len() == 1);
-    let formula = side.contains(sign) || variable && side.contains(|c: char| c.is_ascii_digit());
+    let listed = text.strip_suffix(clause).is_some_and(|before| before.ends_with(" are "))
+        && [" and ", " or "].iter().any(|join| side.contains(join));
+    let formula = side.contains(sign) || (variable || listed) && digits;
     (formula && side.chars().all(allowed) && plain_words(side, 1) == 0).then_some(side)
 }
 
@@ -250,6 +256,9 @@ mod tests {
     fn finds_plain_expressions() {
         assert_eq!(last_expression("The sum is 2x + 3."), Some("2x + 3"));
         assert_eq!(last_expression("The area is A = 9π"), Some("9π"));
+        assert_eq!(last_expression("So it is \\frac{5}{6}."), Some("\\frac{5}{6}"));
+        assert_eq!(last_expression("The solution is x <= 4."), Some("x <= 4"));
+        assert_eq!(last_expression("The roots are 3 and 4."), Some("3 and 4"));
         assert_eq!(last_expression("The sum is 23."), None);
         assert_eq!(last_expression("The sum is 23 apples + 4"), None);
     }

@@ -173,7 +173,7 @@ pub(crate) fn unit(name: &str) -> Option<Unit> {
         "ml" | "milliliter" => known("volume", 1, 1000),
         "l" | "liter" | "litre" => known("volume", 1, 1),
         "gallon" | "gal" => known("volume", 3_785_411_784, 1_000_000_000),
-        "sec" | "second" => known("time", 1, 1),
+        "s" | "sec" | "second" => known("time", 1, 1),
         "min" | "minute" => known("time", 60, 1),
         "hr" | "hour" | "h" => known("time", 3600, 1),
         "day" => known("time", 86_400, 1),

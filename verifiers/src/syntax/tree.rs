@@ -72,6 +72,8 @@ pub(crate) enum Function {
     Factorial,
     Binomial,
     Modulo,
+    /// Definite integral: from, to, integrand, variable.
+    Integral,
 }
 
 /// Relations between two sides.

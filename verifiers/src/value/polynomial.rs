@@ -124,6 +124,11 @@ impl Polynomial {
         }
     }
 
+    /// Powers and coefficients of the antiderivative that vanishes at zero.
+    pub(crate) fn antiderivative(&self) -> impl Iterator<Item = (usize, BigRational)> + '_ {
+        self.0.iter().enumerate().map(|(k, c)| (k + 1, c / BigRational::from(BigInt::from(k + 1))))
+    }
+
     pub(crate) fn plus(&self, other: &Self) -> Self {
         let at = |p: &Self, k: usize| p.0.get(k).cloned().unwrap_or_else(BigRational::zero);
         let size = self.0.len().max(other.0.len());

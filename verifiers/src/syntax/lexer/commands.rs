@@ -83,6 +83,12 @@ impl<'a> Lexer<'a> {
         }
         let name = &rest[1..=name_length];
         self.at += 1 + name_length;
+        match (name, self.rest().chars().next()) {
+            ("left", Some('<')) => return Some(self.angle("langle")),
+            ("right", Some('>')) => return Some(self.angle("rangle")),
+            ("cr", _) if self.tables > 0 => return Some(self.token(Kind::Row, name)),
+            _ => {}
+        }
         if IGNORED.contains(&name) || STYLES.contains(&name) || matches!(name, "boxed" | "fbox") {
             self.spaced = true;
             return None;
@@ -105,6 +111,12 @@ impl<'a> Lexer<'a> {
             _ => {}
         }
         Some(self.token(Kind::Command, name))
+    }
+
+    /// `\left<` and `\right>` are angle brackets, not relations.
+    fn angle(&mut self, name: &'static str) -> Token<'a> {
+        self.at += 1;
+        self.token(Kind::Command, name)
     }
 
     /// A backslash followed by something that is no letter.

@@ -6,8 +6,8 @@
 use super::{Commas, Kind, Lexer, Token};
 
 /// Marks between groups of three digits.
-const SEPARATORS: [&str; 11] =
-    ["{,}\\!", " {, }", " {,}", "{, }", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", " ", ","];
+const SEPARATORS: [&str; 12] =
+    ["{,}\\!", " {, }", " {,}", "{, }", "{,}", ",\\!", "\\,", "\\ ", "{\\,}", "~", " ", ","];
 
 impl<'a> Lexer<'a> {
     pub(super) fn number(&mut self) -> Token<'a> {

@@ -8,6 +8,9 @@ use crate::fuel::Reason;
 use crate::syntax::names;
 use crate::syntax::tree::{Constant, Function, Id, Named};
 
+/// Stands for the differential behind an integrand.
+const DIFFERENTIAL: char = '\u{222b}';
+
 impl Parser<'_, '_> {
     /// The value that starts with the command at this place.
     pub(super) fn command_operand(&mut self) -> Parsed {
@@ -60,7 +63,8 @@ impl Parser<'_, '_> {
             "mathrm" | "operatorname" | "mathop" | "text" | "textbf" | "textrm" | "mbox"
             | "hbox" | "textnormal" | "textit" | "textsf" | "texttt" => self.argument(),
             "circ" => self.symbol("circ"),
-            "int" | "lim" | "iint" | "oint" => Err(Reason::Unsupported),
+            "int" => self.integral(),
+            "lim" | "iint" | "oint" => Err(Reason::Unsupported),
             _ if names::symbol(name) => self.greek(name),
             _ => Err(Reason::Unparsed),
         }
@@ -227,6 +231,46 @@ impl Parser<'_, '_> {
             }
         }
         self.joined(factors, Node::Product)
+    }
+
+    /// `\int_{a}^{b} body \, dx`; an integral without bounds or differential is not read.
+    fn integral(&mut self) -> Parsed {
+        let (mut low, mut high) = (None, None);
+        for _ in 0..2 {
+            if self.eat_sign('_') {
+                low = Some(self.script()?);
+            } else if self.eat_sign('^') {
+                high = Some(self.script()?);
+            }
+        }
+        let (Some(low), Some(high), Some(end)) = (low, high, self.differential()) else {
+            return Err(Reason::Unsupported);
+        };
+        // The differential ends the integrand: nothing reads its sign as an operand.
+        let variable = self.tree.symbol(&self.tokens[end].text[1..])?;
+        self.tokens[end].kind = Kind::Sign(DIFFERENTIAL);
+        let body = self.deeper(Self::sum)?;
+        self.expect(Kind::Sign(DIFFERENTIAL))?;
+        let variable = self.add(Node::Symbol(variable))?;
+        self.add(Node::Call(Function::Integral, vec![low, high, body, variable]))
+    }
+
+    /// Place of the next `dx` outside of braces.
+    fn differential(&self) -> Option<usize> {
+        let mut depth = 0_usize;
+        for (at, token) in self.tokens.iter().enumerate().skip(self.at) {
+            match token.kind {
+                Kind::Sign('{') => depth += 1,
+                Kind::Sign('}') => depth = depth.checked_sub(1)?,
+                Kind::Word
+                    if depth == 0 && token.text.len() == 2 && token.text.starts_with('d') =>
+                {
+                    return Some(at);
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     fn enclosed(&mut self, close: &str, function: Function) -> Parsed {

@@ -7,7 +7,7 @@
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
 use crate::syntax::names;
-use crate::syntax::tree::{Function, Id};
+use crate::syntax::tree::{Constant, Function, Id};
 
 impl Parser<'_, '_> {
     /// Terms joined by plus, minus and plus-minus.
@@ -262,6 +262,10 @@ impl Parser<'_, '_> {
                     return self.applied(&name);
                 }
                 Node::Symbol(self.tree.symbol(&name)?)
+            }
+            Node::Constant(constant @ (Constant::E | Constant::I)) => {
+                let letter = if *constant == Constant::E { "e" } else { "i" };
+                Node::Symbol(self.tree.symbol(&format!("{letter}{mark}"))?)
             }
             _ => Node::Apply(self.tree.symbol(mark)?, vec![base]),
         };
