@@ -78,6 +78,18 @@ fn lost_files_are_made_again() {
 }
 
 #[test]
+fn a_damaged_exam_is_not_compared() {
+    let dir = workshop();
+    ok(regrowth(dir.path(), &ARGS));
+    let path = dir.path().join("run/eval.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("\"best\":false", "\"best\":true", 1)).unwrap();
+    let output = regrowth(dir.path(), &["compare", "run"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("eval.jsonl does not match"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_changed_run_file_is_refused_by_name() {
     let dir = workshop();
     ok(regrowth(dir.path(), &ARGS));

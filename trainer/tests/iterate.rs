@@ -273,9 +273,12 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn own_problems_and_bad_input() {
     let dir = tempfile::tempdir().unwrap();
-    let rows: String = (0..200)
-        .map(|i| format!("{{\"question\": \"What is {i} + 2?\", \"answer\": \"{}\"}}\n", i + 2))
-        .collect();
+    // Text of problems is foreign, too.
+    let row = |i: u32| {
+        let question = format!("<script>alert({i})</script> What is {i} + 2?");
+        format!("{}\n", serde_json::json!({ "question": question, "answer": (i + 2).to_string() }))
+    };
+    let rows: String = (0..200).map(row).collect();
     std::fs::write(dir.path().join("own.jsonl"), rows).unwrap();
     let args = |problems: &'static str| {
         let mut args = scripted("run", &[]);
@@ -283,6 +286,8 @@ fn own_problems_and_bad_input() {
         args
     };
     ok(regrowth(dir.path(), &args("own.jsonl")));
+    let page = std::fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(page.contains("&lt;script&gt;alert") && !page.contains("<script"));
     std::fs::write(dir.path().join("bad.jsonl"), "{\"question\": \"a\", \"answer\": \"1\"}\n{\n")
         .unwrap();
     for (problems, code, part) in [

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::say;
 use crate::TrainError;
-use crate::rounds::{ExamRow, RunReport, read_report};
+use crate::artefact::damage;
+use crate::rounds::{ExamRow, RunReport, Tokens, read_report};
 use crate::stats::{Paired, Share};
 
 /// Arguments of `regrowth compare`.
@@ -48,6 +49,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         "after",
         "gain [95 %]",
         "p",
+        "sampled",
+        "trained",
         "against first",
     ]
     .map(str::to_owned))];
@@ -62,6 +65,10 @@ fn read(path: &Path) -> Result<Run, TrainError> {
                  on with it"
             .into(),
     })?;
+    if let Some(detail) = damage(path, &report.checksums) {
+        let detail = format!("{detail}; `regrowth iterate` with its settings makes it again");
+        return Err(TrainError::File { path: path.to_owned(), detail });
+    }
     let rows: Vec<ExamRow> = read_jsonl(&path.join("eval.jsonl"))?;
     let solved = rows.into_iter().map(|r| (r.id, r.best)).collect();
     Ok(Run { path: path.to_owned(), report, solved })
@@ -77,6 +84,11 @@ fn accuracy(run: &Run, round: u32) -> Option<Share> {
     run.report.round(round).and_then(|r| r.eval.as_ref()).map(|e| e.share)
 }
 
+/// Tokens of one kind over all rounds: what a comparison must hold equal.
+fn tokens(run: &Run, kind: impl Fn(&Tokens) -> u64) -> u64 {
+    run.report.rounds.iter().map(|r| kind(&r.tokens)).sum()
+}
+
 fn variant(run: &Run) -> String {
     let value = run.report.config.variant.to_possible_value();
     value.map(|v| v.get_name().to_owned()).unwrap_or_default()
@@ -87,6 +99,7 @@ fn as_json(run: &Run, against: Option<Paired>) -> Value {
         "run": run.path, "variant": variant(run), "seed": run.report.seed,
         "best_round": run.report.best_round, "before": accuracy(run, 0),
         "after": accuracy(run, run.report.best_round), "gain": run.report.comparison,
+        "sampled_tokens": tokens(run, |t| t.decoded), "trained_tokens": tokens(run, |t| t.trained),
         "against_first": against,
     })
 }
@@ -105,6 +118,8 @@ fn as_row(run: &Run, against: Option<Paired>) -> Vec<String> {
         percent(accuracy(run, run.report.best_round)),
         difference(&run.report.comparison),
         format!("{:.2e}", run.report.p_value),
+        tokens(run, |t| t.decoded).to_string(),
+        tokens(run, |t| t.trained).to_string(),
         match against {
             None => String::new(),
             Some(paired) if paired.n == 0 => "no problem in common".to_owned(),

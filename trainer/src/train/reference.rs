@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use rand::seq::SliceRandom;
-use regrowth_datasets::{atomic_write, keyed_rng, stream_key};
+use regrowth_datasets::{keyed_rng, stream_key};
 use serde::{Deserialize, Serialize};
 
 use super::dpo::DpoConfig;
@@ -15,6 +15,7 @@ use super::gradients::log_probs;
 use super::pairs::{Prepared, pack_pairs};
 use super::run::Model;
 use crate::TrainError;
+use crate::artefact::{read_sealed, write_sealed};
 
 /// Recorded pairs that are compared with a forward pass.
 const CHECKED: usize = 16;
@@ -81,14 +82,15 @@ pub(super) fn fill(
     }
     if let Some(path) = path {
         let kept = Kept { version: 1, key, tokens, logps: kept };
-        atomic_write(&path, |out| Ok(serde_json::to_writer(out, &kept)?))?;
+        write_sealed(&path, &kept)?;
     }
     Ok(tokens)
 }
 
-/// What is on disk, if it belongs to the same weights and pairs; anything else is computed again.
+/// What is on disk, if it is whole and belongs to the same weights and pairs; anything else is
+/// computed again.
 fn read(path: &Path, key: &str, pairs: usize) -> Option<Kept> {
-    let kept: Kept = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let kept: Kept = read_sealed(path).ok()??;
     (kept.version == 1 && kept.key == key && kept.logps.len() == pairs).then_some(kept)
 }
 
