@@ -55,6 +55,20 @@ fn tokenizer_and_prompt_form_need_not_be_written_again() {
 }
 
 #[test]
+fn a_policy_without_weights_is_named_and_what_it_taught_searches_next() {
+    let dir = workshop();
+    let trainer = "echo \"$REGROWTH_POLICY\" >> told; cp tiny/* \"$REGROWTH_OUT\"";
+    let mut args = args("run", trainer);
+    args.extend(["--policy", "scripted"]);
+    ok(regrowth(dir.path(), &args));
+    let told = std::fs::read_to_string(dir.path().join("told")).unwrap();
+    assert!(told.starts_with("scripted\n") && told.ends_with("round-0001/checkpoint\n"), "{told}");
+    let report = json(&dir.path().join("run/report.json"));
+    assert_eq!(report["rounds"][1]["policy"], report["rounds"][2]["policy"]);
+    assert_ne!(report["rounds"][0]["policy"], report["rounds"][1]["policy"]);
+}
+
+#[test]
 fn a_trainer_that_fails_or_leaves_nothing_is_named_and_its_round_is_done_again() {
     let dir = workshop();
     for (trainer, part) in [("false", "ended with"), ("true", "no usable checkpoint")] {

@@ -7,7 +7,7 @@
 //! or a PEFT adapter of `REGROWTH_POLICY`, in `REGROWTH_OUT` and end with 0. Tokenizer files that it
 //! does not write are those of `REGROWTH_POLICY`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,10 @@ pub(super) struct Hand<'a> {
     /// Folder of the round; the command's working directory stays the caller's.
     pub(super) dir: &'a Path,
     pub(super) round: u32,
-    pub(super) policy: &'a Path,
-    pub(super) reference: &'a Path,
+    /// Checkpoint folder, or the name of a policy without weights.
+    pub(super) policy: &'a str,
+    /// The same of the policy to hold to.
+    pub(super) reference: &'a str,
     pub(super) pairs: &'a Path,
     pub(super) out: &'a Path,
     pub(super) seed: u64,
@@ -51,7 +53,10 @@ pub(super) fn hand_off(command: &str, hand: &Hand, control: &Control) -> Result<
     if !status.success() {
         return Err(failed(command, &format!("ended with {status}")));
     }
-    fill_in(&staged, hand.policy)?;
+    let policy = Path::new(hand.policy);
+    if policy.is_dir() {
+        fill_in(&staged, policy)?;
+    }
     let left = Source::folder(&staged)
         .and_then(|source| Checkpoint::read(source, &Device::Cpu))
         .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
@@ -95,8 +100,8 @@ fn start(command: &str, hand: &Hand, staged: &Path) -> Result<Child, TrainError>
     shell
         .args(["-c", command])
         .env("REGROWTH_PAIRS", absolute(hand.pairs)?)
-        .env("REGROWTH_POLICY", absolute(hand.policy)?)
-        .env("REGROWTH_REFERENCE", absolute(hand.reference)?)
+        .env("REGROWTH_POLICY", hand.policy)
+        .env("REGROWTH_REFERENCE", hand.reference)
         .env("REGROWTH_OUT", absolute(staged)?)
         .env("REGROWTH_ROUND", hand.round.to_string())
         .env("REGROWTH_SEED", hand.seed.to_string())
@@ -142,14 +147,16 @@ fn failed(command: &str, detail: &str) -> TrainError {
     TrainError::Setting { name: "trainer_command", detail: format!("`{command}` {detail}") }
 }
 
-/// A folder with a whole checkpoint: that of `source`, or `written` for one that is embedded or that
-/// is an adapter.
-pub(super) fn as_folder(source: &Source, written: &Path) -> Result<PathBuf, TrainError> {
-    match source {
-        Source::Folder(folder) => Ok(folder.clone()),
+/// The absolute path of a folder with a whole checkpoint: that of `source`, or `written` for one
+/// that is embedded or that is an adapter.
+pub(super) fn as_folder(source: &Source, written: &Path) -> Result<String, TrainError> {
+    let folder = match source {
+        Source::Folder(folder) => folder,
         Source::Embedded | Source::Adapter { .. } => {
             save(&Checkpoint::read(source.clone(), &Device::Cpu)?, written)?;
-            Ok(written.to_owned())
+            written
         }
-    }
+    };
+    let folder = std::path::absolute(folder).map_err(TrainError::io(folder))?;
+    Ok(folder.to_string_lossy().into_owned())
 }

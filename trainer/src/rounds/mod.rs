@@ -6,7 +6,7 @@
 //! stopped and ends with the same bytes. The files in the order in which a run meets them:
 //! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `journal` (rows that survive),
 //! `driver` (one run), `fork`, `round` (one round), `search`, `audit`, `replay`, `training`,
-//! `external`, `validation`, `drift`, `finish` (when to end, and the best round), `exam` (the test
+//! `external`, `validation`, `drift`, `gate`, `finish` (when to end, and the best round), `exam` (the test
 //! problems, once, at the end), `report`.
 
 mod audit;
@@ -17,6 +17,7 @@ mod exam;
 mod external;
 mod finish;
 mod fork;
+mod gate;
 mod journal;
 mod plan;
 mod preset;

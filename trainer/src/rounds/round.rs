@@ -10,15 +10,14 @@ use std::time::Instant;
 use regrowth_datasets::Problem;
 use serde::de::DeserializeOwned;
 
-use super::config::{Gate, RunConfig};
 use super::drift::{self, Drift};
 use super::driver::{Observer, Run};
 use super::exam::EvalRow;
-use super::journal;
 use super::report::{Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, Seconds, Tokens};
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
+use super::{gate, journal};
 use crate::artefact::{damage, make_dir, read_json, read_sealed, remove, write_json, write_sealed};
 use crate::stats::Share;
 use crate::train::remove_damaged_states;
@@ -109,7 +108,7 @@ pub(super) fn round(
     let candidate = candidate(run, &dir, number, start, &trained, &mut cost, observer)?;
     let drift = drift(run, number, &candidate, &mut cost, observer)?;
     write_json(&dir.join("cost.json"), &cost)?;
-    let gate = decide(&run.config, start, &candidate, trained.not_trained.as_deref());
+    let gate = gate::decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     let report = report(run, number, start, &candidate, &searched, trained, gate, drift, &cost);
     // Written last: the round is done.
     write_sealed(&dir.join("report.json"), &report)?;
@@ -250,26 +249,6 @@ fn validate(
     measure(&path, &mut policy, &sets.validation, &config, (number, "validate"), control, observer)
 }
 
-/// Accepts a candidate unless it solves clearly fewer validation problems than its start.
-fn decide(
-    config: &RunConfig,
-    start: &Start,
-    candidate: &Start,
-    not_trained: Option<&str>,
-) -> GateReport {
-    let accuracy = |rows: &[EvalRow]| Share::of(rows.iter().map(|r| r.correct)).accuracy;
-    let (before, after) = (accuracy(&start.validation), accuracy(&candidate.validation));
-    let figures = format!("{:.1} % before, {:.1} % after", 100.0 * before, 100.0 * after);
-    let (accepted, reason) = if not_trained.is_some() {
-        (false, "nothing was trained".to_owned())
-    } else if config.gate == Gate::Off {
-        (true, format!("the gate is off: {figures}"))
-    } else {
-        (after + config.gate_slack >= before, figures)
-    };
-    GateReport { start_round: start.round, accepted, reason }
-}
-
 #[expect(clippy::too_many_arguments, reason = "a report gathers what all phases left")]
 fn report(
     run: &Run,
@@ -383,38 +362,4 @@ pub(super) fn damage_of(dir: &Path) -> Result<Option<String>, TrainError> {
         }
     }
     Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rounds::Preset;
-
-    fn after(round: u32, right: usize) -> Start {
-        let row = |i| EvalRow {
-            id: String::new(),
-            level: None,
-            correct: i < right,
-            tokens: 0,
-            text: String::new(),
-            failure: None,
-        };
-        let (spec, identity) = (String::new(), String::new());
-        Start { round, spec, identity, validation: (0..10).map(row).collect() }
-    }
-
-    fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {
-        let config = RunConfig { gate, gate_slack: slack, ..Preset::Builtin.config() };
-        decide(&config, &after(0, 5), &after(1, right), not_trained).accepted
-    }
-
-    #[test]
-    fn the_gate_keeps_the_better_policy() {
-        for gate in [Gate::Keep, Gate::Stop] {
-            assert!(accepted(gate, 0.0, 6, None) && accepted(gate, 0.0, 5, None));
-            assert!(!accepted(gate, 0.0, 4, None) && accepted(gate, 0.1, 4, None));
-        }
-        assert!(accepted(Gate::Off, 0.0, 0, None));
-        assert!(!accepted(Gate::Off, 0.0, 9, Some("too few pairs")));
-    }
 }

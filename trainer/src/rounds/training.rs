@@ -213,7 +213,7 @@ impl TrainPhase<'_> {
         }
         let folder = |source: &Option<Source>| match source {
             Some(source) => external::as_folder(source, &self.dir.with_file_name("initial")),
-            None => Ok(PathBuf::from(self.start)),
+            None => Ok(self.start.to_owned()),
         };
         let initial = self.config.reference == ReferenceKind::Initial;
         let hand = Hand {
