@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
-use crate::syntax::tree::{BLANK, Id, Node, Relation, Symbol};
+use crate::syntax::tree::{BLANK, Function, Id, Node, Relation, Symbol};
 
 /// Where the ratio of two equations is taken; a later point serves where an earlier one solves them.
 const FIXED_POINTS: [[i64; 5]; 4] =
@@ -262,6 +262,11 @@ impl Comparison<'_> {
         if g.0 != a.0 || g.0 && g.1 != a.1 || !g.0 && g.2 != a.2 {
             return Ok(Tri::Different);
         }
+        if let (Some(m), Some(n)) = (self.modulus(gold.2), self.modulus(answer.2))
+            && self.scalars(m, n)? != Tri::Equal
+        {
+            return Ok(Tri::Different);
+        }
         let plain = self.pairwise(&[gold.0, gold.2], &[answer.0, answer.2])?;
         if plain == Tri::Equal && gold.1 == answer.1 {
             return Ok(Tri::Equal);
@@ -282,6 +287,14 @@ impl Comparison<'_> {
                 Ok(Tri::from_bool((sign == Ordering::Less) == turned))
             }
             Some(_) => Ok(Tri::Equal),
+        }
+    }
+
+    /// The modulus of a residue: 7 of `3 \pmod 7`.
+    fn modulus(&self, id: Id) -> Option<Id> {
+        match self.tree.get(id) {
+            Node::Call(Function::Modulo, arguments) => arguments.last().copied(),
+            _ => None,
         }
     }
 

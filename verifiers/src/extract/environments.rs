@@ -17,8 +17,16 @@ pub(crate) struct Environment {
     pub content: Span,
 }
 
-/// The last formula of the text.
+/// The last formula of the text that is more than the power of a unit, as in `cm$^2$`.
 pub(crate) fn last(text: &str) -> Option<Environment> {
+    let found = last_of_all(text)?;
+    if text[found.content.range()].trim_start().starts_with('^') {
+        return last_of_all(&text[..found.whole.start]).or(Some(found));
+    }
+    Some(found)
+}
+
+fn last_of_all(text: &str) -> Option<Environment> {
     let round = delimited(text, "\\(", "\\)");
     let square = delimited(text, "\\[", "\\]");
     let dollar = dollars(text);

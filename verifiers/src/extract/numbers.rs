@@ -15,8 +15,13 @@ pub(crate) fn last_number(text: &str) -> Option<Span> {
     loop {
         end = text[..end].rfind(|c: char| c.is_ascii_digit())? + 1;
         let start = number_start(bytes, end);
-        let glued =
-            start > 0 && (bytes[start - 1].is_ascii_alphabetic() || bytes[start - 1] == b'_');
+        // `x1`, `a_2`, and the power of a unit in `12 cm^2` or `cm$^2$`.
+        let glued = match &bytes[..start] {
+            [.., b'_'] => true,
+            [.., before, b'^'] => before.is_ascii_alphabetic() || *before == b'$',
+            [.., before] => before.is_ascii_alphabetic(),
+            [] => false,
+        };
         if !glued {
             return Some(whole_number(bytes, start, end));
         }
@@ -111,6 +116,7 @@ mod tests {
         assert_eq!(found("12 - 5"), Some("5"));
         assert_eq!(found("it cost $29.00."), Some("29.00"));
         assert_eq!(found("see x1 but 4"), Some("4"));
+        assert_eq!(found("an area of 12 cm^2."), Some("12"));
         assert_eq!(found("the 3 values in x2"), Some("3"));
         assert_eq!(found("no digit"), None);
         assert_eq!(found("about .5"), Some(".5"));

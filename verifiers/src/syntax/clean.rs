@@ -116,7 +116,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Signs and letters by the LaTeX that spells them.
-const SPELLED: [(&str, &str); 71] = [
+const SPELLED: [(&str, &str); 74] = [
     ("−–—‐‑﹣", "-"),
     ("×✕⨯", "\\times "),
     ("·⋅∙•", "\\cdot "),
@@ -168,6 +168,9 @@ const SPELLED: [(&str, &str); 71] = [
     ("⟨〈", "\\langle "),
     ("⟩〉", "\\rangle "),
     ("→", "\\to "),
+    ("⇒⟹", "\\Rightarrow "),
+    ("∴", "\\therefore "),
+    ("✓✔✅", " "),
     ("‘’′", "'"),
     ("“”", "\""),
     ("¢", "\\text{ cents}"),

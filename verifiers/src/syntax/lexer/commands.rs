@@ -7,7 +7,7 @@ use super::{Kind, Lexer, Token};
 use crate::syntax::names;
 
 /// Commands without meaning for the value.
-const IGNORED: [&str; 34] = [
+const IGNORED: [&str; 47] = [
     "left",
     "right",
     "big",
@@ -28,8 +28,6 @@ const IGNORED: [&str; 34] = [
     "nolimits",
     "space",
     "hfill",
-    "hspace",
-    "vspace",
     "mathstrut",
     "hline",
     "middle",
@@ -42,6 +40,21 @@ const IGNORED: [&str; 34] = [
     "bf",
     "it",
     "strut",
+    "large",
+    "Large",
+    "LARGE",
+    "huge",
+    "Huge",
+    "small",
+    "tiny",
+    "normalsize",
+    "footnotesize",
+    "scriptsize",
+    "scriptscriptstyle",
+    "checkmark",
+    "therefore",
+    "because",
+    "ensuremath",
 ];
 
 /// Commands whose argument is text.
@@ -60,7 +73,7 @@ const TEXTS: [&str; 11] = [
 ];
 
 /// Commands that only change the look of their argument.
-const STYLES: [&str; 10] = [
+const STYLES: [&str; 12] = [
     "mathbf",
     "boldsymbol",
     "mathit",
@@ -71,7 +84,13 @@ const STYLES: [&str; 10] = [
     "mathcal",
     "mathscr",
     "mathfrak",
+    "underline",
+    "smash",
 ];
+
+/// Commands whose first argument is not seen.
+const UNSEEN: [&str; 9] =
+    ["color", "textcolor", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label"];
 
 impl<'a> Lexer<'a> {
     /// Reads a command; `None` when it means nothing.
@@ -92,6 +111,15 @@ impl<'a> Lexer<'a> {
         if IGNORED.contains(&name) || STYLES.contains(&name) || matches!(name, "boxed" | "fbox") {
             self.spaced = true;
             return None;
+        }
+        if UNSEEN.contains(&name) {
+            self.skip_group();
+            self.spaced = true;
+            return None;
+        }
+        if let Some(bracket) = bracket(name) {
+            self.track(bracket);
+            return Some(self.token(Kind::Sign(bracket), name));
         }
         if TEXTS.contains(&name) {
             return self.text_argument();
@@ -117,6 +145,15 @@ impl<'a> Lexer<'a> {
     fn angle(&mut self, name: &'static str) -> Token<'a> {
         self.at += 1;
         self.token(Kind::Command, name)
+    }
+
+    /// Passes over a braced argument.
+    fn skip_group(&mut self) {
+        let rest = self.rest();
+        let inner = rest.trim_start_matches(['*', ' ']);
+        if let Some(close) = inner.strip_prefix('{').and_then(closing) {
+            self.at += rest.len() - inner.len() + close + 2;
+        }
     }
 
     /// A backslash followed by something that is no letter.
@@ -216,6 +253,17 @@ impl<'a> Lexer<'a> {
         };
         Some(self.token(kind, inner))
     }
+}
+
+/// Brackets that are written as words.
+fn bracket(name: &str) -> Option<char> {
+    Some(match name {
+        "lparen" => '(',
+        "rparen" => ')',
+        "lbrack" => '[',
+        "rbrack" => ']',
+        _ => return None,
+    })
 }
 
 /// `\quadx`: a spacing command glued to a letter; what is to be read again.

@@ -20,7 +20,7 @@ impl Parser<'_, '_> {
             return self.call(function);
         }
         match name {
-            "frac" | "dfrac" | "tfrac" | "cfrac" => self.fraction(),
+            "frac" | "dfrac" | "tfrac" | "cfrac" | "nicefrac" | "sfrac" => self.fraction(),
             "sqrt" => self.root(),
             "cbrt" => {
                 let radicand = self.argument()?;
@@ -48,8 +48,8 @@ impl Parser<'_, '_> {
             "Q" => self.add(Node::Named(Named::Rationals)),
             "C" => self.add(Node::Named(Named::Complexes)),
             "angle" | "triangle" | "overrightarrow" | "overleftrightarrow" | "arc"
-            | "measuredangle" | "widehat" | "overset" | "underline" | "vec" | "hat" | "tilde"
-            | "overleftarrow" => {
+            | "measuredangle" | "widehat" | "overset" | "vec" | "hat" | "tilde"
+            | "overleftarrow" | "dot" | "ddot" => {
                 let inner = self.argument()?;
                 self.marked(inner, name)
             }

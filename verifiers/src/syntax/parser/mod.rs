@@ -30,13 +30,32 @@ pub(crate) fn parse(text: &str, commas: Commas, tree: &mut Tree, fuel: &mut Fuel
     while tokens.last().is_some_and(stop) {
         tokens.pop();
     }
-    let start = tokens.iter().take_while(|t| matches!(t.kind, Kind::Sign('.' | ',' | ':'))).count();
+    let start = leading_marks(&tokens);
     let mut parser = Parser { tokens, at: start, depth: 0, bars: 0, over_i: 0, tree, fuel };
     if let Some(phrase) = parser.phrase()? {
         return Ok(phrase);
     }
     let root = parser.list()?;
     if parser.at < parser.tokens.len() { Err(Reason::Unparsed) } else { Ok(root) }
+}
+
+/// Tokens in front of an answer that only lead to it: stops, "=>", "\\Rightarrow".
+fn leading_marks(tokens: &[Token<'_>]) -> usize {
+    let arrow = |t: &Token<'_>| {
+        t.kind == Kind::Command
+            && matches!(t.text, "Rightarrow" | "implies" | "Longrightarrow" | "to" | "rightarrow")
+    };
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let head = tokens.get(at + 1).is_some_and(|t| t.kind == Kind::Sign('>') && !t.spaced);
+        at += match token.kind {
+            Kind::Sign('.' | ',' | ':') => 1,
+            Kind::Sign('-' | '=') if head => 2,
+            _ if arrow(token) => 1,
+            _ => return at,
+        };
+    }
+    at
 }
 
 /// Reads tokens and adds nodes.
