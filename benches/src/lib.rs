@@ -1,4 +1,11 @@
 //! The benchmarks behind the figures of the README: `cargo bench -p regrowth-benches`.
 //!
-//! `benches/` holds what criterion measures; `peers/` compares with other implementations in one
-//! run, in a workspace of its own so that no peer becomes a dependency of the product.
+//! `benches/` holds what criterion measures, `examples/` what is counted once; `peers/` compares
+//! with other implementations in one run, in a workspace of its own so that no peer becomes a
+//! dependency of the product. `results/` keeps the figures as they were printed.
+
+mod process;
+mod quick;
+
+pub use process::{cpu_seconds, machine, resident_bytes};
+pub use quick::Quick;

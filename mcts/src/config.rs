@@ -7,6 +7,7 @@
 use regrowth_policy::{Boundary, OptionOrder, Sampling};
 use serde::{Deserialize, Serialize};
 
+use crate::tree::MOST_IN_FLIGHT;
 use crate::{SearchError, StopRule};
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
@@ -54,7 +55,7 @@ pub struct SearchConfig {
     pub backup_weights: BackupWeights,
     /// Which child becomes the next search root (default the code's form).
     pub commit: CommitRule,
-    /// Simulations of one tree in flight at once, at least 1; part of the result: simulation k
+    /// Simulations of one tree in flight at once, 1 to 65,535; part of the result: simulation k
     /// selects after exactly the results of simulations 1 to k - W (default 1: serial search).
     pub leaves_in_flight: usize,
     /// How tokens are drawn (default temperature 1 without truncation: method).
@@ -289,6 +290,12 @@ impl SearchConfig {
         Self { strategy: Strategy::Beam { width }, ..Self::default() }
     }
 
+    /// Whether a stopping rule makes results depend on the machine.
+    #[must_use]
+    pub fn is_timed(&self) -> bool {
+        self.stop.iter().any(|rule| rule.is_timed())
+    }
+
     /// Checks every range.
     ///
     /// # Errors
@@ -314,11 +321,21 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
+<<<<<<< HEAD
         let not_negative = [
             ("c_puct", self.c_puct),
             ("prior_lambda", self.prior_lambda),
             ("arithmetic", self.value.arithmetic),
         ];
+=======
+        check(
+            "leaves_in_flight",
+            "at most 65535",
+            self.leaves_in_flight,
+            self.leaves_in_flight as u64 <= MOST_IN_FLIGHT,
+        )?;
+        let not_negative = [("c_puct", self.c_puct), ("prior_lambda", self.prior_lambda)];
+>>>>>>> d6d3fb8 (Walkers keep several simulations under way; threads share a trunk and hold parts)
         for (field, value) in not_negative {
             check(field, "a number of at least 0", value, value.is_finite() && value >= 0.0)?;
         }

@@ -38,6 +38,8 @@ pub(crate) struct Step {
     pub(crate) terminal: bool,
     /// The policy's judgement.
     pub(crate) self_evaluation: Option<f64>,
+    /// Prior, in the precision that selection uses.
+    pub(crate) prior: f64,
     /// O.
     pub(crate) outcome: f64,
     /// R.
@@ -63,6 +65,7 @@ impl Step {
             tokens: 0,
             terminal: false,
             self_evaluation: None,
+            prior: 1.0,
             outcome: 0.0,
             value: 0.0,
         }

@@ -42,5 +42,5 @@ pub use settings::overlay;
 pub use show::{escape_html, render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};
-pub use tree::{Edge, Evaluator, NodeId, NodeState, Tree, grow_shared, mean_value};
+pub use tree::{Edge, Evaluator, GrowOptions, NodeId, NodeState, Tree, grow_shared, mean_value};
 pub use value::{Observed, Worth, worth};

@@ -8,16 +8,14 @@ use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::keyed_rng;
 
 use crate::search::Subject;
-use crate::tree::{NodeId, Tree};
 
-/// `(1 - weight) p + weight eta` for the children of a search root; their own priors without noise.
+/// `(1 - weight) p + weight eta` for the priors of a search root's children; the priors themselves
+/// without noise.
 pub(crate) fn root_priors(
     subject: &Subject<'_>,
-    tree: &Tree,
-    root: NodeId,
+    priors: Vec<f64>,
     turn: usize,
 ) -> Vec<f64> {
-    let priors: Vec<f64> = tree.children(root).map(|c| tree.edge(c).prior).collect();
     let Some(noise) = subject.config.root_noise else { return priors };
     let turn = (turn as u64).to_le_bytes();
     let parts: [&[u8]; 3] = [b"noise", subject.problem.id.as_bytes(), &turn];

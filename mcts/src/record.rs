@@ -31,6 +31,9 @@ pub struct TreeRecord {
     pub oracle: bool,
     /// Whether the judge saw the reference solution.
     pub hinted: bool,
+    /// Whether a time budget had a say: then another run may give another tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed: bool,
     /// The problem.
     pub problem: Problem,
     /// The prompt as text.

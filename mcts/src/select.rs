@@ -90,6 +90,68 @@ impl SelectionRule {
     }
 }
 
+/// What the score of a child needs of the child: `score = q + scale * u`, where `scale` is the
+/// parent's ([`SelectionRule::scale`]). Single precision: two scores closer than that are equal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Hint {
+    pub(crate) q: f32,
+    pub(crate) u: f32,
+}
+
+impl Hint {
+    /// The child's score.
+    #[inline]
+    pub(crate) fn score(self, scale: f32) -> f32 {
+        self.q + scale * self.u
+    }
+}
+
+impl SelectionRule {
+    /// The child's share of its score. With [`FirstPlay::BelowParent`], `q` of a child without
+    /// visits is not its value there: that depends on the parent ([`SelectionRule::urgency`]).
+    #[inline]
+    pub(crate) fn hint(&self, child: &ChildStats) -> Hint {
+        let q = match self.first_play {
+            FirstPlay::Fixed(value) if child.visits == 0 => value,
+            _ => child.q,
+        };
+        Hint { q: q as f32, u: self.bonus(child.prior as f32, child.visits + child.in_flight) }
+    }
+
+    /// `u` of [`Hint`] after so many visits, those under way included.
+    #[inline]
+    pub(crate) fn bonus(&self, prior: f32, visits: u64) -> f32 {
+        let all = visits as i64 as f32;
+        match self.selection {
+            Selection::Puct => prior / (1.0 + all),
+            Selection::Uct if all > 0.0 => all.sqrt().recip(),
+            // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
+            Selection::Uct if self.first_play == FirstPlay::Own => f32::MAX,
+            Selection::Uct => 0.0,
+        }
+    }
+
+    /// The parent's share of the score of its children; never 0 for UCT, so that children without
+    /// visits come first.
+    #[inline]
+    pub(crate) fn scale(&self, parent_visits: u64) -> f32 {
+        let visits = parent_visits as i64 as f32;
+        match self.selection {
+            Selection::Puct => self.c as f32 * visits.sqrt(),
+            Selection::Uct => (self.c as f32 * visits.max(1.0).ln().sqrt()).max(1e-20),
+        }
+    }
+
+    /// What a child without visits is worth beside a parent worth `v`, where that depends on it.
+    #[inline]
+    pub(crate) fn urgency(&self, v: impl FnOnce() -> f64) -> Option<f32> {
+        match self.first_play {
+            FirstPlay::BelowParent(loss) => Some((v() - loss) as f32),
+            _ => None,
+        }
+    }
+}
+
 /// Scores the children of one parent.
 #[derive(Debug, Clone, Copy)]
 pub struct Scorer {
@@ -258,6 +320,33 @@ mod tests {
             let rule = SelectionRule { selection: Selection::Uct, c: 0.7, ..PUCT };
             assert_eq!(rule.at(AFTER_NINE).score(&stats), uct(stats.q, 9, visits, 0.7));
         }
+    }
+
+    #[test]
+    fn hints_give_the_scores_in_single_precision() {
+        for selection in [Selection::Puct, Selection::Uct] {
+            for first_play in
+                [FirstPlay::Own, FirstPlay::Fixed(-0.25), FirstPlay::BelowParent(0.125)]
+            {
+                let rule = SelectionRule { selection, c: 1.25, first_play };
+                for (visits, in_flight) in [(0, 0), (0, 2), (1, 0), (7, 1)] {
+                    let stats = ChildStats { in_flight, ..child(0.5, visits) };
+                    let exact = rule.at(AFTER_NINE).score(&stats).min(f64::from(f32::MAX));
+                    let hint = rule.hint(&stats);
+                    let urgency = rule.urgency(|| AFTER_NINE.v).filter(|_| visits == 0);
+                    let q = urgency.unwrap_or(hint.q);
+                    let score = Hint { q, ..hint }.score(rule.scale(AFTER_NINE.visits));
+                    let near = (f64::from(score) - exact).abs() <= 1e-6 * exact.abs();
+                    assert!(near || score > 1e30 && exact > 1e30, "{rule:?} {stats:?}");
+                }
+            }
+        }
+        // A first visit is due even where the parent has one visit and ln 1 = 0.
+        let rule = SelectionRule { selection: Selection::Uct, ..PUCT };
+        let score = |visits| {
+            rule.hint(&child(0.5, visits)).score(rule.scale(1))
+        };
+        assert!(score(0) > score(1));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! stops.
 //!
 //! They know nothing of trees, only of what the applied simulations have spent, so with several
-//! leaves in flight they are as repeatable as the rest. Every root gets at least one simulation, so
-//! a stopped search still ends in a whole solution. (A time budget is not here: it would make
-//! results depend on the machine; see the cancel flag of [`crate::RunOptions`].)
+//! leaves in flight they are as repeatable as the rest, time apart. Every root gets at least one
+//! simulation, so a stopped search still ends in a whole solution.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +13,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopRule {
+    /// At least this many simulations were made in the tree, whatever the root.
+    Simulations(u64),
     /// The tree has at least this many nodes.
     Nodes(u64),
     /// At least this many tokens were sampled for the tree.
     SampledTokens(u64),
+    /// The tree was begun at least this many milliseconds ago. The rule makes results depend on the
+    /// machine: rows of such trees say so.
+    Millis(u64),
     /// The most visited child cannot be overtaken by the simulations that are left.
     Decided,
 }
@@ -23,6 +29,10 @@ pub enum StopRule {
 /// What the applied simulations of a tree have spent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spent {
+    /// Simulations in the whole tree.
+    pub simulations: u64,
+    /// Time since the tree was begun; zero where no rule asks for it.
+    pub elapsed: Duration,
     /// Nodes, the root included.
     pub nodes: u64,
     /// Tokens sampled.
@@ -34,10 +44,18 @@ pub struct Spent {
 }
 
 impl StopRule {
+    /// Whether the rule depends on the machine.
+    #[must_use]
+    pub fn is_timed(self) -> bool {
+        matches!(self, Self::Millis(_))
+    }
+
     /// Whether the rule stops the root.
     #[must_use]
     pub fn is_met(self, spent: &Spent) -> bool {
         match self {
+            Self::Simulations(most) => spent.simulations >= most,
+            Self::Millis(most) => spent.elapsed >= Duration::from_millis(most),
             Self::Nodes(most) => spent.nodes >= most,
             Self::SampledTokens(most) => spent.sampled_tokens >= most,
             Self::Decided => {
@@ -58,12 +76,17 @@ mod tests {
     #[test]
     fn rules_look_at_what_they_name() {
         let spent = Spent {
+            simulations: 20,
+            elapsed: Duration::from_millis(30),
             nodes: 10,
             sampled_tokens: 200,
             simulations_left: 3,
             root_visits: vec![2, 6, 1],
         };
         assert!(StopRule::Nodes(10).is_met(&spent) && !StopRule::Nodes(11).is_met(&spent));
+        assert!(StopRule::Simulations(20).is_met(&spent));
+        assert!(!StopRule::Simulations(21).is_met(&spent));
+        assert!(StopRule::Millis(30).is_met(&spent) && !StopRule::Millis(31).is_met(&spent));
         assert!(StopRule::SampledTokens(200).is_met(&spent));
         assert!(!StopRule::SampledTokens(201).is_met(&spent));
         assert!(StopRule::Decided.is_met(&spent));

@@ -11,27 +11,37 @@ mod peer;
 
 use std::time::Instant;
 
-use regrowth_mcts::{BackupWeights, Tree};
+use regrowth_mcts::{BackupWeights, GrowOptions, Tree};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TURNS: usize = 10;
 
-type Contestant = (&'static str, Box<dyn Fn(u64)>);
+/// One thread that keeps memory busy.
+const LANES: GrowOptions = GrowOptions { threads: 1, leaves_in_flight: 8 };
+
+type Contestant = (&'static str, Box<dyn FnMut(u64)>);
 
 fn main() {
     let simulations = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
-    let returns = BackupWeights::Returns;
     let part = std::env::args().nth(2).unwrap_or_default();
+    let ours = |threads, leaves_in_flight| {
+        let options = GrowOptions { threads, leaves_in_flight };
+        let mut tree = ours::tree(BackupWeights::Returns);
+        move |n| ours::run(&mut tree, n, options)
+    };
+    let mut pair = [ours::tree(BackupWeights::Returns), ours::tree(BackupWeights::Returns)];
+    let mut recomputed = ours::tree(BackupWeights::AtLeastOne);
     let mut contestants: Vec<Contestant> = vec![
-        ("regrowth, 1 thread", Box::new(move |n| ours::run(n, 1, returns))),
-        ("regrowth, 2 threads, one tree", Box::new(move |n| ours::run(n, 2, returns))),
-        ("regrowth, 8 threads, one tree", Box::new(move |n| ours::run(n, 8, returns))),
-        ("regrowth, 2 threads, two trees", Box::new(two_trees)),
+        ("regrowth, 1 thread, serial", Box::new(ours(1, 1))),
+        ("regrowth, 1 thread, 8 leaves in flight", Box::new(ours(1, 8))),
+        ("regrowth, 2 threads, one tree", Box::new(ours(2, 8))),
+        ("regrowth, 8 threads, one tree", Box::new(ours(8, 8))),
+        ("regrowth, 2 threads, two trees", Box::new(move |n| two_trees(&mut pair, n))),
         (
             "regrowth, 1 thread, recomputed values",
-            Box::new(|n| ours::run(n, 1, BackupWeights::AtLeastOne)),
+            Box::new(move |n| ours::run(&mut recomputed, n, LANES)),
         ),
         ("crate mcts 0.3, 1 thread", Box::new(|n| peer::old::run(n, 1))),
         ("crate mcts 0.3, 2 threads", Box::new(|n| peer::old::run(n, 2))),
@@ -41,7 +51,7 @@ fn main() {
     contestants.retain(|(name, _)| name.contains(&part));
     let mut rates = vec![(Vec::new(), Vec::new()); contestants.len()];
     for _ in 0..TURNS {
-        for (rates, (_, run)) in rates.iter_mut().zip(&contestants) {
+        for (rates, (_, run)) in rates.iter_mut().zip(&mut contestants) {
             let (start, busy) = (Instant::now(), cpu_seconds());
             run(simulations);
             let own = cpu_seconds() - busy;
@@ -70,10 +80,10 @@ fn cpu_seconds() -> f64 {
 }
 
 /// Two threads with a tree each: what two cores can do at best.
-fn two_trees(simulations: u64) {
+fn two_trees(trees: &mut [Tree; 2], simulations: u64) {
     std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| ours::run(simulations / 2, 1, BackupWeights::Returns));
+        for tree in trees {
+            scope.spawn(|| ours::run(tree, simulations / 2, LANES));
         }
     });
 }

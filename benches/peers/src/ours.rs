@@ -1,7 +1,8 @@
 //! This project on the synthetic game.
 
 use regrowth_mcts::{
-    BackupWeights, Edge, Evaluator, FirstPlay, Selection, SelectionRule, Tree, grow_shared,
+    BackupWeights, Edge, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule, Tree,
+    grow_shared,
 };
 
 use crate::game::State;
@@ -21,17 +22,23 @@ impl Evaluator for Game {
 
     fn expand(&self, state: &State, edges: &mut Vec<Edge>) -> f64 {
         if !state.is_over() {
-            let edge = |prior| Edge { prior, reward: 0.0, terminal: false };
+            let edge = |prior| Edge { prior: prior as f32, reward: 0.0, terminal: false };
             edges.extend(state.priors().map(edge));
         }
         state.value()
     }
 }
 
-/// Grows a fresh tree.
-pub fn run(simulations: u64, threads: usize, weights: BackupWeights) {
+/// A tree to be grown again and again.
+pub fn tree(weights: BackupWeights) -> Tree {
+    Tree::new(1.0, weights)
+}
+
+/// Grows the tree from nothing, in the memory that it has: the allocator keeps that of the peers'
+/// trees for them as well.
+pub fn run(tree: &mut Tree, simulations: u64, options: GrowOptions) {
     let rule = SelectionRule { selection: Selection::Puct, c: 1.5, first_play: FirstPlay::Own };
-    let mut tree = Tree::new(1.0, weights);
-    grow_shared(&mut tree, &Game, rule, simulations, threads);
+    tree.clear();
+    grow_shared(tree, &Game, rule, simulations, options);
     assert_eq!(tree.visits(0), simulations);
 }

@@ -176,8 +176,8 @@ impl<'a> Grow<'a> {
             step.outcome = worth.outcome;
             step.value = worth.value;
             step.path.push(index as u32);
-            let prior = prior(config.prior, &step.sampled.logps, config.prior_lambda);
-            edges.push(Edge { prior, reward: worth.reward, terminal: step.terminal });
+            step.prior = prior(config.prior, &step.sampled.logps, config.prior_lambda);
+            edges.push(Edge { prior: step.prior as f32, reward: worth.reward, terminal: step.terminal });
             self.steps.push(step);
         }
         self.tree.expand(node, &edges);

@@ -9,6 +9,7 @@
 //! nothing is applied between their choices.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
@@ -40,6 +41,8 @@ pub(super) struct Simulate {
     /// Priors of the root's children with noise; empty without noise.
     noisy_priors: Vec<f64>,
     committed: Vec<NodeId>,
+    /// When the tree was begun, where a rule asks for the time.
+    begun: Option<Instant>,
     /// What the applied simulations have spent.
     nodes: u64,
     tokens: u64,
@@ -65,6 +68,7 @@ impl Simulate {
             root: 0,
             noisy_priors: Vec::new(),
             committed: Vec::new(),
+            begun: config.is_timed().then(Instant::now),
             nodes: 1,
             tokens: 0,
         }
@@ -103,6 +107,8 @@ impl Simulate {
         }
         let children = grow.tree.children(self.root);
         let spent = Spent {
+            simulations: self.applied,
+            elapsed: self.begun.map(|begun| begun.elapsed()).unwrap_or_default(),
             nodes: self.nodes,
             sampled_tokens: self.tokens,
             simulations_left: self.target - self.applied,
@@ -182,12 +188,13 @@ impl Simulate {
         let tree = &grow.tree;
         let children = tree.children(node);
         if node == self.root && config.root_noise.is_some() && self.noisy_priors.is_empty() {
-            self.noisy_priors = noise::root_priors(&grow.subject, tree, node, self.committed.len());
+            let priors = children.clone().map(|c| grow.steps[c as usize].prior).collect();
+            self.noisy_priors = noise::root_priors(&grow.subject, priors, self.committed.len());
         }
         let noisy: &[f64] = if node == self.root { &self.noisy_priors } else { &[] };
         let stats = children.clone().enumerate().map(|(i, c)| {
-            let stats = tree.stats(c);
-            crate::ChildStats { prior: noisy.get(i).copied().unwrap_or(stats.prior), ..stats }
+            let prior = noisy.get(i).copied().unwrap_or(grow.steps[c as usize].prior);
+            crate::ChildStats { prior, ..tree.stats(c) }
         });
         // The parent's count leaves out this simulation's own visit.
         let parent =

@@ -7,18 +7,18 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::memory::Memory;
 use super::node::Node;
 use crate::sync::{AtomicU32, Ordering};
 
-/// Nodes of the first chunk; chunk k > 0 holds `FIRST << (k - 1)`, so that it ends at a power of
-/// two.
+/// Nodes of the first chunk; chunk k holds `FIRST << k`.
 const FIRST: u32 = if cfg!(loom) { 4 } else { 64 };
 /// Chunks that ids of 32 bits can need.
 const CHUNKS: usize = 1 + (u32::BITS - FIRST.ilog2()) as usize;
 
 /// Nodes by id.
 pub(super) struct Arena {
-    chunks: [OnceLock<Box<[Node]>>; CHUNKS],
+    chunks: [OnceLock<Memory>; CHUNKS],
     /// Ids that were handed out. Relaxed: it hands out numbers and publishes nothing; a node is
     /// published by its parent's link.
     reserved: AtomicU32,
@@ -34,7 +34,13 @@ impl Arena {
         self.reserved.load(Ordering::Relaxed)
     }
 
-    /// Takes `count` new neighbouring ids and makes sure that their nodes exist, all blank.
+    /// Forgets all ids; the memory stays for the next ones.
+    pub(super) fn clear(&mut self) {
+        self.reserved = AtomicU32::new(0);
+    }
+
+    /// Takes `count` new neighbouring ids and makes sure that their nodes exist, with anything in
+    /// them.
     ///
     /// # Panics
     /// When the ids are used up: 2^32 nodes are more than 190 GiB.
@@ -43,7 +49,7 @@ impl Arena {
         let end = first.checked_add(count).expect("fewer than 2^32 nodes");
         if count > 0 {
             for chunk in place(first).0..=place(end - 1).0 {
-                self.chunks[chunk].get_or_init(|| blank(chunk));
+                self.chunks[chunk].get_or_init(|| Memory::blank(size(chunk)));
             }
         }
         first..end
@@ -55,40 +61,56 @@ impl Arena {
         &self.chunk(chunk)[offset]
     }
 
+    /// Whether a reserved range does not lie in one chunk.
+    pub(super) fn is_split(&self, ids: Range<u32>) -> bool {
+        !ids.is_empty() && place(ids.start).0 != place(ids.end - 1).0
+    }
+
+    /// The nodes of a reserved range that lies in one chunk.
+    #[inline]
+    pub(super) fn slice(&self, ids: Range<u32>) -> &[Node] {
+        let (chunk, offset) = place(ids.start);
+        &self.chunk(chunk)[offset..offset + ids.len()]
+    }
+
     /// The nodes of a reserved range, in order.
     pub(super) fn range(&self, ids: Range<u32>) -> Nodes<'_> {
         Nodes { arena: self, here: [].iter(), left: ids }
     }
 
     fn chunk(&self, chunk: usize) -> &[Node] {
-        self.chunks[chunk].get().expect("a reserved id has its chunk")
+        self.chunks[chunk].get().expect("a reserved id has its chunk").nodes()
     }
 }
 
-/// Chunk and offset of an id.
-fn place(id: u32) -> (usize, usize) {
-    if id < FIRST {
-        return (0, id as usize);
+/// Calls for nodes from memory before they are read; a hint and no more.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn prefetch(nodes: &[Node]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    let range = nodes.as_ptr_range();
+    let mut line = range.start.cast::<i8>();
+    while line < range.end.cast() {
+        // SAFETY: a prefetch reads nothing and cannot fail, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
+        line = line.wrapping_add(64);
     }
-    let level = id.ilog2() - FIRST.ilog2();
-    ((level + 1) as usize, (id - (FIRST << level)) as usize)
+}
+
+/// Other processors have to guess.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn prefetch(_: &[Node]) {}
+
+/// Chunk and offset of an id.
+#[inline]
+fn place(id: u32) -> (usize, usize) {
+    // In 64 bits: the highest ids would wrap around.
+    let place = u64::from(id) + u64::from(FIRST);
+    let level = place.ilog2();
+    ((level - FIRST.ilog2()) as usize, (place - (1 << level)) as usize)
 }
 
 fn size(chunk: usize) -> usize {
-    if chunk == 0 { FIRST as usize } else { (FIRST as usize) << (chunk - 1) }
-}
-
-/// A chunk of blank nodes. Zeroed pages come from the system untouched, so a chunk costs memory
-/// only as far as it is used.
-#[cfg(not(loom))]
-fn blank(chunk: usize) -> Box<[Node]> {
-    // SAFETY: a node is made of integer atomics alone, and all of them are valid when zero.
-    unsafe { Box::new_zeroed_slice(size(chunk)).assume_init() }
-}
-
-#[cfg(loom)]
-fn blank(chunk: usize) -> Box<[Node]> {
-    (0..size(chunk)).map(|_| Node::blank()).collect()
+    (FIRST as usize) << chunk
 }
 
 /// Iterator over a range of nodes: mostly one slice, two or more where chunks meet.

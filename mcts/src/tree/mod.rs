@@ -7,15 +7,17 @@
 //! a pure function of visits and rewards, whatever the order in which backups arrived.
 
 mod arena;
+mod memory;
 mod node;
 mod walk;
 
 use std::ops::Range;
 
 use self::arena::Arena;
-use self::node::{Access, Node, SCALE, Together};
-pub use self::walk::{Evaluator, grow_shared};
-use crate::{BackupWeights, ChildStats};
+pub(crate) use self::node::MOST_IN_FLIGHT;
+use self::node::{Link, MOST_CHILDREN, Node, Together};
+pub use self::walk::{Evaluator, GrowOptions, grow_shared};
+use crate::{BackupWeights, ChildStats, SelectionRule};
 
 /// Index of a node; the root is 0.
 pub type NodeId = u32;
@@ -23,8 +25,8 @@ pub type NodeId = u32;
 /// What is known of a step when its node is made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Edge {
-    /// Prior of the step.
-    pub prior: f64,
+    /// Prior of the step, in single precision: a tree selects by no more.
+    pub prior: f32,
     /// Reward r(s, a) of the step.
     pub reward: f64,
     /// Whether the solution ends with the step.
@@ -49,6 +51,11 @@ pub struct Tree {
     arena: Arena,
     gamma: f64,
     weights: BackupWeights,
+    /// Rule of the walkers' last hints.
+    rule: Option<SelectionRule>,
+    /// Whether only walkers have changed the tree since. No part of the protocol, so not loom's:
+    /// it is read by who has the tree alone.
+    hinted: std::sync::atomic::AtomicBool,
 }
 
 impl Tree {
@@ -58,10 +65,18 @@ impl Tree {
     /// A tree that is only a root.
     #[must_use]
     pub fn new(gamma: f64, weights: BackupWeights) -> Self {
-        let tree = Self { arena: Arena::new(), gamma, weights };
-        let root = tree.arena.reserve(1).start;
-        tree.arena.get(root).fill(root, 1.0, 0.0, false);
+        let hinted = std::sync::atomic::AtomicBool::new(false);
+        let mut tree = Self { arena: Arena::new(), gamma, weights, rule: None, hinted };
+        tree.clear();
         tree
+    }
+
+    /// Makes it only a root again; its memory is kept for the next search.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.hinted = false.into();
+        let root = self.arena.reserve(1).start;
+        self.arena.get(root).fill(root, 1.0, 0.0, false);
     }
 
     /// The root of the problem.
@@ -90,7 +105,7 @@ impl Tree {
     /// Where the node stands.
     #[must_use]
     pub fn state(&self, id: NodeId) -> NodeState {
-        self.node(id).link().state
+        self.node(id).link().state()
     }
 
     /// The node's parent; `None` for the root.
@@ -102,8 +117,7 @@ impl Tree {
     /// The node's children, in the order in which they were proposed.
     #[must_use]
     pub fn children(&self, id: NodeId) -> Range<NodeId> {
-        let link = self.node(id).link();
-        link.first..link.first + link.count
+        self.node(id).link().children()
     }
 
     /// Claims the node for expansion; false when somebody has it already or it has no need.
@@ -113,74 +127,85 @@ impl Tree {
 
     /// Publishes the children of a node that the caller has claimed; returns their ids. Without
     /// edges the node turns out to be terminal.
+    ///
+    /// # Panics
+    /// When there are 2^19 edges or more.
     pub fn expand(&self, id: NodeId, edges: &[Edge]) -> Range<NodeId> {
         debug_assert_eq!(self.state(id), NodeState::Expanding);
+        self.hinted.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.publish(id, edges, |_| {})
+    }
+
+    /// [`Tree::expand`], where every new node is `dressed` before others see it.
+    fn publish(&self, id: NodeId, edges: &[Edge], dress: impl Fn(&Node)) -> Range<NodeId> {
         if edges.is_empty() {
             self.node(id).publish_end();
             return 0..0;
         }
-        let count = u32::try_from(edges.len()).expect("fewer than 2^30 children");
+        assert!(edges.len() <= MOST_CHILDREN, "fewer than 2^19 children");
+        let count = edges.len() as u32;
         let ids = self.arena.reserve(count);
         for (node, edge) in self.arena.range(ids.clone()).zip(edges) {
             node.fill(id, edge.prior, edge.reward, edge.terminal);
+            dress(node);
         }
-        self.node(id).publish(ids.start, count);
+        self.node(id).publish(ids.clone(), self.arena.is_split(ids.clone()));
         ids
     }
 
-    /// Counts a simulation that has reached the node as under way.
+    /// Counts a simulation that has reached the node as under way; at most 65,535 at once.
     pub fn enter(&self, id: NodeId) {
-        self.node(id).enter::<Together>();
+        self.node(id).enter::<Together>(1);
     }
 
     /// Takes back [`Tree::enter`] for every node of a path whose simulation failed.
     pub fn undo(&self, path: &[NodeId]) {
-        path.iter().for_each(|&id| self.node(id).undo::<Together>());
+        path.iter().for_each(|&id| self.node(id).undo::<Together>(1));
     }
 
     /// Ends a simulation whose nodes were entered: from the leaf to the start of the path, one
     /// visit more, one in flight less, and the value brought up to date; above the start of the
     /// path the value alone.
     pub fn backup(&self, path: &[NodeId]) {
-        let nodes: Vec<&Node> = path.iter().map(|&id| self.node(id)).collect();
-        self.backup_nodes::<Together>(&nodes, 0.0, true);
+        self.hinted.store(false, std::sync::atomic::Ordering::Relaxed);
+        let mut value = 0.0;
+        for node in path.iter().rev().map(|&id| self.node(id)) {
+            self.count(node, 1, Node::to_fixed(value));
+            value = node.reward() + self.gamma * value;
+        }
         if self.weights == BackupWeights::Returns {
             return;
         }
         let mut above = path.first().and_then(|&id| self.parent(id));
         while let Some(id) = above {
-            self.refresh(self.node(id));
+            self.refresh(self.node(id), 0);
             above = self.parent(id);
         }
     }
 
-    /// The same for the nodes of a path from the root, where the leaf was estimated to be worth
-    /// `leaf` ([`BackupWeights::Returns`] only), and the nodes were entered if `marked`.
-    fn backup_nodes<A: Access>(&self, path: &[&Node], leaf: f64, marked: bool) {
-        let mut value = leaf;
-        for node in path.iter().rev() {
-            if self.weights == BackupWeights::Returns {
-                node.add_return::<A>(value);
-                node.complete::<A>(marked);
-                value = node.reward() + self.gamma * value;
-            } else {
-                node.complete::<A>(marked);
-                self.refresh(node);
-            }
+    /// Counts `visits` that were under way and brought returns of this sum, where others may count
+    /// as well.
+    fn count(&self, node: &Node, visits: u64, returns: i64) {
+        if self.weights == BackupWeights::Returns {
+            node.add_returns::<Together>(returns);
+            node.complete::<Together>(visits, true);
+        } else {
+            self.refresh(node, visits);
         }
     }
 
-    /// Recomputes V of a node from its children, again if another thread began to do so meanwhile:
-    /// the last to store has seen every child's last value (`concurrency.md`, "Recomputed values").
-    fn refresh(&self, node: &Node) {
+    /// Counts visits, or none, and recomputes V of a node from its children, again if another
+    /// thread began to do so meanwhile: the last to store has seen every child's last value
+    /// (`concurrency.md`, "Recomputed values").
+    fn refresh(&self, node: &Node, visits: u64) {
+        let mut number = node.announce(visits);
         let link = node.link();
-        if link.count == 0 {
+        if link.count() == 0 {
             return;
         }
-        let mut number = node.begin_refresh();
         loop {
-            node.set_value(self.mean_of(link.first..link.first + link.count));
-            let latest = node.refreshes();
+            node.set_value(self.mean_of(link));
+            let latest = node.announced();
             if latest == number {
                 return;
             }
@@ -189,15 +214,18 @@ impl Tree {
     }
 
     /// `V(s) = sum w_c Q_c / sum w_c` (method, section 1).
-    fn mean_of(&self, children: Range<NodeId>) -> f64 {
-        let children = self.arena.range(children).map(|c| (c.counts().0, self.q_of(c)));
-        mean_value(self.weights, children)
+    fn mean_of(&self, link: Link) -> f64 {
+        let stats = |child: &Node| (child.counts().0, self.q_of(child));
+        if link.is_split() {
+            return mean_value(self.weights, self.arena.range(link.children()).map(stats));
+        }
+        mean_value(self.weights, self.arena.slice(link.children()).iter().map(stats))
     }
 
     fn v_of(&self, node: &Node) -> f64 {
         match (self.weights, node.counts().0) {
             (BackupWeights::Returns, 0) => 0.0,
-            (BackupWeights::Returns, visits) => node.sum() as f64 / SCALE / visits as f64,
+            (BackupWeights::Returns, visits) => node.sum() / f64::from(visits as u32),
             _ => node.value(),
         }
     }
@@ -234,7 +262,7 @@ impl Tree {
     #[must_use]
     pub fn edge(&self, id: NodeId) -> Edge {
         let node = self.node(id);
-        let terminal = node.link().state == NodeState::Terminal;
+        let terminal = node.link().state() == NodeState::Terminal;
         Edge { prior: node.prior(), reward: node.reward(), terminal }
     }
 
@@ -247,7 +275,8 @@ impl Tree {
     fn stats_of(&self, node: &Node) -> ChildStats {
         let (visits, in_flight) = node.counts();
         let v = self.v_of(node);
-        ChildStats { prior: node.prior(), visits, in_flight, q: node.reward() + self.gamma * v, v }
+        let prior = f64::from(node.prior());
+        ChildStats { prior, visits, in_flight, q: node.reward() + self.gamma * v, v }
     }
 }
 

@@ -4,60 +4,112 @@
 //! says who writes it, when, and what its ordering pairs with.
 
 use super::NodeState;
+use crate::select::Hint;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Scale of sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33; a sum
 /// may reach +-2^31, as 2^30 visits of returns up to 2.
-pub(super) const SCALE: f64 = (1u64 << 32) as f64;
+const SCALE: f64 = (1u64 << 32) as f64;
 
-/// One visit in [`Node::counts`]; the lower half counts visits under way.
-const VISIT: u64 = 1 << 32;
+/// One visit in [`Node::counts`].
+const VISIT: u64 = 1 << 16;
+/// One announcement without a visit in [`Node::counts`]; the field wraps around at the top.
+const REFRESH: u64 = 1 << 48;
+/// Visits of a node that can be under way at once.
+pub(crate) const MOST_IN_FLIGHT: u64 = VISIT - 1;
 
 /// A node.
 pub(super) struct Node {
+    /// What a walker selects by, bits of `q` and `u` of [`Hint`]: a cache of a function of the
+    /// fields below. Relaxed, the last writer wins; stale for a while where threads meet.
+    hint: [AtomicU32; 2],
+
+    // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
+    /// From the top: state in 2 bits, whether the node is trunk in 1, who holds it in
+    /// [`HOLDER_BITS`], whether the children lie in two chunks in 1, their number in
+    /// [`COUNT_BITS`], id of the first in 32. Expanding and holding are taken by compare-exchange; expanded and released are stored with Release and pair
+    /// with the Acquire of every load.
+    link: AtomicU64,
+
+    // Commutative: sums do not care for order.
+    /// From the top: announcements without a visit in 16 bits (wrapping), completed visits in 32,
+    /// visits under way in 16. Relaxed where nothing is published. A backup that recomputes V adds
+    /// with AcqRel: the word above the visits under way numbers the announcements of changed
+    /// children (`Tree::refresh`).
+    counts: AtomicU64,
+    /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed. Relaxed.
+    value: AtomicU64,
+
     // Constant after publication. Written by the one thread that expands the parent, before it
     // stores the parent's link with Release; whoever has loaded that link with Acquire reads them
     // Relaxed.
     /// Bits of the reward r of the step that leads here.
     reward: AtomicU64,
     /// Bits of its prior.
-    prior: AtomicU64,
+    prior: AtomicU32,
     /// Id of the parent; the root is its own.
     parent: AtomicU32,
-
-    /// Counts announcements of a changed child. Every access is a read-modify-write with AcqRel,
-    /// so each synchronises with all before it: who reads a number sees every child that was
-    /// changed before that announcement, and who announces sees every value that was stored by
-    /// those who had read a smaller number for the last time (`Tree::refresh`).
-    epoch: AtomicU32,
-
-    // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
-    /// State in the two highest bits, number of children in 30, id of the first in the low 32.
-    /// Expanding is taken by compare-exchange; expanded is stored with Release and pairs with the
-    /// Acquire of every load.
-    link: AtomicU64,
-
-    // Commutative. Relaxed: sums do not care for order, and nothing is published by them.
-    /// Completed visits in the high half, visits under way in the low half.
-    counts: AtomicU64,
-    /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed.
-    value: AtomicU64,
 }
 
+const COUNT_BITS: u32 = 19;
+const HOLDER_BITS: u32 = 9;
+const SPLIT: u64 = 1 << (32 + COUNT_BITS);
+const HOLDER_SHIFT: u32 = 33 + COUNT_BITS;
+const TRUNK: u64 = 1 << (HOLDER_SHIFT + HOLDER_BITS);
 const STATE_SHIFT: u32 = 62;
-const COUNT_SHIFT: u32 = 32;
-const COUNT_MASK: u64 = (1 << 30) - 1;
+/// Children that a node can have.
+pub(super) const MOST_CHILDREN: usize = (1 << COUNT_BITS) - 1;
+/// Numbers of holders, from 1.
+pub(super) const MOST_HOLDERS: usize = (1 << HOLDER_BITS) - 1;
 
+/// State and children.
 fn link(state: NodeState, first: u32, count: u32) -> u64 {
-    ((state as u64) << STATE_SHIFT) | (u64::from(count) << COUNT_SHIFT) | u64::from(first)
+    ((state as u64) << STATE_SHIFT) | (u64::from(count) << 32) | u64::from(first)
 }
 
 /// A link taken apart.
 #[derive(Clone, Copy)]
 pub(super) struct Link {
-    pub(super) state: NodeState,
-    pub(super) first: u32,
-    pub(super) count: u32,
+    word: u64,
+}
+
+impl Link {
+    pub(super) fn state(self) -> NodeState {
+        match self.word >> STATE_SHIFT {
+            0 => NodeState::Unexpanded,
+            1 => NodeState::Expanding,
+            2 => NodeState::Expanded,
+            _ => NodeState::Terminal,
+        }
+    }
+
+    /// Id of the first child.
+    pub(super) fn first(self) -> u32 {
+        self.word as u32
+    }
+
+    /// Number of children.
+    pub(super) fn count(self) -> u32 {
+        (self.word >> 32) as u32 & MOST_CHILDREN as u32
+    }
+
+    /// Whether the children lie in two chunks or more.
+    pub(super) fn is_split(self) -> bool {
+        self.word & SPLIT != 0
+    }
+
+    pub(super) fn children(self) -> std::ops::Range<u32> {
+        self.first()..self.first() + self.count()
+    }
+
+    pub(super) fn is_trunk(self) -> bool {
+        self.word & TRUNK != 0
+    }
+
+    /// Number of the thread that holds the node; 0 for none.
+    pub(super) fn holder(self) -> u16 {
+        (self.word >> HOLDER_SHIFT) as u16 & MOST_HOLDERS as u16
+    }
 }
 
 /// How counts are added to: with others about, or alone.
@@ -88,18 +140,21 @@ impl Node {
     #[cfg(loom)]
     pub(super) fn blank() -> Self {
         Self {
-            reward: AtomicU64::new(0),
-            prior: AtomicU64::new(0),
-            parent: AtomicU32::new(0),
-            epoch: AtomicU32::new(0),
+            hint: [AtomicU32::new(0), AtomicU32::new(0)],
             link: AtomicU64::new(0),
             counts: AtomicU64::new(0),
             value: AtomicU64::new(0),
+            reward: AtomicU64::new(0),
+            prior: AtomicU32::new(0),
+            parent: AtomicU32::new(0),
         }
     }
 
-    /// Fills a blank node that nobody else can reach yet.
-    pub(super) fn fill(&self, parent: u32, prior: f64, reward: f64, terminal: bool) {
+    /// Makes a place that nobody else can reach yet a node without visits, whatever was there. Its
+    /// hint is left to those who use it.
+    pub(super) fn fill(&self, parent: u32, prior: f32, reward: f64, terminal: bool) {
+        self.counts.store(0, Ordering::Relaxed);
+        self.value.store(0, Ordering::Relaxed);
         self.reward.store(reward.to_bits(), Ordering::Relaxed);
         self.prior.store(prior.to_bits(), Ordering::Relaxed);
         self.parent.store(parent, Ordering::Relaxed);
@@ -111,25 +166,35 @@ impl Node {
         f64::from_bits(self.reward.load(Ordering::Relaxed))
     }
 
-    pub(super) fn prior(&self) -> f64 {
-        f64::from_bits(self.prior.load(Ordering::Relaxed))
+    pub(super) fn prior(&self) -> f32 {
+        f32::from_bits(self.prior.load(Ordering::Relaxed))
     }
 
     pub(super) fn parent(&self) -> u32 {
         self.parent.load(Ordering::Relaxed)
     }
 
+    pub(super) fn hint(&self) -> Hint {
+        let [q, u] = &self.hint;
+        let read = |bits: &AtomicU32| f32::from_bits(bits.load(Ordering::Relaxed));
+        Hint { q: read(q), u: read(u) }
+    }
+
+    pub(super) fn set_hint(&self, hint: Hint) {
+        self.hint[0].store(hint.q.to_bits(), Ordering::Relaxed);
+        self.set_bonus(hint.u);
+    }
+
+    /// Stores `u` of the hint alone: all of it that visits under way change.
+    pub(super) fn set_bonus(&self, u: f32) {
+        self.hint[1].store(u.to_bits(), Ordering::Relaxed);
+    }
+
     /// State and children. Acquire: pairs with the Release of [`Node::publish`], so the children's
-    /// constant fields are visible.
+    /// constant fields are visible, and with that of [`Node::release`], so all that was done below
+    /// a node that was held is visible to whoever finds it trunk.
     pub(super) fn link(&self) -> Link {
-        let word = self.link.load(Ordering::Acquire);
-        let state = match word >> STATE_SHIFT {
-            0 => NodeState::Unexpanded,
-            1 => NodeState::Expanding,
-            2 => NodeState::Expanded,
-            _ => NodeState::Terminal,
-        };
-        Link { state, first: word as u32, count: ((word >> COUNT_SHIFT) & COUNT_MASK) as u32 }
+        Link { word: self.link.load(Ordering::Acquire) }
     }
 
     /// Unexpanded -> expanding; of all threads that try, one succeeds. Relaxed: the winner learns
@@ -139,43 +204,78 @@ impl Node {
         self.link.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Expanding -> expanded. Release: pairs with [`Node::link`].
-    pub(super) fn publish(&self, first: u32, count: u32) {
-        self.link.store(link(NodeState::Expanded, first, count), Ordering::Release);
+    /// Goes on to expanded, by the one thread that may. Release: pairs with [`Node::link`].
+    pub(super) fn publish(&self, children: std::ops::Range<u32>, split: bool) {
+        let count = children.end - children.start;
+        let split = if split { SPLIT } else { 0 };
+        self.move_on(link(NodeState::Expanded, children.start, count) | split);
     }
 
-    /// Expanding -> terminal: there are no children after all.
+    /// Goes on to terminal: there are no children after all.
     pub(super) fn publish_end(&self) {
-        self.link.store(link(NodeState::Terminal, 0, 0), Ordering::Release);
+        self.move_on(link(NodeState::Terminal, 0, 0));
+    }
+
+    /// Stores a new state; who holds the node stays. The load is of this thread's own last store or
+    /// exchange: nobody else writes a link that is claimed or held.
+    fn move_on(&self, to: u64) {
+        let kept = self.link.load(Ordering::Relaxed) & (TRUNK | (MOST_HOLDERS as u64) << HOLDER_SHIFT);
+        self.link.store(to | kept, Ordering::Release);
+    }
+
+    /// Takes a free node that is not trunk, for the thread with this number; true when it holds it
+    /// now. Acquire: pairs with [`Node::release`], so the holder sees all that earlier ones did.
+    pub(super) fn hold(&self, seen: Link, holder: u16) -> bool {
+        if seen.holder() != 0 || seen.is_trunk() {
+            return false;
+        }
+        let to = seen.word | u64::from(holder) << HOLDER_SHIFT;
+        self.link.compare_exchange(seen.word, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Gives a held node back, as trunk from now on if `promote`. Release: pairs with
+    /// [`Node::hold`] and [`Node::link`].
+    pub(super) fn release(&self, promote: bool) {
+        let free = self.link.load(Ordering::Relaxed) & !((MOST_HOLDERS as u64) << HOLDER_SHIFT);
+        self.link.store(free | if promote { TRUNK } else { 0 }, Ordering::Release);
     }
 
     /// Completed visits and visits under way, of one moment.
     pub(super) fn counts(&self) -> (u64, u64) {
         let word = self.counts.load(Ordering::Relaxed);
-        (word >> 32, word & (VISIT - 1))
+        (u64::from((word >> 16) as u32), word & MOST_IN_FLIGHT)
     }
 
-    pub(super) fn enter<A: Access>(&self) {
-        A::add(&self.counts, 1);
+    /// Counts `visits` more as under way.
+    pub(super) fn enter<A: Access>(&self, visits: u64) {
+        A::add(&self.counts, visits);
     }
 
-    pub(super) fn undo<A: Access>(&self) {
-        A::add(&self.counts, 1u64.wrapping_neg());
+    /// Takes back [`Node::enter`].
+    pub(super) fn undo<A: Access>(&self, visits: u64) {
+        A::add(&self.counts, visits.wrapping_neg());
     }
 
-    /// One visit more, and one under way less if it was marked: one addition.
-    pub(super) fn complete<A: Access>(&self, marked: bool) {
-        A::add(&self.counts, if marked { VISIT - 1 } else { VISIT });
+    /// Counts `visits` more, which were under way if `marked`: one addition.
+    pub(super) fn complete<A: Access>(&self, visits: u64, marked: bool) {
+        A::add(&self.counts, visits * if marked { VISIT - 1 } else { VISIT });
     }
 
-    /// Adds a return to the sum.
-    pub(super) fn add_return<A: Access>(&self, value: f64) {
-        A::add(&self.value, (value * SCALE).round() as i64 as u64);
+    /// A return as it is summed.
+    pub(super) fn to_fixed(value: f64) -> i64 {
+        let scaled = value * SCALE;
+        // The nearest whole number; `round` is a call where the processor may be an old one.
+        (scaled + 0.5f64.copysign(scaled)) as i64
+    }
+
+    /// Adds returns to the sum.
+    pub(super) fn add_returns<A: Access>(&self, sum: i64) {
+        A::add(&self.value, sum as u64);
     }
 
     /// Sum of returns.
-    pub(super) fn sum(&self) -> i64 {
-        self.value.load(Ordering::Relaxed) as i64
+    pub(super) fn sum(&self) -> f64 {
+        self.value.load(Ordering::Relaxed) as i64 as f64 * (1.0 / SCALE)
     }
 
     /// V as last recomputed.
@@ -188,15 +288,17 @@ impl Node {
         self.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Announces that a child has changed and `value` is being recomputed; the number of the
-    /// announcement. AcqRel: see [`Node::epoch`].
-    pub(super) fn begin_refresh(&self) -> u32 {
-        self.epoch.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
+    /// Counts `visits` more that were under way, or none, and announces that a child has changed
+    /// and `value` is being recomputed; the number of the announcement. AcqRel: see
+    /// [`Node::counts`].
+    pub(super) fn announce(&self, visits: u64) -> u64 {
+        let delta = if visits == 0 { REFRESH } else { visits * (VISIT - 1) };
+        self.counts.fetch_add(delta, Ordering::AcqRel).wrapping_add(delta) >> 16
     }
 
-    /// Announcements so far. A read-modify-write, because a plain load may be answered before the
-    /// store of the value is seen by others.
-    pub(super) fn refreshes(&self) -> u32 {
-        self.epoch.fetch_add(0, Ordering::AcqRel)
+    /// Number of the last announcement. A read-modify-write, because a plain load may be answered
+    /// before the store of the value is seen by others.
+    pub(super) fn announced(&self) -> u64 {
+        self.counts.fetch_add(0, Ordering::AcqRel) >> 16
     }
 }

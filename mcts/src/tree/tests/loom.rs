@@ -6,8 +6,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::edge;
-use crate::BackupWeights;
-use crate::tree::{NodeState, Tree};
+use crate::tree::walk::{Budget, Trunk, Walker};
+use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
+use crate::{BackupWeights, FirstPlay, Selection, SelectionRule};
 
 fn tree(weights: BackupWeights) -> Tree {
     let tree = Tree::new(1.0, weights);
@@ -115,4 +116,68 @@ fn an_undone_simulation_leaves_the_others_counts() {
         );
         assert_eq!(tree.v(0), 0.5);
     });
+}
+
+/// Two steps of two children each; the first child of the root ends the game.
+struct Steps;
+
+impl Evaluator for Steps {
+    type State = Vec<usize>;
+
+    fn root(&self) -> Self::State {
+        Vec::new()
+    }
+
+    fn follow(&self, state: &mut Self::State, step: usize) {
+        state.push(step);
+    }
+
+    fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64 {
+        if state.len() < 2 {
+            edges.extend([edge(0.25, state.is_empty()), edge(0.5, false)]);
+        }
+        0.5
+    }
+}
+
+/// Two threads that meet in the trunk, hold what is below it, give it back and promote it.
+fn walk(weights: BackupWeights, simulations: u64) {
+    let rule = SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(move || {
+        let mut tree = Tree::new(1.0, weights);
+        tree.prepare(rule);
+        let tree = Arc::new(tree);
+        let work = |number| {
+            let tree = tree.clone();
+            move || {
+                let trunk = Trunk::new(&tree, rule, number, 2);
+                Walker::new(&tree, &Steps, rule, 1, Some(trunk)).run(&Budget::new(simulations));
+            }
+        };
+        let other = thread::spawn(work(1));
+        work(2)();
+        other.join().expect("joined");
+        let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
+        tree.settle(rule);
+        assert_eq!(tree.visits(0), 2 * simulations);
+        for id in 0..tree.len() as u32 {
+            assert_eq!(tree.in_flight(id), 0);
+            let children = tree.children(id);
+            let below: u64 = children.clone().map(|c| tree.visits(c)).sum();
+            if !children.is_empty() {
+                assert_eq!(tree.visits(id), below + 1);
+                let children = children.map(|c| (tree.visits(c), tree.q(c)));
+                let serial = mean_value(weights, children);
+                assert!(weights == BackupWeights::Returns || tree.v(id) == serial);
+            }
+        }
+    });
+}
+
+#[test]
+fn walkers_lose_nothing_where_they_meet() {
+    walk(BackupWeights::Returns, 2);
+    walk(BackupWeights::AtLeastOne, 2);
 }

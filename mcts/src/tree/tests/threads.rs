@@ -1,7 +1,9 @@
 //! Sixteen threads on one tree, under the invariants of `concurrency.md`.
 
 use crate::tree::{Edge, NodeState, Tree, mean_value};
-use crate::{BackupWeights, Evaluator, FirstPlay, Selection, SelectionRule, grow_shared};
+use crate::{
+    BackupWeights, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule, grow_shared,
+};
 
 /// A tree of hashes: branching 4, depth 12.
 struct Hashes;
@@ -32,7 +34,7 @@ impl Evaluator for Hashes {
         for step in 0..if state.1 < 12 { 4 } else { 0 } {
             let hash = mix(state.0, step + 9);
             let reward = 2.0 * unit(mix(hash, 1)) - 1.0;
-            edges.push(Edge { prior: unit(hash), reward, terminal: hash.is_multiple_of(17) });
+            edges.push(Edge { prior: unit(hash) as f32, reward, terminal: hash.is_multiple_of(17) });
         }
         unit(mix(state.0, 99))
     }
@@ -80,23 +82,55 @@ fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
 #[test]
 fn sixteen_threads_leave_a_consistent_tree() {
     for weights in [BackupWeights::AtLeastOne, BackupWeights::Visits, BackupWeights::Returns] {
-        let mut tree = Tree::new(0.9, weights);
-        // In two turns, so that threads also meet on a tree that is there already.
-        grow_shared(&mut tree, &Hashes, RULE, 20_000, 16);
-        grow_shared(&mut tree, &Hashes, RULE, 20_000, 16);
-        check(&tree, weights, 0.9, 40_000);
+        for leaves_in_flight in [1, 8] {
+            let mut tree = Tree::new(0.9, weights);
+            // In turns, so that threads also meet on a tree that is there already, and one thread
+            // on a tree that several have grown.
+            for (turn, threads) in [16, 1, 16].into_iter().enumerate() {
+                let options = GrowOptions { threads, leaves_in_flight };
+                grow_shared(&mut tree, &Hashes, RULE, 20_000, options);
+                check(&tree, weights, 0.9, 20_000 * (turn as u64 + 1));
+            }
+        }
     }
 }
 
 #[test]
+fn other_rules_and_a_small_tree_are_no_obstacle() {
+    let first_play = [FirstPlay::Own, FirstPlay::Fixed(0.25), FirstPlay::BelowParent(0.5)];
+    let mut tree = Tree::new(1.0, BackupWeights::Returns);
+    let mut done = 0;
+    for selection in [Selection::Uct, Selection::Puct] {
+        for first_play in first_play {
+            for simulations in [0, 1, 3, 300] {
+                let rule = SelectionRule { selection, c: 1.0, first_play };
+                let options = GrowOptions { threads: 4, leaves_in_flight: 3 };
+                grow_shared(&mut tree, &Hashes, rule, simulations, options);
+                done += simulations;
+                check(&tree, BackupWeights::Returns, 1.0, done);
+            }
+        }
+    }
+    tree.clear();
+    assert!(tree.is_empty());
+    grow_shared(&mut tree, &Hashes, RULE, 100, GrowOptions::default());
+    check(&tree, BackupWeights::Returns, 1.0, 100);
+}
+
+#[test]
 fn one_thread_grows_the_same_tree_every_time() {
-    let grow = || {
+    let grow = |leaves_in_flight| {
         let mut tree = Tree::new(1.0, BackupWeights::Returns);
-        grow_shared(&mut tree, &Hashes, RULE, 5_000, 1);
+        let options = GrowOptions { threads: 1, leaves_in_flight };
+        // In two parts: what the first leaves behind is all that the second needs.
+        grow_shared(&mut tree, &Hashes, RULE, 2_000, options);
+        grow_shared(&mut tree, &Hashes, RULE, 3_000, options);
         check(&tree, BackupWeights::Returns, 1.0, 5_000);
         (0..tree.len() as u32).map(|id| (tree.visits(id), tree.v(id).to_bits())).collect::<Vec<_>>()
     };
-    assert_eq!(grow(), grow());
+    assert_eq!(grow(1), grow(1));
+    assert_eq!(grow(8), grow(8));
+    assert_ne!(grow(1), grow(8));
 }
 
 #[test]
@@ -136,6 +170,12 @@ fn a_node_takes_48_bytes() {
 
 #[test]
 fn a_panic_in_the_evaluator_leaves_a_consistent_tree() {
+    for (threads, leaves_in_flight) in [(1, 1), (1, 8), (4, 1), (4, 8)] {
+        brittle(GrowOptions { threads, leaves_in_flight });
+    }
+}
+
+fn brittle(options: GrowOptions) {
     /// Fails at one state.
     struct Brittle;
     impl Evaluator for Brittle {
@@ -152,7 +192,7 @@ fn a_panic_in_the_evaluator_leaves_a_consistent_tree() {
         }
     }
     let mut tree = Tree::new(1.0, BackupWeights::Visits);
-    let grow = std::panic::AssertUnwindSafe(|| grow_shared(&mut tree, &Brittle, RULE, 3_000, 4));
+    let grow = std::panic::AssertUnwindSafe(|| grow_shared(&mut tree, &Brittle, RULE, 3_000, options));
     assert!(std::panic::catch_unwind(grow).is_err());
     for id in 0..tree.len() as u32 {
         assert_eq!(tree.in_flight(id), 0);

@@ -1,0 +1,34 @@
+//! What the system knows of this process and this machine; 0 or "unknown" where it does not tell.
+
+use std::fs::read_to_string;
+
+/// Clock ticks of `/proc/self/stat` in a second, on every Linux in use.
+const TICKS: f64 = 100.0;
+
+/// Processor time of this process so far, all threads together.
+#[must_use]
+pub fn cpu_seconds() -> f64 {
+    let stat = read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in brackets may hold anything; utime and stime are the 14th and 15th field.
+    let after = stat.rsplit(')').next().unwrap_or_default();
+    let fields = after.split_whitespace().skip(11).take(2);
+    fields.filter_map(|f| f.parse::<f64>().ok()).sum::<f64>() / TICKS
+}
+
+/// Memory of this process that is resident.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    let status = read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// Processor and number of cores.
+#[must_use]
+pub fn machine() -> String {
+    let info = read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|l| l.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{} x {}", cores, model.unwrap_or("unknown processor"))
+}

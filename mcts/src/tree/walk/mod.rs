@@ -1,0 +1,151 @@
+//! Several simulations at once on one tree, by one thread or more, for evaluators that answer at
+//! once: games, cheap value functions, benchmarks.
+//!
+//! It knows nothing of policies: a tree that waits for a model is [`crate::TreeSearch`], and many of
+//! them keep a model busy without sharing one. `walker` is one thread's loop, `trunk` is what
+//! threads do where they meet; what is exact with several threads, and what is not, is said in
+//! `concurrency.md`.
+
+mod trunk;
+mod walker;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(super) use self::trunk::Trunk;
+pub(super) use self::walker::Walker;
+use super::node::{MOST_HOLDERS, Node};
+use super::{Edge, Tree};
+use crate::BackupWeights;
+use crate::select::SelectionRule;
+
+/// Something to search: states that are reached by steps, and what is known of each.
+pub trait Evaluator: Sync {
+    /// A state on the way down; cheap to make from the root.
+    type State;
+
+    /// The state of the root.
+    fn root(&self) -> Self::State;
+
+    /// Moves `state` to its child number `step`, from 0.
+    fn follow(&self, state: &mut Self::State, step: usize);
+
+    /// Fills `edges`, which is empty, with the children of `state` and returns an estimate of its
+    /// value; no edges make it terminal. Called once for every state. A panic makes the state
+    /// terminal and goes on to the caller of [`grow_shared`] when the other threads are done.
+    fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64;
+}
+
+/// How many simulations of one tree are under way at once. All of it is part of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrowOptions {
+    /// Threads, at least 1 (default 1; with more, the tree depends on timing).
+    pub threads: usize,
+    /// Simulations that each thread keeps under way in turns, 1 to 64 (default 1: a serial search).
+    /// While one waits for its nodes to come from memory, the others go on; 8 were measured to be
+    /// about twice as fast as 1.
+    pub leaves_in_flight: usize,
+}
+
+impl Default for GrowOptions {
+    fn default() -> Self {
+        Self { threads: 1, leaves_in_flight: 1 }
+    }
+}
+
+/// Simulations that a thread takes from the common budget at once.
+const SHARE: u64 = 128;
+/// Most simulations of one thread at once.
+const MOST_LEAVES: usize = 64;
+/// Most threads: their visits under way must fit a node's counter.
+const MOST_THREADS: usize = 255;
+// A number of each, and packs and marks of all of them fit.
+const _: () = assert!(MOST_THREADS <= MOST_HOLDERS);
+
+/// Runs `simulations` more simulations on `tree`. One simulation is one descent by `rule`, one
+/// expansion and one backup of the new leaf's value.
+///
+/// The tree is borrowed alone: one thread then needs no locked instruction.
+pub fn grow_shared<E: Evaluator>(
+    tree: &mut Tree,
+    evaluator: &E,
+    rule: SelectionRule,
+    simulations: u64,
+    options: GrowOptions,
+) {
+    tree.prepare(rule);
+    let leaves = options.leaves_in_flight.clamp(1, MOST_LEAVES);
+    let threads = options.threads.clamp(1, MOST_THREADS);
+    let budget = Budget::new(simulations);
+    let shared = &*tree;
+    if threads == 1 {
+        return Walker::new(shared, evaluator, rule, leaves, None).run(&budget);
+    }
+    let threads = threads as u16;
+    let together = std::panic::AssertUnwindSafe(|| {
+        std::thread::scope(|scope| {
+            for number in 1..=threads {
+                let budget = &budget;
+                scope.spawn(move || {
+                    let trunk = Trunk::new(shared, rule, number, threads);
+                    Walker::new(shared, evaluator, rule, leaves, Some(trunk)).run(budget);
+                });
+            }
+        });
+    });
+    // Whatever an evaluator does, the values are put right first.
+    let panic = std::panic::catch_unwind(together).err();
+    tree.settle(rule);
+    panic.into_iter().for_each(|panic| std::panic::resume_unwind(panic));
+}
+
+/// Simulations that nobody has taken yet.
+pub(super) struct Budget(AtomicU64);
+
+impl Budget {
+    pub(super) fn new(simulations: u64) -> Self {
+        Self(AtomicU64::new(simulations))
+    }
+
+    /// Takes some; 0 when there are none left. Relaxed: a number, nothing more.
+    fn take(&self) -> u64 {
+        let rest = |left: u64| (left > 0).then(|| left.saturating_sub(SHARE));
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+        taken.map_or(0, |before| before.min(SHARE))
+    }
+}
+
+impl Tree {
+    /// Makes the hints those of `rule`, where they are not.
+    pub(super) fn prepare(&mut self, rule: SelectionRule) {
+        if self.rule != Some(rule) || !*self.hinted.get_mut() {
+            for node in self.arena.range(0..self.arena.len()) {
+                self.set_hint(node, rule);
+            }
+            self.rule = Some(rule);
+            *self.hinted.get_mut() = true;
+        }
+    }
+
+
+    fn set_hint(&self, node: &Node, rule: SelectionRule) {
+        node.set_hint(rule.hint(&self.stats_of(node)));
+    }
+
+    /// Brings the values of the trunk up to date when all threads have left, children first: below
+    /// the trunk they are, because there every node had one writer at a time.
+    pub(super) fn settle(&mut self, rule: SelectionRule) {
+        let mut trunk = vec![self.node(self.root())];
+        let mut next = 0;
+        while let Some(node) = trunk.get(next) {
+            let children = self.arena.range(node.link().children());
+            trunk.extend(children.filter(|child| child.link().is_trunk()));
+            next += 1;
+        }
+        for node in trunk.into_iter().rev() {
+            if self.weights != BackupWeights::Returns && node.link().count() > 0 {
+                node.set_value(self.mean_of(node.link()));
+            }
+            self.set_hint(node, rule);
+        }
+    }
+}
