@@ -25,8 +25,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut calls = 0;
             for _ in 0..TURNS {
                 let start = cpu_seconds();
-                let summary =
-                    search_problems(&Quick, &ProblemVerifier, &problems, &config, &options, |_| {})?;
+                let summary = search_problems(
+                    &Quick,
+                    &ProblemVerifier,
+                    &problems,
+                    &config,
+                    &options,
+                    |_| {},
+                )?;
                 calls = summary.model_calls;
                 micros.push((cpu_seconds() - start) * 1e6 / calls as f64);
             }

@@ -12,12 +12,8 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use regrowth_benches::machine;
-use regrowth_datasets::{
-    AnswerKind, Finish, Problem, Step, TokenId, keyed_rng,
-};
-use regrowth_mcts::{
-    CommitRule, RunOptions, SearchConfig, TreeRecord, search_problems,
-};
+use regrowth_datasets::{AnswerKind, Finish, Problem, Step, TokenId, keyed_rng};
+use regrowth_mcts::{CommitRule, RunOptions, SearchConfig, TreeRecord, search_problems};
 use regrowth_policy::{
     Answered, Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Request,
     Response, Usage,
@@ -100,8 +96,7 @@ impl Player {
         match request {
             Request::Propose(ask) => {
                 let (tree, node) = self.tree(&ask.prefix);
-                let finish =
-                    if ask.prefix.len() == DEPTH { Finish::Eos } else { Finish::Boundary };
+                let finish = if ask.prefix.len() == DEPTH { Finish::Eos } else { Finish::Boundary };
                 let candidate = |step| Candidate {
                     step: Step {
                         ids: vec![step as TokenId],
@@ -230,8 +225,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn report(simulations: u64, commit: CommitRule, leaves: usize, serial: &[bool], many: &[bool]) {
     let n = serial.len() as f64;
     let share = |found: &[bool]| found.iter().filter(|&&f| f).count() as f64 / n;
-    let gain: Vec<f64> =
-        serial.iter().zip(many).map(|(&s, &m)| f64::from(u8::from(m)) - f64::from(u8::from(s))).collect();
+    let gain: Vec<f64> = serial
+        .iter()
+        .zip(many)
+        .map(|(&s, &m)| f64::from(u8::from(m)) - f64::from(u8::from(s)))
+        .collect();
     let mean = gain.iter().sum::<f64>() / n;
     let variance = gain.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let half = 1.96 * (variance / n).sqrt();

@@ -4,8 +4,10 @@
 //! with other implementations in one run, in a workspace of its own so that no peer becomes a
 //! dependency of the product. `results/` keeps the figures as they were printed.
 
+mod game;
 mod process;
 mod quick;
 
+pub use game::Game;
 pub use process::{cpu_seconds, machine, resident_bytes};
 pub use quick::Quick;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::game::mix;
 use regrowth_datasets::{Finish, Problem, Step, TokenId};
 use regrowth_policy::{
     Answered, Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Propose,
@@ -21,13 +22,6 @@ const STEPS: usize = 4;
 
 /// The policy.
 pub struct Quick;
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
-fn mix(hash: u64) -> u64 {
-    let mut z = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z ^ (z >> 31)
-}
 
 impl Quick {
     fn candidate(ask: &Propose, key: u64) -> Candidate {

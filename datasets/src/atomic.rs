@@ -37,6 +37,26 @@ pub fn atomic_write(
     })
 }
 
+/// Removes what [`atomic_write`] left beside `path` in processes that were killed. Nobody may be
+/// writing `path` meanwhile.
+///
+/// # Errors
+/// [`DataError::Io`] when the folder cannot be read or a file not be removed.
+pub fn remove_unfinished(path: &Path) -> Result<(), DataError> {
+    let (folder, _) = temporary_name(path).map_err(|e| io_error(path, e))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let start = format!(".{name}.");
+    for entry in fs::read_dir(&folder).map_err(|e| io_error(&folder, e))? {
+        let entry = entry.map_err(|e| io_error(&folder, e))?;
+        let found = entry.file_name();
+        let found = found.to_string_lossy();
+        if found.starts_with(&start) && found.ends_with(".tmp") {
+            fs::remove_file(entry.path()).map_err(|e| io_error(&entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
+
 /// The folder of `path` and a name in it that nobody else writes.
 fn temporary_name(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let name = path.file_name().ok_or_else(|| io::Error::other("is not the name of a file"))?;
@@ -130,5 +150,15 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 1 << 17);
         assert!(bytes.iter().all(|&b| b == bytes[0]));
+    }
+
+    #[test]
+    fn only_the_files_own_leftovers_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", ".a.12-0.tmp", ".a.13-1.tmp", ".ab.12-0.tmp", "a.tmp"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_unfinished(&folder.path().join("a")).unwrap();
+        assert_eq!(names(folder.path()), [".ab.12-0.tmp", "a", "a.tmp"]);
     }
 }

@@ -27,7 +27,7 @@ mod split;
 mod step;
 pub mod tasks;
 
-pub use atomic::atomic_write;
+pub use atomic::{atomic_write, remove_unfinished};
 pub use error::DataError;
 pub use export::{StepDpoRow, StepwiseRow, UnpairedRow};
 pub use formats::Format;

@@ -270,6 +270,20 @@ impl SearchConfig {
         Self { breadth: [4, 2], max_depth: 3, ..Self::paper() }
     }
 
+    /// For the embedded model: a small one, on solutions of many short lines.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self {
+            simulations: 16,      // a measurement: 5 find too few right leaves
+            first_root_factor: 1, // as above
+            c_puct: 4.0,          // a measurement: 1.5 locks on to the first right leaf
+            max_depth: 10,        // built-in solutions have up to eight lines
+            max_step_tokens: 48,  // the longest built-in line has fewer
+            max_solution_tokens: 256,
+            ..Self::paper()
+        }
+    }
+
     /// One greedy solution, to compare with.
     #[must_use]
     pub fn greedy() -> Self {
@@ -321,21 +335,13 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
-<<<<<<< HEAD
+        let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
+        check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
         let not_negative = [
             ("c_puct", self.c_puct),
             ("prior_lambda", self.prior_lambda),
             ("arithmetic", self.value.arithmetic),
         ];
-=======
-        check(
-            "leaves_in_flight",
-            "at most 65535",
-            self.leaves_in_flight,
-            self.leaves_in_flight as u64 <= MOST_IN_FLIGHT,
-        )?;
-        let not_negative = [("c_puct", self.c_puct), ("prior_lambda", self.prior_lambda)];
->>>>>>> d6d3fb8 (Walkers keep several simulations under way; threads share a trunk and hold parts)
         for (field, value) in not_negative {
             check(field, "a number of at least 0", value, value.is_finite() && value >= 0.0)?;
         }

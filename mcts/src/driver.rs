@@ -72,6 +72,9 @@ pub struct SearchSummary {
 const SKIPPED_EXAMPLES: usize = 20;
 /// How often a waiting worker looks whether the search is over.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
+/// Looks without an answer after which a worker makes sure that its calls are still held by
+/// somebody (a quarter of a second: taste).
+const SILENT_POLLS: u32 = 5;
 
 /// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems.
 ///
@@ -80,7 +83,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-/// stopped for good.
+/// stopped for good, [`SearchError::Dropped`] when it let calls go without an answer.
 pub fn search_problems(
     policy: &dyn Policy,
     verifier: &dyn Verifier,
@@ -140,8 +143,8 @@ struct Done {
     usage: Usage,
 }
 
-/// A worker's last word about a tree, or that the policy is gone.
-type Report = Result<Done, PolicyError>;
+/// A worker's last word about a tree, or that the policy fails.
+type Report = Result<Done, SearchError>;
 
 /// Puts finished trees into the order of the problems and lets one start for each delivered.
 fn deliver(
@@ -209,8 +212,28 @@ struct Worker<'a> {
     active: HashMap<u32, Active<'a>>,
     /// Number of the next tree; the upper half of its tickets.
     serial: u32,
-    reply: Sender<Answered>,
+    line: Line,
+    /// A line that silence made the worker close; it is looked at until it has nothing to say.
+    closed: Option<Line>,
+    /// Looks since the last answer.
+    silent: u32,
+}
+
+/// A channel for answers. Nothing tells a worker that a policy has dropped a call, but a channel
+/// whose every sender is gone. So after a silence the worker goes on with a new line and keeps only
+/// the receiving end of the old one: that closes when all its calls are answered, or dropped.
+struct Line {
+    reply: Option<Sender<Answered>>,
     answers: Receiver<Answered>,
+    /// Calls that wait for an answer here.
+    open: u64,
+}
+
+impl Line {
+    fn new() -> Self {
+        let (reply, answers) = unbounded();
+        Self { reply: Some(reply), answers, open: 0 }
+    }
 }
 
 /// A tree in flight.
@@ -226,27 +249,62 @@ impl<'a> Worker<'a> {
         done: Sender<Report>,
         capacity: usize,
     ) -> Self {
-        let (reply, answers) = unbounded();
-        Self { shared, jobs, done, capacity, active: HashMap::new(), serial: 0, reply, answers }
+        let active = HashMap::new();
+        let (line, closed) = (Line::new(), None);
+        Self { shared, jobs, done, capacity, active, serial: 0, line, closed, silent: 0 }
     }
 
     /// Works until there is no problem left, the search is cancelled or nobody listens.
     fn run(mut self) {
         let mut open = true;
-        let no_jobs = never();
+        let (no_jobs, no_answers) = (never(), never());
         while !self.shared.is_over() && (open || !self.active.is_empty()) {
             let room = open && self.active.len() < self.capacity;
             let jobs = if room { self.jobs.clone() } else { no_jobs.clone() };
+            let closed = self.closed.as_ref().map_or(&no_answers, |line| &line.answers).clone();
             let listened = select! {
-                recv(self.answers) -> answered => answered.is_ok_and(|a| self.on_answer(a)),
+                recv(self.line.answers) -> answered => answered.is_ok_and(|a| {
+                    self.line.open -= 1;
+                    self.on_answer(a)
+                }),
+                recv(closed) -> answered => self.on_late(answered.ok()),
                 recv(jobs) -> job => match job {
                     Ok(index) => self.start(index),
                     Err(_) => { open = false; true }
                 },
-                default(CANCEL_POLL) => true,
+                default(CANCEL_POLL) => { self.on_silence(); true }
             };
             if !listened {
                 return;
+            }
+        }
+    }
+
+    /// Closes the line after some silence, to learn whether its calls are still held.
+    fn on_silence(&mut self) {
+        self.silent += 1;
+        if self.silent >= SILENT_POLLS && self.closed.is_none() && self.line.open > 0 {
+            let mut line = std::mem::replace(&mut self.line, Line::new());
+            line.reply = None;
+            self.closed = Some(line);
+        }
+    }
+
+    /// Takes an answer from the closed line, or its end; false when calls were dropped or nobody
+    /// listens any more.
+    fn on_late(&mut self, answered: Option<Answered>) -> bool {
+        match (answered, &mut self.closed) {
+            (Some(answered), Some(line)) => {
+                line.open -= 1;
+                self.on_answer(answered)
+            }
+            (None, Some(Line { open: calls @ 1.., .. })) => {
+                let (policy, calls) = (self.shared.policy.identity().to_owned(), *calls);
+                self.fail(SearchError::Dropped { policy, calls })
+            }
+            (_, closed) => {
+                *closed = None;
+                true
             }
         }
     }
@@ -259,7 +317,7 @@ impl<'a> Worker<'a> {
         let subject = match subject {
             Ok(subject) => subject,
             Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => {
-                return self.lose_policy(error);
+                return self.fail(error.into());
             }
             Err(error) => {
                 let result = Err(Skip::Prompt(error.to_string()));
@@ -275,9 +333,10 @@ impl<'a> Worker<'a> {
 
     /// Hands an answer to its tree; false when nobody listens any more.
     fn on_answer(&mut self, answered: Answered) -> bool {
+        self.silent = 0;
         // A policy that is gone or cannot write its log will not recover.
         if let Err(error @ (PolicyError::Gone | PolicyError::File { .. })) = answered.result {
-            return self.lose_policy(error);
+            return self.fail(error.into());
         }
         let serial = (answered.ticket >> 32) as u32;
         // A tree that was given up may still get answers.
@@ -291,8 +350,9 @@ impl<'a> Worker<'a> {
         let Some(active) = self.active.get_mut(&serial) else { return true };
         for ask in active.search.take_asks() {
             let ticket = u64::from(serial) << 32 | ask.ticket;
-            let call = Call { ticket, request: ask.request, reply: self.reply.clone() };
-            self.shared.policy.submit(call);
+            let Some(reply) = self.line.reply.clone() else { return false };
+            self.line.open += 1;
+            self.shared.policy.submit(Call { ticket, request: ask.request, reply });
         }
         if *active.search.progress() == Progress::Waiting {
             return true;
@@ -312,7 +372,7 @@ impl<'a> Worker<'a> {
         self.done.send(Ok(done)).is_ok()
     }
 
-    fn lose_policy(&self, error: PolicyError) -> bool {
+    fn fail(&self, error: SearchError) -> bool {
         // The worker stops either way.
         let _ = self.done.send(Err(error));
         false

@@ -11,11 +11,7 @@ use crate::search::Subject;
 
 /// `(1 - weight) p + weight eta` for the priors of a search root's children; the priors themselves
 /// without noise.
-pub(crate) fn root_priors(
-    subject: &Subject<'_>,
-    priors: Vec<f64>,
-    turn: usize,
-) -> Vec<f64> {
+pub(crate) fn root_priors(subject: &Subject<'_>, priors: Vec<f64>, turn: usize) -> Vec<f64> {
     let Some(noise) = subject.config.root_noise else { return priors };
     let turn = (turn as u64).to_le_bytes();
     let parts: [&[u8]; 3] = [b"noise", subject.problem.id.as_bytes(), &turn];

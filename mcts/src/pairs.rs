@@ -56,6 +56,16 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
+    /// For the embedded model.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self {
+            parents: Parents::All, // a measurement: several times the pairs of the committed path
+            min_margin: 0.6,       // a measurement: smaller gaps are the self-evaluation's noise
+            ..Self::default()
+        }
+    }
+
     /// Checks every range.
     ///
     /// # Errors

@@ -343,9 +343,7 @@ mod tests {
         }
         // A first visit is due even where the parent has one visit and ln 1 = 0.
         let rule = SelectionRule { selection: Selection::Uct, ..PUCT };
-        let score = |visits| {
-            rule.hint(&child(0.5, visits)).score(rule.scale(1))
-        };
+        let score = |visits| rule.hint(&child(0.5, visits)).score(rule.scale(1));
         assert!(score(0) > score(1));
     }
 

@@ -97,6 +97,94 @@ fn a_killed_search_is_continued_and_ends_with_the_same_files() {
 }
 
 #[test]
+fn a_search_killed_at_any_moment_ends_with_the_same_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = |name: &str| {
+        let out = folder.path().join(name);
+        let command = "search --policy scripted --problems builtin:arithmetic --limit 60 --seed 3";
+        format!("{command} --simulations 64 --threads 2 --out {}", out.display())
+    };
+    assert_code(&mcts(&arguments("whole")), 0);
+    let (mut kills, mut pause) = (0, 3);
+    let mut finished = false;
+    while !finished {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mcts"))
+            .args(arguments("killed").split_whitespace())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        // SIGKILL; a search that is over already has nothing to lose.
+        child.kill().expect("killed");
+        let status = child.wait().expect("waited for");
+        finished = status.success();
+        kills += u32::from(!finished);
+        pause += 11;
+    }
+    assert!(kills >= 3, "{kills} kills");
+    for file in ["trees.jsonl", "pairs.jsonl", "config.toml"] {
+        let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name).join(file));
+        assert!(read(whole) == read(killed), "{file}");
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).expect("a folder").collect();
+    // trees, pairs, summary, config, log: nothing half-written stays.
+    assert_eq!(left.len(), 5, "{left:?}");
+}
+
+#[test]
+fn strategies_and_stopping_rules_have_flags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, flags: &str| {
+        let out = folder.path().join(name);
+        let command = format!("search --policy scripted --limit 6 {flags} --out {}", out.display());
+        assert_code(&mcts(&command), 0);
+        let summary: serde_json::Value =
+            serde_json::from_str(&read(out.join("summary.json"))).expect("JSON");
+        let count = |key: &str| summary[key].as_u64().expect("a number");
+        (count("simulations"), count("nodes"), count("model_calls"), out)
+    };
+    let plain = run("plain", "");
+    assert!(plain.0 >= 6 * 16);
+    let greedy = run("greedy", "--strategy greedy");
+    assert_eq!((greedy.0, greedy.1, greedy.2), (0, 12, 6));
+    let best = run("best", "--strategy best-of@3");
+    assert!(best.0 == 0 && best.1 <= 24 && best.2 > 6);
+    let beam = run("beam", "--strategy beam@2");
+    assert!(beam.0 == 0 && beam.2 > best.2);
+    let uct = run("uct", "--selection uct");
+    assert!(read(uct.3.join("trees.jsonl")) != read(plain.3.join("trees.jsonl")));
+    let few = run("few", "--simulations 64 --stop simulations@5 --stop decided");
+    assert!(few.0 < plain.0, "{} simulations", few.0);
+    assert!(run("nodes", "--stop nodes@8").1 < plain.1);
+    assert!(run("tokens", "--stop tokens@60").1 < plain.1);
+    let timed = run("timed", "--stop millis@0");
+    assert!(timed.0 < plain.0);
+    let (timed, plain) = (read(timed.3.join("trees.jsonl")), read(plain.3.join("trees.jsonl")));
+    assert!(timed.contains("\"timed\":true") && !plain.contains("timed"));
+    for wrong in ["--strategy best", "--stop nodes", "--stop nodes@x", "--selection best"] {
+        let stderr = assert_code(&mcts(&format!("search {wrong} --out {}", plain.len())), 2);
+        assert!(stderr.contains(wrong.split_whitespace().next().expect("a flag")), "{stderr}");
+    }
+}
+
+#[test]
+fn the_embedded_model_has_settings_of_its_own() {
+    // No search: an empty problem file is refused after the settings are known.
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, flags: &str| {
+        let out = folder.path().join(name);
+        let command = format!("search --policy scripted --limit 1 {flags} --out {}", out.display());
+        assert_code(&mcts(&command), 0);
+        read(out.join("config.toml"))
+    };
+    let (plain, tuned) = (run("plain", ""), run("tuned", "--preset builtin"));
+    assert!(plain.contains("c_puct = 1.0") && plain.contains("min_margin = 0.0"));
+    assert!(tuned.contains("c_puct = 4.0") && tuned.contains("min_margin = 0.6"));
+    assert!(tuned.contains("max_depth = 10"));
+}
+
+#[test]
 fn pairs_are_cut_again_and_trees_are_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().display();
@@ -134,6 +222,8 @@ fn mistakes_have_codes_and_say_what_to_do() {
     let config = folder.path().join("config.toml");
     std::fs::write(&bad, "{\"question\": \n").expect("written");
     std::fs::write(&config, "[search]\nsimulatoins = 3\n").expect("written");
+    let empty = folder.path().join("empty.jsonl");
+    std::fs::write(&empty, "").expect("written");
     let cases = [
         (format!("--policy nonsense --out {}", out.display()), 2, "nonsense"),
         (format!("--policy scripted --threads 0 --out {}", out.display()), 2, "at least 1"),
@@ -145,6 +235,11 @@ fn mistakes_have_codes_and_say_what_to_do() {
             format!("--policy scripted --problems {} --out {}", bad.display(), out.display()),
             3,
             "bad",
+        ),
+        (
+            format!("--policy scripted --problems {} --out {}", empty.display(), out.display()),
+            3,
+            "empty.jsonl",
         ),
         (format!("--config {} --out {}", config.display(), out.display()), 3, "simulatoins"),
         (format!("--policy replay:/no/log --out {}", out.display()), 4, "/no/log"),

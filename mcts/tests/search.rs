@@ -280,6 +280,74 @@ fn a_policy_that_is_gone_stops_the_search_with_an_error() {
     assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
 }
 
+/// A policy that lets some calls go without an answer, and is slow with the others.
+struct Forgetful {
+    inner: Arc<dyn Policy>,
+    /// Every call with a multiple of this number is dropped.
+    every: u64,
+    calls: std::sync::atomic::AtomicU64,
+    pause: std::time::Duration,
+}
+
+impl Policy for Forgetful {
+    fn identity(&self) -> &str {
+        "forgetful"
+    }
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        self.inner.prompt(problem)
+    }
+    fn encode(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
+        self.inner.encode(text)
+    }
+    fn decode(&self, ids: &[u32]) -> Result<String, PolicyError> {
+        self.inner.decode(ids)
+    }
+    fn eos(&self) -> Option<u32> {
+        self.inner.eos()
+    }
+    fn submit(&self, call: Call) {
+        let number = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        if number.is_multiple_of(self.every) {
+            return;
+        }
+        let (inner, pause) = (self.inner.clone(), self.pause);
+        std::thread::spawn(move || {
+            std::thread::sleep(pause);
+            inner.submit(call);
+        });
+    }
+}
+
+#[test]
+fn dropped_calls_are_an_error_that_names_the_policy() {
+    for every in [1, 40] {
+        let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
+        let pause = std::time::Duration::ZERO;
+        let policy = Forgetful { inner, every, calls: 0.into(), pause };
+        let config = SearchConfig::default();
+        let options = RunOptions { threads: 2, ..RunOptions::default() };
+        let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
+        let error = result.expect_err("dropped calls");
+        assert!(matches!(error, SearchError::Dropped { calls: 1.., .. }));
+        assert!(error.to_string().contains("forgetful"), "{error}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_slow_has_dropped_nothing() {
+    // Longer than a worker waits before it makes sure.
+    let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
+    let pause = std::time::Duration::from_millis(600);
+    let policy = Forgetful { inner, every: u64::MAX, calls: 0.into(), pause };
+    let config = SearchConfig { simulations: 1, max_depth: 2, ..SearchConfig::default() };
+    let options = RunOptions::default();
+    let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
+    assert_eq!(summary.expect("a search").trees, 4);
+}
+
 #[test]
 fn cancelling_keeps_the_delivered_trees_in_order() {
     let options = RunOptions { threads: 2, ..RunOptions::default() };

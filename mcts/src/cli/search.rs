@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use regrowth_datasets::{JsonlWriter, Problem, atomic_write};
+use regrowth_datasets::{JsonlWriter, Problem, atomic_write, remove_unfinished};
 use regrowth_mcts::{
     PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs, search_problems,
 };
@@ -113,6 +113,9 @@ fn cancel_after(seconds: f64, options: &RunOptions) -> Result<(), Failure> {
 /// Makes the folder and writes the effective settings into it.
 fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
     std::fs::create_dir_all(out).map_err(|e| Failure::Input(format!("{}: {e}", out.display())))?;
+    for name in ["trees.jsonl", "pairs.jsonl", "summary.json", "config.toml"] {
+        remove_unfinished(&out.join(name))?;
+    }
     let text =
         toml::to_string(settings).map_err(|e| Failure::Internal(format!("settings: {e}")))?;
     write_text(&out.join("config.toml"), &text)

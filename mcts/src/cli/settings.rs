@@ -6,7 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use regrowth_mcts::{PairConfig, Parents, Rejected, SearchConfig, overlay};
+use regrowth_mcts::{
+    PairConfig, Parents, Rejected, SearchConfig, Selection, StopRule, Strategy, overlay,
+};
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -41,11 +43,13 @@ impl Default for Settings {
 /// The embedded model where this build can run it.
 const DEFAULT_POLICY: &str = if cfg!(feature = "candle") { "builtin" } else { "scripted" };
 
-/// A named set of search settings.
+/// A named set of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Preset {
     /// K = 16, breadth 5 then 3, depth 4.
     Default,
+    /// Tuned for the embedded model; what `--policy builtin` starts from.
+    Builtin,
     /// The paper's budget for mathematics: K = 5, four times as many at the first root.
     Paper,
     /// The paper's budget for multiple choice: the same with breadth 4 then 2, depth 3.
@@ -58,7 +62,8 @@ pub(crate) struct Flags {
     /// Settings file (TOML); flags win over it, unknown keys are refused
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Named settings that the file and the flags start from
+    /// Named settings that the file and the flags start from [default: builtin with the policy of
+    /// that name, default with any other]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// builtin, a checkpoint folder, http://host:port/v1#model, scripted, scripted:FILE or replay:FILE
@@ -91,6 +96,15 @@ pub(crate) struct Flags {
     /// Weight of the prior term
     #[arg(long, value_name = "C")]
     c_puct: Option<f64>,
+    /// What decides which node is expanded next; the last three are there to be compared with
+    #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = plan)]
+    strategy: Option<Plan>,
+    /// Form of the selection score
+    #[arg(long, value_name = "puct|uct", value_parser = selection)]
+    selection: Option<Selection>,
+    /// Commit before the simulations of a root are used up; may be given several times
+    #[arg(long, value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided", value_parser = stop)]
+    stop: Vec<StopRule>,
     /// Simulations of one tree in flight at once (part of the result)
     #[arg(long, value_name = "W")]
     leaves_in_flight: Option<usize>,
@@ -148,29 +162,75 @@ impl PairFlags {
 impl Flags {
     /// The effective settings, checked.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
-        let mut settings = match &self.config {
-            Some(path) => read(path, self.preset)?,
-            None => Settings { search: preset(self.preset), ..Settings::default() },
-        };
+        let mut settings = self.start()?;
         set(&mut settings.policy, self.policy.clone());
         set(&mut settings.problems, self.problems.clone());
         settings.format = self.format.clone().or(settings.format);
         settings.limit = self.limit.or(settings.limit);
         let search = &mut settings.search;
+        if let Some(plan) = self.strategy {
+            plan.apply(search);
+        }
         set(&mut search.simulations, self.simulations);
         set(&mut search.first_root_factor, self.first_root_factor);
         set(&mut search.breadth, self.breadth);
         set(&mut search.max_depth, self.depth);
         set(&mut search.sampling.temperature, self.temperature);
+        set(&mut search.selection, self.selection);
         set(&mut search.c_puct, self.c_puct);
         set(&mut search.leaves_in_flight, self.leaves_in_flight);
         set(&mut search.seed, self.seed);
         set(&mut search.value.oracle, self.oracle);
         set(&mut search.value.self_evaluation, self.self_evaluation);
+        if !self.stop.is_empty() {
+            search.stop.clone_from(&self.stop);
+        }
         self.pairs.apply(&mut settings.pairs);
         settings.search.check()?;
         settings.pairs.check()?;
         Ok(settings)
+    }
+
+    /// What the flags are applied to: a preset, and a file over it.
+    fn start(&self) -> Result<Settings, Failure> {
+        let mut own = self.config.as_deref().map(table).transpose()?.unwrap_or_default();
+        let named = own.get("policy").and_then(|policy| policy.as_str());
+        let policy = self.policy.as_deref().or(named).unwrap_or(DEFAULT_POLICY);
+        let start = preset(self.preset.unwrap_or(match policy {
+            "builtin" => Preset::Builtin,
+            _ => Preset::Default,
+        }));
+        let Some(path) = &self.config else { return Ok(start) };
+        let bad = |detail: String| Failure::Input(format!("{}: {detail}", path.display()));
+        let base = toml::Table::try_from(start).map_err(|e| bad(e.to_string()))?;
+        own = overlay(base, own);
+        Settings::deserialize(own).map_err(|e| bad(e.to_string()))
+    }
+}
+
+/// A strategy by name, with what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Mcts,
+    Beam(usize),
+    BestOf(usize),
+    Greedy,
+}
+
+impl Plan {
+    /// Sets what tells this strategy from the others; the rest stays.
+    fn apply(self, search: &mut SearchConfig) {
+        let like = match self {
+            Self::Mcts => return search.strategy = Strategy::Mcts,
+            Self::Beam(width) => return search.strategy = Strategy::Beam { width },
+            Self::BestOf(count) => SearchConfig::best_of(count),
+            Self::Greedy => SearchConfig::greedy(),
+        };
+        search.strategy = like.strategy;
+        search.breadth = like.breadth;
+        search.max_depth = like.max_depth;
+        search.sampling = if self == Self::Greedy { like.sampling } else { search.sampling };
+        search.value.self_evaluation &= like.value.self_evaluation;
     }
 }
 
@@ -180,28 +240,59 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-fn preset(preset: Option<Preset>) -> SearchConfig {
-    match preset.unwrap_or(Preset::Default) {
-        Preset::Default => SearchConfig::default(),
-        Preset::Paper => SearchConfig::paper(),
-        Preset::PaperChoice => SearchConfig::paper_choice(),
+fn preset(preset: Preset) -> Settings {
+    let (search, pairs) = match preset {
+        Preset::Default => (SearchConfig::default(), PairConfig::default()),
+        Preset::Builtin => (SearchConfig::builtin(), PairConfig::builtin()),
+        Preset::Paper => (SearchConfig::paper(), PairConfig::default()),
+        Preset::PaperChoice => (SearchConfig::paper_choice(), PairConfig::default()),
+    };
+    Settings { search, pairs, ..Settings::default() }
+}
+
+/// A settings file as it is.
+fn table(path: &Path) -> Result<toml::Table, Failure> {
+    let bad = |detail: String| Failure::Input(format!("{}: {detail}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    toml::from_str(&text).map_err(|e| bad(e.to_string()))
+}
+
+fn plan(text: &str) -> Result<Plan, String> {
+    let (name, number) = numbered(text)?;
+    match (name, number) {
+        ("mcts", None) => Ok(Plan::Mcts),
+        ("greedy", None) => Ok(Plan::Greedy),
+        ("beam", Some(width)) => Ok(Plan::Beam(width as usize)),
+        ("best-of", Some(count)) => Ok(Plan::BestOf(count as usize)),
+        _ => Err("expected mcts, beam@W, best-of@N or greedy".to_owned()),
     }
 }
 
-/// Reads a settings file; what it leaves out comes from the preset.
-fn read(path: &Path, chosen: Option<Preset>) -> Result<Settings, Failure> {
-    let bad = |detail: String| Failure::Input(format!("{}: {detail}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-    let mut table: toml::Table = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    let base = toml::Table::try_from(preset(chosen)).map_err(|e| bad(e.to_string()))?;
-    if let Some(own) = table.insert("search".to_owned(), toml::Value::Table(base.clone())) {
-        let toml::Value::Table(own) = own else {
-            return Err(bad("`search` must be a table".to_owned()));
-        };
-        let merged = overlay(base, own);
-        table.insert("search".to_owned(), toml::Value::Table(merged));
+fn stop(text: &str) -> Result<StopRule, String> {
+    let (name, number) = numbered(text)?;
+    match (name, number) {
+        ("simulations", Some(most)) => Ok(StopRule::Simulations(most)),
+        ("nodes", Some(most)) => Ok(StopRule::Nodes(most)),
+        ("tokens", Some(most)) => Ok(StopRule::SampledTokens(most)),
+        ("millis", Some(most)) => Ok(StopRule::Millis(most)),
+        ("decided", None) => Ok(StopRule::Decided),
+        _ => Err("expected simulations@N, nodes@N, tokens@N, millis@N or decided".to_owned()),
     }
-    Settings::deserialize(table).map_err(|e| bad(e.to_string()))
+}
+
+/// `name` or `name@number`.
+fn numbered(text: &str) -> Result<(&str, Option<u64>), String> {
+    let Some((name, number)) = text.split_once('@') else { return Ok((text, None)) };
+    let number = number.parse().map_err(|e| format!("{number}: {e}"))?;
+    Ok((name, Some(number)))
+}
+
+fn selection(text: &str) -> Result<Selection, String> {
+    match text {
+        "puct" => Ok(Selection::Puct),
+        "uct" => Ok(Selection::Uct),
+        _ => Err("expected puct or uct".to_owned()),
+    }
 }
 
 fn breadth(text: &str) -> Result<[usize; 2], String> {

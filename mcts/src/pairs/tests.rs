@@ -21,6 +21,7 @@ fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
         seed: 7,
         oracle: true,
         hinted: false,
+        timed: false,
         problem: Problem {
             id: "p".to_owned(),
             source: "test".to_owned(),

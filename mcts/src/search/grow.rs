@@ -177,7 +177,11 @@ impl<'a> Grow<'a> {
             step.value = worth.value;
             step.path.push(index as u32);
             step.prior = prior(config.prior, &step.sampled.logps, config.prior_lambda);
-            edges.push(Edge { prior: step.prior as f32, reward: worth.reward, terminal: step.terminal });
+            edges.push(Edge {
+                prior: step.prior as f32,
+                reward: worth.reward,
+                terminal: step.terminal,
+            });
             self.steps.push(step);
         }
         self.tree.expand(node, &edges);

@@ -219,7 +219,8 @@ impl Node {
     /// Stores a new state; who holds the node stays. The load is of this thread's own last store or
     /// exchange: nobody else writes a link that is claimed or held.
     fn move_on(&self, to: u64) {
-        let kept = self.link.load(Ordering::Relaxed) & (TRUNK | (MOST_HOLDERS as u64) << HOLDER_SHIFT);
+        let kept =
+            self.link.load(Ordering::Relaxed) & (TRUNK | (MOST_HOLDERS as u64) << HOLDER_SHIFT);
         self.link.store(to | kept, Ordering::Release);
     }
 

@@ -3,8 +3,8 @@
 //! It knows nothing of models; the answers are those of the policy inside. Latencies are drawn from
 //! a seeded stream by the number of the batch, so a schedule can be told in advance.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
@@ -50,6 +50,7 @@ struct Counts {
     batches: AtomicU64,
     calls: AtomicU64,
     full: AtomicU64,
+    sizes: Mutex<Vec<usize>>,
 }
 
 impl Delayed {
@@ -61,6 +62,12 @@ impl Delayed {
         let (server, seen) = (inner.clone(), counts.clone());
         std::thread::spawn(move || serve(&*server, &calls, delay, &seen));
         Self { inner, queue, batch: delay.batch.max(1), counts }
+    }
+
+    /// Calls in each batch so far, in order.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<usize> {
+        self.counts.sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the server has done so far.
@@ -75,6 +82,16 @@ impl Delayed {
     }
 }
 
+impl Delay {
+    /// How long batch `number`, from 0, takes.
+    #[must_use]
+    pub fn of(&self, number: u64) -> Duration {
+        let mut rng = keyed_rng(self.seed, &[b"latency", &number.to_le_bytes()]);
+        let spread = 1.0 + self.jitter * (2.0 * rng.random::<f64>() - 1.0);
+        self.latency.mul_f64(spread.max(0.0))
+    }
+}
+
 /// Serves batches until nobody can call any more.
 fn serve(inner: &dyn Policy, calls: &Receiver<Call>, delay: Delay, counts: &Counts) {
     let limit = delay.batch.max(1);
@@ -82,13 +99,13 @@ fn serve(inner: &dyn Policy, calls: &Receiver<Call>, delay: Delay, counts: &Coun
     while let Ok(first) = calls.recv() {
         let mut batch = vec![first];
         batch.extend(calls.try_iter().take(limit - 1));
-        let mut rng = keyed_rng(delay.seed, &[b"latency", &number.to_le_bytes()]);
-        let spread = 1.0 + delay.jitter * (2.0 * rng.random::<f64>() - 1.0);
-        std::thread::sleep(delay.latency.mul_f64(spread.max(0.0)));
+        std::thread::sleep(delay.of(number));
         // Relaxed: statistics.
         counts.batches.fetch_add(1, Ordering::Relaxed);
         counts.calls.fetch_add(batch.len() as u64, Ordering::Relaxed);
         counts.full.fetch_add(u64::from(batch.len() == limit), Ordering::Relaxed);
+        // Nothing can panic while this lock is held; a poisoned one is as good.
+        counts.sizes.lock().unwrap_or_else(PoisonError::into_inner).push(batch.len());
         batch.into_iter().for_each(|call| inner.submit(call));
         number += 1;
     }

@@ -1,6 +1,6 @@
 //! Named settings: every number that a run starts from, in one place, with its source.
 
-use regrowth_mcts::{PairConfig, Parents, SearchConfig};
+use regrowth_mcts::{PairConfig, SearchConfig};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Gate, Objective, ReferenceKind, RunConfig};
@@ -75,20 +75,8 @@ fn builtin() -> RunConfig {
         validation_problems: 800, // a standard error of 1.8 points at most
         gate_slack: 0.03,        // taste: under two standard errors of the validation figure
         min_pairs: 64,           // twice what was seen to be memorised
-        search: SearchConfig {
-            simulations: 16,      // a measurement: 5 find too few right leaves
-            first_root_factor: 1, // as above
-            c_puct: 4.0,          // a measurement: 1.5 locks on to the first right leaf
-            max_depth: 10,        // built-in solutions have up to eight lines
-            max_step_tokens: 48,  // the longest built-in line has fewer
-            max_solution_tokens: 256,
-            ..base.search.clone()
-        },
-        pairs: PairConfig {
-            parents: Parents::All, // a measurement: several times the pairs of the committed path
-            min_margin: 0.6,       // a measurement: smaller gaps are the self-evaluation's noise
-            ..base.pairs.clone()
-        },
+        search: SearchConfig::builtin(),
+        pairs: PairConfig::builtin(),
         dpo: DpoConfig {
             nll: 0.3,            // a measurement: 1.0 gained less
             learning_rate: 1e-4, // a measurement: 2e-4 gains in one round and loses it in the next

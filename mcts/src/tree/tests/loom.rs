@@ -141,7 +141,7 @@ impl Evaluator for Steps {
 }
 
 /// Two threads that meet in the trunk, hold what is below it, give it back and promote it.
-fn walk(weights: BackupWeights, simulations: u64) {
+fn walk(weights: BackupWeights, before: u64) {
     let rule = SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
@@ -149,19 +149,21 @@ fn walk(weights: BackupWeights, simulations: u64) {
         let mut tree = Tree::new(1.0, weights);
         tree.prepare(rule);
         let tree = Arc::new(tree);
-        let work = |number| {
+        // So many alone, then one each.
+        let work = |number, simulations| {
             let tree = tree.clone();
             move || {
                 let trunk = Trunk::new(&tree, rule, number, 2);
                 Walker::new(&tree, &Steps, rule, 1, Some(trunk)).run(&Budget::new(simulations));
             }
         };
-        let other = thread::spawn(work(1));
-        work(2)();
+        work(1, before)();
+        let other = thread::spawn(work(1, 1));
+        work(2, 1)();
         other.join().expect("joined");
         let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
         tree.settle(rule);
-        assert_eq!(tree.visits(0), 2 * simulations);
+        assert_eq!(tree.visits(0), before + 2);
         for id in 0..tree.len() as u32 {
             assert_eq!(tree.in_flight(id), 0);
             let children = tree.children(id);
@@ -178,6 +180,8 @@ fn walk(weights: BackupWeights, simulations: u64) {
 
 #[test]
 fn walkers_lose_nothing_where_they_meet() {
-    walk(BackupWeights::Returns, 2);
-    walk(BackupWeights::AtLeastOne, 2);
+    for before in [0, 2] {
+        walk(BackupWeights::Returns, before);
+        walk(BackupWeights::AtLeastOne, before);
+    }
 }

@@ -34,7 +34,11 @@ impl Evaluator for Hashes {
         for step in 0..if state.1 < 12 { 4 } else { 0 } {
             let hash = mix(state.0, step + 9);
             let reward = 2.0 * unit(mix(hash, 1)) - 1.0;
-            edges.push(Edge { prior: unit(hash) as f32, reward, terminal: hash.is_multiple_of(17) });
+            edges.push(Edge {
+                prior: unit(hash) as f32,
+                reward,
+                terminal: hash.is_multiple_of(17),
+            });
         }
         unit(mix(state.0, 99))
     }
@@ -192,7 +196,8 @@ fn brittle(options: GrowOptions) {
         }
     }
     let mut tree = Tree::new(1.0, BackupWeights::Visits);
-    let grow = std::panic::AssertUnwindSafe(|| grow_shared(&mut tree, &Brittle, RULE, 3_000, options));
+    let grow =
+        std::panic::AssertUnwindSafe(|| grow_shared(&mut tree, &Brittle, RULE, 3_000, options));
     assert!(std::panic::catch_unwind(grow).is_err());
     for id in 0..tree.len() as u32 {
         assert_eq!(tree.in_flight(id), 0);

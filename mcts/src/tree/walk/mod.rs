@@ -95,7 +95,9 @@ pub fn grow_shared<E: Evaluator>(
     // Whatever an evaluator does, the values are put right first.
     let panic = std::panic::catch_unwind(together).err();
     tree.settle(rule);
-    panic.into_iter().for_each(|panic| std::panic::resume_unwind(panic));
+    if let Some(panic) = panic {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 /// Simulations that nobody has taken yet.
@@ -125,7 +127,6 @@ impl Tree {
             *self.hinted.get_mut() = true;
         }
     }
-
 
     fn set_hint(&self, node: &Node, rule: SelectionRule) {
         node.set_hint(rule.hint(&self.stats_of(node)));

@@ -6,8 +6,8 @@
 //! So the counters that all threads read change rarely, and each thread meets its own visits of the
 //! pack, and those of others, as unobserved samples (WU-UCT, arXiv:1810.11755).
 
-use super::walker::{Lane, score};
 use super::Evaluator;
+use super::walker::{Lane, score};
 use crate::select::SelectionRule;
 use crate::tree::node::{Link, Node, Together};
 use crate::tree::{NodeId, NodeState, Tree};
@@ -67,7 +67,8 @@ impl<'a> Trunk<'a> {
     ) -> Self {
         let none = Pack { node: None, ahead: 0, done: 0, returns: 0, size: 1 };
         let packs = vec![none; PLACES];
-        let mut trunk = Self { tree, rule, number, threads: threads.into(), threshold: 1, packs, busy: vec![] };
+        let mut trunk =
+            Self { tree, rule, number, threads: threads.into(), threshold: 1, packs, busy: vec![] };
         trunk.look();
         trunk
     }

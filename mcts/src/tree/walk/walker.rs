@@ -170,7 +170,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         let first = path[0];
         path.clear();
         if let Some(trunk) = &self.trunk {
-            let same = |lane: &Lane<'_, _>| lane.path.first().is_some_and(|&n| std::ptr::eq(n, first));
+            let same =
+                |lane: &Lane<'_, _>| lane.path.first().is_some_and(|&n| std::ptr::eq(n, first));
             if !self.lanes.iter().any(same) {
                 trunk.give_back(first);
             }
@@ -186,8 +187,7 @@ impl<'a, E: Evaluator> Ground<'a, E> {
         let (visits, in_flight) = node.counts();
         lane.scale = self.rule.scale(visits + in_flight);
         let link = node.link();
-        lane.children =
-            if link.is_split() { &[] } else { self.tree.arena.slice(link.children()) };
+        lane.children = if link.is_split() { &[] } else { self.tree.arena.slice(link.children()) };
         if self.marked {
             prefetch(lane.children);
             node.enter::<Alone>(1);
