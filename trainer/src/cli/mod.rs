@@ -94,7 +94,8 @@ fn exit_code(error: &TrainError) -> u8 {
         TrainError::Data(_) | TrainError::Io { .. } | TrainError::File { .. } => 3,
         TrainError::Example { .. } => 3,
         TrainError::Search(SearchError::Io { .. } | SearchError::Row { .. }) => 3,
-        TrainError::Policy(_) | TrainError::Search(SearchError::Policy(_)) => 4,
+        TrainError::Policy(_)
+        | TrainError::Search(SearchError::Policy(_) | SearchError::Dropped { .. }) => 4,
         TrainError::Interrupted | TrainError::Gate(_) => 5,
         TrainError::Tensor(_) | TrainError::MissingGradient(_) | TrainError::Diverged { .. } => 70,
     }
