@@ -98,7 +98,7 @@ fn lock_step(
             trees.push(TreeSearch::new(subject));
         }
         loop {
-            let mut asked = 0;
+            let mut asked: usize = 0;
             for tree in trees.iter_mut().filter(|t| *t.progress() == Progress::Waiting) {
                 for ask in tree.take_asks() {
                     asked += 1;
