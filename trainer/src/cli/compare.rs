@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::say;
 use crate::TrainError;
 use crate::artefact::damage;
-use crate::rounds::{ExamRow, RunReport, Tokens, read_report};
+use crate::rounds::{ExamRow, ROW_VERSION, RunReport, Tokens, read_report};
 use crate::stats::{Paired, Share};
 
 /// Arguments of `regrowth compare`.
@@ -70,6 +70,13 @@ fn read(path: &Path) -> Result<Run, TrainError> {
         return Err(TrainError::File { path: path.to_owned(), detail });
     }
     let rows: Vec<ExamRow> = read_jsonl(&path.join("eval.jsonl"))?;
+    if let Some(row) = rows.iter().find(|row| row.version > ROW_VERSION) {
+        let (found, known) = (row.version, ROW_VERSION);
+        return Err(TrainError::File {
+            path: path.join("eval.jsonl"),
+            detail: format!("version {found} is newer than {known}, the newest this build reads"),
+        });
+    }
     let solved = rows.into_iter().map(|r| (r.id, r.best)).collect();
     Ok(Run { path: path.to_owned(), report, solved })
 }

@@ -13,6 +13,7 @@ use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
 use super::driver::{Control, Observer};
+use super::exam::ROW_VERSION;
 use super::journal;
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, ask_all, solve};
@@ -36,6 +37,7 @@ pub struct Drift {
 /// One solution of one probe problem; absent figures could not be scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct ProbeRow {
+    version: u32,
     id: String,
     tokens: u64,
     /// Log-probability of the solution under the policy that sampled it.
@@ -73,7 +75,10 @@ pub(super) fn measure(
         let initial = score(&*policies(true)?, &samples)?;
         for ((sample, logp), logp_initial) in samples.into_iter().zip(own).zip(initial) {
             let tokens = sample.ids.len() as u64;
-            sink(&sample.id.clone(), &ProbeRow { id: sample.id, tokens, logp, logp_initial })?;
+            let Sample { id, .. } = sample;
+            let version = ROW_VERSION;
+            let row = ProbeRow { version, id, tokens, logp, logp_initial };
+            sink(&row.id, &row)?;
         }
         observer.end();
         Ok(())
@@ -169,6 +174,7 @@ mod tests {
     #[test]
     fn rows_that_cannot_be_scored_do_not_count() {
         let row = |logp: Option<f64>| ProbeRow {
+            version: ROW_VERSION,
             id: "x".into(),
             tokens: 4,
             logp,

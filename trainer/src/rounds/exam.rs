@@ -11,9 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::stats::Paired;
 
+/// Version of the rows of answers that this program writes; a newer one is refused.
+pub const ROW_VERSION: u32 = 1;
+
 /// One problem answered by one policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalRow {
+    /// Version of the row.
+    pub version: u32,
     /// Id of the problem.
     pub id: String,
     /// Its level, where it has one.
@@ -33,6 +38,8 @@ pub struct EvalRow {
 /// One problem of `eval.jsonl` of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExamRow {
+    /// Version of the row.
+    pub version: u32,
     /// Id of the problem.
     pub id: String,
     /// Its level, where it has one.
@@ -54,6 +61,7 @@ pub(super) fn compare(
         .iter()
         .zip(best)
         .map(|(a, b)| ExamRow {
+            version: ROW_VERSION,
             id: a.id.clone(),
             level: a.level,
             initial: a.correct,

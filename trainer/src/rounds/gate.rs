@@ -36,6 +36,7 @@ mod tests {
 
     fn after(round: u32, right: usize) -> Start {
         let row = |i| EvalRow {
+            version: 1,
             id: String::new(),
             level: None,
             correct: i < right,

@@ -35,7 +35,7 @@ pub use audit::{Audit, DepthCount, HISTOGRAM_EDGES};
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
 pub use drift::Drift;
 pub use driver::{Control, NoObserver, Observer, Outcome, RunRequest, iterate};
-pub use exam::{EvalRow, ExamRow};
+pub use exam::{EvalRow, ExamRow, ROW_VERSION};
 pub use plan::{Estimate, Memory, Plan, Probe, plan};
 pub use preset::Preset;
 pub use report::{EvalReport, GateReport, RoundReport, RunReport, Seconds, Tokens};

@@ -8,7 +8,7 @@ use regrowth_verifiers::ProblemVerifier;
 
 use super::config::RunConfig;
 use super::driver::{Control, Observer};
-use super::exam::EvalRow;
+use super::exam::{EvalRow, ROW_VERSION};
 use super::journal;
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, Solved, solve};
@@ -49,6 +49,7 @@ pub(super) fn measure(
 fn row(problem: &Problem, solved: Solved) -> EvalRow {
     let first = solved.attempts.first();
     EvalRow {
+        version: ROW_VERSION,
         id: problem.id.clone(),
         level: problem.level,
         correct: solved.is_correct(),
