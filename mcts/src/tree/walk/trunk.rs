@@ -7,7 +7,7 @@
 //! pack, and those of others, as unobserved samples (WU-UCT, arXiv:1810.11755).
 
 use super::Evaluator;
-use super::walker::{Lane, score};
+use super::walker::{Lane, Passed, score};
 use crate::select::SelectionRule;
 use crate::tree::node::{Link, Node, Together};
 use crate::tree::{NodeId, NodeState, Tree};
@@ -23,9 +23,13 @@ pub(super) enum Entry {
 }
 
 /// Parts of the tree below the trunk for each thread, about: enough that threads rarely meet.
-const PARTS: u64 = 64;
+const PARTS: u64 = 16;
+/// Packs of each thread that make up the visits of a node, at least.
+const PACKS: u64 = 64;
 /// Most visits of a pack (a measurement: more gain nothing).
 const MOST_PACK: u64 = 64;
+/// Most simulations that follow one through the trunk (taste: a few times fewer than a pack).
+const MOST_LEASE: u64 = 15;
 /// Places for packs, a power of two.
 const PLACES: usize = if cfg!(loom) { 2 } else { 1024 };
 
@@ -97,16 +101,20 @@ impl<'a> Trunk<'a> {
                 self.enter(&lane.above);
                 return Entry::Below;
             }
-            lane.above.push((lane.id, node));
+            lane.above.push(Passed { id: lane.id, node, step: 0 });
             if link.state() == NodeState::Terminal {
                 self.enter(&lane.above);
-                self.back_up(&mut lane.above, 0.0);
+                self.back_up(&lane.above, 0.0);
+                lane.above.clear();
                 return Entry::Ended;
             }
             let Some((step, child)) = self.pick(node, link) else {
                 lane.above.clear();
                 return Entry::Busy;
             };
+            if let Some(passed) = lane.above.last_mut() {
+                passed.step = step;
+            }
             lane.id = link.first() + step as NodeId;
             evaluator.follow(&mut lane.state, step);
             node = child;
@@ -121,14 +129,14 @@ impl<'a> Trunk<'a> {
         let urgency = self.rule.urgency(|| self.tree.v_of(node));
         self.busy.clear();
         loop {
-            let mut best: Option<(usize, &Node, f32)> = None;
-            for (step, child) in self.tree.arena.range(link.children()).enumerate() {
-                let score = score(child, scale, urgency);
-                if best.is_none_or(|(_, _, top)| score > top) && !self.busy.contains(&step) {
-                    best = Some((step, child, score));
-                }
-            }
-            let (step, child, _) = best?;
+            let (step, child) = if link.is_split() || !self.busy.is_empty() {
+                let children = self.tree.arena.range(link.children()).enumerate();
+                let free = children.filter(|(step, _)| !self.busy.contains(step));
+                best(free.map(|(step, child)| (step, child, score(child, scale, urgency))))?
+            } else {
+                let children = self.tree.arena.slice(link.children()).iter().enumerate();
+                best(children.map(|(step, child)| (step, child, score(child, scale, urgency))))?
+            };
             let link = child.link();
             if link.is_trunk() || self.hold(child, link) {
                 return Some((step, child));
@@ -137,9 +145,24 @@ impl<'a> Trunk<'a> {
         }
     }
 
-    /// Whether this thread holds the node, from now on or already.
+    /// Whether this thread holds the node, from now on or already. One that has visits enough to
+    /// be trunk is not entered again, so that the last simulation below it soon gives it back.
     fn hold(&self, node: &Node, link: Link) -> bool {
-        link.holder() == self.number || node.hold(link, self.number)
+        if link.holder() == self.number {
+            return node.counts().0 < self.threshold;
+        }
+        node.hold(link, self.number)
+    }
+
+    /// How many more simulations may go the way through the trunk that led to this part: fewer than
+    /// one in 64 of the visits it has.
+    pub(super) fn lease(&self, part: &Node) -> u64 {
+        (part.counts().0 / PACKS).min(MOST_LEASE)
+    }
+
+    /// Whether a part that this thread holds is not due to join the trunk.
+    pub(super) fn stays(&self, part: &Node) -> bool {
+        part.link().state() == NodeState::Expanded && part.counts().0 < self.threshold
     }
 
     /// Gives a node back that no simulation of this thread is below any more; it joins the trunk
@@ -150,25 +173,25 @@ impl<'a> Trunk<'a> {
     }
 
     /// Counts a visit under way at each node of the trunk that was passed.
-    fn enter(&mut self, above: &[(NodeId, &'a Node)]) {
-        for &(id, node) in above {
-            let (threads, rule) = (self.threads, self.rule);
+    pub(super) fn enter(&mut self, above: &[Passed<'a>]) {
+        for &Passed { id, node, .. } in above {
             let pack = self.pack(id, node);
-            if pack.ahead == 0 {
-                let visits = node.counts().0;
-                pack.size = (visits / (PARTS * threads)).clamp(1, MOST_PACK);
-                pack.ahead = pack.size;
-                node.enter::<Together>(pack.size);
-                self.tree.set_hint(node, rule);
+            if pack.ahead > 0 {
+                pack.ahead -= 1;
+                continue;
             }
-            self.pack(id, node).ahead -= 1;
+            let size = (node.counts().0 / (PACKS * self.threads)).clamp(1, MOST_PACK);
+            let pack = self.pack(id, node);
+            (pack.size, pack.ahead) = (size, size - 1);
+            node.enter::<Together>(size);
+            self.tree.set_hint(node, self.rule);
         }
     }
 
     /// Backup, from the deepest node of the trunk to the root.
-    pub(super) fn back_up(&mut self, above: &mut Vec<(NodeId, &'a Node)>, leaf: f64) {
+    pub(super) fn back_up(&mut self, above: &[Passed<'a>], leaf: f64) {
         let mut value = leaf;
-        while let Some((id, node)) = above.pop() {
+        for &Passed { id, node, .. } in above.iter().rev() {
             let pack = self.pack(id, node);
             pack.done += 1;
             pack.returns = pack.returns.wrapping_add(Node::to_fixed(value));
@@ -182,10 +205,8 @@ impl<'a> Trunk<'a> {
     }
 
     /// Takes back the visit under way of each node.
-    pub(super) fn undo(&mut self, above: &mut Vec<(NodeId, &'a Node)>) {
-        for (_, node) in above.drain(..) {
-            node.undo::<Together>(1);
-        }
+    pub(super) fn undo(&mut self, above: &[Passed<'a>]) {
+        above.iter().for_each(|passed| passed.node.undo::<Together>(1));
     }
 
     /// The pack of a node; another that is in its place is brought in first.
@@ -216,6 +237,17 @@ impl<'a> Trunk<'a> {
         self.tree.count(node, visits, returns);
         self.tree.set_hint(node, self.rule);
     }
+}
+
+/// The child with the highest score, the first of equals.
+fn best<'a>(scores: impl Iterator<Item = (usize, &'a Node, f32)>) -> Option<(usize, &'a Node)> {
+    let mut best: Option<(usize, &Node, f32)> = None;
+    for (step, child, score) in scores {
+        if best.is_none_or(|(_, _, top)| score > top) {
+            best = Some((step, child, score));
+        }
+    }
+    best.map(|(step, child, _)| (step, child))
 }
 
 impl Drop for Trunk<'_> {

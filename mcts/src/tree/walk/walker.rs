@@ -37,21 +37,43 @@ struct Ground<'a, E> {
 pub(super) struct Lane<'a, S> {
     pub(super) state: S,
     /// Nodes above `path` that all threads share.
-    pub(super) above: Vec<(NodeId, &'a Node)>,
+    pub(super) above: Vec<Passed<'a>>,
+    /// Simulations that may still go the same way through the trunk.
+    lease: u64,
     /// Nodes from the first that has this thread as its only writer to the present one; empty
     /// while no simulation is under way.
     path: Vec<&'a Node>,
-    /// The last of `path`.
+    /// Id of the last of `path`.
     pub(super) id: NodeId,
+    /// Id of the first.
+    part: NodeId,
     /// Its children, if it had any when the lane got there and they lie in one chunk.
     children: &'a [Node],
     /// Its share of their scores.
     scale: f32,
 }
 
+/// A node of the trunk on a lane's way.
+#[derive(Clone, Copy)]
+pub(super) struct Passed<'a> {
+    pub(super) id: NodeId,
+    pub(super) node: &'a Node,
+    /// The step that was taken there.
+    pub(super) step: usize,
+}
+
 impl<S> Lane<'_, S> {
     fn new(state: S) -> Self {
-        Self { state, above: vec![], path: vec![], id: 0, children: &[], scale: 0.0 }
+        Self {
+            state,
+            above: vec![],
+            lease: 0,
+            path: vec![],
+            id: 0,
+            part: 0,
+            children: &[],
+            scale: 0.0,
+        }
     }
 }
 
@@ -77,7 +99,15 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             for number in 0..self.lanes.len() {
                 if !self.lanes[number].path.is_empty() {
                     moved = true;
-                    under_way -= usize::from(self.advance(number));
+                    if !self.advance(number) {
+                        continue;
+                    }
+                    if left > 0 && self.again(number) {
+                        left = self.take(left, budget);
+                    } else {
+                        self.leave(number);
+                        under_way -= 1;
+                    }
                 } else if left > 0 {
                     match self.start(number) {
                         Entry::Below => under_way += 1,
@@ -85,11 +115,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
                         Entry::Busy => continue,
                     }
                     moved = true;
-                    left -= 1;
-                    if left == 0 {
-                        left = budget.take();
-                        self.trunk.iter_mut().for_each(Trunk::look);
-                    }
+                    left = self.take(left, budget);
                 }
             }
             if !moved {
@@ -97,6 +123,15 @@ impl<'a, E: Evaluator> Walker<'a, E> {
                 yield_now();
             }
         }
+    }
+
+    /// One simulation of the thread's share less; a new share when it is used up.
+    fn take(&mut self, left: u64, budget: &Budget) -> u64 {
+        if left > 1 {
+            return left - 1;
+        }
+        self.trunk.iter_mut().for_each(Trunk::look);
+        budget.take()
     }
 
     /// Begins a simulation at the root.
@@ -110,9 +145,32 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             None => Entry::Below,
         };
         if matches!(entry, Entry::Below) {
-            ground.reach(lane, ground.tree.node(lane.id));
+            let node = ground.tree.node(lane.id);
+            lane.part = lane.id;
+            lane.lease = trunk.as_ref().map_or(0, |trunk| trunk.lease(node));
+            ground.reach(lane, node);
         }
         entry
+    }
+
+    /// Begins a simulation where the lane's last one left the trunk, while its lease lasts.
+    fn again(&mut self, number: usize) -> bool {
+        let Self { ground, lanes, trunk: Some(trunk), .. } = self else { return false };
+        let lane = &mut lanes[number];
+        let part = lane.path[0];
+        if lane.lease == 0 || !trunk.stays(part) {
+            return false;
+        }
+        lane.lease -= 1;
+        lane.path.clear();
+        lane.state = ground.evaluator.root();
+        for passed in &lane.above {
+            ground.evaluator.follow(&mut lane.state, passed.step);
+        }
+        lane.id = lane.part;
+        trunk.enter(&lane.above);
+        ground.reach(lane, part);
+        true
     }
 
     /// Select, or expand and back up: one level of one simulation; true when it has ended.
@@ -154,21 +212,21 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         value
     }
 
-    /// Backs a simulation up; its lane is free then.
+    /// Backs a simulation up.
     fn end(&mut self, number: usize, value: f64) {
         let lane = &mut self.lanes[number];
         let value = self.ground.back_up(&lane.path, value);
         if let Some(trunk) = &mut self.trunk {
-            trunk.back_up(&mut lane.above, value);
+            trunk.back_up(&lane.above, value);
         }
-        self.leave(number);
     }
 
     /// Takes the lane off its path; what this thread held for it alone is given back.
     fn leave(&mut self, number: usize) {
-        let path = &mut self.lanes[number].path;
-        let first = path[0];
-        path.clear();
+        let lane = &mut self.lanes[number];
+        let first = lane.path[0];
+        lane.path.clear();
+        lane.above.clear();
         if let Some(trunk) = &self.trunk {
             let same =
                 |lane: &Lane<'_, _>| lane.path.first().is_some_and(|&n| std::ptr::eq(n, first));
@@ -246,7 +304,7 @@ impl<E: Evaluator> Drop for Walker<'_, E> {
                 self.ground.tree.set_hint(node, self.ground.rule);
             }
             if let Some(trunk) = &mut self.trunk {
-                trunk.undo(&mut lane.above);
+                trunk.undo(&lane.above);
             }
             self.leave(number);
         }
