@@ -3,7 +3,7 @@
 //!
 //! It knows nothing of what nodes mean. A large tree is read at random, and with pages of 4 KiB the
 //! processor looks up an address nearly as often as it reads one (measured on the synthetic game of
-//! `benches/peers`: a third more simulations per second with huge pages).
+//! `benches/peers`: a fifth more simulations per second with huge pages).
 
 use super::node::Node;
 
