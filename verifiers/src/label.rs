@@ -29,7 +29,7 @@ pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
             Some(shorter) => rest = shorter,
             None => {
                 let value = trimmed.trim_end();
-                let apart = value.len() < blank && !value.is_empty();
+                let apart = value.len() < blank && value.contains(char::is_alphanumeric);
                 return apart.then_some((label, value));
             }
         }
@@ -55,7 +55,7 @@ mod tests {
         for text in ["(C) 15", "\\textbf{(C)}\\ 15", "$\\text{(C) } 15$", "\\text{(C) 15}"] {
             assert_eq!(split(text), Some(("C", "15")), "{text}");
         }
-        for text in ["(C)", "(C)(D)", "(x) 15", "C 15", "(C)15", "\\textbf{(C)}"] {
+        for text in ["(C)", "(C)(D)", "(x) 15", "C 15", "(C)15", "\\textbf{(C)}", "\\text{(C)},"] {
             assert_eq!(split(text), None, "{text}");
         }
     }

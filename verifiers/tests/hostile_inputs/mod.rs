@@ -3,8 +3,16 @@
 //! They know nothing of the code: nesting, towers, large numbers, expansion blow-ups, macros, injected
 //! programs, invisible characters, floods of anchors. After the reports against other checkers.
 
+/// A name and a text.
+type Named = (&'static str, String);
+
 /// Every hostile text with its name.
-pub fn all() -> Vec<(&'static str, String)> {
+pub fn all() -> Vec<Named> {
+    [nesting(), values(), injections(), floods(), poles(), conditions()].concat()
+}
+
+/// Deep and unbalanced brackets.
+fn nesting() -> Vec<Named> {
     let deep =
         |open: &str, close: &str, n: usize| format!("{}1{}", open.repeat(n), close.repeat(n));
     vec![
@@ -23,6 +31,12 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("plus-minus", "1\\pm ".repeat(3000) + "1"),
         ("primes", format!("x{}", "'".repeat(10_000))),
         ("factorials", format!("5{}", "!".repeat(10_000))),
+    ]
+}
+
+/// Short texts of large or many values.
+fn values() -> Vec<Named> {
+    vec![
         ("tower", "9^{9^{9^{9^{9^9}}}}".into()),
         ("tower of plain carets", "9^9^9^9^9^9".into()),
         ("large factorial", "999999999!".into()),
@@ -62,6 +76,12 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("matrix product", "\\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}".repeat(300)),
         ("short matrix product", "\\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}".repeat(60)),
         ("unclosed environment", "\\begin{pmatrix}1&2".repeat(500)),
+    ]
+}
+
+/// Macros, programs, characters that are not seen.
+fn injections() -> Vec<Named> {
+    vec![
         ("macro", "\\def\\x{\\x\\x}\\x".into()),
         ("new command", "\\newcommand{\\a}{4}\\a".into()),
         ("catcode", "\\catcode`\\$=12 $4$".into()),
@@ -72,6 +92,13 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("zero width", "\u{200b}".repeat(5000)),
         ("control", "\u{0}\u{1}\u{2}\u{1b}[31m".into()),
         ("combining", "e\u{301}".repeat(4000)),
+        ("colours", "\\color{".repeat(2000)),
+    ]
+}
+
+/// Many announcements, delimiters and separators.
+fn floods() -> Vec<Named> {
+    vec![
         ("many boxes", "\\boxed{4}, ".repeat(20_000) + "\\boxed{5}"),
         ("many dollars", "$".repeat(300_000)),
         ("dollar pairs", "$ a b c $ ".repeat(30_000)),
@@ -84,6 +111,21 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("commas", ",".repeat(16_000)),
         ("thousands", "1".to_owned() + &",000".repeat(4000)),
         ("equations", "1+1=2 ".repeat(20_000)),
+        ("headings", "answer\n".repeat(100_000)),
+        ("asides", "the answer is 1, since ".repeat(30_000)),
+        ("points", "(1, 2) and ".repeat(50_000)),
+        ("open points", "(1, ".repeat(50_000) + ")"),
+        ("emphasis", "**a".repeat(100_000)),
+        ("bold", "\\textbf{".repeat(50_000)),
+        ("reversed", "]0,1[ \\cup ".repeat(1000)),
+        ("colons", "1:".repeat(200_000)),
+        ("exponents", "1e".repeat(200_000)),
+    ]
+}
+
+/// Values that do not exist.
+fn poles() -> Vec<Named> {
+    vec![
         ("log of zero", "\\ln 0".into()),
         ("division by zero", "\\frac{1}{0}".into()),
         ("zero to the zero", "0^0".into()),
@@ -93,5 +135,24 @@ pub fn all() -> Vec<(&'static str, String)> {
         ("gamma pole", "(-1)!".into()),
         ("empty", String::new()),
         ("blank", "   \n\t ".into()),
+    ]
+}
+
+/// Conditions, sets and integrals that would take long to solve.
+fn conditions() -> Vec<Named> {
+    let factors: String = (1..40).map(|k| format!("(x-{k})")).collect();
+    vec![
+        ("high power", "x^{1000000}<1".into()),
+        ("many roots", format!("{factors}<0")),
+        ("twelve roots", "(x-1)(x-2)(x-3)(x-4)(x-5)(x-6)(x-7)(x-8)(x-9)(x^3-2)<0".into()),
+        ("large coefficients", format!("{}x^3+x+{}<0", "9".repeat(300), "7".repeat(300))),
+        ("many divisors", "720720x^3+x^2+720720<0".into()),
+        ("many conditions", "x^2<4, ".repeat(2000) + "x>1"),
+        ("many integers", "\\{x\\in\\mathbb{Z} \\mid 0<x<10^{100}\\}".into()),
+        ("a million integers", "\\{x\\in\\mathbb{Z} \\mid 0<x<1000000\\}".into()),
+        ("matrix power", "\\begin{pmatrix}a&b\\\\c&d\\end{pmatrix}^6".repeat(20)),
+        ("integrals", "\\int_{0}^{1} (x+1)^{12} dx ".repeat(200)),
+        ("nested integrals", "\\int_{0}^{1}".repeat(300) + "x" + &" dx".repeat(300)),
+        ("absolute values", "|".repeat(40) + "x" + &"-1|".repeat(40) + "<3"),
     ]
 }

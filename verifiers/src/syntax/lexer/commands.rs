@@ -88,6 +88,9 @@ const STYLES: [&str; 12] = [
     "smash",
 ];
 
+/// Longest braced argument of a text command, in bytes.
+const MAX_ARGUMENT: usize = 2048;
+
 /// Commands whose first argument is not seen.
 const UNSEEN: [&str; 9] =
     ["color", "textcolor", "hspace", "vspace", "phantom", "hphantom", "vphantom", "tag", "label"];
@@ -271,11 +274,11 @@ fn glued(name: &str) -> Option<&str> {
     ["qquad", "quad"].iter().find_map(|known| name.strip_prefix(known)).filter(|r| !r.is_empty())
 }
 
-/// Position of the brace that closes the group in which `text` starts.
+/// Position of the brace that closes the group in which `text` starts, if it is near.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
+    for (at, byte) in text.bytes().enumerate().take(MAX_ARGUMENT) {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
