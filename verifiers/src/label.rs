@@ -8,8 +8,16 @@ const STYLES: [&str; 5] = ["\\textbf{", "\\text{", "\\mathrm{", "\\mathbf{", "\\
 /// Blanks between label and value.
 const BLANKS: [&str; 6] = ["\\qquad", "\\quad", "\\ ", "\\,", "\\;", "~"];
 
-/// The label and the value behind it; nothing where no value follows.
+/// Longest value behind a label, in bytes.
+const MAX_VALUE: usize = 256;
+
+/// The label and the value behind it; nothing where no value follows or it has a label of its own.
 pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
+    let (label, value) = first(text)?;
+    (value.len() <= MAX_VALUE && first(value).is_none()).then_some((label, value))
+}
+
+fn first(text: &str) -> Option<(&str, &str)> {
     let text = text.trim().trim_matches('$').trim();
     let style = STYLES.iter().find_map(|style| text.strip_prefix(style));
     let inner = style.unwrap_or(text).trim_start().strip_prefix('(')?;
@@ -55,7 +63,16 @@ mod tests {
         for text in ["(C) 15", "\\textbf{(C)}\\ 15", "$\\text{(C) } 15$", "\\text{(C) 15}"] {
             assert_eq!(split(text), Some(("C", "15")), "{text}");
         }
-        for text in ["(C)", "(C)(D)", "(x) 15", "C 15", "(C)15", "\\textbf{(C)}", "\\text{(C)},"] {
+        for text in [
+            "(C)",
+            "(C)(D)",
+            "(x) 15",
+            "C 15",
+            "(C)15",
+            "(C) (D) 15",
+            "\\textbf{(C)}",
+            "\\text{(C)},",
+        ] {
             assert_eq!(split(text), None, "{text}");
         }
     }

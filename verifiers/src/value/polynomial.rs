@@ -264,20 +264,26 @@ impl Polynomial {
         fuel.spend(200 * (above.len() * below.len() * whole.len()) as u64)?;
         for n in &above {
             for d in &below {
-                let candidate = BigRational::new((*n).into(), (*d).into());
-                for candidate in [-candidate.clone(), candidate] {
-                    if self.value(&candidate).is_zero() {
-                        roots.insert(candidate);
+                for n in [BigInt::from(*n), -BigInt::from(*n)] {
+                    if vanishes(&whole, &n, *d) {
+                        roots.insert(BigRational::new(n, (*d).into()));
                     }
                 }
             }
         }
         Ok(roots.into_iter().collect())
     }
+}
 
-    fn value(&self, x: &BigRational) -> BigRational {
-        self.0.iter().rev().fold(BigRational::zero(), |sum, c| sum * x + c)
+/// Whether a polynomial with whole coefficients is zero at `n / d`: Horner's rule, multiplied by the
+/// powers of `d`.
+fn vanishes(coefficients: &[BigInt], n: &BigInt, d: u64) -> bool {
+    let (mut sum, mut scale) = (BigInt::zero(), BigInt::one());
+    for coefficient in coefficients.iter().rev() {
+        sum = sum * n + coefficient * &scale;
+        scale *= d;
     }
+    sum.is_zero()
 }
 
 /// Divisors of a small number; a fault for a large one.

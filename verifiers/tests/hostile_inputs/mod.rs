@@ -111,6 +111,7 @@ fn floods() -> Vec<Named> {
         ("commas", ",".repeat(16_000)),
         ("thousands", "1".to_owned() + &",000".repeat(4000)),
         ("equations", "1+1=2 ".repeat(20_000)),
+        ("labels", "(A) ".repeat(4000) + "1"),
         ("headings", "answer\n".repeat(100_000)),
         ("asides", "the answer is 1, since ".repeat(30_000)),
         ("points", "(1, 2) and ".repeat(50_000)),
