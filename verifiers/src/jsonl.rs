@@ -39,10 +39,10 @@ pub struct Tally {
 
 /// Grades every row of `input` and writes one verdict a row to `output`, in input order.
 ///
-/// A row is `{id, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default) or
+/// A row is `{id?, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default) or
 /// `answer`, `gold_form` is `answer` (default) or `text`, `choices` a list of labels, `options` an
-/// object from label to text. Other fields are ignored. A verdict is `{id, verdict, rule, reason?,
-/// micros}`. Empty lines are skipped.
+/// object from label to text. Other fields are ignored; a row without `id` gets the number of its
+/// line. A verdict is `{id, verdict, rule, reason?, micros}`. Empty lines are skipped.
 ///
 /// # Errors
 ///
@@ -195,7 +195,7 @@ fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
     let id = match object.get("id") {
         Some(id @ (Value::String(_) | Value::Number(_))) => id.clone(),
         Some(other) => return Err(fault("id", "a string or a number", &other.to_string())),
-        None => return Err(fault("id", "a string or a number", "nothing")),
+        None => Value::from(line),
     };
     Ok(Row {
         id,
@@ -335,6 +335,16 @@ mod tests {
             let error = run(input, 1).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn halves_of_characters_are_replaced() {
+        let input = br#"{"gold":"5","pred":"\ud83d #### 5"}
+{"gold":"\ud83d\ude00","pred":"\ud83d\ude00","form":"answer"}
+{"gold":"5","pred":"\\ud83d \udc00 5"}"#;
+        let (tally, rows) = run(input, 1).unwrap();
+        assert_eq!((tally.rows, &rows[0]["verdict"]), (3, &"equal".into()));
+        assert_eq!((&rows[1]["verdict"], &rows[1]["id"]), (&"equal".into(), &2.into()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::TrainError;
 /// Arguments of `regrowth verify`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Rows {id, gold, pred, form?, gold_form?, choices?, options?}, one JSON object a line; `-` reads
+    /// Rows {id?, gold, pred, form?, gold_form?, choices?, options?}, one JSON object a line; `-` reads
     /// standard input.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
