@@ -20,6 +20,7 @@ mod pair_parquet;
 #[path = "pair_parquet_off.rs"]
 mod pair_parquet;
 mod pairs;
+mod preference;
 mod problem;
 mod read;
 mod rows;
@@ -35,6 +36,7 @@ pub use hash::{content_hash, keyed_rng, stream_key};
 pub use jsonl::{JsonlReader, JsonlWriter, read_jsonl, write_jsonl};
 pub use pair::{PAIR_VERSION, PreferencePair};
 pub use pairs::{read_pairs, write_pairs};
+pub use preference::{Message, Preferences, TextPreference, Turn, read_preferences};
 pub use problem::{AnswerKind, Choice, Problem};
 pub use read::{ProblemReader, read_problems};
 pub use split::{Split, overlap, problem_key, split_of, split_of_key};

@@ -17,12 +17,12 @@ bin=target/release/regrowth
 "$bin" corpus --out "$work/skills" --examples 120000 --merge-scale 1.2 --seed 0
 if [ ! -f "$work/skills/checkpoint/model.safetensors" ]; then
     "$bin" sft --init "$work/skills/init" --data "$work/skills/corpus.jsonl" \
-        --out "$work/skills" --muon --in-order --schedule linear --learning-rate 3e-3 --seed 0
+        --out "$work/skills" --optimizer muon --in-order --schedule linear --learning-rate 3e-3 --seed 0
 fi
 "$bin" corpus --out "$work/habits" --examples 12000 --merge-scale 1.5 --seed 1
 if [ ! -f "$work/habits/checkpoint/model.safetensors" ]; then
     "$bin" sft --policy "$work/skills/checkpoint" --data "$work/habits/corpus.jsonl" \
-        --out "$work/habits" --muon --schedule linear --learning-rate 1e-3 --seed 0
+        --out "$work/habits" --optimizer muon --schedule linear --learning-rate 1e-3 --seed 0
 fi
 for task in arithmetic choice countdown; do
     "$bin" evaluate --policy "$work/habits/checkpoint" --problems "builtin:$task" \

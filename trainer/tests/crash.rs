@@ -137,6 +137,24 @@ fn of_two_resumes_one_is_refused() {
     assert!(stderr(refused[0]).contains("another process works on this run"));
 }
 
+/// Waits until a process catches SIGINT: a resumed run is in its phase before it has said so.
+fn wait_until_it_listens(id: u32) {
+    const SIGINT: u64 = 1 << 1;
+    let caught = || {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        Some(u64::from_str_radix(mask.trim(), 16).ok()? & SIGINT != 0)
+    };
+    let started = Instant::now();
+    // Where the system does not tell, a moment has to do.
+    while caught() == Some(false) && started.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if caught().is_none() {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn a_signal_stops_any_phase_with_a_word_and_the_same_command_goes_on() {
     let whole = bench();
@@ -148,6 +166,7 @@ fn a_signal_stops_any_phase_with_a_word_and_the_same_command_goes_on() {
     {
         let mut child = command(dir.path(), &ARGS).stderr(Stdio::piped()).spawn().unwrap();
         assert!(wait_for(&mut child, &run, wanted, Duration::ZERO), "{wanted}");
+        wait_until_it_listens(child.id());
         let kill = std::process::Command::new("kill")
             .args([format!("-{name}"), child.id().to_string()])
             .status();

@@ -28,7 +28,7 @@ pub use adapter::{Adapter, AdapterConfig, LowRank};
 pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
-pub use policy::CandlePolicy;
+pub use policy::{CandlePolicy, identity};
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use source::Source;
 pub use tokenizer::Tokenizer;

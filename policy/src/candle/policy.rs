@@ -44,7 +44,7 @@ impl CandlePolicy {
         let config = &checkpoint.config;
         let tokenizer = Tokenizer::read(&checkpoint.source, config)?;
         let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
-        let identity = identity(checkpoint, &form)?;
+        let identity = with_form(checkpoint, &form)?;
         let decoder = Decoder::new(config, &checkpoint.tensors)
             .map_err(|e| PolicyError::Model(e.to_string()))?;
         let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
@@ -192,9 +192,18 @@ impl Drop for CandlePolicy {
 /// Bytes of weights up to which every byte goes into the identity.
 const HASHED_BYTES: usize = 64 << 20;
 
+/// The identity of the policy that a checkpoint makes, without starting an engine.
+///
+/// # Errors
+/// When the tokenizer or prompt files do not fit.
+pub fn identity(checkpoint: &Checkpoint) -> Result<String, PolicyError> {
+    let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
+    with_form(checkpoint, &PromptForm::read(&checkpoint.source, &tokenizer)?)
+}
+
 /// Architecture and a hash of weights, tokenizer and prompt form; of large weights only the ends
 /// of each tensor are hashed.
-fn identity(checkpoint: &Checkpoint, form: &PromptForm) -> Result<String, PolicyError> {
+fn with_form(checkpoint: &Checkpoint, form: &PromptForm) -> Result<String, PolicyError> {
     let small = checkpoint.config.parameter_count() * size_of::<f32>() <= HASHED_BYTES;
     let mut keys = Vec::new();
     for (name, tensor) in &checkpoint.tensors {

@@ -5,7 +5,7 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
-use regrowth_datasets::Problem;
+use regrowth_datasets::{Message, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::source::Source;
@@ -81,9 +81,29 @@ impl PromptForm {
             .map(|c| context! { label => c.label.as_str(), text => c.text.as_str() })
             .collect();
         let values = context! { question => problem.question.as_str(), choices };
-        let text = render(&self.prompt, values)?;
+        self.framed(render(&self.prompt, values)?, tokenizer)
+    }
+
+    /// The prompt of a bare question, without options.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn render_question(
+        &self,
+        question: &str,
+        tokenizer: &Tokenizer,
+    ) -> Result<String, PolicyError> {
+        let choices: [Value; 0] = [];
+        self.framed(render(&self.prompt, context! { question, choices })?, tokenizer)
+    }
+
+    /// The prompt as the user's turn, where the form asks for that and there is a template.
+    fn framed(&self, text: String, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
         match tokenizer.chat_template().filter(|_| self.chat) {
-            Some(template) => chat(template, &text),
+            Some(_) => {
+                let turn = Message { role: "user".into(), content: text };
+                tokenizer.chat(&[turn], true)
+            }
             None => Ok(text),
         }
     }
@@ -97,13 +117,22 @@ impl PromptForm {
     }
 }
 
-/// One user turn through a chat template, up to where the assistant begins.
+/// Messages through a chat template; with `open`, up to where the assistant begins.
 ///
-/// Chat templates are written for Jinja with trimmed blocks and Python's string methods.
-fn chat(template: &str, text: &str) -> Result<String, PolicyError> {
+/// Chat templates are written for Jinja with trimmed blocks and Python's string methods. BOS is not
+/// among the text: it is an id that goes before it.
+pub(super) fn chat(
+    template: &str,
+    messages: &[Message],
+    open: bool,
+    eos: &str,
+) -> Result<String, PolicyError> {
+    let messages: Vec<Value> = messages
+        .iter()
+        .map(|m| context! { role => m.role.as_str(), content => m.content.as_str() })
+        .collect();
     let values = context! {
-        messages => [context! { role => "user", content => text }],
-        add_generation_prompt => true, bos_token => "", eos_token => "",
+        messages, add_generation_prompt => open, bos_token => "", eos_token => eos,
     };
     let mut environment = environment(true)?;
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -146,6 +175,7 @@ mod tests {
     fn a_chat_turn_ends_where_the_assistant_begins() {
         let template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\
                         {% if add_generation_prompt %}<assistant>{% endif %}";
-        assert_eq!(chat(template, "Hi").unwrap(), "<user>Hi<assistant>");
+        let turn = Message { role: "user".into(), content: "Hi".into() };
+        assert_eq!(chat(template, &[turn], true, "").unwrap(), "<user>Hi<assistant>");
     }
 }

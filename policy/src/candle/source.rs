@@ -33,7 +33,11 @@ impl Source {
         if spec == "builtin" {
             return Ok(Self::Embedded);
         }
-        Self::folder(Path::new(spec)).map_err(|_| PolicyError::Spec {
+        let path = Path::new(spec);
+        if path.is_dir() {
+            return Self::folder(path);
+        }
+        Err(PolicyError::Spec {
             spec: spec.into(),
             detail: "no such folder; a policy is builtin, scripted, scripted:FILE, replay:FILE or \
                      a checkpoint folder in Hugging Face layout (config.json, tokenizer.json, \

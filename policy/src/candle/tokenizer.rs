@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use regrowth_datasets::TokenId;
+use regrowth_datasets::{Message, TokenId};
 use serde_json::Value;
 
 use super::config::ModelConfig;
+use super::prompt;
 use super::source::Source;
 use crate::PolicyError;
 
@@ -56,6 +57,35 @@ impl Tokenizer {
         let encoding = encoding
             .map_err(|e| PolicyError::Request(format!("the text cannot be tokenised: {e}")))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids of `text` with the special tokens that the tokenizer puts around a text, as transformers
+    /// calls it.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot represent the text.
+    pub fn encode_framed(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        let encoding = self.inner.encode_fast(text, true);
+        let encoding = encoding
+            .map_err(|e| PolicyError::Request(format!("the text cannot be tokenised: {e}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Messages through the chat template; with `open`, up to where the assistant begins.
+    ///
+    /// # Errors
+    /// When there is no template or it fails.
+    pub fn chat(&self, messages: &[Message], open: bool) -> Result<String, PolicyError> {
+        let Some(template) = &self.chat_template else {
+            return Err(PolicyError::Request("the checkpoint has no chat template".into()));
+        };
+        prompt::chat(template, messages, open, &self.eos_text())
+    }
+
+    /// Text of the id that ends a solution; empty if there is none.
+    #[must_use]
+    pub fn eos_text(&self) -> String {
+        self.eos().and_then(|id| self.inner.id_to_token(id)).unwrap_or_default()
     }
 
     /// Text of `ids` without special tokens.

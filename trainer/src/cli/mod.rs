@@ -15,6 +15,7 @@ mod score;
 mod settings;
 mod sft;
 mod train;
+mod training;
 mod verify;
 
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ enum Command {
     /// Grade rows of reference and answer.
     Verify(verify::Args),
     /// Supervised fine-tuning on {prompt, completion} rows.
-    Sft(sft::Args),
+    Sft(Box<sft::Args>),
     /// Write what the embedded model is trained from: tokenizer, shape and corpus.
     Corpus(corpus::Args),
 }

@@ -28,15 +28,21 @@ pub(super) fn bar(name: &'static str) -> ProgressBar {
 pub(super) fn step(bar: &ProgressBar, progress: &Progress) {
     bar.set_length(progress.steps as u64);
     bar.set_position(progress.step as u64);
-    bar.set_message(format!("loss {:.4}", progress.loss));
+    let shown = [("margin", "rewards/margins"), ("accuracy", "rewards/accuracies")];
+    let mut message = format!("loss {:.4}", progress.loss);
+    for (name, metric) in shown {
+        message +=
+            &progress.metrics.mean(metric).map_or(String::new(), |m| format!(" {name} {m:.3}"));
+    }
+    message += &format!(" {:.0} tokens/s", progress.rate);
+    bar.set_message(message.clone());
     if bar.is_hidden()
         && (progress.step.is_multiple_of(LINE_EVERY) || progress.step == progress.steps)
     {
         eprintln!(
-            "step {}/{} loss {:.4} ({:.0} s)",
+            "step {}/{} {message} ({:.0} s)",
             progress.step,
             progress.steps,
-            progress.loss,
             bar.elapsed().as_secs_f64()
         );
     }

@@ -1,16 +1,20 @@
 //! `regrowth sft`: supervised fine-tuning from a checkpoint or from nothing.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use candle_core::Device;
 use regrowth_datasets::read_jsonl;
-use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, Tokenizer};
+use regrowth_policy::candle::{Source, Tokenizer};
 
+use serde_json::json;
+use toml::Table;
+
+use super::say;
+use super::training::TrainingArgs;
 use crate::TrainError;
-use crate::train::{
-    Model, OptimizerKind, Progress, Row, ScheduleKind, SftConfig, read_examples, train_sft,
-};
+use crate::artefact::write_json;
+use crate::train::{Model, Progress, Row, SftConfig, plan_sft, read_examples, train_sft};
 
 /// Arguments of `regrowth sft`.
 #[derive(Debug, clap::Args)]
@@ -27,82 +31,67 @@ pub(super) struct Args {
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
     #[arg(long)]
     out: PathBuf,
-    /// Highest learning rate.
-    #[arg(long, default_value_t = 1e-3)]
-    learning_rate: f64,
-    /// Passes over the data.
-    #[arg(long, default_value_t = 1)]
-    epochs: usize,
+    /// Rows that are never trained on: their loss is reported as validation/nll.
+    #[arg(long, value_name = "FILE")]
+    validation: Option<PathBuf>,
     /// Tokens of one optimizer step.
-    #[arg(long, default_value_t = 8192)]
-    batch_tokens: usize,
-    /// Tokens of one micro-batch.
-    #[arg(long, default_value_t = 2048)]
-    micro_tokens: usize,
-    /// Use Muon for the matrices inside the layers.
+    #[arg(long, value_name = "N")]
+    batch_tokens: Option<i64>,
+    /// Print the result as one JSON object.
     #[arg(long)]
-    muon: bool,
-    /// Keep the order of the file (a curriculum).
-    #[arg(long)]
-    in_order: bool,
-    /// Form of the learning rate's decay: constant, linear or cosine.
-    #[arg(long, default_value = "cosine", value_parser = parse_schedule)]
-    schedule: ScheduleKind,
-    /// Seed of initialisation and order.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    json: bool,
+    #[command(flatten)]
+    training: TrainingArgs,
     /// Micro-batches worked on at once [default: number of cores].
     #[arg(long)]
     threads: Option<usize>,
 }
 
-pub(super) fn parse_schedule(text: &str) -> Result<ScheduleKind, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| format!("`{text}` is not one of constant, linear, cosine"))
-}
-
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let model = match &args.init {
-        Some(dir) => Model::fresh(Source::folder(dir)?, args.seed)?,
-        None => {
-            let source = Source::named(&args.policy)?;
-            Model::from_checkpoint(&Checkpoint::read(source, &Device::Cpu)?)?
-        }
-    };
-    let mut config = SftConfig {
-        seed: args.seed,
-        epochs: args.epochs,
-        shuffle: !args.in_order,
-        batch_tokens: args.batch_tokens,
-        micro_tokens: args.micro_tokens,
-        learning_rate: args.learning_rate,
-        schedule: args.schedule,
-        ..SftConfig::default()
-    };
-    if args.muon {
-        config.optimizer.kind = OptimizerKind::Muon;
+    let mut own = Table::new();
+    if let Some(tokens) = args.batch_tokens {
+        own.insert("batch_tokens".into(), tokens.into());
     }
+    let config = args.training.settings(&SftConfig::default(), own)?;
+    let model = match &args.init {
+        Some(_) if config.lora.is_some() => {
+            let detail = "fresh weights are trained as a whole; --init takes no --lora".into();
+            return Err(TrainError::Setting { name: "lora", detail });
+        }
+        Some(dir) => Model::fresh(Source::folder(dir)?, config.seed)?,
+        None => Model::load(Source::named(&args.policy)?, config.lora.as_ref(), config.seed)?,
+    };
     let tokenizer = Tokenizer::read(&model.origin, &model.config)?;
-    let rows: Vec<Row> = read_jsonl(&args.data)?;
-    let examples = read_examples(rows, &tokenizer, model.config.context)?;
+    let read = |path: &Path| {
+        let rows: Vec<Row> = read_jsonl(path)?;
+        read_examples(rows, &tokenizer, model.config.context)
+    };
+    let examples = read(&args.data)?;
+    let validation = args.validation.as_deref().map_or(Ok(vec![]), read)?;
     std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
-    let threads = args.threads.unwrap_or_else(crate::cli::cores);
-    let state = args.out.join("state");
-    std::fs::create_dir_all(&state).map_err(TrainError::io(&state))?;
+    let threads = args.threads.unwrap_or_else(super::cores).max(1);
+    let memory = TrainingArgs::announce(&plan_sft(&model, &examples, &config, threads)?)?;
+    let started = Instant::now();
     let bar = super::progress::bar("sft");
-    let summary =
-        train_sft(&model, &examples, &config, threads, Some(&state), &mut |p: &Progress| {
-            super::progress::step(&bar, p);
-            ControlFlow::Continue(())
-        })?;
+    let mut on_step = |p: &Progress| {
+        super::progress::step(&bar, p);
+        ControlFlow::Continue(())
+    };
+    let out = Some(args.out.as_path());
+    let summary = train_sft(&model, &examples, &validation, &config, threads, out, &mut on_step)?;
     bar.finish_and_clear();
-    model.save(&args.out.join("checkpoint"), SaveOptions::default())?;
-    println!(
-        "{} steps, {} tokens, loss {:.4}; checkpoint in {}",
-        summary.steps,
-        summary.tokens,
-        summary.loss,
-        args.out.join("checkpoint").display()
-    );
-    Ok(())
+    let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.now());
+    let written = args.training.save(&model, &args.out)?;
+    let result = json!({ "sft": summary, "seconds": seconds, "memory": memory });
+    write_json(&args.out.join("train.json"), &result)?;
+    if args.json {
+        return say(&result.to_string());
+    }
+    let best = summary.best.map_or(String::new(), |best| {
+        format!(", best validation loss {:.4} after step {}", best.nll, best.step)
+    });
+    say(&format!(
+        "{} steps, {} tokens, loss {:.4}{best}; {written}",
+        summary.steps, summary.tokens, summary.loss
+    ))
 }

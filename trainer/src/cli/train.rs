@@ -2,15 +2,22 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use candle_core::Device;
-use regrowth_datasets::read_pairs;
-use regrowth_policy::candle::{Checkpoint, SaveOptions};
-use serde_json::{Map, Value};
+use regrowth_datasets::{PreferencePair, Preferences, read_preferences};
+use regrowth_policy::candle::{Checkpoint, ModelConfig, PromptForm, Source, Tokenizer, identity};
+use serde_json::{Map, Value, json};
+use toml::Table;
 
 use super::engine::EngineArgs;
 use super::say;
-use crate::train::{DpoConfig, Model, Progress, Reference, ScheduleKind, loss, train_dpo};
+use super::training::TrainingArgs;
+use crate::artefact::write_json;
+use crate::train::{
+    DpoConfig, EndOfText, Model, Progress, Reference, loss, plan_dpo, tokenise_preferences,
+    train_dpo,
+};
 use crate::{TrainError, inputs};
 
 /// Arguments of `regrowth train`.
@@ -19,7 +26,8 @@ pub(super) struct Args {
     /// What is optimised.
     #[arg(long, value_enum, default_value_t = Method::Dpo)]
     method: Method,
-    /// Pairs of a search, JSON lines or Parquet.
+    /// Pairs of a search; or TRL's preference rows (text or messages), or Step-DPO's columns. JSON
+    /// lines, JSON, CSV or Parquet.
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
     /// Checkpoint to start from, and the reference: builtin or a folder.
@@ -31,33 +39,45 @@ pub(super) struct Args {
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Preference loss: sigmoid, conservative, ipo, hinge, ...; with settings as
-    /// NAME:KEY=VALUE,KEY=VALUE.
-    #[arg(long, default_value = "conservative", value_parser = parse_loss)]
-    loss: loss::PreferenceLoss,
-    /// Inverse temperature.
-    #[arg(long, default_value_t = 0.1)]
-    beta: f64,
-    /// Weight of the chosen side's mean negative log-likelihood.
-    #[arg(long, default_value_t = 0.0, value_name = "WEIGHT")]
-    nll: f64,
-    /// Highest learning rate.
-    #[arg(long, default_value_t = 1e-6, value_name = "RATE")]
-    learning_rate: f64,
-    /// Form of the learning rate's decay: constant, linear or cosine.
-    #[arg(long, default_value = "cosine", value_parser = super::sft::parse_schedule)]
-    schedule: ScheduleKind,
-    /// Passes over the pairs.
-    #[arg(long, default_value_t = 1)]
-    epochs: usize,
-    /// Pairs of one optimizer step.
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    batch_pairs: usize,
-    /// Seed of the order of trees.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo_sum, hinge, simpo,
+    /// sigmoid_norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE [default:
+    /// conservative].
+    #[arg(long, value_parser = parse_loss)]
+    loss: Option<loss::PreferenceLoss>,
+    /// Inverse temperature [default: 0.1].
+    #[arg(long)]
+    beta: Option<f64>,
+    /// Weight of the chosen side's mean negative log-likelihood [default: 0].
+    #[arg(long, value_name = "WEIGHT")]
+    nll: Option<f64>,
+    /// Pairs of one optimizer step; whole trees stay together [default: 64].
+    #[arg(long, value_name = "N")]
+    batch_pairs: Option<i64>,
+    /// Score whole completions, as TRL does, in place of what follows the first difference.
+    #[arg(long)]
+    whole_completions: bool,
+    /// Compute every pair alone, without sharing prefixes: slower, for comparisons.
+    #[arg(long)]
+    naive: bool,
+    /// Whether EOS ends completions of text rows: auto (whole answers, not single steps), always or
+    /// never. Our own pairs keep the ids that were sampled.
+    #[arg(long, value_enum, default_value_t = Eos::Auto)]
+    eos: Eos,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    training: TrainingArgs,
     #[command(flatten)]
     engine: EngineArgs,
+}
+
+/// When EOS is put after a completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Eos {
+    Auto,
+    Always,
+    Never,
 }
 
 /// A method of preference training.
@@ -83,29 +103,22 @@ fn parse_loss(text: &str) -> Result<loss::PreferenceLoss, String> {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let Method::Dpo = args.method;
-    let pairs = read_pairs(&args.pairs)?;
-    let model = load(&args.policy)?;
+    let config = config(args)?;
+    let source = weights(&args.policy)?;
+    let pairs = pairs(args, &source)?;
+    let model = Model::load(source.clone(), config.lora.as_ref(), config.seed)?;
     let other = match &args.reference {
-        Some(reference) => Some(load(reference)?),
+        Some(reference) => Some(Model::load(weights(reference)?, None, 0)?),
         // Recorded log-probabilities are the reference's only if this policy sampled the pairs.
-        None if !sampled_by(args, &pairs)? => Some(load(&args.policy)?),
+        None if !sampled_by(&source, &pairs)? => Some(Model::load(source, None, 0)?),
         None => None,
     };
     let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
-    let config = DpoConfig {
-        seed: args.seed,
-        loss: args.loss,
-        beta: args.beta,
-        nll: args.nll,
-        epochs: args.epochs,
-        batch_pairs: args.batch_pairs,
-        learning_rate: args.learning_rate,
-        schedule: args.schedule,
-        ..DpoConfig::default()
-    };
     std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
-    let bar = super::progress::bar("dpo");
     let threads = args.engine.threads();
+    let memory = TrainingArgs::announce(&plan_dpo(&model, &pairs, &config, threads)?)?;
+    let started = Instant::now();
+    let bar = super::progress::bar("dpo");
     let mut on_step = |p: &Progress| {
         super::progress::step(&bar, p);
         ControlFlow::Continue(())
@@ -113,34 +126,84 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let summary =
         train_dpo(&model, &pairs, &reference, &config, threads, Some(&args.out), &mut on_step)?;
     bar.finish_and_clear();
-    let checkpoint = args.out.join("checkpoint");
-    model.save(&checkpoint, SaveOptions::default())?;
+    let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.now());
+    let written = args.training.save(&model, &args.out)?;
+    let result = json!({ "dpo": summary, "seconds": seconds, "memory": memory });
+    write_json(&args.out.join("train.json"), &result)?;
+    if args.json {
+        return say(&result.to_string());
+    }
+    let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
     say(&format!(
-        "{} steps on {} pairs, last step: accuracy {:.2}, margin {:.3}; checkpoint in {}",
+        "{} steps on {} pairs ({skipped} left out), {} tokens and {} of the reference; last step: \
+         accuracy {:.2}, margin {:.3}; {written}",
         summary.steps,
         summary.pairs,
+        summary.tokens,
+        summary.reference_tokens,
         metric("rewards/accuracies"),
         metric("rewards/margins"),
-        checkpoint.display()
     ))
 }
 
-fn load(spec: &str) -> Result<Model, TrainError> {
-    let source = inputs::weights(spec)?.ok_or_else(|| TrainError::Setting {
+/// The settings of the flags over those of the file.
+fn config(args: &Args) -> Result<DpoConfig, TrainError> {
+    let mut own = Table::new();
+    let bad = |e: toml::ser::Error| TrainError::Setting { name: "loss", detail: e.to_string() };
+    if let Some(loss) = &args.loss {
+        own.insert("loss".into(), toml::Value::try_from(loss).map_err(bad)?);
+    }
+    for (key, value) in [("beta", args.beta), ("nll", args.nll)] {
+        own.extend(value.map(|v| (key.to_owned(), v.into())));
+    }
+    own.extend(args.batch_pairs.map(|n| ("batch_pairs".to_owned(), n.into())));
+    if args.whole_completions {
+        own.insert("scope".into(), "completion".into());
+    }
+    if args.naive {
+        own.insert("share_prefixes".into(), false.into());
+    }
+    let config = args.training.settings(&DpoConfig::default(), own)?;
+    let range = |name, detail: String| Err(TrainError::Setting { name, detail });
+    if let Err(detail) = config.loss.check() {
+        return range("loss", detail);
+    }
+    if !(config.beta > 0.0 && config.beta.is_finite()) {
+        return range("beta", format!("{} is not above 0", config.beta));
+    }
+    Ok(config)
+}
+
+/// The pairs of the file, text rows tokenised for the policy.
+fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError> {
+    let rows = match read_preferences(&args.pairs)? {
+        Preferences::Pairs(pairs) => return Ok(pairs),
+        Preferences::Texts(rows) => rows,
+    };
+    let config = ModelConfig::parse(&source.text("config.json")?)
+        .map_err(|detail| source.error("config.json", detail))?;
+    let tokenizer = Tokenizer::read(source, &config)?;
+    let form = PromptForm::read(source, &tokenizer)?;
+    let end = match args.eos {
+        Eos::Auto => EndOfText::Auto,
+        Eos::Always => EndOfText::Always,
+        Eos::Never => EndOfText::Never,
+    };
+    tokenise_preferences(&args.pairs, &rows, &tokenizer, &form, end)
+}
+
+fn weights(spec: &str) -> Result<Source, TrainError> {
+    inputs::weights(spec)?.ok_or_else(|| TrainError::Setting {
         name: "policy",
         detail: format!("`{spec}` has no weights; expected builtin or a checkpoint folder"),
-    })?;
-    Model::from_checkpoint(&Checkpoint::read(source, &Device::Cpu)?)
+    })
 }
 
 /// Whether all pairs were sampled by the policy that is trained.
-fn sampled_by(
-    args: &Args,
-    pairs: &[regrowth_datasets::PreferencePair],
-) -> Result<bool, TrainError> {
-    let policy = inputs::policy(&args.policy, &args.engine.load_options()?)?;
-    Ok(pairs.iter().all(|pair| pair.policy == policy.identity()))
+fn sampled_by(source: &Source, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
+    let policy = identity(&Checkpoint::read(source.clone(), &Device::Cpu)?)?;
+    Ok(pairs.iter().all(|pair| pair.policy == policy))
 }
 
 #[cfg(test)]

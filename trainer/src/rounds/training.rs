@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use regrowth_datasets::{PreferencePair, TokenId, read_pairs, stream_key, write_pairs};
 use regrowth_mcts::{TreeRecord, read_trees};
-use regrowth_policy::candle::{Checkpoint, SaveOptions, Source};
+use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
@@ -135,9 +134,9 @@ impl TrainPhase<'_> {
         if let Some(done) = self.too_few(mix) {
             return Ok(done);
         }
-        let model = load(weights)?;
+        let model = Model::load(weights.clone(), self.config.dpo.lora.as_ref(), self.seed(0))?;
         let other = match (self.config.reference, &self.initial) {
-            (ReferenceKind::Initial, Some(initial)) => Some(load(initial)?),
+            (ReferenceKind::Initial, Some(initial)) => Some(Model::load(initial.clone(), None, 0)?),
             _ => None,
         };
         let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
@@ -172,7 +171,7 @@ impl TrainPhase<'_> {
         (mut examples, mix): (Vec<Example>, Mix),
         observer: &mut dyn Observer,
     ) -> Result<TrainDone, TrainError> {
-        let model = load(weights)?;
+        let model = Model::load(weights.clone(), self.config.sft.lora.as_ref(), self.seed(0))?;
         let before = examples.len();
         let context = model.config.context;
         examples.retain(|e| e.prompt.len() + e.completion.len() <= context);
@@ -184,7 +183,7 @@ impl TrainPhase<'_> {
         observer.begin(self.round, "train", 0);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary =
-            train_sft(&model, &examples, &config, self.threads, Some(self.dir), &mut on_step)?;
+            train_sft(&model, &examples, &[], &config, self.threads, Some(self.dir), &mut on_step)?;
         observer.end();
         model.save(&self.dir.join(CHECKPOINT), SaveOptions::default())?;
         let skipped = [("longer than the context".to_owned(), long)];
@@ -271,10 +270,6 @@ impl TrainPhase<'_> {
     fn seed(&self, seed: u64) -> u64 {
         stream_key(seed, &[b"round", &u64::from(self.round).to_le_bytes()])
     }
-}
-
-fn load(source: &Source) -> Result<Model, TrainError> {
-    Model::from_checkpoint(&Checkpoint::read(source.clone(), &Device::Cpu)?)
 }
 
 /// Checksums of the metrics of a round and of everything in its checkpoint folder.

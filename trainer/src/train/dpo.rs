@@ -11,12 +11,14 @@ use std::time::Duration;
 use regrowth_datasets::PreferencePair;
 use serde::{Deserialize, Serialize};
 
+use super::lora::LoraConfig;
 use super::loss::PreferenceLoss;
+use super::memory::{Largest, MemoryPlan};
 use super::optim::OptimizerConfig;
 use super::pairs::{Prepared, Scope, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::reference::{self, Reference};
-use super::run::{Model, OnStep, Steps, Trained};
+use super::run::{Look, Model, OnStep, Steps, Trained};
 use super::schedule::{Schedule, ScheduleKind};
 use super::state;
 use crate::TrainError;
@@ -56,6 +58,11 @@ pub struct DpoConfig {
     pub schedule: ScheduleKind,
     /// Optimizer.
     pub optimizer: OptimizerConfig,
+    /// Low-rank updates in place of training the whole model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// Whether TensorBoard event files are written beside the metrics.
+    pub tensorboard: bool,
     /// Seconds between saved states.
     pub save_seconds: u64,
 }
@@ -78,6 +85,8 @@ impl Default for DpoConfig {
             warmup: 0.03,
             schedule: ScheduleKind::Cosine,
             optimizer: OptimizerConfig::default(),
+            lora: None,
+            tensorboard: false,
             save_seconds: 120,
         }
     }
@@ -116,7 +125,8 @@ pub fn train_dpo(
     progress: &mut OnStep,
 ) -> Result<DpoSummary, TrainError> {
     let (mut prepared, skipped) = prepare(pairs, model, config.scope)?;
-    let reference_tokens = reference::fill(&mut prepared, model, reference, config, dir)?;
+    let reference_tokens =
+        reference::fill(&mut prepared, model, reference, config, (threads, dir))?;
     let steps = plan(&prepared, config)?;
     let run = Steps {
         model,
@@ -132,12 +142,14 @@ pub fn train_dpo(
         recompute: config.gradient_checkpointing,
         threads,
         dir,
+        tensorboard: config.tensorboard,
         save_every: Duration::from_secs(config.save_seconds),
     };
     let loss = config.loss.settled(mean_alpha(&prepared));
     let objective = Preference { loss, beta: config.beta, nll: config.nll, pairs: &prepared };
     let batches = |step: usize| Ok(micro_batches(&prepared, &steps[step - 1], config));
-    let Trained { last, tokens, .. } = run.run(&objective, batches, |_| Ok(true), progress)?;
+    let Trained { last, tokens, .. } =
+        run.run(&objective, batches, |_| Ok(Look::default()), progress)?;
     if let Some(dir) = dir {
         state::clear(dir)?;
     }
@@ -149,6 +161,25 @@ pub fn train_dpo(
         reference_tokens,
         metrics: last.means().map(|(n, v)| (n.to_owned(), v)).collect(),
     })
+}
+
+/// What training on `pairs` will take.
+///
+/// # Errors
+/// When a pair does not fit the model or there is none.
+pub fn plan_dpo(
+    model: &Model,
+    pairs: &[PreferencePair],
+    config: &DpoConfig,
+    threads: usize,
+) -> Result<MemoryPlan, TrainError> {
+    let (prepared, _) = prepare(pairs, model, config.scope)?;
+    let mut largest = Largest::new(threads);
+    for step in plan(&prepared, config)? {
+        largest.see(micro_batches(&prepared, &step, config).iter().map(|b| &b.packed));
+    }
+    let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
+    Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
 }
 
 /// Mean smoothing of the pairs: the share of labels that visits say are swapped.

@@ -84,26 +84,27 @@ pub(super) fn gradients<O: Objective>(
     std::thread::scope(|scope| {
         for _ in 0..compute.threads.clamp(1, batches.len().max(1)) {
             let (send, next) = (send.clone(), &next);
-            scope.spawn(move || {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-                loop {
-                    // Relaxed: the counter only hands out indices; results travel by channel.
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(batch) = batches.get(index) else { break };
-                    let work = || one(objective, compute, index, batch);
-                    let result = match &pool {
-                        Ok(pool) => pool.install(work),
-                        Err(_) => work(),
-                    };
-                    if send.send((index, result)).is_err() {
-                        break;
-                    }
+            let work = move || loop {
+                // Relaxed: the counter only hands out indices; results travel by channel.
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(index) else { break };
+                if send.send((index, one(objective, compute, index, batch))).is_err() {
+                    break;
                 }
-            });
+            };
+            scope.spawn(|| alone(work));
         }
         drop(send);
         in_order(receive.iter())
     })
+}
+
+/// Runs `work` with matrix products on one thread: threads work on whole micro-batches here.
+pub(super) fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
+        Ok(pool) => pool.install(work),
+        Err(_) => work(),
+    }
 }
 
 /// Adds results up in the order of their indices, holding back those that come early.

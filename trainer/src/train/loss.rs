@@ -75,7 +75,7 @@ pub enum PreferenceLoss {
     /// Robust to a share of swapped labels (Provably Robust DPO, arXiv:2403.00409).
     Robust {
         /// Share of swapped labels, in [0, 0.5); by default the mean smoothing of the pairs.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         flip: Option<f64>,
     },
     /// IPO on log-ratios averaged over tokens: TRL's `ipo`, and the form of the paper's results.

@@ -6,12 +6,13 @@
 use std::ops::Range;
 use std::path::Path;
 
+use crossbeam::channel::unbounded;
 use rand::seq::SliceRandom;
 use regrowth_datasets::{keyed_rng, stream_key};
 use serde::{Deserialize, Serialize};
 
 use super::dpo::DpoConfig;
-use super::gradients::log_probs;
+use super::gradients::{alone, log_probs};
 use super::pairs::{Prepared, pack_pairs};
 use super::run::Model;
 use crate::TrainError;
@@ -52,7 +53,7 @@ pub(super) fn fill(
     model: &Model,
     reference: &Reference,
     config: &DpoConfig,
-    dir: Option<&Path>,
+    (threads, dir): (usize, Option<&Path>),
 ) -> Result<u64, TrainError> {
     let scorer = match reference {
         Reference::Model(other) => other,
@@ -73,7 +74,7 @@ pub(super) fn fill(
     }
     let missing: Vec<usize> =
         (0..prepared.len()).filter(|&i| prepared[i].reference.is_none()).collect();
-    let (logps, computed) = forward(prepared, &missing, scorer, config)?;
+    let (logps, computed) = forward(prepared, &missing, scorer, (config.share_prefixes, threads))?;
     tokens += computed;
     let mut kept = vec![None; prepared.len()];
     for (i, logps) in missing.into_iter().zip(logps) {
@@ -120,7 +121,7 @@ fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u6
     sample.shuffle(&mut keyed_rng(config.seed, &[b"reference-check"]));
     sample.truncate(CHECKED);
     sample.sort_unstable();
-    let (logps, tokens) = forward(prepared, &sample, scorer, config)?;
+    let (logps, tokens) = forward(prepared, &sample, scorer, (config.share_prefixes, 1))?;
     for (index, computed) in sample.into_iter().zip(logps) {
         let Prepared { pair, first, reference, .. } = &prepared[index];
         let Some(recorded) = reference else { continue };
@@ -142,26 +143,47 @@ fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u6
     Ok(tokens)
 }
 
-/// Sums of both sides of the listed pairs under `scorer`, and the tokens that took.
+/// Sums of both sides of the listed pairs under `scorer`, and the tokens that took. Groups of pairs
+/// are shared out among threads; the result does not depend on their number.
 fn forward(
     prepared: &[Prepared],
     indices: &[usize],
     scorer: &Model,
-    config: &DpoConfig,
+    (share, threads): (bool, usize),
 ) -> Result<(Vec<(f64, f64)>, u64), TrainError> {
-    if indices.is_empty() {
-        return Ok((vec![], 0));
-    }
     let frozen = scorer.weights()?;
     let transformer = regrowth_policy::candle::Transformer::new(&scorer.config, &frozen)?;
-    let mut tokens = 0;
-    let mut sums = Vec::with_capacity(indices.len());
-    for group in indices.chunks(GROUP) {
-        let (packed, ranges) = pack_pairs(prepared, group, config.share_prefixes);
-        tokens += packed.ids.len() as u64;
+    let groups: Vec<&[usize]> = indices.chunks(GROUP).collect();
+    let threads = threads.clamp(1, groups.len().max(1));
+    let score = |group: &[usize]| -> Result<(Vec<(f64, f64)>, u64), TrainError> {
+        let (packed, ranges) = pack_pairs(prepared, group, share);
         let logps: Vec<f32> = log_probs(&transformer, &packed)?.to_vec1()?;
         let sum = |r: &Range<usize>| logps[r.clone()].iter().map(|&l| f64::from(l)).sum::<f64>();
-        sums.extend(ranges.chunks_exact(2).map(|sides| (sum(&sides[0]), sum(&sides[1]))));
+        let sums = ranges.chunks_exact(2).map(|sides| (sum(&sides[0]), sum(&sides[1]))).collect();
+        Ok((sums, packed.ids.len() as u64))
+    };
+    let (send, receive) = unbounded();
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let (send, groups, score) = (send.clone(), &groups, &score);
+            scope.spawn(move || {
+                alone(move || {
+                    for (i, group) in groups.iter().enumerate().skip(first).step_by(threads) {
+                        // The receiver outlives the threads.
+                        let _ = send.send((i, score(group)));
+                    }
+                });
+            });
+        }
+    });
+    drop(send);
+    let mut scored: Vec<_> = receive.iter().collect();
+    scored.sort_by_key(|(i, _)| *i);
+    let (mut sums, mut tokens) = (Vec::with_capacity(indices.len()), 0);
+    for (_, group) in scored {
+        let (logps, more) = group?;
+        sums.extend(logps);
+        tokens += more;
     }
     Ok((sums, tokens))
 }

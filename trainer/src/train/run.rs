@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use regrowth_datasets::{stream_key, write_jsonl};
 use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{
@@ -18,6 +18,7 @@ use super::metrics::{Metrics, MetricsLog};
 use super::optim::{Optimizer, OptimizerConfig};
 use super::schedule::Schedule;
 use super::state::{self, Restored};
+use super::tensorboard::EventFile;
 use super::variables::Variables;
 use crate::TrainError;
 
@@ -52,19 +53,25 @@ impl Model {
     pub fn fresh(origin: Source, seed: u64) -> Result<Self, TrainError> {
         let config = ModelConfig::parse(&origin.text("config.json")?)
             .map_err(|detail| origin.error("config.json", detail))?;
-        let variables = Variables::fresh(&config, seed, &candle_core::Device::Cpu)?;
+        let variables = Variables::fresh(&config, seed, &Device::Cpu)?;
         Ok(Self { config, variables, origin })
     }
 
-    /// Low-rank updates on the frozen weights of a checkpoint.
+    /// The weights of a checkpoint to be trained as a whole or, with `lora`, frozen beneath low-rank
+    /// updates whose first values `seed` decides.
     ///
     /// # Errors
-    /// When a setting is out of range or no projection is called as a target.
-    pub fn low_rank(
-        checkpoint: &Checkpoint,
-        lora: &LoraConfig,
-        seed: u64,
-    ) -> Result<Self, TrainError> {
+    /// When the checkpoint cannot be read, a setting is out of range, or no projection is called as
+    /// a target.
+    pub fn load(source: Source, lora: Option<&LoraConfig>, seed: u64) -> Result<Self, TrainError> {
+        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
+        match lora {
+            Some(lora) => Self::low_rank(&checkpoint, lora, seed),
+            None => Self::from_checkpoint(&checkpoint),
+        }
+    }
+
+    fn low_rank(checkpoint: &Checkpoint, lora: &LoraConfig, seed: u64) -> Result<Self, TrainError> {
         lora.check()?;
         Ok(Self {
             config: checkpoint.config.clone(),
@@ -125,6 +132,8 @@ pub(super) struct Steps<'a> {
     pub(super) threads: usize,
     /// Where state and metrics go; `None` keeps nothing on disk.
     pub(super) dir: Option<&'a Path>,
+    /// Whether TensorBoard event files are written beside the metrics.
+    pub(super) tensorboard: bool,
     /// How often the state is saved.
     pub(super) save_every: Duration,
 }
@@ -140,12 +149,23 @@ pub struct Progress<'a> {
     pub loss: f64,
     /// Tokens computed by this run so far, those of steps before an interruption included.
     pub tokens: u64,
+    /// Tokens a second in this process so far.
+    pub rate: f64,
     /// Means of the step.
     pub metrics: &'a Metrics,
 }
 
 /// Sees every step and may end the run after it: the state is saved, and the same call goes on.
 pub type OnStep<'a> = dyn FnMut(&Progress) -> ControlFlow<()> + 'a;
+
+/// What a look at the model after a step found.
+#[derive(Default)]
+pub(super) struct Look {
+    /// Added to the step's metrics.
+    pub(super) row: Vec<(&'static str, f64)>,
+    /// Whether the run ends here.
+    pub(super) stop: bool,
+}
 
 /// What the steps of a run left beside the weights.
 pub(super) struct Trained {
@@ -159,13 +179,13 @@ pub(super) struct Trained {
 
 impl Steps<'_> {
     /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
-    /// micro-batches of a step (from 1) and must depend on the step alone; `after(step)` runs when a
-    /// step is done and ends the run early by returning false.
+    /// micro-batches of a step (from 1) and must depend on the step alone; `look(step)` runs when the
+    /// update of a step is done, adds to its row and may end the run.
     pub(super) fn run<O: Objective>(
         &self,
         objective: &O,
         mut batches: impl FnMut(usize) -> Result<Vec<O::Batch>, TrainError>,
-        mut after: impl FnMut(usize) -> Result<bool, TrainError>,
+        mut look: impl FnMut(usize) -> Result<Look, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
         let mut standing = self.restore()?;
@@ -173,21 +193,33 @@ impl Steps<'_> {
             Some(dir) => Some(MetricsLog::resume(&dir.join("metrics.jsonl"), standing.step)?),
             None => None,
         };
+        let mut events = match self.dir.filter(|_| self.tensorboard) {
+            Some(dir) => Some(EventFile::create(&dir.join("tensorboard"), standing.step)?),
+            None => None,
+        };
         let transformer = self.model.transformer()?;
+        let (started, before) = (Instant::now(), standing.tokens);
         let mut saved = Instant::now();
         let mut last = Metrics::default();
         for step in standing.step + 1..=self.schedule.steps {
             let batch = batches(step)?;
-            let sums = self.step(objective, &transformer, &batch, step, &mut standing)?;
+            let mut sums = self.step(objective, &transformer, &batch, step, &mut standing)?;
+            let look = look(step)?;
+            sums.row.extend(look.row);
             if let Some(log) = &mut log {
                 log.write(step, &sums.row)?;
             }
+            if let Some(events) = &mut events {
+                events.write(step, &sums.row)?;
+            }
             let (steps, tokens) = (self.schedule.steps, standing.tokens);
-            let seen = Progress { step, steps, loss: sums.loss, tokens, metrics: &sums.metrics };
+            let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
+            let (loss, metrics) = (sums.loss, &sums.metrics);
+            let seen = Progress { step, steps, loss, tokens, rate, metrics };
             // The last step's metrics are its own result, so a run never resumes behind it.
             let stop = progress(&seen).is_break() && step < steps;
             last = sums.metrics;
-            if !after(step)? {
+            if look.stop {
                 break;
             }
             let due = saved.elapsed() >= self.save_every && step < steps;

@@ -14,11 +14,14 @@ use serde_json::{Value, json};
 
 use super::collate::{Packed, Sequence, pack};
 use super::gradients::{Evaluation, Objective};
+use super::lora::LoraConfig;
+use super::memory::{Largest, MemoryPlan};
 use super::metrics::Metrics;
 use super::optim::OptimizerConfig;
 use super::run::{Model, OnStep, Steps};
 use super::schedule::{Schedule, ScheduleKind};
 use super::state;
+use super::validation::{Best, Validation};
 use crate::TrainError;
 
 /// One row of an SFT file: `{prompt, completion, weight?, eos?}`.
@@ -57,8 +60,13 @@ pub struct Example {
 }
 
 impl Example {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.prompt.len() + self.completion.len()
+    }
+
+    /// Its tokens, of which the completion is scored.
+    pub(super) fn sequence(&self) -> Sequence<'_> {
+        Sequence { prefix: &self.prompt, tail: &self.completion, scored: self.prompt.len() }
     }
 }
 
@@ -86,6 +94,16 @@ pub struct SftConfig {
     pub schedule: ScheduleKind,
     /// Optimizer.
     pub optimizer: OptimizerConfig,
+    /// Low-rank updates in place of training the whole model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// Whether TensorBoard event files are written beside the metrics.
+    pub tensorboard: bool,
+    /// Steps between looks at the validation examples; the last step is always one.
+    pub validate_every: usize,
+    /// Looks in a row without a better one that end the run, which then keeps the weights of the
+    /// best; 0 never does.
+    pub patience: usize,
     /// Seconds between saved states.
     pub save_seconds: u64,
 }
@@ -103,6 +121,10 @@ impl Default for SftConfig {
             warmup: 0.03,
             schedule: ScheduleKind::Cosine,
             optimizer: OptimizerConfig::default(),
+            lora: None,
+            tensorboard: false,
+            validate_every: 100,
+            patience: 0,
             save_seconds: 120,
         }
     }
@@ -117,6 +139,8 @@ pub struct SftSummary {
     pub tokens: u64,
     /// Mean loss of the last step, nats per completion token.
     pub loss: f64,
+    /// The best look at the validation examples, if there were any.
+    pub best: Option<Best>,
 }
 
 /// Turns rows into examples.
@@ -155,7 +179,7 @@ pub fn read_examples(
         .collect()
 }
 
-/// Trains `model` on `examples`. With `dir`, state and `metrics.jsonl` go there and an interrupted
+/// Trains `model` on `examples`, looking at `validation` now and then. With `dir`, state and `metrics.jsonl` go there and an interrupted
 /// run continues.
 ///
 /// # Errors
@@ -163,6 +187,7 @@ pub fn read_examples(
 pub fn train_sft(
     model: &Model,
     examples: &[Example],
+    validation: &[Example],
     config: &SftConfig,
     threads: usize,
     dir: Option<&Path>,
@@ -184,15 +209,37 @@ pub fn train_sft(
         recompute: config.gradient_checkpointing,
         threads,
         dir,
+        tensorboard: config.tensorboard,
         save_every: Duration::from_secs(config.save_seconds),
     };
     let batches = |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
-    let done = run.run(&Nll, batches, |_| Ok(true), progress)?;
+    let mut validation = Validation::new(model, validation, config, dir)?;
+    let done = run.run(&Nll, batches, |step| validation.look(step, steps), progress)?;
+    let best = validation.finish()?;
     if let Some(dir) = dir {
         state::clear(dir)?;
     }
     let loss = done.last.mean("nll").unwrap_or(f64::NAN);
-    Ok(SftSummary { steps: done.steps, tokens: done.tokens, loss })
+    Ok(SftSummary { steps: done.steps, tokens: done.tokens, loss, best })
+}
+
+/// What training on `examples` will take.
+///
+/// # Errors
+/// When there is no example.
+pub fn plan_sft(
+    model: &Model,
+    examples: &[Example],
+    config: &SftConfig,
+    threads: usize,
+) -> Result<MemoryPlan, TrainError> {
+    let mut largest = Largest::new(threads);
+    for step in plan(examples, config)? {
+        let batches = micro_batches(examples, &step, config.micro_tokens);
+        largest.see(batches.iter().map(|b| &b.packed));
+    }
+    let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
+    Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
 }
 
 /// Example indices of every step.
@@ -248,10 +295,7 @@ fn micro_batches(examples: &[Example], indices: &[usize], micro_tokens: usize) -
 }
 
 fn batch(group: &[&Example], total: f32) -> Batch {
-    let sequences: Vec<Sequence> = group
-        .iter()
-        .map(|e| Sequence { prefix: &e.prompt, tail: &e.completion, scored: e.prompt.len() })
-        .collect();
+    let sequences: Vec<Sequence> = group.iter().map(|e| e.sequence()).collect();
     let (packed, _) = pack(&sequences, false);
     let weights = group
         .iter()

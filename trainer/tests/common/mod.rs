@@ -64,7 +64,7 @@ fn tiny_checkpoint(dir: &Path) {
     let examples = read_examples(rows, &tokenizer, model.config.context).expect("examples");
     let config =
         SftConfig { learning_rate: 2e-2, epochs: 2, batch_tokens: 512, ..SftConfig::default() };
-    train_sft(&model, &examples, &config, 1, None, &mut |_| ControlFlow::Continue(()))
+    train_sft(&model, &examples, &[], &config, 1, None, &mut |_| ControlFlow::Continue(()))
         .expect("trained");
     model.save(&dir.join("tiny"), SaveOptions::default()).expect("checkpoint");
 }

@@ -103,11 +103,14 @@ impl Fused {
     /// Head-major copy of rows of `heads` heads: `[heads][T D]`.
     fn by_head(&self, x: &[f32], heads: usize) -> Vec<Vec<f32>> {
         let d = self.0.head_dim;
-        (0..heads)
-            .map(|h| {
-                x.chunks_exact(heads * d).flat_map(|r| &r[h * d..(h + 1) * d]).copied().collect()
-            })
-            .collect()
+        let head = |h: usize| {
+            let mut out = Vec::with_capacity(x.len() / heads);
+            for row in x.chunks_exact(heads * d) {
+                out.extend_from_slice(&row[h * d..(h + 1) * d]);
+            }
+            out
+        };
+        (0..heads).map(head).collect()
     }
 
     /// Inverse of [`Self::by_head`].

@@ -1,11 +1,19 @@
-//! The loops of forest attention for one head: forward and backward.
+//! Forest attention for one key/value head: forward and backward, as matrix products over blocks.
 //!
-//! Scores of a row are sums of scaled key rows stored transposed, so that every inner loop runs
-//! over consecutive memory and vectorises without reassociating a sum. The order of every
-//! reduction depends on positions alone.
+//! A block is a run of rows of one segment. Everything its rows may see is a few ranges of rows, so
+//! scores are one product of queries with gathered keys, and what a row may not see of them has
+//! weight 0. The order of every reduction depends on positions alone.
 
-use super::simd::{axpy, dispatch, exp, max, sum};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::gemm::{Matrix, multiply, product};
+use super::simd::{dispatch, dot, exp, max, sum};
 use crate::candle::PackedLayout;
+
+/// Rows of a block: enough for products to pay, few enough that little of what they compute lies
+/// ahead of a row.
+const BLOCK: usize = 64;
 
 /// What the loops need to know of the batch.
 pub(super) struct Rows<'a> {
@@ -27,110 +35,114 @@ pub(super) struct Grads {
     pub(super) dv: Vec<f32>,
 }
 
-/// One row and the ranges of rows it sees, oldest first; element j of the concatenated ranges has
-/// position j.
-struct Row<'a> {
-    index: usize,
-    ranges: &'a [(usize, usize)],
-    /// First visible position under the sliding window.
-    low: usize,
-    /// Number of positions, its own included.
-    count: usize,
+/// Consecutive rows of one segment and the rows they see.
+struct Block {
+    rows: Range<usize>,
+    /// Ranges `(start, len)` of rows that the last row sees, oldest first; element j of them all has
+    /// position j.
+    ranges: Vec<(usize, usize)>,
+    /// Position of the first row.
+    position: usize,
+    /// Length of all ranges.
+    width: usize,
 }
 
 impl Rows<'_> {
-    /// Calls `f` for every row.
-    #[inline(always)]
-    fn each(&self, mut f: impl FnMut(Row)) {
-        for (index, segment) in self.layout.segments().iter().enumerate() {
-            let mut ranges = self.layout.visible(index);
-            let before: usize = ranges.iter().map(|r| r.1).sum::<usize>() - segment.len;
-            for i in 0..segment.len {
+    fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
+        let segments = self.layout.segments().iter().enumerate();
+        segments.flat_map(|(index, segment)| {
+            let visible = self.layout.visible(index);
+            let before = visible.iter().map(|r| r.1).sum::<usize>() - segment.len;
+            (0..segment.len).step_by(BLOCK).map(move |first| {
+                let last = (first + BLOCK).min(segment.len);
+                let mut ranges = visible.clone();
                 if let Some(own) = ranges.last_mut() {
-                    own.1 = i + 1;
+                    own.1 = last;
                 }
-                let count = before + i + 1;
-                let low = count.saturating_sub(self.window.unwrap_or(count));
-                f(Row { index: segment.start + i, ranges: &ranges, low, count });
-            }
-        }
+                let rows = segment.start + first..segment.start + last;
+                Block { rows, ranges, position: before + first, width: before + last }
+            })
+        })
     }
 
-    /// `[T, D]` to `[D, T]`.
-    fn transpose(&self, x: &[f32]) -> Vec<f32> {
-        let t = self.layout.rows();
-        let mut out = vec![0f32; x.len()];
-        for (row, values) in x.chunks_exact(self.d).enumerate() {
-            for (i, v) in values.iter().enumerate() {
-                out[i * t + row] = *v;
-            }
-        }
-        out
+    /// Attention weights of a block's rows over what they see, `[rows, width]`, from scaled queries.
+    fn weights(&self, block: &Block, q: &[f32], keys: &[f32]) -> Vec<f32> {
+        let mut weights = self.products(block, q, keys);
+        dispatch(
+            #[inline(always)]
+            || {
+                for (i, row) in weights.chunks_exact_mut(block.width).enumerate() {
+                    let count = block.position + i + 1;
+                    softmax(row, self.low(count)..count);
+                }
+            },
+        );
+        weights
+    }
+
+    /// `x keys^T` for the rows of a block: `[rows, width]`.
+    fn products(&self, block: &Block, x: &[f32], keys: &[f32]) -> Vec<f32> {
+        let (n, d) = (block.rows.len(), self.d);
+        let x = Matrix::new(&x[block.rows.start * d..block.rows.end * d], n, d);
+        product(x, Matrix::new(keys, block.width, d).t())
+    }
+
+    /// First position that a row with `count` positions behind and at it sees.
+    fn low(&self, count: usize) -> usize {
+        count.saturating_sub(self.window.unwrap_or(count))
     }
 }
 
-/// `out[j] = sum_d x[d] * transposed[d][j]` over the visible rows.
-#[inline(always)]
-fn products(out: &mut [f32], x: &[f32], transposed: &[f32], row: &Row) {
-    let t = transposed.len() / x.len();
-    out[..row.count].fill(0.0);
-    let mut offset = 0;
-    for &(start, len) in row.ranges {
-        let out = &mut out[offset..offset + len];
-        for (i, &a) in x.iter().enumerate() {
-            axpy(out, a, &transposed[i * t + start..i * t + start + len]);
+impl Block {
+    /// The rows of `x` that the block sees, one after the other.
+    fn gather<'a>(&self, x: &'a [f32], d: usize) -> Cow<'a, [f32]> {
+        let rows = |&(start, len): &(usize, usize)| &x[start * d..(start + len) * d];
+        match self.ranges.as_slice() {
+            [one] => Cow::Borrowed(rows(one)),
+            many => Cow::Owned(many.iter().flat_map(rows).copied().collect()),
         }
-        offset += len;
+    }
+
+    /// Adds rows in the order of [`Self::gather`] to where they came from.
+    fn scatter(&self, from: &[f32], to: &mut [f32], d: usize) {
+        let mut from = from;
+        for &(start, len) in &self.ranges {
+            let (here, rest) = from.split_at(len * d);
+            for (to, x) in to[start * d..(start + len) * d].iter_mut().zip(here) {
+                *to += x;
+            }
+            from = rest;
+        }
     }
 }
 
-/// Attention weights of a row over its visible positions, from scores in place.
+/// Attention weights of a row from its scores, in place; 0 outside what it sees.
 #[inline(always)]
-fn softmax(scores: &mut [f32], row: &Row) {
-    scores[..row.low].fill(0.0);
-    let visible = &mut scores[row.low..row.count];
-    let top = max(visible);
-    for s in visible.iter_mut() {
+fn softmax(scores: &mut [f32], seen: Range<usize>) {
+    scores[..seen.start].fill(0.0);
+    scores[seen.end..].fill(0.0);
+    let scores = &mut scores[seen];
+    let top = max(scores);
+    for s in scores.iter_mut() {
         *s = exp(*s - top);
     }
-    let scale = sum(visible).recip();
-    for s in visible {
+    let scale = sum(scores).recip();
+    for s in scores {
         *s *= scale;
-    }
-}
-
-/// `(row index, position)` of every visible row.
-#[inline(always)]
-fn visible_rows(row: &Row, mut f: impl FnMut(usize, usize)) {
-    let mut position = 0;
-    for &(start, len) in row.ranges {
-        for r in start..start + len {
-            if position >= row.low {
-                f(r, position);
-            }
-            position += 1;
-        }
     }
 }
 
 /// Attention of one head: q rotated and scaled, k rotated, all `[T D]`.
 pub(super) fn forward(rows: &Rows, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
     let d = rows.d;
-    let k = rows.transpose(k);
     let mut out = vec![0f32; q.len()];
-    let mut weights = vec![0f32; rows.layout.rows()];
-    dispatch(
-        #[inline(always)]
-        || {
-            rows.each(|row| {
-                let own = row.index * d..(row.index + 1) * d;
-                products(&mut weights, &q[own.clone()], &k, &row);
-                softmax(&mut weights, &row);
-                let out = &mut out[own];
-                visible_rows(&row, |r, j| axpy(out, weights[j], &v[r * d..(r + 1) * d]));
-            });
-        },
-    );
+    for block in rows.blocks() {
+        let weights = rows.weights(&block, q, &block.gather(k, d));
+        let values = block.gather(v, d);
+        let weights = Matrix::new(&weights, block.rows.len(), block.width);
+        let out = &mut out[block.rows.start * d..block.rows.end * d];
+        multiply(out, weights, Matrix::new(&values, block.width, d), false);
+    }
     out
 }
 
@@ -138,36 +150,41 @@ pub(super) fn forward(rows: &Rows, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> 
 /// query head. Weights are computed again rather than kept.
 pub(super) fn backward(rows: &Rows, q: &[Vec<f32>], k: &[f32], v: &[f32], g: &[Vec<f32>]) -> Grads {
     let d = rows.d;
-    let (k_t, v_t) = (rows.transpose(k), rows.transpose(v));
-    let t = rows.layout.rows();
-    let (mut weights, mut slopes) = (vec![0f32; t], vec![0f32; t]);
-    let mut grads = Grads { dq: vec![], dk: vec![0f32; k.len()], dv: vec![0f32; v.len()] };
-    for (q, g) in q.iter().zip(g) {
-        let mut dq = vec![0f32; q.len()];
-        let (dk, dv) = (&mut grads.dk, &mut grads.dv);
-        dispatch(
-            #[inline(always)]
-            || {
-                rows.each(|row| {
-                    let own = row.index * d..(row.index + 1) * d;
-                    let (q, g, dq) = (&q[own.clone()], &g[own.clone()], &mut dq[own]);
-                    products(&mut weights, q, &k_t, &row);
-                    softmax(&mut weights, &row);
-                    products(&mut slopes, g, &v_t, &row);
-                    let mean = super::simd::dot(&weights[..row.count], &slopes[..row.count]);
-                    for j in row.low..row.count {
-                        slopes[j] = weights[j] * (slopes[j] - mean);
-                    }
-                    visible_rows(&row, |r, j| {
-                        let at = r * d..(r + 1) * d;
-                        axpy(dq, slopes[j], &k[at.clone()]);
-                        axpy(&mut dk[at.clone()], slopes[j], q);
-                        axpy(&mut dv[at], weights[j], g);
-                    });
-                });
-            },
-        );
-        grads.dq.push(dq);
+    let dq = q.iter().map(|q| vec![0f32; q.len()]).collect();
+    let mut grads = Grads { dq, dk: vec![0f32; k.len()], dv: vec![0f32; v.len()] };
+    for block in rows.blocks() {
+        let (n, width) = (block.rows.len(), block.width);
+        let (keys, values) = (block.gather(k, d), block.gather(v, d));
+        let (mut dk, mut dv) = (vec![0f32; width * d], vec![0f32; width * d]);
+        for ((q, g), dq) in q.iter().zip(g).zip(&mut grads.dq) {
+            let weights = rows.weights(&block, q, &keys);
+            let mut slopes = rows.products(&block, g, &values);
+            through_softmax(&mut slopes, &weights, width);
+            let own = block.rows.start * d..block.rows.end * d;
+            let [q, g] = [q, g].map(|x| Matrix::new(&x[own.clone()], n, d));
+            let [weights, slopes] = [&weights, &slopes].map(|x| Matrix::new(x, n, width));
+            multiply(&mut dq[own], slopes, Matrix::new(&keys, width, d), false);
+            multiply(&mut dk, slopes.t(), q, true);
+            multiply(&mut dv, weights.t(), g, true);
+        }
+        block.scatter(&dk, &mut grads.dk, d);
+        block.scatter(&dv, &mut grads.dv, d);
     }
     grads
+}
+
+/// Gradients by scores from gradients by weights, in place: `w (x - sum(w x))`, row by row.
+fn through_softmax(slopes: &mut [f32], weights: &[f32], width: usize) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for (slopes, weights) in slopes.chunks_exact_mut(width).zip(weights.chunks_exact(width))
+            {
+                let mean = dot(weights, slopes);
+                for (s, w) in slopes.iter_mut().zip(weights) {
+                    *s = w * (*s - mean);
+                }
+            }
+        },
+    );
 }

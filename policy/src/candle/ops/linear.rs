@@ -5,7 +5,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::gemm::{Matrix, multiply};
+use super::gemm::{Matrix, product};
 use super::{values, with_values};
 
 /// x `[T, in]` times w `[out, in]` transposed: `[T, out]`.
@@ -34,9 +34,7 @@ impl CustomOp2 for Fused {
         let ((t, inputs), (outputs, _)) = (x_layout.shape().dims2()?, w_layout.shape().dims2()?);
         let x = Matrix::new(values(x, x_layout)?, t, inputs);
         let w = Matrix::new(values(w, w_layout)?, outputs, inputs);
-        let mut out = vec![0f32; t * outputs];
-        multiply(&mut out, x, w.t(), false);
-        Ok((CpuStorage::F32(out), Shape::from((t, outputs))))
+        Ok((CpuStorage::F32(product(x, w.t())), Shape::from((t, outputs))))
     }
 
     fn bwd(
@@ -47,36 +45,28 @@ impl CustomOp2 for Fused {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let ((t, inputs), outputs) = (x.dims2()?, w.dim(0)?);
-        let dx = gradient(x, w, grad, |out, g, w| {
-            let w = Matrix::new(w, outputs, inputs);
-            multiply(out, Matrix::new(g, t, outputs), w, false);
+        let dx = gradient(x, w, grad, |g, w| {
+            product(Matrix::new(g, t, outputs), Matrix::new(w, outputs, inputs))
         })?;
-        let dw = gradient(w, x, grad, |out, g, x| {
-            let x = Matrix::new(x, t, inputs);
-            multiply(out, Matrix::new(g, t, outputs).t(), x, false);
+        let dw = gradient(w, x, grad, |g, x| {
+            product(Matrix::new(g, t, outputs).t(), Matrix::new(x, t, inputs))
         })?;
         Ok((dx, dw))
     }
 }
 
-/// The gradient of one operand, made by `product(out, grad, other operand)`. Frozen weights and data
+/// The gradient of one operand, made by `make(grad, other operand)`. Frozen weights and data
 /// need none; each is a third of the work.
 fn gradient(
     of: &Tensor,
     other: &Tensor,
     grad: &Tensor,
-    product: impl Fn(&mut [f32], &[f32], &[f32]),
+    make: impl Fn(&[f32], &[f32]) -> Vec<f32>,
 ) -> Result<Option<Tensor>> {
     if !of.track_op() {
         return Ok(None);
     }
-    let mut out = vec![0f32; of.elem_count()];
-    with_values(grad, |g| {
-        with_values(other, |other| {
-            product(&mut out, g, other);
-            Ok(())
-        })
-    })?;
+    let out = with_values(grad, |g| with_values(other, |other| Ok(make(g, other))))?;
     Ok(Some(Tensor::from_vec(out, of.shape(), of.device())?))
 }
 

@@ -1,0 +1,286 @@
+//! Flags that preference training and supervised training share.
+//!
+//! A setting comes from its default, then from the file of `--config`, then from its flag. Flags are
+//! laid over the settings as a table, so every one is named once, as in the file.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::DType;
+use regrowth_mcts::overlay;
+use regrowth_policy::candle::SaveOptions;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::TrainError;
+use crate::train::{LoraConfig, MemoryPlan, Model, peak_memory, resident_memory};
+
+/// How weights are updated, and how they are written.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrainingArgs {
+    /// Settings in a TOML file, by the names of the flags with underscores; flags win.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Highest learning rate.
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// Form of the learning rate's decay: constant, linear or cosine.
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// Share of the steps in which the learning rate rises to its highest.
+    #[arg(long, value_name = "SHARE")]
+    warmup: Option<f64>,
+    /// Passes over the data.
+    #[arg(long, value_name = "N")]
+    epochs: Option<i64>,
+    /// Tokens of one micro-batch, at most; gradients of a step's micro-batches are summed.
+    #[arg(long, value_name = "N")]
+    micro_tokens: Option<i64>,
+    /// Optimizer: adam_w, muon (on the matrices inside the layers) or sgd.
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<String>,
+    /// Decoupled weight decay; norms, biases and embeddings are never decayed.
+    #[arg(long, value_name = "DECAY")]
+    weight_decay: Option<f64>,
+    /// Largest norm of the gradient; 0 does not clip.
+    #[arg(long, value_name = "NORM")]
+    max_grad_norm: Option<f64>,
+    /// Train low-rank updates of this rank in place of the whole model; a PEFT adapter is written
+    /// beside the merged checkpoint.
+    #[arg(long, value_name = "RANK")]
+    lora: Option<usize>,
+    /// Numerator of the updates' scale [default: twice the rank].
+    #[arg(long, value_name = "ALPHA", requires = "lora")]
+    lora_alpha: Option<f64>,
+    /// Share of the updates' inputs dropped in training.
+    #[arg(long, value_name = "SHARE", requires = "lora")]
+    lora_dropout: Option<f64>,
+    /// Projections that are updated [default: all seven of a layer].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "lora")]
+    lora_targets: Option<Vec<String>>,
+    /// Compute activations a second time in place of holding them: a third more work, less memory.
+    #[arg(long)]
+    gradient_checkpointing: bool,
+    /// Keep the order of the file.
+    #[arg(long)]
+    in_order: bool,
+    /// Seed of order, dropout and fresh weights.
+    #[arg(long, value_name = "SEED")]
+    seed: Option<i64>,
+    /// Seconds between saved states, from which the same command goes on after a stop.
+    #[arg(long, value_name = "SECONDS")]
+    save_seconds: Option<i64>,
+    /// Type of the written weights: f32, bf16 or f16 [default: that of the model's config.json].
+    #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
+    save_dtype: Option<DType>,
+    /// Bytes of one weight file, at most: a number with B, KB, MB or GB.
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_size)]
+    max_shard_size: usize,
+    /// Write no TensorBoard event files.
+    #[arg(long)]
+    no_tensorboard: bool,
+}
+
+impl TrainingArgs {
+    /// The settings: `defaults`, the file over them, the flags over both, then `own` flags of the
+    /// command.
+    pub(super) fn settings<T: Serialize + DeserializeOwned>(
+        &self,
+        defaults: &T,
+        own: Table,
+    ) -> Result<T, TrainError> {
+        let bad = |e: String| TrainError::Setting { name: "config", detail: e };
+        let mut table = Table::try_from(defaults).map_err(|e| bad(e.to_string()))?;
+        if let Some(path) = &self.config {
+            let file = read(path)?;
+            table = overlay(table, file);
+            // The file is checked alone, so that an error in it is not blamed on a flag.
+            T::deserialize(table.clone())
+                .map_err(|e| TrainError::File { path: path.clone(), detail: e.to_string() })?;
+        }
+        let flags = self.flags(&table)?;
+        // A value of the command's own flags replaces all of the one below, tables included.
+        own.keys().for_each(|key| drop(table.remove(key)));
+        T::deserialize(overlay(overlay(table, flags), own)).map_err(|e| bad(e.to_string()))
+    }
+
+    fn flags(&self, below: &Table) -> Result<Table, TrainError> {
+        let mut flags = Table::new();
+        let mut set = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                flags.insert(key.to_owned(), value);
+            }
+        };
+        set("learning_rate", self.learning_rate.map(Value::from));
+        set("schedule", self.schedule.clone().map(Value::from));
+        set("warmup", self.warmup.map(Value::from));
+        set("epochs", self.epochs.map(Value::from));
+        set("micro_tokens", self.micro_tokens.map(Value::from));
+        set("seed", self.seed.map(Value::from));
+        set("save_seconds", self.save_seconds.map(Value::from));
+        set("gradient_checkpointing", self.gradient_checkpointing.then_some(true.into()));
+        set("shuffle", self.in_order.then_some(false.into()));
+        // Event files are the command's default, not that of the settings: rounds write their own.
+        let events = !self.no_tensorboard;
+        set("tensorboard", Some(events.into()));
+        let mut optimizer = Table::new();
+        for (key, value) in [
+            ("kind", self.optimizer.clone().map(Value::from)),
+            ("weight_decay", self.weight_decay.map(Value::from)),
+            ("max_grad_norm", self.max_grad_norm.map(Value::from)),
+        ] {
+            if let Some(value) = value {
+                optimizer.insert(key.into(), value);
+            }
+        }
+        set("optimizer", Some(optimizer.into()));
+        set("lora", self.lora(below)?);
+        Ok(flags)
+    }
+
+    /// The low-rank settings of the flags, over those of the file.
+    fn lora(&self, below: &Table) -> Result<Option<Value>, TrainError> {
+        let Some(rank) = self.lora else { return Ok(None) };
+        let bad = |e: String| TrainError::Setting { name: "lora", detail: e };
+        let mut lora = match below.get("lora") {
+            Some(lora) => lora.clone().try_into().map_err(|e| bad(e.to_string()))?,
+            None => LoraConfig::of_rank(rank),
+        };
+        lora.rank = rank;
+        lora.alpha = self.lora_alpha.unwrap_or(lora.alpha);
+        lora.dropout = self.lora_dropout.unwrap_or(lora.dropout);
+        lora.targets = self.lora_targets.clone().unwrap_or(lora.targets);
+        lora.check()?;
+        Value::try_from(lora).map(Some).map_err(|e| bad(e.to_string()))
+    }
+
+    /// Says what training will take, and refuses what does not fit.
+    pub(super) fn announce(plan: &MemoryPlan) -> Result<MemoryUse, TrainError> {
+        let before = resident_memory();
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        eprintln!(
+            "memory: {:.0} MB held, training takes {:.0} MB more: activations {:.0}, gradients \
+             {:.0}, optimizer {:.0}, logits {:.0}, buffers {:.0}",
+            mb(before.unwrap_or(0)),
+            mb(plan.total()),
+            mb(plan.activations),
+            mb(plan.gradients),
+            mb(plan.moments),
+            mb(plan.logits),
+            mb(plan.buffers),
+        );
+        plan.check()?;
+        Ok(MemoryUse { planned: plan.total(), before, peak: None })
+    }
+
+    /// Writes what was trained into `out`: the checkpoint and, where only updates were trained, the
+    /// adapter; says what was written.
+    pub(super) fn save(&self, model: &Model, out: &Path) -> Result<String, TrainError> {
+        let checkpoint = out.join("checkpoint");
+        let options = SaveOptions { dtype: self.save_dtype, max_shard_bytes: self.max_shard_size };
+        model.save(&checkpoint, options)?;
+        if model.variables.lora().is_none() {
+            return Ok(format!("checkpoint in {}", checkpoint.display()));
+        }
+        let adapter = out.join("adapter");
+        model.save_adapter(&adapter)?;
+        Ok(format!("adapter in {}, merged in {}", adapter.display(), checkpoint.display()))
+    }
+}
+
+/// Memory of a training run above what the process held before it, in bytes.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct MemoryUse {
+    /// As planned.
+    planned: u64,
+    /// Held before.
+    before: Option<u64>,
+    /// What it was, where the system says.
+    peak: Option<u64>,
+}
+
+impl MemoryUse {
+    /// With the peak so far.
+    pub(super) fn now(self) -> Self {
+        let peak = peak_memory().zip(self.before).map(|(peak, before)| peak.saturating_sub(before));
+        Self { peak, ..self }
+    }
+}
+
+/// The settings of a file.
+fn read(path: &Path) -> Result<Table, TrainError> {
+    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
+    text.parse::<Table>()
+        .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })
+}
+
+fn parse_dtype(text: &str) -> Result<DType, String> {
+    match text {
+        "f32" => Ok(DType::F32),
+        "bf16" => Ok(DType::BF16),
+        "f16" => Ok(DType::F16),
+        _ => Err("expected f32, bf16 or f16".into()),
+    }
+}
+
+/// `5GB`, `200MB`, `1000`: powers of ten, as `save_pretrained` reads them.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor: usize = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        other => return Err(format!("`{other}`: expected B, KB, MB or GB")),
+    };
+    let number: usize = digits.trim().parse().map_err(|e| format!("`{digits}`: {e}"))?;
+    number.checked_mul(factor).filter(|&n| n > 0).ok_or_else(|| "expected a size above 0".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::SftConfig;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        training: TrainingArgs,
+    }
+
+    fn settings(args: &[&str]) -> Result<SftConfig, TrainError> {
+        let cli = Cli::parse_from([&["test"], args].concat());
+        cli.training.settings(&SftConfig::default(), Table::new())
+    }
+
+    #[test]
+    fn flags_lie_over_the_file_and_the_file_over_the_defaults() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sft.toml");
+        std::fs::write(&path, "epochs = 3\nlearning_rate = 0.5\n[lora]\nrank = 4\n").unwrap();
+        let path = path.to_str().unwrap();
+        let config = settings(&["--config", path, "--epochs", "7", "--lora", "8"]).unwrap();
+        assert_eq!((config.epochs, config.learning_rate), (7, 0.5));
+        assert_eq!(config.warmup, SftConfig::default().warmup);
+        assert_eq!(config.lora.map(|l| l.rank), Some(8));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sft.toml");
+        std::fs::write(&path, "epoch = 3\n").unwrap();
+        let error = settings(&["--config", path.to_str().unwrap()]).unwrap_err().to_string();
+        assert!(error.contains("sft.toml") && error.contains("epoch"), "{error}");
+        assert!(settings(&["--schedule", "steps"]).unwrap_err().to_string().contains("steps"));
+        assert!(settings(&["--epochs=-1"]).is_err());
+    }
+
+    #[test]
+    fn sizes_are_powers_of_ten() {
+        assert_eq!(parse_size("5GB"), Ok(5_000_000_000));
+        assert_eq!(parse_size("300"), Ok(300));
+        assert!(parse_size("5GiB").is_err() && parse_size("0").is_err());
+    }
+}

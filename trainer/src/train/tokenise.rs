@@ -1,0 +1,176 @@
+//! Text preferences of other programs as pairs with token ids.
+//!
+//! Prompt and completion are tokenised together and cut where the tokens of prompt and of prompt
+//! plus completion part, as TRL does. Our own pairs never come here: they keep the ids that were
+//! sampled.
+
+use std::path::Path;
+
+use regrowth_datasets::{
+    DataError, Message, PAIR_VERSION, PreferencePair, TextPreference, TokenId, Turn,
+};
+use regrowth_policy::PolicyError;
+use regrowth_policy::candle::{PromptForm, Tokenizer};
+
+use super::collate::common_prefix;
+use crate::TrainError;
+
+/// Whether EOS is put after a completion that is plain text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EndOfText {
+    /// After whole answers (TRL's layouts), not after single steps (Step-DPO's).
+    #[default]
+    Auto,
+    /// After every completion.
+    Always,
+    /// After none.
+    Never,
+}
+
+/// Makes pairs of text rows; each is a tree of its own, without visits or recorded log-probabilities.
+///
+/// # Errors
+/// [`DataError::Row`] with file and line for a row that cannot be tokenised or whose sides become the
+/// same tokens.
+pub fn tokenise_preferences(
+    path: &Path,
+    rows: &[(usize, TextPreference)],
+    tokenizer: &Tokenizer,
+    form: &PromptForm,
+    end: EndOfText,
+) -> Result<Vec<PreferencePair>, TrainError> {
+    let make = |(line, row): &(usize, TextPreference)| {
+        let fail = |field: &str, expected: &str, got: String| DataError::Row {
+            path: path.to_owned(),
+            line: *line,
+            field: field.to_owned(),
+            expected: expected.to_owned(),
+            got,
+        };
+        let texts = texts(row, tokenizer, form, end)
+            .map_err(|e| fail("prompt", "text that can be rendered", e.to_string()))?;
+        let ids = texts
+            .ids(tokenizer)
+            .map_err(|e| fail("chosen", "text that can be tokenised", e.to_string()))?;
+        if ids.chosen.is_empty() || ids.rejected.is_empty() || ids.chosen == ids.rejected {
+            let got = format!("{} and {} tokens", ids.chosen.len(), ids.rejected.len());
+            return Err(fail("rejected", "two completions of different tokens", got).into());
+        }
+        if ids.prompt.is_empty() {
+            return Err(
+                fail("prompt", "at least one token before the completions", "none".into()).into()
+            );
+        }
+        Ok(pair(format!("line {line}"), texts, ids))
+    };
+    rows.iter().map(make).collect()
+}
+
+/// A row rendered to text.
+struct Texts {
+    prompt: String,
+    chosen: String,
+    rejected: String,
+    /// Whether the tokenizer may put special tokens around it; a chat template has its own.
+    framed: bool,
+}
+
+struct Ids {
+    prompt: Vec<TokenId>,
+    chosen: Vec<TokenId>,
+    rejected: Vec<TokenId>,
+}
+
+fn texts(
+    row: &TextPreference,
+    tokenizer: &Tokenizer,
+    form: &PromptForm,
+    end: EndOfText,
+) -> Result<Texts, PolicyError> {
+    match (&row.prompt, &row.chosen, &row.rejected) {
+        (Turn::Messages(prompt), Turn::Messages(chosen), Turn::Messages(rejected)) => {
+            let opened = tokenizer.chat(prompt, true)?;
+            let closed = |side: &[Message]| {
+                let whole = tokenizer.chat(&[prompt, side].concat(), false)?;
+                Ok::<_, PolicyError>(whole)
+            };
+            let (chosen, rejected) = (closed(chosen)?, closed(rejected)?);
+            Ok(Texts { prompt: opened, chosen, rejected, framed: false })
+        }
+        (Turn::Text(prompt), Turn::Text(chosen), Turn::Text(rejected)) => {
+            let prompt = match &row.steps {
+                Some(steps) => form.render_question(prompt, tokenizer)? + steps,
+                None => prompt.clone(),
+            };
+            let whole = end == EndOfText::Always || end == EndOfText::Auto && row.steps.is_none();
+            let eos = if whole { tokenizer.eos_text() } else { String::new() };
+            let close = |side: &str| {
+                let eos = if side.ends_with(&eos) { "" } else { &eos };
+                format!("{prompt}{side}{eos}")
+            };
+            let (chosen, rejected) = (close(chosen), close(rejected));
+            Ok(Texts { prompt, chosen, rejected, framed: true })
+        }
+        _ => Err(PolicyError::Request("text and messages in one row".into())),
+    }
+}
+
+impl Texts {
+    fn ids(&self, tokenizer: &Tokenizer) -> Result<Ids, PolicyError> {
+        let encode = |text: &str| {
+            if self.framed {
+                tokenizer.encode_framed(text)
+            } else {
+                let mut ids: Vec<TokenId> = tokenizer.bos().into_iter().collect();
+                ids.extend(tokenizer.encode(text)?);
+                Ok(ids)
+            }
+        };
+        let mut prompt = encode(&self.prompt)?;
+        let (mut chosen, mut rejected) = (encode(&self.chosen)?, encode(&self.rejected)?);
+        let cut = common_prefix(&prompt, &chosen).min(common_prefix(&prompt, &rejected));
+        prompt.truncate(cut);
+        chosen.drain(..cut);
+        rejected.drain(..cut);
+        Ok(Ids { prompt, chosen, rejected })
+    }
+}
+
+/// A pair that says nothing of visits: no smoothing, unit margin and weight.
+fn pair(problem_id: String, texts: Texts, ids: Ids) -> PreferencePair {
+    let side = |text: &str| text.strip_prefix(&texts.prompt).unwrap_or(text).to_owned();
+    PreferencePair {
+        version: PAIR_VERSION,
+        problem_id,
+        round: 0,
+        policy: String::new(),
+        oracle: false,
+        hinted: false,
+        injected: false,
+        depth: 1,
+        chosen: side(&texts.chosen),
+        rejected: side(&texts.rejected),
+        prompt: texts.prompt,
+        prompt_ids: ids.prompt,
+        chosen_ids: ids.chosen,
+        rejected_ids: ids.rejected,
+        chosen_logps: vec![],
+        rejected_logps: vec![],
+        logps_exact: false,
+        q_chosen: 1.0,
+        q_rejected: 0.0,
+        n_chosen: 0,
+        n_rejected: 0,
+        prior_chosen: 0.0,
+        prior_rejected: 0.0,
+        self_evaluation_chosen: None,
+        self_evaluation_rejected: None,
+        outcome_chosen: 0.0,
+        outcome_rejected: 0.0,
+        terminal_chosen: false,
+        terminal_rejected: false,
+        alpha: 0.0,
+        margin: 1.0,
+        weight: 1.0,
+    }
+}
