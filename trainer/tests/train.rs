@@ -335,6 +335,23 @@ fn bad_pairs_are_named_and_nothing_is_written() {
 }
 
 #[test]
+fn pairs_of_another_tokenizer_are_refused() {
+    let (dir, source) = tiny();
+    let mut pairs = pairs(&source);
+    let path = dir.path().join("pairs.jsonl");
+    let args = ["train", "--policy", "tiny", "--pairs", "pairs.jsonl", "--out", "out"];
+    regrowth_datasets::write_pairs(&path, &pairs).unwrap();
+    ok(regrowth(dir.path(), &args));
+    for pair in &mut pairs {
+        pair.chosen_ids.iter_mut().for_each(|id| *id = *id % 100 + 100);
+    }
+    regrowth_datasets::write_pairs(&path, &pairs).unwrap();
+    let output = regrowth(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("another tokenizer"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_killed_training_ends_with_the_same_bytes() {
     let dir = workshop();
     let rows: String = (0..60)

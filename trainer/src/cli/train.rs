@@ -177,13 +177,16 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
 
 /// The pairs of the file, text rows tokenised for the policy.
 fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError> {
-    let rows = match read_preferences(&args.pairs)? {
-        Preferences::Pairs(pairs) => return Ok(pairs),
-        Preferences::Texts(rows) => rows,
-    };
     let config = ModelConfig::parse(&source.text("config.json")?)
         .map_err(|detail| source.error("config.json", detail))?;
     let tokenizer = Tokenizer::read(source, &config)?;
+    let rows = match read_preferences(&args.pairs)? {
+        Preferences::Pairs(pairs) => {
+            check_tokenizer(&pairs, &tokenizer)?;
+            return Ok(pairs);
+        }
+        Preferences::Texts(rows) => rows,
+    };
     let form = PromptForm::read(source, &tokenizer)?;
     let end = match args.eos {
         Eos::Auto => EndOfText::Auto,
@@ -191,6 +194,25 @@ fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError
         Eos::Never => EndOfText::Never,
     };
     tokenise_preferences(&args.pairs, &rows, &tokenizer, &form, end)
+}
+
+/// Pairs whose text is compared with what their ids say under the policy's tokenizer.
+const READ_BACK: usize = 16;
+
+/// Refuses pairs that were made with another tokenizer: their ids would train on other words.
+fn check_tokenizer(pairs: &[PreferencePair], tokenizer: &Tokenizer) -> Result<(), TrainError> {
+    for (index, pair) in pairs.iter().enumerate().take(READ_BACK) {
+        let read = tokenizer.decode(&pair.chosen_ids).unwrap_or_default();
+        if read.trim() != pair.chosen.trim() {
+            let detail = format!(
+                "`chosen_ids` say {read:?} to this policy's tokenizer, but `chosen` is {:?}; the \
+                 pairs were made with another tokenizer",
+                pair.chosen
+            );
+            return Err(TrainError::Example { index, detail });
+        }
+    }
+    Ok(())
 }
 
 fn weights(spec: &str) -> Result<Source, TrainError> {
