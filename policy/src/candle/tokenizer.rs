@@ -53,10 +53,7 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
-        let encoding = self.inner.encode_fast(text, false);
-        let encoding = encoding
-            .map_err(|e| PolicyError::Request(format!("the text cannot be tokenised: {e}")))?;
-        Ok(encoding.get_ids().to_vec())
+        self.ids(text, false)
     }
 
     /// Ids of `text` with the special tokens that the tokenizer puts around a text, as transformers
@@ -65,8 +62,13 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot represent the text.
     pub fn encode_framed(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
-        let encoding = self.inner.encode_fast(text, true);
-        let encoding = encoding
+        self.ids(text, true)
+    }
+
+    fn ids(&self, text: &str, framed: bool) -> Result<Vec<TokenId>, PolicyError> {
+        let encoding = self
+            .inner
+            .encode_fast(text, framed)
             .map_err(|e| PolicyError::Request(format!("the text cannot be tokenised: {e}")))?;
         Ok(encoding.get_ids().to_vec())
     }

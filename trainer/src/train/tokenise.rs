@@ -90,10 +90,7 @@ fn texts(
     match (&row.prompt, &row.chosen, &row.rejected) {
         (Turn::Messages(prompt), Turn::Messages(chosen), Turn::Messages(rejected)) => {
             let opened = tokenizer.chat(prompt, true)?;
-            let closed = |side: &[Message]| {
-                let whole = tokenizer.chat(&[prompt, side].concat(), false)?;
-                Ok::<_, PolicyError>(whole)
-            };
+            let closed = |side: &[Message]| tokenizer.chat(&[prompt, side].concat(), false);
             let (chosen, rejected) = (closed(chosen)?, closed(rejected)?);
             Ok(Texts { prompt: opened, chosen, rejected, framed: false })
         }
