@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use common::{ok, regrowth, stderr, workshop};
 use regrowth_datasets::{PreferencePair, Problem, Split, tasks::problems_from_spec};
 use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
-use regrowth_policy::candle::{CandlePolicy, Checkpoint, SaveOptions, Source};
+use regrowth_policy::candle::{
+    CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer,
+};
 use regrowth_policy::{LoadOptions, Request, Response, Score, call};
 use regrowth_trainer::TrainError;
 use regrowth_trainer::train::{
@@ -133,6 +136,21 @@ fn updates_of_an_adapter_are_exact_when_merged_saved_and_recomputed() {
     let (_, recomputed) = train(&source, &pairs, &again, 1);
     let gap = largest_difference(&model.weights().unwrap(), &recomputed.weights().unwrap());
     assert!(gap <= 1e-4, "{gap}");
+
+    // The forward with updates beside the weights, and that with them merged.
+    let ids = &pairs[0].prompt_ids;
+    let logps = |transformer: &Transformer| -> Vec<f32> {
+        let mut layout = PackedLayout::default();
+        layout.push(None, ids.len());
+        let hidden = transformer.hidden(ids, &Arc::new(layout)).unwrap();
+        let rows = hidden.narrow(0, 0, ids.len() - 1).unwrap();
+        transformer.log_probs(&rows, &ids[1..]).unwrap().to_vec1().unwrap()
+    };
+    let beside = logps(&model.transformer().unwrap());
+    let merged = Transformer::new(&model.config, &model.weights().unwrap()).unwrap();
+    for (a, b) in beside.iter().zip(logps(&merged)) {
+        assert!((a - b).abs() <= 1e-5, "{a} {b}");
+    }
 
     let (merged, adapter) = (dir.path().join("merged"), dir.path().join("adapter"));
     model.save(&merged, SaveOptions::default()).unwrap();
