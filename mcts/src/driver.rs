@@ -54,7 +54,7 @@ pub struct SearchSummary {
     pub correct: u64,
     /// Requests for candidates and for judgements.
     pub model_calls: u64,
-    /// Tokens of the distinct steps in these trees.
+    /// Tokens of the prompts and the distinct steps of these trees.
     pub unique_tokens: u64,
     /// Tokens that the requests really cost, skipped trees included.
     pub usage: Usage,
@@ -190,7 +190,8 @@ impl SearchSummary {
                 self.nodes += tree.nodes.len() as u64;
                 self.simulations += tree.simulations;
                 self.correct += u64::from(tree.correct);
-                self.unique_tokens += tree.nodes.iter().map(|n| n.ids.len() as u64).sum::<u64>();
+                let steps = tree.nodes.iter().map(|n| n.ids.len() as u64).sum::<u64>();
+                self.unique_tokens += tree.prompt_ids.len() as u64 + steps;
             }
             Err(skip) => {
                 *self.skipped.entry(skip.reason().to_owned()).or_default() += 1;

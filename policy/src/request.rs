@@ -185,7 +185,8 @@ pub struct Usage {
     pub prefilled: u64,
     /// Prefix tokens taken from the cache.
     pub reused: u64,
-    /// Tokens sampled.
+    /// Tokens computed one by one while sampling. Candidates that begin alike share them; the last
+    /// token of a step is computed, as prefix, when something follows it.
     pub decoded: u64,
     /// Tokens of the judge's question computed (never cached).
     pub judged: u64,

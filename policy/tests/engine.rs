@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crossbeam::channel::unbounded;
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
-use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, Transformer};
+use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
     Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError, Propose,
     Request, Response, Sampling, Score, call,
@@ -189,6 +189,104 @@ fn every_token_is_computed_once() {
     let second = candidates(call(&policy, propose(&whole, 9..10)).unwrap());
     assert_eq!(second.usage.prefilled, 0);
     assert_eq!(second.usage.reused as usize, whole.len());
+}
+
+/// Distinct beginnings of `all` that are longer than `shared` ids.
+fn beginnings<'a>(all: impl Iterator<Item = &'a [u32]>, shared: usize) -> usize {
+    let mut found = std::collections::BTreeSet::new();
+    for ids in all {
+        found.extend((shared + 1..=ids.len()).map(|n| &ids[..n]));
+    }
+    found.len()
+}
+
+#[test]
+fn candidates_share_their_tokens_until_they_part() {
+    let dir = tempfile::tempdir().unwrap();
+    // Sharp probabilities: candidates often begin alike.
+    let checkpoint = common::checkpoint(dir.path(), |_| {}, &|name, n| {
+        seeded(name, n).iter().map(|w| if name.contains("embed") { 4.0 * w } else { *w }).collect()
+    });
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let prefix = policy.encode("Ann has 12 cards.\n").unwrap();
+    let same = Request::Propose(Propose {
+        keys: vec![7; 6],
+        ..match propose(&prefix, 0..1) {
+            Request::Propose(p) => p,
+            _ => unreachable!(),
+        }
+    });
+    let found = candidates(call(&policy, same).unwrap());
+    assert_eq!(found.usage.decoded as usize, found.candidates[0].step.ids.len() - 1);
+    let other = policy.encode("Bob has 7 pens.\n").unwrap();
+    let found = candidates(call(&policy, propose(&other, 0..40)).unwrap());
+    // A step's last token is not computed: nothing follows it here.
+    let steps = || found.candidates.iter().map(|c| c.step.ids.split_last().unwrap().1);
+    let unique = beginnings(steps(), 0);
+    assert!(unique < steps().map(<[u32]>::len).sum(), "nothing to share");
+    assert_eq!(found.usage.decoded as usize, unique);
+}
+
+#[test]
+fn requests_in_flight_share_the_prefix_they_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let text = "Ann has 12 cards and Bob has 7 pens. How many things have they?\n".repeat(8);
+    let prefix = policy.encode(&text).unwrap();
+    let (reply, receive) = unbounded();
+    for ticket in 0..6 {
+        // Half of the requests go on differently after 400 tokens.
+        let mut ids = prefix.clone();
+        ids[400] = 1 + u32::from(ticket % 2 == 0);
+        let request = propose(&ids, ticket..ticket + 1);
+        policy.submit(Call { ticket, request, reply: reply.clone() });
+    }
+    let all: Vec<_> = receive.iter().take(6).map(|a| candidates(a.result.unwrap())).collect();
+    let prefilled: u64 = all.iter().map(|c| c.usage.prefilled).sum();
+    assert_eq!(prefilled as usize, prefix.len() + prefix.len() - 400);
+}
+
+#[test]
+fn a_judgement_computes_a_suffix_of_fixed_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let form = PromptForm::read(&checkpoint.source, policy.tokenizer()).unwrap();
+    let length = |first| policy.encode(&form.question(first, None).unwrap()).unwrap().len();
+    for text in ["1 + 1\n", "Ann has 12 cards. How many?\n"] {
+        let prefix = policy.encode(text).unwrap();
+        let first = candidates(call(&policy, propose(&prefix, 0..1)).unwrap());
+        for (order, expected) in [
+            (OptionOrder::CorrectFirst, length(true)),
+            (OptionOrder::CorrectLast, length(false)),
+            (OptionOrder::Both, length(true) + length(false)),
+        ] {
+            let mut step = first.candidates[0].step.ids.clone();
+            step.truncate(step.len() - 1);
+            step.extend(policy.encode("\n").unwrap());
+            let request = judge(&prefix, &step, order);
+            let Response::Judgement(judged) = call(&policy, request).unwrap() else { panic!() };
+            assert_eq!(judged.usage.judged as usize, expected, "{order:?} after {text:?}");
+            assert!(judged.usage.prefilled <= 1);
+        }
+    }
+}
+
+#[test]
+fn a_cache_too_small_for_all_candidates_takes_them_in_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let roomy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let prefix = roomy.encode("Ann has 12 cards.\n").unwrap();
+    let expected = candidates(call(&roomy, propose(&prefix, 0..5)).unwrap()).candidates;
+    let slot = 2 * 2 * 32 * 4;
+    for slots in [prefix.len() + 24, prefix.len() + 2 * 24 + 5] {
+        let small = LoadOptions { cache_bytes: slots * slot, ..options(1, 64) };
+        let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
+        let found = candidates(call(&policy, propose(&prefix, 0..5)).unwrap());
+        assert_eq!(found.candidates, expected);
+    }
 }
 
 #[test]

@@ -2,9 +2,8 @@
 //!
 //! R rows (one token each, of any mix of sequences), D hidden width, H heads, K key/value heads,
 //! F feed-forward width, V vocabulary. A row's result depends on its own prefix alone: attention
-//! reduces over positions in order, and products run at row counts whose rows gemm computes alike
-//! (at least two: a single row takes another path). So a sequence gets the same bits alone or in
-//! any batch, with a warm or a cold cache.
+//! reduces over positions in order, and a product's outputs are each one chain over the inputs. So a
+//! sequence gets the same bits alone or in any batch, with a warm or a cold cache.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,41 +13,29 @@ use rayon::prelude::*;
 
 use super::config::ModelConfig;
 use super::kv::KvStore;
-use super::ops::{
-    Matrix, RopeTable, attend_row, multiply, rms_norm_rows, rotate_rows, swiglu_rows,
-};
-
-/// Most rows in one product; more are cut into blocks, so that no block size is ever untested.
-const PRODUCT_ROWS: usize = 64;
+use super::ops::{Panels, RopeTable, Write, attend_row, rms_norm_rows, rotate_rows, swiglu_rows};
 
 /// Rows below which sharing attention between threads costs more than it saves.
 const SHARED_ROWS: usize = 16;
 
-/// `x w + b` with w stored `[in, out]`: the order in which thin products are fastest.
-struct Linear {
-    weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
-    inputs: usize,
-    outputs: usize,
-}
-
 struct Layer {
     attention_norm: Vec<f32>,
-    qkv: Linear,
+    qkv: Panels,
     qk_norm: Option<(Vec<f32>, Vec<f32>)>,
-    o: Linear,
+    o: Panels,
     mlp_norm: Vec<f32>,
-    gate_up: Linear,
-    down: Linear,
+    gate_up: Panels,
+    down: Panels,
 }
 
 /// Weights of the inference form; shared by all shards of an engine.
 pub(super) struct Decoder {
     config: ModelConfig,
-    embedding: Vec<f32>,
+    /// `[V, D]`; `None` where it is the head.
+    embedding: Option<Vec<f32>>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
-    head: Linear,
+    head: Panels,
     rope: Arc<RopeTable>,
 }
 
@@ -68,7 +55,10 @@ impl Decoder {
         tensors: &BTreeMap<String, Tensor>,
     ) -> candle_core::Result<Self> {
         let weights = Weights(tensors);
-        let embedding = weights.flat("model.embed_tokens.weight")?;
+        let embedding = match config.tied {
+            true => None,
+            false => Some(weights.flat("model.embed_tokens.weight")?),
+        };
         let head = if config.tied { "model.embed_tokens" } else { "lm_head" };
         let layers = (0..config.layers)
             .map(|i| Layer::new(config, &weights, &format!("model.layers.{i}")))
@@ -78,7 +68,7 @@ impl Decoder {
             embedding,
             layers,
             norm: weights.flat("model.norm.weight")?,
-            head: weights.linear(&[head], false)?,
+            head: weights.panels(&[head], false)?,
             rope: Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context)),
         })
     }
@@ -88,33 +78,45 @@ impl Decoder {
         &self.config
     }
 
-    /// Hidden rows after the last norm, `[R, D]`; keys and values of the rows go to `kv`.
+    /// Hidden rows after the last norm, `[R, D]`, into `scratch`; keys and values of the rows go to
+    /// `kv`.
     ///
     /// Rows of one sequence must come in order of position, each after all it depends on.
-    pub(super) fn hidden(&self, rows: &[Row], kv: &mut KvStore) -> Vec<f32> {
+    pub(super) fn hidden(&self, rows: &[Row], kv: &mut KvStore, scratch: &mut Scratch) {
+        scratch.fit(&self.config, rows.len());
         let d = self.config.hidden_size;
-        let mut x: Vec<f32> = Vec::with_capacity(rows.len() * d);
-        for row in rows {
-            x.extend_from_slice(&self.embedding[row.id as usize * d..(row.id as usize + 1) * d]);
+        for (x, row) in scratch.x.chunks_exact_mut(d).zip(rows) {
+            let id = row.id as usize;
+            match &self.embedding {
+                Some(embedding) => x.copy_from_slice(&embedding[id * d..(id + 1) * d]),
+                None => x.iter_mut().zip(self.head.row(id)).for_each(|(x, e)| *x = e),
+            }
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            self.layer(index, layer, rows, &mut x, kv);
+            self.layer(index, layer, rows, kv, scratch);
         }
-        let mut out = vec![0f32; x.len()];
-        rms_norm_rows(&mut out, &x, &self.norm, self.config.rms_norm_eps);
-        out
+        rms_norm_rows(&mut scratch.h, &scratch.x, &self.norm, self.config.rms_norm_eps);
     }
 
     /// Logits of hidden rows, `[n, V]`.
-    pub(super) fn logits(&self, hidden: &[f32]) -> Vec<f32> {
-        self.head.forward(hidden)
+    pub(super) fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) {
+        let n = hidden.len() / self.config.hidden_size;
+        logits.resize(n * self.head.outputs(), 0.0);
+        self.head.apply(hidden, logits, Write::Set);
     }
 
-    fn layer(&self, index: usize, layer: &Layer, rows: &[Row], x: &mut [f32], kv: &mut KvStore) {
+    fn layer(
+        &self,
+        index: usize,
+        layer: &Layer,
+        rows: &[Row],
+        kv: &mut KvStore,
+        scratch: &mut Scratch,
+    ) {
         let c = &self.config;
-        let mut h = vec![0f32; x.len()];
-        rms_norm_rows(&mut h, x, &layer.attention_norm, c.rms_norm_eps);
-        let mut qkv = layer.qkv.forward(&h);
+        let Scratch { x, h, qkv, mixed, wide, gated } = scratch;
+        rms_norm_rows(h, x, &layer.attention_norm, c.rms_norm_eps);
+        layer.qkv.apply(h, qkv, Write::Set);
         let (q_width, kv_width) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let width = q_width + 2 * kv_width;
         if let Some((q_norm, k_norm)) = &layer.qk_norm {
@@ -125,27 +127,25 @@ impl Decoder {
             }
         }
         let positions = rows.iter().map(|r| r.path.len() as u32 - 1);
-        rotate_rows(&mut qkv, width, c.heads + c.kv_heads, &self.rope, positions, false);
+        rotate_rows(qkv, width, c.heads + c.kv_heads, &self.rope, positions, false);
         for (row, values) in rows.iter().zip(qkv.chunks_exact(width)) {
             let (k, v) = values[q_width..].split_at(kv_width);
             kv.write(index, row.path[row.path.len() - 1], k, v);
         }
-        let mixed = self.attend(index, rows, &qkv, kv);
-        add(x, &layer.o.forward(&mixed));
-        rms_norm_rows(&mut h, x, &layer.mlp_norm, c.rms_norm_eps);
-        let wide = layer.gate_up.forward(&h);
-        let mut gated = vec![0f32; rows.len() * c.intermediate_size];
-        swiglu_rows(&mut gated, &wide, c.intermediate_size);
-        add(x, &layer.down.forward(&gated));
+        self.attend(index, rows, qkv, kv, mixed);
+        layer.o.apply(mixed, x, Write::Add);
+        rms_norm_rows(h, x, &layer.mlp_norm, c.rms_norm_eps);
+        layer.gate_up.apply(h, wide, Write::Set);
+        swiglu_rows(gated, wide, c.intermediate_size);
+        layer.down.apply(gated, x, Write::Add);
     }
 
     /// Attention of every row over its path: `[R, H head_dim]`.
-    fn attend(&self, layer: usize, rows: &[Row], qkv: &[f32], kv: &KvStore) -> Vec<f32> {
+    fn attend(&self, layer: usize, rows: &[Row], qkv: &[f32], kv: &KvStore, out: &mut [f32]) {
         let c = &self.config;
         let q_width = c.heads * c.head_dim;
         let width = qkv.len() / rows.len();
         let (keys, values) = kv.layer(layer);
-        let mut out = vec![0f32; rows.len() * q_width];
         let one = |(i, out): (usize, &mut [f32])| {
             let path = rows[i].path;
             let low = path.len().saturating_sub(c.window(layer).unwrap_or(path.len()));
@@ -157,7 +157,42 @@ impl Decoder {
         } else {
             out.chunks_exact_mut(q_width).enumerate().for_each(one);
         }
-        out
+    }
+}
+
+/// Memory of a pass, kept from turn to turn.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// The residual stream, `[R, D]`.
+    x: Vec<f32>,
+    /// Its norm, `[R, D]`.
+    h: Vec<f32>,
+    /// Queries, keys and values, `[R, (H + 2 K) head_dim]`.
+    qkv: Vec<f32>,
+    /// What attention gives, `[R, H head_dim]`.
+    mixed: Vec<f32>,
+    /// Gate and up, `[R, 2 F]`.
+    wide: Vec<f32>,
+    /// Their product, `[R, F]`.
+    gated: Vec<f32>,
+}
+
+impl Scratch {
+    /// Hidden rows of the last pass, `[R, D]`.
+    pub(super) fn hidden(&self) -> &[f32] {
+        &self.h
+    }
+
+    fn widths(c: &ModelConfig) -> [usize; 6] {
+        let (q, kv, f) = (c.heads * c.head_dim, c.kv_heads * c.head_dim, c.intermediate_size);
+        [c.hidden_size, c.hidden_size, q + 2 * kv, q, 2 * f, f]
+    }
+
+    fn fit(&mut self, c: &ModelConfig, rows: usize) {
+        let Self { x, h, qkv, mixed, wide, gated } = self;
+        for (buffer, width) in [x, h, qkv, mixed, wide, gated].into_iter().zip(Self::widths(c)) {
+            buffer.resize(rows * width, 0.0);
+        }
     }
 }
 
@@ -173,37 +208,13 @@ impl Layer {
         };
         Ok(Self {
             attention_norm: flat("input_layernorm")?,
-            qkv: weights.linear(&qkv.each_ref().map(String::as_str), config.qkv_bias)?,
+            qkv: weights.panels(&qkv.each_ref().map(String::as_str), config.qkv_bias)?,
             qk_norm,
-            o: weights.linear(&[&name("self_attn.o_proj")], config.output_bias)?,
+            o: weights.panels(&[&name("self_attn.o_proj")], config.output_bias)?,
             mlp_norm: flat("post_attention_layernorm")?,
-            gate_up: weights.linear(&gate_up.each_ref().map(String::as_str), false)?,
-            down: weights.linear(&[&name("mlp.down_proj")], false)?,
+            gate_up: weights.panels(&gate_up.each_ref().map(String::as_str), false)?,
+            down: weights.panels(&[&name("mlp.down_proj")], false)?,
         })
-    }
-}
-
-impl Linear {
-    /// Rows of `x` through the layer, `[n, in]` to `[n, out]`.
-    fn forward(&self, x: &[f32]) -> Vec<f32> {
-        let n = x.len() / self.inputs;
-        let mut out = vec![0f32; n * self.outputs];
-        let weight = Matrix::new(&self.weight, self.inputs, self.outputs);
-        let blocks = x.chunks(PRODUCT_ROWS * self.inputs);
-        for (out, x) in out.chunks_mut(PRODUCT_ROWS * self.outputs).zip(blocks) {
-            if x.len() == self.inputs {
-                let (twice, mut both) = (x.repeat(2), vec![0f32; 2 * self.outputs]);
-                multiply(&mut both, Matrix::new(&twice, 2, self.inputs), weight, false);
-                out.copy_from_slice(&both[..self.outputs]);
-            } else {
-                let rows = x.len() / self.inputs;
-                multiply(out, Matrix::new(x, rows, self.inputs), weight, false);
-            }
-        }
-        if let Some(bias) = &self.bias {
-            out.chunks_exact_mut(self.outputs).for_each(|row| add(row, bias));
-        }
-        out
     }
 }
 
@@ -223,19 +234,19 @@ impl Weights<'_> {
     }
 
     /// Several projections of the same input side by side.
-    fn linear(&self, names: &[&str], bias: bool) -> candle_core::Result<Linear> {
-        let weights = names
-            .iter()
-            .map(|n| self.tensor(&format!("{n}.weight")).cloned())
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let stacked = Tensor::cat(&weights, 0)?.t()?.contiguous()?;
-        let (inputs, outputs) = stacked.dims2()?;
+    fn panels(&self, names: &[&str], bias: bool) -> candle_core::Result<Panels> {
         let mut biases = Vec::new();
         for name in names.iter().filter(|_| bias) {
             biases.extend(self.flat(&format!("{name}.bias"))?);
         }
-        let weight = stacked.flatten_all()?.to_vec1()?;
-        Ok(Linear { weight, bias: bias.then_some(biases), inputs, outputs })
+        let mut inputs = 0;
+        let mut parts = Vec::with_capacity(names.len());
+        for name in names {
+            let name = format!("{name}.weight");
+            inputs = self.tensor(&name)?.dim(1)?;
+            parts.push(self.flat(&name)?);
+        }
+        Ok(Panels::new(parts.iter().map(Vec::as_slice), inputs, bias.then_some(biases)))
     }
 }
 
@@ -243,31 +254,4 @@ impl Weights<'_> {
 fn norm_in_place(heads: &mut [f32], weight: &[f32], eps: f32) {
     let copy = heads.to_vec();
     rms_norm_rows(heads, &copy, weight, eps);
-}
-
-fn add(x: &mut [f32], y: &[f32]) {
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += y;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rand::RngExt;
-
-    #[test]
-    fn rows_of_a_product_do_not_depend_on_how_many_there_are() {
-        let mut rng = regrowth_datasets::keyed_rng(1, &[b"rows"]);
-        for (inputs, outputs) in [(128, 384), (352, 128), (128, 480), (768, 3072), (2048, 64)] {
-            let mut draw = |n: usize| (0..n).map(|_| rng.random_range(-1f32..1.0)).collect();
-            let linear = Linear { weight: draw(inputs * outputs), bias: None, inputs, outputs };
-            let x: Vec<f32> = draw(150 * inputs);
-            let whole = linear.forward(&x);
-            for rows in [1, 2, 3, 5, 8, 17, 33, 63, 64, 65, 100] {
-                let part = linear.forward(&x[..rows * inputs]);
-                assert!(part == whole[..rows * outputs], "{rows} rows of {inputs} x {outputs}");
-            }
-        }
-    }
 }

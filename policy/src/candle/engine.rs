@@ -8,23 +8,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crossbeam::channel::Receiver;
-use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
+use regrowth_datasets::TokenId;
 
-use super::boundary;
-use super::decoder::{Decoder, Row};
+use super::decoder::{Decoder, Row, Scratch};
 use super::job::{Job, Kind};
 use super::kv::KvStore;
-use super::lane::{Candidate, Lane, Role};
+use super::lane::{Lane, Reading, Role};
 use super::prefix::PrefixTree;
-use super::sampler;
 use super::tokenizer::Tokenizer;
-use crate::{Candidates, Judgement, PolicyError, Response, Sampling, Scores};
+use crate::{PolicyError, Response};
 
 /// Rows of one turn that lanes may spend on reading given tokens.
-const READ_ROWS: usize = 256;
-
-/// Probability that the two labels must hold together to mean anything (taste).
-const LABEL_MASS_FLOOR: f64 = 0.05;
+pub(super) const READ_ROWS: usize = 256;
 
 /// What all shards share.
 pub(super) struct Shared {
@@ -36,15 +31,20 @@ pub(super) struct Shared {
 
 /// One thread of the engine.
 pub(super) struct Shard {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     max_lanes: usize,
-    kv: KvStore,
-    tree: PrefixTree,
+    pub(super) kv: KvStore,
+    pub(super) tree: PrefixTree,
     waiting: VecDeque<Job>,
-    jobs: BTreeMap<u64, Job>,
-    lanes: Vec<Lane>,
+    pub(super) jobs: BTreeMap<u64, Job>,
+    /// Jobs whose next tokens another lane is computing just now.
+    joining: Vec<u64>,
+    pub(super) lanes: Vec<Lane>,
     next_job: u64,
     reserved: usize,
+    scratch: Scratch,
+    /// Logits of the rows being sampled from, `[n, V]`; kept for their memory.
+    pub(super) logits: Vec<f32>,
 }
 
 impl Shard {
@@ -59,9 +59,12 @@ impl Shard {
             tree: PrefixTree::new(),
             waiting: VecDeque::new(),
             jobs: BTreeMap::new(),
+            joining: Vec::new(),
             lanes: Vec::new(),
             next_job: 0,
             reserved: 0,
+            scratch: Scratch::default(),
+            logits: Vec::new(),
         }
     }
 
@@ -82,24 +85,23 @@ impl Shard {
 
     /// Starts waiting jobs while there is room for their lanes and their slots.
     fn admit(&mut self) {
-        while let Some(job) = self.waiting.front() {
+        while let Some(job) = self.waiting.front_mut() {
             let busy = !self.lanes.is_empty();
-            if busy && self.lanes.len() + job.width() > self.max_lanes {
+            if busy && self.lanes.len() + self.joining.len() + job.width() > self.max_lanes {
                 break;
             }
-            if self.reserved + job.reserved > self.kv.capacity() {
+            let have = self.kv.capacity();
+            if self.reserved + job.reserved > have {
                 if busy {
                     break;
                 }
-                if let Some(job) = self.waiting.pop_front() {
-                    let need = job.reserved;
-                    let have = self.kv.capacity();
-                    job.answer(Err(PolicyError::Request(format!(
-                        "the request needs room for {need} tokens, but the cache holds {have}; \
-                         raise the cache budget"
-                    ))));
+                // Alone it may still fit with fewer candidates at once.
+                if let Err(error) = job.shrink(have) {
+                    if let Some(job) = self.waiting.pop_front() {
+                        job.answer(Err(error));
+                    }
+                    continue;
                 }
-                continue;
             }
             if let Some(job) = self.waiting.pop_front() {
                 self.reserved += job.reserved;
@@ -111,34 +113,38 @@ impl Shard {
         }
     }
 
-    /// Puts the job's next pass on a lane, or samples at once where nothing is left to compute.
-    fn start_pass(&mut self, id: u64) {
+    /// Puts the job's next pass on a lane, samples at once where nothing is left to compute, or
+    /// waits where another lane is about to compute the same tokens.
+    pub(super) fn start_pass(&mut self, id: u64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(pass) = job.next_pass() else { return };
-        let asks_next_only = matches!(job.kind, Kind::Propose { .. } | Kind::Judge { .. });
         let mut found = self.tree.find(&pass.ids[..pass.keep]);
-        let whole = found.slots.len() == pass.keep;
-        let ready = whole && found.hidden.is_some() && asks_next_only;
-        if !ready && found.slots.len() > pass.wanted {
+        let n = found.slots.len();
+        if n < pass.keep && self.lanes.iter().any(|lane| lane.will_keep(&pass.ids[..=n])) {
+            self.joining.push(id);
+            return;
+        }
+        let judge = matches!(job.kind, Kind::Judge { .. });
+        let ready = n == pass.keep && (judge || found.hidden.is_some());
+        if !ready && n > pass.wanted {
             // The last token's hidden row is needed and was not kept: compute that token again.
             found = self.tree.find(&pass.ids[..pass.wanted]);
         }
-        let wanted = if ready { pass.keep } else { pass.wanted };
         self.tree.pin(found.node);
         job.usage.reused += found.slots.len() as u64;
-        job.count(pass.ids.len() - found.slots.len(), pass.ids.len() - pass.keep);
         let lane = Lane {
-            job: id,
             shared: found.slots.len(),
             node: found.node,
             slots: found.slots,
             ids: pass.ids,
-            role: Role::Pass { wanted, keep: pass.keep, hidden: vec![] },
+            role: Role::Pass(Reading {
+                job: id,
+                wanted: if ready { pass.keep } else { pass.wanted },
+                keep: pass.keep,
+                hidden: if ready { found.hidden.unwrap_or_default() } else { vec![] },
+            }),
         };
-        match found.hidden.filter(|_| ready && lane.pending() == 0) {
-            Some(hidden) => self.sample_from(lane, &hidden),
-            None => self.lanes.push(lane),
-        }
+        if lane.pending() == 0 { self.finish_pass(lane) } else { self.lanes.push(lane) }
     }
 
     /// One forward pass over rows of all lanes, and what follows from it.
@@ -153,6 +159,7 @@ impl Shard {
                 lane.slots.push(slot);
             }
         }
+        self.count(&counts);
         let rows: Vec<Row> = self
             .lanes
             .iter()
@@ -162,9 +169,14 @@ impl Shard {
                     .map(|p| Row { id: lane.ids[p], path: &lane.slots[..=p] })
             })
             .collect();
-        let hidden = self.shared.decoder.hidden(&rows, &mut self.kv);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.shared.decoder.hidden(&rows, &mut self.kv, &mut scratch);
         drop(rows);
-        self.after(&counts, &hidden);
+        self.after(&counts, scratch.hidden());
+        self.scratch = scratch;
+        for id in std::mem::take(&mut self.joining) {
+            self.start_pass(id);
+        }
     }
 
     /// Rows of each lane in this turn: one for sampling lanes, what the budget allows for others
@@ -176,7 +188,7 @@ impl Shard {
             .map(|lane| {
                 let n = match lane.role {
                     Role::Sample(_) => 1,
-                    Role::Pass { .. } => lane.pending().min(budget),
+                    Role::Pass(_) => lane.pending().min(budget),
                 };
                 budget = budget.saturating_sub(n);
                 n
@@ -184,219 +196,106 @@ impl Shard {
             .collect()
     }
 
+    /// Counts the rows of this turn, each once, for the jobs that need them.
+    fn count(&mut self, counts: &[usize]) {
+        for (lane, &n) in self.lanes.iter().zip(counts) {
+            let Some(job) = lane.payer().and_then(|id| self.jobs.get_mut(&id)) else { continue };
+            match &lane.role {
+                Role::Sample(_) => job.usage.decoded += n as u64,
+                Role::Pass(reading) => {
+                    let end = lane.slots.len();
+                    let past = end.saturating_sub(reading.keep.max(end - n));
+                    job.count(n, past);
+                }
+            }
+        }
+    }
+
     /// Distributes hidden rows to the lanes that want them.
     fn after(&mut self, counts: &[usize], hidden: &[f32]) {
         let d = self.shared.decoder.config().hidden_size;
-        let mut sampled: Vec<(Lane, Vec<f32>)> = Vec::new();
+        let mut sampled: Vec<Lane> = Vec::new();
+        let mut sampled_rows: Vec<f32> = Vec::new();
         let mut offset = 0;
-        let lanes = std::mem::take(&mut self.lanes);
         let mut finished = Vec::new();
-        for (mut lane, &n) in lanes.into_iter().zip(counts) {
+        for (mut lane, &n) in std::mem::take(&mut self.lanes).into_iter().zip(counts) {
             let rows = &hidden[offset * d..(offset + n) * d];
             offset += n;
             let first = lane.slots.len() - n;
             let pending = lane.pending();
             match &mut lane.role {
-                Role::Sample(_) => sampled.push((lane, rows.to_vec())),
-                Role::Pass { wanted, hidden, .. } => {
-                    let skip = wanted.saturating_sub(first).min(n);
-                    hidden.extend_from_slice(&rows[skip * d..]);
+                Role::Sample(_) => {
+                    sampled_rows.extend_from_slice(rows);
+                    sampled.push(lane);
+                }
+                Role::Pass(reading) => {
+                    let skip = reading.wanted.saturating_sub(first).min(n);
+                    reading.hidden.extend_from_slice(&rows[skip * d..]);
+                    let keep = reading.keep;
+                    lane.settle(keep, &mut self.tree, &mut self.kv);
                     if pending == 0 { finished.push(lane) } else { self.lanes.push(lane) }
                 }
             }
         }
-        self.sample(sampled);
+        self.sample(sampled, &sampled_rows, false);
         for lane in finished {
             self.finish_pass(lane);
         }
     }
 
-    /// Draws the next token of every sampling lane from its hidden row.
-    fn sample(&mut self, lanes: Vec<(Lane, Vec<f32>)>) {
-        let hidden: Vec<f32> = lanes.iter().flat_map(|(_, h)| h.iter().copied()).collect();
-        let mut logits = self.shared.decoder.logits(&hidden);
-        let v = self.shared.decoder.config().vocab_size;
-        for ((lane, _), row) in lanes.into_iter().zip(logits.chunks_exact_mut(v)) {
-            if sampler::normalise(row) {
-                self.draw(lane, row);
-            } else {
-                self.fail(lane, "its logits are not finite numbers");
-            }
-        }
-    }
-
-    /// Draws one token for a lane and decides whether its candidate is complete.
-    fn draw(&mut self, mut lane: Lane, logps: &[f32]) {
-        let tokenizer = &self.shared.tokenizer;
-        let Some(Job { kind: Kind::Propose { request, .. }, usage, .. }) =
-            self.jobs.get_mut(&lane.job)
-        else {
-            // The job failed through another of its lanes.
-            return lane.leave(&mut self.tree, &mut self.kv);
-        };
-        let Role::Sample(candidate) = &mut lane.role else { return };
-        let greedy = request.greedy_first && candidate.index == 0;
-        let sampling = if greedy { Sampling::greedy() } else { request.sampling };
-        let drawn = sampler::draw(logps, &sampling, &mut candidate.rng);
-        lane.ids.push(drawn.id);
-        candidate.logps.push(drawn.logp);
-        usage.decoded += 1;
-        let step = &lane.ids[candidate.from..];
-        let complete = boundary::is_complete(&request.boundary, step, tokenizer);
-        candidate.finish = match complete {
-            _ if tokenizer.is_eos(drawn.id) => Some(Finish::Eos),
-            Ok(true) => Some(Finish::Boundary),
-            _ if step.len() >= request.max_tokens => Some(Finish::Length),
-            Ok(false) => None,
-            Err(error) => return self.fail(lane, &error.to_string()),
-        };
-        if candidate.finish.is_some() {
-            self.finish_candidate(lane);
-        } else {
-            self.lanes.push(lane);
-        }
-    }
-
-    /// Starts the candidates of a proposal whose prefix is computed and ends in `hidden`.
-    fn sample_from(&mut self, lane: Lane, hidden: &[f32]) {
-        let Some(Job { kind: Kind::Propose { request, .. }, .. }) = self.jobs.get(&lane.job) else {
-            return lane.leave(&mut self.tree, &mut self.kv);
-        };
-        let mut logits = self.shared.decoder.logits(hidden);
-        if !sampler::normalise(&mut logits) {
-            return self.fail(lane, "its logits are not finite numbers");
-        }
-        let keys = request.keys.clone();
-        for (index, key) in keys.into_iter().enumerate() {
-            self.tree.pin(lane.node);
-            let candidate = Candidate {
-                index,
-                rng: keyed_rng(key, &[b"candidate"]),
-                from: lane.ids.len(),
-                logps: vec![],
-                finish: None,
-            };
-            let own = Lane {
-                job: lane.job,
-                ids: lane.ids.clone(),
-                slots: lane.slots.clone(),
-                node: lane.node,
-                shared: lane.shared,
-                role: Role::Sample(Box::new(candidate)),
-            };
-            self.draw(own, &logits);
-        }
-        lane.leave(&mut self.tree, &mut self.kv);
-    }
-
-    /// Keeps what a finished candidate computed and stores its step; answers if it was the last.
-    fn finish_candidate(&mut self, mut lane: Lane) {
-        let id = lane.job;
-        lane.settle(usize::MAX, &mut self.tree, &mut self.kv);
-        let Role::Sample(candidate) = &mut lane.role else { return };
-        let ids = lane.ids[candidate.from..].to_vec();
-        let text = match self.shared.tokenizer.decode(&ids) {
-            Ok(text) => text,
-            Err(error) => return self.fail(lane, &error.to_string()),
-        };
-        let (index, finish) = (candidate.index, candidate.finish.unwrap_or(Finish::Length));
-        let step = Step { ids, text, logps: std::mem::take(&mut candidate.logps), finish };
-        lane.leave(&mut self.tree, &mut self.kv);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Kind::Propose { request, done } = &mut job.kind else { return };
-        let logps_exact = request.sampling.is_exact() && !(request.greedy_first && index == 0);
-        done[index] = Some(crate::Candidate { step, logps_exact });
-        if done.iter().all(Option::is_some) {
-            let candidates = done.iter_mut().filter_map(Option::take).collect();
-            let usage = job.usage;
-            self.answer(id, Ok(Response::Candidates(Candidates { candidates, usage })));
-        }
-    }
-
     /// All tokens of a pass are computed: keep the prefix, and go on with what the job is for.
     fn finish_pass(&mut self, mut lane: Lane) {
-        let Role::Pass { wanted, keep, hidden } = &mut lane.role else { return };
-        let (wanted, keep, hidden) = (*wanted, *keep, std::mem::take(hidden));
+        let Role::Pass(Reading { job, wanted, keep, hidden }) = &mut lane.role else { return };
+        let (job, wanted, keep, hidden) = (*job, *wanted, *keep, std::mem::take(hidden));
         let d = self.shared.decoder.config().hidden_size;
-        lane.settle(keep, &mut self.tree, &mut self.kv);
         if wanted < keep {
             let at = (keep - 1 - wanted) * d;
             self.tree.keep_hidden(lane.node, hidden[at..at + d].to_vec());
         }
         let last = &hidden[hidden.len() - d..];
-        match self.jobs.get(&lane.job).map(|j| &j.kind) {
-            Some(Kind::Propose { .. }) => self.sample_from(lane, last),
-            Some(Kind::Judge { .. }) => self.judged(lane, last),
-            Some(Kind::Score { .. }) => self.scored(lane, &hidden),
+        match self.jobs.get(&job).map(|j| &j.kind) {
+            Some(Kind::Propose { .. }) => self.sample_from(lane, job, last),
+            Some(Kind::Judge { .. }) => self.judged(lane, job, last),
+            Some(Kind::Score { .. }) => self.scored(lane, job, &hidden),
             None => lane.leave(&mut self.tree, &mut self.kv),
         }
     }
 
-    /// Reads the two labels' probabilities; asks the next question or answers.
-    fn judged(&mut self, lane: Lane, hidden: &[f32]) {
-        let mut logps = self.shared.decoder.logits(hidden);
-        if !sampler::normalise(&mut logps) {
-            return self.fail(lane, "its logits are not finite numbers");
-        }
-        let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
-        let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
-        let id = lane.job;
-        lane.leave(&mut self.tree, &mut self.kv);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Kind::Judge { ask, answers, .. } = &mut job.kind else { return };
-        if let Some((_, correct_first)) = ask.pop() {
-            answers.push((if correct_first { a } else { b }, a + b));
-        }
-        if !ask.is_empty() {
-            return self.start_pass(id);
-        }
-        let n = answers.len().max(1) as f64;
-        let mass = answers.iter().map(|x| x.1).sum::<f64>() / n;
-        let known = answers.iter().all(|x| x.1 >= LABEL_MASS_FLOOR);
-        let correct = known.then(|| answers.iter().map(|x| x.0 / x.1).sum::<f64>() / n);
-        let judgement = Judgement { correct, mass, usage: job.usage };
-        self.answer(id, Ok(Response::Judgement(judgement)));
-    }
-
-    /// Scores every token of a continuation from the hidden rows before it.
-    fn scored(&mut self, lane: Lane, hidden: &[f32]) {
-        let d = self.shared.decoder.config().hidden_size;
-        let v = self.shared.decoder.config().vocab_size;
-        let Some(Job { kind: Kind::Score { request }, usage, .. }) = self.jobs.get(&lane.job)
-        else {
-            return lane.leave(&mut self.tree, &mut self.kv);
-        };
-        let (targets, usage) = (request.continuation.clone(), *usage);
-        let mut logits = self.shared.decoder.logits(&hidden[..targets.len() * d]);
-        let mut scores = Scores { logps: vec![], greedy: vec![], usage };
-        for (row, &target) in logits.chunks_exact_mut(v).zip(&*targets) {
-            if !sampler::normalise(row) {
-                return self.fail(lane, "its logits are not finite numbers");
-            }
-            scores.logps.push(row[target as usize]);
-            scores.greedy.push(sampler::greedy(row).id == target);
-        }
-        let id = lane.job;
-        lane.leave(&mut self.tree, &mut self.kv);
-        self.answer(id, Ok(Response::Scores(scores)));
-    }
-
     /// Answers a job and gives back what it reserved.
-    fn answer(&mut self, id: u64, result: Result<Response, PolicyError>) {
+    pub(super) fn answer(&mut self, id: u64, result: Result<Response, PolicyError>) {
         if let Some(job) = self.jobs.remove(&id) {
             self.reserved -= job.reserved;
             job.answer(result);
         }
     }
 
-    /// Ends a job with an error; all its lanes leave.
-    fn fail(&mut self, lane: Lane, detail: &str) {
-        let id = lane.job;
+    /// Ends the jobs of a lane with an error.
+    pub(super) fn fail(&mut self, lane: Lane, detail: &str) {
+        let mut ids: Vec<u64> = match &lane.role {
+            Role::Pass(reading) => vec![reading.job],
+            Role::Sample(candidates) => candidates.iter().map(|c| c.job).collect(),
+        };
+        ids.dedup();
         lane.leave(&mut self.tree, &mut self.kv);
-        let (others, kept) = std::mem::take(&mut self.lanes).into_iter().partition(|l| l.job == id);
-        self.lanes = kept;
-        let others: Vec<Lane> = others;
-        others.into_iter().for_each(|l| l.leave(&mut self.tree, &mut self.kv));
+        ids.into_iter().for_each(|id| self.end(id, detail));
+    }
+
+    /// Ends a job with an error; lanes that serve no other job leave.
+    pub(super) fn end(&mut self, id: u64, detail: &str) {
+        for mut lane in std::mem::take(&mut self.lanes) {
+            if lane.serves(id) {
+                if let Role::Sample(candidates) = &mut lane.role {
+                    candidates.retain(|c| c.job != id);
+                    if !candidates.is_empty() {
+                        self.lanes.push(lane);
+                        continue;
+                    }
+                }
+                lane.leave(&mut self.tree, &mut self.kv);
+            } else {
+                self.lanes.push(lane);
+            }
+        }
         self.answer(id, Err(PolicyError::Model(detail.to_owned())));
     }
 }

@@ -22,8 +22,8 @@ pub(super) struct Job {
 
 /// What the job is for, with what it has so far.
 pub(super) enum Kind {
-    /// Candidates by index, as they finish.
-    Propose { request: Propose, done: Vec<Option<Candidate>> },
+    /// Candidates by index, as they finish; `started` of them so far, `wave` at once at most.
+    Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
     /// Questions still to be asked: suffix ids and whether A means "correct"; and the answers.
     Judge { base: Vec<TokenId>, ask: Vec<(Vec<TokenId>, bool)>, answers: Vec<(f64, f64)> },
     /// One pass.
@@ -54,7 +54,8 @@ impl Job {
             Request::Propose(request) => {
                 let n = request.keys.len();
                 let reserved = request.prefix.len() + n * request.max_tokens;
-                (Kind::Propose { request, done: (0..n).map(|_| None).collect() }, reserved)
+                let done = (0..n).map(|_| None).collect();
+                (Kind::Propose { request, done, started: 0, wave: n }, reserved)
             }
             Request::Judge(judge) => {
                 let base: Vec<TokenId> = judge.prefix.iter().chain(&*judge.step).copied().collect();
@@ -83,12 +84,35 @@ impl Job {
                 Some(Pass { wanted: base.len() - 1, keep: base.len(), ids })
             }
             Kind::Score { request } => {
-                let all = request.prefix.iter().chain(&*request.continuation).copied();
-                let ids: Vec<TokenId> = all.collect();
+                // Nothing follows the last token: its own row is not needed.
+                let read = request.continuation.split_last().map_or(&[][..], |(_, read)| read);
+                let ids: Vec<TokenId> = request.prefix.iter().chain(read).copied().collect();
                 let keep = request.prefix.len();
                 Some(Pass { wanted: keep - 1, keep, ids })
             }
         }
+    }
+
+    /// Makes the job fit a cache of `slots` tokens that it has to itself: fewer candidates at once,
+    /// so that the same answer takes longer.
+    ///
+    /// # Errors
+    /// When not even one sequence fits.
+    pub(super) fn shrink(&mut self, slots: usize) -> Result<(), PolicyError> {
+        let mut need = self.reserved;
+        if let Kind::Propose { request, wave, .. } = &mut self.kind {
+            let fixed = request.prefix.len();
+            need = fixed + request.max_tokens;
+            *wave = (slots.saturating_sub(fixed) / request.max_tokens).min(*wave);
+            if *wave > 0 {
+                self.reserved = fixed + *wave * request.max_tokens;
+                return Ok(());
+            }
+        }
+        Err(PolicyError::Request(format!(
+            "the request needs room for {need} tokens, but the cache holds {slots}; raise the cache \
+             budget"
+        )))
     }
 
     /// What the job's tokens begin with.
@@ -100,7 +124,7 @@ impl Job {
         }
     }
 
-    /// Counts a pass that computes `computed` tokens, the last `suffix` of which are not kept.
+    /// Counts `computed` tokens of a pass, the last `suffix` of which are not kept.
     pub(super) fn count(&mut self, computed: usize, suffix: usize) {
         let judged = if matches!(self.kind, Kind::Judge { .. }) { suffix } else { 0 };
         self.usage.judged += judged as u64;

@@ -18,6 +18,7 @@ pub(crate) fn attend_row(
 ) {
     let (group, width) = (heads / kv_heads, kv_heads * d);
     let scale = (d as f32).sqrt().recip();
+    out.fill(0.0);
     let mut weights = vec![0f32; path.len()];
     dispatch(
         #[inline(always)]

@@ -10,6 +10,7 @@ mod attention_kernel;
 mod gemm;
 mod linear;
 mod log_probs;
+mod panels;
 mod rms_norm;
 mod rope;
 mod simd;
@@ -17,9 +18,9 @@ mod swiglu;
 
 pub(crate) use attend_row::attend_row;
 pub(crate) use attention::{AttentionShape, attention};
-pub(crate) use gemm::{Matrix, multiply};
 pub(crate) use linear::linear;
 pub(crate) use log_probs::{log_probs, log_softmax_row};
+pub(crate) use panels::{Panels, Write};
 pub(crate) use rms_norm::{rms_norm, rms_norm_rows};
 pub(crate) use rope::{RopeTable, rotate_rows};
 pub(crate) use swiglu::{swiglu, swiglu_rows};

@@ -1,0 +1,137 @@
+"""Decoding speed beside llama.cpp and transformers: one random model exported to each, all f32.
+
+Usage, from the workspace root (two environments of engines_requirements.txt):
+
+    llama/bin/python benches/peers/engines_model.py WORK
+    cargo build --release -p regrowth-benches --example engine_speed
+    python3 benches/peers/engines.py WORK llama/bin/python torch/bin/python [small|large ...]
+
+Each run decodes a batch of sequences after prompts of 16 tokens. Five rounds, every engine in turn
+with one thread and with two; the better setting counts, by its median. Of llama.cpp only
+`llama_decode` is timed, not its sampling; transformers is `generate`.
+"""
+
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+PROMPT, REPEATS, THREADS = 16, 5, (1, 2)
+TOKENS = {"small": 64, "large": 32}
+BATCHES = (1, 8, 64)
+OURS = "target/release/examples/engine_speed"
+
+
+def llama_worker(path: str) -> None:
+    import ctypes
+
+    import llama_cpp as ll
+
+    silent = ll.llama_log_callback(lambda level, text, data: None)
+    ll.llama_log_set(silent, ctypes.c_void_p(0))
+    ll.llama_backend_init()
+    model = ll.llama_model_load_from_file(path.encode(), ll.llama_model_default_params())
+    for line in sys.stdin:
+        size, tokens, threads = map(int, line.split())
+        params = ll.llama_context_default_params()
+        params.n_ctx, params.n_seq_max = size * (PROMPT + tokens + 16), size
+        params.n_batch, params.n_ubatch = 2048, 512
+        params.n_threads = params.n_threads_batch = threads
+        context = ll.llama_init_from_model(model, params)
+        batch = ll.llama_batch_init(2048, 0, 1)
+
+        def decode(rows):
+            batch.n_tokens = len(rows)
+            for i, (token, position, sequence, wanted) in enumerate(rows):
+                batch.token[i], batch.pos[i], batch.logits[i] = token, position, wanted
+                batch.n_seq_id[i], batch.seq_id[i][0] = 1, sequence
+            start = time.perf_counter()
+            assert ll.llama_decode(context, batch) == 0
+            ll.llama_get_logits(context)
+            return time.perf_counter() - start
+
+        seconds = 0.0
+        for _ in range(2):  # the first round warms up
+            ll.llama_memory_clear(ll.llama_get_memory(context), True)
+            seconds = decode([(300 + 31 * s + 7 * p, p, s, p == PROMPT - 1)
+                              for s in range(size) for p in range(PROMPT)])
+            for t in range(tokens - 1):
+                seconds += decode([(300 + 17 * s + t, PROMPT + t, s, 1) for s in range(size)])
+        print(size * tokens / seconds, flush=True)
+        ll.llama_batch_free(batch)
+        ll.llama_free(context)
+
+
+def torch_worker(path: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    model.generation_config.pad_token_id = 0
+    for line in sys.stdin:
+        size, tokens, threads = map(int, line.split())
+        torch.set_num_threads(threads)
+        for _ in range(2):
+            ids = torch.randint(300, 3900, (size, PROMPT))
+            start = time.perf_counter()
+            with torch.inference_mode():
+                out = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0,
+                                     max_new_tokens=tokens, min_new_tokens=tokens)
+            seconds = time.perf_counter() - start
+        assert out.shape[1] == PROMPT + tokens
+        print(size * tokens / seconds, flush=True)
+
+
+def quantised(path: pathlib.Path, python: str) -> pathlib.Path:
+    out = path.with_suffix(".q8.gguf")
+    code = ("import sys, llama_cpp as ll; p = ll.llama_model_quantize_default_params(); "
+            "p.ftype = ll.LLAMA_FTYPE_MOSTLY_Q8_0; "
+            "assert ll.llama_model_quantize(sys.argv[1].encode(), sys.argv[2].encode(), p) == 0")
+    if not out.exists():
+        subprocess.run([python, "-c", code, path, out], check=True, capture_output=True)
+    return out
+
+
+class Worker:
+    """A process that measures on request."""
+
+    def __init__(self, python: str, kind: str, path: pathlib.Path):
+        self.process = subprocess.Popen([python, __file__, kind, path], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL)
+
+    def __call__(self, size: int, tokens: int, threads: int) -> float:
+        print(size, tokens, threads, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+
+def main() -> None:
+    if sys.argv[1] in ("llama", "torch"):
+        {"llama": llama_worker, "torch": torch_worker}[sys.argv[1]](sys.argv[2])
+        return
+    work, llama, torch = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    for name in sys.argv[4:] or TOKENS:
+        ours = lambda size, tokens, threads: float(subprocess.run(
+            [OURS, work / name, str(size), str(tokens), str(threads)], check=True,
+            capture_output=True, text=True).stdout)
+        engines = {"regrowth": ours,
+                   "llama.cpp": Worker(llama, "llama", work / f"{name}.gguf"),
+                   "transformers": Worker(torch, "torch", work / name),
+                   "llama.cpp Q8_0": Worker(llama, "llama", quantised(work / f"{name}.gguf", llama))}
+        for size in BATCHES:
+            runs = {(e, t): [] for e in engines for t in THREADS}
+            for _ in range(REPEATS):
+                for (engine, threads), found in runs.items():
+                    found.append(engines[engine](size, TOKENS[name], threads))
+            best = {e: max((runs[e, t] for t in THREADS), key=statistics.median) for e in engines}
+            shown = ", ".join(f"{e} {statistics.median(r):.0f} [{min(r):.0f}, {max(r):.0f}]"
+                              for e, r in best.items())
+            rival = max(statistics.median(best[e]) for e in ("llama.cpp", "transformers"))
+            ratio = statistics.median(best["regrowth"]) / rival
+            print(f"{name}, batch {size}: {shown} tokens/s; {ratio:.2f} of the better f32 peer",
+                  flush=True)
+
+
+if __name__ == "__main__":
+    main()

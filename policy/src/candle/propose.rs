@@ -1,0 +1,173 @@
+//! Candidates of proposals: drawn together, parted where they differ, stored when they end.
+//!
+//! All candidates that have drawn the same tokens stand on one lane and read one row of logits;
+//! each draws from its own random stream. What a job is and how rows are computed is not known here.
+
+use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
+
+use super::boundary;
+use super::engine::Shard;
+use super::job::{Job, Kind};
+use super::lane::{Candidate, Drawn, Lane, Role};
+use super::sampler;
+use crate::{Candidates, PolicyError, Response, Sampling};
+
+impl Shard {
+    /// Starts candidates of a proposal whose prefix is computed and ends in `hidden`.
+    pub(super) fn sample_from(&mut self, mut lane: Lane, job: u64, hidden: &[f32]) {
+        let Some(Job { kind: Kind::Propose { request, started, wave, .. }, .. }) =
+            self.jobs.get_mut(&job)
+        else {
+            return lane.leave(&mut self.tree, &mut self.kv);
+        };
+        let from = lane.ids.len();
+        let next = *started..(*started + *wave).min(request.keys.len());
+        *started = next.end;
+        let candidate = |index: usize| Candidate {
+            job,
+            index,
+            rng: keyed_rng(request.keys[index], &[b"candidate"]),
+            from,
+            logps: vec![],
+        };
+        lane.role = Role::Sample(next.map(candidate).collect());
+        self.sample(vec![lane], hidden, true);
+    }
+
+    /// Draws the next token of every candidate of `lanes` from the lanes' hidden rows `[n, D]`.
+    /// Lanes that begin (`fresh`) may meet others that began in the same turn and join them.
+    pub(super) fn sample(&mut self, lanes: Vec<Lane>, hidden: &[f32], fresh: bool) {
+        if lanes.is_empty() {
+            return;
+        }
+        let mut logits = std::mem::take(&mut self.logits);
+        self.shared.decoder.logits(hidden, &mut logits);
+        let v = self.shared.decoder.config().vocab_size;
+        for (mut lane, row) in lanes.into_iter().zip(logits.chunks_exact_mut(v)) {
+            if !sampler::normalise(row) {
+                self.fail(lane, "its logits are not finite numbers");
+                continue;
+            }
+            match self.draw(&mut lane, row) {
+                Ok(drawn) => self.part(lane, drawn, fresh),
+                Err(error) => self.fail(lane, &error.to_string()),
+            }
+        }
+        self.logits = logits;
+    }
+
+    /// Draws one token for each candidate of a lane and looks whether it ends there.
+    fn draw(&self, lane: &mut Lane, logps: &[f32]) -> Result<Vec<Drawn>, PolicyError> {
+        let Role::Sample(candidates) = &mut lane.role else { return Ok(vec![]) };
+        // A job that failed through another of its lanes is gone.
+        candidates.retain(|c| self.jobs.contains_key(&c.job));
+        let mut drawn: Vec<(u64, TokenId, Option<Finish>)> = Vec::with_capacity(candidates.len());
+        for candidate in candidates.iter_mut() {
+            let Some(Job { kind: Kind::Propose { request, .. }, .. }) =
+                self.jobs.get(&candidate.job)
+            else {
+                continue;
+            };
+            let greedy = request.greedy_first && candidate.index == 0;
+            let sampling = if greedy { Sampling::greedy() } else { request.sampling };
+            let token = sampler::draw(logps, &sampling, &mut candidate.rng);
+            candidate.logps.push(token.logp);
+            // Candidates of one request that drew the same token end alike.
+            let like = drawn.iter().find(|d| (d.0, d.1) == (candidate.job, token.id));
+            let finish = match like {
+                Some(like) => like.2,
+                None => {
+                    lane.ids.push(token.id);
+                    let finish = self.finish_of(request, &lane.ids[candidate.from..]);
+                    lane.ids.pop();
+                    finish?
+                }
+            };
+            drawn.push((candidate.job, token.id, finish));
+        }
+        let candidates = std::mem::take(candidates).into_iter();
+        let with = |(candidate, (_, id, finish))| Drawn { candidate, id, finish };
+        Ok(candidates.zip(drawn).map(with).collect())
+    }
+
+    /// Why a step ends with its last token, if it does.
+    fn finish_of(
+        &self,
+        request: &crate::Propose,
+        step: &[u32],
+    ) -> Result<Option<Finish>, PolicyError> {
+        let tokenizer = &self.shared.tokenizer;
+        Ok(match boundary::is_complete(&request.boundary, step, tokenizer) {
+            _ if step.last().is_some_and(|&id| tokenizer.is_eos(id)) => Some(Finish::Eos),
+            Ok(true) => Some(Finish::Boundary),
+            _ if step.len() >= request.max_tokens => Some(Finish::Length),
+            Ok(false) => None,
+            Err(error) => return Err(error),
+        })
+    }
+
+    /// Goes on with one lane for each token that was drawn; stores the candidates that end.
+    fn part(&mut self, mut lane: Lane, drawn: Vec<Drawn>, fresh: bool) {
+        let one = drawn.first().map(|d| d.id);
+        if let Some(id) = one
+            && !fresh
+            && drawn.iter().all(|d| d.id == id && d.finish.is_none())
+        {
+            lane.ids.push(id);
+            lane.role = Role::Sample(drawn.into_iter().map(|d| d.candidate).collect());
+            self.lanes.push(lane);
+            return;
+        }
+        // What is computed goes to the tree, where all branches find it.
+        lane.settle(usize::MAX, &mut self.tree, &mut self.kv);
+        let (ended, going): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|d| d.finish.is_some());
+        for drawn in going {
+            let mut same = self.lanes.iter_mut().filter_map(|other| match &mut other.role {
+                Role::Sample(candidates)
+                    if other.ids.split_last() == Some((&drawn.id, &lane.ids)) =>
+                {
+                    Some(candidates)
+                }
+                _ => None,
+            });
+            match same.next() {
+                Some(candidates) => candidates.push(drawn.candidate),
+                None => {
+                    let role = Role::Sample(vec![drawn.candidate]);
+                    let branch = lane.branch(drawn.id, role, &mut self.tree);
+                    self.lanes.push(branch);
+                }
+            }
+        }
+        let ids = std::mem::take(&mut lane.ids);
+        lane.leave(&mut self.tree, &mut self.kv);
+        for drawn in ended {
+            self.finish_candidate(&ids, drawn);
+        }
+    }
+
+    /// Stores a step that has ended; answers if it was the proposal's last.
+    fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
+        let Candidate { job: id, index, from, logps, .. } = drawn.candidate;
+        let ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
+        let text = match self.shared.tokenizer.decode(&ids) {
+            Ok(text) => text,
+            Err(error) => return self.end(id, &error.to_string()),
+        };
+        let finish = drawn.finish.unwrap_or(Finish::Length);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Kind::Propose { request, done, started, .. } = &mut job.kind else { return };
+        let logps_exact = request.sampling.is_exact() && !(request.greedy_first && index == 0);
+        done[index] =
+            Some(crate::Candidate { step: Step { ids, text, logps, finish }, logps_exact });
+        if done[..*started].iter().any(Option::is_none) {
+            return;
+        }
+        if *started < done.len() {
+            return self.start_pass(id);
+        }
+        let candidates = done.iter_mut().filter_map(Option::take).collect();
+        let usage = job.usage;
+        self.answer(id, Ok(Response::Candidates(Candidates { candidates, usage })));
+    }
+}
