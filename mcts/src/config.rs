@@ -4,7 +4,10 @@
 //! [`crate::RunOptions`]. "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the
 //! authors' public program, which differs from the paper in places: both forms can be chosen.
 
-use regrowth_policy::{Boundary, OptionOrder, Sampling};
+use std::sync::Arc;
+
+use regrowth_policy::decorate::FollowUps;
+use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::tree::MOST_IN_FLIGHT;
@@ -122,6 +125,8 @@ pub struct ValueConfig {
     pub oracle: bool,
     /// Whether the policy judges every new step (default true: method).
     pub self_evaluation: bool,
+    /// How a step is judged (default by the (A)/(B) question: paper).
+    pub judge: JudgeForm,
     /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
     /// Order of the judge's two options (default correct first: paper).
@@ -151,6 +156,7 @@ impl Default for ValueConfig {
         Self {
             oracle: true,
             self_evaluation: true,
+            judge: JudgeForm::default(),
             hinted: false,
             order: OptionOrder::default(),
             unknown: 0.5,
@@ -160,6 +166,28 @@ impl Default for ValueConfig {
             own_reasoning_bonus: false,
             arithmetic: 0.0,
             choice_guard: false,
+        }
+    }
+}
+
+/// How a step is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JudgeForm {
+    /// By the answer to "is this correct, (A) or (B)?" (paper).
+    #[default]
+    Question,
+    /// By how much likelier approving follow-ups are than disapproving ones.
+    FollowUps,
+}
+
+impl ValueConfig {
+    /// The policy that judges as this says and does everything else as `policy` does.
+    #[must_use]
+    pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
+        match self.judge {
+            JudgeForm::Question => policy,
+            JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)),
         }
     }
 }
@@ -335,6 +363,8 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
+        let shown = self.value.hinted && self.value.judge == JudgeForm::FollowUps;
+        check("value.hinted", "false with judge = follow_ups", self.value.hinted, !shown)?;
         let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
         check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
         let not_negative = [

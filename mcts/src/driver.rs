@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
 use regrowth_datasets::Problem;
-use regrowth_policy::{Answered, Call, Policy, PolicyError, Usage};
+use regrowth_policy::{Answered, Call, Policy, Usage};
 use regrowth_verifiers::Verifier;
 use serde::{Deserialize, Serialize};
 
@@ -317,9 +317,7 @@ impl<'a> Worker<'a> {
         let subject = Subject::new(shared.policy, shared.verifier, problem, shared.config);
         let subject = match subject {
             Ok(subject) => subject,
-            Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => {
-                return self.fail(error.into());
-            }
+            Err(error) if error.is_final() => return self.fail(error.into()),
             Err(error) => {
                 let result = Err(Skip::Prompt(error.to_string()));
                 return self.report(Done { index, result, calls: 0, usage: Usage::default() });
@@ -336,9 +334,12 @@ impl<'a> Worker<'a> {
     fn on_answer(&mut self, answered: Answered) -> bool {
         self.silent = 0;
         // A policy that is gone or cannot write its log will not recover.
-        if let Err(error @ (PolicyError::Gone | PolicyError::File { .. })) = answered.result {
-            return self.fail(error.into());
-        }
+        let answered = match answered {
+            Answered { result: Err(error), .. } if error.is_final() => {
+                return self.fail(error.into());
+            }
+            answered => answered,
+        };
         let serial = (answered.ticket >> 32) as u32;
         // A tree that was given up may still get answers.
         let Some(active) = self.active.get_mut(&serial) else { return true };

@@ -9,10 +9,12 @@
 //! (many trees), `search` (one tree), `select`, `expand`, `value`, `tree` (statistics and backup),
 //! `stop`, `record`, `pairs`.
 
+mod calibration;
 mod config;
 mod driver;
 mod error;
 mod expand;
+mod flags;
 mod noise;
 mod pairs;
 mod record;
@@ -26,12 +28,16 @@ mod sync;
 mod tree;
 mod value;
 
+pub use calibration::{
+    Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece,
+};
 pub use config::{
-    BackupWeights, CommitRule, DepthLimit, FirstPlay, PriorRule, RootNoise, SearchConfig,
-    Selection, Strategy, ValueConfig,
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
+    SearchConfig, Selection, Strategy, ValueConfig,
 };
 pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
+pub use flags::ServerFlags;
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};

@@ -279,3 +279,45 @@ fn the_countdown_example_finds_the_solution() {
     assert!(text.contains("better \"3 * 7 = 21.\\n\" than \"7 - 3 = 4.\\n\""), "{text}");
     assert!(text.contains("better \"The answer is 3 * 7 + 5.\\n\" than"), "{text}");
 }
+
+#[test]
+fn a_search_says_how_well_the_judge_foretells_outcomes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let found = |name: &str, how: &str| -> serde_json::Value {
+        let out = folder.path().join(name);
+        let command = format!(
+            "search --policy scripted --problems builtin:choice --limit 20 {how} --out {}",
+            out.display()
+        );
+        assert_code(&mcts(&command), 0);
+        let text = read(out.join("summary.json"));
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")["self_evaluation"].take()
+    };
+    let asked = found("asked", "");
+    let n = asked["n"].as_u64().expect("solutions");
+    let depths = asked["by_depth"].as_array().expect("a list");
+    assert_eq!(depths.iter().filter_map(|d| d["n"].as_u64()).sum::<u64>(), n);
+    for key in ["auc", "ece", "unknown", "right"] {
+        assert!(asked[key].as_f64().is_some_and(|v| (0.0..=1.0).contains(&v)), "{key}: {asked}");
+    }
+    // Without the oracle the texts are verified afterwards: the same kind of figures.
+    assert!(found("blind", "--oracle false")["auc"].is_f64());
+    let other = found("follow-ups", "--judge follow-ups");
+    assert!(other["n"].is_u64() && other["mean"] != asked["mean"], "{other}");
+    assert!(found("silent", "--self-evaluation false").is_null());
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn servers_that_do_not_answer_are_a_failure_of_the_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let search = |policy: &str| {
+        mcts(&format!("search {policy} --server-attempts 1 --out {}", out.display()))
+    };
+    let said = assert_code(&search("--policy http://127.0.0.1:1/v1#model"), 4);
+    assert!(said.contains("127.0.0.1:1") && said.contains("check host and port"), "{said}");
+    let said = assert_code(&search("--policy http://127.0.0.1:1/v1 --policy scripted"), 2);
+    assert!(said.contains("only servers"), "{said}");
+    assert!(!out.exists());
+}

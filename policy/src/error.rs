@@ -27,7 +27,18 @@ pub enum PolicyError {
     /// The model produced something unusable (NaN logits, no candidate).
     #[error("the model failed: {0}")]
     Model(String),
+    /// No server answers any more, whatever is asked.
+    #[error("{0}")]
+    Server(String),
     /// The engine stopped before it answered.
     #[error("the policy stopped before it answered")]
     Gone,
+}
+
+impl PolicyError {
+    /// Whether the policy will answer nothing else either, so that a run should end here.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Gone | Self::File { .. } | Self::Server(_))
+    }
 }

@@ -4,10 +4,16 @@
 //! can reuse by itself. So the interface is stateless, and an engine in this process, a server with
 //! a prefix cache of its own and a scripted test double are the same thing to a search.
 
+#[cfg(any(feature = "candle", feature = "http"))]
+mod boundary;
 #[cfg(feature = "candle")]
 pub mod candle;
+#[cfg(any(feature = "candle", feature = "http"))]
+mod check;
 pub mod decorate;
 mod error;
+#[cfg(feature = "http")]
+pub mod http;
 mod load;
 mod policy;
 mod record;
@@ -16,9 +22,11 @@ mod request;
 mod scripted;
 #[cfg(feature = "candle")]
 mod seedling;
+#[cfg(any(feature = "candle", feature = "http"))]
+pub mod text;
 
 pub use error::PolicyError;
-pub use load::{LoadOptions, load};
+pub use load::{Dialect, LoadOptions, ServerOptions, joined, load};
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
 pub use record::{LOG_VERSION, Recording};
 pub use replay::Replay;

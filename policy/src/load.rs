@@ -1,12 +1,13 @@
 //! A policy from the name that the command line gives it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Policy, PolicyError, Replay, Scripted};
 
 /// How a policy is run; none of it changes what it answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
     pub threads: usize,
@@ -14,17 +15,105 @@ pub struct LoadOptions {
     pub max_batch: usize,
     /// Bytes for keys and values of stored prefixes.
     pub cache_bytes: usize,
+    /// How servers are spoken to.
+    pub server: ServerOptions,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, max_batch: 64, cache_bytes: 1 << 30 }
+        let server = ServerOptions::default();
+        Self { threads, max_batch: 64, cache_bytes: 1 << 30, server }
     }
 }
 
-/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, `scripted`, `scripted:FILE`
-/// or `replay:FILE`.
+/// How servers are spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// Folder with the model's `tokenizer.json` (and chat template, `regrowth.json`); by default the
+    /// server tokenises.
+    pub tokenizer: Option<PathBuf>,
+    /// What the server speaks; by default it is asked.
+    pub dialect: Option<Dialect>,
+    /// Requests in flight at each server, at least 1.
+    pub in_flight: usize,
+    /// Longest time that one request may take.
+    pub timeout: Duration,
+    /// Times that a request is tried, at least 1; pauses between them double up to 8 seconds.
+    pub attempts: u32,
+    /// Tokens of prompt and solution together, where the server does not say (default 4,096: taste).
+    pub context: Option<usize>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            tokenizer: None,
+            dialect: None,
+            in_flight: 64,
+            timeout: Duration::from_secs(600),
+            attempts: 8,
+            context: None,
+        }
+    }
+}
+
+/// The one name of the policies that a flag gave: several servers are written with commas between
+/// them; anything else can be given only once.
+///
+/// # Errors
+/// [`PolicyError::Spec`] when something else than servers is given several times.
+pub fn joined(specs: &[String]) -> Result<Option<String>, PolicyError> {
+    if let [_, _, ..] = specs
+        && let Some(other) = specs.iter().find(|s| !s.starts_with("http"))
+    {
+        let detail = "only servers (http://host:port/v1#model) may be given several times";
+        return Err(PolicyError::Spec { spec: other.clone(), detail: detail.into() });
+    }
+    Ok(Some(specs.join(",")).filter(|joined| !joined.is_empty()))
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// vLLM: token ids both ways.
+    Vllm,
+    /// SGLang's own interface: token ids both ways.
+    Sglang,
+    /// The C++ server of llama.cpp: token ids both ways.
+    LlamaCpp,
+    /// The server of llama-cpp-python: text both ways.
+    LlamaCppPython,
+}
+
+impl Dialect {
+    /// All of them by the names that `--server-dialect` takes.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("vllm", Self::Vllm),
+        ("sglang", Self::Sglang),
+        ("llama.cpp", Self::LlamaCpp),
+        ("llama-cpp-python", Self::LlamaCppPython),
+    ];
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl std::str::FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::NAMES.map(|(name, _)| name).join(", ");
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, d)| *d).ok_or_else(|| format!("`{text}`: expected one of {names}"))
+    }
+}
+
+/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, `http://host:port/v1#model`
+/// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`.
 ///
 /// # Errors
 /// When nothing of that name exists or it cannot be loaded.
@@ -33,14 +122,22 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
         None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
         Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
         Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
-        Some(("http" | "https", _)) => Err(PolicyError::Spec {
-            spec: spec.into(),
-            detail: "this build has no HTTP engine; known are builtin, a checkpoint folder, \
-                     scripted, scripted:FILE, replay:FILE"
-                .into(),
-        }),
+        Some(("http" | "https", _)) => served(spec, &options.server),
         _ => checkpoint(spec, options),
     }
+}
+
+#[cfg(feature = "http")]
+fn served(spec: &str, options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, options)?))
+}
+
+#[cfg(not(feature = "http"))]
+fn served(spec: &str, _options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+    Err(PolicyError::Spec {
+        spec: spec.into(),
+        detail: "servers need a build with `--features http`".into(),
+    })
 }
 
 #[cfg(feature = "candle")]

@@ -18,6 +18,12 @@ pub trait Policy: Send + Sync {
     /// What a request may ask for.
     fn limits(&self) -> Limits;
 
+    /// What a user should know before a run, one sentence each: what an engine or server cannot give
+    /// and how that is marked.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
+
     /// The prompt of a problem, as text and as the ids that every prefix of it starts with.
     ///
     /// # Errors

@@ -115,6 +115,18 @@ pub enum OptionOrder {
     Both,
 }
 
+impl OptionOrder {
+    /// The questions that are asked: whether (A) means "correct", each.
+    #[must_use]
+    pub fn questions(self) -> &'static [bool] {
+        match self {
+            Self::CorrectFirst => &[true],
+            Self::CorrectLast => &[false],
+            Self::Both => &[false, true],
+        }
+    }
+}
+
 /// Log-probabilities of `continuation` after `prefix`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
@@ -166,6 +178,27 @@ pub struct Judgement {
     pub usage: Usage,
 }
 
+impl Judgement {
+    /// Probability that the two labels must hold together to mean anything (taste).
+    const MASS_FLOOR: f64 = 0.05;
+
+    /// One judgement from the answers to each question: the probabilities of the labels that mean
+    /// "correct" and "incorrect", or `None` where the engine cannot tell one of them. One answer
+    /// that means nothing makes the whole unknown.
+    #[must_use]
+    pub fn from_labels(answers: &[Option<[f64; 2]>], usage: Usage) -> Self {
+        let n = answers.len().max(1) as f64;
+        let mass = answers.iter().flatten().map(|[yes, no]| yes + no).sum::<f64>() / n;
+        let share = |answer: &Option<[f64; 2]>| {
+            let [yes, no] = (*answer)?;
+            (yes + no >= Self::MASS_FLOOR).then(|| yes / (yes + no))
+        };
+        let shares: Option<Vec<f64>> = answers.iter().map(share).collect();
+        let correct = shares.filter(|s| !s.is_empty()).map(|s| s.iter().sum::<f64>() / n);
+        Self { correct, mass, usage }
+    }
+}
+
 /// Log-probabilities of a continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
@@ -198,5 +231,30 @@ impl std::ops::AddAssign for Usage {
         self.reused += other.reused;
         self.decoded += other.decoded;
         self.judged += other.judged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn correct(answers: &[Option<[f64; 2]>]) -> Option<f64> {
+        Judgement::from_labels(answers, Usage::default()).correct
+    }
+
+    #[test]
+    fn labels_are_normalised_and_orders_averaged() {
+        assert_eq!(correct(&[Some([0.75, 0.25])]), Some(0.75));
+        assert_eq!(correct(&[Some([0.375, 0.125]), Some([0.125, 0.375])]), Some(0.5));
+        let both = Judgement::from_labels(&[Some([0.6, 0.2]), Some([0.1, 0.3])], Usage::default());
+        assert!((both.mass - 0.6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_unknown_and_not_zero() {
+        assert_eq!(correct(&[Some([0.02, 0.02])]), None);
+        assert_eq!(correct(&[Some([0.9, 0.0]), None]), None);
+        assert_eq!(correct(&[]), None);
+        assert_eq!(correct(&[Some([0.0, 0.9])]), Some(0.0));
     }
 }

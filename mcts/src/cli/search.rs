@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use regrowth_datasets::{JsonlWriter, Problem, atomic_write, remove_unfinished};
 use regrowth_mcts::{
-    PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs, search_problems,
+    PairConfig, RunOptions, SearchError, SearchSummary, ServerFlags, TreeRecord, extract_pairs,
+    search_problems,
 };
 use regrowth_policy::{LoadOptions, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
@@ -45,6 +46,8 @@ pub(crate) struct Arguments {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    server: ServerFlags,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -63,15 +66,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         settings.limit,
         settings.search.seed,
     )?;
-    let mut load_options = LoadOptions::default();
+    let mut load_options =
+        LoadOptions { server: arguments.server.options(), ..LoadOptions::default() };
     load_options.threads = arguments.threads.unwrap_or(load_options.threads);
     load_options.max_batch = arguments.max_batch.unwrap_or(load_options.max_batch);
     let mut policy = load(&settings.policy, &load_options)?;
+    for note in policy.notes() {
+        eprintln!("mcts: {note}");
+    }
     prepare(&arguments.out, &settings)?;
     if !arguments.no_log {
         let log = arguments.out.join("steps.jsonl");
         policy = inputs::recorded(policy, &settings.policy, &log)?;
     }
+    let policy = settings.search.value.judge_by(policy);
 
     let options = RunOptions {
         threads: load_options.threads,
@@ -188,5 +196,6 @@ fn write_tree(
     trees.write(tree)?;
     let extracted = extract_pairs(tree, config);
     counts.add(&extracted);
+    counts.solutions.add(tree, &ProblemVerifier);
     extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use regrowth_mcts::{
-    PairConfig, Parents, Rejected, SearchConfig, Selection, StopRule, Strategy, overlay,
+    JudgeForm, PairConfig, Parents, Rejected, SearchConfig, Selection, StopRule, Strategy, overlay,
 };
+use regrowth_policy::joined;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -66,9 +67,10 @@ pub(crate) struct Flags {
     /// that name, default with any other]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted, scripted:FILE or replay:FILE
+    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// scripted, scripted:FILE or replay:FILE
     #[arg(long, value_name = "POLICY")]
-    policy: Option<String>,
+    policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
     #[arg(long, value_name = "FILE")]
     problems: Option<String>,
@@ -117,6 +119,9 @@ pub(crate) struct Flags {
     /// Whether the policy judges every step
     #[arg(long, value_name = "BOOL")]
     self_evaluation: Option<bool>,
+    /// How steps are judged: by the (A)/(B) question or by likelihoods of follow-ups
+    #[arg(long, value_name = "question|follow-ups", value_parser = judge)]
+    judge: Option<JudgeForm>,
     #[command(flatten)]
     pairs: PairFlags,
 }
@@ -163,7 +168,7 @@ impl Flags {
     /// The effective settings, checked.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = self.start()?;
-        set(&mut settings.policy, self.policy.clone());
+        set(&mut settings.policy, joined(&self.policy)?);
         set(&mut settings.problems, self.problems.clone());
         settings.format = self.format.clone().or(settings.format);
         settings.limit = self.limit.or(settings.limit);
@@ -182,6 +187,7 @@ impl Flags {
         set(&mut search.seed, self.seed);
         set(&mut search.value.oracle, self.oracle);
         set(&mut search.value.self_evaluation, self.self_evaluation);
+        set(&mut search.value.judge, self.judge);
         if !self.stop.is_empty() {
             search.stop.clone_from(&self.stop);
         }
@@ -195,7 +201,7 @@ impl Flags {
     fn start(&self) -> Result<Settings, Failure> {
         let mut own = self.config.as_deref().map(table).transpose()?.unwrap_or_default();
         let named = own.get("policy").and_then(|policy| policy.as_str());
-        let policy = self.policy.as_deref().or(named).unwrap_or(DEFAULT_POLICY);
+        let policy = self.policy.first().map(String::as_str).or(named).unwrap_or(DEFAULT_POLICY);
         let start = preset(self.preset.unwrap_or(match policy {
             "builtin" => Preset::Builtin,
             _ => Preset::Default,
@@ -292,6 +298,14 @@ fn selection(text: &str) -> Result<Selection, String> {
         "puct" => Ok(Selection::Puct),
         "uct" => Ok(Selection::Uct),
         _ => Err("expected puct or uct".to_owned()),
+    }
+}
+
+fn judge(text: &str) -> Result<JudgeForm, String> {
+    match text {
+        "question" => Ok(JudgeForm::Question),
+        "follow-ups" => Ok(JudgeForm::FollowUps),
+        _ => Err("expected question or follow-ups".to_owned()),
     }
 }
 

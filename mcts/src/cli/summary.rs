@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::PreferencePair;
-use regrowth_mcts::{Drop, Extracted, SearchSummary};
+use regrowth_mcts::{Calibration, Drop, Extracted, JudgedSolutions, SearchSummary};
 use serde::Serialize;
 
 /// Version of the file.
@@ -30,6 +30,8 @@ pub(crate) struct Summary {
     skipped_examples: Vec<(String, String)>,
     tokens: Tokens,
     model_calls: u64,
+    /// Self-evaluations against verified outcomes; absent when nothing was judged.
+    self_evaluation: Option<Calibration>,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -78,6 +80,8 @@ pub(crate) struct PairCounts {
     depth: Spread,
     chosen_tokens: Spread,
     rejected_tokens: Spread,
+    /// Finished solutions of all trees.
+    pub(crate) solutions: JudgedSolutions,
 }
 
 impl PairCounts {
@@ -127,6 +131,7 @@ impl Summary {
                 unique_in_trees: search.unique_tokens,
             },
             model_calls: search.model_calls,
+            self_evaluation: pairs.solutions.calibration(),
             margin: pairs.margin,
             depth: pairs.depth,
             chosen_tokens: pairs.chosen_tokens,
@@ -154,6 +159,9 @@ impl Summary {
             self.tokens.reused,
             self.seconds,
         );
+        if let Some(found) = &self.self_evaluation {
+            text.push_str(&format!("\nself-evaluation: {}", found.all));
+        }
         for (reason, count) in &self.skipped {
             text.push_str(&format!("\n{count} problems skipped: {reason}"));
         }

@@ -17,6 +17,7 @@ use super::ops;
 use super::source::Source;
 use super::staged::replace_folder;
 use crate::PolicyError;
+use crate::text::Files;
 
 /// The file that makes a folder an adapter.
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";

@@ -16,6 +16,7 @@ use super::config::ModelConfig;
 use super::source::Source;
 use super::staged::replace_folder;
 use crate::PolicyError;
+use crate::text::Files;
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";

@@ -6,9 +6,7 @@
 use crossbeam::channel::Sender;
 use regrowth_datasets::TokenId;
 
-use crate::{
-    Answered, Candidate, Judge, OptionOrder, PolicyError, Propose, Request, Response, Score, Usage,
-};
+use crate::{Answered, Candidate, PolicyError, Propose, Request, Response, Score, Usage};
 
 /// A request in work.
 pub(super) struct Job {
@@ -25,7 +23,7 @@ pub(super) enum Kind {
     /// Candidates by index, as they finish; `started` of them so far, `wave` at once at most.
     Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
     /// Questions still to be asked: suffix ids and whether A means "correct"; and the answers.
-    Judge { base: Vec<TokenId>, ask: Vec<(Vec<TokenId>, bool)>, answers: Vec<(f64, f64)> },
+    Judge { base: Vec<TokenId>, ask: Vec<(Vec<TokenId>, bool)>, answers: Vec<Option<[f64; 2]>> },
     /// One pass.
     Score { request: Score },
 }
@@ -143,49 +141,5 @@ impl Job {
     pub(super) fn answer(self, result: Result<Response, PolicyError>) {
         // A closed channel means that nobody waits any more.
         let _ = self.reply.send(Answered { ticket: self.ticket, result });
-    }
-}
-
-/// Checks a request against the model; the error says what is wrong.
-pub(super) fn check(
-    request: &Request,
-    suffix: usize,
-    vocabulary: usize,
-    context: usize,
-) -> Result<(), PolicyError> {
-    let refuse = |detail: String| Err(PolicyError::Request(detail));
-    let (prefix, rest, room) = match request {
-        Request::Propose(p) => (&p.prefix, None, p.max_tokens),
-        Request::Judge(Judge { prefix, step, .. }) => (prefix, Some(step), suffix),
-        Request::Score(s) => (&s.prefix, Some(&s.continuation), 0),
-    };
-    if prefix.is_empty() {
-        return refuse("the prefix is empty; expected at least one token".into());
-    }
-    if let Request::Propose(p) = request
-        && (p.keys.is_empty() || p.max_tokens == 0)
-    {
-        return refuse("a proposal needs at least one key and one token".into());
-    }
-    if rest.is_some_and(|r| r.is_empty()) {
-        return refuse("nothing to judge or score; expected at least one token".into());
-    }
-    let ids = prefix.iter().chain(rest.into_iter().flat_map(|r| r.iter()));
-    if let Some(id) = ids.into_iter().find(|&&id| id as usize >= vocabulary) {
-        return refuse(format!("token id {id} is outside the vocabulary of {vocabulary}"));
-    }
-    let length = prefix.len() + rest.map_or(0, |r| r.len()) + room;
-    if length > context {
-        return refuse(format!("{length} tokens are asked for, but the context is {context}"));
-    }
-    Ok(())
-}
-
-/// The option orders that a judge request asks for: whether (A) means "correct", each.
-pub(super) fn orders(order: OptionOrder) -> &'static [bool] {
-    match order {
-        OptionOrder::CorrectFirst => &[true],
-        OptionOrder::CorrectLast => &[false],
-        OptionOrder::Both => &[false, true],
     }
 }

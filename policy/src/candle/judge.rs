@@ -11,9 +11,6 @@ use super::lane::Lane;
 use super::sampler;
 use crate::{Judgement, Response, Scores};
 
-/// Probability that the two labels must hold together to mean anything (taste).
-const LABEL_MASS_FLOOR: f64 = 0.05;
-
 impl Shard {
     /// Reads the two labels' probabilities; asks the next question or answers.
     pub(super) fn judged(&mut self, lane: Lane, id: u64, hidden: &[f32]) {
@@ -30,16 +27,12 @@ impl Shard {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut job.kind else { return };
         if let Some((_, correct_first)) = ask.pop() {
-            answers.push((if correct_first { a } else { b }, a + b));
+            answers.push(Some(if correct_first { [a, b] } else { [b, a] }));
         }
         if !ask.is_empty() {
             return self.start_pass(id);
         }
-        let n = answers.len().max(1) as f64;
-        let mass = answers.iter().map(|x| x.1).sum::<f64>() / n;
-        let known = answers.iter().all(|x| x.1 >= LABEL_MASS_FLOOR);
-        let correct = known.then(|| answers.iter().map(|x| x.0 / x.1).sum::<f64>() / n);
-        let judgement = Judgement { correct, mass, usage: job.usage };
+        let judgement = Judgement::from_labels(answers, job.usage);
         self.answer(id, Ok(Response::Judgement(judgement)));
     }
 

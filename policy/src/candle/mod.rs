@@ -18,20 +18,20 @@ mod layout;
 mod ops;
 mod policy;
 mod prefix;
-mod prompt;
 mod propose;
 mod sampler;
 mod source;
 mod staged;
-mod tokenizer;
 mod transformer;
+mod vocabulary;
 
+use crate::text::tokenizer;
+
+pub use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 pub use adapter::{Adapter, AdapterConfig, LowRank};
 pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
 pub use policy::{CandlePolicy, identity};
-pub use prompt::{PROMPT_FILE, PromptForm};
 pub use source::Source;
-pub use tokenizer::Tokenizer;
 pub use transformer::{Parameters, Pass, Transformer};

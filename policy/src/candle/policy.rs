@@ -12,10 +12,10 @@ use regrowth_datasets::{Problem, TokenId, stream_key};
 use super::checkpoint::Checkpoint;
 use super::decoder::Decoder;
 use super::engine::{Shard, Shared};
-use super::job::{self, Job, Question};
+use super::job::{Job, Question};
 use super::kv::KvStore;
-use super::prompt::PromptForm;
-use super::tokenizer::Tokenizer;
+use crate::check::check;
+use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{Answered, Call, Limits, LoadOptions, Policy, PolicyError, Prompt, Request};
 
 /// Tokens of a prefix that decide its shard.
@@ -96,7 +96,9 @@ impl CandlePolicy {
     fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
         let line = if self.decode(&judge.step)?.ends_with('\n') { "" } else { "\n" };
-        job::orders(judge.order)
+        judge
+            .order
+            .questions()
             .iter()
             .map(|&correct_first| {
                 let question = self.form.question(correct_first, judge.hint.as_deref())?;
@@ -117,7 +119,7 @@ impl CandlePolicy {
         let questions = self.questions(&call.request)?;
         let suffix = questions.iter().map(|q| q.0.len()).max().unwrap_or(0);
         let vocabulary = self.shared.decoder.config().vocab_size;
-        job::check(&call.request, suffix, vocabulary, self.limits.context)?;
+        check(&call.request, suffix, Some(vocabulary), self.limits.context)?;
         Ok(Job::new(call.ticket, call.reply.clone(), call.request.clone(), questions))
     }
 

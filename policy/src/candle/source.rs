@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::adapter::{ADAPTER_CONFIG, AdapterConfig};
 use crate::PolicyError;
 use crate::seedling;
+use crate::text::Files;
 
 /// The files of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,36 +101,6 @@ impl Source {
         }
     }
 
-    /// Content of a file, or `None` if the checkpoint has no such file.
-    ///
-    /// # Errors
-    /// When the file exists and cannot be read.
-    pub fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
-        let from = |dir: &Path| match std::fs::read(dir.join(name)) {
-            Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(self.error(name, e.to_string())),
-        };
-        match self {
-            Self::Embedded => Ok(seedling::file(name).map(Cow::Borrowed)),
-            Self::Folder(folder) => from(folder),
-            Self::Adapter { folder, base } => match from(folder)? {
-                None => base.optional(name),
-                found => Ok(found),
-            },
-        }
-    }
-
-    /// Content of a file that must exist.
-    ///
-    /// # Errors
-    /// When it does not exist or cannot be read.
-    pub fn required(&self, name: &str) -> Result<Cow<'static, [u8]>, PolicyError> {
-        self.optional(name)?.ok_or_else(|| {
-            self.error(name, "no such file; a checkpoint in Hugging Face layout has one".into())
-        })
-    }
-
     /// Content of a text file that must exist.
     ///
     /// # Errors
@@ -138,16 +109,21 @@ impl Source {
         String::from_utf8(self.required(name)?.into_owned())
             .map_err(|_| self.error(name, "not valid UTF-8".into()))
     }
+}
 
-    /// An error about one of the files.
-    #[must_use]
-    pub fn error(&self, name: &str, detail: String) -> PolicyError {
-        PolicyError::File { path: self.path(name), detail }
+impl Files for Source {
+    fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
+        match self {
+            Self::Embedded => Ok(seedling::file(name).map(Cow::Borrowed)),
+            Self::Folder(folder) => folder.as_path().optional(name),
+            Self::Adapter { folder, base } => match folder.as_path().optional(name)? {
+                None => base.optional(name),
+                found => Ok(found),
+            },
+        }
     }
 
-    /// Path of a file, as shown in messages.
-    #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         match self {
             Self::Folder(folder) | Self::Adapter { folder, .. } => folder.join(name),
             Self::Embedded => Path::new("builtin").join(name),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::Source;
 use crate::PolicyError;
+use crate::text::Files;
 
 /// Files beside the weights that belong to a checkpoint and travel with it.
 const COMPANIONS: [&str; 11] = [

@@ -1,10 +1,12 @@
-//! Policies around a policy: what a slow or a failing server does, repeatably.
+//! Policies around a policy: another judge; what a slow or a failing server does, repeatably.
 //!
 //! They know nothing of what is asked or answered. A search is tried against them before it meets
 //! a real server.
 
 mod delayed;
 mod faulty;
+mod follow_ups;
 
 pub use delayed::{Delay, Delayed, ServerCounts};
 pub use faulty::{FaultRates, Faulty};
+pub use follow_ups::FollowUps;

@@ -1,8 +1,12 @@
 //! Flags that say how a policy is run; none of them changes a result.
 
-use regrowth_policy::LoadOptions;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::TrainError;
+use regrowth_mcts::ServerFlags;
+use regrowth_policy::{LoadOptions, Policy, joined};
+
+use crate::{TrainError, inputs};
 
 /// How the engine in this process is run.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,12 +23,19 @@ pub(super) struct EngineArgs {
     /// Type of the model's numbers; this build knows f32.
     #[arg(long, default_value = "f32", value_name = "f32|bf16|f16")]
     dtype: String,
+    #[command(flatten)]
+    server: ServerFlags,
 }
 
 impl EngineArgs {
     /// Number of threads.
     pub(super) fn threads(&self) -> usize {
         self.threads.unwrap_or_else(super::cores).max(1)
+    }
+
+    /// Folder with the tokenizer of a served model.
+    pub(super) fn tokenizer(&self) -> Option<&Path> {
+        self.server.tokenizer()
     }
 
     /// Options for loading a policy.
@@ -42,10 +53,22 @@ impl EngineArgs {
         if self.dtype != "f32" {
             return lacking("dtype", &self.dtype, "f32");
         }
-        let mut options = LoadOptions { threads: self.threads(), ..LoadOptions::default() };
+        let server = self.server.options();
+        let mut options = LoadOptions { threads: self.threads(), server, ..LoadOptions::default() };
         if let Some(max_batch) = self.max_batch {
             options.max_batch = max_batch.max(1);
         }
         Ok(options)
     }
+}
+
+/// Loads the policy that `--policy` names and says what there is to know of it.
+///
+/// # Errors
+/// When it cannot be loaded, or a flag asks for what this build does not have.
+pub(super) fn policy(specs: &[String], engine: &EngineArgs) -> Result<Arc<dyn Policy>, TrainError> {
+    let spec = joined(specs)?.unwrap_or_default();
+    let policy = inputs::policy(&spec, &engine.load_options()?)?;
+    policy.notes().iter().for_each(|note| eprintln!("{note}"));
+    Ok(policy)
 }

@@ -9,7 +9,7 @@ use regrowth_policy::{Policy, Sampling};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
 
-use super::engine::EngineArgs;
+use super::engine::{EngineArgs, policy};
 use super::progress::{advance, counted};
 use super::say;
 use crate::evaluate::{
@@ -21,9 +21,10 @@ use crate::{TrainError, clock, inputs};
 /// Arguments of `regrowth evaluate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted[:FILE] or replay:FILE.
+    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin")]
-    policy: String,
+    policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format.
     #[arg(long, default_value = "builtin:arithmetic", value_name = "FILE")]
     problems: String,
@@ -96,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
-    let policy = inputs::policy(&args.policy, &args.engine.load_options()?)?;
+    let policy = policy(&args.policy, &args.engine)?;
     let started = Instant::now();
     let mut findings = Findings {
         metrics: Vec::new(),
@@ -119,7 +120,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if let Some(out) = &args.out {
         let run = LmEvalRun {
             task,
-            model: args.policy.clone(),
+            model: args.policy.join(","),
             metrics: findings.metrics,
             config: json!({
                 "problems": args.problems, "strategy": args.strategy.to_string(),
@@ -190,9 +191,9 @@ fn by_strategy(
         advance(&bar, || format!("{:.1} % right", 100.0 * summary.share().accuracy));
         Ok(())
     };
-    let extra =
+    let beside =
         answer(policy, &ProblemVerifier, problems, args.strategy, &plan, &search, &mut on_answer)?;
-    summary.usage += extra;
+    summary.usage += beside.usage;
     bar.finish_and_clear();
     let share = summary.share();
     findings.metrics.push(("exact_match,none".into(), share.accuracy));
@@ -203,6 +204,10 @@ fn by_strategy(
     }
     for (reason, count) in &summary.failures {
         findings.text.push(format!("  {count} not answered: {reason}"));
+    }
+    if let Some(found) = &beside.self_evaluation {
+        findings.text.push(format!("  self-evaluation: {}", found.all));
+        findings.put("self_evaluation", json!(found));
     }
     let usage = summary.usage;
     findings.text.push(format!("  {} tokens sampled", usage.decoded));

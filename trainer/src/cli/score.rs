@@ -7,20 +7,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use regrowth_datasets::{AnswerKind, JsonlWriter, Problem, TokenId, read_jsonl};
-use regrowth_policy::candle::{ModelConfig, PromptForm, Source, Tokenizer};
+use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{Policy, PolicyError, Request, Response, Score};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::engine::EngineArgs;
+use super::engine::{EngineArgs, policy};
 use crate::evaluate::ask_all;
 use crate::{TrainError, inputs};
 
 /// Arguments of `regrowth score`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted[:FILE] or replay:FILE.
+    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin")]
-    policy: String,
+    policy: Vec<String>,
     /// Rows {prompt, completion}, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
@@ -50,7 +52,7 @@ struct Scored {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let rows: Vec<Row> = read_jsonl(&args.input)?;
-    let policy = inputs::policy(&args.policy, &args.engine.load_options()?)?;
+    let policy = policy(&args.policy, &args.engine)?;
     let front = Front::new(args)?;
     let mut out = JsonlWriter::new(std::io::stdout().lock());
     let width = policy.limits().in_flight.max(1);
@@ -96,9 +98,13 @@ impl Front {
         }
         let name = if args.bos { "bos" } else { "chat" };
         let lacking = |detail: &str| TrainError::Setting { name, detail: detail.to_owned() };
-        let source = inputs::weights(&args.policy)?
-            .ok_or_else(|| lacking("needs `builtin` or a checkpoint folder as --policy"))?;
-        let tokenizer = tokenizer(&source)?;
+        let tokenizer = match (inputs::weights(&args.policy.join(","))?, args.engine.tokenizer()) {
+            (Some(source), _) => tokenizer(&source)?,
+            (None, Some(folder)) => Tokenizer::from_files(folder, &Value::Null)?,
+            (None, None) => {
+                return Err(lacking("needs a checkpoint as --policy, or --tokenizer DIR"));
+            }
+        };
         let bos = match (args.bos, tokenizer.bos()) {
             (true, None) => return Err(lacking("the tokenizer has no BOS")),
             (true, bos) => bos,

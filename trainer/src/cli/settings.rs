@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_mcts::overlay;
+use regrowth_policy::joined;
 use serde::Deserialize;
 
 use crate::TrainError;
@@ -18,10 +19,10 @@ pub(super) struct SettingArgs {
     /// model, else paper].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model, scripted[:FILE] or replay:FILE
-    /// [default: builtin].
+    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// scripted[:FILE] or replay:FILE [default: builtin].
     #[arg(long)]
-    policy: Option<String>,
+    policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
     /// [default: builtin:arithmetic].
     #[arg(long, value_name = "FILE")]
@@ -103,7 +104,8 @@ impl SettingArgs {
     pub(super) fn config(&self) -> Result<RunConfig, TrainError> {
         let table = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let named = table.get("policy").and_then(toml::Value::as_str);
-        let policy = self.policy.as_deref().or(named).unwrap_or("builtin").to_owned();
+        let policy = joined(&self.policy)?;
+        let policy = policy.as_deref().or(named).unwrap_or("builtin").to_owned();
         let preset = match (self.preset, table.get("preset")) {
             (Some(preset), _) => preset,
             (None, Some(value)) => {

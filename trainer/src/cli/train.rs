@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{PreferencePair, Preferences, read_preferences};
-use regrowth_policy::candle::{Checkpoint, ModelConfig, PromptForm, Source, Tokenizer, identity};
+use regrowth_policy::candle::{
+    Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
+};
 use serde_json::{Map, Value, json};
 use toml::Table;
 

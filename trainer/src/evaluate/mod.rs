@@ -15,5 +15,5 @@ pub(crate) use ask::ask_all;
 pub use lm_eval::{LmEvalRun, write_lm_eval};
 pub use options::{OptionScores, OptionSummary, score_options};
 pub use sample::{Attempt, SamplePlan, Solved, solve};
-pub use strategy::{Answer, Strategy, answer};
+pub use strategy::{Answer, Beside, Strategy, answer};
 pub use summary::{PassAtK, Summary};

@@ -224,7 +224,7 @@ impl Window<'_> {
                 let error = PolicyError::Model("the answer is not of the kind asked for".into());
                 failed(index, prompt, &error)
             }
-            Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => return Err(error.into()),
+            Err(error) if error.is_final() => return Err(error.into()),
             Err(error) => failed(index, prompt, &error),
         };
         self.early.insert(index, State::Done(solved));

@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 use regrowth_datasets::{AnswerKind, Problem};
-use regrowth_mcts::{RunOptions, SearchConfig, search_problems};
+use regrowth_mcts::{Calibration, JudgedSolutions, RunOptions, SearchConfig, search_problems};
 use regrowth_policy::{Policy, Sampling, Usage};
 use regrowth_verifiers::{ChoiceOption, Chosen, Verifier, choose, extract};
 
@@ -74,7 +74,16 @@ pub struct Answer {
     pub usage: Usage,
 }
 
-/// Answers every problem, in order; returns what was not counted per answer.
+/// What an evaluation tells beside its answers.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Cost that is not counted per answer.
+    pub usage: Usage,
+    /// The policy's self-evaluations against the outcomes, where a search asked for them.
+    pub self_evaluation: Option<Calibration>,
+}
+
+/// Answers every problem, in order; returns what is not told per answer.
 ///
 /// `plan` gives seed, sampling (of the strategies that sample) and token budget; `search` the shape
 /// of the trees, of which simulations and oracle are overridden.
@@ -89,7 +98,7 @@ pub fn answer(
     plan: &SamplePlan,
     search: &SearchConfig,
     on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
-) -> Result<Usage, TrainError> {
+) -> Result<Beside, TrainError> {
     let (samples, sampling) = match strategy {
         Strategy::Greedy => (1, Sampling::greedy()),
         Strategy::Majority(k) => (k, plan.sampling),
@@ -110,7 +119,7 @@ pub fn answer(
         let chosen = most_frequent(verifier, problem, &solved.attempts);
         on_answer(from_samples(solved, chosen))
     })?;
-    Ok(Usage::default())
+    Ok(Beside::default())
 }
 
 fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
@@ -133,7 +142,7 @@ fn by_search(
     mut config: SearchConfig,
     plan: &SamplePlan,
     on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
-) -> Result<Usage, TrainError> {
+) -> Result<Beside, TrainError> {
     config.value.oracle = false;
     config.value.hinted = false;
     config.value.own_reasoning_bonus = false;
@@ -142,6 +151,7 @@ fn by_search(
     config.max_solution_tokens = plan.max_tokens;
     let options = RunOptions { cancel: plan.cancel.clone(), ..RunOptions::default() };
     let mut next = 0;
+    let mut solutions = JudgedSolutions::default();
     let mut result = Ok(());
     let none = |index: usize| Answer {
         index,
@@ -152,6 +162,7 @@ fn by_search(
         usage: Usage::default(),
     };
     let summary = search_problems(policy, verifier, problems, &config, &options, |tree| {
+        solutions.add(&tree, verifier);
         // Trees come in the order of the problems; those between two were given up.
         while result.is_ok() && next < problems.len() {
             let index = next;
@@ -170,7 +181,7 @@ fn by_search(
         return Err(TrainError::Interrupted);
     }
     (next..problems.len()).try_for_each(|index| on_answer(none(index)))?;
-    Ok(summary.usage)
+    Ok(Beside { usage: summary.usage, self_evaluation: solutions.calibration() })
 }
 
 /// Index of the first solution with the most frequent answer; solutions without an answer vote only

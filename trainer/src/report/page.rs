@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::escape_html;
+use regrowth_mcts::{Calibration, ECE_BINS, Figures, escape_html};
 
 use super::chart;
 use super::html::{bars, table};
@@ -164,6 +164,7 @@ fn pairs(round: &RoundReport) -> String {
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     out += &table(&["", "value"], &rows);
+    out += &audit.self_evaluation.as_ref().map(self_evaluation).unwrap_or_default();
     let depths: Vec<(String, u64)> =
         audit.depths.iter().map(|d| (d.depth.to_string(), d.pairs)).collect();
     out += &bars("depth", &depths);
@@ -171,6 +172,23 @@ fn pairs(round: &RoundReport) -> String {
     let dropped: Vec<(String, u64)> =
         round.pairs_dropped.iter().map(|(k, v)| (k.clone(), *v)).collect();
     out + &bars("left out because", &dropped)
+}
+
+/// How well the judge foretold the outcome, by the depth at which solutions end.
+fn self_evaluation(found: &Calibration) -> String {
+    let head = ["solutions of", "judged", "unknown", "right", "mean self-evaluation", "AUC", "ECE"];
+    let shown = |v: Option<f64>| v.map(|v| format!("{v:.3}")).unwrap_or_default();
+    let row = |name: String, f: &Figures| {
+        let (n, unknown, right) = (f.n.to_string(), percent(f.unknown), percent(f.right));
+        vec![name, n, unknown, right, format!("{:.3}", f.mean), shown(f.auc), shown(f.ece)]
+    };
+    let mut rows = vec![row("any depth".to_owned(), &found.all)];
+    rows.extend(found.by_depth.iter().map(|d| row(format!("{} steps", d.depth), &d.figures)));
+    format!(
+        "{}<p class=\"dim\">Self-evaluation against verified outcome. AUC: probability that a right \
+         solution is rated above a wrong one (0.5 knows nothing); ECE over {ECE_BINS} equal bins.</p>\n",
+        table(&head, &rows)
+    )
 }
 
 fn margins(counts: &[u64]) -> Vec<(String, u64)> {

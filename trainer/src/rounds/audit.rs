@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::{Extracted, TreeRecord};
+use regrowth_mcts::{Calibration, Extracted, TreeRecord};
 use serde::{Deserialize, Serialize};
 
 /// Lower edges of the margin histogram's bins; a margin belongs to the last edge not above it.
@@ -55,6 +55,9 @@ pub struct Audit {
     pub judged_solutions: u64,
     /// Those whose self-evaluation (above or below one half) and outcome disagree.
     pub judge_disagrees: u64,
+    /// Self-evaluations against verified outcomes; absent when nothing was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_evaluation: Option<Calibration>,
     /// Tokens of the prompts, each tree's once: what a perfect prefix cache would read.
     pub prompt_tokens: u64,
     /// Tokens sampled.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use regrowth_datasets::{Problem, TokenId, read_jsonl};
-use regrowth_policy::{Policy, PolicyError, Request, Response, Sampling, Score};
+use regrowth_policy::{Policy, Request, Response, Sampling, Score};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
@@ -124,9 +124,7 @@ fn score(policy: &dyn Policy, samples: &[Sample]) -> Result<Vec<Option<f64>>, Tr
                 Ok(Response::Scores(scores)) => {
                     Some(scores.logps.iter().map(|&l| f64::from(l)).sum())
                 }
-                Err(error @ (PolicyError::Gone | PolicyError::File { .. })) => {
-                    return Err(error.into());
-                }
+                Err(error) if error.is_final() => return Err(error.into()),
                 Ok(_) | Err(_) => None,
             });
         }

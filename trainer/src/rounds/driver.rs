@@ -117,6 +117,7 @@ impl Run<'_> {
         }
         self.policy = None;
         let policy = inputs::policy(spec, &self.load)?;
+        let policy = self.config.search.value.judge_by(policy);
         self.policy = Some((spec.to_owned(), policy.clone()));
         Ok(policy)
     }
@@ -146,10 +147,12 @@ pub fn iterate(
         sets,
         threads: request.threads,
         control,
-        load: request.load,
+        load: request.load.clone(),
         policy: None,
     };
     claim(&mut run, request)?;
+    let spec = run.config.policy.clone();
+    run.policy(&spec)?.notes().iter().for_each(|note| observer.note(note));
     if let Some(report) = finish::finished(&run, observer)? {
         return Ok(Outcome::AlreadyFinished(Box::new(report)));
     }

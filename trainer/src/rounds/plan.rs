@@ -174,7 +174,7 @@ fn probe(
     load: &LoadOptions,
     threads: usize,
 ) -> Result<Probe, TrainError> {
-    let policy = inputs::policy(&config.policy, load)?;
+    let policy = config.search.value.judge_by(inputs::policy(&config.policy, load)?);
     let mut probe = Probe::default();
     let pairs = probe.search(&*policy, config, sets, threads)?;
     probe.answer(&*policy, config, sets)?;

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use regrowth_datasets::{JsonlWriter, Problem, atomic_write, stream_key};
 use regrowth_mcts::{
-    RunOptions, SearchConfig, SearchError, TreeRecord, extract_pairs, read_trees, search_problems,
+    JudgedSolutions, RunOptions, SearchConfig, SearchError, TreeRecord, extract_pairs, read_trees,
+    search_problems,
 };
 use regrowth_policy::{Policy, Usage};
 use regrowth_verifiers::ProblemVerifier;
@@ -136,6 +137,7 @@ impl SearchPhase<'_> {
     /// Cuts the pairs of all trees into `pairs.jsonl`.
     fn cut(&self) -> Result<Audit, TrainError> {
         let mut audit = Audit::default();
+        let mut solutions = JudgedSolutions::default();
         let mut failure = None;
         let written = atomic_write(&self.dir.join(PAIRS), |file| {
             let mut pairs = JsonlWriter::new(file);
@@ -143,10 +145,12 @@ impl SearchPhase<'_> {
                 let tree = tree.map_err(|e| stash(e, &mut failure))?;
                 let extracted = extract_pairs(&tree, &self.config.pairs);
                 audit.add(&tree, &extracted);
+                solutions.add(&tree, &ProblemVerifier);
                 extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))?;
             }
             Ok(())
         });
+        audit.self_evaluation = solutions.calibration();
         match failure {
             Some(error) => Err(TrainError::Search(error)),
             None => written.map(|()| audit).map_err(TrainError::from),

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use regrowth_datasets::{stream_key, write_jsonl};
 use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{
-    Checkpoint, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
+    Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
 };
 
 use super::gradients::{Compute, Objective, gradients};

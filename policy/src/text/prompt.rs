@@ -8,7 +8,7 @@ use minijinja::{Environment, Value, context};
 use regrowth_datasets::{Message, Problem};
 use serde::{Deserialize, Serialize};
 
-use super::source::Source;
+use super::files::Files;
 use super::tokenizer::Tokenizer;
 use crate::PolicyError;
 
@@ -51,7 +51,10 @@ impl PromptForm {
     ///
     /// # Errors
     /// When its `regrowth.json` is malformed.
-    pub fn read(source: &Source, tokenizer: &Tokenizer) -> Result<Self, PolicyError> {
+    pub fn read(
+        source: &(impl Files + ?Sized),
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, PolicyError> {
         let form = match source.optional(PROMPT_FILE)? {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|e| source.error(PROMPT_FILE, e.to_string()))?,
@@ -65,7 +68,8 @@ impl PromptForm {
         Ok(form)
     }
 
-    fn default_form(chat: bool) -> Self {
+    /// The form of a model that brings none, with a chat template or without.
+    pub(crate) fn default_form(chat: bool) -> Self {
         let prompt = if chat { CHAT } else { PLAIN };
         Self { version: 1, prompt: prompt.into(), judge: JUDGE.into(), chat }
     }
@@ -75,13 +79,17 @@ impl PromptForm {
     /// # Errors
     /// When a template fails.
     pub fn render(&self, problem: &Problem, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
+        self.framed(self.bare(problem)?, tokenizer)
+    }
+
+    /// The prompt of a problem before any chat template.
+    pub(crate) fn bare(&self, problem: &Problem) -> Result<String, PolicyError> {
         let choices: Vec<Value> = problem
             .choices
             .iter()
             .map(|c| context! { label => c.label.as_str(), text => c.text.as_str() })
             .collect();
-        let values = context! { question => problem.question.as_str(), choices };
-        self.framed(render(&self.prompt, values)?, tokenizer)
+        render(&self.prompt, context! { question => problem.question.as_str(), choices })
     }
 
     /// The prompt of a bare question, without options.
@@ -121,7 +129,7 @@ impl PromptForm {
 ///
 /// Chat templates are written for Jinja with trimmed blocks and Python's string methods. BOS is not
 /// among the text: it is an id that goes before it.
-pub(super) fn chat(
+pub(crate) fn chat(
     template: &str,
     messages: &[Message],
     open: bool,

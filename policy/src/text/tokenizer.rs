@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use regrowth_datasets::{Message, TokenId};
 use serde_json::Value;
 
-use super::config::ModelConfig;
+use super::files::Files;
 use super::prompt;
-use super::source::Source;
 use crate::PolicyError;
+
+/// Name of the file with the vocabulary.
+const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// Text to ids and back.
 #[derive(Debug, Clone)]
@@ -20,32 +22,42 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads the tokenizer files of a checkpoint and checks them against its configuration.
+    /// Reads the tokenizer files of a model. `config` is its `config.json`, or null.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or an id does not fit the embedding.
-    pub fn read(source: &Source, config: &ModelConfig) -> Result<Self, PolicyError> {
-        const NAME: &str = "tokenizer.json";
-        let bytes = source.required(NAME)?;
+    /// When a file is missing or malformed.
+    pub fn from_files(files: &(impl Files + ?Sized), config: &Value) -> Result<Self, PolicyError> {
+        let bytes = files.required(TOKENIZER_FILE)?;
         let inner = tokenizers::Tokenizer::from_bytes(bytes)
-            .map_err(|e| source.error(NAME, format!("not a tokenizer file: {e}")))?;
-        let top = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
-        if top >= config.vocab_size {
-            let detail = format!(
-                "has token id {top}, but the model embeds only {} tokens (`vocab_size`)",
-                config.vocab_size
-            );
-            return Err(source.error(NAME, detail));
-        }
-        let settings = optional_json(source, "tokenizer_config.json")?;
-        let generation = optional_json(source, "generation_config.json")?;
+            .map_err(|e| files.error(TOKENIZER_FILE, format!("not a tokenizer file: {e}")))?;
+        let settings = optional_json(files, "tokenizer_config.json")?;
+        let generation = optional_json(files, "generation_config.json")?;
         let eos = eos_ids(&inner, &generation, config, &settings);
         let bos = special(&settings, "bos_token").and_then(|t| inner.token_to_id(&t));
-        let chat_template = match source.optional("chat_template.jinja")? {
+        let chat_template = match files.optional("chat_template.jinja")? {
             Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             None => settings.get("chat_template").and_then(Value::as_str).map(str::to_owned),
         };
         Ok(Self { inner, eos, bos, chat_template })
+    }
+
+    /// Checks that every id has a row in an embedding of `vocabulary` rows.
+    ///
+    /// # Errors
+    /// When an id does not fit; the error names the file.
+    pub fn fits(
+        &self,
+        vocabulary: usize,
+        files: &(impl Files + ?Sized),
+    ) -> Result<(), PolicyError> {
+        let top = self.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        if top < vocabulary {
+            return Ok(());
+        }
+        let detail = format!(
+            "has token id {top}, but the model embeds only {vocabulary} tokens (`vocab_size`)"
+        );
+        Err(files.error(TOKENIZER_FILE, detail))
     }
 
     /// Ids of `text` without special tokens around it.
@@ -106,6 +118,12 @@ impl Tokenizer {
         self.eos.first().copied()
     }
 
+    /// All ids that end a solution.
+    #[must_use]
+    pub fn eos_ids(&self) -> &[TokenId] {
+        &self.eos
+    }
+
     /// Whether an id ends a solution.
     #[must_use]
     pub fn is_eos(&self, id: TokenId) -> bool {
@@ -141,10 +159,14 @@ impl Tokenizer {
     }
 }
 
-fn optional_json(source: &Source, name: &str) -> Result<Value, PolicyError> {
-    match source.optional(name)? {
+/// A JSON file, or null if there is none.
+pub(crate) fn optional_json(
+    files: &(impl Files + ?Sized),
+    name: &str,
+) -> Result<Value, PolicyError> {
+    match files.optional(name)? {
         Some(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|e| source.error(name, format!("not valid JSON: {e}"))),
+            .map_err(|e| files.error(name, format!("not valid JSON: {e}"))),
         None => Ok(Value::Null),
     }
 }
@@ -154,7 +176,7 @@ fn optional_json(source: &Source, name: &str) -> Result<Value, PolicyError> {
 fn eos_ids(
     inner: &tokenizers::Tokenizer,
     generation: &Value,
-    config: &ModelConfig,
+    config: &Value,
     settings: &Value,
 ) -> Vec<TokenId> {
     let listed = |value: Option<&Value>| -> Vec<TokenId> {
@@ -167,7 +189,7 @@ fn eos_ids(
         }
     };
     let named = special(settings, "eos_token").and_then(|t| inner.token_to_id(&t));
-    [listed(generation.get("eos_token_id")), listed(config.raw.get("eos_token_id"))]
+    [listed(generation.get("eos_token_id")), listed(config.get("eos_token_id"))]
         .into_iter()
         .find(|ids| !ids.is_empty())
         .unwrap_or_else(|| named.into_iter().collect())

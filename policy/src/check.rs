@@ -1,0 +1,44 @@
+//! What every engine checks before it takes a request.
+//!
+//! It knows lengths and ids, not texts: an empty prefix, an id outside the vocabulary and a request
+//! longer than the context are refused with the numbers.
+
+use crate::{Judge, PolicyError, Request};
+
+/// Checks a request against the model; the error says what is wrong. `suffix` is the length of the
+/// longest judge question; a `vocabulary` that is not known is not looked at.
+pub(crate) fn check(
+    request: &Request,
+    suffix: usize,
+    vocabulary: Option<usize>,
+    context: usize,
+) -> Result<(), PolicyError> {
+    let refuse = |detail: String| Err(PolicyError::Request(detail));
+    let (prefix, rest, room) = match request {
+        Request::Propose(p) => (&p.prefix, None, p.max_tokens),
+        Request::Judge(Judge { prefix, step, .. }) => (prefix, Some(step), suffix),
+        Request::Score(s) => (&s.prefix, Some(&s.continuation), 0),
+    };
+    if prefix.is_empty() {
+        return refuse("the prefix is empty; expected at least one token".into());
+    }
+    if let Request::Propose(p) = request
+        && (p.keys.is_empty() || p.max_tokens == 0)
+    {
+        return refuse("a proposal needs at least one key and one token".into());
+    }
+    if rest.is_some_and(|r| r.is_empty()) {
+        return refuse("nothing to judge or score; expected at least one token".into());
+    }
+    let mut ids = prefix.iter().chain(rest.into_iter().flat_map(|r| r.iter()));
+    if let Some(vocabulary) = vocabulary
+        && let Some(id) = ids.find(|&&id| id as usize >= vocabulary)
+    {
+        return refuse(format!("token id {id} is outside the vocabulary of {vocabulary}"));
+    }
+    let length = prefix.len() + rest.map_or(0, |r| r.len()) + room;
+    if length > context {
+        return refuse(format!("{length} tokens are asked for, but the context is {context}"));
+    }
+    Ok(())
+}

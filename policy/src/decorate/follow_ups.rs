@@ -1,0 +1,229 @@
+//! A judge that asks nothing: how likely is it that somebody approves of the step next?
+//!
+//! It knows nothing of models; every judgement is made of log-probabilities of fixed follow-ups that
+//! the policy inside gives, so it works with any engine or server that scores. After the follow-up
+//! utterances of FED (Mehri and Eskenazi 2020, arXiv:2006.12719).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use dashmap::DashMap;
+use regrowth_datasets::{Problem, TokenId};
+
+use crate::record::answer;
+use crate::{
+    Answered, Call, Judge, Judgement, Limits, Policy, PolicyError, Prompt, Request, Response,
+    Score, Usage,
+};
+
+/// What may be said after a step: approving first, then disapproving; pairs of one form, so that
+/// length and wording cancel.
+const FOLLOW_UPS: [[&str; 3]; 2] = [
+    ["This step is correct.", "Yes, that is right.", "Good, no mistake here."],
+    ["This step is wrong.", "No, that is false.", "Bad, a mistake here."],
+];
+
+/// Requests of one judgement.
+const PARTS: usize = FOLLOW_UPS[0].len() + FOLLOW_UPS[1].len();
+
+/// A policy whose judgements are likelihoods of follow-ups.
+pub struct FollowUps {
+    inner: Arc<dyn Policy>,
+    pending: Arc<DashMap<u64, Pending>>,
+    next: AtomicU64,
+    reply: Sender<Answered>,
+}
+
+/// A judgement that waits for its parts.
+struct Pending {
+    ticket: u64,
+    reply: Sender<Answered>,
+    /// Mean log-probability a token of each follow-up.
+    means: [Option<f64>; PARTS],
+    usage: Usage,
+}
+
+impl FollowUps {
+    /// Lets follow-ups judge in place of `inner`'s own judgement.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Policy>) -> Self {
+        let (reply, answers) = unbounded();
+        let pending = Arc::new(DashMap::new());
+        let waiting = pending.clone();
+        std::thread::spawn(move || collect(&answers, &waiting));
+        Self { inner, pending, next: AtomicU64::new(0), reply }
+    }
+
+    /// One score request for each follow-up.
+    fn parts(&self, judge: &Judge) -> Result<Vec<Score>, PolicyError> {
+        if judge.hint.is_some() {
+            let detail = "follow-ups cannot show a reference solution; leave `hinted` off";
+            return Err(PolicyError::Request(detail.into()));
+        }
+        let step = match judge.step.split_last() {
+            Some((last, rest)) if Some(*last) == self.inner.eos() && !rest.is_empty() => rest,
+            _ => &judge.step,
+        };
+        let line = if self.inner.decode(step)?.ends_with('\n') { "" } else { "\n" };
+        let prefix: Arc<[TokenId]> = judge.prefix.iter().chain(step).copied().collect();
+        let part = |text: &&str| {
+            let continuation = self.inner.encode(&format!("{line}{text}"))?.into();
+            Ok(Score { prefix: prefix.clone(), continuation })
+        };
+        FOLLOW_UPS.iter().flatten().map(part).collect()
+    }
+
+    fn judge(&self, ticket: u64, judge: &Judge, reply: Sender<Answered>) {
+        let parts = match self.parts(judge) {
+            Ok(parts) => parts,
+            Err(error) => return answer(&reply, ticket, Err(error)),
+        };
+        // Relaxed: only uniqueness matters.
+        let group = self.next.fetch_add(1, Ordering::Relaxed);
+        let waiting = Pending { ticket, reply, means: [None; PARTS], usage: Usage::default() };
+        self.pending.insert(group, waiting);
+        for (part, score) in parts.into_iter().enumerate() {
+            let ticket = group * PARTS as u64 + part as u64;
+            let request = Request::Score(score);
+            self.inner.submit(Call { ticket, request, reply: self.reply.clone() });
+        }
+    }
+}
+
+/// Files the parts as they come and answers what is complete, until nobody can ask any more.
+fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>) {
+    for Answered { ticket, result } in answers {
+        let (group, part) = (ticket / PARTS as u64, (ticket % PARTS as u64) as usize);
+        let result = match pending.get_mut(&group) {
+            Some(mut waiting) => waiting.file(part, result),
+            // Another part has failed.
+            None => continue,
+        };
+        if let Some(result) = result.transpose()
+            && let Some((_, waiting)) = pending.remove(&group)
+        {
+            answer(&waiting.reply, waiting.ticket, result);
+        }
+    }
+}
+
+impl Pending {
+    /// Files a part; the judgement once all are there.
+    fn file(
+        &mut self,
+        part: usize,
+        result: Result<Response, PolicyError>,
+    ) -> Result<Option<Response>, PolicyError> {
+        let Response::Scores(scores) = result? else {
+            return Err(PolicyError::Model("the answer is not of the kind asked for".into()));
+        };
+        let sum: f64 = scores.logps.iter().map(|&l| f64::from(l)).sum();
+        let mean = sum / scores.logps.len().max(1) as f64;
+        if !mean.is_finite() {
+            return Err(PolicyError::Model("the log-probabilities are not finite".into()));
+        }
+        self.means[part] = Some(mean);
+        self.usage += scores.usage;
+        let means: Option<Vec<f64>> = self.means.iter().copied().collect();
+        Ok(means.map(|means| {
+            // The labels have no mass here: nothing is unknown.
+            let correct = Some(approval(&means));
+            Response::Judgement(Judgement { correct, mass: 1.0, usage: self.usage })
+        }))
+    }
+}
+
+/// Mean of the approving less mean of the disapproving follow-ups, through the logistic function.
+fn approval(means: &[f64]) -> f64 {
+    let (approving, disapproving) = means.split_at(FOLLOW_UPS[0].len());
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    1.0 / (1.0 + (mean(disapproving) - mean(approving)).exp())
+}
+
+impl Policy for FollowUps {
+    fn identity(&self) -> &str {
+        self.inner.identity()
+    }
+
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    fn notes(&self) -> &[String] {
+        self.inner.notes()
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        self.inner.prompt(problem)
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        self.inner.encode(text)
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.inner.decode(ids)
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.inner.eos()
+    }
+
+    fn submit(&self, call: Call) {
+        match &call.request {
+            Request::Judge(judge) => self.judge(call.ticket, judge, call.reply),
+            _ => self.inner.submit(call),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OptionOrder, Scripted, call};
+
+    fn ask(policy: &dyn Policy, step: &str, hint: Option<&str>) -> Result<Response, PolicyError> {
+        let judge = Judge {
+            prefix: policy.encode("Question: 1 + 1?\n")?.into(),
+            step: policy.encode(step)?.into(),
+            hint: hint.map(str::to_owned),
+            order: OptionOrder::default(),
+        };
+        call(policy, Request::Judge(judge))
+    }
+
+    #[test]
+    fn worked_value() {
+        // Approving -1 on average, disapproving -2: logistic of 1.
+        let approved = approval(&[-0.5, -1.0, -1.5, -2.0, -2.0, -2.0]);
+        assert!((approved - 0.731_058_578_630_004_9).abs() < 1e-12);
+        assert_eq!(approval(&[-1.0; 6]), 0.5);
+    }
+
+    #[test]
+    fn a_judgement_is_made_of_the_scores_of_the_follow_ups() {
+        let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
+        let policy = FollowUps::new(inner.clone());
+        let found = ask(&policy, "1 + 1 = 2\n", None).unwrap();
+        let prefix = inner.encode("Question: 1 + 1?\n1 + 1 = 2\n").unwrap();
+        let mean = |text: &&str| {
+            let continuation = inner.encode(text).unwrap().into();
+            let score = Score { prefix: prefix.clone().into(), continuation };
+            let Response::Scores(s) = call(&*inner, Request::Score(score)).unwrap() else {
+                panic!()
+            };
+            s.logps.iter().map(|&l| f64::from(l)).sum::<f64>() / s.logps.len() as f64
+        };
+        let means: Vec<f64> = FOLLOW_UPS.iter().flatten().map(mean).collect();
+        let Response::Judgement(judgement) = found else { panic!() };
+        assert_eq!(judgement.correct, Some(approval(&means)));
+        assert_eq!(ask(&policy, "1 + 1 = 2\n", None).unwrap(), Response::Judgement(judgement));
+    }
+
+    #[test]
+    fn a_hint_has_no_place_and_is_refused() {
+        let error = ask(&FollowUps::new(Arc::new(Scripted::new())), "x\n", Some("y")).unwrap_err();
+        assert!(error.to_string().contains("hinted"), "{error}");
+    }
+}

@@ -1,0 +1,116 @@
+//! What a dialect is asked and what it answers: one sampled continuation, two labels, scores.
+//!
+//! It knows nothing of any server. Prompts are token ids whatever the server takes.
+
+use std::sync::Arc;
+
+use regrowth_datasets::TokenId;
+
+use super::fault::Fault;
+use super::reply::Reply;
+use crate::Sampling;
+
+/// A continuation to be sampled.
+#[derive(Debug, Clone)]
+pub(super) struct Completion {
+    /// Everything before it; not empty.
+    pub(super) prompt: Arc<[TokenId]>,
+    /// Tokens at most, at least 1.
+    pub(super) max_tokens: usize,
+    /// How tokens are drawn.
+    pub(super) sampling: Sampling,
+    /// Seed of the draw; a dialect takes as many of its bits as its server does.
+    pub(super) seed: u64,
+    /// Strings after which it stops; what stops it is kept.
+    pub(super) stops: Vec<String>,
+}
+
+/// Why a continuation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// At one of the strings.
+    Stop,
+    /// The model ended the solution.
+    Eos,
+    /// The tokens were used up.
+    Length,
+}
+
+/// A sampled continuation.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Completed {
+    /// Token ids, EOS included where the server gives it.
+    pub(super) ids: Vec<TokenId>,
+    /// The model's log-probability of each at temperature 1.
+    pub(super) logps: Vec<f32>,
+    /// Why it ended.
+    pub(super) end: End,
+    /// Whether ids and log-probabilities are those that were drawn, not made from text again.
+    pub(super) exact: bool,
+    /// Tokens of the prompt that the server had in its cache, where it says so.
+    pub(super) reused: u64,
+}
+
+impl Completed {
+    /// Checks that there is one log-probability a token.
+    pub(super) fn checked(self, reply: &Reply) -> Result<Self, Fault> {
+        if self.ids.len() == self.logps.len() {
+            return Ok(self);
+        }
+        let (ids, logps) = (self.ids.len(), self.logps.len());
+        Err(reply.bad(&format!("one log-probability for each of {ids} tokens, not {logps}")))
+    }
+}
+
+/// Texts of the labels, for servers that name tokens by their text.
+pub(super) const LABEL_TEXTS: [&str; 2] = ["A", "B"];
+
+/// Whether a token's text is the label, once white space and an opening bracket are taken off.
+pub(super) fn is_label(text: &str, label: &str) -> bool {
+    text.trim().trim_start_matches('(').trim_start() == label
+}
+
+/// Probabilities of the labels, each summed over the ways to write it. A label of which nothing is
+/// among what the server lists is not improbable but unknown, and so is the answer.
+pub(super) fn label_masses<T>(
+    listed: &[(T, f64)],
+    means: impl Fn(&T, usize) -> bool,
+) -> Option<[f64; 2]> {
+    let mass = |label: usize| {
+        let mut seen = listed.iter().filter(|(token, _)| means(token, label)).peekable();
+        seen.peek()?;
+        Some(seen.map(|(_, logp)| logp.exp()).sum::<f64>())
+    };
+    Some([mass(0)?, mass(1)?])
+}
+
+/// Scores of a continuation.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scored {
+    /// One log-probability a token.
+    pub(super) logps: Vec<f32>,
+    /// Whether each token is the most likely one at its place.
+    pub(super) greedy: Vec<bool>,
+    /// Tokens that the server had in its cache.
+    pub(super) reused: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_label_counts() {
+        assert!(["A", " A", "(A", " (A", "A\n", "( A"].iter().all(|t| is_label(t, "A")));
+        assert!(["AB", "a", "A)", "B", ""].iter().all(|t| !is_label(t, "A")));
+        let listed = [("A", 0.5f64.ln()), (" A", 0.1f64.ln()), ("(B", 0.2f64.ln()), ("x", -9.0)];
+        let [a, b] = label_masses(&listed, |t, l| is_label(t, LABEL_TEXTS[l])).unwrap();
+        assert!((a - 0.6).abs() < 1e-12 && (b - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_label_that_is_not_listed_is_unknown() {
+        let listed = [("A", -0.1)];
+        assert_eq!(label_masses(&listed, |t, l| is_label(t, LABEL_TEXTS[l])), None);
+    }
+}

@@ -1,0 +1,218 @@
+//! What answers at an address: the dialect, the model, its limits and what it cannot do.
+//!
+//! It asks a few cheap questions once, at the start. What a server does not tell is taken from the
+//! options or left out, and said in a note.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::fleet::Fleet;
+use super::llama_cpp;
+use super::model::{Chat, Model};
+use super::reply::Reply;
+use super::server::Server;
+use super::vllm;
+use crate::text::tokenizer::optional_json;
+use crate::text::{PROMPT_FILE, PromptForm, Tokenizer};
+use crate::{Dialect, PolicyError, ServerOptions};
+
+const MODELS: &str = "/v1/models";
+
+/// Context of a server that does not say (taste).
+const CONTEXT: usize = 4096;
+
+/// A served model, how it is prompted, and what a user should know of it.
+pub(super) struct Discovered {
+    pub(super) model: Model,
+    pub(super) form: PromptForm,
+    pub(super) notes: Vec<String>,
+}
+
+/// Asks the servers what they are. One that does not answer is left to the others.
+pub(super) async fn discover(
+    fleet: &Fleet,
+    options: &ServerOptions,
+) -> Result<Discovered, PolicyError> {
+    let mut notes = Vec::new();
+    let mut found: Option<(Arc<Server>, Model)> = None;
+    let mut lost = None;
+    for server in &fleet.servers {
+        match identify(server, options).await {
+            Err(fault) if fault.is_passing() => {
+                notes.push(format!("{fault}; the other servers take its share"));
+                lost = Some(fault);
+            }
+            Err(fault) => return Err(fault.into()),
+            Ok(model) => match &found {
+                None => found = Some((server.clone(), model)),
+                Some((_, first)) => same(first, &model, server)?,
+            },
+        }
+    }
+    let Some((server, mut model)) = found else {
+        let fault = lost.map(|fault| fault.to_string()).unwrap_or_default();
+        return Err(PolicyError::Server(format!(
+            "{fault}; no server answers: start one (docs/servers.md), or check host and port"
+        )));
+    };
+    let form = learn(&server, &mut model, options, &mut notes).await.map_err(explained)?;
+    Ok(Discovered { model, form, notes })
+}
+
+/// A failure while the model is learnt is one of the server, whatever its kind.
+fn explained(fault: Fault) -> PolicyError {
+    PolicyError::Server(format!(
+        "{fault}; give --tokenizer DIR if the server cannot tokenise, --server-dialect NAME if it \
+         was taken for another"
+    ))
+}
+
+fn same(first: &Model, other: &Model, server: &Server) -> Result<(), PolicyError> {
+    if first.dialect == other.dialect && first.name == other.name {
+        return Ok(());
+    }
+    Err(PolicyError::Server(format!(
+        "{}: serves `{}` ({}), but another server `{}` ({}); all must serve one model",
+        server.address.root,
+        other.name,
+        other.dialect.name(),
+        first.name,
+        first.dialect.name()
+    )))
+}
+
+/// Dialect, name and context from the list of models, which all servers have.
+async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fault> {
+    let value = server.get(MODELS).await?;
+    let reply = Reply::new(&server.url(MODELS), &value);
+    let models = reply.field("data")?.list()?;
+    let names =
+        models.iter().map(|m| m.field("id")?.text()).collect::<Result<Vec<&str>, Fault>>()?;
+    let first = models.first().ok_or_else(|| reply.bad("at least one model"))?;
+    let owner = first.optional("owned_by").and_then(|o| o.text().ok()).unwrap_or_default();
+    let dialect = options.dialect.or(match owner {
+        "vllm" => Some(Dialect::Vllm),
+        "sglang" => Some(Dialect::Sglang),
+        "llamacpp" => Some(Dialect::LlamaCpp),
+        "me" => Some(Dialect::LlamaCppPython),
+        _ => None,
+    });
+    let dialect = dialect.ok_or_else(|| {
+        let known = Dialect::NAMES.map(|(name, _)| name).join(", ");
+        first.bad(&format!("a server of a known kind ({known}); name it with --server-dialect"))
+    })?;
+    let wanted = server.address.model.as_deref();
+    let named = wanted.and_then(|name| models.iter().zip(&names).find(|(_, n)| **n == name));
+    let (entry, name) = match (wanted, named, names.as_slice()) {
+        (_, Some((entry, name)), _) => (entry, (*name).to_owned()),
+        (None, _, [only]) => (first, (*only).to_owned()),
+        // One model is loaded there, whatever it is called; SGLang takes adapters by name.
+        (Some(name), _, _) if dialect != Dialect::Vllm => (first, name.to_owned()),
+        _ => {
+            let list = names.join(", ");
+            return Err(Fault::Refused(format!(
+                "{}: serves {list}; name one of them behind a #",
+                server.address.root
+            )));
+        }
+    };
+    let told =
+        entry.optional("max_model_len").or_else(|| entry.optional("meta")?.optional("n_ctx"));
+    let context = told.and_then(|t| t.count().ok()).map(|t| t as usize);
+    let context = context.or(options.context).unwrap_or(0);
+    let mut model = Model::new(dialect, name, context);
+    let adapter = wanted.filter(|name| dialect == Dialect::Sglang && !names.contains(name));
+    model.adapter = adapter.map(str::to_owned);
+    Ok(model)
+}
+
+/// Vocabulary, prompt form and limits.
+async fn learn(
+    server: &Server,
+    model: &mut Model,
+    options: &ServerOptions,
+    notes: &mut Vec<String>,
+) -> Result<PromptForm, Fault> {
+    let mut form = None;
+    if let Some(folder) = options.tokenizer.as_deref() {
+        let config = optional_json(folder, "config.json")?;
+        let tokenizer = Tokenizer::from_files(folder, &config)?;
+        let own = PromptForm::read(folder, &tokenizer)?;
+        if let Some(template) = tokenizer.chat_template().filter(|_| own.chat) {
+            model.chat = Chat::Template(template.to_owned(), tokenizer.eos_text());
+        }
+        let told = config.get("max_position_embeddings").and_then(Value::as_u64);
+        model.context = if model.context == 0 { told.unwrap_or(0) as usize } else { model.context };
+        model.eos = tokenizer.eos_ids().to_vec();
+        model.tokenizer = Some(tokenizer);
+        form = Some(own);
+    }
+    model.begin = model.find_begin(server).await?;
+    let bare = form.is_none();
+    match model.dialect {
+        Dialect::LlamaCpp => ask_properties(server, model, bare).await?,
+        Dialect::Vllm if bare && vllm::chat(model, server, "a").await.is_ok() => {
+            model.chat = Chat::Server;
+        }
+        _ => {}
+    }
+    if model.context == 0 {
+        model.context = CONTEXT;
+        notes.push(format!("the server does not tell its context; {CONTEXT} tokens are assumed"));
+    }
+    model.labels = model.find_labels(server).await?;
+    tell(model, notes);
+    Ok(form.unwrap_or_else(|| PromptForm::default_form(model.chat != Chat::Plain)))
+}
+
+/// Context, EOS and chat template of a llama.cpp server.
+async fn ask_properties(server: &Server, model: &mut Model, bare: bool) -> Result<(), Fault> {
+    let properties = llama_cpp::properties(server).await?;
+    if model.context == 0 {
+        model.context = properties.context.unwrap_or(0);
+    }
+    if !bare {
+        return Ok(());
+    }
+    if !properties.eos_text.is_empty()
+        && let [eos] = model.encode(server, &properties.eos_text).await?.as_slice()
+    {
+        model.eos = vec![*eos];
+    }
+    if let Some(template) = properties.chat_template {
+        model.chat = Chat::Template(template, properties.eos_text);
+    }
+    Ok(())
+}
+
+/// What is lost with this server.
+fn tell(model: &Model, notes: &mut Vec<String>) {
+    if model.dialect == Dialect::LlamaCppPython {
+        notes.push(
+            "this server takes and gives text, not token ids: where a step begins and ends may \
+             fall inside a token, its ids are made from text again and every row says \
+             `logps_exact: false`"
+                .into(),
+        );
+    }
+    if model.dialect == Dialect::Sglang {
+        notes.push(
+            "SGLang draws by our seeds only with --enable-deterministic-inference; without it a \
+             run cannot be repeated"
+                .into(),
+        );
+    }
+    if model.eos.is_empty() {
+        notes.push(format!(
+            "the server does not say which id ends a solution; --tokenizer DIR (tokenizer.json, \
+             {PROMPT_FILE}) would"
+        ));
+    }
+    if model.labels.iter().any(Vec::is_empty) {
+        notes.push(
+            "no token of the vocabulary is a label A or B: every judgement is unknown".into(),
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! What can go wrong between this program and a server, by what to do about it.
+
+use std::time::Duration;
+
+use crate::PolicyError;
+
+/// Why one exchange failed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fault {
+    /// Nobody answers there: another server, or the same one later.
+    Down(String),
+    /// The server is there and asks for patience (429, 5xx).
+    Busy {
+        /// What it said.
+        detail: String,
+        /// How long it asks to wait.
+        after: Option<Duration>,
+    },
+    /// The server refuses this request; it would again.
+    Refused(String),
+    /// The server's answer cannot be used.
+    Reply(String),
+    /// The server cannot do what is asked for.
+    Unsupported(String),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Down(detail)
+            | Self::Busy { detail, .. }
+            | Self::Refused(detail)
+            | Self::Reply(detail)
+            | Self::Unsupported(detail) => f.write_str(detail),
+        }
+    }
+}
+
+impl Fault {
+    /// Whether the same request may succeed later or elsewhere.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Down(_) | Self::Busy { .. })
+    }
+}
+
+impl From<Fault> for PolicyError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Down(_) | Fault::Busy { .. } => Self::Server(format!(
+                "{fault}; no server answered in time: see that they run (docs/servers.md); what is \
+                 done is kept, and the same command goes on"
+            )),
+            Fault::Refused(detail) | Fault::Unsupported(detail) => Self::Request(detail),
+            Fault::Reply(detail) => Self::Model(detail),
+        }
+    }
+}
+
+impl From<PolicyError> for Fault {
+    /// Errors of this side (a template, a tokenizer file) end a request as a refusal does.
+    fn from(error: PolicyError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}

@@ -1,0 +1,222 @@
+//! The server of llama-cpp-python: text both ways.
+//!
+//! It knows the fields of its `/v1/completions` and `/extras/*` and nothing else. Ids are made from
+//! text again, so where a step begins and ends may fall inside a token of the server's: candidates
+//! are marked as inexact, their ids are those of the tokenised text, and where the two tokenisations
+//! differ the log-probabilities keep their sum alone. One choice a request, whatever `n` says.
+
+use regrowth_datasets::TokenId;
+use serde_json::{Value, json};
+
+use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, is_label, label_masses};
+use super::fault::Fault;
+use super::model::Model;
+use super::reply::Reply;
+use super::server::Server;
+use crate::Sampling;
+
+const COMPLETIONS: &str = "/v1/completions";
+
+/// Tokens that are listed for a judge's answer (taste: each costs a line of text).
+const TOP: usize = 100;
+
+fn body(model: &Model, prompt: &str, max_tokens: usize, sampling: &Sampling) -> Value {
+    json!({
+        "model": model.name, "prompt": prompt, "max_tokens": max_tokens, "logprobs": 1,
+        "temperature": sampling.temperature, "top_p": sampling.top_p, "min_p": sampling.min_p,
+        "top_k": sampling.top_k, "repeat_penalty": 1.0, "presence_penalty": 0.0,
+        "frequency_penalty": 0.0, "mirostat_mode": 0, "stream": false,
+    })
+}
+
+/// A prompt that does not fit is an error of the server there; here it is one of the request.
+async fn post(server: &Server, body: &Value) -> Result<Value, Fault> {
+    server.post(COMPLETIONS, body).await.map_err(|fault| match fault {
+        Fault::Busy { detail, .. } if detail.contains("logits_all") => {
+            Fault::Unsupported(format!("{detail}; start the server with `--logits_all true`"))
+        }
+        Fault::Busy { detail, .. } if detail.contains("context window") => Fault::Refused(detail),
+        other => other,
+    })
+}
+
+pub(super) async fn complete(
+    model: &Model,
+    server: &Server,
+    ask: &Completion,
+) -> Result<Completed, Fault> {
+    let prompt = model.decode(server, &ask.prompt).await?;
+    let mut body = body(model, &prompt, ask.max_tokens, &ask.sampling);
+    body["seed"] = json!((ask.seed >> 33) as u32);
+    body["stop"] = json!(ask.stops);
+    let value = post(server, &body).await?;
+    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let choice = reply.field("choices")?.at(0)?;
+    let logprobs = choice.field("logprobs")?;
+    let pieces = logprobs.field("tokens")?.list()?;
+    let pieces = pieces.iter().map(Reply::text).collect::<Result<Vec<_>, _>>()?;
+    let logps = logprobs.field("token_logprobs")?.list_of(pieces.len())?;
+    let logps = logps.iter().map(Reply::logp).collect::<Result<Vec<_>, _>>()?;
+    let (tail, stopped) = stop_tail(&pieces.concat(), &ask.stops);
+    let end = match choice.field("finish_reason")?.text()? {
+        "length" => End::Length,
+        "stop" if stopped => End::Stop,
+        "stop" => End::Eos,
+        _ => return Err(choice.field("finish_reason")?.bad("`stop` or `length`")),
+    };
+    let text = choice.field("text")?.text()?.to_owned() + &tail;
+    let ids = continued(model, server, &ask.prompt, &prompt, &text).await?;
+    let logps = spread(&logps, ids.len());
+    Completed { ids, logps, end, exact: false, reused: 0 }.checked(&reply)
+}
+
+/// What the server cut off the text: from the stop string that it found on (it takes the first of
+/// its list that occurs).
+fn stop_tail(all: &str, stops: &[String]) -> (String, bool) {
+    let found = stops.iter().find_map(|stop| all.find(stop.as_str()));
+    (found.map(|at| all[at..].to_owned()).unwrap_or_default(), found.is_some())
+}
+
+/// Ids of `text` as it goes on after the prompt: those of the whole less the prompt's where the
+/// whole begins with them, else those of the text alone.
+async fn continued(
+    model: &Model,
+    server: &Server,
+    prompt_ids: &[TokenId],
+    prompt: &str,
+    text: &str,
+) -> Result<Vec<TokenId>, Fault> {
+    if text.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut whole = model.begin.clone();
+    whole.extend(model.encode(server, &format!("{prompt}{text}")).await?);
+    match whole.strip_prefix(prompt_ids) {
+        Some(rest) if !rest.is_empty() => Ok(rest.to_vec()),
+        _ => model.encode(server, text).await,
+    }
+}
+
+/// Log-probabilities of the server's tokens on `count` ids: one each where the numbers agree, else
+/// their sum on the last.
+fn spread(logps: &[f64], count: usize) -> Vec<f32> {
+    if logps.len() == count {
+        return logps.iter().map(|&l| l as f32).collect();
+    }
+    let mut spread = vec![0.0; count];
+    if let Some(last) = spread.last_mut() {
+        *last = logps.iter().sum::<f64>() as f32;
+    }
+    spread
+}
+
+pub(super) async fn labels(
+    model: &Model,
+    server: &Server,
+    prompt: &[TokenId],
+) -> Result<Option<[f64; 2]>, Fault> {
+    let prompt = model.decode(server, prompt).await?;
+    let mut body = body(model, &prompt, 1, &Sampling::greedy());
+    body["logprobs"] = json!(TOP);
+    let value = post(server, &body).await?;
+    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let logprobs = reply.field("choices")?.at(0)?.field("logprobs")?;
+    // Nothing is listed where the model would end at once.
+    let Some(first) = logprobs.field("top_logprobs")?.list()?.into_iter().next() else {
+        return Ok(None);
+    };
+    let listed = first.entries()?;
+    let listed: Vec<(&str, f64)> =
+        listed.into_iter().map(|(t, l)| Ok((t, l.logp()?))).collect::<Result<_, Fault>>()?;
+    Ok(label_masses(&listed, |text, label| is_label(text, LABEL_TEXTS[label])))
+}
+
+/// Log-probabilities from the echoed prompt. The server lines them up with the tokens only for
+/// models whose texts begin with BOS, and begins every text of those with it.
+pub(super) async fn score(
+    model: &Model,
+    server: &Server,
+    prefix: &[TokenId],
+    continuation: &[TokenId],
+) -> Result<Scored, Fault> {
+    let url = server.url(COMPLETIONS);
+    let unsupported = |why: &str| Err(Fault::Unsupported(format!("{url}: {why}")));
+    if model.begin.is_empty() {
+        return unsupported(
+            "this server shifts the log-probabilities of given text by one token for models \
+             without BOS, so it cannot score; use the C++ server of llama.cpp, vLLM or SGLang",
+        );
+    }
+    let Some(rest) = prefix.strip_prefix(model.begin.as_slice()) else {
+        return unsupported("this server begins every text with BOS, but these ids do not");
+    };
+    let own = [rest, continuation].concat();
+    let prompt = model.decode(server, &own).await?;
+    let mut body = body(model, &prompt, 1, &Sampling::greedy());
+    body["echo"] = json!(true);
+    let value = post(server, &body).await?;
+    let reply = Reply::new(&url, &value);
+    let choice = reply.field("choices")?.at(0)?;
+    let logprobs = choice.field("logprobs")?;
+    let listed = logprobs.field("token_logprobs")?.list()?;
+    let tops = logprobs.field("top_logprobs")?.list_of(listed.len())?;
+    // One token is generated unless the model ends at once.
+    let read = listed
+        .len()
+        .saturating_sub(usize::from(choice.field("finish_reason")?.text()? == "length"));
+    if read != own.len() {
+        let count = own.len();
+        return unsupported(&format!(
+            "the server reads these {count} tokens as {read}, so it cannot score them one by one"
+        ));
+    }
+    let mut scored = Scored { logps: vec![], greedy: vec![], reused: 0 };
+    for at in rest.len()..own.len() {
+        let logp = listed[at].logp()?;
+        let top = tops[at].entries()?;
+        let top = top.iter().map(|(_, l)| l.logp()).collect::<Result<Vec<_>, _>>()?;
+        scored.greedy.push(top.iter().all(|l| *l <= logp));
+        scored.logps.push(logp as f32);
+    }
+    Ok(scored)
+}
+
+/// Ids of a text with what the server always puts before it.
+pub(super) async fn encode(
+    model: &Model,
+    server: &Server,
+    text: &str,
+) -> Result<Vec<TokenId>, Fault> {
+    let path = "/extras/tokenize";
+    let value = server.post(path, &json!({ "model": model.name, "input": text })).await?;
+    Reply::new(&server.url(path), &value).field("tokens")?.ids()
+}
+
+pub(super) async fn decode(
+    model: &Model,
+    server: &Server,
+    ids: &[TokenId],
+) -> Result<String, Fault> {
+    let path = "/extras/detokenize";
+    let value = server.post(path, &json!({ "model": model.name, "tokens": ids })).await?;
+    Ok(Reply::new(&server.url(path), &value).field("text")?.text()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stopped_the_text_is_kept() {
+        let stops = ["\n".to_owned(), ".".to_owned()];
+        assert_eq!(stop_tail("a. b\nc", &stops), ("\nc".to_owned(), true));
+        assert_eq!(stop_tail("abc", &stops), (String::new(), false));
+    }
+
+    #[test]
+    fn log_probabilities_keep_their_sum() {
+        assert_eq!(spread(&[-1.0, -2.0], 2), [-1.0, -2.0]);
+        assert_eq!(spread(&[-1.0, -2.0], 3), [0.0, 0.0, -3.0]);
+        assert_eq!(spread(&[-1.0], 0), [0.0f32; 0]);
+    }
+}

@@ -1,0 +1,211 @@
+//! Policies behind inference servers: vLLM, SGLang, llama.cpp (C++) and llama-cpp-python.
+//!
+//! A thread of its own speaks to the servers, many requests in flight; the stateless interface in
+//! front of it is that of the engine in this process. Each dialect is a small file that knows one
+//! server's fields; prompts, boundaries, judging and retries are the same for all.
+
+mod address;
+mod completion;
+mod discover;
+mod fault;
+mod fleet;
+mod llama_cpp;
+mod llama_cpp_python;
+mod model;
+mod reply;
+mod serve;
+mod server;
+mod sglang;
+mod vllm;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use regrowth_datasets::{Problem, TokenId, stream_key};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+pub use server::API_KEY;
+
+use crate::{Answered, Call, Limits, Policy, PolicyError, Prompt, ServerOptions};
+use discover::{Discovered, discover};
+use fleet::Fleet;
+use serve::{Order, Service};
+use server::Server;
+
+/// Times that a server is asked at the start before it counts as absent.
+const ATTEMPTS_AT_START: u32 = 3;
+
+/// A model behind one or several servers.
+pub struct HttpPolicy {
+    identity: String,
+    limits: Limits,
+    eos: Option<TokenId>,
+    notes: Vec<String>,
+    orders: Option<UnboundedSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread tells when it has met the servers.
+struct Met {
+    identity: String,
+    limits: Limits,
+    eos: Option<TokenId>,
+    notes: Vec<String>,
+}
+
+impl HttpPolicy {
+    /// Connects to the servers that `spec` names: `http://host:port/v1#model`, several with commas
+    /// between them.
+    ///
+    /// # Errors
+    /// [`PolicyError::Spec`] when `spec` is no address, [`PolicyError::Server`] when no server
+    /// answers or they are of no known kind.
+    pub fn connect(spec: &str, options: &ServerOptions) -> Result<Self, PolicyError> {
+        let fleet = fleet(spec, options)?;
+        let options = options.clone();
+        let (orders, queue) = unbounded_channel();
+        let (met, meeting) = bounded(1);
+        let failed = |e: std::io::Error| PolicyError::Model(format!("the HTTP thread: {e}"));
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let thread = std::thread::Builder::new()
+            .name("regrowth-http".into())
+            .spawn(move || runtime.block_on(work(fleet, options, queue, met)))
+            .map_err(failed)?;
+        let Met { identity, limits, eos, notes } =
+            meeting.recv().map_err(|_| PolicyError::Gone)??;
+        Ok(Self { identity, limits, eos, notes, orders: Some(orders), thread: Some(thread) })
+    }
+
+    fn order(&self, order: Order) -> Result<(), PolicyError> {
+        let orders = self.orders.as_ref().ok_or(PolicyError::Gone)?;
+        orders.send(order).map_err(|_| PolicyError::Gone)
+    }
+
+    /// Hands an order over and waits for what it gives.
+    fn wait<T>(
+        &self,
+        order: impl FnOnce(Sender<Result<T, PolicyError>>) -> Order,
+    ) -> Result<T, PolicyError> {
+        let (reply, answer): (_, Receiver<_>) = bounded(1);
+        self.order(order(reply))?;
+        answer.recv().map_err(|_| PolicyError::Gone)?
+    }
+}
+
+fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
+    let client = reqwest::Client::builder()
+        .connect_timeout(options.timeout.min(std::time::Duration::from_secs(10)))
+        .timeout(options.timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|e| PolicyError::Model(format!("the HTTP client: {e}")))?;
+    let servers = address::parse(spec)?.into_iter();
+    let servers = servers.map(|a| Arc::new(Server::new(a, client.clone(), options))).collect();
+    Ok(Fleet { servers, attempts: options.attempts })
+}
+
+/// The thread: meets the servers, then serves orders until nobody can give any more.
+async fn work(
+    fleet: Fleet,
+    options: ServerOptions,
+    orders: tokio::sync::mpsc::UnboundedReceiver<Order>,
+    met: Sender<Result<Met, PolicyError>>,
+) {
+    let discovered = patiently(&fleet, &options).await;
+    let (service, told) = match discovered {
+        Ok(Discovered { model, form, notes }) => {
+            let limits = Limits {
+                context: model.context,
+                in_flight: options.in_flight.max(1) * fleet.servers.len(),
+            };
+            let eos = model.eos.first().copied();
+            let service = Service::new(fleet, model, form);
+            let told = Met { identity: identity(&service), limits, eos, notes };
+            (Some(service), Ok(told))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    // Nobody waits any more: then nobody gives orders either.
+    let _ = met.send(told);
+    if let Some(service) = service {
+        Arc::new(service).run(orders).await;
+    }
+}
+
+/// Meets the servers, a few times where they are still starting.
+async fn patiently(fleet: &Fleet, options: &ServerOptions) -> Result<Discovered, PolicyError> {
+    let mut tried = 1;
+    loop {
+        match discover(fleet, options).await {
+            Err(PolicyError::Server(_)) if tried < options.attempts.min(ATTEMPTS_AT_START) => {
+                tried += 1;
+                tokio::time::sleep(fleet::FIRST_PAUSE * tried).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// What is asked of which model; where it runs and on how many servers is not part of it, so a run
+/// goes on when they move.
+fn identity(service: &Service) -> String {
+    let model = &service.model;
+    let form = serde_json::to_vec(&service.form).unwrap_or_default();
+    let chat = format!("{:?}", model.chat);
+    let key = stream_key(0, &[model.name.as_bytes(), &form, chat.as_bytes()]);
+    let name = model.name.rsplit('/').next().unwrap_or_default();
+    format!("{}:{name}@{key:016x}", model.dialect.name())
+}
+
+impl Policy for HttpPolicy {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let problem = Box::new(problem.clone());
+        self.wait(|reply| Order::Prompt { problem, reply })
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        self.wait(|reply| Order::Encode { text: text.to_owned(), reply })
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.wait(|reply| Order::Decode { ids: ids.to_vec(), reply })
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.eos
+    }
+
+    fn submit(&self, call: Call) {
+        let (ticket, reply) = (call.ticket, call.reply.clone());
+        if let Err(error) = self.order(Order::Call(call)) {
+            // A closed channel means that nobody waits any more.
+            let _ = reply.send(Answered { ticket, result: Err(error) });
+        }
+    }
+}
+
+impl Drop for HttpPolicy {
+    fn drop(&mut self) {
+        // The thread ends with its queue; requests in flight are dropped, and their callers see
+        // their channels close.
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

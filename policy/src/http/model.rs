@@ -1,0 +1,205 @@
+//! The model that the servers hold: what it speaks, its vocabulary, its limits.
+//!
+//! It knows which dialect answers what and hands every question on to that file. Ids and text are
+//! turned into each other by the tokenizer of a folder where one is given, else by the server.
+
+use dashmap::DashMap;
+use regrowth_datasets::TokenId;
+
+use super::completion::{Completed, Completion, LABEL_TEXTS, Scored, is_label};
+use super::fault::Fault;
+use super::server::Server;
+use super::{llama_cpp, llama_cpp_python, sglang, vllm};
+use crate::Dialect;
+use crate::text::Tokenizer;
+
+/// Texts whose ids are remembered: judge questions and the like (taste).
+const REMEMBERED: usize = 4096;
+
+/// What is known of the served model.
+pub(super) struct Model {
+    pub(super) dialect: Dialect,
+    /// Name by which the server is asked for it.
+    pub(super) name: String,
+    /// SGLang: the adapter that is meant, where the name is not the served model's.
+    pub(super) adapter: Option<String>,
+    /// The tokenizer of a folder.
+    pub(super) tokenizer: Option<Tokenizer>,
+    /// Ids that begin every text (BOS).
+    pub(super) begin: Vec<TokenId>,
+    /// Ids that end a solution, as far as they are known.
+    pub(super) eos: Vec<TokenId>,
+    /// Ids that mean (A), and those that mean (B).
+    pub(super) labels: [Vec<TokenId>; 2],
+    /// How a question becomes a user's turn.
+    pub(super) chat: Chat,
+    /// Tokens of prompt and continuation together.
+    pub(super) context: usize,
+    /// Ids of texts that were asked for before.
+    pub(super) known: DashMap<String, Vec<TokenId>>,
+}
+
+/// How a question becomes a user's turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Chat {
+    /// Not at all: the model completes plain text.
+    Plain,
+    /// By this template, with this text for EOS.
+    Template(String, String),
+    /// By the server.
+    Server,
+}
+
+impl Model {
+    /// A model of which only the dialect and the name are known.
+    pub(super) fn new(dialect: Dialect, name: String, context: usize) -> Self {
+        Self {
+            dialect,
+            name,
+            adapter: None,
+            tokenizer: None,
+            begin: vec![],
+            eos: vec![],
+            labels: Default::default(),
+            chat: Chat::Plain,
+            context,
+            known: DashMap::new(),
+        }
+    }
+
+    /// Ids of `text` without special tokens around it.
+    pub(super) async fn encode(&self, server: &Server, text: &str) -> Result<Vec<TokenId>, Fault> {
+        if let Some(tokenizer) = &self.tokenizer {
+            return Ok(tokenizer.encode(text)?);
+        }
+        if text.is_empty() {
+            return Ok(vec![]);
+        }
+        if let Some(ids) = self.known.get(text) {
+            return Ok(ids.clone());
+        }
+        let ids = match self.dialect {
+            Dialect::Vllm => vllm::encode(self, server, text, false).await?,
+            Dialect::Sglang => sglang::encode(server, text, false).await?,
+            Dialect::LlamaCpp => llama_cpp::encode(server, text, false).await?,
+            Dialect::LlamaCppPython => {
+                let ids = llama_cpp_python::encode(self, server, text).await?;
+                ids.strip_prefix(self.begin.as_slice()).map(<[_]>::to_vec).unwrap_or(ids)
+            }
+        };
+        if self.known.len() < REMEMBERED {
+            self.known.insert(text.to_owned(), ids.clone());
+        }
+        Ok(ids)
+    }
+
+    /// Text of `ids`, without BOS at the beginning and EOS at the end.
+    pub(super) async fn decode(&self, server: &Server, ids: &[TokenId]) -> Result<String, Fault> {
+        if let Some(tokenizer) = &self.tokenizer {
+            return Ok(tokenizer.decode(ids)?);
+        }
+        let ids = ids.strip_prefix(self.begin.as_slice()).unwrap_or(ids);
+        let ids = ids.split_last().filter(|(last, _)| self.eos.contains(last)).map_or(ids, |l| l.1);
+        if ids.is_empty() {
+            return Ok(String::new());
+        }
+        match self.dialect {
+            Dialect::Vllm => vllm::decode(self, server, ids).await,
+            Dialect::Sglang => sglang::decode(server, ids).await,
+            Dialect::LlamaCpp => llama_cpp::decode(server, ids).await,
+            Dialect::LlamaCppPython => llama_cpp_python::decode(self, server, ids).await,
+        }
+    }
+
+    /// A sampled continuation.
+    pub(super) async fn complete(
+        &self,
+        server: &Server,
+        ask: &Completion,
+    ) -> Result<Completed, Fault> {
+        match self.dialect {
+            Dialect::Vllm => vllm::complete(self, server, ask).await,
+            Dialect::Sglang => sglang::complete(self, server, ask).await,
+            Dialect::LlamaCpp => llama_cpp::complete(server, ask).await,
+            Dialect::LlamaCppPython => llama_cpp_python::complete(self, server, ask).await,
+        }
+    }
+
+    /// Probabilities of (A) and (B) after `prompt`; `None` where the server lists one of them not.
+    pub(super) async fn label_masses(
+        &self,
+        server: &Server,
+        prompt: &[TokenId],
+    ) -> Result<Option<[f64; 2]>, Fault> {
+        match self.dialect {
+            Dialect::Vllm => vllm::labels(self, server, prompt).await,
+            Dialect::Sglang => sglang::labels(self, server, prompt).await,
+            Dialect::LlamaCpp => llama_cpp::labels(self, server, prompt).await,
+            Dialect::LlamaCppPython => llama_cpp_python::labels(self, server, prompt).await,
+        }
+    }
+
+    /// Log-probabilities of `continuation`.
+    pub(super) async fn score(
+        &self,
+        server: &Server,
+        prefix: &[TokenId],
+        continuation: &[TokenId],
+    ) -> Result<Scored, Fault> {
+        match self.dialect {
+            Dialect::Vllm => vllm::score(self, server, prefix, continuation).await,
+            Dialect::Sglang => sglang::score(self, server, prefix, continuation).await,
+            Dialect::LlamaCpp => llama_cpp::score(server, prefix, continuation).await,
+            Dialect::LlamaCppPython => {
+                llama_cpp_python::score(self, server, prefix, continuation).await
+            }
+        }
+    }
+
+    /// Ids that begin every text.
+    pub(super) async fn find_begin(&self, server: &Server) -> Result<Vec<TokenId>, Fault> {
+        if let Some(tokenizer) = &self.tokenizer {
+            return Ok(tokenizer.bos().into_iter().collect());
+        }
+        // Some servers refuse an empty text, so a letter is taken off again.
+        const LETTER: &str = "a";
+        let (framed, bare) = match self.dialect {
+            Dialect::Vllm => (
+                vllm::encode(self, server, LETTER, true).await?,
+                vllm::encode(self, server, LETTER, false).await?,
+            ),
+            Dialect::Sglang => (
+                sglang::encode(server, LETTER, true).await?,
+                sglang::encode(server, LETTER, false).await?,
+            ),
+            Dialect::LlamaCpp => (
+                llama_cpp::encode(server, LETTER, true).await?,
+                llama_cpp::encode(server, LETTER, false).await?,
+            ),
+            Dialect::LlamaCppPython => {
+                return llama_cpp_python::encode(self, server, "").await;
+            }
+        };
+        Ok(framed.strip_suffix(bare.as_slice()).map(<[_]>::to_vec).unwrap_or_default())
+    }
+
+    /// The ids that mean each label: all of the vocabulary where it is at hand, else those of the
+    /// usual ways to write it.
+    pub(super) async fn find_labels(&self, server: &Server) -> Result<[Vec<TokenId>; 2], Fault> {
+        let mut labels: [Vec<TokenId>; 2] = Default::default();
+        for (found, label) in labels.iter_mut().zip(LABEL_TEXTS) {
+            if let Some(tokenizer) = &self.tokenizer {
+                *found = tokenizer.label_ids(label);
+                continue;
+            }
+            for before in ["", " ", "(", " ("] {
+                let ids = self.encode(server, &format!("{before}{label}")).await?;
+                let Some(&last) = ids.last() else { continue };
+                if !found.contains(&last) && is_label(&self.decode(server, &[last]).await?, label) {
+                    found.push(last);
+                }
+            }
+        }
+        Ok(labels)
+    }
+}

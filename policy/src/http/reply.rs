@@ -1,0 +1,155 @@
+//! A server's answer, read with suspicion: every error names server, field, expected and got.
+//!
+//! It knows JSON and no dialect. Sizes are bounded before this; here numbers must be finite and
+//! log-probabilities must be ones.
+
+use regrowth_datasets::TokenId;
+use serde_json::Value;
+
+use super::fault::Fault;
+
+/// Characters of a value that a message shows.
+const SHOWN: usize = 80;
+
+/// A log-probability that arithmetic has pushed a little above 0 is still one.
+const LOGP_SLACK: f64 = 1e-3;
+
+/// Part of an answer, with the way to it.
+#[derive(Debug, Clone)]
+pub(super) struct Reply<'a> {
+    value: &'a Value,
+    /// Address and fields so far, for messages.
+    path: String,
+}
+
+impl<'a> Reply<'a> {
+    /// The whole answer of `url`.
+    pub(super) fn new(url: &str, value: &'a Value) -> Self {
+        Self { value, path: format!("{url}: the reply") }
+    }
+
+    /// A field that may be absent or null.
+    pub(super) fn optional(&self, name: &str) -> Option<Self> {
+        let value = self.value.get(name).filter(|v| !v.is_null())?;
+        Some(Self { value, path: format!("{}.{name}", self.path) })
+    }
+
+    /// A field that must be there.
+    pub(super) fn field(&self, name: &str) -> Result<Self, Fault> {
+        self.optional(name).ok_or_else(|| {
+            let got = shown(self.value.get(name).unwrap_or(self.value));
+            Fault::Reply(format!("{}: field `{name}` is missing or null; got {got}", self.path))
+        })
+    }
+
+    /// An element that must be there.
+    pub(super) fn at(&self, index: usize) -> Result<Self, Fault> {
+        let list = self.list()?;
+        let count = list.len();
+        list.into_iter()
+            .nth(index)
+            .ok_or_else(|| self.bad(&format!("at least {} elements, not {count}", index + 1)))
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&self) -> Result<Vec<Self>, Fault> {
+        let list = self.value.as_array().ok_or_else(|| self.bad("a list"))?;
+        let element = |(i, value)| Self { value, path: format!("{}[{i}]", self.path) };
+        Ok(list.iter().enumerate().map(element).collect())
+    }
+
+    /// The elements of a list that must have `count` of them.
+    pub(super) fn list_of(&self, count: usize) -> Result<Vec<Self>, Fault> {
+        let list = self.list()?;
+        if list.len() == count {
+            Ok(list)
+        } else {
+            Err(self.bad(&format!("{count} elements, not {}", list.len())))
+        }
+    }
+
+    /// Names and values of an object.
+    pub(super) fn entries(&self) -> Result<Vec<(&'a str, Self)>, Fault> {
+        let object = self.value.as_object().ok_or_else(|| self.bad("an object"))?;
+        let entry = |(name, value): (&'a String, &'a Value)| {
+            (name.as_str(), Self { value, path: format!("{}.{name}", self.path) })
+        };
+        Ok(object.iter().map(entry).collect())
+    }
+
+    /// A string.
+    pub(super) fn text(&self) -> Result<&'a str, Fault> {
+        self.value.as_str().ok_or_else(|| self.bad("a string"))
+    }
+
+    /// A whole number of at least 0.
+    pub(super) fn count(&self) -> Result<u64, Fault> {
+        self.value.as_u64().ok_or_else(|| self.bad("a whole number of at least 0"))
+    }
+
+    /// A token id.
+    pub(super) fn id(&self) -> Result<TokenId, Fault> {
+        let id = self.value.as_u64().and_then(|id| TokenId::try_from(id).ok());
+        id.ok_or_else(|| self.bad("a token id"))
+    }
+
+    /// A list of token ids.
+    pub(super) fn ids(&self) -> Result<Vec<TokenId>, Fault> {
+        self.list()?.iter().map(Self::id).collect()
+    }
+
+    /// A log-probability: finite and at most 0.
+    pub(super) fn logp(&self) -> Result<f64, Fault> {
+        let logp = self.value.as_f64().filter(|l| l.is_finite() && *l <= LOGP_SLACK);
+        logp.map(|l| l.min(0.0)).ok_or_else(|| self.bad("a finite log-probability of at most 0"))
+    }
+
+    /// An error about this part.
+    pub(super) fn bad(&self, expected: &str) -> Fault {
+        Fault::Reply(format!("{}: expected {expected}, got {}", self.path, shown(self.value)))
+    }
+}
+
+/// The beginning of a value.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn message<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_place_expected_and_got() {
+        let value = json!({"choices": [{"logp": 0.5, "ids": [1, -2]}], "none": null});
+        let reply = Reply::new("http://h:1/x", &value);
+        let choice = reply.field("choices").unwrap().at(0).unwrap();
+        let text = message(choice.field("logp").unwrap().logp());
+        assert_eq!(
+            text,
+            "http://h:1/x: the reply.choices[0].logp: expected a finite log-probability of at \
+             most 0, got 0.5"
+        );
+        assert!(
+            message(choice.field("ids").unwrap().ids()).contains("ids[1]: expected a token id")
+        );
+        assert!(message(reply.field("none")).contains("field `none` is missing or null"));
+        assert!(message(reply.field("choices").unwrap().at(3)).contains("at least 4 elements"));
+        assert!(message(reply.field("choices").unwrap().list_of(2)).contains("2 elements, not 1"));
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        let value = json!("é".repeat(500));
+        assert!(message(Reply::new("u", &value).count()).len() < 300);
+    }
+}

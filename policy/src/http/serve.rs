@@ -1,0 +1,298 @@
+//! Orders on their way through the servers: prompts, candidates, judgements, scores.
+//!
+//! It knows what the parts of an answer are and no dialect. A candidate may take several requests:
+//! servers stop at strings, and only the text they stopped at tells whether a step ends there.
+
+use std::sync::Arc;
+
+use crossbeam::channel::Sender;
+use regrowth_datasets::{Finish, Problem, Step, TokenId, stream_key};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+
+use super::completion::{Completed, Completion, End};
+use super::fault::Fault;
+use super::fleet::Fleet;
+use super::model::{Chat, Model};
+use super::vllm;
+use crate::boundary::{can_end, ends_at};
+use crate::check::check;
+use crate::text::{PromptForm, prompt};
+use crate::{
+    Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt,
+    Propose, Request, Response, Sampling, Score, Scores, Usage,
+};
+use regrowth_datasets::Message;
+
+/// Something for the thread to do.
+pub(super) enum Order {
+    /// A request.
+    Call(Call),
+    /// The prompt of a problem.
+    Prompt { problem: Box<Problem>, reply: Sender<Result<Prompt, PolicyError>> },
+    /// Ids of a text.
+    Encode { text: String, reply: Sender<Result<Vec<TokenId>, PolicyError>> },
+    /// Text of ids.
+    Decode { ids: Vec<TokenId>, reply: Sender<Result<String, PolicyError>> },
+}
+
+/// The servers and what is known of their model.
+pub(super) struct Service {
+    fleet: Fleet,
+    pub(super) model: Model,
+    pub(super) form: PromptForm,
+}
+
+/// A candidate so far.
+struct Drawn {
+    ids: Vec<TokenId>,
+    logps: Vec<f32>,
+    exact: bool,
+    usage: Usage,
+}
+
+impl Service {
+    pub(super) fn new(fleet: Fleet, model: Model, form: PromptForm) -> Self {
+        Self { fleet, model, form }
+    }
+
+    /// Serves orders until nobody can give any more; what is then in flight is dropped.
+    pub(super) async fn run(self: Arc<Self>, mut orders: UnboundedReceiver<Order>) {
+        let mut tasks = JoinSet::new();
+        while let Some(order) = orders.recv().await {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(self.clone().serve(order));
+        }
+    }
+
+    /// A closed channel means that nobody waits any more.
+    async fn serve(self: Arc<Self>, order: Order) {
+        match order {
+            Order::Call(call) => {
+                let result = self.answer(call.request).await.map_err(PolicyError::from);
+                let _ = call.reply.send(Answered { ticket: call.ticket, result });
+            }
+            Order::Prompt { problem, reply } => {
+                let _ = reply.send(self.prompt(&problem).await);
+            }
+            Order::Encode { text, reply } => {
+                let _ = reply.send(self.encode(&text).await.map_err(PolicyError::from));
+            }
+            Order::Decode { ids, reply } => {
+                let _ = reply.send(self.decode(&ids).await.map_err(PolicyError::from));
+            }
+        }
+    }
+
+    async fn encode(&self, text: &str) -> Result<Vec<TokenId>, Fault> {
+        self.fleet.ask(&[], async |server| self.model.encode(&server, text).await).await
+    }
+
+    async fn decode(&self, ids: &[TokenId]) -> Result<String, Fault> {
+        self.fleet.ask(ids, async |server| self.model.decode(&server, ids).await).await
+    }
+
+    async fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let bare = self.form.bare(problem)?;
+        let (text, ids) = match &self.model.chat {
+            Chat::Server => {
+                let ask = async |server: Arc<_>| vllm::chat(&self.model, &server, &bare).await;
+                let ids = self.fleet.ask(&[], ask).await?;
+                (self.decode(&ids).await?, ids)
+            }
+            Chat::Template(template, eos) => {
+                let turn = Message { role: "user".into(), content: bare };
+                let text = prompt::chat(template, &[turn], true, eos)?;
+                let ids = self.begun(&text).await?;
+                (text, ids)
+            }
+            Chat::Plain => {
+                let ids = self.begun(&bare).await?;
+                (bare, ids)
+            }
+        };
+        if ids.len() >= self.model.context {
+            return Err(PolicyError::Request(format!(
+                "the prompt of problem `{}` has {} tokens, but the context is {}",
+                problem.id,
+                ids.len(),
+                self.model.context
+            )));
+        }
+        Ok(Prompt { text, ids: ids.into() })
+    }
+
+    /// Ids of a text with BOS before them.
+    async fn begun(&self, text: &str) -> Result<Vec<TokenId>, Fault> {
+        let mut ids = self.model.begin.clone();
+        ids.extend(self.encode(text).await?);
+        Ok(ids)
+    }
+
+    async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Fault> {
+        let questions = self.questions(&request).await?;
+        let suffix = questions.iter().map(Vec::len).max().unwrap_or(0);
+        check(&request, suffix, None, self.model.context)?;
+        match request {
+            Request::Propose(propose) => self.propose(propose).await,
+            Request::Judge(judge) => self.judge(&judge, &questions).await,
+            Request::Score(score) => self.score(&score).await,
+        }
+    }
+
+    /// All candidates at once, each with its own seed.
+    async fn propose(self: Arc<Self>, propose: Propose) -> Result<Response, Fault> {
+        let propose = Arc::new(propose);
+        let mut tasks = JoinSet::new();
+        for index in 0..propose.keys.len() {
+            let (service, propose) = (self.clone(), propose.clone());
+            tasks.spawn(async move { (index, service.candidate(&propose, index).await) });
+        }
+        let mut found: Vec<Option<Candidate>> = vec![None; propose.keys.len()];
+        let mut usage = Usage::default();
+        while let Some(joined) = tasks.join_next().await {
+            let (index, candidate) =
+                joined.map_err(|e| Fault::Reply(format!("a candidate's task: {e}")))?;
+            let (candidate, cost) = candidate?;
+            usage += cost;
+            found[index] = Some(candidate);
+        }
+        let candidates = found.into_iter().flatten().collect();
+        Ok(Response::Candidates(Candidates { candidates, usage }))
+    }
+
+    /// One candidate, in as many parts as its boundary takes.
+    async fn candidate(
+        &self,
+        propose: &Propose,
+        index: usize,
+    ) -> Result<(Candidate, Usage), Fault> {
+        let greedy = propose.greedy_first && index == 0;
+        let sampling = if greedy { Sampling::greedy() } else { propose.sampling };
+        let exact = propose.sampling.is_exact() && !greedy;
+        let mut drawn = Drawn { ids: vec![], logps: vec![], exact, usage: Usage::default() };
+        for part in 0u64.. {
+            let ask = Completion {
+                prompt: [&*propose.prefix, &drawn.ids].concat().into(),
+                max_tokens: part_tokens(propose, drawn.ids.len()),
+                sampling,
+                seed: stream_key(propose.keys[index], &[b"part", &part.to_le_bytes()]),
+                stops: stops(&propose.boundary, drawn.ids.len()),
+            };
+            let complete = async |server: Arc<_>| self.model.complete(&server, &ask).await;
+            let done = self.fleet.ask(&propose.prefix, complete).await?;
+            if done.ids.is_empty() && done.end != End::Eos {
+                return Err(Fault::Reply("the server generated nothing and no end".into()));
+            }
+            let end = done.end;
+            drawn.take(&ask, done, propose.max_tokens, &self.model.eos);
+            let text = self.decode(&drawn.ids).await?;
+            let complete =
+                can_end(&propose.boundary, drawn.ids.len()) && ends_at(&propose.boundary, &text);
+            let finish = match end {
+                End::Eos => Some(Finish::Eos),
+                _ if complete => Some(Finish::Boundary),
+                _ if drawn.ids.len() >= propose.max_tokens => Some(Finish::Length),
+                _ => None,
+            };
+            if let Some(finish) = finish {
+                let step = Step { ids: drawn.ids, text, logps: drawn.logps, finish };
+                return Ok((Candidate { step, logps_exact: drawn.exact }, drawn.usage));
+            }
+        }
+        Err(Fault::Reply("a candidate without end".into()))
+    }
+
+    /// What follows the step in each order that a judge request asks for. A judged step loses its
+    /// EOS: the question goes on from its text.
+    async fn questions(&self, request: &Request) -> Result<Vec<Vec<TokenId>>, Fault> {
+        let Request::Judge(judge) = request else { return Ok(vec![]) };
+        let line = if self.decode(self.judged(judge)).await?.ends_with('\n') { "" } else { "\n" };
+        let mut questions = Vec::new();
+        for &correct_first in judge.order.questions() {
+            let question = self.form.question(correct_first, judge.hint.as_deref())?;
+            questions.push(self.encode(&format!("{line}{question}")).await?);
+        }
+        Ok(questions)
+    }
+
+    /// The step without EOS, unless there is nothing else.
+    fn judged<'a>(&self, judge: &'a Judge) -> &'a [TokenId] {
+        match judge.step.split_last() {
+            Some((last, rest)) if self.model.eos.contains(last) && !rest.is_empty() => rest,
+            _ => &judge.step,
+        }
+    }
+
+    async fn judge(&self, judge: &Judge, questions: &[Vec<TokenId>]) -> Result<Response, Fault> {
+        let mut answers = Vec::new();
+        let mut usage = Usage::default();
+        for (question, &correct_first) in questions.iter().zip(judge.order.questions()) {
+            let prompt = [&*judge.prefix, self.judged(judge), question].concat();
+            let ask = async |server: Arc<_>| self.model.label_masses(&server, &prompt).await;
+            let masses = self.fleet.ask(&judge.prefix, ask).await?;
+            answers.push(masses.map(|[a, b]| if correct_first { [a, b] } else { [b, a] }));
+            usage.prefilled += (prompt.len() - question.len()) as u64;
+            usage.judged += question.len() as u64;
+        }
+        Ok(Response::Judgement(Judgement::from_labels(&answers, usage)))
+    }
+
+    async fn score(&self, score: &Score) -> Result<Response, Fault> {
+        let (prefix, continuation) = (&*score.prefix, &*score.continuation);
+        let ask = async |server: Arc<_>| self.model.score(&server, prefix, continuation).await;
+        let scored = self.fleet.ask(prefix, ask).await?;
+        let all = (prefix.len() + continuation.len()) as u64;
+        let reused = scored.reused.min(all);
+        let usage = Usage { prefilled: all - reused, reused, ..Usage::default() };
+        Ok(Response::Scores(Scores { logps: scored.logps, greedy: scored.greedy, usage }))
+    }
+}
+
+impl Drawn {
+    /// Adds a part. Text made into ids again may be longer than what was asked for; an EOS that the
+    /// server does not list is added where its id is known, with nothing known of its probability.
+    fn take(&mut self, ask: &Completion, done: Completed, most: usize, eos: &[TokenId]) {
+        self.exact &= done.exact;
+        let reused = done.reused.min(ask.prompt.len() as u64);
+        self.usage.reused += reused;
+        self.usage.prefilled += ask.prompt.len() as u64 - reused;
+        self.usage.decoded += done.ids.len() as u64;
+        self.ids.extend(done.ids);
+        self.logps.extend(done.logps);
+        if done.end == End::Eos
+            && let Some(&id) = eos.first()
+            && !self.ids.last().is_some_and(|last| eos.contains(last))
+        {
+            self.ids.push(id);
+            self.logps.push(0.0);
+            self.exact = false;
+        }
+        self.exact &= self.ids.len() <= most;
+        self.ids.truncate(most);
+        self.logps.truncate(most);
+    }
+}
+
+/// Strings at which the server is to stop after `drawn` tokens; whether the step ends there is seen
+/// from the text.
+fn stops(boundary: &Boundary, drawn: usize) -> Vec<String> {
+    let strings = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
+    match boundary {
+        Boundary::End => vec![],
+        Boundary::Newline => strings(&["\n"]),
+        Boundary::Marker(marker) if marker.is_empty() => vec![],
+        Boundary::Marker(marker) => vec![marker.clone()],
+        Boundary::Tokens(least) if drawn + 1 < *least => vec![],
+        Boundary::Sentence | Boundary::Tokens(_) => strings(&["\n", ".", "!", "?"]),
+    }
+}
+
+/// Tokens of the next part at most. Up to where a step may end at all nothing stops it.
+fn part_tokens(propose: &Propose, drawn: usize) -> usize {
+    let left = propose.max_tokens.saturating_sub(drawn).max(1);
+    match propose.boundary {
+        Boundary::Tokens(least) if drawn + 1 < least => left.min(least - 1 - drawn),
+        _ => left,
+    }
+}

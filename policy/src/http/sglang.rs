@@ -1,0 +1,135 @@
+//! SGLang: its own `/generate`, token ids both ways, log-probabilities of any ids.
+//!
+//! It knows the fields of SGLang's interface and nothing else. Seeds are those of its deterministic
+//! mode; without it the server draws as it likes.
+
+use regrowth_datasets::TokenId;
+use serde_json::{Value, json};
+
+use super::completion::{Completed, Completion, End, Scored, label_masses};
+use super::fault::Fault;
+use super::model::Model;
+use super::reply::Reply;
+use super::server::Server;
+use super::vllm::tokens;
+use crate::Sampling;
+
+const GENERATE: &str = "/generate";
+
+/// What every request has in common.
+fn body(model: &Model, prompt: &[TokenId], max_tokens: usize, sampling: &Sampling) -> Value {
+    let mut body = json!({
+        "input_ids": prompt, "return_logprob": true, "return_text_in_logprobs": false,
+        "sampling_params": {
+            "max_new_tokens": max_tokens, "temperature": sampling.temperature,
+            "top_p": sampling.top_p, "min_p": sampling.min_p,
+            "top_k": if sampling.top_k == 0 { -1 } else { sampling.top_k as i64 },
+            "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+            "skip_special_tokens": false,
+        },
+    });
+    if let Some(adapter) = &model.adapter {
+        body["lora_path"] = json!(adapter);
+    }
+    body
+}
+
+/// A log-probability and its id, from `[log-probability, id, text or null]`.
+fn entry(entry: &Reply) -> Result<(TokenId, f64), Fault> {
+    Ok((entry.at(1)?.id()?, entry.at(0)?.logp()?))
+}
+
+fn reused(meta: &Reply) -> u64 {
+    meta.optional("cached_tokens").and_then(|c| c.count().ok()).unwrap_or(0)
+}
+
+pub(super) async fn complete(
+    model: &Model,
+    server: &Server,
+    ask: &Completion,
+) -> Result<Completed, Fault> {
+    let mut body = body(model, &ask.prompt, ask.max_tokens, &ask.sampling);
+    body["sampling_params"]["stop"] = json!(ask.stops);
+    body["sampling_params"]["no_stop_trim"] = json!(true);
+    // A signed 32-bit number there.
+    body["sampling_params"]["sampling_seed"] = json!(ask.seed >> 33);
+    let value = server.post(GENERATE, &body).await?;
+    let reply = Reply::new(&server.url(GENERATE), &value);
+    let meta = reply.field("meta_info")?;
+    let drawn = meta.field("output_token_logprobs")?.list()?;
+    let drawn: Vec<(TokenId, f64)> = drawn.iter().map(entry).collect::<Result<_, _>>()?;
+    let finish = meta.field("finish_reason")?;
+    let end = match (finish.field("type")?.text()?, finish.optional("matched")) {
+        ("length", _) => End::Length,
+        ("stop", Some(matched)) if matched.text().is_ok() => End::Stop,
+        ("stop", _) => End::Eos,
+        _ => return Err(finish.bad("type `stop` or `length`")),
+    };
+    let ids: Vec<TokenId> = drawn.iter().map(|d| d.0).collect();
+    let mut logps: Vec<f32> = drawn.iter().map(|d| d.1 as f32).collect();
+    let temperature = ask.sampling.temperature;
+    if temperature != 0.0 && temperature != 1.0 && !ids.is_empty() {
+        // Its log-probabilities are those after the temperature; ours are the model's own.
+        logps = score(model, server, &ask.prompt, &ids).await?.logps;
+    }
+    Completed { ids, logps, end, exact: true, reused: reused(&meta) }.checked(&reply)
+}
+
+pub(super) async fn labels(
+    model: &Model,
+    server: &Server,
+    prompt: &[TokenId],
+) -> Result<Option<[f64; 2]>, Fault> {
+    let mut body = body(model, prompt, 1, &Sampling::greedy());
+    body["token_ids_logprob"] = json!(model.labels.concat());
+    let value = server.post(GENERATE, &body).await?;
+    let reply = Reply::new(&server.url(GENERATE), &value);
+    let meta = reply.field("meta_info")?;
+    let listed = meta.field("output_token_ids_logprobs")?.at(0)?.list()?;
+    let listed: Vec<(TokenId, f64)> = listed.iter().map(entry).collect::<Result<_, _>>()?;
+    Ok(label_masses(&listed, |id, label| model.labels[label].contains(id)))
+}
+
+pub(super) async fn score(
+    model: &Model,
+    server: &Server,
+    prefix: &[TokenId],
+    continuation: &[TokenId],
+) -> Result<Scored, Fault> {
+    let all = [prefix, continuation].concat();
+    let mut body = body(model, &all, 1, &Sampling::greedy());
+    // The entry at the start itself is null, hence one earlier.
+    body["logprob_start_len"] = json!(prefix.len() - 1);
+    body["top_logprobs_num"] = json!(1);
+    let value = server.post(GENERATE, &body).await?;
+    let reply = Reply::new(&server.url(GENERATE), &value);
+    let meta = reply.field("meta_info")?;
+    let count = continuation.len() + 1;
+    let places = meta.field("input_token_logprobs")?.list_of(count)?;
+    let tops = meta.field("input_top_logprobs")?.list_of(count)?;
+    let mut scored = Scored { logps: vec![], greedy: vec![], reused: reused(&meta) };
+    for ((place, top), &id) in places.iter().zip(&tops).skip(1).zip(continuation) {
+        let (got, logp) = entry(place)?;
+        if got != id {
+            return Err(place.bad(&format!("token {id}")));
+        }
+        scored.logps.push(logp as f32);
+        scored.greedy.push(entry(&top.at(0)?)?.0 == id);
+    }
+    Ok(scored)
+}
+
+/// Ids of a text, with the special tokens around it or without.
+pub(super) async fn encode(
+    server: &Server,
+    text: &str,
+    framed: bool,
+) -> Result<Vec<TokenId>, Fault> {
+    tokens(server, &json!({ "prompt": text, "add_special_tokens": framed })).await
+}
+
+pub(super) async fn decode(server: &Server, ids: &[TokenId]) -> Result<String, Fault> {
+    let body = json!({ "tokens": ids, "skip_special_tokens": true });
+    let value = server.post("/detokenize", &body).await?;
+    Ok(Reply::new(&server.url("/detokenize"), &value).field("text")?.text()?.to_owned())
+}

@@ -1,0 +1,165 @@
+//! vLLM: token ids both ways, raw log-probabilities, prompt log-probabilities.
+//!
+//! It knows the fields of vLLM's `/v1/completions`, `/tokenize` and `/detokenize` and nothing else.
+//! Every sampler setting is sent, or a model's own defaults would slip in.
+
+use regrowth_datasets::TokenId;
+use serde_json::{Value, json};
+
+use super::completion::{Completed, Completion, End, Scored, label_masses};
+use super::fault::Fault;
+use super::model::Model;
+use super::reply::Reply;
+use super::server::Server;
+
+const COMPLETIONS: &str = "/v1/completions";
+
+/// Tokens that are listed at a place at most, unless the server is started with more.
+const TOP: usize = 20;
+
+/// Name of a token under `return_tokens_as_token_ids`.
+const TOKEN_ID: &str = "token_id:";
+
+/// What every request has in common; sampling is greedy.
+fn body(model: &Model, prompt: &[TokenId], max_tokens: usize) -> Value {
+    json!({
+        "model": model.name, "prompt": prompt, "add_special_tokens": false,
+        "max_tokens": max_tokens, "temperature": 0.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0,
+        "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+        "skip_special_tokens": false, "return_tokens_as_token_ids": true,
+    })
+}
+
+pub(super) async fn complete(
+    model: &Model,
+    server: &Server,
+    ask: &Completion,
+) -> Result<Completed, Fault> {
+    let mut body = body(model, &ask.prompt, ask.max_tokens);
+    let sampling = &ask.sampling;
+    body["temperature"] = json!(sampling.temperature);
+    body["top_p"] = json!(sampling.top_p);
+    body["min_p"] = json!(sampling.min_p);
+    if sampling.top_k > 0 {
+        body["top_k"] = json!(sampling.top_k);
+    }
+    // A signed 64-bit number there.
+    body["seed"] = json!(ask.seed >> 1);
+    body["stop"] = json!(ask.stops);
+    body["include_stop_str_in_output"] = json!(true);
+    body["logprobs"] = json!(1);
+    body["return_token_ids"] = json!(true);
+    let value = server.post(COMPLETIONS, &body).await?;
+    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let choice = reply.field("choices")?.at(0)?;
+    let logprobs = choice.field("logprobs")?;
+    let ids = match choice.optional("token_ids") {
+        Some(ids) => ids.ids()?,
+        None => logprobs.field("tokens")?.list()?.iter().map(named).collect::<Result<_, _>>()?,
+    };
+    let logps = logprobs.field("token_logprobs")?.list()?;
+    let logps = logps.iter().map(|l| Ok(l.logp()? as f32)).collect::<Result<_, Fault>>()?;
+    let end = match (choice.field("finish_reason")?.text()?, choice.optional("stop_reason")) {
+        ("length", _) => End::Length,
+        ("stop", Some(reason)) if reason.text().is_ok() => End::Stop,
+        ("stop", _) => End::Eos,
+        _ => return Err(choice.field("finish_reason")?.bad("`stop` or `length`")),
+    };
+    Completed { ids, logps, end, exact: true, reused: reused(&reply) }.checked(&reply)
+}
+
+/// The id of a token that is named by it.
+fn named(token: &Reply) -> Result<TokenId, Fault> {
+    let id = token.text()?.strip_prefix(TOKEN_ID).and_then(|id| id.parse().ok());
+    id.ok_or_else(|| token.bad("`token_id:` and a number"))
+}
+
+/// Prompt tokens from the cache, where the server counts them.
+fn reused(reply: &Reply) -> u64 {
+    let details = reply.optional("usage").and_then(|u| u.optional("prompt_tokens_details"));
+    details.and_then(|d| d.optional("cached_tokens")?.count().ok()).unwrap_or(0)
+}
+
+pub(super) async fn labels(
+    model: &Model,
+    server: &Server,
+    prompt: &[TokenId],
+) -> Result<Option<[f64; 2]>, Fault> {
+    let mut body = body(model, prompt, 1);
+    body["logprobs"] = json!(TOP);
+    let value = server.post(COMPLETIONS, &body).await?;
+    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let logprobs = reply.field("choices")?.at(0)?.field("logprobs")?;
+    let listed = logprobs.field("top_logprobs")?.at(0)?.entries()?;
+    let listed: Vec<(TokenId, f64)> = listed
+        .into_iter()
+        .map(|(name, logp)| {
+            let id = name.strip_prefix(TOKEN_ID).and_then(|id| id.parse().ok());
+            Ok((id.ok_or_else(|| logp.bad("a name of `token_id:` and a number"))?, logp.logp()?))
+        })
+        .collect::<Result<_, Fault>>()?;
+    Ok(label_masses(&listed, |id, label| model.labels[label].contains(id)))
+}
+
+pub(super) async fn score(
+    model: &Model,
+    server: &Server,
+    prefix: &[TokenId],
+    continuation: &[TokenId],
+) -> Result<Scored, Fault> {
+    let all = [prefix, continuation].concat();
+    // At least one token is always generated there.
+    let mut body = body(model, &all, 1);
+    body["prompt_logprobs"] = json!(1);
+    let value = server.post(COMPLETIONS, &body).await?;
+    let reply = Reply::new(&server.url(COMPLETIONS), &value);
+    let places = reply.field("choices")?.at(0)?.field("prompt_logprobs")?.list_of(all.len())?;
+    let mut scored = Scored { logps: vec![], greedy: vec![], reused: reused(&reply) };
+    for (place, id) in places.iter().zip(&all).skip(prefix.len()) {
+        let entry = place.field(&id.to_string())?;
+        scored.logps.push(entry.field("logprob")?.logp()? as f32);
+        scored.greedy.push(entry.field("rank")?.count()? == 1);
+    }
+    Ok(scored)
+}
+
+/// Ids of a text, with the special tokens around it or without.
+pub(super) async fn encode(
+    model: &Model,
+    server: &Server,
+    text: &str,
+    framed: bool,
+) -> Result<Vec<TokenId>, Fault> {
+    let body = json!({ "model": model.name, "prompt": text, "add_special_tokens": framed });
+    tokens(server, &body).await
+}
+
+/// Ids of a user's turn, up to where the assistant begins.
+pub(super) async fn chat(
+    model: &Model,
+    server: &Server,
+    turn: &str,
+) -> Result<Vec<TokenId>, Fault> {
+    let messages = json!([{ "role": "user", "content": turn }]);
+    let body = json!({
+        "model": model.name, "messages": messages, "add_generation_prompt": true,
+        "add_special_tokens": false,
+    });
+    tokens(server, &body).await
+}
+
+/// The reply of `/tokenize`; SGLang's has the same form.
+pub(super) async fn tokens(server: &Server, body: &Value) -> Result<Vec<TokenId>, Fault> {
+    let value = server.post("/tokenize", body).await?;
+    Reply::new(&server.url("/tokenize"), &value).field("tokens")?.ids()
+}
+
+pub(super) async fn decode(
+    model: &Model,
+    server: &Server,
+    ids: &[TokenId],
+) -> Result<String, Fault> {
+    let body = json!({ "model": model.name, "tokens": ids });
+    let value = server.post("/detokenize", &body).await?;
+    Ok(Reply::new(&server.url("/detokenize"), &value).field("prompt")?.text()?.to_owned())
+}

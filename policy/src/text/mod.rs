@@ -1,0 +1,12 @@
+//! How text goes to a model and comes back: prompts, chat templates, token ids.
+//!
+//! Nothing here runs a model; the engine in this process and the servers share it. Templates are
+//! minijinja, vocabularies those of `tokenizers`.
+
+pub(crate) mod files;
+pub(crate) mod prompt;
+pub(crate) mod tokenizer;
+
+pub use files::Files;
+pub use prompt::{PROMPT_FILE, PromptForm};
+pub use tokenizer::Tokenizer;

@@ -1,0 +1,107 @@
+//! An HTTP server for tests: a listener, a thread a connection, and a function that answers.
+//!
+//! It knows requests with a length and nothing of their content. A connection can be cut instead of
+//! answered, and everything that was asked is kept.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What is asked: path and body (null without one).
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub path: String,
+    pub body: Value,
+}
+
+/// What is done about it.
+pub enum Answer {
+    Json(Value),
+    Status(u16, &'static str),
+    Raw(&'static str),
+    Cut,
+    Late(Duration),
+}
+
+type Handler = dyn Fn(&Asked) -> Answer + Send + Sync;
+
+/// A server that runs until it is dropped.
+pub struct Mock {
+    pub address: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    down: Arc<AtomicBool>,
+}
+
+impl Mock {
+    pub fn start(handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (asked, down) = (Arc::new(Mutex::new(vec![])), Arc::new(AtomicBool::new(false)));
+        let handler: Arc<Handler> = Arc::new(handler);
+        let (log, closed) = (asked.clone(), down.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (handler, log, closed) = (handler.clone(), log.clone(), closed.clone());
+                std::thread::spawn(move || serve(&stream, &*handler, &log, &closed));
+            }
+        });
+        Self { address, asked, down }
+    }
+
+    /// From now on every connection is cut.
+    pub fn stop(&self) {
+        self.down.store(true, Ordering::SeqCst);
+    }
+
+    /// What was asked under a path so far.
+    pub fn asked(&self, path: &str) -> Vec<Asked> {
+        self.asked.lock().unwrap().iter().filter(|a| a.path == path).cloned().collect()
+    }
+}
+
+fn serve(stream: &TcpStream, handler: &Handler, log: &Mutex<Vec<Asked>>, down: &AtomicBool) {
+    let mut reader = BufReader::new(stream);
+    while let Some(asked) = read(&mut reader) {
+        if down.load(Ordering::SeqCst) {
+            return;
+        }
+        let answer = handler(&asked);
+        log.lock().unwrap().push(asked);
+        let (status, body) = match answer {
+            Answer::Json(value) => (200, value.to_string()),
+            Answer::Status(status, body) => (status, body.to_owned()),
+            Answer::Raw(body) => (200, body.to_owned()),
+            Answer::Cut => return,
+            Answer::Late(pause) => {
+                std::thread::sleep(pause);
+                return;
+            }
+        };
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
+        if (&*stream).write_all((head + &body).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Asked> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        let Some((name, value)) = header.trim().split_once(':') else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Asked { path, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+}
