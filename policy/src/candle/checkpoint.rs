@@ -58,7 +58,8 @@ impl Checkpoint {
     }
 }
 
-/// Names of the weight files: the single file, or the shards that the index lists.
+/// Names of the weight files: the single file, or the shards that the index lists, which must be
+/// there.
 fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
     let Some(bytes) = source.optional(INDEX)? else { return Ok(vec![WEIGHTS.to_owned()]) };
     let index: Value = serde_json::from_slice(&bytes)
@@ -66,14 +67,24 @@ fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
     let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
         source.error(INDEX, "field `weight_map` is missing; expected an object".into())
     })?;
-    let mut files: Vec<String> =
-        map.values().filter_map(Value::as_str).map(str::to_owned).collect();
-    files.sort();
-    files.dedup();
-    if let Some(file) = files.iter().find(|f| f.contains(['/', '\\'])) {
-        return Err(source.error(INDEX, format!("shard `{file}` lies outside the checkpoint")));
+    let mut files = BTreeMap::new();
+    for (tensor, file) in map {
+        let Some(file) = file.as_str() else {
+            let detail = format!("tensor `{tensor}`: expected the name of a file, got {file}");
+            return Err(source.error(INDEX, detail));
+        };
+        files.entry(file.to_owned()).or_insert_with(|| tensor.clone());
     }
-    Ok(files)
+    for (file, tensor) in &files {
+        if file.contains(['/', '\\']) {
+            return Err(source.error(INDEX, format!("shard `{file}` lies outside the checkpoint")));
+        }
+        if !source.path(file).exists() {
+            let detail = format!("no such file, but {INDEX} says that it holds tensor `{tensor}`");
+            return Err(source.error(file, detail));
+        }
+    }
+    Ok(files.into_keys().collect())
 }
 
 /// Moves the tensors of one file that are still wanted into `tensors`.
@@ -85,8 +96,8 @@ fn read_file(
     device: &Device,
 ) -> Result<(), PolicyError> {
     let bytes = source.required(file)?;
-    let parsed = SafeTensors::deserialize(&bytes)
-        .map_err(|e| source.error(file, format!("not a whole safetensors file: {e}")))?;
+    let parsed =
+        SafeTensors::deserialize(&bytes).map_err(|e| source.error(file, damage(&bytes, &e)))?;
     for (name, view) in parsed.iter() {
         let Some(shape) = wanted.get(name) else { continue };
         let fail = |detail: String| source.error(file, format!("tensor `{name}`: {detail}"));
@@ -98,6 +109,19 @@ fn read_file(
         wanted.remove(name);
     }
     Ok(())
+}
+
+/// What is wrong with a file that cannot be read: the first tensor that is cut off, where its list
+/// of tensors is whole.
+fn damage(bytes: &[u8], error: &safetensors::SafeTensorError) -> String {
+    let whole = format!("not a whole safetensors file: {error}");
+    let Ok((header, list)) = SafeTensors::read_metadata(bytes) else { return whole };
+    let held = bytes.len().saturating_sub(header + size_of::<u64>());
+    let tensors = list.tensors();
+    let cut = tensors.iter().filter(|(_, t)| t.data_offsets.1 > held);
+    let Some((name, t)) = cut.min_by_key(|(_, t)| t.data_offsets.1) else { return whole };
+    let end = t.data_offsets.1;
+    format!("cut off: tensor `{name}` ends at byte {end} of the data, but there are {held}")
 }
 
 /// A tensor of a file in f32, its values finite.

@@ -17,12 +17,12 @@ pub(super) struct EngineArgs {
     /// Sequences decoded at once.
     #[arg(long, value_name = "B")]
     max_batch: Option<usize>,
-    /// Where the model runs; this build knows cpu.
+    /// Where the model runs; this program runs it on the CPU.
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda[:N]")]
     device: String,
-    /// Type of the model's numbers; this build knows f32.
-    #[arg(long, default_value = "f32", value_name = "f32|bf16|f16")]
-    dtype: String,
+    /// Type of the model's numbers; on the CPU all are computed in f32.
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: DtypeArg,
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -41,17 +41,23 @@ impl EngineArgs {
     /// Options for loading a policy.
     ///
     /// # Errors
-    /// When a device or type is asked for that this build does not have.
+    /// When a device is asked for that this build does not have.
     pub(super) fn load_options(&self) -> Result<LoadOptions, TrainError> {
-        let lacking = |name: &'static str, got: &str, known: &str| {
-            let detail = format!("`{got}` needs another build; this one knows {known}");
-            Err(TrainError::Setting { name, detail })
-        };
         if self.device != "cpu" {
-            return lacking("device", &self.device, "cpu");
+            let detail = format!(
+                "`{}`: this program computes on the CPU alone. To use a GPU, serve the checkpoint with \
+                 vLLM, SGLang or llama.cpp there and name that server: --policy \
+                 http://host:port/v1#model (docs/servers.md)",
+                self.device
+            );
+            return Err(TrainError::Setting { name: "device", detail });
         }
-        if self.dtype != "f32" {
-            return lacking("dtype", &self.dtype, "f32");
+        if self.dtype != DtypeArg::F32 {
+            eprintln!(
+                "--dtype {}: on the CPU weights are held once, in f32, and everything is computed in \
+                 f32, whatever the type of the checkpoint's files",
+                self.dtype.name()
+            );
         }
         let server = self.server.options();
         let mut options = LoadOptions { threads: self.threads(), server, ..LoadOptions::default() };
@@ -59,6 +65,24 @@ impl EngineArgs {
             options.max_batch = max_batch.max(1);
         }
         Ok(options)
+    }
+}
+
+/// Types of numbers that checkpoints come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum DtypeArg {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl DtypeArg {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
     }
 }
 
