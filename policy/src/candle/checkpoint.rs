@@ -114,14 +114,24 @@ fn read_file(
 /// What is wrong with a file that cannot be read: the first tensor that is cut off, where its list
 /// of tensors is whole.
 fn damage(bytes: &[u8], error: &safetensors::SafeTensorError) -> String {
-    let whole = format!("not a whole safetensors file: {error}");
-    let Ok((header, list)) = SafeTensors::read_metadata(bytes) else { return whole };
-    let held = bytes.len().saturating_sub(header + size_of::<u64>());
-    let tensors = list.tensors();
-    let cut = tensors.iter().filter(|(_, t)| t.data_offsets.1 > held);
-    let Some((name, t)) = cut.min_by_key(|(_, t)| t.data_offsets.1) else { return whole };
-    let end = t.data_offsets.1;
-    format!("cut off: tensor `{name}` ends at byte {end} of the data, but there are {held}")
+    let named = cut_off(bytes).map(|(name, end, held)| {
+        format!("cut off: tensor `{name}` ends at byte {end} of the data, but there are {held}")
+    });
+    named.unwrap_or_else(|| format!("not a whole safetensors file: {error}"))
+}
+
+/// The first tensor that ends behind the end of the file, where it ends, and how much there is.
+fn cut_off(bytes: &[u8]) -> Option<(String, u64, u64)> {
+    // The length of the list in 8 bytes, the list as JSON, the data.
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (list, data) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let list: BTreeMap<String, Value> = serde_json::from_slice(list).ok()?;
+    let held = data.len() as u64;
+    let ends = list.into_iter().filter_map(|(name, entry)| {
+        let end = entry.get("data_offsets")?.get(1)?.as_u64()?;
+        (end > held).then_some((name, end, held))
+    });
+    ends.min_by_key(|(_, end, _)| *end)
 }
 
 /// A tensor of a file in f32, its values finite.
