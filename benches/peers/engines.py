@@ -31,7 +31,10 @@ def llama_worker(path: str) -> None:
     silent = ll.llama_log_callback(lambda level, text, data: None)
     ll.llama_log_set(silent, ctypes.c_void_p(0))
     ll.llama_backend_init()
-    model = ll.llama_model_load_from_file(path.encode(), ll.llama_model_default_params())
+    defaults = ll.llama_model_default_params()
+    if path.endswith(".q8.gguf"):
+        defaults.use_extra_bufts = False  # its AMX path crashes on this machine
+    model = ll.llama_model_load_from_file(path.encode(), defaults)
     for line in sys.stdin:
         size, tokens, threads = map(int, line.split())
         params = ll.llama_context_default_params()
@@ -97,7 +100,7 @@ class Worker:
     """A process that measures on request."""
 
     def __init__(self, python: str, kind: str, path: pathlib.Path):
-        self.process = subprocess.Popen([python, __file__, kind, path], text=True,
+        self.process = subprocess.Popen([python, "benches/peers/engines.py", kind, path], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
 

@@ -9,14 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::config::ModelConfig;
 use super::kv::KvStore;
-use super::ops::{Panels, RopeTable, Write, attend_row, rms_norm_rows, rotate_rows, swiglu_rows};
+use super::ops::{
+    Panels, Query, RopeTable, Stored, Write, attend_rows, rms_norm_rows, rotate_rows, swiglu_rows,
+};
 
 /// Rows below which sharing attention between threads costs more than it saves.
-const SHARED_ROWS: usize = 16;
+const SHARED_ROWS: usize = 8;
 
 struct Layer {
     attention_norm: Vec<f32>,
@@ -143,20 +144,17 @@ impl Decoder {
     /// Attention of every row over its path: `[R, H head_dim]`.
     fn attend(&self, layer: usize, rows: &[Row], qkv: &[f32], kv: &KvStore, out: &mut [f32]) {
         let c = &self.config;
-        let q_width = c.heads * c.head_dim;
-        let width = qkv.len() / rows.len();
         let (keys, values) = kv.layer(layer);
-        let one = |(i, out): (usize, &mut [f32])| {
-            let path = rows[i].path;
-            let low = path.len().saturating_sub(c.window(layer).unwrap_or(path.len()));
-            let q = &qkv[i * width..i * width + q_width];
-            attend_row(out, q, keys, values, &path[low..], (c.heads, c.kv_heads, c.head_dim));
-        };
-        if rows.len() >= SHARED_ROWS && rayon::current_num_threads() > 1 {
-            out.par_chunks_exact_mut(q_width).enumerate().for_each(one);
-        } else {
-            out.chunks_exact_mut(q_width).enumerate().for_each(one);
-        }
+        let stored = Stored { keys, values, heads: c.heads, kv_heads: c.kv_heads, d: c.head_dim };
+        let queries: Vec<Query> = rows
+            .iter()
+            .zip(qkv.chunks_exact(qkv.len() / rows.len()))
+            .map(|(row, qkv)| {
+                let low = row.path.len().saturating_sub(c.window(layer).unwrap_or(row.path.len()));
+                Query { q: &qkv[..c.heads * c.head_dim], slots: &row.path[low..] }
+            })
+            .collect();
+        attend_rows(out, &queries, &stored, rows.len() >= SHARED_ROWS);
     }
 }
 

@@ -4,7 +4,7 @@
 //! compare with. candle-nn's fused norm, rope and softmax are not used in training: they have no
 //! backward pass and cut the graph silently.
 
-mod attend_row;
+mod attend_rows;
 mod attention;
 mod attention_kernel;
 mod gemm;
@@ -16,7 +16,7 @@ mod rope;
 mod simd;
 mod swiglu;
 
-pub(crate) use attend_row::attend_row;
+pub(crate) use attend_rows::{Query, Stored, attend_rows};
 pub(crate) use attention::{AttentionShape, attention};
 pub(crate) use linear::linear;
 pub(crate) use log_probs::{log_probs, log_softmax_row};

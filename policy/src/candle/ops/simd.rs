@@ -59,10 +59,19 @@ pub(super) fn sum(values: &[f32]) -> f32 {
     fold(lanes) + rest
 }
 
-/// Largest value, in the same order; NaN if any value is NaN.
+/// Largest value; NaN if any value is NaN. 16 maxima side by side, so that it vectorises.
 #[inline(always)]
 pub(super) fn max(values: &[f32]) -> f32 {
-    values.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m || v.is_nan() { v } else { m })
+    let larger = |m: f32, v: f32| if v > m || v.is_nan() { v } else { m };
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    let chunks = values.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, *v);
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| larger(m, v))
 }
 
 /// Dot product in a fixed order with 16 partial sums.
@@ -77,14 +86,6 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     fold(lanes) + rest
-}
-
-/// `y += a * x`.
-#[inline(always)]
-pub(super) fn axpy(y: &mut [f32], a: f32, x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += a * x;
-    }
 }
 
 #[cfg(test)]

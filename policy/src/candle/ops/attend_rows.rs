@@ -1,0 +1,266 @@
+//! Attention of single rows, each over keys and values in scattered slots.
+//!
+//! Rows go together, tile by tile of positions, so that a prefix that several of them share is
+//! fetched once for all. Within a row, positions are reduced in their order and in the same way for
+//! every length, so the result depends on the row and its path alone.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::simd::{exp, max, sum};
+
+/// Rows that go together: siblings stand side by side, and few nodes have more.
+const GROUP: usize = 8;
+
+/// Positions of a tile: 64 keys of 256 values fill half of a 128 KiB share of the L2 cache.
+const TILE: usize = 64;
+
+/// Partial sums of a dot product.
+const PARTIAL: usize = 16;
+
+/// One row of queries and what it sees.
+#[derive(Clone, Copy)]
+pub(crate) struct Query<'a> {
+    /// Rotated queries of all heads, not scaled, `[H D]`.
+    pub(crate) q: &'a [f32],
+    /// Slots of the positions it sees, oldest first; not empty.
+    pub(crate) slots: &'a [u32],
+}
+
+/// Keys and values of one layer, `[slots, K D]` each, with the shape of the heads.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) keys: &'a [f32],
+    pub(crate) values: &'a [f32],
+    /// H.
+    pub(crate) heads: usize,
+    /// K.
+    pub(crate) kv_heads: usize,
+    /// D.
+    pub(crate) d: usize,
+}
+
+/// Attention of every query, into `out` `[R, H D]`; on the rayon pool where `shared`.
+pub(crate) fn attend_rows(out: &mut [f32], queries: &[Query], stored: &Stored, shared: bool) {
+    let width = stored.heads * stored.d;
+    let group = |(out, queries)| {
+        Arch::new().dispatch(Group { out, queries, stored });
+    };
+    if shared && rayon::current_num_threads() > 1 {
+        let rows = queries.len().div_ceil(rayon::current_num_threads()).min(GROUP);
+        out.par_chunks_mut(rows * width).zip(queries.par_chunks(rows)).for_each(group);
+    } else {
+        out.chunks_mut(GROUP * width).zip(queries.chunks(GROUP)).for_each(group);
+    }
+}
+
+/// Rows that go together.
+struct Group<'a> {
+    out: &'a mut [f32],
+    queries: &'a [Query<'a>],
+    stored: &'a Stored<'a>,
+}
+
+impl WithSimd for Group<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Stored { heads, kv_heads, d, .. } = *self.stored;
+        let per = heads / kv_heads;
+        let longest = self.queries.iter().map(|q| q.slots.len()).max().unwrap_or(0);
+        let mut weights = vec![0f32; self.queries.len() * heads * longest];
+        let rows = || weights_of(self.queries, longest, heads);
+        for (row, head, tile) in rows() {
+            let Query { q, slots } = self.queries[row];
+            let weights = &mut weights[(row * heads + head) * longest..][tile.clone()];
+            let q = &q[head * d..(head + 1) * d];
+            self.stored.scores(simd, q, &slots[tile], head / per, weights);
+        }
+        for (row, query) in self.queries.iter().enumerate() {
+            for head in 0..heads {
+                softmax(&mut weights[(row * heads + head) * longest..][..query.slots.len()]);
+            }
+        }
+        self.out.fill(0.0);
+        for (row, head, tile) in rows() {
+            let slots = &self.queries[row].slots[tile.clone()];
+            let weights = &weights[(row * heads + head) * longest..][tile];
+            let out = &mut self.out[(row * heads + head) * d..][..d];
+            self.stored.mix(simd, weights, slots, head / per, out);
+        }
+    }
+}
+
+/// Every (row, head, tile of positions), tiles outermost.
+#[inline(always)]
+fn weights_of(
+    queries: &[Query],
+    longest: usize,
+    heads: usize,
+) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
+    (0..longest).step_by(TILE).flat_map(move |from| {
+        queries.iter().enumerate().flat_map(move |(row, query)| {
+            let tile = from.min(query.slots.len())..(from + TILE).min(query.slots.len());
+            (0..heads).map(move |head| (row, head, tile.clone()))
+        })
+    })
+}
+
+impl Stored<'_> {
+    /// Scaled products of one query head with the keys in `slots`.
+    #[inline(always)]
+    fn scores<S: Simd>(&self, simd: S, q: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
+        let (width, offset) = (self.kv_heads * self.d, head * self.d);
+        let scale = (self.d as f32).sqrt().recip();
+        for (score, &slot) in out.iter_mut().zip(slots) {
+            let key = &self.keys[slot as usize * width + offset..][..self.d];
+            *score = dot(simd, q, key) * scale;
+        }
+    }
+
+    /// Adds the values in `slots`, by their weights, to one head of the result.
+    #[inline(always)]
+    fn mix<S: Simd>(&self, simd: S, weights: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
+        let mut from = 0;
+        let lanes = S::F32_LANES;
+        while self.d - from >= 4 * lanes {
+            self.columns::<S, 4>(simd, weights, slots, head * self.d + from, &mut out[from..]);
+            from += 4 * lanes;
+        }
+        while self.d - from >= lanes {
+            self.columns::<S, 1>(simd, weights, slots, head * self.d + from, &mut out[from..]);
+            from += lanes;
+        }
+        let width = self.kv_heads * self.d;
+        for (i, out) in out.iter_mut().enumerate().skip(from) {
+            for (w, &slot) in weights.iter().zip(slots) {
+                *out += w * self.values[slot as usize * width + head * self.d + i];
+            }
+        }
+    }
+
+    /// [`Self::mix`] for C registers of columns from `offset` on.
+    #[inline(always)]
+    fn columns<S: Simd, const C: usize>(
+        &self,
+        simd: S,
+        weights: &[f32],
+        slots: &[u32],
+        offset: usize,
+        out: &mut [f32],
+    ) {
+        let width = self.kv_heads * self.d;
+        let (out, _) = S::as_mut_simd_f32s(out);
+        let mut sums: [S::f32s; C] = std::array::from_fn(|c| out[c]);
+        for (w, &slot) in weights.iter().zip(slots) {
+            let from = slot as usize * width + offset;
+            let (values, _) = S::as_simd_f32s(&self.values[from..from + C * S::F32_LANES]);
+            let w = simd.splat_f32s(*w);
+            for c in 0..C {
+                sums[c] = simd.add_f32s(sums[c], simd.mul_f32s(w, values[c]));
+            }
+        }
+        out[..C].copy_from_slice(&sums);
+    }
+}
+
+/// Attention weights from scores, in place.
+#[inline(always)]
+fn softmax(scores: &mut [f32]) {
+    let top = max(scores);
+    for s in scores.iter_mut() {
+        *s = exp(*s - top);
+    }
+    let scale = sum(scores).recip();
+    for s in scores {
+        *s *= scale;
+    }
+}
+
+/// Dot product with 16 partial sums, folded by halves: the same bits for any width of registers.
+#[inline(always)]
+fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let parts = PARTIAL / S::F32_LANES;
+    let whole = a.len() / PARTIAL * PARTIAL;
+    let (x, _) = S::as_simd_f32s(&a[..whole]);
+    let (y, _) = S::as_simd_f32s(&b[..whole]);
+    let mut sums = [simd.splat_f32s(0.0); PARTIAL];
+    for (x, y) in x.chunks_exact(parts).zip(y.chunks_exact(parts)) {
+        for i in 0..parts {
+            sums[i] = simd.add_f32s(sums[i], simd.mul_f32s(x[i], y[i]));
+        }
+    }
+    let mut half = parts / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] = simd.add_f32s(sums[i], sums[i + half]);
+        }
+        half /= 2;
+    }
+    let rest: f32 = a[whole..].iter().zip(&b[whole..]).map(|(x, y)| x * y).sum();
+    simd.reduce_sum_f32s(sums[0]) + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::RngExt;
+
+    #[test]
+    fn a_row_does_not_depend_on_the_rows_beside_it() {
+        let mut rng = regrowth_datasets::keyed_rng(3, &[b"rows"]);
+        for (heads, kv_heads, d) in [(4, 4, 32), (4, 2, 64), (2, 1, 24), (3, 3, 8)] {
+            let mut draw =
+                |n: usize| (0..n).map(|_| rng.random_range(-1f32..1.0)).collect::<Vec<_>>();
+            let slots = 300;
+            let (keys, values) = (draw(slots * kv_heads * d), draw(slots * kv_heads * d));
+            let q = draw(20 * heads * d);
+            let path: Vec<u32> = (0..slots as u32).map(|i| (i * 7) % slots as u32).collect();
+            let queries: Vec<Query> = q
+                .chunks_exact(heads * d)
+                .enumerate()
+                .map(|(i, q)| Query { q, slots: &path[i % 3..10 + i * 14] })
+                .collect();
+            let stored = Stored { keys: &keys, values: &values, heads, kv_heads, d };
+            let mut all = vec![f32::NAN; q.len()];
+            attend_rows(&mut all, &queries, &stored, true);
+            for (query, all) in queries.iter().zip(all.chunks_exact(heads * d)) {
+                let mut alone = vec![f32::NAN; heads * d];
+                attend_rows(&mut alone, &[*query], &stored, false);
+                assert!(alone == all);
+                check(query, &stored, all);
+            }
+        }
+    }
+
+    /// Compares with the definition, in f64.
+    fn check(query: &Query, stored: &Stored, out: &[f32]) {
+        let Stored { keys, values, heads, kv_heads, d } = *stored;
+        for head in 0..heads {
+            let at = |slot: u32, i: usize| {
+                slot as usize * kv_heads * d + head / (heads / kv_heads) * d + i
+            };
+            let weights: Vec<f64> = query
+                .slots
+                .iter()
+                .map(|&s| {
+                    let q = &query.q[head * d..(head + 1) * d];
+                    let dot: f64 =
+                        (0..d).map(|i| f64::from(q[i]) * f64::from(keys[at(s, i)])).sum();
+                    (dot / (d as f64).sqrt()).exp()
+                })
+                .collect();
+            let total: f64 = weights.iter().sum();
+            for i in 0..d {
+                let sum: f64 = query
+                    .slots
+                    .iter()
+                    .zip(&weights)
+                    .map(|(&s, w)| w / total * f64::from(values[at(s, i)]))
+                    .sum();
+                assert!((sum - f64::from(out[head * d + i])).abs() < 1e-5);
+            }
+        }
+    }
+}
