@@ -15,6 +15,7 @@ mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod load;
+mod memory;
 mod policy;
 mod record;
 mod replay;
@@ -26,7 +27,8 @@ mod seedling;
 pub mod text;
 
 pub use error::PolicyError;
-pub use load::{Dialect, LoadOptions, ServerOptions, joined, load};
+pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan};
+pub use memory::{MemoryPlan, available_memory};
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
 pub use record::{LOG_VERSION, Recording};
 pub use replay::Replay;

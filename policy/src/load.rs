@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Policy, PolicyError, Replay, Scripted};
+use crate::{MemoryPlan, Policy, PolicyError, Replay, Scripted, available_memory};
 
 /// How a policy is run; none of it changes what it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +125,33 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
         Some(("http" | "https", _)) => served(spec, &options.server),
         _ => checkpoint(spec, options),
     }
+}
+
+/// What the checkpoint that `spec` names will take in memory; `None` for other policies and the
+/// embedded model.
+///
+/// # Errors
+/// When the checkpoint's configuration cannot be read, or the plan does not fit into free memory.
+pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
+    if !Path::new(spec).is_dir() {
+        return Ok(None);
+    }
+    let plan = planned(spec, options)?;
+    if let (Some(plan), Some(available)) = (&plan, available_memory()) {
+        plan.check(available)?;
+    }
+    Ok(plan)
+}
+
+#[cfg(feature = "candle")]
+fn planned(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
+    use crate::candle::{CandlePolicy, Source};
+    CandlePolicy::plan(&Source::named(spec)?, options).map(Some)
+}
+
+#[cfg(not(feature = "candle"))]
+fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
+    Ok(None)
 }
 
 #[cfg(feature = "http")]

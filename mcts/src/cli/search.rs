@@ -11,7 +11,7 @@ use regrowth_mcts::{
     PairConfig, RunOptions, SearchError, SearchSummary, ServerFlags, TreeRecord, extract_pairs,
     search_problems,
 };
-use regrowth_policy::{LoadOptions, Policy, load};
+use regrowth_policy::{LoadOptions, Policy, load, plan};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
@@ -70,6 +70,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         LoadOptions { server: arguments.server.options(), ..LoadOptions::default() };
     load_options.threads = arguments.threads.unwrap_or(load_options.threads);
     load_options.max_batch = arguments.max_batch.unwrap_or(load_options.max_batch);
+    if let Some(plan) = plan(&settings.policy, &load_options)? {
+        eprintln!("memory: {plan}");
+    }
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");

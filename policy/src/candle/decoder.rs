@@ -181,6 +181,11 @@ impl Scratch {
         &self.h
     }
 
+    /// Values that a row takes in all buffers.
+    pub(super) fn row_width(c: &ModelConfig) -> usize {
+        Self::widths(c).iter().sum()
+    }
+
     fn widths(c: &ModelConfig) -> [usize; 6] {
         let (q, kv, f) = (c.heads * c.head_dim, c.kv_heads * c.head_dim, c.intermediate_size);
         [c.hidden_size, c.hidden_size, q + 2 * kv, q, 2 * f, f]

@@ -10,13 +10,17 @@ use crossbeam::channel::{Sender, unbounded};
 use regrowth_datasets::{Problem, TokenId, stream_key};
 
 use super::checkpoint::Checkpoint;
-use super::decoder::Decoder;
-use super::engine::{Shard, Shared};
+use super::config::ModelConfig;
+use super::decoder::{Decoder, Scratch};
+use super::engine::{READ_ROWS, Shard, Shared};
 use super::job::{Job, Question};
 use super::kv::KvStore;
+use super::source::Source;
 use crate::check::check;
 use crate::text::{Files, PromptForm, Tokenizer};
-use crate::{Answered, Call, Limits, LoadOptions, Policy, PolicyError, Prompt, Request};
+use crate::{
+    Answered, Call, Limits, LoadOptions, MemoryPlan, Policy, PolicyError, Prompt, Request,
+};
 
 /// Tokens of a prefix that decide its shard.
 const ROUTE_TOKENS: usize = 24;
@@ -67,6 +71,26 @@ impl CandlePolicy {
             policy.start(slots, lanes, inner)?;
         }
         Ok(policy)
+    }
+
+    /// What an engine over this checkpoint will take, from its configuration alone.
+    ///
+    /// # Errors
+    /// When the configuration is missing or malformed.
+    pub fn plan(source: &Source, options: &LoadOptions) -> Result<MemoryPlan, PolicyError> {
+        let config = ModelConfig::parse(&source.text("config.json")?)
+            .map_err(|detail| source.error("config.json", detail))?;
+        let slot = KvStore::slot_bytes(config.layers, config.kv_heads * config.head_dim) as u64;
+        let cached_tokens = options.cache_bytes as u64 / slot;
+        // A turn has rows that read and one for each sequence; the logits are those of sequences.
+        let rows = READ_ROWS + options.max_batch;
+        let scratch = rows * Scratch::row_width(&config) + options.max_batch * config.vocab_size;
+        Ok(MemoryPlan {
+            weights: (config.parameter_count() * size_of::<f32>()) as u64,
+            cache: cached_tokens * slot,
+            cached_tokens,
+            scratch: (scratch * size_of::<f32>()) as u64,
+        })
     }
 
     fn start(&mut self, slots: usize, lanes: usize, threads: usize) -> Result<(), PolicyError> {

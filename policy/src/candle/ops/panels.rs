@@ -14,6 +14,9 @@ const PANEL: usize = 32;
 /// keep both multiply-add units busy.
 const ROWS: usize = 8;
 
+/// Panels that a single row takes at a time: 8 accumulators hide the latency of multiply-adds.
+const ABREAST: usize = 4;
+
 /// Multiplications below which a second thread costs more than it saves (measured).
 const SHARED_WORK: usize = 1 << 16;
 
@@ -117,6 +120,9 @@ impl WithSimd for Part<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let k = self.weights.inputs;
+        if self.x.len() == k {
+            return self.single(simd);
+        }
         for panel in self.panels.clone() {
             let weights = &self.weights.values[panel * PANEL * k..(panel + 1) * PANEL * k];
             for (block, x) in self.x.chunks(ROWS * k).enumerate() {
@@ -137,6 +143,48 @@ impl WithSimd for Part<'_> {
 }
 
 impl Part<'_> {
+    /// One row with all panels: several at a time, so that their chains do not wait for each other.
+    #[inline(always)]
+    fn single<S: Simd>(&self, simd: S) {
+        let mut panel = self.panels.start;
+        while self.panels.end - panel >= ABREAST {
+            self.abreast::<S, ABREAST>(simd, panel);
+            panel += ABREAST;
+        }
+        while panel < self.panels.end {
+            self.abreast::<S, 1>(simd, panel);
+            panel += 1;
+        }
+    }
+
+    /// One row with P panels.
+    #[inline(always)]
+    fn abreast<S: Simd, const P: usize>(&self, simd: S, first: usize) {
+        let size = self.weights.inputs * PANEL;
+        let panels: [&[f32]; P] =
+            std::array::from_fn(|p| &self.weights.values[(first + p) * size..][..size]);
+        let lanes = S::F32_LANES;
+        let mut result = [[0f32; PANEL]; P];
+        for column in (0..PANEL).step_by(2 * lanes) {
+            let mut sums = [[simd.splat_f32s(0.0); 2]; P];
+            for (i, x) in self.x.iter().enumerate() {
+                let x = simd.splat_f32s(*x);
+                for (sums, panel) in sums.iter_mut().zip(&panels) {
+                    let (vectors, _) = S::as_simd_f32s(&panel[i * PANEL + column..(i + 1) * PANEL]);
+                    sums[0] = simd.mul_add_f32s(x, vectors[0], sums[0]);
+                    sums[1] = simd.mul_add_f32s(x, vectors[1], sums[1]);
+                }
+            }
+            for (result, sums) in result.iter_mut().zip(&sums) {
+                let (vectors, _) = S::as_mut_simd_f32s(&mut result[column..]);
+                vectors[..2].copy_from_slice(sums);
+            }
+        }
+        for (p, result) in result.iter().enumerate() {
+            self.store(0, first + p, result);
+        }
+    }
+
     /// R rows from `first` on with one panel.
     #[inline(always)]
     fn tile<S: Simd, const R: usize>(
