@@ -4,7 +4,7 @@
 //! arXiv:2405.00451, eq. 3; in-flight visits count as unobserved samples (WU-UCT,
 //! arXiv:1810.11755): they widen the visit counts and leave the values alone.
 
-use crate::{CommitRule, FirstPlay, PriorRule, Selection};
+use crate::{CommitRule, Edge, FirstPlay, PriorRule, Selection};
 
 /// What selection sees of one child.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -118,6 +118,16 @@ impl SelectionRule {
         Hint { q: q as f32, u: self.bonus(child.prior as f32, child.visits + child.in_flight) }
     }
 
+    /// [`SelectionRule::hint`] of a child that has just been made.
+    #[inline]
+    pub(crate) fn first_hint(&self, edge: &Edge) -> Hint {
+        let q = match self.first_play {
+            FirstPlay::Fixed(value) => value,
+            _ => edge.reward,
+        };
+        Hint { q: q as f32, u: self.bonus(edge.prior, 0) }
+    }
+
     /// `u` of [`Hint`] after so many visits, those under way included.
     #[inline]
     pub(crate) fn bonus(&self, prior: f32, visits: u64) -> f32 {
@@ -140,6 +150,12 @@ impl SelectionRule {
             Selection::Puct => self.c as f32 * visits.sqrt(),
             Selection::Uct => (self.c as f32 * visits.max(1.0).ln().sqrt()).max(1e-20),
         }
+    }
+
+    /// Whether [`SelectionRule::urgency`] has an answer.
+    #[inline]
+    pub(crate) fn looks_at_parent(&self) -> bool {
+        matches!(self.first_play, FirstPlay::BelowParent(_))
     }
 
     /// What a child without visits is worth beside a parent worth `v`, where that depends on it.

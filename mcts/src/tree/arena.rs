@@ -5,7 +5,9 @@
 //! of billions of nodes needs 27 chunks; ids are dense, in the order of reservation.
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::ptr::null_mut;
+use std::sync::atomic::AtomicPtr;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::memory::Memory;
 use super::node::Node;
@@ -18,25 +20,47 @@ const CHUNKS: usize = 1 + (u32::BITS - FIRST.ilog2()) as usize;
 
 /// Nodes by id.
 pub(super) struct Arena {
+    /// The chunks, made once and never replaced.
     chunks: [OnceLock<Memory>; CHUNKS],
+    /// For each of them, where the node with id 0 would be if its nodes went on downwards; null
+    /// before the chunk is there. Stored with Release when it is, and every load is an Acquire: who
+    /// has the address sees blank nodes behind it. No part of the protocol of nodes, so not loom's.
+    origins: [AtomicPtr<Node>; CHUNKS],
     /// Ids that were handed out. Relaxed: it hands out numbers and publishes nothing; a node is
     /// published by its parent's link.
     reserved: AtomicU32,
+    /// How many of those no node has.
+    unused: AtomicU32,
+    /// Stretches of those that wait for the next thread.
+    spare: Mutex<Vec<Range<u32>>>,
 }
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Self { chunks: [const { OnceLock::new() }; CHUNKS], reserved: AtomicU32::new(0) }
+        Self {
+            chunks: [const { OnceLock::new() }; CHUNKS],
+            origins: [const { AtomicPtr::new(null_mut()) }; CHUNKS],
+            reserved: AtomicU32::new(0),
+            unused: AtomicU32::new(0),
+            spare: Mutex::default(),
+        }
     }
 
-    /// Ids handed out so far.
+    /// Nodes so far, and what threads have reserved for their next ones.
     pub(super) fn len(&self) -> u32 {
+        self.end().saturating_sub(self.unused.load(Ordering::Relaxed))
+    }
+
+    /// All ids are below.
+    pub(super) fn end(&self) -> u32 {
         self.reserved.load(Ordering::Relaxed)
     }
 
     /// Forgets all ids; the memory stays for the next ones.
     pub(super) fn clear(&mut self) {
         self.reserved = AtomicU32::new(0);
+        self.unused = AtomicU32::new(0);
+        self.spare = Mutex::default();
     }
 
     /// Takes `count` new neighbouring ids and makes sure that their nodes exist, with anything in
@@ -49,28 +73,41 @@ impl Arena {
         let end = first.checked_add(count).expect("fewer than 2^32 nodes");
         if count > 0 {
             for chunk in place(first).0..=place(end - 1).0 {
-                self.chunks[chunk].get_or_init(|| Memory::blank(size(chunk)));
+                let memory = self.chunks[chunk].get_or_init(|| Memory::blank(size(chunk)));
+                let start = memory.nodes().as_ptr().cast_mut();
+                let origin = start.wrapping_sub(size(chunk) - size(0));
+                self.origins[chunk].store(origin, Ordering::Release);
             }
         }
         first..end
     }
 
     /// The node with this id, which must have been reserved.
+    #[inline]
     pub(super) fn get(&self, id: u32) -> &Node {
-        let (chunk, offset) = place(id);
-        &self.chunk(chunk)[offset]
+        let origin = self.origin(id);
+        assert!(!origin.is_null(), "a reserved id has its chunk");
+        // SAFETY: 1. the chunk is there, for as long as `self`; 2. it holds the nodes of all ids
+        // that `place` puts there (tested).
+        unsafe { &*origin.wrapping_add(id as usize) }
     }
 
     /// Whether a reserved range does not lie in one chunk.
-    pub(super) fn is_split(&self, ids: Range<u32>) -> bool {
+    #[inline]
+    pub(super) fn is_split(&self, ids: &Range<u32>) -> bool {
         !ids.is_empty() && place(ids.start).0 != place(ids.end - 1).0
     }
 
-    /// The nodes of a reserved range that lies in one chunk.
+    /// The nodes of `count` ids from `first`.
+    ///
+    /// # Safety
+    /// All of them lie in one chunk, and it is there: this thread has reserved the ids, or learnt of
+    /// them by an Acquire from one that had.
     #[inline]
-    pub(super) fn slice(&self, ids: Range<u32>) -> &[Node] {
-        let (chunk, offset) = place(ids.start);
-        &self.chunk(chunk)[offset..offset + ids.len()]
+    pub(super) unsafe fn slice(&self, first: u32, count: u32) -> &[Node] {
+        let start = self.origin(first).wrapping_add(first as usize);
+        // SAFETY: the caller's word; the rest as in `get`.
+        unsafe { std::slice::from_raw_parts(start, count as usize) }
     }
 
     /// The nodes of a reserved range, in order.
@@ -78,27 +115,96 @@ impl Arena {
         Nodes { arena: self, here: [].iter(), left: ids }
     }
 
-    fn chunk(&self, chunk: usize) -> &[Node] {
-        self.chunks[chunk].get().expect("a reserved id has its chunk").nodes()
+    /// A thread that panics leaves the list as it was or with one more: fit for use.
+    fn spare(&self) -> MutexGuard<'_, Vec<Range<u32>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn origin(&self, id: u32) -> *mut Node {
+        self.origins[place(id).0].load(Ordering::Acquire)
     }
 }
 
-/// Calls for nodes from memory before they are read; a hint and no more.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn prefetch(nodes: &[Node]) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    let range = nodes.as_ptr_range();
-    let mut line = range.start.cast::<i8>();
-    while line < range.end.cast() {
-        // SAFETY: a prefetch reads nothing and cannot fail, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
-        line = line.wrapping_add(64);
+/// Ids that one thread has reserved for the nodes it is going to make: threads that took each
+/// block from the common counter would write it in turn, and neighbouring blocks of two threads
+/// would share lines of their caches.
+pub(super) struct Supply<'a> {
+    arena: &'a Arena,
+    ids: Range<u32>,
+}
+
+/// Ids that a thread reserves at once (48 KiB of nodes).
+const STRETCH: u32 = if cfg!(loom) { 4 } else { 1024 };
+
+impl<'a> Supply<'a> {
+    pub(super) fn new(arena: &'a Arena) -> Self {
+        let ids = arena.spare().pop().unwrap_or_default();
+        if !ids.is_empty() {
+            arena.unused.fetch_sub(ids.len() as u32, Ordering::Relaxed);
+        }
+        Self { arena, ids }
     }
+
+    /// Takes `count` neighbouring ids, as [`Arena::reserve`].
+    #[inline]
+    pub(super) fn take(&mut self, count: u32) -> Range<u32> {
+        if self.ids.len() < count as usize {
+            self.refill(count);
+        }
+        let first = self.ids.start;
+        self.ids.start += count;
+        first..self.ids.start
+    }
+
+    #[cold]
+    fn refill(&mut self, count: u32) {
+        let new = self.arena.reserve(count.max(STRETCH));
+        if new.start == self.ids.end {
+            // Nobody else has reserved meanwhile: one longer stretch.
+            self.ids.end = new.end;
+        } else {
+            self.arena.unused.fetch_add(self.ids.len() as u32, Ordering::Relaxed);
+            self.ids = new;
+        }
+    }
+}
+
+/// What is left goes back to the counter if it is its last, or waits for the next thread.
+impl Drop for Supply<'_> {
+    fn drop(&mut self) {
+        let Range { start, end } = self.ids;
+        if start == end {
+            return;
+        }
+        let (reserved, relaxed) = (&self.arena.reserved, Ordering::Relaxed);
+        if reserved.compare_exchange(end, start, relaxed, relaxed).is_err() {
+            self.arena.unused.fetch_add(end - start, relaxed);
+            self.arena.spare().push(start..end);
+        }
+    }
+}
+
+/// Calls for nodes from memory before they are used; a hint and no more. What five nodes can touch
+/// is called for without asking how many there are, or where in a line they begin: a loop that ends
+/// now here, now there is guessed wrong.
+#[inline]
+#[cfg(target_arch = "x86_64")]
+pub(super) fn prefetch(first: *const Node, count: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    /// Bytes of a line of the cache.
+    const LINE: usize = 64;
+    let (first, bytes) = (first.cast::<i8>(), count * size_of::<Node>());
+    // SAFETY: a prefetch reads nothing and cannot fail, whatever the address.
+    let call = |offset| unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(offset)) };
+    (0..4).for_each(|line| call(line * LINE));
+    (4 * LINE..bytes).step_by(LINE).for_each(call);
+    call(bytes.wrapping_sub(1));
 }
 
 /// Other processors have to guess.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn prefetch(_: &[Node]) {}
+pub(super) fn prefetch(_: *const Node, _: usize) {}
 
 /// Chunk and offset of an id.
 #[inline]
@@ -109,6 +215,7 @@ fn place(id: u32) -> (usize, usize) {
     ((level - FIRST.ilog2()) as usize, (place - (1 << level)) as usize)
 }
 
+#[inline]
 fn size(chunk: usize) -> usize {
     (FIRST as usize) << chunk
 }
@@ -131,11 +238,13 @@ impl<'a> Iterator for Nodes<'a> {
             if self.left.is_empty() {
                 return None;
             }
-            let (chunk, offset) = place(self.left.start);
-            let nodes = self.arena.chunk(chunk);
-            let end = nodes.len().min(offset + self.left.len());
-            self.left.start += (end - offset) as u32;
-            self.here = nodes[offset..end].iter();
+            let first = self.left.start;
+            let (chunk, offset) = place(first);
+            let count = self.left.len().min(size(chunk) - offset) as u32;
+            self.left.start += count;
+            assert!(!self.arena.origin(first).is_null(), "a reserved id has its chunk");
+            // SAFETY: the chunk is there, and `count` goes no further than its end.
+            self.here = unsafe { self.arena.slice(first, count) }.iter();
         }
     }
 }

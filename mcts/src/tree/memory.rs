@@ -47,11 +47,13 @@ impl Memory {
         if bytes < HUGE {
             return None;
         }
-        let map = memmap2::MmapOptions::new().len(bytes).map_anon().ok()?;
+        // Room to begin where a huge page does; what is never touched takes no memory.
+        let map = memmap2::MmapOptions::new().len(bytes + HUGE).map_anon().ok()?;
+        let nodes = map.as_ptr().wrapping_add(map.as_ptr().align_offset(HUGE));
         // A system without huge pages says so, and pages are small then.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
-        Some(Self { nodes: map.as_ptr().cast(), len, _owner: Owner::System(map) })
+        Some(Self { nodes: nodes.cast(), len, _owner: Owner::System(map) })
     }
 
     /// The nodes.

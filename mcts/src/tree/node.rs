@@ -67,6 +67,18 @@ fn link(state: NodeState, first: u32, count: u32) -> u64 {
     ((state as u64) << STATE_SHIFT) | (u64::from(count) << 32) | u64::from(first)
 }
 
+/// Completed visits and visits under way.
+#[inline]
+fn split(counts: u64) -> (u64, u64) {
+    (u64::from((counts >> 16) as u32), counts & MOST_IN_FLIGHT)
+}
+
+/// A sum of returns.
+#[inline]
+fn from_fixed(sum: u64) -> f64 {
+    sum as i64 as f64 * (1.0 / SCALE)
+}
+
 /// A link taken apart.
 #[derive(Clone, Copy)]
 pub(super) struct Link {
@@ -114,8 +126,8 @@ impl Link {
 
 /// How counts are added to: with others about, or alone.
 pub(super) trait Access {
-    /// Adds `delta`, wrapping.
-    fn add(cell: &AtomicU64, delta: u64);
+    /// Adds `delta`, wrapping; the new content.
+    fn add(cell: &AtomicU64, delta: u64) -> u64;
 }
 
 /// Several threads may write: a locked addition.
@@ -125,14 +137,17 @@ pub(super) struct Together;
 pub(super) struct Alone;
 
 impl Access for Together {
-    fn add(cell: &AtomicU64, delta: u64) {
-        cell.fetch_add(delta, Ordering::Relaxed);
+    fn add(cell: &AtomicU64, delta: u64) -> u64 {
+        cell.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
     }
 }
 
 impl Access for Alone {
-    fn add(cell: &AtomicU64, delta: u64) {
-        cell.store(cell.load(Ordering::Relaxed).wrapping_add(delta), Ordering::Relaxed);
+    #[inline]
+    fn add(cell: &AtomicU64, delta: u64) -> u64 {
+        let new = cell.load(Ordering::Relaxed).wrapping_add(delta);
+        cell.store(new, Ordering::Relaxed);
+        new
     }
 }
 
@@ -243,13 +258,13 @@ impl Node {
 
     /// Completed visits and visits under way, of one moment.
     pub(super) fn counts(&self) -> (u64, u64) {
-        let word = self.counts.load(Ordering::Relaxed);
-        (u64::from((word >> 16) as u32), word & MOST_IN_FLIGHT)
+        split(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Counts `visits` more as under way.
-    pub(super) fn enter<A: Access>(&self, visits: u64) {
-        A::add(&self.counts, visits);
+    /// Counts `visits` more as under way; [`Node::counts`] from now on.
+    #[inline]
+    pub(super) fn enter<A: Access>(&self, visits: u64) -> (u64, u64) {
+        split(A::add(&self.counts, visits))
     }
 
     /// Takes back [`Node::enter`].
@@ -257,9 +272,11 @@ impl Node {
         A::add(&self.counts, visits.wrapping_neg());
     }
 
-    /// Counts `visits` more, which were under way if `marked`: one addition.
-    pub(super) fn complete<A: Access>(&self, visits: u64, marked: bool) {
-        A::add(&self.counts, visits * if marked { VISIT - 1 } else { VISIT });
+    /// Counts `visits` more, which were under way if `marked`: one addition; [`Node::counts`] from
+    /// now on.
+    #[inline]
+    pub(super) fn complete<A: Access>(&self, visits: u64, marked: bool) -> (u64, u64) {
+        split(A::add(&self.counts, visits * if marked { VISIT - 1 } else { VISIT }))
     }
 
     /// A return as it is summed.
@@ -269,14 +286,15 @@ impl Node {
         (scaled + 0.5f64.copysign(scaled)) as i64
     }
 
-    /// Adds returns to the sum.
-    pub(super) fn add_returns<A: Access>(&self, sum: i64) {
-        A::add(&self.value, sum as u64);
+    /// Adds returns to the sum; the new [`Node::sum`].
+    #[inline]
+    pub(super) fn add_returns<A: Access>(&self, sum: i64) -> f64 {
+        from_fixed(A::add(&self.value, sum as u64))
     }
 
     /// Sum of returns.
     pub(super) fn sum(&self) -> f64 {
-        self.value.load(Ordering::Relaxed) as i64 as f64 * (1.0 / SCALE)
+        from_fixed(self.value.load(Ordering::Relaxed))
     }
 
     /// V as last recomputed.

@@ -12,6 +12,20 @@ fn edge(reward: f64, terminal: bool) -> Edge {
     Edge { prior: 1.0, reward, terminal }
 }
 
+/// All nodes, parents before their children: none is lost, none has two parents.
+fn from_the_root(tree: &Tree) -> Vec<NodeId> {
+    let mut order = vec![tree.root()];
+    let mut next = 0;
+    while let Some(&id) = order.get(next) {
+        order.extend(tree.children(id));
+        next += 1;
+    }
+    let seen: std::collections::BTreeSet<_> = order.iter().copied().collect();
+    assert_eq!(seen.len(), order.len(), "a node with two parents");
+    assert_eq!(order.len(), tree.len(), "a lost child");
+    order
+}
+
 #[cfg(not(loom))]
 mod serial {
     use super::*;

@@ -5,7 +5,7 @@
 use loom::sync::Arc;
 use loom::thread;
 
-use super::edge;
+use super::{edge, from_the_root};
 use crate::tree::walk::{Budget, Trunk, Walker};
 use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
 use crate::{BackupWeights, FirstPlay, Selection, SelectionRule};
@@ -144,7 +144,8 @@ impl Evaluator for Steps {
 fn walk(weights: BackupWeights, before: u64) {
     let rule = SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
+    // Takes many minutes; see `concurrency.md`.
+    model.preemption_bound = Some(1);
     model.check(move || {
         let mut tree = Tree::new(1.0, weights);
         tree.prepare(rule);
@@ -153,7 +154,7 @@ fn walk(weights: BackupWeights, before: u64) {
         let work = |number, simulations| {
             let tree = tree.clone();
             move || {
-                let trunk = Trunk::new(&tree, rule, number, 2);
+                let trunk = Trunk::new(&tree, rule, number, 2, 1);
                 Walker::new(&tree, &Steps, rule, 1, Some(trunk)).run(&Budget::new(simulations));
             }
         };
@@ -164,7 +165,7 @@ fn walk(weights: BackupWeights, before: u64) {
         let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
         tree.settle(rule);
         assert_eq!(tree.visits(0), before + 2);
-        for id in 0..tree.len() as u32 {
+        for id in from_the_root(&tree) {
             assert_eq!(tree.in_flight(id), 0);
             let children = tree.children(id);
             let below: u64 = children.clone().map(|c| tree.visits(c)).sum();

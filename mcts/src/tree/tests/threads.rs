@@ -1,12 +1,14 @@
 //! Sixteen threads on one tree, under the invariants of `concurrency.md`.
 
-use crate::tree::{Edge, NodeState, Tree, mean_value};
-use crate::{
-    BackupWeights, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule, grow_shared,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A tree of hashes: branching 4, depth 12.
-struct Hashes;
+use super::from_the_root;
+use crate::tree::walk::grow;
+use crate::tree::{Edge, NodeState, Tree, mean_value};
+use crate::{BackupWeights, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule};
+
+/// A tree of hashes: branching 4, depth 12; one for each root.
+struct Hashes(u64);
 
 fn mix(hash: u64, step: u64) -> u64 {
     let mut z = hash.wrapping_add(step).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -23,7 +25,7 @@ impl Evaluator for Hashes {
     type State = (u64, u32);
 
     fn root(&self) -> Self::State {
-        (1, 0)
+        (self.0, 0)
     }
 
     fn follow(&self, state: &mut Self::State, step: usize) {
@@ -51,21 +53,12 @@ const RULE: SelectionRule =
 /// lost or shared; stored values are what a serial recompute from the leaves gives, bit for bit.
 fn check(tree: &Tree, weights: BackupWeights, gamma: f64, simulations: u64) {
     assert_eq!(tree.visits(0), simulations);
-    let mut seen = vec![false; tree.len()];
-    let mut order = vec![tree.root()];
-    let mut next = 0;
-    while let Some(&id) = order.get(next) {
-        assert!(!std::mem::replace(&mut seen[id as usize], true), "a node with two parents");
+    let order = from_the_root(tree);
+    let mut values = vec![0.0; tree.arena.end() as usize];
+    for &id in order.iter().rev() {
         assert_ne!(tree.state(id), NodeState::Expanding);
         assert_eq!(tree.in_flight(id), 0);
         assert!(tree.children(id).all(|child| tree.parent(child) == Some(id)));
-        order.extend(tree.children(id));
-        next += 1;
-    }
-    assert!(seen.iter().all(|&seen| seen), "a lost child");
-
-    let mut values = vec![0.0; tree.len()];
-    for &id in order.iter().rev() {
         let visits: u64 = tree.children(id).map(|c| tree.visits(c)).sum();
         // A node's own visit is the one that expanded it; the end of a solution keeps them all.
         let own = tree.visits(id) - visits;
@@ -92,7 +85,7 @@ fn sixteen_threads_leave_a_consistent_tree() {
             // on a tree that several have grown.
             for (turn, threads) in [16, 1, 16].into_iter().enumerate() {
                 let options = GrowOptions { threads, leaves_in_flight };
-                grow_shared(&mut tree, &Hashes, RULE, 20_000, options);
+                grow(&mut tree, &Hashes(1), RULE, 20_000, options);
                 check(&tree, weights, 0.9, 20_000 * (turn as u64 + 1));
             }
         }
@@ -109,7 +102,7 @@ fn other_rules_and_a_small_tree_are_no_obstacle() {
             for simulations in [0, 1, 3, 300] {
                 let rule = SelectionRule { selection, c: 1.0, first_play };
                 let options = GrowOptions { threads: 4, leaves_in_flight: 3 };
-                grow_shared(&mut tree, &Hashes, rule, simulations, options);
+                grow(&mut tree, &Hashes(1), rule, simulations, options);
                 done += simulations;
                 check(&tree, BackupWeights::Returns, 1.0, done);
             }
@@ -117,7 +110,7 @@ fn other_rules_and_a_small_tree_are_no_obstacle() {
     }
     tree.clear();
     assert!(tree.is_empty());
-    grow_shared(&mut tree, &Hashes, RULE, 100, GrowOptions::default());
+    grow(&mut tree, &Hashes(1), RULE, 100, GrowOptions::default());
     check(&tree, BackupWeights::Returns, 1.0, 100);
 }
 
@@ -127,14 +120,37 @@ fn one_thread_grows_the_same_tree_every_time() {
         let mut tree = Tree::new(1.0, BackupWeights::Returns);
         let options = GrowOptions { threads: 1, leaves_in_flight };
         // In two parts: what the first leaves behind is all that the second needs.
-        grow_shared(&mut tree, &Hashes, RULE, 2_000, options);
-        grow_shared(&mut tree, &Hashes, RULE, 3_000, options);
+        grow(&mut tree, &Hashes(1), RULE, 2_000, options);
+        grow(&mut tree, &Hashes(1), RULE, 3_000, options);
         check(&tree, BackupWeights::Returns, 1.0, 5_000);
         (0..tree.len() as u32).map(|id| (tree.visits(id), tree.v(id).to_bits())).collect::<Vec<_>>()
     };
     assert_eq!(grow(1), grow(1));
     assert_eq!(grow(8), grow(8));
     assert_ne!(grow(1), grow(8));
+}
+
+/// Mean over 100 trees of the share of the root's visits that other children get than in a serial
+/// search.
+fn elsewhere(threads: usize, leaves_in_flight: usize) -> f64 {
+    let visits = |root, options| {
+        let mut tree = Tree::new(1.0, BackupWeights::Returns);
+        grow(&mut tree, &Hashes(root), RULE, 5_000, options);
+        tree.children(0).map(|child| tree.visits(child) as f64 / 5_000.0).collect::<Vec<_>>()
+    };
+    let off = |root| {
+        let serial = visits(root, GrowOptions::default());
+        let other = visits(root, GrowOptions { threads, leaves_in_flight });
+        serial.iter().zip(&other).map(|(a, b)| (a - b).abs() / 2.0).sum::<f64>()
+    };
+    (1..=100).map(off).sum::<f64>() / 100.0
+}
+
+#[test]
+fn threads_search_as_one_with_as_many_leaves_in_flight_does() {
+    assert!(elsewhere(2, 1) < 0.05);
+    // A part that its own thread turned away, or a lease that is too long, doubles it.
+    assert!(elsewhere(2, 8) < elsewhere(1, 16) + 0.06);
 }
 
 #[test]
@@ -175,32 +191,49 @@ fn a_node_takes_48_bytes() {
 #[test]
 fn a_panic_in_the_evaluator_leaves_a_consistent_tree() {
     for (threads, leaves_in_flight) in [(1, 1), (1, 8), (4, 1), (4, 8)] {
-        brittle(GrowOptions { threads, leaves_in_flight });
+        for fault in [Fault::Root, Fault::Follow, Fault::Expand] {
+            brittle(GrowOptions { threads, leaves_in_flight }, fault);
+        }
     }
 }
 
-fn brittle(options: GrowOptions) {
-    /// Fails at one state.
-    struct Brittle;
+/// What of the evaluator fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    Root,
+    Follow,
+    Expand,
+}
+
+fn brittle(options: GrowOptions, fault: Fault) {
+    /// Fails at one state, or when it has begun often enough.
+    struct Brittle(Fault, AtomicU64);
     impl Evaluator for Brittle {
         type State = (u64, u32);
         fn root(&self) -> Self::State {
-            Hashes.root()
+            let begun = self.1.fetch_add(1, Ordering::Relaxed);
+            assert!(self.0 != Fault::Root || begun != 1_000, "a fault on purpose");
+            Hashes(1).root()
         }
         fn follow(&self, state: &mut Self::State, step: usize) {
-            Hashes.follow(state, step);
+            Hashes(1).follow(state, step);
+            assert!(self.0 != Fault::Follow || state.0 % 101 != 5, "a fault on purpose");
         }
         fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64 {
-            assert!(state.0 % 101 != 5, "a fault on purpose");
-            Hashes.expand(state, edges)
+            assert!(self.0 != Fault::Expand || state.0 % 101 != 5, "a fault on purpose");
+            Hashes(1).expand(state, edges)
         }
     }
     let mut tree = Tree::new(1.0, BackupWeights::Visits);
-    let grow =
-        std::panic::AssertUnwindSafe(|| grow_shared(&mut tree, &Brittle, RULE, 3_000, options));
-    assert!(std::panic::catch_unwind(grow).is_err());
-    for id in 0..tree.len() as u32 {
-        assert_eq!(tree.in_flight(id), 0);
+    let evaluator = Brittle(fault, AtomicU64::new(0));
+    let broken = std::panic::AssertUnwindSafe(|| grow(&mut tree, &evaluator, RULE, 3_000, options));
+    assert!(std::panic::catch_unwind(broken).is_err());
+    for id in from_the_root(&tree) {
+        assert_eq!((tree.in_flight(id), tree.node(id).link().holder()), (0, 0), "{fault:?}");
         assert_ne!(tree.state(id), NodeState::Expanding);
     }
+    // Nobody is turned away afterwards.
+    let before = tree.visits(0);
+    grow(&mut tree, &Hashes(1), RULE, 500, options);
+    assert_eq!(tree.visits(0), before + 500);
 }

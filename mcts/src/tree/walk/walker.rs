@@ -4,13 +4,15 @@
 //! a part that the thread holds (`trunk`). So counts are added by a load and a store. Turns are
 //! taken because a descent waits for memory at every level; meanwhile the others go on.
 
-use super::trunk::{Entry, Trunk};
+use std::hint::select_unpredictable;
+
+use super::trunk::{Lease, Trunk};
 use super::{Budget, Evaluator};
 use crate::BackupWeights;
-use crate::select::{Hint, SelectionRule};
+use crate::select::{ChildStats, Hint, SelectionRule};
 use crate::sync::yield_now;
-use crate::tree::arena::prefetch;
-use crate::tree::node::{Alone, Node};
+use crate::tree::arena::{Supply, prefetch};
+use crate::tree::node::{Alone, Link, Node};
 use crate::tree::{Edge, NodeId, NodeState, Tree};
 
 /// One thread's way through the tree.
@@ -19,6 +21,12 @@ pub(in crate::tree) struct Walker<'a, E: Evaluator> {
     lanes: Vec<Lane<'a, E::State>>,
     /// Where other threads are about.
     trunk: Option<Trunk<'a>>,
+    /// One for each part that this thread holds; the places of those that are over serve again.
+    leases: Vec<Lease<'a>>,
+    /// The one that new simulations are for.
+    current: usize,
+    /// Ids for new nodes.
+    supply: Supply<'a>,
     edges: Vec<Edge>,
     /// A leaf whose children are being made.
     leaf: Option<&'a Node>,
@@ -34,47 +42,37 @@ struct Ground<'a, E> {
 }
 
 /// One simulation on its way.
-pub(super) struct Lane<'a, S> {
-    pub(super) state: S,
-    /// Nodes above `path` that all threads share.
-    pub(super) above: Vec<Passed<'a>>,
-    /// Simulations that may still go the same way through the trunk.
-    lease: u64,
-    /// Nodes from the first that has this thread as its only writer to the present one; empty
-    /// while no simulation is under way.
+struct Lane<'a, S> {
+    state: S,
+    /// Which of the walker's leases it belongs to.
+    lease: usize,
+    /// Nodes from the first of its part to the present one; empty while no simulation is under way.
     path: Vec<&'a Node>,
     /// Id of the last of `path`.
-    pub(super) id: NodeId,
-    /// Id of the first.
-    part: NodeId,
-    /// Its children, if it had any when the lane got there and they lie in one chunk.
+    id: NodeId,
+    /// Its children, if it had any when the lane got there, and they lie in one chunk, and their
+    /// scores do not look at the node's value.
     children: &'a [Node],
+    /// Id of the first of them.
+    first: NodeId,
     /// Its share of their scores.
     scale: f32,
 }
 
-/// A node of the trunk on a lane's way.
-#[derive(Clone, Copy)]
-pub(super) struct Passed<'a> {
-    pub(super) id: NodeId,
-    pub(super) node: &'a Node,
-    /// The step that was taken there.
-    pub(super) step: usize,
-}
-
 impl<S> Lane<'_, S> {
     fn new(state: S) -> Self {
-        Self {
-            state,
-            above: vec![],
-            lease: 0,
-            path: vec![],
-            id: 0,
-            part: 0,
-            children: &[],
-            scale: 0.0,
-        }
+        Self { state, lease: 0, path: vec![], id: 0, children: &[], first: 0, scale: 0.0 }
     }
+}
+
+/// Whether a simulation could be begun.
+#[derive(PartialEq)]
+enum Begun {
+    Yes,
+    /// Other threads hold everything that could be searched.
+    Busy,
+    /// The budget is used up.
+    Over,
 }
 
 impl<'a, E: Evaluator> Walker<'a, E> {
@@ -87,201 +85,217 @@ impl<'a, E: Evaluator> Walker<'a, E> {
     ) -> Self {
         let lanes = (0..leaves).map(|_| Lane::new(evaluator.root())).collect();
         let ground = Ground { tree, evaluator, rule, marked: leaves > 1 };
-        Self { ground, lanes, trunk, edges: Vec::new(), leaf: None }
+        let leases = vec![Lease::new(tree.node(tree.root()), tree.root())];
+        let supply = Supply::new(&tree.arena);
+        Self { ground, lanes, trunk, leases, current: 0, supply, edges: Vec::new(), leaf: None }
     }
 
     /// Simulates until the common budget is used up.
     pub(in crate::tree) fn run(mut self, budget: &Budget) {
-        let mut left = budget.take();
-        let mut under_way = 0;
-        while left > 0 || under_way > 0 {
-            let mut moved = false;
-            for number in 0..self.lanes.len() {
-                if !self.lanes[number].path.is_empty() {
-                    moved = true;
-                    if !self.advance(number) {
-                        continue;
-                    }
-                    if left > 0 && self.again(number) {
-                        left = self.take(left, budget);
-                    } else {
-                        self.leave(number);
-                        under_way -= 1;
-                    }
-                } else if left > 0 {
-                    match self.start(number) {
-                        Entry::Below => under_way += 1,
-                        Entry::Ended => {}
-                        Entry::Busy => continue,
-                    }
-                    moved = true;
-                    left = self.take(left, budget);
+        loop {
+            let mut last = Begun::Yes;
+            let mut next = 0;
+            while let Some(number) = self.descend(next) {
+                next = number + 1;
+                if self.lanes[number].path.is_empty() || self.advance(number) {
+                    last = self.begin(number, budget);
                 }
             }
-            if !moved {
-                // Other threads hold everything that could be searched; they need a moment.
-                yield_now();
+            if last == Begun::Yes || self.lanes.iter().any(|lane| !lane.path.is_empty()) {
+                continue;
+            }
+            if last == Begun::Over {
+                return;
+            }
+            yield_now();
+        }
+    }
+
+    /// Begins a simulation at the first node of a part.
+    #[inline]
+    fn begin(&mut self, number: usize, budget: &Budget) -> Begun {
+        if self.leases[self.current].left == 0 {
+            let begun = self.lease(budget);
+            if begun != Begun::Yes {
+                return begun;
             }
         }
-    }
-
-    /// One simulation of the thread's share less; a new share when it is used up.
-    fn take(&mut self, left: u64, budget: &Budget) -> u64 {
-        if left > 1 {
-            return left - 1;
-        }
-        self.trunk.iter_mut().for_each(Trunk::look);
-        budget.take()
-    }
-
-    /// Begins a simulation at the root.
-    fn start(&mut self, number: usize) -> Entry {
-        let Self { ground, lanes, trunk, .. } = self;
-        let lane = &mut lanes[number];
+        let Self { ground, lanes, leases, current, .. } = self;
+        let (lane, lease) = (&mut lanes[number], &mut leases[*current]);
+        lease.left -= 1;
+        lease.under_way += 1;
+        lane.lease = *current;
         lane.state = ground.evaluator.root();
-        lane.id = ground.tree.root();
-        let entry = match trunk {
-            Some(trunk) => trunk.descend(ground.evaluator, lane),
-            None => Entry::Below,
-        };
-        if matches!(entry, Entry::Below) {
-            let node = ground.tree.node(lane.id);
-            lane.part = lane.id;
-            lane.lease = trunk.as_ref().map_or(0, |trunk| trunk.lease(node));
-            ground.reach(lane, node);
-        }
-        entry
-    }
-
-    /// Begins a simulation where the lane's last one left the trunk, while its lease lasts.
-    fn again(&mut self, number: usize) -> bool {
-        let Self { ground, lanes, trunk: Some(trunk), .. } = self else { return false };
-        let lane = &mut lanes[number];
-        let part = lane.path[0];
-        if lane.lease == 0 || !trunk.stays(part) {
-            return false;
-        }
-        lane.lease -= 1;
-        lane.path.clear();
-        lane.state = ground.evaluator.root();
-        for passed in &lane.above {
+        for passed in &lease.way {
             ground.evaluator.follow(&mut lane.state, passed.step);
         }
-        lane.id = lane.part;
-        trunk.enter(&lane.above);
-        ground.reach(lane, part);
-        true
+        lane.id = lease.part;
+        ground.reach(lane, lease.node);
+        Begun::Yes
     }
 
-    /// Select, or expand and back up: one level of one simulation; true when it has ended.
+    /// Takes simulations from the budget, for a part that this thread holds then; alone, all of
+    /// them for the whole tree.
+    fn lease(&mut self, budget: &Budget) -> Begun {
+        let Some(trunk) = &mut self.trunk else {
+            self.leases[0].left = budget.take(u64::MAX);
+            return if self.leases[0].left > 0 { Begun::Yes } else { Begun::Over };
+        };
+        let mut way = Vec::new();
+        let Some((part, node)) = trunk.find(&mut way) else {
+            return if budget.is_over() { Begun::Over } else { Begun::Busy };
+        };
+        let live = |lease: &Lease<'_>| lease.is_live();
+        let held = self.leases.iter().position(|lease| live(lease) && lease.part == part);
+        let simulations = budget.take(trunk.size(node));
+        if simulations == 0 {
+            if held.is_none() {
+                trunk.give_back(node);
+            }
+            return Begun::Over;
+        }
+        let place = held.or_else(|| self.leases.iter().position(|lease| !live(lease)));
+        self.current = place.unwrap_or(self.leases.len());
+        if place.is_none() {
+            self.leases.push(Lease::new(node, part));
+        }
+        let lease = &mut self.leases[self.current];
+        if held.is_none() {
+            *lease = Lease::new(node, part);
+            lease.way = way;
+        }
+        trunk.bring_in(lease);
+        trunk.extend(lease, simulations);
+        Begun::Yes
+    }
+
+    /// Select: takes the lanes from number `next` on a level down, until one has no children called
+    /// for; that one's number.
     #[inline]
+    fn descend(&mut self, next: usize) -> Option<usize> {
+        let Self { ground, lanes, .. } = self;
+        let lanes = lanes.get_mut(next..)?;
+        let stays = lanes.iter_mut().position(|lane| {
+            let children = lane.children;
+            if children.is_empty() {
+                return true;
+            }
+            let step = best(children.iter().map(|child| child.hint().score(lane.scale)));
+            ground.follow(lane, step, &children[step]);
+            false
+        });
+        stays.map(|stays| next + stays)
+    }
+
+    /// Select where there is more to it, or expand and back up: true when a simulation has ended.
     fn advance(&mut self, number: usize) -> bool {
         let Self { ground, lanes, .. } = self;
         let lane = &mut lanes[number];
         let node = lane.path[lane.path.len() - 1];
         let link = node.link();
-        match link.state() {
-            NodeState::Expanded => {
-                let (step, child) = ground.pick(lane, node);
-                lane.id = link.first() + step as NodeId;
-                ground.evaluator.follow(&mut lane.state, step);
-                ground.reach(lane, child);
-                false
-            }
-            NodeState::Terminal => {
-                self.end(number, 0.0);
-                true
-            }
-            NodeState::Unexpanded | NodeState::Expanding => {
-                let value = self.expand(number, node);
-                self.end(number, value);
-                true
-            }
+        if link.count() > 0 {
+            let (step, child) = ground.pick(lane, node, link);
+            ground.follow(lane, step, child);
+            return false;
         }
+        let value = match link.state() {
+            NodeState::Terminal => 0.0,
+            _ => self.expand(number, node),
+        };
+        self.end(number, value);
+        true
     }
 
     /// Makes the children of the lane's node; the node's value.
+    #[inline]
     fn expand(&mut self, number: usize, leaf: &'a Node) -> f64 {
-        let Self { ground, lanes, edges, .. } = self;
+        let Self { ground, lanes, supply, edges, .. } = self;
         let lane = &lanes[number];
         edges.clear();
         self.leaf = Some(leaf);
         let value = ground.evaluator.expand(&lane.state, edges);
-        ground.tree.publish(lane.id, edges, |child| ground.tree.set_hint(child, ground.rule));
+        let dress = |child: &Node, edge: &Edge| child.set_hint(ground.rule.first_hint(edge));
+        ground.tree.publish(lane.id, leaf, edges, |count| supply.take(count), dress);
         self.leaf = None;
         value
     }
 
-    /// Backs a simulation up.
+    /// Backs a simulation up and takes the lane off its path.
     fn end(&mut self, number: usize, value: f64) {
         let lane = &mut self.lanes[number];
         let value = self.ground.back_up(&lane.path, value);
-        if let Some(trunk) = &mut self.trunk {
-            trunk.back_up(&lane.above, value);
-        }
-    }
-
-    /// Takes the lane off its path; what this thread held for it alone is given back.
-    fn leave(&mut self, number: usize) {
-        let lane = &mut self.lanes[number];
-        let first = lane.path[0];
         lane.path.clear();
-        lane.above.clear();
-        if let Some(trunk) = &self.trunk {
-            let same =
-                |lane: &Lane<'_, _>| lane.path.first().is_some_and(|&n| std::ptr::eq(n, first));
-            if !self.lanes.iter().any(same) {
-                trunk.give_back(first);
-            }
+        lane.children = &[];
+        let lease = &mut self.leases[lane.lease];
+        lease.end(value, self.ground.tree.gamma);
+        if let Some(trunk) = self.trunk.as_ref().filter(|_| !lease.is_live()) {
+            trunk.close(lease);
         }
     }
 }
 
 impl<'a, E: Evaluator> Ground<'a, E> {
-    /// Puts a lane on a node and calls for what its next turn will read.
+    /// Takes a lane a step down.
     #[inline]
-    fn reach(&self, lane: &mut Lane<'a, E::State>, node: &'a Node) {
-        lane.path.push(node);
-        let (visits, in_flight) = node.counts();
-        lane.scale = self.rule.scale(visits + in_flight);
-        let link = node.link();
-        lane.children = if link.is_split() { &[] } else { self.tree.arena.slice(link.children()) };
-        if self.marked {
-            prefetch(lane.children);
-            node.enter::<Alone>(1);
-            node.set_bonus(self.rule.bonus(node.prior(), visits + in_flight + 1));
-        }
+    fn follow(&self, lane: &mut Lane<'a, E::State>, step: usize, child: &'a Node) {
+        lane.id = lane.first + step as NodeId;
+        self.evaluator.follow(&mut lane.state, step);
+        self.reach(lane, child);
     }
 
-    /// The child of an expanded node with the highest score, the first of equals.
-    #[inline]
-    fn pick(&self, lane: &Lane<'a, E::State>, node: &'a Node) -> (usize, &'a Node) {
-        let urgency = self.rule.urgency(|| self.tree.v_of(node));
-        if urgency.is_none() && !lane.children.is_empty() {
-            let children = lane.children;
-            let step = best(children.iter().map(|child| child.hint().score(lane.scale)));
-            return (step, &children[step]);
-        }
-        // They lie in two chunks, or have come since, or depend on their parent.
+    /// Puts a lane on a node and calls for what its next turn will read.
+    #[inline(always)]
+    fn reach(&self, lane: &mut Lane<'a, E::State>, node: &'a Node) {
+        lane.path.push(node);
         let link = node.link();
+        lane.first = link.first();
+        lane.children = match self.tree.children_of(link) {
+            Some(children) if !self.rule.looks_at_parent() => children,
+            _ => &[],
+        };
+        if !self.marked {
+            let (visits, in_flight) = node.counts();
+            lane.scale = self.rule.scale(visits + in_flight);
+            return;
+        }
+        prefetch(lane.children.as_ptr(), lane.children.len());
+        let (visits, in_flight) = node.enter::<Alone>(1);
+        // Its own mark is none of the visits that a simulation chooses by.
+        lane.scale = self.rule.scale(visits + in_flight - 1);
+        node.set_bonus(self.rule.bonus(node.prior(), visits + in_flight));
+    }
+
+    /// The child with the highest score, the first of equals, where children lie in two chunks, or
+    /// have come since, or depend on their parent.
+    fn pick(&self, lane: &mut Lane<'a, E::State>, node: &Node, link: Link) -> (usize, &'a Node) {
+        let urgency = self.rule.urgency(|| self.tree.v_of(node));
         let children = self.tree.arena.range(link.children());
         let step = best(children.map(|child| score(child, lane.scale, urgency)));
+        lane.first = link.first();
         (step, self.tree.node(link.first() + step as NodeId))
     }
 
     /// Backup, leaf to root: visits, values, hints. The value of the path's first step.
+    #[inline]
     fn back_up(&self, path: &[&Node], leaf: f64) -> f64 {
         let tree = self.tree;
         let mut value = leaf;
         for node in path.iter().rev() {
-            node.complete::<Alone>(1, self.marked);
-            if tree.weights == BackupWeights::Returns {
-                node.add_returns::<Alone>(Node::to_fixed(value));
-            } else if node.link().count() > 0 {
-                node.set_value(tree.mean_of(node.link()));
-            }
-            tree.set_hint(node, self.rule);
-            value = node.reward() + tree.gamma * value;
+            let (visits, in_flight) = node.complete::<Alone>(1, self.marked);
+            let v = if tree.weights == BackupWeights::Returns {
+                let sum = node.add_returns::<Alone>(Node::to_fixed(value));
+                sum / f64::from(visits as u32)
+            } else {
+                let link = node.link();
+                if link.count() > 0 {
+                    node.set_value(tree.mean_of(link));
+                }
+                node.value()
+            };
+            let (prior, reward) = (f64::from(node.prior()), node.reward());
+            let q = reward + tree.gamma * v;
+            node.set_hint(self.rule.hint(&ChildStats { prior, visits, in_flight, q, v }));
+            value = reward + tree.gamma * value;
         }
         value
     }
@@ -294,31 +308,25 @@ impl<E: Evaluator> Drop for Walker<'_, E> {
         if let Some(leaf) = self.leaf {
             leaf.publish_end();
         }
-        for number in 0..self.lanes.len() {
-            let lane = &mut self.lanes[number];
-            if lane.path.is_empty() {
-                continue;
-            }
-            for node in lane.path.iter().filter(|_| self.ground.marked) {
-                node.undo::<Alone>(1);
-                self.ground.tree.set_hint(node, self.ground.rule);
-            }
-            if let Some(trunk) = &mut self.trunk {
-                trunk.undo(&lane.above);
-            }
-            self.leave(number);
+        let Ground { tree, rule, marked, .. } = self.ground;
+        for node in self.lanes.iter().flat_map(|lane| &lane.path).filter(|_| marked) {
+            node.undo::<Alone>(1);
+            tree.set_hint(node, rule);
         }
+        let Some(trunk) = &self.trunk else { return };
+        self.leases.iter_mut().filter(|lease| lease.is_live()).for_each(|lease| trunk.close(lease));
     }
 }
 
-/// Index of the highest score, the first of equals.
+/// Index of the highest score, the first of equals. Which one it is can hardly be foreseen, so
+/// nothing may branch on it.
 #[inline]
 fn best(scores: impl Iterator<Item = f32>) -> usize {
     let (mut best, mut top) = (0, f32::NEG_INFINITY);
     for (step, score) in scores.enumerate() {
-        if score > top {
-            (best, top) = (step, score);
-        }
+        let better = score > top;
+        best = select_unpredictable(better, step, best);
+        top = select_unpredictable(better, score, top);
     }
     best
 }
