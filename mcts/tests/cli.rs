@@ -321,3 +321,30 @@ fn servers_that_do_not_answer_are_a_failure_of_the_policy() {
     assert!(said.contains("only servers"), "{said}");
     assert!(!out.exists());
 }
+
+#[cfg(feature = "http")]
+#[test]
+fn the_key_for_servers_comes_from_the_environment() {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+        let head: Vec<String> =
+            lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno";
+        stream.write_all(answer).expect("an answer");
+        head.join("\n").to_lowercase()
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_mcts"))
+        .env("REGROWTH_API_KEY", "secret")
+        .args(["search", "--policy", &format!("http://{address}/v1"), "--out"])
+        .arg(folder.path().join("out"))
+        .output()
+        .expect("the binary runs");
+    let said = assert_code(&output, 4);
+    assert!(said.contains("REGROWTH_API_KEY") && !said.contains("secret"), "{said}");
+    assert!(server.join().expect("a request").contains("authorization: bearer secret"));
+}

@@ -65,11 +65,6 @@ impl Completed {
 /// Texts of the labels, for servers that name tokens by their text.
 pub(super) const LABEL_TEXTS: [&str; 2] = ["A", "B"];
 
-/// Whether a token's text is the label, once white space and an opening bracket are taken off.
-pub(super) fn is_label(text: &str, label: &str) -> bool {
-    text.trim().trim_start_matches('(').trim_start() == label
-}
-
 /// Probabilities of the labels, each summed over the ways to write it. A label of which nothing is
 /// among what the server lists is not improbable but unknown, and so is the answer.
 pub(super) fn label_masses<T>(
@@ -98,11 +93,10 @@ pub(super) struct Scored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::is_label;
 
     #[test]
     fn every_way_to_write_a_label_counts() {
-        assert!(["A", " A", "(A", " (A", "A\n", "( A"].iter().all(|t| is_label(t, "A")));
-        assert!(["AB", "a", "A)", "B", ""].iter().all(|t| !is_label(t, "A")));
         let listed = [("A", 0.5f64.ln()), (" A", 0.1f64.ln()), ("(B", 0.2f64.ln()), ("x", -9.0)];
         let [a, b] = label_masses(&listed, |t, l| is_label(t, LABEL_TEXTS[l])).unwrap();
         assert!((a - 0.6).abs() < 1e-12 && (b - 0.2).abs() < 1e-12);

@@ -8,12 +8,13 @@
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, is_label, label_masses};
+use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, label_masses};
 use super::fault::Fault;
 use super::model::Model;
 use super::reply::Reply;
 use super::server::Server;
 use crate::Sampling;
+use crate::text::is_label;
 
 const COMPLETIONS: &str = "/v1/completions";
 

@@ -6,12 +6,12 @@
 use dashmap::DashMap;
 use regrowth_datasets::TokenId;
 
-use super::completion::{Completed, Completion, LABEL_TEXTS, Scored, is_label};
+use super::completion::{Completed, Completion, LABEL_TEXTS, Scored};
 use super::fault::Fault;
 use super::server::Server;
 use super::{llama_cpp, llama_cpp_python, sglang, vllm};
 use crate::Dialect;
-use crate::text::Tokenizer;
+use crate::text::{Tokenizer, is_label};
 
 /// Texts whose ids are remembered: judge questions and the like (taste).
 const REMEMBERED: usize = 4096;

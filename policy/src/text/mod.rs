@@ -10,3 +10,4 @@ pub(crate) mod tokenizer;
 pub use files::Files;
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
+pub(crate) use tokenizer::is_label;

@@ -152,11 +152,17 @@ impl Tokenizer {
             .into_values()
             .filter(|&id| {
                 let text = self.inner.decode(&[id], true).unwrap_or_default();
-                text.trim().trim_start_matches('(') == label
+                is_label(&text, label)
             })
             .collect();
         ids.into_iter().collect()
     }
+}
+
+/// Whether a token's text is the label of an option, once white space and an opening bracket are
+/// taken off.
+pub(crate) fn is_label(text: &str, label: &str) -> bool {
+    text.trim().trim_start_matches('(').trim_start() == label
 }
 
 /// A JSON file, or null if there is none.
@@ -199,4 +205,34 @@ fn eos_ids(
 fn special(settings: &Value, name: &str) -> Option<String> {
     let value = settings.get(name)?;
     value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_label_is_one_however_it_is_written() {
+        assert!(["A", " A", "(A", " (A", "A\n", "( A"].iter().all(|t| is_label(t, "A")));
+        assert!(["AB", "a", "A)", "B", ""].iter().all(|t| !is_label(t, "A")));
+    }
+
+    #[test]
+    fn all_ids_of_a_label_are_found_in_the_vocabulary() {
+        let words = ["A", "\u{120}A", "(A", "\u{120}(A", "B", "AB", "a", "\u{120}B"];
+        let vocab: serde_json::Map<String, Value> =
+            words.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id))).collect();
+        let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+                            "use_regex": false });
+        let file = json!({ "version": "1.0", "added_tokens": [], "pre_tokenizer": bytes,
+                           "decoder": bytes,
+                           "model": { "type": "BPE", "vocab": vocab, "merges": [] } });
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(TOKENIZER_FILE), file.to_string()).unwrap();
+        let tokenizer = Tokenizer::from_files(dir.path(), &Value::Null).unwrap();
+        assert_eq!(tokenizer.label_ids("A"), [0, 1, 2, 3]);
+        assert_eq!(tokenizer.label_ids("B"), [4, 7]);
+        assert!(tokenizer.label_ids("C").is_empty());
+    }
 }

@@ -277,7 +277,7 @@ mod tests {
             problems_from_spec("choice", Split::Train, 0).unwrap().take(12).collect();
         for strategy in ["greedy", "majority@3", "best-of@3", "mcts@4"] {
             let mut indices = Vec::new();
-            answer(
+            let beside = answer(
                 &Scripted::new(),
                 &ProblemVerifier,
                 &problems,
@@ -292,6 +292,9 @@ mod tests {
             )
             .unwrap();
             assert_eq!(indices, (0..12).collect::<Vec<_>>(), "{strategy}");
+            // Strategies that search ask for judgements, and these are held against the outcomes.
+            let judged = beside.self_evaluation.is_some_and(|found| found.all.n > 0);
+            assert_eq!(judged, ["best-of@3", "mcts@4"].contains(&strategy), "{strategy}");
         }
     }
 }
