@@ -26,7 +26,10 @@ mod read;
 mod rows;
 mod split;
 mod step;
+mod step_label;
+mod step_labels;
 pub mod tasks;
+mod version;
 
 pub use atomic::{atomic_write, remove_unfinished};
 pub use error::DataError;
@@ -41,3 +44,5 @@ pub use problem::{AnswerKind, Choice, Problem};
 pub use read::{ProblemReader, read_problems};
 pub use split::{Split, overlap, problem_key, split_of, split_of_key};
 pub use step::{Finish, Step, TokenId, Trajectory};
+pub use step_label::{STEP_LABEL_VERSION, StepLabel};
+pub use step_labels::read_step_labels;

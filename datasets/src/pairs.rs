@@ -4,13 +4,13 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::jsonl::{json_fault, parse_line};
 use crate::lines::{Lines, read_start};
 use crate::rows::{self, Row};
+use crate::version::Versioned;
 use crate::{DataError, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
 
 /// Reads all pairs of a file, JSON lines or Parquet, told by its content.
@@ -31,7 +31,7 @@ pub fn read_pairs(path: &Path) -> Result<Vec<PreferencePair>, DataError> {
         .map(|line| {
             let line = line?;
             let row: Versioned = parse_line(path, &line)?;
-            row.check(path, line.number)?;
+            row.check(path, line.number, "pair", PAIR_VERSION)?;
             let pair: PreferencePair = parse_line(path, &line)?;
             check(&pair).map_err(|fault| fault.at(path, line.number))?;
             Ok(pair)
@@ -56,32 +56,9 @@ pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DataErro
     }
 }
 
-/// The one column that is read before all others.
-#[derive(Deserialize)]
-struct Versioned {
-    version: Option<u64>,
-}
-
-impl Versioned {
-    fn check(&self, path: &Path, line: usize) -> Result<(), DataError> {
-        let known = PAIR_VERSION;
-        match self.version {
-            Some(found) if found > u64::from(known) => {
-                Err(DataError::Version { path: path.to_owned(), line, found, known })
-            }
-            Some(found) if found > 0 => Ok(()),
-            _ => {
-                let expected = format!("the version of a pair row, 1 to {known}");
-                let got = self.version.map_or("nothing".into(), |v| v.to_string());
-                Err(Fault::new("version", expected, got).at(path, line))
-            }
-        }
-    }
-}
-
 fn pair_of_row(path: &Path, row: Row) -> Result<PreferencePair, DataError> {
     let version = row.get("version").and_then(Value::as_u64);
-    Versioned { version }.check(path, row.line)?;
+    Versioned { version }.check(path, row.line, "pair", PAIR_VERSION)?;
     let pair = serde_path_to_error::deserialize(Value::Object(row.fields))
         .map_err(|e| json_fault(&e.path().to_string(), e.inner(), "").at(path, row.line))?;
     check(&pair).map_err(|fault| fault.at(path, row.line))?;

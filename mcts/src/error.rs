@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use regrowth_datasets::DataError;
 use regrowth_policy::PolicyError;
 
 /// What stops a search.
@@ -42,6 +43,9 @@ pub enum SearchError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// A file of rows could not be written.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// A row of a file of trees does not have the form that it should.
     #[error("{path}:{line}: expected a tree of version {version} or older, got {detail}")]
     Row {

@@ -7,14 +7,16 @@
 //!
 //! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
 //! (many trees), `search` (one tree), `select`, `expand`, `value`, `tree` (statistics and backup),
-//! `stop`, `record`, `pairs`.
+//! `stop`, `record`, `pairs`, `labels`.
 
 mod calibration;
 mod config;
+mod cut;
 mod driver;
 mod error;
 mod expand;
 mod flags;
+mod labels;
 mod noise;
 mod pairs;
 mod record;
@@ -35,9 +37,11 @@ pub use config::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
     SearchConfig, Selection, Strategy, ValueConfig,
 };
+pub use cut::cut_trees;
 pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
 pub use flags::ServerFlags;
+pub use labels::{StepLabelConfig, extract_step_labels};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};

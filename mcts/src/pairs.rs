@@ -308,12 +308,7 @@ fn assemble(
     (l, rejected): (&NodeRecord, Side),
     alpha: f64,
 ) -> PreferencePair {
-    let mut prompt = tree.prompt.clone();
-    let mut prompt_ids = tree.prompt_ids.clone();
-    for id in tree.path(parent) {
-        prompt.push_str(&tree.nodes[id as usize].text);
-        prompt_ids.extend_from_slice(&tree.nodes[id as usize].ids);
-    }
+    let (prompt, prompt_ids) = tree.prefix(parent);
     PreferencePair {
         version: PAIR_VERSION,
         problem_id: tree.problem.id.clone(),

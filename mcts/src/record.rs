@@ -121,6 +121,17 @@ impl TreeRecord {
         path
     }
 
+    /// Text and token ids of the prompt and of the steps up to and with `node`'s.
+    #[must_use]
+    pub fn prefix(&self, node: u32) -> (String, Vec<TokenId>) {
+        let (mut text, mut ids) = (self.prompt.clone(), self.prompt_ids.clone());
+        for id in self.path(node) {
+            text.push_str(&self.nodes[id as usize].text);
+            ids.extend_from_slice(&self.nodes[id as usize].ids);
+        }
+        (text, ids)
+    }
+
     /// Text of the committed solution.
     #[must_use]
     pub fn solution(&self) -> String {

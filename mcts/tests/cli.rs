@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use regrowth_datasets::read_step_labels;
+
 /// Runs the binary with white-space separated arguments.
 fn mcts(arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mcts"))
@@ -192,6 +194,13 @@ fn pairs_are_cut_again_and_trees_are_shown() {
     let again = mcts(&format!("pairs --trees {out}/trees.jsonl --out {out}/again.jsonl"));
     assert_code(&again, 0);
     assert!(read(folder.path().join("again.jsonl")) == read(folder.path().join("pairs.jsonl")));
+    let labelled = mcts(&format!(
+        "pairs --trees {out}/trees.jsonl --out {out}/again.jsonl --step-labels {out}/labels.jsonl"
+    ));
+    assert_code(&labelled, 0);
+    let labels = read_step_labels(&folder.path().join("labels.jsonl")).expect("labels");
+    assert!(String::from_utf8_lossy(&labelled.stdout).contains(&format!("{} steps", labels.len())));
+    assert!(labels.iter().any(|label| !label.label));
     let none = mcts(&format!(
         "pairs --trees {out}/trees.jsonl --out {out}/none.jsonl --min-margin 99 --json"
     ));

@@ -253,7 +253,7 @@ fn a_judgement_computes_a_suffix_of_fixed_length() {
     let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
     let form = PromptForm::read(&checkpoint.source, policy.tokenizer()).unwrap();
-    let length = |first| policy.encode(&form.question(first, None).unwrap()).unwrap().len();
+    let length = |first| policy.encode(&form.question("\n", first, None).unwrap()).unwrap().len();
     for text in ["1 + 1\n", "Ann has 12 cards. How many?\n"] {
         let prefix = policy.encode(text).unwrap();
         let first = candidates(call(&policy, propose(&prefix, 0..1)).unwrap());

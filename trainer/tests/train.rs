@@ -10,16 +10,19 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use common::{ok, regrowth, stderr, workshop};
-use regrowth_datasets::{PreferencePair, Problem, Split, tasks::problems_from_spec};
-use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
+use regrowth_datasets::{PreferencePair, Problem, Split, StepLabel, tasks::problems_from_spec};
+use regrowth_mcts::{
+    PairConfig, RunOptions, SearchConfig, StepLabelConfig, TreeRecord, extract_pairs,
+    extract_step_labels, search_problems,
+};
 use regrowth_policy::candle::{
     CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer,
 };
-use regrowth_policy::{LoadOptions, Request, Response, Score, call};
+use regrowth_policy::{Judge, LoadOptions, OptionOrder, Request, Response, Score, call};
 use regrowth_trainer::TrainError;
 use regrowth_trainer::train::{
-    DpoConfig, DpoSummary, LoraConfig, Model, OptimizerConfig, OptimizerKind, Progress, Reference,
-    Scope, train_dpo,
+    DpoConfig, DpoSummary, JudgeConfig, JudgeLabels, LoraConfig, Model, OptimizerConfig,
+    OptimizerKind, PreferenceData, Progress, Reference, Scope, train_dpo,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -30,8 +33,8 @@ fn tiny() -> (tempfile::TempDir, Source) {
     (dir, source)
 }
 
-/// Pairs of a small search with the tiny checkpoint.
-fn pairs(source: &Source) -> Vec<PreferencePair> {
+/// Trees of a small search with the tiny checkpoint.
+fn trees(source: &Source) -> Vec<TreeRecord> {
     let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
     let problems: Vec<Problem> =
@@ -46,9 +49,17 @@ fn pairs(source: &Source) -> Vec<PreferencePair> {
     let mut found = Vec::new();
     let options = RunOptions::default();
     search_problems(&policy, &ProblemVerifier, &problems, &config, &options, |tree| {
-        found.extend(extract_pairs(&tree, &PairConfig::default()).pairs);
+        found.push(tree);
     })
     .unwrap();
+    found
+}
+
+/// Their pairs.
+fn pairs(source: &Source) -> Vec<PreferencePair> {
+    let rules = PairConfig::default();
+    let found: Vec<_> =
+        trees(source).iter().flat_map(|tree| extract_pairs(tree, &rules).pairs).collect();
     assert!(found.len() > 8, "{} pairs", found.len());
     found
 }
@@ -81,7 +92,8 @@ fn train(
 ) -> (DpoSummary, Model) {
     let model = Model::load(source.clone(), config.lora.as_ref(), 1).unwrap();
     let reference = Reference::RoundStart;
-    let summary = train_dpo(&model, pairs, &reference, config, threads, None, &mut go_on).unwrap();
+    let summary =
+        train_dpo(&model, pairs.into(), &reference, config, threads, None, &mut go_on).unwrap();
     (summary, model)
 }
 
@@ -173,7 +185,8 @@ fn reference_values_that_another_policy_sampled_are_refused() {
     }
     let model = Model::load(source, None, 0).unwrap();
     let reference = Reference::RoundStart;
-    let error = train_dpo(&model, &pairs, &reference, &config(), 1, None, &mut go_on);
+    let error =
+        train_dpo(&model, pairs.as_slice().into(), &reference, &config(), 1, None, &mut go_on);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("another policy"), "{error}");
 }
@@ -189,7 +202,15 @@ fn computed_reference_values_are_kept_and_equal_the_recorded_ones() {
         let model = Model::load(source.clone(), None, 0).unwrap();
         let other = Model::load(source.clone(), None, 0).unwrap();
         let reference = Reference::Model(&other);
-        let summary = train_dpo(&model, &pairs, &reference, &config(), 1, Some(&out), &mut go_on);
+        let summary = train_dpo(
+            &model,
+            pairs.as_slice().into(),
+            &reference,
+            &config(),
+            1,
+            Some(&out),
+            &mut go_on,
+        );
         (summary.unwrap(), model)
     };
     let (summary, model) = run();
@@ -210,7 +231,15 @@ fn a_step_that_is_not_finite_stops_and_leaves_its_pairs() {
     let config = DpoConfig { learning_rate: 1e30, ..config() };
     let model = Model::load(source, None, 0).unwrap();
     let out = Some(dir.path());
-    let error = train_dpo(&model, &pairs, &Reference::RoundStart, &config, 1, out, &mut go_on);
+    let error = train_dpo(
+        &model,
+        pairs.as_slice().into(),
+        &Reference::RoundStart,
+        &config,
+        1,
+        out,
+        &mut go_on,
+    );
     let Err(TrainError::Diverged { batch: Some(batch), step, .. }) = error else {
         panic!("{error:?}")
     };
@@ -229,7 +258,8 @@ fn a_weight_that_takes_no_part_is_an_error_at_the_first_step() {
     for gradient_checkpointing in [false, true] {
         let config = DpoConfig { gradient_checkpointing, ..config() };
         let reference = Reference::RoundStart;
-        let error = train_dpo(&model, &pairs, &reference, &config, 1, None, &mut go_on);
+        let error =
+            train_dpo(&model, pairs.as_slice().into(), &reference, &config, 1, None, &mut go_on);
         let Err(TrainError::MissingGradient(name)) = error else { panic!("{error:?}") };
         assert_eq!(name, "model.unused.weight");
     }
@@ -469,4 +499,72 @@ fn supervised_training_stops_early_and_keeps_the_best_weights() {
     // EOS is a target in training and none of the scored tokens.
     let bound = best["nll"].as_f64().unwrap() * (tokens + 2) as f64;
     assert!(total <= bound + 1e-3, "{total} {bound}");
+}
+
+/// Mean cross entropy of the engine's own judgements, both orders averaged, with what was taught.
+fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
+    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
+    let one = |row: &StepLabel| {
+        let request = Request::Judge(Judge {
+            prefix: row.prompt_ids.clone().into(),
+            step: row.completion_ids.clone().into(),
+            hint: None,
+            order: OptionOrder::Both,
+        });
+        let said = match call(&policy, request).unwrap() {
+            Response::Judgement(judgement) => judgement.correct.unwrap_or(0.5),
+            other => panic!("{other:?}"),
+        };
+        let target = f64::from(u8::from(row.label));
+        -(target * said.max(1e-9).ln() + (1.0 - target) * (1.0 - said).max(1e-9).ln())
+    };
+    labels.iter().map(one).sum::<f64>() / labels.len() as f64
+}
+
+#[test]
+fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
+    let (dir, source) = tiny();
+    let trees = trees(&source);
+    let pairs: Vec<_> =
+        trees.iter().flat_map(|t| extract_pairs(t, &PairConfig::default()).pairs).collect();
+    let mut labels: Vec<_> =
+        trees.iter().flat_map(|t| extract_step_labels(t, &StepLabelConfig::default())).collect();
+    assert!(labels.len() > 20, "{}", labels.len());
+    // All the tiny model can learn is to find "wrong" in both orders of the options.
+    for row in &mut labels {
+        (row.label, row.right) = (false, 0);
+    }
+    let data = PreferenceData { pairs: &pairs, step_labels: &labels };
+    let train = |weight: f64, micro_tokens: usize, threads: usize| {
+        let judge = JudgeConfig { weight, labels: JudgeLabels::Reached };
+        let config = DpoConfig {
+            judge,
+            micro_tokens,
+            epochs: 40,
+            learning_rate: 1e-2,
+            optimizer: OptimizerConfig::default(),
+            ..config()
+        };
+        let model = Model::load(source.clone(), None, 1).unwrap();
+        let reference = Reference::RoundStart;
+        let summary =
+            train_dpo(&model, data, &reference, &config, threads, None, &mut go_on).unwrap();
+        let out = dir.path().join(format!("judge-{weight}-{micro_tokens}-{threads}"));
+        model.save(&out, SaveOptions::default()).unwrap();
+        (summary, model, Source::folder(&out).unwrap())
+    };
+    let (without, _, alone) = train(0.0, 4096, 1);
+    let (with, taught, together) = train(4.0, 4096, 1);
+    assert_eq!((without.step_labels, with.step_labels), (0, labels.len()));
+    assert_eq!((with.pairs, with.steps), (without.pairs, without.steps));
+    let (before, after) = (misjudged(&alone, &labels), misjudged(&together, &labels));
+    assert!(after < 0.5 * before, "{before} {after}");
+    // How a step is cut into micro-batches and who computes them changes nothing.
+    let (_, cut, _) = train(4.0, 1, 1);
+    let gap = largest_difference(&taught.weights().unwrap(), &cut.weights().unwrap());
+    assert!(gap <= 1e-4, "{gap}");
+    let (_, threads, _) = train(4.0, 4096, 4);
+    let gap = largest_difference(&taught.weights().unwrap(), &threads.weights().unwrap());
+    assert_eq!(gap, 0.0);
 }

@@ -63,6 +63,7 @@ impl From<SearchError> for Failure {
         match error {
             SearchError::Config { .. } => Self::Usage(error.to_string()),
             SearchError::Policy(error) => error.into(),
+            SearchError::Data(error) => error.into(),
             SearchError::Dropped { .. } => Self::Policy(error.to_string()),
             SearchError::Io { .. } | SearchError::Row { .. } => Self::Input(error.to_string()),
         }

@@ -1,10 +1,10 @@
-//! `mcts pairs`: cut pairs again from written trees, with other rules and no model.
+//! `mcts pairs`: cut pairs (and labels of steps) again from written trees, with other rules and no
+//! model.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_datasets::{JsonlWriter, atomic_write};
-use regrowth_mcts::{PairConfig, extract_pairs, read_trees};
+use regrowth_mcts::{PairConfig, StepLabelConfig, cut_trees, extract_pairs, extract_step_labels};
 
 use super::failure::Failure;
 use super::say;
@@ -20,6 +20,10 @@ pub(crate) struct Arguments {
     /// Where the pairs go
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Where labels of steps go, made from the outcomes below them: what a judge of steps, or a
+    /// process reward model, learns from
+    #[arg(long, value_name = "FILE")]
+    step_labels: Option<PathBuf>,
     /// Print the counts as one JSON object
     #[arg(long)]
     json: bool,
@@ -34,38 +38,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     config.check()?;
     let mut counts = PairCounts::default();
     let mut trees = 0u64;
-    let mut failure = None;
-    let written = atomic_write(&arguments.out, |file| {
-        let mut pairs = JsonlWriter::new(file);
-        for tree in read_trees(&arguments.trees).map_err(|e| stash(e, &mut failure))? {
-            let tree = tree.map_err(|e| stash(e, &mut failure))?;
-            let extracted = extract_pairs(&tree, &config);
-            trees += 1;
-            counts.add(&extracted);
-            extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))?;
-        }
-        Ok(())
-    });
-    if let Some(failure) = failure {
-        return Err(failure);
+    cut_trees(&arguments.trees, &arguments.out, |tree| {
+        let extracted = extract_pairs(tree, &config);
+        trees += 1;
+        counts.add(&extracted);
+        extracted.pairs
+    })?;
+    let mut labels = 0u64;
+    if let Some(path) = &arguments.step_labels {
+        cut_trees(&arguments.trees, path, |tree| {
+            let rows = extract_step_labels(tree, &StepLabelConfig::default());
+            labels += rows.len() as u64;
+            rows
+        })?;
     }
-    written?;
     let PairCounts { pairs, dropped, .. } = counts;
     if arguments.json {
         return say(&serde_json::json!({
-            "trees": trees, "pairs": pairs, "pairs_dropped": dropped,
+            "trees": trees, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
         })
         .to_string());
     }
     let mut text = format!("{pairs} pairs from {trees} trees");
+    if arguments.step_labels.is_some() {
+        text.push_str(&format!("\n{labels} steps labelled"));
+    }
     for (reason, count) in dropped {
         text.push_str(&format!("\n{count} dropped: {}", reason.name()));
     }
     say(&text)
-}
-
-/// Keeps the error that has a place in the file; the writer needs only to know that there is one.
-fn stash(error: impl Into<Failure>, place: &mut Option<Failure>) -> std::io::Error {
-    *place = Some(error.into());
-    std::io::Error::other("bad tree")
 }

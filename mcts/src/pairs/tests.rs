@@ -8,7 +8,7 @@ use crate::record::TREE_VERSION;
 /// A node: parent, Q, visits, text.
 type Plan<'a> = (u32, f64, u64, &'a str);
 
-fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
+pub(crate) fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
     let mut nodes = vec![node(None, 0, 0.0, 9, "")];
     for &(parent, q, visits, text) in plan {
         let depth = nodes[parent as usize].depth + 1;

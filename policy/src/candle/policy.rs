@@ -119,14 +119,14 @@ impl CandlePolicy {
     /// Renders what follows the step in each order that a judge request asks for.
     fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
-        let line = if self.decode(&judge.step)?.ends_with('\n') { "" } else { "\n" };
+        let step = self.decode(&judge.step)?;
         judge
             .order
             .questions()
             .iter()
             .map(|&correct_first| {
-                let question = self.form.question(correct_first, judge.hint.as_deref())?;
-                Ok((self.encode(&format!("{line}{question}"))?, correct_first))
+                let question = self.form.question(&step, correct_first, judge.hint.as_deref())?;
+                Ok((self.encode(&question)?, correct_first))
             })
             .collect()
     }

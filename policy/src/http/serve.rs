@@ -207,11 +207,11 @@ impl Service {
     /// EOS: the question goes on from its text.
     async fn questions(&self, request: &Request) -> Result<Vec<Vec<TokenId>>, Fault> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
-        let line = if self.decode(self.judged(judge)).await?.ends_with('\n') { "" } else { "\n" };
+        let step = self.decode(self.judged(judge)).await?;
         let mut questions = Vec::new();
         for &correct_first in judge.order.questions() {
-            let question = self.form.question(correct_first, judge.hint.as_deref())?;
-            questions.push(self.encode(&format!("{line}{question}")).await?);
+            let question = self.form.question(&step, correct_first, judge.hint.as_deref())?;
+            questions.push(self.encode(&question).await?);
         }
         Ok(questions)
     }

@@ -116,12 +116,18 @@ impl PromptForm {
         }
     }
 
-    /// What follows a step to ask for a judgement.
+    /// What follows a step with this text to ask for a judgement: on a line of its own.
     ///
     /// # Errors
     /// When the template fails.
-    pub fn question(&self, correct_first: bool, hint: Option<&str>) -> Result<String, PolicyError> {
-        render(&self.judge, context! { correct_first, hint })
+    pub fn question(
+        &self,
+        step: &str,
+        correct_first: bool,
+        hint: Option<&str>,
+    ) -> Result<String, PolicyError> {
+        let line = if step.ends_with('\n') { "" } else { "\n" };
+        Ok(format!("{line}{}", render(&self.judge, context! { correct_first, hint })?))
     }
 }
 
@@ -173,10 +179,11 @@ mod tests {
     #[test]
     fn the_judge_question_offers_both_orders() {
         let form = PromptForm::default_form(false);
-        let first = form.question(true, None).unwrap();
+        let first = form.question("2\n", true, None).unwrap();
         assert!(first.contains("(A) Correct (B) Incorrect") && first.ends_with("is ("));
-        assert!(form.question(false, None).unwrap().contains("(B) Correct"));
-        assert!(form.question(true, Some("1 + 1 = 2")).unwrap().contains("1 + 1 = 2"));
+        assert!(form.question("2", false, None).unwrap().contains("(B) Correct"));
+        assert!(form.question("2", true, Some("1 + 1 = 2")).unwrap().contains("1 + 1 = 2"));
+        assert_eq!(form.question("2", true, None).unwrap(), format!("\n{first}"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod engine;
 mod evaluate;
 mod interrupt;
 mod iterate;
+mod memory;
 mod progress;
 mod report;
 mod score;
@@ -94,7 +95,9 @@ fn exit_code(error: &TrainError) -> u8 {
         TrainError::Policy(PolicyError::Spec { .. }) => 2,
         TrainError::Data(_) | TrainError::Io { .. } | TrainError::File { .. } => 3,
         TrainError::Example { .. } => 3,
-        TrainError::Search(SearchError::Io { .. } | SearchError::Row { .. }) => 3,
+        TrainError::Search(
+            SearchError::Io { .. } | SearchError::Row { .. } | SearchError::Data(_),
+        ) => 3,
         TrainError::Policy(_)
         | TrainError::Search(SearchError::Policy(_) | SearchError::Dropped { .. }) => 4,
         TrainError::Interrupted | TrainError::Gate(_) => 5,

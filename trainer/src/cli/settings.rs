@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::TrainError;
 use crate::rounds::{Gate, Preset, RunConfig, Variant};
+use crate::train::JudgeLabels;
 
 /// Flags that decide what a run does.
 #[derive(Debug, Clone, clap::Args)]
@@ -90,6 +91,13 @@ pub(super) struct SettingArgs {
     /// Weight of the chosen side's mean negative log-likelihood.
     #[arg(long, value_name = "WEIGHT")]
     nll: Option<f64>,
+    /// Weight of the judge's loss on steps with known outcomes beside that of the pairs; 0 leaves the
+    /// judge alone.
+    #[arg(long, value_name = "WEIGHT")]
+    judge_weight: Option<f64>,
+    /// What the judge is taught: the value of the state behind a step, or whether it is right.
+    #[arg(long, value_enum)]
+    judge_labels: Option<JudgeLabels>,
     /// Passes over the pairs of a round.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -160,6 +168,8 @@ impl SettingArgs {
         set(&mut config.sft.learning_rate, &self.learning_rate);
         set(&mut config.dpo.beta, &self.beta);
         set(&mut config.dpo.nll, &self.nll);
+        set(&mut config.dpo.judge.weight, &self.judge_weight);
+        set(&mut config.dpo.judge.labels, &self.judge_labels);
         set(&mut config.dpo.epochs, &self.epochs);
         set(&mut config.sft.epochs, &self.epochs);
     }

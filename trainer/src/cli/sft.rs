@@ -10,8 +10,8 @@ use regrowth_policy::candle::{Source, Tokenizer};
 use serde_json::json;
 use toml::Table;
 
-use super::say;
 use super::training::TrainingArgs;
+use super::{memory, say};
 use crate::TrainError;
 use crate::artefact::write_json;
 use crate::train::{Model, Progress, Row, SftConfig, plan_sft, read_examples, train_sft};
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let validation = args.validation.as_deref().map_or(Ok(vec![]), read)?;
     std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
-    let memory = TrainingArgs::announce(&plan_sft(&model, &examples, &config, threads)?)?;
+    let memory = memory::announce(&plan_sft(&model, &examples, &config, threads)?)?;
     let started = Instant::now();
     let bar = super::progress::bar("sft");
     let mut on_step = |p: &Progress| {
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let out = Some(args.out.as_path());
     let summary = train_sft(&model, &examples, &validation, &config, threads, out, &mut on_step)?;
     bar.finish_and_clear();
-    let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.now());
+    let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
     let result = json!({ "sft": summary, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;

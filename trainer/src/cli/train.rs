@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Device;
-use regrowth_datasets::{PreferencePair, Preferences, read_preferences};
+use regrowth_datasets::{PreferencePair, Preferences, read_preferences, read_step_labels};
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use toml::Table;
 
 use super::engine::EngineArgs;
-use super::say;
 use super::training::TrainingArgs;
+use super::{memory, say};
 use crate::artefact::write_json;
 use crate::train::{
-    DpoConfig, EndOfText, Model, Progress, Reference, loss, plan_dpo, tokenise_preferences,
-    train_dpo,
+    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Progress, Reference, loss, plan_dpo,
+    tokenise_preferences, train_dpo,
 };
 use crate::{TrainError, inputs};
 
@@ -52,6 +52,16 @@ pub(super) struct Args {
     /// Weight of the chosen side's mean negative log-likelihood [default: 0].
     #[arg(long, value_name = "WEIGHT")]
     nll: Option<f64>,
+    /// Judged steps of a search, which teach the judge beside the policy.
+    #[arg(long, value_name = "FILE")]
+    step_labels: Option<PathBuf>,
+    /// Weight of the judge's loss on them [default: 1].
+    #[arg(long, value_name = "WEIGHT", requires = "step_labels")]
+    judge_weight: Option<f64>,
+    /// What the judge is taught: the value of the state behind a step, or whether it is right
+    /// [default: value].
+    #[arg(long, value_enum, requires = "step_labels")]
+    judge_labels: Option<JudgeLabels>,
     /// Pairs of one optimizer step; whole trees stay together [default: 64].
     #[arg(long, value_name = "N")]
     batch_pairs: Option<i64>,
@@ -108,6 +118,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let config = config(args)?;
     let source = weights(&args.policy)?;
     let pairs = pairs(args, &source)?;
+    let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
+    let step_labels = step_labels.unwrap_or_default();
+    let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
     let model = Model::load(source.clone(), config.lora.as_ref(), config.seed)?;
     let other = match &args.reference {
         Some(reference) => Some(Model::load(weights(reference)?, None, 0)?),
@@ -118,7 +131,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
     std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
     let threads = args.engine.threads();
-    let memory = TrainingArgs::announce(&plan_dpo(&model, &pairs, &config, threads)?)?;
+    let memory = memory::announce(&plan_dpo(&model, data, &config, threads)?)?;
     let started = Instant::now();
     let bar = super::progress::bar("dpo");
     let mut on_step = |p: &Progress| {
@@ -126,9 +139,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         ControlFlow::Continue(())
     };
     let summary =
-        train_dpo(&model, &pairs, &reference, &config, threads, Some(&args.out), &mut on_step)?;
+        train_dpo(&model, data, &reference, &config, threads, Some(&args.out), &mut on_step)?;
     bar.finish_and_clear();
-    let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.now());
+    let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
     let result = json!({ "dpo": summary, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;
@@ -160,6 +173,14 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
         own.extend(value.map(|v| (key.to_owned(), v.into())));
     }
     own.extend(args.batch_pairs.map(|n| ("batch_pairs".to_owned(), n.into())));
+    if args.step_labels.is_some() {
+        let mut judge = Table::new();
+        judge.insert("weight".into(), args.judge_weight.unwrap_or(1.0).into());
+        if let Some(labels) = args.judge_labels {
+            judge.insert("labels".into(), toml::Value::try_from(labels).map_err(bad)?);
+        }
+        own.insert("judge".into(), judge.into());
+    }
     if args.whole_completions {
         own.insert("scope".into(), "completion".into());
     }
@@ -170,6 +191,10 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     let range = |name, detail: String| Err(TrainError::Setting { name, detail });
     if let Err(detail) = config.loss.check() {
         return range("loss", detail);
+    }
+    let weight = config.judge.weight;
+    if !(weight >= 0.0 && weight.is_finite()) {
+        return range("judge_weight", format!("{weight} is not a number of at least 0"));
     }
     if !(config.beta > 0.0 && config.beta.is_finite()) {
         return range("beta", format!("{} is not above 0", config.beta));

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::TrainError;
-use crate::train::{LoraConfig, MemoryPlan, Model, peak_memory, resident_memory};
+use crate::train::{LoraConfig, Model};
 
 /// How weights are updated, and how they are written.
 #[derive(Debug, clap::Args)]
@@ -154,25 +154,6 @@ impl TrainingArgs {
         Value::try_from(lora).map(Some).map_err(|e| bad(e.to_string()))
     }
 
-    /// Says what training will take, and refuses what does not fit.
-    pub(super) fn announce(plan: &MemoryPlan) -> Result<MemoryUse, TrainError> {
-        let before = resident_memory();
-        let mb = |bytes: u64| bytes as f64 / 1e6;
-        eprintln!(
-            "memory: {:.0} MB held, training takes {:.0} MB more: activations {:.0}, gradients \
-             {:.0}, optimizer {:.0}, logits {:.0}, buffers {:.0}",
-            mb(before.unwrap_or(0)),
-            mb(plan.total()),
-            mb(plan.activations),
-            mb(plan.gradients),
-            mb(plan.moments),
-            mb(plan.logits),
-            mb(plan.buffers),
-        );
-        plan.check()?;
-        Ok(MemoryUse { planned: plan.total(), before, peak: None })
-    }
-
     /// Writes what was trained into `out`: the checkpoint and, where only updates were trained, the
     /// adapter; says what was written.
     pub(super) fn save(&self, model: &Model, out: &Path) -> Result<String, TrainError> {
@@ -185,25 +166,6 @@ impl TrainingArgs {
         let adapter = out.join("adapter");
         model.save_adapter(&adapter)?;
         Ok(format!("adapter in {}, merged in {}", adapter.display(), checkpoint.display()))
-    }
-}
-
-/// Memory of a training run above what the process held before it, in bytes.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct MemoryUse {
-    /// As planned.
-    planned: u64,
-    /// Held before.
-    before: Option<u64>,
-    /// What it was, where the system says.
-    peak: Option<u64>,
-}
-
-impl MemoryUse {
-    /// With the peak so far.
-    pub(super) fn now(self) -> Self {
-        let peak = peak_memory().zip(self.before).map(|(peak, before)| peak.saturating_sub(before));
-        Self { peak, ..self }
     }
 }
 

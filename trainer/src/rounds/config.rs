@@ -3,7 +3,7 @@
 //! What only decides how fast it is done (threads, batch sizes, devices) is not here, so two runs
 //! with equal settings have equal results. "Method" is Xie et al. 2024, arXiv:2405.00451.
 
-use regrowth_mcts::{PairConfig, SearchConfig};
+use regrowth_mcts::{PairConfig, SearchConfig, StepLabelConfig};
 use serde::{Deserialize, Serialize};
 
 use super::preset::Preset;
@@ -69,6 +69,8 @@ pub struct RunConfig {
     pub search: SearchConfig,
     /// Which pairs are cut from them.
     pub pairs: PairConfig,
+    /// Which judged steps are cut from them, where `dpo.judge` teaches the judge.
+    pub step_labels: StepLabelConfig,
     /// Preference training.
     pub dpo: DpoConfig,
     /// Supervised training, for the objectives without rejected sides.
@@ -129,6 +131,11 @@ impl RunConfig {
     pub fn check(&self) -> Result<(), TrainError> {
         self.search.check()?;
         self.pairs.check()?;
+        self.step_labels.check()?;
+        let weight = self.dpo.judge.weight;
+        check("dpo.judge.weight", weight.is_finite() && weight >= 0.0, || {
+            format!("is {weight}; expected a number of at least 0")
+        })?;
         let at_least_one = [
             ("rounds", self.rounds as usize),
             ("problems_per_round", self.problems_per_round),

@@ -7,8 +7,10 @@
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use regrowth_datasets::{PreferencePair, stream_key};
-use regrowth_mcts::{RunOptions, SearchConfig, TreeRecord, extract_pairs, search_problems};
+use regrowth_datasets::{PreferencePair, StepLabel, stream_key};
+use regrowth_mcts::{
+    RunOptions, SearchConfig, TreeRecord, extract_pairs, extract_step_labels, search_problems,
+};
 use regrowth_policy::candle::{Checkpoint, Source};
 use regrowth_policy::{LoadOptions, Policy};
 use regrowth_verifiers::ProblemVerifier;
@@ -18,7 +20,7 @@ use super::config::{Objective, ReferenceKind, RunConfig};
 use super::report::{Seconds, Tokens};
 use super::sets::ProblemSets;
 use crate::evaluate::{SamplePlan, solve};
-use crate::train::{DpoConfig, Model, Progress, Reference, train_dpo};
+use crate::train::{DpoConfig, Model, PreferenceData, Progress, Reference, train_dpo};
 use crate::{TrainError, inputs};
 
 /// Problems that the probe searches and answers, at most.
@@ -176,30 +178,31 @@ fn probe(
 ) -> Result<Probe, TrainError> {
     let policy = config.search.value.judge_by(inputs::policy(&config.policy, load)?);
     let mut probe = Probe::default();
-    let pairs = probe.search(&*policy, config, sets, threads)?;
+    let (pairs, step_labels) = probe.search(&*policy, config, sets, threads)?;
     probe.answer(&*policy, config, sets)?;
     drop(policy);
     if let Some(weights) = inputs::weights(&config.policy)? {
-        probe.train(weights, config, pairs, threads)?;
+        let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
+        probe.train(weights, config, data, threads)?;
     }
     probe.peak_bytes = peak_bytes();
     Ok(probe)
 }
 
 impl Probe {
-    /// Grows the first trees of round 1; returns their pairs.
+    /// Grows the first trees of round 1; returns what is cut from them.
     fn search(
         &mut self,
         policy: &dyn Policy,
         config: &RunConfig,
         sets: &ProblemSets,
         threads: usize,
-    ) -> Result<Vec<PreferencePair>, TrainError> {
+    ) -> Result<(Vec<PreferencePair>, Vec<StepLabel>), TrainError> {
         let problems = sets.shard(1, config.problems_per_round.min(PROBED));
         let seed = stream_key(config.search.seed, &[b"round", &1u64.to_le_bytes()]);
         let search = SearchConfig { seed, ..config.search.clone() };
         let options = RunOptions { threads, round: 1, ..RunOptions::default() };
-        let mut pairs = Vec::new();
+        let (mut pairs, mut step_labels) = (Vec::new(), Vec::new());
         let started = Instant::now();
         let on_tree = |tree: TreeRecord| {
             self.trees += 1;
@@ -207,6 +210,9 @@ impl Probe {
             self.tokens.decoded += tree.sampled_tokens;
             self.tree_bytes += row_bytes(&tree);
             pairs.extend(extract_pairs(&tree, &config.pairs).pairs);
+            if config.dpo.judge.weight > 0.0 {
+                step_labels.extend(extract_step_labels(&tree, &config.step_labels));
+            }
             if started.elapsed() > LIMIT {
                 // Relaxed: the flag carries no data.
                 options.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -215,8 +221,9 @@ impl Probe {
         search_problems(policy, &ProblemVerifier, &problems, &search, &options, on_tree)?;
         self.seconds.search = started.elapsed().as_secs_f64();
         self.pairs = pairs.len() as u64;
-        self.pair_bytes = pairs.iter().map(row_bytes).sum();
-        Ok(pairs)
+        self.pair_bytes = pairs.iter().map(row_bytes).sum::<u64>()
+            + step_labels.iter().map(row_bytes).sum::<u64>();
+        Ok((pairs, step_labels))
     }
 
     /// Answers the first validation problems.
@@ -245,11 +252,11 @@ impl Probe {
         &mut self,
         weights: Source,
         config: &RunConfig,
-        pairs: Vec<PreferencePair>,
+        data: PreferenceData,
         threads: usize,
     ) -> Result<(), TrainError> {
         let trains_pairs = config.objective != Objective::CorrectSolutions;
-        if pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
+        if data.pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
             return Ok(());
         }
         let model = Model::from_checkpoint(&Checkpoint::read(weights, &Device::Cpu)?)?;
@@ -260,7 +267,7 @@ impl Probe {
         let dpo = DpoConfig { epochs: 1, ..config.dpo.clone() };
         let started = Instant::now();
         let go_on = &mut |_: &Progress| std::ops::ControlFlow::Continue(());
-        let summary = train_dpo(&model, &pairs, &reference, &dpo, threads, None, go_on)?;
+        let summary = train_dpo(&model, data, &reference, &dpo, threads, None, go_on)?;
         self.seconds.train = started.elapsed().as_secs_f64();
         self.tokens.trained = summary.tokens;
         self.tokens.referenced = summary.reference_tokens;

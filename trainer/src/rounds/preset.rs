@@ -1,6 +1,6 @@
 //! Named settings: every number that a run starts from, in one place, with its source.
 
-use regrowth_mcts::{PairConfig, SearchConfig};
+use regrowth_mcts::{PairConfig, SearchConfig, StepLabelConfig};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Gate, Objective, ReferenceKind, RunConfig};
@@ -56,6 +56,7 @@ fn paper() -> RunConfig {
         max_solutions: 4,   // taste
         search: SearchConfig::paper(),
         pairs: PairConfig::default(),
+        step_labels: StepLabelConfig::default(),
         dpo: DpoConfig::default(),
         sft: SftConfig {
             learning_rate: 1e-6,  // as preference training

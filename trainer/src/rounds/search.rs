@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use regrowth_datasets::{JsonlWriter, Problem, atomic_write, stream_key};
+use regrowth_datasets::{Problem, stream_key};
 use regrowth_mcts::{
-    JudgedSolutions, RunOptions, SearchConfig, SearchError, TreeRecord, extract_pairs, read_trees,
-    search_problems,
+    JudgedSolutions, RunOptions, SearchConfig, TreeRecord, cut_trees, extract_pairs,
+    extract_step_labels, search_problems,
 };
 use regrowth_policy::{Policy, Usage};
 use regrowth_verifiers::ProblemVerifier;
@@ -24,6 +24,7 @@ use crate::artefact::{Checksums, checksums, write_sealed};
 
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
+pub(super) const STEP_LABELS: &str = "step_labels.jsonl";
 /// The file whose presence says that the phase is done.
 pub(super) const DONE: &str = "search.json";
 
@@ -38,7 +39,7 @@ pub(super) struct SearchDone {
     pub(super) problems: u64,
     /// Counts over trees and pairs.
     pub(super) audit: Audit,
-    /// Checksums of the two files.
+    /// Checksums of the files.
     pub(super) checksums: Checksums,
 }
 
@@ -70,16 +71,22 @@ impl SearchPhase<'_> {
                 Ok(())
             },
         )?;
-        Ok((self.finish(self.cut()?)?, usage))
+        let audit = self.cut()?;
+        let mut files = vec![TREES, PAIRS];
+        if self.config.dpo.judge.weight > 0.0 {
+            self.cut_step_labels()?;
+            files.push(STEP_LABELS);
+        }
+        Ok((self.finish(audit, &files)?, usage))
     }
 
-    fn finish(&self, audit: Audit) -> Result<SearchDone, TrainError> {
+    fn finish(&self, audit: Audit, files: &[&str]) -> Result<SearchDone, TrainError> {
         let done = SearchDone {
             version: 1,
             policy: self.policy.identity().to_owned(),
             problems: self.problems.len() as u64,
             audit,
-            checksums: checksums(self.dir, &[TREES, PAIRS])?,
+            checksums: checksums(self.dir, files)?,
         };
         write_sealed(&self.dir.join(DONE), &done)?;
         Ok(done)
@@ -138,36 +145,30 @@ impl SearchPhase<'_> {
     fn cut(&self) -> Result<Audit, TrainError> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
-        let mut failure = None;
-        let written = atomic_write(&self.dir.join(PAIRS), |file| {
-            let mut pairs = JsonlWriter::new(file);
-            for tree in read_trees(&self.dir.join(TREES)).map_err(|e| stash(e, &mut failure))? {
-                let tree = tree.map_err(|e| stash(e, &mut failure))?;
-                let extracted = extract_pairs(&tree, &self.config.pairs);
-                audit.add(&tree, &extracted);
-                solutions.add(&tree, &ProblemVerifier);
-                extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))?;
-            }
-            Ok(())
-        });
+        cut_trees(&self.dir.join(TREES), &self.dir.join(PAIRS), |tree| {
+            let extracted = extract_pairs(tree, &self.config.pairs);
+            audit.add(tree, &extracted);
+            solutions.add(tree, &ProblemVerifier);
+            extracted.pairs
+        })?;
         audit.self_evaluation = solutions.calibration();
-        match failure {
-            Some(error) => Err(TrainError::Search(error)),
-            None => written.map(|()| audit).map_err(TrainError::from),
-        }
+        Ok(audit)
     }
-}
 
-/// Keeps the error that has a place in a file; the writer needs only to know that there is one.
-fn stash(error: SearchError, place: &mut Option<SearchError>) -> std::io::Error {
-    *place = Some(error);
-    std::io::Error::other("bad tree")
+    /// Cuts what teaches the judge into `step_labels.jsonl`.
+    fn cut_step_labels(&self) -> Result<(), TrainError> {
+        let rules = &self.config.step_labels;
+        Ok(cut_trees(&self.dir.join(TREES), &self.dir.join(STEP_LABELS), |tree| {
+            extract_step_labels(tree, rules)
+        })?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rounds::{NoObserver, Preset, ProblemSets};
+    use regrowth_datasets::read_step_labels;
     use regrowth_policy::Scripted;
 
     fn config() -> RunConfig {
@@ -182,17 +183,39 @@ mod tests {
     }
 
     fn search(dir: &Path, problems: &[Problem]) -> SearchDone {
-        let config = config();
+        search_with(dir, problems, &config())
+    }
+
+    fn search_with(dir: &Path, problems: &[Problem], config: &RunConfig) -> SearchDone {
         let phase = SearchPhase {
             dir,
             round: 1,
-            config: &config,
+            config,
             policy: &Scripted::new(),
             problems,
             threads: 1,
             control: &Control::default(),
         };
         phase.run(&mut NoObserver).unwrap().0
+    }
+
+    #[test]
+    fn labels_of_steps_are_cut_where_the_judge_is_taught() {
+        let mut config = config();
+        let problems = ProblemSets::read(&config).unwrap().train;
+        let cut = |config: &RunConfig| {
+            let dir = tempfile::tempdir().unwrap();
+            let done = search_with(dir.path(), &problems, config);
+            (done, read_step_labels(&dir.path().join(STEP_LABELS)))
+        };
+        let (without, none) = cut(&config);
+        assert!(none.is_err() && !without.checksums.contains_key(STEP_LABELS));
+        config.dpo.judge.weight = 1.0;
+        let (with, labels) = cut(&config);
+        let labels = labels.unwrap();
+        assert!(with.checksums.contains_key(STEP_LABELS));
+        assert_eq!(with.audit, without.audit);
+        assert!(labels.iter().any(|l| l.label) && labels.iter().any(|l| !l.label));
     }
 
     #[test]

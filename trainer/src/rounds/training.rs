@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use regrowth_datasets::{PreferencePair, TokenId, read_pairs, stream_key, write_pairs};
+use regrowth_datasets::{
+    PreferencePair, StepLabel, TokenId, read_pairs, read_step_labels, stream_key, write_pairs,
+};
 use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
@@ -17,11 +19,11 @@ use super::config::{Objective, ReferenceKind, RunConfig};
 use super::driver::{Control, Observer};
 use super::external::{self, Hand};
 use super::replay;
-use super::search::{PAIRS, TREES};
+use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_sealed};
 use crate::train::{
-    DpoConfig, Example, Model, Progress, Reference, SftConfig, train_dpo, train_sft,
+    DpoConfig, Example, Model, PreferenceData, Progress, Reference, SftConfig, train_dpo, train_sft,
 };
 
 /// The file whose presence says that the phase is done.
@@ -141,11 +143,13 @@ impl TrainPhase<'_> {
         };
         let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
         let config = DpoConfig { seed: self.seed(self.config.dpo.seed), ..self.config.dpo.clone() };
+        let step_labels = self.step_labels()?;
+        let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
         observer.begin(self.round, "train", 0);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary = train_dpo(
             &model,
-            &pairs,
+            data,
             &reference,
             &config,
             self.threads,
@@ -246,6 +250,13 @@ impl TrainPhase<'_> {
         let replayed = (pairs.len() - fresh) as u64;
         let mix = Mix { rows: pairs.len() as u64, on_policy, replayed };
         Ok((pairs, mix))
+    }
+
+    /// The judged steps of the round, where the judge is taught.
+    fn step_labels(&self) -> Result<Vec<StepLabel>, TrainError> {
+        let taught = self.config.dpo.judge.weight > 0.0;
+        let path = self.dir.join(STEP_LABELS);
+        Ok(if taught { read_step_labels(&path)? } else { vec![] })
     }
 
     fn too_few(&self, mix: Mix) -> Option<TrainDone> {

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use regrowth_datasets::PreferencePair;
+use regrowth_datasets::{PreferencePair, StepLabel};
 use serde::{Deserialize, Serialize};
 
+use super::judge::{self, JudgeConfig};
 use super::lora::LoraConfig;
 use super::loss::PreferenceLoss;
 use super::memory::{Largest, MemoryPlan};
 use super::optim::OptimizerConfig;
-use super::pairs::{Prepared, Scope, micro_batches, plan, prepare};
+use super::pairs::{Prepared, Rows, Scope, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::reference::{self, Reference};
 use super::run::{Look, Model, OnStep, Steps, Trained};
@@ -35,6 +36,8 @@ pub struct DpoConfig {
     pub beta: f64,
     /// Weight of the chosen side's mean negative log-likelihood; 0 leaves it out.
     pub nll: f64,
+    /// Teaching the judge beside the policy.
+    pub judge: JudgeConfig,
     /// Passes over the pairs.
     pub epochs: usize,
     /// Pairs of one optimizer step, roughly (whole trees are kept together).
@@ -74,6 +77,7 @@ impl Default for DpoConfig {
             loss: PreferenceLoss::Conservative,
             beta: 0.1,
             nll: 0.0,
+            judge: JudgeConfig::default(),
             epochs: 1,
             batch_pairs: 64,
             micro_tokens: 4096,
@@ -99,7 +103,9 @@ pub struct DpoSummary {
     pub steps: usize,
     /// Pairs trained on, each counted once.
     pub pairs: usize,
-    /// Pairs left out, by reason.
+    /// Step labels trained on, each counted once.
+    pub step_labels: usize,
+    /// Pairs and step labels left out, by reason.
     pub skipped: BTreeMap<String, usize>,
     /// Tokens through forward and backward over all epochs.
     pub tokens: u64,
@@ -109,25 +115,40 @@ pub struct DpoSummary {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Trains `model` on `pairs`. With `dir`, state, metrics and computed reference log-probabilities go
-/// there and an interrupted run continues.
+/// What preference training learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct PreferenceData<'a> {
+    /// The pairs; at least one.
+    pub pairs: &'a [PreferencePair],
+    /// Labels of steps; used where the judge is taught.
+    pub step_labels: &'a [StepLabel],
+}
+
+impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
+    fn from(pairs: &'a [PreferencePair]) -> Self {
+        Self { pairs, step_labels: &[] }
+    }
+}
+
+/// Trains `model` on pairs and, where `config` says so, on step labels. With `dir`, state, metrics and
+/// computed reference log-probabilities go there and an interrupted run continues.
 ///
 /// # Errors
-/// When a pair does not fit the model, a gradient is missing or not finite, or a file cannot be
+/// When a row does not fit the model, a gradient is missing or not finite, or a file cannot be
 /// written.
 pub fn train_dpo(
     model: &Model,
-    pairs: &[PreferencePair],
+    data: PreferenceData,
     reference: &Reference,
     config: &DpoConfig,
     threads: usize,
     dir: Option<&Path>,
     progress: &mut OnStep,
 ) -> Result<DpoSummary, TrainError> {
-    let (mut prepared, skipped) = prepare(pairs, model, config.scope)?;
+    let (mut rows, skipped) = rows(model, data, config)?;
     let reference_tokens =
-        reference::fill(&mut prepared, model, reference, config, (threads, dir))?;
-    let steps = plan(&prepared, config)?;
+        reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
+    let steps = plan(&rows, config)?;
     let run = Steps {
         model,
         schedule: Schedule {
@@ -145,9 +166,15 @@ pub fn train_dpo(
         tensorboard: config.tensorboard,
         save_every: Duration::from_secs(config.save_seconds),
     };
-    let loss = config.loss.settled(mean_alpha(&prepared));
-    let objective = Preference { loss, beta: config.beta, nll: config.nll, pairs: &prepared };
-    let batches = |step: usize| Ok(micro_batches(&prepared, &steps[step - 1], config));
+    let loss = config.loss.settled(mean_alpha(&rows.pairs));
+    let objective = Preference {
+        loss,
+        beta: config.beta,
+        nll: config.nll,
+        judge: config.judge.weight,
+        rows: &rows,
+    };
+    let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
     let Trained { last, tokens, .. } =
         run.run(&objective, batches, |_| Ok(Look::default()), progress)?;
     if let Some(dir) = dir {
@@ -155,7 +182,8 @@ pub fn train_dpo(
     }
     Ok(DpoSummary {
         steps: steps.len(),
-        pairs: prepared.len(),
+        pairs: rows.pairs.len(),
+        step_labels: rows.lessons.len(),
         skipped,
         tokens,
         reference_tokens,
@@ -163,23 +191,38 @@ pub fn train_dpo(
     })
 }
 
-/// What training on `pairs` will take.
+/// What training on `data` will take.
 ///
 /// # Errors
-/// When a pair does not fit the model or there is none.
+/// When a row does not fit the model or there is no pair.
 pub fn plan_dpo(
     model: &Model,
-    pairs: &[PreferencePair],
+    data: PreferenceData,
     config: &DpoConfig,
     threads: usize,
 ) -> Result<MemoryPlan, TrainError> {
-    let (prepared, _) = prepare(pairs, model, config.scope)?;
+    let (rows, _) = rows(model, data, config)?;
     let mut largest = Largest::new(threads);
-    for step in plan(&prepared, config)? {
-        largest.see(micro_batches(&prepared, &step, config).iter().map(|b| &b.packed));
+    for step in plan(&rows, config)? {
+        largest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
     }
     let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
     Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
+}
+
+/// Checked rows, and what was left out.
+fn rows<'a>(
+    model: &Model,
+    data: PreferenceData<'a>,
+    config: &DpoConfig,
+) -> Result<(Rows<'a>, BTreeMap<String, usize>), TrainError> {
+    let (pairs, mut skipped) = prepare(data.pairs, model, config.scope)?;
+    let taught = if config.judge.weight > 0.0 { data.step_labels } else { &[] };
+    let (lessons, long) = judge::lessons(taught, model, config.judge.labels)?;
+    if long > 0 {
+        skipped.insert("step label longer than the context".into(), long);
+    }
+    Ok((Rows { pairs, lessons }, skipped))
 }
 
 /// Mean smoothing of the pairs: the share of labels that visits say are swapped.

@@ -1,15 +1,12 @@
-//! Gradients of one optimizer step, summed over micro-batches in a fixed order.
+//! Loss and gradients of one micro-batch: a forward pass, an objective, a backward pass.
 //!
-//! Micro-batches are cut by their content alone and their gradients are added in their order, so
-//! the sum is the same for any number of threads. A thread works on a whole micro-batch with
-//! single-threaded products: small models have no products worth sharing.
+//! An objective sees log-probabilities and gives slopes; nothing here knows a loss. Who computes
+//! which micro-batch, and how they are added up, is [`super::workers`]' business.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::Tensor;
 use candle_core::backprop::GradStore;
-use crossbeam::channel::unbounded;
 use regrowth_datasets::stream_key;
 use regrowth_policy::candle::Transformer;
 use serde_json::Value;
@@ -36,7 +33,7 @@ pub struct Evaluation {
 /// that can be tabulated and tested, and leaves the model as the only thing to differentiate.
 pub trait Objective: Sync {
     /// What one micro-batch holds.
-    type Batch: Sync;
+    type Batch: Send + Sync;
 
     /// The packed tokens of a batch.
     fn packed<'a>(&self, batch: &'a Self::Batch) -> &'a Packed;
@@ -65,38 +62,10 @@ pub(super) struct Compute<'a> {
     pub(super) model: &'a Transformer,
     /// What is trained.
     pub(super) variables: &'a Variables,
-    /// Micro-batches at once.
-    pub(super) threads: usize,
     /// Whether activations are computed a second time in place of being held.
     pub(super) recompute: bool,
     /// Key of the step's dropout masks.
     pub(super) dropout: u64,
-}
-
-/// Runs every micro-batch of a step, `threads` at a time.
-pub(super) fn gradients<O: Objective>(
-    objective: &O,
-    compute: Compute,
-    batches: &[O::Batch],
-) -> Result<StepGradients, TrainError> {
-    let next = AtomicUsize::new(0);
-    let (send, receive) = unbounded();
-    std::thread::scope(|scope| {
-        for _ in 0..compute.threads.clamp(1, batches.len().max(1)) {
-            let (send, next) = (send.clone(), &next);
-            let work = move || loop {
-                // Relaxed: the counter only hands out indices; results travel by channel.
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(batch) = batches.get(index) else { break };
-                if send.send((index, one(objective, compute, index, batch))).is_err() {
-                    break;
-                }
-            };
-            scope.spawn(|| alone(work));
-        }
-        drop(send);
-        in_order(receive.iter())
-    })
 }
 
 /// Runs `work` with matrix products on one thread: threads work on whole micro-batches here.
@@ -107,28 +76,9 @@ pub(super) fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     }
 }
 
-/// Adds results up in the order of their indices, holding back those that come early.
-fn in_order(
-    results: impl Iterator<Item = (usize, Result<StepGradients, TrainError>)>,
-) -> Result<StepGradients, TrainError> {
-    let mut early = BTreeMap::new();
-    let mut expected = 0;
-    let mut total: Option<StepGradients> = None;
-    for (index, result) in results {
-        early.insert(index, result?);
-        while let Some(part) = early.remove(&expected) {
-            expected += 1;
-            match &mut total {
-                None => total = Some(part),
-                Some(total) => total.add(part)?,
-            }
-        }
-    }
-    total.ok_or(TrainError::Setting { name: "batch", detail: "a step without examples".into() })
-}
-
 impl StepGradients {
-    fn add(&mut self, other: Self) -> Result<(), TrainError> {
+    /// Adds the part of another micro-batch.
+    pub(super) fn add(&mut self, other: Self) -> Result<(), TrainError> {
         self.loss += other.loss;
         self.metrics.add(&other.metrics);
         for (name, gradient) in other.gradients {
@@ -140,7 +90,8 @@ impl StepGradients {
     }
 }
 
-fn one<O: Objective>(
+/// Loss and gradients of the micro-batch with this index in its step.
+pub(super) fn gradients<O: Objective>(
     objective: &O,
     compute: Compute,
     index: usize,

@@ -6,6 +6,7 @@
 mod dpo;
 mod gradients;
 mod inplace;
+mod judge;
 mod lora;
 mod memory;
 mod metrics;
@@ -22,12 +23,14 @@ mod tensorboard;
 mod tokenise;
 mod validation;
 mod variables;
+mod workers;
 
 pub mod collate;
 pub mod loss;
 
-pub use dpo::{DpoConfig, DpoSummary, plan_dpo, train_dpo};
+pub use dpo::{DpoConfig, DpoSummary, PreferenceData, plan_dpo, train_dpo};
 pub use gradients::{Evaluation, Objective};
+pub use judge::{JudgeConfig, JudgeLabels};
 pub use lora::LoraConfig;
 pub use memory::{MemoryPlan, peak_memory, resident_memory};
 pub use metrics::{Metrics, MetricsLog};

@@ -2,7 +2,7 @@
 //!
 //! Only tokens from the first difference of the two sides are scored, unless whole completions are
 //! asked for. EOS counts where a step really ended the solution, because ids are used as they were
-//! sampled. It knows nothing of losses.
+//! sampled. Judged steps of a tree travel with its pairs. It knows nothing of losses.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collate::{Packed, Sequence, common_prefix, pack};
 use super::dpo::DpoConfig;
+use super::judge::Lesson;
 use super::run::Model;
 use crate::TrainError;
 
@@ -120,45 +121,66 @@ fn sides<'a>(prepared: &Prepared<'a>) -> [Sequence<'a>; 2] {
     })
 }
 
-/// Indices of the pairs of each tree of each step, trees shuffled anew in every epoch.
-pub(super) type Plan = Vec<Vec<Vec<usize>>>;
+/// What is trained on: pairs, and judged steps beside them.
+pub(super) struct Rows<'a> {
+    pub(super) pairs: Vec<Prepared<'a>>,
+    pub(super) lessons: Vec<Lesson<'a>>,
+}
 
-pub(super) fn plan(prepared: &[Prepared], config: &DpoConfig) -> Result<Plan, TrainError> {
-    let trees = trees(prepared);
-    if trees.is_empty() || config.epochs == 0 {
+/// Indices of the pairs and of the lessons of one tree.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TreeRows {
+    pairs: Vec<usize>,
+    lessons: Vec<usize>,
+}
+
+/// The trees of each step, shuffled anew in every epoch.
+pub(super) type Plan = Vec<Vec<TreeRows>>;
+
+pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<Plan, TrainError> {
+    let trees = trees(rows);
+    if rows.pairs.is_empty() || config.epochs == 0 {
         let detail = "no pair to train on; expected at least one pair and one epoch".into();
         return Err(TrainError::Setting { name: "pairs", detail });
     }
     let mut steps: Plan = Vec::new();
     for epoch in 0..config.epochs as u64 {
-        let mut order: Vec<&Vec<usize>> = trees.iter().collect();
+        let mut order: Vec<&TreeRows> = trees.iter().collect();
         if config.shuffle {
             order.shuffle(&mut keyed_rng(config.seed, &[b"dpo-order", &epoch.to_le_bytes()]));
         }
-        let mut room = 0;
+        // Every epoch begins a step; trees without pairs go along with those that have some, so a
+        // step is never without a pair.
+        steps.push(Vec::new());
+        let mut room = config.batch_pairs.max(1);
         for tree in order {
-            if room == 0 {
+            if room == 0 && !tree.pairs.is_empty() {
                 steps.push(Vec::new());
-                room = config.batch_pairs;
+                room = config.batch_pairs.max(1);
             }
             if let Some(step) = steps.last_mut() {
                 step.push(tree.clone());
             }
-            room = room.saturating_sub(tree.len());
+            room = room.saturating_sub(tree.pairs.len());
         }
     }
     Ok(steps)
 }
 
-/// Indices of the pairs of each tree, in the order in which the trees first appear.
-fn trees(prepared: &[Prepared]) -> Vec<Vec<usize>> {
+/// The rows of each tree, in the order in which the trees first appear among pairs, then lessons.
+fn trees(rows: &Rows) -> Vec<TreeRows> {
     let mut places: BTreeMap<(u32, &str), usize> = BTreeMap::new();
-    let mut trees: Vec<Vec<usize>> = Vec::new();
-    for (index, p) in prepared.iter().enumerate() {
-        let place = *places.entry((p.pair.round, &p.pair.problem_id)).or_insert(trees.len());
-        match trees.get_mut(place) {
-            Some(tree) => tree.push(index),
-            None => trees.push(vec![index]),
+    let mut trees: Vec<TreeRows> = Vec::new();
+    let pairs = rows.pairs.iter().map(|p| (p.pair.round, p.pair.problem_id.as_str()));
+    let lessons = rows.lessons.iter().map(|l| (l.row.round, l.row.problem_id.as_str()));
+    for (index, key) in pairs.chain(lessons).enumerate() {
+        let place = *places.entry(key).or_insert(trees.len());
+        if place == trees.len() {
+            trees.push(TreeRows::default());
+        }
+        match index.checked_sub(rows.pairs.len()) {
+            Some(lesson) => trees[place].lessons.push(lesson),
+            None => trees[place].pairs.push(index),
         }
     }
     trees
@@ -168,6 +190,7 @@ fn trees(prepared: &[Prepared]) -> Vec<Vec<usize>> {
 pub(super) struct Batch {
     pub(super) packed: Packed,
     pub(super) pairs: Vec<BatchPair>,
+    pub(super) lessons: Vec<BatchLesson>,
 }
 
 /// One pair of a micro-batch.
@@ -182,41 +205,78 @@ pub(super) struct BatchPair {
     pub(super) share: f64,
 }
 
+/// One lesson of a micro-batch.
+pub(super) struct BatchLesson {
+    /// Index of the lesson.
+    pub(super) index: usize,
+    /// Targets: the labels of its questions.
+    pub(super) labels: Range<usize>,
+    /// Its share of the step's lessons.
+    pub(super) share: f64,
+}
+
 /// The micro-batches of one step: whole trees, filled up to the wanted number of tokens.
-pub(super) fn micro_batches(
-    prepared: &[Prepared],
-    trees: &[Vec<usize>],
-    config: &DpoConfig,
-) -> Vec<Batch> {
-    let total: f64 = trees.iter().flatten().map(|&i| prepared[i].pair.weight).sum();
-    let size = |tree: &[usize]| pack_pairs(prepared, tree, config.share_prefixes).0.ids.len();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig) -> Vec<Batch> {
+    let pairs = trees.iter().flat_map(|tree| &tree.pairs);
+    let weight: f64 = pairs.map(|&i| rows.pairs[i].pair.weight).sum();
+    let lessons: usize = trees.iter().map(|tree| tree.lessons.len()).sum();
+    let mut groups: Vec<TreeRows> = Vec::new();
     let mut room = 0usize;
     for tree in trees {
-        let tokens = size(tree);
+        let tokens = pack_rows(rows, tree, config.share_prefixes).0.ids.len();
         if tokens > room || groups.is_empty() {
-            groups.push(Vec::new());
+            groups.push(TreeRows::default());
             room = config.micro_tokens;
         }
         if let Some(group) = groups.last_mut() {
-            group.extend_from_slice(tree);
+            group.pairs.extend_from_slice(&tree.pairs);
+            group.lessons.extend_from_slice(&tree.lessons);
         }
         room = room.saturating_sub(tokens);
     }
-    groups.iter().map(|group| batch(prepared, group, config.share_prefixes, total)).collect()
+    let share = config.share_prefixes;
+    groups.iter().map(|group| batch(rows, group, share, (weight, lessons))).collect()
 }
 
-fn batch(prepared: &[Prepared], group: &[usize], share: bool, total: f64) -> Batch {
-    let (packed, ranges) = pack_pairs(prepared, group, share);
+/// Packs the sides of pairs and the questions of lessons, in this order.
+fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (Packed, Vec<Range<usize>>) {
+    let tails: Vec<_> = tree.lessons.iter().map(|&i| rows.lessons[i].tails()).collect();
+    let mut sequences: Vec<Sequence> =
+        tree.pairs.iter().flat_map(|&i| sides(&rows.pairs[i])).collect();
+    for (&i, tails) in tree.lessons.iter().zip(&tails) {
+        sequences.extend(tails.iter().map(|tail| rows.lessons[i].sequence(tail)));
+    }
+    pack(&sequences, share)
+}
+
+fn batch(rows: &Rows, group: &TreeRows, share: bool, (weight, lessons): (f64, usize)) -> Batch {
+    let (packed, ranges) = pack_rows(rows, group, share);
+    let (sides, mut labels) = ranges.split_at(2 * group.pairs.len());
     let pairs = group
+        .pairs
         .iter()
-        .zip(ranges.chunks_exact(2))
+        .zip(sides.chunks_exact(2))
         .map(|(&i, sides)| BatchPair {
             index: i,
             chosen: sides[0].clone(),
             rejected: sides[1].clone(),
-            share: prepared[i].pair.weight / total,
+            share: rows.pairs[i].pair.weight / weight,
         })
         .collect();
-    Batch { packed, pairs }
+    let mut take = |count: usize| {
+        let (own, rest) = labels.split_at(count);
+        labels = rest;
+        // Targets of one lesson follow each other, one for every label.
+        own[0].start..own[count - 1].end
+    };
+    let lessons = group
+        .lessons
+        .iter()
+        .map(|&i| BatchLesson {
+            index: i,
+            labels: take(rows.lessons[i].labels()),
+            share: 1.0 / lessons as f64,
+        })
+        .collect();
+    Batch { packed, pairs, lessons }
 }

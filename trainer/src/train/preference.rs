@@ -6,19 +6,21 @@ use super::collate::Packed;
 use super::gradients::{Evaluation, Objective};
 use super::loss::{PairLogps, PreferenceLoss};
 use super::metrics::Metrics;
-use super::pairs::{Batch, BatchPair, Prepared};
+use super::pairs::{Batch, BatchPair, Prepared, Rows};
 
-/// The weighted mean of a preference loss over the pairs of a step.
+/// The weighted mean of a preference loss over the pairs of a step, and the judge's beside it.
 pub(super) struct Preference<'a> {
     pub(super) loss: PreferenceLoss,
     pub(super) beta: f64,
     pub(super) nll: f64,
-    pub(super) pairs: &'a [Prepared<'a>],
+    /// Weight of the judge's loss.
+    pub(super) judge: f64,
+    pub(super) rows: &'a Rows<'a>,
 }
 
 impl Preference<'_> {
     fn logps(&self, pair: &BatchPair, logps: &[f32]) -> PairLogps {
-        let Prepared { pair: row, reference, .. } = &self.pairs[pair.index];
+        let Prepared { pair: row, reference, .. } = &self.rows.pairs[pair.index];
         let sum = |r: &std::ops::Range<usize>| logps[r.clone()].iter().map(|&l| f64::from(l)).sum();
         let (reference_chosen, reference_rejected) = reference.unwrap_or_default();
         PairLogps {
@@ -51,14 +53,23 @@ impl Objective for Preference<'_> {
             result.slopes[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
             result.slopes[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
             record(&mut result.metrics, &values, self.beta, pair.share);
-            let newest = f64::from(u8::from(self.pairs[pair.index].age == 0));
+            let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
             result.metrics.record("on_policy_share", newest, pair.share);
+        }
+        for lesson in &batch.lessons {
+            let at = lesson.labels.clone();
+            let slopes = &mut result.slopes[at.clone()];
+            let (weight, metrics) = (self.judge * lesson.share, &mut result.metrics);
+            let row = &self.rows.lessons[lesson.index];
+            result.loss += row.loss(&logps[at], weight, slopes, metrics, lesson.share);
         }
         result
     }
 
     fn rows(&self, batch: &Batch) -> Vec<Value> {
-        batch.pairs.iter().map(|pair| json!(self.pairs[pair.index].pair)).collect()
+        let pairs = batch.pairs.iter().map(|pair| json!(self.rows.pairs[pair.index].pair));
+        let lessons = batch.lessons.iter().map(|l| json!(self.rows.lessons[l.index].row));
+        pairs.chain(lessons).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
 };
 
-use super::gradients::{Compute, Objective, gradients};
+use super::gradients::{Compute, Objective};
 use super::lora::LoraConfig;
 use super::metrics::{Metrics, MetricsLog};
 use super::optim::{Optimizer, OptimizerConfig};
@@ -20,6 +20,7 @@ use super::schedule::Schedule;
 use super::state::{self, Restored};
 use super::tensorboard::EventFile;
 use super::variables::Variables;
+use super::workers::{Summed, Workers};
 use crate::TrainError;
 
 /// A model in training: its shape, its weights, and where its tokenizer files come from.
@@ -188,43 +189,54 @@ impl Steps<'_> {
         mut look: impl FnMut(usize) -> Result<Look, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
-        let mut standing = self.restore()?;
-        let mut log = match self.dir {
-            Some(dir) => Some(MetricsLog::resume(&dir.join("metrics.jsonl"), standing.step)?),
-            None => None,
-        };
-        let mut events = match self.dir.filter(|_| self.tensorboard) {
-            Some(dir) => Some(EventFile::create(&dir.join("tensorboard"), standing.step)?),
-            None => None,
-        };
+        let standing = self.restore()?;
+        let logs = Logs::open(self, standing.step)?;
         let transformer = self.model.transformer()?;
+        let compute = Compute {
+            model: &transformer,
+            variables: &self.model.variables,
+            recompute: self.recompute,
+            dropout: 0,
+        };
+        std::thread::scope(|scope| {
+            let workers = Workers::start(scope, objective, compute, self.threads);
+            let mut step = |step: usize, standing: &mut Restored| {
+                self.step((objective, &workers), batches(step)?, step, standing)
+            };
+            self.go_on(standing, logs, &mut step, &mut look, progress)
+        })
+    }
+
+    /// From the state of the last step on: a step, a look, the log, now and then the state.
+    fn go_on(
+        &self,
+        mut standing: Restored,
+        mut logs: Logs,
+        take: &mut dyn FnMut(usize, &mut Restored) -> Result<StepDone, TrainError>,
+        look: &mut dyn FnMut(usize) -> Result<Look, TrainError>,
+        progress: &mut OnStep,
+    ) -> Result<Trained, TrainError> {
         let (started, before) = (Instant::now(), standing.tokens);
         let mut saved = Instant::now();
         let mut last = Metrics::default();
         for step in standing.step + 1..=self.schedule.steps {
-            let batch = batches(step)?;
-            let mut sums = self.step(objective, &transformer, &batch, step, &mut standing)?;
+            let mut done = take(step, &mut standing)?;
             let look = look(step)?;
-            sums.row.extend(look.row);
-            if let Some(log) = &mut log {
-                log.write(step, &sums.row)?;
-            }
-            if let Some(events) = &mut events {
-                events.write(step, &sums.row)?;
-            }
+            done.row.extend(look.row);
+            logs.write(step, &done.row)?;
             let (steps, tokens) = (self.schedule.steps, standing.tokens);
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
-            let (loss, metrics) = (sums.loss, &sums.metrics);
+            let (loss, metrics) = (done.loss, &done.metrics);
             let seen = Progress { step, steps, loss, tokens, rate, metrics };
             // The last step's metrics are its own result, so a run never resumes behind it.
             let stop = progress(&seen).is_break() && step < steps;
-            last = sums.metrics;
+            last = done.metrics;
             if look.stop {
                 break;
             }
             let due = saved.elapsed() >= self.save_every && step < steps;
-            if let (Some(dir), Some(log), true) = (self.dir, &log, stop || due) {
-                log.sync()?;
+            if let (Some(dir), true) = (self.dir, stop || due) {
+                logs.sync()?;
                 state::save(dir, (step, tokens), &self.model.variables, &standing.optimizer)?;
                 saved = Instant::now();
             }
@@ -247,22 +259,15 @@ impl Steps<'_> {
     /// One step: gradients, update, and the row that is logged of it.
     fn step<O: Objective>(
         &self,
-        objective: &O,
-        transformer: &Transformer,
-        batch: &[O::Batch],
+        (objective, workers): (&O, &Workers<O::Batch>),
+        batches: Vec<O::Batch>,
         step: usize,
         standing: &mut Restored,
     ) -> Result<StepDone, TrainError> {
         let variables = &self.model.variables;
-        let compute = Compute {
-            model: transformer,
-            variables,
-            threads: self.threads,
-            recompute: self.recompute,
-            dropout: stream_key(self.seed, &[b"step", &(step as u64).to_le_bytes()]),
-        };
-        let sums = gradients(objective, compute, batch)?;
-        let diverged = |what| self.diverged(objective, batch, what, step);
+        let dropout = stream_key(self.seed, &[b"step", &(step as u64).to_le_bytes()]);
+        let Summed { total: sums, batches } = workers.step(batches, dropout)?;
+        let diverged = |what| self.diverged(objective, &batches, what, step);
         if !sums.loss.is_finite() {
             return Err(diverged("the loss"));
         }
@@ -270,7 +275,8 @@ impl Steps<'_> {
         let norm = standing.optimizer.update(variables, &sums.gradients, rate)?;
         let norm = norm.ok_or_else(|| diverged("the gradient"))?;
         standing.step = step;
-        standing.tokens += batch.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
+        standing.tokens +=
+            batches.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
         let epoch = self.epochs as f64 * step as f64 / self.schedule.steps as f64;
         let mut row = vec![
             ("loss", sums.loss),
@@ -303,4 +309,35 @@ struct StepDone {
     loss: f64,
     metrics: Metrics,
     row: Vec<(&'static str, f64)>,
+}
+
+/// Where the rows of steps go.
+struct Logs {
+    metrics: Option<MetricsLog>,
+    events: Option<EventFile>,
+}
+
+impl Logs {
+    /// Those of a run that goes on behind `step`.
+    fn open(steps: &Steps, step: usize) -> Result<Self, TrainError> {
+        let Some(dir) = steps.dir else { return Ok(Self { metrics: None, events: None }) };
+        let events = steps.tensorboard.then(|| EventFile::create(&dir.join("tensorboard"), step));
+        let metrics = Some(MetricsLog::resume(&dir.join("metrics.jsonl"), step)?);
+        Ok(Self { metrics, events: events.transpose()? })
+    }
+
+    fn write(&mut self, step: usize, row: &[(&'static str, f64)]) -> Result<(), TrainError> {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.write(step, row)?;
+        }
+        if let Some(events) = &mut self.events {
+            events.write(step, row)?;
+        }
+        Ok(())
+    }
+
+    /// Forces the metrics to the disk.
+    fn sync(&self) -> Result<(), TrainError> {
+        self.metrics.as_ref().map_or(Ok(()), MetricsLog::sync)
+    }
 }

@@ -1,0 +1,39 @@
+//! A file of trees into a file of rows: pairs, labels of steps, or whatever else a tree gives.
+
+use std::path::Path;
+
+use regrowth_datasets::{JsonlWriter, atomic_write};
+use serde::Serialize;
+
+use crate::SearchError;
+use crate::record::{TreeRecord, read_trees};
+
+/// Writes the rows that every tree of the file `trees` gives to `out`, as JSON lines: whole or not
+/// at all, with one tree in memory at a time.
+///
+/// # Errors
+/// Those of [`read_trees`]; [`SearchError::Data`] when `out` cannot be written.
+pub fn cut_trees<T: Serialize>(
+    trees: &Path,
+    out: &Path,
+    mut rows: impl FnMut(&TreeRecord) -> Vec<T>,
+) -> Result<(), SearchError> {
+    // The writer needs only to know that a tree is bad; which one is kept here.
+    let mut bad = None;
+    let written = atomic_write(out, |file| {
+        let mut stash = |error: SearchError| {
+            bad = Some(error);
+            std::io::Error::other("bad tree")
+        };
+        let mut out = JsonlWriter::new(file);
+        for tree in read_trees(trees).map_err(&mut stash)? {
+            let tree = tree.map_err(&mut stash)?;
+            rows(&tree).iter().try_for_each(|row| out.write(row))?;
+        }
+        Ok(())
+    });
+    match bad {
+        Some(error) => Err(error),
+        None => Ok(written?),
+    }
+}
