@@ -35,18 +35,8 @@ pub(super) struct Keeper {
 /// Says what training will take, refuses what does not fit, and holds the process to it.
 pub(super) fn announce(plan: &MemoryPlan) -> Result<Keeper, TrainError> {
     let before = resident_memory();
-    let mb = |bytes: u64| bytes as f64 / 1e6;
-    eprintln!(
-        "memory: {:.0} MB held, training takes {:.0} MB more: activations {:.0}, gradients {:.0}, \
-         optimizer {:.0}, logits {:.0}, buffers {:.0}",
-        mb(before.unwrap_or(0)),
-        mb(plan.total()),
-        mb(plan.activations),
-        mb(plan.gradients),
-        mb(plan.moments),
-        mb(plan.logits),
-        mb(plan.buffers),
-    );
+    let held = before.unwrap_or(0) as f64 / 1e6;
+    eprintln!("memory: {held:.0} MB held, {plan}");
     plan.check()?;
     let ended = Arc::new(AtomicBool::new(false));
     let allowed = before.map(|before| before + plan.total());

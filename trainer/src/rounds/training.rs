@@ -23,7 +23,8 @@ use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_sealed};
 use crate::train::{
-    DpoConfig, Example, Model, PreferenceData, Progress, Reference, SftConfig, train_dpo, train_sft,
+    DpoConfig, Example, Model, PreferenceData, Progress, Reference, SftConfig, plan_dpo, plan_sft,
+    train_dpo, train_sft,
 };
 
 /// The file whose presence says that the phase is done.
@@ -145,6 +146,9 @@ impl TrainPhase<'_> {
         let config = DpoConfig { seed: self.seed(self.config.dpo.seed), ..self.config.dpo.clone() };
         let step_labels = self.step_labels()?;
         let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
+        let plan = plan_dpo(&model, data, &config, self.threads)?;
+        plan.check()?;
+        observer.note(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary = train_dpo(
@@ -184,6 +188,9 @@ impl TrainPhase<'_> {
             return Ok(done);
         }
         let config = SftConfig { seed: self.seed(self.config.sft.seed), ..self.config.sft.clone() };
+        let plan = plan_sft(&model, &examples, &config, self.threads)?;
+        plan.check()?;
+        observer.note(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary =

@@ -90,6 +90,23 @@ impl MemoryPlan {
     }
 }
 
+impl std::fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        write!(
+            f,
+            "training takes {:.0} MB more: activations {:.0}, gradients {:.0}, optimizer {:.0}, \
+             logits {:.0}, buffers {:.0}",
+            mb(self.total()),
+            mb(self.activations),
+            mb(self.gradients),
+            mb(self.moments),
+            mb(self.logits),
+            mb(self.buffers),
+        )
+    }
+}
+
 /// The micro-batches that take most when they are worked on together.
 pub(super) struct Largest {
     threads: usize,
