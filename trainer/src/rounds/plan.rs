@@ -20,7 +20,7 @@ use super::config::{Objective, ReferenceKind, RunConfig};
 use super::report::{Seconds, Tokens};
 use super::sets::ProblemSets;
 use crate::evaluate::{SamplePlan, solve};
-use crate::train::{DpoConfig, Model, PreferenceData, Progress, Reference, train_dpo};
+use crate::train::{DpoConfig, Model, PreferenceData, Progress, Reference, peak_memory, train_dpo};
 use crate::{TrainError, inputs};
 
 /// Problems that the probe searches and answers, at most.
@@ -185,7 +185,7 @@ fn probe(
         let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
         probe.train(weights, config, data, threads)?;
     }
-    probe.peak_bytes = peak_bytes();
+    probe.peak_bytes = peak_memory();
     Ok(probe)
 }
 
@@ -278,11 +278,4 @@ impl Probe {
 /// Bytes of a row as JSON with its line break.
 fn row_bytes(row: &impl Serialize) -> u64 {
     serde_json::to_vec(row).map_or(0, |bytes| bytes.len() as u64 + 1)
-}
-
-/// Most memory that this process held so far; Linux alone tells without a system call of its own.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
 }
