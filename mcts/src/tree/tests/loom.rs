@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{edge, from_the_root};
-use crate::tree::walk::{Budget, Trunk, Walker};
+use crate::tree::walk::{Budget, Trunk, Walker, run};
 use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
 use crate::{BackupWeights, FirstPlay, Selection, SelectionRule};
 
@@ -155,7 +155,7 @@ fn walk(weights: BackupWeights, before: u64) {
             let tree = tree.clone();
             move || {
                 let trunk = Trunk::new(&tree, rule, number, 2, 1);
-                Walker::new(&tree, &Steps, rule, 1, Some(trunk)).run(&Budget::new(simulations));
+                run(Walker::new(&tree, &Steps, rule, 1, Some(trunk)), &Budget::new(simulations));
             }
         };
         work(1, before)();

@@ -12,11 +12,12 @@ mod walker;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) use self::trunk::Trunk;
-pub(super) use self::walker::Walker;
+pub(super) use self::walker::{Turn, Walker};
 use super::node::{MOST_HOLDERS, Node};
 use super::{Edge, Tree};
 use crate::BackupWeights;
 use crate::select::SelectionRule;
+use crate::sync::yield_now;
 
 /// Something to search: states that are reached by steps, and what is known of each.
 pub trait Evaluator: Sync {
@@ -90,7 +91,7 @@ pub(super) fn grow<E: Evaluator>(
     let budget = Budget::new(simulations);
     let shared = &*tree;
     if threads == 1 {
-        return Walker::new(shared, evaluator, rule, leaves, None).run(&budget);
+        return run(Walker::new(shared, evaluator, rule, leaves, None), &budget);
     }
     let threads = threads as u16;
     let together = std::panic::AssertUnwindSafe(|| {
@@ -99,7 +100,7 @@ pub(super) fn grow<E: Evaluator>(
                 let budget = &budget;
                 scope.spawn(move || {
                     let trunk = Trunk::new(shared, rule, number, threads, leaves);
-                    Walker::new(shared, evaluator, rule, leaves, Some(trunk)).run(budget);
+                    run(Walker::new(shared, evaluator, rule, leaves, Some(trunk)), budget);
                 });
             }
         });
@@ -109,6 +110,17 @@ pub(super) fn grow<E: Evaluator>(
     tree.settle(rule);
     if let Some(panic) = panic {
         std::panic::resume_unwind(panic);
+    }
+}
+
+/// One thread's simulations, until the common budget is used up.
+pub(super) fn run<E: Evaluator>(mut walker: Walker<'_, E>, budget: &Budget) {
+    loop {
+        match walker.turn(budget) {
+            Turn::Goes => {}
+            Turn::Busy => yield_now(),
+            Turn::Over => return,
+        }
     }
 }
 

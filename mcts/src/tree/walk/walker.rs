@@ -10,7 +10,6 @@ use super::trunk::{Lease, Trunk};
 use super::{Budget, Evaluator};
 use crate::BackupWeights;
 use crate::select::{ChildStats, Hint, SelectionRule};
-use crate::sync::yield_now;
 use crate::tree::arena::{Supply, prefetch};
 use crate::tree::node::{Alone, Link, Node};
 use crate::tree::{Edge, NodeId, NodeState, Tree};
@@ -65,13 +64,14 @@ impl<S> Lane<'_, S> {
     }
 }
 
-/// Whether a simulation could be begun.
+/// How it goes on.
 #[derive(PartialEq)]
-enum Begun {
-    Yes,
-    /// Other threads hold everything that could be searched.
+pub(in crate::tree) enum Turn {
+    /// With a simulation that was begun, or is on its way.
+    Goes,
+    /// Not now: other threads hold everything that could be searched.
     Busy,
-    /// The budget is used up.
+    /// No more: the budget is used up.
     Over,
 }
 
@@ -90,33 +90,26 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         Self { ground, lanes, trunk, leases, current: 0, supply, edges: Vec::new(), leaf: None }
     }
 
-    /// Simulates until the common budget is used up.
-    pub(in crate::tree) fn run(mut self, budget: &Budget) {
-        loop {
-            let mut last = Begun::Yes;
-            let mut next = 0;
-            while let Some(number) = self.descend(next) {
-                next = number + 1;
-                if self.lanes[number].path.is_empty() || self.advance(number) {
-                    last = self.begin(number, budget);
-                }
+    /// Takes every lane a level further, or to its next simulation.
+    #[inline]
+    pub(in crate::tree) fn turn(&mut self, budget: &Budget) -> Turn {
+        let mut last = Turn::Goes;
+        let mut next = 0;
+        while let Some(number) = self.descend(next) {
+            next = number + 1;
+            if self.lanes[number].path.is_empty() || self.advance(number) {
+                last = self.begin(number, budget);
             }
-            if last == Begun::Yes || self.lanes.iter().any(|lane| !lane.path.is_empty()) {
-                continue;
-            }
-            if last == Begun::Over {
-                return;
-            }
-            yield_now();
         }
+        if self.lanes.iter().any(|lane| !lane.path.is_empty()) { Turn::Goes } else { last }
     }
 
     /// Begins a simulation at the first node of a part.
     #[inline]
-    fn begin(&mut self, number: usize, budget: &Budget) -> Begun {
+    fn begin(&mut self, number: usize, budget: &Budget) -> Turn {
         if self.leases[self.current].left == 0 {
             let begun = self.lease(budget);
-            if begun != Begun::Yes {
+            if begun != Turn::Goes {
                 return begun;
             }
         }
@@ -131,19 +124,19 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         }
         lane.id = lease.part;
         ground.reach(lane, lease.node);
-        Begun::Yes
+        Turn::Goes
     }
 
     /// Takes simulations from the budget, for a part that this thread holds then; alone, all of
     /// them for the whole tree.
-    fn lease(&mut self, budget: &Budget) -> Begun {
+    fn lease(&mut self, budget: &Budget) -> Turn {
         let Some(trunk) = &mut self.trunk else {
             self.leases[0].left = budget.take(u64::MAX);
-            return if self.leases[0].left > 0 { Begun::Yes } else { Begun::Over };
+            return if self.leases[0].left > 0 { Turn::Goes } else { Turn::Over };
         };
         let mut way = Vec::new();
         let Some((part, node)) = trunk.find(&mut way) else {
-            return if budget.is_over() { Begun::Over } else { Begun::Busy };
+            return if budget.is_over() { Turn::Over } else { Turn::Busy };
         };
         let live = |lease: &Lease<'_>| lease.is_live();
         let held = self.leases.iter().position(|lease| live(lease) && lease.part == part);
@@ -152,7 +145,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             if held.is_none() {
                 trunk.give_back(node);
             }
-            return Begun::Over;
+            return Turn::Over;
         }
         let place = held.or_else(|| self.leases.iter().position(|lease| !live(lease)));
         self.current = place.unwrap_or(self.leases.len());
@@ -166,7 +159,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         }
         trunk.bring_in(lease);
         trunk.extend(lease, simulations);
-        Begun::Yes
+        Turn::Goes
     }
 
     /// Select: takes the lanes from number `next` on a level down, until one has no children called
