@@ -19,7 +19,7 @@ fn open(threads: usize, max_batch: usize) -> std::sync::Arc<dyn Policy> {
     load(&spec, &options).expect("the policy loads")
 }
 
-/// One candidate of at most [`TOKENS`] tokens for each of `n` problems; returns tokens decoded.
+/// One candidate of at most [`TOKENS`] tokens for each of `n` problems; returns the rows computed.
 fn decode(policy: &dyn Policy, n: usize) -> u64 {
     let (reply, answers) = unbounded();
     let problems = problems_from_spec("builtin:arithmetic", Split::Train, 1).expect("a task");
@@ -38,7 +38,7 @@ fn decode(policy: &dyn Policy, n: usize) -> u64 {
         .iter()
         .take(n)
         .map(|answer| match answer.result {
-            Ok(Response::Candidates(c)) => c.usage.decoded,
+            Ok(Response::Candidates(c)) => c.usage.sampling_rows,
             other => panic!("expected candidates, got {other:?}"),
         })
         .sum()

@@ -125,7 +125,7 @@ pub struct ValueConfig {
     pub oracle: bool,
     /// Whether the policy judges every new step (default true: method).
     pub self_evaluation: bool,
-    /// How a step is judged (default by the (A)/(B) question: paper).
+    /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
     /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
@@ -174,9 +174,13 @@ impl Default for ValueConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeForm {
-    /// By the answer to "is this correct, (A) or (B)?" (paper).
+    /// By the answer to "is this correct, (A) or (B)?", asked right after the step: the same question
+    /// as the paper's, of which nothing but itself is computed.
     #[default]
     Question,
+    /// By the answer to that question in a prompt of its own, which restates the problem and the
+    /// whole solution so far (paper).
+    Restated,
     /// By how much likelier approving follow-ups are than disapproving ones.
     FollowUps,
 }
@@ -186,7 +190,7 @@ impl ValueConfig {
     #[must_use]
     pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
         match self.judge {
-            JudgeForm::Question => policy,
+            JudgeForm::Question | JudgeForm::Restated => policy,
             JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)),
         }
     }

@@ -54,7 +54,7 @@ pub struct SearchSummary {
     pub correct: u64,
     /// Requests for candidates and for judgements.
     pub model_calls: u64,
-    /// Tokens of the prompts and the distinct steps of these trees.
+    /// Tokens of these trees that must be computed; see [`TreeRecord::unique_tokens`].
     pub unique_tokens: u64,
     /// Tokens that the requests really cost, skipped trees included.
     pub usage: Usage,
@@ -190,8 +190,7 @@ impl SearchSummary {
                 self.nodes += tree.nodes.len() as u64;
                 self.simulations += tree.simulations;
                 self.correct += u64::from(tree.correct);
-                let steps = tree.nodes.iter().map(|n| n.ids.len() as u64).sum::<u64>();
-                self.unique_tokens += tree.prompt_ids.len() as u64 + steps;
+                self.unique_tokens += tree.unique_tokens();
             }
             Err(skip) => {
                 *self.skipped.entry(skip.reason().to_owned()).or_default() += 1;

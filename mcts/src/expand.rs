@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use regrowth_datasets::{Finish, TokenId, stream_key};
-use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Score, Scores};
+use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
 
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
-use crate::{DepthLimit, SearchConfig, Skip};
+use crate::{DepthLimit, JudgeForm, SearchConfig, Skip};
 
 /// A step in its place: what a tree keeps of a node beside its statistics.
 #[derive(Debug, Clone, PartialEq)]
@@ -242,6 +242,11 @@ impl Expansion {
             step: Arc::from(settled.candidate.step.ids.as_slice()),
             hint: hint.clone(),
             order: config.order,
+            restated: (config.judge == JudgeForm::Restated).then(|| Restated {
+                question: subject.problem.question.clone(),
+                choices: subject.problem.choices.clone(),
+                solution: format!("{}{}", self.solution, settled.candidate.step.text),
+            }),
         };
         self.settled.iter().map(judge).collect()
     }

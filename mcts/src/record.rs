@@ -101,6 +101,26 @@ pub struct NodeRecord {
 }
 
 impl TreeRecord {
+    /// Tokens of the prompt and of all steps, those that steps begin with alike once: the distinct
+    /// beginnings of the tree's solutions. An EOS is followed by nothing and not among them.
+    #[must_use]
+    pub fn unique_tokens(&self) -> u64 {
+        let mut paths: Vec<Vec<TokenId>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let ends = usize::from(node.finish == Some(Finish::Eos));
+            let before =
+                node.parent.and_then(|p| paths.get(p as usize)).unwrap_or(&self.prompt_ids);
+            paths.push([before, &node.ids[..node.ids.len().saturating_sub(ends)]].concat());
+        }
+        paths.sort_unstable();
+        let known = |(a, b): (&Vec<TokenId>, &Vec<TokenId>)| {
+            a.iter().zip(b).take_while(|(x, y)| x == y).count()
+        };
+        let all: usize = paths.iter().map(Vec::len).sum();
+        // In order, a path shares most with the one before it.
+        (all - paths.iter().zip(paths.iter().skip(1)).map(known).sum::<usize>()) as u64
+    }
+
     /// Ids of the children of `node`, in order.
     #[must_use]
     pub fn children(&self, node: u32) -> Vec<u32> {

@@ -48,7 +48,7 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
         serde_json::from_str(&read(first.2.join("summary.json"))).expect("JSON");
     assert_eq!(summary["trees"], 12);
     assert_eq!(summary["pairs"].as_u64(), Some(first.1.lines().count() as u64));
-    for key in ["prefilled", "decoded", "unique_in_trees"] {
+    for key in ["prefilled", "sampling_rows", "sampled", "unique_in_trees"] {
         assert!(summary["tokens"][key].as_u64().is_some_and(|n| n > 0), "{key}");
     }
     // The written settings give the same search.

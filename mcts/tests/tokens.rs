@@ -1,29 +1,74 @@
-//! What a search costs in tokens, counted by the engine itself: no token of a tree is computed twice.
+//! What a search costs in tokens, counted by the engine itself: no token of a tree is computed twice,
+//! and a judgement computes its question alone.
 #![cfg(feature = "candle")]
 
+use std::path::Path;
 use std::process::Command;
 
+use regrowth_mcts::read_trees;
 use serde_json::Value;
+
+const TASKS: [&str; 3] = ["arithmetic", "choice", "countdown"];
+
+/// Searches eight problems into `out`; the counts of `summary.json`.
+fn search(task: &str, how: &[&str], out: &Path) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_mcts"))
+        .args(["search", "--policy", "builtin", "--limit", "8", "--no-log"])
+        .args(["--problems", &format!("builtin:{task}")])
+        .args(how)
+        .arg("--out")
+        .arg(out)
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(out.join("summary.json")).expect("a summary");
+    serde_json::from_str::<Value>(&text).expect("JSON")["tokens"].take()
+}
+
+fn count(tokens: &Value, name: &str) -> u64 {
+    tokens[name].as_u64().expect("a count")
+}
+
+/// Judgements that the trees in `out` asked for.
+fn judgements(out: &Path) -> u64 {
+    let trees = read_trees(&out.join("trees.jsonl")).expect("trees");
+    trees.map(|tree| tree.expect("a tree").judge_calls).sum()
+}
 
 #[test]
 fn the_default_search_computes_the_tokens_of_its_trees_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    for task in ["arithmetic", "choice", "countdown"] {
+    for task in TASKS {
+        // Several shards, each with a cache of its own.
+        for threads in ["1", "3"] {
+            let out = folder.path().join(format!("{task}-{threads}"));
+            let tokens = search(task, &["--threads", threads], &out);
+            let computed = count(&tokens, "prefilled") + count(&tokens, "sampling_rows");
+            let ratio = computed as f64 / count(&tokens, "unique_in_trees") as f64;
+            assert!((0.9..=1.02).contains(&ratio), "{task}, {threads} threads: {tokens}");
+            assert_eq!(tokens["computed_per_unique"].as_f64(), Some(ratio));
+            assert!(count(&tokens, "sampled") > count(&tokens, "sampling_rows"));
+        }
+    }
+}
+
+#[test]
+fn a_judgement_computes_its_question_alone_unless_it_restates_everything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = regrowth_policy::LoadOptions::default();
+    let policy = regrowth_policy::load("builtin", &options).expect("the embedded model");
+    let question = policy.encode("A right B wrong:").expect("ids").len() as u64;
+    for task in TASKS {
         let out = folder.path().join(task);
-        let output = Command::new(env!("CARGO_BIN_EXE_mcts"))
-            .args(["search", "--policy", "builtin", "--limit", "8", "--no-log"])
-            .args(["--problems", &format!("builtin:{task}")])
-            .arg("--out")
-            .arg(&out)
-            .output()
-            .expect("the binary runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = std::fs::read_to_string(out.join("summary.json")).expect("a summary");
-        let summary: Value = serde_json::from_str(&text).expect("JSON");
-        let tokens = |name: &str| summary["tokens"][name].as_f64().expect("a number");
-        let computed = tokens("prefilled") + tokens("decoded");
-        let ratio = computed / tokens("unique_in_trees");
-        assert!(ratio > 0.3, "{task}: only {computed} tokens were counted");
-        assert!(ratio <= 1.02, "{task}: {ratio:.3} tokens computed for each token of the trees");
+        let extended = search(task, &[], &out);
+        // A step that ends in EOS has no line break yet: the question begins with one.
+        let judged = count(&extended, "judged");
+        let all = judgements(&out);
+        assert!((all * question..=all * (question + 1)).contains(&judged), "{task}: {extended}");
+        assert_eq!(count(&extended, "restated"), 0);
+        let restated = search(task, &["--judge", "restated"], &out);
+        assert_eq!(count(&restated, "judged"), 0);
+        let each = count(&restated, "restated") as f64 / judgements(&out) as f64;
+        assert!(each > 2.0 * question as f64, "{task}: {each} tokens for each judgement");
     }
 }

@@ -5,19 +5,21 @@
 
 use crate::{Judge, PolicyError, Request};
 
-/// Checks a request against the model; the error says what is wrong. `suffix` is the length of the
-/// longest judge question; a `vocabulary` that is not known is not looked at.
+/// Checks a request against the model; the error says what is wrong. `asked` is the length of the
+/// longest judge prompt, all its tokens; a `vocabulary` that is not known is not looked at.
 pub(crate) fn check(
     request: &Request,
-    suffix: usize,
+    asked: usize,
     vocabulary: Option<usize>,
     context: usize,
 ) -> Result<(), PolicyError> {
     let refuse = |detail: String| Err(PolicyError::Request(detail));
-    let (prefix, rest, room) = match request {
-        Request::Propose(p) => (&p.prefix, None, p.max_tokens),
-        Request::Judge(Judge { prefix, step, .. }) => (prefix, Some(step), suffix),
-        Request::Score(s) => (&s.prefix, Some(&s.continuation), 0),
+    let (prefix, rest, length) = match request {
+        Request::Propose(p) => (&p.prefix, None, p.prefix.len() + p.max_tokens),
+        Request::Judge(Judge { prefix, step, .. }) => (prefix, Some(step), asked),
+        Request::Score(s) => {
+            (&s.prefix, Some(&s.continuation), s.prefix.len() + s.continuation.len())
+        }
     };
     if prefix.is_empty() {
         return refuse("the prefix is empty; expected at least one token".into());
@@ -36,7 +38,6 @@ pub(crate) fn check(
     {
         return refuse(format!("token id {id} is outside the vocabulary of {vocabulary}"));
     }
-    let length = prefix.len() + rest.map_or(0, |r| r.len()) + room;
     if length > context {
         return refuse(format!("{length} tokens are asked for, but the context is {context}"));
     }

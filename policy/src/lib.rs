@@ -34,6 +34,6 @@ pub use record::{LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{
     Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,
-    Sampling, Score, Scores, Usage,
+    Restated, Sampling, Score, Scores, Usage,
 };
 pub use scripted::Scripted;

@@ -47,7 +47,7 @@ pub(crate) struct Header {
 }
 
 /// Hash of a request or a problem: equal ones have equal keys.
-fn key_of(thing: &impl Serialize) -> Result<String, PolicyError> {
+pub(crate) fn key_of(thing: &impl Serialize) -> Result<String, PolicyError> {
     let bytes = serde_json::to_vec(thing).map_err(|e| PolicyError::Request(e.to_string()))?;
     // Two independent 64-bit halves: no accident among any number of requests.
     let (high, low) = (stream_key(0, &[&bytes]), stream_key(1, &[&bytes]));

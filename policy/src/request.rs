@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use regrowth_datasets::{Step, TokenId};
+use regrowth_datasets::{Choice, Step, TokenId};
 use serde::{Deserialize, Serialize};
 
 /// One question to a policy.
@@ -18,6 +18,18 @@ pub enum Request {
     Judge(Judge),
     /// Log-probabilities of a given continuation.
     Score(Score),
+}
+
+impl Request {
+    /// What every kind of request begins with: prompt and steps so far.
+    #[must_use]
+    pub fn prefix(&self) -> &Arc<[TokenId]> {
+        match self {
+            Self::Propose(propose) => &propose.prefix,
+            Self::Judge(judge) => &judge.prefix,
+            Self::Score(score) => &score.prefix,
+        }
+    }
 }
 
 /// Sample `keys.len()` candidates for the step after `prefix`.
@@ -100,6 +112,22 @@ pub struct Judge {
     pub hint: Option<String>,
     /// Order of the two options.
     pub order: OptionOrder,
+    /// What a new prompt restates before the question (the paper's form). Without it the question
+    /// follows the step itself, and a cached prefix is extended by the question's tokens alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restated: Option<Restated>,
+}
+
+/// What the judge's own prompt says of the problem and of its solution so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restated {
+    /// The problem's question.
+    pub question: String,
+    /// Its options, if it is multiple choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+    /// Text of all steps up to and with the judged one.
+    pub solution: String,
 }
 
 /// Order in which "correct" and "incorrect" are offered to the judge.
@@ -218,19 +246,30 @@ pub struct Usage {
     pub prefilled: u64,
     /// Prefix tokens taken from the cache.
     pub reused: u64,
-    /// Tokens computed one by one while sampling. Candidates that begin alike share them; the last
-    /// token of a step is computed, as prefix, when something follows it.
-    pub decoded: u64,
+    /// Rows of the forward pass computed to sample. Candidates that begin alike share them, so they
+    /// are fewer than the tokens sampled; the last token of a step is computed, as prefix, when
+    /// something follows it.
+    #[serde(alias = "decoded")]
+    pub sampling_rows: u64,
     /// Tokens of the judge's question computed (never cached).
     pub judged: u64,
+    /// Tokens of judge's prompts that restate problem and solution computed, the question among
+    /// them.
+    #[serde(skip_serializing_if = "none")]
+    pub restated: u64,
+}
+
+fn none(tokens: &u64) -> bool {
+    *tokens == 0
 }
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.prefilled += other.prefilled;
         self.reused += other.reused;
-        self.decoded += other.decoded;
+        self.sampling_rows += other.sampling_rows;
         self.judged += other.judged;
+        self.restated += other.restated;
     }
 }
 

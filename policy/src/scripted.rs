@@ -115,7 +115,7 @@ impl Scripted {
                 }
             };
             let step = step_of(start, &text, end, logp, request.max_tokens);
-            usage.decoded += step.ids.len() as u64;
+            usage.sampling_rows += step.ids.len() as u64;
             candidates.push(Candidate { step, logps_exact: true });
         }
         Ok(Candidates { candidates, usage })

@@ -13,7 +13,7 @@ use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
     Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError, Propose,
-    Request, Response, Sampling, Score, call,
+    Request, Response, Restated, Sampling, Score, Usage, call,
 };
 use serde_json::{Map, Value, json};
 
@@ -52,7 +52,13 @@ fn candidates(response: Response) -> Candidates {
 }
 
 fn judge(prefix: &[u32], step: &[u32], order: OptionOrder) -> Request {
-    Request::Judge(Judge { prefix: prefix.into(), step: step.into(), hint: None, order })
+    Request::Judge(Judge {
+        prefix: prefix.into(),
+        step: step.into(),
+        hint: None,
+        order,
+        restated: None,
+    })
 }
 
 /// Log-probabilities of `ids[from..]` by the differentiable decoder.
@@ -217,14 +223,14 @@ fn candidates_share_their_tokens_until_they_part() {
         }
     });
     let found = candidates(call(&policy, same).unwrap());
-    assert_eq!(found.usage.decoded as usize, found.candidates[0].step.ids.len() - 1);
+    assert_eq!(found.usage.sampling_rows as usize, found.candidates[0].step.ids.len() - 1);
     let other = policy.encode("Bob has 7 pens.\n").unwrap();
     let found = candidates(call(&policy, propose(&other, 0..40)).unwrap());
     // A step's last token is not computed: nothing follows it here.
     let steps = || found.candidates.iter().map(|c| c.step.ids.split_last().unwrap().1);
     let unique = beginnings(steps(), 0);
     assert!(unique < steps().map(<[u32]>::len).sum(), "nothing to share");
-    assert_eq!(found.usage.decoded as usize, unique);
+    assert_eq!(found.usage.sampling_rows as usize, unique);
 }
 
 #[test]
@@ -271,6 +277,47 @@ fn a_judgement_computes_a_suffix_of_fixed_length() {
             assert!(judged.usage.prefilled <= 1);
         }
     }
+}
+
+#[test]
+fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let restated =
+        Restated { question: "1 + 1?".into(), choices: vec![], solution: "1 + 1 = 2\n".into() };
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
+    let form = PromptForm::read(&checkpoint.source, policy.tokenizer()).unwrap();
+    let length = |text: &str| policy.encode(text).unwrap().len();
+    let parts = |first| {
+        let (text, before) =
+            form.render_restated(&restated, first, None, policy.tokenizer()).unwrap();
+        let bos = usize::from(policy.tokenizer().bos().is_some());
+        (bos + length(&text[..before]), length(&text[before..]), text)
+    };
+    let ask = |order, prefix: &str| {
+        let judge = Judge {
+            prefix: policy.encode(prefix).unwrap().into(),
+            step: policy.encode("1 + 1 = 2\n").unwrap().into(),
+            hint: None,
+            order,
+            restated: Some(restated.clone()),
+        };
+        match call(&policy, Request::Judge(judge)).unwrap() {
+            Response::Judgement(judgement) => judgement,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (body, asked, text) = parts(true);
+    assert!(text.contains("1 + 1?") && text.contains("1 + 1 = 2\n"), "{text}");
+    // The first time all of it is computed, later the question alone.
+    let cold = ask(OptionOrder::CorrectFirst, "Ann has 12 cards.\n");
+    assert_eq!(cold.usage, Usage { restated: (body + asked) as u64, ..Usage::default() });
+    // What stands before the step in the tree has no say: the prompt restates it.
+    let warm = ask(OptionOrder::CorrectFirst, "Bob has 7 pens.\n");
+    assert_eq!((warm.usage.restated, warm.usage.reused), (asked as u64, body as u64));
+    assert_eq!((warm.correct, warm.mass), (cold.correct, cold.mass));
+    let both = ask(OptionOrder::Both, "x").usage.restated as usize;
+    assert_eq!(both, asked + parts(false).1);
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub fn prompt_form() -> PromptForm {
                  {% for c in choices %}{{ c.label }}: {{ c.text }}\n{% endfor %}"
             .into(),
         judge: "{% if correct_first %}A right B wrong:{% else %}A wrong B right:{% endif %}".into(),
+        restated: None,
         chat: false,
     }
 }

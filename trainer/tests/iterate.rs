@@ -75,7 +75,7 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
         for key in ["search", "train", "evaluate"] {
             assert!(round["seconds"][key].is_number());
         }
-        for key in ["prefilled", "decoded", "trained"] {
+        for key in ["prompts", "sampled", "trained"] {
             assert_eq!(round["tokens"][key].as_u64().unwrap() > 0, number > 0, "{key}");
         }
     }
@@ -260,7 +260,7 @@ fn a_dry_run_writes_nothing() {
     let plan: Value = serde_json::from_str(&plan).unwrap();
     ok(regrowth(dir.path(), &tiny("run", &[])));
     let report = json(&dir.path().join("run/report.json"));
-    for name in ["decoded", "prefilled", "trained"] {
+    for name in ["sampled", "prompts", "trained"] {
         let rounds = report["rounds"].as_array().unwrap();
         let real: f64 = rounds.iter().filter_map(|r| r["tokens"][name].as_f64()).sum();
         let planned = plan["estimate"]["tokens"][name].as_f64().unwrap();

@@ -511,6 +511,7 @@ fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
             step: row.completion_ids.clone().into(),
             hint: None,
             order: OptionOrder::Both,
+            restated: None,
         });
         let said = match call(&policy, request).unwrap() {
             Response::Judgement(judgement) => judgement.correct.unwrap_or(0.5),

@@ -199,6 +199,7 @@ fn write_tree(
     trees.write(tree)?;
     let extracted = extract_pairs(tree, config);
     counts.add(&extracted);
+    counts.sampled += tree.sampled_tokens;
     counts.solutions.add(tree, &ProblemVerifier);
     extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))
 }

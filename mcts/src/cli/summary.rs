@@ -39,13 +39,25 @@ pub(crate) struct Summary {
     seconds: f64,
 }
 
+/// Tokens by what was done with them; the first five are what the policy says it cost.
 #[derive(Debug, Serialize)]
 struct Tokens {
+    /// Of prompts and steps, computed.
     prefilled: u64,
+    /// Of prompts and steps, taken from the cache.
     reused: u64,
-    decoded: u64,
+    /// Rows computed to sample; candidates that begin alike share them.
+    sampling_rows: u64,
+    /// Of questions that follow a step, computed.
     judged: u64,
+    /// Of judge's prompts that restate everything, computed.
+    restated: u64,
+    /// In the trees, dropped duplicates included.
+    sampled: u64,
+    /// Distinct beginnings in each tree: what must be computed once.
     unique_in_trees: u64,
+    /// `prefilled` and `sampling_rows` over `unique_in_trees`; 1 when no token is computed twice.
+    computed_per_unique: f64,
 }
 
 /// Least, mean and most of something; all 0 for none.
@@ -80,6 +92,8 @@ pub(crate) struct PairCounts {
     depth: Spread,
     chosen_tokens: Spread,
     rejected_tokens: Spread,
+    /// Tokens sampled in all trees.
+    pub(crate) sampled: u64,
     /// Finished solutions of all trees.
     pub(crate) solutions: JudgedSolutions,
 }
@@ -126,9 +140,13 @@ impl Summary {
             tokens: Tokens {
                 prefilled: usage.prefilled,
                 reused: usage.reused,
-                decoded: usage.decoded,
+                sampling_rows: usage.sampling_rows,
                 judged: usage.judged,
+                restated: usage.restated,
+                sampled: pairs.sampled,
                 unique_in_trees: search.unique_tokens,
+                computed_per_unique: (usage.prefilled + usage.sampling_rows) as f64
+                    / search.unique_tokens.max(1) as f64,
             },
             model_calls: search.model_calls,
             self_evaluation: pairs.solutions.calibration(),
@@ -144,7 +162,8 @@ impl Summary {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {} of {} \
-             committed answers right{}\n{} tokens sampled, {} prefilled, {} reused, {:.1} s",
+             committed answers right{}\n{} tokens sampled; computed: {} to sample, {} of prompts and \
+             steps, {} to judge; {} reused, {:.1} s",
             self.problems,
             self.trees,
             self.nodes,
@@ -154,8 +173,10 @@ impl Summary {
             self.correct,
             self.trees,
             if self.oracle { " (with the reference answers: no accuracy)" } else { "" },
-            self.tokens.decoded,
+            self.tokens.sampled,
+            self.tokens.sampling_rows,
             self.tokens.prefilled,
+            self.tokens.judged + self.tokens.restated,
             self.tokens.reused,
             self.seconds,
         );

@@ -201,7 +201,7 @@ impl Shard {
         for (lane, &n) in self.lanes.iter().zip(counts) {
             let Some(job) = lane.payer().and_then(|id| self.jobs.get_mut(&id)) else { continue };
             match &lane.role {
-                Role::Sample(_) => job.usage.decoded += n as u64,
+                Role::Sample(_) => job.usage.sampling_rows += n as u64,
                 Role::Pass(reading) => {
                     let end = lane.slots.len();
                     let past = end.saturating_sub(reading.keep.max(end - n));

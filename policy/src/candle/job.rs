@@ -22,8 +22,8 @@ pub(super) struct Job {
 pub(super) enum Kind {
     /// Candidates by index, as they finish; `started` of them so far, `wave` at once at most.
     Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
-    /// Questions still to be asked: suffix ids and whether A means "correct"; and the answers.
-    Judge { base: Vec<TokenId>, ask: Vec<(Vec<TokenId>, bool)>, answers: Vec<Option<[f64; 2]>> },
+    /// Questions still to be asked, and the answers; whether prompts of their own ask them.
+    Judge { ask: Vec<Question>, answers: Vec<Option<[f64; 2]>>, restated: bool },
     /// One pass.
     Score { request: Score },
 }
@@ -37,8 +37,23 @@ pub(super) struct Pass {
     pub(super) keep: usize,
 }
 
-/// Suffix of a judge's question and whether its (A) means "correct".
-pub(super) type Question = (Vec<TokenId>, bool);
+/// A judge's question.
+pub(super) struct Question {
+    /// What stands before it and is worth keeping: the prefix and the step, or what a prompt of its
+    /// own restates.
+    pub(super) base: Vec<TokenId>,
+    /// The question itself.
+    pub(super) suffix: Vec<TokenId>,
+    /// Whether (A) means "correct".
+    pub(super) correct_first: bool,
+}
+
+impl Question {
+    /// Tokens of all of it.
+    pub(super) fn len(&self) -> usize {
+        self.base.len() + self.suffix.len()
+    }
+}
 
 impl Job {
     /// A job for a request whose judge questions are rendered already.
@@ -56,10 +71,9 @@ impl Job {
                 (Kind::Propose { request, done, started: 0, wave: n }, reserved)
             }
             Request::Judge(judge) => {
-                let base: Vec<TokenId> = judge.prefix.iter().chain(&*judge.step).copied().collect();
-                let longest = questions.iter().map(|q| q.0.len()).max().unwrap_or(0);
-                let reserved = base.len() + longest;
-                (Kind::Judge { base, ask: questions, answers: vec![] }, reserved)
+                let reserved = questions.iter().map(Question::len).max().unwrap_or(0);
+                let restated = judge.restated.is_some();
+                (Kind::Judge { ask: questions, answers: vec![], restated }, reserved)
             }
             Request::Score(request) => {
                 let reserved = request.prefix.len() + request.continuation.len();
@@ -76,10 +90,10 @@ impl Job {
                 let ids = request.prefix.to_vec();
                 Some(Pass { wanted: ids.len() - 1, keep: ids.len(), ids })
             }
-            Kind::Judge { base, ask, .. } => {
-                let (suffix, _) = ask.last()?;
+            Kind::Judge { ask, .. } => {
+                let Question { base, suffix, .. } = ask.last()?;
                 let ids: Vec<TokenId> = base.iter().chain(suffix).copied().collect();
-                Some(Pass { wanted: base.len() - 1, keep: base.len(), ids })
+                Some(Pass { wanted: base.len().saturating_sub(1), keep: base.len(), ids })
             }
             Kind::Score { request } => {
                 // Nothing follows the last token: its own row is not needed.
@@ -113,20 +127,17 @@ impl Job {
         )))
     }
 
-    /// What the job's tokens begin with.
-    pub(super) fn prefix(&self) -> &[TokenId] {
-        match &self.kind {
-            Kind::Propose { request, .. } => &request.prefix,
-            Kind::Judge { base, .. } => base,
-            Kind::Score { request } => &request.prefix,
-        }
-    }
-
     /// Counts `computed` tokens of a pass, the last `suffix` of which are not kept.
     pub(super) fn count(&mut self, computed: usize, suffix: usize) {
-        let judged = if matches!(self.kind, Kind::Judge { .. }) { suffix } else { 0 };
-        self.usage.judged += judged as u64;
-        self.usage.prefilled += (computed - judged) as u64;
+        let usage = &mut self.usage;
+        match self.kind {
+            Kind::Judge { restated: true, .. } => usage.restated += computed as u64,
+            Kind::Judge { .. } => {
+                usage.judged += suffix as u64;
+                usage.prefilled += (computed - suffix) as u64;
+            }
+            _ => usage.prefilled += computed as u64,
+        }
     }
 
     /// How many lanes it fills at most.

@@ -26,8 +26,8 @@ impl Shard {
         lane.leave(&mut self.tree, &mut self.kv);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut job.kind else { return };
-        if let Some((_, correct_first)) = ask.pop() {
-            answers.push(Some(if correct_first { [a, b] } else { [b, a] }));
+        if let Some(question) = ask.pop() {
+            answers.push(Some(if question.correct_first { [a, b] } else { [b, a] }));
         }
         if !ask.is_empty() {
             return self.start_pass(id);

@@ -19,6 +19,7 @@ mod ops;
 mod policy;
 mod prefix;
 mod propose;
+mod router;
 mod sampler;
 mod source;
 mod staged;

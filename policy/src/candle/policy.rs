@@ -1,7 +1,7 @@
 //! [`CandlePolicy`]: a checkpoint behind the [`Policy`] interface.
 //!
 //! It renders and checks requests and hands them to the engine's shards; a request goes to the
-//! shard that the beginning of its prefix names, so that a problem's tree meets its own cache.
+//! shard of its prompt, so that a problem's tree meets its own cache.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,15 +15,14 @@ use super::decoder::{Decoder, Scratch};
 use super::engine::{READ_ROWS, Shard, Shared};
 use super::job::{Job, Question};
 use super::kv::KvStore;
+use super::router::Router;
 use super::source::Source;
 use crate::check::check;
 use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{
-    Answered, Call, Limits, LoadOptions, MemoryPlan, Policy, PolicyError, Prompt, Request,
+    Answered, Call, Judge, Limits, LoadOptions, MemoryPlan, Policy, PolicyError, Prompt, Request,
+    Restated,
 };
-
-/// Tokens of a prefix that decide its shard.
-const ROUTE_TOKENS: usize = 24;
 
 /// Parameters up to which a shard a thread beats sharing every product between threads (both
 /// cores then work without meeting; a measurement at 0.8 million, taste above).
@@ -35,6 +34,7 @@ pub struct CandlePolicy {
     form: PromptForm,
     identity: String,
     limits: Limits,
+    router: Router,
     calls: Vec<Sender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -64,6 +64,7 @@ impl CandlePolicy {
             form,
             identity,
             limits: Limits { context: config.context, in_flight: 2 * lanes * shards },
+            router: Router::new(shards),
             calls: vec![],
             threads: vec![],
         };
@@ -116,19 +117,43 @@ impl CandlePolicy {
         &self.shared.tokenizer
     }
 
-    /// Renders what follows the step in each order that a judge request asks for.
+    /// Renders what is asked in each order that a judge request asks for.
     fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
-        let step = self.decode(&judge.step)?;
-        judge
-            .order
-            .questions()
-            .iter()
-            .map(|&correct_first| {
-                let question = self.form.question(&step, correct_first, judge.hint.as_deref())?;
-                Ok((self.encode(&question)?, correct_first))
-            })
-            .collect()
+        let orders = judge.order.questions().iter();
+        match &judge.restated {
+            Some(restated) => orders.map(|&first| self.restating(judge, restated, first)).collect(),
+            None => {
+                let step = self.decode(&judge.step)?;
+                orders.map(|&first| self.extending(judge, &step, first)).collect()
+            }
+        }
+    }
+
+    /// A question that follows the step itself.
+    fn extending(
+        &self,
+        judge: &Judge,
+        step: &str,
+        correct_first: bool,
+    ) -> Result<Question, PolicyError> {
+        let suffix = self.form.question(step, correct_first, judge.hint.as_deref())?;
+        let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
+        Ok(Question { base, suffix: self.encode(&suffix)?, correct_first })
+    }
+
+    /// A question with a prompt of its own.
+    fn restating(
+        &self,
+        judge: &Judge,
+        restated: &Restated,
+        correct_first: bool,
+    ) -> Result<Question, PolicyError> {
+        let (hint, tokenizer) = (judge.hint.as_deref(), self.tokenizer());
+        let (text, before) = self.form.render_restated(restated, correct_first, hint, tokenizer)?;
+        let mut base: Vec<TokenId> = tokenizer.bos().into_iter().collect();
+        base.extend(self.encode(&text[..before])?);
+        Ok(Question { base, suffix: self.encode(&text[before..])?, correct_first })
     }
 
     /// A checked job for a request. A judged step loses its EOS: the question goes on from its text.
@@ -141,18 +166,10 @@ impl CandlePolicy {
             judge.step = rest.into();
         }
         let questions = self.questions(&call.request)?;
-        let suffix = questions.iter().map(|q| q.0.len()).max().unwrap_or(0);
+        let asked = questions.iter().map(Question::len).max().unwrap_or(0);
         let vocabulary = self.shared.decoder.config().vocab_size;
-        check(&call.request, suffix, Some(vocabulary), self.limits.context)?;
+        check(&call.request, asked, Some(vocabulary), self.limits.context)?;
         Ok(Job::new(call.ticket, call.reply.clone(), call.request.clone(), questions))
-    }
-
-    fn route(&self, job: &Job) -> &Sender<Job> {
-        let prefix = job.prefix();
-        let bytes: Vec<u8> =
-            prefix.iter().take(ROUTE_TOKENS).flat_map(|id| id.to_le_bytes()).collect();
-        let key = stream_key(0, &[&bytes]);
-        &self.calls[(key % self.calls.len() as u64) as usize]
     }
 }
 
@@ -177,6 +194,7 @@ impl Policy for CandlePolicy {
                 self.limits.context
             )));
         }
+        self.router.know(&ids);
         Ok(Prompt { text, ids: ids.into() })
     }
 
@@ -194,7 +212,7 @@ impl Policy for CandlePolicy {
 
     fn submit(&self, mut call: Call) {
         let result = match self.job(&mut call) {
-            Ok(job) => match self.route(&job).send(job) {
+            Ok(job) => match self.calls[self.router.shard(call.request.prefix())].send(job) {
                 Ok(()) => return,
                 Err(_) => PolicyError::Gone,
             },

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use rand::RngExt;
-use regrowth_datasets::{Problem, TokenId, keyed_rng};
+use regrowth_datasets::keyed_rng;
 
-use crate::{Call, Limits, Policy, PolicyError, Prompt};
+use super::Around;
+use crate::{Call, Limits, Policy};
 
 /// How a [`Delayed`] server behaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,32 +112,16 @@ fn serve(inner: &dyn Policy, calls: &Receiver<Call>, delay: Delay, counts: &Coun
     }
 }
 
-impl Policy for Delayed {
-    fn identity(&self) -> &str {
-        self.inner.identity()
+impl Around for Delayed {
+    fn inner(&self) -> &dyn Policy {
+        &*self.inner
     }
 
-    fn limits(&self) -> Limits {
+    fn limits_around(&self) -> Limits {
         Limits { in_flight: self.batch, ..self.inner.limits() }
     }
 
-    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
-        self.inner.prompt(problem)
-    }
-
-    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
-        self.inner.encode(text)
-    }
-
-    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
-        self.inner.decode(ids)
-    }
-
-    fn eos(&self) -> Option<TokenId> {
-        self.inner.eos()
-    }
-
-    fn submit(&self, call: Call) {
+    fn take(&self, call: Call) {
         // The server lives as long as its queue is open.
         let _ = self.queue.send(call);
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crossbeam::channel::unbounded;
 use rand::RngExt;
-use regrowth_datasets::{Problem, TokenId, keyed_rng};
+use regrowth_datasets::keyed_rng;
 
+use super::Around;
 use crate::record::answer;
-use crate::{Call, Limits, Policy, PolicyError, Prompt, Response};
+use crate::{Call, Policy, PolicyError, Response};
 
 /// Probability of each fault, in [0, 1]; their sum is at most 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -67,32 +68,12 @@ impl Faulty {
     }
 }
 
-impl Policy for Faulty {
-    fn identity(&self) -> &str {
-        self.inner.identity()
+impl Around for Faulty {
+    fn inner(&self) -> &dyn Policy {
+        &*self.inner
     }
 
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
-        self.inner.prompt(problem)
-    }
-
-    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
-        self.inner.encode(text)
-    }
-
-    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
-        self.inner.decode(ids)
-    }
-
-    fn eos(&self) -> Option<TokenId> {
-        self.inner.eos()
-    }
-
-    fn submit(&self, call: Call) {
+    fn take(&self, call: Call) {
         let name = serde_json::to_vec(&call.request).unwrap_or_default();
         let draw = keyed_rng(self.seed, &[b"fault", &name]).random::<f64>();
         let (reply, answers) = unbounded();

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use dashmap::DashMap;
-use regrowth_datasets::{Problem, TokenId};
+use regrowth_datasets::TokenId;
 
+use super::Around;
 use crate::record::answer;
 use crate::{
-    Answered, Call, Judge, Judgement, Limits, Policy, PolicyError, Prompt, Request, Response,
-    Score, Usage,
+    Answered, Call, Judge, Judgement, Policy, PolicyError, Request, Response, Score, Usage,
 };
 
 /// What may be said after a step: approving first, then disapproving; pairs of one form, so that
@@ -141,36 +141,12 @@ fn approval(means: &[f64]) -> f64 {
     1.0 / (1.0 + (mean(disapproving) - mean(approving)).exp())
 }
 
-impl Policy for FollowUps {
-    fn identity(&self) -> &str {
-        self.inner.identity()
+impl Around for FollowUps {
+    fn inner(&self) -> &dyn Policy {
+        &*self.inner
     }
 
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    fn notes(&self) -> &[String] {
-        self.inner.notes()
-    }
-
-    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
-        self.inner.prompt(problem)
-    }
-
-    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
-        self.inner.encode(text)
-    }
-
-    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
-        self.inner.decode(ids)
-    }
-
-    fn eos(&self) -> Option<TokenId> {
-        self.inner.eos()
-    }
-
-    fn submit(&self, call: Call) {
+    fn take(&self, call: Call) {
         match &call.request {
             Request::Judge(judge) => self.judge(call.ticket, judge, call.reply),
             _ => self.inner.submit(call),
@@ -189,6 +165,7 @@ mod tests {
             step: policy.encode(step)?.into(),
             hint: hint.map(str::to_owned),
             order: OptionOrder::default(),
+            restated: None,
         };
         call(policy, Request::Judge(judge))
     }

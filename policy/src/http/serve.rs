@@ -17,7 +17,7 @@ use super::model::{Chat, Model};
 use super::vllm;
 use crate::boundary::{can_end, ends_at};
 use crate::check::check;
-use crate::text::{PromptForm, prompt};
+use crate::text::{PromptForm, Restating, prompt};
 use crate::{
     Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt,
     Propose, Request, Response, Sampling, Score, Scores, Usage,
@@ -41,6 +41,15 @@ pub(super) struct Service {
     fleet: Fleet,
     pub(super) model: Model,
     pub(super) form: PromptForm,
+}
+
+/// A judge's question with everything before it.
+struct Question {
+    ids: Vec<TokenId>,
+    /// Tokens before the question.
+    base: usize,
+    /// Whether (A) means "correct".
+    correct_first: bool,
 }
 
 /// A candidate so far.
@@ -94,7 +103,21 @@ impl Service {
 
     async fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
         let bare = self.form.bare(problem)?;
-        let (text, ids) = match &self.model.chat {
+        let (text, ids) = self.framed(bare).await?;
+        if ids.len() >= self.model.context {
+            return Err(PolicyError::Request(format!(
+                "the prompt of problem `{}` has {} tokens, but the context is {}",
+                problem.id,
+                ids.len(),
+                self.model.context
+            )));
+        }
+        Ok(Prompt { text, ids: ids.into() })
+    }
+
+    /// A text as the user's turn, where the model chats.
+    async fn framed(&self, bare: String) -> Result<(String, Vec<TokenId>), Fault> {
+        Ok(match &self.model.chat {
             Chat::Server => {
                 let ask = async |server: Arc<_>| vllm::chat(&self.model, &server, &bare).await;
                 let ids = self.fleet.ask(&[], ask).await?;
@@ -110,16 +133,7 @@ impl Service {
                 let ids = self.begun(&bare).await?;
                 (bare, ids)
             }
-        };
-        if ids.len() >= self.model.context {
-            return Err(PolicyError::Request(format!(
-                "the prompt of problem `{}` has {} tokens, but the context is {}",
-                problem.id,
-                ids.len(),
-                self.model.context
-            )));
-        }
-        Ok(Prompt { text, ids: ids.into() })
+        })
     }
 
     /// Ids of a text with BOS before them.
@@ -131,11 +145,11 @@ impl Service {
 
     async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Fault> {
         let questions = self.questions(&request).await?;
-        let suffix = questions.iter().map(Vec::len).max().unwrap_or(0);
-        check(&request, suffix, None, self.model.context)?;
+        let asked = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
+        check(&request, asked, None, self.model.context)?;
         match request {
             Request::Propose(propose) => self.propose(propose).await,
-            Request::Judge(judge) => self.judge(&judge, &questions).await,
+            Request::Judge(judge) => self.judge(&judge, questions).await,
             Request::Score(score) => self.score(&score).await,
         }
     }
@@ -203,15 +217,28 @@ impl Service {
         Err(Fault::Reply("a candidate without end".into()))
     }
 
-    /// What follows the step in each order that a judge request asks for. A judged step loses its
-    /// EOS: the question goes on from its text.
-    async fn questions(&self, request: &Request) -> Result<Vec<Vec<TokenId>>, Fault> {
+    /// What is asked in each order that a judge request asks for. A judged step loses its EOS: the
+    /// question goes on from its text.
+    async fn questions(&self, request: &Request) -> Result<Vec<Question>, Fault> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
-        let step = self.decode(self.judged(judge)).await?;
+        let (base, hint) = ([&*judge.prefix, self.judged(judge)].concat(), judge.hint.as_deref());
+        let step = match judge.restated {
+            None => self.decode(self.judged(judge)).await?,
+            Some(_) => String::new(),
+        };
         let mut questions = Vec::new();
         for &correct_first in judge.order.questions() {
-            let question = self.form.question(&step, correct_first, judge.hint.as_deref())?;
-            questions.push(self.encode(&question).await?);
+            let (mut ids, text) = match &judge.restated {
+                None => (base.clone(), self.form.question(&step, correct_first, hint)?),
+                Some(restated) => {
+                    let Restating { body, question: [asked, open] } =
+                        self.form.restating(restated, correct_first, hint)?;
+                    (self.framed(body + &asked).await?.1, open)
+                }
+            };
+            let base = ids.len();
+            ids.extend(self.encode(&text).await?);
+            questions.push(Question { ids, base, correct_first });
         }
         Ok(questions)
     }
@@ -224,16 +251,19 @@ impl Service {
         }
     }
 
-    async fn judge(&self, judge: &Judge, questions: &[Vec<TokenId>]) -> Result<Response, Fault> {
+    async fn judge(&self, judge: &Judge, questions: Vec<Question>) -> Result<Response, Fault> {
         let mut answers = Vec::new();
         let mut usage = Usage::default();
-        for (question, &correct_first) in questions.iter().zip(judge.order.questions()) {
-            let prompt = [&*judge.prefix, self.judged(judge), question].concat();
-            let ask = async |server: Arc<_>| self.model.label_masses(&server, &prompt).await;
+        for Question { ids, base, correct_first } in questions {
+            let ask = async |server: Arc<_>| self.model.label_masses(&server, &ids).await;
             let masses = self.fleet.ask(&judge.prefix, ask).await?;
             answers.push(masses.map(|[a, b]| if correct_first { [a, b] } else { [b, a] }));
-            usage.prefilled += (prompt.len() - question.len()) as u64;
-            usage.judged += question.len() as u64;
+            if judge.restated.is_some() {
+                usage.restated += ids.len() as u64;
+            } else {
+                usage.prefilled += base as u64;
+                usage.judged += (ids.len() - base) as u64;
+            }
         }
         Ok(Response::Judgement(Judgement::from_labels(&answers, usage)))
     }
@@ -257,7 +287,7 @@ impl Drawn {
         let reused = done.reused.min(ask.prompt.len() as u64);
         self.usage.reused += reused;
         self.usage.prefilled += ask.prompt.len() as u64 - reused;
-        self.usage.decoded += done.ids.len() as u64;
+        self.usage.sampling_rows += done.ids.len() as u64;
         self.ids.extend(done.ids);
         self.logps.extend(done.logps);
         if done.end == End::Eos

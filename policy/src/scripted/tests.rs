@@ -109,6 +109,7 @@ fn a_script_is_played_and_a_missing_entry_is_an_error() {
             step: Arc::from(step),
             hint: None,
             order: OptionOrder::default(),
+            restated: None,
         };
         match call(&policy, Request::Judge(judge)).expect("a judgement") {
             Response::Judgement(j) => j.correct,

@@ -8,6 +8,8 @@ pub(crate) mod prompt;
 pub(crate) mod tokenizer;
 
 pub use files::Files;
+#[cfg(feature = "http")]
+pub(crate) use prompt::Restating;
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
 pub(crate) use tokenizer::is_label;

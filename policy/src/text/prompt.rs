@@ -5,12 +5,12 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
-use regrowth_datasets::{Message, Problem};
+use regrowth_datasets::{Choice, Message, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::tokenizer::Tokenizer;
-use crate::PolicyError;
+use crate::{PolicyError, Restated};
 
 /// Name of the file in a checkpoint folder.
 pub const PROMPT_FILE: &str = "regrowth.json";
@@ -30,6 +30,20 @@ const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif 
     {% if correct_first %}(A) Correct (B) Incorrect{% else %}(A) Incorrect (B) Correct{% endif %}\n\
     The answer is (";
 
+/// What a new prompt says before that question when it restates everything (paper's form, our words).
+const RESTATED: &str = "A problem:\n{{ question }}\n\
+    {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
+    Its solution so far:\n{{ solution }}";
+
+/// A judge's own prompt: a user's turn, or plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restating {
+    /// Problem and solution, the same for both orders of the options.
+    pub(crate) body: String,
+    /// The question, on lines of its own; its last line, which the label completes, apart.
+    pub(crate) question: [String; 2],
+}
+
 /// Templates of one checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +55,12 @@ pub struct PromptForm {
     /// What follows a step to ask whether it is correct, from `correct_first` and `hint`; the
     /// model's next token is read as the label A or B.
     pub judge: String,
-    /// Whether `prompt` is the user's turn of the checkpoint's chat template.
+    /// What a new prompt says before `judge` when it restates the problem and its solution, from
+    /// `question`, `choices` and `solution`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restated: Option<String>,
+    /// Whether `prompt` is the user's turn of the checkpoint's chat template; a judge's own prompt is
+    /// then one, too.
     #[serde(default)]
     pub chat: bool,
 }
@@ -60,7 +79,7 @@ impl PromptForm {
                 .map_err(|e| source.error(PROMPT_FILE, e.to_string()))?,
             None => Self::default_form(tokenizer.chat_template().is_some()),
         };
-        for template in [&form.prompt, &form.judge] {
+        for template in [&form.prompt, &form.judge].into_iter().chain(&form.restated) {
             Environment::new()
                 .template_from_str(template)
                 .map_err(|e| source.error(PROMPT_FILE, format!("template: {e}")))?;
@@ -71,7 +90,7 @@ impl PromptForm {
     /// The form of a model that brings none, with a chat template or without.
     pub(crate) fn default_form(chat: bool) -> Self {
         let prompt = if chat { CHAT } else { PLAIN };
-        Self { version: 1, prompt: prompt.into(), judge: JUDGE.into(), chat }
+        Self { version: 1, prompt: prompt.into(), judge: JUDGE.into(), restated: None, chat }
     }
 
     /// The prompt of a problem.
@@ -84,11 +103,7 @@ impl PromptForm {
 
     /// The prompt of a problem before any chat template.
     pub(crate) fn bare(&self, problem: &Problem) -> Result<String, PolicyError> {
-        let choices: Vec<Value> = problem
-            .choices
-            .iter()
-            .map(|c| context! { label => c.label.as_str(), text => c.text.as_str() })
-            .collect();
+        let choices = values(&problem.choices);
         render(&self.prompt, context! { question => problem.question.as_str(), choices })
     }
 
@@ -129,6 +144,50 @@ impl PromptForm {
         let line = if step.ends_with('\n') { "" } else { "\n" };
         Ok(format!("{line}{}", render(&self.judge, context! { correct_first, hint })?))
     }
+
+    /// A judge's own prompt in its parts.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub(crate) fn restating(
+        &self,
+        restated: &Restated,
+        correct_first: bool,
+        hint: Option<&str>,
+    ) -> Result<Restating, PolicyError> {
+        let (question, solution) = (restated.question.as_str(), restated.solution.as_str());
+        let choices = values(&restated.choices);
+        let template = self.restated.as_deref().unwrap_or(RESTATED);
+        let body = render(template, context! { question, choices, solution })?;
+        let asked = self.question(&body, correct_first, hint)?;
+        let last = asked.rfind('\n').map_or(0, |at| at + 1);
+        let question = [asked[..last].to_owned(), asked[last..].to_owned()];
+        Ok(Restating { body, question })
+    }
+
+    /// A judge's own prompt as text, and how much of it stands before the question.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn render_restated(
+        &self,
+        restated: &Restated,
+        correct_first: bool,
+        hint: Option<&str>,
+        tokenizer: &Tokenizer,
+    ) -> Result<(String, usize), PolicyError> {
+        let Restating { body, question: [asked, open] } =
+            self.restating(restated, correct_first, hint)?;
+        let text = self.framed(format!("{body}{asked}"), tokenizer)? + &open;
+        // A template may trim a turn; then nothing of it is told apart.
+        let before = text.find(&body).map_or(0, |at| at + body.len());
+        Ok((text, before))
+    }
+}
+
+fn values(choices: &[Choice]) -> Vec<Value> {
+    let value = |c: &Choice| context! { label => c.label.as_str(), text => c.text.as_str() };
+    choices.iter().map(value).collect()
 }
 
 /// Messages through a chat template; with `open`, up to where the assistant begins.
@@ -184,6 +243,27 @@ mod tests {
         assert!(form.question("2", false, None).unwrap().contains("(B) Correct"));
         assert!(form.question("2", true, Some("1 + 1 = 2")).unwrap().contains("1 + 1 = 2"));
         assert_eq!(form.question("2", true, None).unwrap(), format!("\n{first}"));
+    }
+
+    #[test]
+    fn a_judge_s_own_prompt_restates_problem_and_solution_before_the_question() {
+        let form = PromptForm::default_form(false);
+        let choice = |label: &str, text: &str| Choice { label: label.into(), text: text.into() };
+        let restated = Restated {
+            question: "1 + 1?".into(),
+            choices: vec![choice("A", "two"), choice("B", "three")],
+            solution: "1 + 1 = 2".into(),
+        };
+        let found = form.restating(&restated, true, None).unwrap();
+        assert_eq!(
+            found.body,
+            "A problem:\n1 + 1?\n(A) two\n(B) three\n\nIts solution so far:\n1 + 1 = 2"
+        );
+        let [asked, open] = &found.question;
+        assert!(asked.starts_with('\n') && asked.ends_with("(B) Incorrect\n"), "{asked:?}");
+        assert_eq!(open, "The answer is (");
+        let own = PromptForm { restated: Some("{{ solution }}\n".into()), ..form };
+        assert_eq!(own.restating(&restated, true, None).unwrap().body, "1 + 1 = 2\n");
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn judge(policy: &dyn Policy, order: OptionOrder) -> Judgement {
         step: bytes("1 + 1 = 2\n").into(),
         hint: None,
         order,
+        restated: None,
     };
     match call(policy, Request::Judge(judge)).unwrap() {
         Response::Judgement(judgement) => judgement,

@@ -106,7 +106,7 @@ fn as_json(run: &Run, against: Option<Paired>) -> Value {
         "run": run.path, "variant": variant(run), "seed": run.report.seed,
         "best_round": run.report.best_round, "before": accuracy(run, 0),
         "after": accuracy(run, run.report.best_round), "gain": run.report.comparison,
-        "sampled_tokens": tokens(run, |t| t.decoded), "trained_tokens": tokens(run, |t| t.trained),
+        "sampled_tokens": tokens(run, |t| t.sampled), "trained_tokens": tokens(run, |t| t.trained),
         "against_first": against,
     })
 }
@@ -125,7 +125,7 @@ fn as_row(run: &Run, against: Option<Paired>) -> Vec<String> {
         percent(accuracy(run, run.report.best_round)),
         difference(&run.report.comparison),
         format!("{:.2e}", run.report.p_value),
-        tokens(run, |t| t.decoded).to_string(),
+        tokens(run, |t| t.sampled).to_string(),
         tokens(run, |t| t.trained).to_string(),
         match against {
             None => String::new(),

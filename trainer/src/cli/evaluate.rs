@@ -210,7 +210,9 @@ fn by_strategy(
         findings.put("self_evaluation", json!(found));
     }
     let usage = summary.usage;
-    findings.text.push(format!("  {} tokens sampled", usage.decoded));
+    findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
+        usage.sampling_rows, usage.prefilled
+    ));
     let levels: Map<String, Value> = summary
         .levels
         .iter()

@@ -176,11 +176,11 @@ fn described(plan: &Plan) -> String {
     let (tokens, seconds) = (&estimate.tokens, &estimate.seconds);
     let minutes = |s: f64| format!("{:.1}", s / 60.0);
     text + &format!(
-        "estimate for the run: {} pairs; tokens {} prefilled, {} sampled, {} trained, {} in answers\n\
+        "estimate for the run: {} pairs; tokens {} in prompts, {} sampled, {} trained, {} in answers\n\
          time in minutes: search {}, train {}, evaluate {}, together {}; {} on the disk\n",
         estimate.pairs,
-        tokens.prefilled,
-        tokens.decoded,
+        tokens.prompts,
+        tokens.sampled,
         tokens.trained,
         tokens.validated,
         minutes(seconds.search),

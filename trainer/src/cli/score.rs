@@ -114,7 +114,13 @@ impl Front {
             return Err(lacking("the checkpoint has no chat template"));
         }
         let plain = "{{ question }}".to_owned();
-        let form = PromptForm { version: 1, prompt: plain, judge: String::new(), chat: true };
+        let form = PromptForm {
+            version: 1,
+            prompt: plain,
+            judge: String::new(),
+            restated: None,
+            chat: true,
+        };
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }
 

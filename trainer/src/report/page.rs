@@ -215,8 +215,8 @@ fn costs(report: &RunReport) -> String {
         let seconds = [r.seconds.search, r.seconds.train, r.seconds.evaluate, r.seconds.probe];
         let mut row = vec![
             r.round.to_string(),
-            r.tokens.prefilled.to_string(),
-            r.tokens.decoded.to_string(),
+            r.tokens.prompts.to_string(),
+            r.tokens.sampled.to_string(),
             r.tokens.trained.to_string(),
             r.audit.model_calls.to_string(),
         ];

@@ -140,8 +140,8 @@ impl Plan {
         Some(Estimate {
             pairs,
             tokens: Tokens {
-                prefilled: scale(probe.tokens.prefilled, trees),
-                decoded: scale(probe.tokens.decoded, trees),
+                prompts: scale(probe.tokens.prompts, trees),
+                sampled: scale(probe.tokens.sampled, trees),
                 trained: scale(probe.tokens.trained, steps),
                 referenced: scale(probe.tokens.referenced, steps),
                 validated: scale(probe.tokens.validated, answers),
@@ -206,8 +206,8 @@ impl Probe {
         let started = Instant::now();
         let on_tree = |tree: TreeRecord| {
             self.trees += 1;
-            self.tokens.prefilled += tree.prompt_ids.len() as u64;
-            self.tokens.decoded += tree.sampled_tokens;
+            self.tokens.prompts += tree.prompt_ids.len() as u64;
+            self.tokens.sampled += tree.sampled_tokens;
             self.tree_bytes += row_bytes(&tree);
             pairs.extend(extract_pairs(&tree, &config.pairs).pairs);
             if config.dpo.judge.weight > 0.0 {

@@ -42,10 +42,12 @@ pub struct GateReport {
 #[serde(default)]
 pub struct Tokens {
     /// Tokens of the searched prompts, each tree's once (what a perfect prefix cache would read;
-    /// what was really read is in `cost.json`).
-    pub prefilled: u64,
+    /// what was really computed is in `cost.json`).
+    #[serde(alias = "prefilled")]
+    pub prompts: u64,
     /// Tokens sampled by the search.
-    pub decoded: u64,
+    #[serde(alias = "decoded")]
+    pub sampled: u64,
     /// Tokens through forward and backward.
     pub trained: u64,
     /// Tokens through reference forwards.

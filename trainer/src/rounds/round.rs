@@ -285,8 +285,8 @@ fn report(
         trees: audit.trees,
         steps: trained.steps,
         tokens: Tokens {
-            prefilled: audit.prompt_tokens,
-            decoded: audit.sampled_tokens,
+            prompts: audit.prompt_tokens,
+            sampled: audit.sampled_tokens,
             trained: trained.tokens,
             referenced: trained.reference_tokens,
             validated: if did_train { tokens(&candidate.validation) } else { 0 },

@@ -1,0 +1,103 @@
+//! Which shard a request goes to: all requests of one problem to the one whose cache knows it.
+//!
+//! It knows prompts as hashes of their ids and nothing of what is asked. A request goes where its
+//! prompt goes; one whose prompt was never rendered here goes where its first tokens say. No answer
+//! depends on it.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use regrowth_datasets::TokenId;
+
+/// Tokens that decide where a prompt is not known.
+const FIRST: usize = 24;
+
+/// Prompts that are remembered; then all are forgotten and met again (8 bytes each: taste).
+const MOST: usize = 1 << 18;
+
+/// Chooses shards.
+pub(super) struct Router {
+    shards: usize,
+    /// Hashes of known prompts, from ids that were rendered.
+    prompts: Mutex<HashSet<u64>>,
+}
+
+impl Router {
+    /// A router for `shards` shards, at least 1.
+    pub(super) fn new(shards: usize) -> Self {
+        Self { shards, prompts: Mutex::new(HashSet::new()) }
+    }
+
+    /// Remembers a prompt.
+    pub(super) fn know(&self, prompt: &[TokenId]) {
+        let Some(hash) = beginnings(prompt).last() else { return };
+        // Nothing can panic while this lock is held; a poisoned one is as good.
+        let mut prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
+        if prompts.len() >= MOST {
+            prompts.clear();
+        }
+        prompts.insert(hash);
+    }
+
+    /// The shard of a request that begins with `prefix`.
+    pub(super) fn shard(&self, prefix: &[TokenId]) -> usize {
+        if self.shards == 1 {
+            return 0;
+        }
+        let prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = beginnings(prefix).filter(|hash| prompts.contains(hash)).last();
+        let key = longest.or_else(|| beginnings(prefix).take(FIRST).last()).unwrap_or(0);
+        (key % self.shards as u64) as usize
+    }
+}
+
+/// A hash of each beginning of `ids`, the shortest first (steps of SplitMix64; its last bits decide).
+fn beginnings(ids: &[TokenId]) -> impl Iterator<Item = u64> {
+    ids.iter().scan(0u64, |hash, &id| {
+        let mut mixed = (*hash ^ u64::from(id)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        *hash = mixed ^ (mixed >> 31);
+        Some(*hash)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A prompt of `n` ids that differs from others in its last one.
+    fn prompt(n: usize, last: u32) -> Vec<TokenId> {
+        (1..n as u32).chain([1000 + last]).collect()
+    }
+
+    #[test]
+    fn a_problem_stays_with_its_shard_however_short_its_prompt() {
+        for n in [3, 24, 60] {
+            let router = Router::new(2);
+            let mut load = [0; 2];
+            for problem in 0..200 {
+                let prompt = prompt(n, problem);
+                router.know(&prompt);
+                let own = router.shard(&prompt);
+                load[own] += 1;
+                for step in 0..20 {
+                    let longer = [&prompt[..], &[step, step + 1, 7]].concat();
+                    assert_eq!(router.shard(&longer), own);
+                }
+            }
+            assert!(load.iter().all(|&l| l > 60), "{n}: {load:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_never_rendered_goes_by_its_first_tokens() {
+        let router = Router::new(2);
+        for problem in 0..20 {
+            let ids = [&prompt(24, problem)[..], &[1, 2]].concat();
+            let more = [&ids[..], &[3; 40]].concat();
+            assert_eq!(router.shard(&ids), router.shard(&more));
+        }
+        assert_eq!(router.shard(&[]), 0);
+    }
+}

@@ -1,0 +1,157 @@
+//! Answers that are kept: an equal request is asked once.
+//!
+//! It knows nothing of what is asked. Answers are pure functions of requests, so a kept one is as
+//! good as a new one; equal requests in flight at the same time wait for one answer. Nothing is
+//! given up: memory grows with the number of different requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use super::Around;
+use crate::record::{answer, key_of};
+use crate::{Answered, Call, Policy, Response};
+
+/// A policy that asks nothing twice.
+pub struct Cached {
+    inner: Arc<dyn Policy>,
+    shared: Arc<Shared>,
+    reply: Sender<Answered>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// What is known of each request, by its key.
+    known: DashMap<String, Known>,
+    /// Keys of the requests in flight, by their tickets at the policy inside.
+    asked: DashMap<u64, String>,
+    next: AtomicU64,
+    hits: AtomicU64,
+}
+
+enum Known {
+    Answer(Response),
+    /// Those who wait for it, with their tickets.
+    Asked(Vec<(u64, Sender<Answered>)>),
+}
+
+impl Cached {
+    /// Keeps what `inner` answers. Errors are not kept.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Policy>) -> Self {
+        let (reply, answers) = unbounded();
+        let shared = Arc::new(Shared::default());
+        let keeper = shared.clone();
+        std::thread::spawn(move || keeper.keep(&answers));
+        Self { inner, shared, reply }
+    }
+
+    /// Requests that were answered without asking.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        // Relaxed: a statistic.
+        self.shared.hits.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// Files answers as they come, until nobody can ask any more.
+    fn keep(&self, answers: &Receiver<Answered>) {
+        for Answered { ticket, result } in answers {
+            let Some((_, key)) = self.asked.remove(&ticket) else { continue };
+            let before = match &result {
+                Ok(response) => self.known.insert(key, Known::Answer(response.clone())),
+                Err(_) => self.known.remove(&key).map(|(_, known)| known),
+            };
+            let Some(Known::Asked(waiting)) = before else { continue };
+            for (ticket, reply) in waiting {
+                answer(&reply, ticket, result.clone());
+            }
+        }
+    }
+}
+
+impl Around for Cached {
+    fn inner(&self) -> &dyn Policy {
+        &*self.inner
+    }
+
+    fn take(&self, call: Call) {
+        let Call { ticket, request, reply } = call;
+        let key = match key_of(&request) {
+            Ok(key) => key,
+            Err(error) => return answer(&reply, ticket, Err(error)),
+        };
+        match self.shared.known.entry(key) {
+            Entry::Occupied(mut known) => {
+                // Relaxed: a statistic.
+                self.shared.hits.fetch_add(1, Ordering::Relaxed);
+                match known.get_mut() {
+                    Known::Answer(response) => answer(&reply, ticket, Ok(response.clone())),
+                    Known::Asked(waiting) => waiting.push((ticket, reply)),
+                }
+            }
+            Entry::Vacant(place) => {
+                // Relaxed: only uniqueness matters.
+                let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
+                self.shared.asked.insert(number, place.key().clone());
+                place.insert(Known::Asked(vec![(ticket, reply)]));
+                // The entry is let go: the policy inside may answer at once, in this thread.
+                self.inner.submit(Call { ticket: number, request, reply: self.reply.clone() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decorate::{FaultRates, Faulty};
+    use crate::{Propose, Recording, Request, Sampling, Scripted, call};
+
+    fn request(policy: &dyn Policy, key: u64) -> Request {
+        Request::Propose(Propose {
+            prefix: policy.encode("Question: 1 and 2?\nAnswer:\n").unwrap().into(),
+            keys: vec![key],
+            sampling: Sampling::default(),
+            greedy_first: false,
+            boundary: crate::Boundary::Newline,
+            max_tokens: 50,
+        })
+    }
+
+    #[test]
+    fn an_equal_request_is_asked_once_and_answered_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log.jsonl");
+        let recorded = Recording::open(Arc::new(Scripted::new()), &log).unwrap();
+        let policy = Cached::new(Arc::new(recorded));
+        let (reply, answers) = unbounded();
+        for ticket in 0..40 {
+            let request = request(&policy, ticket % 4);
+            policy.submit(Call { ticket, request, reply: reply.clone() });
+        }
+        let mut all: Vec<Answered> = answers.iter().take(40).collect();
+        all.sort_by_key(|a| a.ticket);
+        for found in &all[4..] {
+            let first = &all[found.ticket as usize % 4];
+            assert_eq!(found.result.as_ref().unwrap(), first.result.as_ref().unwrap());
+        }
+        assert_eq!(policy.hits(), 36);
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.lines().filter(|row| row.contains("\"answer\"")).count(), 4);
+    }
+
+    #[test]
+    fn errors_reach_who_asked_and_are_not_kept() {
+        let rates = FaultRates { error: 1.0, ..FaultRates::default() };
+        let policy = Cached::new(Arc::new(Faulty::new(Arc::new(Scripted::new()), rates, 1)));
+        for _ in 0..2 {
+            assert!(call(&policy, request(&policy, 1)).is_err());
+        }
+        assert_eq!(policy.hits(), 0);
+    }
+}
