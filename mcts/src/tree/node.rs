@@ -21,8 +21,9 @@ pub(crate) const MOST_IN_FLIGHT: u64 = VISIT - 1;
 /// A node.
 pub(super) struct Node {
     /// What a walker selects by, bits of `q` and `u` of [`Hint`]: a cache of a function of the
-    /// fields below. Relaxed, the last writer wins; stale for a while where threads meet.
-    hint: [AtomicU32; 2],
+    /// fields below. Relaxed, the last writer wins; stale for a while where threads meet. It decides
+    /// which child is next and nothing else, so not loom's.
+    hint: [std::sync::atomic::AtomicU32; 2],
 
     // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
     /// From the top: state in 2 bits, whether the node is trunk in 1, who holds it in
@@ -155,7 +156,7 @@ impl Node {
     #[cfg(loom)]
     pub(super) fn blank() -> Self {
         Self {
-            hint: [AtomicU32::new(0), AtomicU32::new(0)],
+            hint: Default::default(),
             link: AtomicU64::new(0),
             counts: AtomicU64::new(0),
             value: AtomicU64::new(0),
@@ -191,7 +192,8 @@ impl Node {
 
     pub(super) fn hint(&self) -> Hint {
         let [q, u] = &self.hint;
-        let read = |bits: &AtomicU32| f32::from_bits(bits.load(Ordering::Relaxed));
+        let read =
+            |bits: &std::sync::atomic::AtomicU32| f32::from_bits(bits.load(Ordering::Relaxed));
         Hint { q: read(q), u: read(u) }
     }
 

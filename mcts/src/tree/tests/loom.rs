@@ -6,7 +6,9 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{edge, from_the_root};
-use crate::tree::walk::{Budget, Trunk, Walker, run};
+use crate::tree::arena::{Arena, Supply};
+use crate::tree::node::{Alone, Node, Together};
+use crate::tree::walk::{Budget, Trunk, Turn, Walker};
 use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
 use crate::{BackupWeights, FirstPlay, Selection, SelectionRule};
 
@@ -140,49 +142,188 @@ impl Evaluator for Steps {
     }
 }
 
-/// Two threads that meet in the trunk, hold what is below it, give it back and promote it.
-fn walk(weights: BackupWeights, before: u64) {
-    let rule = SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
-    let mut model = loom::model::Builder::new();
-    // Takes many minutes; see `concurrency.md`.
-    model.preemption_bound = Some(1);
-    model.check(move || {
-        let mut tree = Tree::new(1.0, weights);
-        tree.prepare(rule);
-        let tree = Arc::new(tree);
-        // So many alone, then one each.
-        let work = |number, simulations| {
-            let tree = tree.clone();
-            move || {
-                let trunk = Trunk::new(&tree, rule, number, 2, 1);
-                run(Walker::new(&tree, &Steps, rule, 1, Some(trunk)), &Budget::new(simulations));
-            }
-        };
-        work(1, before)();
-        let other = thread::spawn(work(1, 1));
-        work(2, 1)();
-        other.join().expect("joined");
-        let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
-        tree.settle(rule);
-        assert_eq!(tree.visits(0), before + 2);
-        for id in from_the_root(&tree) {
-            assert_eq!(tree.in_flight(id), 0);
-            let children = tree.children(id);
-            let below: u64 = children.clone().map(|c| tree.visits(c)).sum();
-            if !children.is_empty() {
-                assert_eq!(tree.visits(id), below + 1);
-                let children = children.map(|c| (tree.visits(c), tree.q(c)));
-                let serial = mean_value(weights, children);
-                assert!(weights == BackupWeights::Returns || tree.v(id) == serial);
-            }
+const RULE: SelectionRule =
+    SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
+
+/// One simulation, if others leave a part for it; whether they did. `run` would try again, which a
+/// model could do for ever.
+fn simulate(tree: &Tree, number: u16) -> bool {
+    let budget = Budget::new(1);
+    let trunk = Trunk::new(tree, RULE, number, 2, 1);
+    let mut walker = Walker::new(tree, &Steps, RULE, 1, Some(trunk));
+    loop {
+        match walker.turn(&budget) {
+            Turn::Goes => {}
+            turn => return turn == Turn::Over,
         }
+    }
+}
+
+/// After so many simulations of one thread, two more by two threads that meet in the trunk, hold
+/// what is below it, give it back and promote it. `bound` is the most preemptions of a run.
+fn walk(weights: BackupWeights, before: u64, bound: Option<usize>) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = bound;
+    model.check(move || {
+        let tree = start(weights, before);
+        let other = tree.clone();
+        let second = thread::spawn(move || simulate(&other, 2));
+        let first = simulate(&tree, 1);
+        let second = second.join().expect("joined");
+        assert!(first || second, "each was in the other's way");
+        check(tree, weights, before + u64::from(first) + u64::from(second));
+    });
+}
+
+fn start(weights: BackupWeights, simulations: u64) -> Arc<Tree> {
+    let mut tree = Tree::new(1.0, weights);
+    tree.prepare(RULE);
+    assert!((0..simulations).all(|_| simulate(&tree, 1)));
+    Arc::new(tree)
+}
+
+/// What holds when all have left.
+fn check(tree: Arc<Tree>, weights: BackupWeights, simulations: u64) {
+    let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
+    tree.settle(RULE);
+    assert_eq!(tree.visits(0), simulations);
+    for id in from_the_root(&tree) {
+        assert_eq!((tree.in_flight(id), tree.node(id).link().holder()), (0, 0));
+        let children = tree.children(id);
+        if !children.is_empty() {
+            let below: u64 = children.clone().map(|c| tree.visits(c)).sum();
+            assert_eq!(tree.visits(id), below + 1);
+            let serial = mean_value(weights, children.map(|c| (tree.visits(c), tree.q(c))));
+            assert!(weights == BackupWeights::Returns || tree.v(id) == serial);
+        }
+    }
+}
+
+#[test]
+fn walkers_that_meet_at_the_root_lose_nothing() {
+    walk(BackupWeights::Returns, 0, None);
+    walk(BackupWeights::AtLeastOne, 0, None);
+}
+
+#[test]
+fn walkers_that_meet_in_the_trunk_lose_nothing() {
+    // A bound of 3 takes two minutes and finds nothing more.
+    walk(BackupWeights::Returns, 2, Some(2));
+    walk(BackupWeights::AtLeastOne, 2, Some(2));
+}
+
+#[test]
+fn a_walker_that_gives_up_takes_its_lease_back() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let tree = start(BackupWeights::AtLeastOne, 2);
+        let other = tree.clone();
+        let failing = thread::spawn(move || {
+            let trunk = Trunk::new(&other, RULE, 2, 2, 1);
+            let mut walker = Walker::new(&other, &Steps, RULE, 1, Some(trunk));
+            // A lease is announced, its simulation never ends.
+            assert!(walker.turn(&Budget::new(1)) != Turn::Over);
+        });
+        let done = simulate(&tree, 1);
+        failing.join().expect("joined");
+        check(tree, BackupWeights::AtLeastOne, 2 + u64::from(done));
     });
 }
 
 #[test]
-fn walkers_lose_nothing_where_they_meet() {
-    for before in [0, 2] {
-        walk(BackupWeights::Returns, before);
-        walk(BackupWeights::AtLeastOne, before);
-    }
+fn who_holds_a_part_sees_what_earlier_holders_did() {
+    loom::model(|| {
+        let tree = Arc::new(tree(BackupWeights::Returns));
+        let work = |number| {
+            let tree = tree.clone();
+            move || {
+                let part = tree.node(1);
+                let held = part.hold(part.link(), number);
+                if held {
+                    part.complete::<Alone>(1, false);
+                    part.release(false);
+                }
+                held
+            }
+        };
+        let other = thread::spawn(work(2));
+        let mine = work(1)();
+        let visits = u64::from(mine) + u64::from(other.join().expect("joined"));
+        assert!(visits > 0, "each was in the other's way");
+        assert_eq!(tree.visits(1), visits);
+    });
+}
+
+#[test]
+fn who_finds_a_part_promoted_sees_what_its_holder_did() {
+    loom::model(|| {
+        let tree = Arc::new(Tree::new(1.0, BackupWeights::Returns));
+        let other = tree.clone();
+        let holder = thread::spawn(move || {
+            let part = other.node(0);
+            assert!(part.hold(part.link(), 2));
+            other.publish(
+                0,
+                part,
+                &[edge(0.25, false)],
+                |count| other.arena.reserve(count),
+                |_, _| {},
+            );
+            part.complete::<Alone>(1, false);
+            other.node(1).complete::<Alone>(1, false);
+            part.release(true);
+        });
+        let part = tree.node(0);
+        let joins = part.link().is_trunk();
+        if joins {
+            assert_eq!([0, 1].map(|id| tree.visits(id)), [1, 1]);
+            assert_eq!(tree.edge(1), edge(0.25, false));
+            part.complete::<Together>(1, false);
+        }
+        holder.join().expect("joined");
+        assert_eq!(tree.visits(0), 1 + u64::from(joins));
+    });
+}
+
+#[test]
+fn leases_that_meet_are_counted_and_taken_back() {
+    loom::model(|| {
+        let tree = Arc::new(tree(BackupWeights::Returns));
+        let lease = |announced, done| {
+            let tree = tree.clone();
+            move || {
+                tree.node(0).enter::<Together>(announced);
+                tree.node(0).undo::<Together>(announced - done);
+                tree.count(tree.node(0), done, Node::to_fixed(0.5) * done as i64);
+            }
+        };
+        let other = thread::spawn(lease(3, 2));
+        lease(5, 4)();
+        other.join().expect("joined");
+        assert_eq!((tree.visits(0), tree.in_flight(0), tree.v(0)), (6, 0, 0.5));
+    });
+}
+
+#[test]
+fn no_id_is_handed_out_twice_or_lost() {
+    loom::model(|| {
+        let arena = Arc::new(Arena::new());
+        let take = |counts: &'static [u32]| {
+            let arena = arena.clone();
+            move || {
+                let mut supply = Supply::new(&arena);
+                counts.iter().flat_map(|&count| supply.take(count)).collect::<Vec<_>>()
+            }
+        };
+        let other = thread::spawn(take(&[3, 2]));
+        let mut ids = take(&[1])();
+        ids.extend(other.join().expect("joined"));
+        assert_eq!(arena.len() as usize, ids.len());
+        ids.extend(take(&[2, 2])());
+        assert_eq!(arena.len() as usize, ids.len());
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+        assert!(ids.iter().all(|&id| id < arena.end()));
+    });
 }
