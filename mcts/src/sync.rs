@@ -11,3 +11,7 @@ pub(crate) use loom::thread::yield_now;
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub(crate) use std::thread::yield_now;
+
+/// A word that loom does not follow: it steers the search and guards nothing, and every state of it
+/// would be an interleaving more.
+pub(crate) use std::sync::atomic::AtomicU32 as UntrackedU32;

@@ -5,7 +5,7 @@
 
 use super::NodeState;
 use crate::select::Hint;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, UntrackedU32};
 
 /// Scale of sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33; a sum
 /// may reach +-2^31, as 2^30 visits of returns up to 2.
@@ -23,7 +23,7 @@ pub(super) struct Node {
     /// What a walker selects by, bits of `q` and `u` of [`Hint`]: a cache of a function of the
     /// fields below. Relaxed, the last writer wins; stale for a while where threads meet. It decides
     /// which child is next and nothing else, so not loom's.
-    hint: [std::sync::atomic::AtomicU32; 2],
+    hint: [UntrackedU32; 2],
 
     // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
     /// From the top: state in 2 bits, whether the node is trunk in 1, who holds it in
@@ -192,8 +192,7 @@ impl Node {
 
     pub(super) fn hint(&self) -> Hint {
         let [q, u] = &self.hint;
-        let read =
-            |bits: &std::sync::atomic::AtomicU32| f32::from_bits(bits.load(Ordering::Relaxed));
+        let read = |bits: &UntrackedU32| f32::from_bits(bits.load(Ordering::Relaxed));
         Hint { q: read(q), u: read(u) }
     }
 
