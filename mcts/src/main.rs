@@ -6,6 +6,13 @@ mod cli;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// `mi_option_purge_delay` of mimalloc's list of options, versions 2 and 3.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+
 fn main() -> std::process::ExitCode {
+    // Freed pages go back at once: while a policy is loaded, each tensor is freed when its rearranged
+    // form is made. A search is as fast as with mimalloc's own delay.
+    // SAFETY: sets one number of the allocator; the option exists in both of its versions.
+    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
     cli::main()
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 const TASKS: [&str; 3] = ["arithmetic", "choice", "countdown"];
 
-/// Searches eight problems into `out`; the counts of `summary.json`.
-fn search(task: &str, how: &[&str], out: &Path) -> Value {
+/// Searches eight problems into `out`; the counts of `summary.json` and what was said.
+fn searched(task: &str, how: &[&str], out: &Path) -> (Value, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_mcts"))
         .args(["search", "--policy", "builtin", "--limit", "8", "--no-log"])
         .args(["--problems", &format!("builtin:{task}")])
@@ -20,9 +20,14 @@ fn search(task: &str, how: &[&str], out: &Path) -> Value {
         .arg(out)
         .output()
         .expect("the binary runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
     let text = std::fs::read_to_string(out.join("summary.json")).expect("a summary");
-    serde_json::from_str::<Value>(&text).expect("JSON")["tokens"].take()
+    (serde_json::from_str::<Value>(&text).expect("JSON")["tokens"].take(), said)
+}
+
+fn search(task: &str, how: &[&str], out: &Path) -> Value {
+    searched(task, how, out).0
 }
 
 fn count(tokens: &Value, name: &str) -> u64 {
@@ -71,4 +76,19 @@ fn a_judgement_computes_its_question_alone_unless_it_restates_everything() {
         let each = count(&restated, "restated") as f64 / judgements(&out) as f64;
         assert!(each > 2.0 * question as f64, "{task}: {each} tokens for each judgement");
     }
+}
+
+#[test]
+fn a_cache_too_small_for_a_tree_changes_nothing_and_is_said_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (roomy, small) = (folder.path().join("roomy"), folder.path().join("small"));
+    let (tokens, said) = searched("arithmetic", &["--threads", "2"], &roomy);
+    assert_eq!(count(&tokens, "recomputed"), 0);
+    assert!(!said.contains("too few"), "{said}");
+    let (tokens, said) = searched("arithmetic", &["--threads", "2", "--cache", "1"], &small);
+    assert!(count(&tokens, "recomputed") > 0, "{tokens}");
+    assert_eq!(said.matches("too few").count(), 1, "{said}");
+    assert!(said.contains("tokens a shard") && said.contains("--cache"), "{said}");
+    let trees = |out: &Path| std::fs::read(out.join("trees.jsonl")).expect("trees");
+    assert!(trees(&roomy) == trees(&small));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{MemoryPlan, Policy, PolicyError, Replay, Scripted, available_memory};
 
 /// How a policy is run; none of it changes what it answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
     pub threads: usize,
@@ -17,13 +17,16 @@ pub struct LoadOptions {
     pub cache_bytes: usize,
     /// How servers are spoken to.
     pub server: ServerOptions,
+    /// Is told what a user should know of an engine in this process: the memory it will take, before
+    /// its weights are read, and, once, that its cache is too small; may be called from any thread.
+    pub say: Option<fn(&str)>,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let server = ServerOptions::default();
-        Self { threads, max_batch: 64, cache_bytes: 1 << 30, server }
+        Self { threads, max_batch: 64, cache_bytes: 1 << 30, server, say: None }
     }
 }
 
@@ -116,8 +119,11 @@ impl std::str::FromStr for Dialect {
 /// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`.
 ///
 /// # Errors
-/// When nothing of that name exists or it cannot be loaded.
+/// When nothing of that name exists, it cannot be loaded, or it does not fit into free memory.
 pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+    if let (Some(plan), Some(say)) = (plan(spec, options)?, options.say) {
+        say(&format!("memory: {plan}"));
+    }
     match spec.split_once(':') {
         None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
         Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
@@ -127,13 +133,12 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
     }
 }
 
-/// What the checkpoint that `spec` names will take in memory; `None` for other policies and the
-/// embedded model.
+/// What the checkpoint that `spec` names will take in memory; `None` for other policies.
 ///
 /// # Errors
 /// When the checkpoint's configuration cannot be read, or the plan does not fit into free memory.
 pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    if !Path::new(spec).is_dir() {
+    if spec != "builtin" && !Path::new(spec).is_dir() {
         return Ok(None);
     }
     let plan = planned(spec, options)?;
@@ -172,7 +177,7 @@ fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Poli
     use crate::candle::{CandlePolicy, Checkpoint, Source};
     let source = Source::named(spec)?;
     let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
-    Ok(Arc::new(CandlePolicy::new(&checkpoint, options)?))
+    Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))
 }
 
 #[cfg(not(feature = "candle"))]

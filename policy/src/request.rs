@@ -244,6 +244,9 @@ pub struct Scores {
 pub struct Usage {
     /// Prefix tokens computed.
     pub prefilled: u64,
+    /// Those of them that had been computed before and were given up for want of room.
+    #[serde(skip_serializing_if = "none")]
+    pub recomputed: u64,
     /// Prefix tokens taken from the cache.
     pub reused: u64,
     /// Rows of the forward pass computed to sample. Candidates that begin alike share them, so they
@@ -266,6 +269,7 @@ fn none(tokens: &u64) -> bool {
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.prefilled += other.prefilled;
+        self.recomputed += other.recomputed;
         self.reused += other.reused;
         self.sampling_rows += other.sampling_rows;
         self.judged += other.judged;

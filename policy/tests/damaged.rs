@@ -6,11 +6,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use common::checkpoint;
 use regrowth_datasets::{AnswerKind, Problem};
 use regrowth_policy::candle::{
-    CandlePolicy, Checkpoint, SaveOptions, Source, Tokenizer, save_checkpoint,
+    Adapter, AdapterConfig, CandlePolicy, Checkpoint, LowRank, SaveOptions, Source, Tokenizer,
+    save_checkpoint,
 };
 use regrowth_policy::{
     Boundary, LoadOptions, Policy, Propose, Request, Response, Sampling, Score, call, load,
@@ -45,16 +46,15 @@ fn shard(folder: &Path, checkpoint: &Checkpoint, bytes: usize) {
     save_checkpoint(folder, &checkpoint.config, &checkpoint.tensors, &origin, options).unwrap();
 }
 
-/// Replaces the header of the weights by what `change` makes of it.
-fn edit_header(folder: &Path, change: impl FnOnce(&mut Value)) {
-    let path = folder.join(WEIGHTS);
-    let bytes = std::fs::read(&path).unwrap();
+/// Replaces the header of a file of tensors by what `change` makes of it.
+fn edit_header(path: &Path, change: impl FnOnce(&mut Value)) {
+    let bytes = std::fs::read(path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
     change(&mut header);
     let header = header.to_string().into_bytes();
     let parts = [&(header.len() as u64).to_le_bytes(), &header[..], &bytes[8 + length..]];
-    std::fs::write(&path, parts.concat()).unwrap();
+    std::fs::write(path, parts.concat()).unwrap();
 }
 
 #[test]
@@ -117,15 +117,15 @@ fn wrong_types_and_shapes_name_the_tensor() {
     const NORM: &str = "model.norm.weight";
     let (_dir, folder, _) = whole();
     let bytes = std::fs::read(folder.join(WEIGHTS)).unwrap();
-    edit_header(&folder, |header| header[NORM]["dtype"] = json!("I32"));
+    edit_header(&folder.join(WEIGHTS), |header| header[NORM]["dtype"] = json!("I32"));
     let error = refused(&folder);
     assert!(error.contains(NORM) && error.contains("type I32, expected F32"), "{error}");
     std::fs::write(folder.join(WEIGHTS), &bytes).unwrap();
-    edit_header(&folder, |header| header[NORM]["shape"] = json!([4, 8]));
+    edit_header(&folder.join(WEIGHTS), |header| header[NORM]["shape"] = json!([4, 8]));
     let error = refused(&folder);
     assert!(error.contains(NORM) && error.contains("shape [4, 8], expected [32]"), "{error}");
     std::fs::write(folder.join(WEIGHTS), &bytes).unwrap();
-    edit_header(&folder, |header| {
+    edit_header(&folder.join(WEIGHTS), |header| {
         let entry = header.as_object_mut().unwrap().remove(NORM).unwrap();
         header["model.other.weight"] = entry;
     });
@@ -141,11 +141,87 @@ fn weights_that_are_no_numbers_name_the_tensor() {
         let shape = checkpoint.tensors[name].dims().to_vec();
         let mut values = small(name, shape.iter().product());
         values[7] = bad;
-        let tensor = candle_core::Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
         checkpoint.tensors.insert(name.into(), tensor);
         shard(&folder, &checkpoint, usize::MAX);
         let error = refused(&folder);
         assert!(error.contains(name) && error.contains("not finite"), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_adapter_names_its_file_and_the_tensor() {
+    const UPDATED: &str = "model.layers.0.self_attn.q_proj";
+    const FILE: &str = "adapter_model.safetensors";
+    let (dir, folder, _) = whole();
+    let target = dir.path().join("adapter");
+    let write = |a: f32| {
+        let config =
+            AdapterConfig::lora(folder.display().to_string(), 2, 4.0, 0.0, &["q_proj".into()]);
+        let half = |rows, columns, value| {
+            Tensor::from_vec(vec![value; rows * columns], (rows, columns), &Device::Cpu).unwrap()
+        };
+        let update = LowRank { a: half(2, 32, a), b: half(32, 2, 0.1), scale: 2.0, dropout: 0.0 };
+        let adapter = Adapter { config, updates: [(UPDATED.to_owned(), update)].into() };
+        adapter.save(&target, &Source::folder(&folder).unwrap()).unwrap();
+    };
+    let refused_for = |expected: &str| {
+        let error = refused(&target);
+        for part in [FILE, UPDATED, expected] {
+            assert!(error.contains(part), "{error}");
+        }
+    };
+    let tensor = format!("base_model.model.{UPDATED}.lora_A.weight");
+    write(0.1);
+    assert!(load(&target.display().to_string(), &LoadOptions::default()).is_ok());
+    let bytes = std::fs::read(target.join(FILE)).unwrap();
+    std::fs::write(target.join(FILE), &bytes[..bytes.len() - 1]).unwrap();
+    refused_for("cut off");
+    std::fs::write(target.join(FILE), &bytes).unwrap();
+    edit_header(&target.join(FILE), |header| header[&tensor]["dtype"] = json!("I32"));
+    refused_for("type I32");
+    std::fs::write(target.join(FILE), &bytes).unwrap();
+    edit_header(&target.join(FILE), |header| header[&tensor]["shape"] = json!([4, 16]));
+    refused_for("do not fit");
+    write(f32::NAN);
+    refused_for("not finite");
+}
+
+#[test]
+fn a_model_too_large_to_fit_or_to_be_true_is_refused_before_its_weights_are_read() {
+    let (_dir, folder, _) = whole();
+    let path = folder.join("config.json");
+    let original: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let refused_with = |change: &[(&str, u64)]| {
+        let mut config = original.clone();
+        change.iter().for_each(|(field, value)| config[*field] = json!(value));
+        std::fs::write(&path, config.to_string()).unwrap();
+        refused(&folder)
+    };
+    for field in [
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "head_dim",
+        "max_position_embeddings",
+    ] {
+        let error = refused_with(&[(field, 1 << 60)]);
+        assert!(error.contains("config.json") && error.contains(&format!("`{field}`")), "{error}");
+    }
+    // 100 layers of 77 GB each.
+    let wide = 1 << 16;
+    let error = refused_with(&[
+        ("hidden_size", wide),
+        ("intermediate_size", wide),
+        ("num_hidden_layers", 100),
+        ("head_dim", 128),
+        ("num_attention_heads", 512),
+        ("num_key_value_heads", 512),
+    ]);
+    if cfg!(target_os = "linux") {
+        assert!(error.contains("does not fit") && error.contains("MiB are free"), "{error}");
     }
 }
 
@@ -161,7 +237,7 @@ fn half_precision_weights_are_read_and_computed_in_f32() {
         for (name, tensor) in &read.tensors {
             assert_eq!(tensor.dtype(), DType::F32, "{name}");
             let rounded = tensors[name].to_dtype(dtype).unwrap().to_dtype(DType::F32).unwrap();
-            let values = |t: &candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>();
+            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>();
             assert_eq!(values(tensor).unwrap(), values(&rounded).unwrap(), "{name}");
         }
         assert!(load(&folder.display().to_string(), &LoadOptions::default()).is_ok());
@@ -219,6 +295,12 @@ fn prompts_that_are_empty_or_too_long_are_refused_alone() {
     };
     let error = policy.prompt(&long).unwrap_err().to_string();
     assert!(error.contains("`long`") && error.contains("context"), "{error}");
+    let form = json!({"version": 1, "prompt": "{{ question }}", "judge": "?"});
+    std::fs::write(folder.join("regrowth.json"), form.to_string()).unwrap();
+    let bare = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
+    let nothing = Problem { id: "nothing".into(), question: String::new(), ..long };
+    let error = bare.prompt(&nothing).unwrap_err().to_string();
+    assert!(error.contains("`nothing` is empty"), "{error}");
     // The engine goes on.
     assert!(matches!(propose(vec![1, 2, 3]), Ok(Response::Candidates(_))));
     let source = Source::folder(&folder).unwrap();

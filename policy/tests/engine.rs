@@ -5,7 +5,7 @@
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crossbeam::channel::unbounded;
 use rand::RngExt;
@@ -334,6 +334,31 @@ fn a_cache_too_small_for_all_candidates_takes_them_in_turns() {
         let found = candidates(call(&policy, propose(&prefix, 0..5)).unwrap());
         assert_eq!(found.candidates, expected);
     }
+}
+
+#[test]
+fn a_cache_that_is_too_small_is_said_once_with_the_numbers() {
+    static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let (slot, slots) = (2 * 2 * 32 * 4, 70);
+    let say: fn(&str) = |text| SAID.lock().unwrap().push(text.to_owned());
+    let small = LoadOptions { cache_bytes: slots * slot, say: Some(say), ..options(1, 64) };
+    let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
+    let prefix = |i: u32| (1..40).map(|p| p % 30).chain([i]).collect::<Vec<u32>>();
+    let ask = |i| candidates(call(&policy, propose(&prefix(i), 0..1)).unwrap()).usage;
+    // Two problems take turns in a cache that holds one of them: all but the tail is shared.
+    assert_eq!(ask(30).recomputed, 0);
+    ask(31);
+    assert!(SAID.lock().unwrap().is_empty());
+    let other = |i: u32| (i..39 + i).map(|p| 29 - p % 30).collect::<Vec<u32>>();
+    let again: u64 = (0..20)
+        .map(|i| candidates(call(&policy, propose(&other(i % 2), 0..1)).unwrap()).usage.recomputed)
+        .sum();
+    assert!(again > 256, "{again}");
+    let said = SAID.lock().unwrap();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("holds 70 tokens") && said[0].contains("computed before"), "{said:?}");
 }
 
 #[test]

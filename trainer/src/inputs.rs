@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regrowth_datasets::{DataError, Format, Problem, Split, read_problems, split_of, tasks};
 use regrowth_policy::{LoadOptions, Policy, candle::Source, load};
 
-use crate::TrainError;
+use crate::{TrainError, pages};
 
 /// What stands before the name of a built-in task.
 const BUILTIN: &str = "builtin:";
@@ -16,7 +16,7 @@ const BUILTIN: &str = "builtin:";
 /// # Errors
 /// When nothing of that name exists or it cannot be loaded.
 pub fn policy(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, TrainError> {
-    Ok(load(spec, options)?)
+    Ok(pages::giving_back(|| load(spec, options))?)
 }
 
 /// Where the weights of a policy lie; `None` for one that cannot be trained here.

@@ -9,6 +9,7 @@ mod clock;
 mod error;
 pub mod evaluate;
 pub mod inputs;
+pub mod pages;
 pub mod report;
 pub mod rounds;
 pub mod seedling;

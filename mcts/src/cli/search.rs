@@ -11,7 +11,7 @@ use regrowth_mcts::{
     PairConfig, RunOptions, SearchError, SearchSummary, ServerFlags, TreeRecord, extract_pairs,
     search_problems,
 };
-use regrowth_policy::{LoadOptions, Policy, load, plan};
+use regrowth_policy::{LoadOptions, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
@@ -34,6 +34,10 @@ pub(crate) struct Arguments {
     /// Sequences that the policy decodes at once; changes no result
     #[arg(long, value_name = "B", value_parser = at_least_one)]
     max_batch: Option<usize>,
+    /// Memory for keys and values that the policy's engine stores, in MiB; changes no result
+    /// [default: 1024]
+    #[arg(long, value_name = "MIB", value_parser = at_least_one)]
+    cache: Option<usize>,
     /// Trees in flight at once; changes no result
     #[arg(long, value_name = "N")]
     trees_in_flight: Option<usize>,
@@ -70,9 +74,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         LoadOptions { server: arguments.server.options(), ..LoadOptions::default() };
     load_options.threads = arguments.threads.unwrap_or(load_options.threads);
     load_options.max_batch = arguments.max_batch.unwrap_or(load_options.max_batch);
-    if let Some(plan) = plan(&settings.policy, &load_options)? {
-        eprintln!("memory: {plan}");
-    }
+    load_options.cache_bytes = arguments.cache.map_or(load_options.cache_bytes, |mib| mib << 20);
+    load_options.say = Some(|text| eprintln!("mcts: {text}"));
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");

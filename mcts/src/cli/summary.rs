@@ -44,6 +44,8 @@ pub(crate) struct Summary {
 struct Tokens {
     /// Of prompts and steps, computed.
     prefilled: u64,
+    /// Those of them that the cache had held and given up: it was too small.
+    recomputed: u64,
     /// Of prompts and steps, taken from the cache.
     reused: u64,
     /// Rows computed to sample; candidates that begin alike share them.
@@ -139,6 +141,7 @@ impl Summary {
             skipped_examples: search.skipped_examples,
             tokens: Tokens {
                 prefilled: usage.prefilled,
+                recomputed: usage.recomputed,
                 reused: usage.reused,
                 sampling_rows: usage.sampling_rows,
                 judged: usage.judged,

@@ -8,14 +8,14 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use regrowth_datasets::stream_key;
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{tensor_of, write_tensors};
+use super::checkpoint::write_tensors;
 use super::config::ModelConfig;
 use super::ops;
 use super::source::Source;
 use super::staged::replace_folder;
+use super::tensor_file::TensorFile;
 use crate::PolicyError;
 use crate::text::Files;
 
@@ -183,16 +183,13 @@ impl Adapter {
         let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG)?)
             .map_err(|detail| source.error(ADAPTER_CONFIG, detail))?;
         let fail = |detail: String| source.error(ADAPTER_WEIGHTS, detail);
-        let bytes = source.required(ADAPTER_WEIGHTS)?;
-        let parsed = SafeTensors::deserialize(&bytes)
-            .map_err(|e| fail(format!("not a whole safetensors file: {e}")))?;
+        let mut file = TensorFile::open(source, ADAPTER_WEIGHTS)?;
         let mut halves: BTreeMap<String, [Option<Tensor>; 2]> = BTreeMap::new();
-        for (name, view) in parsed.iter() {
-            let (module, half) = module_of(name).ok_or_else(|| {
-                fail(format!("tensor `{name}`: expected lora_A and lora_B of projections only"))
+        for name in file.names() {
+            let (module, half) = module_of(&name).ok_or_else(|| {
+                file.error(&name, "expected lora_A and lora_B of projections only")
             })?;
-            let tensor = tensor_of(&view, &Device::Cpu)
-                .map_err(|detail| fail(format!("tensor `{name}`: {detail}")))?;
+            let tensor = file.read(&name, &Device::Cpu)?;
             halves.entry(module.to_owned()).or_default()[half] = Some(tensor);
         }
         let shapes: BTreeMap<String, Vec<usize>> = model.tensor_shapes().into_iter().collect();

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use super::adapter::Adapter;
 use super::config::ModelConfig;
 use super::source::Source;
 use super::staged::replace_folder;
+use super::tensor_file::TensorFile;
 use crate::PolicyError;
 use crate::text::Files;
 
@@ -95,71 +95,16 @@ fn read_file(
     tensors: &mut BTreeMap<String, Tensor>,
     device: &Device,
 ) -> Result<(), PolicyError> {
-    let bytes = source.required(file)?;
-    let parsed =
-        SafeTensors::deserialize(&bytes).map_err(|e| source.error(file, damage(&bytes, &e)))?;
-    for (name, view) in parsed.iter() {
-        let Some(shape) = wanted.get(name) else { continue };
-        let fail = |detail: String| source.error(file, format!("tensor `{name}`: {detail}"));
-        if view.shape() != shape.as_slice() {
-            return Err(fail(format!("shape {:?}, expected {shape:?}", view.shape())));
+    let mut file = TensorFile::open(source, file)?;
+    for name in file.names() {
+        let Some(expected) = wanted.get(&name) else { continue };
+        if let Some(shape) = file.shape(&name).filter(|shape| shape != expected) {
+            return Err(file.error(&name, &format!("shape {shape:?}, expected {expected:?}")));
         }
-        let tensor = tensor_of(&view, device).map_err(fail)?;
-        tensors.insert(name.to_owned(), tensor);
-        wanted.remove(name);
+        tensors.insert(name.clone(), file.read(&name, device)?);
+        wanted.remove(&name);
     }
     Ok(())
-}
-
-/// What is wrong with a file that cannot be read: the first tensor that is cut off, where its list
-/// of tensors is whole.
-fn damage(bytes: &[u8], error: &safetensors::SafeTensorError) -> String {
-    let named = cut_off(bytes).map(|(name, end, held)| {
-        format!("cut off: tensor `{name}` ends at byte {end} of the data, but there are {held}")
-    });
-    named.unwrap_or_else(|| format!("not a whole safetensors file: {error}"))
-}
-
-/// The first tensor that ends behind the end of the file, where it ends, and how much there is.
-fn cut_off(bytes: &[u8]) -> Option<(String, u64, u64)> {
-    // The length of the list in 8 bytes, the list as JSON, the data.
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (list, data) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    let list: BTreeMap<String, Value> = serde_json::from_slice(list).ok()?;
-    let held = data.len() as u64;
-    let ends = list.into_iter().filter_map(|(name, entry)| {
-        let end = entry.get("data_offsets")?.get(1)?.as_u64()?;
-        (end > held).then_some((name, end, held))
-    });
-    ends.min_by_key(|(_, end, _)| *end)
-}
-
-/// A tensor of a file in f32, its values finite.
-pub(crate) fn tensor_of(
-    view: &safetensors::tensor::TensorView,
-    device: &Device,
-) -> Result<Tensor, String> {
-    use safetensors::Dtype;
-    let dtype = match view.dtype() {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        other => return Err(format!("type {other:?}, expected F32, F16 or BF16")),
-    };
-    let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), device)
-        .and_then(|t| t.to_dtype(DType::F32))
-        .map_err(|e| e.to_string())?;
-    if is_finite(&tensor).map_err(|e| e.to_string())? {
-        Ok(tensor)
-    } else {
-        Err("holds values that are not finite numbers".into())
-    }
-}
-
-fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
-    // A sum of absolute values is finite exactly when no value is NaN or infinite (f64: no overflow).
-    let total = tensor.abs()?.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
-    Ok(total.is_finite())
 }
 
 /// How a checkpoint is written.

@@ -104,6 +104,10 @@ struct File {
     hidden_act: Option<String>,
 }
 
+/// Widest layer. This bound and those in [`ModelConfig::check`] are far above published models; below
+/// them no size in bytes overflows.
+const MOST_WIDE: usize = 1 << 20;
+
 impl ModelConfig {
     /// Reads `config.json` in `dir`.
     ///
@@ -183,6 +187,19 @@ impl ModelConfig {
     }
 
     fn check(&self) -> Result<(), String> {
+        for (field, value, most) in [
+            ("vocab_size", self.vocab_size, 1 << 24),
+            ("hidden_size", self.hidden_size, MOST_WIDE),
+            ("intermediate_size", self.intermediate_size, MOST_WIDE),
+            ("num_hidden_layers", self.layers, 1 << 12),
+            ("num_attention_heads", self.heads, 1 << 12),
+            ("head_dim", self.head_dim, 1 << 12),
+            ("max_position_embeddings", self.context, 1 << 26),
+        ] {
+            if value > most {
+                return Err(format!("`{field}` is {value}; expected at most {most}"));
+            }
+        }
         let expect = |ok: bool, what: &str| if ok { Ok(()) } else { Err(what.to_owned()) };
         expect(self.vocab_size > 0, "`vocab_size` is 0; expected at least 1")?;
         expect(self.hidden_size > 0 && self.layers > 0, "`hidden_size` or layers is 0")?;

@@ -14,6 +14,7 @@ use super::config::ModelConfig;
 use super::kv::KvStore;
 use super::ops::{
     Panels, Query, RopeTable, Stored, Write, attend_rows, rms_norm_rows, rotate_rows, swiglu_rows,
+    with_values,
 };
 
 /// Rows below which sharing attention between threads costs more than it saves.
@@ -50,19 +51,19 @@ pub(super) struct Row<'a> {
 }
 
 impl Decoder {
-    /// Rearranges the weights of a checkpoint.
+    /// Rearranges the weights of a checkpoint, one after the other: what is rearranged is let go.
     pub(super) fn new(
         config: &ModelConfig,
-        tensors: &BTreeMap<String, Tensor>,
+        tensors: BTreeMap<String, Tensor>,
     ) -> candle_core::Result<Self> {
-        let weights = Weights(tensors);
+        let mut weights = Weights(tensors);
         let embedding = match config.tied {
             true => None,
             false => Some(weights.flat("model.embed_tokens.weight")?),
         };
         let head = if config.tied { "model.embed_tokens" } else { "lm_head" };
         let layers = (0..config.layers)
-            .map(|i| Layer::new(config, &weights, &format!("model.layers.{i}")))
+            .map(|i| Layer::new(config, &mut weights, &format!("model.layers.{i}")))
             .collect::<candle_core::Result<_>>()?;
         Ok(Self {
             config: config.clone(),
@@ -200,56 +201,69 @@ impl Scratch {
 }
 
 impl Layer {
-    fn new(config: &ModelConfig, weights: &Weights, prefix: &str) -> candle_core::Result<Self> {
+    fn new(config: &ModelConfig, weights: &mut Weights, prefix: &str) -> candle_core::Result<Self> {
         let name = |s: &str| format!("{prefix}.{s}");
-        let flat = |s: &str| weights.flat(&format!("{prefix}.{s}.weight"));
         let qkv = ["q_proj", "k_proj", "v_proj"].map(|p| name(&format!("self_attn.{p}")));
         let gate_up = [name("mlp.gate_proj"), name("mlp.up_proj")];
         let qk_norm = match config.qk_norm {
-            true => Some((flat("self_attn.q_norm")?, flat("self_attn.k_norm")?)),
+            true => Some((
+                weights.flat(&name("self_attn.q_norm.weight"))?,
+                weights.flat(&name("self_attn.k_norm.weight"))?,
+            )),
             false => None,
         };
         Ok(Self {
-            attention_norm: flat("input_layernorm")?,
+            attention_norm: weights.flat(&name("input_layernorm.weight"))?,
             qkv: weights.panels(&qkv.each_ref().map(String::as_str), config.qkv_bias)?,
             qk_norm,
             o: weights.panels(&[&name("self_attn.o_proj")], config.output_bias)?,
-            mlp_norm: flat("post_attention_layernorm")?,
+            mlp_norm: weights.flat(&name("post_attention_layernorm.weight"))?,
             gate_up: weights.panels(&gate_up.each_ref().map(String::as_str), false)?,
             down: weights.panels(&[&name("mlp.down_proj")], false)?,
         })
     }
 }
 
-/// Access to checkpoint tensors as plain values.
-struct Weights<'a>(&'a BTreeMap<String, Tensor>);
+/// Checkpoint tensors that are taken as plain values.
+struct Weights(BTreeMap<String, Tensor>);
 
-impl Weights<'_> {
-    fn tensor(&self, name: &str) -> candle_core::Result<&Tensor> {
-        match self.0.get(name) {
+impl Weights {
+    fn take(&mut self, name: &str) -> candle_core::Result<Tensor> {
+        match self.0.remove(name) {
             Some(tensor) => Ok(tensor),
             None => candle_core::bail!("no tensor `{name}`"),
         }
     }
 
-    fn flat(&self, name: &str) -> candle_core::Result<Vec<f32>> {
-        self.tensor(name)?.flatten_all()?.to_vec1()
+    fn flat(&mut self, name: &str) -> candle_core::Result<Vec<f32>> {
+        self.take(name)?.flatten_all()?.to_vec1()
     }
 
     /// Several projections of the same input side by side.
-    fn panels(&self, names: &[&str], bias: bool) -> candle_core::Result<Panels> {
+    fn panels(&mut self, names: &[&str], bias: bool) -> candle_core::Result<Panels> {
         let mut biases = Vec::new();
         for name in names.iter().filter(|_| bias) {
             biases.extend(self.flat(&format!("{name}.bias"))?);
         }
-        let mut inputs = 0;
-        let mut parts = Vec::with_capacity(names.len());
-        for name in names {
-            let name = format!("{name}.weight");
-            inputs = self.tensor(&name)?.dim(1)?;
-            parts.push(self.flat(&name)?);
+        let parts = names
+            .iter()
+            .map(|name| self.take(&format!("{name}.weight")))
+            .collect::<candle_core::Result<Vec<Tensor>>>()?;
+        let (mut inputs, mut outputs) = (0, 0);
+        for part in &parts {
+            outputs += part.dim(0)?;
+            inputs = part.dim(1)?;
         }
-        Ok(Panels::new(parts.iter().map(Vec::as_slice), inputs, bias.then_some(biases)))
+        let mut panels = Panels::zeros(outputs, inputs, bias.then_some(biases));
+        let mut first = 0;
+        for part in parts {
+            with_values(&part, |values| {
+                panels.put(first, values);
+                Ok(())
+            })?;
+            first += part.dim(0)?;
+        }
+        Ok(panels)
     }
 }
 

@@ -5,7 +5,7 @@
 //! what is finished. Equal requests get equal bits whatever else is in flight (see `decoder`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::channel::Receiver;
 use regrowth_datasets::TokenId;
@@ -27,6 +27,35 @@ pub(super) struct Shared {
     pub(super) tokenizer: Tokenizer,
     /// Ids that mean (A) and (B).
     pub(super) labels: [Vec<TokenId>; 2],
+    /// Who is told that the cache is too small, until that was said.
+    warn: Mutex<Option<fn(&str)>>,
+}
+
+/// Share of the computed tokens that was computed before, from which the cache is too small, and the
+/// tokens from which a share means something (taste).
+const AGAIN: (f64, u64) = (0.05, 256);
+
+impl Shared {
+    pub(super) fn new(
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        labels: [Vec<TokenId>; 2],
+        warn: Option<fn(&str)>,
+    ) -> Self {
+        Self { decoder, tokenizer, labels, warn: Mutex::new(warn) }
+    }
+
+    /// Says once what is wrong with the cache.
+    fn warn(&self, slots: usize, detail: &str) {
+        // Nothing can panic while this lock is held; a poisoned one is as good.
+        let warn = self.warn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(warn) = warn {
+            warn(&format!(
+                "the cache for keys and values holds {slots} tokens a shard, too few: {detail}. The \
+                 results are the same, later; a larger cache (--cache) is faster"
+            ));
+        }
+    }
 }
 
 /// One thread of the engine.
@@ -42,6 +71,8 @@ pub(super) struct Shard {
     pub(super) lanes: Vec<Lane>,
     next_job: u64,
     reserved: usize,
+    /// Tokens computed, and those of them that had been computed and given up before.
+    computed: [u64; 2],
     scratch: Scratch,
     /// Logits of the rows being sampled from, `[n, V]`; kept for their memory.
     pub(super) logits: Vec<f32>,
@@ -63,6 +94,7 @@ impl Shard {
             lanes: Vec::new(),
             next_job: 0,
             reserved: 0,
+            computed: [0; 2],
             scratch: Scratch::default(),
             logits: Vec::new(),
         }
@@ -96,12 +128,15 @@ impl Shard {
                     break;
                 }
                 // Alone it may still fit with fewer candidates at once.
+                let need = job.reserved;
                 if let Err(error) = job.shrink(have) {
                     if let Some(job) = self.waiting.pop_front() {
                         job.answer(Err(error));
                     }
                     continue;
                 }
+                let turns = format!("one request asks for {need}, its candidates take turns");
+                self.shared.warn(have, &turns);
             }
             if let Some(job) = self.waiting.pop_front() {
                 self.reserved += job.reserved;
@@ -123,6 +158,11 @@ impl Shard {
         if n < pass.keep && self.lanes.iter().any(|lane| lane.will_keep(&pass.ids[..=n])) {
             self.joining.push(id);
             return;
+        }
+        if n < pass.keep && self.tree.was_given_up(&pass.ids[..=n]) {
+            let again = (pass.keep - n) as u64;
+            job.usage.recomputed += again;
+            self.computed[1] += again;
         }
         let judge = matches!(job.kind, Kind::Judge { .. });
         let ready = n == pass.keep && (judge || found.hidden.is_some());
@@ -198,6 +238,12 @@ impl Shard {
 
     /// Counts the rows of this turn, each once, for the jobs that need them.
     fn count(&mut self, counts: &[usize]) {
+        self.computed[0] += counts.iter().sum::<usize>() as u64;
+        let [all, again] = self.computed;
+        if again >= AGAIN.1 && again as f64 >= AGAIN.0 * all as f64 {
+            let detail = format!("{again} of {all} tokens computed so far were computed before");
+            self.shared.warn(self.kv.capacity(), &detail);
+        }
         for (lane, &n) in self.lanes.iter().zip(counts) {
             let Some(job) = lane.payer().and_then(|id| self.jobs.get_mut(&id)) else { continue };
             match &lane.role {

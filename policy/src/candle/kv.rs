@@ -3,7 +3,7 @@
 //! A slot holds the (rotated) key and the value of one token in every layer. Who owns a slot is
 //! the prefix tree's and the lanes' business; this file only stores and hands out.
 
-/// Store of a fixed number of slots; memory is taken as slots are first used.
+/// Store of a fixed number of slots; memory is taken from the system as slots are first used.
 pub(super) struct KvStore {
     /// Per layer: keys and values, `[slots, width]` each.
     layers: Vec<[Vec<f32>; 2]>,
@@ -16,7 +16,9 @@ pub(super) struct KvStore {
 impl KvStore {
     /// A store of `capacity` slots for `layers` layers of `width` = kv heads x head width.
     pub(super) fn new(layers: usize, width: usize, capacity: usize) -> Self {
-        let layers = (0..layers).map(|_| [Vec::new(), Vec::new()]).collect();
+        // Room for all at once: growing would copy, and hold both copies meanwhile.
+        let room = || Vec::with_capacity(capacity * width);
+        let layers = (0..layers).map(|_| [room(), room()]).collect();
         Self { layers, width, capacity, used: 0, free: Vec::new() }
     }
 

@@ -23,6 +23,7 @@ mod router;
 mod sampler;
 mod source;
 mod staged;
+mod tensor_file;
 mod transformer;
 mod vocabulary;
 

@@ -15,9 +15,11 @@ use super::decoder::{Decoder, Scratch};
 use super::engine::{READ_ROWS, Shard, Shared};
 use super::job::{Job, Question};
 use super::kv::KvStore;
+use super::ops::with_values;
 use super::router::Router;
 use super::source::Source;
 use crate::check::check;
+use crate::memory::program;
 use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{
     Answered, Call, Judge, Limits, LoadOptions, MemoryPlan, Policy, PolicyError, Prompt, Request,
@@ -27,6 +29,34 @@ use crate::{
 /// Parameters up to which a shard a thread beats sharing every product between threads (both
 /// cores then work without meeting; a measurement at 0.8 million, taste above).
 const SHARDED_PARAMETERS: usize = 32_000_000;
+
+/// Bytes that a tokenizer takes for each byte of its file (measured with 152,000 words).
+const TOKENIZER: u64 = 8;
+
+/// How the engine of a model is divided.
+struct Room {
+    /// Shards.
+    shards: usize,
+    /// Threads of each.
+    threads: usize,
+    /// Bytes of keys and values of one token.
+    slot: usize,
+    /// Tokens that each shard stores.
+    slots: usize,
+    /// Sequences that each shard decodes at once.
+    lanes: usize,
+}
+
+impl Room {
+    fn new(config: &ModelConfig, options: &LoadOptions) -> Self {
+        let threads = options.threads.max(1);
+        let sharded = config.parameter_count() <= SHARDED_PARAMETERS;
+        let (shards, threads) = if sharded { (threads, 1) } else { (1, threads) };
+        let slot = KvStore::slot_bytes(config.layers, config.kv_heads * config.head_dim);
+        let slots = (options.cache_bytes / slot / shards).max(1);
+        Self { shards, threads, slot, slots, lanes: options.max_batch.div_ceil(shards).max(1) }
+    }
+}
 
 /// A checkpoint that answers requests in this process.
 pub struct CandlePolicy {
@@ -45,31 +75,36 @@ impl CandlePolicy {
     /// # Errors
     /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
     pub fn new(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
-        let config = &checkpoint.config;
-        let tokenizer = Tokenizer::read(&checkpoint.source, config)?;
+        Self::taking(checkpoint.clone(), options)
+    }
+
+    /// Starts an engine over a checkpoint whose weights nobody else holds: they are let go one after
+    /// the other as the engine's own form of them is made, and are never in memory twice.
+    ///
+    /// # Errors
+    /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
+    pub fn taking(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
+        let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
         let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
-        let identity = with_form(checkpoint, &form)?;
-        let decoder = Decoder::new(config, &checkpoint.tensors)
+        let identity = with_form(&checkpoint, &form)?;
+        let config = checkpoint.config;
+        let room = Room::new(&config, options);
+        let decoder = Decoder::new(&config, checkpoint.tensors)
             .map_err(|e| PolicyError::Model(e.to_string()))?;
         let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
-        let shared = Arc::new(Shared { decoder, tokenizer, labels });
-        let sharded = config.parameter_count() <= SHARDED_PARAMETERS;
-        let shards = if sharded { options.threads.max(1) } else { 1 };
-        let inner = if sharded { 1 } else { options.threads.max(1) };
-        let slot = KvStore::slot_bytes(config.layers, config.kv_heads * config.head_dim);
-        let slots = (options.cache_bytes / slot / shards).max(1);
-        let lanes = options.max_batch.div_ceil(shards).max(1);
+        let shared = Arc::new(Shared::new(decoder, tokenizer, labels, options.say));
+        let in_flight = 2 * room.lanes * room.shards;
         let mut policy = Self {
             shared,
             form,
             identity,
-            limits: Limits { context: config.context, in_flight: 2 * lanes * shards },
-            router: Router::new(shards),
+            limits: Limits { context: config.context, in_flight },
+            router: Router::new(room.shards),
             calls: vec![],
             threads: vec![],
         };
-        for _ in 0..shards {
-            policy.start(slots, lanes, inner)?;
+        for _ in 0..room.shards {
+            policy.start(&room)?;
         }
         Ok(policy)
     }
@@ -81,21 +116,28 @@ impl CandlePolicy {
     pub fn plan(source: &Source, options: &LoadOptions) -> Result<MemoryPlan, PolicyError> {
         let config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
-        let slot = KvStore::slot_bytes(config.layers, config.kv_heads * config.head_dim) as u64;
-        let cached_tokens = options.cache_bytes as u64 / slot;
+        let room = Room::new(&config, options);
+        let bytes = |values: usize| (values * size_of::<f32>()) as u64;
+        let largest = config.tensor_shapes().iter().map(|(_, s)| s.iter().product()).max();
+        let cached_tokens = (room.slots * room.shards) as u64;
         // A turn has rows that read and one for each sequence; the logits are those of sequences.
-        let rows = READ_ROWS + options.max_batch;
-        let scratch = rows * Scratch::row_width(&config) + options.max_batch * config.vocab_size;
+        let rows = READ_ROWS + room.lanes;
+        let turn = rows * Scratch::row_width(&config) + room.lanes * config.vocab_size;
+        let rotations = config.context * config.head_dim;
         Ok(MemoryPlan {
-            weights: (config.parameter_count() * size_of::<f32>()) as u64,
-            cache: cached_tokens * slot,
+            program: program(room.shards * room.threads),
+            tokenizer: TOKENIZER * source.required("tokenizer.json")?.len() as u64,
+            weights: bytes(config.parameter_count()),
+            largest: bytes(largest.unwrap_or(0)),
+            cache: cached_tokens * room.slot as u64,
             cached_tokens,
-            scratch: (scratch * size_of::<f32>()) as u64,
+            scratch: room.shards as u64 * bytes(turn) + bytes(rotations),
         })
     }
 
-    fn start(&mut self, slots: usize, lanes: usize, threads: usize) -> Result<(), PolicyError> {
+    fn start(&mut self, room: &Room) -> Result<(), PolicyError> {
         let (send, receive) = unbounded();
+        let Room { slots, lanes, threads, .. } = *room;
         let shared = self.shared.clone();
         let fail = |e: String| PolicyError::Model(format!("an engine thread did not start: {e}"));
         let pool = rayon::ThreadPoolBuilder::new()
@@ -194,6 +236,10 @@ impl Policy for CandlePolicy {
                 self.limits.context
             )));
         }
+        if ids.is_empty() {
+            let detail = format!("the prompt of problem `{}` is empty", problem.id);
+            return Err(PolicyError::Request(detail));
+        }
         self.router.know(&ids);
         Ok(Prompt { text, ids: ids.into() })
     }
@@ -251,18 +297,18 @@ fn with_form(checkpoint: &Checkpoint, form: &PromptForm) -> Result<String, Polic
     let small = checkpoint.config.parameter_count() * size_of::<f32>() <= HASHED_BYTES;
     let mut keys = Vec::new();
     for (name, tensor) in &checkpoint.tensors {
-        let values: Vec<f32> = tensor
-            .flatten_all()
-            .and_then(|t| t.to_vec1())
-            .map_err(|e| PolicyError::Model(e.to_string()))?;
-        let ends = 1024.min(values.len());
-        let parts = if small {
-            [&values[..], &[]]
-        } else {
-            [&values[..ends], &values[values.len() - ends..]]
-        };
-        let bytes: Vec<u8> = parts.into_iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
-        keys.extend(stream_key(0, &[name.as_bytes(), &bytes]).to_le_bytes());
+        let key = with_values(tensor, |values| {
+            let ends = 1024.min(values.len());
+            let parts = if small {
+                [values, &[]]
+            } else {
+                [&values[..ends], &values[values.len() - ends..]]
+            };
+            let bytes: Vec<u8> =
+                parts.into_iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
+            Ok(stream_key(0, &[name.as_bytes(), &bytes]))
+        });
+        keys.extend(key.map_err(|e| PolicyError::Model(e.to_string()))?.to_le_bytes());
     }
     let tokenizer = checkpoint.source.required("tokenizer.json")?;
     let form = serde_json::to_vec(form).map_err(|e| PolicyError::Model(e.to_string()))?;

@@ -4,11 +4,12 @@
 //! it stands on; leaves that nobody pins are given up, least recently used first, when slots run
 //! short. The idea is SGLang's RadixAttention (Zheng et al. 2023, arXiv:2312.07104).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use regrowth_datasets::TokenId;
 
 use super::kv::KvStore;
+use super::router::chained;
 
 /// Index of a node; the root is 0.
 pub(super) type NodeId = usize;
@@ -42,7 +43,12 @@ pub(super) struct PrefixTree {
     nodes: Vec<Option<Node>>,
     vacant: Vec<NodeId>,
     clock: u64,
+    /// Hashes of the first beginning that each given up leaf spelled.
+    given_up: HashSet<u64>,
 }
+
+/// Given up leaves that are remembered; then all are forgotten (8 bytes each: taste).
+const MOST_GIVEN_UP: usize = 1 << 16;
 
 impl PrefixTree {
     pub(super) fn new() -> Self {
@@ -55,7 +61,7 @@ impl PrefixTree {
             used_at: 0,
             hidden: BTreeMap::new(),
         };
-        Self { nodes: vec![Some(root)], vacant: vec![], clock: 0 }
+        Self { nodes: vec![Some(root)], vacant: vec![], clock: 0, given_up: HashSet::new() }
     }
 
     /// Longest known beginning of `ids`. Splits a node where the beginning ends inside it.
@@ -140,10 +146,31 @@ impl PrefixTree {
             return false;
         };
         let (id, leaf) = node;
+        self.remember(&leaf);
         leaf.slots.iter().for_each(|&s| kv.release(s));
         self.node_mut(leaf.parent).children.remove(&leaf.ids[0]);
         self.vacant.push(id);
         true
+    }
+
+    fn remember(&mut self, leaf: &Node) {
+        let mut above = Vec::new();
+        let mut at = leaf.parent;
+        while at != ROOT {
+            above.push(at);
+            at = self.node(at).parent;
+        }
+        let above = above.iter().rev().flat_map(|&id| &self.node(id).ids);
+        let hash = hash(above.chain(&leaf.ids[..1]));
+        if self.given_up.len() >= MOST_GIVEN_UP {
+            self.given_up.clear();
+        }
+        self.given_up.insert(hash);
+    }
+
+    /// Whether the last of `ids` was stored after the others once, and was given up.
+    pub(super) fn was_given_up(&self, ids: &[TokenId]) -> bool {
+        !self.given_up.is_empty() && self.given_up.contains(&hash(ids.iter()))
     }
 
     fn node(&self, id: NodeId) -> &Node {
@@ -202,6 +229,10 @@ impl PrefixTree {
     }
 }
 
+fn hash<'a>(ids: impl Iterator<Item = &'a TokenId>) -> u64 {
+    ids.fold(0, |hash, &id| chained(hash, id))
+}
+
 fn common(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
@@ -251,8 +282,11 @@ mod tests {
         assert!(tree.evict(&mut kv));
         assert!(!tree.evict(&mut kv));
         assert_eq!(kv.in_use(), 2);
+        assert!(tree.was_given_up(&[1, 2, 3]));
+        assert!(!tree.was_given_up(&[1, 2]) && !tree.was_given_up(&[1, 2, 3, 4]));
         tree.unpin(pinned);
         assert!(tree.evict(&mut kv));
+        assert!(tree.was_given_up(&[1]));
         assert_eq!(kv.in_use(), 0);
     }
 

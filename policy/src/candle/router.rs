@@ -51,15 +51,20 @@ impl Router {
     }
 }
 
-/// A hash of each beginning of `ids`, the shortest first (steps of SplitMix64; its last bits decide).
+/// A hash of each beginning of `ids`, the shortest first.
 fn beginnings(ids: &[TokenId]) -> impl Iterator<Item = u64> {
     ids.iter().scan(0u64, |hash, &id| {
-        let mut mixed = (*hash ^ u64::from(id)).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        *hash = mixed ^ (mixed >> 31);
+        *hash = chained(*hash, id);
         Some(*hash)
     })
+}
+
+/// The hash of ids that one more is added to (a step of SplitMix64).
+pub(super) fn chained(hash: u64, id: TokenId) -> u64 {
+    let mut mixed = (hash ^ u64::from(id)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -2,12 +2,21 @@
 //! PEFT adapter on top of either.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::adapter::{ADAPTER_CONFIG, AdapterConfig};
 use crate::PolicyError;
 use crate::seedling;
 use crate::text::Files;
+
+/// A file that is read in parts.
+pub(super) enum Opened {
+    /// It is part of this program.
+    Memory(&'static [u8]),
+    /// It lies in a folder.
+    File(File),
+}
 
 /// The files of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +107,26 @@ impl Source {
             Self::Folder(folder) | Self::Adapter { folder, .. } => {
                 folder.canonicalize().as_ref().unwrap_or(folder).display().to_string()
             }
+        }
+    }
+
+    /// Opens a file that must exist.
+    pub(super) fn open(&self, name: &str) -> Result<Opened, PolicyError> {
+        self.find(name)?.ok_or_else(|| self.absent(name))
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Opened>, PolicyError> {
+        match self {
+            Self::Embedded => Ok(seedling::file(name).map(Opened::Memory)),
+            Self::Folder(folder) => match File::open(folder.join(name)) {
+                Ok(file) => Ok(Some(Opened::File(file))),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(self.error(name, e.to_string())),
+            },
+            Self::Adapter { folder, base } => match Self::Folder(folder.clone()).find(name)? {
+                None => base.find(name),
+                found => Ok(found),
+            },
         }
     }
 

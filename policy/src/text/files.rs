@@ -24,9 +24,12 @@ pub trait Files {
     /// # Errors
     /// When it does not exist or cannot be read.
     fn required(&self, name: &str) -> Result<Cow<'static, [u8]>, PolicyError> {
-        self.optional(name)?.ok_or_else(|| {
-            self.error(name, "no such file; a checkpoint in Hugging Face layout has one".into())
-        })
+        self.optional(name)?.ok_or_else(|| self.absent(name))
+    }
+
+    /// The error of a file that must exist and does not.
+    fn absent(&self, name: &str) -> PolicyError {
+        self.error(name, "no such file; a checkpoint in Hugging Face layout has one".into())
     }
 
     /// An error about one of the files.

@@ -1,7 +1,7 @@
 //! Flags that say how a policy is run; none of them changes a result.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regrowth_mcts::ServerFlags;
 use regrowth_policy::{LoadOptions, Policy, joined};
@@ -17,6 +17,9 @@ pub(super) struct EngineArgs {
     /// Sequences decoded at once.
     #[arg(long, value_name = "B")]
     max_batch: Option<usize>,
+    /// Memory for stored keys and values of prefixes, in MiB [default: 1024].
+    #[arg(long, value_name = "MIB")]
+    cache: Option<usize>,
     /// Where the model runs; this program runs it on the CPU.
     #[arg(long, default_value = "cpu", value_name = "cpu|cuda[:N]")]
     device: String,
@@ -64,7 +67,22 @@ impl EngineArgs {
         if let Some(max_batch) = self.max_batch {
             options.max_batch = max_batch.max(1);
         }
+        if let Some(mib) = self.cache {
+            options.cache_bytes = mib.max(1) << 20;
+        }
+        options.say = Some(say_once);
         Ok(options)
+    }
+}
+
+/// Says a text unless it was the last one: every round loads a policy of the same size.
+fn say_once(text: &str) {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    // Nothing can panic while this lock is held but the write itself; a poisoned one is as good.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last != text {
+        text.clone_into(&mut last);
+        eprintln!("{text}");
     }
 }
 

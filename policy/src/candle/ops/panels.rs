@@ -40,24 +40,19 @@ pub(crate) enum Write {
 }
 
 impl Panels {
-    /// Takes weights in the order of checkpoints, several matrices `[outputs, inputs]` side by side.
-    pub(crate) fn new<'a>(
-        parts: impl Iterator<Item = &'a [f32]>,
-        inputs: usize,
-        bias: Option<Vec<f32>>,
-    ) -> Self {
-        let mut panels = Self { values: Vec::new(), bias, inputs, outputs: 0 };
-        for part in parts {
-            let to = panels.outputs + part.len() / inputs;
-            panels.values.resize(to.div_ceil(PANEL) * PANEL * inputs, 0.0);
-            for (output, row) in (panels.outputs..to).zip(part.chunks_exact(inputs)) {
-                let start = output / PANEL * PANEL * inputs + output % PANEL;
-                let column = panels.values[start..].iter_mut().step_by(PANEL);
-                column.zip(row).for_each(|(to, from)| *to = *from);
-            }
-            panels.outputs = to;
+    /// A matrix whose weights are put in later, with room for all of them at once.
+    pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
+        let values = vec![0.0; outputs.div_ceil(PANEL) * PANEL * inputs];
+        Self { values, bias, inputs, outputs }
+    }
+
+    /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
+    pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
+        for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
+            let start = output / PANEL * PANEL * self.inputs + output % PANEL;
+            let column = self.values[start..].iter_mut().step_by(PANEL);
+            column.zip(row).for_each(|(to, from)| *to = *from);
         }
-        panels
     }
 
     /// Width of an output row.
@@ -254,6 +249,18 @@ mod tests {
         (0..n).map(|_| rng.random_range(-1f32..1.0)).collect()
     }
 
+    /// Several matrices side by side.
+    fn panels(parts: &[&[f32]], inputs: usize, bias: Option<Vec<f32>>) -> Panels {
+        let all = parts.concat();
+        let mut panels = Panels::zeros(all.len() / inputs, inputs, bias);
+        let mut first = 0;
+        for part in parts {
+            panels.put(first, part);
+            first += part.len() / inputs;
+        }
+        panels
+    }
+
     fn apply(weights: &Panels, x: &[f32]) -> Vec<f32> {
         let mut out = vec![f32::NAN; x.len() / weights.inputs * weights.outputs];
         weights.apply(x, &mut out, Write::Set);
@@ -265,7 +272,7 @@ mod tests {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         for (inputs, outputs) in SHAPES {
             let values = random(inputs * outputs, 1);
-            let weights = Panels::new([&values[..]].into_iter(), inputs, None);
+            let weights = panels(&[&values], inputs, None);
             let x = random(150 * inputs, 2);
             let whole = apply(&weights, &x);
             for rows in [1, 2, 3, 4, 5, 6, 7, 8, 17, 33, 63, 64, 65, 100] {
@@ -283,7 +290,7 @@ mod tests {
             let values = random(inputs * outputs, 1);
             let half = outputs / 2 * inputs;
             let parts = [&values[..half], &values[half..]];
-            let weights = Panels::new(parts.into_iter(), inputs, None);
+            let weights = panels(&parts, inputs, None);
             let x = random(9 * inputs, 2);
             let matrix = Matrix::new(&values, outputs, inputs).t();
             let expected = product(Matrix::new(&x, 9, inputs), matrix);
@@ -297,7 +304,7 @@ mod tests {
 
     #[test]
     fn bias_and_addition_come_after_the_product() {
-        let weights = Panels::new([&[1.0, 2.0, 3.0, 4.0][..]].into_iter(), 2, Some(vec![0.5, 1.0]));
+        let weights = panels(&[&[1.0, 2.0, 3.0, 4.0]], 2, Some(vec![0.5, 1.0]));
         let mut out = vec![10.0, 20.0];
         weights.apply(&[1.0, 1.0], &mut out, Write::Add);
         assert_eq!(out, [13.5, 28.0]);

@@ -1,0 +1,140 @@
+//! Tensors of a safetensors file, read one at a time.
+//!
+//! It knows the file's list of tensors and no model. Only the tensor that is asked for is in memory
+//! beside what the caller keeps, whatever the size of the file.
+
+use std::borrow::Cow;
+use std::io::{Read, Seek, SeekFrom};
+
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::source::{Opened, Source};
+use crate::PolicyError;
+use crate::text::Files;
+
+/// Bytes that the list of tensors may take (as the format's own library has it).
+const LONGEST_LIST: u64 = 100_000_000;
+
+/// A whole file: every tensor of its list lies inside it.
+pub(super) struct TensorFile<'a> {
+    source: &'a Source,
+    name: &'a str,
+    opened: Opened,
+    list: Metadata,
+    /// Where the data begin.
+    start: u64,
+}
+
+impl<'a> TensorFile<'a> {
+    /// Opens a file of a checkpoint and reads its list.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is not whole; the first tensor that is cut off is named.
+    pub(super) fn open(source: &'a Source, name: &'a str) -> Result<Self, PolicyError> {
+        let fail = |detail: String| source.error(name, detail);
+        let mut opened = source.open(name)?;
+        let length = opened.len().map_err(|e| fail(e.to_string()))?;
+        let broken = |detail: String| fail(format!("not a whole safetensors file: {detail}"));
+        let mut part = |from: u64, n: u64| match from.checked_add(n).filter(|&end| end <= length) {
+            Some(_) => opened.read(from, n as usize).map_err(|e| fail(e.to_string())),
+            None => Err(broken(format!("{length} bytes, expected a list of tensors"))),
+        };
+        // The length of the list in 8 bytes, the list as JSON, the data.
+        let head: [u8; 8] = part(0, 8)?.as_ref().try_into().unwrap_or_default();
+        let n = u64::from_le_bytes(head);
+        if n > LONGEST_LIST {
+            return Err(broken(format!("a list of {n} bytes")));
+        }
+        let list = part(8, n)?;
+        let list: Metadata = serde_json::from_slice(&list).map_err(|e| broken(e.to_string()))?;
+        let (start, held) = (8 + n, length - 8 - n);
+        let all = list.tensors();
+        let cut = all.iter().filter(|(_, info)| info.data_offsets.1 as u64 > held);
+        if let Some((tensor, info)) = cut.min_by_key(|(_, info)| info.data_offsets.1) {
+            let end = info.data_offsets.1;
+            let detail = format!(
+                "cut off: tensor `{tensor}` ends at byte {end} of the data, but there are {held}"
+            );
+            return Err(fail(detail));
+        }
+        if list.data_len() as u64 != held {
+            return Err(broken(format!("{held} bytes of data, listed are {}", list.data_len())));
+        }
+        Ok(Self { source, name, opened, list, start })
+    }
+
+    /// Names of its tensors in the order in which they lie.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.list.offset_keys()
+    }
+
+    /// Shape of a tensor.
+    pub(super) fn shape(&self, tensor: &str) -> Option<&[usize]> {
+        self.list.info(tensor).map(|info| info.shape.as_slice())
+    }
+
+    /// An error about a tensor.
+    pub(super) fn error(&self, tensor: &str, detail: &str) -> PolicyError {
+        self.source.error(self.name, format!("tensor `{tensor}`: {detail}"))
+    }
+
+    /// A tensor in f32.
+    ///
+    /// # Errors
+    /// When there is none of that name, its type is no float, or a value is not a finite number.
+    pub(super) fn read(&mut self, tensor: &str, device: &Device) -> Result<Tensor, PolicyError> {
+        let Some(info) = self.list.info(tensor) else {
+            return Err(self.error(tensor, "is missing"));
+        };
+        let (from, to) = info.data_offsets;
+        let bytes = self.opened.read(self.start + from as u64, to - from);
+        let read = bytes.map_err(|e| e.to_string()).and_then(|b| tensor_of(info, &b, device));
+        read.map_err(|detail| self.error(tensor, &detail))
+    }
+}
+
+impl Opened {
+    /// Bytes of the whole file.
+    fn len(&self) -> std::io::Result<u64> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::File(file) => Ok(file.metadata()?.len()),
+        }
+    }
+
+    /// A part of the file.
+    fn read(&mut self, from: u64, n: usize) -> std::io::Result<Cow<'static, [u8]>> {
+        match self {
+            Self::Memory(bytes) => {
+                let part = usize::try_from(from).ok().and_then(|from| bytes.get(from..)?.get(..n));
+                Ok(Cow::Borrowed(part.ok_or(std::io::ErrorKind::UnexpectedEof)?))
+            }
+            Self::File(file) => {
+                let mut bytes = vec![0; n];
+                file.seek(SeekFrom::Start(from))?;
+                file.read_exact(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+}
+
+/// Values of a file as f32, all of them finite.
+fn tensor_of(info: &TensorInfo, bytes: &[u8], device: &Device) -> Result<Tensor, String> {
+    use safetensors::Dtype;
+    let values: Vec<f32> = match info.dtype {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => {
+            bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()
+        }
+        Dtype::BF16 => {
+            bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()
+        }
+        other => return Err(format!("type {other:?}, expected F32, F16 or BF16")),
+    };
+    if !values.iter().all(|v| v.is_finite()) {
+        return Err("holds values that are not finite numbers".into());
+    }
+    Tensor::from_vec(values, info.shape.as_slice(), device).map_err(|e| e.to_string())
+}
