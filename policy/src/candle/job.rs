@@ -123,7 +123,7 @@ impl Job {
         }
         Err(PolicyError::Request(format!(
             "the request needs room for {need} tokens, but the cache holds {slots}; raise the cache \
-             budget"
+             budget (--cache)"
         )))
     }
 
