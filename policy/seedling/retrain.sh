@@ -12,14 +12,22 @@ work=${1:-target/seedling}
 cargo build --release
 bin=target/release/regrowth
 
-# First the skills; then the habit of merging several operations into one line, which leaves the
-# search something to find. A corpus and the training on it take the seed given to both.
-"$bin" corpus --out "$work/skills" --examples 120000 --merge-scale 1.2 --seed 0
-if [ ! -f "$work/skills/checkpoint/model.safetensors" ]; then
-    "$bin" sft --init "$work/skills/init" --data "$work/skills/corpus.jsonl" \
-        --out "$work/skills" --optimizer muon --in-order --schedule linear --learning-rate 3e-3 --seed 0
+# First looking words up, with nothing else; then the skills; then the habit of merging several
+# operations into one line and of skipping hops, which leaves the search something to find. A corpus
+# and the training on it take the seed given to both.
+"$bin" corpus --out "$work/copies" --examples 16000 --copy-share 1 --seed 2
+if [ ! -f "$work/copies/checkpoint/model.safetensors" ]; then
+    "$bin" sft --init "$work/copies/init" --data "$work/copies/corpus.jsonl" --out "$work/copies" \
+        --optimizer muon --in-order --schedule linear --learning-rate 3e-3 --batch-tokens 2048 --seed 0
 fi
-"$bin" corpus --out "$work/habits" --examples 12000 --merge-scale 1.5 --seed 1
+"$bin" corpus --out "$work/skills" --examples 120000 --merge-scale 1.2 --skip-scale 0 --seed 0
+if [ ! -f "$work/skills/checkpoint/model.safetensors" ]; then
+    "$bin" sft --policy "$work/copies/checkpoint" --data "$work/skills/corpus.jsonl" \
+        --out "$work/skills" --optimizer muon --in-order --schedule linear --learning-rate 3e-3 \
+        --batch-tokens 4096 --seed 0
+fi
+"$bin" corpus --out "$work/habits" --examples 12000 --merge-scale 1.75 --skip-scale 2.25 \
+    --drill-share 0 --seed 1
 if [ ! -f "$work/habits/checkpoint/model.safetensors" ]; then
     "$bin" sft --policy "$work/skills/checkpoint" --data "$work/habits/corpus.jsonl" \
         --out "$work/habits" --optimizer muon --schedule linear --learning-rate 1e-3 --seed 0

@@ -29,7 +29,7 @@ pub fn prompt_form() -> PromptForm {
     PromptForm {
         version: 1,
         prompt: "{{ question }}\n\
-                 {% for c in choices %}{{ c.label }}: {{ c.text }}\n{% endfor %}"
+                 {% for c in choices %}- {{ c.text }} {{ c.label }}\n{% endfor %}"
             .into(),
         judge: "{% if correct_first %}A right B wrong:{% else %}A wrong B right:{% endif %}".into(),
         restated: None,
@@ -98,7 +98,7 @@ fn row(example: &CorpusExample, correct_first: bool) -> Row {
 fn prompt(problem: &Problem) -> String {
     let mut text = format!("{}\n", problem.question);
     for choice in &problem.choices {
-        text += &format!("{}: {}\n", choice.label, choice.text);
+        text += &format!("- {} {}\n", choice.text, choice.label);
     }
     text
 }
@@ -106,7 +106,7 @@ fn prompt(problem: &Problem) -> String {
 /// The byte alphabet and the tasks' pieces, in the byte-level form of `tokenizer.json`.
 fn words() -> Vec<String> {
     let alphabet = byte_alphabet();
-    let form = "A right B wrong: A wrong B right: A B\n A: B: C: D:";
+    let form = "A right B wrong: A wrong B right: A B\n- A";
     let listed = vocabulary().into_iter().chain(pieces(form).into_iter().map(str::to_owned));
     let mut words: Vec<String> = alphabet.iter().map(|c| c.to_string()).collect();
     for piece in listed {

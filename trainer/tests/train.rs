@@ -39,10 +39,11 @@ fn trees(source: &Source) -> Vec<TreeRecord> {
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
     let problems: Vec<Problem> =
         problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(12).collect();
+    // Steps so short that solutions have several, and trees several pairs.
     let config = SearchConfig {
         simulations: 4,
-        max_depth: 3,
-        max_step_tokens: 6,
+        max_depth: 4,
+        max_step_tokens: 3,
         max_solution_tokens: 18,
         ..SearchConfig::default()
     };

@@ -1,15 +1,15 @@
 //! `choice`: four options, facts in the question, one to three hops from the subject to the answer,
 //! in the manner of ARC.
 //!
-//! Real words, few facts and exact repetition make the binding learnable; a second chain of facts of
-//! the same form makes it necessary. It knows nothing of splits or streams. The manner is that of
-//! arXiv:1803.05457, the sentences are our own.
+//! Facts are orders with two objects ("Give frogs figs."), so the word that is looked up stands right
+//! before the one that is found: a small model learns that long before it learns to reach over a word
+//! between. It knows nothing of splits or streams. The manner is that of arXiv:1803.05457.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::words::{
-    ANIMALS, FEATURES, FOODS, LABELS, PLACES, QUALITIES, chance, pick, pick_some, shuffle,
+    ANIMALS, FOODS, LABELS, NAMES, PLACES, QUALITIES, chance, pick, pick_some, shuffle,
 };
 use super::worked::{Flawed, Worked, final_line};
 use crate::{AnswerKind, Choice, Problem, content_hash};
@@ -17,70 +17,72 @@ use crate::{AnswerKind, Choice, Problem, content_hash};
 /// Hops of a problem by default, and those that can be asked for.
 pub(super) const LEVELS: (u32, u32) = (1, 3);
 
-/// Probability that a solution of the corpus leaves out lines, and that it leaves out each.
-const SKIP: f64 = 0.4;
+/// Probability by hops, from 1, that a solution of the corpus leaves out lines, and the least with which
+/// it then leaves out each; where the scale makes the first greater, each line goes as often.
+const SKIP: [f64; 3] = [0.2, 0.4, 0.4];
 const SKIP_EACH: f64 = 0.6;
 /// Probability of a fact beside the two chains where the question is short.
 const ASIDE: f64 = 0.4;
 
 /// What a fact says of its subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Relation {
-    Lives,
-    Eats,
-    Grows,
-    Is,
-    Has,
+pub(super) enum Relation {
+    Lend,
+    Give,
+    Find,
+    Grant,
+    Keep,
 }
-use Relation::{Eats, Grows, Has, Is, Lives};
+use Relation::{Find, Give, Grant, Keep, Lend};
 
 impl Relation {
+    /// Every relation.
+    pub(super) const ALL: [Self; 5] = [Lend, Give, Find, Grant, Keep];
+
     /// Words that can be its subject and its object.
-    fn sides(self) -> (&'static [&'static str], &'static [&'static str]) {
+    pub(super) fn sides(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Lives => (&ANIMALS, &PLACES),
-            Eats => (&ANIMALS, &FOODS),
-            Grows => (&FOODS, &PLACES),
-            Is => (&PLACES, &QUALITIES),
-            Has => (&QUALITIES, &FEATURES),
+            Lend => (&NAMES, &ANIMALS),
+            Give => (&ANIMALS, &FOODS),
+            Find => (&ANIMALS, &PLACES),
+            Grant => (&FOODS, &PLACES),
+            Keep => (&PLACES, &QUALITIES),
         }
     }
 
     /// The fact as a sentence.
-    fn sentence(self, subject: &str, object: &str) -> String {
-        match self {
-            Lives => format!("The {subject} lives in the {object}."),
-            Eats => format!("The {subject} eats {object}."),
-            Grows => format!("The {subject} grow in the {object}."),
-            Is => format!("The {subject} is {object}."),
-            Has => format!("Each {subject} place has {object}."),
-        }
+    pub(super) fn sentence(self, subject: &str, object: &str) -> String {
+        format!("{self:?} {subject} {object}.")
     }
 }
 
-/// Chains of relations with the question that asks for their end; `{}` is the subject.
-const FORMS: [(&[Relation], &str); 12] = [
-    (&[Lives], "Where does the {} live?"),
-    (&[Eats], "What does the {} eat?"),
-    (&[Grows], "Where do the {} grow?"),
-    (&[Is], "What is the {} like?"),
-    (&[Lives, Is], "What is it like where the {} lives?"),
-    (&[Grows, Is], "What is it like where the {} grow?"),
-    (&[Eats, Grows], "Where does the food of the {} grow?"),
-    (&[Is, Has], "What does the {} have?"),
-    (&[Lives, Is, Has], "What can be found where the {} lives?"),
-    (&[Grows, Is, Has], "What can be found where the {} grow?"),
-    (&[Eats, Grows, Is], "What is it like where the food of the {} grows?"),
-    (&[Lives, Is, Has], "What does the place of the {} have?"),
+/// Chains of relations with the question that asks for their end; the subject follows.
+const FORMS: [(&[Relation], &str); 13] = [
+    (&[Lend], "What do you lend"),
+    (&[Give], "What do you give"),
+    (&[Find], "What do you find"),
+    (&[Grant], "What do you grant"),
+    (&[Keep], "How do you keep"),
+    (&[Lend, Give], "What do you give the animals of"),
+    (&[Lend, Find], "What do you find the animals of"),
+    (&[Give, Grant], "What do you grant the food of"),
+    (&[Find, Keep], "How do you keep the homes of"),
+    (&[Grant, Keep], "How do you keep the beds of"),
+    (&[Lend, Give, Grant], "What do you grant the food of the animals of"),
+    (&[Lend, Find, Keep], "How do you keep the homes of the animals of"),
+    (&[Give, Grant, Keep], "How do you keep the beds of the food of"),
 ];
 
-/// A multiple-choice problem with its two chains.
+/// Chains of facts in a problem: the one that is asked for, and those beside it.
+const CHAINS: usize = 3;
+
+/// A multiple-choice problem with its chains.
 pub(super) struct ChoiceProblem {
     relations: &'static [Relation],
     /// Subject, intermediate words, answer.
     main: Vec<&'static str>,
-    /// The same of the chain beside it.
-    other: Vec<&'static str>,
+    /// The same of the chains beside it.
+    others: Vec<Vec<&'static str>>,
     facts: Vec<String>,
     asks: String,
     options: Vec<&'static str>,
@@ -91,43 +93,37 @@ pub(super) fn choice(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> ChoiceProblem 
     let hops = rng.random_range(levels.0..=levels.1) as usize;
     let forms: Vec<_> = FORMS.iter().filter(|form| form.0.len() == hops).collect();
     let (relations, asks) = **pick(rng, &forms);
-    let (mut main, mut other) = (Vec::new(), Vec::new());
-    let heads = pick_some(rng, relations[0].sides().0, 2);
-    main.push(heads[0]);
-    other.push(heads[1]);
+    let heads = pick_some(rng, relations[0].sides().0, CHAINS);
+    let mut chains: Vec<_> = heads.into_iter().map(|head| vec![head]).collect();
     for relation in relations {
-        let ends = pick_some(rng, relation.sides().1, 2);
-        main.push(ends[0]);
-        other.push(ends[1]);
+        let ends = pick_some(rng, relation.sides().1, CHAINS);
+        chains.iter_mut().zip(ends).for_each(|(chain, end)| chain.push(end));
     }
+    let others = chains.split_off(1);
+    let main = chains.remove(0);
     let mut facts = Vec::new();
-    for chain in [&main, &other] {
+    for chain in std::iter::once(&main).chain(&others) {
         facts.extend(chain.windows(2).zip(relations).map(|(w, r)| r.sentence(w[0], w[1])));
     }
     let aside = (hops < 3 && chance(rng, ASIDE)).then(|| aside(rng, relations, &main)).flatten();
     facts.extend(aside);
     shuffle(rng, &mut facts);
 
-    let (answer, rival) = (main[hops], other[hops]);
-    let rest: Vec<&str> = relations[hops - 1]
-        .sides()
-        .1
-        .iter()
-        .copied()
-        .filter(|&word| word != answer && word != rival)
-        .collect();
-    let mut options = pick_some(rng, &rest, LABELS.len() - 2);
-    options.extend([answer, rival]);
+    let mut options: Vec<&str> = others.iter().map(|chain| chain[hops]).collect();
+    options.push(main[hops]);
+    let words = relations[hops - 1].sides().1;
+    let rest: Vec<&str> = words.iter().copied().filter(|word| !options.contains(word)).collect();
+    options.extend(pick_some(rng, &rest, LABELS.len() - CHAINS));
     shuffle(rng, &mut options);
-    ChoiceProblem { relations, asks: asks.replace("{}", main[0]), main, other, facts, options }
+    ChoiceProblem { relations, asks: format!("{asks} {}?", main[0]), main, others, facts, options }
 }
 
 /// One more fact about the subject, of a kind that the chain does not use.
 fn aside(rng: &mut ChaCha8Rng, relations: &[Relation], main: &[&str]) -> Option<String> {
     let relation = match relations[0] {
-        Lives => Eats,
-        Eats => Lives,
-        Grows | Is | Has => return None,
+        Find => Give,
+        Give => Find,
+        Lend | Grant | Keep => return None,
     };
     let free: Vec<&str> =
         relation.sides().1.iter().copied().filter(|word| !main.contains(word)).collect();
@@ -161,13 +157,13 @@ impl Worked for ChoiceProblem {
         content_hash(&self.question())
     }
 
-    fn solve(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Vec<String> {
-        let kept = self.kept(rng, merge_scale);
+    fn solve(&self, rng: &mut ChaCha8Rng, scale: f64) -> Vec<String> {
+        let kept = self.kept(rng, scale);
         without_skipped(self.lines(&self.main), &kept)
     }
 
-    fn solve_wrongly(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Option<Flawed> {
-        let kept = self.kept(rng, merge_scale);
+    fn solve_wrongly(&self, rng: &mut ChaCha8Rng, scale: f64) -> Option<Flawed> {
+        let kept = self.kept(rng, scale);
         let hops: Vec<usize> = (0..self.relations.len()).filter(|&i| kept[i]).collect();
         let wrong = rng.random_range(0..hops.len() + 2);
         let mut steps = self.lines(&self.main);
@@ -177,7 +173,7 @@ impl Worked for ChoiceProblem {
             let option = *pick(rng, &self.wrong_options());
             let in_words = steps.len() - 2;
             if wrong == hops.len() {
-                steps[in_words] = answer_line(option);
+                steps[in_words] = answer_line(option, self.label(option));
             }
             steps[in_words + 1] = final_line(self.label(option));
         }
@@ -215,24 +211,28 @@ impl ChoiceProblem {
             .map(|(w, r)| format!("{}\n", r.sentence(w[0], w[1])))
             .collect();
         let end = words[self.relations.len()];
-        lines.push(answer_line(end));
-        lines.push(final_line(self.label(end)));
+        let label = self.label(end);
+        lines.push(answer_line(end, label));
+        lines.push(final_line(label));
         lines
     }
 
     /// Which hop lines are written.
-    fn kept(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Vec<bool> {
-        let skips = chance(rng, SKIP * merge_scale);
-        self.relations.iter().map(|_| !(skips && chance(rng, SKIP_EACH))).collect()
+    fn kept(&self, rng: &mut ChaCha8Rng, scale: f64) -> Vec<bool> {
+        let skip = SKIP[self.relations.len() - 1] * scale;
+        let skips = chance(rng, skip);
+        let each = SKIP_EACH.max(skip);
+        self.relations.iter().map(|_| !(skips && chance(rng, each))).collect()
     }
 
-    /// From this hop on the lines follow the other chain: by taking its fact, or by giving its
+    /// From this hop on the lines follow another chain: by taking its fact, or by giving its
     /// object to the right subject.
     fn wrong_hop(&self, rng: &mut ChaCha8Rng, hop: usize) -> Vec<String> {
-        let words = [&self.main[..=hop], &self.other[hop + 1..]].concat();
+        let other = pick(rng, &self.others);
+        let words = [&self.main[..=hop], &other[hop + 1..]].concat();
         let mut lines = self.lines(&words);
         if chance(rng, 0.5) {
-            let sentence = self.relations[hop].sentence(self.other[hop], self.other[hop + 1]);
+            let sentence = self.relations[hop].sentence(other[hop], other[hop + 1]);
             lines[hop] = format!("{sentence}\n");
         }
         lines
@@ -245,10 +245,10 @@ fn without_skipped(lines: Vec<String>, kept: &[bool]) -> Vec<String> {
     lines.into_iter().zip(kept).filter_map(|(line, keep)| keep.then_some(line)).collect()
 }
 
-/// The line that states the option in words; no phrase that verifiers take for a final answer, so
-/// a solution ends with its label only.
-fn answer_line(option: &str) -> String {
-    format!("So it is {option}.\n")
+/// The line that states the option in words with its label; no phrase that verifiers take for a final
+/// answer, so a solution ends with its label only.
+pub(super) fn answer_line(option: &str, label: &str) -> String {
+    format!("So it is {option} {label}\n")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::drill::drill;
+use super::drill::{copy, drill};
 use super::stream::draw_from;
 use super::words::chance;
 use super::worked::Worked;
@@ -19,37 +19,43 @@ use crate::{Problem, Split, keyed_rng};
 pub struct CorpusConfig {
     /// Seed of everything that is drawn.
     pub seed: u64,
-    /// Tasks with their weights, each at least 0 and their sum above 0; by default `arithmetic` 0.6,
-    /// `choice` 0.25, `countdown` 0.15.
+    /// Tasks with their weights, each at least 0 and their sum above 0; by default `arithmetic` 0.55,
+    /// `choice` 0.3, `countdown` 0.15.
     pub tasks: Vec<(TaskSpec, f64)>,
     /// Share of judged prefixes among what is no drill, in [0, 1]; 0.35 by default.
     pub judged_share: f64,
     /// Share of wrong steps among judged ones, in [0, 1]; 0.5 by default.
     pub judged_wrong_share: f64,
+    /// Share of copied words, in [0, 1]; the rest is drawn as if there were none. 0 by default: they
+    /// work undiluted, as a corpus of their own (1) before everything else.
+    pub copy_share: f64,
     /// Share of drills at the start, in [0, 1]; 0.5 by default. As many of the other examples come
     /// from the lower half of their task's levels: a short curriculum.
     pub drill_share: f64,
     /// Examples in which the share of drills falls by a factor of e, above 0; 40,000 by default.
     pub drill_decay: f64,
-    /// Multiplies the probabilities of merging operations (0.35 to 0.65 by kind of word problem) and
-    /// of skipping hops (0.4); 0 for a corpus with one operation or hop in every line, 1 by
-    /// default.
+    /// Multiplies the probabilities of merging operations (0.35 to 0.65 by kind of word problem); 0
+    /// for one operation in every line, 1 by default.
     pub merge_scale: f64,
+    /// The same for skipping hops (0.2 to 0.4 by their number), with 0 for a line for every hop.
+    pub skip_scale: f64,
     /// Share of solutions with one wrong step that is carried through, in [0, 1]; 0.1 by default.
     pub wrong_share: f64,
 }
 
 impl Default for CorpusConfig {
     fn default() -> Self {
-        let weights = [(Task::Arithmetic, 0.6), (Task::Choice, 0.25), (Task::Countdown, 0.15)];
+        let weights = [(Task::Arithmetic, 0.55), (Task::Choice, 0.3), (Task::Countdown, 0.15)];
         Self {
             seed: 0,
             tasks: weights.map(|(task, weight)| (task.into(), weight)).to_vec(),
             judged_share: 0.35,
             judged_wrong_share: 0.5,
+            copy_share: 0.0,
             drill_share: 0.5,
             drill_decay: 40_000.0,
             merge_scale: 1.0,
+            skip_scale: 1.0,
             wrong_share: 0.1,
         }
     }
@@ -126,6 +132,10 @@ impl Corpus {
     pub fn example(&self, index: u64) -> CorpusExample {
         let config = &self.config;
         let mut rng = keyed_rng(config.seed, &[b"corpus", &index.to_le_bytes()]);
+        if chance(&mut rng, config.copy_share) {
+            let (problem, steps) = copy(&mut rng);
+            return CorpusExample::Drill { problem, steps };
+        }
         let spec = self.draw_task(&mut rng);
         let early = config.drill_share * (-(index as f64) / config.drill_decay).exp();
         if chance(&mut rng, early) {
@@ -135,27 +145,30 @@ impl Corpus {
         let spec = if chance(&mut rng, early) { spec.easier() } else { spec };
         let worked = draw_from(&mut rng, spec, Split::Train);
         let problem = worked.problem();
+        let scale = match spec.task() {
+            Task::Choice => config.skip_scale,
+            Task::Arithmetic | Task::Countdown => config.merge_scale,
+        };
         if chance(&mut rng, config.judged_share) {
-            let (steps, correct) = self.judged(&mut rng, &*worked);
+            let (steps, correct) = self.judged(&mut rng, &*worked, scale);
             return CorpusExample::Judged { problem, steps, correct };
         }
         let wrong = chance(&mut rng, config.wrong_share)
-            .then(|| worked.solve_wrongly(&mut rng, config.merge_scale))
+            .then(|| worked.solve_wrongly(&mut rng, scale))
             .flatten();
-        let steps =
-            wrong.map_or_else(|| worked.solve(&mut rng, config.merge_scale), |flawed| flawed.steps);
+        let steps = wrong.map_or_else(|| worked.solve(&mut rng, scale), |flawed| flawed.steps);
         CorpusExample::Solution { problem, steps }
     }
 
     /// A prefix and whether its last step is right.
-    fn judged(&self, rng: &mut ChaCha8Rng, worked: &dyn Worked) -> (Vec<String>, bool) {
+    fn judged(&self, rng: &mut ChaCha8Rng, worked: &dyn Worked, scale: f64) -> (Vec<String>, bool) {
         if chance(rng, self.config.judged_wrong_share)
-            && let Some(mut flawed) = worked.solve_wrongly(rng, self.config.merge_scale)
+            && let Some(mut flawed) = worked.solve_wrongly(rng, scale)
         {
             flawed.steps.truncate(flawed.wrong + 1);
             return (flawed.steps, false);
         }
-        let mut steps = worked.solve(rng, self.config.merge_scale);
+        let mut steps = worked.solve(rng, scale);
         steps.truncate(rng.random_range(1..=steps.len()));
         (steps, true)
     }

@@ -1,14 +1,20 @@
 //! Drills: the small skills that a solution is made of, as problems of their own.
 //!
-//! Facts of the four operations, recall of one number among several, copying a clause, one-hop and
-//! option look-ups, listing what is left. A first recipe showed that a small model learns sums early
-//! and binding late, so the first part of a corpus is rich in these. It knows nothing of the corpus.
+//! Facts of the four operations, recall of one number among several, copying a clause, saying facts or
+//! options again in another order. A first recipe showed that a small model learns sums early and
+//! binding late, so the first part of a corpus is rich in these. It knows nothing of the corpus.
+
+use std::collections::BTreeSet;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::Task;
-use super::words::{LABELS, OBJECTS, PEOPLE, PLACES, QUALITIES, chance, pick, pick_some};
+use super::choice::{Relation, answer_line};
+use super::words::{
+    ANIMALS, FOODS, LABELS, NAMES, OBJECTS, PEOPLE, PLACES, QUALITIES, chance, pick, pick_some,
+    shuffle,
+};
 use super::worked::final_line;
 use crate::{AnswerKind, Choice, Problem, content_hash};
 
@@ -18,9 +24,8 @@ pub(super) fn drill(rng: &mut ChaCha8Rng, task: Task) -> (Problem, Vec<String>) 
         (Task::Arithmetic, 0) => equation(rng),
         (Task::Arithmetic, 1) => recall(rng),
         (Task::Arithmetic, _) => echo(rng),
-        (Task::Choice, 0) => look_up_label(rng, true),
-        (Task::Choice, 1) => look_up_label(rng, false),
-        (Task::Choice, _) => copy_fact(rng),
+        (Task::Choice, _) if chance(rng, 0.5) => recite(rng),
+        (Task::Choice, _) => list_options(rng),
         (Task::Countdown, _) => equation(rng),
     }
 }
@@ -96,34 +101,63 @@ fn echo(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     (free(question, result), vec![line, final_line(&result.to_string())])
 }
 
-/// Which option says this? With the answer line in words before the label, or the label at once.
-fn look_up_label(rng: &mut ChaCha8Rng, in_words: bool) -> (Problem, Vec<String>) {
-    let list = if chance(rng, 0.5) { &PLACES } else { &QUALITIES };
-    let options = pick_some(rng, list, LABELS.len());
-    let at = rng.random_range(0..options.len());
-    let question = format!("Which option is {}?", options[at]);
-    let line = in_words.then(|| format!("So it is {}.\n", options[at]));
-    let steps = line.into_iter().chain([final_line(LABELS[at])]).collect();
-    (with_options(question, &options, at), steps)
+/// Many words, said again from one of them on: nothing to know and a look-up in every word.
+///
+/// Looking up what followed a word the last time is what binding is made of. A model of this size
+/// learnt it from 0.4 million tokens of this drill alone, and not at all from 6 million tokens of
+/// problems.
+pub(super) fn copy(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
+    let all = [&NAMES[..], &ANIMALS, &FOODS, &PLACES, &QUALITIES, &OBJECTS].concat();
+    let size = rng.random_range(8..=30);
+    let words = pick_some(rng, &all, size);
+    let start = rng.random_range(0..size / 2);
+    let line = format!("Words: {}.", words[start..].join(" "));
+    let question = format!("Words: {}. What is said?", words.join(" "));
+    (problem(question, Vec::new(), line.clone(), AnswerKind::Text), vec![line])
 }
 
-/// Several facts; which is said of one subject?
-fn copy_fact(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
-    let size = rng.random_range(2..=4);
-    let subjects = pick_some(rng, &PLACES, size);
-    let options = pick_some(rng, &QUALITIES, LABELS.len());
-    let ends = pick_some(rng, &options, size);
-    let facts: Vec<String> =
-        (0..size).map(|i| format!("The {} is {}.", subjects[i], ends[i])).collect();
-    let asked = rng.random_range(0..size);
-    let at = options.iter().position(|&o| o == ends[asked]).unwrap_or_default();
-    let question = format!("{} What is the {} like?", facts.join(" "), subjects[asked]);
-    let steps = vec![
-        format!("{}\n", facts[asked]),
-        format!("So it is {}.\n", ends[asked]),
-        final_line(LABELS[at]),
-    ];
-    (with_options(question, &options, at), steps)
+/// Several facts, all said again in another order: a look-up in every line.
+fn recite(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
+    let size = rng.random_range(2..=9);
+    let mut relation = *pick(rng, &Relation::ALL);
+    let (mut known, mut facts) = (BTreeSet::new(), Vec::new());
+    while facts.len() < size {
+        if chance(rng, 0.3) {
+            relation = *pick(rng, &Relation::ALL);
+        }
+        let (subjects, objects) = relation.sides();
+        let subject = subjects[rng.random_range(0..subjects.len())];
+        let fact = relation.sentence(subject, objects[rng.random_range(0..objects.len())]);
+        if known.insert(format!("{relation:?} {subject}")) {
+            facts.push(fact);
+        }
+    }
+    let question = format!("{} What is said?", facts.join(" "));
+    shuffle(rng, &mut facts);
+    let last = facts.last().cloned().unwrap_or_default();
+    (problem(question, Vec::new(), last, AnswerKind::Text), lines(facts))
+}
+
+/// All options with their labels in another order.
+fn list_options(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
+    let relation = *pick(rng, &Relation::ALL);
+    let options = pick_some(rng, relation.sides().1, LABELS.len());
+    let mut labelled: Vec<_> = options.iter().zip(LABELS).collect();
+    shuffle(rng, &mut labelled);
+    let at = labelled.last().and_then(|&(_, l)| LABELS.iter().position(|&label| label == l));
+    let steps = labelled.iter().map(|&(option, label)| answer_line(option, label)).collect();
+    let question = "Which option is which?".to_owned();
+    (with_options(question, &options, at.unwrap_or_default()), lines(steps))
+}
+
+/// Sentences as lines, no line break after the last.
+fn lines(sentences: Vec<String>) -> Vec<String> {
+    let last = sentences.len().saturating_sub(1);
+    let line = |(i, s): (usize, String)| {
+        let text = s.trim_end();
+        if i < last { format!("{text}\n") } else { text.to_owned() }
+    };
+    sentences.into_iter().enumerate().map(line).collect()
 }
 
 /// A problem with a number as its answer.

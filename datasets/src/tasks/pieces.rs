@@ -59,6 +59,7 @@ pub fn vocabulary() -> Vec<String> {
         let config = CorpusConfig {
             seed: SEED,
             tasks: vec![(every_level, 1.0)],
+            copy_share: 0.2,
             drill_share: 0.5,
             drill_decay: f64::INFINITY,
             ..CorpusConfig::default()

@@ -110,7 +110,7 @@ fn choice_solutions_walk_facts_of_the_question() {
         assert_eq!(hops.len(), problem.level.unwrap() as usize);
         assert!(hops.iter().all(|hop| problem.question.contains(hop)), "{problem:?}");
         let option = problem.choices.iter().find(|c| c.label == label).unwrap();
-        assert_eq!(*stated, format!("So it is {}.", option.text));
+        assert_eq!(*stated, format!("So it is {} {label}", option.text));
         assert!(hops[hops.len() - 1].contains(&option.text));
         assert_eq!(label, problem.answer);
         let mentioned = |c: &&crate::Choice| problem.question.contains(&format!(" {}.", c.text));
@@ -216,7 +216,7 @@ fn corpus_examples_depend_on_their_index_only() {
 
 #[test]
 fn corpus_shares_are_as_configured_and_only_train_is_used() {
-    let config = CorpusConfig { drill_decay: 1_000.0, ..CorpusConfig::default() };
+    let config = CorpusConfig { drill_share: 0.5, drill_decay: 1_000.0, ..CorpusConfig::default() };
     let (mut drills, mut judged, mut right, mut wrong_solutions) = ([0; 2], 0, 0, 0);
     let known: BTreeSet<String> = SPLITS[1..]
         .iter()
@@ -304,7 +304,7 @@ fn vocabulary_covers_every_text_and_stays_small() {
         for example in corpus(&config).take(3_000) {
             let problem = example.problem();
             check(&problem.question);
-            problem.choices.iter().for_each(|c| check(&format!("{}: {}", c.label, c.text)));
+            problem.choices.iter().for_each(|c| check(&format!(" {} {}", c.text, c.label)));
             example.steps().iter().for_each(|step| check(step));
         }
         for problem in spec.problems(Split::Test, 91).take(300) {

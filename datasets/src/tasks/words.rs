@@ -22,25 +22,24 @@ pub(super) const PEOPLE: [(&str, &str); 8] = [
 pub(super) const OBJECTS: [&str; 10] =
     ["apples", "books", "cards", "cups", "eggs", "nuts", "pens", "shells", "stones", "toys"];
 
-/// Who lives somewhere and eats something.
-pub(super) const ANIMALS: [&str; 8] =
-    ["bear", "crow", "duck", "fox", "frog", "goat", "mouse", "owl"];
+/// First names alone: whom animals are lent to.
+pub(super) const NAMES: [&str; 8] = ["Anna", "Ben", "Cara", "Dan", "Eva", "Finn", "Mia", "Tom"];
 
-/// What an animal eats and what grows somewhere.
+/// Who is lent to somebody, is given food and is found a home.
+pub(super) const ANIMALS: [&str; 8] =
+    ["bears", "crows", "ducks", "foxes", "frogs", "goats", "mice", "owls"];
+
+/// What animals are given and what grows somewhere.
 pub(super) const FOODS: [&str; 8] =
     ["beans", "berries", "figs", "herbs", "leaves", "plums", "roots", "seeds"];
 
-/// Where an animal lives and a food grows.
+/// Where animals live and food grows.
 pub(super) const PLACES: [&str; 8] =
-    ["barn", "cave", "desert", "field", "forest", "garden", "park", "valley"];
+    ["barns", "caves", "deserts", "fields", "forests", "gardens", "parks", "valleys"];
 
-/// What a place is like.
+/// How places are kept.
 pub(super) const QUALITIES: [&str; 8] =
     ["cold", "dark", "dry", "hot", "quiet", "sunny", "wet", "windy"];
-
-/// What places of one quality have.
-pub(super) const FEATURES: [&str; 8] =
-    ["clay", "dust", "fog", "ice", "moss", "mud", "sand", "snow"];
 
 /// Labels of the options of a multiple-choice problem.
 pub(super) const LABELS: [&str; 4] = ["A", "B", "C", "D"];

@@ -21,6 +21,15 @@ pub(super) struct Args {
     /// Scale of the probability that a chain merges operations into one step; 0 for none.
     #[arg(long, default_value_t = 1.0)]
     merge_scale: f64,
+    /// Scale of the probability that a chain skips hops; 0 for none.
+    #[arg(long, default_value_t = 1.0)]
+    skip_scale: f64,
+    /// Share of copied words: what a model learns to look up with, before anything else.
+    #[arg(long, default_value_t = 0.0)]
+    copy_share: f64,
+    /// Share of drills at the start.
+    #[arg(long, default_value_t = 0.5)]
+    drill_share: f64,
     /// Share of chains with one wrong step that is carried through.
     #[arg(long, default_value_t = 0.1)]
     wrong_share: f64,
@@ -33,6 +42,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let config = CorpusConfig {
         seed: args.seed,
         merge_scale: args.merge_scale,
+        skip_scale: args.skip_scale,
+        copy_share: args.copy_share,
+        drill_share: args.drill_share,
         wrong_share: args.wrong_share,
         judged_share: args.judged_share,
         ..CorpusConfig::default()

@@ -57,13 +57,15 @@ impl Variables {
         Ok(Self { trained, frozen, lora: Some(lora.clone()) })
     }
 
-    /// Fresh weights: norms 1, biases 0, everything else normal with deviation 0.02, and that over
-    /// `sqrt(2 L)` for the projections into the residual stream (GPT-2's initialisation).
+    /// Fresh weights: norms 1, biases 0, everything else normal with deviation `1 / sqrt(hidden)`,
+    /// and that over `sqrt(2 L)` for the projections into the residual stream, as in GPT-2. Its 0.02,
+    /// meant for widths from 768 on, learnt more slowly at 128 (docs/experiments/0002-choice.md).
     ///
     /// # Errors
     /// When a tensor cannot be made.
     pub fn fresh(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
-        let residual = 0.02 / (2.0 * config.layers as f64).sqrt();
+        let inner = (config.hidden_size as f64).sqrt().recip();
+        let residual = inner / (2.0 * config.layers as f64).sqrt();
         let mut vars = BTreeMap::new();
         for (name, shape) in config.tensor_shapes() {
             let n = shape.iter().product();
@@ -73,7 +75,7 @@ impl Variables {
                 vec![0.0; n]
             } else {
                 let into_residual = name.contains("o_proj") || name.contains("down_proj");
-                normal(n, if into_residual { residual } else { 0.02 }, seed, &name)
+                normal(n, if into_residual { residual } else { inner }, seed, &name)
             };
             let tensor = Tensor::from_vec(data, shape, device)?;
             vars.insert(name, Var::from_tensor(&tensor)?);
