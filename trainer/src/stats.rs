@@ -4,7 +4,11 @@
 //! for one share, McNemar 1947 (exact) and Bonett and Price 2012 for two policies on the same
 //! problems, Chen et al. 2021 (arXiv:2107.03374, eq. 1) for pass@k.
 
+mod mean;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::mean::Mean;
 
 /// Two-sided 95 % point of the normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;

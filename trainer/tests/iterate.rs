@@ -132,6 +132,30 @@ fn every_variant_runs_to_its_end_and_can_be_compared() {
     all.push("--json");
     let value: Value = serde_json::from_str(&ok(regrowth(dir.path(), &all))).unwrap();
     assert_eq!(value["runs"][1]["against_first"]["n"], 8);
+    assert_eq!(value["over_seeds"], serde_json::json!([]), "one seed says nothing of seeds");
+}
+
+#[test]
+fn runs_of_several_seeds_are_compared_seed_by_seed() {
+    let dir = workshop();
+    let mut all = vec!["compare"];
+    let runs = [("a0", "0", "step"), ("a1", "1", "step"), ("b1", "1", "star"), ("b2", "2", "star")];
+    for (run, seed, variant) in runs {
+        ok(regrowth(dir.path(), &tiny(run, &["--variant", variant, "--seed", seed])));
+        all.push(run);
+    }
+    let table = ok(regrowth(dir.path(), &all));
+    assert_eq!(table.lines().count(), 2 + runs.len() + 4, "{table}");
+    all.push("--json");
+    let value: Value = serde_json::from_str(&ok(regrowth(dir.path(), &all))).unwrap();
+    let (runs, groups) = (&value["runs"], &value["over_seeds"]);
+    let after = |run: usize| runs[run]["after"]["accuracy"].as_f64().unwrap();
+    assert_eq!(groups[0]["seeds"], serde_json::json!([0, 1]));
+    assert_eq!(groups[0]["after"]["mean"], (after(0) + after(1)) / 2.0);
+    assert!(groups[0]["against_first"].is_null());
+    // Seed 1 alone is in both, so there is no interval.
+    let against = serde_json::json!({ "n": 1, "mean": after(2) - after(1) });
+    assert_eq!(groups[1]["against_first"], against);
 }
 
 #[test]

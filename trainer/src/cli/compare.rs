@@ -1,4 +1,7 @@
-//! `regrowth compare`: finished runs side by side, problem by problem where they share an exam.
+//! `regrowth compare`: finished runs side by side, problem by problem where they share an exam, and
+//! variant by variant where they have several seeds (`seeds`).
+
+mod seeds;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,9 +39,12 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let runs: Vec<Run> = args.runs.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let against: Vec<Option<Paired>> =
         runs.iter().enumerate().map(|(i, run)| (i > 0).then(|| paired(&runs[0], run))).collect();
+    let seeds = seeds::groups(&runs);
+    let other = |group| seeds.first().filter(|first| !std::ptr::eq(*first, group));
     if args.json {
         let rows: Vec<Value> = runs.iter().zip(&against).map(|(r, p)| as_json(r, *p)).collect();
-        return say(&json!({ "runs": rows }).to_string());
+        let groups: Vec<Value> = seeds.iter().map(|group| group.json(other(group))).collect();
+        return say(&json!({ "runs": rows, "over_seeds": groups }).to_string());
     }
     let mut lines = vec![row([
         "run",
@@ -55,7 +61,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     ]
     .map(str::to_owned))];
     lines.extend(runs.iter().zip(&against).map(|(run, paired)| as_row(run, *paired)));
-    say(&aligned(&lines))
+    let mut text = aligned(&lines);
+    if !seeds.is_empty() {
+        let mut lines = vec![row(seeds::HEAD.map(str::to_owned))];
+        lines.extend(seeds.iter().map(|group| group.row(other(group))));
+        text += &format!("\n\nover seeds, paired by seed:\n{}", aligned(&lines));
+    }
+    say(&text)
 }
 
 fn read(path: &Path) -> Result<Run, TrainError> {
@@ -112,17 +124,14 @@ fn as_json(run: &Run, against: Option<Paired>) -> Value {
 }
 
 fn as_row(run: &Run, against: Option<Paired>) -> Vec<String> {
-    let percent = |share: Option<Share>| match share {
-        Some(share) => format!("{:.1} %", 100.0 * share.accuracy),
-        None => "-".to_owned(),
-    };
+    let share = |share: Option<Share>| share.map_or("-".into(), |share| percent(share.accuracy));
     row([
         run.path.display().to_string(),
         variant(run),
         run.report.seed.to_string(),
         run.report.best_round.to_string(),
-        percent(accuracy(run, 0)),
-        percent(accuracy(run, run.report.best_round)),
+        share(accuracy(run, 0)),
+        share(accuracy(run, run.report.best_round)),
         difference(&run.report.comparison),
         format!("{:.2e}", run.report.p_value),
         tokens(run, |t| t.sampled).to_string(),
@@ -135,6 +144,10 @@ fn as_row(run: &Run, against: Option<Paired>) -> Vec<String> {
             }
         },
     ])
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }
 
 fn row<const N: usize>(cells: [String; N]) -> Vec<String> {

@@ -97,6 +97,7 @@ fn rounds(report: &RunReport) -> String {
         "forgotten",
         "learned",
         "KL to initial",
+        "equations that hold",
         "gate",
     ];
     let rows: Vec<Vec<String>> = report.rounds.iter().map(|r| round_row(report, r)).collect();
@@ -108,7 +109,8 @@ fn rounds(report: &RunReport) -> String {
     format!(
         "<h2>Rounds</h2>\n{}<p class=\"dim\">Forgotten: validation problems that the round's start \
          solved and its end does not; learned: the reverse. KL to initial: divergence from the \
-         untouched policy, in nats a token of {} sampled probe solutions.{early}</p>\n",
+         untouched policy, in nats a token of {} sampled probe solutions. \
+         Equations that hold: of those in the solutions of validation problems.{early}</p>\n",
         table(&head, &rows),
         report.rounds.iter().filter_map(|r| r.drift).map(|d| d.problems).max().unwrap_or(0),
     )
@@ -135,6 +137,7 @@ fn round_row(report: &RunReport, round: &RoundReport) -> Vec<String> {
         round.forgotten.to_string(),
         round.learned.to_string(),
         round.drift.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default(),
+        round.validation.equations.map(|s| percent(s.accuracy)).unwrap_or_default(),
         gate,
     ]
 }

@@ -15,7 +15,6 @@ use super::validation::measure;
 use crate::TrainError;
 use crate::artefact::{checksums, damage, read_sealed, remove, write_sealed};
 use crate::report::write_html;
-use crate::stats::Share;
 
 /// File that says that a run is done.
 const REPORT: &str = "report.json";
@@ -133,8 +132,7 @@ fn examine(
             // Nothing was trained: the round ends with the policy that it began with.
             answers[candidate.round as usize].clone()
         };
-        let share = Share::of(rows.iter().map(|r| r.correct));
-        report.eval = Some(EvalReport { task: task.clone(), share });
+        report.eval = Some(EvalReport::of(&task, &rows));
         answers.push(rows);
         reports.push(report);
     }

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 
 use regrowth_policy::Usage;
+use regrowth_verifiers::equations;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
 use super::drift::Drift;
+use super::exam::EvalRow;
 use crate::stats::{Paired, Share};
 
 /// Version of both reports.
@@ -24,6 +26,20 @@ pub struct EvalReport {
     /// The figures.
     #[serde(flatten)]
     pub share: Share,
+    /// Equations between plain numbers in the solutions, and how many hold: whether steps stay legal
+    /// while choices change. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equations: Option<Share>,
+}
+
+impl EvalReport {
+    /// Figures of these answers to the problems of `task`.
+    pub(super) fn of(task: &str, rows: &[EvalRow]) -> Self {
+        let equations = rows.iter().flat_map(|row| equations(&row.text)).map(|e| e.holds);
+        let equations = Some(Share::of(equations)).filter(|share| share.n > 0);
+        let share = Share::of(rows.iter().map(|row| row.correct));
+        Self { task: task.to_owned(), share, equations }
+    }
 }
 
 /// What the gate decided about a round.

@@ -19,7 +19,6 @@ use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
 use super::{gate, journal};
 use crate::artefact::{damage, make_dir, read_json, read_sealed, remove, write_json, write_sealed};
-use crate::stats::Share;
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
 
@@ -304,8 +303,8 @@ fn report(
 }
 
 fn share_of(run: &Run, rows: &[EvalRow]) -> EvalReport {
-    let task = run.sets.validation.first().map(|p| p.source.clone()).unwrap_or_default();
-    EvalReport { task, share: Share::of(rows.iter().map(|r| r.correct)) }
+    let task = run.sets.validation.first().map_or("", |problem| problem.source.as_str());
+    EvalReport::of(task, rows)
 }
 
 fn tokens(rows: &[EvalRow]) -> u64 {

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The method beside its baselines: the same tuning for every arm, then several seeds of the best.
+
+    cargo build --release -p regrowth-trainer
+    python3 benches/scripts/baselines.py target/release/regrowth FOLDER \
+        [--problems builtin:arithmetic] [--policy builtin] [--seeds 5] [--eval-problems 2000] \
+        [--trial-rounds 1] [--arms step star ...]
+
+Every arm gets one trial run at half, once and twice its default learning rate, of `--trial-rounds`
+rounds on a seed of its own, with one test problem; validation problems choose. Then the seeds run at
+that rate, seed by seed over all arms, so that an early stop leaves whole seeds. A finished run is not
+repeated and an interrupted one goes on: the same command accumulates, and ends with
+`regrowth compare` over all of them.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+
+# Default rates of the two objectives in the preset `builtin`.
+PREFERENCES, SUPERVISED = 1e-4, 5e-4
+ARMS = {
+    "step": PREFERENCES,
+    "star": SUPERVISED,
+    "chosen-sft": SUPERVISED,
+    "instance": PREFERENCES,
+    "no-self-evaluation": PREFERENCES,
+    "offline": PREFERENCES,
+    "initial-reference": PREFERENCES,
+    "no-outcome": PREFERENCES,
+    "no-smoothing": PREFERENCES,
+}
+TRIALS = (0.5, 1.0, 2.0)
+# No seed of the runs that count.
+TRIAL_SEED = 1000
+
+
+def iterate(args, run, arm, rate, seed, more):
+    """Runs `regrowth iterate`, or goes on with it; its report."""
+    report = os.path.join(run, "report.json")
+    if not os.path.exists(report):
+        options = {
+            "run": run, "policy": args.policy, "problems": args.problems, "variant": arm, "seed": seed,
+            "learning-rate": rate, **more,
+        }
+        words = [word for k, v in options.items() for word in (f"--{k}", str(v))]
+        subprocess.run([args.binary, "iterate", *words], check=True, stdout=subprocess.DEVNULL)
+    with open(report, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def best_validation(report):
+    return max(r["validation"]["accuracy"] for r in report["rounds"] if r["round"] > 0)
+
+
+def tuned_rate(args, arm):
+    """The rate with the best round on validation problems; of equals the smaller."""
+    trials = {}
+    more = {"rounds": args.trial_rounds, "eval-problems": 1}
+    for factor in TRIALS:
+        rate = ARMS[arm] * factor
+        run = os.path.join(args.folder, "trials", f"{arm}-{rate:g}")
+        trials[rate] = best_validation(iterate(args, run, arm, rate, TRIAL_SEED, more))
+        print(f"trial {arm} rate {rate:g}: validation {100 * trials[rate]:.1f} %", flush=True)
+    return max(trials, key=lambda rate: (trials[rate], -rate))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary")
+    parser.add_argument("folder")
+    parser.add_argument("--problems", default="builtin:arithmetic")
+    parser.add_argument("--policy", default="builtin")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--eval-problems", type=int, default=2000)
+    parser.add_argument("--trial-rounds", type=int, default=1)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    args = parser.parse_args()
+    rates = {arm: tuned_rate(args, arm) for arm in args.arms}
+    runs = {}
+    for seed in range(args.seeds):
+        for arm in args.arms:
+            run = os.path.join(args.folder, "runs", f"{arm}-{seed}")
+            iterate(args, run, arm, rates[arm], seed, {"eval-problems": args.eval_problems})
+            runs.setdefault(arm, []).append(run)
+            print(f"done: {arm}, seed {seed}, rate {rates[arm]:g}", flush=True)
+    subprocess.run([args.binary, "compare", *(run for arm in runs.values() for run in arm)], check=True)
+
+
+if __name__ == "__main__":
+    main()
