@@ -1,27 +1,13 @@
-//! The binary as its users meet it: files, exit codes, resume, replay.
+//! The binary as its users meet it: files, flags, exit codes.
+
+#[path = "common/binary.rs"]
+mod binary;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use binary::{assert_code, mcts, read};
 use regrowth_datasets::read_step_labels;
-
-/// Runs the binary with white-space separated arguments.
-fn mcts(arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mcts"))
-        .args(arguments.split_whitespace())
-        .output()
-        .expect("the binary runs")
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    std::fs::read_to_string(path).expect("a file")
-}
-
-fn assert_code(output: &Output, code: i32) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    stderr
-}
 
 #[test]
 fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
@@ -57,81 +43,6 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
     let command = format!("search --config {} --out {}", config.display(), out.display());
     assert_code(&mcts(&command), 0);
     assert!(read(out.join("trees.jsonl")) == first.0);
-}
-
-#[test]
-fn a_killed_search_is_continued_and_ends_with_the_same_files() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let command = |name: &str| {
-        format!(
-            "search --policy scripted --problems builtin:arithmetic --limit 30 --out {}",
-            folder.path().join(name).display()
-        )
-    };
-    assert_code(&mcts(&command("whole")), 0);
-    let whole = folder.path().join("whole");
-    let log = read(whole.join("steps.jsonl"));
-
-    // What kill -9 leaves: a log that ends in the middle of a line, and no finished file.
-    let cut = folder.path().join("cut");
-    std::fs::create_dir(&cut).expect("a folder");
-    std::fs::write(cut.join("steps.jsonl"), &log.as_bytes()[..log.len() / 3]).expect("written");
-    let output = mcts(&command("cut"));
-    assert!(assert_code(&output, 0).contains("recorded answers"));
-    for file in ["trees.jsonl", "pairs.jsonl"] {
-        assert!(read(cut.join(file)) == read(whole.join(file)), "{file}");
-    }
-    // Nothing was asked twice: the two logs hold the same rows.
-    let rows = |text: &str| {
-        let mut rows: Vec<_> = text.lines().map(str::to_owned).collect();
-        rows.sort();
-        rows
-    };
-    assert!(rows(&read(cut.join("steps.jsonl"))) == rows(&log));
-
-    let replay = format!(
-        "search --policy replay:{} --problems builtin:arithmetic --limit 30 --out {}",
-        whole.join("steps.jsonl").display(),
-        folder.path().join("replay").display()
-    );
-    assert_code(&mcts(&replay), 0);
-    assert!(read(folder.path().join("replay/trees.jsonl")) == read(whole.join("trees.jsonl")));
-}
-
-#[test]
-fn a_search_killed_at_any_moment_ends_with_the_same_files() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let arguments = |name: &str| {
-        let out = folder.path().join(name);
-        let command = "search --policy scripted --problems builtin:arithmetic --limit 60 --seed 3";
-        format!("{command} --simulations 64 --threads 2 --out {}", out.display())
-    };
-    assert_code(&mcts(&arguments("whole")), 0);
-    let (mut kills, mut pause) = (0, 3);
-    let mut finished = false;
-    while !finished {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mcts"))
-            .args(arguments("killed").split_whitespace())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        std::thread::sleep(std::time::Duration::from_millis(pause));
-        // SIGKILL; a search that is over already has nothing to lose.
-        child.kill().expect("killed");
-        let status = child.wait().expect("waited for");
-        finished = status.success();
-        kills += u32::from(!finished);
-        pause += 11;
-    }
-    assert!(kills >= 3, "{kills} kills");
-    for file in ["trees.jsonl", "pairs.jsonl", "config.toml"] {
-        let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name).join(file));
-        assert!(read(whole) == read(killed), "{file}");
-    }
-    let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).expect("a folder").collect();
-    // trees, pairs, summary, config, log: nothing half-written stays.
-    assert_eq!(left.len(), 5, "{left:?}");
 }
 
 #[test]

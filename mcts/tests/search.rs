@@ -7,11 +7,11 @@ use std::sync::Arc;
 use common::{drive, problems, verifier};
 use regrowth_datasets::Problem;
 use regrowth_mcts::{
-    BackupWeights, RunOptions, SearchConfig, SearchError, SearchSummary, TreeRecord, ValueConfig,
-    mean_value, search_problems,
+    BackupWeights, RunOptions, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value,
+    search_problems,
 };
-use regrowth_policy::decorate::{Delay, Delayed, FaultRates, Faulty};
-use regrowth_policy::{Answered, Call, Limits, Policy, PolicyError, Prompt, Scripted};
+use regrowth_policy::Scripted;
+use regrowth_policy::decorate::{FaultRates, Faulty};
 
 fn search(
     problems: &[Problem],
@@ -198,38 +198,6 @@ fn the_first_root_gets_its_factor() {
 }
 
 #[test]
-fn failures_skip_their_tree_by_reason_and_nothing_is_lost() {
-    let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
-    let problems = problems(40);
-    let cases = [
-        (FaultRates { error: 0.01, ..FaultRates::default() }, "request_failed"),
-        (FaultRates { empty: 0.02, ..FaultRates::default() }, "no_candidate"),
-        (FaultRates { nan: 0.02, ..FaultRates::default() }, "bad_log_probabilities"),
-    ];
-    for (rates, reason) in cases {
-        let policy = Faulty::new(inner.clone(), rates, 4);
-        let run = |threads| {
-            let options = RunOptions { threads, ..RunOptions::default() };
-            let config = SearchConfig { leaves_in_flight: 3, ..SearchConfig::default() };
-            let mut trees = Vec::new();
-            let summary =
-                search_problems(&policy, &verifier(), &problems, &config, &options, |t| {
-                    trees.push(t);
-                })
-                .expect("a search");
-            (trees, summary)
-        };
-        let (trees, summary) = run(1);
-        let skipped = summary.skipped.get(reason).copied().unwrap_or_default();
-        assert!(skipped > 0 && summary.trees > 0, "{reason}: {summary:?}");
-        assert_eq!(summary.skipped.len(), 1);
-        assert_eq!(skipped + summary.trees, 40);
-        assert_eq!(summary.skipped_examples.len() as u64, skipped.min(20));
-        assert_eq!(run(4).0, trees);
-    }
-}
-
-#[test]
 fn unknown_judgements_are_neutral_not_zero() {
     let rates = FaultRates { unknown: 1.0, ..FaultRates::default() };
     let policy = Faulty::new(Arc::new(Scripted::new()), rates, 0);
@@ -243,140 +211,4 @@ fn unknown_judgements_are_neutral_not_zero() {
         }
     })
     .expect("a search");
-}
-
-#[test]
-fn a_policy_that_is_gone_stops_the_search_with_an_error() {
-    /// Says so once, and leaves all other calls without an answer.
-    struct Gone(Scripted, std::sync::Once);
-    impl Policy for Gone {
-        fn identity(&self) -> &str {
-            self.0.identity()
-        }
-        fn limits(&self) -> Limits {
-            self.0.limits()
-        }
-        fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
-            self.0.prompt(problem)
-        }
-        fn encode(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-            self.0.encode(text)
-        }
-        fn decode(&self, ids: &[u32]) -> Result<String, PolicyError> {
-            self.0.decode(ids)
-        }
-        fn eos(&self) -> Option<u32> {
-            self.0.eos()
-        }
-        fn submit(&self, call: Call) {
-            let answered = Answered { ticket: call.ticket, result: Err(PolicyError::Gone) };
-            self.1.call_once(|| drop(call.reply.send(answered)));
-        }
-    }
-    let options = RunOptions { threads: 4, ..RunOptions::default() };
-    let config = SearchConfig::default();
-    let policy = Gone(Scripted::new(), std::sync::Once::new());
-    let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
-    assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
-}
-
-/// A policy that lets some calls go without an answer, and is slow with the others.
-struct Forgetful {
-    inner: Arc<dyn Policy>,
-    /// Every call with a multiple of this number is dropped.
-    every: u64,
-    calls: std::sync::atomic::AtomicU64,
-    pause: std::time::Duration,
-}
-
-impl Policy for Forgetful {
-    fn identity(&self) -> &str {
-        "forgetful"
-    }
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
-        self.inner.prompt(problem)
-    }
-    fn encode(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-        self.inner.encode(text)
-    }
-    fn decode(&self, ids: &[u32]) -> Result<String, PolicyError> {
-        self.inner.decode(ids)
-    }
-    fn eos(&self) -> Option<u32> {
-        self.inner.eos()
-    }
-    fn submit(&self, call: Call) {
-        let number = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-        if number.is_multiple_of(self.every) {
-            return;
-        }
-        let (inner, pause) = (self.inner.clone(), self.pause);
-        std::thread::spawn(move || {
-            std::thread::sleep(pause);
-            inner.submit(call);
-        });
-    }
-}
-
-#[test]
-fn dropped_calls_are_an_error_that_names_the_policy() {
-    for every in [1, 40] {
-        let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
-        let pause = std::time::Duration::ZERO;
-        let policy = Forgetful { inner, every, calls: 0.into(), pause };
-        let config = SearchConfig::default();
-        let options = RunOptions { threads: 2, ..RunOptions::default() };
-        let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
-        let error = result.expect_err("dropped calls");
-        assert!(matches!(error, SearchError::Dropped { calls: 1.., .. }));
-        assert!(error.to_string().contains("forgetful"), "{error}");
-    }
-}
-
-#[test]
-fn a_policy_that_is_slow_has_dropped_nothing() {
-    // Longer than a worker waits before it makes sure.
-    let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
-    let pause = std::time::Duration::from_millis(600);
-    let policy = Forgetful { inner, every: u64::MAX, calls: 0.into(), pause };
-    let config = SearchConfig { simulations: 1, max_depth: 2, ..SearchConfig::default() };
-    let options = RunOptions::default();
-    let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
-    assert_eq!(summary.expect("a search").trees, 4);
-}
-
-#[test]
-fn cancelling_keeps_the_delivered_trees_in_order() {
-    let options = RunOptions { threads: 2, ..RunOptions::default() };
-    let cancel = options.cancel.clone();
-    let (problems, config) = (problems(3000), SearchConfig::default());
-    let mut ids = Vec::new();
-    let policy = Scripted::new();
-    let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |tree| {
-        ids.push(tree.problem.id);
-        if ids.len() == 5 {
-            cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-    })
-    .expect("a search");
-    assert!(summary.cancelled && ids.len() >= 5 && ids.len() < 3000);
-    assert!(ids.iter().zip(&problems).all(|(id, problem)| *id == problem.id));
-}
-
-#[test]
-fn a_slow_server_sees_full_batches() {
-    let delay =
-        Delay { batch: 16, latency: std::time::Duration::from_millis(2), jitter: 0.3, seed: 1 };
-    let policy = Delayed::new(Arc::new(Scripted::new()), delay);
-    let options = RunOptions { threads: 2, ..RunOptions::default() };
-    let config = SearchConfig::default();
-    let problems = problems(120);
-    let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |_| {});
-    assert_eq!(summary.expect("a search").trees, 120);
-    let counts = policy.counts();
-    // More than half full in the mean; a quiet machine fills nine of ten places.
-    assert!(counts.calls > 8 * counts.batches, "{counts:?}");
 }

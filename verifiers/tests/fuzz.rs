@@ -232,6 +232,9 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
+/// Times that a slow input is tried again.
+const TRIES: usize = 20;
+
 #[test]
 fn generated_inputs_are_safe() {
     let (inputs, seed) = (number("REGROWTH_FUZZ_INPUTS", 30_000), number("REGROWTH_FUZZ_SEED", 1));
@@ -256,18 +259,16 @@ fn generated_inputs_are_safe() {
             let _ =
                 (lm_eval::gsm8k_strict(&gold, &answer), lm_eval::gsm8k_flexible(&gold, &answer));
         }
-        let time = start.elapsed();
-        // A slow input is tried again, because the machine may be busy.
-        if time > slowest && time > Duration::from_millis(50) {
-            let again = Instant::now();
-            let _ = grader.grade(&Pair {
-                answer_form: form,
-                gold_form: form,
-                ..Pair::new(&gold, &answer)
-            });
-            if again.elapsed() < Duration::from_millis(50) {
-                continue;
+        let mut time = start.elapsed();
+        // A slow input is tried again, and its shortest time counts: the machine may be busy.
+        for _ in 0..TRIES {
+            if time < Duration::from_millis(50) {
+                break;
             }
+            let again = Instant::now();
+            let pair = Pair::new(&gold, &answer);
+            let _ = grader.grade(&Pair { answer_form: form, gold_form: form, ..pair });
+            time = time.min(again.elapsed());
         }
         if time > slowest {
             (slowest, slowest_text) = (time, format!("{gold:?} {answer:?}"));

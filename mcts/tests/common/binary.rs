@@ -1,0 +1,22 @@
+//! The binary, run as its users run it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the binary with white-space separated arguments.
+pub fn mcts(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mcts"))
+        .args(arguments.split_whitespace())
+        .output()
+        .expect("the binary runs")
+}
+
+pub fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path).expect("a file")
+}
+
+pub fn assert_code(output: &Output, code: i32) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    stderr
+}

@@ -1,0 +1,79 @@
+//! Searches that are cut off and go on, and searches that are played again.
+
+#[path = "common/binary.rs"]
+mod binary;
+
+use binary::{assert_code, mcts, read};
+
+#[test]
+fn a_killed_search_is_continued_and_ends_with_the_same_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = |name: &str| {
+        format!(
+            "search --policy scripted --problems builtin:arithmetic --limit 30 --out {}",
+            folder.path().join(name).display()
+        )
+    };
+    assert_code(&mcts(&command("whole")), 0);
+    let whole = folder.path().join("whole");
+    let log = read(whole.join("steps.jsonl"));
+
+    // What kill -9 leaves: a log that ends in the middle of a line, and no finished file.
+    let cut = folder.path().join("cut");
+    std::fs::create_dir(&cut).expect("a folder");
+    std::fs::write(cut.join("steps.jsonl"), &log.as_bytes()[..log.len() / 3]).expect("written");
+    let output = mcts(&command("cut"));
+    assert!(assert_code(&output, 0).contains("recorded answers"));
+    for file in ["trees.jsonl", "pairs.jsonl"] {
+        assert!(read(cut.join(file)) == read(whole.join(file)), "{file}");
+    }
+    // Nothing was asked twice: the two logs hold the same rows.
+    let rows = |text: &str| {
+        let mut rows: Vec<_> = text.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    assert!(rows(&read(cut.join("steps.jsonl"))) == rows(&log));
+
+    let replay = format!(
+        "search --policy replay:{} --problems builtin:arithmetic --limit 30 --out {}",
+        whole.join("steps.jsonl").display(),
+        folder.path().join("replay").display()
+    );
+    assert_code(&mcts(&replay), 0);
+    assert!(read(folder.path().join("replay/trees.jsonl")) == read(whole.join("trees.jsonl")));
+}
+
+/// The system ends a process that writes beyond its limit, in the middle of a write and without a
+/// word, as `kill -9` does. A limit is a size and no time, so it strikes on every machine.
+#[cfg(unix)]
+#[test]
+fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = |name: &str| {
+        let out = folder.path().join(name);
+        let command = "search --policy scripted --problems builtin:arithmetic --limit 60 --seed 3";
+        format!("{command} --simulations 64 --threads 2 --out {}", out.display())
+    };
+    assert_code(&mcts(&arguments("whole")), 0);
+    let log = folder.path().join("whole/steps.jsonl").metadata().expect("a log").len();
+    for eighth in 1..8 {
+        // In blocks of 512 or 1,024 bytes, as the shell likes; below the size of the log in any case.
+        let limit = log * eighth / 8 / 1024;
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -c 0; ulimit -f $0; exec \"$@\"", &limit.to_string()])
+            .arg(env!("CARGO_BIN_EXE_mcts"))
+            .args(arguments("killed").split_whitespace())
+            .output()
+            .expect("a shell");
+        assert!(!output.status.success(), "{eighth}/8: {output:?}");
+    }
+    assert_code(&mcts(&arguments("killed")), 0);
+    for file in ["trees.jsonl", "pairs.jsonl", "config.toml"] {
+        let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name).join(file));
+        assert!(read(whole) == read(killed), "{file}");
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).expect("a folder").collect();
+    // trees, pairs, summary, config, log: nothing half-written stays.
+    assert_eq!(left.len(), 5, "{left:?}");
+}
