@@ -1,15 +1,16 @@
 //! Many trees over policies that fail, forget calls, take their time or want full batches. No test
 //! asks a clock: what must not happen is shown by counts, whatever the machine does meanwhile.
 
-mod common;
+#[path = "common/problems.rs"]
+mod problems;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use common::{problems, verifier};
 use crossbeam::channel::{Receiver, Sender, unbounded};
+use problems::{problems, verifier};
 use regrowth_datasets::TokenId;
 use regrowth_mcts::{RunOptions, SearchConfig, SearchError, TreeRecord, search_problems};
 use regrowth_policy::decorate::{Around, Delay, Delayed, FaultRates, Faulty};
@@ -131,7 +132,7 @@ fn cancelling_keeps_the_delivered_trees_in_order() {
     let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |tree| {
         ids.push(tree.problem.id);
         if ids.len() == 5 {
-            cancel.store(true, std::sync::atomic::Ordering::Relaxed);
+            cancel.store(true, Ordering::Relaxed);
         }
     })
     .expect("a search");

@@ -1,49 +1,13 @@
-//! Problems and drivers shared by the tests of this crate.
+//! One tree driven by hand, over the problems of the tests.
 
+mod problems;
+
+pub use problems::{problems, verifier};
 use rand::RngExt;
-use regrowth_datasets::{AnswerKind, Choice, Problem, keyed_rng};
+use regrowth_datasets::{Problem, keyed_rng};
 use regrowth_mcts::{Progress, SearchConfig, Subject, TreeRecord, TreeSearch};
 use regrowth_policy::{Policy, Scripted};
-use regrowth_verifiers::{ProblemVerifier, Verifier};
-
-/// Word problems whose numbers differ, every third one multiple choice.
-pub fn problems(count: usize) -> Vec<Problem> {
-    (0..count).map(|i| if i % 3 == 2 { choice(i) } else { arithmetic(i) }).collect()
-}
-
-fn arithmetic(i: usize) -> Problem {
-    let (a, b) = (3 + i, 4 + 2 * i);
-    Problem {
-        id: format!("test/{i}"),
-        source: "test".to_owned(),
-        question: format!("Ann has {a} apples and buys {b} more. How many has she now?"),
-        choices: Vec::new(),
-        answer: (a + b).to_string(),
-        kind: AnswerKind::Number,
-        solution: Some(format!("{a} + {b} = {}.\nThe answer is {}.\n", a + b, a + b)),
-        level: None,
-    }
-}
-
-fn choice(i: usize) -> Problem {
-    let choice =
-        |label: &str, text: &str| Choice { label: label.to_owned(), text: text.to_owned() };
-    Problem {
-        id: format!("test/{i}"),
-        source: "test".to_owned(),
-        question: format!("Which of {i} things is a plant?"),
-        choices: vec![choice("A", "a stone"), choice("B", "a fern"), choice("C", "a cat")],
-        answer: "B".to_owned(),
-        kind: AnswerKind::Choice,
-        solution: None,
-        level: None,
-    }
-}
-
-/// The verifier of the product.
-pub fn verifier() -> impl Verifier {
-    ProblemVerifier
-}
+use regrowth_verifiers::Verifier;
 
 /// Runs one tree, answering what it asks in an order that `shuffle` decides.
 pub fn drive(
