@@ -7,15 +7,6 @@ use std::fmt;
 
 use crate::PolicyError;
 
-/// What the program takes, and each of its threads: code, stacks, pages that are not full (measured
-/// on models of 1 to 90 million parameters with 1 to 4 threads).
-const PROGRAM: [u64; 2] = [36 << 20, 5 << 20];
-
-/// Bytes of a program with this many threads, beside what the other parts of a plan count.
-pub(crate) fn program(threads: usize) -> u64 {
-    PROGRAM[0] + threads as u64 * PROGRAM[1]
-}
-
 /// Bytes that a process with an engine takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryPlan {
