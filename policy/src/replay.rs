@@ -26,7 +26,10 @@ impl Replay {
     }
 
     fn missing(what: &str) -> PolicyError {
-        PolicyError::Request(format!("the log does not hold {what}"))
+        PolicyError::Request(format!(
+            "the log does not hold {what}: a replay needs the problems, the seed and the settings of \
+             the recorded search (--config with the config.toml beside the log)"
+        ))
     }
 }
 
