@@ -25,8 +25,9 @@ use crate::{
     Restated,
 };
 
-/// Parameters up to which a shard a thread beats sharing every product between threads (both
-/// cores then work without meeting; a measurement at 0.8 million, taste above).
+/// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
+/// then work without meeting, but each reads all weights. Measured on four trees and two threads:
+/// 2.7 s against 3.7 at 7 million parameters, 67 against 58 at 90 million; between them taste.
 const SHARDED_PARAMETERS: usize = 32_000_000;
 
 /// Bytes that a tokenizer takes for each byte of its file (measured with 152,000 words).

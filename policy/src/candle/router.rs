@@ -1,10 +1,11 @@
 //! Which shard a request goes to: all requests of one problem to the one whose cache knows it.
 //!
-//! It knows prompts as hashes of their ids and nothing of what is asked. A request goes where its
-//! prompt goes; one whose prompt was never rendered here goes where its first tokens say. No answer
-//! depends on it.
+//! It knows prompts as hashes of their ids and nothing of what is asked. Prompts are dealt to the
+//! shards in turn, as they are rendered, so that a few problems are work for all; a request goes
+//! where its prompt goes, one whose prompt was never rendered here where its first tokens say. No
+//! answer depends on it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use regrowth_datasets::TokenId;
@@ -12,20 +13,20 @@ use regrowth_datasets::TokenId;
 /// Tokens that decide where a prompt is not known.
 const FIRST: usize = 24;
 
-/// Prompts that are remembered; then all are forgotten and met again (8 bytes each: taste).
+/// Prompts that are remembered; then all are forgotten and met again (16 bytes each: taste).
 const MOST: usize = 1 << 18;
 
 /// Chooses shards.
 pub(super) struct Router {
     shards: usize,
-    /// Hashes of known prompts, from ids that were rendered.
-    prompts: Mutex<HashSet<u64>>,
+    /// Shards of known prompts by the hash of their ids.
+    prompts: Mutex<HashMap<u64, usize>>,
 }
 
 impl Router {
     /// A router for `shards` shards, at least 1.
     pub(super) fn new(shards: usize) -> Self {
-        Self { shards, prompts: Mutex::new(HashSet::new()) }
+        Self { shards, prompts: Mutex::new(HashMap::new()) }
     }
 
     /// Remembers a prompt.
@@ -36,7 +37,8 @@ impl Router {
         if prompts.len() >= MOST {
             prompts.clear();
         }
-        prompts.insert(hash);
+        let turn = prompts.len() % self.shards;
+        prompts.entry(hash).or_insert(turn);
     }
 
     /// The shard of a request that begins with `prefix`.
@@ -45,9 +47,11 @@ impl Router {
             return 0;
         }
         let prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
-        let longest = beginnings(prefix).filter(|hash| prompts.contains(hash)).last();
-        let key = longest.or_else(|| beginnings(prefix).take(FIRST).last()).unwrap_or(0);
-        (key % self.shards as u64) as usize
+        let longest = beginnings(prefix).filter_map(|hash| prompts.get(&hash)).last();
+        longest.copied().unwrap_or_else(|| {
+            let first = beginnings(prefix).take(FIRST).last().unwrap_or(0);
+            (first % self.shards as u64) as usize
+        })
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
                     assert_eq!(router.shard(&longer), own);
                 }
             }
-            assert!(load.iter().all(|&l| l > 60), "{n}: {load:?}");
+            assert_eq!(load, [100; 2], "{n}");
         }
     }
 

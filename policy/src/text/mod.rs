@@ -12,4 +12,5 @@ pub use files::Files;
 pub(crate) use prompt::Restating;
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
+#[cfg(feature = "http")]
 pub(crate) use tokenizer::is_label;

@@ -17,6 +17,13 @@ const ROWS: usize = 8;
 /// Panels that a single row takes at a time: 8 accumulators hide the latency of multiply-adds.
 const ABREAST: usize = 4;
 
+/// How far ahead of the weights in use others are fetched, in values: from memory into the second
+/// cache, and from there into the first (measured at 90 million parameters and 8 rows: 1.4 to 1.5
+/// times the tokens/s of no fetching; 1,024 and 2,048 alike, 4,096 worse).
+const FAR: usize = 2048;
+/// As [`FAR`], into the first cache.
+const NEAR: usize = 256;
+
 /// Multiplications below which a second thread costs more than it saves (measured).
 const SHARED_WORK: usize = 1 << 16;
 
@@ -198,6 +205,7 @@ impl Part<'_> {
         for column in (0..PANEL).step_by(2 * lanes) {
             let mut sums = [[simd.splat_f32s(0.0); 2]; R];
             for (i, weights) in weights.chunks_exact(PANEL).enumerate() {
+                fetch(weights);
                 let (vectors, _) = S::as_simd_f32s(&weights[column..]);
                 let (low, high) = (vectors[0], vectors[1]);
                 for r in 0..R {
@@ -231,6 +239,24 @@ impl Part<'_> {
         for i in 0..n {
             let value = bias.map_or(result[i], |b| result[i] + b[i]);
             out[i] = if self.write == Write::Add { out[i] + value } else { value };
+        }
+    }
+}
+
+/// Asks for the weights that come [`FAR`] and [`NEAR`] of these, a row of a panel.
+#[inline(always)]
+fn fetch(weights: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        let far = weights.as_ptr().wrapping_add(FAR).cast::<i8>();
+        let near = weights.as_ptr().wrapping_add(NEAR).cast::<i8>();
+        // SAFETY: a prefetch reads nothing and faults nowhere, whatever the address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(far);
+            _mm_prefetch::<_MM_HINT_T1>(far.wrapping_add(64));
+            _mm_prefetch::<_MM_HINT_T0>(near);
+            _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(64));
         }
     }
 }

@@ -1,0 +1,188 @@
+"""The tree workload beside transformers' `generate` and llama.cpp's server, all f32.
+
+Usage, from the workspace root (environments as for engines.py; models by engines_model.py):
+
+    cargo build --release -p regrowth-mcts
+    llama/bin/python benches/peers/tree_workload.py WORK MCTS torch/bin/python small|large [RUNS]
+    llama/bin/python benches/peers/tree_workload.py WORK report
+
+A search of eight problems (5 then 3 candidates, depth 4, 32 simulations a root, every step judged)
+is timed. What its trees asked for is then asked of the others, tree by tree in the same order: for
+each expansion as many candidates of as many tokens, and a judgement of each. transformers gets an
+expansion as one `generate` of several sequences and its judgements as one forward pass of a batch;
+the server of llama-cpp-python gets one completion a candidate and one a judgement, and keeps what the last
+request had in common with the next (its cache of whole states, `--cache true`, was 1.3 times slower). No engine's loading counts. Runs interleave; every time is a line of
+WORK/tree.jsonl. A number of threads that is slow in a first run is not tried again.
+"""
+
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+PORT = 18099
+SETTINGS = """policy = "{policy}"
+problems = "builtin:arithmetic"
+limit = 8
+[search]
+simulations = 32
+breadth = [5, 3]
+max_depth = 4
+boundary = "newline"
+max_step_tokens = 32
+max_solution_tokens = 128
+"""
+FORM = {"version": 1, "chat": False, "prompt": "{{ question }}\n",
+        "judge": "{% if correct_first %}A right B wrong:{% else %}A wrong B right:{% endif %}"}
+QUESTION = "A right B wrong:"
+
+
+def words() -> list[str]:
+    from engines_model import words
+    return words()
+
+
+def expansions(trees: pathlib.Path) -> list[tuple[list[int], list[list[int]]]]:
+    """Prefix ids and the candidates' ids of every expansion, in order."""
+    found = []
+    for line in trees.read_text().splitlines():
+        tree = json.loads(line)
+        paths, children = [tree["prompt_ids"]], {}
+        for i, node in enumerate(tree["nodes"][1:], 1):
+            paths.append(paths[node["parent"]] + node["ids"])
+            children.setdefault(node["parent"], []).append(node["ids"])
+        found += [(paths[parent], steps) for parent, steps in children.items()]
+    return found
+
+
+def ours(work: pathlib.Path, mcts: str, name: str, threads: int) -> float:
+    model, out = work / name, work / f"tree-{name}"
+    (model / "regrowth.json").write_text(json.dumps(FORM))
+    settings = work / "tree.toml"
+    settings.write_text(SETTINGS.format(policy=model))
+    subprocess.run([mcts, "search", "--config", settings, "--threads", str(threads), "--no-log",
+                    "--out", out], check=True, capture_output=True)
+    return json.loads((out / "summary.json").read_text())["seconds"]
+
+
+def torch_worker(model: str, trees: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    model.generation_config.pad_token_id = 0
+    asked = expansions(pathlib.Path(trees))
+    question = [ord(c) for c in QUESTION]  # any ids: the number counts
+    for line in sys.stdin:
+        torch.set_num_threads(int(line))
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for prefix, steps in asked:
+                tokens = max(map(len, steps))
+                ids = torch.tensor([prefix])
+                model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0,
+                               num_return_sequences=len(steps), max_new_tokens=tokens,
+                               min_new_tokens=tokens)
+                length = len(prefix) + tokens + len(question)
+                rows = [prefix + step + question for step in steps]
+                ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
+                mask = torch.tensor([[1] * len(r) + [0] * (length - len(r)) for r in rows])
+                model(ids, attention_mask=mask, use_cache=False).logits[:, -1].softmax(-1)
+        print(time.perf_counter() - start, flush=True)
+
+
+def complete(prompt: str, tokens: int, seed: int) -> None:
+    body = {"prompt": prompt, "max_tokens": tokens, "temperature": 1.0, "top_k": 0, "top_p": 1.0,
+            "min_p": 0.0, "repeat_penalty": 1.0, "seed": seed}
+    request = urllib.request.Request(f"http://127.0.0.1:{PORT}/v1/completions",
+                                     json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=600) as reply:
+        assert json.load(reply)["choices"]
+
+
+def served(gguf: pathlib.Path, trees: pathlib.Path, threads: int) -> float:
+    spelled = words()
+    text = lambda ids: "".join(spelled[i] for i in ids)
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", gguf, "--n_ctx", "1024",
+               "--n_threads", str(threads), "--n_threads_batch", str(threads), "--type_k", "0",
+               "--type_v", "0", "--port", str(PORT)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            try:
+                complete("warm", 8, 0)
+                break
+            except OSError:
+                time.sleep(0.2)
+        start = time.perf_counter()
+        for prefix, steps in expansions(trees):
+            for seed, step in enumerate(steps):
+                complete(text(prefix), len(step), seed)
+            for step in steps:
+                complete(text(prefix + step) + QUESTION, 1, 0)
+        return time.perf_counter() - start
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def report(log: pathlib.Path) -> None:
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    for name in sorted({r["model"] for r in rows}):
+        best = {}
+        for engine in dict.fromkeys(r["engine"] for r in rows):
+            by_threads = {t: [r["seconds"] for r in rows if (r["model"], r["engine"], r["threads"])
+                              == (name, engine, t)] for t in (1, 2)}
+            runs = [r for r in by_threads.values() if r]
+            if runs:
+                best[engine] = min(runs, key=statistics.median)
+        base = statistics.median(best["regrowth"])
+        for engine, runs in best.items():
+            middle = statistics.median(runs)
+            print(f"{name}: {engine} {middle:.2f} s [{min(runs):.2f}, {max(runs):.2f}] in {len(runs)} runs, "
+                  f"{middle / base:.2f} of regrowth's time")
+
+
+def main() -> None:
+    if sys.argv[1] == "torch":
+        torch_worker(*sys.argv[2:])
+        return
+    work = pathlib.Path(sys.argv[1])
+    log = work / "tree.jsonl"
+    if sys.argv[2] == "report":
+        report(log)
+        return
+    mcts, torch, name = sys.argv[2:5]
+    ours(work, mcts, name, 2)
+    trees, gguf = work / f"tree-{name}" / "trees.jsonl", work / f"{name}.gguf"
+    worker = subprocess.Popen([torch, __file__, "torch", work / name, trees], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL)
+
+    def generate(threads: int) -> float:
+        print(threads, file=worker.stdin, flush=True)
+        return float(worker.stdout.readline())
+
+    engines = {"regrowth": lambda t: ours(work, mcts, name, t), "transformers": generate,
+               "llama.cpp server": lambda t: served(gguf, trees, t)}
+    known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    for _ in range(int(sys.argv[5]) if len(sys.argv) > 5 else 1):
+        for engine, run in engines.items():
+            first = {r["threads"]: r["seconds"] for r in reversed(known)
+                     if (r["model"], r["engine"]) == (name, engine)}
+            for threads in (2, 1):
+                if first.get(threads, 0) > 1.15 * min(first.values(), default=0):
+                    continue
+                row = {"model": name, "engine": engine, "threads": threads, "seconds": run(threads)}
+                known.append(row)
+                with log.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
