@@ -107,9 +107,7 @@ impl JudgedSolutions {
         }
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
             let right = if node.outcome == 0.0 {
-                let steps = tree.path(id as u32).into_iter();
-                let text: String = steps.map(|i| tree.nodes[i as usize].text.as_str()).collect();
-                verifier.verify(&tree.problem, &text).is_correct()
+                verifier.verify(&tree.problem, &tree.text(id as u32)).is_correct()
             } else {
                 node.outcome > 0.0
             };

@@ -152,6 +152,12 @@ impl TreeRecord {
         (text, ids)
     }
 
+    /// Text of the solution up to and with `node`'s step; empty for the root.
+    #[must_use]
+    pub fn text(&self, node: u32) -> String {
+        self.path(node).into_iter().map(|id| self.nodes[id as usize].text.as_str()).collect()
+    }
+
     /// Text of the committed solution.
     #[must_use]
     pub fn solution(&self) -> String {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use regrowth_datasets::{Problem, Split};
-use regrowth_mcts::SearchConfig;
 use regrowth_policy::{Policy, Sampling};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
@@ -12,10 +11,12 @@ use serde_json::{Map, Value, json};
 use super::engine::{EngineArgs, policy};
 use super::progress::{advance, counted};
 use super::say;
+use super::settings::base;
 use crate::evaluate::{
     LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
     score_options, solve, write_lm_eval,
 };
+use crate::rounds::Preset;
 use crate::{TrainError, clock, inputs};
 
 /// Arguments of `regrowth evaluate`.
@@ -41,7 +42,9 @@ pub(super) struct Args {
     /// Problems at most [default: 1000 of a built-in task, all of a file].
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// greedy, majority@K, best-of@K or mcts@K (without reference).
+    /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations a
+    /// root) or mcts-vote@K (the votes of all solutions of a search with K simulations); none of them
+    /// sees the reference.
     #[arg(long, default_value = "greedy")]
     strategy: Strategy,
     /// Solutions sampled for each problem beside the strategy's, for pass@k.
@@ -53,6 +56,13 @@ pub(super) struct Args {
     /// Tokens of one solution at most.
     #[arg(long, default_value_t = 512, value_name = "N")]
     max_tokens: usize,
+    /// Settings file (TOML) whose table `search` shapes the trees and judgements of the strategies
+    /// that search.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Named settings that the file starts from [default: builtin for the embedded model, else paper].
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
     /// Text at which a solution is cut; may be given several times.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
@@ -177,7 +187,7 @@ fn by_strategy(
 ) -> Result<(), TrainError> {
     let bar = counted("evaluate", problems.len());
     let mut summary = Summary::default();
-    let search = SearchConfig::default();
+    let search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
     let plan = plan(args);
     let mut on_answer = |answer: crate::evaluate::Answer| {
         summary.count(&problems[answer.index], answer.correct);

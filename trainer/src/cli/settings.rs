@@ -110,32 +110,12 @@ pub(super) struct SettingArgs {
 impl SettingArgs {
     /// The effective settings, checked.
     pub(super) fn config(&self) -> Result<RunConfig, TrainError> {
-        let table = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
-        let named = table.get("policy").and_then(toml::Value::as_str);
-        let policy = joined(&self.policy)?;
-        let policy = policy.as_deref().or(named).unwrap_or("builtin").to_owned();
-        let preset = match (self.preset, table.get("preset")) {
-            (Some(preset), _) => preset,
-            (None, Some(value)) => {
-                value.clone().try_into().map_err(|e| self.bad(format!("`preset`: {e}")))?
-            }
-            (None, None) if policy == "builtin" => Preset::Builtin,
-            (None, None) => Preset::Paper,
-        };
-        let base = toml::Table::try_from(preset.config()).map_err(|e| self.bad(e.to_string()))?;
-        let mut config =
-            RunConfig::deserialize(overlay(base, table)).map_err(|e| self.bad(e.to_string()))?;
-        config.policy = policy;
-        config.preset = preset;
+        let mut config = base(self.config.as_deref(), self.preset, &self.policy)?;
         self.apply(&mut config);
         let variant = self.variant.unwrap_or(config.variant);
         variant.apply(&mut config);
         config.check()?;
         Ok(config)
-    }
-
-    fn bad(&self, detail: String) -> TrainError {
-        TrainError::File { path: self.config.clone().unwrap_or_default(), detail }
     }
 
     fn apply(&self, config: &mut RunConfig) {
@@ -173,6 +153,37 @@ impl SettingArgs {
         set(&mut config.dpo.epochs, &self.epochs);
         set(&mut config.sft.epochs, &self.epochs);
     }
+}
+
+/// A preset, changed by a settings file; the policy is the flags', then the file's, then the embedded
+/// one, and the preset its own unless one is named.
+pub(super) fn base(
+    file: Option<&Path>,
+    preset: Option<Preset>,
+    policy: &[String],
+) -> Result<RunConfig, TrainError> {
+    let bad = |detail: String| TrainError::File {
+        path: file.map(Path::to_owned).unwrap_or_default(),
+        detail,
+    };
+    let table = file.map(read).transpose()?.unwrap_or_default();
+    let named = table.get("policy").and_then(toml::Value::as_str);
+    let policy = joined(policy)?;
+    let policy = policy.as_deref().or(named).unwrap_or("builtin").to_owned();
+    let preset = match (preset, table.get("preset")) {
+        (Some(preset), _) => preset,
+        (None, Some(value)) => {
+            value.clone().try_into().map_err(|e| bad(format!("`preset`: {e}")))?
+        }
+        (None, None) if policy == "builtin" => Preset::Builtin,
+        (None, None) => Preset::Paper,
+    };
+    let base = toml::Table::try_from(preset.config()).map_err(|e| bad(e.to_string()))?;
+    let mut config =
+        RunConfig::deserialize(overlay(base, table)).map_err(|e| bad(e.to_string()))?;
+    config.policy = policy;
+    config.preset = preset;
+    Ok(config)
 }
 
 fn set<T: Clone>(place: &mut T, value: &Option<T>) {

@@ -1,7 +1,7 @@
 //! How good is a policy: solutions without any sight of the reference, checked afterwards.
 //!
 //! `sample` asks for whole solutions of many problems at once, `strategy` makes one answer of
-//! several solutions or of a search, `options` reads multiple choice off log-likelihoods, and
+//! several solutions or of a search (by `vote` where they differ), `options` reads multiple choice off log-likelihoods, and
 //! `lm_eval` writes the figures as the evaluation harness of that name does. Nothing here trains.
 
 mod ask;
@@ -10,6 +10,7 @@ mod options;
 mod sample;
 mod strategy;
 mod summary;
+mod vote;
 
 pub(crate) use ask::ask_all;
 pub use lm_eval::{LmEvalRun, write_lm_eval};

@@ -2,16 +2,20 @@
 //!
 //! Majority voting is Wang et al. 2022 (arXiv:2203.11171); best-of takes the solution that the
 //! policy's own judgement likes best; the search is the one that makes training data, with its
-//! oracle off. None of them sees the reference before the answer is chosen.
+//! oracle off, and answers by its committed solution or by the votes of all that it finished. None
+//! of them sees the reference before the answer is chosen.
 
 use std::str::FromStr;
 
-use regrowth_datasets::{AnswerKind, Problem};
-use regrowth_mcts::{Calibration, JudgedSolutions, RunOptions, SearchConfig, search_problems};
+use regrowth_datasets::Problem;
+use regrowth_mcts::{
+    Calibration, JudgedSolutions, RunOptions, SearchConfig, TreeRecord, search_problems,
+};
 use regrowth_policy::{Policy, Sampling, Usage};
-use regrowth_verifiers::{ChoiceOption, Chosen, Verifier, choose, extract};
+use regrowth_verifiers::Verifier;
 
 use super::sample::{Attempt, SamplePlan, Solved, solve};
+use super::vote::{Ballot, elect};
 use crate::TrainError;
 
 /// How one answer is made.
@@ -25,13 +29,17 @@ pub enum Strategy {
     BestOf(usize),
     /// The committed solution of a search with so many simulations a root.
     Mcts(u64),
+    /// The answer with most votes among all solutions of a search with so many simulations, made
+    /// from the problem's root alone.
+    MctsVote(u64),
 }
 
 impl FromStr for Strategy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}`: expected greedy, majority@K, best-of@K or mcts@K");
+        let expected =
+            || format!("`{text}`: expected greedy, majority@K, best-of@K, mcts@K or mcts-vote@K");
         if text == "greedy" {
             return Ok(Self::Greedy);
         }
@@ -41,6 +49,7 @@ impl FromStr for Strategy {
             "majority" => Ok(Self::Majority(count)),
             "best-of" => Ok(Self::BestOf(count)),
             "mcts" => Ok(Self::Mcts(count as u64)),
+            "mcts-vote" => Ok(Self::MctsVote(count as u64)),
             _ => Err(expected()),
         }
     }
@@ -53,6 +62,7 @@ impl std::fmt::Display for Strategy {
             Self::Majority(k) => write!(f, "majority@{k}"),
             Self::BestOf(k) => write!(f, "best-of@{k}"),
             Self::Mcts(k) => write!(f, "mcts@{k}"),
+            Self::MctsVote(k) => write!(f, "mcts-vote@{k}"),
         }
     }
 }
@@ -106,17 +116,23 @@ pub fn answer(
             let mut config =
                 SearchConfig { value: search.value.clone(), ..SearchConfig::best_of(k) };
             config.sampling = plan.sampling;
-            return by_search(policy, verifier, problems, config, plan, on_answer);
+            return by_search(policy, verifier, problems, config, plan, committed, on_answer);
         }
         Strategy::Mcts(k) => {
             let config = SearchConfig { simulations: k, ..search.clone() };
-            return by_search(policy, verifier, problems, config, plan, on_answer);
+            return by_search(policy, verifier, problems, config, plan, committed, on_answer);
+        }
+        Strategy::MctsVote(k) => {
+            // All simulations from the problem's root: whoever votes need not commit.
+            let config = SearchConfig { simulations: 1, first_root_factor: k, ..search.clone() };
+            return by_search(policy, verifier, problems, config, plan, voted, on_answer);
         }
     };
     let plan = SamplePlan { samples, sampling, ..plan.clone() };
     solve(policy, verifier, problems, &plan, &mut |solved| {
-        let problem = &problems[solved.index];
-        let chosen = most_frequent(verifier, problem, &solved.attempts);
+        let ballots: Vec<Ballot<'_>> =
+            solved.attempts.iter().map(|a| (a.text.as_str(), 1.0)).collect();
+        let chosen = elect(verifier, &problems[solved.index], &ballots);
         on_answer(from_samples(solved, chosen))
     })?;
     Ok(Beside::default())
@@ -134,13 +150,33 @@ fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
     }
 }
 
-/// Answers by the committed solutions of searches that do not see the reference.
+/// The answer of a finished search, and all solutions it was chosen from.
+type Choice = fn(&TreeRecord, &dyn Verifier) -> (String, Vec<String>);
+
+/// The committed solution.
+fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (String, Vec<String>) {
+    let text = tree.solution();
+    (text.clone(), vec![text])
+}
+
+/// The solution whose answer has most votes; an end of the tree has as many as it has visits.
+fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (String, Vec<String>) {
+    let ends = tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal);
+    let (texts, weights): (Vec<String>, Vec<f64>) =
+        ends.map(|(id, node)| (tree.text(id as u32), node.visits as f64)).unzip();
+    let ballots: Vec<Ballot<'_>> = texts.iter().map(String::as_str).zip(weights).collect();
+    let best = elect(verifier, &tree.problem, &ballots);
+    (best.map(|i| texts[i].clone()).unwrap_or_default(), texts)
+}
+
+/// Answers by searches that do not see the reference.
 fn by_search(
     policy: &dyn Policy,
     verifier: &dyn Verifier,
     problems: &[Problem],
     mut config: SearchConfig,
     plan: &SamplePlan,
+    choice: Choice,
     on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
 ) -> Result<Beside, TrainError> {
     config.value.oracle = false;
@@ -168,8 +204,8 @@ fn by_search(
             let index = next;
             next += 1;
             if problems[index].id == tree.problem.id {
-                let text = tree.solution();
-                let (correct, texts) = (tree.correct, vec![text.clone()]);
+                let (text, texts) = choice(&tree, verifier);
+                let correct = verifier.verify(&tree.problem, &text).is_correct();
                 result = on_answer(Answer { text, correct, texts, failure: None, ..none(index) });
                 return;
             }
@@ -184,72 +220,16 @@ fn by_search(
     Ok(Beside { usage: summary.usage, self_evaluation: solutions.calibration() })
 }
 
-/// Index of the first solution with the most frequent answer; solutions without an answer vote only
-/// if there is no other.
-fn most_frequent(
-    verifier: &dyn Verifier,
-    problem: &Problem,
-    attempts: &[Attempt],
-) -> Option<usize> {
-    let mut groups: Vec<(usize, String, usize)> = Vec::new();
-    for (index, attempt) in attempts.iter().enumerate() {
-        let key = stated(problem, &attempt.text);
-        let same = groups
-            .iter_mut()
-            .find(|(_, other, _)| same_answer(verifier, problem, other, &key, &attempt.text));
-        match same {
-            Some(group) => group.2 += 1,
-            None => groups.push((index, key, 1)),
-        }
-    }
-    let votes = |(_, key, count): &(usize, String, usize)| (!key.is_empty(), *count);
-    // The first of equals wins: `max_by_key` would take the last.
-    groups.iter().rev().max_by_key(|g| votes(g)).map(|g| g.0)
-}
-
-/// The answer that a solution states, as text; empty if none.
-fn stated(problem: &Problem, text: &str) -> String {
-    if problem.kind != AnswerKind::Choice {
-        return extract(text).text.trim().to_owned();
-    }
-    let options: Vec<ChoiceOption<'_>> =
-        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
-    match choose(text, &options) {
-        Chosen::Label(label, _) => label.to_owned(),
-        Chosen::Conflict | Chosen::None => String::new(),
-    }
-}
-
-/// Whether a solution's answer is the one of a group: by text, or by the verifier with the group's
-/// answer in place of the reference.
-fn same_answer(
-    verifier: &dyn Verifier,
-    problem: &Problem,
-    group: &str,
-    key: &str,
-    text: &str,
-) -> bool {
-    if group == key {
-        return true;
-    }
-    let comparable = matches!(problem.kind, AnswerKind::Number | AnswerKind::Math);
-    if !comparable || group.is_empty() || key.is_empty() {
-        return false;
-    }
-    let reference = Problem { answer: group.to_owned(), ..problem.clone() };
-    verifier.verify(&reference, text).is_correct()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regrowth_datasets::{Finish, Split, tasks::problems_from_spec};
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
     use regrowth_policy::Scripted;
-    use regrowth_verifiers::{ProblemVerifier, Verdict};
+    use regrowth_verifiers::ProblemVerifier;
 
     #[test]
     fn names_go_there_and_back() {
-        for text in ["greedy", "majority@8", "best-of@4", "mcts@16"] {
+        for text in ["greedy", "majority@8", "best-of@4", "mcts@16", "mcts-vote@16"] {
             assert_eq!(text.parse::<Strategy>().unwrap().to_string(), text);
         }
         for text in ["majority", "majority@0", "best@4", "mcts@x", ""] {
@@ -257,25 +237,11 @@ mod tests {
         }
     }
 
-    fn attempt(text: &str) -> Attempt {
-        Attempt { text: text.into(), ids: vec![], finish: Finish::Eos, verdict: Verdict::Different }
-    }
-
-    #[test]
-    fn equal_answers_in_other_words_vote_together() {
-        let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
-        let attempts = ["#### 7", "", "#### 12", "The answer is 12.0", ""].map(attempt);
-        assert_eq!(most_frequent(&ProblemVerifier, &problem, &attempts), Some(2));
-        assert_eq!(most_frequent(&ProblemVerifier, &problem, &attempts[..2]), Some(0));
-        assert_eq!(most_frequent(&ProblemVerifier, &problem, &attempts[..1]), Some(0));
-        assert_eq!(most_frequent(&ProblemVerifier, &problem, &[]), None);
-    }
-
     #[test]
     fn every_strategy_answers_every_problem_in_order() {
         let problems: Vec<Problem> =
             problems_from_spec("choice", Split::Train, 0).unwrap().take(12).collect();
-        for strategy in ["greedy", "majority@3", "best-of@3", "mcts@4"] {
+        for strategy in ["greedy", "majority@3", "best-of@3", "mcts@4", "mcts-vote@4"] {
             let mut indices = Vec::new();
             let beside = answer(
                 &Scripted::new(),
@@ -294,7 +260,11 @@ mod tests {
             assert_eq!(indices, (0..12).collect::<Vec<_>>(), "{strategy}");
             // Strategies that search ask for judgements, and these are held against the outcomes.
             let judged = beside.self_evaluation.is_some_and(|found| found.all.n > 0);
-            assert_eq!(judged, ["best-of@3", "mcts@4"].contains(&strategy), "{strategy}");
+            assert_eq!(
+                judged,
+                ["best-of@3", "mcts@4", "mcts-vote@4"].contains(&strategy),
+                "{strategy}"
+            );
         }
     }
 }

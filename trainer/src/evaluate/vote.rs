@@ -1,0 +1,114 @@
+//! One answer by votes: solutions that state the same answer vote together.
+//!
+//! It knows nothing of where solutions and their weights come from. Equal weights are the majority
+//! of Wang et al. 2022 (arXiv:2203.11171).
+
+use regrowth_datasets::{AnswerKind, Problem};
+use regrowth_verifiers::{ChoiceOption, Chosen, Verifier, choose, extract};
+
+/// A solution and what its vote counts, at least 0.
+pub(super) type Ballot<'a> = (&'a str, f64);
+
+/// Solutions that state one answer.
+struct Group {
+    /// The heaviest of them, the first of equals.
+    best: (usize, f64),
+    /// Their answer; empty if they state none.
+    answer: String,
+    weight: f64,
+}
+
+/// Index of the heaviest solution with the answer that has most votes; the first of equals.
+/// Solutions without an answer win only if there is no other.
+pub(super) fn elect(
+    verifier: &dyn Verifier,
+    problem: &Problem,
+    ballots: &[Ballot<'_>],
+) -> Option<usize> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (index, &(text, weight)) in ballots.iter().enumerate() {
+        let answer = stated(problem, text);
+        let same =
+            groups.iter_mut().find(|g| same_answer(verifier, problem, &g.answer, &answer, text));
+        match same {
+            Some(group) => {
+                group.weight += weight;
+                if weight > group.best.1 {
+                    group.best = (index, weight);
+                }
+            }
+            None => groups.push(Group { best: (index, weight), answer, weight }),
+        }
+    }
+    let votes = |g: &Group| (!g.answer.is_empty(), g.weight);
+    // The first of equals wins: `max_by` would take the last.
+    let most = groups.iter().rev().max_by(|a, b| {
+        let (a, b) = (votes(a), votes(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+    most.map(|g| g.best.0)
+}
+
+/// The answer that a solution states, as text; empty if none.
+fn stated(problem: &Problem, text: &str) -> String {
+    if problem.kind != AnswerKind::Choice {
+        return extract(text).text.trim().to_owned();
+    }
+    let options: Vec<ChoiceOption<'_>> =
+        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
+    match choose(text, &options) {
+        Chosen::Label(label, _) => label.to_owned(),
+        Chosen::Conflict | Chosen::None => String::new(),
+    }
+}
+
+/// Whether a solution's answer is the one of a group: by text, or by the verifier with the group's
+/// answer in place of the reference.
+fn same_answer(
+    verifier: &dyn Verifier,
+    problem: &Problem,
+    group: &str,
+    answer: &str,
+    text: &str,
+) -> bool {
+    if group == answer {
+        return true;
+    }
+    let comparable = matches!(problem.kind, AnswerKind::Number | AnswerKind::Math);
+    if !comparable || group.is_empty() || answer.is_empty() {
+        return false;
+    }
+    let reference = Problem { answer: group.to_owned(), ..problem.clone() };
+    verifier.verify(&reference, text).is_correct()
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
+    use regrowth_verifiers::ProblemVerifier;
+
+    use super::*;
+
+    fn elected(ballots: &[Ballot<'_>]) -> Option<usize> {
+        let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
+        elect(&ProblemVerifier, &problem, ballots)
+    }
+
+    #[test]
+    fn equal_answers_in_other_words_vote_together() {
+        let ballots = ["#### 7", "", "#### 12", "The answer is 12.0", ""].map(|text| (text, 1.0));
+        assert_eq!(elected(&ballots), Some(2));
+        assert_eq!(elected(&ballots[..2]), Some(0));
+        assert_eq!(elected(&ballots[..1]), Some(0));
+        assert_eq!(elected(&[]), None);
+        // None is heavier than silence.
+        assert_eq!(elected(&[("", 9.0), ("#### 7", 0.0)]), Some(1));
+    }
+
+    #[test]
+    fn votes_count_what_they_weigh() {
+        let ballots = [("#### 7", 1.0), ("#### 12", 0.2), ("#### 12.0", 0.6)];
+        assert_eq!(elected(&ballots), Some(0));
+        assert_eq!(elected(&[ballots[0], ballots[1], ballots[2], ballots[2]]), Some(2));
+    }
+}
