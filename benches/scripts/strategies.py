@@ -34,7 +34,7 @@ def settings(words):
         lines.append(f"breadth = [{named['b']}]")
     lines += [f"sampling = {{ temperature = {named.get('t', '1.0')} }}", "[search.value]",
               f"self_evaluation = {judge}", "arithmetic = 1.0"]
-    return "\n".join(lines) + "\n", named.get("t", "1.0")
+    return "\n".join(lines) + "\n"
 
 
 def measured(args, name):
@@ -44,11 +44,10 @@ def measured(args, name):
     if not done.exists():
         out.mkdir(parents=True, exist_ok=True)
         strategy, *words = name.split(":")
-        text, temperature = settings(words)
-        (out / "search.toml").write_text(text, encoding="utf-8")
+        (out / "search.toml").write_text(settings(words), encoding="utf-8")
         command = [args.binary, "evaluate", "--policy", args.policy, "--problems", args.problems,
                    "--split", args.split, "--limit", str(args.limit), "--seed", str(args.seed),
-                   "--strategy", strategy, "--temperature", temperature, "--max-tokens", "256",
+                   "--strategy", strategy, "--max-tokens", "256",
                    "--config", str(out / "search.toml"), "--out", str(out), "--json"]
         answer = subprocess.run(command, check=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL).stdout

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use regrowth_datasets::{Problem, Split};
+use regrowth_mcts::SearchConfig;
 use regrowth_policy::{Policy, Sampling};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
@@ -50,9 +51,9 @@ pub(super) struct Args {
     /// Solutions sampled for each problem beside the strategy's, for pass@k.
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
-    /// Temperature of everything that is sampled.
-    #[arg(long, default_value_t = 1.0, value_name = "T")]
-    temperature: f32,
+    /// Temperature of everything that is sampled [default: the settings', which is 1].
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
     /// Tokens of one solution at most.
     #[arg(long, default_value_t = 512, value_name = "N")]
     max_tokens: usize,
@@ -107,6 +108,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
+    let search = search(args)?;
     let policy = policy(&args.policy, &args.engine)?;
     let started = Instant::now();
     let mut findings = Findings {
@@ -120,9 +122,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if args.log_likelihood {
         by_options(args, &*policy, &problems, &mut findings)?;
     } else {
-        by_strategy(args, &*policy, &problems, &mut findings)?;
+        by_strategy(args, &*policy, &problems, &search, &mut findings)?;
         if let Some(samples) = args.samples.filter(|&n| n > 0) {
-            by_samples(args, &*policy, &problems, samples, &mut findings)?;
+            by_samples(args, &*policy, &problems, (samples, search.sampling), &mut findings)?;
         }
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -134,7 +136,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             metrics: findings.metrics,
             config: json!({
                 "problems": args.problems, "strategy": args.strategy.to_string(),
-                "temperature": args.temperature, "samples": args.samples, "seed": args.seed,
+                "temperature": search.sampling.temperature, "samples": args.samples, "seed": args.seed,
                 "max_tokens": args.max_tokens, "stop": args.stop, "split": args.split,
             }),
             problems: (problems.len(), problems.len()),
@@ -169,10 +171,17 @@ fn sample_row(index: usize, problem: &Problem) -> Value {
     json!({ "doc_id": index, "doc": problem, "target": problem.answer })
 }
 
-fn plan(args: &Args) -> SamplePlan {
+/// The shape of searches, and how everything is sampled.
+fn search(args: &Args) -> Result<SearchConfig, TrainError> {
+    let mut search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
+    search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
+    Ok(search)
+}
+
+fn plan(args: &Args, sampling: Sampling) -> SamplePlan {
     SamplePlan {
         seed: args.seed,
-        sampling: Sampling { temperature: args.temperature, ..Sampling::default() },
+        sampling,
         stop: args.stop.clone(),
         ..SamplePlan::greedy(args.max_tokens)
     }
@@ -183,12 +192,12 @@ fn by_strategy(
     args: &Args,
     policy: &dyn Policy,
     problems: &[Problem],
+    search: &SearchConfig,
     findings: &mut Findings,
 ) -> Result<(), TrainError> {
     let bar = counted("evaluate", problems.len());
     let mut summary = Summary::default();
-    let search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
-    let plan = plan(args);
+    let plan = plan(args, search.sampling);
     let mut on_answer = |answer: crate::evaluate::Answer| {
         summary.count(&problems[answer.index], answer.correct);
         summary.usage += answer.usage;
@@ -202,7 +211,7 @@ fn by_strategy(
         Ok(())
     };
     let beside =
-        answer(policy, &ProblemVerifier, problems, args.strategy, &plan, &search, &mut on_answer)?;
+        answer(policy, &ProblemVerifier, problems, args.strategy, &plan, search, &mut on_answer)?;
     summary.usage += beside.usage;
     bar.finish_and_clear();
     let share = summary.share();
@@ -241,11 +250,11 @@ fn by_samples(
     args: &Args,
     policy: &dyn Policy,
     problems: &[Problem],
-    samples: usize,
+    (samples, sampling): (usize, Sampling),
     findings: &mut Findings,
 ) -> Result<(), TrainError> {
     let bar = counted("samples", problems.len());
-    let plan = SamplePlan { samples, ..plan(args) };
+    let plan = SamplePlan { samples, ..plan(args, sampling) };
     let mut pass = PassAtK::default();
     solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
         let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
@@ -256,7 +265,7 @@ fn by_samples(
     })?;
     bar.finish_and_clear();
     let means = pass.means();
-    let mut line = format!("{samples} samples at temperature {}:", args.temperature);
+    let mut line = format!("{samples} samples at temperature {}:", sampling.temperature);
     for (k, mean) in &means {
         let name = if *k == 1 { "mean accuracy".to_owned() } else { format!("pass@{k}") };
         line += &format!(" {name} {:.1} %", 100.0 * mean);

@@ -95,7 +95,7 @@ pub struct Beside {
 
 /// Answers every problem, in order; returns what is not told per answer.
 ///
-/// `plan` gives seed, sampling (of the strategies that sample) and token budget; `search` the shape
+/// `plan` gives seed, sampling (of majority votes) and token budget; `search` the shape and sampling
 /// of the trees, of which simulations and oracle are overridden.
 ///
 /// # Errors
@@ -113,9 +113,8 @@ pub fn answer(
         Strategy::Greedy => (1, Sampling::greedy()),
         Strategy::Majority(k) => (k, plan.sampling),
         Strategy::BestOf(k) => {
-            let mut config =
-                SearchConfig { value: search.value.clone(), ..SearchConfig::best_of(k) };
-            config.sampling = plan.sampling;
+            let (value, sampling) = (search.value.clone(), search.sampling);
+            let config = SearchConfig { value, sampling, ..SearchConfig::best_of(k) };
             return by_search(policy, verifier, problems, config, plan, committed, on_answer);
         }
         Strategy::Mcts(k) => {
