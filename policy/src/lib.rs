@@ -30,7 +30,7 @@ pub use error::PolicyError;
 pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan};
 pub use memory::{MemoryPlan, available_memory};
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
-pub use record::{LOG_VERSION, Recording};
+pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{
     Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,

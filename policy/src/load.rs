@@ -116,7 +116,8 @@ impl std::str::FromStr for Dialect {
 }
 
 /// Loads the policy that `spec` names: `builtin`, a checkpoint folder, `http://host:port/v1#model`
-/// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`.
+/// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`
+/// (a log, or the folder of a search).
 ///
 /// # Errors
 /// When nothing of that name exists, it cannot be loaded, or it does not fit into free memory.

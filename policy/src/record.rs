@@ -22,6 +22,9 @@ use crate::{Answered, Call, Limits, Policy, PolicyError, Prompt, Request, Respon
 /// Version of the log.
 pub const LOG_VERSION: u32 = 1;
 
+/// Name of the log in the folder of a search.
+pub const LOG_FILE: &str = "steps.jsonl";
+
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

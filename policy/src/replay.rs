@@ -7,7 +7,7 @@ use std::path::Path;
 
 use regrowth_datasets::{Problem, TokenId};
 
-use crate::record::{Log, answer};
+use crate::record::{LOG_FILE, Log, answer};
 use crate::{Call, Limits, Policy, PolicyError, Prompt};
 
 /// Plays a recorded log.
@@ -17,12 +17,13 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Opens the log at `path`.
+    /// Opens the log at `path`, or the one in the folder of a search.
     ///
     /// # Errors
     /// [`PolicyError::File`] when it cannot be read or is not a log.
     pub fn open(path: &Path) -> Result<Self, PolicyError> {
-        Ok(Self { log: Log::open(path)?.0 })
+        let inside = path.is_dir().then(|| path.join(LOG_FILE));
+        Ok(Self { log: Log::open(inside.as_deref().unwrap_or(path))?.0 })
     }
 
     fn missing(what: &str) -> PolicyError {

@@ -11,7 +11,7 @@ use regrowth_mcts::{
     PairConfig, RunOptions, SearchError, SearchSummary, ServerFlags, TreeRecord, extract_pairs,
     search_problems,
 };
-use regrowth_policy::{LoadOptions, Policy, load};
+use regrowth_policy::{LOG_FILE, LoadOptions, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     prepare(&arguments.out, &settings)?;
     if !arguments.no_log {
-        let log = arguments.out.join("steps.jsonl");
+        let log = arguments.out.join(LOG_FILE);
         policy = inputs::recorded(policy, &settings.policy, &log)?;
     }
     let policy = settings.search.value.judge_by(policy);

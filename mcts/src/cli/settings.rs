@@ -68,7 +68,7 @@ pub(crate) struct Flags {
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
-    /// scripted, scripted:FILE or replay:FILE
+    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder)
     #[arg(long, value_name = "POLICY")]
     policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format

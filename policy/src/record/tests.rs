@@ -31,6 +31,20 @@ fn ask(policy: &dyn Policy, key: u64) -> Result<Response, PolicyError> {
     call(policy, Request::Propose(propose))
 }
 
+#[test]
+fn the_folder_of_a_search_is_replayed_by_its_log() {
+    let (folder, path) = log();
+    let first = {
+        let policy = Recording::open(Arc::new(Scripted::new()), &path).expect("a log");
+        ask(&policy, 1).expect("an answer")
+    };
+    let replay = Replay::open(folder.path()).expect("the log inside");
+    assert_eq!(ask(&replay, 1).expect("recorded"), first);
+    let empty = tempfile::tempdir().expect("a folder");
+    let error = Replay::open(empty.path()).expect_err("no log");
+    assert!(error.to_string().contains(LOG_FILE), "{error}");
+}
+
 /// A policy that must not be asked.
 struct Silent(Scripted);
 
@@ -60,7 +74,7 @@ impl Policy for Silent {
 
 fn log() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("steps.jsonl");
+    let path = folder.path().join(LOG_FILE);
     (folder, path)
 }
 
