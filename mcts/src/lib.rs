@@ -40,7 +40,7 @@ pub use config::{
 pub use cut::cut_trees;
 pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
-pub use flags::ServerFlags;
+pub use flags::EngineFlags;
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};

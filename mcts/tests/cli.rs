@@ -147,6 +147,8 @@ fn mistakes_have_codes_and_say_what_to_do() {
     let cases = [
         (format!("--policy nonsense --out {}", out.display()), 2, "nonsense"),
         (format!("--policy scripted --threads 0 --out {}", out.display()), 2, "at least 1"),
+        (format!("--policy builtin --device gpu --out {}", out.display()), 2, "cuda:N"),
+        (format!("--policy builtin --dtype f64 --out {}", out.display()), 2, "bf16"),
         (format!("--policy scripted --simulations 0 --out {}", out.display()), 2, "simulations"),
         (format!("--policy scripted --breadth 5 --out {}", out.display()), 2, "B1,B2"),
         (format!("--policy scripted --problems builtin:x --out {}", out.display()), 2, "x"),

@@ -11,6 +11,7 @@ pub mod candle;
 #[cfg(any(feature = "candle", feature = "http"))]
 mod check;
 pub mod decorate;
+mod device;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
@@ -26,9 +27,10 @@ mod seedling;
 #[cfg(any(feature = "candle", feature = "http"))]
 pub mod text;
 
+pub use device::{ComputeDevice, NumberType};
 pub use error::PolicyError;
 pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan};
-pub use memory::{MemoryPlan, available_memory};
+pub use memory::{DevicePlan, MemoryPlan, available_memory};
 pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
 pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;

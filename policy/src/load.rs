@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{MemoryPlan, Policy, PolicyError, Replay, Scripted, available_memory};
+use crate::{
+    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, Replay, Scripted, available_memory,
+};
 
-/// How a policy is run; none of it changes what it answers.
+/// How a policy is run. On the processor none of it changes what it answers; a GPU rounds otherwise
+/// than a processor, and each type of numbers in its own way.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
@@ -15,6 +18,10 @@ pub struct LoadOptions {
     pub max_batch: usize,
     /// Bytes for keys and values of stored prefixes.
     pub cache_bytes: usize,
+    /// Where a checkpoint is computed.
+    pub device: ComputeDevice,
+    /// The numbers that a GPU computes with.
+    pub numbers: NumberType,
     /// How servers are spoken to.
     pub server: ServerOptions,
     /// Is told what a user should know of an engine in this process: the memory it will take, before
@@ -26,7 +33,15 @@ impl Default for LoadOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let server = ServerOptions::default();
-        Self { threads, max_batch: 64, cache_bytes: 1 << 30, server, say: None }
+        Self {
+            threads,
+            max_batch: 64,
+            cache_bytes: 1 << 30,
+            device: ComputeDevice::Cpu,
+            numbers: NumberType::F32,
+            server,
+            say: None,
+        }
     }
 }
 
@@ -146,6 +161,11 @@ pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, Pol
     if let (Some(plan), Some(available)) = (&plan, available_memory()) {
         plan.check(available)?;
     }
+    if let Some(device) = plan.as_ref().and_then(|plan| plan.device)
+        && let Some(free) = free_on(options.device)?
+    {
+        device.check(free)?;
+    }
     Ok(plan)
 }
 
@@ -153,6 +173,14 @@ pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, Pol
 fn planned(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
     use crate::candle::{CandlePolicy, Source};
     CandlePolicy::plan(&Source::named(spec)?, options).map(Some)
+}
+
+#[cfg(feature = "candle")]
+use crate::candle::free_on;
+
+#[cfg(not(feature = "candle"))]
+fn free_on(_device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
+    Ok(None)
 }
 
 #[cfg(not(feature = "candle"))]

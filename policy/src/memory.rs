@@ -24,6 +24,55 @@ pub struct MemoryPlan {
     pub cached_tokens: u64,
     /// Rows of one forward pass, logits and rotary angles.
     pub scratch: u64,
+    /// What lies on a GPU, where one computes.
+    pub device: Option<DevicePlan>,
+}
+
+/// Bytes that an engine takes on a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DevicePlan {
+    /// The weights in the type that the GPU computes with.
+    pub weights: u64,
+    /// Keys and values, taken at once.
+    pub cache: u64,
+    /// Rows and attention of one forward pass at most.
+    pub scratch: u64,
+}
+
+impl DevicePlan {
+    /// All of it.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.weights + self.cache + self.scratch
+    }
+
+    /// Refuses a plan that does not fit into `free` bytes of the GPU.
+    ///
+    /// # Errors
+    /// [`PolicyError::Model`] with the numbers.
+    pub fn check(&self, free: u64) -> Result<(), PolicyError> {
+        if self.peak() <= free {
+            return Ok(());
+        }
+        Err(PolicyError::Model(format!(
+            "the model does not fit on the GPU: {self}; only {} MiB are free. Use a smaller cache \
+             (--cache), 16-bit numbers (--dtype bf16) or a smaller model",
+            mib(free)
+        )))
+    }
+}
+
+impl fmt::Display for DevicePlan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(
+            f,
+            "on the GPU weights {} MiB, keys and values {} MiB, scratch up to {} MiB, at most {} MiB",
+            mib(self.weights),
+            mib(self.cache),
+            mib(self.scratch),
+            mib(self.peak())
+        )
+    }
 }
 
 impl MemoryPlan {
@@ -63,7 +112,8 @@ impl fmt::Display for MemoryPlan {
             self.cached_tokens,
             mib(self.scratch),
             mib(self.peak())
-        )
+        )?;
+        self.device.map_or(Ok(()), |device| write!(f, "; {device}"))
     }
 }
 
@@ -94,12 +144,23 @@ mod tests {
             cache: 1 << 30,
             cached_tokens: 14_563,
             scratch: 9,
+            device: None,
         };
         assert_eq!(plan.peak(), (1404 << 20) + 9);
         assert!(plan.check(2 << 30).is_ok());
         assert_eq!(MemoryPlan { cache: 0, ..plan }.peak(), 392 << 20);
         let error = plan.check(1 << 30).unwrap_err().to_string();
         for number in ["340 MiB", "14563 tokens", "1405 MiB", "only 1024 MiB"] {
+            assert!(error.contains(number), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_plan_on_a_gpu_is_refused_with_its_numbers() {
+        let plan = DevicePlan { weights: 300 << 20, cache: 1 << 30, scratch: 5 << 20 };
+        assert!(plan.check(2 << 30).is_ok());
+        let error = plan.check(1 << 30).unwrap_err().to_string();
+        for number in ["300 MiB", "values 1024 MiB", "at most 1329 MiB", "only 1024 MiB"] {
             assert!(error.contains(number), "{error}");
         }
     }

@@ -226,3 +226,24 @@ fn the_report_page_can_be_written_again() {
     assert_eq!(output.status.code(), Some(3));
     assert!(stderr(&output).contains("regrowth iterate"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_gpu_is_refused_before_anything_is_read_where_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let evaluate = ["evaluate", "--policy", "builtin", "--limit", "1", "--device", "cuda:1"];
+    let output = regrowth(dir.path(), &evaluate);
+    let text = stderr(&output);
+    assert!(!output.status.success());
+    let how = if cfg!(feature = "cuda") { "--device cpu" } else { "--policy http" };
+    for word in ["`cuda:1`", how] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let train =
+        ["train", "--policy", "builtin", "--pairs", "none", "--out", "x", "--device", "cuda"];
+    assert!(stderr(&regrowth(dir.path(), &train)).contains("training computes on the processor"));
+    // Numbers of 16 bits are for GPUs; on the processor the answer says so and is the same.
+    let half = ["evaluate", "--policy", "builtin", "--limit", "1", "--dtype", "bf16", "--json"];
+    let output = regrowth(dir.path(), &half);
+    assert!(stderr(&output).contains("computed in f32"), "{}", stderr(&output));
+    ok(output);
+}

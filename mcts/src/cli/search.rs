@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use regrowth_datasets::{JsonlWriter, Problem, atomic_write, remove_unfinished};
 use regrowth_mcts::{
-    PairConfig, RunOptions, SearchError, SearchSummary, ServerFlags, TreeRecord, extract_pairs,
+    EngineFlags, PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs,
     search_problems,
 };
-use regrowth_policy::{LOG_FILE, LoadOptions, Policy, load};
+use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
@@ -28,16 +28,6 @@ pub(crate) struct Arguments {
     /// Folder for trees.jsonl, pairs.jsonl, summary.json, config.toml and the log steps.jsonl
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Threads of the policy's engine and of the trees; changes no result (default: all cores)
-    #[arg(long, value_name = "T", value_parser = at_least_one)]
-    threads: Option<usize>,
-    /// Sequences that the policy decodes at once; changes no result
-    #[arg(long, value_name = "B", value_parser = at_least_one)]
-    max_batch: Option<usize>,
-    /// Memory for keys and values that the policy's engine stores, in MiB; changes no result
-    /// [default: 1024]
-    #[arg(long, value_name = "MIB", value_parser = at_least_one)]
-    cache: Option<usize>,
     /// Trees in flight at once; changes no result
     #[arg(long, value_name = "N")]
     trees_in_flight: Option<usize>,
@@ -51,14 +41,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: ServerFlags,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|&n| n >= 1)
-        .ok_or_else(|| "expected a number of at least 1".to_owned())
+    engine: EngineFlags,
 }
 
 /// Runs the command.
@@ -70,12 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         settings.limit,
         settings.search.seed,
     )?;
-    let mut load_options =
-        LoadOptions { server: arguments.server.options(), ..LoadOptions::default() };
-    load_options.threads = arguments.threads.unwrap_or(load_options.threads);
-    load_options.max_batch = arguments.max_batch.unwrap_or(load_options.max_batch);
-    load_options.cache_bytes = arguments.cache.map_or(load_options.cache_bytes, |mib| mib << 20);
-    load_options.say = Some(|text| eprintln!("mcts: {text}"));
+    let load_options = arguments.engine.load_options(|text| eprintln!("mcts: {text}"));
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");

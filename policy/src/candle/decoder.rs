@@ -1,4 +1,4 @@
-//! The decoder in its inference form: rows of tokens over stored keys and values.
+//! The decoder in its inference form on the processor: rows of tokens over stored keys and values.
 //!
 //! R rows (one token each, of any mix of sequences), D hidden width, H heads, K key/value heads,
 //! F feed-forward width, V vocabulary. A row's result depends on its own prefix alone: attention
@@ -11,11 +11,13 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::config::ModelConfig;
+use super::forward::{Forward, Row};
 use super::kv::KvStore;
 use super::ops::{
     Panels, Query, RopeTable, Stored, Write, attend_rows, rms_norm_rows, rotate_rows, swiglu_rows,
     with_values,
 };
+use super::weights::Weights;
 
 /// Rows below which sharing attention between threads costs more than it saves.
 const SHARED_ROWS: usize = 8;
@@ -41,22 +43,13 @@ pub(super) struct Decoder {
     rope: Arc<RopeTable>,
 }
 
-/// One token to compute.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
-    /// The token.
-    pub(super) id: u32,
-    /// Slots of its sequence up to and with its own; its position is their number less one.
-    pub(super) path: &'a [u32],
-}
-
 impl Decoder {
     /// Rearranges the weights of a checkpoint, one after the other: what is rearranged is let go.
     pub(super) fn new(
         config: &ModelConfig,
         tensors: BTreeMap<String, Tensor>,
     ) -> candle_core::Result<Self> {
-        let mut weights = Weights(tensors);
+        let mut weights = Weights::new(tensors);
         let embedding = match config.tied {
             true => None,
             false => Some(weights.flat("model.embed_tokens.weight")?),
@@ -70,23 +63,17 @@ impl Decoder {
             embedding,
             layers,
             norm: weights.flat("model.norm.weight")?,
-            head: weights.panels(&[head], false)?,
+            head: panels(&mut weights, &[head], false)?,
             rope: Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context)),
         })
     }
 
-    /// Shape of the model.
-    pub(super) fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    /// Hidden rows after the last norm, `[R, D]`, into `scratch`; keys and values of the rows go to
-    /// `kv`.
-    ///
-    /// Rows of one sequence must come in order of position, each after all it depends on.
-    pub(super) fn hidden(&self, rows: &[Row], kv: &mut KvStore, scratch: &mut Scratch) {
-        scratch.fit(&self.config, rows.len());
+    /// Hidden rows after the last norm, `[R, D]`, into `h`; keys and values of the rows go to `kv`.
+    fn hidden(&self, rows: &[Row], kv: &mut KvStore, scratch: &mut Scratch, h: &mut Vec<f32>) {
         let d = self.config.hidden_size;
+        scratch.fit(&self.config, rows.len());
+        h.resize(rows.len() * d, 0.0);
+        rows.iter().for_each(|row| kv.reach(row.slot()));
         for (x, row) in scratch.x.chunks_exact_mut(d).zip(rows) {
             let id = row.id as usize;
             match &self.embedding {
@@ -95,16 +82,9 @@ impl Decoder {
             }
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            self.layer(index, layer, rows, kv, scratch);
+            self.layer(index, layer, rows, kv, scratch, h);
         }
-        rms_norm_rows(&mut scratch.h, &scratch.x, &self.norm, self.config.rms_norm_eps);
-    }
-
-    /// Logits of hidden rows, `[n, V]`.
-    pub(super) fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) {
-        let n = hidden.len() / self.config.hidden_size;
-        logits.resize(n * self.head.outputs(), 0.0);
-        self.head.apply(hidden, logits, Write::Set);
+        rms_norm_rows(h, &scratch.x, &self.norm, self.config.rms_norm_eps);
     }
 
     fn layer(
@@ -114,9 +94,10 @@ impl Decoder {
         rows: &[Row],
         kv: &mut KvStore,
         scratch: &mut Scratch,
+        h: &mut [f32],
     ) {
         let c = &self.config;
-        let Scratch { x, h, qkv, mixed, wide, gated } = scratch;
+        let Scratch { x, qkv, mixed, wide, gated } = scratch;
         rms_norm_rows(h, x, &layer.attention_norm, c.rms_norm_eps);
         layer.qkv.apply(h, qkv, Write::Set);
         let (q_width, kv_width) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
@@ -128,11 +109,11 @@ impl Decoder {
                 norm_in_place(&mut rest[..kv_width], k_norm, c.rms_norm_eps);
             }
         }
-        let positions = rows.iter().map(|r| r.path.len() as u32 - 1);
+        let positions = rows.iter().map(Row::position);
         rotate_rows(qkv, width, c.heads + c.kv_heads, &self.rope, positions, false);
         for (row, values) in rows.iter().zip(qkv.chunks_exact(width)) {
             let (k, v) = values[q_width..].split_at(kv_width);
-            kv.write(index, row.path[row.path.len() - 1], k, v);
+            kv.write(index, row.slot(), k, v);
         }
         self.attend(index, rows, qkv, kv, mixed);
         layer.o.apply(mixed, x, Write::Add);
@@ -159,13 +140,41 @@ impl Decoder {
     }
 }
 
+/// A decoder with the keys and values of one shard.
+pub(super) struct OnCpu {
+    decoder: Arc<Decoder>,
+    kv: KvStore,
+    scratch: Scratch,
+}
+
+impl OnCpu {
+    /// Room for `slots` tokens.
+    pub(super) fn new(decoder: Arc<Decoder>, slots: usize) -> Self {
+        let c = &decoder.config;
+        let kv = KvStore::new(c.layers, c.kv_heads * c.head_dim, slots);
+        Self { decoder, kv, scratch: Scratch::default() }
+    }
+}
+
+impl Forward for OnCpu {
+    fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+        self.decoder.hidden(rows, &mut self.kv, &mut self.scratch, hidden);
+        Ok(())
+    }
+
+    fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
+        let head = &self.decoder.head;
+        logits.resize(hidden.len() / self.decoder.config.hidden_size * head.outputs(), 0.0);
+        head.apply(hidden, logits, Write::Set);
+        Ok(())
+    }
+}
+
 /// Memory of a pass, kept from turn to turn.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// The residual stream, `[R, D]`.
     x: Vec<f32>,
-    /// Its norm, `[R, D]`.
-    h: Vec<f32>,
     /// Queries, keys and values, `[R, (H + 2 K) head_dim]`.
     qkv: Vec<f32>,
     /// What attention gives, `[R, H head_dim]`.
@@ -177,24 +186,19 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Hidden rows of the last pass, `[R, D]`.
-    pub(super) fn hidden(&self) -> &[f32] {
-        &self.h
-    }
-
-    /// Values that a row takes in all buffers.
+    /// Values that a row takes in all buffers, its hidden row included.
     pub(super) fn row_width(c: &ModelConfig) -> usize {
-        Self::widths(c).iter().sum()
+        c.hidden_size + Self::widths(c).iter().sum::<usize>()
     }
 
-    fn widths(c: &ModelConfig) -> [usize; 6] {
+    fn widths(c: &ModelConfig) -> [usize; 5] {
         let (q, kv, f) = (c.heads * c.head_dim, c.kv_heads * c.head_dim, c.intermediate_size);
-        [c.hidden_size, c.hidden_size, q + 2 * kv, q, 2 * f, f]
+        [c.hidden_size, q + 2 * kv, q, 2 * f, f]
     }
 
     fn fit(&mut self, c: &ModelConfig, rows: usize) {
-        let Self { x, h, qkv, mixed, wide, gated } = self;
-        for (buffer, width) in [x, h, qkv, mixed, wide, gated].into_iter().zip(Self::widths(c)) {
+        let Self { x, qkv, mixed, wide, gated } = self;
+        for (buffer, width) in [x, qkv, mixed, wide, gated].into_iter().zip(Self::widths(c)) {
             buffer.resize(rows * width, 0.0);
         }
     }
@@ -214,57 +218,41 @@ impl Layer {
         };
         Ok(Self {
             attention_norm: weights.flat(&name("input_layernorm.weight"))?,
-            qkv: weights.panels(&qkv.each_ref().map(String::as_str), config.qkv_bias)?,
+            qkv: panels(weights, &qkv.each_ref().map(String::as_str), config.qkv_bias)?,
             qk_norm,
-            o: weights.panels(&[&name("self_attn.o_proj")], config.output_bias)?,
+            o: panels(weights, &[&name("self_attn.o_proj")], config.output_bias)?,
             mlp_norm: weights.flat(&name("post_attention_layernorm.weight"))?,
-            gate_up: weights.panels(&gate_up.each_ref().map(String::as_str), false)?,
-            down: weights.panels(&[&name("mlp.down_proj")], false)?,
+            gate_up: panels(weights, &gate_up.each_ref().map(String::as_str), false)?,
+            down: panels(weights, &[&name("mlp.down_proj")], false)?,
         })
     }
 }
 
-/// Checkpoint tensors that are taken as plain values.
-struct Weights(BTreeMap<String, Tensor>);
-
-impl Weights {
-    fn take(&mut self, name: &str) -> candle_core::Result<Tensor> {
-        match self.0.remove(name) {
-            Some(tensor) => Ok(tensor),
-            None => candle_core::bail!("no tensor `{name}`"),
-        }
+/// Several projections of the same input side by side.
+fn panels(weights: &mut Weights, names: &[&str], bias: bool) -> candle_core::Result<Panels> {
+    let mut biases = Vec::new();
+    for name in names.iter().filter(|_| bias) {
+        biases.extend(weights.flat(&format!("{name}.bias"))?);
     }
-
-    fn flat(&mut self, name: &str) -> candle_core::Result<Vec<f32>> {
-        self.take(name)?.flatten_all()?.to_vec1()
+    let parts = names
+        .iter()
+        .map(|name| weights.take(&format!("{name}.weight")))
+        .collect::<candle_core::Result<Vec<Tensor>>>()?;
+    let (mut inputs, mut outputs) = (0, 0);
+    for part in &parts {
+        outputs += part.dim(0)?;
+        inputs = part.dim(1)?;
     }
-
-    /// Several projections of the same input side by side.
-    fn panels(&mut self, names: &[&str], bias: bool) -> candle_core::Result<Panels> {
-        let mut biases = Vec::new();
-        for name in names.iter().filter(|_| bias) {
-            biases.extend(self.flat(&format!("{name}.bias"))?);
-        }
-        let parts = names
-            .iter()
-            .map(|name| self.take(&format!("{name}.weight")))
-            .collect::<candle_core::Result<Vec<Tensor>>>()?;
-        let (mut inputs, mut outputs) = (0, 0);
-        for part in &parts {
-            outputs += part.dim(0)?;
-            inputs = part.dim(1)?;
-        }
-        let mut panels = Panels::zeros(outputs, inputs, bias.then_some(biases));
-        let mut first = 0;
-        for part in parts {
-            with_values(&part, |values| {
-                panels.put(first, values);
-                Ok(())
-            })?;
-            first += part.dim(0)?;
-        }
-        Ok(panels)
+    let mut panels = Panels::zeros(outputs, inputs, bias.then_some(biases));
+    let mut first = 0;
+    for part in parts {
+        with_values(&part, |values| {
+            panels.put(first, values);
+            Ok(())
+        })?;
+        first += part.dim(0)?;
     }
+    Ok(panels)
 }
 
 /// RMSNorm of each head of a row.

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam::channel::Receiver;
 use regrowth_datasets::TokenId;
 
-use super::decoder::{Decoder, Row, Scratch};
+use super::config::ModelConfig;
+use super::forward::{Forward, Row};
 use super::job::{Job, Kind};
-use super::kv::KvStore;
 use super::lane::{Lane, Reading, Role};
 use super::prefix::PrefixTree;
+use super::slots::Slots;
 use super::tokenizer::Tokenizer;
 use crate::{PolicyError, Response};
 
@@ -23,7 +24,8 @@ pub(super) const READ_ROWS: usize = 256;
 
 /// What all shards share.
 pub(super) struct Shared {
-    pub(super) decoder: Decoder,
+    /// Shapes of the model.
+    pub(super) config: ModelConfig,
     pub(super) tokenizer: Tokenizer,
     /// Ids that mean (A) and (B).
     pub(super) labels: [Vec<TokenId>; 2],
@@ -37,12 +39,12 @@ const AGAIN: (f64, u64) = (0.05, 256);
 
 impl Shared {
     pub(super) fn new(
-        decoder: Decoder,
+        config: ModelConfig,
         tokenizer: Tokenizer,
         labels: [Vec<TokenId>; 2],
         warn: Option<fn(&str)>,
     ) -> Self {
-        Self { decoder, tokenizer, labels, warn: Mutex::new(warn) }
+        Self { config, tokenizer, labels, warn: Mutex::new(warn) }
     }
 
     /// Says once what is wrong with the cache.
@@ -62,7 +64,9 @@ impl Shared {
 pub(super) struct Shard {
     pub(super) shared: Arc<Shared>,
     max_lanes: usize,
-    pub(super) kv: KvStore,
+    pub(super) model: Box<dyn Forward>,
+    /// Slots for keys and values.
+    pub(super) free: Slots,
     pub(super) tree: PrefixTree,
     waiting: VecDeque<Job>,
     pub(super) jobs: BTreeMap<u64, Job>,
@@ -73,20 +77,25 @@ pub(super) struct Shard {
     reserved: usize,
     /// Tokens computed, and those of them that had been computed and given up before.
     computed: [u64; 2],
-    scratch: Scratch,
+    /// Hidden rows of a turn, `[R, D]`; kept for their memory.
+    hidden: Vec<f32>,
     /// Logits of the rows being sampled from, `[n, V]`; kept for their memory.
     pub(super) logits: Vec<f32>,
 }
 
 impl Shard {
     /// A shard with room for `slots` tokens and about `max_lanes` sequences at once.
-    pub(super) fn new(shared: Arc<Shared>, slots: usize, max_lanes: usize) -> Self {
-        let config = shared.decoder.config();
-        let kv = KvStore::new(config.layers, config.kv_heads * config.head_dim, slots);
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        model: Box<dyn Forward>,
+        slots: usize,
+        max_lanes: usize,
+    ) -> Self {
         Self {
             shared,
             max_lanes,
-            kv,
+            model,
+            free: Slots::new(slots),
             tree: PrefixTree::new(),
             waiting: VecDeque::new(),
             jobs: BTreeMap::new(),
@@ -95,7 +104,7 @@ impl Shard {
             next_job: 0,
             reserved: 0,
             computed: [0; 2],
-            scratch: Scratch::default(),
+            hidden: Vec::new(),
             logits: Vec::new(),
         }
     }
@@ -122,7 +131,7 @@ impl Shard {
             if busy && self.lanes.len() + self.joining.len() + job.width() > self.max_lanes {
                 break;
             }
-            let have = self.kv.capacity();
+            let have = self.free.capacity();
             if self.reserved + job.reserved > have {
                 if busy {
                     break;
@@ -195,7 +204,7 @@ impl Shard {
         let counts = self.plan();
         for (lane, &n) in self.lanes.iter_mut().zip(&counts) {
             for _ in 0..n {
-                let slot = take_slot(&mut self.kv, &mut self.tree);
+                let slot = take_slot(&mut self.free, &mut self.tree);
                 lane.slots.push(slot);
             }
         }
@@ -209,11 +218,17 @@ impl Shard {
                     .map(|p| Row { id: lane.ids[p], path: &lane.slots[..=p] })
             })
             .collect();
-        let mut scratch = std::mem::take(&mut self.scratch);
-        self.shared.decoder.hidden(&rows, &mut self.kv, &mut scratch);
+        let mut hidden = std::mem::take(&mut self.hidden);
+        let computed = self.model.hidden(&rows, &mut hidden);
         drop(rows);
-        self.after(&counts, scratch.hidden());
-        self.scratch = scratch;
+        match computed {
+            Ok(()) => self.after(&counts, &hidden),
+            Err(error) => {
+                let lanes = std::mem::take(&mut self.lanes);
+                lanes.into_iter().for_each(|lane| self.fail(lane, &error.to_string()));
+            }
+        }
+        self.hidden = hidden;
         for id in std::mem::take(&mut self.joining) {
             self.start_pass(id);
         }
@@ -242,7 +257,7 @@ impl Shard {
         let [all, again] = self.computed;
         if again >= AGAIN.1 && again as f64 >= AGAIN.0 * all as f64 {
             let detail = format!("{again} of {all} tokens computed so far were computed before");
-            self.shared.warn(self.kv.capacity(), &detail);
+            self.shared.warn(self.free.capacity(), &detail);
         }
         for (lane, &n) in self.lanes.iter().zip(counts) {
             let Some(job) = lane.payer().and_then(|id| self.jobs.get_mut(&id)) else { continue };
@@ -259,7 +274,7 @@ impl Shard {
 
     /// Distributes hidden rows to the lanes that want them.
     fn after(&mut self, counts: &[usize], hidden: &[f32]) {
-        let d = self.shared.decoder.config().hidden_size;
+        let d = self.shared.config.hidden_size;
         let mut sampled: Vec<Lane> = Vec::new();
         let mut sampled_rows: Vec<f32> = Vec::new();
         let mut offset = 0;
@@ -278,7 +293,7 @@ impl Shard {
                     let skip = reading.wanted.saturating_sub(first).min(n);
                     reading.hidden.extend_from_slice(&rows[skip * d..]);
                     let keep = reading.keep;
-                    lane.settle(keep, &mut self.tree, &mut self.kv);
+                    lane.settle(keep, &mut self.tree, &mut self.free);
                     if pending == 0 { finished.push(lane) } else { self.lanes.push(lane) }
                 }
             }
@@ -293,7 +308,7 @@ impl Shard {
     fn finish_pass(&mut self, mut lane: Lane) {
         let Role::Pass(Reading { job, wanted, keep, hidden }) = &mut lane.role else { return };
         let (job, wanted, keep, hidden) = (*job, *wanted, *keep, std::mem::take(hidden));
-        let d = self.shared.decoder.config().hidden_size;
+        let d = self.shared.config.hidden_size;
         if wanted < keep {
             let at = (keep - 1 - wanted) * d;
             self.tree.keep_hidden(lane.node, hidden[at..at + d].to_vec());
@@ -303,7 +318,7 @@ impl Shard {
             Some(Kind::Propose { .. }) => self.sample_from(lane, job, last),
             Some(Kind::Judge { .. }) => self.judged(lane, job, last),
             Some(Kind::Score { .. }) => self.scored(lane, job, &hidden),
-            None => lane.leave(&mut self.tree, &mut self.kv),
+            None => lane.leave(&mut self.tree, &mut self.free),
         }
     }
 
@@ -322,7 +337,7 @@ impl Shard {
             Role::Sample(candidates) => candidates.iter().map(|c| c.job).collect(),
         };
         ids.dedup();
-        lane.leave(&mut self.tree, &mut self.kv);
+        lane.leave(&mut self.tree, &mut self.free);
         ids.into_iter().for_each(|id| self.end(id, detail));
     }
 
@@ -337,7 +352,7 @@ impl Shard {
                         continue;
                     }
                 }
-                lane.leave(&mut self.tree, &mut self.kv);
+                lane.leave(&mut self.tree, &mut self.free);
             } else {
                 self.lanes.push(lane);
             }
@@ -347,11 +362,11 @@ impl Shard {
 }
 
 /// A free slot; gives up old prefixes until there is one. Reservations make sure that there is.
-fn take_slot(kv: &mut KvStore, tree: &mut PrefixTree) -> u32 {
+fn take_slot(free: &mut Slots, tree: &mut PrefixTree) -> u32 {
     loop {
-        match kv.take() {
+        match free.take() {
             Some(slot) => return slot,
-            None => assert!(tree.evict(kv), "lanes use more slots than they reserved"),
+            None => assert!(tree.evict(free), "lanes use more slots than they reserved"),
         }
     }
 }

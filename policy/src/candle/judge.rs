@@ -15,7 +15,9 @@ impl Shard {
     /// Reads the two labels' probabilities; asks the next question or answers.
     pub(super) fn judged(&mut self, lane: Lane, id: u64, hidden: &[f32]) {
         let mut logps = std::mem::take(&mut self.logits);
-        self.shared.decoder.logits(hidden, &mut logps);
+        if let Err(error) = self.model.logits(hidden, &mut logps) {
+            return self.fail(lane, &error.to_string());
+        }
         if !sampler::normalise(&mut logps) {
             self.logits = logps;
             return self.fail(lane, "its logits are not finite numbers");
@@ -23,7 +25,7 @@ impl Shard {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
         let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
         self.logits = logps;
-        lane.leave(&mut self.tree, &mut self.kv);
+        lane.leave(&mut self.tree, &mut self.free);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut job.kind else { return };
         if let Some(question) = ask.pop() {
@@ -39,17 +41,19 @@ impl Shard {
     /// Scores every token of a continuation from the hidden rows before it.
     pub(super) fn scored(&mut self, lane: Lane, id: u64, hidden: &[f32]) {
         let (d, v) = {
-            let config = self.shared.decoder.config();
+            let config = &self.shared.config;
             (config.hidden_size, config.vocab_size)
         };
         let Some(Job { kind: Kind::Score { request }, usage, .. }) = self.jobs.get(&id) else {
-            return lane.leave(&mut self.tree, &mut self.kv);
+            return lane.leave(&mut self.tree, &mut self.free);
         };
         let (targets, usage) = (request.continuation.clone(), *usage);
         let mut scores = Scores { logps: vec![], greedy: vec![], usage };
         let mut logits = std::mem::take(&mut self.logits);
         for (rows, targets) in hidden.chunks(SCORED_ROWS * d).zip(targets.chunks(SCORED_ROWS)) {
-            self.shared.decoder.logits(&rows[..targets.len() * d], &mut logits);
+            if let Err(error) = self.model.logits(&rows[..targets.len() * d], &mut logits) {
+                return self.fail(lane, &error.to_string());
+            }
             for (row, &target) in logits.chunks_exact_mut(v).zip(targets) {
                 if !sampler::normalise(row) {
                     return self.fail(lane, "its logits are not finite numbers");
@@ -59,7 +63,7 @@ impl Shard {
             }
         }
         self.logits = logits;
-        lane.leave(&mut self.tree, &mut self.kv);
+        lane.leave(&mut self.tree, &mut self.free);
         self.answer(id, Ok(Response::Scores(scores)));
     }
 }

@@ -6,8 +6,8 @@
 use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::{Finish, TokenId};
 
-use super::kv::KvStore;
 use super::prefix::{NodeId, PrefixTree};
+use super::slots::Slots;
 
 /// A sequence whose tokens are being computed.
 pub(super) struct Lane {
@@ -111,13 +111,13 @@ impl Lane {
 
     /// Puts the computed ids up to `keep` into the tree, and stands on the node in which they end,
     /// pinned. Slots of ids past `keep` stay the lane's own.
-    pub(super) fn settle(&mut self, keep: usize, tree: &mut PrefixTree, kv: &mut KvStore) {
+    pub(super) fn settle(&mut self, keep: usize, tree: &mut PrefixTree, free: &mut Slots) {
         let keep = keep.min(self.slots.len());
         if keep <= self.shared {
             return;
         }
         let own = self.shared..keep;
-        let known = tree.extend(self.node, &self.ids[own.clone()], &self.slots[own.clone()], kv);
+        let known = tree.extend(self.node, &self.ids[own.clone()], &self.slots[own.clone()], free);
         tree.pin(known.0);
         tree.unpin(self.node);
         self.node = known.0;
@@ -126,8 +126,8 @@ impl Lane {
     }
 
     /// Leaves the tree; the lane is done.
-    pub(super) fn leave(mut self, tree: &mut PrefixTree, kv: &mut KvStore) {
-        self.slots.drain(self.shared..).for_each(|slot| kv.release(slot));
+    pub(super) fn leave(mut self, tree: &mut PrefixTree, free: &mut Slots) {
+        self.slots.drain(self.shared..).for_each(|slot| free.release(slot));
         tree.unpin(self.node);
     }
 }

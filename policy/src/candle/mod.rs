@@ -5,27 +5,37 @@
 //! knows of trees, pairs or losses.
 
 mod adapter;
+mod blocks;
 mod boundary;
 mod checkpoint;
 mod config;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_cuda.rs"]
+mod cuda;
 mod decoder;
 mod engine;
+mod forward;
 mod job;
 mod judge;
 mod kv;
 mod lane;
 mod layout;
+mod on_device;
 mod ops;
 mod policy;
 mod prefix;
 mod propose;
 mod router;
 mod sampler;
+mod slots;
 mod source;
 mod staged;
 mod tensor_file;
 mod transformer;
 mod vocabulary;
+mod weights;
 
 use crate::text::tokenizer;
 
@@ -34,6 +44,6 @@ pub use adapter::{Adapter, AdapterConfig, LowRank};
 pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};
-pub use policy::{CandlePolicy, identity};
+pub use policy::{CandlePolicy, free_on, identity};
 pub use source::Source;
 pub use transformer::{Parameters, Pass, Transformer};

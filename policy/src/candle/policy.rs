@@ -3,26 +3,30 @@
 //! It renders and checks requests and hands them to the engine's shards; a request goes to the
 //! shard of its prompt, so that a problem's tree meets its own cache.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use candle_core::{DType, Tensor};
 use crossbeam::channel::{Sender, unbounded};
 use regrowth_datasets::{Problem, TokenId, stream_key};
 
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
-use super::decoder::{Decoder, Scratch};
+use super::cuda;
+use super::decoder::{Decoder, OnCpu, Scratch};
 use super::engine::{READ_ROWS, Shard, Shared};
+use super::forward::Forward;
 use super::job::{Job, Question};
-use super::kv::KvStore;
+use super::on_device::{self, DeviceDecoder, OnDevice};
 use super::ops::with_values;
 use super::router::Router;
 use super::source::Source;
 use crate::check::check;
 use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{
-    Answered, Call, Judge, Limits, LoadOptions, MemoryPlan, Policy, PolicyError, Prompt, Request,
-    Restated,
+    Answered, Call, ComputeDevice, DevicePlan, Judge, Limits, LoadOptions, MemoryPlan, NumberType,
+    Policy, PolicyError, Prompt, Request, Restated,
 };
 
 /// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
@@ -54,9 +58,14 @@ struct Room {
 impl Room {
     fn new(config: &ModelConfig, options: &LoadOptions) -> Self {
         let threads = options.threads.max(1);
-        let sharded = config.parameter_count() <= SHARDED_PARAMETERS;
+        let (cpu, bytes) = match options.device {
+            ComputeDevice::Cpu => (true, size_of::<f32>()),
+            ComputeDevice::Cuda(_) => (false, options.numbers.bytes()),
+        };
+        // One thread feeds a GPU best: rows of all trees share its products.
+        let sharded = cpu && config.parameter_count() <= SHARDED_PARAMETERS;
         let (shards, threads) = if sharded { (threads, 1) } else { (1, threads) };
-        let slot = KvStore::slot_bytes(config.layers, config.kv_heads * config.head_dim);
+        let slot = config.layers * 2 * config.kv_heads * config.head_dim * bytes;
         let slots = (options.cache_bytes / slot / shards).max(1);
         Self { shards, threads, slot, slots, lanes: options.max_batch.div_ceil(shards).max(1) }
     }
@@ -88,27 +97,40 @@ impl CandlePolicy {
     /// # Errors
     /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
     pub fn taking(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
+        Self::over(checkpoint, options, |config, tensors, room| {
+            models(config, tensors, room, options)
+        })
+    }
+
+    /// Starts an engine whose shards compute with what `models` makes of the weights.
+    fn over(
+        checkpoint: Checkpoint,
+        options: &LoadOptions,
+        models: impl FnOnce(&ModelConfig, Weights, &Room) -> Result<Models, PolicyError>,
+    ) -> Result<Self, PolicyError> {
         let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
         let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
-        let identity = with_form(&checkpoint, &form)?;
+        let mut identity = with_form(&checkpoint, &form)?;
+        if let ComputeDevice::Cuda(_) = options.device {
+            identity = format!("{identity}+cuda-{}", options.numbers);
+        }
         let config = checkpoint.config;
         let room = Room::new(&config, options);
-        let decoder = Decoder::new(&config, checkpoint.tensors)
-            .map_err(|e| PolicyError::Model(e.to_string()))?;
+        let models = models(&config, checkpoint.tensors, &room)?;
         let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
-        let shared = Arc::new(Shared::new(decoder, tokenizer, labels, options.say));
-        let in_flight = 2 * room.lanes * room.shards;
+        let limits = Limits { context: config.context, in_flight: 2 * room.lanes * room.shards };
+        let shared = Arc::new(Shared::new(config, tokenizer, labels, options.say));
         let mut policy = Self {
             shared,
             form,
             identity,
-            limits: Limits { context: config.context, in_flight },
+            limits,
             router: Router::new(room.shards),
             calls: vec![],
             threads: vec![],
         };
-        for _ in 0..room.shards {
-            policy.start(&room)?;
+        for model in models {
+            policy.start(&room, model)?;
         }
         Ok(policy)
     }
@@ -128,18 +150,35 @@ impl CandlePolicy {
         let rows = READ_ROWS + room.lanes;
         let turn = rows * Scratch::row_width(&config) + room.lanes * config.vocab_size;
         let rotations = config.context * config.head_dim;
+        let (mut scratch, mut cache) = (turn, cached_tokens * room.slot as u64);
+        let device = match options.device {
+            ComputeDevice::Cpu => None,
+            ComputeDevice::Cuda(_) => {
+                let number = options.numbers.bytes() as u64;
+                let attention = on_device::attention_values(&config, READ_ROWS);
+                let plan = DevicePlan {
+                    weights: number * config.parameter_count() as u64,
+                    cache,
+                    scratch: number * turn as u64 + bytes(attention),
+                };
+                // What stays in memory of the processor are logits.
+                (scratch, cache) = (room.lanes * config.vocab_size, 0);
+                Some(plan)
+            }
+        };
         Ok(MemoryPlan {
             program: PROGRAM[0] + (room.shards * room.threads) as u64 * PROGRAM[1],
             tokenizer: TOKENIZER * source.required("tokenizer.json")?.len() as u64,
             weights: bytes(config.parameter_count()),
             largest: bytes(largest.unwrap_or(0)),
-            cache: cached_tokens * room.slot as u64,
+            cache,
             cached_tokens,
-            scratch: room.shards as u64 * bytes(turn) + bytes(rotations),
+            scratch: room.shards as u64 * bytes(scratch) + bytes(rotations),
+            device,
         })
     }
 
-    fn start(&mut self, room: &Room) -> Result<(), PolicyError> {
+    fn start(&mut self, room: &Room, model: Box<dyn Forward>) -> Result<(), PolicyError> {
         let (send, receive) = unbounded();
         let Room { slots, lanes, threads, .. } = *room;
         let shared = self.shared.clone();
@@ -150,7 +189,7 @@ impl CandlePolicy {
             .map_err(|e| fail(e.to_string()))?;
         let thread = std::thread::Builder::new()
             .name("regrowth-engine".into())
-            .spawn(move || pool.install(|| Shard::new(shared, slots, lanes).run(&receive)))
+            .spawn(move || pool.install(|| Shard::new(shared, model, slots, lanes).run(&receive)))
             .map_err(|e| fail(e.to_string()))?;
         self.calls.push(send);
         self.threads.push(thread);
@@ -213,7 +252,7 @@ impl CandlePolicy {
         }
         let questions = self.questions(&call.request)?;
         let asked = questions.iter().map(Question::len).max().unwrap_or(0);
-        let vocabulary = self.shared.decoder.config().vocab_size;
+        let vocabulary = self.shared.config.vocab_size;
         check(&call.request, asked, Some(vocabulary), self.limits.context)?;
         Ok(Job::new(call.ticket, call.reply.clone(), call.request.clone(), questions))
     }
@@ -283,6 +322,58 @@ impl Drop for CandlePolicy {
     }
 }
 
+/// Weights by their names.
+type Weights = BTreeMap<String, Tensor>;
+
+/// The model of each shard.
+type Models = Vec<Box<dyn Forward>>;
+
+/// The model of each shard; shards share the weights.
+fn models(
+    config: &ModelConfig,
+    tensors: Weights,
+    room: &Room,
+    options: &LoadOptions,
+) -> Result<Models, PolicyError> {
+    let fail = |e: candle_core::Error| PolicyError::Model(e.to_string());
+    let shards = 0..room.shards;
+    match options.device {
+        ComputeDevice::Cpu => {
+            let decoder = Arc::new(Decoder::new(config, tensors).map_err(fail)?);
+            let model = |_| Box::new(OnCpu::new(decoder.clone(), room.slots)) as Box<dyn Forward>;
+            Ok(shards.map(model).collect())
+        }
+        ComputeDevice::Cuda(number) => {
+            let dtype = match options.numbers {
+                NumberType::F32 => DType::F32,
+                NumberType::Bf16 => DType::BF16,
+                NumberType::F16 => DType::F16,
+            };
+            let device = cuda::open(number)?;
+            let decoder = DeviceDecoder::new(config, tensors, &device, dtype).map_err(fail)?;
+            let decoder = Arc::new(decoder);
+            let model = |_| Ok(Box::new(OnDevice::new(decoder.clone(), room.slots)?) as _);
+            shards.map(model).collect::<candle_core::Result<_>>().map_err(fail)
+        }
+    }
+}
+
+/// Bytes that are free where `device` stores its numbers, if that is not the processor's memory and
+/// its driver says.
+///
+/// # Errors
+/// When there is no such device, or this build does not know it.
+pub fn free_on(device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
+    match device {
+        ComputeDevice::Cpu => Ok(None),
+        ComputeDevice::Cuda(number) => {
+            // Its context takes memory too, so it comes first.
+            let _opened = cuda::open(number)?;
+            Ok(cuda::free_bytes())
+        }
+    }
+}
+
 /// Bytes of weights up to which every byte goes into the identity.
 const HASHED_BYTES: usize = 64 << 20;
 
@@ -319,4 +410,101 @@ fn with_form(checkpoint: &Checkpoint, form: &PromptForm) -> Result<String, Polic
     let key = stream_key(0, &[&keys, &tokenizer, &form]);
     let family = checkpoint.config.architecture.trim_end_matches("ForCausalLM").to_lowercase();
     Ok(format!("{family}@{key:016x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use rand::RngExt;
+
+    use super::super::forward::Row;
+    use super::*;
+    use crate::{Boundary, Propose, Response, Sampling, call};
+
+    fn builtin() -> Checkpoint {
+        Checkpoint::read(Source::named("builtin").unwrap(), &Device::Cpu).unwrap()
+    }
+
+    /// Tokens of a candidate and their log-probabilities.
+    type Drawn = (Vec<TokenId>, Vec<f32>);
+
+    /// Six candidates of some tokens after a prompt.
+    fn ask(policy: &CandlePolicy, prompt: &str) -> Result<Vec<Drawn>, PolicyError> {
+        let mut rng = regrowth_datasets::keyed_rng(3, &[prompt.as_bytes()]);
+        let request = Request::Propose(Propose {
+            prefix: policy.encode(prompt)?.into(),
+            keys: (0..6).map(|_| rng.random()).collect(),
+            sampling: Sampling::default(),
+            boundary: Boundary::Newline,
+            max_tokens: 24,
+            greedy_first: true,
+        });
+        match call(policy, request)? {
+            Response::Candidates(answer) => {
+                let steps = answer.candidates.into_iter().map(|c| (c.step.ids, c.step.logps));
+                Ok(steps.collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_engine_over_tensors_samples_what_one_on_the_processor_does() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+        let cpu = CandlePolicy::taking(builtin(), &options).unwrap();
+        let device = CandlePolicy::over(builtin(), &options, |config, tensors, room| {
+            let decoder = DeviceDecoder::new(config, tensors, &Device::Cpu, DType::F32).unwrap();
+            let model = OnDevice::new(Arc::new(decoder), room.slots).unwrap();
+            Ok(vec![Box::new(model)])
+        });
+        let device = device.unwrap();
+        for prompt in ["Start with 7. Add 5, then double it.", "12", "A bag holds 30 beads."] {
+            let pairs = ask(&cpu, prompt).unwrap().into_iter().zip(ask(&device, prompt).unwrap());
+            for ((ids, logps), (other_ids, other_logps)) in pairs {
+                assert_eq!(ids, other_ids, "{prompt}");
+                assert!(logps.iter().zip(&other_logps).all(|(a, b)| (a - b).abs() < 1e-4));
+            }
+        }
+    }
+
+    /// A model whose device fails at every fortieth pass.
+    struct Failing(OnCpu, u32);
+
+    impl Forward for Failing {
+        fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.1 += 1;
+            match self.1 % 40 {
+                0 => candle_core::bail!("the device is out of memory"),
+                _ => self.0.hidden(rows, hidden),
+            }
+        }
+
+        fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.0.logits(hidden, logits)
+        }
+    }
+
+    #[test]
+    fn a_device_that_fails_fails_its_requests_and_no_other() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let policy = CandlePolicy::over(builtin(), &options, |config, tensors, room| {
+            let decoder = Arc::new(Decoder::new(config, tensors).unwrap());
+            Ok(vec![Box::new(Failing(OnCpu::new(decoder, room.slots), 0))])
+        });
+        let policy = policy.unwrap();
+        let sound = CandlePolicy::taking(builtin(), &options).unwrap();
+        let mut failed = 0;
+        // Many more than the cache could hold if what failed kept its slots.
+        for i in 0..200 {
+            let prompt = format!("{i} plus {i}");
+            match ask(&policy, &prompt) {
+                Ok(answer) => assert_eq!(answer, ask(&sound, &prompt).unwrap()),
+                Err(error) => {
+                    failed += 1;
+                    assert!(error.to_string().contains("out of memory"), "{error}");
+                }
+            }
+        }
+        assert!((20..180).contains(&failed), "{failed}");
+    }
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use regrowth_datasets::TokenId;
 
-use super::kv::KvStore;
 use super::router::chained;
+use super::slots::Slots;
 
 /// Index of a node; the root is 0.
 pub(super) type NodeId = usize;
@@ -88,13 +88,13 @@ impl PrefixTree {
 
     /// Adds `ids` with their slots below `node`, whose own prefix they continue. Where the tree
     /// already knows a beginning of them, it keeps its own slots and gives back the others through
-    /// `kv`. Returns the node in which `ids` end and the slots of `ids` as the tree has them.
+    /// `free`. Returns the node in which `ids` end and the slots of `ids` as the tree has them.
     pub(super) fn extend(
         &mut self,
         node: NodeId,
         ids: &[TokenId],
         slots: &[u32],
-        kv: &mut KvStore,
+        free: &mut Slots,
     ) -> (NodeId, Vec<u32>) {
         self.clock += 1;
         let (mut node, mut known) = (node, Vec::with_capacity(ids.len()));
@@ -105,7 +105,7 @@ impl PrefixTree {
             node =
                 if common < self.node(child).ids.len() { self.split(child, common) } else { child };
             known.extend_from_slice(&self.node(node).slots);
-            slots[from..from + common].iter().for_each(|&s| kv.release(s));
+            slots[from..from + common].iter().for_each(|&s| free.release(s));
         }
         let from = known.len();
         if from < ids.len() {
@@ -136,7 +136,7 @@ impl PrefixTree {
     }
 
     /// Gives up the least recently used leaf that nobody pins; `false` if there is none.
-    pub(super) fn evict(&mut self, kv: &mut KvStore) -> bool {
+    pub(super) fn evict(&mut self, free: &mut Slots) -> bool {
         let leaves = self.nodes.iter().enumerate().filter_map(|(id, n)| Some((id, n.as_ref()?)));
         let oldest = leaves
             .filter(|(_, n)| n.pins == 0 && n.children.is_empty())
@@ -147,7 +147,7 @@ impl PrefixTree {
         };
         let (id, leaf) = node;
         self.remember(&leaf);
-        leaf.slots.iter().for_each(|&s| kv.release(s));
+        leaf.slots.iter().for_each(|&s| free.release(s));
         self.node_mut(leaf.parent).children.remove(&leaf.ids[0]);
         self.vacant.push(id);
         true
@@ -241,16 +241,16 @@ fn common(a: &[TokenId], b: &[TokenId]) -> usize {
 mod tests {
     use super::*;
 
-    fn slots(kv: &mut KvStore, n: usize) -> Vec<u32> {
-        (0..n).map(|_| kv.take().unwrap()).collect()
+    fn slots(free: &mut Slots, n: usize) -> Vec<u32> {
+        (0..n).map(|_| free.take().unwrap()).collect()
     }
 
     #[test]
     fn finds_the_longest_known_beginning() {
-        let mut kv = KvStore::new(1, 2, 16);
+        let mut free = Slots::new(16);
         let mut tree = PrefixTree::new();
-        let own = slots(&mut kv, 4);
-        let (leaf, _) = tree.extend(ROOT, &[1, 2, 3, 4], &own, &mut kv);
+        let own = slots(&mut free, 4);
+        let (leaf, _) = tree.extend(ROOT, &[1, 2, 3, 4], &own, &mut free);
         tree.keep_hidden(leaf, vec![4.0]);
         let found = tree.find(&[1, 2, 9]);
         assert_eq!(found.slots, own[..2]);
@@ -261,33 +261,33 @@ mod tests {
 
     #[test]
     fn what_is_known_already_is_given_back() {
-        let mut kv = KvStore::new(1, 2, 16);
+        let mut free = Slots::new(16);
         let mut tree = PrefixTree::new();
-        let first = slots(&mut kv, 3);
-        tree.extend(ROOT, &[1, 2, 3], &first, &mut kv);
-        let second = slots(&mut kv, 3);
-        let (_, known) = tree.extend(ROOT, &[1, 2, 4], &second, &mut kv);
+        let first = slots(&mut free, 3);
+        tree.extend(ROOT, &[1, 2, 3], &first, &mut free);
+        let second = slots(&mut free, 3);
+        let (_, known) = tree.extend(ROOT, &[1, 2, 4], &second, &mut free);
         assert_eq!(known, [first[0], first[1], second[2]]);
-        assert_eq!(kv.in_use(), 4);
+        assert_eq!(free.in_use(), 4);
     }
 
     #[test]
     fn pinned_prefixes_outlive_eviction() {
-        let mut kv = KvStore::new(1, 2, 16);
+        let mut free = Slots::new(16);
         let mut tree = PrefixTree::new();
-        let own = slots(&mut kv, 4);
-        let (pinned, _) = tree.extend(ROOT, &[1, 2], &own[..2], &mut kv);
+        let own = slots(&mut free, 4);
+        let (pinned, _) = tree.extend(ROOT, &[1, 2], &own[..2], &mut free);
         tree.pin(pinned);
-        tree.extend(pinned, &[3, 4], &own[2..], &mut kv);
-        assert!(tree.evict(&mut kv));
-        assert!(!tree.evict(&mut kv));
-        assert_eq!(kv.in_use(), 2);
+        tree.extend(pinned, &[3, 4], &own[2..], &mut free);
+        assert!(tree.evict(&mut free));
+        assert!(!tree.evict(&mut free));
+        assert_eq!(free.in_use(), 2);
         assert!(tree.was_given_up(&[1, 2, 3]));
         assert!(!tree.was_given_up(&[1, 2]) && !tree.was_given_up(&[1, 2, 3, 4]));
         tree.unpin(pinned);
-        assert!(tree.evict(&mut kv));
+        assert!(tree.evict(&mut free));
         assert!(tree.was_given_up(&[1]));
-        assert_eq!(kv.in_use(), 0);
+        assert_eq!(free.in_use(), 0);
     }
 
     proptest::proptest! {
@@ -295,24 +295,24 @@ mod tests {
         fn slots_are_never_lost_or_shared(
             all in proptest::collection::vec(proptest::collection::vec(0u32..3, 1..7), 1..12)
         ) {
-            let mut kv = KvStore::new(1, 1, 200);
+            let mut free = Slots::new(200);
             let mut tree = PrefixTree::new();
             for ids in &all {
                 let found = tree.find(ids);
                 let n = found.slots.len();
-                let own = slots(&mut kv, ids.len() - n);
-                tree.extend(found.node, &ids[n..], &own, &mut kv);
+                let own = slots(&mut free, ids.len() - n);
+                tree.extend(found.node, &ids[n..], &own, &mut free);
             }
             let mut prefixes: Vec<&[u32]> =
                 all.iter().flat_map(|ids| (1..=ids.len()).map(move |n| &ids[..n])).collect();
             prefixes.sort();
             prefixes.dedup();
-            assert_eq!(kv.in_use(), prefixes.len());
+            assert_eq!(free.in_use(), prefixes.len());
             for ids in &all {
                 assert_eq!(tree.find(ids).slots.len(), ids.len());
             }
-            while tree.evict(&mut kv) {}
-            assert_eq!(kv.in_use(), 0);
+            while tree.evict(&mut free) {}
+            assert_eq!(free.in_use(), 0);
         }
     }
 }

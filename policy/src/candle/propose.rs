@@ -18,7 +18,7 @@ impl Shard {
         let Some(Job { kind: Kind::Propose { request, started, wave, .. }, .. }) =
             self.jobs.get_mut(&job)
         else {
-            return lane.leave(&mut self.tree, &mut self.kv);
+            return lane.leave(&mut self.tree, &mut self.free);
         };
         let from = lane.ids.len();
         let next = *started..(*started + *wave).min(request.keys.len());
@@ -41,8 +41,11 @@ impl Shard {
             return;
         }
         let mut logits = std::mem::take(&mut self.logits);
-        self.shared.decoder.logits(hidden, &mut logits);
-        let v = self.shared.decoder.config().vocab_size;
+        if let Err(error) = self.model.logits(hidden, &mut logits) {
+            let detail = error.to_string();
+            return lanes.into_iter().for_each(|lane| self.fail(lane, &detail));
+        }
+        let v = self.shared.config.vocab_size;
         for (mut lane, row) in lanes.into_iter().zip(logits.chunks_exact_mut(v)) {
             if !sampler::normalise(row) {
                 self.fail(lane, "its logits are not finite numbers");
@@ -119,7 +122,7 @@ impl Shard {
             return;
         }
         // What is computed goes to the tree, where all branches find it.
-        lane.settle(usize::MAX, &mut self.tree, &mut self.kv);
+        lane.settle(usize::MAX, &mut self.tree, &mut self.free);
         let (ended, going): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|d| d.finish.is_some());
         for drawn in going {
             let mut same = self.lanes.iter_mut().filter_map(|other| match &mut other.role {
@@ -140,7 +143,7 @@ impl Shard {
             }
         }
         let ids = std::mem::take(&mut lane.ids);
-        lane.leave(&mut self.tree, &mut self.kv);
+        lane.leave(&mut self.tree, &mut self.free);
         for drawn in ended {
             self.finish_candidate(&ids, drawn);
         }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use regrowth_datasets::{Problem, Split};
-use regrowth_mcts::SearchConfig;
+use regrowth_mcts::{EngineFlags, SearchConfig};
 use regrowth_policy::{Policy, Sampling};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
 
-use super::engine::{EngineArgs, policy};
+use super::engine::policy;
 use super::progress::{advance, counted};
 use super::say;
 use super::settings::base;
@@ -80,7 +80,7 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    engine: EngineArgs,
+    engine: EngineFlags,
 }
 
 /// Problems of a built-in task, which has no end of its own.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use regrowth_datasets::content_hash;
+use regrowth_mcts::EngineFlags;
+use regrowth_policy::ComputeDevice;
 
-use super::engine::EngineArgs;
+use super::engine::say_once;
 use super::progress::{advance, counted, step};
 use super::settings::SettingArgs;
 use super::{exit_code, interrupt, say};
@@ -33,7 +35,7 @@ pub(super) struct Args {
     #[command(flatten)]
     settings: SettingArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    engine: EngineFlags,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
@@ -89,7 +91,10 @@ fn request(args: &Args, config: RunConfig) -> Result<RunRequest, TrainError> {
     } else {
         (args.run.clone(), None)
     };
-    let (load, threads) = (args.engine.load_options()?, args.engine.threads());
+    if args.engine.device() != ComputeDevice::Cpu {
+        say_once("search and evaluation compute on the GPU, training on the processor");
+    }
+    let (load, threads) = (args.engine.load_options(say_once), args.engine.threads());
     Ok(RunRequest { dir, config, load, threads, fork })
 }
 
@@ -129,7 +134,7 @@ fn summary(dir: &Path, report: &RunReport) -> String {
 
 /// Prints the plan.
 fn dry_run(args: &Args, config: &RunConfig) -> Result<(), TrainError> {
-    let plan = plan(config, &args.engine.load_options()?, args.engine.threads())?;
+    let plan = plan(config, &args.engine.load_options(say_once), args.engine.threads())?;
     let unwritable = |detail: String| TrainError::Setting { name: "dry-run", detail };
     if args.json {
         let text = serde_json::to_string(&plan).map_err(|e| unwritable(e.to_string()))?;

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use regrowth_datasets::{AnswerKind, JsonlWriter, Problem, TokenId, read_jsonl};
+use regrowth_mcts::EngineFlags;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{Policy, PolicyError, Request, Response, Score};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::engine::{EngineArgs, policy};
+use super::engine::policy;
 use crate::evaluate::ask_all;
 use crate::{TrainError, inputs};
 
@@ -33,7 +34,7 @@ pub(super) struct Args {
     #[arg(long)]
     chat: bool,
     #[command(flatten)]
-    engine: EngineArgs,
+    engine: EngineFlags,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{PreferencePair, Preferences, read_preferences, read_step_labels};
+use regrowth_mcts::EngineFlags;
+use regrowth_policy::ComputeDevice;
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
 use serde_json::{Map, Value, json};
 use toml::Table;
 
-use super::engine::EngineArgs;
 use super::training::TrainingArgs;
 use super::{memory, say};
 use crate::artefact::write_json;
@@ -81,7 +82,7 @@ pub(super) struct Args {
     #[command(flatten)]
     training: TrainingArgs,
     #[command(flatten)]
-    engine: EngineArgs,
+    engine: EngineFlags,
 }
 
 /// When EOS is put after a completion.
@@ -115,6 +116,10 @@ fn parse_loss(text: &str) -> Result<loss::PreferenceLoss, String> {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let Method::Dpo = args.method;
+    if args.engine.device() != ComputeDevice::Cpu {
+        let detail = "training computes on the processor alone; expected cpu".into();
+        return Err(TrainError::Setting { name: "device", detail });
+    }
     let config = config(args)?;
     let source = weights(&args.policy)?;
     let pairs = pairs(args, &source)?;

@@ -1,6 +1,8 @@
 //! Rotary position embedding in the half-split form of Hugging Face checkpoints
 //! (Su et al. 2021, arXiv:2104.09864): dimension i turns with dimension i + head_dim / 2.
 
+use candle_core::{Device, Result, Tensor};
+
 /// Cosines and sines of positions 0..n.
 #[derive(Debug)]
 pub(crate) struct RopeTable {
@@ -16,6 +18,13 @@ impl RopeTable {
             (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f32 * f));
         let (cos, sin) = angles.map(|a| (a.cos(), a.sin())).unzip();
         Self { cos, sin, half: inverse_frequencies.len() }
+    }
+
+    /// Cosines and sines as tensors, `[positions, head_dim / 2]` each.
+    pub(crate) fn tensors(&self, device: &Device) -> Result<[Tensor; 2]> {
+        let tensor =
+            |values: &[f32]| Tensor::from_slice(values, (self.positions(), self.half), device);
+        Ok([tensor(&self.cos)?, tensor(&self.sin)?])
     }
 
     /// Number of positions in the table.

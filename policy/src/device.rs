@@ -1,0 +1,99 @@
+//! Where a model is computed and in which numbers, as the command line names them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Where a model is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ComputeDevice {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An Nvidia GPU by its number.
+    Cuda(usize),
+}
+
+impl FromStr for ComputeDevice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = match text {
+            "cpu" => return Ok(Self::Cpu),
+            "cuda" => Some(0),
+            _ => text.strip_prefix("cuda:").and_then(|n| n.parse().ok()),
+        };
+        number.map(Self::Cuda).ok_or_else(|| format!("`{text}`: expected cpu, cuda or cuda:N"))
+    }
+}
+
+impl fmt::Display for ComputeDevice {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(n) => write!(f, "cuda:{n}"),
+        }
+    }
+}
+
+/// Type of the numbers that a GPU computes with; the processor computes in f32 whatever the type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NumberType {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with the range of f32.
+    Bf16,
+    /// 16 bits of IEEE 754.
+    F16,
+}
+
+impl NumberType {
+    /// All of them by name.
+    const NAMES: [(&str, Self); 3] = [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
+
+    /// Bytes of a number.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 => 2,
+        }
+    }
+}
+
+impl FromStr for NumberType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, t)| *t).ok_or_else(|| format!("`{text}`: expected f32, bf16 or f16"))
+    }
+}
+
+impl fmt::Display for NumberType {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, t)| t == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for device in [ComputeDevice::Cpu, ComputeDevice::Cuda(0), ComputeDevice::Cuda(3)] {
+            assert_eq!(device.to_string().parse(), Ok(device));
+        }
+        assert_eq!("cuda".parse(), Ok(ComputeDevice::Cuda(0)));
+        for number in [NumberType::F32, NumberType::Bf16, NumberType::F16] {
+            assert_eq!(number.to_string().parse(), Ok(number));
+        }
+        for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", ""] {
+            let error = wrong.parse::<ComputeDevice>().unwrap_err();
+            assert!(error.contains("expected cpu, cuda or cuda:N"), "{error}");
+        }
+        assert!("f64".parse::<NumberType>().unwrap_err().contains("f32, bf16 or f16"));
+    }
+}
