@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::ComputeDevice;
+
 /// What can go wrong while loading or asking a policy.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PolicyError {
@@ -18,6 +20,14 @@ pub enum PolicyError {
     Spec {
         /// What was asked for.
         spec: String,
+        /// What is wrong and what is possible.
+        detail: String,
+    },
+    /// The device is not there, or this build does not know it.
+    #[error("device `{device}`: {detail}")]
+    Device {
+        /// What was asked for.
+        device: ComputeDevice,
         /// What is wrong and what is possible.
         detail: String,
     },

@@ -8,14 +8,17 @@ use crate::{ComputeDevice, PolicyError};
 /// The GPU of a number.
 ///
 /// # Errors
-/// [`PolicyError::Spec`] when there is none, or its driver does not answer.
+/// [`PolicyError::Device`] when there is none, or its driver does not answer.
 pub(super) fn open(number: usize) -> Result<Device, PolicyError> {
-    Device::new_cuda(number).map_err(|error| PolicyError::Spec {
-        spec: ComputeDevice::Cuda(number).to_string(),
-        detail: format!(
-            "no such GPU, or no Nvidia driver that answers ({error}); `nvidia-smi` lists what there \
-             is, and --device cpu needs none"
-        ),
+    Device::new_cuda(number).map_err(|error| {
+        // A backtrace may follow.
+        let error = error.to_string();
+        let first = error.lines().next().unwrap_or_default();
+        let detail = format!(
+            "no such GPU, or no driver or CUDA libraries that answer ({first}). `nvidia-smi` lists the \
+             GPUs, LD_LIBRARY_PATH names folders of libraries, and --device cpu needs none of them"
+        );
+        PolicyError::Device { device: ComputeDevice::Cuda(number), detail }
     })
 }
 

@@ -7,10 +7,10 @@ use crate::{ComputeDevice, PolicyError};
 /// Refuses: this build computes on the processor alone.
 ///
 /// # Errors
-/// [`PolicyError::Spec`], always.
+/// [`PolicyError::Device`], always.
 pub(super) fn open(number: usize) -> Result<Device, PolicyError> {
-    Err(PolicyError::Spec {
-        spec: ComputeDevice::Cuda(number).to_string(),
+    Err(PolicyError::Device {
+        device: ComputeDevice::Cuda(number),
         detail: "this program was built without the feature `cuda` and computes on the processor \
                  alone. Build it with `--features cuda` (CONTRIBUTING.md), or serve the checkpoint \
                  with vLLM, SGLang or llama.cpp on the GPU and name that server: --policy \
