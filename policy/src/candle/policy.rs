@@ -37,9 +37,9 @@ const SHARDED_PARAMETERS: usize = 32_000_000;
 /// Bytes that a tokenizer takes for each byte of its file (measured with 152,000 words).
 const TOKENIZER: u64 = 8;
 
-/// Bytes of the program, and of each of its threads: code, stacks, pages that are not full (measured
-/// on models of 1 to 90 million parameters with 1 to 4 threads).
-const PROGRAM: [u64; 2] = [36 << 20, 5 << 20];
+/// Bytes of the program, and of each of its threads: code, stacks, pages that are not full, and the trees
+/// of some hundred problems (measured on models of 1 to 90 million parameters with 1 to 4 threads).
+const PROGRAM: [u64; 2] = [40 << 20, 5 << 20];
 
 /// How the engine of a model is divided.
 struct Room {
