@@ -336,6 +336,10 @@ mod tests {
             let rule = SelectionRule { selection: Selection::Uct, c: 0.7, ..PUCT };
             assert_eq!(rule.at(AFTER_NINE).score(&stats), uct(stats.q, 9, visits, 0.7));
         }
+        // ln 1 = 0: a parent's first visit gives no bonus to a child that was visited.
+        let rule = SelectionRule { selection: Selection::Uct, c: 0.7, ..PUCT };
+        let first = rule.at(ParentStats { visits: 1, ..AFTER_NINE });
+        assert_eq!(first.score(&child(0.3, 1)), 0.3);
     }
 
     #[test]

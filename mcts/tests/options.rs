@@ -4,9 +4,10 @@ mod common;
 
 use common::{drive, problems, verifier};
 use regrowth_mcts::{
-    PairConfig, SearchConfig, StopRule, TreeRecord, ValueConfig, extract_pairs, similarity,
+    PairConfig, Progress, SearchConfig, Skip, StopRule, Subject, TreeRecord, TreeSearch,
+    ValueConfig, extract_pairs, similarity,
 };
-use regrowth_policy::Scripted;
+use regrowth_policy::{Response, Scripted};
 
 fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
     let (policy, verifier) = (Scripted::new(), verifier());
@@ -46,6 +47,68 @@ fn injected_steps_lead_to_the_answer_and_are_marked() {
     assert!(injected >= 8, "{injected}");
     assert!(right >= 7, "{right} of 8");
     assert!(marked > 0);
+}
+
+/// Tokens of the solution that ends in a node.
+fn tokens_up_to(tree: &TreeRecord, id: usize) -> usize {
+    tree.path(id as u32).iter().map(|&p| tree.nodes[p as usize].ids.len()).sum()
+}
+
+#[test]
+fn no_solution_is_longer_than_it_may_be() {
+    let mut ended_by_length = 0;
+    for (inject_reference, most) in [(false, 24), (true, 24), (true, 40), (true, 60)] {
+        let config =
+            SearchConfig { inject_reference, max_solution_tokens: most, ..SearchConfig::default() };
+        for tree in trees(&config) {
+            for (id, node) in tree.nodes.iter().enumerate().skip(1) {
+                let tokens = tokens_up_to(&tree, id);
+                assert!(tokens <= most, "{tokens} of {most}, injected: {}", node.injected);
+                assert!(node.terminal || tokens < most, "{tokens} tokens and no end");
+                ended_by_length += usize::from(node.terminal && tokens == most);
+            }
+        }
+    }
+    assert!(ended_by_length > 0);
+}
+
+#[test]
+fn a_reference_step_that_was_sampled_is_not_injected_beside_itself() {
+    let config = SearchConfig { inject_reference: true, ..SearchConfig::default() };
+    let mut sampled = 0;
+    for tree in trees(&config) {
+        for (id, node) in tree.nodes.iter().enumerate().skip(1) {
+            let twin = |other: &regrowth_mcts::NodeRecord| {
+                other.parent == node.parent && other.ids == node.ids
+            };
+            assert!(!tree.nodes[id + 1..].iter().any(twin), "{:?} twice", node.text);
+            let path = tree.path(id as u32);
+            let text: String = path.iter().map(|&p| &*tree.nodes[p as usize].text).collect();
+            let on_reference = |s: &String| !node.injected && s.starts_with(&text);
+            sampled += usize::from(tree.problem.solution.as_ref().is_some_and(on_reference));
+        }
+    }
+    assert!(sampled > 0, "no reference step was sampled, so nothing was shown");
+}
+
+#[test]
+fn a_judgement_that_is_no_probability_gives_the_tree_up() {
+    let (policy, verifier, config) = (Scripted::new(), verifier(), SearchConfig::default());
+    for wrong in [1.5, -0.25, f64::NAN, f64::INFINITY] {
+        let problem = &problems(1)[0];
+        let subject = Subject::new(&policy, &verifier, problem, &config).expect("a prompt");
+        let mut search = TreeSearch::new(subject);
+        while *search.progress() == Progress::Waiting {
+            for ask in search.take_asks() {
+                let mut answer = policy.answer(&ask.request);
+                if let Ok(Response::Judgement(judgement)) = &mut answer {
+                    judgement.correct = Some(wrong);
+                }
+                search.answer(ask.ticket, answer);
+            }
+        }
+        assert_eq!(*search.progress(), Progress::Skipped(Skip::WrongAnswer), "{wrong}");
+    }
 }
 
 #[test]

@@ -149,6 +149,11 @@ fn every_drop_has_its_reason() {
         drops(PairConfig { min_visits_chosen: 7, ..base() }),
         (0, BTreeMap::from([no_sibling, (Drop::FewVisits, 2)]))
     );
+    // As many visits as are asked for are enough.
+    assert_eq!(
+        drops(PairConfig { min_visits_chosen: 6, min_visits_rejected: 1, ..base() }),
+        (1, BTreeMap::from([no_sibling, (Drop::FewVisits, 1)]))
+    );
     assert_eq!(
         drops(PairConfig { max_per_tree: 1, ..base() }),
         (1, BTreeMap::from([no_sibling, (Drop::TooManyPerTree, 1)]))
@@ -157,6 +162,17 @@ fn every_drop_has_its_reason() {
         drops(PairConfig { correct_only: true, ..base() }),
         (0, BTreeMap::from([(Drop::TreeNotCorrect, 1)]))
     );
+}
+
+#[test]
+fn log_probabilities_of_a_pair_are_exact_where_those_of_both_sides_are() {
+    for (inexact, expected) in [(None, true), (Some(2), false), (Some(3), false), (Some(6), true)] {
+        let mut tree = example();
+        if let Some(id) = inexact {
+            tree.nodes[id as usize].logps_exact = false;
+        }
+        assert_eq!(extract_pairs(&tree, &PairConfig::default()).pairs[0].logps_exact, expected);
+    }
 }
 
 #[test]
