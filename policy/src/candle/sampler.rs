@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::TokenId;
 
-use super::ops::log_softmax_row;
+use super::ops::{draw_row, log_softmax_row, pick};
 use crate::Sampling;
 
 /// A drawn token with its log-probability at temperature 1.
@@ -39,56 +39,40 @@ pub(super) fn draw(logps: &[f32], sampling: &Sampling, rng: &mut ChaCha8Rng) -> 
     if sampling.temperature <= 0.0 {
         return greedy(logps);
     }
-    let weight = |l: f32| f64::from(l / sampling.temperature).exp();
     let uniform: f64 = rng.random();
     let untruncated = sampling.top_k == 0 && sampling.top_p >= 1.0 && sampling.min_p <= 0.0;
     let id = if untruncated {
-        pick(logps.iter().map(|&l| weight(l)), uniform)
+        draw_row(logps, sampling.temperature, uniform)
     } else {
-        let kept = truncate(logps, sampling, weight);
-        let index = pick(kept.iter().map(|k| k.1), uniform);
-        kept[index].0
+        let (ids, weights) = truncate(logps, sampling);
+        ids[pick(&weights, uniform * weights.iter().sum::<f64>()).0]
     };
     Drawn { id: id as TokenId, logp: logps[id] }
 }
 
-/// Index of the weight in which the `uniform` share of their sum falls.
-fn pick(weights: impl Iterator<Item = f64> + Clone, uniform: f64) -> usize {
-    let total: f64 = weights.clone().sum();
-    let mut rest = uniform * total;
-    let mut last = 0;
-    for (i, w) in weights.enumerate() {
-        if w > 0.0 {
-            last = i;
-            if rest < w {
-                return i;
-            }
-            rest -= w;
-        }
-    }
-    last
-}
-
 /// Tokens that survive top-k, top-p and min-p (in that order), with their weights; at least one.
-fn truncate(logps: &[f32], sampling: &Sampling, weight: impl Fn(f32) -> f64) -> Vec<(usize, f64)> {
-    let mut order: Vec<usize> = (0..logps.len()).collect();
-    order.sort_by(|&a, &b| logps[b].total_cmp(&logps[a]).then(a.cmp(&b)));
+fn truncate(logps: &[f32], sampling: &Sampling) -> (Vec<usize>, Vec<f64>) {
+    let mut ids: Vec<usize> = (0..logps.len()).collect();
+    ids.sort_by(|&a, &b| logps[b].total_cmp(&logps[a]).then(a.cmp(&b)));
     if sampling.top_k > 0 {
-        order.truncate(sampling.top_k);
+        ids.truncate(sampling.top_k);
     }
-    let mut kept: Vec<(usize, f64)> = order.iter().map(|&i| (i, weight(logps[i]))).collect();
-    let total: f64 = kept.iter().map(|k| k.1).sum();
+    let weight = |&i: &usize| f64::from(logps[i] / sampling.temperature).exp();
+    let mut weights: Vec<f64> = ids.iter().map(weight).collect();
+    let total: f64 = weights.iter().sum();
     let mut mass = 0.0;
-    let nucleus = kept.iter().take_while(|k| {
+    let nucleus = weights.iter().take_while(|w| {
         let before = mass;
-        mass += k.1 / total;
+        mass += **w / total;
         before < f64::from(sampling.top_p)
     });
-    let n = nucleus.count().max(1);
-    kept.truncate(n);
-    let floor = kept[0].1 * f64::from(sampling.min_p);
-    kept.retain(|k| k.1 >= floor);
-    kept
+    let nucleus = nucleus.count().max(1);
+    // Weights fall, so what min-p leaves is the beginning as well.
+    let floor = weights[0] * f64::from(sampling.min_p);
+    let kept = weights[..nucleus].iter().take_while(|w| **w >= floor).count();
+    ids.truncate(kept);
+    weights.truncate(kept);
+    (ids, weights)
 }
 
 #[cfg(test)]

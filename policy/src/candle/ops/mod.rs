@@ -7,6 +7,7 @@
 mod attend_rows;
 mod attention;
 mod attention_kernel;
+mod draw;
 mod gemm;
 mod linear;
 mod log_probs;
@@ -18,6 +19,7 @@ mod swiglu;
 
 pub(crate) use attend_rows::{Query, Stored, attend_rows};
 pub(crate) use attention::{AttentionShape, attention};
+pub(crate) use draw::{draw_row, pick};
 pub(crate) use linear::linear;
 pub(crate) use log_probs::{log_probs, log_softmax_row};
 pub(crate) use panels::{Panels, Write};

@@ -130,14 +130,18 @@ impl WithSimd for Part<'_> {
             for (block, x) in self.x.chunks(ROWS * k).enumerate() {
                 let first = block * ROWS;
                 match x.len() / k {
-                    1 => self.tile::<S, 1>(simd, x, weights, panel, first),
-                    2 => self.tile::<S, 2>(simd, x, weights, panel, first),
-                    3 => self.tile::<S, 3>(simd, x, weights, panel, first),
-                    4 => self.tile::<S, 4>(simd, x, weights, panel, first),
-                    5 => self.tile::<S, 5>(simd, x, weights, panel, first),
-                    6 => self.tile::<S, 6>(simd, x, weights, panel, first),
-                    7 => self.tile::<S, 7>(simd, x, weights, panel, first),
-                    _ => self.tile::<S, ROWS>(simd, x, weights, panel, first),
+                    // The first block of rows has brought the panel into the second cache.
+                    ROWS if block > 0 => {
+                        self.tile::<S, ROWS, false>(simd, x, weights, panel, first)
+                    }
+                    1 => self.tile::<S, 1, true>(simd, x, weights, panel, first),
+                    2 => self.tile::<S, 2, true>(simd, x, weights, panel, first),
+                    3 => self.tile::<S, 3, true>(simd, x, weights, panel, first),
+                    4 => self.tile::<S, 4, true>(simd, x, weights, panel, first),
+                    5 => self.tile::<S, 5, true>(simd, x, weights, panel, first),
+                    6 => self.tile::<S, 6, true>(simd, x, weights, panel, first),
+                    7 => self.tile::<S, 7, true>(simd, x, weights, panel, first),
+                    _ => self.tile::<S, ROWS, true>(simd, x, weights, panel, first),
                 }
             }
         }
@@ -187,9 +191,9 @@ impl Part<'_> {
         }
     }
 
-    /// R rows from `first` on with one panel.
+    /// R rows from `first` on with one panel; FETCH asks for the weights ahead.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize>(
+    fn tile<S: Simd, const R: usize, const FETCH: bool>(
         &self,
         simd: S,
         x: &[f32],
@@ -205,7 +209,9 @@ impl Part<'_> {
         for column in (0..PANEL).step_by(2 * lanes) {
             let mut sums = [[simd.splat_f32s(0.0); 2]; R];
             for (i, weights) in weights.chunks_exact(PANEL).enumerate() {
-                fetch(weights);
+                if FETCH {
+                    fetch(weights);
+                }
                 let (vectors, _) = S::as_simd_f32s(&weights[column..]);
                 let (low, high) = (vectors[0], vectors[1]);
                 for r in 0..R {

@@ -1,0 +1,87 @@
+//! A draw from a row of log-probabilities, by sums over blocks that vectorise.
+//!
+//! Where the random number comes from and what was truncated before are not known here.
+
+use super::simd::{dispatch, exp, max, sum};
+
+/// Values that are summed together.
+const BLOCK: usize = 64;
+
+/// Index of the value in whose part of the sum of all weights `e^(l / temperature)` the share
+/// `uniform` of it falls, in [0, 1); values may be -inf, but not all of them.
+pub(crate) fn draw_row(logps: &[f32], temperature: f32, uniform: f64) -> usize {
+    dispatch(
+        #[inline(always)]
+        || {
+            let top = max(logps);
+            let block = |part| weights(part, top, temperature);
+            let totals: Vec<f64> =
+                logps.chunks(BLOCK).map(|part| f64::from(sum(&block(part)))).collect();
+            let (index, rest) = pick(&totals, uniform * totals.iter().sum::<f64>());
+            let from = index * BLOCK;
+            let part = block(&logps[from..logps.len().min(from + BLOCK)]);
+            from + pick(&part.map(f64::from), rest).0
+        },
+    )
+}
+
+/// Index of the weight in which `rest` of their sum falls, and what of it lies in that weight. The
+/// last one that is not 0 has what rounding leaves over.
+#[inline(always)]
+pub(crate) fn pick(weights: &[f64], mut rest: f64) -> (usize, f64) {
+    let mut last = 0;
+    for (i, &w) in weights.iter().enumerate().filter(|(_, w)| **w > 0.0) {
+        if rest < w {
+            return (i, rest);
+        }
+        rest -= w;
+        last = i;
+    }
+    (last, rest)
+}
+
+/// `e^((l - top) / temperature)` of at most [`BLOCK`] values; 0 where that is next to nothing, and
+/// past the last.
+#[inline(always)]
+fn weights(logps: &[f32], top: f32, temperature: f32) -> [f32; BLOCK] {
+    let mut block = [0f32; BLOCK];
+    for (w, l) in block.iter_mut().zip(logps) {
+        let x = (l - top) / temperature;
+        *w = if x < -80.0 { 0.0 } else { exp(x) };
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_is_the_inverse_of_the_sum_of_weights() {
+        let logps: Vec<f32> = (0..131).map(|i| (i as f32 * 0.37).sin() * 5.0).collect();
+        for temperature in [0.3, 1.0, 2.0] {
+            let weights: Vec<f64> =
+                logps.iter().map(|l| f64::from(l / temperature).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            let mut below = 0.0;
+            for (i, w) in weights.iter().enumerate() {
+                // Away from the borders by more than single precision loses.
+                for share in [0.01, 0.5, 0.99] {
+                    if *w / total > 1e-4 {
+                        assert_eq!(draw_row(&logps, temperature, (below + share * w) / total), i);
+                    }
+                }
+                below += w;
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_weight_is_never_drawn() {
+        let mut logps = [f32::NEG_INFINITY; 200];
+        logps[150] = -3.0;
+        for uniform in [0.0, 0.5, 1.0 - f64::EPSILON] {
+            assert_eq!(draw_row(&logps, 0.01, uniform), 150);
+        }
+    }
+}
