@@ -3,9 +3,11 @@
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml [SIMULATIONS [PART OF A NAME]]`
 //!
 //! One simulation is one descent, one expansion and one backup, in every contestant. Turns
-//! alternate, so that a busy machine is busy for all.
+//! alternate, so that a busy machine is busy for all. OpenSpiel takes part where `OPENSPIEL_MCTS`
+//! names the program that `openspiel/build.sh` makes.
 
 mod game;
+mod openspiel;
 mod ours;
 mod peer;
 
@@ -21,11 +23,36 @@ const TURNS: usize = 10;
 /// One thread that keeps memory busy.
 const LANES: GrowOptions = GrowOptions { threads: 1, leaves_in_flight: 8 };
 
-type Contestant = (&'static str, Box<dyn FnMut(u64)>);
+/// Simulations a second in one turn: by the clock, and by the time that the main thread has run; 0
+/// for the latter where another process does the work.
+type Rates = (f64, f64);
+
+/// Makes that many simulations on a fresh tree.
+type Run = Box<dyn FnMut(u64) -> Rates>;
+
+type Contestant = (&'static str, Run);
 
 fn main() {
     let simulations = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     let part = std::env::args().nth(2).unwrap_or_default();
+    let mut contestants = contestants();
+    contestants.retain(|(name, _)| name.contains(&part));
+    let mut rates = vec![(Vec::new(), Vec::new()); contestants.len()];
+    for _ in 0..TURNS {
+        for (rates, (_, run)) in rates.iter_mut().zip(&mut contestants) {
+            let (wall, cpu) = run(simulations);
+            rates.0.push(wall);
+            rates.1.push(cpu);
+        }
+    }
+    println!("{simulations} simulations, {} bytes a node", Tree::NODE_BYTES);
+    println!("{:40} {:>10} {:>10}", "million simulations a second of", "wall", "main CPU");
+    for ((name, _), (wall, cpu)) in contestants.into_iter().zip(rates) {
+        println!("{name:40} {:10.3} {:10.3}", median(wall) / 1e6, median(cpu) / 1e6);
+    }
+}
+
+fn contestants() -> Vec<Contestant> {
     let ours = |threads, leaves_in_flight| {
         let options = GrowOptions { threads, leaves_in_flight };
         let mut tree = ours::tree(BackupWeights::Returns);
@@ -34,36 +61,32 @@ fn main() {
     let mut pair = [ours::tree(BackupWeights::Returns), ours::tree(BackupWeights::Returns)];
     let mut recomputed = ours::tree(BackupWeights::AtLeastOne);
     let mut contestants: Vec<Contestant> = vec![
-        ("regrowth, 1 thread, serial", Box::new(ours(1, 1))),
-        ("regrowth, 1 thread, 8 leaves in flight", Box::new(ours(1, 8))),
-        ("regrowth, 2 threads, one tree", Box::new(ours(2, 8))),
-        ("regrowth, 8 threads, one tree", Box::new(ours(8, 8))),
-        ("regrowth, 2 threads, two trees", Box::new(move |n| two_trees(&mut pair, n))),
+        ("regrowth, 1 thread, serial", timed(ours(1, 1))),
+        ("regrowth, 1 thread, 8 leaves in flight", timed(ours(1, 8))),
+        ("regrowth, 2 threads, one tree", timed(ours(2, 8))),
+        ("regrowth, 8 threads, one tree", timed(ours(8, 8))),
+        ("regrowth, 2 threads, two trees", timed(move |n| two_trees(&mut pair, n))),
         (
             "regrowth, 1 thread, recomputed values",
-            Box::new(move |n| ours::run(&mut recomputed, n, LANES)),
+            timed(move |n| ours::run(&mut recomputed, n, LANES)),
         ),
-        ("crate mcts 0.3, 1 thread", Box::new(|n| peer::old::run(n, 1))),
-        ("crate mcts 0.3, 2 threads", Box::new(|n| peer::old::run(n, 2))),
-        ("crate treant 0.4, 1 thread", Box::new(|n| peer::new::run(n, 1))),
-        ("crate treant 0.4, 2 threads", Box::new(|n| peer::new::run(n, 2))),
+        ("crate mcts 0.3, 1 thread", timed(|n| peer::old::run(n, 1))),
+        ("crate mcts 0.3, 2 threads", timed(|n| peer::old::run(n, 2))),
+        ("crate treant 0.4, 1 thread", timed(|n| peer::new::run(n, 1))),
+        ("crate treant 0.4, 2 threads", timed(|n| peer::new::run(n, 2))),
     ];
-    contestants.retain(|(name, _)| name.contains(&part));
-    let mut rates = vec![(Vec::new(), Vec::new()); contestants.len()];
-    for _ in 0..TURNS {
-        for (rates, (_, run)) in rates.iter_mut().zip(&mut contestants) {
-            let (start, busy) = (Instant::now(), cpu_seconds());
-            run(simulations);
-            let own = cpu_seconds() - busy;
-            rates.0.push(simulations as f64 / start.elapsed().as_secs_f64());
-            rates.1.push(simulations as f64 / own);
-        }
-    }
-    println!("{simulations} simulations, {} bytes a node", Tree::NODE_BYTES);
-    println!("{:40} {:>10} {:>10}", "million simulations a second of", "wall", "main CPU");
-    for ((name, _), (wall, cpu)) in contestants.into_iter().zip(rates) {
-        println!("{name:40} {:10.3} {:10.3}", median(wall) / 1e6, median(cpu) / 1e6);
-    }
+    contestants.extend(openspiel::contestant().map(|run| ("OpenSpiel 2.0, C++, 1 thread", run)));
+    contestants
+}
+
+/// A contestant within this process.
+fn timed(mut run: impl FnMut(u64) + 'static) -> Run {
+    Box::new(move |simulations| {
+        let (start, busy) = (Instant::now(), cpu_seconds());
+        run(simulations);
+        let own = cpu_seconds() - busy;
+        (simulations as f64 / start.elapsed().as_secs_f64(), simulations as f64 / own)
+    })
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
