@@ -7,8 +7,8 @@
         [--strategies greedy majority@8:t=0.7 mcts@16:t=0.7 ...]
 
 A strategy is what `regrowth evaluate --strategy` takes, with `:t=T` for the temperature, `:c=C` for the
-weight of exploration and `:b=B1,B2` for the candidates of a search. Searches and best-of do without the
-judge where `:judge` is not said; false equations cost 1. For each strategy: accuracy, tokens computed
+weight of exploration and `:b=B1,B2` for the candidates of a search. Searches and best-of do without a
+judge where `:judge=FORM` is not said (question, likelihood, ...); false equations cost 1. For each strategy: accuracy, tokens computed
 a problem (prompts, steps, judgements), and the exact McNemar test against the first one. A finished
 strategy is not run again.
 """
@@ -21,19 +21,20 @@ import subprocess
 
 STRATEGIES = [
     "greedy", "majority@4:t=0.7", "majority@8:t=0.7", "majority@16:t=0.7", "majority@32:t=0.7",
-    "best-of@8:t=0.7:judge", "mcts@4:t=0.7:b=8,5", "mcts@16:t=0.7:b=8,5", "mcts-vote@64:t=0.7:b=8,5",
+    "best-of@8:t=0.7:judge=question", "mcts@4:t=0.7:b=8,5", "mcts@16:t=0.7:b=8,5", "mcts-vote@64:t=0.7:b=8,5",
 ]
 
 
 def settings(words):
     """The settings file of a strategy's search."""
     named = dict(w.split("=", 1) for w in words if "=" in w)
-    judge = str("judge" in words).lower()
     lines = ['preset = "builtin"', "[search]", f"c_puct = {named.get('c', '1.0')}"]
     if "b" in named:
         lines.append(f"breadth = [{named['b']}]")
     lines += [f"sampling = {{ temperature = {named.get('t', '1.0')} }}", "[search.value]",
-              f"self_evaluation = {judge}", "arithmetic = 1.0"]
+              f"self_evaluation = {str('judge' in named).lower()}", "arithmetic = 1.0"]
+    if "judge" in named:
+        lines.append(f"judge = \"{named['judge']}\"")
     return "\n".join(lines) + "\n"
 
 

@@ -102,7 +102,7 @@ impl JudgedSolutions {
     /// Adds the finished solutions of a tree whose steps were judged. Where the search did not see
     /// the reference, the verifier looks at the texts now.
     pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
-        if tree.judge_calls == 0 {
+        if tree.judge_calls == 0 && tree.nodes.iter().all(|node| node.self_evaluation.is_none()) {
             return;
         }
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {

@@ -11,7 +11,7 @@ use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling};
 use serde::{Deserialize, Serialize};
 
 use crate::tree::MOST_IN_FLIGHT;
-use crate::{SearchError, StopRule};
+use crate::{LikelihoodScale, SearchError, StopRule};
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +127,9 @@ pub struct ValueConfig {
     pub self_evaluation: bool,
     /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
+    /// What a log-likelihood says of the outcome, with `judge = "likelihood"` (default: measured on
+    /// the embedded model; a search's `summary.json` and every round have that of their policy).
+    pub likelihood: LikelihoodScale,
     /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
     /// Order of the judge's two options (default correct first: paper).
@@ -157,6 +160,7 @@ impl Default for ValueConfig {
             oracle: true,
             self_evaluation: true,
             judge: JudgeForm::default(),
+            likelihood: LikelihoodScale::default(),
             hinted: false,
             order: OptionOrder::default(),
             unknown: 0.5,
@@ -171,7 +175,7 @@ impl Default for ValueConfig {
 }
 
 /// How a step is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeForm {
     /// By the answer to "is this correct, (A) or (B)?", asked right after the step: the same question
@@ -183,6 +187,8 @@ pub enum JudgeForm {
     Restated,
     /// By how much likelier approving follow-ups are than disapproving ones.
     FollowUps,
+    /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
+    Likelihood,
 }
 
 impl ValueConfig {
@@ -190,7 +196,7 @@ impl ValueConfig {
     #[must_use]
     pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
         match self.judge {
-            JudgeForm::Question | JudgeForm::Restated => policy,
+            JudgeForm::Question | JudgeForm::Restated | JudgeForm::Likelihood => policy,
             JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)),
         }
     }
@@ -369,8 +375,12 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
-        let shown = self.value.hinted && self.value.judge == JudgeForm::FollowUps;
-        check("value.hinted", "false with judge = follow_ups", self.value.hinted, !shown)?;
+        let asks = matches!(self.value.judge, JudgeForm::Question | JudgeForm::Restated);
+        let expected = "false unless the judge is asked a question";
+        check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
+        let expected = "finite numbers, slopes of at least 0";
+        let scale = &self.value.likelihood;
+        check("value.likelihood", expected, format!("{scale:?}"), scale.is_usable())?;
         let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
         check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
         let not_negative = [

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use regrowth_datasets::{Finish, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
 
+use crate::likelihood::log_likelihood;
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
 use crate::{DepthLimit, JudgeForm, SearchConfig, Skip};
@@ -34,6 +35,8 @@ pub(crate) struct Step {
     pub(crate) depth: u32,
     /// Tokens of the solution up to and with this step.
     pub(crate) tokens: usize,
+    /// Log-probability of the solution up to and with this step.
+    pub(crate) log_likelihood: f64,
     /// Whether the solution ends here.
     pub(crate) terminal: bool,
     /// The policy's judgement.
@@ -63,6 +66,7 @@ impl Step {
             path: Vec::new(),
             depth: 0,
             tokens: 0,
+            log_likelihood: 0.0,
             terminal: false,
             self_evaluation: None,
             prior: 1.0,
@@ -231,7 +235,7 @@ impl Expansion {
     /// The requests that judge the candidates, in their order; their tickets start at `first`.
     pub(crate) fn judges(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Judge> {
         let config = &subject.config.value;
-        if !config.self_evaluation {
+        if !config.self_evaluation || config.judge == JudgeForm::Likelihood {
             return Vec::new();
         }
         self.first_judge = first;
@@ -286,8 +290,17 @@ impl Expansion {
         let correct = asks_reference
             .then(|| subject.verifier.verify(subject.problem, &solution).is_correct());
         let reference = parent.reference_steps.filter(|_| settled.on_reference);
+        let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
+        let value = &subject.config.value;
+        let self_evaluation = match (value.self_evaluation, value.judge) {
+            (true, JudgeForm::Likelihood) => {
+                Some(value.likelihood.confidence(log_likelihood, terminal))
+            }
+            _ => self.judgements.get(index).and_then(|j| (*j)?.correct),
+        };
         let step = Step {
             tokens: parent.tokens + sampled.ids.len(),
+            log_likelihood,
             sampled,
             logps_exact: settled.candidate.logps_exact,
             injected: settled.injected,
@@ -295,7 +308,7 @@ impl Expansion {
             path: parent.path.clone(),
             depth: parent.depth + 1,
             terminal,
-            self_evaluation: self.judgements.get(index).and_then(|j| (*j)?.correct),
+            self_evaluation,
             ..Step::root()
         };
         Child { step, solution, correct }

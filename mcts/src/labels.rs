@@ -61,7 +61,7 @@ pub fn extract_step_labels(tree: &TreeRecord, config: &StepLabelConfig) -> Vec<S
 }
 
 /// Distinct verified solutions through each node, and how many of them are right.
-fn solutions_below(tree: &TreeRecord) -> Vec<(u64, u64)> {
+pub(crate) fn solutions_below(tree: &TreeRecord) -> Vec<(u64, u64)> {
     let mut counts = vec![(0, 0); tree.nodes.len()];
     // Children stand behind their parents, so a walk from the end sees them first.
     for (id, node) in tree.nodes.iter().enumerate().rev() {

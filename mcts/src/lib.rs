@@ -7,7 +7,7 @@
 //!
 //! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
 //! (many trees), `search` (one tree), `select`, `expand`, `value`, `tree` (statistics and backup),
-//! `stop`, `record`, `pairs`, `labels`.
+//! `stop`, `record`, `pairs`, `labels`, `likelihood`.
 
 mod calibration;
 mod config;
@@ -17,6 +17,7 @@ mod error;
 mod expand;
 mod flags;
 mod labels;
+mod likelihood;
 mod noise;
 mod pairs;
 mod record;
@@ -42,6 +43,7 @@ pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
 pub use flags::EngineFlags;
 pub use labels::{StepLabelConfig, extract_step_labels};
+pub use likelihood::{LikelihoodFit, LikelihoodScale, SurprisalOdds};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};

@@ -226,6 +226,8 @@ fn a_search_says_how_well_the_judge_foretells_outcomes() {
     assert!(found("blind", "--oracle false")["auc"].is_f64());
     let other = found("follow-ups", "--judge follow-ups");
     assert!(other["n"].is_u64() && other["mean"] != asked["mean"], "{other}");
+    let own = found("likely", "--judge likelihood");
+    assert!(own["n"].is_u64() && own["mean"] != asked["mean"], "{own}");
     assert!(found("silent", "--self-evaluation false").is_null());
 }
 

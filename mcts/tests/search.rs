@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{drive, problems, verifier};
 use regrowth_datasets::Problem;
 use regrowth_mcts::{
-    BackupWeights, RunOptions, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value,
-    search_problems,
+    BackupWeights, JudgeForm, JudgedSolutions, LikelihoodFit, LikelihoodScale, RunOptions,
+    SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value, search_problems,
 };
 use regrowth_policy::Scripted;
 use regrowth_policy::decorate::{FaultRates, Faulty};
@@ -117,6 +117,30 @@ fn every_step_is_sampled_and_judged_once() {
         assert!(tree.sampled_tokens >= kept);
         assert_eq!(tree.sampled_tokens == kept, tree.duplicates == 0);
     }
+}
+
+#[test]
+fn likelihoods_judge_every_step_and_ask_nothing() {
+    let value = ValueConfig { judge: JudgeForm::Likelihood, ..ValueConfig::default() };
+    let config = SearchConfig { simulations: 40, value, ..SearchConfig::default() };
+    let scale = LikelihoodScale::default();
+    let mut fit = LikelihoodFit::default();
+    let mut solutions = JudgedSolutions::default();
+    for tree in search(&problems(60), &config, &RunOptions::default()).0 {
+        assert_eq!(tree.judge_calls, 0);
+        for (id, node) in tree.nodes.iter().enumerate().skip(1) {
+            let path = tree.path(id as u32);
+            let logps = path.iter().flat_map(|&step| &tree.nodes[step as usize].logps);
+            let likelihood: f64 = logps.map(|&l| f64::from(l)).sum();
+            let own = node.self_evaluation.expect("a judgement");
+            assert!((own - scale.confidence(likelihood, node.terminal)).abs() < 1e-9);
+        }
+        fit.add(&tree);
+        solutions.add(&tree, &verifier());
+    }
+    let found = fit.scale().expect("enough steps");
+    assert!(found.step.slope >= 0.0 && found.end.slope >= 0.0);
+    assert!(solutions.calibration().is_some_and(|c| c.all.unknown == 0.0));
 }
 
 #[test]

@@ -182,5 +182,6 @@ fn write_tree(
     counts.add(&extracted);
     counts.sampled += tree.sampled_tokens;
     counts.solutions.add(tree, &ProblemVerifier);
+    counts.likelihood.add(tree);
     extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))
 }

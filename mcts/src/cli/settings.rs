@@ -119,10 +119,8 @@ pub(crate) struct Flags {
     /// Whether the policy judges every step
     #[arg(long, value_name = "BOOL")]
     self_evaluation: Option<bool>,
-    /// How steps are judged: by the (A)/(B) question after the step (computes that question alone), by
-    /// the same question in a prompt of its own that restates problem and solution (the paper's
-    /// form; counted as `restated`), or by likelihoods of follow-ups
-    #[arg(long, value_name = "question|restated|follow-ups", value_parser = judge)]
+    /// How steps are judged
+    #[arg(long)]
     judge: Option<JudgeForm>,
     #[command(flatten)]
     pairs: PairFlags,
@@ -300,15 +298,6 @@ fn selection(text: &str) -> Result<Selection, String> {
         "puct" => Ok(Selection::Puct),
         "uct" => Ok(Selection::Uct),
         _ => Err("expected puct or uct".to_owned()),
-    }
-}
-
-fn judge(text: &str) -> Result<JudgeForm, String> {
-    match text {
-        "question" => Ok(JudgeForm::Question),
-        "restated" => Ok(JudgeForm::Restated),
-        "follow-ups" => Ok(JudgeForm::FollowUps),
-        _ => Err("expected question, restated or follow-ups".to_owned()),
     }
 }
 

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::PreferencePair;
-use regrowth_mcts::{Calibration, Drop, Extracted, JudgedSolutions, SearchSummary};
+use regrowth_mcts::{
+    Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
+};
 use serde::Serialize;
 
 /// Version of the file.
@@ -32,6 +34,9 @@ pub(crate) struct Summary {
     model_calls: u64,
     /// Self-evaluations against verified outcomes; absent when nothing was judged.
     self_evaluation: Option<Calibration>,
+    /// What the outcomes say of log-likelihoods; absent without enough of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    likelihood: Option<LikelihoodScale>,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -98,6 +103,8 @@ pub(crate) struct PairCounts {
     pub(crate) sampled: u64,
     /// Finished solutions of all trees.
     pub(crate) solutions: JudgedSolutions,
+    /// Verified steps of all trees.
+    pub(crate) likelihood: LikelihoodFit,
 }
 
 impl PairCounts {
@@ -153,6 +160,7 @@ impl Summary {
             },
             model_calls: search.model_calls,
             self_evaluation: pairs.solutions.calibration(),
+            likelihood: pairs.likelihood.scale(),
             margin: pairs.margin,
             depth: pairs.depth,
             chosen_tokens: pairs.chosen_tokens,

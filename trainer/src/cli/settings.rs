@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use regrowth_mcts::overlay;
+use regrowth_mcts::{JudgeForm, overlay};
 use regrowth_policy::joined;
 use serde::Deserialize;
 
@@ -91,6 +91,9 @@ pub(super) struct SettingArgs {
     /// Weight of the chosen side's mean negative log-likelihood.
     #[arg(long, value_name = "WEIGHT")]
     nll: Option<f64>,
+    /// How steps are judged.
+    #[arg(long)]
+    judge: Option<JudgeForm>,
     /// Weight of the judge's loss on steps with known outcomes beside that of the pairs; 0 leaves the
     /// judge alone.
     #[arg(long, value_name = "WEIGHT")]
@@ -143,6 +146,7 @@ impl SettingArgs {
         set(&mut search.breadth, &self.breadth);
         set(&mut search.max_depth, &self.depth);
         set(&mut search.c_puct, &self.c_puct);
+        set(&mut search.value.judge, &self.judge);
         set(&mut search.sampling.temperature, &self.temperature);
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);

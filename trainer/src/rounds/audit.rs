@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::{Calibration, Extracted, TreeRecord};
+use regrowth_mcts::{Calibration, Extracted, LikelihoodScale, TreeRecord};
 use serde::{Deserialize, Serialize};
 
 /// Lower edges of the margin histogram's bins; a margin belongs to the last edge not above it.
@@ -58,6 +58,9 @@ pub struct Audit {
     /// Self-evaluations against verified outcomes; absent when nothing was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_evaluation: Option<Calibration>,
+    /// What the outcomes say of log-likelihoods: the next round's scale where they judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<LikelihoodScale>,
     /// Tokens of the prompts, each tree's once: what a perfect prefix cache would read.
     pub prompt_tokens: u64,
     /// Tokens sampled.

@@ -132,6 +132,8 @@ fn search_phase(
     let spec = if run.config.on_policy { &start.spec } else { &run.config.policy }.clone();
     let policy = run.policy(&spec)?;
     let started = Instant::now();
+    let before: Option<SearchDone> =
+        read_sealed(&run.dir.round(number.saturating_sub(1)).join(search::DONE))?;
     let phase = SearchPhase {
         dir,
         round: number,
@@ -140,6 +142,7 @@ fn search_phase(
         problems,
         threads: run.threads,
         control: run.control,
+        likelihood: before.and_then(|done| done.audit.likelihood),
     };
     let (done, usage) = phase.run(observer)?;
     cost.search = usage;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use regrowth_datasets::{Problem, stream_key};
 use regrowth_mcts::{
-    JudgedSolutions, RunOptions, SearchConfig, TreeRecord, cut_trees, extract_pairs,
-    extract_step_labels, search_problems,
+    JudgedSolutions, LikelihoodFit, LikelihoodScale, RunOptions, SearchConfig, TreeRecord,
+    cut_trees, extract_pairs, extract_step_labels, search_problems,
 };
 use regrowth_policy::{Policy, Usage};
 use regrowth_verifiers::ProblemVerifier;
@@ -52,6 +52,8 @@ pub(super) struct SearchPhase<'a> {
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
+    /// What the round before found log-likelihoods to say of outcomes.
+    pub(super) likelihood: Option<LikelihoodScale>,
 }
 
 impl SearchPhase<'_> {
@@ -102,10 +104,11 @@ impl SearchPhase<'_> {
         observer.begin(self.round, "search", self.problems.len());
         observer.skip(self.problems.len() - problems.len());
         let seed = &[b"round".as_slice(), &u64::from(self.round).to_le_bytes()];
-        let config = SearchConfig {
+        let mut config = SearchConfig {
             seed: stream_key(self.config.search.seed, seed),
             ..self.config.search.clone()
         };
+        config.value.likelihood = self.likelihood.unwrap_or(config.value.likelihood);
         let options = RunOptions {
             threads: self.threads,
             round: self.round,
@@ -145,13 +148,16 @@ impl SearchPhase<'_> {
     fn cut(&self) -> Result<Audit, TrainError> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
+        let mut likelihood = LikelihoodFit::default();
         cut_trees(&self.dir.join(TREES), &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             audit.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
+            likelihood.add(tree);
             extracted.pairs
         })?;
         audit.self_evaluation = solutions.calibration();
+        audit.likelihood = likelihood.scale();
         Ok(audit)
     }
 
@@ -195,6 +201,7 @@ mod tests {
             problems,
             threads: 1,
             control: &Control::default(),
+            likelihood: None,
         };
         phase.run(&mut NoObserver).unwrap().0
     }
