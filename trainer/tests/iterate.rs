@@ -9,6 +9,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use common::{ok, regrowth, stderr, stdout, workshop};
+use regrowth_mcts::{LikelihoodScale, read_trees};
 use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
 use runs::{assert_same, contents};
 use serde_json::Value;
@@ -46,6 +47,30 @@ fn tiny<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn likelihoods_are_judged_on_the_scale_of_the_round_before() {
+    let dir = workshop();
+    let more = ["--judge", "likelihood", "--problems-per-round", "60"];
+    ok(regrowth(dir.path(), &scripted("run", &more)));
+    let run = dir.path().join("run");
+    let report = json(&run.join("round-0001/report.json"));
+    let found: LikelihoodScale =
+        serde_json::from_value(report["audit"]["likelihood"].clone()).unwrap();
+    assert_ne!(found, LikelihoodScale::default());
+    for (round, scale) in [("round-0001", LikelihoodScale::default()), ("round-0002", found)] {
+        for tree in read_trees(&run.join(round).join("trees.jsonl")).unwrap() {
+            let tree = tree.unwrap();
+            for (id, node) in tree.nodes.iter().enumerate().skip(1) {
+                let path = tree.path(id as u32);
+                let logps = path.iter().flat_map(|&step| &tree.nodes[step as usize].logps);
+                let likelihood = logps.map(|&l| f64::from(l)).sum();
+                let expected = scale.confidence(likelihood, node.terminal);
+                assert!((node.self_evaluation.unwrap() - expected).abs() < 1e-9, "{round}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use regrowth_datasets::{Problem, Split};
-use regrowth_mcts::{EngineFlags, SearchConfig};
+use regrowth_mcts::{EngineFlags, JudgeForm, SearchConfig};
 use regrowth_policy::{Policy, Sampling};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
@@ -64,6 +64,9 @@ pub(super) struct Args {
     /// Named settings that the file starts from [default: builtin for the embedded model, else paper].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
+    /// How the strategies that search judge steps [default: as the settings say].
+    #[arg(long)]
+    judge: Option<JudgeForm>,
     /// Text at which a solution is cut; may be given several times.
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
@@ -175,6 +178,7 @@ fn sample_row(index: usize, problem: &Problem) -> Value {
 fn search(args: &Args) -> Result<SearchConfig, TrainError> {
     let mut search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
+    search.value.judge = args.judge.unwrap_or(search.value.judge);
     Ok(search)
 }
 
