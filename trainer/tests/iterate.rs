@@ -52,8 +52,10 @@ fn json(path: &Path) -> Value {
 #[test]
 fn likelihoods_are_judged_on_the_scale_of_the_round_before() {
     let dir = workshop();
-    let more = ["--judge", "likelihood", "--problems-per-round", "60"];
-    ok(regrowth(dir.path(), &scripted("run", &more)));
+    let options = "--run run --policy scripted --problems builtin:choice --judge likelihood --rounds 2 \
+                   --problems-per-round 60 --validation-problems 2 --eval-problems 2";
+    let args: Vec<&str> = ["iterate"].into_iter().chain(options.split_whitespace()).collect();
+    ok(regrowth(dir.path(), &args));
     let run = dir.path().join("run");
     let report = json(&run.join("round-0001/report.json"));
     let found: LikelihoodScale =
