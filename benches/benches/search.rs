@@ -20,7 +20,7 @@ fn tree(c: &mut Criterion) {
     group.sample_size(10);
     group.throughput(Throughput::Elements(SIMULATIONS));
     for weights in [BackupWeights::Returns, BackupWeights::AtLeastOne] {
-        for (threads, leaves_in_flight) in [(1, 1), (1, 8), (2, 8), (8, 8)] {
+        for (threads, leaves_in_flight) in [(1, 1), (1, 16), (2, 16), (8, 16)] {
             let options = GrowOptions { threads, leaves_in_flight };
             let name = format!("{weights:?}, {threads} threads, {leaves_in_flight} in flight");
             let mut tree = Tree::new(1.0, weights);

@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const TURNS: usize = 10;
 
 /// One thread that keeps memory busy.
-const LANES: GrowOptions = GrowOptions { threads: 1, leaves_in_flight: 8 };
+const LANES: GrowOptions = GrowOptions { threads: 1, leaves_in_flight: 16 };
 
 /// Simulations a second in one turn: by the clock, and by the time that the main thread has run; 0
 /// for the latter where another process does the work.
@@ -62,9 +62,9 @@ fn contestants() -> Vec<Contestant> {
     let mut recomputed = ours::tree(BackupWeights::AtLeastOne);
     let mut contestants: Vec<Contestant> = vec![
         ("regrowth, 1 thread, serial", timed(ours(1, 1))),
-        ("regrowth, 1 thread, 8 leaves in flight", timed(ours(1, 8))),
-        ("regrowth, 2 threads, one tree", timed(ours(2, 8))),
-        ("regrowth, 8 threads, one tree", timed(ours(8, 8))),
+        ("regrowth, 1 thread, 16 leaves in flight", timed(ours(1, 16))),
+        ("regrowth, 2 threads, one tree", timed(ours(2, 16))),
+        ("regrowth, 8 threads, one tree", timed(ours(8, 16))),
         ("regrowth, 2 threads, two trees", timed(move |n| two_trees(&mut pair, n))),
         (
             "regrowth, 1 thread, recomputed values",

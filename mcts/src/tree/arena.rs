@@ -198,7 +198,9 @@ pub(super) fn prefetch(first: *const Node, count: usize) {
     // SAFETY: a prefetch reads nothing and cannot fail, whatever the address.
     let call = |offset| unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(offset)) };
     (0..4).for_each(|line| call(line * LINE));
-    (4 * LINE..bytes).step_by(LINE).for_each(call);
+    if bytes > 5 * LINE {
+        (4 * LINE..bytes).step_by(LINE).for_each(call);
+    }
     call(bytes.wrapping_sub(1));
 }
 

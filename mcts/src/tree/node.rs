@@ -8,8 +8,13 @@ use crate::select::Hint;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, UntrackedU32};
 
 /// Scale of sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33; a sum
-/// may reach +-2^31, as 2^30 visits of returns up to 2.
+/// may reach +-2^31, as 2^30 visits of returns up to 2, or 2^13 of the largest.
 const SCALE: f64 = (1u64 << 32) as f64;
+
+/// Most that a return can be.
+const MOST_RETURN: f64 = (1u64 << 18) as f64;
+/// 1.5 * 2^52: here and 2^51 up or down, neighbours among doubles are whole numbers.
+const WHOLE: f64 = (3u64 << 51) as f64;
 
 /// One visit in [`Node::counts`].
 const VISIT: u64 = 1 << 16;
@@ -280,11 +285,16 @@ impl Node {
         split(A::add(&self.counts, visits * if marked { VISIT - 1 } else { VISIT }))
     }
 
-    /// A return as it is summed.
+    /// A return as it is summed, at most [`MOST_RETURN`] up or down; what is not a number is the
+    /// lowest.
+    #[inline]
     pub(super) fn to_fixed(value: f64) -> i64 {
-        let scaled = value * SCALE;
-        // The nearest whole number; `round` is a call where the processor may be an old one.
-        (scaled + 0.5f64.copysign(scaled)) as i64
+        // Comparisons, not `clamp`: an instruction each.
+        let value = if value > -MOST_RETURN { value } else { -MOST_RETURN };
+        let value = if value < MOST_RETURN { value } else { MOST_RETURN };
+        // Added to a number whose lowest bit is worth 1, it is rounded to a whole one, and the sum's
+        // bits count up from there: `round` is a call where the processor may be an old one.
+        (value * SCALE + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i64
     }
 
     /// Adds returns to the sum; the new [`Node::sum`].
@@ -320,5 +330,26 @@ impl Node {
     /// before the store of the value is seen by others.
     pub(super) fn announced(&self) -> u64 {
         self.counts.fetch_add(0, Ordering::AcqRel) >> 16
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_are_rounded_to_the_nearest_and_bounded() {
+        let unit = 1.0 / SCALE;
+        assert_eq!(Node::to_fixed(0.5), 1 << 31);
+        assert_eq!(Node::to_fixed(-0.5), -(1 << 31));
+        assert_eq!(Node::to_fixed(3.4 * unit), 3);
+        assert_eq!(Node::to_fixed(-3.6 * unit), -4);
+        assert_eq!(Node::to_fixed(1e300), 1 << 50);
+        assert_eq!(Node::to_fixed(f64::NEG_INFINITY), -(1 << 50));
+        assert_eq!(Node::to_fixed(f64::NAN), -(1 << 50));
+        for k in 0..10_000 {
+            let value = f64::from(k) / 9_999.0 * 4.0 - 2.0;
+            assert!((from_fixed(Node::to_fixed(value) as u64) - value).abs() <= unit / 2.0);
+        }
     }
 }

@@ -42,11 +42,11 @@ pub(super) struct Lease<'a> {
     pub(super) part: NodeId,
     /// The part's first node.
     pub(super) node: &'a Node,
-    /// Simulations announced and not begun.
+    /// Simulations announced and not brought in.
+    announced: u64,
+    /// Those of them that were not begun.
     pub(super) left: u64,
-    /// Begun and not ended.
-    pub(super) under_way: u64,
-    /// Ended and not brought in.
+    /// Those that have ended.
     done: u64,
 }
 
@@ -63,18 +63,23 @@ pub(super) struct Passed<'a> {
 
 impl<'a> Lease<'a> {
     pub(super) fn new(node: &'a Node, part: NodeId) -> Self {
-        Self { way: vec![], part, node, left: 0, under_way: 0, done: 0 }
+        Self { way: vec![], part, node, announced: 0, left: 0, done: 0 }
+    }
+
+    /// Takes so many more simulations on.
+    pub(super) fn add(&mut self, simulations: u64) {
+        self.announced += simulations;
+        self.left += simulations;
     }
 
     /// Whether somebody is or will be in its part for it.
     pub(super) fn is_live(&self) -> bool {
-        self.left + self.under_way > 0
+        self.announced > self.done
     }
 
     /// Ends one of its simulations, which has brought the part this value.
     #[inline]
     pub(super) fn end(&mut self, mut value: f64, gamma: f64) {
-        self.under_way -= 1;
         self.done += 1;
         for passed in self.way.iter_mut().rev() {
             passed.returns = passed.returns.wrapping_add(Node::to_fixed(value));
@@ -163,7 +168,7 @@ impl<'a> Trunk<'a> {
 
     /// Announces so many more simulations of a lease.
     pub(super) fn extend(&self, lease: &mut Lease<'a>, simulations: u64) {
-        lease.left += simulations;
+        lease.add(simulations);
         for passed in &lease.way {
             passed.node.enter::<Together>(simulations);
             self.tree.set_hint(passed.node, self.rule);
@@ -176,6 +181,7 @@ impl<'a> Trunk<'a> {
         if done == 0 {
             return;
         }
+        lease.announced -= done;
         for passed in lease.way.iter_mut().rev() {
             self.tree.count(passed.node, done, std::mem::take(&mut passed.returns));
             self.tree.set_hint(passed.node, self.rule);
@@ -185,8 +191,8 @@ impl<'a> Trunk<'a> {
     /// Ends a lease: what was announced and not done is taken back, and the part is given back,
     /// as trunk if it has grown enough.
     pub(super) fn close(&self, lease: &mut Lease<'a>) {
-        let missing = lease.left + lease.under_way;
-        (lease.left, lease.under_way) = (0, 0);
+        let missing = lease.announced - lease.done;
+        (lease.announced, lease.left) = (lease.done, 0);
         for passed in lease.way.iter().filter(|_| missing > 0) {
             passed.node.undo::<Together>(missing);
         }

@@ -38,6 +38,8 @@ struct Ground<'a, E> {
     rule: SelectionRule,
     /// Whether nodes on the way are marked as in flight, which turns the other lanes elsewhere.
     marked: bool,
+    /// Whether scores of children look at their parent's value.
+    looks_at_parent: bool,
 }
 
 /// One simulation on its way.
@@ -84,7 +86,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         trunk: Option<Trunk<'a>>,
     ) -> Self {
         let lanes = (0..leaves).map(|_| Lane::new(evaluator.root())).collect();
-        let ground = Ground { tree, evaluator, rule, marked: leaves > 1 };
+        let looks_at_parent = rule.looks_at_parent();
+        let ground = Ground { tree, evaluator, rule, marked: leaves > 1, looks_at_parent };
         let leases = vec![Lease::new(tree.node(tree.root()), tree.root())];
         let supply = Supply::new(&tree.arena);
         Self { ground, lanes, trunk, leases, current: 0, supply, edges: Vec::new(), leaf: None }
@@ -101,7 +104,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
                 last = self.begin(number, budget);
             }
         }
-        if self.lanes.iter().any(|lane| !lane.path.is_empty()) { Turn::Goes } else { last }
+        let rest = last != Turn::Goes && self.lanes.iter().all(|lane| lane.path.is_empty());
+        if rest { last } else { Turn::Goes }
     }
 
     /// Begins a simulation at the first node of a part.
@@ -116,7 +120,6 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         let Self { ground, lanes, leases, current, .. } = self;
         let (lane, lease) = (&mut lanes[number], &mut leases[*current]);
         lease.left -= 1;
-        lease.under_way += 1;
         lane.lease = *current;
         lane.state = ground.evaluator.root();
         for passed in &lease.way {
@@ -131,7 +134,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
     /// them for the whole tree.
     fn lease(&mut self, budget: &Budget) -> Turn {
         let Some(trunk) = &mut self.trunk else {
-            self.leases[0].left = budget.take(u64::MAX);
+            self.leases[0].add(budget.take(u64::MAX));
             return if self.leases[0].left > 0 { Turn::Goes } else { Turn::Over };
         };
         let mut way = Vec::new();
@@ -173,7 +176,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             if children.is_empty() {
                 return true;
             }
-            let step = best(children.iter().map(|child| child.hint().score(lane.scale)));
+            let step = best(children.len(), |step| children[step].hint().score(lane.scale));
             ground.follow(lane, step, &children[step]);
             false
         });
@@ -243,7 +246,7 @@ impl<'a, E: Evaluator> Ground<'a, E> {
         let link = node.link();
         lane.first = link.first();
         lane.children = match self.tree.children_of(link) {
-            Some(children) if !self.rule.looks_at_parent() => children,
+            Some(children) if !self.looks_at_parent => children,
             _ => &[],
         };
         if !self.marked {
@@ -262,35 +265,43 @@ impl<'a, E: Evaluator> Ground<'a, E> {
     /// have come since, or depend on their parent.
     fn pick(&self, lane: &mut Lane<'a, E::State>, node: &Node, link: Link) -> (usize, &'a Node) {
         let urgency = self.rule.urgency(|| self.tree.v_of(node));
-        let children = self.tree.arena.range(link.children());
-        let step = best(children.map(|child| score(child, lane.scale, urgency)));
+        let child = |step| self.tree.node(link.first() + step as NodeId);
+        let step = best(link.count() as usize, |step| score(child(step), lane.scale, urgency));
         lane.first = link.first();
-        (step, self.tree.node(link.first() + step as NodeId))
+        (step, child(step))
     }
 
     /// Backup, leaf to root: visits, values, hints. The value of the path's first step.
     #[inline]
     fn back_up(&self, path: &[&Node], leaf: f64) -> f64 {
         let tree = self.tree;
-        let mut value = leaf;
-        for node in path.iter().rev() {
-            let (visits, in_flight) = node.complete::<Alone>(1, self.marked);
-            let v = if tree.weights == BackupWeights::Returns {
-                let sum = node.add_returns::<Alone>(Node::to_fixed(value));
-                sum / f64::from(visits as u32)
-            } else {
-                let link = node.link();
-                if link.count() > 0 {
-                    node.set_value(tree.mean_of(link));
-                }
-                node.value()
-            };
-            let (prior, reward) = (f64::from(node.prior()), node.reward());
-            let q = reward + tree.gamma * v;
-            node.set_hint(self.rule.hint(&ChildStats { prior, visits, in_flight, q, v }));
-            value = reward + tree.gamma * value;
+        if tree.weights == BackupWeights::Returns {
+            return self.back_up_by(path, leaf, |node, visits, value| {
+                node.add_returns::<Alone>(Node::to_fixed(value)) / f64::from(visits as u32)
+            });
         }
-        value
+        self.back_up_by(path, leaf, |node, _, _| {
+            let link = node.link();
+            if link.count() > 0 {
+                node.set_value(tree.mean_of(link));
+            }
+            node.value()
+        })
+    }
+
+    /// [`Ground::back_up`], where `count` brings V up to date with a return, given the node's
+    /// visits; the new V.
+    #[inline]
+    fn back_up_by(&self, path: &[&Node], leaf: f64, count: impl Fn(&Node, u64, f64) -> f64) -> f64 {
+        let (gamma, rule, marked) = (self.tree.gamma, self.rule, self.marked);
+        path.iter().rev().fold(leaf, |value, node| {
+            let (visits, in_flight) = node.complete::<Alone>(1, marked);
+            let v = count(node, visits, value);
+            let (prior, reward) = (f64::from(node.prior()), node.reward());
+            let q = reward + gamma * v;
+            node.set_hint(rule.hint(&ChildStats { prior, visits, in_flight, q, v }));
+            reward + gamma * value
+        })
     }
 }
 
@@ -314,9 +325,10 @@ impl<E: Evaluator> Drop for Walker<'_, E> {
 /// Index of the highest score, the first of equals. Which one it is can hardly be foreseen, so
 /// nothing may branch on it.
 #[inline]
-fn best(scores: impl Iterator<Item = f32>) -> usize {
+fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     let (mut best, mut top) = (0, f32::NEG_INFINITY);
-    for (step, score) in scores.enumerate() {
+    for step in 0..count {
+        let score = score(step);
         let better = score > top;
         best = select_unpredictable(better, step, best);
         top = select_unpredictable(better, score, top);
