@@ -94,15 +94,17 @@ pub(super) fn grow<E: Evaluator>(
         return run(Walker::new(shared, evaluator, rule, leaves, None), &budget);
     }
     let threads = threads as u16;
+    let work = |number| {
+        let trunk = Trunk::new(shared, rule, number, threads, leaves);
+        run(Walker::new(shared, evaluator, rule, leaves, Some(trunk)), &budget);
+    };
     let together = std::panic::AssertUnwindSafe(|| {
         std::thread::scope(|scope| {
-            for number in 1..=threads {
-                let budget = &budget;
-                scope.spawn(move || {
-                    let trunk = Trunk::new(shared, rule, number, threads, leaves);
-                    run(Walker::new(shared, evaluator, rule, leaves, Some(trunk)), budget);
-                });
+            for number in 2..=threads {
+                scope.spawn(move || work(number));
             }
+            // This thread is one of them: it has a core already.
+            work(1);
         });
     });
     // Whatever an evaluator does, the values are put right first.
