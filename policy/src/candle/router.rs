@@ -2,15 +2,15 @@
 //!
 //! It knows prompts as hashes of their ids and nothing of what is asked. Prompts are dealt to the
 //! shards in turn, as they are rendered, so that a few problems are work for all; a request goes
-//! where its prompt goes, one whose prompt was never rendered here where its first tokens say. No
-//! answer depends on it.
+//! where its prompt goes. Where that was never rendered here, the first tokens of the request stand
+//! for it. No answer depends on it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regrowth_datasets::TokenId;
 
-/// Tokens that decide where a prompt is not known.
+/// Tokens that stand for a prompt that is not known.
 const FIRST: usize = 24;
 
 /// Prompts that are remembered; then all are forgotten and met again (16 bytes each: taste).
@@ -31,14 +31,9 @@ impl Router {
 
     /// Remembers a prompt.
     pub(super) fn know(&self, prompt: &[TokenId]) {
-        let Some(hash) = beginnings(prompt).last() else { return };
-        // Nothing can panic while this lock is held; a poisoned one is as good.
-        let mut prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
-        if prompts.len() >= MOST {
-            prompts.clear();
+        if let Some(hash) = beginnings(prompt).last() {
+            self.deal(&mut self.prompts(), hash);
         }
-        let turn = prompts.len() % self.shards;
-        prompts.entry(hash).or_insert(turn);
     }
 
     /// The shard of a request that begins with `prefix`.
@@ -46,12 +41,26 @@ impl Router {
         if self.shards == 1 {
             return 0;
         }
-        let prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut prompts = self.prompts();
         let longest = beginnings(prefix).filter_map(|hash| prompts.get(&hash)).last();
         longest.copied().unwrap_or_else(|| {
-            let first = beginnings(prefix).take(FIRST).last().unwrap_or(0);
-            (first % self.shards as u64) as usize
+            let first = beginnings(prefix).take(FIRST).last();
+            first.map_or(0, |hash| self.deal(&mut prompts, hash))
         })
+    }
+
+    /// The shard of a prompt, from now on if it is new.
+    fn deal(&self, prompts: &mut HashMap<u64, usize>, hash: u64) -> usize {
+        if prompts.len() >= MOST {
+            prompts.clear();
+        }
+        let turn = prompts.len() % self.shards;
+        *prompts.entry(hash).or_insert(turn)
+    }
+
+    /// Nothing can panic while this lock is held; a poisoned one is as good.
+    fn prompts(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
+        self.prompts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,11 +111,15 @@ mod tests {
     #[test]
     fn what_was_never_rendered_goes_by_its_first_tokens() {
         let router = Router::new(2);
+        let mut load = [0; 2];
         for problem in 0..20 {
-            let ids = [&prompt(24, problem)[..], &[1, 2]].concat();
+            let ids: Vec<_> = (0..30).map(|i| 100 * problem + i).collect();
             let more = [&ids[..], &[3; 40]].concat();
-            assert_eq!(router.shard(&ids), router.shard(&more));
+            let own = router.shard(&ids);
+            load[own] += 1;
+            assert_eq!(router.shard(&more), own);
         }
+        assert_eq!(load, [10; 2]);
         assert_eq!(router.shard(&[]), 0);
     }
 }
