@@ -4,13 +4,15 @@
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/baselines.py target/release/regrowth FOLDER \
         [--problems builtin:arithmetic] [--policy builtin] [--seeds 5] [--eval-problems 2000] \
-        [--trial-rounds 1] [--arms step star ...]
+        [--trial-rounds 1] [--samples 8] [--arms step star ...]
 
 Every arm gets one trial run at half, once and twice its default learning rate, of `--trial-rounds`
 rounds on a seed of its own, with one test problem; validation problems choose. Then the seeds run at
 that rate, seed by seed over all arms, so that an early stop leaves whole seeds. A finished run is not
 repeated and an interrupted one goes on: the same command accumulates, and ends with
-`regrowth compare` over all of them.
+`regrowth compare` over all of them. With `--samples` the best checkpoint of every run is sampled from at
+temperature 1 as well, and a table says how often one sample and any of them is right, which equations
+hold, and what becomes of each level.
 """
 
 import argparse
@@ -30,7 +32,13 @@ ARMS = {
     "initial-reference": PREFERENCES,
     "no-outcome": PREFERENCES,
     "no-smoothing": PREFERENCES,
+    "ipo": PREFERENCES,
+    "hinge": PREFERENCES,
+    "sigmoid-norm": PREFERENCES,
+    "simpo": PREFERENCES,
 }
+# Arms that are the method with another loss.
+LOSSES = {"ipo": "ipo", "hinge": "hinge", "sigmoid-norm": "sigmoid_norm", "simpo": "simpo:gamma=0.5"}
 TRIALS = (0.5, 1.0, 2.0)
 # No seed of the runs that count.
 TRIAL_SEED = 1000
@@ -40,9 +48,10 @@ def iterate(args, run, arm, rate, seed, more):
     """Runs `regrowth iterate`, or goes on with it; its report."""
     report = os.path.join(run, "report.json")
     if not os.path.exists(report):
+        kind = {"loss": LOSSES[arm]} if arm in LOSSES else {"variant": arm}
         options = {
-            "run": run, "policy": args.policy, "problems": args.problems, "variant": arm, "seed": seed,
-            "learning-rate": rate, **more,
+            "run": run, "policy": args.policy, "problems": args.problems, "seed": seed,
+            "learning-rate": rate, **kind, **more,
         }
         words = [word for k, v in options.items() for word in (f"--{k}", str(v))]
         subprocess.run([args.binary, "iterate", *words], check=True, stdout=subprocess.DEVNULL)
@@ -66,6 +75,44 @@ def tuned_rate(args, arm):
     return max(trials, key=lambda rate: (trials[rate], -rate))
 
 
+def sampled(args, run, name):
+    """Figures of the best checkpoint at temperature 1, and by level."""
+    path = os.path.join(args.folder, "samples", f"{name}.json")
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        words = ["evaluate", "--policy", os.path.join(run, "best"), "--problems", args.problems, "--json",
+                 "--limit", str(args.eval_problems), "--samples", str(args.samples)]
+        found = subprocess.run([args.binary, *words], check=True, capture_output=True, text=True).stdout
+        with open(path + ".part", "w", encoding="utf-8") as file:
+            file.write(found)
+        os.replace(path + ".part", path)
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def equations(run):
+    """Share of the equations of the best round's answers that hold; None where there are none."""
+    with open(os.path.join(run, "report.json"), encoding="utf-8") as file:
+        report = json.load(file)
+    best = next(r for r in report["rounds"] if r["round"] == report["best_round"])
+    return best["eval"].get("equations", {}).get("accuracy")
+
+
+def table(args, runs):
+    """Rows of the arms: means over seeds, in percent."""
+    print(f"| arm | greedy | temperature 1 | any of {args.samples} | equations that hold | greedy by level |")
+    print("|---|---|---|---|---|---|")
+    mean = lambda values: f"{100 * sum(values) / len(values):.1f}" if values else "-"
+    for arm, paths in runs.items():
+        found = [sampled(args, run, f"{arm}-{seed}") for seed, run in enumerate(paths)]
+        hold = [share for share in map(equations, paths) if share is not None]
+        level = lambda name: mean([f["levels"][name]["accuracy"] for f in found])
+        cells = [arm, mean([f["eval"]["accuracy"] for f in found]), mean([f["pass_at"]["1"] for f in found]),
+                 mean([f["pass_at"][str(args.samples)] for f in found]), mean(hold),
+                 ", ".join(f"{name}: {level(name)}" for name in found[0]["levels"])]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
@@ -75,6 +122,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--eval-problems", type=int, default=2000)
     parser.add_argument("--trial-rounds", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=0)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     args = parser.parse_args()
     rates = {arm: tuned_rate(args, arm) for arm in args.arms}
@@ -86,6 +134,8 @@ def main():
             runs.setdefault(arm, []).append(run)
             print(f"done: {arm}, seed {seed}, rate {rates[arm]:g}", flush=True)
     subprocess.run([args.binary, "compare", *(run for arm in runs.values() for run in arm)], check=True)
+    if args.samples > 0:
+        table(args, runs)
 
 
 if __name__ == "__main__":

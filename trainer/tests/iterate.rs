@@ -146,13 +146,15 @@ fn every_variant_runs_to_its_end_and_can_be_compared() {
         "initial-reference",
     ];
     ok(regrowth(dir.path(), &tiny("step", &[])));
-    let mut all = vec!["compare", "step"];
+    ok(regrowth(dir.path(), &tiny("other-loss", &["--loss", "simpo:gamma=0.5"])));
+    let mut all = vec!["compare", "step", "other-loss"];
     for variant in variants {
         ok(regrowth(dir.path(), &tiny(variant, &["--variant", variant])));
         all.push(variant);
     }
     let table = ok(regrowth(dir.path(), &all));
-    assert_eq!(table.lines().count(), 2 + variants.len(), "{table}");
+    assert_eq!(table.lines().count(), 3 + variants.len(), "{table}");
+    assert!(table.contains("step, simpo:gamma=0.5"), "{table}");
     assert!(variants.iter().all(|v| table.contains(v)), "{table}");
     let report = json(&dir.path().join("offline/report.json"));
     assert_eq!(report["rounds"][2]["on_policy_share"], 0.0);

@@ -15,6 +15,7 @@ use crate::TrainError;
 use crate::artefact::damage;
 use crate::rounds::{ExamRow, ROW_VERSION, RunReport, Tokens, read_report};
 use crate::stats::{Paired, Share};
+use crate::train::DpoConfig;
 
 /// Arguments of `regrowth compare`.
 #[derive(Debug, clap::Args)]
@@ -108,9 +109,13 @@ fn tokens(run: &Run, kind: impl Fn(&Tokens) -> u64) -> u64 {
     run.report.rounds.iter().map(|r| kind(&r.tokens)).sum()
 }
 
+/// Name of the variant, with the loss where it is not the usual one.
 fn variant(run: &Run) -> String {
-    let value = run.report.config.variant.to_possible_value();
-    value.map(|v| v.get_name().to_owned()).unwrap_or_default()
+    let config = &run.report.config;
+    let value = config.variant.to_possible_value();
+    let name = value.map(|v| v.get_name().to_owned()).unwrap_or_default();
+    let loss = config.dpo.loss;
+    if loss == DpoConfig::default().loss { name } else { format!("{name}, {loss}") }
 }
 
 fn as_json(run: &Run, against: Option<Paired>) -> Value {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::TrainError;
 use crate::rounds::{Gate, Preset, RunConfig, Variant};
 use crate::train::JudgeLabels;
+use crate::train::loss::PreferenceLoss;
 
 /// Flags that decide what a run does.
 #[derive(Debug, Clone, clap::Args)]
@@ -85,6 +86,9 @@ pub(super) struct SettingArgs {
     /// Highest learning rate.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
+    /// Preference loss, as `regrowth train --help` lists them.
+    #[arg(long)]
+    loss: Option<PreferenceLoss>,
     /// Inverse temperature of the preference loss.
     #[arg(long)]
     beta: Option<f64>,
@@ -150,6 +154,7 @@ impl SettingArgs {
         set(&mut search.sampling.temperature, &self.temperature);
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);
+        set(&mut config.dpo.loss, &self.loss);
         set(&mut config.dpo.beta, &self.beta);
         set(&mut config.dpo.nll, &self.nll);
         set(&mut config.dpo.judge.weight, &self.judge_weight);

@@ -11,14 +11,15 @@ use regrowth_policy::ComputeDevice;
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use toml::Table;
 
 use super::training::TrainingArgs;
 use super::{memory, say};
 use crate::artefact::write_json;
+use crate::train::loss::PreferenceLoss;
 use crate::train::{
-    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Progress, Reference, loss, plan_dpo,
+    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Progress, Reference, plan_dpo,
     tokenise_preferences, train_dpo,
 };
 use crate::{TrainError, inputs};
@@ -45,8 +46,8 @@ pub(super) struct Args {
     /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo_sum, hinge, simpo,
     /// sigmoid_norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE [default:
     /// conservative].
-    #[arg(long, value_parser = parse_loss)]
-    loss: Option<loss::PreferenceLoss>,
+    #[arg(long)]
+    loss: Option<PreferenceLoss>,
     /// Inverse temperature [default: 0.1].
     #[arg(long)]
     beta: Option<f64>,
@@ -98,20 +99,6 @@ enum Eos {
 enum Method {
     /// Direct preference optimisation.
     Dpo,
-}
-
-/// `name` or `name:key=value,key=value` as a loss.
-fn parse_loss(text: &str) -> Result<loss::PreferenceLoss, String> {
-    let (name, settings) = text.split_once(':').unwrap_or((text, ""));
-    let mut object = Map::new();
-    object.insert("name".into(), Value::from(name.replace('-', "_")));
-    for setting in settings.split(',').filter(|s| !s.is_empty()) {
-        let (key, value) =
-            setting.split_once('=').ok_or_else(|| format!("`{setting}`: expected KEY=VALUE"))?;
-        let number: f64 = value.parse().map_err(|e| format!("`{setting}`: {e}"))?;
-        object.insert(key.into(), Value::from(number));
-    }
-    serde_json::from_value(Value::Object(object)).map_err(|e| format!("`{text}`: {e}"))
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
@@ -258,18 +245,4 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
 fn sampled_by(source: &Source, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
     let policy = identity(&Checkpoint::read(source.clone(), &Device::Cpu)?)?;
     Ok(pairs.iter().all(|pair| pair.policy == policy))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn losses_parse_with_and_without_settings() {
-        assert_eq!(parse_loss("sigmoid"), Ok(loss::PreferenceLoss::Sigmoid));
-        assert_eq!(parse_loss("simpo:gamma=0.5"), Ok(loss::PreferenceLoss::Simpo { gamma: 0.5 }));
-        for bad in ["simpo", "simpo:gamma", "simpo:gamma=x", "simpo:beta=1", "nothing"] {
-            assert!(parse_loss(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -4,7 +4,11 @@
 //! D = (s_c - s0_c) - (s_r - s0_r), l = number of tokens. Every loss gives its value and its
 //! derivatives by s_c and s_r; nothing here knows of models or batches.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// One pair as a loss sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -184,6 +188,40 @@ impl PreferenceLoss {
     }
 }
 
+/// `NAME` or `NAME:KEY=VALUE,KEY=VALUE`, hyphens as good as underscores in the name.
+impl FromStr for PreferenceLoss {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+        let mut object = Map::new();
+        object.insert("name".into(), Value::from(name.replace('-', "_")));
+        for setting in settings.split(',').filter(|s| !s.is_empty()) {
+            let (key, value) = setting
+                .split_once('=')
+                .ok_or_else(|| format!("`{setting}`: expected KEY=VALUE"))?;
+            let number: f64 = value.parse().map_err(|e| format!("`{setting}`: {e}"))?;
+            object.insert(key.into(), Value::from(number));
+        }
+        serde_json::from_value(Value::Object(object)).map_err(|e| format!("`{text}`: {e}"))
+    }
+}
+
+/// As it is parsed.
+impl fmt::Display for PreferenceLoss {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Ok(Value::Object(mut object)) = serde_json::to_value(self) else {
+            return Err(fmt::Error);
+        };
+        let name = object.remove("name");
+        f.write_str(name.as_ref().and_then(Value::as_str).unwrap_or_default())?;
+        for (i, (key, value)) in object.iter().enumerate() {
+            write!(f, "{}{key}={value}", if i == 0 { ':' } else { ',' })?;
+        }
+        Ok(())
+    }
+}
+
 /// `-(1 - alpha) log sigmoid(x) - alpha log sigmoid(-x)` and its derivative by x.
 fn smoothed(x: f64, alpha: f64) -> (f64, f64) {
     let loss = -(1.0 - alpha) * log_sigmoid(x) - alpha * log_sigmoid(-x);
@@ -255,6 +293,25 @@ mod tests {
             alpha,
             margin: 0.8,
         }
+    }
+
+    #[test]
+    fn losses_parse_with_and_without_settings() {
+        assert_eq!("sigmoid".parse(), Ok(PreferenceLoss::Sigmoid));
+        assert_eq!("ipo-sum".parse(), Ok(PreferenceLoss::IpoSum));
+        assert_eq!("robust".parse(), Ok(PreferenceLoss::Robust { flip: None }));
+        for bad in ["simpo", "simpo:gamma", "simpo:gamma=x", "simpo:beta=1", "nothing"] {
+            assert!(bad.parse::<PreferenceLoss>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn losses_are_shown_as_they_are_parsed() {
+        for loss in ALL {
+            assert_eq!(loss.to_string().parse(), Ok(loss), "{loss}");
+        }
+        let degree = PreferenceLoss::Degree { kappa: 0.3, lambda: 0.1 };
+        assert_eq!(degree.to_string(), "degree:kappa=0.3,lambda=0.1");
     }
 
     #[test]
