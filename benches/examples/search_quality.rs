@@ -125,7 +125,7 @@ impl Policy for Player {
     }
 
     fn limits(&self) -> Limits {
-        Limits { context: 64, in_flight: 64 }
+        Limits { context: 64, in_flight: 64, question: 0 }
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

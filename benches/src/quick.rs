@@ -64,7 +64,7 @@ impl Policy for Quick {
     }
 
     fn limits(&self) -> Limits {
-        Limits { context: 4096, in_flight: 64 }
+        Limits { context: 4096, in_flight: 64, question: 0 }
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

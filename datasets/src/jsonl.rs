@@ -29,6 +29,12 @@ impl<T: DeserializeOwned> JsonlReader<T> {
     pub fn open(path: &Path) -> Result<Self, DataError> {
         Ok(Self { lines: Lines::open(path)?, row: PhantomData })
     }
+
+    /// Line of the last row that was read, from 1, blank lines counted; 0 before the first.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.lines.number()
+    }
 }
 
 impl<T: DeserializeOwned> Iterator for JsonlReader<T> {

@@ -46,6 +46,11 @@ impl Lines {
         &self.path
     }
 
+    /// Number of the last line that was read, from 1; 0 before the first.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     fn read(&mut self) -> Result<Option<Line>, DataError> {
         let mut bytes = Vec::new();
         let read = (&mut self.source)

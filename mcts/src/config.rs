@@ -192,6 +192,11 @@ pub enum JudgeForm {
 }
 
 impl ValueConfig {
+    /// Whether steps are judged by a question to the model.
+    pub(crate) fn asks(&self) -> bool {
+        self.self_evaluation && self.judge != JudgeForm::Likelihood
+    }
+
     /// The policy that judges as this says and does everything else as `policy` does.
     #[must_use]
     pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
@@ -399,6 +404,7 @@ impl SearchConfig {
         for (field, value) in unit {
             check(field, "a number in [0, 1]", value, (0.0..=1.0).contains(&value))?;
         }
+        self.check_options()?;
         let temperature = self.sampling.temperature;
         check(
             "temperature",
@@ -406,6 +412,29 @@ impl SearchConfig {
             temperature,
             temperature.is_finite() && temperature >= 0.0,
         )
+    }
+
+    /// Checks what is absent by default.
+    fn check_options(&self) -> Result<(), SearchError> {
+        if let Some(RootNoise { alpha, weight }) = self.root_noise {
+            let sound = alpha.is_finite() && alpha > 0.0;
+            check("root_noise.alpha", "a number above 0", alpha, sound)?;
+            let sound = (0.0..=1.0).contains(&weight);
+            check("root_noise.weight", "a number in [0, 1]", weight, sound)?;
+        }
+        if let Some(most) = self.similarity {
+            check("similarity", "a number in [0, 1]", most, (0.0..=1.0).contains(&most))?;
+        }
+        if let FirstPlay::Fixed(value) | FirstPlay::BelowParent(value) = self.first_play {
+            check("first_play", "a finite number", value, value.is_finite())?;
+        }
+        if let Boundary::Marker(marker) = &self.boundary {
+            check("boundary.marker", "a text that is not empty", marker, !marker.is_empty())?;
+        }
+        for (field, share) in [("top_p", self.sampling.top_p), ("min_p", self.sampling.min_p)] {
+            check(field, "a number in [0, 1]", share, (0.0..=1.0).contains(&share))?;
+        }
+        Ok(())
     }
 }
 
@@ -422,6 +451,24 @@ pub(crate) fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_out_of_its_range_is_refused_by_name() {
+        for (text, field) in [
+            ("root_noise = { alpha = nan, weight = 0.2 }", "root_noise.alpha"),
+            ("root_noise = { alpha = -1e300, weight = 0.2 }", "root_noise.alpha"),
+            ("root_noise = { alpha = 0.3, weight = 7.0 }", "root_noise.weight"),
+            ("similarity = -1.0", "similarity"),
+            ("first_play = { fixed = nan }", "first_play"),
+            ("boundary = { marker = '' }", "boundary.marker"),
+            ("sampling = { top_p = nan }", "top_p"),
+            ("sampling = { min_p = 2.0 }", "min_p"),
+        ] {
+            let config: SearchConfig = toml::from_str(text).expect(text);
+            let error = config.check().expect_err(text).to_string();
+            assert!(error.contains(field), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn unknown_keys_are_refused_and_missing_ones_default() {

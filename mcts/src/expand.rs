@@ -123,7 +123,9 @@ impl Expansion {
     ) -> Result<(Self, Propose), Skip> {
         let config = subject.config;
         let left = config.max_solution_tokens.saturating_sub(place.tokens);
-        let room = left.min(subject.limits.context.saturating_sub(prefix.len()));
+        // The judge's question comes after the step and has to fit as well.
+        let question = if config.value.asks() { subject.limits.question } else { 0 };
+        let room = left.min(subject.limits.context.saturating_sub(prefix.len() + question));
         if room == 0 {
             return Err(Skip::NoRoom);
         }
@@ -235,7 +237,7 @@ impl Expansion {
     /// The requests that judge the candidates, in their order; their tickets start at `first`.
     pub(crate) fn judges(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Judge> {
         let config = &subject.config.value;
-        if !config.self_evaluation || config.judge == JudgeForm::Likelihood {
+        if !config.asks() {
             return Vec::new();
         }
         self.first_judge = first;

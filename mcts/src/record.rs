@@ -197,13 +197,27 @@ fn parse(line: &str) -> Result<TreeRecord, String> {
     if tree.version > TREE_VERSION {
         return Err(format!("version {}", tree.version));
     }
-    let size = tree.nodes.len() as u32;
-    let rooted = tree.nodes.first().is_some_and(|root| root.parent.is_none());
-    let ordered = (1u32..)
-        .zip(tree.nodes.iter().skip(1))
-        .all(|(id, node)| node.parent.is_some_and(|parent| parent < id));
-    if !rooted || !ordered || tree.committed.iter().any(|&id| id >= size) {
-        return Err("nodes that do not form a tree".to_owned());
+    let rooted = tree.nodes.first().is_some_and(|root| root.parent.is_none() && root.depth == 0);
+    if !rooted {
+        return Err("nodes that do not begin with a root at depth 0".to_owned());
+    }
+    for (id, node) in tree.nodes.iter().enumerate().skip(1) {
+        let parent = node.parent.filter(|&parent| (parent as usize) < id);
+        let above = parent.map(|parent| tree.nodes[parent as usize].depth);
+        if above.and_then(|depth| depth.checked_add(1)) != Some(node.depth) {
+            return Err(format!("nodes that do not form a tree: node {id}"));
+        }
+        if node.ids.len() != node.logps.len() {
+            let (ids, logps) = (node.ids.len(), node.logps.len());
+            return Err(format!("node {id} has {ids} ids, but {logps} log-probabilities"));
+        }
+    }
+    let mut at = 0;
+    for &id in &tree.committed {
+        if tree.nodes.get(id as usize).is_none_or(|node| node.parent != Some(at)) {
+            return Err(format!("`committed` is no path from the root: node {id}"));
+        }
+        at = id;
     }
     Ok(tree)
 }

@@ -56,6 +56,8 @@ pub struct Limits {
     pub context: usize,
     /// Calls that are worth having in flight at once; more only wait.
     pub in_flight: usize,
+    /// Most tokens that a question to the judge adds to a step, hints aside; 0 if that is not known.
+    pub question: usize,
 }
 
 /// A rendered prompt.

@@ -46,6 +46,8 @@ pub(crate) struct Header {
     pub(crate) policy: String,
     pub(crate) context: usize,
     pub(crate) in_flight: usize,
+    #[serde(default)]
+    pub(crate) question: usize,
     pub(crate) eos: Option<TokenId>,
 }
 
@@ -204,11 +206,13 @@ impl Recording {
             .append(true)
             .open(path)
             .map_err(|e| bad(e.to_string()))?;
+        let Limits { context, in_flight, question } = inner.limits();
         let header = Header {
             version: LOG_VERSION,
             policy: inner.identity().to_owned(),
-            context: inner.limits().context,
-            in_flight: inner.limits().in_flight,
+            context,
+            in_flight,
+            question,
             eos: inner.eos(),
         };
         if !has_whole_line(path).map_err(|e| bad(e.to_string()))? {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use regrowth_datasets::{Problem, TokenId};
 
-use crate::record::{LOG_FILE, Log, answer};
+use crate::record::{Header, LOG_FILE, Log, answer};
 use crate::{Call, Limits, Policy, PolicyError, Prompt};
 
 /// Plays a recorded log.
@@ -41,7 +41,8 @@ impl Policy for Replay {
     }
 
     fn limits(&self) -> Limits {
-        Limits { context: self.log.header.context, in_flight: self.log.header.in_flight }
+        let Header { context, in_flight, question, .. } = self.log.header;
+        Limits { context, in_flight, question }
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

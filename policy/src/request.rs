@@ -91,7 +91,8 @@ impl Sampling {
 pub enum Boundary {
     /// After a line break.
     Newline,
-    /// After `.`, `!` or `?` followed by white space, or after a line break.
+    /// After a token that ends in `.` (but for one after a digit), `!` or `?`, or after a line
+    /// break.
     Sentence,
     /// After this string.
     Marker(String),

@@ -142,7 +142,7 @@ impl Policy for Scripted {
     }
 
     fn limits(&self) -> Limits {
-        Limits { context: CONTEXT, in_flight: 64 }
+        Limits { context: CONTEXT, in_flight: 64, question: 0 }
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

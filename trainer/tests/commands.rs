@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ok, regrowth, stderr, workshop};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
@@ -86,11 +86,46 @@ fn score_gives_one_row_a_row_in_order() {
         let sum: f64 = logps.iter().map(|l| l.as_f64().unwrap()).sum();
         assert!(logps.len() == bytes.len() && (line["sum"].as_f64().unwrap() - sum).abs() < 1e-6);
     }
-    std::fs::write(dir.path().join("rows.jsonl"), "{\"prompt\": \"\", \"completion\": \"c\"}\n")
-        .unwrap();
-    let output = regrowth(dir.path(), &args);
-    assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("`prompt`"), "{}", stderr(&output));
+    // More than the scripted policy's context of 64 KiB.
+    let long = "c".repeat(70_000);
+    for (prompt, completion, field) in
+        [("", "c", "prompt"), ("p", "", "completion"), ("p", &*long, "completion")]
+    {
+        let rows = [["p", "c"], [prompt, completion]]
+            .map(|[prompt, completion]| json!({"prompt": prompt, "completion": completion}));
+        let text = format!("{}\n\n{}\n", rows[0], rows[1]);
+        std::fs::write(dir.path().join("rows.jsonl"), text).unwrap();
+        let output = regrowth(dir.path(), &args);
+        assert_eq!(output.status.code(), Some(3));
+        let expected = format!("rows.jsonl:3: field `{field}`");
+        assert!(stderr(&output).contains(&expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn score_with_chat_begins_with_the_bos_where_the_template_writes_it() {
+    let dir = workshop();
+    std::fs::write(
+        dir.path().join("rows.jsonl"),
+        "{\"prompt\": \"1 + 1\", \"completion\": \" = 2\"}\n",
+    )
+    .unwrap();
+    let path = dir.path().join("tiny/tokenizer_config.json");
+    let mut settings = parse(&std::fs::read_to_string(&path).unwrap());
+    settings["bos_token"] = settings["eos_token"].clone();
+    let mut sum = |template: &str, flags: &[&str]| {
+        settings["chat_template"] = template.into();
+        std::fs::write(&path, settings.to_string()).unwrap();
+        let args = [&["score", "--policy", "tiny", "--input", "rows.jsonl"], flags].concat();
+        parse(&ok(regrowth(dir.path(), &args)))["sum"].as_f64().unwrap()
+    };
+    let bare = "{{ messages[0]['content'] }}";
+    let with = format!("{{{{ bos_token }}}}{bare}");
+    let (plain, begun) = (sum(bare, &[]), sum(bare, &["--bos"]));
+    assert_ne!(plain, begun);
+    assert_eq!(sum(&with, &["--chat"]), begun);
+    assert_eq!(sum(&with, &["--chat", "--bos"]), begun);
+    assert_eq!(sum(bare, &["--chat"]), plain);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `mcts search`: problems in, trees and pairs out.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -58,11 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for note in policy.notes() {
         eprintln!("mcts: {note}");
     }
-    prepare(&arguments.out, &settings)?;
+    let _lock = lock(&arguments.out)?;
     if !arguments.no_log {
         let log = arguments.out.join(LOG_FILE);
         policy = inputs::recorded(policy, &settings.policy, &log)?;
     }
+    prepare(&arguments.out, &settings)?;
     let policy = settings.search.value.judge_by(policy);
 
     let options = RunOptions {
@@ -83,6 +85,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Written last: a summary means that the search is complete.
     write_text(&arguments.out.join("summary.json"), &json)?;
     say(&if arguments.json { json } else { summary.text() })?;
+    if summary.is_fruitless() {
+        let detail = "no problem has a tree; summary.json counts the reasons".to_owned();
+        return Err(Failure::Policy(detail));
+    }
     if cancelled {
         return Err(Failure::Stopped("stopped by --max-seconds before its end".to_owned()));
     }
@@ -102,9 +108,31 @@ fn cancel_after(seconds: f64, options: &RunOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the folder and writes the effective settings into it.
+/// Makes the folder and holds it: a second search would remove what the first is writing.
+fn lock(out: &Path) -> Result<File, Failure> {
+    let failed = |e: io::Error| Failure::Input(format!("{}: {e}", out.display()));
+    std::fs::create_dir_all(out).map_err(failed)?;
+    let lock = File::create(out.join(".lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Failure::Input(format!(
+            "{}: another search is writing into this folder; wait for it or take another --out",
+            out.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+/// Writes the effective settings into the folder. An earlier summary goes: what it counts is about
+/// to be replaced.
 fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
-    std::fs::create_dir_all(out).map_err(|e| Failure::Input(format!("{}: {e}", out.display())))?;
+    let summary = out.join("summary.json");
+    match std::fs::remove_file(&summary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            return Err(Failure::Input(format!("{}: {e}", summary.display())));
+        }
+        _ => {}
+    }
     for name in ["trees.jsonl", "pairs.jsonl", "summary.json", "config.toml"] {
         remove_unfinished(&out.join(name))?;
     }

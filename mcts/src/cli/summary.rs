@@ -125,6 +125,11 @@ impl PairCounts {
 }
 
 impl Summary {
+    /// Whether the search ran to its end and no problem has a tree.
+    pub(crate) fn is_fruitless(&self) -> bool {
+        self.trees == 0 && self.problems > 0 && !self.cancelled
+    }
+
     pub(crate) fn new(
         policy: &str,
         search: SearchSummary,

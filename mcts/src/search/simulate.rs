@@ -196,9 +196,12 @@ impl Simulate {
             let prior = noisy.get(i).copied().unwrap_or(grow.steps[c as usize].prior);
             crate::ChildStats { prior, ..tree.stats(c) }
         });
-        // The parent's count leaves out this simulation's own visit.
-        let parent =
-            ParentStats { visits: tree.visits(node) + tree.in_flight(node) - 1, v: tree.v(node) };
+        // The parent's count leaves out this simulation's own visit, and those of later ones that
+        // wait here as well: how many have come before the answer is a matter of time.
+        let waits = |s: &&Simulation| !s.done && s.path.last() == Some(&node);
+        let waiting = self.running.iter().filter(waits).count() as u64;
+        let visits = tree.visits(node) + tree.in_flight(node) - waiting;
+        let parent = ParentStats { visits, v: tree.v(node) };
         let rule = SelectionRule {
             selection: config.selection,
             c: config.c_puct,

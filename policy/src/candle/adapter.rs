@@ -8,8 +8,9 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use regrowth_datasets::stream_key;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::alpha_pattern::{AlphaPattern, Alphas, is_alpha};
 use super::checkpoint::write_tensors;
 use super::config::ModelConfig;
 use super::ops;
@@ -67,7 +68,8 @@ fn mask(n: usize, p: f64, key: u64) -> Vec<f32> {
     (0..n).map(|_| if rng.random::<f64>() < p { 0.0 } else { keep }).collect()
 }
 
-/// `adapter_config.json`, with the fields that change what an adapter means.
+/// `adapter_config.json`, with the fields that change what an adapter means. Null in an optional
+/// field is its absence, as PEFT has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterConfig {
     /// Always `LORA`.
@@ -82,33 +84,45 @@ pub struct AdapterConfig {
     /// Numerator of the scale.
     pub lora_alpha: f64,
     /// Share of dropped inputs in training.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub lora_dropout: f64,
     /// Last parts of the names of the updated projections; a list, or a pattern that is not read.
     #[serde(default)]
     pub target_modules: serde_json::Value,
     /// Which biases were trained; only `none` is supported.
-    #[serde(default = "none")]
+    #[serde(default = "none", deserialize_with = "bias")]
     pub bias: String,
     /// Whether the scale is `alpha / sqrt(r)`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub use_rslora: bool,
     /// Weight-decomposed updates; not supported.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub use_dora: bool,
     /// Weights stored transposed; not supported.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub fan_in_fan_out: bool,
-    /// Alphas by module; not supported unless empty.
-    #[serde(default)]
-    pub alpha_pattern: BTreeMap<String, f64>,
+    /// Alphas of modules that have one of their own.
+    #[serde(default, deserialize_with = "nullable")]
+    pub alpha_pattern: AlphaPattern,
     /// Whether the adapter is not trained any more.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub inference_mode: bool,
 }
 
 fn none() -> String {
     "none".into()
+}
+
+/// A field's value, or its default where null stands.
+fn nullable<'de, D: Deserializer<'de>, T>(field: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(field)?.unwrap_or_default())
+}
+
+fn bias<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(field)?.unwrap_or_else(none))
 }
 
 impl AdapterConfig {
@@ -127,7 +141,7 @@ impl AdapterConfig {
             use_rslora: false,
             use_dora: false,
             fan_in_fan_out: false,
-            alpha_pattern: BTreeMap::new(),
+            alpha_pattern: AlphaPattern::default(),
             inference_mode: true,
         }
     }
@@ -148,20 +162,22 @@ impl AdapterConfig {
         if config.use_dora || config.fan_in_fan_out {
             return lacking("use_dora, fan_in_fan_out", "false");
         }
-        if !config.alpha_pattern.is_empty() {
-            return lacking("alpha_pattern", "none: one alpha for all modules");
-        }
-        if config.r == 0 || !(config.lora_alpha > 0.0 && config.lora_alpha.is_finite()) {
+        if config.r == 0 || !is_alpha(config.lora_alpha) {
             return lacking("r, lora_alpha", "numbers above 0");
         }
+        config.alphas()?;
         Ok(config)
     }
 
-    /// What B A is multiplied with for a module of rank `r`.
-    #[must_use]
-    pub fn scale(&self, r: usize) -> f64 {
+    /// Alphas by module.
+    fn alphas(&self) -> Result<Alphas, String> {
+        self.alpha_pattern.alphas(self.lora_alpha)
+    }
+
+    /// What B A is multiplied with for a module of rank `r` and this alpha.
+    fn scale(&self, r: usize, alpha: f64) -> f64 {
         let r = r as f64;
-        self.lora_alpha / if self.use_rslora { r.sqrt() } else { r }
+        alpha / if self.use_rslora { r.sqrt() } else { r }
     }
 }
 
@@ -192,11 +208,14 @@ impl Adapter {
             let tensor = file.read(&name, &Device::Cpu)?;
             halves.entry(module.to_owned()).or_default()[half] = Some(tensor);
         }
+        let alphas = config.alphas().map_err(|detail| source.error(ADAPTER_CONFIG, detail))?;
         let shapes: BTreeMap<String, Vec<usize>> = model.tensor_shapes().into_iter().collect();
         let mut updates = BTreeMap::new();
         for (module, halves) in halves {
-            let update = update(&config, halves, shapes.get(&format!("{module}.weight")))
-                .map_err(|detail| fail(format!("`{module}`: {detail}")))?;
+            let fail = |detail: String| fail(format!("`{module}`: {detail}"));
+            let (a, b) = fitting(halves, shapes.get(&format!("{module}.weight"))).map_err(fail)?;
+            let scale = config.scale(a.dims()[0], alphas.of(&module));
+            let update = LowRank { a, b, scale, dropout: config.lora_dropout };
             updates.insert(module, update);
         }
         if updates.is_empty() {
@@ -250,11 +269,12 @@ fn module_of(name: &str) -> Option<(&str, usize)> {
     })
 }
 
-fn update(
-    config: &AdapterConfig,
+/// A `[r, in]` and B `[out, r]` in f32, if they fit each other and the weight. The rank is that of
+/// the tensors, so that `rank_pattern` need not be read.
+fn fitting(
     halves: [Option<Tensor>; 2],
     weight: Option<&Vec<usize>>,
-) -> Result<LowRank, String> {
+) -> Result<(Tensor, Tensor), String> {
     let [Some(a), Some(b)] = halves else { return Err("only one of lora_A and lora_B".into()) };
     let weight = weight.ok_or("the model has no such projection")?;
     let shape = |t: &Tensor| t.dims2().map_err(|e| e.to_string());
@@ -267,8 +287,7 @@ fn update(
         ));
     }
     let as_f32 = |t: Tensor| t.to_dtype(DType::F32).map_err(|e| e.to_string());
-    let (a, b) = (as_f32(a)?, as_f32(b)?);
-    Ok(LowRank { a, b, scale: config.scale(r), dropout: config.lora_dropout })
+    Ok((as_f32(a)?, as_f32(b)?))
 }
 
 #[cfg(test)]
@@ -296,6 +315,46 @@ mod tests {
             let error = AdapterConfig::parse(&text.replace(from, to)).unwrap_err();
             assert!(error.contains(field), "{error}");
         }
+    }
+
+    #[test]
+    fn null_in_an_optional_field_is_its_absence() {
+        let mut plain = AdapterConfig::lora("base".into(), 4, 8.0, 0.0, &["q_proj".into()]);
+        plain.inference_mode = false;
+        let mut raw = serde_json::to_value(&plain).unwrap();
+        for field in [
+            "lora_dropout",
+            "bias",
+            "use_rslora",
+            "use_dora",
+            "fan_in_fan_out",
+            "alpha_pattern",
+            "rank_pattern",
+            "inference_mode",
+            "modules_to_save",
+        ] {
+            raw[field] = serde_json::Value::Null;
+            assert_eq!(AdapterConfig::parse(&raw.to_string()), Ok(plain.clone()), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_module_with_its_own_alpha_is_scaled_by_it() {
+        let model = r#"{"architectures":["LlamaForCausalLM"],"vocab_size":8,"hidden_size":4,
+            "intermediate_size":4,"num_hidden_layers":1,"num_attention_heads":1}"#;
+        let model = ModelConfig::parse(model).unwrap();
+        let mut config = AdapterConfig::lora("builtin".into(), 2, 8.0, 0.0, &[]);
+        config.alpha_pattern = AlphaPattern(vec![("q_proj".into(), 3.0)]);
+        let half = |shape: (usize, usize)| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
+        let update = |r| LowRank { a: half((r, 4)), b: half((4, r)), scale: 0.0, dropout: 0.0 };
+        let name = |module: &str| format!("model.layers.0.self_attn.{module}");
+        let updates = [(name("q_proj"), update(2)), (name("v_proj"), update(1))].into();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("adapter");
+        Adapter { config, updates }.save(&folder, &Source::Embedded).unwrap();
+        let read = Adapter::read(&Source::Folder(folder), &model).unwrap();
+        assert_eq!(read.updates[&name("q_proj")].scale, 1.5);
+        assert_eq!(read.updates[&name("v_proj")].scale, 8.0);
     }
 
     #[test]

@@ -18,5 +18,10 @@ pub(super) fn is_complete(
     if !can_end(boundary, ids.len()) {
         return Ok(false);
     }
-    Ok(ends_at(boundary, &tokenizer.decode(ids)?))
+    let text = match boundary {
+        // A marker may be a special token.
+        Boundary::Marker(_) => tokenizer.decode_all(ids)?,
+        _ => tokenizer.decode(ids)?,
+    };
+    Ok(ends_at(boundary, &text))
 }

@@ -97,7 +97,13 @@ fn read_file(
 ) -> Result<(), PolicyError> {
     let mut file = TensorFile::open(source, file)?;
     for name in file.names() {
-        let Some(expected) = wanted.get(&name) else { continue };
+        let Some(expected) = wanted.get(&name) else {
+            // Names that are no parameter (rotary tables) do no harm; a bias would be left out.
+            if name.ends_with(".bias") && !tensors.contains_key(&name) {
+                return Err(file.error(&name, "the model that `config.json` describes has none"));
+            }
+            continue;
+        };
         if let Some(shape) = file.shape(&name).filter(|shape| shape != expected) {
             return Err(file.error(&name, &format!("shape {shape:?}, expected {expected:?}")));
         }

@@ -44,8 +44,8 @@ pub struct ModelConfig {
     pub context: usize,
     /// Tokens that a row attends to at most, itself included, in the layers that have a window.
     pub sliding_window: Option<usize>,
-    /// First layer with the window (Qwen2's `max_window_layers`); the layers below see everything.
-    pub first_windowed: usize,
+    /// Whether each layer has that window; the others see everything.
+    pub windowed: Vec<bool>,
     /// Bias on the q, k and v projections (Qwen2).
     pub qkv_bias: bool,
     /// Bias on the attention's output projection (Llama's `attention_bias`).
@@ -83,7 +83,6 @@ pub enum RopeScaling {
 
 #[derive(Deserialize)]
 struct File {
-    architectures: Option<Vec<String>>,
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -92,14 +91,16 @@ struct File {
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     rms_norm_eps: Option<f64>,
-    rope_theta: Option<f64>,
+    rope_theta: Option<Value>,
     rope_scaling: Option<Value>,
     rope_parameters: Option<Value>,
     max_position_embeddings: Option<usize>,
     sliding_window: Option<usize>,
     use_sliding_window: Option<bool>,
     max_window_layers: Option<usize>,
+    layer_types: Option<Vec<String>>,
     attention_bias: Option<bool>,
+    mlp_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
     hidden_act: Option<String>,
 }
@@ -107,6 +108,8 @@ struct File {
 /// Widest layer. This bound and those in [`ModelConfig::check`] are far above published models; below
 /// them no size in bytes overflows.
 const MOST_WIDE: usize = 1 << 20;
+/// Most layers.
+const MOST_LAYERS: usize = 1 << 12;
 
 impl ModelConfig {
     /// Reads `config.json` in `dir`.
@@ -127,21 +130,17 @@ impl ModelConfig {
     pub fn parse(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> =
             serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))?;
+        // Other families have other fields: the name is looked at first.
+        let architecture = architecture(&raw)?;
         let file: File =
             serde_json::from_value(Value::Object(raw.clone())).map_err(|e| e.to_string())?;
-        let architecture = file
-            .architectures
-            .as_ref()
-            .and_then(|names| names.first().cloned())
-            .ok_or("field `architectures` is missing; expected a list with one name")?;
-        if !SUPPORTED.contains(&architecture.as_str()) {
-            let known = SUPPORTED.join(", ");
-            return Err(format!(
-                "architecture `{architecture}` is not supported; supported are {known}"
-            ));
-        }
         if let Some(act) = file.hidden_act.as_deref().filter(|a| *a != "silu") {
             return Err(format!("`hidden_act` is `{act}`; expected `silu`"));
+        }
+        if file.mlp_bias == Some(true) {
+            return Err("`mlp_bias` is true; expected false: feed-forward layers have no biases \
+                        here"
+                .into());
         }
         let (rope_theta, rope_scaling) = rope(&file)?;
         let llama_bias = file.attention_bias.unwrap_or(false);
@@ -159,7 +158,7 @@ impl ModelConfig {
             rope_scaling,
             context: file.max_position_embeddings.unwrap_or(2048),
             sliding_window: file.sliding_window.filter(|_| windowed),
-            first_windowed: file.max_window_layers.unwrap_or(0),
+            windowed: windowed_layers(&file)?,
             qkv_bias: llama_bias || architecture == "Qwen2ForCausalLM",
             output_bias: llama_bias && architecture != "Qwen2ForCausalLM",
             qk_norm: architecture == "Qwen3ForCausalLM",
@@ -191,7 +190,7 @@ impl ModelConfig {
             ("vocab_size", self.vocab_size, 1 << 24),
             ("hidden_size", self.hidden_size, MOST_WIDE),
             ("intermediate_size", self.intermediate_size, MOST_WIDE),
-            ("num_hidden_layers", self.layers, 1 << 12),
+            ("num_hidden_layers", self.layers, MOST_LAYERS),
             ("num_attention_heads", self.heads, 1 << 12),
             ("head_dim", self.head_dim, 1 << 12),
             ("max_position_embeddings", self.context, 1 << 26),
@@ -218,7 +217,7 @@ impl ModelConfig {
     /// Tokens that a row attends to at most in this layer, itself included.
     #[must_use]
     pub fn window(&self, layer: usize) -> Option<usize> {
-        self.sliding_window.filter(|_| layer >= self.first_windowed)
+        self.sliding_window.filter(|_| self.windowed.get(layer) == Some(&true))
     }
 
     /// Rotary frequency of each pair of a head, `head_dim / 2` values.
@@ -327,16 +326,48 @@ impl RopeScaling {
     }
 }
 
+/// The one name in `architectures`, if this engine runs it.
+fn architecture(raw: &Map<String, Value>) -> Result<String, String> {
+    let name = raw.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
+    let name =
+        name.ok_or("field `architectures` is missing; expected a list with one name")?.to_owned();
+    if SUPPORTED.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    let known = SUPPORTED.join(", ");
+    Err(format!("architecture `{name}` is not supported; supported are {known}"))
+}
+
+/// Which layers have the window, by `layer_types` (transformers 5) or from `max_window_layers` on.
+fn windowed_layers(file: &File) -> Result<Vec<bool>, String> {
+    let layers = file.num_hidden_layers.min(MOST_LAYERS);
+    let Some(types) = &file.layer_types else {
+        let first = file.max_window_layers.unwrap_or(0);
+        return Ok((0..layers).map(|layer| layer >= first).collect());
+    };
+    if types.len() != file.num_hidden_layers {
+        let (n, expected) = (types.len(), file.num_hidden_layers);
+        return Err(format!("`layer_types` has {n} entries; expected {expected}, one a layer"));
+    }
+    let windowed = |kind: &String| match kind.as_str() {
+        "full_attention" => Ok(false),
+        "sliding_attention" => Ok(true),
+        other => Err(format!(
+            "`layer_types` holds `{other}`; supported are full_attention and sliding_attention"
+        )),
+    };
+    types.iter().map(windowed).collect()
+}
+
 /// Base and scaling, from `rope_theta` + `rope_scaling` (transformers 4) or the nested
 /// `rope_parameters` (transformers 5).
 fn rope(file: &File) -> Result<(f64, RopeScaling), String> {
     let nested = file.rope_parameters.as_ref().filter(|v| !v.is_null());
     let settings = nested.or(file.rope_scaling.as_ref()).filter(|v| !v.is_null());
-    let number = |name: &str| settings.and_then(|s| s.get(name)).and_then(Value::as_f64);
-    let need = |name: &str| {
-        number(name).ok_or_else(|| format!("rope scaling: `{name}` is missing or not a number"))
-    };
-    let theta = number("rope_theta").or(file.rope_theta).unwrap_or(10_000.0);
+    let field = |name: &str| settings.and_then(|s| s.get(name)).filter(|v| !v.is_null());
+    let need = |name: &str| positive(name, field(name).unwrap_or(&Value::Null));
+    let theta = field("rope_theta").or(file.rope_theta.as_ref()).filter(|v| !v.is_null());
+    let theta = theta.map_or(Ok(10_000.0), |value| positive("rope_theta", value))?;
     let kind = settings
         .and_then(|s| s.get("rope_type").or_else(|| s.get("type")))
         .and_then(Value::as_str)
@@ -357,6 +388,11 @@ fn rope(file: &File) -> Result<(f64, RopeScaling), String> {
         }
     };
     Ok((theta, scaling))
+}
+
+fn positive(name: &str, value: &Value) -> Result<f64, String> {
+    let number = value.as_f64().filter(|number| *number > 0.0 && number.is_finite());
+    number.ok_or_else(|| format!("rope: `{name}` is {value}; expected a number above 0"))
 }
 
 #[cfg(test)]
@@ -387,6 +423,40 @@ mod tests {
         let error =
             ModelConfig::parse(&format!("{LLAMA}}}").replace("Llama", "Gemma")).unwrap_err();
         assert!(error.contains("GemmaForCausalLM") && error.contains("Qwen2ForCausalLM"));
+    }
+
+    #[test]
+    fn an_unsupported_architecture_is_named_whatever_its_fields() {
+        let error = ModelConfig::parse(r#"{"architectures":["GPT2LMHeadModel"],"n_embd":8}"#);
+        assert!(error.unwrap_err().contains("GPT2LMHeadModel"));
+    }
+
+    #[test]
+    fn layer_types_say_which_layers_have_the_window() {
+        let types = |types: &str| {
+            let more = "\"sliding_window\":4,\"use_sliding_window\":true,\"max_window_layers\":0";
+            let text = format!("{LLAMA},{more},\"layer_types\":{types}}}");
+            ModelConfig::parse(&text.replace("Llama", "Qwen2"))
+        };
+        let config = types(r#"["full_attention","sliding_attention"]"#).unwrap();
+        assert_eq!((config.window(0), config.window(1)), (None, Some(4)));
+        assert!(types(r#"["full_attention"]"#).unwrap_err().contains("expected 2"));
+        let error = types(r#"["full_attention","linear_attention"]"#).unwrap_err();
+        assert!(error.contains("linear_attention"), "{error}");
+    }
+
+    #[test]
+    fn what_would_be_computed_wrongly_is_refused() {
+        for (more, named) in [
+            (r#""mlp_bias":true"#, "mlp_bias"),
+            (r#""rope_parameters":{"rope_theta":"x"}"#, "rope_theta"),
+            (r#""rope_parameters":{"rope_theta":0}"#, "rope_theta"),
+            (r#""rope_scaling":{"type":"linear","factor":0}"#, "factor"),
+            (r#""rope_scaling":{"type":"linear"}"#, "factor"),
+        ] {
+            let error = ModelConfig::parse(&format!("{LLAMA},{more}}}")).unwrap_err();
+            assert!(error.contains(named), "{more}: {error}");
+        }
     }
 
     #[test]

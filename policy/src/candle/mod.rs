@@ -5,6 +5,7 @@
 //! knows of trees, pairs or losses.
 
 mod adapter;
+mod alpha_pattern;
 mod blocks;
 mod boundary;
 mod checkpoint;
@@ -41,6 +42,7 @@ use crate::text::tokenizer;
 
 pub use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 pub use adapter::{Adapter, AdapterConfig, LowRank};
+pub use alpha_pattern::AlphaPattern;
 pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use layout::{PackedLayout, Segment};

@@ -64,10 +64,18 @@ impl Room {
         };
         // One thread feeds a GPU best: rows of all trees share its products.
         let sharded = cpu && config.parameter_count() <= SHARDED_PARAMETERS;
-        let (shards, threads) = if sharded { (threads, 1) } else { (1, threads) };
         let slot = config.layers * 2 * config.kv_heads * config.head_dim * bytes;
-        let slots = (options.cache_bytes / slot / shards).max(1);
-        Self { shards, threads, slot, slots, lanes: options.max_batch.div_ceil(shards).max(1) }
+        let slots = (options.cache_bytes / slot).max(1);
+        // Each shard holds the longest sequence, so that no request depends on their number.
+        let most = if sharded { (slots / config.context).max(1) } else { 1 };
+        let shards = threads.min(most);
+        Self {
+            shards,
+            threads: threads / shards,
+            slot,
+            slots: slots / shards,
+            lanes: options.max_batch.div_ceil(shards).max(1),
+        }
     }
 }
 
@@ -118,7 +126,11 @@ impl CandlePolicy {
         let room = Room::new(&config, options);
         let models = models(&config, checkpoint.tensors, &room)?;
         let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
-        let limits = Limits { context: config.context, in_flight: 2 * room.lanes * room.shards };
+        let limits = Limits {
+            context: config.context,
+            in_flight: 2 * room.lanes * room.shards,
+            question: longest_question(&form, &tokenizer)?,
+        };
         let shared = Arc::new(Shared::new(config, tokenizer, labels, options.say));
         let mut policy = Self {
             shared,
@@ -236,7 +248,7 @@ impl CandlePolicy {
     ) -> Result<Question, PolicyError> {
         let (hint, tokenizer) = (judge.hint.as_deref(), self.tokenizer());
         let (text, before) = self.form.render_restated(restated, correct_first, hint, tokenizer)?;
-        let mut base: Vec<TokenId> = tokenizer.bos().into_iter().collect();
+        let mut base: Vec<TokenId> = tokenizer.opening(self.form.chat).into_iter().collect();
         base.extend(self.encode(&text[..before])?);
         Ok(Question { base, suffix: self.encode(&text[before..])?, correct_first })
     }
@@ -258,6 +270,12 @@ impl CandlePolicy {
     }
 }
 
+/// Tokens of the judge's question after a step, in the longer of its orders.
+fn longest_question(form: &PromptForm, tokenizer: &Tokenizer) -> Result<usize, PolicyError> {
+    let question = |first| tokenizer.encode(&form.question("", first, None)?);
+    Ok(question(true)?.len().max(question(false)?.len()))
+}
+
 impl Policy for CandlePolicy {
     fn identity(&self) -> &str {
         &self.identity
@@ -269,7 +287,8 @@ impl Policy for CandlePolicy {
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
         let text = self.form.render(problem, &self.shared.tokenizer)?;
-        let mut ids: Vec<TokenId> = self.shared.tokenizer.bos().into_iter().collect();
+        let opening = self.shared.tokenizer.opening(self.form.chat);
+        let mut ids: Vec<TokenId> = opening.into_iter().collect();
         ids.extend(self.encode(&text)?);
         if ids.len() >= self.limits.context {
             return Err(PolicyError::Request(format!(

@@ -93,6 +93,18 @@ impl Source {
         Ok(Self::Adapter { folder: path.to_owned(), base: Box::new(base) })
     }
 
+    /// The one folder below with an adapter, where a folder has neither model nor adapter.
+    fn nested_adapter(&self) -> Option<String> {
+        let Self::Folder(folder) = self else { return None };
+        if folder.join("config.json").is_file() {
+            return None;
+        }
+        let below = std::fs::read_dir(folder).ok()?.flatten();
+        let mut adapters = below.filter(|entry| entry.path().join(ADAPTER_CONFIG).is_file());
+        let one = adapters.next()?.file_name();
+        adapters.next().is_none().then(|| one.to_string_lossy().into_owned())
+    }
+
     /// Whether the weights are those of a base with an adapter on top.
     #[must_use]
     pub fn is_adapter(&self) -> bool {
@@ -157,5 +169,41 @@ impl Files for Source {
             Self::Folder(folder) | Self::Adapter { folder, .. } => folder.join(name),
             Self::Embedded => Path::new("builtin").join(name),
         }
+    }
+
+    fn absent(&self, name: &str) -> PolicyError {
+        let expected = "no such file; a checkpoint in Hugging Face layout has one";
+        let detail = match self.nested_adapter() {
+            Some(nested) => {
+                format!("{expected}. The folder has its adapter in `{nested}/`: give that folder")
+            }
+            None => expected.into(),
+        };
+        self.error(name, detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_its_adapter_in_a_folder_below_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = || {
+            let source = Source::folder(dir.path()).unwrap();
+            source.text("config.json").unwrap_err().to_string()
+        };
+        let add = |name: &str| {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join(ADAPTER_CONFIG), "{}").unwrap();
+        };
+        let said = "has its adapter in `default/`: give that folder";
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        assert!(!refused().contains("adapter"));
+        add("default");
+        assert!(refused().contains(said), "{}", refused());
+        add("other");
+        assert!(!refused().contains("adapter"));
     }
 }

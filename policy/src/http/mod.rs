@@ -120,6 +120,7 @@ async fn work(
             let limits = Limits {
                 context: model.context,
                 in_flight: options.in_flight.max(1) * fleet.servers.len(),
+                question: 0,
             };
             let eos = model.eos.first().copied();
             let service = Service::new(fleet, model, form);

@@ -193,7 +193,7 @@ fn values(choices: &[Choice]) -> Vec<Value> {
 /// Messages through a chat template; with `open`, up to where the assistant begins.
 ///
 /// Chat templates are written for Jinja with trimmed blocks and Python's string methods. BOS is not
-/// among the text: it is an id that goes before it.
+/// among the text: it is an id that goes before it ([`Tokenizer::opening`]).
 pub(crate) fn chat(
     template: &str,
     messages: &[Message],
@@ -212,7 +212,27 @@ pub(crate) fn chat(
     environment.add_function("raise_exception", |message: String| -> Result<String, _> {
         Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
     });
-    environment.render_str(template, values).map_err(|e| failed(&e))
+    environment.render_str(&without_marks(template), values).map_err(|e| failed(&e))
+}
+
+/// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
+/// masks and shows nothing, as a block that always holds.
+fn without_marks(template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(from) = rest.find("{%") {
+        let Some(to) = rest[from..].find("%}").map(|to| from + to) else { break };
+        let tag = &rest[from..to];
+        let shown = match tag.trim_matches(|c: char| "{%-+".contains(c) || c.is_whitespace()) {
+            "generation" => tag.replace("generation", "if true"),
+            "endgeneration" => tag.replace("endgeneration", "endif"),
+            _ => tag.to_owned(),
+        };
+        out.push_str(&rest[..from]);
+        out.push_str(&shown);
+        rest = &rest[to..];
+    }
+    out + rest
 }
 
 fn render(template: &str, values: Value) -> Result<String, PolicyError> {
@@ -272,5 +292,13 @@ mod tests {
                         {% if add_generation_prompt %}<assistant>{% endif %}";
         let turn = Message { role: "user".into(), content: "Hi".into() };
         assert_eq!(chat(template, &[turn], true, "").unwrap(), "<user>Hi<assistant>");
+    }
+
+    #[test]
+    fn marks_of_what_the_assistant_says_show_nothing() {
+        let template = "{% for m in messages %}\n{%- generation -%}\n{{ m.content }}!\
+                        {% endgeneration %}{% endfor %}";
+        let turn = Message { role: "assistant".into(), content: "Hi".into() };
+        assert_eq!(chat(template, &[turn], false, "").unwrap(), "Hi!");
     }
 }

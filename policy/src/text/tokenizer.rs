@@ -11,13 +11,19 @@ use crate::PolicyError;
 
 /// Name of the file with the vocabulary.
 const TOKENIZER_FILE: &str = "tokenizer.json";
+/// Name of the file with the ids that end a text.
+const GENERATION_FILE: &str = "generation_config.json";
 
 /// Text to ids and back.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     eos: Vec<TokenId>,
+    /// What the tokenizer calls its `eos_token`.
+    eos_token: Option<String>,
     bos: Option<TokenId>,
+    /// Whether the tokenizer puts BOS before a text.
+    adds_bos: bool,
     chat_template: Option<String>,
 }
 
@@ -28,17 +34,26 @@ impl Tokenizer {
     /// When a file is missing or malformed.
     pub fn from_files(files: &(impl Files + ?Sized), config: &Value) -> Result<Self, PolicyError> {
         let bytes = files.required(TOKENIZER_FILE)?;
-        let inner = tokenizers::Tokenizer::from_bytes(bytes)
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes)
             .map_err(|e| files.error(TOKENIZER_FILE, format!("not a tokenizer file: {e}")))?;
+        // What the training that saved the file cut and padded to; transformers resets both, too.
+        inner.with_padding(None);
+        inner
+            .with_truncation(None)
+            .map_err(|e| files.error(TOKENIZER_FILE, format!("truncation: {e}")))?;
         let settings = optional_json(files, "tokenizer_config.json")?;
-        let generation = optional_json(files, "generation_config.json")?;
-        let eos = eos_ids(&inner, &generation, config, &settings);
-        let bos = special(&settings, "bos_token").and_then(|t| inner.token_to_id(&t));
+        let map = optional_json(files, "special_tokens_map.json")?;
+        let named = |name: &str| special(&settings, name).or_else(|| special(&map, name));
+        let eos_token = named("eos_token");
+        let eos = eos_ids(files, &inner, config, eos_token.as_deref())?;
+        let bos = named("bos_token").and_then(|t| inner.token_to_id(&t));
+        let adds_bos = settings.get("add_bos_token").and_then(Value::as_bool).unwrap_or(false)
+            || begins_with(&inner, bos);
         let chat_template = match files.optional("chat_template.jinja")? {
             Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            None => settings.get("chat_template").and_then(Value::as_str).map(str::to_owned),
+            None => settings.get("chat_template").and_then(default_template),
         };
-        Ok(Self { inner, eos, bos, chat_template })
+        Ok(Self { inner, eos, eos_token, bos, adds_bos, chat_template })
     }
 
     /// Checks that every id has a row in an embedding of `vocabulary` rows.
@@ -50,6 +65,10 @@ impl Tokenizer {
         vocabulary: usize,
         files: &(impl Files + ?Sized),
     ) -> Result<(), PolicyError> {
+        if let Some(id) = self.eos.iter().find(|&&id| id as usize >= vocabulary) {
+            let detail = format!("`eos_token_id` {id} is no id of {vocabulary} (`vocab_size`)");
+            return Err(files.error(GENERATION_FILE, detail));
+        }
         let top = self.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
         if top < vocabulary {
             return Ok(());
@@ -96,10 +115,11 @@ impl Tokenizer {
         prompt::chat(template, messages, open, &self.eos_text())
     }
 
-    /// Text of the id that ends a solution; empty if there is none.
+    /// Text of the token that ends a solution, as the tokenizer names it; empty if there is none.
     #[must_use]
     pub fn eos_text(&self) -> String {
-        self.eos().and_then(|id| self.inner.id_to_token(id)).unwrap_or_default()
+        let first = || self.eos().and_then(|id| self.inner.id_to_token(id));
+        self.eos_token.clone().or_else(first).unwrap_or_default()
     }
 
     /// Text of `ids` without special tokens.
@@ -107,12 +127,25 @@ impl Tokenizer {
     /// # Errors
     /// When an id is outside the vocabulary.
     pub fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.text(ids, true)
+    }
+
+    /// Text of `ids`, special tokens included.
+    ///
+    /// # Errors
+    /// When an id is outside the vocabulary.
+    pub fn decode_all(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.text(ids, false)
+    }
+
+    fn text(&self, ids: &[TokenId], skip_special: bool) -> Result<String, PolicyError> {
         self.inner
-            .decode(ids, true)
+            .decode(ids, skip_special)
             .map_err(|e| PolicyError::Request(format!("the ids cannot be decoded: {e}")))
     }
 
-    /// The id appended where a solution ends, if there is one.
+    /// The id appended where a solution ends, if there is one: the tokenizer's own where it is among
+    /// several.
     #[must_use]
     pub fn eos(&self) -> Option<TokenId> {
         self.eos.first().copied()
@@ -134,6 +167,17 @@ impl Tokenizer {
     #[must_use]
     pub fn bos(&self) -> Option<TokenId> {
         self.bos
+    }
+
+    /// The id that begins a prompt: with `chat`, where the template writes it; without, where the
+    /// tokenizer puts it before a text itself (as transformers does in either case).
+    #[must_use]
+    pub fn opening(&self, chat: bool) -> Option<TokenId> {
+        let opens = match self.chat_template.as_deref().filter(|_| chat) {
+            Some(template) => template.contains("bos_token"),
+            None => self.adds_bos,
+        };
+        self.bos.filter(|_| opens)
     }
 
     /// The chat template, if the checkpoint has one.
@@ -178,27 +222,51 @@ pub(crate) fn optional_json(
 }
 
 /// `eos_token_id` of the generation settings or the model configuration, one or several, or the
-/// tokenizer's `eos_token`.
+/// tokenizer's `eos_token`; that one first where it is among them.
 fn eos_ids(
+    files: &(impl Files + ?Sized),
     inner: &tokenizers::Tokenizer,
-    generation: &Value,
     config: &Value,
-    settings: &Value,
-) -> Vec<TokenId> {
-    let listed = |value: Option<&Value>| -> Vec<TokenId> {
-        match value {
-            Some(Value::Array(ids)) => {
-                ids.iter().filter_map(Value::as_u64).map(|id| id as TokenId).collect()
-            }
-            Some(one) => one.as_u64().map(|id| id as TokenId).into_iter().collect(),
-            None => vec![],
+    eos_token: Option<&str>,
+) -> Result<Vec<TokenId>, PolicyError> {
+    let generation = optional_json(files, GENERATION_FILE)?;
+    let named = eos_token.and_then(|text| inner.token_to_id(text));
+    for (file, settings) in [(GENERATION_FILE, &generation), ("config.json", config)] {
+        let mut ids = listed(settings.get("eos_token_id")).map_err(|d| files.error(file, d))?;
+        if !ids.is_empty() {
+            ids.sort_by_key(|&id| Some(id) != named);
+            return Ok(ids);
         }
+    }
+    Ok(named.into_iter().collect())
+}
+
+/// One id, several, or none.
+fn listed(value: Option<&Value>) -> Result<Vec<TokenId>, String> {
+    let id = |value: &Value| {
+        let id = value.as_u64().and_then(|id| TokenId::try_from(id).ok());
+        id.ok_or_else(|| format!("`eos_token_id` holds {value}; expected ids of tokens"))
     };
-    let named = special(settings, "eos_token").and_then(|t| inner.token_to_id(&t));
-    [listed(generation.get("eos_token_id")), listed(config.get("eos_token_id"))]
-        .into_iter()
-        .find(|ids| !ids.is_empty())
-        .unwrap_or_else(|| named.into_iter().collect())
+    match value {
+        None | Some(Value::Null) => Ok(vec![]),
+        Some(Value::Array(ids)) => ids.iter().map(id).collect(),
+        Some(one) => Ok(vec![id(one)?]),
+    }
+}
+
+/// Whether the tokenizer puts this id before a text.
+fn begins_with(inner: &tokenizers::Tokenizer, id: Option<TokenId>) -> bool {
+    let framed = inner.encode_fast("", true);
+    id.is_some() && framed.is_ok_and(|framed| framed.get_ids().first().copied() == id)
+}
+
+/// The template of a setting: its text, or the one named `default` of a list.
+fn default_template(setting: &Value) -> Option<String> {
+    let of_list = || {
+        let named = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some("default");
+        setting.as_array()?.iter().find(named)?.get("template")?.as_str()
+    };
+    setting.as_str().or_else(of_list).map(str::to_owned)
 }
 
 /// A special token's text: a string, or an object with `content`.
@@ -216,6 +284,96 @@ mod tests {
     fn a_label_is_one_however_it_is_written() {
         assert!(["A", " A", "(A", " (A", "A\n", "( A"].iter().all(|t| is_label(t, "A")));
         assert!(["AB", "a", "A)", "B", ""].iter().all(|t| !is_label(t, "A")));
+    }
+
+    /// Words that are one token each, and files beside them.
+    fn written(change: impl FnOnce(&mut Value), files: &[(&str, Value)]) -> tempfile::TempDir {
+        let vocab = json!({ "<s>": 0, "</s>": 1, "<|eot|>": 2, "a": 3, "b": 4, "<pad>": 5 });
+        let special = |id: u32, content: &str| {
+            json!({ "id": id, "content": content, "single_word": false, "lstrip": false,
+                    "rstrip": false, "normalized": false, "special": true })
+        };
+        let mut file = json!({
+            "version": "1.0", "pre_tokenizer": { "type": "Whitespace" },
+            "added_tokens": [special(0, "<s>"), special(1, "</s>"), special(2, "<|eot|>"),
+                             special(5, "<pad>")],
+            "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "a" },
+        });
+        change(&mut file);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(TOKENIZER_FILE), file.to_string()).unwrap();
+        for (name, content) in files {
+            std::fs::write(dir.path().join(name), content.to_string()).unwrap();
+        }
+        dir
+    }
+
+    fn read(dir: &tempfile::TempDir) -> Result<Tokenizer, PolicyError> {
+        Tokenizer::from_files(dir.path(), &Value::Null)
+    }
+
+    #[test]
+    fn nothing_is_cut_or_padded() {
+        let dir = written(
+            |file| {
+                file["truncation"] = json!({ "max_length": 2, "strategy": "LongestFirst",
+                                             "stride": 0, "direction": "Right" });
+                file["padding"] = json!({ "strategy": { "Fixed": 6 }, "direction": "Left",
+                                          "pad_to_multiple_of": null, "pad_id": 5,
+                                          "pad_type_id": 0, "pad_token": "<pad>" });
+            },
+            &[],
+        );
+        assert_eq!(read(&dir).unwrap().encode("a b a b").unwrap(), [3, 4, 3, 4]);
+    }
+
+    #[test]
+    fn bos_begins_what_it_begins_in_transformers() {
+        let settings = |more: Value| {
+            let mut all = json!({ "bos_token": "<s>" });
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            written(|_| {}, &[("tokenizer_config.json", all)])
+        };
+        let opening = |more: Value| {
+            let tokenizer = read(&settings(more)).unwrap();
+            (tokenizer.opening(false), tokenizer.opening(true))
+        };
+        assert_eq!(opening(json!({})), (None, None));
+        assert_eq!(opening(json!({ "add_bos_token": true })), (Some(0), Some(0)));
+        let silent = json!({ "add_bos_token": true, "chat_template": "{{ messages }}" });
+        assert_eq!(opening(silent), (Some(0), None));
+        let template = json!([{ "name": "default", "template": "{{ bos_token }}" }]);
+        assert_eq!(opening(json!({ "chat_template": template })), (None, Some(0)));
+        let map = [("special_tokens_map.json", json!({ "bos_token": { "content": "<s>" } }))];
+        assert_eq!(read(&written(|_| {}, &map)).unwrap().bos(), Some(0));
+    }
+
+    #[test]
+    fn the_tokenizer_s_own_end_comes_first_and_every_end_is_an_id() {
+        let ends = |ids: Value| {
+            let files = [
+                ("generation_config.json", json!({ "eos_token_id": ids })),
+                ("tokenizer_config.json", json!({ "eos_token": "<|eot|>" })),
+            ];
+            let dir = written(|_| {}, &files);
+            let tokenizer = read(&dir)?;
+            tokenizer.fits(6, dir.path()).map(|()| tokenizer)
+        };
+        let tokenizer = ends(json!([1, 2])).unwrap();
+        assert_eq!((tokenizer.eos_ids(), tokenizer.eos_text()), (&[2, 1][..], "<|eot|>".into()));
+        assert_eq!(ends(json!(1)).unwrap().eos_text(), "<|eot|>");
+        assert_eq!(ends(Value::Null).unwrap().eos_ids(), [2]);
+        for bad in [json!([1, 99]), json!(-1), json!("2")] {
+            let error = ends(bad).unwrap_err().to_string();
+            assert!(error.contains("generation_config.json"), "{error}");
+        }
+    }
+
+    #[test]
+    fn special_tokens_are_shown_where_they_are_asked_for() {
+        let tokenizer = read(&written(|_| {}, &[])).unwrap();
+        assert_eq!(tokenizer.decode(&[3, 5]).unwrap(), "a");
+        assert!(tokenizer.decode_all(&[3, 5]).unwrap().contains("<pad>"));
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! Prompt and completion are tokenised apart and their ids joined, so a row's numbers do not depend
 //! on where a tokenizer would have merged across the border.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regrowth_datasets::{AnswerKind, JsonlWriter, Problem, TokenId, read_jsonl};
+use regrowth_datasets::{AnswerKind, DataError, JsonlReader, JsonlWriter, Problem, TokenId};
 use regrowth_mcts::EngineFlags;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{Policy, PolicyError, Request, Response, Score};
@@ -30,7 +30,8 @@ pub(super) struct Args {
     /// Begin each row with the tokenizer's BOS.
     #[arg(long)]
     bos: bool,
-    /// Put the prompt through the checkpoint's chat template as the user's turn.
+    /// Put the prompt through the checkpoint's chat template as the user's turn, with the BOS if the
+    /// template writes it.
     #[arg(long)]
     chat: bool,
     #[command(flatten)]
@@ -52,21 +53,17 @@ struct Scored {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let rows: Vec<Row> = read_jsonl(&args.input)?;
+    let rows = read(&args.input)?;
     let policy = policy(&args.policy, &args.engine)?;
     let front = Front::new(args)?;
     let mut out = JsonlWriter::new(std::io::stdout().lock());
-    let width = policy.limits().in_flight.max(1);
-    for (chunk_index, chunk) in rows.chunks(width).enumerate() {
-        let mut requests = Vec::with_capacity(chunk.len());
-        for (index, row) in chunk.iter().enumerate() {
-            let index = chunk_index * width + index;
-            let request = front.request(&*policy, row, index)?;
-            requests.push(Request::Score(request));
-        }
+    for chunk in rows.chunks(policy.limits().in_flight.max(1)) {
+        let requests = chunk.iter().map(|(place, row)| front.request(&*policy, row, place));
+        let requests: Vec<Request> = requests.collect::<Result<_, _>>()?;
         let tokens: Vec<Arc<[TokenId]>> = requests.iter().map(continuation).collect();
-        for (tokens, answer) in tokens.into_iter().zip(ask_all(&*policy, requests)?) {
-            let Response::Scores(scores) = answer? else {
+        let answers = ask_all(&*policy, requests)?;
+        for (((place, _), tokens), answer) in chunk.iter().zip(tokens).zip(answers) {
+            let Response::Scores(scores) = answer.map_err(|error| place.refused(error))? else {
                 return Err(
                     PolicyError::Model("the answer is not of the kind asked for".into()).into()
                 );
@@ -77,6 +74,41 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         }
     }
     out.finish().map(drop).map_err(TrainError::io("stdout"))
+}
+
+/// The rows of a file and where they stand.
+fn read(path: &Path) -> Result<Vec<(Place<'_>, Row)>, TrainError> {
+    let mut reader = JsonlReader::open(path)?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next() {
+        rows.push((Place { path, line: reader.line() }, row?));
+    }
+    Ok(rows)
+}
+
+/// Where a row stands.
+struct Place<'a> {
+    path: &'a Path,
+    /// From 1, blank lines counted.
+    line: usize,
+}
+
+impl Place<'_> {
+    /// A field whose text has the wrong number of tokens.
+    fn field(&self, field: &str, expected: String, got: usize) -> TrainError {
+        let (path, field) = (self.path.to_owned(), field.to_owned());
+        let got = if got == 0 { "none".into() } else { got.to_string() };
+        DataError::Row { path, line: self.line, field, expected, got }.into()
+    }
+
+    /// What the policy says of this row, with the place.
+    fn refused(&self, error: PolicyError) -> TrainError {
+        let place = |detail| format!("{}:{}: {detail}", self.path.display(), self.line);
+        match error {
+            PolicyError::Request(detail) => PolicyError::Request(place(detail)).into(),
+            other => other.into(),
+        }
+    }
 }
 
 fn continuation(request: &Request) -> Arc<[TokenId]> {
@@ -109,7 +141,7 @@ impl Front {
         let bos = match (args.bos, tokenizer.bos()) {
             (true, None) => return Err(lacking("the tokenizer has no BOS")),
             (true, bos) => bos,
-            (false, _) => None,
+            (false, _) => tokenizer.opening(args.chat),
         };
         if args.chat && tokenizer.chat_template().is_none() {
             return Err(lacking("the checkpoint has no chat template"));
@@ -125,26 +157,51 @@ impl Front {
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }
 
-    fn request(&self, policy: &dyn Policy, row: &Row, index: usize) -> Result<Score, TrainError> {
+    /// Asks for a row's numbers.
+    fn request(
+        &self,
+        policy: &dyn Policy,
+        row: &Row,
+        place: &Place<'_>,
+    ) -> Result<Request, TrainError> {
+        let refused = |error| place.refused(error);
         let text = match &self.chat {
-            Some((form, tokenizer)) => form.render(&as_problem(&row.prompt), tokenizer)?,
+            Some((form, tokenizer)) => {
+                form.render(&as_problem(&row.prompt), tokenizer).map_err(refused)?
+            }
             None => row.prompt.clone(),
         };
         let mut prefix: Vec<TokenId> = self.bos.into_iter().collect();
-        prefix.extend(policy.encode(&text)?);
-        let continuation = policy.encode(&row.completion)?;
-        let empty = |field: &str| TrainError::Example {
-            index,
-            detail: format!("`{field}` holds no token; expected text"),
-        };
-        if prefix.is_empty() {
-            return Err(empty("prompt"));
-        }
-        if continuation.is_empty() {
-            return Err(empty("completion"));
-        }
-        Ok(Score { prefix: prefix.into(), continuation: continuation.into() })
+        prefix.extend(policy.encode(&text).map_err(refused)?);
+        let continuation = policy.encode(&row.completion).map_err(refused)?;
+        fits(prefix.len(), continuation.len(), policy.limits().context, place)?;
+        Ok(Request::Score(Score { prefix: prefix.into(), continuation: continuation.into() }))
     }
+}
+
+/// Checks the numbers of tokens of a row.
+fn fits(
+    prompt: usize,
+    completion: usize,
+    context: usize,
+    place: &Place<'_>,
+) -> Result<(), TrainError> {
+    for (field, tokens) in [("prompt", prompt), ("completion", completion)] {
+        if tokens == 0 {
+            return Err(place.field(field, "text of at least one token".into(), tokens));
+        }
+    }
+    if prompt >= context {
+        let expected = format!("fewer tokens than the context of {context}");
+        return Err(place.field("prompt", expected, prompt));
+    }
+    let left = context - prompt;
+    if completion > left {
+        let expected =
+            format!("at most {left} tokens (the context is {context}, the prompt takes {prompt})");
+        return Err(place.field("completion", expected, completion));
+    }
+    Ok(())
 }
 
 fn tokenizer(source: &Source) -> Result<Tokenizer, TrainError> {
@@ -164,5 +221,34 @@ fn as_problem(prompt: &str) -> Problem {
         kind: AnswerKind::Text,
         solution: None,
         level: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit_code;
+
+    #[test]
+    fn rows_know_their_lines_and_what_does_not_fit_is_named_as_bad_input() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let row = r#"{"prompt": "p", "completion": "c"}"#;
+        std::fs::write(file.path(), format!("\n{row}\n\n \n{row}\n")).unwrap();
+        let rows = read(file.path()).unwrap();
+        let lines: Vec<usize> = rows.iter().map(|(place, _)| place.line).collect();
+        assert_eq!(lines, [2, 5]);
+        let place = &rows[1].0;
+        assert!(fits(4, 4, 8, place).is_ok());
+        for (prompt, completion, expected) in [
+            (0, 4, "field `prompt`: expected text of at least one token, got none"),
+            (4, 0, "field `completion`: expected text of at least one token, got none"),
+            (8, 1, "field `prompt`: expected fewer tokens than the context of 8, got 8"),
+            (4, 5, "field `completion`: expected at most 4 tokens"),
+        ] {
+            let error = fits(prompt, completion, 8, place).unwrap_err();
+            assert_eq!(exit_code(&error), 3);
+            let expected = format!("{}:5: {expected}", file.path().display());
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
     }
 }

@@ -118,7 +118,7 @@ impl Texts {
             if self.framed {
                 tokenizer.encode_framed(text)
             } else {
-                let mut ids: Vec<TokenId> = tokenizer.bos().into_iter().collect();
+                let mut ids: Vec<TokenId> = tokenizer.opening(true).into_iter().collect();
                 ids.extend(tokenizer.encode(text)?);
                 Ok(ids)
             }

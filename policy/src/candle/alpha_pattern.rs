@@ -1,0 +1,122 @@
+//! `alpha_pattern` of a LoRA adapter: modules with an alpha of their own.
+//!
+//! It knows names of modules and patterns, not weights. Which pattern counts is PEFT's rule
+//! (`get_pattern_key` in `peft/utils/other.py`).
+
+use regex::Regex;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Patterns of module names with the alpha of each, in the order of the file.
+///
+/// A pattern is a regular expression of a whole name or of its last parts; the first that matches
+/// counts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AlphaPattern(pub Vec<(String, f64)>);
+
+impl AlphaPattern {
+    /// Alphas by module; modules without one of their own have `common`.
+    ///
+    /// # Errors
+    /// A sentence with the first pattern that is no regular expression or has no alpha above 0.
+    pub(super) fn alphas(&self, common: f64) -> Result<Alphas, String> {
+        let own = self.0.iter().map(|(pattern, alpha)| {
+            if !is_alpha(*alpha) {
+                return Err(format!("`{pattern}` is {alpha}; expected a number above 0"));
+            }
+            match Regex::new(&format!(r"^(.*\.)?({pattern})$")) {
+                Ok(whole) => Ok((whole, *alpha)),
+                Err(e) => Err(format!("`{pattern}` is no regular expression: {e}")),
+            }
+        });
+        let own = own.collect::<Result<_, String>>();
+        Ok(Alphas { own: own.map_err(|detail| format!("`alpha_pattern`: {detail}"))?, common })
+    }
+}
+
+/// Whether a number can be an alpha.
+pub(super) fn is_alpha(alpha: f64) -> bool {
+    alpha > 0.0 && alpha.is_finite()
+}
+
+/// The alpha of each module.
+pub(super) struct Alphas {
+    own: Vec<(Regex, f64)>,
+    common: f64,
+}
+
+impl Alphas {
+    /// That of a module, by its name in the model.
+    pub(super) fn of(&self, module: &str) -> f64 {
+        let own = self.own.iter().find(|(pattern, _)| pattern.is_match(module));
+        own.map_or(self.common, |(_, alpha)| *alpha)
+    }
+}
+
+impl Serialize for AlphaPattern {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(pattern, alpha)| (pattern, alpha)))
+    }
+}
+
+impl<'de> Deserialize<'de> for AlphaPattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(InOrder)
+    }
+}
+
+/// Reads the entries of a map in their order.
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = AlphaPattern;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a map of patterns of module names to alphas")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AlphaPattern, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(AlphaPattern(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Alphas, String> {
+        let pattern: AlphaPattern = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        assert_eq!(serde_json::to_string(&pattern).unwrap(), text);
+        pattern.alphas(16.0)
+    }
+
+    #[test]
+    fn the_first_pattern_that_matches_the_end_of_the_name_counts() {
+        // Not in the order of the alphabet: the order of the file decides.
+        let alphas = read(r#"{"layers.1.*q_proj":2.0,"k_proj|v_proj":4.0,"[qo]_proj":8.0}"#);
+        let alphas = alphas.unwrap();
+        for (module, alpha) in [
+            ("model.layers.1.self_attn.q_proj", 2.0),
+            ("model.layers.0.self_attn.q_proj", 8.0),
+            ("model.layers.1.self_attn.o_proj", 8.0),
+            ("model.layers.0.self_attn.v_proj", 4.0),
+            ("k_proj", 4.0),
+            ("model.layers.0.self_attn.big_k_proj", 16.0),
+            ("model.layers.0.self_attn.k_proj.more", 16.0),
+        ] {
+            assert_eq!(alphas.of(module), alpha, "{module}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_make_no_sense_are_named() {
+        for text in [r#"{"(q_proj":2.0}"#, r#"{"(q_proj":0.0}"#, r#"{"(q_proj":-1.0}"#] {
+            let error = read(text).err().expect("is refused");
+            assert!(error.starts_with("`alpha_pattern`: `(q_proj` is "), "{error}");
+        }
+    }
+}
