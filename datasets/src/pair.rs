@@ -27,7 +27,8 @@ pub struct PreferencePair {
     /// Whether the reference solution was shown in the self-evaluation prompt.
     #[serde(default)]
     pub hinted: bool,
-    /// Whether a side was injected from the reference solution and not sampled.
+    /// Whether a side, or a step before them, was injected from the reference solution and not
+    /// sampled.
     #[serde(default)]
     pub injected: bool,
     /// Depth of the two children, the root's children being at depth 1.

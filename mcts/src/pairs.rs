@@ -309,6 +309,7 @@ fn assemble(
     alpha: f64,
 ) -> PreferencePair {
     let (prompt, prompt_ids) = tree.prefix(parent);
+    let before = tree.path(parent).into_iter().any(|id| tree.nodes[id as usize].injected);
     PreferencePair {
         version: PAIR_VERSION,
         problem_id: tree.problem.id.clone(),
@@ -316,7 +317,7 @@ fn assemble(
         policy: tree.policy.clone(),
         oracle: tree.oracle,
         hinted: tree.hinted,
-        injected: chosen.injected || rejected.injected,
+        injected: before || chosen.injected || rejected.injected,
         depth: w.depth,
         prompt,
         chosen: chosen.text,

@@ -103,6 +103,19 @@ fn the_committed_path_gives_best_against_worst() {
 }
 
 #[test]
+fn a_pair_after_an_injected_step_says_so() {
+    let mut tree = example();
+    tree.nodes[2].injected = true;
+    let injected = |tree: &TreeRecord| -> Vec<bool> {
+        extract_pairs(tree, &PairConfig::default()).pairs.iter().map(|p| p.injected).collect()
+    };
+    assert_eq!(injected(&tree), [true, true], "b is a side of the first and before the second");
+    tree.nodes[2].injected = false;
+    tree.nodes[4].injected = true;
+    assert_eq!(injected(&tree), [false, true]);
+}
+
+#[test]
 fn chains_stay_apart_when_asked() {
     let config = PairConfig { glue_chains: false, ..PairConfig::default() };
     let found = extract_pairs(&example(), &config);
