@@ -221,3 +221,24 @@ fn parse(line: &str) -> Result<TreeRecord, String> {
     }
     Ok(tree)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairs::tests::example;
+
+    #[test]
+    fn rows_of_inconsistent_shape_are_refused_with_the_node() {
+        let refused = |change: fn(&mut TreeRecord)| {
+            let mut tree = example();
+            change(&mut tree);
+            parse(&serde_json::to_string(&tree).expect("JSON")).expect_err("is refused")
+        };
+        assert!(parse(&serde_json::to_string(&example()).expect("JSON")).is_ok());
+        assert!(refused(|tree| tree.nodes[4].depth = 4_000_000_000).ends_with("node 4"));
+        assert!(refused(|tree| tree.nodes[1].parent = Some(1)).ends_with("node 1"));
+        assert!(refused(|tree| tree.nodes[3].logps.clear()).starts_with("node 3 has"));
+        assert!(refused(|tree| tree.committed = vec![2, 3]).ends_with("node 3"));
+        assert!(refused(|tree| tree.nodes.clear()).contains("root"));
+    }
+}

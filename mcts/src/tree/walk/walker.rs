@@ -38,7 +38,8 @@ struct Ground<'a, E> {
     rule: SelectionRule,
     /// Whether nodes on the way are marked as in flight, which turns the other lanes elsewhere.
     marked: bool,
-    /// Whether scores of children look at their parent's value.
+    /// Whether scores of children look at their parent's value: asked of the rule once and not at
+    /// every node.
     looks_at_parent: bool,
 }
 
