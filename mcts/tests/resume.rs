@@ -77,3 +77,27 @@ fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
     // trees, pairs, summary, config, log, the file of the lock: nothing half-written stays.
     assert_eq!(left.len(), 6, "{left:?}");
 }
+
+#[test]
+fn a_folder_is_held_by_one_search_and_a_summary_is_of_the_last_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let search = |more: &str| {
+        let out = out.display();
+        mcts(&format!("search --problems builtin:arithmetic --limit 2 {more} --out {out}"))
+    };
+    assert_code(&search("--policy scripted"), 0);
+    let lock = std::fs::File::create(out.join(".lock")).expect("a lock");
+    lock.lock().expect("held");
+    assert_code(&search("--policy scripted"), 3);
+    drop(lock);
+    let script = folder.path().join("script.json");
+    std::fs::write(&script, "{\"entries\":[]}").expect("written");
+    // The log holds another policy's answers: nothing of the first search is touched.
+    let before = read(out.join("config.toml"));
+    assert_code(&search(&format!("--policy scripted:{} --seed 9", script.display())), 4);
+    assert!(read(out.join("config.toml")) == before && out.join("summary.json").exists());
+    // Without a log it searches, and no problem has a tree.
+    assert_code(&search(&format!("--policy scripted:{} --no-log", script.display())), 4);
+    assert!(read(out.join("trees.jsonl")).is_empty());
+}
