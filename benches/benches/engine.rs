@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use crossbeam::channel::unbounded;
 use regrowth_datasets::{Split, tasks::problems_from_spec};
 use regrowth_policy::{
-    Boundary, Call, LoadOptions, Policy, Propose, Request, Response, Sampling, load,
+    Boundary, Call, LoadOptions, Policy, Propose, Request, Response, Sampling, StopAt, load,
 };
 
 /// Tokens that every candidate decodes.
@@ -30,6 +30,7 @@ fn decode(policy: &dyn Policy, n: usize) -> u64 {
             sampling: Sampling::default(),
             greedy_first: false,
             boundary: Boundary::End,
+            stop_at: StopAt::default(),
             max_tokens: TOKENS,
         });
         policy.submit(Call { ticket: ticket as u64, request, reply: reply.clone() });

@@ -7,7 +7,9 @@
 use std::time::Instant;
 
 use crossbeam::channel::unbounded;
-use regrowth_policy::{Boundary, Call, LoadOptions, Propose, Request, Response, Sampling, load};
+use regrowth_policy::{
+    Boundary, Call, LoadOptions, Propose, Request, Response, Sampling, StopAt, load,
+};
 
 /// Tokens of a prompt.
 const PROMPT: u32 = 16;
@@ -35,6 +37,7 @@ fn main() {
                 sampling: Sampling::default(),
                 greedy_first: false,
                 boundary: Boundary::End,
+                stop_at: StopAt::default(),
                 max_tokens: tokens,
             });
             policy.submit(Call { ticket, request, reply: reply.clone() });

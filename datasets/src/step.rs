@@ -14,6 +14,9 @@ pub enum Finish {
     Boundary,
     /// The model ended the solution (EOS). The EOS id is the last of the step's ids.
     Eos,
+    /// A stop string or a stop token of the request ended the solution. The token that completed it
+    /// is the last of the step's ids.
+    Stop,
     /// The token budget ended it.
     Length,
 }

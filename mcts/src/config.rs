@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use regrowth_policy::decorate::FollowUps;
-use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling};
+use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling, StopAt};
 use serde::{Deserialize, Serialize};
 
 use crate::tree::MOST_IN_FLIGHT;
@@ -73,6 +73,9 @@ pub struct SearchConfig {
     pub inject_reference: bool,
     /// Where a step ends (default a line break: taste, as published solutions are written).
     pub boundary: Boundary,
+    /// What ends a solution besides EOS, where the model does not end it by itself (default nothing).
+    #[serde(skip_serializing_if = "StopAt::is_empty")]
+    pub stop_at: StopAt,
     /// Tokens of one step at most, at least 1 (default 128: taste).
     pub max_step_tokens: usize,
     /// Tokens of one solution at most, at least 1 (default 512: taste).
@@ -109,6 +112,7 @@ impl Default for SearchConfig {
             similarity: None,
             inject_reference: false,
             boundary: Boundary::Newline,
+            stop_at: StopAt::default(),
             max_step_tokens: 128,
             max_solution_tokens: 512,
             value: ValueConfig::default(),
@@ -431,6 +435,9 @@ impl SearchConfig {
         if let Boundary::Marker(marker) = &self.boundary {
             check("boundary.marker", "a text that is not empty", marker, !marker.is_empty())?;
         }
+        for text in &self.stop_at.strings {
+            check("stop_at.strings", "texts that are not empty", text, !text.is_empty())?;
+        }
         for (field, share) in [("top_p", self.sampling.top_p), ("min_p", self.sampling.min_p)] {
             check(field, "a number in [0, 1]", share, (0.0..=1.0).contains(&share))?;
         }
@@ -461,6 +468,7 @@ mod tests {
             ("similarity = -1.0", "similarity"),
             ("first_play = { fixed = nan }", "first_play"),
             ("boundary = { marker = '' }", "boundary.marker"),
+            ("stop_at = { strings = ['Q:', ''] }", "stop_at.strings"),
             ("sampling = { top_p = nan }", "top_p"),
             ("sampling = { min_p = 2.0 }", "min_p"),
         ] {

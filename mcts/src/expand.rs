@@ -138,6 +138,7 @@ impl Expansion {
             sampling: config.sampling,
             greedy_first: config.greedy_first,
             boundary: if forced { Boundary::End } else { config.boundary.clone() },
+            stop_at: config.stop_at.clone(),
             max_tokens,
         };
         let reference = place.reference_steps.and_then(|done| subject.reference.next(done, forced));
@@ -285,7 +286,7 @@ impl Expansion {
         let solution = format!("{}{}", self.solution, sampled.text);
         let out_of_tokens = self.budget_ends && sampled.ids.len() >= self.max_tokens;
         let terminal = self.forced
-            || sampled.finish == Finish::Eos
+            || matches!(sampled.finish, Finish::Eos | Finish::Stop)
             || out_of_tokens
             || subject.verifier.states_answer(subject.problem, &sampled.text);
         let asks_reference = terminal && subject.config.value.oracle;

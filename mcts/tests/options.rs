@@ -3,11 +3,12 @@
 mod common;
 
 use common::{drive, problems, verifier};
+use regrowth_datasets::Finish;
 use regrowth_mcts::{
     PairConfig, Progress, SearchConfig, Skip, StopRule, Subject, TreeRecord, TreeSearch,
     ValueConfig, extract_pairs, similarity,
 };
-use regrowth_policy::{Response, Scripted};
+use regrowth_policy::{Response, Scripted, StopAt};
 
 fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
     let (policy, verifier) = (Scripted::new(), verifier());
@@ -72,6 +73,20 @@ fn no_solution_is_longer_than_it_may_be() {
         }
     }
     assert!(ended_by_length > 0);
+}
+
+#[test]
+fn a_stop_string_ends_a_solution_like_eos() {
+    let stop_at = StopAt { strings: vec!["=".to_owned()], ids: vec![] };
+    let mut stopped = 0;
+    for tree in trees(&SearchConfig { stop_at, ..SearchConfig::default() }) {
+        for node in tree.nodes.iter().skip(1) {
+            assert_eq!(node.finish == Some(Finish::Stop), node.text.ends_with('='));
+            assert!(node.terminal || !node.text.contains('='));
+            stopped += usize::from(node.text.ends_with('='));
+        }
+    }
+    assert!(stopped > 12, "{stopped}");
 }
 
 #[test]

@@ -3,10 +3,35 @@
 //! It knows nothing of tokens but their number. Engines in this process look after every token,
 //! servers are given strings to stop at and what they stopped at is looked at here.
 
-use crate::Boundary;
+use regrowth_datasets::Finish;
+
+use crate::{Boundary, Propose};
+
+/// Why a step of this many tokens ends with its text, if it does: a stop string ends more than a
+/// boundary.
+pub(crate) fn finish_of(propose: &Propose, tokens: usize, text: &str) -> Option<Finish> {
+    let stopped = propose.stop_at.strings.iter().any(|s| text.contains(s.as_str()));
+    let complete = || can_end(&propose.boundary, tokens) && ends_at(&propose.boundary, text);
+    match stopped {
+        true => Some(Finish::Stop),
+        false => complete().then_some(Finish::Boundary),
+    }
+}
+
+/// Whether the text of a step of this many tokens can end it.
+#[cfg(feature = "candle")]
+pub(crate) fn is_read(propose: &Propose, tokens: usize) -> bool {
+    !propose.stop_at.strings.is_empty() || can_end(&propose.boundary, tokens)
+}
+
+/// Whether special tokens are part of the text that strings are looked for in: users name them.
+#[cfg(feature = "candle")]
+pub(crate) fn reads_special(propose: &Propose) -> bool {
+    matches!(propose.boundary, Boundary::Marker(_)) || !propose.stop_at.strings.is_empty()
+}
 
 /// Whether a step of this many tokens may end at `boundary` at all.
-pub(crate) fn can_end(boundary: &Boundary, tokens: usize) -> bool {
+fn can_end(boundary: &Boundary, tokens: usize) -> bool {
     match boundary {
         Boundary::End => false,
         Boundary::Tokens(least) => tokens >= *least,
@@ -15,7 +40,7 @@ pub(crate) fn can_end(boundary: &Boundary, tokens: usize) -> bool {
 }
 
 /// Whether `text` has a boundary after its first visible character.
-pub(crate) fn ends_at(boundary: &Boundary, text: &str) -> bool {
+fn ends_at(boundary: &Boundary, text: &str) -> bool {
     let visible = text.trim_start();
     match boundary {
         Boundary::End => false,

@@ -29,6 +29,11 @@ pub(crate) fn check(
     {
         return refuse("a proposal needs at least one key and one token".into());
     }
+    if let Request::Propose(p) = request
+        && p.stop_at.strings.iter().any(String::is_empty)
+    {
+        return refuse("a stop string is empty; every text would end at once".into());
+    }
     if rest.is_some_and(|r| r.is_empty()) {
         return refuse("nothing to judge or score; expected at least one token".into());
     }

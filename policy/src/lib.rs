@@ -36,6 +36,6 @@ pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{
     Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,
-    Restated, Sampling, Score, Scores, Usage,
+    Restated, Sampling, Score, Scores, StopAt, Usage,
 };
 pub use scripted::Scripted;

@@ -46,8 +46,32 @@ pub struct Propose {
     pub greedy_first: bool,
     /// Where a step ends.
     pub boundary: Boundary,
+    /// What ends the whole solution besides EOS.
+    #[serde(default, skip_serializing_if = "StopAt::is_empty")]
+    pub stop_at: StopAt,
     /// Most tokens of one candidate, at least 1.
     pub max_tokens: usize,
+}
+
+/// What ends a solution besides EOS. The token that completes it belongs to the step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StopAt {
+    /// Texts, none empty; a text may lie across token borders and in special tokens, but not
+    /// across the steps of a solution.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strings: Vec<String>,
+    /// Token ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<TokenId>,
+}
+
+impl StopAt {
+    /// Whether nothing but EOS ends a solution.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.strings.is_empty() && self.ids.is_empty()
+    }
 }
 
 /// How tokens are drawn from the model's distribution.

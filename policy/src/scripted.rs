@@ -15,7 +15,7 @@ use regrowth_datasets::{Finish, Problem, Step, TokenId, keyed_rng};
 use self::script::Script;
 use crate::{
     Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, Limits, Policy, PolicyError,
-    Prompt, Propose, Request, Response, Score, Scores, Usage,
+    Prompt, Propose, Request, Response, Score, Scores, StopAt, Usage,
 };
 
 /// Ends a solution; ids 0 to 255 are the bytes of UTF-8.
@@ -114,7 +114,7 @@ impl Scripted {
                     (text, end, None)
                 }
             };
-            let step = step_of(start, &text, end, logp, request.max_tokens);
+            let step = step_of(start, &text, end, logp, request);
             usage.sampling_rows += step.ids.len() as u64;
             candidates.push(Candidate { step, logps_exact: true });
         }
@@ -265,24 +265,33 @@ fn numbers_of(question: &str) -> Vec<i64> {
         .collect()
 }
 
-/// The bytes of `text` (and EOS) as a step, cut at `max_tokens`.
-fn step_of(start: u64, text: &str, end: bool, logp: Option<f32>, max_tokens: usize) -> Step {
+/// The bytes of `text` (and EOS) as a step, cut where the request ends it.
+fn step_of(start: u64, text: &str, end: bool, logp: Option<f32>, request: &Propose) -> Step {
     let mut ids: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
     if end {
         ids.push(EOS);
     }
-    let finish = match (ids.len() > max_tokens, end) {
-        (true, _) => Finish::Length,
-        (false, true) => Finish::Eos,
-        (false, false) => Finish::Boundary,
+    let stop = stop_of(text, &ids, &request.stop_at);
+    let finish = match (stop.unwrap_or(ids.len()) > request.max_tokens, stop, end) {
+        (true, ..) => Finish::Length,
+        (false, Some(_), _) => Finish::Stop,
+        (false, None, true) => Finish::Eos,
+        (false, None, false) => Finish::Boundary,
     };
-    ids.truncate(max_tokens);
+    ids.truncate(stop.unwrap_or(ids.len()).min(request.max_tokens));
     let bytes: Vec<u8> = ids.iter().filter_map(|&id| u8::try_from(id).ok()).collect();
     let mut logps = token_logps(start, &ids);
     if let Some(logp) = logp {
         logps.fill(logp);
     }
     Step { text: String::from_utf8_lossy(&bytes).into_owned(), ids, logps, finish }
+}
+
+/// How many ids there are up to and with what stops the text first, if something does.
+fn stop_of(text: &str, ids: &[TokenId], stop_at: &StopAt) -> Option<usize> {
+    let strings = stop_at.strings.iter().filter_map(|s| Some(text.find(s.as_str())? + s.len()));
+    let id = ids.iter().position(|id| stop_at.ids.contains(id)).map(|at| at + 1);
+    strings.chain(id).min()
 }
 
 fn score_continuation(score: &Score) -> Scores {

@@ -14,7 +14,7 @@ use regrowth_policy::candle::{
     save_checkpoint,
 };
 use regrowth_policy::{
-    Boundary, LoadOptions, Policy, Propose, Request, Response, Sampling, Score, call, load,
+    Boundary, LoadOptions, Policy, Propose, Request, Response, Sampling, Score, StopAt, call, load,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -272,6 +272,7 @@ fn prompts_that_are_empty_or_too_long_are_refused_alone() {
                 sampling: Sampling::default(),
                 greedy_first: false,
                 boundary: Boundary::Newline,
+                stop_at: StopAt::default(),
                 max_tokens: 4,
             }),
         )

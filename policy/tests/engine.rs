@@ -13,7 +13,7 @@ use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
     Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError, Propose,
-    Request, Response, Restated, Sampling, Score, Usage, call,
+    Request, Response, Restated, Sampling, Score, StopAt, Usage, call,
 };
 use serde_json::{Map, Value, json};
 
@@ -40,6 +40,7 @@ fn propose(prefix: &[u32], keys: std::ops::Range<u64>) -> Request {
         sampling: Sampling::default(),
         greedy_first: false,
         boundary: Boundary::Newline,
+        stop_at: StopAt::default(),
         max_tokens: 24,
     })
 }

@@ -8,6 +8,7 @@ use regrowth_datasets::{Finish, TokenId};
 
 use super::prefix::{NodeId, PrefixTree};
 use super::slots::Slots;
+use crate::text::growing::Growing;
 
 /// A sequence whose tokens are being computed.
 pub(super) struct Lane {
@@ -55,6 +56,8 @@ pub(super) struct Candidate {
     pub(super) from: usize,
     /// Log-probability of each sampled token.
     pub(super) logps: Vec<f32>,
+    /// Its text so far, where that can end it.
+    pub(super) text: Growing,
 }
 
 /// A candidate with the token that it has just drawn, and why it ends there if it does.

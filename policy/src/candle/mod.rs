@@ -7,7 +7,6 @@
 mod adapter;
 mod alpha_pattern;
 mod blocks;
-mod boundary;
 mod checkpoint;
 mod config;
 #[cfg(feature = "cuda")]

@@ -438,7 +438,7 @@ mod tests {
 
     use super::super::forward::Row;
     use super::*;
-    use crate::{Boundary, Propose, Response, Sampling, call};
+    use crate::{Boundary, Propose, Response, Sampling, StopAt, call};
 
     fn builtin() -> Checkpoint {
         Checkpoint::read(Source::named("builtin").unwrap(), &Device::Cpu).unwrap()
@@ -455,6 +455,7 @@ mod tests {
             keys: (0..6).map(|_| rng.random()).collect(),
             sampling: Sampling::default(),
             boundary: Boundary::Newline,
+            stop_at: StopAt::default(),
             max_tokens: 24,
             greedy_first: true,
         });

@@ -5,12 +5,14 @@
 
 use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
 
-use super::boundary;
 use super::engine::Shard;
 use super::job::{Job, Kind};
 use super::lane::{Candidate, Drawn, Lane, Role};
 use super::sampler;
-use crate::{Candidates, PolicyError, Response, Sampling};
+use crate::boundary;
+use crate::text::Tokenizer;
+use crate::text::growing::Growing;
+use crate::{Candidates, PolicyError, Propose, Response, Sampling};
 
 impl Shard {
     /// Starts candidates of a proposal whose prefix is computed and ends in `hidden`.
@@ -29,6 +31,7 @@ impl Shard {
             rng: keyed_rng(request.keys[index], &[b"candidate"]),
             from,
             logps: vec![],
+            text: Growing::default(),
         };
         lane.role = Role::Sample(next.map(candidate).collect());
         self.sample(vec![lane], hidden, true);
@@ -62,10 +65,13 @@ impl Shard {
     /// Draws one token for each candidate of a lane and looks whether it ends there.
     fn draw(&self, lane: &mut Lane, logps: &[f32]) -> Result<Vec<Drawn>, PolicyError> {
         let Role::Sample(candidates) = &mut lane.role else { return Ok(vec![]) };
+        let tokenizer = &self.shared.tokenizer;
         // A job that failed through another of its lanes is gone.
         candidates.retain(|c| self.jobs.contains_key(&c.job));
         let mut drawn: Vec<(u64, TokenId, Option<Finish>)> = Vec::with_capacity(candidates.len());
-        for candidate in candidates.iter_mut() {
+        for at in 0..candidates.len() {
+            let (before, rest) = candidates.split_at_mut(at);
+            let Some(candidate) = rest.first_mut() else { break };
             let Some(Job { kind: Kind::Propose { request, .. }, .. }) =
                 self.jobs.get(&candidate.job)
             else {
@@ -75,13 +81,17 @@ impl Shard {
             let sampling = if greedy { Sampling::greedy() } else { request.sampling };
             let token = sampler::draw(logps, &sampling, &mut candidate.rng);
             candidate.logps.push(token.logp);
-            // Candidates of one request that drew the same token end alike.
-            let like = drawn.iter().find(|d| (d.0, d.1) == (candidate.job, token.id));
+            // Candidates of one request that drew the same token read and end alike.
+            let like = drawn.iter().position(|d| (d.0, d.1) == (candidate.job, token.id));
             let finish = match like {
-                Some(like) => like.2,
+                Some(like) => {
+                    candidate.text.clone_from(&before[like].text);
+                    drawn[like].2
+                }
                 None => {
                     lane.ids.push(token.id);
-                    let finish = self.finish_of(request, &lane.ids[candidate.from..]);
+                    let step = &lane.ids[candidate.from..];
+                    let finish = finish_of(request, step, &mut candidate.text, tokenizer);
                     lane.ids.pop();
                     finish?
                 }
@@ -91,22 +101,6 @@ impl Shard {
         let candidates = std::mem::take(candidates).into_iter();
         let with = |(candidate, (_, id, finish))| Drawn { candidate, id, finish };
         Ok(candidates.zip(drawn).map(with).collect())
-    }
-
-    /// Why a step ends with its last token, if it does.
-    fn finish_of(
-        &self,
-        request: &crate::Propose,
-        step: &[u32],
-    ) -> Result<Option<Finish>, PolicyError> {
-        let tokenizer = &self.shared.tokenizer;
-        Ok(match boundary::is_complete(&request.boundary, step, tokenizer) {
-            _ if step.last().is_some_and(|&id| tokenizer.is_eos(id)) => Some(Finish::Eos),
-            Ok(true) => Some(Finish::Boundary),
-            _ if step.len() >= request.max_tokens => Some(Finish::Length),
-            Ok(false) => None,
-            Err(error) => return Err(error),
-        })
     }
 
     /// Goes on with one lane for each token that was drawn; stores the candidates that end.
@@ -173,4 +167,27 @@ impl Shard {
         let usage = job.usage;
         self.answer(id, Ok(Response::Candidates(Candidates { candidates, usage })));
     }
+}
+
+/// Why a step ends with its last token, if it does. `text` is that of the step before the token.
+fn finish_of(
+    request: &Propose,
+    step: &[TokenId],
+    text: &mut Growing,
+    tokenizer: &Tokenizer,
+) -> Result<Option<Finish>, PolicyError> {
+    let Some(&last) = step.last() else { return Ok(None) };
+    if tokenizer.is_eos(last) {
+        return Ok(Some(Finish::Eos));
+    }
+    if request.stop_at.ids.contains(&last) {
+        return Ok(Some(Finish::Stop));
+    }
+    if boundary::is_read(request, step.len()) {
+        let text = text.follow(tokenizer, step, boundary::reads_special(request))?;
+        if let Some(finish) = boundary::finish_of(request, step.len(), text) {
+            return Ok(Some(finish));
+        }
+    }
+    Ok((step.len() >= request.max_tokens).then_some(Finish::Length))
 }

@@ -119,6 +119,7 @@ mod tests {
             sampling: Sampling::default(),
             greedy_first: false,
             boundary: crate::Boundary::Newline,
+            stop_at: crate::StopAt::default(),
             max_tokens: 50,
         })
     }

@@ -86,7 +86,7 @@ impl Around for Faulty {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Boundary, Propose, Request, Sampling, Scripted, call};
+    use crate::{Boundary, Propose, Request, Sampling, Scripted, StopAt, call};
 
     #[test]
     fn faults_come_at_their_rates_and_repeat() {
@@ -100,6 +100,7 @@ mod tests {
                 sampling: Sampling::default(),
                 greedy_first: false,
                 boundary: Boundary::Newline,
+                stop_at: StopAt::default(),
                 max_tokens: 50,
             };
             match call(&policy, Request::Propose(propose)) {

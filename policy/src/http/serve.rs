@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::fleet::Fleet;
 use super::model::{Chat, Model};
 use super::vllm;
-use crate::boundary::{can_end, ends_at};
+use crate::boundary::finish_of;
 use crate::check::check;
 use crate::text::{PromptForm, Restating, prompt};
 use crate::{
@@ -191,7 +191,7 @@ impl Service {
                 max_tokens: part_tokens(propose, drawn.ids.len()),
                 sampling,
                 seed: stream_key(propose.keys[index], &[b"part", &part.to_le_bytes()]),
-                stops: stops(&propose.boundary, drawn.ids.len()),
+                stops: stops(propose, drawn.ids.len()),
             };
             let complete = async |server: Arc<_>| self.model.complete(&server, &ask).await;
             let done = self.fleet.ask(&propose.prefix, complete).await?;
@@ -200,12 +200,13 @@ impl Service {
             }
             let end = done.end;
             drawn.take(&ask, done, propose.max_tokens, &self.model.eos);
+            let stopped = drawn.stop_at(&propose.stop_at.ids);
             let text = self.decode(&drawn.ids).await?;
-            let complete =
-                can_end(&propose.boundary, drawn.ids.len()) && ends_at(&propose.boundary, &text);
+            let read = finish_of(propose, drawn.ids.len(), &text);
             let finish = match end {
+                _ if stopped => Some(Finish::Stop),
                 End::Eos => Some(Finish::Eos),
-                _ if complete => Some(Finish::Boundary),
+                _ if read.is_some() => read,
                 _ if drawn.ids.len() >= propose.max_tokens => Some(Finish::Length),
                 _ => None,
             };
@@ -299,6 +300,20 @@ impl Drawn {
             self.exact = false;
         }
         self.exact &= self.ids.len() <= most;
+        self.truncate(most);
+    }
+
+    /// Ends at the first of these ids, if one was drawn: servers are not told of them, what they
+    /// went on with is thrown away.
+    fn stop_at(&mut self, stops: &[TokenId]) -> bool {
+        let stopped = self.ids.iter().position(|id| stops.contains(id));
+        if let Some(at) = stopped {
+            self.truncate(at + 1);
+        }
+        stopped.is_some()
+    }
+
+    fn truncate(&mut self, most: usize) {
         self.ids.truncate(most);
         self.logps.truncate(most);
     }
@@ -306,16 +321,17 @@ impl Drawn {
 
 /// Strings at which the server is to stop after `drawn` tokens; whether the step ends there is seen
 /// from the text.
-fn stops(boundary: &Boundary, drawn: usize) -> Vec<String> {
-    let strings = |all: &[&str]| all.iter().map(|s| (*s).to_owned()).collect();
-    match boundary {
-        Boundary::End => vec![],
-        Boundary::Newline => strings(&["\n"]),
-        Boundary::Marker(marker) if marker.is_empty() => vec![],
-        Boundary::Marker(marker) => vec![marker.clone()],
-        Boundary::Tokens(least) if drawn + 1 < *least => vec![],
-        Boundary::Sentence | Boundary::Tokens(_) => strings(&["\n", ".", "!", "?"]),
-    }
+fn stops(propose: &Propose, drawn: usize) -> Vec<String> {
+    let boundary: &[&str] = match &propose.boundary {
+        Boundary::End => &[],
+        Boundary::Newline => &["\n"],
+        Boundary::Marker(marker) if marker.is_empty() => &[],
+        Boundary::Marker(marker) => &[marker],
+        Boundary::Tokens(least) if drawn + 1 < *least => &[],
+        Boundary::Sentence | Boundary::Tokens(_) => &["\n", ".", "!", "?"],
+    };
+    let all = boundary.iter().map(|s| (*s).to_owned());
+    all.chain(propose.stop_at.strings.iter().cloned()).collect()
 }
 
 /// Tokens of the next part at most. Up to where a step may end at all nothing stops it.

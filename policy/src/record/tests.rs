@@ -3,7 +3,7 @@
 use regrowth_datasets::AnswerKind;
 
 use super::*;
-use crate::{Boundary, Propose, Replay, Sampling, Scripted, call};
+use crate::{Boundary, Propose, Replay, Sampling, Scripted, StopAt, call};
 
 fn problem() -> Problem {
     Problem {
@@ -26,6 +26,7 @@ fn ask(policy: &dyn Policy, key: u64) -> Result<Response, PolicyError> {
         sampling: Sampling::default(),
         greedy_first: false,
         boundary: Boundary::Newline,
+        stop_at: StopAt::default(),
         max_tokens: 50,
     };
     call(policy, Request::Propose(propose))

@@ -25,6 +25,7 @@ fn propose(prefix: &[TokenId], keys: Vec<u64>, boundary: Boundary) -> Request {
         sampling: Sampling::default(),
         greedy_first: false,
         boundary,
+        stop_at: StopAt::default(),
         max_tokens: 200,
     })
 }
@@ -33,6 +34,24 @@ fn candidates(policy: &Scripted, request: Request) -> Vec<Candidate> {
     match call(policy, request).expect("an answer") {
         Response::Candidates(c) => c.candidates,
         other => panic!("asked for candidates, got {other:?}"),
+    }
+}
+
+#[test]
+fn what_stops_a_solution_ends_the_step() {
+    let policy = Scripted::new();
+    let prompt = policy.prompt(&problem()).expect("a prompt");
+    let Request::Propose(ask) = propose(&prompt.ids, vec![5], Boundary::End) else { return };
+    let whole = candidates(&policy, Request::Propose(ask.clone())).remove(0).step;
+    let at = whole.text.find(' ').expect("several words");
+    let text = StopAt { strings: vec![whole.text[at..at + 2].to_owned()], ids: vec![] };
+    let id = StopAt { strings: vec![], ids: vec![b' '.into()] };
+    for (stop_at, length) in [(text, at + 2), (id, at + 1)] {
+        let step = candidates(&policy, Request::Propose(Propose { stop_at, ..ask.clone() }))
+            .remove(0)
+            .step;
+        assert_eq!((step.ids.as_slice(), step.finish), (&whole.ids[..length], Finish::Stop));
+        assert_eq!(step.logps, whole.logps[..length]);
     }
 }
 

@@ -4,6 +4,8 @@
 //! minijinja, vocabularies those of `tokenizers`.
 
 pub(crate) mod files;
+#[cfg(feature = "candle")]
+pub(crate) mod growing;
 pub(crate) mod prompt;
 pub(crate) mod tokenizer;
 

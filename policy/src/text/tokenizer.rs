@@ -127,21 +127,28 @@ impl Tokenizer {
     /// # Errors
     /// When an id is outside the vocabulary.
     pub fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
-        self.text(ids, true)
+        self.decode_as(ids, false)
     }
 
-    /// Text of `ids`, special tokens included.
-    ///
-    /// # Errors
-    /// When an id is outside the vocabulary.
-    pub fn decode_all(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
-        self.text(ids, false)
+    /// Text of `ids`; with `special`, special tokens are part of it.
+    pub(crate) fn decode_as(&self, ids: &[TokenId], special: bool) -> Result<String, PolicyError> {
+        self.inner.decode(ids, !special).map_err(undecodable)
     }
 
-    fn text(&self, ids: &[TokenId], skip_special: bool) -> Result<String, PolicyError> {
-        self.inner
-            .decode(ids, skip_special)
-            .map_err(|e| PolicyError::Request(format!("the ids cannot be decoded: {e}")))
+    /// What `new` adds to the text of the ids before, of which `ids`, `prefix` and `prefix_index`
+    /// are what `tokenizers` remembers.
+    pub(super) fn decode_more(
+        &self,
+        new: &[TokenId],
+        special: bool,
+        ids: &mut Vec<TokenId>,
+        prefix: &mut String,
+        prefix_index: &mut usize,
+    ) -> Result<String, PolicyError> {
+        let new = new.to_vec();
+        tokenizers::step_decode_stream(&self.inner, new, !special, ids, prefix, prefix_index)
+            .map(Option::unwrap_or_default)
+            .map_err(undecodable)
     }
 
     /// The id appended where a solution ends, if there is one: the tokenizer's own where it is among
@@ -201,6 +208,10 @@ impl Tokenizer {
             .collect();
         ids.into_iter().collect()
     }
+}
+
+fn undecodable(error: tokenizers::Error) -> PolicyError {
+    PolicyError::Request(format!("the ids cannot be decoded: {error}"))
 }
 
 /// Whether a token's text is the label of an option, once white space and an opening bracket are
@@ -373,7 +384,7 @@ mod tests {
     fn special_tokens_are_shown_where_they_are_asked_for() {
         let tokenizer = read(&written(|_| {}, &[])).unwrap();
         assert_eq!(tokenizer.decode(&[3, 5]).unwrap(), "a");
-        assert!(tokenizer.decode_all(&[3, 5]).unwrap().contains("<pad>"));
+        assert!(tokenizer.decode_as(&[3, 5], true).unwrap().contains("<pad>"));
     }
 
     #[test]

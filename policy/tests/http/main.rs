@@ -15,7 +15,7 @@ use regrowth_datasets::{Finish, Problem, Split, tasks::problems_from_spec};
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{
     Boundary, Candidate, Judge, Judgement, OptionOrder, Policy, PolicyError, Propose, Request,
-    Response, Sampling, Score, Scores, ServerOptions, call,
+    Response, Sampling, Score, Scores, ServerOptions, StopAt, call,
 };
 use serde_json::json;
 
@@ -43,6 +43,7 @@ fn request(prefix: &str, boundary: Boundary) -> Propose {
         sampling: Sampling::default(),
         greedy_first: false,
         boundary,
+        stop_at: StopAt::default(),
         max_tokens: 40,
     }
 }
@@ -130,6 +131,29 @@ fn steps_end_where_their_text_says_and_not_at_every_stop_string() {
         for candidate in propose(&policy, "Q", Boundary::Sentence) {
             assert_eq!(candidate.step.text, "\nIt is 3.5 apples.", "{name}");
             assert_eq!(candidate.step.logps.len(), candidate.step.ids.len(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn solutions_end_at_stop_strings_and_stop_tokens() {
+    let text = "1 + 1 = 2\n#### 2\n\nQuestion: more";
+    let ends = |strings: &[&str], ids: &[u8]| {
+        let strings = strings.iter().map(|s| (*s).to_owned()).collect();
+        StopAt { strings, ids: ids.iter().map(|&id| id.into()).collect() }
+    };
+    for (name, mock) in dialects::all(|_, _| text.to_owned()) {
+        let policy = connect(&mock);
+        for (stop_at, end) in [
+            (ends(&["Question:"], &[]), text.len() - " more".len()),
+            (ends(&[], b"#"), "1 + 1 = 2\n#".len()),
+            (ends(&["= 2"], b"#"), "1 + 1 = 2".len()),
+        ] {
+            let request = Propose { stop_at, ..request("Q", Boundary::End) };
+            let answer = call(&policy, Request::Propose(request)).unwrap();
+            let Response::Candidates(found) = answer else { panic!("{answer:?}") };
+            let step = &found.candidates[0].step;
+            assert_eq!((step.text.as_str(), step.finish), (&text[..end], Finish::Stop), "{name}");
         }
     }
 }

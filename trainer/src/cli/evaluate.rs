@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::builder::NonEmptyStringValueParser;
 use regrowth_datasets::{Problem, Split};
 use regrowth_mcts::{EngineFlags, JudgeForm, SearchConfig};
-use regrowth_policy::{Policy, Sampling};
+use regrowth_policy::Policy;
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
 
@@ -67,8 +68,8 @@ pub(super) struct Args {
     /// How the strategies that search judge steps [default: as the settings say].
     #[arg(long)]
     judge: Option<JudgeForm>,
-    /// Text at which a solution is cut; may be given several times.
-    #[arg(long, value_name = "TEXT")]
+    /// Text at which a solution ends and is cut; may be given several times.
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     stop: Vec<String>,
     /// Score the options of multiple-choice problems by log-likelihood instead of generating.
     #[arg(long)]
@@ -127,7 +128,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     } else {
         by_strategy(args, &*policy, &problems, &search, &mut findings)?;
         if let Some(samples) = args.samples.filter(|&n| n > 0) {
-            by_samples(args, &*policy, &problems, (samples, search.sampling), &mut findings)?;
+            by_samples(args, &*policy, &problems, (samples, &search), &mut findings)?;
         }
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -179,14 +180,15 @@ fn search(args: &Args) -> Result<SearchConfig, TrainError> {
     let mut search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
     search.value.judge = args.judge.unwrap_or(search.value.judge);
+    search.stop_at.strings.extend(args.stop.iter().cloned());
     Ok(search)
 }
 
-fn plan(args: &Args, sampling: Sampling) -> SamplePlan {
+fn plan(args: &Args, search: &SearchConfig) -> SamplePlan {
     SamplePlan {
         seed: args.seed,
-        sampling,
-        stop: args.stop.clone(),
+        sampling: search.sampling,
+        stop_at: search.stop_at.clone(),
         ..SamplePlan::greedy(args.max_tokens)
     }
 }
@@ -201,7 +203,7 @@ fn by_strategy(
 ) -> Result<(), TrainError> {
     let bar = counted("evaluate", problems.len());
     let mut summary = Summary::default();
-    let plan = plan(args, search.sampling);
+    let plan = plan(args, search);
     let mut on_answer = |answer: crate::evaluate::Answer| {
         summary.count(&problems[answer.index], answer.correct);
         summary.usage += answer.usage;
@@ -254,11 +256,11 @@ fn by_samples(
     args: &Args,
     policy: &dyn Policy,
     problems: &[Problem],
-    (samples, sampling): (usize, Sampling),
+    (samples, search): (usize, &SearchConfig),
     findings: &mut Findings,
 ) -> Result<(), TrainError> {
     let bar = counted("samples", problems.len());
-    let plan = SamplePlan { samples, ..plan(args, sampling) };
+    let plan = SamplePlan { samples, ..plan(args, search) };
     let mut pass = PassAtK::default();
     solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
         let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
@@ -269,7 +271,7 @@ fn by_samples(
     })?;
     bar.finish_and_clear();
     let means = pass.means();
-    let mut line = format!("{samples} samples at temperature {}:", sampling.temperature);
+    let mut line = format!("{samples} samples at temperature {}:", plan.sampling.temperature);
     for (k, mean) in &means {
         let name = if *k == 1 { "mean accuracy".to_owned() } else { format!("pass@{k}") };
         line += &format!(" {name} {:.1} %", 100.0 * mean);

@@ -13,7 +13,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use regrowth_datasets::{Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{
     Answered, Boundary, Call, Candidate, Policy, PolicyError, Propose, Request, Response, Sampling,
-    Usage,
+    StopAt, Usage,
 };
 use regrowth_verifiers::{Verdict, Verifier};
 
@@ -33,8 +33,9 @@ pub struct SamplePlan {
     pub sampling: Sampling,
     /// Tokens of one solution at most, at least 1.
     pub max_tokens: usize,
-    /// Texts at which a solution is cut, as other programs' `stop` strings.
-    pub stop: Vec<String>,
+    /// What a solution ends at besides EOS; it is cut before a text of these, as other programs do
+    /// with their `stop` strings.
+    pub stop_at: StopAt,
     /// Set to true from anywhere, stops soon with [`TrainError::Interrupted`].
     pub cancel: Arc<AtomicBool>,
 }
@@ -48,7 +49,7 @@ impl SamplePlan {
             samples: 1,
             sampling: Sampling::greedy(),
             max_tokens,
-            stop: Vec::new(),
+            stop_at: StopAt::default(),
             cancel: Arc::default(),
         }
     }
@@ -198,6 +199,7 @@ impl Window<'_> {
             sampling: self.plan.sampling,
             greedy_first: false,
             boundary: Boundary::End,
+            stop_at: self.plan.stop_at.clone(),
             max_tokens: self.plan.max_tokens.min(room),
         };
         Ok((prompt, request))
@@ -216,7 +218,7 @@ impl Window<'_> {
                 let attempts = found
                     .candidates
                     .into_iter()
-                    .map(|c| attempt(problem, c, &self.plan.stop, verifier))
+                    .map(|c| attempt(problem, c, &self.plan.stop_at.strings, verifier))
                     .collect();
                 Solved { index, prompt, attempts, failure: None, usage: found.usage }
             }
