@@ -14,8 +14,8 @@ use super::config::ModelConfig;
 use super::forward::{Forward, Row};
 use super::kv::KvStore;
 use super::ops::{
-    Panels, Query, RopeTable, Stored, Write, attend_rows, rms_norm_rows, rotate_rows, swiglu_rows,
-    with_values,
+    Panels, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
+    rotate_rows, swiglu_rows, with_values,
 };
 use super::weights::Weights;
 
@@ -105,8 +105,8 @@ impl Decoder {
         if let Some((q_norm, k_norm)) = &layer.qk_norm {
             for row in qkv.chunks_exact_mut(width) {
                 let (q, rest) = row.split_at_mut(q_width);
-                norm_in_place(q, q_norm, c.rms_norm_eps);
-                norm_in_place(&mut rest[..kv_width], k_norm, c.rms_norm_eps);
+                rms_norm_in_place(q, q_norm, c.rms_norm_eps);
+                rms_norm_in_place(&mut rest[..kv_width], k_norm, c.rms_norm_eps);
             }
         }
         let positions = rows.iter().map(Row::position);
@@ -253,10 +253,4 @@ fn panels(weights: &mut Weights, names: &[&str], bias: bool) -> candle_core::Res
         first += part.dim(0)?;
     }
     Ok(panels)
-}
-
-/// RMSNorm of each head of a row.
-fn norm_in_place(heads: &mut [f32], weight: &[f32], eps: f32) {
-    let copy = heads.to_vec();
-    rms_norm_rows(heads, &copy, weight, eps);
 }

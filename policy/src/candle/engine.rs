@@ -63,7 +63,7 @@ impl Shared {
 /// One thread of the engine.
 pub(super) struct Shard {
     pub(super) shared: Arc<Shared>,
-    max_lanes: usize,
+    pub(super) max_lanes: usize,
     pub(super) model: Box<dyn Forward>,
     /// Slots for keys and values.
     pub(super) free: Slots,

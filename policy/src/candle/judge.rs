@@ -50,7 +50,9 @@ impl Shard {
         let (targets, usage) = (request.continuation.clone(), *usage);
         let mut scores = Scores { logps: vec![], greedy: vec![], usage };
         let mut logits = std::mem::take(&mut self.logits);
-        for (rows, targets) in hidden.chunks(SCORED_ROWS * d).zip(targets.chunks(SCORED_ROWS)) {
+        // No more logits at once than sampling takes.
+        let n = self.max_lanes;
+        for (rows, targets) in hidden.chunks(n * d).zip(targets.chunks(n)) {
             if let Err(error) = self.model.logits(&rows[..targets.len() * d], &mut logits) {
                 return self.fail(lane, &error.to_string());
             }
@@ -67,6 +69,3 @@ impl Shard {
         self.answer(id, Ok(Response::Scores(scores)));
     }
 }
-
-/// Rows whose logits are held at once.
-const SCORED_ROWS: usize = 64;

@@ -19,7 +19,7 @@ use super::engine::{READ_ROWS, Shard, Shared};
 use super::forward::Forward;
 use super::job::{Job, Question};
 use super::on_device::{self, DeviceDecoder, OnDevice};
-use super::ops::with_values;
+use super::ops::{attended_values, with_values};
 use super::router::Router;
 use super::source::Source;
 use crate::check::check;
@@ -162,7 +162,9 @@ impl CandlePolicy {
         let rows = READ_ROWS + room.lanes;
         let turn = rows * Scratch::row_width(&config) + room.lanes * config.vocab_size;
         let rotations = config.context * config.head_dim;
-        let (mut scratch, mut cache) = (turn, cached_tokens * room.slot as u64);
+        let positions = config.context.min(room.slots);
+        let attended = room.threads * attended_values(config.heads, positions);
+        let (mut scratch, mut cache) = (turn + attended, cached_tokens * room.slot as u64);
         let device = match options.device {
             ComputeDevice::Cpu => None,
             ComputeDevice::Cuda(_) => {

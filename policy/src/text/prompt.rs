@@ -212,7 +212,28 @@ pub(crate) fn chat(
     environment.add_function("raise_exception", |message: String| -> Result<String, _> {
         Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
     });
+    environment.add_function("strftime_now", |format: &str| on_the_day(format));
     environment.render_str(&without_marks(template), values).map_err(|e| failed(&e))
+}
+
+/// Today, as a template writes it: always 26 July 2024, the day that Llama's templates take where they
+/// are not told. With the real one prompts, and all that follows from them, would differ day by day.
+fn on_the_day(format: &str) -> String {
+    let parts = [
+        ("%d", "26"),
+        ("%m", "07"),
+        ("%b", "Jul"),
+        ("%B", "July"),
+        ("%y", "24"),
+        ("%Y", "2024"),
+        ("%a", "Fri"),
+        ("%A", "Friday"),
+        ("%j", "208"),
+        ("%H", "00"),
+        ("%M", "00"),
+        ("%S", "00"),
+    ];
+    parts.iter().fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
 }
 
 /// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
@@ -292,6 +313,15 @@ mod tests {
                         {% if add_generation_prompt %}<assistant>{% endif %}";
         let turn = Message { role: "user".into(), content: "Hi".into() };
         assert_eq!(chat(template, &[turn], true, "").unwrap(), "<user>Hi<assistant>");
+    }
+
+    #[test]
+    fn every_day_is_the_same_and_loops_may_be_left() {
+        let template = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y, %A') }}{% endif %}\
+                        {% for m in messages %}{{ m.content }}{% break %}{% endfor %}";
+        let turn = |content: &str| Message { role: "user".into(), content: content.into() };
+        let text = chat(template, &[turn("!"), turn("?")], true, "").unwrap();
+        assert_eq!(text, "26 Jul 2024, Friday!");
     }
 
     #[test]

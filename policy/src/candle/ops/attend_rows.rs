@@ -4,6 +4,8 @@
 //! fetched once for all. Within a row, positions are reduced in their order and in the same way for
 //! every length, so the result depends on the row and its path alone.
 
+use std::cell::Cell;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -56,6 +58,16 @@ pub(crate) fn attend_rows(out: &mut [f32], queries: &[Query], stored: &Stored, s
     }
 }
 
+thread_local! {
+    /// Attention weights of a group; kept for their memory.
+    static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Values that a thread holds at most while it attends to `positions`, over this many heads.
+pub(crate) fn attended_values(heads: usize, positions: usize) -> usize {
+    GROUP * heads * positions
+}
+
 /// Rows that go together.
 struct Group<'a> {
     out: &'a mut [f32],
@@ -71,7 +83,9 @@ impl WithSimd for Group<'_> {
         let Stored { heads, kv_heads, d, .. } = *self.stored;
         let per = heads / kv_heads;
         let longest = self.queries.iter().map(|q| q.slots.len()).max().unwrap_or(0);
-        let mut weights = vec![0f32; self.queries.len() * heads * longest];
+        let mut weights = WEIGHTS.take();
+        // What is read of it was written before.
+        weights.resize(self.queries.len() * heads * longest, 0.0);
         for_each_tile(self.queries, longest, heads, |row, head, tile| {
             let Query { q, slots } = self.queries[row];
             let weights = &mut weights[(row * heads + head) * longest..][tile.clone()];
@@ -90,6 +104,7 @@ impl WithSimd for Group<'_> {
             let out = &mut self.out[(row * heads + head) * d..][..d];
             self.stored.mix(simd, weights, slots, head / per, out);
         });
+        WEIGHTS.set(weights);
     }
 }
 

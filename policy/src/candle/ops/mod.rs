@@ -17,13 +17,13 @@ mod rope;
 mod simd;
 mod swiglu;
 
-pub(crate) use attend_rows::{Query, Stored, attend_rows};
+pub(crate) use attend_rows::{Query, Stored, attend_rows, attended_values};
 pub(crate) use attention::{AttentionShape, attention};
 pub(crate) use draw::{draw_row, pick};
 pub(crate) use linear::linear;
 pub(crate) use log_probs::{log_probs, log_softmax_row};
 pub(crate) use panels::{Panels, Write};
-pub(crate) use rms_norm::{rms_norm, rms_norm_rows};
+pub(crate) use rms_norm::{rms_norm, rms_norm_in_place, rms_norm_rows};
 pub(crate) use rope::{RopeTable, rotate_rows};
 pub(crate) use swiglu::{swiglu, swiglu_rows};
 

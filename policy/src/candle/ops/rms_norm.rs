@@ -33,6 +33,21 @@ pub(crate) fn rms_norm_rows(out: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
     );
 }
 
+/// The same in place.
+pub(crate) fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for x in x.chunks_exact_mut(w.len()) {
+                let scale = inverse_rms(x, eps);
+                for (x, w) in x.iter_mut().zip(w) {
+                    *x = *x * scale * w;
+                }
+            }
+        },
+    );
+}
+
 #[inline(always)]
 fn inverse_rms(x: &[f32], eps: f32) -> f32 {
     (dot(x, x) / x.len() as f32 + eps).sqrt().recip()
@@ -105,6 +120,16 @@ fn backward(x: &[f32], w: &[f32], g: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
 mod tests {
     use super::super::check;
     use super::*;
+
+    #[test]
+    fn in_place_gives_the_same_bits() {
+        let mut x: Vec<f32> = (0..72).map(|i| (i as f32 * 0.37).sin()).collect();
+        let w: Vec<f32> = (0..24).map(|i| 1.0 + i as f32 / 24.0).collect();
+        let mut out = vec![0.0; x.len()];
+        rms_norm_rows(&mut out, &x, &w, 1e-5);
+        rms_norm_in_place(&mut x, &w, 1e-5);
+        assert_eq!(x, out);
+    }
 
     #[test]
     fn fused_equals_plain() {
