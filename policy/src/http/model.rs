@@ -159,7 +159,12 @@ impl Model {
     /// Ids that begin every text.
     pub(super) async fn find_begin(&self, server: &Server) -> Result<Vec<TokenId>, Fault> {
         if let Some(tokenizer) = &self.tokenizer {
-            return Ok(tokenizer.bos().into_iter().collect());
+            let begin = match self.dialect {
+                // It puts BOS before every text by itself.
+                Dialect::LlamaCppPython => tokenizer.bos(),
+                _ => tokenizer.opening(matches!(self.chat, Chat::Template(..))),
+            };
+            return Ok(begin.into_iter().collect());
         }
         // Some servers refuse an empty text, so a letter is taken off again.
         const LETTER: &str = "a";

@@ -136,6 +136,31 @@ fn steps_end_where_their_text_says_and_not_at_every_stop_string() {
 }
 
 #[test]
+fn prompts_begin_as_the_tokenizer_of_the_folder_begins_them() {
+    let special = json!({ "id": 0, "content": "<s>", "single_word": false, "lstrip": false,
+                          "rstrip": false, "normalized": false, "special": true });
+    let file = json!({
+        "version": "1.0", "pre_tokenizer": { "type": "Whitespace" }, "added_tokens": [special],
+        "model": { "type": "WordLevel", "vocab": { "<s>": 0, "a": 1, "A": 2, "B": 3 },
+                   "unk_token": "a" },
+    });
+    let adds = json!({ "bos_token": "<s>", "add_bos_token": true });
+    let chats = json!({ "bos_token": "<s>", "add_bos_token": true,
+                        "chat_template": "{{ messages[0].content }}" });
+    for (settings, begins) in [(json!({ "bos_token": "<s>" }), false), (adds, true), (chats, false)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("tokenizer.json"), file.to_string()).unwrap();
+        std::fs::write(dir.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
+        let [(_, mock), ..] = dialects::all(|_, _| "x\n".into());
+        let own = ServerOptions { tokenizer: Some(dir.path().to_owned()), ..options() };
+        let policy = HttpPolicy::connect(&format!("{}/v1", mock.address), &own).unwrap();
+        let ids = policy.prompt(&problem()).unwrap().ids;
+        assert_eq!(ids[0] == 0, begins, "{settings}");
+    }
+}
+
+#[test]
 fn solutions_end_at_stop_strings_and_stop_tokens() {
     let text = "1 + 1 = 2\n#### 2\n\nQuestion: more";
     let ends = |strings: &[&str], ids: &[u8]| {
