@@ -181,7 +181,7 @@ impl Shard {
         }
         self.tree.pin(found.node);
         job.usage.reused += found.slots.len() as u64;
-        let lane = Lane {
+        let mut lane = Lane {
             shared: found.slots.len(),
             node: found.node,
             slots: found.slots,
@@ -190,10 +190,30 @@ impl Shard {
                 job: id,
                 wanted: if ready { pass.keep } else { pass.wanted },
                 keep: pass.keep,
-                hidden: if ready { found.hidden.unwrap_or_default() } else { vec![] },
+                last: vec![],
             }),
         };
-        if lane.pending() == 0 { self.finish_pass(lane) } else { self.lanes.push(lane) }
+        let known = found.hidden.filter(|_| ready).unwrap_or_default();
+        match self.read(&mut lane, &known) {
+            Err(detail) => self.fail(lane, &detail),
+            Ok(()) if lane.pending() == 0 => self.finish_pass(lane),
+            Ok(()) => self.lanes.push(lane),
+        }
+    }
+
+    /// Takes in hidden rows of wanted positions `[n, D]`, the next ones of a lane that reads.
+    fn read(&mut self, lane: &mut Lane, rows: &[f32]) -> Result<(), String> {
+        let Role::Pass(reading) = &mut lane.role else { return Ok(()) };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Some(Job { kind: Kind::Score { .. }, .. }) = self.jobs.get(&reading.job) {
+            return self.score(reading.job, rows);
+        }
+        let d = self.shared.config.hidden_size;
+        reading.last.clear();
+        reading.last.extend_from_slice(&rows[rows.len() - d..]);
+        Ok(())
     }
 
     /// One forward pass over rows of all lanes, and what follows from it.
@@ -283,19 +303,21 @@ impl Shard {
             let rows = &hidden[offset * d..(offset + n) * d];
             offset += n;
             let first = lane.slots.len() - n;
-            let pending = lane.pending();
-            match &mut lane.role {
-                Role::Sample(_) => {
-                    sampled_rows.extend_from_slice(rows);
-                    sampled.push(lane);
-                }
-                Role::Pass(reading) => {
-                    let skip = reading.wanted.saturating_sub(first).min(n);
-                    reading.hidden.extend_from_slice(&rows[skip * d..]);
-                    let keep = reading.keep;
-                    lane.settle(keep, &mut self.tree, &mut self.free);
-                    if pending == 0 { finished.push(lane) } else { self.lanes.push(lane) }
-                }
+            let Role::Pass(Reading { wanted, keep, .. }) = lane.role else {
+                sampled_rows.extend_from_slice(rows);
+                sampled.push(lane);
+                continue;
+            };
+            lane.settle(keep, &mut self.tree, &mut self.free);
+            if wanted < keep && (first..first + n).contains(&(keep - 1)) {
+                let row = &rows[(keep - 1 - first) * d..][..d];
+                self.tree.keep_hidden(lane.node, row.to_vec());
+            }
+            let skip = wanted.saturating_sub(first).min(n);
+            match self.read(&mut lane, &rows[skip * d..]) {
+                Err(detail) => self.fail(lane, &detail),
+                Ok(()) if lane.pending() == 0 => finished.push(lane),
+                Ok(()) => self.lanes.push(lane),
             }
         }
         self.sample(sampled, &sampled_rows, false);
@@ -304,20 +326,14 @@ impl Shard {
         }
     }
 
-    /// All tokens of a pass are computed: keep the prefix, and go on with what the job is for.
+    /// All tokens of a pass are computed: go on with what the job is for.
     fn finish_pass(&mut self, mut lane: Lane) {
-        let Role::Pass(Reading { job, wanted, keep, hidden }) = &mut lane.role else { return };
-        let (job, wanted, keep, hidden) = (*job, *wanted, *keep, std::mem::take(hidden));
-        let d = self.shared.config.hidden_size;
-        if wanted < keep {
-            let at = (keep - 1 - wanted) * d;
-            self.tree.keep_hidden(lane.node, hidden[at..at + d].to_vec());
-        }
-        let last = &hidden[hidden.len() - d..];
+        let Role::Pass(Reading { job, last, .. }) = &mut lane.role else { return };
+        let (job, last) = (*job, std::mem::take(last));
         match self.jobs.get(&job).map(|j| &j.kind) {
-            Some(Kind::Propose { .. }) => self.sample_from(lane, job, last),
-            Some(Kind::Judge { .. }) => self.judged(lane, job, last),
-            Some(Kind::Score { .. }) => self.scored(lane, job, &hidden),
+            Some(Kind::Propose { .. }) => self.sample_from(lane, job, &last),
+            Some(Kind::Judge { .. }) => self.judged(lane, job, &last),
+            Some(Kind::Score { .. }) => self.scored(lane, job),
             None => lane.leave(&mut self.tree, &mut self.free),
         }
     }

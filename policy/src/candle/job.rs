@@ -11,7 +11,8 @@ use crate::{Answered, Candidate, PolicyError, Propose, Request, Response, Score,
 /// A request in work.
 pub(super) struct Job {
     ticket: u64,
-    reply: Sender<Answered>,
+    /// Where the answer goes, until there is one.
+    reply: Option<Sender<Answered>>,
     pub(super) kind: Kind,
     pub(super) usage: Usage,
     /// Slots it may need at most, all its lanes together.
@@ -24,8 +25,8 @@ pub(super) enum Kind {
     Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
     /// Questions still to be asked, and the answers; whether prompts of their own ask them.
     Judge { ask: Vec<Question>, answers: Vec<Option<[f64; 2]>>, restated: bool },
-    /// One pass.
-    Score { request: Score },
+    /// One pass; log-probabilities of the tokens so far, and whether each is the likeliest.
+    Score { request: Score, logps: Vec<f32>, greedy: Vec<bool> },
 }
 
 /// Tokens for a lane to compute.
@@ -77,10 +78,10 @@ impl Job {
             }
             Request::Score(request) => {
                 let reserved = request.prefix.len() + request.continuation.len();
-                (Kind::Score { request }, reserved)
+                (Kind::Score { request, logps: vec![], greedy: vec![] }, reserved)
             }
         };
-        Self { ticket, reply, kind, usage: Usage::default(), reserved }
+        Self { ticket, reply: Some(reply), kind, usage: Usage::default(), reserved }
     }
 
     /// The next tokens to compute, if any are left.
@@ -95,7 +96,7 @@ impl Job {
                 let ids: Vec<TokenId> = base.iter().chain(suffix).copied().collect();
                 Some(Pass { wanted: base.len().saturating_sub(1), keep: base.len(), ids })
             }
-            Kind::Score { request } => {
+            Kind::Score { request, .. } => {
                 // Nothing follows the last token: its own row is not needed.
                 let read = request.continuation.split_last().map_or(&[][..], |(_, read)| read);
                 let ids: Vec<TokenId> = request.prefix.iter().chain(read).copied().collect();
@@ -149,8 +150,21 @@ impl Job {
     }
 
     /// Sends the reply.
-    pub(super) fn answer(self, result: Result<Response, PolicyError>) {
-        // A closed channel means that nobody waits any more.
-        let _ = self.reply.send(Answered { ticket: self.ticket, result });
+    pub(super) fn answer(mut self, result: Result<Response, PolicyError>) {
+        self.send(result);
+    }
+
+    fn send(&mut self, result: Result<Response, PolicyError>) {
+        if let Some(reply) = self.reply.take() {
+            // A closed channel means that nobody waits any more.
+            let _ = reply.send(Answered { ticket: self.ticket, result });
+        }
+    }
+}
+
+impl Drop for Job {
+    /// A job that is lost, as its thread panics, says so: what asked may hold the channel open itself.
+    fn drop(&mut self) {
+        self.send(Err(PolicyError::Gone));
     }
 }

@@ -38,34 +38,38 @@ impl Shard {
         self.answer(id, Ok(Response::Judgement(judgement)));
     }
 
-    /// Scores every token of a continuation from the hidden rows before it.
-    pub(super) fn scored(&mut self, lane: Lane, id: u64, hidden: &[f32]) {
-        let (d, v) = {
-            let config = &self.shared.config;
-            (config.hidden_size, config.vocab_size)
+    /// Scores the next tokens of a continuation from the hidden rows before them, `[n, D]`; no more
+    /// logits at once than sampling takes.
+    pub(super) fn score(&mut self, id: u64, hidden: &[f32]) -> Result<(), String> {
+        let Some(Job { kind: Kind::Score { request, logps, greedy }, .. }) = self.jobs.get_mut(&id)
+        else {
+            return Ok(());
         };
-        let Some(Job { kind: Kind::Score { request }, usage, .. }) = self.jobs.get(&id) else {
-            return lane.leave(&mut self.tree, &mut self.free);
-        };
-        let (targets, usage) = (request.continuation.clone(), *usage);
-        let mut scores = Scores { logps: vec![], greedy: vec![], usage };
-        let mut logits = std::mem::take(&mut self.logits);
-        // No more logits at once than sampling takes.
-        let n = self.max_lanes;
-        for (rows, targets) in hidden.chunks(n * d).zip(targets.chunks(n)) {
-            if let Err(error) = self.model.logits(&rows[..targets.len() * d], &mut logits) {
-                return self.fail(lane, &error.to_string());
-            }
-            for (row, &target) in logits.chunks_exact_mut(v).zip(targets) {
+        let (d, v) = (self.shared.config.hidden_size, self.shared.config.vocab_size);
+        let targets = request.continuation[logps.len()..].chunks(self.max_lanes);
+        for (rows, targets) in hidden.chunks(self.max_lanes * d).zip(targets) {
+            self.model.logits(rows, &mut self.logits).map_err(|e| e.to_string())?;
+            for (row, &target) in self.logits.chunks_exact_mut(v).zip(targets) {
                 if !sampler::normalise(row) {
-                    return self.fail(lane, "its logits are not finite numbers");
+                    return Err("its logits are not finite numbers".to_owned());
                 }
-                scores.logps.push(row[target as usize]);
-                scores.greedy.push(sampler::greedy(row).id == target);
+                logps.push(row[target as usize]);
+                greedy.push(sampler::greedy(row).id == target);
             }
         }
-        self.logits = logits;
+        Ok(())
+    }
+
+    /// Answers with the scores of a continuation.
+    pub(super) fn scored(&mut self, lane: Lane, id: u64) {
         lane.leave(&mut self.tree, &mut self.free);
+        let Some(Job { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =
+            self.jobs.get_mut(&id)
+        else {
+            return;
+        };
+        let (logps, greedy) = (std::mem::take(logps), std::mem::take(greedy));
+        let scores = Scores { logps, greedy, usage: *usage };
         self.answer(id, Ok(Response::Scores(scores)));
     }
 }

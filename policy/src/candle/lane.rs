@@ -40,8 +40,8 @@ pub(super) struct Reading {
     pub(super) wanted: usize,
     /// Ids that are worth keeping in the prefix tree; what follows is forgotten.
     pub(super) keep: usize,
-    /// Hidden rows of wanted positions, in order.
-    pub(super) hidden: Vec<f32>,
+    /// The hidden row of the last wanted position so far; of scores, none is kept.
+    pub(super) last: Vec<f32>,
 }
 
 /// A candidate being sampled.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use candle_core::{DType, Tensor};
 use crossbeam::channel::{Sender, unbounded};
-use regrowth_datasets::{Problem, TokenId, stream_key};
+use regrowth_datasets::{Problem, TokenId};
 
 use super::checkpoint::Checkpoint;
 use super::config::ModelConfig;
@@ -17,13 +17,14 @@ use super::cuda;
 use super::decoder::{Decoder, OnCpu, Scratch};
 use super::engine::{READ_ROWS, Shard, Shared};
 use super::forward::Forward;
+use super::identity::identity_of;
 use super::job::{Job, Question};
 use super::on_device::{self, DeviceDecoder, OnDevice};
-use super::ops::{attended_values, with_values};
+use super::ops::attended_values;
 use super::router::Router;
 use super::source::Source;
 use crate::check::check;
-use crate::text::{Files, PromptForm, Tokenizer};
+use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 use crate::{
     Answered, Call, ComputeDevice, DevicePlan, Judge, Limits, LoadOptions, MemoryPlan, NumberType,
     Policy, PolicyError, Prompt, Request, Restated,
@@ -118,7 +119,7 @@ impl CandlePolicy {
     ) -> Result<Self, PolicyError> {
         let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
         let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
-        let mut identity = with_form(&checkpoint, &form)?;
+        let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
         if let ComputeDevice::Cuda(_) = options.device {
             identity = format!("{identity}+cuda-{}", options.numbers);
         }
@@ -238,7 +239,23 @@ impl CandlePolicy {
     ) -> Result<Question, PolicyError> {
         let suffix = self.form.question(step, correct_first, judge.hint.as_deref())?;
         let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
-        Ok(Question { base, suffix: self.encode(&suffix)?, correct_first })
+        self.asked(base, &suffix, correct_first)
+    }
+
+    /// A question in ids; one without any would be answered by what comes before it.
+    fn asked(
+        &self,
+        base: Vec<TokenId>,
+        suffix: &str,
+        correct_first: bool,
+    ) -> Result<Question, PolicyError> {
+        let suffix = self.encode(suffix)?;
+        if suffix.is_empty() {
+            let detail =
+                format!("the judge's question has no tokens; see `judge` in {PROMPT_FILE}");
+            return Err(PolicyError::Request(detail));
+        }
+        Ok(Question { base, suffix, correct_first })
     }
 
     /// A question with a prompt of its own.
@@ -252,7 +269,7 @@ impl CandlePolicy {
         let (text, before) = self.form.render_restated(restated, correct_first, hint, tokenizer)?;
         let mut base: Vec<TokenId> = tokenizer.opening(self.form.chat).into_iter().collect();
         base.extend(self.encode(&text[..before])?);
-        Ok(Question { base, suffix: self.encode(&text[before..])?, correct_first })
+        self.asked(base, &text[before..], correct_first)
     }
 
     /// A checked job for a request. A judged step loses its EOS: the question goes on from its text.
@@ -321,15 +338,14 @@ impl Policy for CandlePolicy {
     }
 
     fn submit(&self, mut call: Call) {
-        let result = match self.job(&mut call) {
-            Ok(job) => match self.calls[self.router.shard(call.request.prefix())].send(job) {
-                Ok(()) => return,
-                Err(_) => PolicyError::Gone,
-            },
-            Err(error) => error,
-        };
-        // A closed channel means that nobody waits any more.
-        let _ = call.reply.send(Answered { ticket: call.ticket, result: Err(result) });
+        match self.job(&mut call) {
+            // A job that no shard takes any more answers for itself as it is dropped.
+            Ok(job) => drop(self.calls[self.router.shard(call.request.prefix())].send(job)),
+            Err(error) => {
+                // A closed channel means that nobody waits any more.
+                let _ = call.reply.send(Answered { ticket: call.ticket, result: Err(error) });
+            }
+        }
     }
 }
 
@@ -337,7 +353,7 @@ impl Drop for CandlePolicy {
     fn drop(&mut self) {
         self.calls.clear();
         for thread in self.threads.drain(..) {
-            // A shard that panicked has answered nobody; its callers see their channels close.
+            // Jobs of a shard that panicked have said so as they were dropped.
             let _ = thread.join();
         }
     }
@@ -395,44 +411,6 @@ pub fn free_on(device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
     }
 }
 
-/// Bytes of weights up to which every byte goes into the identity.
-const HASHED_BYTES: usize = 64 << 20;
-
-/// The identity of the policy that a checkpoint makes, without starting an engine.
-///
-/// # Errors
-/// When the tokenizer or prompt files do not fit.
-pub fn identity(checkpoint: &Checkpoint) -> Result<String, PolicyError> {
-    let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
-    with_form(checkpoint, &PromptForm::read(&checkpoint.source, &tokenizer)?)
-}
-
-/// Architecture and a hash of weights, tokenizer and prompt form; of large weights only the ends
-/// of each tensor are hashed.
-fn with_form(checkpoint: &Checkpoint, form: &PromptForm) -> Result<String, PolicyError> {
-    let small = checkpoint.config.parameter_count() * size_of::<f32>() <= HASHED_BYTES;
-    let mut keys = Vec::new();
-    for (name, tensor) in &checkpoint.tensors {
-        let key = with_values(tensor, |values| {
-            let ends = 1024.min(values.len());
-            let parts = if small {
-                [values, &[]]
-            } else {
-                [&values[..ends], &values[values.len() - ends..]]
-            };
-            let bytes: Vec<u8> =
-                parts.into_iter().flatten().flat_map(|v| v.to_le_bytes()).collect();
-            Ok(stream_key(0, &[name.as_bytes(), &bytes]))
-        });
-        keys.extend(key.map_err(|e| PolicyError::Model(e.to_string()))?.to_le_bytes());
-    }
-    let tokenizer = checkpoint.source.required("tokenizer.json")?;
-    let form = serde_json::to_vec(form).map_err(|e| PolicyError::Model(e.to_string()))?;
-    let key = stream_key(0, &[&keys, &tokenizer, &form]);
-    let family = checkpoint.config.architecture.trim_end_matches("ForCausalLM").to_lowercase();
-    Ok(format!("{family}@{key:016x}"))
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -440,7 +418,7 @@ mod tests {
 
     use super::super::forward::Row;
     use super::*;
-    use crate::{Boundary, Propose, Response, Sampling, StopAt, call};
+    use crate::{Boundary, Propose, Response, Sampling, Score, StopAt, call};
 
     fn builtin() -> Checkpoint {
         Checkpoint::read(Source::named("builtin").unwrap(), &Device::Cpu).unwrap()
@@ -503,6 +481,37 @@ mod tests {
 
         fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
             self.0.logits(hidden, logits)
+        }
+    }
+
+    /// A model that panics at its first pass.
+    struct Panicking;
+
+    impl Forward for Panicking {
+        fn hidden(&mut self, _: &[Row], _: &mut Vec<f32>) -> candle_core::Result<()> {
+            panic!("as it is told to");
+        }
+
+        fn logits(&mut self, _: &[f32], _: &mut Vec<f32>) -> candle_core::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_a_shard_that_panics_is_answered_through_a_log() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let policy =
+            CandlePolicy::over(builtin(), &options, |_, _, _| Ok(vec![Box::new(Panicking)]));
+        let dir = tempfile::tempdir().unwrap();
+        let policy =
+            crate::Recording::open(Arc::new(policy.unwrap()), &dir.path().join(crate::LOG_FILE))
+                .unwrap();
+        // The first is in work as the shard panics, the second finds nobody.
+        for text in ["1 + 1", "2 + 2"] {
+            let prefix = policy.encode(text).unwrap();
+            let score = Score { prefix: prefix.clone().into(), continuation: prefix.into() };
+            let error = call(&policy, Request::Score(score)).unwrap_err();
+            assert!(matches!(error, PolicyError::Gone), "{error}");
         }
     }
 

@@ -78,7 +78,13 @@ impl Service {
     async fn serve(self: Arc<Self>, order: Order) {
         match order {
             Order::Call(call) => {
-                let result = self.answer(call.request).await.map_err(PolicyError::from);
+                // In a task of its own, so that one that panics is an answer too.
+                let mut task = JoinSet::new();
+                task.spawn(self.answer(call.request));
+                let result = match task.join_next().await {
+                    Some(Ok(result)) => result.map_err(PolicyError::from),
+                    _ => Err(PolicyError::Gone),
+                };
                 let _ = call.reply.send(Answered { ticket: call.ticket, result });
             }
             Order::Prompt { problem, reply } => {
