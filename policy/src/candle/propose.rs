@@ -11,7 +11,7 @@ use super::lane::{Candidate, Drawn, Lane, Role};
 use super::sampler;
 use crate::boundary;
 use crate::text::Tokenizer;
-use crate::text::growing::Growing;
+use crate::text::growing::{Growing, text_after};
 use crate::{Candidates, PolicyError, Propose, Response, Sampling};
 
 impl Shard {
@@ -25,13 +25,15 @@ impl Shard {
         let from = lane.ids.len();
         let next = *started..(*started + *wave).min(request.keys.len());
         *started = next.end;
+        let special = boundary::reads_special(request);
+        let text = Growing::after(&self.shared.tokenizer, &lane.ids, special);
         let candidate = |index: usize| Candidate {
             job,
             index,
             rng: keyed_rng(request.keys[index], &[b"candidate"]),
             from,
             logps: vec![],
-            text: Growing::default(),
+            text: text.clone(),
         };
         lane.role = Role::Sample(next.map(candidate).collect());
         self.sample(vec![lane], hidden, true);
@@ -147,7 +149,7 @@ impl Shard {
     fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
         let Candidate { job: id, index, from, logps, .. } = drawn.candidate;
         let ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
-        let text = match self.shared.tokenizer.decode(&ids) {
+        let text = match text_after(&self.shared.tokenizer, &before[..from], &ids) {
             Ok(text) => text,
             Err(error) => return self.end(id, &error.to_string()),
         };

@@ -150,6 +150,7 @@ async fn learn(
         form = Some(own);
     }
     model.begin = model.find_begin(server).await?;
+    model.context_free = model.is_context_free(server).await?;
     let bare = form.is_none();
     match model.dialect {
         Dialect::LlamaCpp => ask_properties(server, model, bare).await?,

@@ -27,6 +27,8 @@ pub(super) struct Model {
     pub(super) tokenizer: Option<Tokenizer>,
     /// Ids that begin every text (BOS).
     pub(super) begin: Vec<TokenId>,
+    /// Whether the text of ids is the same whatever stands before them.
+    pub(super) context_free: bool,
     /// Ids that end a solution, as far as they are known.
     pub(super) eos: Vec<TokenId>,
     /// Ids that mean (A), and those that mean (B).
@@ -59,6 +61,7 @@ impl Model {
             adapter: None,
             tokenizer: None,
             begin: vec![],
+            context_free: true,
             eos: vec![],
             labels: Default::default(),
             chat: Chat::Plain,
@@ -154,6 +157,16 @@ impl Model {
                 llama_cpp_python::score(self, server, prefix, continuation).await
             }
         }
+    }
+
+    /// Whether ids decode one by one to what they are together.
+    pub(super) async fn is_context_free(&self, server: &Server) -> Result<bool, Fault> {
+        let ids = self.encode(server, "a a").await?;
+        let mut apart = String::new();
+        for &id in &ids {
+            apart += &self.decode(server, &[id]).await?;
+        }
+        Ok(apart == self.decode(server, &ids).await?)
     }
 
     /// Ids that begin every text.

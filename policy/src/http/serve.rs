@@ -17,7 +17,7 @@ use super::model::{Chat, Model};
 use super::vllm;
 use crate::boundary::finish_of;
 use crate::check::check;
-use crate::text::{PromptForm, Restating, prompt};
+use crate::text::{CONTEXT, PromptForm, Restating, prompt};
 use crate::{
     Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt,
     Propose, Request, Response, Sampling, Score, Scores, Usage,
@@ -105,6 +105,21 @@ impl Service {
 
     async fn decode(&self, ids: &[TokenId]) -> Result<String, Fault> {
         self.fleet.ask(ids, async |server| self.model.decode(&server, ids).await).await
+    }
+
+    /// What `ids` add to the text of the ids before them; decoders that treat the beginning of a text
+    /// differently are given a few of those.
+    async fn decode_after(&self, before: &[TokenId], ids: &[TokenId]) -> Result<String, Fault> {
+        if self.model.context_free {
+            return self.decode(ids).await;
+        }
+        let last = &before[before.len().saturating_sub(CONTEXT)..];
+        let head = self.decode(last).await?;
+        let whole = self.decode(&[last, ids].concat()).await?;
+        match whole.strip_prefix(head.as_str()) {
+            Some(text) if !head.ends_with('\u{fffd}') => Ok(text.to_owned()),
+            _ => self.decode(ids).await,
+        }
     }
 
     async fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
@@ -207,7 +222,7 @@ impl Service {
             let end = done.end;
             drawn.take(&ask, done, propose.max_tokens, &self.model.eos);
             let stopped = drawn.stop_at(&propose.stop_at.ids);
-            let text = self.decode(&drawn.ids).await?;
+            let text = self.decode_after(&propose.prefix, &drawn.ids).await?;
             let read = finish_of(propose, drawn.ids.len(), &text);
             let finish = match end {
                 _ if stopped => Some(Finish::Stop),

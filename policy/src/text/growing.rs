@@ -1,11 +1,37 @@
-//! Text of a sequence of ids that grows: every id is decoded with a few before it, not with all.
+//! Text of ids that go on from others: all of it, or as they come.
 //!
-//! It knows nothing of steps. A character of which bytes are still to come is not in the text yet.
+//! Decoders treat the beginning of a text differently (Llama's takes a space off it), so ids are
+//! decoded with a few before them. It knows nothing of steps. While ids come, a character of which
+//! bytes are missing is not in the text yet.
 
 use regrowth_datasets::TokenId;
 
-use super::Tokenizer;
+use super::{CONTEXT, Tokenizer};
 use crate::PolicyError;
+
+/// What `ids` add to the text of the ids before them.
+///
+/// # Errors
+/// When an id is outside the vocabulary.
+pub(crate) fn text_after(
+    tokenizer: &Tokenizer,
+    before: &[TokenId],
+    ids: &[TokenId],
+) -> Result<String, PolicyError> {
+    let context = context(tokenizer, before, false);
+    let whole = tokenizer.decode(&[context, ids].concat())?;
+    match whole.strip_prefix(tokenizer.decode(context)?.as_str()) {
+        Some(text) => Ok(text.to_owned()),
+        None => tokenizer.decode(ids),
+    }
+}
+
+/// The last ids of `before`, or none where they end within a character.
+fn context<'a>(tokenizer: &Tokenizer, before: &'a [TokenId], special: bool) -> &'a [TokenId] {
+    let last = &before[before.len().saturating_sub(CONTEXT)..];
+    let text = tokenizer.decode_as(last, special).unwrap_or_default();
+    if text.is_empty() || text.ends_with('\u{fffd}') { &[] } else { last }
+}
 
 /// The decoded text of ids that come one after another.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +46,12 @@ pub(crate) struct Growing {
 }
 
 impl Growing {
+    /// The text, none yet, that goes on from the ids `before`; with `special` as in
+    /// [`Self::follow`].
+    pub(crate) fn after(tokenizer: &Tokenizer, before: &[TokenId], special: bool) -> Self {
+        Self { ids: context(tokenizer, before, special).to_vec(), ..Self::default() }
+    }
+
     /// Takes in the ids of `all` that are new, and gives the text of all; with `special`, special
     /// tokens are part of it. `all` begins with what was taken in before.
     ///
@@ -84,6 +116,21 @@ mod tests {
     }
 
     #[test]
+    fn a_step_keeps_the_space_that_begins_it() {
+        let tokenizer = llama();
+        let (before, step) = ([2, 3, 3], [2, 4, 3]);
+        assert_eq!(tokenizer.decode(&step).unwrap(), "a b");
+        assert_eq!(text_after(&tokenizer, &before, &step).unwrap(), " a b");
+        let mut growing = Growing::after(&tokenizer, &before, false);
+        assert_eq!(growing.follow(&tokenizer, &step, false).unwrap(), " a b");
+        // Where nothing that shows stands before it, it begins a text.
+        assert_eq!(text_after(&tokenizer, &[0], &step).unwrap(), "a b");
+        // The first two bytes of a character of three, then the third.
+        let [first, second, third] = [0xE2, 0x82, 0xAC].map(|byte| 7 + byte);
+        assert_eq!(text_after(&tokenizer, &[2, first, second], &[third, 3]).unwrap(), "\u{fffd}b");
+    }
+
+    #[test]
     fn a_decoder_that_changes_what_it_wrote_is_given_everything() {
         let tokenizer = tokenizer(&json!({ "type": "Sequence", "decoders": [
             { "type": "Fuse" },
@@ -97,15 +144,24 @@ mod tests {
     proptest! {
         #[test]
         fn text_that_grows_is_that_of_all_ids(
-            ids in prop::collection::vec(0u32..263, 0..40), special: bool, by in 1usize..4,
+            before in prop::collection::vec(2u32..7, 0..20),
+            ids in prop::collection::vec(0u32..263, 0..40),
+            special: bool,
+            by in 1usize..4,
         ) {
-            let (tokenizer, mut growing) = (llama(), Growing::default());
+            let tokenizer = llama();
+            let mut growing = Growing::after(&tokenizer, &before, special);
+            let head = tokenizer.decode_as(&before, special).unwrap();
+            let all = [before.as_slice(), ids.as_slice()].concat();
             for end in (by..=ids.len()).step_by(by) {
                 let text = growing.follow(&tokenizer, &ids[..end], special).unwrap();
-                let whole = tokenizer.decode_as(&ids[..end], special).unwrap();
-                // Bytes of a character that is not whole yet are held back.
-                if !whole.ends_with('\u{fffd}') {
-                    prop_assert_eq!(text, whole);
+                let whole = tokenizer.decode_as(&all[..before.len() + end], special).unwrap();
+                // Bytes of a character that is not whole yet are held back; one that was written as
+                // a mark for such may stand before.
+                if !whole.ends_with('\u{fffd}') && !head.ends_with('\u{fffd}') {
+                    prop_assert_eq!(text, &whole[head.len()..]);
+                    let at_once = text_after(&tokenizer, &before, &ids[..end]).unwrap();
+                    prop_assert!(special || at_once == text);
                 }
             }
         }

@@ -16,3 +16,7 @@ pub use prompt::{PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
 #[cfg(feature = "http")]
 pub(crate) use tokenizer::is_label;
+
+/// Ids before a text that are decoded with it, as decoders treat the beginning of a text differently:
+/// more than those of any one character.
+pub(crate) const CONTEXT: usize = 8;

@@ -137,6 +137,7 @@ impl Tokenizer {
 
     /// What `new` adds to the text of the ids before, of which `ids`, `prefix` and `prefix_index`
     /// are what `tokenizers` remembers.
+    #[cfg(feature = "candle")]
     pub(super) fn decode_more(
         &self,
         new: &[TokenId],

@@ -161,6 +161,25 @@ fn prompts_begin_as_the_tokenizer_of_the_folder_begins_them() {
 }
 
 #[test]
+fn steps_keep_the_space_that_a_server_takes_off_a_text() {
+    let handler = dialects::vllm(Arc::new(|prompt: &str, _: u64| match prompt {
+        "Q" => " One.\n".to_owned(),
+        _ => "more\n".to_owned(),
+    }));
+    let mock = Mock::start(move |asked: &mock::Asked| match handler(asked) {
+        Answer::Json(mut body) if asked.path == "/detokenize" => {
+            let text = body["prompt"].as_str().unwrap();
+            body["prompt"] = json!(text.strip_prefix(' ').unwrap_or(text));
+            Answer::Json(body)
+        }
+        other => other,
+    });
+    let found = propose(&connect(&mock), "Q", Boundary::Newline);
+    assert_eq!(found[0].step.text, " One.\n");
+    assert_eq!(found[0].step.ids, bytes(" One.\n"));
+}
+
+#[test]
 fn solutions_end_at_stop_strings_and_stop_tokens() {
     let text = "1 + 1 = 2\n#### 2\n\nQuestion: more";
     let ends = |strings: &[&str], ids: &[u8]| {
