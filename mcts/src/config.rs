@@ -416,6 +416,10 @@ impl SearchConfig {
 
     /// Checks what is absent by default.
     fn check_options(&self) -> Result<(), SearchError> {
+        for rule in &self.stop {
+            let expected = "bounds of at least 1";
+            check("stop", expected, format!("{rule:?}"), rule.bound() != Some(0))?;
+        }
         if let Some(RootNoise { alpha, weight }) = self.root_noise {
             let sound = alpha.is_finite() && alpha > 0.0;
             check("root_noise.alpha", "a number above 0", alpha, sound)?;
@@ -461,6 +465,7 @@ mod tests {
             ("similarity = -1.0", "similarity"),
             ("first_play = { fixed = nan }", "first_play"),
             ("boundary = { marker = '' }", "boundary.marker"),
+            ("stop = ['decided', { millis = 0 }]", "stop"),
             ("sampling = { top_p = nan }", "top_p"),
             ("sampling = { min_p = 2.0 }", "min_p"),
         ] {

@@ -24,7 +24,7 @@ use crate::{SearchConfig, SearchError, Skip};
 pub struct RunOptions {
     /// Threads that advance trees, at least 1 (default 1: the policy does the work).
     pub threads: usize,
-    /// Trees in flight at once; `None` takes four times the calls that the policy wants in
+    /// Trees in flight at once, at least 1; `None` takes four times the calls that the policy wants in
     /// flight (measured: with twice as many one batch in five was not full).
     pub trees_in_flight: Option<usize>,
     /// Round of the run, from 1; 0 outside a run. Written into every row.
@@ -94,7 +94,8 @@ pub fn search_problems(
 ) -> Result<SearchSummary, SearchError> {
     config.check()?;
     crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
-    let window = options.trees_in_flight.unwrap_or(4 * policy.limits().in_flight).max(1);
+    let window = options.trees_in_flight.unwrap_or(4 * policy.limits().in_flight.max(1));
+    crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
     let stop = AtomicBool::new(false);
     let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
     let (jobs, job_queue) = unbounded();

@@ -41,7 +41,7 @@ pub use config::{
 pub use cut::cut_trees;
 pub use driver::{RunOptions, SearchSummary, search_problems};
 pub use error::{SearchError, Skip};
-pub use flags::EngineFlags;
+pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::{LikelihoodFit, LikelihoodScale, SurprisalOdds};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};

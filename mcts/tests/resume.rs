@@ -71,7 +71,8 @@ fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
     assert_code(&mcts(&arguments("killed")), 0);
     for file in ["trees.jsonl", "pairs.jsonl", "config.toml"] {
         let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name).join(file));
-        assert!(read(whole) == read(killed), "{file}");
+        // The settings name their own folder.
+        assert!(read(whole).replace("whole", "killed") == read(killed), "{file}");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).expect("a folder").collect();
     // trees, pairs, summary, config, log, the file of the lock: nothing half-written stays.

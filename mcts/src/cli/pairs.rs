@@ -7,8 +7,8 @@ use clap::Args;
 use regrowth_mcts::{PairConfig, StepLabelConfig, cut_trees, extract_pairs, extract_step_labels};
 
 use super::failure::Failure;
+use super::pair_flags::PairFlags;
 use super::say;
-use super::settings::PairFlags;
 use super::summary::PairCounts;
 
 /// Arguments of `mcts pairs`.

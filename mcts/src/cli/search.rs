@@ -2,110 +2,80 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use regrowth_datasets::{JsonlWriter, Problem, atomic_write, remove_unfinished};
 use regrowth_mcts::{
-    EngineFlags, PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs,
-    search_problems,
+    PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs, search_problems,
 };
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
+use super::flags::Flags;
 use super::progress::Progress;
-use super::settings::{Flags, Settings};
+use super::settings::Settings;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, say};
 
-/// Arguments of `mcts search`.
-#[derive(Debug, Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    flags: Flags,
-    /// Folder for trees.jsonl, pairs.jsonl, summary.json, config.toml and the log steps.jsonl
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Trees in flight at once; changes no result
-    #[arg(long, value_name = "N")]
-    trees_in_flight: Option<usize>,
-    /// Keep no log of sampled steps; a search that is cut off then starts from nothing
-    #[arg(long)]
-    no_log: bool,
-    /// Stop after this many seconds and keep the trees that are finished (not reproducible)
-    #[arg(long, value_name = "SECONDS")]
-    max_seconds: Option<f64>,
-    /// Print the summary as one JSON object
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    engine: EngineFlags,
-}
-
 /// Runs the command.
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = arguments.flags.settings()?;
-    let problems = inputs::problems(
-        &settings.problems,
-        settings.format.as_deref(),
-        settings.limit,
-        settings.search.seed,
-    )?;
-    let load_options = arguments.engine.load_options(|text| eprintln!("mcts: {text}"));
+pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
+    let settings = Settings::of(flags)?;
+    let out = settings.run.out()?;
+    let problems = inputs::problems(&settings)?;
+    let load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");
     }
-    let _lock = lock(&arguments.out)?;
-    if !arguments.no_log {
-        let log = arguments.out.join(LOG_FILE);
-        policy = inputs::recorded(policy, &settings.policy, &log)?;
+    let _lock = lock(out)?;
+    if !settings.run.no_log.unwrap_or(false) {
+        policy = inputs::recorded(policy, &settings.policy, &out.join(LOG_FILE))?;
     }
-    prepare(&arguments.out, &settings)?;
+    prepare(out, &settings)?;
     let policy = settings.search.value.judge_by(policy);
 
     let options = RunOptions {
         threads: load_options.threads,
-        trees_in_flight: arguments.trees_in_flight,
+        trees_in_flight: settings.run.trees_in_flight.map(usize::from),
         ..RunOptions::default()
     };
-    if let Some(seconds) = arguments.max_seconds {
-        cancel_after(seconds, &options)?;
+    if let Some(limit) = settings.run.time()? {
+        cancel_after(limit, &options);
     }
     let start = Instant::now();
-    let (found, pairs) = write_trees(&arguments.out, &*policy, &problems, &settings, &options)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let cancelled = found.cancelled;
-    let summary = Summary::new(policy.identity(), found, pairs, seconds);
-    let json = serde_json::to_string_pretty(&summary)
+    let (found, pairs) = write_trees(out, &*policy, &problems, &settings, &options)?;
+    let summary = Summary::new(policy.identity(), found, pairs, start.elapsed().as_secs_f64());
+    finish(&summary, out, settings.run.json.unwrap_or(false))
+}
+
+/// Writes the summary, last: it means that the search is complete. Says it, and whether it is one of
+/// a failure.
+fn finish(summary: &Summary, out: &Path, json: bool) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(summary)
         .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
-    // Written last: a summary means that the search is complete.
-    write_text(&arguments.out.join("summary.json"), &json)?;
-    say(&if arguments.json { json } else { summary.text() })?;
+    write_text(&out.join("summary.json"), &text)?;
+    say(&if json { text } else { summary.text() })?;
     if summary.is_fruitless() {
         let detail = "no problem has a tree; summary.json counts the reasons".to_owned();
         return Err(Failure::Policy(detail));
     }
-    if cancelled {
+    if summary.cancelled {
         return Err(Failure::Stopped("stopped by --max-seconds before its end".to_owned()));
     }
     Ok(())
 }
 
 /// Cancels the search when the time is up.
-fn cancel_after(seconds: f64, options: &RunOptions) -> Result<(), Failure> {
-    let limit = Duration::try_from_secs_f64(seconds)
-        .map_err(|e| Failure::Usage(format!("--max-seconds {seconds}: {e}")))?;
+fn cancel_after(limit: Duration, options: &RunOptions) {
     let cancel = options.cancel.clone();
     std::thread::spawn(move || {
         std::thread::sleep(limit);
         // Relaxed: the flag carries no data.
         cancel.store(true, Ordering::Relaxed);
     });
-    Ok(())
 }
 
 /// Makes the folder and holds it: a second search would remove what the first is writing.

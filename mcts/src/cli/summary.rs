@@ -27,7 +27,7 @@ pub(crate) struct Summary {
     /// Trees whose committed answer is right; no accuracy when `oracle` is true.
     correct: u64,
     oracle: bool,
-    cancelled: bool,
+    pub(crate) cancelled: bool,
     skipped: BTreeMap<String, u64>,
     skipped_examples: Vec<(String, String)>,
     tokens: Tokens,
