@@ -104,3 +104,89 @@ fn what_can_do_nothing_is_refused_with_what_was_expected() {
     }
     assert!(!out.exists(), "nothing was begun");
 }
+
+/// What `mcts pairs` cuts from the trees in `folder`, and what it says on stderr.
+fn cut(folder: &Path, arguments: &str) -> (Vec<serde_json::Value>, String) {
+    let (trees, pairs) = (folder.join("trees.jsonl"), folder.join("again.jsonl"));
+    let (trees, out) = (trees.display(), pairs.display());
+    let output = mcts(&format!("pairs --trees {trees} --out {out} {arguments}"));
+    let said = assert_code(&output, 0);
+    let rows = read(&pairs);
+    (rows.lines().map(|row| serde_json::from_str(row).expect("JSON")).collect(), said)
+}
+
+#[test]
+fn pairs_start_from_the_rules_of_their_search() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    search("--policy scripted --limit 8 --all-parents --min-margin 0.3 --max-pairs 3", &out);
+    let (rows, said) = cut(&out, "");
+    assert!(read(out.join("again.jsonl")) == read(out.join("pairs.jsonl")));
+    assert!(said.contains("out/config.toml"), "{said}");
+    let (more, _) = cut(&out, "--max-pairs 99 --min-margin 0");
+    let (committed, _) = cut(&out, "--all-parents false");
+    assert!(more.len() > rows.len() && committed.len() < rows.len());
+
+    // A file wins over the search's, a flag over both; other tables of the file do nothing.
+    let file = folder.path().join("rules.toml");
+    let file = write(&file, "limit = 3\n[search]\nseed = 9\n[pairs]\nmin_margin = 1.5\n");
+    let (few, said) = cut(&out, &format!("--config {file}"));
+    assert!(few.len() < rows.len(), "{} of {}", few.len(), rows.len());
+    assert!(few.iter().all(|pair| pair["margin"].as_f64() > Some(1.5)));
+    assert!(said.contains("config.toml, changed by") && said.contains("rules.toml"), "{said}");
+    let (again, _) = cut(&out, &format!("--config {file} --min-margin 0.3"));
+    assert_eq!(again, rows);
+    let wrong = write(&folder.path().join("wrong.toml"), "[pairs]\nmin_margins = 1.5\n");
+    let trees = out.join("trees.jsonl").display().to_string();
+    let refused = mcts(&format!("show --trees {trees} --config {wrong}"));
+    assert!(assert_code(&refused, 3).contains("min_margins"));
+
+    // Trees that stand alone are cut by the default rules.
+    std::fs::remove_file(out.join("config.toml")).expect("removed");
+    let (plain, said) = cut(&out, "");
+    assert!(plain.len() != rows.len() && said.contains("default rules"), "{said}");
+}
+
+#[test]
+fn every_rule_of_pairs_has_a_flag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    search("--policy scripted --limit 12 --all-parents --max-pairs 99", folder.path());
+    let (all, _) = cut(folder.path(), "");
+    let differ = |flags: &str| {
+        let (rows, _) = cut(folder.path(), flags);
+        assert!(rows != all, "{flags}");
+        rows
+    };
+    let least = |rows: &[serde_json::Value], key: &str| {
+        rows.iter().filter_map(|pair| pair[key].as_u64()).min()
+    };
+    assert!(least(&differ("--min-visits-chosen 2"), "n_chosen") >= Some(2));
+    assert!(least(&differ("--min-visits-rejected 2"), "n_rejected") >= Some(2));
+    let rows = differ("--min-visits 3 --min-visits-rejected 1");
+    assert!(least(&rows, "n_chosen") >= Some(3) && least(&rows, "n_rejected") == Some(1));
+    assert!(differ("--smoothing false").iter().all(|pair| pair["alpha"] == 0.0));
+    assert!(differ("--mixed").iter().all(|pair| pair["q_rejected"].as_f64() < Some(1.0)));
+    assert_eq!(differ("--glue-chains false").len(), all.len());
+    for flags in ["--rejected second", "--correct-only", "--correct-only true --min-margin 0.1"] {
+        differ(flags);
+    }
+    assert_eq!(cut(folder.path(), "--mixed false --correct-only false --smoothing").0, all);
+}
+
+#[test]
+fn a_shown_tree_is_marked_by_the_rules_of_its_search() {
+    let folder = tempfile::tempdir().expect("a folder");
+    search("--policy scripted --limit 1 --all-parents --min-margin 0.2", folder.path());
+    let shown = |flags: &str| {
+        let trees = folder.path().join("trees.jsonl").display().to_string();
+        let output = mcts(&format!("show --trees {trees} {flags}"));
+        assert_code(&output, 0);
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().filter(|line| line.get(1..2) == Some("+")).count()
+    };
+    let pairs = read(folder.path().join("pairs.jsonl")).lines().count();
+    assert!(pairs > 1, "{pairs}");
+    assert_eq!(shown(""), pairs);
+    assert_eq!(shown("--max-pairs 1"), 1);
+    assert_eq!(shown("--min-margin 99"), 0);
+}

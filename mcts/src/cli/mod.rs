@@ -10,6 +10,7 @@ mod pair_flags;
 mod pairs;
 mod parse;
 mod progress;
+mod rules;
 mod search;
 mod settings;
 mod show;

@@ -16,7 +16,7 @@ use regrowth_verifiers::ProblemVerifier;
 use super::failure::Failure;
 use super::flags::Flags;
 use super::progress::Progress;
-use super::settings::Settings;
+use super::settings::{CONFIG_FILE, Settings};
 use super::summary::{PairCounts, Summary};
 use super::{inputs, say};
 
@@ -103,12 +103,12 @@ fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
         }
         _ => {}
     }
-    for name in ["trees.jsonl", "pairs.jsonl", "summary.json", "config.toml"] {
+    for name in ["trees.jsonl", "pairs.jsonl", "summary.json", CONFIG_FILE] {
         remove_unfinished(&out.join(name))?;
     }
     let text =
         toml::to_string(settings).map_err(|e| Failure::Internal(format!("settings: {e}")))?;
-    write_text(&out.join("config.toml"), &text)
+    write_text(&out.join(CONFIG_FILE), &text)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), Failure> {

@@ -89,6 +89,9 @@ impl RunSettings {
     }
 }
 
+/// The settings of a search in its folder.
+pub(super) const CONFIG_FILE: &str = "config.toml";
+
 /// The embedded model where this build can run it.
 const DEFAULT_POLICY: &str = if cfg!(feature = "candle") { "builtin" } else { "scripted" };
 
@@ -175,6 +178,16 @@ fn laid_over<T: Serialize + DeserializeOwned>(base: &T, flags: &T) -> Result<T, 
     let base = Table::try_from(base).map_err(|e| failed(&e))?;
     let flags = Table::try_from(flags).map_err(|e| failed(&e))?;
     T::deserialize(overlay(base, flags)).map_err(|e| failed(&e))
+}
+
+/// The rules in a settings file, as it has them; the whole file must be one of a search.
+pub(super) fn pair_table(path: &Path) -> Result<Table, Failure> {
+    let mut own = table(path)?;
+    Settings::default().changed_by(own.clone(), path)?;
+    Ok(match own.remove("pairs") {
+        Some(toml::Value::Table(pairs)) => pairs,
+        _ => Table::new(),
+    })
 }
 
 /// A settings file as it is.

@@ -161,7 +161,7 @@ pub(super) fn round_dir(run: &Path, round: u32) -> PathBuf {
 }
 
 /// `run.json` of a run, without its lock.
-pub(super) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
+pub(crate) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
     let path = run.join("run.json");
     let Some(value) = read_json::<Value>(&path)? else { return Ok(None) };
     let fail = |detail: String| TrainError::File { path: path.clone(), detail };
