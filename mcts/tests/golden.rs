@@ -37,6 +37,14 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
         ("commit_visits", SearchConfig { commit: CommitRule::Visits, simulations: 9, ..small() }),
         ("commit_value", SearchConfig { commit: CommitRule::Value, simulations: 9, ..small() }),
         ("commit_sampled", SearchConfig { commit: CommitRule::Sampled, ..small() }),
+        ("commit_spread_value", SearchConfig { commit: CommitRule::SpreadValue, ..small() }),
+        (
+            "commit_tempered",
+            SearchConfig {
+                commit: CommitRule::Tempered { temperature: 1.0, decay: 0.75 },
+                ..small()
+            },
+        ),
         (
             "depth_relative",
             SearchConfig { depth_limit: DepthLimit::Relative, max_depth: 2, ..small() },

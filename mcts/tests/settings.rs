@@ -105,6 +105,38 @@ fn what_can_do_nothing_is_refused_with_what_was_expected() {
     assert!(!out.exists(), "nothing was begun");
 }
 
+#[test]
+fn every_commit_rule_has_a_flag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, written) in [
+        ("spread-visits", "commit = \"spread_visits\""),
+        ("spread-value", "commit = \"spread_value\""),
+        ("visits", "commit = \"visits\""),
+        ("value", "commit = \"value\""),
+        ("sampled", "commit = \"sampled\""),
+        ("tempered@0.5", "[search.commit.tempered]\ntemperature = 0.5\ndecay = 0.75"),
+        ("tempered@2,1", "[search.commit.tempered]\ntemperature = 2.0\ndecay = 1.0"),
+    ] {
+        let (out, again) = (folder.path().join(name), folder.path().join("again"));
+        search(&format!("--policy scripted --limit 3 --commit {name}"), &out);
+        let config = out.join("config.toml");
+        assert!(read(&config).contains(written), "{name}: {}", read(&config));
+        search(&format!("--config {}", config.display()), &again);
+        assert!(read(again.join("trees.jsonl")) == read(out.join("trees.jsonl")), "{name}");
+    }
+    let out = folder.path().join("wrong").display().to_string();
+    for (wrong, word) in [
+        ("best", "tempered@T"),
+        ("tempered", "tempered@T"),
+        ("tempered@x", "x"),
+        ("tempered@0", "above 0"),
+        ("tempered@1,2", "at most 1"),
+    ] {
+        let said = mcts(&format!("search --policy scripted --commit {wrong} --out {out}"));
+        assert!(assert_code(&said, 2).contains(word), "{wrong}");
+    }
+}
+
 /// What `mcts pairs` cuts from the trees in `folder`, and what it says on stderr.
 fn cut(folder: &Path, arguments: &str) -> (Vec<serde_json::Value>, String) {
     let (trees, pairs) = (folder.join("trees.jsonl"), folder.join("again.jsonl"));

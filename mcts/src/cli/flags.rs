@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use regrowth_mcts::{
-    EngineFlags, JudgeForm, SearchConfig, Selection, StopRule, Strategy, at_least_one,
+    CommitRule, EngineFlags, JudgeForm, SearchConfig, Selection, StopRule, Strategy, at_least_one,
 };
 use regrowth_policy::joined;
 
@@ -63,6 +63,13 @@ pub(crate) struct Flags {
     /// Form of the selection score
     #[arg(long, value_name = "puct|uct", value_parser = parse::selection)]
     selection: Option<Selection>,
+    /// Which child of a search root becomes the next root
+    #[arg(
+        long,
+        value_name = "spread-visits|spread-value|visits|value|sampled|tempered@T[,DECAY]",
+        value_parser = parse::commit
+    )]
+    commit: Option<CommitRule>,
     /// Commit before the simulations of a root are used up; may be given several times
     #[arg(
         long,
@@ -111,6 +118,7 @@ impl Flags {
         set(&mut search.sampling.temperature, self.temperature);
         set(&mut search.selection, self.selection);
         set(&mut search.c_puct, self.c_puct);
+        set(&mut search.commit, self.commit);
         set(&mut search.leaves_in_flight, self.leaves_in_flight);
         set(&mut search.seed, self.seed);
         set(&mut search.value.oracle, self.oracle);

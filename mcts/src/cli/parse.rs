@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what the values do. Each reader says what it expected.
 
-use regrowth_mcts::{Rejected, Selection, StopRule};
+use regrowth_mcts::{CommitRule, Rejected, Selection, StopRule};
 
 use super::flags::Plan;
 
@@ -27,6 +27,26 @@ pub(super) fn stop(text: &str) -> Result<StopRule, String> {
         ("decided", None) => Ok(StopRule::Decided),
         _ => Err("expected simulations@N, nodes@N, tokens@N, millis@N or decided".to_owned()),
     }
+}
+
+pub(super) fn commit(text: &str) -> Result<CommitRule, String> {
+    match text {
+        "spread-visits" => return Ok(CommitRule::SpreadVisits),
+        "spread-value" => return Ok(CommitRule::SpreadValue),
+        "visits" => return Ok(CommitRule::Visits),
+        "value" => return Ok(CommitRule::Value),
+        "sampled" => return Ok(CommitRule::Sampled),
+        _ => {}
+    }
+    let expected =
+        "expected spread-visits, spread-value, visits, value, sampled or tempered@T[,DECAY]";
+    let numbers = text.strip_prefix("tempered@").ok_or(expected)?;
+    let number = |text: &str| text.parse().map_err(|e| format!("{text}: {e}"));
+    let (temperature, decay) = match numbers.split_once(',') {
+        Some((temperature, decay)) => (number(temperature)?, number(decay)?),
+        None => (number(numbers)?, CommitRule::default_decay()),
+    };
+    Ok(CommitRule::Tempered { temperature, decay })
 }
 
 /// `name` or `name@number`.
