@@ -74,10 +74,15 @@ fn strategies_and_stopping_rules_have_flags() {
     // So many simulations that no machine makes them in a millisecond.
     let timed = run("timed", "--simulations 100000 --stop millis@1");
     assert!(timed.0 < 6 * 100_000);
-    let (timed, plain) = (read(timed.3.join("trees.jsonl")), read(plain.3.join("trees.jsonl")));
-    assert!(timed.contains("\"timed\":true") && !plain.contains("timed"));
+    for file in ["trees.jsonl", "pairs.jsonl"] {
+        let [timed, plain] = [&timed, &plain].map(|run| read(run.3.join(file)));
+        assert!(timed.lines().all(|row| row.contains("\"timed\":true")), "{file}");
+        assert!(!timed.is_empty() && !plain.contains("timed"), "{file}");
+    }
+    let summaries = [&timed, &plain].map(|run| read(run.3.join("summary.json")));
+    assert!(summaries[0].contains("\"timed\": true") && summaries[1].contains("\"timed\": false"));
     for wrong in ["--strategy best", "--stop nodes", "--stop nodes@x", "--selection best"] {
-        let stderr = assert_code(&mcts(&format!("search {wrong} --out {}", plain.len())), 2);
+        let stderr = assert_code(&mcts(&format!("search {wrong} --out none")), 2);
         assert!(stderr.contains(wrong.split_whitespace().next().expect("a flag")), "{stderr}");
     }
 }

@@ -10,6 +10,7 @@ mod pair_flags;
 mod pairs;
 mod parse;
 mod progress;
+mod rows;
 mod rules;
 mod search;
 mod settings;
@@ -35,7 +36,8 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 bad input file, 4 policy 
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Search every problem; write trees.jsonl, pairs.jsonl and summary.json.
+    /// Search every problem; write trees.jsonl, pairs.jsonl, summary.json, and skipped.jsonl for
+    /// problems without a tree.
     Search(Box<flags::Flags>),
     /// Extract pairs again from written trees, with other rules and no model.
     Pairs(pairs::Arguments),

@@ -6,16 +6,15 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use regrowth_datasets::{JsonlWriter, Problem, atomic_write, remove_unfinished};
-use regrowth_mcts::{
-    PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs, search_problems,
-};
+use regrowth_datasets::{Problem, atomic_write, remove_unfinished};
+use regrowth_mcts::{RunOptions, SearchError, SearchSummary, Skip, TreeRecord, search_each};
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
 use super::flags::Flags;
 use super::progress::Progress;
+use super::rows::{PAIRS, Rows, SKIPPED, TREES};
 use super::settings::{CONFIG_FILE, Settings};
 use super::summary::{PairCounts, Summary};
 use super::{inputs, say};
@@ -46,7 +45,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         cancel_after(limit, &options);
     }
     let start = Instant::now();
-    let (found, pairs) = write_trees(out, &*policy, &problems, &settings, &options)?;
+    let (found, pairs) = write_rows(out, &*policy, &problems, &settings, &options)?;
     let summary = Summary::new(policy.identity(), found, pairs, start.elapsed().as_secs_f64());
     finish(&summary, out, settings.run.json.unwrap_or(false))
 }
@@ -96,14 +95,8 @@ fn lock(out: &Path) -> Result<File, Failure> {
 /// Writes the effective settings into the folder. An earlier summary goes: what it counts is about
 /// to be replaced.
 fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
-    let summary = out.join("summary.json");
-    match std::fs::remove_file(&summary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(Failure::Input(format!("{}: {e}", summary.display())));
-        }
-        _ => {}
-    }
-    for name in ["trees.jsonl", "pairs.jsonl", "summary.json", CONFIG_FILE] {
+    remove(&out.join("summary.json"))?;
+    for name in [TREES, PAIRS, SKIPPED, "summary.json", CONFIG_FILE] {
         remove_unfinished(&out.join(name))?;
     }
     let text =
@@ -116,46 +109,41 @@ fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(atomic_write(path, |file| writeln!(file, "{}", text.trim_end()))?)
 }
 
-/// Searches, and writes each tree and its pairs as they are delivered.
-fn write_trees(
+/// Searches, and writes what becomes of each problem as it is delivered.
+fn write_rows(
     out: &Path,
     policy: &dyn Policy,
     problems: &[Problem],
     settings: &Settings,
     options: &RunOptions,
 ) -> Result<(SearchSummary, PairCounts), Failure> {
-    let mut counts = PairCounts::default();
     let mut result = None;
-    atomic_write(&out.join("trees.jsonl"), |trees| {
-        let mut trees = JsonlWriter::new(trees);
-        atomic_write(&out.join("pairs.jsonl"), |pairs| {
-            let mut pairs = JsonlWriter::new(pairs);
-            let mut written = Ok(());
-            let mut progress = Progress::new(problems.len());
-            let on_tree = |tree: TreeRecord| {
-                progress.tree(tree.sampled_tokens);
-                if written.is_ok() {
-                    written =
-                        write_tree(&tree, &settings.pairs, &mut trees, &mut pairs, &mut counts);
-                }
-            };
-            let verifier = ProblemVerifier;
-            let search = &settings.search;
-            let found = search_problems(policy, &verifier, problems, search, options, on_tree);
-            progress.finish();
-            written?;
-            keep(found, &mut result)
-        })
-        .map_err(io::Error::other)
+    let counts = Rows::write(out, &settings.pairs, |rows| {
+        let mut written = Ok(());
+        let mut progress = Progress::new(problems.len());
+        let on_end = |problem: &Problem, ended: Result<TreeRecord, Skip>| {
+            progress.tree(ended.as_ref().map_or(0, |tree| tree.sampled_tokens));
+            if written.is_ok() {
+                written = rows.add(problem, &ended);
+            }
+        };
+        let (verifier, search) = (ProblemVerifier, &settings.search);
+        let found = search_each(policy, &verifier, problems, search, options, on_end);
+        progress.finish();
+        written?;
+        keep(found, &mut result)
     })
     .map_err(|error| match result.take() {
         Some(Err(cause)) => cause.into(),
         _ => Failure::from(error),
     })?;
-    match result {
-        Some(Ok(found)) => Ok((found, counts)),
-        _ => Err(Failure::Internal("the search left no summary".to_owned())),
+    let Some(Ok(found)) = result else {
+        return Err(Failure::Internal("the search left no summary".to_owned()));
+    };
+    if found.skipped.is_empty() {
+        remove(&out.join(SKIPPED))?;
     }
+    Ok((found, counts))
 }
 
 /// Remembers how the search went; a failed one must not leave files that look finished.
@@ -168,18 +156,12 @@ fn keep(
     failed.map_or(Ok(()), |detail| Err(io::Error::other(detail)))
 }
 
-fn write_tree(
-    tree: &TreeRecord,
-    config: &PairConfig,
-    trees: &mut JsonlWriter<impl io::Write>,
-    pairs: &mut JsonlWriter<impl io::Write>,
-    counts: &mut PairCounts,
-) -> io::Result<()> {
-    trees.write(tree)?;
-    let extracted = extract_pairs(tree, config);
-    counts.add(&extracted);
-    counts.sampled += tree.sampled_tokens;
-    counts.solutions.add(tree, &ProblemVerifier);
-    counts.likelihood.add(tree);
-    extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::Input(format!("{}: {e}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }

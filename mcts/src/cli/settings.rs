@@ -53,7 +53,8 @@ impl Default for Settings {
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RunSettings {
-    /// Folder for trees.jsonl, pairs.jsonl, summary.json, config.toml and the log steps.jsonl
+    /// Folder for trees.jsonl, pairs.jsonl, skipped.jsonl, summary.json, config.toml and the log
+    /// steps.jsonl
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Trees in flight at once; changes no result [default: what keeps the policy busy]
