@@ -27,7 +27,8 @@ pub(crate) struct Flags {
     #[arg(long, value_enum)]
     pub(super) preset: Option<Preset>,
     /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
-    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder)
+    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
+    /// are the start)
     #[arg(long, value_name = "POLICY")]
     pub(super) policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format

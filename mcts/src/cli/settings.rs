@@ -1,7 +1,7 @@
 //! Settings of `mcts search`: defaults, then a preset, then a TOML file, then flags.
 //!
 //! The effective settings are written beside the results, and the same file read with `--config`
-//! gives the same run.
+//! gives the same run; a replay of the folder starts from it by itself.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -132,8 +132,15 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What the flags are applied to: a preset, and a file over it.
+    /// What the flags are applied to: a preset, and a file over it; or those of a recorded search.
     fn start(flags: &Flags) -> Result<Self, Failure> {
+        if let Some(path) = recorded(flags) {
+            eprintln!("mcts: a replay with the settings in {}", path.display());
+            let mut own = table(&path)?;
+            // Where and how the recorded search ran is not what it found.
+            own.retain(|key, _| !["policy", "run", "engine"].contains(&key));
+            return Preset::Default.settings().changed_by(own, &path);
+        }
         let own = flags.config.as_deref().map(table).transpose()?.unwrap_or_default();
         let named = own.get("policy").and_then(|policy| policy.as_str());
         let policy = flags.policy.first().map(String::as_str).or(named).unwrap_or(DEFAULT_POLICY);
@@ -171,6 +178,17 @@ impl Settings {
         }
         name.parse().map(Some).map_err(|e| Failure::Usage(format!("--format: {e}")))
     }
+}
+
+/// The settings file beside the log that is played, where nothing else says what to start from: other
+/// settings would ask for steps that the log does not hold.
+fn recorded(flags: &Flags) -> Option<PathBuf> {
+    if flags.config.is_some() || flags.preset.is_some() {
+        return None;
+    }
+    let [policy] = flags.policy.as_slice() else { return None };
+    let path = Path::new(policy.strip_prefix("replay:")?).join(CONFIG_FILE);
+    path.is_file().then_some(path)
 }
 
 /// `base` with the values that flags give in place of its own.
