@@ -1,12 +1,11 @@
 //! `mcts search`: problems in, trees and pairs out.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use regrowth_datasets::{Problem, atomic_write, remove_unfinished};
+use regrowth_datasets::{FolderLock, Problem, atomic_write, remove_unfinished};
 use regrowth_mcts::{RunOptions, SearchError, SearchSummary, Skip, TreeRecord, search_each};
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
@@ -77,19 +76,11 @@ fn cancel_after(limit: Duration, options: &RunOptions) {
     });
 }
 
-/// Makes the folder and holds it: a second search would remove what the first is writing.
-fn lock(out: &Path) -> Result<File, Failure> {
-    let failed = |e: io::Error| Failure::Input(format!("{}: {e}", out.display()));
-    std::fs::create_dir_all(out).map_err(failed)?;
-    let lock = File::create(out.join(".lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Failure::Input(format!(
-            "{}: another search is writing into this folder; wait for it or take another --out",
-            out.display()
-        ))),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
-    }
+/// Holds the folder: a second search would remove what the first is writing.
+fn lock(out: &Path) -> Result<FolderLock, Failure> {
+    let held = "another search is writing into this folder; wait for it or take another --out";
+    let refused = || Failure::Input(format!("{}: {held}", out.display()));
+    FolderLock::hold(out)?.ok_or_else(refused)
 }
 
 /// Writes the effective settings into the folder. An earlier summary goes: what it counts is about
