@@ -53,7 +53,7 @@ fn a_replayed_folder_brings_its_settings() {
         assert_code(&output, code)
     };
     let first = "--policy scripted --problems builtin:choice --limit 5 --seed 3 --simulations 9 \
-                 --breadth 3,2 --max-pairs 2 --no-log false";
+                 --breadth 3,2 --max-pairs 2 --threads 2";
     search(first, "first", 0);
     let log = path("first").display().to_string();
     let said = search(&format!("--policy replay:{log}"), "again", 0);
@@ -64,6 +64,7 @@ fn a_replayed_folder_brings_its_settings() {
     // It writes where it was told to, and says what it played.
     let written = read(path("again/config.toml"));
     assert!(written.contains("policy = \"replay:") && written.contains("/again"), "{written}");
+    assert!(!written.contains("threads"), "{written}");
     // Flags win: what decides no request may be asked otherwise, and what does is not in the log.
     search(&format!("--policy replay:{log} --limit 2 --max-pairs 1"), "fewer", 0);
     assert_eq!(read(path("fewer/trees.jsonl")).lines().count(), 2);

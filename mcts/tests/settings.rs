@@ -69,6 +69,27 @@ fn a_file_without_the_newer_tables_is_read() {
 }
 
 #[test]
+fn a_file_may_name_the_preset_it_starts_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let text =
+        "preset = \"paper-choice\"\npolicy = \"scripted\"\nlimit = 2\n[search]\nmax_depth = 2\n";
+    let config = write(&folder.path().join("choice.toml"), text);
+    search(&format!("--config {config}"), &out);
+    let written = read(out.join("config.toml"));
+    for line in ["simulations = 5", "first_root_factor = 4", "breadth = [4, 2]", "max_depth = 2"] {
+        assert!(written.contains(line), "{line} in {written}");
+    }
+    search(&format!("--config {config} --preset default"), &out);
+    assert!(read(out.join("config.toml")).contains("simulations = 16"));
+    // Rules of pairs that the file does not name are the preset's.
+    let text = "preset = \"builtin\"\n[pairs]\nmin_margin = 0.25\n";
+    let config = write(&folder.path().join("rules.toml"), text);
+    let (rows, _) = cut(&out, &format!("--config {config}"));
+    assert_eq!(cut(&out, "--all-parents --min-margin 0.25").0, rows);
+}
+
+#[test]
 fn what_can_do_nothing_is_refused_with_what_was_expected() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out");
@@ -93,6 +114,7 @@ fn what_can_do_nothing_is_refused_with_what_was_expected() {
     refuse("--problems builtin:choice --format gsm8k", 2, "no format");
     let files = [
         ("limit = 0", "limit"),
+        ("preset = \"best\"", "paper-choice"),
         ("[run]\ntrees_in_flight = 0", "trees_in_flight"),
         ("[engine]\nserver_attempts = 0", "server_attempts"),
         ("[engine]\ndevice = \"gpu\"", "cuda:N"),

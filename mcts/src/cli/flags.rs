@@ -1,6 +1,6 @@
 //! Flags of `mcts search` that decide the result.
 //!
-//! It knows nothing of files; where the settings that they change come from is `settings.rs`'s.
+//! It knows nothing of files; where the settings that they change come from is `sources.rs`'s.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ use regrowth_policy::joined;
 use super::failure::Failure;
 use super::pair_flags::PairFlags;
 use super::parse;
-use super::settings::{Preset, RunSettings, Settings};
+use super::settings::{RunSettings, Settings};
+use super::sources::Preset;
 
 /// Flags that change settings.
 #[derive(Debug, Args)]
@@ -22,8 +23,8 @@ pub(crate) struct Flags {
     /// Settings file (TOML); flags win over it, unknown keys are refused
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Named settings that the file and the flags start from [default: builtin with the policy of
-    /// that name, default with any other]
+    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
+    /// with the policy of that name, default with any other]
     #[arg(long, value_enum)]
     pub(super) preset: Option<Preset>,
     /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),

@@ -15,6 +15,7 @@ mod rules;
 mod search;
 mod settings;
 mod show;
+mod sources;
 mod summary;
 
 use std::process::ExitCode;

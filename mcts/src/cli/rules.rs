@@ -12,7 +12,7 @@ use toml::Table;
 
 use super::failure::Failure;
 use super::pair_flags::PairFlags;
-use super::settings::{CONFIG_FILE, pair_table};
+use super::sources::{CONFIG_FILE, SettingsFile};
 
 /// Flags that say by which rules pairs are cut.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ impl RuleFlags {
         let mut table = Table::new();
         let mut from = Vec::new();
         for path in files.iter().flatten() {
-            table = overlay(table, pair_table(path)?);
+            table = overlay(table, SettingsFile::read(path)?.pairs()?);
             from.push(path.display().to_string());
         }
         match from.as_slice() {

@@ -14,13 +14,14 @@ use super::failure::Failure;
 use super::flags::Flags;
 use super::progress::Progress;
 use super::rows::{PAIRS, Rows, SKIPPED, TREES};
-use super::settings::{CONFIG_FILE, Settings};
+use super::settings::Settings;
+use super::sources::{self, CONFIG_FILE};
 use super::summary::{PairCounts, Summary};
 use super::{inputs, say};
 
 /// Runs the command.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
-    let settings = Settings::of(flags)?;
+    let settings = sources::settings(flags)?;
     let out = settings.run.out()?;
     let problems = inputs::problems(&settings)?;
     let load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
