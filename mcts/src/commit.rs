@@ -114,9 +114,9 @@ mod tests {
         assert_eq!(pick(CommitRule::SpreadValue, &children, 0.0), Some(1));
         assert_eq!(pick(CommitRule::SpreadValue, &[children[2], children[0]], 0.0), Some(1));
         // Ties go by visits, then by V, then to the first.
-        let better =
-            Contender { stats: ChildStats { v: 0.1, ..child(0.4, 3, 0.0).stats }, ..children[2] };
-        let tied = [child(0.4, 2, 0.2), children[2], better, better];
+        let worth = |v, c: Contender| Contender { stats: ChildStats { v, ..c.stats }, ..c };
+        let rarer = worth(0.9, child(0.4, 2, 0.2));
+        let tied = [rarer, children[2], worth(0.1, children[2]), worth(0.1, children[2])];
         assert_eq!(pick(CommitRule::SpreadValue, &tied, 0.0), Some(2));
     }
 

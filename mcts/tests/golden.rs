@@ -48,7 +48,7 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
         (
             "commit_tempered",
             SearchConfig {
-                commit: CommitRule::Tempered { temperature: 1.0, decay: 0.75 },
+                commit: CommitRule::Tempered { temperature: 1.0, decay: 0.3 },
                 ..small()
             },
         ),

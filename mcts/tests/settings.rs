@@ -218,6 +218,8 @@ fn every_rule_of_pairs_has_a_flag() {
     assert!(least(&differ("--min-visits-rejected 2"), "n_rejected") >= Some(2));
     let rows = differ("--min-visits 3 --min-visits-rejected 1");
     assert!(least(&rows, "n_chosen") >= Some(3) && least(&rows, "n_rejected") == Some(1));
+    let rows = differ("--min-visits 1 --min-visits-chosen 3");
+    assert!(least(&rows, "n_chosen") >= Some(3) && least(&rows, "n_rejected") == Some(1));
     assert!(differ("--smoothing false").iter().all(|pair| pair["alpha"] == 0.0));
     assert!(differ("--mixed").iter().all(|pair| pair["q_rejected"].as_f64() < Some(1.0)));
     assert_eq!(differ("--glue-chains false").len(), all.len());
