@@ -97,7 +97,9 @@ impl EngineFlags {
         LoadOptions {
             threads: self.threads(),
             max_batch: self.max_batch.map_or(base.max_batch, usize::from),
-            cache_bytes: self.cache.map_or(base.cache_bytes, |mib| mib.get() << 20),
+            cache_bytes: self
+                .cache
+                .map_or(base.cache_bytes, |mib| mib.get().saturating_mul(1 << 20)),
             device,
             numbers,
             server: self.server_options(),
