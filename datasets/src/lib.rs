@@ -13,6 +13,7 @@ mod formats;
 mod hash;
 mod jsonl;
 mod lines;
+mod lock;
 mod pair;
 #[cfg(feature = "parquet")]
 mod pair_parquet;
@@ -37,6 +38,7 @@ pub use export::{StepDpoRow, StepwiseRow, UnpairedRow};
 pub use formats::Format;
 pub use hash::{content_hash, keyed_rng, stream_key};
 pub use jsonl::{JsonlReader, JsonlWriter, read_jsonl, write_jsonl};
+pub use lock::FolderLock;
 pub use pair::{PAIR_VERSION, PreferencePair};
 pub use pairs::{read_pairs, write_pairs};
 pub use preference::{Message, Preferences, TextPreference, Turn, read_preferences};

@@ -31,6 +31,9 @@ pub struct PreferencePair {
     /// sampled.
     #[serde(default)]
     pub injected: bool,
+    /// Whether a time budget had a say in the tree: then another run may give other pairs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed: bool,
     /// Depth of the two children, the root's children being at depth 1.
     pub depth: u32,
 

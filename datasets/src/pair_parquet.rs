@@ -32,7 +32,7 @@ enum Column {
 }
 
 /// Every field of a pair, in the order of the struct.
-const COLUMNS: [(&str, Column); 32] = [
+const COLUMNS: [(&str, Column); 33] = [
     ("version", Column::U32(|p| p.version)),
     ("problem_id", Column::Text(|p| &p.problem_id)),
     ("round", Column::U32(|p| p.round)),
@@ -40,6 +40,7 @@ const COLUMNS: [(&str, Column); 32] = [
     ("oracle", Column::Bool(|p| p.oracle)),
     ("hinted", Column::Bool(|p| p.hinted)),
     ("injected", Column::Bool(|p| p.injected)),
+    ("timed", Column::Bool(|p| p.timed)),
     ("depth", Column::U32(|p| p.depth)),
     ("prompt", Column::Text(|p| &p.prompt)),
     ("chosen", Column::Text(|p| &p.chosen)),

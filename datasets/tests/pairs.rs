@@ -18,6 +18,7 @@ fn pair(n: u32) -> PreferencePair {
         oracle: true,
         hinted: false,
         injected: false,
+        timed: false,
         depth: 2,
         prompt: "Question: 2 + 3?\nAnswer: Add.\n".into(),
         chosen: "So it is 5.\n".into(),

@@ -90,15 +90,22 @@ impl Skip {
             Self::WrongAnswer => "wrong_kind_of_answer",
         }
     }
+
+    /// What there is to say beyond the reason.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Prompt(detail) | Self::Policy(detail) => Some(detail),
+            Self::NoRoom | Self::NoCandidate | Self::BadLogProbs | Self::WrongAnswer => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Skip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Prompt(detail) | Self::Policy(detail) => {
-                write!(f, "{}: {detail}", self.reason())
-            }
-            _ => f.write_str(self.reason()),
+        match self.detail() {
+            Some(detail) => write!(f, "{}: {detail}", self.reason()),
+            None => f.write_str(self.reason()),
         }
     }
 }

@@ -1,117 +1,169 @@
 //! Flags of both binaries that say how a policy is run: in this process, or behind servers.
 //!
 //! It knows nothing of engines and servers. Of these flags `--device` and `--dtype` alone change what
-//! a policy answers, and only away from the processor.
+//! a policy answers, and only away from the processor. In a settings file of `mcts` they are a table
+//! with the same names.
 
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use regrowth_policy::{ComputeDevice, Dialect, LoadOptions, NumberType, ServerOptions};
+use serde::{Deserialize, Serialize};
 
-/// How a policy is run.
-#[derive(Debug, Clone, clap::Args)]
+/// How a policy is run. What is absent takes its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct EngineFlags {
     /// Threads of everything that computes; changes no result [default: number of cores]
-    #[arg(long, value_name = "T", value_parser = at_least_one)]
-    threads: Option<usize>,
+    #[arg(long, value_name = "T", value_parser = at_least_one::<NonZeroUsize>)]
+    threads: Option<NonZeroUsize>,
     /// Sequences decoded at once; changes no result [default: 64]
-    #[arg(long, value_name = "B", value_parser = at_least_one)]
-    max_batch: Option<usize>,
+    #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroUsize>)]
+    max_batch: Option<NonZeroUsize>,
     /// Memory for stored keys and values of prefixes, in MiB; changes no result [default: 1024]
-    #[arg(long, value_name = "MIB", value_parser = at_least_one)]
-    cache: Option<usize>,
-    /// Where a checkpoint is computed; a GPU needs a build with the feature `cuda`
-    #[arg(long, value_name = "cpu|cuda[:N]", default_value = "cpu")]
-    device: ComputeDevice,
-    /// Type of the numbers on a GPU; the processor computes in f32
-    #[arg(long, value_name = "f32|bf16|f16", default_value = "f32")]
-    dtype: NumberType,
-    #[command(flatten)]
-    server: ServerFlags,
+    #[arg(long, value_name = "MIB", value_parser = at_least_one::<NonZeroUsize>)]
+    cache: Option<NonZeroUsize>,
+    /// Where a checkpoint is computed; a GPU needs a build with the feature `cuda` [default: cpu]
+    #[arg(long, value_name = "cpu|cuda[:N]")]
+    #[serde(with = "by_name")]
+    device: Option<ComputeDevice>,
+    /// Type of the numbers on a GPU; the processor computes in f32 [default: f32]
+    #[arg(long, value_name = "f32|bf16|f16")]
+    #[serde(with = "by_name")]
+    dtype: Option<NumberType>,
+    /// Folder with the tokenizer.json of a served model [default: the server tokenises]
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
+    /// What the server speaks [default: it is asked]
+    #[arg(long, value_name = "vllm|sglang|llama.cpp|llama-cpp-python")]
+    #[serde(with = "by_name")]
+    server_dialect: Option<Dialect>,
+    /// Requests in flight at each server [default: 64]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    server_in_flight: Option<NonZeroUsize>,
+    /// Longest time of one request [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>)]
+    server_timeout: Option<NonZeroU64>,
+    /// Times that a request is tried before the run ends [default: 8]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>)]
+    server_attempts: Option<NonZeroU32>,
+    /// Tokens of prompt and solution, where the server does not tell [default: 4096]
+    #[arg(long, value_name = "TOKENS", value_parser = at_least_one::<NonZeroUsize>)]
+    server_context: Option<NonZeroUsize>,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|&n| n >= 1);
-    number.ok_or_else(|| "expected a number of at least 1".to_owned())
+/// Reads the value of a flag that counts something there must be one of; `T` is one of the standard
+/// library's numbers that are not zero.
+///
+/// # Errors
+/// What was expected, for anything else.
+pub fn at_least_one<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a number of at least 1".to_owned())
 }
 
 impl EngineFlags {
     /// Number of threads.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.threads.unwrap_or(LoadOptions::default().threads)
+        self.threads.map_or(LoadOptions::default().threads, usize::from)
     }
 
     /// Where a checkpoint is computed.
     #[must_use]
     pub fn device(&self) -> ComputeDevice {
-        self.device
+        self.device.unwrap_or_default()
     }
 
     /// The folder with the tokenizer of a served model.
     #[must_use]
     pub fn tokenizer(&self) -> Option<&Path> {
-        self.server.tokenizer.as_deref()
+        self.tokenizer.as_deref()
     }
 
     /// Options for loading a policy, with defaults where there is no flag. `say` is told what a user
     /// should know.
     #[must_use]
     pub fn load_options(&self, say: fn(&str)) -> LoadOptions {
-        if self.device == ComputeDevice::Cpu && self.dtype != NumberType::F32 {
+        let (device, numbers) = (self.device(), self.dtype.unwrap_or_default());
+        if device == ComputeDevice::Cpu && numbers != NumberType::F32 {
             say(&format!(
-                "--dtype {}: on the CPU weights are held once, in f32, and everything is computed in \
-                 f32, whatever the type of the checkpoint's files",
-                self.dtype
+                "--dtype {numbers}: on the CPU weights are held once, in f32, and everything is \
+                 computed in f32, whatever the type of the checkpoint's files"
             ));
         }
         let base = LoadOptions::default();
         LoadOptions {
             threads: self.threads(),
-            max_batch: self.max_batch.unwrap_or(base.max_batch),
-            cache_bytes: self.cache.map_or(base.cache_bytes, |mib| mib << 20),
-            device: self.device,
-            numbers: self.dtype,
-            server: self.server.options(),
+            max_batch: self.max_batch.map_or(base.max_batch, usize::from),
+            cache_bytes: self
+                .cache
+                .map_or(base.cache_bytes, |mib| mib.get().saturating_mul(1 << 20)),
+            device,
+            numbers,
+            server: self.server_options(),
             say: Some(say),
         }
     }
-}
 
-/// How servers are spoken to.
-#[derive(Debug, Clone, clap::Args)]
-struct ServerFlags {
-    /// Folder with the tokenizer.json of a served model [default: the server tokenises]
-    #[arg(long, value_name = "DIR")]
-    tokenizer: Option<PathBuf>,
-    /// What the server speaks [default: it is asked]
-    #[arg(long, value_name = "vllm|sglang|llama.cpp|llama-cpp-python")]
-    server_dialect: Option<Dialect>,
-    /// Requests in flight at each server [default: 64]
-    #[arg(long, value_name = "N")]
-    server_in_flight: Option<usize>,
-    /// Longest time of one request [default: 600]
-    #[arg(long, value_name = "SECONDS")]
-    server_timeout: Option<u64>,
-    /// Times that a request is tried before the run ends [default: 8]
-    #[arg(long, value_name = "N")]
-    server_attempts: Option<u32>,
-    /// Tokens of prompt and solution, where the server does not tell [default: 4096]
-    #[arg(long, value_name = "TOKENS")]
-    server_context: Option<usize>,
-}
-
-impl ServerFlags {
-    /// The options, with defaults where there is no flag.
-    fn options(&self) -> ServerOptions {
+    /// How servers are spoken to.
+    fn server_options(&self) -> ServerOptions {
         let base = ServerOptions::default();
         ServerOptions {
             tokenizer: self.tokenizer.clone(),
             dialect: self.server_dialect,
-            in_flight: self.server_in_flight.unwrap_or(base.in_flight).max(1),
-            timeout: self.server_timeout.map_or(base.timeout, |s| Duration::from_secs(s.max(1))),
-            attempts: self.server_attempts.unwrap_or(base.attempts).max(1),
-            context: self.server_context,
+            in_flight: self.server_in_flight.map_or(base.in_flight, usize::from),
+            timeout: self.server_timeout.map_or(base.timeout, |s| Duration::from_secs(s.get())),
+            attempts: self.server_attempts.map_or(base.attempts, u32::from),
+            context: self.server_context.map(usize::from),
+        }
+    }
+}
+
+/// Values by the names that the command line gives them.
+mod by_name {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => serializer.collect_str(value),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err = String>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Some).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_a_table_with_the_same_names() {
+        let text = "threads = 2\nmax_batch = 8\ncache = 64\ndevice = \"cuda:1\"\ndtype = \"bf16\"\n\
+                    tokenizer = \"model\"\nserver_dialect = \"llama.cpp\"\nserver_in_flight = 3\n\
+                    server_timeout = 5\nserver_attempts = 2\nserver_context = 512\n";
+        let flags: EngineFlags = toml::from_str(text).expect("valid");
+        assert_eq!(toml::to_string(&flags).expect("serialises"), text);
+        let options = flags.load_options(|_| {});
+        assert_eq!((options.threads, options.cache_bytes), (2, 64 << 20));
+        assert_eq!(options.device, ComputeDevice::Cuda(1));
+        assert_eq!(options.server.dialect, Some(Dialect::LlamaCpp));
+        assert_eq!(options.server.timeout, Duration::from_secs(5));
+        assert_eq!(toml::to_string(&EngineFlags::default()).expect("serialises"), "");
+        for wrong in ["threads = 0", "server_timeout = 0", "device = \"gpu\"", "thread = 1"] {
+            assert!(toml::from_str::<EngineFlags>(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -6,10 +6,11 @@
 //! preference pairs out of it. The method is Xie et al. 2024, arXiv:2405.00451.
 //!
 //! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
-//! (many trees), `search` (one tree), `select`, `expand`, `value`, `tree` (statistics and backup),
+//! (many trees), `search` (one tree), `select`, `commit`, `expand`, `value`, `tree` (statistics and backup),
 //! `stop`, `record`, `pairs`, `labels`, `likelihood`.
 
 mod calibration;
+mod commit;
 mod config;
 mod cut;
 mod driver;
@@ -34,22 +35,21 @@ mod value;
 pub use calibration::{
     Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece,
 };
+pub use commit::{Contender, commit, spread};
 pub use config::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
     SearchConfig, Selection, Strategy, ValueConfig,
 };
 pub use cut::cut_trees;
-pub use driver::{RunOptions, SearchSummary, search_problems};
+pub use driver::{RunOptions, SearchSummary, search_each, search_problems};
 pub use error::{SearchError, Skip};
-pub use flags::EngineFlags;
+pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::{LikelihoodFit, LikelihoodScale, SurprisalOdds};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
-pub use select::{
-    ChildStats, ParentStats, Scorer, SelectionRule, commit, prior, puct, select, spread, uct,
-};
+pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
 pub use settings::overlay;
 pub use show::{escape_html, render_html, render_text};
 pub use similar::similarity;

@@ -318,6 +318,7 @@ fn assemble(
         oracle: tree.oracle,
         hinted: tree.hinted,
         injected: before || chosen.injected || rejected.injected,
+        timed: tree.timed,
         depth: w.depth,
         prompt,
         chosen: chosen.text,

@@ -4,7 +4,7 @@
 //! arXiv:2405.00451, eq. 3; in-flight visits count as unobserved samples (WU-UCT,
 //! arXiv:1810.11755): they widen the visit counts and leave the values alone.
 
-use crate::{CommitRule, Edge, FirstPlay, PriorRule, Selection};
+use crate::{Edge, FirstPlay, PriorRule, Selection};
 
 /// What selection sees of one child.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -218,52 +218,6 @@ pub(crate) fn first_max(scores: impl IntoIterator<Item = f64>) -> Option<usize> 
     best.map(|(index, _)| index)
 }
 
-/// Index of the child that becomes the next search root. `None` without children.
-///
-/// `spreads[i]` is the variance of the visits of child i's own children; `draw` in [0, 1) decides
-/// where the rule samples.
-#[must_use]
-pub fn commit(
-    rule: CommitRule,
-    children: &[ChildStats],
-    spreads: &[f64],
-    draw: f64,
-) -> Option<usize> {
-    let by = |key: &dyn Fn(usize) -> [f64; 3]| {
-        (0..children.len()).reduce(|best, next| {
-            let better = key(next).partial_cmp(&key(best)) == Some(std::cmp::Ordering::Greater);
-            if better { next } else { best }
-        })
-    };
-    let visits = |i: usize| children[i].visits as f64;
-    let (q, v) = (|i: usize| children[i].q, |i: usize| children[i].v);
-    match rule {
-        CommitRule::SpreadVisits => by(&|i| [visits(i) * (1.0 + spreads[i]), q(i), v(i)]),
-        CommitRule::Visits => by(&|i| [visits(i), q(i), v(i)]),
-        CommitRule::Value => by(&|i| [visits(i).min(1.0), q(i), visits(i)]),
-        CommitRule::Sampled => {
-            let total: u64 = children.iter().map(|c| c.visits).sum();
-            let mut left = draw * total as f64;
-            let drawn = children.iter().position(|c| {
-                left -= c.visits as f64;
-                left < 0.0
-            });
-            drawn.or_else(|| children.len().checked_sub(1))
-        }
-    }
-}
-
-/// Population variance of visit counts; 0 for fewer than two.
-#[must_use]
-pub fn spread(visits: &[u64]) -> f64 {
-    if visits.len() < 2 {
-        return 0.0;
-    }
-    let n = visits.len() as f64;
-    let mean = visits.iter().sum::<u64>() as f64 / n;
-    visits.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / n
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,31 +319,5 @@ mod tests {
         let rule = SelectionRule { selection: Selection::Uct, ..PUCT };
         let score = |visits| rule.hint(&child(0.5, visits)).score(rule.scale(1));
         assert!(score(0) > score(1));
-    }
-
-    #[test]
-    fn commit_rules_differ_where_they_should() {
-        let children = [child(0.9, 4), child(0.5, 6), child(0.1, 5)];
-        let spreads = [0.0, 0.0, 1.0];
-        assert_eq!(commit(CommitRule::SpreadVisits, &children, &spreads, 0.0), Some(2));
-        assert_eq!(commit(CommitRule::Visits, &children, &spreads, 0.0), Some(1));
-        assert_eq!(commit(CommitRule::Value, &children, &spreads, 0.0), Some(0));
-        assert_eq!(commit(CommitRule::Sampled, &children, &spreads, 0.999), Some(2));
-        assert_eq!(commit(CommitRule::Sampled, &children, &spreads, 0.0), Some(0));
-        // An unvisited child never wins by a hopeful value.
-        assert_eq!(
-            commit(CommitRule::Value, &[child(0.2, 1), child(2.0, 0)], &[0.0; 2], 0.0),
-            Some(0)
-        );
-        // Ties go by Q, then to the first.
-        let tied = [child(0.1, 2), child(0.4, 2), child(0.4, 2)];
-        assert_eq!(commit(CommitRule::Visits, &tied, &[0.0; 3], 0.0), Some(1));
-    }
-
-    #[test]
-    fn spread_is_the_variance() {
-        assert_eq!(spread(&[4, 0]), 4.0);
-        assert_eq!(spread(&[3]), 0.0);
-        assert_eq!(spread(&[2, 2, 2]), 0.0);
     }
 }

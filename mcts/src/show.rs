@@ -12,21 +12,20 @@ use regrowth_verifiers::equations;
 
 pub use self::html::{escape_html, render_html};
 use crate::record::{NodeRecord, TreeRecord};
-use crate::{PairConfig, Parents, extract_pairs};
+use crate::{PairConfig, extract_pairs};
 
 /// Characters of a step's text that a line of text shows.
 const TEXT: usize = 100;
 
-/// The tree as text: `*` committed, `+` chosen and `-` rejected by the default rules over all
-/// parents.
+/// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules.
 #[must_use]
-pub fn render_text(tree: &TreeRecord) -> String {
+pub fn render_text(tree: &TreeRecord, rules: &PairConfig) -> String {
     let mut out = format!("{} ({})\n{}\n", tree.problem.id, tree.policy, tree.problem.question);
     for choice in &tree.problem.choices {
         let _ = writeln!(out, "({}) {}", choice.label, choice.text);
     }
     let _ = writeln!(out, "{}\n", outline(tree));
-    let marks = marks(tree);
+    let marks = marks(tree, rules);
     let mut stack = tree.children(0);
     stack.reverse();
     while let Some(id) = stack.pop() {
@@ -55,14 +54,12 @@ fn figures(node: &NodeRecord) -> String {
 }
 
 /// Of every node: whether it is committed, and which side of a pair it is.
-fn marks(tree: &TreeRecord) -> Vec<[char; 2]> {
+fn marks(tree: &TreeRecord, rules: &PairConfig) -> Vec<[char; 2]> {
     let mut marks = vec![[' ', ' ']; tree.nodes.len()];
     for &id in &tree.committed {
         marks[id as usize][0] = '*';
     }
-    let config =
-        PairConfig { parents: Parents::All, max_per_tree: usize::MAX, ..PairConfig::default() };
-    for (chosen, rejected) in extract_pairs(tree, &config).sides {
+    for (chosen, rejected) in extract_pairs(tree, rules).sides {
         marks[chosen as usize][1] = '+';
         marks[rejected as usize][1] = '-';
     }
@@ -111,21 +108,24 @@ mod tests {
 
     #[test]
     fn text_marks_the_committed_path_and_the_pairs() {
-        let text = render_text(&example());
+        let text = render_text(&example(), &PairConfig::default());
         let lines: Vec<_> = text.lines().skip_while(|l| !l.is_empty()).skip(1).collect();
         let starts: Vec<_> = lines.iter().map(|l| l[..2].to_owned()).collect();
         // a, b, its d and e, e's f, c.
         assert_eq!(starts, ["  ", "*+", " -", "*+", "* ", " -"]);
         assert!(lines[2].contains("d. [end]"), "{text}");
+        let rules = PairConfig { min_margin: 0.7, ..PairConfig::default() };
+        let text = render_text(&example(), &rules);
+        assert_eq!(text.matches("\n*+").count(), 1, "{text}");
     }
 
     #[test]
     fn false_equations_are_marked() {
         let mut tree = example();
         tree.nodes[1].text = "First 3 + 4 = 8 < 9, then 2 * 4 = 8.".to_owned();
-        let text = render_text(&tree);
+        let text = render_text(&tree, &PairConfig::default());
         assert!(text.contains("First [FALSE: 3 + 4 = 8] < 9, then 2 * 4 = 8."), "{text}");
-        let page = render_html(&tree);
+        let page = render_html(&tree, &PairConfig::default());
         assert!(
             page.contains("First <mark title=\"false\">3 + 4 = 8</mark> &lt; 9, then"),
             "{page}"
@@ -137,7 +137,7 @@ mod tests {
         let mut tree = example();
         tree.nodes[1].text = "<script>alert('\"&')</script>".to_owned();
         tree.problem.question = "1 < 2 & \"x\"?".to_owned();
-        let page = render_html(&tree);
+        let page = render_html(&tree, &PairConfig::default());
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"));
         assert!(page.contains("1 &lt; 2 &amp; &quot;x&quot;?"));

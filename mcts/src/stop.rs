@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A reason to commit before the simulations of a root are used up.
+/// A reason to commit before the simulations of a root are used up; bounds are at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopRule {
@@ -48,6 +48,17 @@ impl StopRule {
     #[must_use]
     pub fn is_timed(self) -> bool {
         matches!(self, Self::Millis(_))
+    }
+
+    /// The rule's number, at least 1; `None` for a rule without one.
+    pub(crate) fn bound(self) -> Option<u64> {
+        match self {
+            Self::Simulations(most)
+            | Self::Nodes(most)
+            | Self::SampledTokens(most)
+            | Self::Millis(most) => Some(most),
+            Self::Decided => None,
+        }
     }
 
     /// Whether the rule stops the root.

@@ -71,12 +71,18 @@ fn strategies_and_stopping_rules_have_flags() {
     assert!(few.0 < plain.0, "{} simulations", few.0);
     assert!(run("nodes", "--stop nodes@8").1 < plain.1);
     assert!(run("tokens", "--stop tokens@60").1 < plain.1);
-    let timed = run("timed", "--stop millis@0");
-    assert!(timed.0 < plain.0);
-    let (timed, plain) = (read(timed.3.join("trees.jsonl")), read(plain.3.join("trees.jsonl")));
-    assert!(timed.contains("\"timed\":true") && !plain.contains("timed"));
+    // So many simulations that no machine makes them in a millisecond.
+    let timed = run("timed", "--simulations 100000 --stop millis@1");
+    assert!(timed.0 < 6 * 100_000);
+    for file in ["trees.jsonl", "pairs.jsonl"] {
+        let [timed, plain] = [&timed, &plain].map(|run| read(run.3.join(file)));
+        assert!(timed.lines().all(|row| row.contains("\"timed\":true")), "{file}");
+        assert!(!timed.is_empty() && !plain.contains("timed"), "{file}");
+    }
+    let summaries = [&timed, &plain].map(|run| read(run.3.join("summary.json")));
+    assert!(summaries[0].contains("\"timed\": true") && summaries[1].contains("\"timed\": false"));
     for wrong in ["--strategy best", "--stop nodes", "--stop nodes@x", "--selection best"] {
-        let stderr = assert_code(&mcts(&format!("search {wrong} --out {}", plain.len())), 2);
+        let stderr = assert_code(&mcts(&format!("search {wrong} --out none")), 2);
         assert!(stderr.contains(wrong.split_whitespace().next().expect("a flag")), "{stderr}");
     }
 }
@@ -150,6 +156,7 @@ fn mistakes_have_codes_and_say_what_to_do() {
         (format!("--policy builtin --device gpu --out {}", out.display()), 2, "cuda:N"),
         (format!("--policy builtin --dtype f64 --out {}", out.display()), 2, "bf16"),
         (format!("--policy scripted --simulations 0 --out {}", out.display()), 2, "simulations"),
+        ("--policy scripted".to_owned(), 2, "--out DIR"),
         (format!("--policy scripted --breadth 5 --out {}", out.display()), 2, "B1,B2"),
         (format!("--policy scripted --problems builtin:x --out {}", out.display()), 2, "x"),
         (format!("--policy scripted --problems /no/file --out {}", out.display()), 3, "/no/file"),

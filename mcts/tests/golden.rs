@@ -3,16 +3,22 @@
 //! `REGROWTH_BLESS=1 cargo test -p regrowth-mcts --test golden` stores them again; the difference
 //! then shows what a change did to the search. The policy is scripted, so nothing else can.
 
+#[path = "common/attentive.rs"]
+mod attentive;
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use attentive::Attentive;
 use common::{drive, problems, verifier};
+use regrowth_datasets::{TokenId, content_hash};
 use regrowth_mcts::{
-    BackupWeights, CommitRule, DepthLimit, FirstPlay, PriorRule, RootNoise, SearchConfig,
-    Selection, StopRule, TreeRecord, ValueConfig,
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
+    SearchConfig, Selection, StopRule, TreeRecord, ValueConfig,
 };
-use regrowth_policy::Scripted;
+use regrowth_policy::{Boundary, OptionOrder, Policy, Scripted};
+use serde::Serialize;
 
 /// An arithmetic and two multiple-choice problems on which every variant shows.
 const CHOSEN: [usize; 3] = [1, 5, 8];
@@ -32,18 +38,33 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
         ("default", small()),
         ("prior_paper", SearchConfig { prior: PriorRule::LengthDivided, ..small() }),
         ("backup_visits", SearchConfig { backup_weights: BackupWeights::Visits, ..small() }),
+        ("backup_returns", SearchConfig { backup_weights: BackupWeights::Returns, ..small() }),
         ("discount", SearchConfig { gamma: 0.8, ..small() }),
         ("first_root_factor", SearchConfig { first_root_factor: 4, ..small() }),
         ("commit_visits", SearchConfig { commit: CommitRule::Visits, simulations: 9, ..small() }),
         ("commit_value", SearchConfig { commit: CommitRule::Value, simulations: 9, ..small() }),
         ("commit_sampled", SearchConfig { commit: CommitRule::Sampled, ..small() }),
+        ("commit_spread_value", SearchConfig { commit: CommitRule::SpreadValue, ..small() }),
+        (
+            "commit_tempered",
+            SearchConfig {
+                commit: CommitRule::Tempered { temperature: 1.0, decay: 0.3 },
+                ..small()
+            },
+        ),
         (
             "depth_relative",
             SearchConfig { depth_limit: DepthLimit::Relative, max_depth: 2, ..small() },
         ),
+        ("final_breadth", SearchConfig { final_breadth: 3, final_breadth_choice: 1, ..small() }),
+        ("boundary_sentence", SearchConfig { boundary: Boundary::Sentence, ..small() }),
+        ("boundary_tokens", SearchConfig { boundary: Boundary::Tokens(20), ..small() }),
+        ("boundary_marker", SearchConfig { boundary: Boundary::Marker("~\n".into()), ..small() }),
+        ("boundary_end", SearchConfig { boundary: Boundary::End, ..small() }),
         ("leaves_in_flight", SearchConfig { leaves_in_flight: 4, simulations: 8, ..small() }),
         ("uct", SearchConfig { selection: Selection::Uct, ..small() }),
         ("first_play", SearchConfig { first_play: FirstPlay::BelowParent(0.3), ..small() }),
+        ("first_play_fixed", SearchConfig { first_play: FirstPlay::Fixed(0.2), ..small() }),
         (
             "root_noise",
             SearchConfig { root_noise: Some(RootNoise { alpha: 0.3, weight: 0.5 }), ..small() },
@@ -55,9 +76,18 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
             "stop_decided",
             SearchConfig { stop: vec![StopRule::Decided], simulations: 16, ..small() },
         ),
+        ("stop_simulations", SearchConfig { stop: vec![StopRule::Simulations(9)], ..small() }),
+        ("stop_nodes", SearchConfig { stop: vec![StopRule::Nodes(8)], ..small() }),
         ("stop_tokens", SearchConfig { stop: vec![StopRule::SampledTokens(90)], ..small() }),
         ("no_oracle", valued(ValueConfig { oracle: false, ..value() })),
         ("no_self_evaluation", valued(ValueConfig { self_evaluation: false, ..value() })),
+        ("unasked", valued(ValueConfig { self_evaluation: false, unasked: 1.0, ..value() })),
+        ("hinted", valued(ValueConfig { hinted: true, ..value() })),
+        ("judge_order", valued(ValueConfig { order: OptionOrder::Both, ..value() })),
+        ("judge_restated", valued(ValueConfig { judge: JudgeForm::Restated, ..value() })),
+        ("judge_follow_ups", valued(ValueConfig { judge: JudgeForm::FollowUps, ..value() })),
+        ("judge_likelihood", valued(ValueConfig { judge: JudgeForm::Likelihood, ..value() })),
+        ("arithmetic", valued(ValueConfig { arithmetic: 1.0, ..value() })),
         (
             "inherit_zero",
             valued(ValueConfig { self_evaluation: false, inherit_zero: true, ..value() }),
@@ -74,23 +104,58 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
     ]
 }
 
-/// The trees of the chosen problems, without what only repeats text.
-fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
-    let (policy, verifier) = (Scripted::new(), verifier());
+/// Says what is false now and then, where the scripted policy never does.
+const SLIPS: &str = r#"{"entries": [
+    {"after": "", "candidates": [
+        {"text": "4 + 6 = 11.\n", "correct": 0.8},
+        {"text": "4 + 6 = 10.\n", "correct": 0.6},
+        {"text": "4 + 6 = 10, 10 - 6 = 5.\n", "correct": 0.7}]},
+    {"after": "4 + 6 = 11.\n", "candidates": [{"text": "The answer is 11.\n", "end": true}]},
+    {"after": "4 + 6 = 10.\n", "candidates": [
+        {"text": "10 + 1 = 11.\nThe answer is 11.\n", "end": true},
+        {"text": "10 + 0 = 11.\nThe answer is 10.\n", "end": true}]},
+    {"after": "4 + 6 = 10, 10 - 6 = 5.\n", "candidates": [
+        {"text": "The answer is (B).\n", "end": true},
+        {"text": "The answer is 10.\n", "end": true}]}]}"#;
+
+/// The policy that a variant is asked of.
+fn policy(name: &str, config: &SearchConfig) -> Arc<dyn Policy> {
+    match name {
+        "arithmetic" => Arc::new(Scripted::from_json(SLIPS).expect("a script")),
+        _ => config.value.judge_by(Arc::new(Attentive(Scripted::new()))),
+    }
+}
+
+/// The trees of the chosen problems.
+fn trees(policy: &dyn Policy, config: &SearchConfig) -> Vec<TreeRecord> {
     let problems = problems(12);
-    CHOSEN
-        .iter()
-        .map(|&index| {
-            let problem = &problems[index];
-            let mut tree = drive(&policy, &verifier, problem, config, 9);
-            tree.prompt_ids.clear();
-            for node in &mut tree.nodes {
-                node.ids.clear();
-                node.logps.clear();
-            }
-            tree
-        })
-        .collect()
+    let chosen = CHOSEN.iter().map(|&index| &problems[index]);
+    chosen.map(|problem| drive(policy, &verifier(), problem, config, 9)).collect()
+}
+
+/// A tree as it is stored: of token ids and log-probabilities, which only repeat the text for a
+/// reader, there is a hash for each node.
+#[derive(Serialize)]
+struct Golden {
+    #[serde(flatten)]
+    tree: TreeRecord,
+    tokens: Vec<String>,
+}
+
+impl Golden {
+    fn new(mut tree: TreeRecord) -> Self {
+        let hash = |ids: &[TokenId], logps: &[f32]| {
+            content_hash(&serde_json::to_string(&(ids, logps)).expect("JSON"))[..16].to_owned()
+        };
+        let mut tokens = vec![hash(&tree.prompt_ids, &[])];
+        tree.prompt_ids.clear();
+        for node in &mut tree.nodes[1..] {
+            tokens.push(hash(&node.ids, &node.logps));
+            node.ids.clear();
+            node.logps.clear();
+        }
+        Self { tree, tokens }
+    }
 }
 
 #[test]
@@ -100,7 +165,9 @@ fn searches_equal_the_stored_ones() {
     let mut changed = Vec::new();
     for (name, config) in variants() {
         let path = folder.join(format!("{name}.json"));
-        let now = serde_json::to_string_pretty(&trees(&config)).expect("JSON") + "\n";
+        let trees = trees(&*policy(name, &config), &config);
+        let now: Vec<_> = trees.into_iter().map(Golden::new).collect();
+        let now = serde_json::to_string_pretty(&now).expect("JSON") + "\n";
         if bless {
             std::fs::write(&path, &now).expect("written");
         } else if std::fs::read_to_string(&path).unwrap_or_default() != now {
@@ -112,9 +179,15 @@ fn searches_equal_the_stored_ones() {
 
 #[test]
 fn every_variant_does_something() {
-    let same = |config: &SearchConfig| {
-        trees(config) == trees(&SearchConfig { simulations: config.simulations, ..small() })
+    // What is only written down, such as whether the judge was hinted, is not enough.
+    let grown = |name: &str, config: &SearchConfig, like: &SearchConfig| -> Vec<_> {
+        let trees = trees(&*policy(name, like), config);
+        trees.into_iter().map(|tree| (tree.nodes, tree.committed)).collect()
     };
-    let idle: Vec<_> = variants().into_iter().filter(|(_, c)| same(c)).map(|(n, _)| n).collect();
+    let same = |name: &str, config: &SearchConfig| {
+        let plain = SearchConfig { simulations: config.simulations, ..small() };
+        grown(name, config, config) == grown(name, &plain, &plain)
+    };
+    let idle: Vec<_> = variants().into_iter().filter(|(n, c)| same(n, c)).map(|(n, _)| n).collect();
     assert_eq!(idle, ["default"]);
 }

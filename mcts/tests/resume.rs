@@ -44,6 +44,37 @@ fn a_killed_search_is_continued_and_ends_with_the_same_files() {
     assert!(read(folder.path().join("replay/trees.jsonl")) == read(whole.join("trees.jsonl")));
 }
 
+#[test]
+fn a_replayed_folder_brings_its_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let search = |flags: &str, name: &str, code: i32| {
+        let output = mcts(&format!("search {flags} --out {}", path(name).display()));
+        assert_code(&output, code)
+    };
+    let first = "--policy scripted --problems builtin:choice --limit 5 --seed 3 --simulations 9 \
+                 --breadth 3,2 --max-pairs 2 --threads 2";
+    search(first, "first", 0);
+    let log = path("first").display().to_string();
+    let said = search(&format!("--policy replay:{log}"), "again", 0);
+    assert!(said.contains("first/config.toml"), "{said}");
+    for file in ["trees.jsonl", "pairs.jsonl"] {
+        assert!(read(path("again").join(file)) == read(path("first").join(file)), "{file}");
+    }
+    // It writes where it was told to, and says what it played.
+    let written = read(path("again/config.toml"));
+    assert!(written.contains("policy = \"replay:") && written.contains("/again"), "{written}");
+    assert!(!written.contains("threads"), "{written}");
+    // Flags win: what decides no request may be asked otherwise, and what does is not in the log.
+    search(&format!("--policy replay:{log} --limit 2 --max-pairs 1"), "fewer", 0);
+    assert_eq!(read(path("fewer/trees.jsonl")).lines().count(), 2);
+    assert!(read(path("fewer/pairs.jsonl")).lines().count() <= 2);
+    search(&format!("--policy replay:{log} --seed 4"), "other", 4);
+    // A preset is another start.
+    let said = search(&format!("--policy replay:{log} --preset default"), "preset", 4);
+    assert!(!said.contains("settings in"), "{said}");
+}
+
 /// The system ends a process that writes beyond its limit, in the middle of a write and without a
 /// word, as `kill -9` does. A limit is a size and no time, so it strikes on every machine.
 #[cfg(unix)]
@@ -71,7 +102,8 @@ fn a_search_killed_at_any_size_of_its_log_ends_with_the_same_files() {
     assert_code(&mcts(&arguments("killed")), 0);
     for file in ["trees.jsonl", "pairs.jsonl", "config.toml"] {
         let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name).join(file));
-        assert!(read(whole) == read(killed), "{file}");
+        // The settings name their own folder.
+        assert!(read(whole).replace("whole", "killed") == read(killed), "{file}");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path().join("killed")).expect("a folder").collect();
     // trees, pairs, summary, config, log, the file of the lock: nothing half-written stays.

@@ -42,6 +42,20 @@ fn the_order_of_answers_changes_nothing() {
 }
 
 #[test]
+fn no_thread_and_no_tree_in_flight_are_refused_by_name() {
+    let config = SearchConfig::default();
+    let refused = |options: RunOptions| {
+        let policy = Scripted::new();
+        let result = search_problems(&policy, &verifier(), &[], &config, &options, |_| {});
+        result.expect_err("is refused").to_string()
+    };
+    let none = RunOptions { threads: 0, ..RunOptions::default() };
+    assert!(refused(none).contains("threads"));
+    let none = RunOptions { trees_in_flight: Some(0), ..RunOptions::default() };
+    assert!(refused(none).contains("trees_in_flight"));
+}
+
+#[test]
 fn the_number_of_threads_and_of_trees_in_flight_changes_nothing() {
     let problems = problems(24);
     let config = SearchConfig { leaves_in_flight: 2, ..SearchConfig::default() };

@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use regrowth_datasets::{Format, Problem, Split, read_problems, tasks::problems_from_spec};
+use regrowth_datasets::{Problem, Split, read_problems, tasks::problems_from_spec};
 use regrowth_policy::{Policy, Recording};
 
 use super::failure::Failure;
+use super::settings::Settings;
 
 /// Problems taken from a built-in task, which has no end of its own.
 const BUILTIN_LIMIT: usize = 200;
@@ -30,19 +31,14 @@ pub(crate) fn recorded(
     Ok(Arc::new(recording))
 }
 
-/// The first `limit` problems that `spec` names: a built-in task (its training part) or a file.
-pub(crate) fn problems(
-    spec: &str,
-    format: Option<&str>,
-    limit: Option<usize>,
-    seed: u64,
-) -> Result<Vec<Problem>, Failure> {
+/// The problems that the settings name: a built-in task (its training part) or a file.
+pub(crate) fn problems(settings: &Settings) -> Result<Vec<Problem>, Failure> {
+    let (spec, limit) = (&settings.problems, settings.limit.map(usize::from));
     if spec.starts_with("builtin:") {
-        let problems = problems_from_spec(spec, Split::Train, seed)?;
+        let problems = problems_from_spec(spec, Split::Train, settings.search.seed)?;
         return Ok(problems.take(limit.unwrap_or(BUILTIN_LIMIT)).collect());
     }
-    let format = format.map(str::parse::<Format>).transpose().map_err(Failure::Usage)?;
-    let mut problems = read_problems(Path::new(spec), format)?;
+    let mut problems = read_problems(Path::new(spec), settings.format()?)?;
     problems.truncate(limit.unwrap_or(usize::MAX));
     Ok(problems)
 }

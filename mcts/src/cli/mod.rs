@@ -4,12 +4,18 @@
 //! go to stderr, exit codes tell kinds of failure apart.
 
 mod failure;
+mod flags;
 mod inputs;
+mod pair_flags;
 mod pairs;
+mod parse;
 mod progress;
+mod rows;
+mod rules;
 mod search;
 mod settings;
 mod show;
+mod sources;
 mod summary;
 
 use std::process::ExitCode;
@@ -31,8 +37,9 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 bad input file, 4 policy 
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Search every problem; write trees.jsonl, pairs.jsonl and summary.json.
-    Search(Box<search::Arguments>),
+    /// Search every problem; write trees.jsonl, pairs.jsonl, summary.json, and skipped.jsonl for
+    /// problems without a tree.
+    Search(Box<flags::Flags>),
     /// Extract pairs again from written trees, with other rules and no model.
     Pairs(pairs::Arguments),
     /// Show one tree as text or as a page.
@@ -42,7 +49,7 @@ enum Command {
 /// Parses the command line, runs the command and says how it went.
 pub(crate) fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Search(arguments) => search::run(&arguments),
+        Command::Search(flags) => search::run(&flags),
         Command::Pairs(arguments) => pairs::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
     };

@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_mcts::{PairConfig, StepLabelConfig, cut_trees, extract_pairs, extract_step_labels};
+use regrowth_mcts::{StepLabelConfig, cut_trees, extract_pairs, extract_step_labels};
 
 use super::failure::Failure;
+use super::rules::RuleFlags;
 use super::say;
-use super::settings::PairFlags;
 use super::summary::PairCounts;
 
 /// Arguments of `mcts pairs`.
@@ -28,14 +28,12 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    rules: PairFlags,
+    rules: RuleFlags,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let mut config = PairConfig::default();
-    arguments.rules.apply(&mut config);
-    config.check()?;
+    let config = arguments.rules.rules(&arguments.trees)?;
     let mut counts = PairCounts::default();
     let mut trees = 0u64;
     cut_trees(&arguments.trees, &arguments.out, |tree| {

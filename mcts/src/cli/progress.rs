@@ -25,7 +25,7 @@ impl Progress {
         Self { bar, tokens: 0 }
     }
 
-    /// One tree more, with so many sampled tokens.
+    /// One problem more, with so many sampled tokens in its tree.
     pub(crate) fn tree(&mut self, tokens: u64) {
         self.tokens += tokens;
         self.bar.inc(1);

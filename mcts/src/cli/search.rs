@@ -1,144 +1,99 @@
 //! `mcts search`: problems in, trees and pairs out.
 
-use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use regrowth_datasets::{JsonlWriter, Problem, atomic_write, remove_unfinished};
-use regrowth_mcts::{
-    EngineFlags, PairConfig, RunOptions, SearchError, SearchSummary, TreeRecord, extract_pairs,
-    search_problems,
-};
+use regrowth_datasets::{FolderLock, Problem, atomic_write, remove_unfinished};
+use regrowth_mcts::{RunOptions, SearchError, SearchSummary, Skip, TreeRecord, search_each};
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
+use super::flags::Flags;
 use super::progress::Progress;
-use super::settings::{Flags, Settings};
+use super::rows::{PAIRS, Rows, SKIPPED, TREES};
+use super::settings::Settings;
+use super::sources::{self, CONFIG_FILE};
 use super::summary::{PairCounts, Summary};
 use super::{inputs, say};
 
-/// Arguments of `mcts search`.
-#[derive(Debug, Args)]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    flags: Flags,
-    /// Folder for trees.jsonl, pairs.jsonl, summary.json, config.toml and the log steps.jsonl
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Trees in flight at once; changes no result
-    #[arg(long, value_name = "N")]
-    trees_in_flight: Option<usize>,
-    /// Keep no log of sampled steps; a search that is cut off then starts from nothing
-    #[arg(long)]
-    no_log: bool,
-    /// Stop after this many seconds and keep the trees that are finished (not reproducible)
-    #[arg(long, value_name = "SECONDS")]
-    max_seconds: Option<f64>,
-    /// Print the summary as one JSON object
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    engine: EngineFlags,
-}
-
 /// Runs the command.
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = arguments.flags.settings()?;
-    let problems = inputs::problems(
-        &settings.problems,
-        settings.format.as_deref(),
-        settings.limit,
-        settings.search.seed,
-    )?;
-    let load_options = arguments.engine.load_options(|text| eprintln!("mcts: {text}"));
+pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
+    let settings = sources::settings(flags)?;
+    let out = settings.run.out()?;
+    let problems = inputs::problems(&settings)?;
+    let load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");
     }
-    let _lock = lock(&arguments.out)?;
-    if !arguments.no_log {
-        let log = arguments.out.join(LOG_FILE);
-        policy = inputs::recorded(policy, &settings.policy, &log)?;
+    let _lock = lock(out)?;
+    if !settings.run.no_log.unwrap_or(false) {
+        policy = inputs::recorded(policy, &settings.policy, &out.join(LOG_FILE))?;
     }
-    prepare(&arguments.out, &settings)?;
+    prepare(out, &settings)?;
     let policy = settings.search.value.judge_by(policy);
 
     let options = RunOptions {
         threads: load_options.threads,
-        trees_in_flight: arguments.trees_in_flight,
+        trees_in_flight: settings.run.trees_in_flight.map(usize::from),
         ..RunOptions::default()
     };
-    if let Some(seconds) = arguments.max_seconds {
-        cancel_after(seconds, &options)?;
+    if let Some(limit) = settings.run.time()? {
+        cancel_after(limit, &options);
     }
     let start = Instant::now();
-    let (found, pairs) = write_trees(&arguments.out, &*policy, &problems, &settings, &options)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let cancelled = found.cancelled;
-    let summary = Summary::new(policy.identity(), found, pairs, seconds);
-    let json = serde_json::to_string_pretty(&summary)
+    let (found, pairs) = write_rows(out, &*policy, &problems, &settings, &options)?;
+    let summary = Summary::new(policy.identity(), found, pairs, start.elapsed().as_secs_f64());
+    finish(&summary, out, settings.run.json.unwrap_or(false))
+}
+
+/// Writes the summary, last: it means that the search is complete. Says it, and whether it is one of
+/// a failure.
+fn finish(summary: &Summary, out: &Path, json: bool) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(summary)
         .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
-    // Written last: a summary means that the search is complete.
-    write_text(&arguments.out.join("summary.json"), &json)?;
-    say(&if arguments.json { json } else { summary.text() })?;
+    write_text(&out.join("summary.json"), &text)?;
+    say(&if json { text } else { summary.text() })?;
     if summary.is_fruitless() {
         let detail = "no problem has a tree; summary.json counts the reasons".to_owned();
         return Err(Failure::Policy(detail));
     }
-    if cancelled {
+    if summary.cancelled {
         return Err(Failure::Stopped("stopped by --max-seconds before its end".to_owned()));
     }
     Ok(())
 }
 
 /// Cancels the search when the time is up.
-fn cancel_after(seconds: f64, options: &RunOptions) -> Result<(), Failure> {
-    let limit = Duration::try_from_secs_f64(seconds)
-        .map_err(|e| Failure::Usage(format!("--max-seconds {seconds}: {e}")))?;
+fn cancel_after(limit: Duration, options: &RunOptions) {
     let cancel = options.cancel.clone();
     std::thread::spawn(move || {
         std::thread::sleep(limit);
         // Relaxed: the flag carries no data.
         cancel.store(true, Ordering::Relaxed);
     });
-    Ok(())
 }
 
-/// Makes the folder and holds it: a second search would remove what the first is writing.
-fn lock(out: &Path) -> Result<File, Failure> {
-    let failed = |e: io::Error| Failure::Input(format!("{}: {e}", out.display()));
-    std::fs::create_dir_all(out).map_err(failed)?;
-    let lock = File::create(out.join(".lock")).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Failure::Input(format!(
-            "{}: another search is writing into this folder; wait for it or take another --out",
-            out.display()
-        ))),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
-    }
+/// Holds the folder: a second search would remove what the first is writing.
+fn lock(out: &Path) -> Result<FolderLock, Failure> {
+    let held = "another search is writing into this folder; wait for it or take another --out";
+    let refused = || Failure::Input(format!("{}: {held}", out.display()));
+    FolderLock::hold(out)?.ok_or_else(refused)
 }
 
 /// Writes the effective settings into the folder. An earlier summary goes: what it counts is about
 /// to be replaced.
 fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
-    let summary = out.join("summary.json");
-    match std::fs::remove_file(&summary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            return Err(Failure::Input(format!("{}: {e}", summary.display())));
-        }
-        _ => {}
-    }
-    for name in ["trees.jsonl", "pairs.jsonl", "summary.json", "config.toml"] {
+    remove(&out.join("summary.json"))?;
+    for name in [TREES, PAIRS, SKIPPED, "summary.json", CONFIG_FILE] {
         remove_unfinished(&out.join(name))?;
     }
     let text =
         toml::to_string(settings).map_err(|e| Failure::Internal(format!("settings: {e}")))?;
-    write_text(&out.join("config.toml"), &text)
+    write_text(&out.join(CONFIG_FILE), &text)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
@@ -146,46 +101,41 @@ fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(atomic_write(path, |file| writeln!(file, "{}", text.trim_end()))?)
 }
 
-/// Searches, and writes each tree and its pairs as they are delivered.
-fn write_trees(
+/// Searches, and writes what becomes of each problem as it is delivered.
+fn write_rows(
     out: &Path,
     policy: &dyn Policy,
     problems: &[Problem],
     settings: &Settings,
     options: &RunOptions,
 ) -> Result<(SearchSummary, PairCounts), Failure> {
-    let mut counts = PairCounts::default();
     let mut result = None;
-    atomic_write(&out.join("trees.jsonl"), |trees| {
-        let mut trees = JsonlWriter::new(trees);
-        atomic_write(&out.join("pairs.jsonl"), |pairs| {
-            let mut pairs = JsonlWriter::new(pairs);
-            let mut written = Ok(());
-            let mut progress = Progress::new(problems.len());
-            let on_tree = |tree: TreeRecord| {
-                progress.tree(tree.sampled_tokens);
-                if written.is_ok() {
-                    written =
-                        write_tree(&tree, &settings.pairs, &mut trees, &mut pairs, &mut counts);
-                }
-            };
-            let verifier = ProblemVerifier;
-            let search = &settings.search;
-            let found = search_problems(policy, &verifier, problems, search, options, on_tree);
-            progress.finish();
-            written?;
-            keep(found, &mut result)
-        })
-        .map_err(io::Error::other)
+    let counts = Rows::write(out, &settings.pairs, |rows| {
+        let mut written = Ok(());
+        let mut progress = Progress::new(problems.len());
+        let on_end = |problem: &Problem, ended: Result<TreeRecord, Skip>| {
+            progress.tree(ended.as_ref().map_or(0, |tree| tree.sampled_tokens));
+            if written.is_ok() {
+                written = rows.add(problem, &ended);
+            }
+        };
+        let (verifier, search) = (ProblemVerifier, &settings.search);
+        let found = search_each(policy, &verifier, problems, search, options, on_end);
+        progress.finish();
+        written?;
+        keep(found, &mut result)
     })
     .map_err(|error| match result.take() {
         Some(Err(cause)) => cause.into(),
         _ => Failure::from(error),
     })?;
-    match result {
-        Some(Ok(found)) => Ok((found, counts)),
-        _ => Err(Failure::Internal("the search left no summary".to_owned())),
+    let Some(Ok(found)) = result else {
+        return Err(Failure::Internal("the search left no summary".to_owned()));
+    };
+    if found.skipped.is_empty() {
+        remove(&out.join(SKIPPED))?;
     }
+    Ok((found, counts))
 }
 
 /// Remembers how the search went; a failed one must not leave files that look finished.
@@ -198,18 +148,12 @@ fn keep(
     failed.map_or(Ok(()), |detail| Err(io::Error::other(detail)))
 }
 
-fn write_tree(
-    tree: &TreeRecord,
-    config: &PairConfig,
-    trees: &mut JsonlWriter<impl io::Write>,
-    pairs: &mut JsonlWriter<impl io::Write>,
-    counts: &mut PairCounts,
-) -> io::Result<()> {
-    trees.write(tree)?;
-    let extracted = extract_pairs(tree, config);
-    counts.add(&extracted);
-    counts.sampled += tree.sampled_tokens;
-    counts.solutions.add(tree, &ProblemVerifier);
-    counts.likelihood.add(tree);
-    extracted.pairs.iter().try_for_each(|pair| pairs.write(pair))
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::Input(format!("{}: {e}", path.display())))
+        }
+        _ => Ok(()),
+    }
 }

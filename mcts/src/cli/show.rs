@@ -10,6 +10,7 @@ use regrowth_datasets::atomic_write;
 use regrowth_mcts::{TreeRecord, read_trees, render_html, render_text};
 
 use super::failure::Failure;
+use super::rules::RuleFlags;
 use super::say;
 
 /// Arguments of `mcts show`.
@@ -24,14 +25,20 @@ pub(crate) struct Arguments {
     /// Write the tree as a page that folds its branches, instead of text to stdout
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    rules: RuleFlags,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let tree = find(arguments)?;
+    let rules = arguments.rules.rules(&arguments.trees)?;
     match &arguments.html {
-        Some(path) => Ok(atomic_write(path, |file| file.write_all(render_html(&tree).as_bytes()))?),
-        None => say(render_text(&tree).trim_end()),
+        Some(path) => {
+            let page = render_html(&tree, &rules);
+            Ok(atomic_write(path, |file| file.write_all(page.as_bytes()))?)
+        }
+        None => say(render_text(&tree, &rules).trim_end()),
     }
 }
 

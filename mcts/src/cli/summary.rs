@@ -11,6 +11,8 @@ use regrowth_mcts::{
 };
 use serde::Serialize;
 
+use super::rows::SKIPPED;
+
 /// Version of the file.
 const SUMMARY_VERSION: u32 = 1;
 
@@ -27,7 +29,9 @@ pub(crate) struct Summary {
     /// Trees whose committed answer is right; no accuracy when `oracle` is true.
     correct: u64,
     oracle: bool,
-    cancelled: bool,
+    /// Whether a time budget had a say: another run may give other trees.
+    timed: bool,
+    pub(crate) cancelled: bool,
     skipped: BTreeMap<String, u64>,
     skipped_examples: Vec<(String, String)>,
     tokens: Tokens,
@@ -148,6 +152,7 @@ impl Summary {
             pairs_dropped: pairs.dropped,
             correct: search.correct,
             oracle: search.oracle,
+            timed: search.timed,
             cancelled: search.cancelled,
             skipped: search.skipped,
             skipped_examples: search.skipped_examples,
@@ -204,6 +209,9 @@ impl Summary {
         }
         for (problem, reason) in self.skipped_examples.iter().take(3) {
             text.push_str(&format!("\n  {problem}: {reason}"));
+        }
+        if !self.skipped.is_empty() {
+            text.push_str(&format!("\nevery skipped problem is in {SKIPPED}"));
         }
         text
     }

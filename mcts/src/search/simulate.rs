@@ -15,7 +15,8 @@ use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 
 use super::grow::Grow;
-use crate::select::{ParentStats, SelectionRule, commit, select, spread};
+use crate::commit::{Contender, commit, spread};
+use crate::select::{ParentStats, SelectionRule, select};
 use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState, Tree};
 use crate::{DepthLimit, SearchConfig, noise};
@@ -217,13 +218,17 @@ impl Simulate {
         let subject = &grow.subject;
         let tree = &grow.tree;
         let children = tree.children(self.root);
-        let stats: Vec<_> = children.clone().map(|c| tree.stats(c)).collect();
-        let visits = |c| tree.children(c).map(|g| tree.visits(g)).collect::<Vec<_>>();
-        let spreads: Vec<_> = children.clone().map(|c| spread(&visits(c))).collect();
+        let contender = |child: NodeId| {
+            let visits: Vec<u64> = tree.children(child).map(|c| tree.visits(c)).collect();
+            let (spread, children) = (spread(&visits), visits.len());
+            Contender { stats: tree.stats(child), spread, children }
+        };
+        let contenders: Vec<_> = children.clone().map(contender).collect();
         let turn = (self.committed.len() as u64).to_le_bytes();
         let parts: [&[u8]; 3] = [b"commit", subject.problem.id.as_bytes(), &turn];
         let draw = keyed_rng(subject.config.seed, &parts).random::<f64>();
-        let pick = commit(subject.config.commit, &stats, &spreads, draw);
+        let depth = grow.steps[self.root as usize].depth;
+        let pick = commit(subject.config.commit, &contenders, depth, draw);
         self.root = children.start + pick.expect("a visited root has children") as NodeId;
         self.committed.push(self.root);
         self.noisy_priors.clear();

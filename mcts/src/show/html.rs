@@ -3,6 +3,7 @@
 //! It knows nothing of files or scripts; style and structure are all in the page.
 
 use super::{figures, marked_equations, marks, outline};
+use crate::PairConfig;
 use crate::record::TreeRecord;
 
 const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;margin:2em;max-width:70em}\
@@ -15,9 +16,9 @@ mark{background:#ffd24d}\
 /// Longest text that is shown of anything foreign, in characters.
 const LONGEST: usize = 8000;
 
-/// The tree as a page of its own.
+/// The tree as a page of its own, with the sides of the pairs that these rules cut.
 #[must_use]
-pub fn render_html(tree: &TreeRecord) -> String {
+pub fn render_html(tree: &TreeRecord, rules: &PairConfig) -> String {
     let title = escape_html(&tree.problem.id);
     let mut out = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
@@ -37,7 +38,7 @@ pub fn render_html(tree: &TreeRecord) -> String {
         escape_html(&outline(tree)),
         escape_html(&tree.policy)
     ));
-    let marks = marks(tree);
+    let marks = marks(tree, rules);
     let mut stack: Vec<Piece> = tree.children(0).into_iter().rev().map(Piece::Node).collect();
     while let Some(piece) = stack.pop() {
         match piece {

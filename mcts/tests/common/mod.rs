@@ -6,12 +6,12 @@ pub use problems::{problems, verifier};
 use rand::RngExt;
 use regrowth_datasets::{Problem, keyed_rng};
 use regrowth_mcts::{Progress, SearchConfig, Subject, TreeRecord, TreeSearch};
-use regrowth_policy::{Policy, Scripted};
+use regrowth_policy::{Call, Policy, PolicyError, Request, Response};
 use regrowth_verifiers::Verifier;
 
 /// Runs one tree, answering what it asks in an order that `shuffle` decides.
 pub fn drive(
-    policy: &Scripted,
+    policy: &dyn Policy,
     verifier: &dyn Verifier,
     problem: &Problem,
     config: &SearchConfig,
@@ -23,9 +23,16 @@ pub fn drive(
     let mut open = search.take_asks();
     while !open.is_empty() {
         let ask = open.swap_remove(rng.random_range(0..open.len()));
-        search.answer(ask.ticket, policy.answer(&ask.request));
+        search.answer(ask.ticket, answer(policy, ask.request));
         open.extend(search.take_asks());
     }
     assert_eq!(*search.progress(), Progress::Finished);
     search.record(policy.identity(), 0).expect("a finished tree")
+}
+
+/// The policy's answer to one request.
+fn answer(policy: &dyn Policy, request: Request) -> Result<Response, PolicyError> {
+    let (reply, answers) = crossbeam::channel::unbounded();
+    policy.submit(Call { ticket: 0, request, reply });
+    answers.recv().expect("an answer").result
 }

@@ -10,10 +10,10 @@ mod page;
 use std::path::Path;
 
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::{TreeRecord, read_trees, render_text};
+use regrowth_mcts::{PairConfig, TreeRecord, read_trees, render_text};
 
 use crate::TrainError;
-use crate::rounds::RunReport;
+use crate::rounds::{RunReport, read_run_file};
 
 /// Trees that the page shows.
 const EXAMPLES: usize = 2;
@@ -38,9 +38,10 @@ fn examples(run: &Path, report: &RunReport) -> Vec<String> {
     let Some(last) = report.rounds.iter().rev().find(|r| r.trees > 0) else { return Vec::new() };
     let path = run.join(format!("round-{:04}", last.round)).join("trees.jsonl");
     let Ok(trees) = read_trees(&path) else { return Vec::new() };
+    let Ok(Some(file)) = read_run_file(run) else { return Vec::new() };
     let mut trees: Vec<TreeRecord> = trees.take(SEARCHED).flatten().collect();
     trees.sort_by_key(|tree| !is_mixed(tree));
-    trees.iter().take(EXAMPLES).map(shown).collect()
+    trees.iter().take(EXAMPLES).map(|tree| shown(tree, &file.config.pairs)).collect()
 }
 
 fn is_mixed(tree: &TreeRecord) -> bool {
@@ -48,8 +49,8 @@ fn is_mixed(tree: &TreeRecord) -> bool {
     some(true) && some(false)
 }
 
-fn shown(tree: &TreeRecord) -> String {
-    let text = render_text(tree);
+fn shown(tree: &TreeRecord, rules: &PairConfig) -> String {
+    let text = render_text(tree, rules);
     let mut lines: Vec<&str> = text.lines().take(LINES).collect();
     if text.lines().count() > LINES {
         lines.push("...");

@@ -39,6 +39,7 @@ pub use exam::{EvalRow, ExamRow, ROW_VERSION};
 pub use plan::{Estimate, Memory, Plan, Probe, plan};
 pub use preset::Preset;
 pub use report::{EvalReport, GateReport, RoundReport, RunReport, Seconds, Tokens};
+pub(crate) use run_dir::read_run_file;
 pub use run_dir::{RunDir, RunFile, differences, read_report};
 pub use sets::ProblemSets;
 pub use variant::Variant;

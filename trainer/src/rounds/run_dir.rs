@@ -1,20 +1,19 @@
 //! The folder of a run: who may write it, what it was started with, where its files lie.
 //!
-//! It knows nothing of what the phases do. A lock on a file refuses a second process and vanishes
-//! with the process that held it, however that ended; `run.json` pins the settings, so the same
-//! command goes on and another one is refused by name of what differs.
+//! It knows nothing of what the phases do. A second process is refused; `run.json` pins the settings,
+//! so the same command goes on and another one is refused by name of what differs.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use regrowth_datasets::FolderLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::config::RunConfig;
 use super::report::RunReport;
 use crate::TrainError;
-use crate::artefact::{make_dir, read_json, read_sealed, write_json};
+use crate::artefact::{read_json, read_sealed, write_json};
 
 /// Version of `run.json`.
 const RUN_VERSION: u32 = 1;
@@ -81,32 +80,22 @@ impl RunFile {
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Holds the lock as long as it is open.
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl RunDir {
     /// Makes the folder if needed and locks it.
     ///
     /// # Errors
-    /// [`TrainError::Run`] when another process holds it, [`TrainError::Io`] when it cannot be
+    /// [`TrainError::Run`] when another process holds it, [`TrainError::Data`] when it cannot be
     /// written.
     pub fn lock(path: &Path) -> Result<Self, TrainError> {
-        make_dir(path)?;
-        let file = path.join(".lock");
-        let lock = File::create(&file).map_err(TrainError::io(&file))?;
-        match lock.try_lock() {
-            Ok(()) => {
-                sweep(path)?;
-                Ok(Self { path: path.to_owned(), _lock: lock })
-            }
-            Err(TryLockError::WouldBlock) => Err(TrainError::Run {
-                path: path.to_owned(),
-                detail: "another process works on this run; wait for it, or name another --run"
-                    .into(),
-            }),
-            Err(TryLockError::Error(error)) => Err(TrainError::io(&file)(error)),
-        }
+        let lock = FolderLock::hold(path)?.ok_or_else(|| TrainError::Run {
+            path: path.to_owned(),
+            detail: "another process works on this run; wait for it, or name another --run".into(),
+        })?;
+        sweep(path)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The folder.
@@ -161,7 +150,7 @@ pub(super) fn round_dir(run: &Path, round: u32) -> PathBuf {
 }
 
 /// `run.json` of a run, without its lock.
-pub(super) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
+pub(crate) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
     let path = run.join("run.json");
     let Some(value) = read_json::<Value>(&path)? else { return Ok(None) };
     let fail = |detail: String| TrainError::File { path: path.clone(), detail };

@@ -144,6 +144,7 @@ fn pair(problem_id: String, texts: Texts, ids: Ids) -> PreferencePair {
         oracle: false,
         hinted: false,
         injected: false,
+        timed: false,
         depth: 1,
         chosen: side(&texts.chosen),
         rejected: side(&texts.rejected),

@@ -1,0 +1,62 @@
+//! A folder that one process alone writes.
+//!
+//! It knows nothing of what is written. The lock is the system's, on a file in the folder, so it
+//! vanishes with the process that held it, however that ended; the file stays and means nothing.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use crate::DataError;
+use crate::lines::io_error;
+
+/// The file that is locked.
+const LOCK_FILE: &str = ".lock";
+
+/// Holds a folder until it is dropped.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Makes the folder and its parents if needed and holds it; `None` when another process, or
+    /// another lock of this one, does.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] when the folder cannot be made or written.
+    pub fn hold(folder: &Path) -> Result<Option<Self>, DataError> {
+        std::fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
+        let path = folder.join(LOCK_FILE);
+        let file = File::create(&path).map_err(|e| io_error(&path, e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(io_error(&path, error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_folder_is_refused_and_a_dropped_one_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("a/b");
+        let held = FolderLock::hold(&run).unwrap();
+        assert!(held.is_some());
+        assert!(FolderLock::hold(&run).unwrap().is_none());
+        assert!(FolderLock::hold(folder.path()).unwrap().is_some());
+        drop(held);
+        assert!(FolderLock::hold(&run).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_no_folder_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert!(FolderLock::hold(&file).unwrap_err().to_string().contains("file"));
+    }
+}

@@ -1,0 +1,167 @@
+//! Flags of `mcts search` that decide the result.
+//!
+//! It knows nothing of files; where the settings that they change come from is `sources.rs`'s.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use regrowth_mcts::{
+    CommitRule, EngineFlags, JudgeForm, SearchConfig, Selection, StopRule, Strategy, at_least_one,
+};
+use regrowth_policy::joined;
+
+use super::failure::Failure;
+use super::pair_flags::PairFlags;
+use super::parse;
+use super::settings::{RunSettings, Settings};
+use super::sources::Preset;
+
+/// Flags that change settings.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Settings file (TOML); flags win over it, unknown keys are refused
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
+    /// with the policy of that name, default with any other]
+    #[arg(long, value_enum)]
+    pub(super) preset: Option<Preset>,
+    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
+    /// are the start)
+    #[arg(long, value_name = "POLICY")]
+    pub(super) policy: Vec<String>,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
+    #[arg(long, value_name = "FILE")]
+    problems: Option<String>,
+    /// Format of the problem file, where detection is wrong
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// Take the first N problems only
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    limit: Option<NonZeroUsize>,
+    /// Simulations per search root
+    #[arg(long, value_name = "K")]
+    simulations: Option<u64>,
+    /// Multiplies the simulations at the first root
+    #[arg(long, value_name = "F")]
+    first_root_factor: Option<u64>,
+    /// Candidates at the root and at deeper nodes
+    #[arg(long, value_name = "B1,B2", value_parser = parse::breadth)]
+    breadth: Option<[usize; 2]>,
+    /// Steps of a solution at most
+    #[arg(long, value_name = "D")]
+    depth: Option<u32>,
+    /// Sampling temperature; 0 is greedy
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
+    /// Weight of the prior term
+    #[arg(long, value_name = "C")]
+    c_puct: Option<f64>,
+    /// What decides which node is expanded next; the last three are there to be compared with
+    #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = parse::plan)]
+    strategy: Option<Plan>,
+    /// Form of the selection score
+    #[arg(long, value_name = "puct|uct", value_parser = parse::selection)]
+    selection: Option<Selection>,
+    /// Which child of a search root becomes the next root
+    #[arg(
+        long,
+        value_name = "spread-visits|spread-value|visits|value|sampled|tempered@T[,DECAY]",
+        value_parser = parse::commit
+    )]
+    commit: Option<CommitRule>,
+    /// Commit before the simulations of a root are used up; may be given several times
+    #[arg(
+        long,
+        value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided",
+        value_parser = parse::stop
+    )]
+    stop: Vec<StopRule>,
+    /// Simulations of one tree in flight at once (part of the result)
+    #[arg(long, value_name = "W")]
+    leaves_in_flight: Option<usize>,
+    /// Seed of every random number
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Whether the outcome reward sees the reference answers
+    #[arg(long, value_name = "BOOL")]
+    oracle: Option<bool>,
+    /// Whether the policy judges every step
+    #[arg(long, value_name = "BOOL")]
+    self_evaluation: Option<bool>,
+    /// How steps are judged
+    #[arg(long)]
+    judge: Option<JudgeForm>,
+    #[command(flatten)]
+    pairs: PairFlags,
+    #[command(flatten)]
+    pub(super) run: RunSettings,
+    #[command(flatten)]
+    pub(super) engine: EngineFlags,
+}
+
+impl Flags {
+    /// Overrides what decides the result.
+    pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
+        set(&mut settings.policy, joined(&self.policy)?);
+        set(&mut settings.problems, self.problems.clone());
+        settings.format = self.format.clone().or(settings.format.take());
+        settings.limit = self.limit.or(settings.limit);
+        let search = &mut settings.search;
+        if let Some(plan) = self.strategy {
+            plan.apply(search);
+        }
+        set(&mut search.simulations, self.simulations);
+        set(&mut search.first_root_factor, self.first_root_factor);
+        set(&mut search.breadth, self.breadth);
+        set(&mut search.max_depth, self.depth);
+        set(&mut search.sampling.temperature, self.temperature);
+        set(&mut search.selection, self.selection);
+        set(&mut search.c_puct, self.c_puct);
+        set(&mut search.commit, self.commit);
+        set(&mut search.leaves_in_flight, self.leaves_in_flight);
+        set(&mut search.seed, self.seed);
+        set(&mut search.value.oracle, self.oracle);
+        set(&mut search.value.self_evaluation, self.self_evaluation);
+        set(&mut search.value.judge, self.judge);
+        if !self.stop.is_empty() {
+            search.stop.clone_from(&self.stop);
+        }
+        self.pairs.apply(&mut settings.pairs);
+        Ok(())
+    }
+}
+
+/// A strategy by name, with what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    Mcts,
+    Beam(usize),
+    BestOf(usize),
+    Greedy,
+}
+
+impl Plan {
+    /// Sets what tells this strategy from the others; the rest stays.
+    fn apply(self, search: &mut SearchConfig) {
+        let like = match self {
+            Self::Mcts => return search.strategy = Strategy::Mcts,
+            Self::Beam(width) => return search.strategy = Strategy::Beam { width },
+            Self::BestOf(count) => SearchConfig::best_of(count),
+            Self::Greedy => SearchConfig::greedy(),
+        };
+        search.strategy = like.strategy;
+        search.breadth = like.breadth;
+        search.max_depth = like.max_depth;
+        search.sampling = if self == Self::Greedy { like.sampling } else { search.sampling };
+        search.value.self_evaluation &= like.value.self_evaluation;
+    }
+}
+
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}

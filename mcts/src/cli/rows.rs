@@ -1,0 +1,91 @@
+//! The rows of a search: `trees.jsonl`, `pairs.jsonl`, and `skipped.jsonl` where problems were
+//! skipped.
+//!
+//! It knows nothing of settings but the rules for pairs. Rows are written as they are delivered, in
+//! the order of the problems; the files are there whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
+use regrowth_mcts::{PairConfig, Skip, TreeRecord, extract_pairs};
+use regrowth_verifiers::ProblemVerifier;
+use serde::Serialize;
+
+use super::summary::PairCounts;
+
+/// The trees.
+pub(super) const TREES: &str = "trees.jsonl";
+/// The pairs cut from them.
+pub(super) const PAIRS: &str = "pairs.jsonl";
+/// Problems without a tree; absent where there are none.
+pub(super) const SKIPPED: &str = "skipped.jsonl";
+
+type Writer<'a> = JsonlWriter<&'a mut BufWriter<File>>;
+
+/// A problem without a tree.
+#[derive(Debug, Serialize)]
+struct SkippedRow<'a> {
+    id: &'a str,
+    reason: &'static str,
+    detail: Option<&'a str>,
+}
+
+/// Where the rows of a search go.
+pub(super) struct Rows<'a> {
+    trees: Writer<'a>,
+    pairs: Writer<'a>,
+    skipped: Writer<'a>,
+    rules: &'a PairConfig,
+    /// What is counted on the way.
+    counts: &'a mut PairCounts,
+}
+
+impl Rows<'_> {
+    /// Opens the files in the folder `out` and lets `fill` write them.
+    pub(super) fn write(
+        out: &Path,
+        rules: &PairConfig,
+        fill: impl FnOnce(&mut Rows<'_>) -> io::Result<()>,
+    ) -> Result<PairCounts, DataError> {
+        let mut counts = PairCounts::default();
+        let inner = io::Error::other::<DataError>;
+        atomic_write(&out.join(TREES), |trees| {
+            atomic_write(&out.join(PAIRS), |pairs| {
+                atomic_write(&out.join(SKIPPED), |skipped| {
+                    let [trees, pairs, skipped] = [trees, pairs, skipped].map(JsonlWriter::new);
+                    fill(&mut Rows { trees, pairs, skipped, rules, counts: &mut counts })
+                })
+                .map_err(inner)
+            })
+            .map_err(inner)
+        })?;
+        Ok(counts)
+    }
+
+    /// What became of a problem.
+    pub(super) fn add(
+        &mut self,
+        problem: &Problem,
+        result: &Result<TreeRecord, Skip>,
+    ) -> io::Result<()> {
+        match result {
+            Ok(tree) => self.add_tree(tree),
+            Err(skip) => {
+                let (reason, detail) = (skip.reason(), skip.detail());
+                self.skipped.write(&SkippedRow { id: &problem.id, reason, detail })
+            }
+        }
+    }
+
+    fn add_tree(&mut self, tree: &TreeRecord) -> io::Result<()> {
+        self.trees.write(tree)?;
+        let extracted = extract_pairs(tree, self.rules);
+        self.counts.add(&extracted);
+        self.counts.sampled += tree.sampled_tokens;
+        self.counts.solutions.add(tree, &ProblemVerifier);
+        self.counts.likelihood.add(tree);
+        extracted.pairs.iter().try_for_each(|pair| self.pairs.write(pair))
+    }
+}

@@ -1,0 +1,154 @@
+//! The range of every setting of a search.
+//!
+//! It knows nothing of files or flags; whoever reads them asks here before a search begins.
+
+use regrowth_policy::Boundary;
+
+use super::{CommitRule, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy};
+use crate::SearchError;
+use crate::tree::MOST_IN_FLIGHT;
+
+impl SearchConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`SearchError::Config`] naming the first field that is out of its range.
+    pub fn check(&self) -> Result<(), SearchError> {
+        let width = match self.strategy {
+            Strategy::Mcts => 1,
+            Strategy::Beam { width } => width as u64,
+        };
+        let at_least_one = [
+            ("simulations", self.simulations),
+            ("first_root_factor", self.first_root_factor),
+            ("breadth[0]", self.breadth[0] as u64),
+            ("breadth[1]", self.breadth[1] as u64),
+            ("max_depth", u64::from(self.max_depth)),
+            ("final_breadth", self.final_breadth as u64),
+            ("final_breadth_choice", self.final_breadth_choice as u64),
+            ("leaves_in_flight", self.leaves_in_flight as u64),
+            ("max_step_tokens", self.max_step_tokens as u64),
+            ("max_solution_tokens", self.max_solution_tokens as u64),
+            ("strategy.beam.width", width),
+        ];
+        for (field, value) in at_least_one {
+            check(field, "at least 1", value, value >= 1)?;
+        }
+        let asks = matches!(self.value.judge, JudgeForm::Question | JudgeForm::Restated);
+        let expected = "false unless the judge is asked a question";
+        check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
+        let expected = "finite numbers, slopes of at least 0";
+        let scale = &self.value.likelihood;
+        check("value.likelihood", expected, format!("{scale:?}"), scale.is_usable())?;
+        let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
+        check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
+        let not_negative = [
+            ("c_puct", self.c_puct),
+            ("prior_lambda", self.prior_lambda),
+            ("arithmetic", self.value.arithmetic),
+        ];
+        for (field, value) in not_negative {
+            check(field, "a number of at least 0", value, value.is_finite() && value >= 0.0)?;
+        }
+        let unit = [
+            ("gamma", self.gamma),
+            ("unknown", self.value.unknown),
+            ("unasked", self.value.unasked),
+        ];
+        for (field, value) in unit {
+            check(field, "a number in [0, 1]", value, (0.0..=1.0).contains(&value))?;
+        }
+        self.check_options()?;
+        let temperature = self.sampling.temperature;
+        check(
+            "temperature",
+            "at least 0",
+            temperature,
+            temperature.is_finite() && temperature >= 0.0,
+        )
+    }
+
+    /// Checks what is absent by default.
+    fn check_options(&self) -> Result<(), SearchError> {
+        for rule in &self.stop {
+            let expected = "bounds of at least 1";
+            check("stop", expected, format!("{rule:?}"), rule.bound() != Some(0))?;
+        }
+        if let Some(RootNoise { alpha, weight }) = self.root_noise {
+            let sound = alpha.is_finite() && alpha > 0.0;
+            check("root_noise.alpha", "a number above 0", alpha, sound)?;
+            let sound = (0.0..=1.0).contains(&weight);
+            check("root_noise.weight", "a number in [0, 1]", weight, sound)?;
+        }
+        if let Some(most) = self.similarity {
+            check("similarity", "a number in [0, 1]", most, (0.0..=1.0).contains(&most))?;
+        }
+        if let FirstPlay::Fixed(value) | FirstPlay::BelowParent(value) = self.first_play {
+            check("first_play", "a finite number", value, value.is_finite())?;
+        }
+        if let CommitRule::Tempered { temperature, decay } = self.commit {
+            let sound = temperature.is_finite() && temperature > 0.0;
+            check("commit.tempered.temperature", "a number above 0", temperature, sound)?;
+            let sound = decay > 0.0 && decay <= 1.0;
+            check("commit.tempered.decay", "a number above 0, at most 1", decay, sound)?;
+        }
+        if let Boundary::Marker(marker) = &self.boundary {
+            check("boundary.marker", "a text that is not empty", marker, !marker.is_empty())?;
+        }
+        for text in &self.stop_at.strings {
+            check("stop_at.strings", "texts that are not empty", text, !text.is_empty())?;
+        }
+        for (field, share) in [("top_p", self.sampling.top_p), ("min_p", self.sampling.min_p)] {
+            check(field, "a number in [0, 1]", share, (0.0..=1.0).contains(&share))?;
+        }
+        Ok(())
+    }
+}
+
+/// One range check; `expected` is read by whoever set `field`.
+pub(crate) fn check(
+    field: &'static str,
+    expected: &'static str,
+    got: impl ToString,
+    ok: bool,
+) -> Result<(), SearchError> {
+    if ok { Ok(()) } else { Err(SearchError::Config { field, expected, got: got.to_string() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_its_range_is_refused_by_name() {
+        for (text, field) in [
+            ("root_noise = { alpha = nan, weight = 0.2 }", "root_noise.alpha"),
+            ("root_noise = { alpha = -1e300, weight = 0.2 }", "root_noise.alpha"),
+            ("root_noise = { alpha = 0.3, weight = 7.0 }", "root_noise.weight"),
+            ("similarity = -1.0", "similarity"),
+            ("first_play = { fixed = nan }", "first_play"),
+            ("boundary = { marker = '' }", "boundary.marker"),
+            ("commit = { tempered = { temperature = 0.0 } }", "tempered.temperature"),
+            ("commit = { tempered = { temperature = nan } }", "tempered.temperature"),
+            ("commit = { tempered = { temperature = 1.0, decay = 1.5 } }", "tempered.decay"),
+            ("stop = ['decided', { millis = 0 }]", "stop"),
+            ("stop_at = { strings = ['Q:', ''] }", "stop_at.strings"),
+            ("sampling = { top_p = nan }", "top_p"),
+            ("sampling = { min_p = 2.0 }", "min_p"),
+        ] {
+            let config: SearchConfig = toml::from_str(text).expect(text);
+            let error = config.check().expect_err(text).to_string();
+            assert!(error.contains(field), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_zero_budget_is_refused_by_name() {
+        let config = SearchConfig { simulations: 0, ..SearchConfig::default() };
+        let error = config.check().expect_err("zero");
+        assert!(error.to_string().contains("simulations"), "{error}");
+        let config = SearchConfig { gamma: f64::NAN, ..SearchConfig::default() };
+        assert!(config.check().is_err());
+        assert!(SearchConfig::default().check().is_ok());
+    }
+}

@@ -1,0 +1,197 @@
+//! One thread of a search: it owns its trees and a channel for their answers.
+//!
+//! It knows nothing of the order in which trees are delivered. A tree that waits costs no thread.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
+use regrowth_policy::{Answered, Call, Usage};
+
+use super::{Done, Report, Shared};
+use crate::search::{Progress, Subject, TreeSearch};
+use crate::{SearchError, Skip};
+
+/// How often a waiting worker looks whether the search is over.
+const CANCEL_POLL: Duration = Duration::from_millis(50);
+/// Looks without an answer after which a worker makes sure that its calls are still held by
+/// somebody (a quarter of a second: taste).
+const SILENT_POLLS: u32 = 5;
+
+/// Advances its own trees with the answers that come.
+pub(super) struct Worker<'a> {
+    shared: Shared<'a>,
+    jobs: Receiver<usize>,
+    done: Sender<Report>,
+    /// Trees that it holds at most.
+    capacity: usize,
+    active: HashMap<u32, Active<'a>>,
+    /// Number of the next tree; the upper half of its tickets.
+    serial: u32,
+    line: Line,
+    /// A line that silence made the worker close; it is looked at until it has nothing to say.
+    closed: Option<Line>,
+    /// Looks since the last answer.
+    silent: u32,
+}
+
+/// A channel for answers. Nothing tells a worker that a policy has dropped a call, but a channel
+/// whose every sender is gone. So after a silence the worker goes on with a new line and keeps only
+/// the receiving end of the old one: that closes when all its calls are answered, or dropped.
+struct Line {
+    reply: Option<Sender<Answered>>,
+    answers: Receiver<Answered>,
+    /// Calls that wait for an answer here.
+    open: u64,
+}
+
+impl Line {
+    fn new() -> Self {
+        let (reply, answers) = unbounded();
+        Self { reply: Some(reply), answers, open: 0 }
+    }
+}
+
+/// A tree in flight.
+struct Active<'a> {
+    index: usize,
+    search: TreeSearch<'a>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(
+        shared: Shared<'a>,
+        jobs: Receiver<usize>,
+        done: Sender<Report>,
+        capacity: usize,
+    ) -> Self {
+        let active = HashMap::new();
+        let (line, closed) = (Line::new(), None);
+        Self { shared, jobs, done, capacity, active, serial: 0, line, closed, silent: 0 }
+    }
+
+    /// Works until there is no problem left, the search is cancelled or nobody listens.
+    pub(super) fn run(mut self) {
+        let mut open = true;
+        let (no_jobs, no_answers) = (never(), never());
+        while !self.shared.is_over() && (open || !self.active.is_empty()) {
+            let room = open && self.active.len() < self.capacity;
+            let jobs = if room { self.jobs.clone() } else { no_jobs.clone() };
+            let closed = self.closed.as_ref().map_or(&no_answers, |line| &line.answers).clone();
+            let listened = select! {
+                recv(self.line.answers) -> answered => answered.is_ok_and(|a| {
+                    self.line.open -= 1;
+                    self.on_answer(a)
+                }),
+                recv(closed) -> answered => self.on_late(answered.ok()),
+                recv(jobs) -> job => match job {
+                    Ok(index) => self.start(index),
+                    Err(_) => { open = false; true }
+                },
+                default(CANCEL_POLL) => { self.on_silence(); true }
+            };
+            if !listened {
+                return;
+            }
+        }
+    }
+
+    /// Closes the line after some silence, to learn whether its calls are still held.
+    fn on_silence(&mut self) {
+        self.silent += 1;
+        if self.silent >= SILENT_POLLS && self.closed.is_none() && self.line.open > 0 {
+            let mut line = std::mem::replace(&mut self.line, Line::new());
+            line.reply = None;
+            self.closed = Some(line);
+        }
+    }
+
+    /// Takes an answer from the closed line, or its end; false when calls were dropped or nobody
+    /// listens any more.
+    fn on_late(&mut self, answered: Option<Answered>) -> bool {
+        match (answered, &mut self.closed) {
+            (Some(answered), Some(line)) => {
+                line.open -= 1;
+                self.on_answer(answered)
+            }
+            (None, Some(Line { open: calls @ 1.., .. })) => {
+                let (policy, calls) = (self.shared.policy.identity().to_owned(), *calls);
+                self.fail(SearchError::Dropped { policy, calls })
+            }
+            (_, closed) => {
+                *closed = None;
+                true
+            }
+        }
+    }
+
+    /// Begins a tree; false when nobody listens any more.
+    fn start(&mut self, index: usize) -> bool {
+        let shared = self.shared;
+        let problem = &shared.problems[index];
+        let subject = Subject::new(shared.policy, shared.verifier, problem, shared.config);
+        let subject = match subject {
+            Ok(subject) => subject,
+            Err(error) if error.is_final() => return self.fail(error.into()),
+            Err(error) => {
+                let result = Err(Skip::Prompt(error.to_string()));
+                return self.report(Done { index, result, calls: 0, usage: Usage::default() });
+            }
+        };
+        let search = TreeSearch::new(subject);
+        let serial = self.serial;
+        self.serial += 1;
+        self.active.insert(serial, Active { index, search });
+        self.after_change(serial)
+    }
+
+    /// Hands an answer to its tree; false when nobody listens any more.
+    fn on_answer(&mut self, answered: Answered) -> bool {
+        self.silent = 0;
+        // A policy that is gone or cannot write its log will not recover.
+        let answered = match answered {
+            Answered { result: Err(error), .. } if error.is_final() => {
+                return self.fail(error.into());
+            }
+            answered => answered,
+        };
+        let serial = (answered.ticket >> 32) as u32;
+        // A tree that was given up may still get answers.
+        let Some(active) = self.active.get_mut(&serial) else { return true };
+        active.search.answer(answered.ticket & u64::from(u32::MAX), answered.result);
+        self.after_change(serial)
+    }
+
+    /// Submits what a tree newly asks, or reports its end.
+    fn after_change(&mut self, serial: u32) -> bool {
+        let Some(active) = self.active.get_mut(&serial) else { return true };
+        for ask in active.search.take_asks() {
+            let ticket = u64::from(serial) << 32 | ask.ticket;
+            let Some(reply) = self.line.reply.clone() else { return false };
+            self.line.open += 1;
+            self.shared.policy.submit(Call { ticket, request: ask.request, reply });
+        }
+        if *active.search.progress() == Progress::Waiting {
+            return true;
+        }
+        let Some(Active { index, search }) = self.active.remove(&serial) else { return true };
+        let (calls, usage) = (search.model_calls(), search.usage());
+        let skip = match search.progress() {
+            Progress::Skipped(skip) => Some(skip.clone()),
+            _ => None,
+        };
+        let record = search.record(self.shared.policy.identity(), self.shared.options.round);
+        let result = record.ok_or_else(|| skip.unwrap_or(Skip::NoCandidate));
+        self.report(Done { index, result, calls, usage })
+    }
+
+    fn report(&self, done: Done) -> bool {
+        self.done.send(Ok(done)).is_ok()
+    }
+
+    fn fail(&self, error: SearchError) -> bool {
+        // The worker stops either way.
+        let _ = self.done.send(Err(error));
+        false
+    }
+}
