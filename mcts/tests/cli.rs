@@ -71,6 +71,11 @@ fn strategies_and_stopping_rules_have_flags() {
     assert!(few.0 < plain.0, "{} simulations", few.0);
     assert!(run("nodes", "--stop nodes@8").1 < plain.1);
     assert!(run("tokens", "--stop tokens@60").1 < plain.1);
+    // The byte of a space ends the scripted policy's first word.
+    for stop in ["--stop-string =", "--stop-id 32"] {
+        let trees = read(run(&stop.replace([' ', '='], "-"), stop).3.join("trees.jsonl"));
+        assert!(trees.contains("\"finish\":\"stop\""), "{stop}");
+    }
     // So many simulations that no machine makes them in a millisecond.
     let timed = run("timed", "--simulations 100000 --stop millis@1");
     assert!(timed.0 < 6 * 100_000);

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use regrowth_datasets::TokenId;
 use regrowth_mcts::{
     CommitRule, EngineFlags, JudgeForm, SearchConfig, Selection, StopRule, Strategy, at_least_one,
 };
@@ -79,6 +80,12 @@ pub(crate) struct Flags {
         value_parser = parse::stop
     )]
     stop: Vec<StopRule>,
+    /// A text that ends a solution besides EOS; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop_string: Vec<String>,
+    /// A token that ends a solution besides EOS; may be given several times
+    #[arg(long, value_name = "ID")]
+    stop_id: Vec<TokenId>,
     /// Simulations of one tree in flight at once (part of the result)
     #[arg(long, value_name = "W")]
     leaves_in_flight: Option<usize>,
@@ -128,6 +135,12 @@ impl Flags {
         set(&mut search.value.judge, self.judge);
         if !self.stop.is_empty() {
             search.stop.clone_from(&self.stop);
+        }
+        if !self.stop_string.is_empty() {
+            search.stop_at.strings.clone_from(&self.stop_string);
+        }
+        if !self.stop_id.is_empty() {
+            search.stop_at.ids.clone_from(&self.stop_id);
         }
         self.pairs.apply(&mut settings.pairs);
         Ok(())
