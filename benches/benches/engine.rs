@@ -33,7 +33,7 @@ fn decode(policy: &dyn Policy, n: usize) -> u64 {
             stop_at: StopAt::default(),
             max_tokens: TOKENS,
         });
-        policy.submit(Call { ticket: ticket as u64, request, reply: reply.clone() });
+        policy.submit(Call::new(ticket as u64, request, reply.clone()));
     }
     answers
         .iter()

@@ -40,7 +40,7 @@ fn main() {
                 stop_at: StopAt::default(),
                 max_tokens: tokens,
             });
-            policy.submit(Call { ticket, request, reply: reply.clone() });
+            policy.submit(Call::new(ticket, request, reply.clone()));
         }
         let sampled: usize = answers
             .iter()

@@ -15,8 +15,8 @@ use regrowth_benches::machine;
 use regrowth_datasets::{AnswerKind, Finish, Problem, Step, TokenId, keyed_rng};
 use regrowth_mcts::{CommitRule, RunOptions, SearchConfig, TreeRecord, search_problems};
 use regrowth_policy::{
-    Answered, Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Request,
-    Response, Usage,
+    Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Request, Response,
+    Usage,
 };
 use regrowth_verifiers::{Verdict, Verifier};
 
@@ -149,7 +149,7 @@ impl Policy for Player {
     fn submit(&self, call: Call) {
         let result = self.answer(&call.request);
         // A closed channel means that nobody waits any more.
-        let _ = call.reply.send(Answered { ticket: call.ticket, result });
+        call.caller.answer(result);
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::game::mix;
 use regrowth_datasets::{Finish, Problem, Step, TokenId};
 use regrowth_policy::{
-    Answered, Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Propose,
-    Request, Response, Usage,
+    Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Propose, Request,
+    Response, Usage,
 };
 
 /// Ends a solution.
@@ -89,6 +89,6 @@ impl Policy for Quick {
     fn submit(&self, call: Call) {
         let result = Self::answer(&call.request);
         // A closed channel means that nobody waits any more.
-        let _ = call.reply.send(Answered { ticket: call.ticket, result });
+        call.caller.answer(result);
     }
 }

@@ -102,7 +102,7 @@ pub fn search_problems(
 ///
 /// # Errors
 /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-/// stopped for good, [`SearchError::Dropped`] when it let calls go without an answer.
+/// stopped for good or let a call go without an answer.
 pub fn search_each(
     policy: &dyn Policy,
     verifier: &dyn Verifier,

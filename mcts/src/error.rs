@@ -24,17 +24,6 @@ pub enum SearchError {
     /// The policy stopped for good.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The policy let calls go without an answer, which it must not do.
-    #[error(
-        "the policy {policy} dropped {calls} calls without an answer; the log of steps, if there \
-         is one, continues the search"
-    )]
-    Dropped {
-        /// Identity of the policy.
-        policy: String,
-        /// How many of one worker's calls, at least.
-        calls: u64,
-    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

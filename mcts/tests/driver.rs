@@ -13,8 +13,8 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use problems::{problems, verifier};
 use regrowth_datasets::TokenId;
 use regrowth_mcts::{RunOptions, SearchConfig, SearchError, TreeRecord, search_problems};
-use regrowth_policy::decorate::{Around, Delay, Delayed, FaultRates, Faulty};
-use regrowth_policy::{Answered, Call, Limits, Policy, PolicyError, Scripted};
+use regrowth_policy::decorate::{Around, Cached, Delay, Delayed, FaultRates, Faulty, FollowUps};
+use regrowth_policy::{Call, Limits, Policy, PolicyError, Recording, Scripted};
 
 #[test]
 fn failures_skip_their_tree_by_reason_and_nothing_is_lost() {
@@ -56,8 +56,7 @@ impl Around for Gone {
         &self.0
     }
     fn take(&self, call: Call) {
-        let answered = Answered { ticket: call.ticket, result: Err(PolicyError::Gone) };
-        self.1.call_once(|| drop(call.reply.send(answered)));
+        self.1.call_once(|| call.caller.answer(Err(PolicyError::Gone)));
     }
 }
 
@@ -97,16 +96,28 @@ impl Around for Forgetful {
 }
 
 #[test]
-fn dropped_calls_are_an_error_that_names_the_policy() {
-    for every in [1, 40] {
+fn dropped_calls_are_an_error_through_every_decorator() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, every) in [("all", 1), ("some", 40)] {
         let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
-        let policy = Forgetful { inner, every, calls: 0.into(), pause: Duration::ZERO };
-        let config = SearchConfig::default();
-        let options = RunOptions { threads: 2, ..RunOptions::default() };
-        let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
-        let error = result.expect_err("dropped calls");
-        assert!(matches!(error, SearchError::Dropped { calls: 1.., .. }));
-        assert!(error.to_string().contains(policy.identity()), "{error}");
+        let policy = || {
+            let calls = 0.into();
+            Arc::new(Forgetful { inner: inner.clone(), every, calls, pause: Duration::ZERO })
+        };
+        let log = Recording::open(policy(), &folder.path().join(name)).expect("a log");
+        let decorated: [Arc<dyn Policy>; 4] = [
+            policy(),
+            Arc::new(log),
+            Arc::new(Cached::new(policy())),
+            Arc::new(FollowUps::new(policy())),
+        ];
+        for policy in decorated {
+            let (config, problems) = (SearchConfig::default(), problems(9));
+            let options = RunOptions { threads: 2, ..RunOptions::default() };
+            let result =
+                search_problems(&*policy, &verifier(), &problems, &config, &options, |_| {});
+            assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
+        }
     }
 }
 

@@ -6,6 +6,19 @@ mod binary;
 use binary::{assert_code, mcts, read};
 
 #[test]
+fn a_search_judged_by_follow_ups_is_replayed_without_a_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = |name: &str| folder.path().join(name);
+    let (first, again) = (out("first"), out("again"));
+    let search =
+        format!("search --policy scripted --judge follow-ups --limit 3 --out {}", first.display());
+    assert_code(&mcts(&search), 0);
+    let replay = format!("search --policy replay:{} --out {}", first.display(), again.display());
+    assert_code(&mcts(&replay), 0);
+    assert!(read(first.join("trees.jsonl")) == read(again.join("trees.jsonl")));
+}
+
+#[test]
 fn a_killed_search_is_continued_and_ends_with_the_same_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let command = |name: &str| {

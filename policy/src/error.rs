@@ -40,8 +40,11 @@ pub enum PolicyError {
     /// No server answers any more, whatever is asked.
     #[error("{0}")]
     Server(String),
-    /// The engine stopped before it answered.
-    #[error("the policy stopped before it answered")]
+    /// The engine stopped, or let a request go, before it answered.
+    #[error(
+        "the policy stopped or lost a request before it answered; where there is a log of steps, the \
+         same command goes on from it"
+    )]
     Gone,
 }
 

@@ -31,7 +31,7 @@ pub use device::{ComputeDevice, NumberType};
 pub use error::PolicyError;
 pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan};
 pub use memory::{DevicePlan, MemoryPlan, available_memory};
-pub use policy::{Answered, Call, Limits, Policy, Prompt, call};
+pub use policy::{Answered, Call, Caller, Limits, Policy, Prompt, call};
 pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{

@@ -45,7 +45,7 @@ pub trait Policy: Send + Sync {
     /// The id that ends a solution, if the model has one.
     fn eos(&self) -> Option<TokenId>;
 
-    /// Takes a call; its answer is sent to `call.reply` once. May block for backpressure only.
+    /// Takes a call; `call.caller` is answered once. May block for backpressure only.
     fn submit(&self, call: Call);
 }
 
@@ -72,12 +72,46 @@ pub struct Prompt {
 /// A request on its way to a policy.
 #[derive(Debug)]
 pub struct Call {
-    /// Chosen by the caller, returned with the answer.
-    pub ticket: u64,
     /// What is asked.
     pub request: Request,
-    /// Where the answer goes. A closed channel means that nobody waits any more.
-    pub reply: Sender<Answered>,
+    /// Who waits for the answer.
+    pub caller: Caller,
+}
+
+impl Call {
+    /// A request whose answer goes to `reply` with this ticket, which tells it from others there.
+    #[must_use]
+    pub fn new(ticket: u64, request: Request, reply: Sender<Answered>) -> Self {
+        Self { request, caller: Caller { ticket, reply: Some(reply) } }
+    }
+}
+
+/// Who waits for the answer to a call. One that is let go without an answer is told
+/// [`PolicyError::Gone`], so that nobody waits for what a policy has lost.
+#[derive(Debug)]
+pub struct Caller {
+    ticket: u64,
+    reply: Option<Sender<Answered>>,
+}
+
+impl Caller {
+    /// Answers; if nobody waits any more, nothing happens.
+    pub fn answer(mut self, result: Result<Response, PolicyError>) {
+        self.send(result);
+    }
+
+    fn send(&mut self, result: Result<Response, PolicyError>) {
+        if let Some(reply) = self.reply.take() {
+            // A closed channel means that nobody waits any more.
+            let _ = reply.send(Answered { ticket: self.ticket, result });
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.send(Err(PolicyError::Gone));
+    }
 }
 
 /// The answer to a [`Call`].
@@ -95,6 +129,6 @@ pub struct Answered {
 /// The policy's own error, or [`PolicyError::Gone`] when it dropped the call.
 pub fn call(policy: &dyn Policy, request: Request) -> Result<Response, PolicyError> {
     let (reply, answers) = bounded(1);
-    policy.submit(Call { ticket: 0, request, reply });
+    policy.submit(Call::new(0, request, reply));
     answers.recv().map_err(|_| PolicyError::Gone)?.result
 }

@@ -17,7 +17,7 @@ use dashmap::DashMap;
 use regrowth_datasets::{Problem, TokenId, stream_key};
 use serde::{Deserialize, Serialize};
 
-use crate::{Answered, Call, Limits, Policy, PolicyError, Prompt, Request, Response};
+use crate::{Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Request, Response};
 
 /// Version of the log.
 pub const LOG_VERSION: u32 = 1;
@@ -35,6 +35,8 @@ enum Row {
     Prompt { key: String, text: String, ids: Vec<TokenId> },
     /// Token ids of a text.
     Encoded { text: String, ids: Vec<TokenId> },
+    /// Text of token ids.
+    Decoded { ids: Vec<TokenId>, text: String },
     /// The answer to a request.
     Answer { key: String, response: Response },
 }
@@ -67,6 +69,7 @@ pub(crate) struct Log {
     pub(crate) header: Header,
     prompts: HashMap<String, Prompt>,
     encoded: HashMap<String, Vec<TokenId>>,
+    decoded: HashMap<Vec<TokenId>, String>,
     /// Offset and length of the line with the answer.
     answers: HashMap<String, (u64, usize)>,
 }
@@ -115,6 +118,7 @@ impl Log {
             header,
             prompts: HashMap::new(),
             encoded: HashMap::new(),
+            decoded: HashMap::new(),
             answers: HashMap::new(),
         })
     }
@@ -128,6 +132,9 @@ impl Log {
             }
             Row::Encoded { text, ids } => {
                 self.encoded.insert(text, ids);
+            }
+            Row::Decoded { ids, text } => {
+                self.decoded.insert(ids, text);
             }
             Row::Answer { key, .. } => {
                 self.answers.insert(key, (offset, length));
@@ -143,6 +150,11 @@ impl Log {
     /// The recorded ids of a text.
     pub(crate) fn encoded(&self, text: &str) -> Option<Vec<TokenId>> {
         self.encoded.get(text).cloned()
+    }
+
+    /// The recorded text of ids.
+    pub(crate) fn decoded(&self, ids: &[TokenId]) -> Option<String> {
+        self.decoded.get(ids).cloned()
     }
 
     /// The recorded answer to a request.
@@ -189,9 +201,8 @@ struct Shared {
 
 /// A call that was passed on.
 struct Pending {
-    ticket: u64,
     key: String,
-    reply: Sender<Answered>,
+    caller: Caller,
 }
 
 impl Recording {
@@ -249,13 +260,13 @@ impl Recording {
     fn pass_on(&self, call: Call) {
         let key = match key_of(&call.request) {
             Ok(key) => key,
-            Err(error) => return answer(&call.reply, call.ticket, Err(error)),
+            Err(error) => return call.caller.answer(Err(error)),
         };
         // Relaxed: only uniqueness matters.
         let ticket = self.shared.next_ticket.fetch_add(1, Ordering::Relaxed);
-        let pending = Pending { ticket: call.ticket, key, reply: call.reply };
-        self.shared.pending.insert(ticket, pending);
-        self.inner.submit(Call { ticket, request: call.request, reply: self.reply.clone() });
+        let Call { request, caller } = call;
+        self.shared.pending.insert(ticket, Pending { key, caller });
+        self.inner.submit(Call::new(ticket, request, self.reply.clone()));
     }
 }
 
@@ -281,7 +292,7 @@ impl Shared {
                 }
                 Ok(response)
             });
-            answer(&pending.reply, pending.ticket, result);
+            pending.caller.answer(result);
         }
     }
 }
@@ -307,11 +318,6 @@ fn has_whole_line(path: &Path) -> std::io::Result<bool> {
     let mut line = Vec::new();
     BufReader::new(File::open(path)?).read_until(b'\n', &mut line)?;
     Ok(line.last() == Some(&b'\n'))
-}
-
-/// Sends an answer; a closed channel means that nobody waits any more.
-pub(crate) fn answer(reply: &Sender<Answered>, ticket: u64, result: Result<Response, PolicyError>) {
-    let _ = reply.send(Answered { ticket, result });
 }
 
 impl Policy for Recording {
@@ -341,7 +347,11 @@ impl Policy for Recording {
     }
 
     fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
-        self.inner.decode(ids)
+        let text = self.inner.decode(ids)?;
+        if self.log.decoded(ids).as_ref() != Some(&text) {
+            self.shared.append(&Row::Decoded { ids: ids.to_vec(), text: text.clone() })?;
+        }
+        Ok(text)
     }
 
     fn eos(&self) -> Option<TokenId> {
@@ -350,9 +360,9 @@ impl Policy for Recording {
 
     fn submit(&self, call: Call) {
         match self.log.answer(&call.request) {
-            Ok(Some(response)) => answer(&call.reply, call.ticket, Ok(response)),
+            Ok(Some(response)) => call.caller.answer(Ok(response)),
             Ok(None) => self.pass_on(call),
-            Err(error) => answer(&call.reply, call.ticket, Err(error)),
+            Err(error) => call.caller.answer(Err(error)),
         }
     }
 }

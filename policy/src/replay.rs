@@ -7,7 +7,7 @@ use std::path::Path;
 
 use regrowth_datasets::{Problem, TokenId};
 
-use crate::record::{Header, LOG_FILE, Log, answer};
+use crate::record::{Header, LOG_FILE, Log};
 use crate::{Call, Limits, Policy, PolicyError, Prompt};
 
 /// Plays a recorded log.
@@ -54,8 +54,8 @@ impl Policy for Replay {
         self.log.encoded(text).ok_or_else(|| Self::missing("the ids of this text"))
     }
 
-    fn decode(&self, _ids: &[TokenId]) -> Result<String, PolicyError> {
-        Err(Self::missing("a vocabulary"))
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.log.decoded(ids).ok_or_else(|| Self::missing("the text of these ids"))
     }
 
     fn eos(&self) -> Option<TokenId> {
@@ -65,6 +65,6 @@ impl Policy for Replay {
     fn submit(&self, call: Call) {
         let found = self.log.answer(&call.request);
         let result = found.and_then(|found| found.ok_or_else(|| Self::missing("this request")));
-        answer(&call.reply, call.ticket, result);
+        call.caller.answer(result);
     }
 }

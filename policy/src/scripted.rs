@@ -14,8 +14,8 @@ use regrowth_datasets::{Finish, Problem, Step, TokenId, keyed_rng};
 
 use self::script::Script;
 use crate::{
-    Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, Limits, Policy, PolicyError,
-    Prompt, Propose, Request, Response, Score, Scores, StopAt, Usage,
+    Boundary, Call, Candidate, Candidates, Judge, Judgement, Limits, Policy, PolicyError, Prompt,
+    Propose, Request, Response, Score, Scores, StopAt, Usage,
 };
 
 /// Ends a solution; ids 0 to 255 are the bytes of UTF-8.
@@ -172,8 +172,7 @@ impl Policy for Scripted {
 
     fn submit(&self, call: Call) {
         let result = self.answer(&call.request);
-        // A closed channel means that nobody waits any more.
-        let _ = call.reply.send(Answered { ticket: call.ticket, result });
+        call.caller.answer(result);
     }
 }
 

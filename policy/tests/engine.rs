@@ -139,7 +139,7 @@ fn answers(policy: &dyn Policy) -> Vec<Response> {
     let (reply, receive) = unbounded();
     let n = requests.len();
     for (ticket, request) in requests.into_iter().enumerate() {
-        policy.submit(Call { ticket: ticket as u64, request, reply: reply.clone() });
+        policy.submit(Call::new(ticket as u64, request, reply.clone()));
     }
     let mut all: Vec<_> = receive.iter().take(n).collect();
     all.sort_by_key(|a| a.ticket);
@@ -247,7 +247,7 @@ fn requests_in_flight_share_the_prefix_they_repeat() {
         let mut ids = prefix.clone();
         ids[400] = 1 + u32::from(ticket % 2 == 0);
         let request = propose(&ids, ticket..ticket + 1);
-        policy.submit(Call { ticket, request, reply: reply.clone() });
+        policy.submit(Call::new(ticket, request, reply.clone()));
     }
     let all: Vec<_> = receive.iter().take(6).map(|a| candidates(a.result.unwrap())).collect();
     let prefilled: u64 = all.iter().map(|c| c.usage.prefilled).sum();

@@ -116,7 +116,7 @@ fn scored(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
     for (ticket, row) in rows.iter().enumerate() {
         let score = Score { prefix: row[..1].into(), continuation: row[1..].into() };
         let (ticket, reply) = (ticket as u64, reply.clone());
-        policy.submit(Call { ticket, request: Request::Score(score), reply });
+        policy.submit(Call::new(ticket, Request::Score(score), reply));
     }
     let mut answers: Vec<_> = receive.iter().take(rows.len()).collect();
     answers.sort_by_key(|a| a.ticket);

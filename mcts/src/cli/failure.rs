@@ -64,7 +64,6 @@ impl From<SearchError> for Failure {
             SearchError::Config { .. } => Self::Usage(error.to_string()),
             SearchError::Policy(error) => error.into(),
             SearchError::Data(error) => error.into(),
-            SearchError::Dropped { .. } => Self::Policy(error.to_string()),
             SearchError::Io { .. } | SearchError::Row { .. } => Self::Input(error.to_string()),
         }
     }

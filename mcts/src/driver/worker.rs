@@ -14,9 +14,6 @@ use crate::{SearchError, Skip};
 
 /// How often a waiting worker looks whether the search is over.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
-/// Looks without an answer after which a worker makes sure that its calls are still held by
-/// somebody (a quarter of a second: taste).
-const SILENT_POLLS: u32 = 5;
 
 /// Advances its own trees with the answers that come.
 pub(super) struct Worker<'a> {
@@ -28,28 +25,9 @@ pub(super) struct Worker<'a> {
     active: HashMap<u32, Active<'a>>,
     /// Number of the next tree; the upper half of its tickets.
     serial: u32,
-    line: Line,
-    /// A line that silence made the worker close; it is looked at until it has nothing to say.
-    closed: Option<Line>,
-    /// Looks since the last answer.
-    silent: u32,
-}
-
-/// A channel for answers. Nothing tells a worker that a policy has dropped a call, but a channel
-/// whose every sender is gone. So after a silence the worker goes on with a new line and keeps only
-/// the receiving end of the old one: that closes when all its calls are answered, or dropped.
-struct Line {
-    reply: Option<Sender<Answered>>,
+    /// Where the policy answers.
+    reply: Sender<Answered>,
     answers: Receiver<Answered>,
-    /// Calls that wait for an answer here.
-    open: u64,
-}
-
-impl Line {
-    fn new() -> Self {
-        let (reply, answers) = unbounded();
-        Self { reply: Some(reply), answers, open: 0 }
-    }
 }
 
 /// A tree in flight.
@@ -65,62 +43,27 @@ impl<'a> Worker<'a> {
         done: Sender<Report>,
         capacity: usize,
     ) -> Self {
-        let active = HashMap::new();
-        let (line, closed) = (Line::new(), None);
-        Self { shared, jobs, done, capacity, active, serial: 0, line, closed, silent: 0 }
+        let (reply, answers) = unbounded();
+        Self { shared, jobs, done, capacity, active: HashMap::new(), serial: 0, reply, answers }
     }
 
     /// Works until there is no problem left, the search is cancelled or nobody listens.
     pub(super) fn run(mut self) {
         let mut open = true;
-        let (no_jobs, no_answers) = (never(), never());
+        let no_jobs = never();
         while !self.shared.is_over() && (open || !self.active.is_empty()) {
             let room = open && self.active.len() < self.capacity;
             let jobs = if room { self.jobs.clone() } else { no_jobs.clone() };
-            let closed = self.closed.as_ref().map_or(&no_answers, |line| &line.answers).clone();
             let listened = select! {
-                recv(self.line.answers) -> answered => answered.is_ok_and(|a| {
-                    self.line.open -= 1;
-                    self.on_answer(a)
-                }),
-                recv(closed) -> answered => self.on_late(answered.ok()),
+                recv(self.answers) -> answered => answered.is_ok_and(|a| self.on_answer(a)),
                 recv(jobs) -> job => match job {
                     Ok(index) => self.start(index),
                     Err(_) => { open = false; true }
                 },
-                default(CANCEL_POLL) => { self.on_silence(); true }
+                default(CANCEL_POLL) => true
             };
             if !listened {
                 return;
-            }
-        }
-    }
-
-    /// Closes the line after some silence, to learn whether its calls are still held.
-    fn on_silence(&mut self) {
-        self.silent += 1;
-        if self.silent >= SILENT_POLLS && self.closed.is_none() && self.line.open > 0 {
-            let mut line = std::mem::replace(&mut self.line, Line::new());
-            line.reply = None;
-            self.closed = Some(line);
-        }
-    }
-
-    /// Takes an answer from the closed line, or its end; false when calls were dropped or nobody
-    /// listens any more.
-    fn on_late(&mut self, answered: Option<Answered>) -> bool {
-        match (answered, &mut self.closed) {
-            (Some(answered), Some(line)) => {
-                line.open -= 1;
-                self.on_answer(answered)
-            }
-            (None, Some(Line { open: calls @ 1.., .. })) => {
-                let (policy, calls) = (self.shared.policy.identity().to_owned(), *calls);
-                self.fail(SearchError::Dropped { policy, calls })
-            }
-            (_, closed) => {
-                *closed = None;
-                true
             }
         }
     }
@@ -147,7 +90,6 @@ impl<'a> Worker<'a> {
 
     /// Hands an answer to its tree; false when nobody listens any more.
     fn on_answer(&mut self, answered: Answered) -> bool {
-        self.silent = 0;
         // A policy that is gone or cannot write its log will not recover.
         let answered = match answered {
             Answered { result: Err(error), .. } if error.is_final() => {
@@ -167,9 +109,7 @@ impl<'a> Worker<'a> {
         let Some(active) = self.active.get_mut(&serial) else { return true };
         for ask in active.search.take_asks() {
             let ticket = u64::from(serial) << 32 | ask.ticket;
-            let Some(reply) = self.line.reply.clone() else { return false };
-            self.line.open += 1;
-            self.shared.policy.submit(Call { ticket, request: ask.request, reply });
+            self.shared.policy.submit(Call::new(ticket, ask.request, self.reply.clone()));
         }
         if *active.search.progress() == Progress::Waiting {
             return true;

@@ -6,9 +6,7 @@
 
 use regrowth_datasets::stream_key;
 use regrowth_policy::decorate::Around;
-use regrowth_policy::{
-    Answered, Boundary, Call, Judge, OptionOrder, Policy, Request, Response, Scripted,
-};
+use regrowth_policy::{Boundary, Call, Judge, OptionOrder, Policy, Request, Response, Scripted};
 
 /// Answers as [`Scripted`] does what that looks at, and differently for all the rest.
 pub struct Attentive(pub Scripted);
@@ -34,7 +32,7 @@ impl Around for Attentive {
             let turn = (told >> 11) as f64 / (1u64 << 53) as f64;
             found.correct = found.correct.map(|correct| (correct + turn).fract());
         }
-        let _ = call.reply.send(Answered { ticket: call.ticket, result });
+        call.caller.answer(result);
     }
 }
 

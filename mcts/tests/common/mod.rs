@@ -33,6 +33,6 @@ pub fn drive(
 /// The policy's answer to one request.
 fn answer(policy: &dyn Policy, request: Request) -> Result<Response, PolicyError> {
     let (reply, answers) = crossbeam::channel::unbounded();
-    policy.submit(Call { ticket: 0, request, reply });
+    policy.submit(Call::new(0, request, reply));
     answers.recv().expect("an answer").result
 }

@@ -3,16 +3,13 @@
 //! Every request is one or more passes over given tokens; a proposal then samples its candidates
 //! from where its pass ended. What a request costs is counted here.
 
-use crossbeam::channel::Sender;
 use regrowth_datasets::TokenId;
 
-use crate::{Answered, Candidate, PolicyError, Propose, Request, Response, Score, Usage};
+use crate::{Call, Caller, Candidate, PolicyError, Propose, Request, Response, Score, Usage};
 
 /// A request in work.
 pub(super) struct Job {
-    ticket: u64,
-    /// Where the answer goes, until there is one.
-    reply: Option<Sender<Answered>>,
+    caller: Caller,
     pub(super) kind: Kind,
     pub(super) usage: Usage,
     /// Slots it may need at most, all its lanes together.
@@ -58,12 +55,8 @@ impl Question {
 
 impl Job {
     /// A job for a request whose judge questions are rendered already.
-    pub(super) fn new(
-        ticket: u64,
-        reply: Sender<Answered>,
-        request: Request,
-        questions: Vec<Question>,
-    ) -> Self {
+    pub(super) fn new(call: Call, questions: Vec<Question>) -> Self {
+        let Call { request, caller } = call;
         let (kind, reserved) = match request {
             Request::Propose(request) => {
                 let n = request.keys.len();
@@ -81,7 +74,7 @@ impl Job {
                 (Kind::Score { request, logps: vec![], greedy: vec![] }, reserved)
             }
         };
-        Self { ticket, reply: Some(reply), kind, usage: Usage::default(), reserved }
+        Self { caller, kind, usage: Usage::default(), reserved }
     }
 
     /// The next tokens to compute, if any are left.
@@ -150,21 +143,7 @@ impl Job {
     }
 
     /// Sends the reply.
-    pub(super) fn answer(mut self, result: Result<Response, PolicyError>) {
-        self.send(result);
-    }
-
-    fn send(&mut self, result: Result<Response, PolicyError>) {
-        if let Some(reply) = self.reply.take() {
-            // A closed channel means that nobody waits any more.
-            let _ = reply.send(Answered { ticket: self.ticket, result });
-        }
-    }
-}
-
-impl Drop for Job {
-    /// A job that is lost, as its thread panics, says so: what asked may hold the channel open itself.
-    fn drop(&mut self) {
-        self.send(Err(PolicyError::Gone));
+    pub(super) fn answer(self, result: Result<Response, PolicyError>) {
+        self.caller.answer(result);
     }
 }

@@ -26,8 +26,8 @@ use super::source::Source;
 use crate::check::check;
 use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 use crate::{
-    Answered, Call, ComputeDevice, DevicePlan, Judge, Limits, LoadOptions, MemoryPlan, NumberType,
-    Policy, PolicyError, Prompt, Request, Restated,
+    Call, ComputeDevice, DevicePlan, Judge, Limits, LoadOptions, MemoryPlan, NumberType, Policy,
+    PolicyError, Prompt, Request, Restated,
 };
 
 /// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
@@ -272,20 +272,21 @@ impl CandlePolicy {
         self.asked(base, &text[before..], correct_first)
     }
 
-    /// A checked job for a request. A judged step loses its EOS: the question goes on from its text.
-    fn job(&self, call: &mut Call) -> Result<Job, PolicyError> {
-        if let Request::Judge(judge) = &mut call.request
+    /// Checks a request and renders its questions. A judged step loses its EOS: the question goes on
+    /// from its text.
+    fn prepare(&self, request: &mut Request) -> Result<Vec<Question>, PolicyError> {
+        if let Request::Judge(judge) = request
             && let Some((last, rest)) = judge.step.split_last()
             && self.shared.tokenizer.is_eos(*last)
             && !rest.is_empty()
         {
             judge.step = rest.into();
         }
-        let questions = self.questions(&call.request)?;
+        let questions = self.questions(request)?;
         let asked = questions.iter().map(Question::len).max().unwrap_or(0);
         let vocabulary = self.shared.config.vocab_size;
-        check(&call.request, asked, Some(vocabulary), self.limits.context)?;
-        Ok(Job::new(call.ticket, call.reply.clone(), call.request.clone(), questions))
+        check(request, asked, Some(vocabulary), self.limits.context)?;
+        Ok(questions)
     }
 }
 
@@ -338,13 +339,13 @@ impl Policy for CandlePolicy {
     }
 
     fn submit(&self, mut call: Call) {
-        match self.job(&mut call) {
-            // A job that no shard takes any more answers for itself as it is dropped.
-            Ok(job) => drop(self.calls[self.router.shard(call.request.prefix())].send(job)),
-            Err(error) => {
-                // A closed channel means that nobody waits any more.
-                let _ = call.reply.send(Answered { ticket: call.ticket, result: Err(error) });
+        match self.prepare(&mut call.request) {
+            Ok(questions) => {
+                let shard = self.router.shard(call.request.prefix());
+                // If it is there no more, the caller is told as the job is dropped.
+                drop(self.calls[shard].send(Job::new(call, questions)));
             }
+            Err(error) => call.caller.answer(Err(error)),
         }
     }
 }

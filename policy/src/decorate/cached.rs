@@ -12,8 +12,8 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use super::Around;
-use crate::record::{answer, key_of};
-use crate::{Answered, Call, Policy, Response};
+use crate::record::key_of;
+use crate::{Answered, Call, Caller, Policy, Response};
 
 /// A policy that asks nothing twice.
 pub struct Cached {
@@ -34,8 +34,8 @@ struct Shared {
 
 enum Known {
     Answer(Response),
-    /// Those who wait for it, with their tickets.
-    Asked(Vec<(u64, Sender<Answered>)>),
+    /// Those who wait for it.
+    Asked(Vec<Caller>),
 }
 
 impl Cached {
@@ -67,8 +67,8 @@ impl Shared {
                 Err(_) => self.known.remove(&key).map(|(_, known)| known),
             };
             let Some(Known::Asked(waiting)) = before else { continue };
-            for (ticket, reply) in waiting {
-                answer(&reply, ticket, result.clone());
+            for caller in waiting {
+                caller.answer(result.clone());
             }
         }
     }
@@ -80,27 +80,27 @@ impl Around for Cached {
     }
 
     fn take(&self, call: Call) {
-        let Call { ticket, request, reply } = call;
+        let Call { request, caller } = call;
         let key = match key_of(&request) {
             Ok(key) => key,
-            Err(error) => return answer(&reply, ticket, Err(error)),
+            Err(error) => return caller.answer(Err(error)),
         };
         match self.shared.known.entry(key) {
             Entry::Occupied(mut known) => {
                 // Relaxed: a statistic.
                 self.shared.hits.fetch_add(1, Ordering::Relaxed);
                 match known.get_mut() {
-                    Known::Answer(response) => answer(&reply, ticket, Ok(response.clone())),
-                    Known::Asked(waiting) => waiting.push((ticket, reply)),
+                    Known::Answer(response) => caller.answer(Ok(response.clone())),
+                    Known::Asked(waiting) => waiting.push(caller),
                 }
             }
             Entry::Vacant(place) => {
                 // Relaxed: only uniqueness matters.
                 let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
                 self.shared.asked.insert(number, place.key().clone());
-                place.insert(Known::Asked(vec![(ticket, reply)]));
+                place.insert(Known::Asked(vec![caller]));
                 // The entry is let go: the policy inside may answer at once, in this thread.
-                self.inner.submit(Call { ticket: number, request, reply: self.reply.clone() });
+                self.inner.submit(Call::new(number, request, self.reply.clone()));
             }
         }
     }
@@ -133,7 +133,7 @@ mod tests {
         let (reply, answers) = unbounded();
         for ticket in 0..40 {
             let request = request(&policy, ticket % 4);
-            policy.submit(Call { ticket, request, reply: reply.clone() });
+            policy.submit(Call::new(ticket, request, reply.clone()));
         }
         let mut all: Vec<Answered> = answers.iter().take(40).collect();
         all.sort_by_key(|a| a.ticket);

@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use crossbeam::channel::unbounded;
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 
 use super::Around;
-use crate::record::answer;
 use crate::{Call, Policy, PolicyError, Response};
 
 /// Probability of each fault, in [0, 1]; their sum is at most 1.
@@ -76,10 +74,9 @@ impl Around for Faulty {
     fn take(&self, call: Call) {
         let name = serde_json::to_vec(&call.request).unwrap_or_default();
         let draw = keyed_rng(self.seed, &[b"fault", &name]).random::<f64>();
-        let (reply, answers) = unbounded();
-        self.inner.submit(Call { ticket: 0, request: call.request, reply });
-        let result = answers.recv().map_err(|_| PolicyError::Gone).and_then(|a| a.result);
-        answer(&call.reply, call.ticket, result.and_then(|response| self.spoil(draw, response)));
+        let Call { request, caller } = call;
+        let result = crate::call(&*self.inner, request);
+        caller.answer(result.and_then(|response| self.spoil(draw, response)));
     }
 }
 

@@ -12,9 +12,8 @@ use dashmap::DashMap;
 use regrowth_datasets::TokenId;
 
 use super::Around;
-use crate::record::answer;
 use crate::{
-    Answered, Call, Judge, Judgement, Policy, PolicyError, Request, Response, Score, Usage,
+    Answered, Call, Caller, Judge, Judgement, Policy, PolicyError, Request, Response, Score, Usage,
 };
 
 /// What may be said after a step: approving first, then disapproving; pairs of one form, so that
@@ -37,8 +36,7 @@ pub struct FollowUps {
 
 /// A judgement that waits for its parts.
 struct Pending {
-    ticket: u64,
-    reply: Sender<Answered>,
+    caller: Caller,
     /// Mean log-probability a token of each follow-up.
     means: [Option<f64>; PARTS],
     usage: Usage,
@@ -74,19 +72,18 @@ impl FollowUps {
         FOLLOW_UPS.iter().flatten().map(part).collect()
     }
 
-    fn judge(&self, ticket: u64, judge: &Judge, reply: Sender<Answered>) {
+    fn judge(&self, judge: &Judge, caller: Caller) {
         let parts = match self.parts(judge) {
             Ok(parts) => parts,
-            Err(error) => return answer(&reply, ticket, Err(error)),
+            Err(error) => return caller.answer(Err(error)),
         };
         // Relaxed: only uniqueness matters.
         let group = self.next.fetch_add(1, Ordering::Relaxed);
-        let waiting = Pending { ticket, reply, means: [None; PARTS], usage: Usage::default() };
+        let waiting = Pending { caller, means: [None; PARTS], usage: Usage::default() };
         self.pending.insert(group, waiting);
         for (part, score) in parts.into_iter().enumerate() {
             let ticket = group * PARTS as u64 + part as u64;
-            let request = Request::Score(score);
-            self.inner.submit(Call { ticket, request, reply: self.reply.clone() });
+            self.inner.submit(Call::new(ticket, Request::Score(score), self.reply.clone()));
         }
     }
 }
@@ -103,7 +100,7 @@ fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>) {
         if let Some(result) = result.transpose()
             && let Some((_, waiting)) = pending.remove(&group)
         {
-            answer(&waiting.reply, waiting.ticket, result);
+            waiting.caller.answer(result);
         }
     }
 }
@@ -148,7 +145,7 @@ impl Around for FollowUps {
 
     fn take(&self, call: Call) {
         match &call.request {
-            Request::Judge(judge) => self.judge(call.ticket, judge, call.reply),
+            Request::Judge(judge) => self.judge(judge, call.caller),
             _ => self.inner.submit(call),
         }
     }

@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 pub use server::API_KEY;
 
-use crate::{Answered, Call, Limits, Policy, PolicyError, Prompt, ServerOptions};
+use crate::{Call, Limits, Policy, PolicyError, Prompt, ServerOptions};
 use discover::{Discovered, discover};
 use fleet::Fleet;
 use serve::{Order, Service};
@@ -192,11 +192,8 @@ impl Policy for HttpPolicy {
     }
 
     fn submit(&self, call: Call) {
-        let (ticket, reply) = (call.ticket, call.reply.clone());
-        if let Err(error) = self.order(Order::Call(call)) {
-            // A closed channel means that nobody waits any more.
-            let _ = reply.send(Answered { ticket, result: Err(error) });
-        }
+        // If nobody takes it any more, the caller is told as it is dropped.
+        drop(self.order(Order::Call(call)));
     }
 }
 

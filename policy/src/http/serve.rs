@@ -19,8 +19,8 @@ use crate::boundary::finish_of;
 use crate::check::check;
 use crate::text::{CONTEXT, PromptForm, Restating, prompt};
 use crate::{
-    Answered, Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt,
-    Propose, Request, Response, Sampling, Score, Scores, Usage,
+    Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt, Propose, Request,
+    Response, Sampling, Score, Scores, Usage,
 };
 use regrowth_datasets::Message;
 
@@ -78,14 +78,8 @@ impl Service {
     async fn serve(self: Arc<Self>, order: Order) {
         match order {
             Order::Call(call) => {
-                // In a task of its own, so that one that panics is an answer too.
-                let mut task = JoinSet::new();
-                task.spawn(self.answer(call.request));
-                let result = match task.join_next().await {
-                    Some(Ok(result)) => result.map_err(PolicyError::from),
-                    _ => Err(PolicyError::Gone),
-                };
-                let _ = call.reply.send(Answered { ticket: call.ticket, result });
+                let Call { request, caller } = call;
+                caller.answer(self.answer(request).await.map_err(PolicyError::from));
             }
             Order::Prompt { problem, reply } => {
                 let _ = reply.send(self.prompt(&problem).await);

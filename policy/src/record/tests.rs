@@ -69,7 +69,7 @@ impl Policy for Silent {
         self.0.eos()
     }
     fn submit(&self, call: Call) {
-        answer(&call.reply, call.ticket, Err(PolicyError::Model("asked again".to_owned())));
+        call.caller.answer(Err(PolicyError::Model("asked again".to_owned())));
     }
 }
 

@@ -98,8 +98,7 @@ fn exit_code(error: &TrainError) -> u8 {
         TrainError::Search(
             SearchError::Io { .. } | SearchError::Row { .. } | SearchError::Data(_),
         ) => 3,
-        TrainError::Policy(_)
-        | TrainError::Search(SearchError::Policy(_) | SearchError::Dropped { .. }) => 4,
+        TrainError::Policy(_) | TrainError::Search(SearchError::Policy(_)) => 4,
         TrainError::Interrupted | TrainError::Gate(_) => 5,
         TrainError::Tensor(_) | TrainError::MissingGradient(_) | TrainError::Diverged { .. } => 70,
     }

@@ -15,7 +15,7 @@ pub(crate) fn ask_all(
     let count = requests.len();
     let (reply, answers) = unbounded();
     for (ticket, request) in requests.into_iter().enumerate() {
-        policy.submit(Call { ticket: ticket as u64, request, reply: reply.clone() });
+        policy.submit(Call::new(ticket as u64, request, reply.clone()));
     }
     drop(reply);
     let mut results: Vec<Result<Response, PolicyError>> =

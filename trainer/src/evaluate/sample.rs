@@ -166,12 +166,8 @@ impl Window<'_> {
             self.submitted += 1;
             let state = match self.request(index) {
                 Ok((prompt, request)) => {
-                    let call = Call {
-                        ticket: index as u64,
-                        request: Request::Propose(request),
-                        reply: self.reply.clone(),
-                    };
-                    self.policy.submit(call);
+                    let (ticket, request) = (index as u64, Request::Propose(request));
+                    self.policy.submit(Call::new(ticket, request, self.reply.clone()));
                     State::Asked(prompt)
                 }
                 Err(error) => State::Done(failed(index, Arc::from([]), &error)),
