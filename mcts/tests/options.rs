@@ -3,7 +3,7 @@
 mod common;
 
 use common::{drive, problems, verifier};
-use regrowth_datasets::Finish;
+use regrowth_datasets::{Finish, Problem};
 use regrowth_mcts::{
     PairConfig, Progress, SearchConfig, Skip, StopRule, Subject, TreeRecord, TreeSearch,
     ValueConfig, extract_pairs, similarity,
@@ -50,6 +50,32 @@ fn injected_steps_lead_to_the_answer_and_are_marked() {
     assert!(injected >= 8, "{injected}");
     assert!(right >= 7, "{right} of 8");
     assert!(marked > 0);
+}
+
+#[test]
+fn an_injected_solution_ends_with_its_answer_and_is_right() {
+    let question = "Ann has 3 boxes of 4 apples and eats 2. How many are left?".to_owned();
+    for (solution, last) in [
+        ("3 * 4 = 12 apples\n12 - 2 = 10 apples", "#### 10"),
+        ("3 * 4 = 12 apples\n12 - 2 = 10\n#### 10\n", "#### 10"),
+        ("3 * 4 = 12\nSo $\\boxed{10}$ are left.", "So $\\boxed{10}$ are left."),
+    ] {
+        let problem = Problem {
+            question: question.clone(),
+            answer: "10".to_owned(),
+            solution: Some(solution.to_owned()),
+            ..problems(1).remove(0)
+        };
+        let (breadth, max_depth) = ([1, 1], 6);
+        let config =
+            SearchConfig { inject_reference: true, breadth, max_depth, ..SearchConfig::default() };
+        let tree = drive(&Scripted::new(), &verifier(), &problem, &config, 1);
+        let ends: Vec<_> = tree.nodes.iter().filter(|n| n.injected && n.terminal).collect();
+        assert!(!ends.is_empty(), "{solution}");
+        for end in ends {
+            assert_eq!((end.text.trim_end(), end.outcome), (last, 1.0), "{solution}");
+        }
+    }
 }
 
 /// Tokens of the solution that ends in a node.

@@ -72,7 +72,10 @@ impl<'a> Subject<'a> {
     ) -> Result<Self, PolicyError> {
         let prompt = policy.prompt(problem)?;
         let reference = match (&problem.solution, config.inject_reference) {
-            (Some(solution), true) => Reference::encode(policy, solution)?,
+            (Some(solution), true) => {
+                let states = |line: &str| verifier.states_answer(problem, line);
+                Reference::encode(policy, solution, &problem.answer, states)?
+            }
             _ => Reference::default(),
         };
         Ok(Self { problem, prompt, config, verifier, limits: policy.limits(), reference })

@@ -1,7 +1,8 @@
 //! The reference solution as steps that can be injected as candidates.
 //!
 //! It knows nothing of trees. A step is a line of the solution with its line break; the last one
-//! ends in EOS. (The paper's run with injected steps is a switch of the authors' code.)
+//! states the answer and ends in EOS. (The paper's run with injected steps is a switch of the
+//! authors' code.)
 
 use std::sync::Arc;
 
@@ -23,10 +24,21 @@ pub(crate) struct ReferenceStep {
 }
 
 impl Reference {
-    /// The lines of `solution` in the policy's tokens.
-    pub(crate) fn encode(policy: &dyn Policy, solution: &str) -> Result<Self, PolicyError> {
+    /// The lines of `solution` in the policy's tokens. Where none of them `states` the answer, which
+    /// some sets publish apart (GSM8K), a line that does is the last: nobody should learn to end
+    /// without one.
+    pub(crate) fn encode(
+        policy: &dyn Policy,
+        solution: &str,
+        answer: &str,
+        states: impl Fn(&str) -> bool,
+    ) -> Result<Self, PolicyError> {
+        let mut whole = solution.trim_end().to_owned();
+        if !whole.lines().any(states) {
+            whole.push_str(&format!("\n#### {answer}"));
+        }
         let lines: Vec<&str> =
-            solution.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
+            whole.split_inclusive('\n').filter(|line| !line.trim().is_empty()).collect();
         let mut steps = Vec::with_capacity(lines.len());
         for (index, line) in lines.iter().enumerate() {
             let mut ids = policy.encode(line)?;
