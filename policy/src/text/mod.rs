@@ -6,6 +6,7 @@
 pub(crate) mod files;
 #[cfg(feature = "candle")]
 pub(crate) mod growing;
+mod library;
 pub(crate) mod prompt;
 pub(crate) mod tokenizer;
 
