@@ -52,8 +52,7 @@ impl Tokenizer {
         let eos_token = named("eos_token");
         let eos = eos_ids(files, &inner, config, eos_token.as_deref())?;
         let bos = named("bos_token").and_then(|t| inner.token_to_id(&t));
-        let adds_bos = settings.get("add_bos_token").and_then(Value::as_bool).unwrap_or(false)
-            || begins_with(&inner, bos);
+        let adds_bos = begins_with(&inner, bos);
         let chat_template = match files.optional("chat_template.jinja")? {
             Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             None => settings.get("chat_template").and_then(default_template),
@@ -277,7 +276,9 @@ fn listed(value: Option<&Value>) -> Result<Vec<TokenId>, String> {
     }
 }
 
-/// Whether the tokenizer puts this id before a text.
+/// Whether the tokenizer puts this id before a text. The file alone says so: transformers drops
+/// `add_bos_token` of `tokenizer_config.json` where there is a `tokenizer.json` (measured with 5.23.0,
+/// classes of Llama, Gemma, Qwen2 and GPT-2 and none, with and without a frame in the file).
 fn begins_with(inner: &tokenizers::Tokenizer, id: Option<TokenId>) -> bool {
     let framed = called(|| inner.encode_fast("", true));
     id.is_some() && framed.is_ok_and(|framed| framed.get_ids().first().copied() == id)

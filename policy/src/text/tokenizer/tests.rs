@@ -60,9 +60,22 @@ fn bos_begins_what_it_begins_in_transformers() {
         (tokenizer.opening(false), tokenizer.opening(true))
     };
     assert_eq!(opening(json!({})), (None, None));
-    assert_eq!(opening(json!({ "add_bos_token": true })), (Some(0), Some(0)));
-    let silent = json!({ "add_bos_token": true, "chat_template": "{{ messages }}" });
-    assert_eq!(opening(silent), (Some(0), None));
+    // The file's own frame decides; transformers passes over the setting beside a `tokenizer.json`.
+    assert_eq!(opening(json!({ "add_bos_token": true })), (None, None));
+    let frame = json!({
+        "type": "TemplateProcessing", "pair": [],
+        "single": [{ "SpecialToken": { "id": "<s>", "type_id": 0 } },
+                   { "Sequence": { "id": "A", "type_id": 0 } }],
+        "special_tokens": { "<s>": { "id": "<s>", "ids": [0], "tokens": ["<s>"] } },
+    });
+    for class in ["LlamaTokenizerFast", "GemmaTokenizer", "PreTrainedTokenizerFast"] {
+        let unset = json!({ "bos_token": "<s>", "add_bos_token": false, "tokenizer_class": class });
+        let files = [("tokenizer_config.json", unset)];
+        let tokenizer = read(&written(|file| file["post_processor"] = frame.clone(), &files));
+        let tokenizer = tokenizer.unwrap();
+        assert_eq!(tokenizer.opening(false), Some(0), "{class}");
+        assert_eq!(tokenizer.encode_framed("a").unwrap(), [0, 3], "{class}");
+    }
     let template = json!([{ "name": "default", "template": "{{ bos_token }}" }]);
     assert_eq!(opening(json!({ "chat_template": template })), (None, Some(0)));
     let map = [("special_tokens_map.json", json!({ "bos_token": { "content": "<s>" } }))];
