@@ -3,12 +3,12 @@
 //! A checkpoint may bring its own form in `regrowth.json`; else its chat template is used with a
 //! short instruction, or a plain question form. Templates are minijinja; nothing here runs a model.
 
-use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Value, context};
 use regrowth_datasets::{Choice, Message, Problem};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
+use super::template::{render, render_chat};
 use super::tokenizer::Tokenizer;
 use crate::{PolicyError, Restated};
 
@@ -192,8 +192,7 @@ fn values(choices: &[Choice]) -> Vec<Value> {
 
 /// Messages through a chat template; with `open`, up to where the assistant begins.
 ///
-/// Chat templates are written for Jinja with trimmed blocks and Python's string methods. BOS is not
-/// among the text: it is an id that goes before it ([`Tokenizer::opening`]).
+/// BOS is not among the text: it is an id that goes before it ([`Tokenizer::opening`]).
 pub(crate) fn chat(
     template: &str,
     messages: &[Message],
@@ -207,69 +206,7 @@ pub(crate) fn chat(
     let values = context! {
         messages, add_generation_prompt => open, bos_token => "", eos_token => eos,
     };
-    let mut environment = environment(true)?;
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<String, _> {
-        Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
-    });
-    environment.add_function("strftime_now", |format: &str| on_the_day(format));
-    environment.render_str(&without_marks(template), values).map_err(|e| failed(&e))
-}
-
-/// Today, as a template writes it: always 26 July 2024, the day that Llama's templates take where they
-/// are not told. With the real one prompts, and all that follows from them, would differ day by day.
-fn on_the_day(format: &str) -> String {
-    let parts = [
-        ("%d", "26"),
-        ("%m", "07"),
-        ("%b", "Jul"),
-        ("%B", "July"),
-        ("%y", "24"),
-        ("%Y", "2024"),
-        ("%a", "Fri"),
-        ("%A", "Friday"),
-        ("%j", "208"),
-        ("%H", "00"),
-        ("%M", "00"),
-        ("%S", "00"),
-    ];
-    parts.iter().fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
-}
-
-/// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
-/// masks and shows nothing, as a block that always holds.
-fn without_marks(template: &str) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(from) = rest.find("{%") {
-        let Some(to) = rest[from..].find("%}").map(|to| from + to) else { break };
-        let tag = &rest[from..to];
-        let shown = match tag.trim_matches(|c: char| "{%-+".contains(c) || c.is_whitespace()) {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
-            _ => tag.to_owned(),
-        };
-        out.push_str(&rest[..from]);
-        out.push_str(&shown);
-        rest = &rest[to..];
-    }
-    out + rest
-}
-
-fn render(template: &str, values: Value) -> Result<String, PolicyError> {
-    environment(false)?.render_str(template, values).map_err(|e| failed(&e))
-}
-
-fn environment(trimmed: bool) -> Result<Environment<'static>, PolicyError> {
-    let mut syntax = SyntaxConfig::builder();
-    syntax.keep_trailing_newline(true).trim_blocks(trimmed).lstrip_blocks(trimmed);
-    let mut environment = Environment::new();
-    environment.set_syntax(syntax.build().map_err(|e| failed(&e))?);
-    Ok(environment)
-}
-
-fn failed(error: &minijinja::Error) -> PolicyError {
-    PolicyError::Request(format!("a prompt template failed: {error}"))
+    render_chat(template, values)
 }
 
 #[cfg(test)]
@@ -313,22 +250,5 @@ mod tests {
                         {% if add_generation_prompt %}<assistant>{% endif %}";
         let turn = Message { role: "user".into(), content: "Hi".into() };
         assert_eq!(chat(template, &[turn], true, "").unwrap(), "<user>Hi<assistant>");
-    }
-
-    #[test]
-    fn every_day_is_the_same_and_loops_may_be_left() {
-        let template = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y, %A') }}{% endif %}\
-                        {% for m in messages %}{{ m.content }}{% break %}{% endfor %}";
-        let turn = |content: &str| Message { role: "user".into(), content: content.into() };
-        let text = chat(template, &[turn("!"), turn("?")], true, "").unwrap();
-        assert_eq!(text, "26 Jul 2024, Friday!");
-    }
-
-    #[test]
-    fn marks_of_what_the_assistant_says_show_nothing() {
-        let template = "{% for m in messages %}\n{%- generation -%}\n{{ m.content }}!\
-                        {% endgeneration %}{% endfor %}";
-        let turn = Message { role: "assistant".into(), content: "Hi".into() };
-        assert_eq!(chat(template, &[turn], false, "").unwrap(), "Hi!");
     }
 }
