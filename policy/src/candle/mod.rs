@@ -34,6 +34,7 @@ mod source;
 mod staged;
 mod tensor_file;
 mod transformer;
+mod truncation;
 mod vocabulary;
 mod weights;
 
