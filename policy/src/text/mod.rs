@@ -13,7 +13,7 @@ pub(crate) mod tokenizer;
 
 pub use files::Files;
 #[cfg(feature = "http")]
-pub(crate) use prompt::Restating;
+pub(crate) use prompt::{ChatTemplate, Restating, Told};
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
 #[cfg(feature = "http")]

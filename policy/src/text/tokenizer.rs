@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::files::Files;
 use super::library::{called, sound};
-use super::prompt;
+use super::prompt::{self, ChatTemplate, Told};
 use crate::PolicyError;
 
 /// Name of the file with the vocabulary.
@@ -111,10 +111,11 @@ impl Tokenizer {
     /// # Errors
     /// When there is no template or it fails.
     pub fn chat(&self, messages: &[Message], open: bool) -> Result<String, PolicyError> {
-        let Some(template) = &self.chat_template else {
+        let Some(text) = self.chat_template.clone() else {
             return Err(PolicyError::Request("the checkpoint has no chat template".into()));
         };
-        prompt::chat(template, messages, open, &self.eos_text())
+        let template = ChatTemplate { text, told: Told::default() };
+        prompt::chat(&template, messages, open, &self.eos_text())
     }
 
     /// Text of the token that ends a solution, as the tokenizer names it; empty if there is none.

@@ -280,6 +280,31 @@ fn prompts_begin_with_bos_and_follow_the_servers_chat_template() {
     assert!(prompt.text.contains("step by step"), "{}", prompt.text);
 }
 
+#[test]
+fn a_folder_s_form_is_told_to_the_chat_template_of_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = json!({
+        "version": "1.0", "added_tokens": [],
+        "model": { "type": "WordLevel", "vocab": { "a": 1, "A": 2, "B": 3 }, "unk_token": "a" },
+    });
+    let form = json!({ "version": 1, "prompt": "{{ question }}", "judge": "?", "chat": true,
+                       "system": "Be brief.", "template_kwargs": { "enable_thinking": false } });
+    std::fs::write(dir.path().join("tokenizer.json"), file.to_string()).unwrap();
+    std::fs::write(dir.path().join("regrowth.json"), form.to_string()).unwrap();
+    let own = ServerOptions { tokenizer: Some(dir.path().to_owned()), ..options() };
+    let plain = dialects::vllm(Arc::new(|_: &str, _| "x".into()));
+    let mock = Mock::start(move |asked| match &asked.body["messages"] {
+        Value::Null => plain(asked),
+        _ => Answer::Json(json!({ "tokens": [1, 2, 3] })),
+    });
+    let policy = HttpPolicy::connect(&format!("{}/v1", mock.address), &own).unwrap();
+    assert_eq!(*policy.prompt(&problem()).unwrap().ids, [1, 2, 3]);
+    let asked = mock.asked("/tokenize").pop().unwrap().body;
+    let system = json!({ "role": "system", "content": "Be brief." });
+    assert_eq!((&asked["messages"][0], &asked["messages"][1]["role"]), (&system, &json!("user")));
+    assert_eq!(asked["chat_template_kwargs"], json!({ "enable_thinking": false }));
+}
+
 /// What a server does instead of answering.
 type Fault = fn() -> Answer;
 
