@@ -1,17 +1,22 @@
-"""The tree workload beside transformers' `generate` and llama.cpp's server, all f32.
+"""The tree workload beside transformers' `generate` and llama.cpp's servers, all f32.
 
-Usage, from the workspace root (environments as for engines.py; models by engines_model.py):
+Usage, from the workspace root (environments as for engines.py; models by engines_model.py;
+llama-server by llama_server.sh):
 
     cargo build --release -p regrowth-mcts
-    llama/bin/python benches/peers/tree_workload.py WORK MCTS torch/bin/python small|large [RUNS]
+    llama/bin/python benches/peers/tree_workload.py WORK MCTS torch/bin/python LLAMA_SERVER \
+        small|large [RUNS]
     llama/bin/python benches/peers/tree_workload.py WORK report
 
 A search of eight problems (5 then 3 candidates, depth 4, 32 simulations a root, every step judged)
 is timed. What its trees asked for is then asked of the others, tree by tree in the same order: for
 each expansion as many candidates of as many tokens, and a judgement of each. transformers gets an
-expansion as one `generate` of several sequences and its judgements as one forward pass of a batch;
-the server of llama-cpp-python gets one completion a candidate and one a judgement, and keeps what the last
-request had in common with the next (its cache of whole states, `--cache true`, was 1.3 times slower). No engine's loading counts. Runs interleave; every time is a line of
+expansion as one `generate` of several sequences and its judgements as one forward pass of a batch.
+The servers get one completion a candidate and one a judgement: llama-server (C++) with one slot,
+where every request finds the prefix of the one before; with five, where the candidates of an
+expansion and their judgements are asked for at once; and with forty, where all trees are as well. The
+server of llama-cpp-python keeps what the last request had in common with the next (its cache of
+whole states, `--cache true`, was 1.3 times slower). No engine's loading counts. Runs interleave; every time is a line of
 WORK/tree.jsonl. A number of threads that is slow in a first run is not tried again.
 """
 
@@ -22,6 +27,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 PORT = 18099
 SETTINGS = """policy = "{policy}"
@@ -45,8 +51,8 @@ def words() -> list[str]:
     return words()
 
 
-def expansions(trees: pathlib.Path) -> list[tuple[list[int], list[list[int]]]]:
-    """Prefix ids and the candidates' ids of every expansion, in order."""
+def expansions(trees: pathlib.Path) -> list[list[tuple[list[int], list[list[int]]]]]:
+    """Of each tree the prefix ids and the candidates' ids of every expansion, in order."""
     found = []
     for line in trees.read_text().splitlines():
         tree = json.loads(line)
@@ -54,7 +60,7 @@ def expansions(trees: pathlib.Path) -> list[tuple[list[int], list[list[int]]]]:
         for i, node in enumerate(tree["nodes"][1:], 1):
             paths.append(paths[node["parent"]] + node["ids"])
             children.setdefault(node["parent"], []).append(node["ids"])
-        found += [(paths[parent], steps) for parent, steps in children.items()]
+        found.append([(paths[parent], steps) for parent, steps in children.items()])
     return found
 
 
@@ -74,7 +80,7 @@ def torch_worker(model: str, trees: str) -> None:
 
     model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     model.generation_config.pad_token_id = 0
-    asked = expansions(pathlib.Path(trees))
+    asked = sum(expansions(pathlib.Path(trees)), [])
     question = [ord(c) for c in QUESTION]  # any ids: the number counts
     for line in sys.stdin:
         torch.set_num_threads(int(line))
@@ -94,40 +100,71 @@ def torch_worker(model: str, trees: str) -> None:
         print(time.perf_counter() - start, flush=True)
 
 
-def complete(prompt: str, tokens: int, seed: int) -> None:
-    body = {"prompt": prompt, "max_tokens": tokens, "temperature": 1.0, "top_k": 0, "top_p": 1.0,
-            "min_p": 0.0, "repeat_penalty": 1.0, "seed": seed}
-    request = urllib.request.Request(f"http://127.0.0.1:{PORT}/v1/completions",
-                                     json.dumps(body).encode(),
+# What is drawn is not looked at: the plainest way to draw, the same for both servers.
+PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0}
+
+
+def post(path: str, body: dict) -> dict:
+    request = urllib.request.Request(f"http://127.0.0.1:{PORT}{path}", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=600) as reply:
-        assert json.load(reply)["choices"]
+        return json.load(reply)
 
 
-def served(gguf: pathlib.Path, trees: pathlib.Path, threads: int) -> float:
+def complete_text(ids: list[int], tokens: int, seed: int) -> None:
+    """llama-cpp-python takes text."""
     spelled = words()
-    text = lambda ids: "".join(spelled[i] for i in ids)
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", gguf, "--n_ctx", "1024",
-               "--n_threads", str(threads), "--n_threads_batch", str(threads), "--type_k", "0",
-               "--type_v", "0", "--port", str(PORT)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    prompt = "".join(spelled[i] for i in ids)
+    assert post("/v1/completions", {"prompt": prompt, "max_tokens": tokens, "seed": seed, **PLAIN})["choices"]
+
+
+def complete_ids(ids: list[int], tokens: int, seed: int) -> None:
+    """llama-server takes ids."""
+    body = {"prompt": ids, "n_predict": tokens, "seed": seed, "ignore_eos": True,
+            "cache_prompt": True, "samplers": ["temperature"], **PLAIN}
+    assert post("/completion", body)["tokens_predicted"] == tokens
+
+
+def served(command: list, complete, at_once: tuple[int, int], trees: pathlib.Path) -> float:
+    """Seconds of the workload by a server that is asked by `complete`: so many trees at once, so many
+    requests at once."""
+    server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    question = [ord(c) for c in QUESTION]  # any ids: the number counts
     try:
         for _ in range(300):
             try:
-                complete("warm", 8, 0)
+                complete([1, 2, 3], 8, 0)
                 break
             except OSError:
                 time.sleep(0.2)
         start = time.perf_counter()
-        for prefix, steps in expansions(trees):
-            for seed, step in enumerate(steps):
-                complete(text(prefix), len(step), seed)
-            for step in steps:
-                complete(text(prefix + step) + QUESTION, 1, 0)
+        with ThreadPoolExecutor(at_once[0]) as searches, ThreadPoolExecutor(at_once[1]) as pool:
+            def search(tree) -> None:
+                for prefix, steps in tree:
+                    for asked in (
+                        [(prefix, len(step), seed) for seed, step in enumerate(steps)],
+                        [(prefix + step + question, 1, 0) for step in steps],
+                    ):
+                        list(pool.map(lambda ask: complete(*ask), asked))
+
+            list(searches.map(search, expansions(trees)))
         return time.perf_counter() - start
     finally:
         server.terminate()
         server.wait()
+
+
+def python_server(gguf: pathlib.Path, threads: int) -> list:
+    return [sys.executable, "-m", "llama_cpp.server", "--model", gguf, "--n_ctx", "1024",
+            "--n_threads", threads, "--n_threads_batch", threads, "--type_k", "0", "--type_v", "0",
+            "--port", PORT]
+
+
+def own_server(binary: str, gguf: pathlib.Path, threads: int, slots: int) -> list:
+    return [binary, "--model", gguf, "--ctx-size", 1024 * slots, "--parallel", slots, "--threads",
+            threads, "--threads-batch", threads, "--cache-type-k", "f32", "--cache-type-v", "f32",
+            "--port", PORT]
 
 
 def report(log: pathlib.Path) -> None:
@@ -156,7 +193,7 @@ def main() -> None:
     if sys.argv[2] == "report":
         report(log)
         return
-    mcts, torch, name = sys.argv[2:5]
+    mcts, torch, binary, name = sys.argv[2:6]
     ours(work, mcts, name, 2)
     trees, gguf = work / f"tree-{name}" / "trees.jsonl", work / f"{name}.gguf"
     worker = subprocess.Popen([torch, __file__, "torch", work / name, trees], text=True,
@@ -167,10 +204,17 @@ def main() -> None:
         print(threads, file=worker.stdin, flush=True)
         return float(worker.stdout.readline())
 
-    engines = {"regrowth": lambda t: ours(work, mcts, name, t), "transformers": generate,
-               "llama.cpp server": lambda t: served(gguf, trees, t)}
+    engines = {
+        "regrowth": lambda t: ours(work, mcts, name, t),
+        "transformers": generate,
+        **{f"llama-server, {slots} slots": lambda t, slots=slots, at_once=at_once: served(
+            own_server(binary, gguf, t, slots), complete_ids, at_once, trees)
+            for slots, at_once in ((1, (1, 1)), (5, (1, 5)), (40, (8, 40)))},
+        "llama-cpp-python's server": lambda t: served(python_server(gguf, t), complete_text, (1, 1),
+                                                      trees),
+    }
     known = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    for _ in range(int(sys.argv[5]) if len(sys.argv) > 5 else 1):
+    for _ in range(int(sys.argv[6]) if len(sys.argv) > 6 else 1):
         for engine, run in engines.items():
             first = {r["threads"]: r["seconds"] for r in reversed(known)
                      if (r["model"], r["engine"]) == (name, engine)}

@@ -8,6 +8,7 @@
 mod boundary;
 #[cfg(feature = "candle")]
 pub mod candle;
+mod cgroup;
 #[cfg(any(feature = "candle", feature = "http"))]
 mod check;
 pub mod decorate;

@@ -1,11 +1,11 @@
 //! What a checkpoint takes in memory, known before its weights are read.
 //!
 //! A plan is numbers from the configuration and the options; what is free comes from the operating
-//! system where it says so (Linux). Nothing is allocated here.
+//! system where it says so (Linux), a container's limit included. Nothing is allocated here.
 
 use std::fmt;
 
-use crate::PolicyError;
+use crate::{PolicyError, cgroup};
 
 /// Bytes that a process with an engine takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,10 +117,17 @@ impl fmt::Display for MemoryPlan {
     }
 }
 
-/// Bytes that this process could still take, where the operating system says.
+/// Bytes that this process could still take, where the operating system says: those that the machine
+/// has left, or fewer where a container may not have them.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let machine = std::fs::read_to_string("/proc/meminfo").ok();
+    let machine = machine.and_then(|text| machine_memory(&text));
+    [machine, cgroup::room()].into_iter().flatten().min()
+}
+
+/// `MemAvailable` in the text of `/proc/meminfo`, in bytes.
+fn machine_memory(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
@@ -153,6 +160,13 @@ mod tests {
         for number in ["340 MiB", "14563 tokens", "1405 MiB", "only 1024 MiB"] {
             assert!(error.contains(number), "{error}");
         }
+    }
+
+    #[test]
+    fn what_the_machine_has_left_is_read_in_bytes() {
+        let text = "MemTotal:  49368360 kB\nMemFree:  99 kB\nMemAvailable:   38712 kB\n";
+        assert_eq!(machine_memory(text), Some(38_712 << 10));
+        assert_eq!(machine_memory("MemTotal: 1 kB\n"), None);
     }
 
     #[test]

@@ -99,6 +99,7 @@ fn a_missing_shard_names_a_tensor_that_it_holds() {
 #[test]
 fn an_index_that_makes_no_sense_is_refused() {
     let (_dir, folder, _) = whole();
+    std::fs::remove_file(folder.join(WEIGHTS)).unwrap();
     for (index, expected) in [
         ("{", "not valid JSON"),
         ("{}", "`weight_map` is missing"),
@@ -147,6 +148,17 @@ fn weights_that_are_no_numbers_name_the_tensor() {
         let error = refused(&folder);
         assert!(error.contains(name) && error.contains("not finite"), "{error}");
     }
+}
+
+#[test]
+fn one_file_of_weights_goes_before_an_index_of_several() {
+    let (_dir, folder, _) = whole();
+    let index =
+        json!({ "weight_map": { "model.norm.weight": "model-00001-of-00002.safetensors" } });
+    std::fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+    assert!(load(&folder.display().to_string(), &LoadOptions::default()).is_ok());
+    std::fs::remove_file(folder.join(WEIGHTS)).unwrap();
+    assert!(refused(&folder).contains("model-00001-of-00002.safetensors"));
 }
 
 #[test]

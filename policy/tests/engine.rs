@@ -121,15 +121,21 @@ fn recorded_log_probabilities_are_those_of_a_forward_pass() {
     }
 }
 
+/// A draw from what top-k, top-p and min-p leave.
+const TRUNCATED: Sampling = Sampling { temperature: 0.8, top_k: 20, top_p: 0.9, min_p: 0.02 };
+
 /// Every answer to a fixed set of requests, all submitted at once.
-fn answers(policy: &dyn Policy) -> Vec<Response> {
+fn answers(policy: &dyn Policy, sampling: Sampling) -> Vec<Response> {
     let base = policy.encode("Tom has 3 caps.\n").unwrap();
     let mut requests = Vec::new();
     for i in 0..12u32 {
         let mut prefix = base.clone();
         prefix.extend((0..i % 5).map(|j| 3 + i + j));
-        requests
-            .push(propose(&prefix, u64::from(i) * 10..u64::from(i) * 10 + 1 + u64::from(i % 4)));
+        let keys = u64::from(i) * 10..u64::from(i) * 10 + 1 + u64::from(i % 4);
+        requests.push(match propose(&prefix, keys) {
+            Request::Propose(ask) => Request::Propose(Propose { sampling, ..ask }),
+            other => other,
+        });
         requests.push(judge(&base, &prefix[base.len() - 2..], OptionOrder::Both));
         requests.push(Request::Score(Score {
             prefix: prefix.clone().into(),
@@ -167,6 +173,7 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
     let checkpoint = checkpoint(dir.path(), |raw| {
         raw.insert("num_key_value_heads".into(), json!(2));
     });
+    let answers = |policy: &CandlePolicy| answers(policy, Sampling::default());
     let reference = answers(&CandlePolicy::new(&checkpoint, &options(1, 1)).unwrap());
     for (threads, max_batch) in [(1, 8), (1, 64), (2, 64), (3, 5)] {
         let policy = CandlePolicy::new(&checkpoint, &options(threads, max_batch)).unwrap();
@@ -177,6 +184,54 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
     let small = LoadOptions { cache_bytes: 130 * slot, ..options(1, 64) };
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     assert_eq!(answers(&policy), reference, "with a cache that must give up prefixes");
+}
+
+/// Architectures whose attention differs: plain, with a window, with biases, with norms of queries and
+/// keys. Products and attention of a turn are wide enough that threads share them.
+fn wide(dir: &Path) -> Vec<(&'static str, Checkpoint)> {
+    let kinds = [
+        ("LlamaForCausalLM", json!({ "num_key_value_heads": 2 })),
+        ("MistralForCausalLM", json!({ "sliding_window": 7 })),
+        ("Qwen2ForCausalLM", json!({ "num_key_value_heads": 1 })),
+        ("Qwen3ForCausalLM", json!({ "head_dim": 24 })),
+    ];
+    let made = |(name, extra): (&'static str, Value)| {
+        let checkpoint = checkpoint(&dir.join(name), |raw| {
+            raw.insert("architectures".into(), json!([name]));
+            raw.insert("hidden_size".into(), json!(128));
+            raw.insert("head_dim".into(), json!(32));
+            raw.insert("intermediate_size".into(), json!(192));
+            raw.extend(extra.as_object().unwrap().clone());
+        });
+        (name, checkpoint)
+    };
+    kinds.into_iter().map(made).collect()
+}
+
+#[test]
+fn the_same_bits_where_threads_share_a_shard() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, checkpoint) in wide(dir.path()) {
+        let c = &checkpoint.config;
+        let slot = c.layers * 2 * c.kv_heads * c.head_dim * size_of::<f32>();
+        // Room for one sequence of the context, so for one shard, whatever the number of threads.
+        let one_shard = |threads, max_batch| LoadOptions {
+            cache_bytes: (c.context + c.context / 2) * slot,
+            ..options(threads, max_batch)
+        };
+        for sampling in [Sampling::default(), TRUNCATED] {
+            let alone = CandlePolicy::new(&checkpoint, &options(1, 1)).unwrap();
+            let reference = answers(&alone, sampling);
+            for (threads, max_batch) in [(2, 64), (3, 64), (3, 9)] {
+                let policy =
+                    CandlePolicy::new(&checkpoint, &one_shard(threads, max_batch)).unwrap();
+                for state in ["cold", "warm"] {
+                    let case = format!("{name}, {state}, {threads} threads, batch {max_batch}");
+                    assert_eq!(answers(&policy, sampling), reference, "{case}, {sampling:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn everything_that_changes_an_answer_is_in_the_name() {
         ("config.json", json!({ "rms_norm_eps": 1e-3 })),
         ("generation_config.json", json!({ "eos_token_id": [0, 5] })),
         ("tokenizer_config.json", json!({ "chat_template": "{{ messages[0].content }}" })),
-        ("tokenizer_config.json", json!({ "bos_token": "A", "add_bos_token": true })),
+        ("tokenizer_config.json", json!({ "chat_template": "{{ bos_token }}Q" })),
+        ("tokenizer_config.json", json!({ "chat_template": "{{ bos_token }}Q", "bos_token": "A" })),
         ("regrowth.json", json!({ "version": 1, "prompt": "{{ question }}", "judge": "?" })),
     ] {
         names.push(changed(&values, &BTreeMap::from([(file, change)])));

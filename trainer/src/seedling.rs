@@ -34,6 +34,8 @@ pub fn prompt_form() -> PromptForm {
         judge: "{% if correct_first %}A right B wrong:{% else %}A wrong B right:{% endif %}".into(),
         restated: None,
         chat: false,
+        system: None,
+        template_kwargs: Map::new(),
     }
 }
 

@@ -58,9 +58,12 @@ impl Checkpoint {
     }
 }
 
-/// Names of the weight files: the single file, or the shards that the index lists, which must be
-/// there.
+/// Names of the weight files: the single file (which transformers takes first, too), or the shards
+/// that the index lists, which must be there.
 fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
+    if source.has(WEIGHTS)? {
+        return Ok(vec![WEIGHTS.to_owned()]);
+    }
     let Some(bytes) = source.optional(INDEX)? else { return Ok(vec![WEIGHTS.to_owned()]) };
     let index: Value = serde_json::from_slice(&bytes)
         .map_err(|e| source.error(INDEX, format!("not valid JSON: {e}")))?;

@@ -35,6 +35,7 @@ mod source;
 mod staged;
 mod tensor_file;
 mod transformer;
+mod truncation;
 mod vocabulary;
 mod weights;
 

@@ -153,10 +153,11 @@ impl DeviceDecoder {
 }
 
 /// Values in f32 that attention of one pass holds at most: scores, weights and mask of a prompt that
-/// is read to the end of the context, with the keys and values that single rows gather.
-pub(super) fn attention_values(config: &ModelConfig, rows: usize) -> usize {
-    let scores = 3 * config.heads * rows * config.context;
-    let gathered = 4 * blocks::GATHERED.max(config.context) * config.kv_heads * config.head_dim;
+/// is read to this many positions, the longest there may be, with the keys and values that single
+/// rows gather.
+pub(super) fn attention_values(config: &ModelConfig, rows: usize, positions: usize) -> usize {
+    let scores = 3 * config.heads * rows * positions;
+    let gathered = 4 * blocks::GATHERED.max(positions) * config.kv_heads * config.head_dim;
     scores.max(gathered)
 }
 

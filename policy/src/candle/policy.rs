@@ -170,7 +170,7 @@ impl CandlePolicy {
             ComputeDevice::Cpu => None,
             ComputeDevice::Cuda(_) => {
                 let number = options.numbers.bytes() as u64;
-                let attention = on_device::attention_values(&config, READ_ROWS);
+                let attention = on_device::attention_values(&config, READ_ROWS, positions);
                 let plan = DevicePlan {
                     weights: number * config.parameter_count() as u64,
                     cache,

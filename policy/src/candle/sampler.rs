@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::TokenId;
 
 use super::ops::{draw_row, log_softmax_row, pick};
+use super::truncation::truncate;
 use crate::Sampling;
 
 /// A drawn token with its log-probability at temperature 1.
@@ -45,34 +46,9 @@ pub(super) fn draw(logps: &[f32], sampling: &Sampling, rng: &mut ChaCha8Rng) -> 
         draw_row(logps, sampling.temperature, uniform)
     } else {
         let (ids, weights) = truncate(logps, sampling);
-        ids[pick(&weights, uniform * weights.iter().sum::<f64>()).0]
+        ids[pick(&weights, uniform * weights.iter().sum::<f64>()).0] as usize
     };
     Drawn { id: id as TokenId, logp: logps[id] }
-}
-
-/// Tokens that survive top-k, top-p and min-p (in that order), with their weights; at least one.
-fn truncate(logps: &[f32], sampling: &Sampling) -> (Vec<usize>, Vec<f64>) {
-    let mut ids: Vec<usize> = (0..logps.len()).collect();
-    ids.sort_by(|&a, &b| logps[b].total_cmp(&logps[a]).then(a.cmp(&b)));
-    if sampling.top_k > 0 {
-        ids.truncate(sampling.top_k);
-    }
-    let weight = |&i: &usize| f64::from(logps[i] / sampling.temperature).exp();
-    let mut weights: Vec<f64> = ids.iter().map(weight).collect();
-    let total: f64 = weights.iter().sum();
-    let mut mass = 0.0;
-    let nucleus = weights.iter().take_while(|w| {
-        let before = mass;
-        mass += **w / total;
-        before < f64::from(sampling.top_p)
-    });
-    let nucleus = nucleus.count().max(1);
-    // Weights fall, so what min-p leaves is the beginning as well.
-    let floor = weights[0] * f64::from(sampling.min_p);
-    let kept = weights[..nucleus].iter().take_while(|w| **w >= floor).count();
-    ids.truncate(kept);
-    weights.truncate(kept);
-    (ids, weights)
 }
 
 #[cfg(test)]

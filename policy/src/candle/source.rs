@@ -75,8 +75,9 @@ impl Source {
         })
     }
 
-    /// The adapter in a folder, on the base that it names: `builtin`, or a path that is taken as it
-    /// is and then from the adapter's own folder.
+    /// The adapter in a folder, on the base that it names: `builtin`, a path that is taken as it is and
+    /// then from the adapter's own folder, or a name on a hub (`Qwen/Qwen2.5-0.5B`), whose last part is
+    /// a folder beside the adapter's.
     fn adapter(path: &Path) -> Result<Self, PolicyError> {
         let fail = |detail: String| PolicyError::File { path: path.join(ADAPTER_CONFIG), detail };
         let text = std::fs::read_to_string(path.join(ADAPTER_CONFIG));
@@ -84,13 +85,20 @@ impl Source {
         let Some(name) = config.base_model_name_or_path else {
             return Err(fail("`base_model_name_or_path` is missing; expected a folder".into()));
         };
+        let beside = beside(path, &name);
         let base = Self::named(&name)
             .or_else(|_| Self::folder(&path.join(&name)))
-            .map_err(|_| fail(format!("its base `{name}` is neither builtin nor a folder here")))?;
+            .or_else(|_| Self::folder(&beside))
+            .map_err(|_| fail(unknown_base(&name, &beside)))?;
         if base.is_adapter() {
             return Err(fail(format!("its base `{name}` is an adapter; merge that one first")));
         }
         Ok(Self::Adapter { folder: path.to_owned(), base: Box::new(base) })
+    }
+
+    /// Whether a file exists.
+    pub(super) fn has(&self, name: &str) -> Result<bool, PolicyError> {
+        Ok(self.find(name)?.is_some())
     }
 
     /// The one folder below with an adapter, where a folder has neither model nor adapter.
@@ -152,6 +160,21 @@ impl Source {
     }
 }
 
+/// The folder beside an adapter's own that has the last part of its base's name.
+fn beside(adapter: &Path, base: &str) -> PathBuf {
+    let last = base.trim_end_matches('/').rsplit('/').next().unwrap_or(base);
+    let folder = adapter.canonicalize().unwrap_or_else(|_| adapter.to_owned());
+    folder.parent().unwrap_or(&folder).join(last)
+}
+
+fn unknown_base(name: &str, beside: &Path) -> String {
+    format!(
+        "its base `{name}` is neither builtin nor a folder here; put that model (or a link to it) at \
+         {}, or write the path of its folder into `base_model_name_or_path`",
+        beside.display()
+    )
+}
+
 impl Files for Source {
     fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
         match self {
@@ -186,6 +209,24 @@ impl Files for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_base_named_as_on_a_hub_is_the_folder_of_that_name_beside_the_adapter() {
+        let dir = tempfile::tempdir().unwrap();
+        let adapter = dir.path().join("adapter");
+        std::fs::create_dir(&adapter).unwrap();
+        let config = AdapterConfig::lora("Qwen/Qwen2.5-0.5B".into(), 2, 4.0, 0.0, &[]);
+        let config = serde_json::to_string(&config).unwrap();
+        std::fs::write(adapter.join(ADAPTER_CONFIG), config).unwrap();
+        let base = dir.path().canonicalize().unwrap().join("Qwen2.5-0.5B");
+        let error = Source::folder(&adapter).unwrap_err().to_string();
+        let told = [ADAPTER_CONFIG, "`Qwen/Qwen2.5-0.5B`", &base.display().to_string(), "put that"];
+        assert!(told.iter().all(|part| error.contains(part)), "{error}");
+        std::fs::create_dir(&base).unwrap();
+        let base = Box::new(Source::Folder(base));
+        let expected = Source::Adapter { folder: adapter.clone(), base };
+        assert_eq!(Source::folder(&adapter).unwrap(), expected);
+    }
 
     #[test]
     fn a_folder_with_its_adapter_in_a_folder_below_says_so() {

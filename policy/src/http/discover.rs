@@ -15,7 +15,7 @@ use super::reply::Reply;
 use super::server::Server;
 use super::vllm;
 use crate::text::tokenizer::optional_json;
-use crate::text::{PROMPT_FILE, PromptForm, Tokenizer};
+use crate::text::{ChatTemplate, PROMPT_FILE, PromptForm, Tokenizer, Told};
 use crate::{Dialect, PolicyError, ServerOptions};
 
 const MODELS: &str = "/v1/models";
@@ -140,8 +140,9 @@ async fn learn(
         let config = optional_json(folder, "config.json")?;
         let tokenizer = Tokenizer::from_files(folder, &config)?;
         let own = PromptForm::read(folder, &tokenizer)?;
-        if let Some(template) = tokenizer.chat_template().filter(|_| own.chat) {
-            model.chat = Chat::Template(template.to_owned(), tokenizer.eos_text());
+        model.told = own.told();
+        if let Some(text) = tokenizer.chat_template().filter(|_| own.chat) {
+            model.chat = templated(model, text.to_owned(), tokenizer.eos_text());
         }
         let told = config.get("max_position_embeddings").and_then(Value::as_u64);
         model.context = if model.context == 0 { told.unwrap_or(0) as usize } else { model.context };
@@ -151,10 +152,11 @@ async fn learn(
     }
     model.begin = model.find_begin(server).await?;
     model.context_free = model.is_context_free(server).await?;
-    let bare = form.is_none();
+    // Of a folder that asks for a chat and has no template, it is the server's.
+    let chats = form.as_ref().is_none_or(|own| own.chat && model.chat == Chat::Plain);
     match model.dialect {
-        Dialect::LlamaCpp => ask_properties(server, model, bare).await?,
-        Dialect::Vllm if bare && vllm::chat(model, server, "a").await.is_ok() => {
+        Dialect::LlamaCpp => ask_properties(server, model, chats).await?,
+        Dialect::Vllm if chats && vllm::chat(model, server, "a").await.is_ok() => {
             model.chat = Chat::Server;
         }
         _ => {}
@@ -168,22 +170,25 @@ async fn learn(
     Ok(form.unwrap_or_else(|| PromptForm::default_form(model.chat != Chat::Plain)))
 }
 
-/// Context, EOS and chat template of a llama.cpp server.
-async fn ask_properties(server: &Server, model: &mut Model, bare: bool) -> Result<(), Fault> {
+/// A model's chats by this template, with this text for EOS.
+fn templated(model: &Model, text: String, eos: String) -> Chat {
+    Chat::Template(ChatTemplate { text, told: model.told.clone() }, eos)
+}
+
+/// Context, EOS and, where the model `chats` by it, chat template of a llama.cpp server.
+async fn ask_properties(server: &Server, model: &mut Model, chats: bool) -> Result<(), Fault> {
     let properties = llama_cpp::properties(server).await?;
     if model.context == 0 {
         model.context = properties.context.unwrap_or(0);
     }
-    if !bare {
-        return Ok(());
-    }
-    if !properties.eos_text.is_empty()
+    if model.tokenizer.is_none()
+        && !properties.eos_text.is_empty()
         && let [eos] = model.encode(server, &properties.eos_text).await?.as_slice()
     {
         model.eos = vec![*eos];
     }
-    if let Some(template) = properties.chat_template {
-        model.chat = Chat::Template(template, properties.eos_text);
+    if let Some(text) = properties.chat_template.filter(|_| chats) {
+        model.chat = templated(model, text, properties.eos_text);
     }
     Ok(())
 }
@@ -209,6 +214,12 @@ fn tell(model: &Model, notes: &mut Vec<String>) {
         notes.push(format!(
             "the server does not say which id ends a solution; --tokenizer DIR (tokenizer.json, \
              {PROMPT_FILE}) would"
+        ));
+    }
+    if model.chat == Chat::Plain && model.told != Told::default() {
+        notes.push(format!(
+            "`system` and `template_kwargs` of {PROMPT_FILE} go unused: neither its folder nor the \
+             server has a chat template"
         ));
     }
     if model.labels.iter().any(Vec::is_empty) {

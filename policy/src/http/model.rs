@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::server::Server;
 use super::{llama_cpp, llama_cpp_python, sglang, vllm};
 use crate::Dialect;
-use crate::text::{Tokenizer, is_label};
+use crate::text::{ChatTemplate, Tokenizer, Told, is_label};
 
 /// Texts whose ids are remembered: judge questions and the like (taste).
 const REMEMBERED: usize = 4096;
@@ -35,6 +35,8 @@ pub(super) struct Model {
     pub(super) labels: [Vec<TokenId>; 2],
     /// How a question becomes a user's turn.
     pub(super) chat: Chat,
+    /// What the chat template is told besides that turn.
+    pub(super) told: Told,
     /// Tokens of prompt and continuation together.
     pub(super) context: usize,
     /// Ids of texts that were asked for before.
@@ -47,7 +49,7 @@ pub(super) enum Chat {
     /// Not at all: the model completes plain text.
     Plain,
     /// By this template, with this text for EOS.
-    Template(String, String),
+    Template(ChatTemplate, String),
     /// By the server.
     Server,
 }
@@ -65,6 +67,7 @@ impl Model {
             eos: vec![],
             labels: Default::default(),
             chat: Chat::Plain,
+            told: Told::default(),
             context,
             known: DashMap::new(),
         }

@@ -134,17 +134,23 @@ pub(super) async fn encode(
     tokens(server, &body).await
 }
 
-/// Ids of a user's turn, up to where the assistant begins.
+/// Ids of a user's turn, after what the chat template is told, up to where the assistant begins.
 pub(super) async fn chat(
     model: &Model,
     server: &Server,
     turn: &str,
 ) -> Result<Vec<TokenId>, Fault> {
-    let messages = json!([{ "role": "user", "content": turn }]);
-    let body = json!({
+    let system = model.told.system.as_deref().map(|content| ("system", content));
+    let turns = system.into_iter().chain([("user", turn)]);
+    let message = |(role, content)| json!({ "role": role, "content": content });
+    let messages: Vec<Value> = turns.map(message).collect();
+    let mut body = json!({
         "model": model.name, "messages": messages, "add_generation_prompt": true,
         "add_special_tokens": false,
     });
+    if !model.told.values.is_empty() {
+        body["chat_template_kwargs"] = json!(model.told.values);
+    }
     tokens(server, &body).await
 }
 

@@ -6,12 +6,14 @@
 pub(crate) mod files;
 #[cfg(feature = "candle")]
 pub(crate) mod growing;
+mod library;
 pub(crate) mod prompt;
+mod template;
 pub(crate) mod tokenizer;
 
 pub use files::Files;
 #[cfg(feature = "http")]
-pub(crate) use prompt::Restating;
+pub(crate) use prompt::{ChatTemplate, Restating, Told};
 pub use prompt::{PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
 #[cfg(feature = "http")]

@@ -3,17 +3,21 @@
 //! A checkpoint may bring its own form in `regrowth.json`; else its chat template is used with a
 //! short instruction, or a plain question form. Templates are minijinja; nothing here runs a model.
 
-use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use regrowth_datasets::{Choice, Message, Problem};
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 use super::files::Files;
+use super::template::{render, render_chat};
 use super::tokenizer::Tokenizer;
 use crate::{PolicyError, Restated};
 
 /// Name of the file in a checkpoint folder.
 pub const PROMPT_FILE: &str = "regrowth.json";
+/// Version of that file.
+const VERSION: u32 = 1;
 
 const PLAIN: &str = "Question: {{ question }}\n\
     {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}Answer:";
@@ -63,22 +67,48 @@ pub struct PromptForm {
     /// then one, too.
     #[serde(default)]
     pub chat: bool,
+    /// A system message before that turn; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// What the chat template is given besides, such as `{"enable_thinking": false}` for Qwen3; nothing
+    /// by default. What every chat template is given (`messages`, `add_generation_prompt`, `bos_token`,
+    /// `eos_token`) cannot be changed here.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub template_kwargs: Map<String, serde_json::Value>,
+}
+
+/// What a chat template is told besides the turns of a talk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// A system message before them.
+    pub(crate) system: Option<String>,
+    /// Further variables.
+    pub(crate) values: Map<String, serde_json::Value>,
+}
+
+/// A chat template and what it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChatTemplate {
+    pub(crate) text: String,
+    pub(crate) told: Told,
 }
 
 impl PromptForm {
     /// The form of a checkpoint.
     ///
     /// # Errors
-    /// When its `regrowth.json` is malformed.
+    /// When its `regrowth.json` is malformed, of another version, or tells a chat template something
+    /// and does not use it.
     pub fn read(
         source: &(impl Files + ?Sized),
         tokenizer: &Tokenizer,
     ) -> Result<Self, PolicyError> {
-        let form = match source.optional(PROMPT_FILE)? {
+        let form: Self = match source.optional(PROMPT_FILE)? {
             Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|e| source.error(PROMPT_FILE, e.to_string()))?,
             None => Self::default_form(tokenizer.chat_template().is_some()),
         };
+        form.check().map_err(|detail| source.error(PROMPT_FILE, detail))?;
         for template in [&form.prompt, &form.judge].into_iter().chain(&form.restated) {
             Environment::new()
                 .template_from_str(template)
@@ -87,10 +117,35 @@ impl PromptForm {
         Ok(form)
     }
 
+    fn check(&self) -> Result<(), String> {
+        if self.version != VERSION {
+            return Err(format!("`version` is {}; expected {VERSION}", self.version));
+        }
+        if !self.chat && self.told() != Told::default() {
+            return Err("`system` and `template_kwargs` are told to a chat template; expected \
+                        `chat` true beside them"
+                .into());
+        }
+        Ok(())
+    }
+
+    /// What a chat template is told besides the turns.
+    pub(crate) fn told(&self) -> Told {
+        Told { system: self.system.clone(), values: self.template_kwargs.clone() }
+    }
+
     /// The form of a model that brings none, with a chat template or without.
     pub(crate) fn default_form(chat: bool) -> Self {
         let prompt = if chat { CHAT } else { PLAIN };
-        Self { version: 1, prompt: prompt.into(), judge: JUDGE.into(), restated: None, chat }
+        Self {
+            version: VERSION,
+            prompt: prompt.into(),
+            judge: JUDGE.into(),
+            restated: None,
+            chat,
+            system: None,
+            template_kwargs: Map::new(),
+        }
     }
 
     /// The prompt of a problem.
@@ -123,10 +178,15 @@ impl PromptForm {
     /// The prompt as the user's turn, where the form asks for that and there is a template.
     fn framed(&self, text: String, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
         match tokenizer.chat_template().filter(|_| self.chat) {
-            Some(_) => {
+            Some(template) => {
+                let template = ChatTemplate { text: template.to_owned(), told: self.told() };
                 let turn = Message { role: "user".into(), content: text };
-                tokenizer.chat(&[turn], true)
+                chat(&template, &[turn], true, &tokenizer.eos_text())
             }
+            None if self.told() != Told::default() => Err(PolicyError::Request(format!(
+                "`system` and `template_kwargs` of {PROMPT_FILE} are told to a chat template, and the \
+                 checkpoint has none"
+            ))),
             None => Ok(text),
         }
     }
@@ -190,86 +250,26 @@ fn values(choices: &[Choice]) -> Vec<Value> {
     choices.iter().map(value).collect()
 }
 
-/// Messages through a chat template; with `open`, up to where the assistant begins.
+/// Messages through a chat template, after what it is told; with `open`, up to where the assistant
+/// begins.
 ///
-/// Chat templates are written for Jinja with trimmed blocks and Python's string methods. BOS is not
-/// among the text: it is an id that goes before it ([`Tokenizer::opening`]).
+/// BOS is not among the text: it is an id that goes before it ([`Tokenizer::opening`]).
 pub(crate) fn chat(
-    template: &str,
+    template: &ChatTemplate,
     messages: &[Message],
     open: bool,
     eos: &str,
 ) -> Result<String, PolicyError> {
-    let messages: Vec<Value> = messages
-        .iter()
-        .map(|m| context! { role => m.role.as_str(), content => m.content.as_str() })
-        .collect();
+    let ChatTemplate { text, told } = template;
+    let system = told.system.as_deref().map(|content| ("system", content));
+    let turns = messages.iter().map(|m| (m.role.as_str(), m.content.as_str()));
+    let messages: Vec<Value> =
+        system.into_iter().chain(turns).map(|(role, content)| context! { role, content }).collect();
     let values = context! {
         messages, add_generation_prompt => open, bos_token => "", eos_token => eos,
+        ..Value::from(Serde(&told.values))
     };
-    let mut environment = environment(true)?;
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("raise_exception", |message: String| -> Result<String, _> {
-        Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
-    });
-    environment.add_function("strftime_now", |format: &str| on_the_day(format));
-    environment.render_str(&without_marks(template), values).map_err(|e| failed(&e))
-}
-
-/// Today, as a template writes it: always 26 July 2024, the day that Llama's templates take where they
-/// are not told. With the real one prompts, and all that follows from them, would differ day by day.
-fn on_the_day(format: &str) -> String {
-    let parts = [
-        ("%d", "26"),
-        ("%m", "07"),
-        ("%b", "Jul"),
-        ("%B", "July"),
-        ("%y", "24"),
-        ("%Y", "2024"),
-        ("%a", "Fri"),
-        ("%A", "Friday"),
-        ("%j", "208"),
-        ("%H", "00"),
-        ("%M", "00"),
-        ("%S", "00"),
-    ];
-    parts.iter().fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
-}
-
-/// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
-/// masks and shows nothing, as a block that always holds.
-fn without_marks(template: &str) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(from) = rest.find("{%") {
-        let Some(to) = rest[from..].find("%}").map(|to| from + to) else { break };
-        let tag = &rest[from..to];
-        let shown = match tag.trim_matches(|c: char| "{%-+".contains(c) || c.is_whitespace()) {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
-            _ => tag.to_owned(),
-        };
-        out.push_str(&rest[..from]);
-        out.push_str(&shown);
-        rest = &rest[to..];
-    }
-    out + rest
-}
-
-fn render(template: &str, values: Value) -> Result<String, PolicyError> {
-    environment(false)?.render_str(template, values).map_err(|e| failed(&e))
-}
-
-fn environment(trimmed: bool) -> Result<Environment<'static>, PolicyError> {
-    let mut syntax = SyntaxConfig::builder();
-    syntax.keep_trailing_newline(true).trim_blocks(trimmed).lstrip_blocks(trimmed);
-    let mut environment = Environment::new();
-    environment.set_syntax(syntax.build().map_err(|e| failed(&e))?);
-    Ok(environment)
-}
-
-fn failed(error: &minijinja::Error) -> PolicyError {
-    PolicyError::Request(format!("a prompt template failed: {error}"))
+    render_chat(text, values)
 }
 
 #[cfg(test)]
@@ -309,26 +309,18 @@ mod tests {
 
     #[test]
     fn a_chat_turn_ends_where_the_assistant_begins() {
-        let template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\
-                        {% if add_generation_prompt %}<assistant>{% endif %}";
+        let text = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\
+                    {% if add_generation_prompt %}<assistant>{% endif %}\
+                    {% if thinking is false %}<done>{% endif %}";
+        let mut template = ChatTemplate { text: text.into(), told: Told::default() };
         let turn = Message { role: "user".into(), content: "Hi".into() };
-        assert_eq!(chat(template, &[turn], true, "").unwrap(), "<user>Hi<assistant>");
-    }
-
-    #[test]
-    fn every_day_is_the_same_and_loops_may_be_left() {
-        let template = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y, %A') }}{% endif %}\
-                        {% for m in messages %}{{ m.content }}{% break %}{% endfor %}";
-        let turn = |content: &str| Message { role: "user".into(), content: content.into() };
-        let text = chat(template, &[turn("!"), turn("?")], true, "").unwrap();
-        assert_eq!(text, "26 Jul 2024, Friday!");
-    }
-
-    #[test]
-    fn marks_of_what_the_assistant_says_show_nothing() {
-        let template = "{% for m in messages %}\n{%- generation -%}\n{{ m.content }}!\
-                        {% endgeneration %}{% endfor %}";
-        let turn = Message { role: "assistant".into(), content: "Hi".into() };
-        assert_eq!(chat(template, &[turn], false, "").unwrap(), "Hi!");
+        let shown = |template: &ChatTemplate| {
+            chat(template, std::slice::from_ref(&turn), true, "").unwrap()
+        };
+        assert_eq!(shown(&template), "<user>Hi<assistant>");
+        template.told.system = Some("Be brief.".into());
+        template.told.values.insert("thinking".into(), false.into());
+        template.told.values.insert("add_generation_prompt".into(), false.into());
+        assert_eq!(shown(&template), "<system>Be brief.<user>Hi<assistant><done>");
     }
 }

@@ -17,7 +17,7 @@ use regrowth_policy::{
     Boundary, Candidate, Judge, Judgement, OptionOrder, Policy, PolicyError, Propose, Request,
     Response, Sampling, Score, Scores, ServerOptions, StopAt, call,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn options() -> ServerOptions {
     ServerOptions { attempts: 4, timeout: Duration::from_secs(20), ..ServerOptions::default() }
@@ -144,11 +144,19 @@ fn prompts_begin_as_the_tokenizer_of_the_folder_begins_them() {
         "model": { "type": "WordLevel", "vocab": { "<s>": 0, "a": 1, "A": 2, "B": 3 },
                    "unk_token": "a" },
     });
-    let adds = json!({ "bos_token": "<s>", "add_bos_token": true });
-    let chats = json!({ "bos_token": "<s>", "add_bos_token": true,
-                        "chat_template": "{{ messages[0].content }}" });
-    for (settings, begins) in [(json!({ "bos_token": "<s>" }), false), (adds, true), (chats, false)]
+    let frame = json!({
+        "type": "TemplateProcessing", "pair": [],
+        "single": [{ "SpecialToken": { "id": "<s>", "type_id": 0 } },
+                   { "Sequence": { "id": "A", "type_id": 0 } }],
+        "special_tokens": { "<s>": { "id": "<s>", "ids": [0], "tokens": ["<s>"] } },
+    });
+    let plain = json!({ "bos_token": "<s>" });
+    let chats = json!({ "bos_token": "<s>", "chat_template": "{{ messages[0].content }}" });
+    for (frame, settings, begins) in
+        [(&Value::Null, &plain, false), (&frame, &plain, true), (&frame, &chats, false)]
     {
+        let mut file = file.clone();
+        file["post_processor"] = frame.clone();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("tokenizer.json"), file.to_string()).unwrap();
         std::fs::write(dir.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
@@ -291,6 +299,31 @@ fn prompts_begin_with_bos_and_follow_the_servers_chat_template() {
     assert!(prompt.text.contains("step by step"), "{}", prompt.text);
 }
 
+#[test]
+fn a_folder_s_form_is_told_to_the_chat_template_of_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = json!({
+        "version": "1.0", "added_tokens": [],
+        "model": { "type": "WordLevel", "vocab": { "a": 1, "A": 2, "B": 3 }, "unk_token": "a" },
+    });
+    let form = json!({ "version": 1, "prompt": "{{ question }}", "judge": "?", "chat": true,
+                       "system": "Be brief.", "template_kwargs": { "enable_thinking": false } });
+    std::fs::write(dir.path().join("tokenizer.json"), file.to_string()).unwrap();
+    std::fs::write(dir.path().join("regrowth.json"), form.to_string()).unwrap();
+    let own = ServerOptions { tokenizer: Some(dir.path().to_owned()), ..options() };
+    let plain = dialects::vllm(Arc::new(|_: &str, _| "x".into()));
+    let mock = Mock::start(move |asked| match &asked.body["messages"] {
+        Value::Null => plain(asked),
+        _ => Answer::Json(json!({ "tokens": [1, 2, 3] })),
+    });
+    let policy = HttpPolicy::connect(&format!("{}/v1", mock.address), &own).unwrap();
+    assert_eq!(*policy.prompt(&problem()).unwrap().ids, [1, 2, 3]);
+    let asked = mock.asked("/tokenize").pop().unwrap().body;
+    let system = json!({ "role": "system", "content": "Be brief." });
+    assert_eq!((&asked["messages"][0], &asked["messages"][1]["role"]), (&system, &json!("user")));
+    assert_eq!(asked["chat_template_kwargs"], json!({ "enable_thinking": false }));
+}
+
 /// What a server does instead of answering.
 type Fault = fn() -> Answer;
 
@@ -347,7 +380,7 @@ fn unusable_replies_are_errors_that_name_place_expected_and_got() {
     }
 }
 
-fn with_logps(logps: serde_json::Value) -> serde_json::Value {
+fn with_logps(logps: Value) -> Value {
     let logprobs = json!({ "tokens": ["token_id:1", "token_id:2"], "token_logprobs": logps });
     json!({ "choices": [{ "logprobs": logprobs, "finish_reason": "length", "stop_reason": null }] })
 }

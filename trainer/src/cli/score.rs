@@ -153,6 +153,8 @@ impl Front {
             judge: String::new(),
             restated: None,
             chat: true,
+            system: None,
+            template_kwargs: serde_json::Map::new(),
         };
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }

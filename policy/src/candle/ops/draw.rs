@@ -14,15 +14,36 @@ pub(crate) fn draw_row(logps: &[f32], temperature: f32, uniform: f64) -> usize {
         #[inline(always)]
         || {
             let top = max(logps);
-            let block = |part| weights(part, top, temperature);
-            let totals: Vec<f64> =
-                logps.chunks(BLOCK).map(|part| f64::from(sum(&block(part)))).collect();
+            let totals: Vec<f64> = totals(logps, top, temperature).collect();
             let (index, rest) = pick(&totals, uniform * totals.iter().sum::<f64>());
             let from = index * BLOCK;
-            let part = block(&logps[from..logps.len().min(from + BLOCK)]);
+            let part = &logps[from..logps.len().min(from + BLOCK)];
+            let part = weights(part, top, temperature);
             from + pick(&part.map(f64::from), rest).0
         },
     )
+}
+
+/// Sum of all weights `e^((l - top) / temperature)`, in a fixed order.
+pub(crate) fn total_weight(logps: &[f32], temperature: f32) -> f64 {
+    dispatch(
+        #[inline(always)]
+        || totals(logps, max(logps), temperature).sum(),
+    )
+}
+
+/// Largest value of a row; NaN if any value is NaN.
+pub(crate) fn highest(logps: &[f32]) -> f32 {
+    dispatch(
+        #[inline(always)]
+        || max(logps),
+    )
+}
+
+/// Sums of the weights of each [`BLOCK`].
+#[inline(always)]
+fn totals(logps: &[f32], top: f32, temperature: f32) -> impl Iterator<Item = f64> + '_ {
+    logps.chunks(BLOCK).map(move |part| f64::from(sum(&weights(part, top, temperature))))
 }
 
 /// Index of the weight in which `rest` of their sum falls, and what of it lies in that weight. The

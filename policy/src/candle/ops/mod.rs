@@ -19,7 +19,7 @@ mod swiglu;
 
 pub(crate) use attend_rows::{Query, Stored, attend_rows, attended_values};
 pub(crate) use attention::{AttentionShape, attention};
-pub(crate) use draw::{draw_row, pick};
+pub(crate) use draw::{draw_row, highest, pick, total_weight};
 pub(crate) use linear::linear;
 pub(crate) use log_probs::{log_probs, log_softmax_row};
 pub(crate) use panels::{Panels, Write};

@@ -1,0 +1,146 @@
+//! Templates of prompts and chats: minijinja, told to behave as transformers' Jinja, and bounded.
+//!
+//! It knows no messages and no forms; what a template is given is the caller's.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, Value};
+
+use crate::PolicyError;
+
+/// Work and memory of one rendering at most, in minijinja's fuel: about one for an instruction and
+/// for every 64 bytes that are made, text and values alike. So a template may take 2 million
+/// instructions (well below a second) or make 128 MB. Taste; a hundred turns of 13 KB, each trimmed,
+/// take about 60 thousand. Templates come from strangers: checkpoints, and servers that tell theirs.
+const FUEL: u64 = 2_000_000;
+
+/// A template of a prompt.
+pub(super) fn render(template: &str, values: Value) -> Result<String, PolicyError> {
+    finished(environment(false).and_then(|e| e.render_str(template, values)))
+}
+
+/// A chat template. Those are written for Jinja with trimmed blocks, Python's string methods and a few
+/// functions of transformers.
+pub(super) fn render_chat(template: &str, values: Value) -> Result<String, PolicyError> {
+    finished(chats().and_then(|e| e.render_str(&without_marks(template), values)))
+}
+
+fn chats() -> Result<Environment<'static>, Error> {
+    let mut environment = environment(true)?;
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("raise_exception", |message: String| -> Result<String, _> {
+        Err(Error::new(ErrorKind::InvalidOperation, message))
+    });
+    environment.add_function("strftime_now", |format: &str| on_the_day(format));
+    Ok(environment)
+}
+
+fn environment(trimmed: bool) -> Result<Environment<'static>, Error> {
+    let mut syntax = SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true).trim_blocks(trimmed).lstrip_blocks(trimmed);
+    let mut environment = Environment::new();
+    environment.set_syntax(syntax.build()?);
+    environment.set_fuel(Some(FUEL));
+    Ok(environment)
+}
+
+/// What a template gave, with its error in words.
+fn finished(rendered: Result<String, Error>) -> Result<String, PolicyError> {
+    rendered.map_err(|error| {
+        PolicyError::Request(match error.kind() {
+            ErrorKind::OutOfFuel => format!(
+                "a prompt template went on too long or made too much text (more than {FUEL} \
+                 instructions or {} MB): {error}",
+                FUEL * 64 / 1_000_000
+            ),
+            _ => format!("a prompt template failed: {error}"),
+        })
+    })
+}
+
+/// Today, as a template writes it: always 26 July 2024, the day that Llama's templates take where they
+/// are not told. With the real one prompts, and all that follows from them, would differ day by day.
+fn on_the_day(format: &str) -> String {
+    let parts = [
+        ("%d", "26"),
+        ("%m", "07"),
+        ("%b", "Jul"),
+        ("%B", "July"),
+        ("%y", "24"),
+        ("%Y", "2024"),
+        ("%a", "Fri"),
+        ("%A", "Friday"),
+        ("%j", "208"),
+        ("%H", "00"),
+        ("%M", "00"),
+        ("%S", "00"),
+    ];
+    parts.iter().fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
+}
+
+/// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
+/// masks and shows nothing, as a block that always holds.
+fn without_marks(template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(from) = rest.find("{%") {
+        let Some(to) = rest[from..].find("%}").map(|to| from + to) else { break };
+        let tag = &rest[from..to];
+        let shown = match tag.trim_matches(|c: char| "{%-+".contains(c) || c.is_whitespace()) {
+            "generation" => tag.replace("generation", "if true"),
+            "endgeneration" => tag.replace("endgeneration", "endif"),
+            _ => tag.to_owned(),
+        };
+        out.push_str(&rest[..from]);
+        out.push_str(&shown);
+        rest = &rest[to..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use minijinja::context;
+
+    #[test]
+    fn every_day_is_the_same_and_loops_may_be_left() {
+        let template = "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y, %A') }}{% endif %}\
+                        {% for m in messages %}{{ m.content }}{% break %}{% endfor %}";
+        let turn = |content: &str| context! { content };
+        let text = render_chat(template, context! { messages => [turn("!"), turn("?")] });
+        assert_eq!(text.unwrap(), "26 Jul 2024, Friday!");
+    }
+
+    #[test]
+    fn a_template_that_grows_or_goes_on_too_long_is_stopped() {
+        let doubled = "{% set n = namespace(s='0123456789abcdef') %}\
+                       {% for i in range(24) %}{% set n.s = n.s ~ n.s %}{% endfor %}";
+        let written = "{% for i in range(1000) %}{% for j in range(1000) %}\
+                       {{ messages[0].content }}{% endfor %}{% endfor %}";
+        let idle = "{% for i in range(2000) %}{% for j in range(2000) %}{% endfor %}{% endfor %}";
+        let values = context! { messages => [context! { content => "0123456789".repeat(300) }] };
+        for template in [doubled, written, idle] {
+            for render in [render, render_chat] {
+                let error = render(template, values.clone()).unwrap_err().to_string();
+                assert!(error.contains("too long or made too much"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_talk_is_no_template_that_goes_on_too_long() {
+        let template = "{% for m in messages %}{% if m.role == 'user' %}<u>{{ m.content | trim }}\
+                        {% else %}<a>{{ m.content | trim }}{% endif %}</s>{% endfor %}";
+        let turn = context! { role => "user", content => "Why is that? ".repeat(1000) };
+        let values = context! { messages => vec![turn; 100] };
+        assert!(render_chat(template, values).unwrap().len() > 1_000_000);
+    }
+
+    #[test]
+    fn marks_of_what_the_assistant_says_show_nothing() {
+        let template = "{% for m in messages %}\n{%- generation -%}\n{{ m.content }}!\
+                        {% endgeneration %}{% endfor %}";
+        let values = context! { messages => [context! { content => "Hi" }] };
+        assert_eq!(render_chat(template, values).unwrap(), "Hi!");
+    }
+}
