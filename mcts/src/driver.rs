@@ -102,7 +102,8 @@ pub fn search_problems(
 ///
 /// # Errors
 /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-/// stopped for good, [`SearchError::Dropped`] when it let calls go without an answer.
+/// stopped for good, [`SearchError::Dropped`] when it let calls go without an answer,
+/// [`SearchError::Panicked`] when it, or the verifier, panicked in a thread of the search.
 pub fn search_each(
     policy: &dyn Policy,
     verifier: &dyn Verifier,
@@ -113,9 +114,12 @@ pub fn search_each(
 ) -> Result<SearchSummary, SearchError> {
     config.check()?;
     crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
-    let window = options.trees_in_flight.unwrap_or(4 * policy.limits().in_flight.max(1));
+    let window = options.trees_in_flight;
+    let window = window.unwrap_or_else(|| policy.limits().in_flight.max(1).saturating_mul(4));
     crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
     let stop = AtomicBool::new(false);
+    // A thread holds a tree at least, or it has nothing to do.
+    let threads = options.threads.min(window).min(problems.len().max(1));
     let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
     let (jobs, job_queue) = unbounded();
     let (done, finished) = unbounded();
@@ -124,16 +128,24 @@ pub fn search_each(
         let _ = jobs.send(index);
     }
     std::thread::scope(|scope| {
-        let per_worker = window.div_ceil(options.threads);
-        for _ in 0..options.threads {
-            let (jobs, done) = (job_queue.clone(), done.clone());
-            scope.spawn(move || Worker::new(shared, jobs, done, per_worker).run());
+        let _stop = StopAtEnd(&stop);
+        let per_worker = window.div_ceil(threads);
+        for _ in 0..threads {
+            let worker = Worker::new(shared, job_queue.clone(), done.clone(), per_worker);
+            scope.spawn(move || worker.run());
         }
         drop((job_queue, done));
-        let result = deliver(shared, jobs, &finished, window, &mut on_end);
-        stop.store(true, Ordering::Relaxed);
-        result
+        deliver(shared, jobs, &finished, window, &mut on_end)
     })
+}
+
+/// Tells the workers that nobody waits for them any more, also where `on_end` panics.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What all workers see.
@@ -187,8 +199,9 @@ fn deliver(
         let done = report?;
         early.insert(done.index, done);
         while let Some(done) = early.remove(&next) {
-            if next + window < shared.problems.len() {
-                let _ = jobs.send(next + window);
+            let start = next.saturating_add(window);
+            if start < shared.problems.len() {
+                let _ = jobs.send(start);
             }
             let problem = &shared.problems[next];
             summary.add(problem, &done);

@@ -35,6 +35,13 @@ pub enum SearchError {
         /// How many of one worker's calls, at least.
         calls: u64,
     },
+    /// A thread of the search panicked: a fault of this program, or of a policy or verifier that was
+    /// given to it.
+    #[error("a thread of the search panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use problems::{problems, verifier};
-use regrowth_datasets::TokenId;
+use regrowth_datasets::{Problem, TokenId};
 use regrowth_mcts::{RunOptions, SearchConfig, SearchError, TreeRecord, search_problems};
 use regrowth_policy::decorate::{Around, Delay, Delayed, FaultRates, Faulty};
 use regrowth_policy::{Answered, Call, Limits, Policy, PolicyError, Scripted};
+use regrowth_verifiers::{Verdict, Verifier};
 
 #[test]
 fn failures_skip_their_tree_by_reason_and_nothing_is_lost() {
@@ -68,6 +69,56 @@ fn a_policy_that_is_gone_stops_the_search_with_an_error() {
     let policy = Gone(Scripted::new(), Once::new());
     let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
     assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
+}
+
+/// A policy that panics at its hundredth call, in the thread that calls.
+struct Panicking(Scripted, AtomicU64);
+
+impl Around for Panicking {
+    fn inner(&self) -> &dyn Policy {
+        &self.0
+    }
+    fn take(&self, call: Call) {
+        assert!(self.1.fetch_add(1, Ordering::Relaxed) < 100, "no call more");
+        self.0.submit(call);
+    }
+}
+
+/// A verifier that panics at its hundredth solution.
+struct Confused(AtomicU64);
+
+impl Verifier for Confused {
+    fn verify(&self, problem: &Problem, solution: &str) -> Verdict {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) < 100, "no solution more");
+        verifier().verify(problem, solution)
+    }
+    fn states_answer(&self, problem: &Problem, step: &str) -> bool {
+        verifier().states_answer(problem, step)
+    }
+}
+
+#[test]
+fn a_panic_stops_the_search_with_an_error_that_repeats_it() {
+    let config = SearchConfig::default();
+    let policies: [&dyn Policy; 2] = [&Panicking(Scripted::new(), 0.into()), &Scripted::new()];
+    let checks: [&dyn Verifier; 2] = [&verifier(), &Confused(0.into())];
+    for ((policy, check), word) in policies.into_iter().zip(checks).zip(["call", "solution"]) {
+        // More threads than any system has: there are no more than trees.
+        for threads in [3, usize::MAX] {
+            let options = RunOptions { threads, ..RunOptions::default() };
+            let result = search_problems(policy, check, &problems(40), &config, &options, |_| {});
+            let error = result.expect_err("a panic");
+            assert!(matches!(&error, SearchError::Panicked { message } if message.contains(word)));
+        }
+    }
+}
+
+#[test]
+fn any_number_of_trees_in_flight_will_do() {
+    let options = RunOptions { trees_in_flight: Some(usize::MAX), ..RunOptions::default() };
+    let (policy, config) = (Scripted::new(), SearchConfig::default());
+    let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
+    assert_eq!(summary.expect("a search").trees, 4);
 }
 
 /// A policy that lets some calls go without an answer, and is slow with the others.

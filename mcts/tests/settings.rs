@@ -109,6 +109,13 @@ fn what_can_do_nothing_is_refused_with_what_was_expected() {
     for seconds in ["-1", "0", "NaN", "inf"] {
         refuse(&format!("--max-seconds {seconds}"), 2, "a number above 0");
     }
+    let most = u64::MAX;
+    for flag in ["--trees-in-flight", "--seed", "--simulations"] {
+        refuse(&format!("{flag} {most}"), 2, "numbers up to 9223372036854775807");
+    }
+    for flag in [format!("--breadth {most},1"), format!("--strategy best-of@{most}")] {
+        refuse(&flag, 2, "at most 524286");
+    }
     refuse("--problems x.jsonl --format csv", 2, "gsm8k");
     refuse("--format csv", 2, "no format");
     refuse("--problems builtin:choice --format gsm8k", 2, "no format");

@@ -65,6 +65,7 @@ impl From<SearchError> for Failure {
             SearchError::Policy(error) => error.into(),
             SearchError::Data(error) => error.into(),
             SearchError::Dropped { .. } => Self::Policy(error.to_string()),
+            SearchError::Panicked { .. } => Self::Internal(error.to_string()),
             SearchError::Io { .. } | SearchError::Row { .. } => Self::Input(error.to_string()),
         }
     }

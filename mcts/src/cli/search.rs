@@ -91,9 +91,7 @@ fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
     for name in [TREES, PAIRS, SKIPPED, "summary.json", CONFIG_FILE] {
         remove_unfinished(&out.join(name))?;
     }
-    let text =
-        toml::to_string(settings).map_err(|e| Failure::Internal(format!("settings: {e}")))?;
-    write_text(&out.join(CONFIG_FILE), &text)
+    write_text(&out.join(CONFIG_FILE), &settings.text()?)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), Failure> {

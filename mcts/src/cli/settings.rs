@@ -98,7 +98,13 @@ impl Settings {
         self.pairs.check()?;
         self.run.time()?;
         self.format()?;
-        Ok(())
+        // What `config.toml` could not give back is refused before anything is begun.
+        toml::Table::try_from(self).map(drop).map_err(|error| unwritable(&error))
+    }
+
+    /// The text of `config.toml`.
+    pub(crate) fn text(&self) -> Result<String, Failure> {
+        toml::to_string(self).map_err(|error| unwritable(&error))
     }
 
     /// The format of the problem file; `None` where it is to be recognised.
@@ -112,4 +118,9 @@ impl Settings {
         }
         name.parse().map(Some).map_err(|e| Failure::Usage(format!("--format: {e}")))
     }
+}
+
+/// Nothing but a number that is too large can keep settings from being a table.
+pub(super) fn unwritable(error: &toml::ser::Error) -> Failure {
+    Failure::Usage(format!("settings: {error}; expected numbers up to {}", i64::MAX))
 }

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::Flags;
-use super::settings::{DEFAULT_POLICY, Settings};
+use super::settings::{DEFAULT_POLICY, Settings, unwritable};
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";
@@ -85,10 +85,9 @@ fn recorded(flags: &Flags) -> Option<PathBuf> {
 
 /// `base` with the values that flags give in place of its own.
 fn laid_over<T: Serialize + DeserializeOwned>(base: &T, flags: &T) -> Result<T, Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::Internal(format!("settings: {e}"));
-    let base = Table::try_from(base).map_err(|e| failed(&e))?;
-    let flags = Table::try_from(flags).map_err(|e| failed(&e))?;
-    T::deserialize(overlay(base, flags)).map_err(|e| failed(&e))
+    let base = Table::try_from(base).map_err(|e| unwritable(&e))?;
+    let flags = Table::try_from(flags).map_err(|e| unwritable(&e))?;
+    T::deserialize(overlay(base, flags)).map_err(|e| Failure::Internal(format!("settings: {e}")))
 }
 
 /// A settings file, read but not yet checked.

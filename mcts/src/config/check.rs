@@ -6,7 +6,10 @@ use regrowth_policy::Boundary;
 
 use super::{CommitRule, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy};
 use crate::SearchError;
-use crate::tree::MOST_IN_FLIGHT;
+use crate::tree::{MOST_CHILDREN, MOST_IN_FLIGHT};
+
+/// Candidates of a node: a step of the reference solution may join them.
+const MOST_CANDIDATES: usize = MOST_CHILDREN - 1;
 
 impl SearchConfig {
     /// Checks every range.
@@ -21,11 +24,7 @@ impl SearchConfig {
         let at_least_one = [
             ("simulations", self.simulations),
             ("first_root_factor", self.first_root_factor),
-            ("breadth[0]", self.breadth[0] as u64),
-            ("breadth[1]", self.breadth[1] as u64),
             ("max_depth", u64::from(self.max_depth)),
-            ("final_breadth", self.final_breadth as u64),
-            ("final_breadth_choice", self.final_breadth_choice as u64),
             ("leaves_in_flight", self.leaves_in_flight as u64),
             ("max_step_tokens", self.max_step_tokens as u64),
             ("max_solution_tokens", self.max_solution_tokens as u64),
@@ -34,6 +33,7 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
+        self.check_breadth()?;
         let asks = matches!(self.value.judge, JudgeForm::Question | JudgeForm::Restated);
         let expected = "false unless the judge is asked a question";
         check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
@@ -66,6 +66,21 @@ impl SearchConfig {
             temperature,
             temperature.is_finite() && temperature >= 0.0,
         )
+    }
+
+    /// Checks that a node can hold the children that are asked for.
+    fn check_breadth(&self) -> Result<(), SearchError> {
+        let counts = [
+            ("breadth[0]", self.breadth[0]),
+            ("breadth[1]", self.breadth[1]),
+            ("final_breadth", self.final_breadth),
+            ("final_breadth_choice", self.final_breadth_choice),
+        ];
+        for (field, count) in counts {
+            check(field, "at least 1", count, count >= 1)?;
+            check(field, "at most 524286", count, count <= MOST_CANDIDATES)?;
+        }
+        Ok(())
     }
 
     /// Checks what is absent by default.
@@ -122,6 +137,10 @@ mod tests {
     #[test]
     fn what_is_out_of_its_range_is_refused_by_name() {
         for (text, field) in [
+            ("breadth = [524287, 1]", "breadth[0]"),
+            ("breadth = [5, 4611686018427387904]", "breadth[1]"),
+            ("final_breadth = 524287", "final_breadth"),
+            ("final_breadth_choice = 0", "final_breadth_choice"),
             ("root_noise = { alpha = nan, weight = 0.2 }", "root_noise.alpha"),
             ("root_noise = { alpha = -1e300, weight = 0.2 }", "root_noise.alpha"),
             ("root_noise = { alpha = 0.3, weight = 7.0 }", "root_noise.weight"),
@@ -150,5 +169,7 @@ mod tests {
         let config = SearchConfig { gamma: f64::NAN, ..SearchConfig::default() };
         assert!(config.check().is_err());
         assert!(SearchConfig::default().check().is_ok());
+        let widest = SearchConfig { breadth: [MOST_CANDIDATES; 2], ..SearchConfig::default() };
+        assert!(widest.check().is_ok() && MOST_CANDIDATES == 524_286);
     }
 }

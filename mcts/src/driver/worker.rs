@@ -2,7 +2,9 @@
 //!
 //! It knows nothing of the order in which trees are delivered. A tree that waits costs no thread.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
@@ -70,8 +72,18 @@ impl<'a> Worker<'a> {
         Self { shared, jobs, done, capacity, active, serial: 0, line, closed, silent: 0 }
     }
 
-    /// Works until there is no problem left, the search is cancelled or nobody listens.
-    pub(super) fn run(mut self) {
+    /// Works until there is no problem left, the search is cancelled or nobody listens. A panic, of
+    /// the policy or the verifier perhaps, is reported: the others would wait for its trees for ever.
+    pub(super) fn run(self) {
+        let done = self.done.clone();
+        // What the panic leaves half-done is dropped with the worker.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            // Nobody listens only where another worker has failed already.
+            let _ = done.send(Err(SearchError::Panicked { message: message(&*panic) }));
+        }
+    }
+
+    fn work(mut self) {
         let mut open = true;
         let (no_jobs, no_answers) = (never(), never());
         while !self.shared.is_over() && (open || !self.active.is_empty()) {
@@ -194,4 +206,11 @@ impl<'a> Worker<'a> {
         let _ = self.done.send(Err(error));
         false
     }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message").to_owned()
 }
