@@ -37,6 +37,7 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
     for key in ["prefilled", "sampling_rows", "sampled", "unique_in_trees"] {
         assert!(summary["tokens"][key].as_u64().is_some_and(|n| n > 0), "{key}");
     }
+    assert_eq!(summary["tokens"]["decoded"], summary["tokens"]["sampling_rows"]);
     // The written settings give the same search.
     let config = first.2.join("config.toml");
     let out = folder.path().join("d");

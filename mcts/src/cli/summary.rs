@@ -29,7 +29,7 @@ pub(crate) struct Summary {
     /// Trees whose committed answer is right; no accuracy when `oracle` is true.
     correct: u64,
     oracle: bool,
-    /// Whether a time budget had a say: another run may give other trees.
+    /// Whether time had a say, by a stopping rule or by --max-seconds: another run may give other trees.
     timed: bool,
     pub(crate) cancelled: bool,
     skipped: BTreeMap<String, u64>,
@@ -48,7 +48,7 @@ pub(crate) struct Summary {
     seconds: f64,
 }
 
-/// Tokens by what was done with them; the first five are what the policy says it cost.
+/// Tokens by what was done with them; the first seven are what the policy says it cost.
 #[derive(Debug, Serialize)]
 struct Tokens {
     /// Of prompts and steps, computed.
@@ -59,6 +59,9 @@ struct Tokens {
     reused: u64,
     /// Rows computed to sample; candidates that begin alike share them.
     sampling_rows: u64,
+    /// Sampled tokens that were computed: one for each of these rows, so the same number, under the
+    /// name that inference servers give it. `sampled` also counts the tokens that share a row.
+    decoded: u64,
     /// Of questions that follow a step, computed.
     judged: u64,
     /// Of judge's prompts that restate everything, computed.
@@ -161,6 +164,7 @@ impl Summary {
                 recomputed: usage.recomputed,
                 reused: usage.reused,
                 sampling_rows: usage.sampling_rows,
+                decoded: usage.sampling_rows,
                 judged: usage.judged,
                 restated: usage.restated,
                 sampled: pairs.sampled,
