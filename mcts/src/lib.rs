@@ -41,7 +41,7 @@ pub use config::{
     SearchConfig, Selection, Strategy, ValueConfig,
 };
 pub use cut::cut_trees;
-pub use driver::{RunOptions, SearchSummary, search_each, search_problems};
+pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
 pub use error::{SearchError, Skip};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};

@@ -5,14 +5,17 @@
 mod problems;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use problems::{problems, verifier};
 use regrowth_datasets::{Problem, TokenId};
-use regrowth_mcts::{RunOptions, SearchConfig, SearchError, TreeRecord, search_problems};
+use regrowth_mcts::{
+    RunOptions, SearchConfig, SearchError, SearchObserver, Skip, TreeRecord, search_each,
+    search_problems,
+};
 use regrowth_policy::decorate::{Around, Delay, Delayed, FaultRates, Faulty};
 use regrowth_policy::{Answered, Call, Limits, Policy, PolicyError, Scripted};
 use regrowth_verifiers::{Verdict, Verifier};
@@ -189,6 +192,73 @@ fn cancelling_keeps_the_delivered_trees_in_order() {
     .expect("a search");
     assert!(summary.cancelled && ids.len() >= 5 && ids.len() < 3000);
     assert!(ids.iter().zip(&problems).all(|(id, problem)| *id == problem.id));
+}
+
+/// A policy that never answers what is asked about the first problem.
+struct Stuck {
+    inner: Scripted,
+    first: Vec<TokenId>,
+    held: Mutex<Vec<Call>>,
+}
+
+impl Around for Stuck {
+    fn inner(&self) -> &dyn Policy {
+        &self.inner
+    }
+    fn take(&self, call: Call) {
+        if call.request.prefix().starts_with(&self.first) {
+            self.held.lock().expect("calls").push(call);
+        } else {
+            self.inner.submit(call);
+        }
+    }
+}
+
+/// Cancels when all but one tree have ended.
+struct Watch {
+    left: usize,
+    cancel: Arc<AtomicBool>,
+    ids: Vec<String>,
+}
+
+impl SearchObserver for Watch {
+    fn ended(&mut self, _: u64) {
+        self.left -= 1;
+        self.cancel.store(self.left == 1, Ordering::Relaxed);
+    }
+    fn delivered(&mut self, problem: &Problem, _: Result<TreeRecord, Skip>) {
+        self.ids.push(problem.id.clone());
+    }
+}
+
+#[test]
+fn a_cancelled_search_delivers_trees_behind_an_unfinished_one_where_that_is_asked_for() {
+    let (problems, config) = (problems(5), SearchConfig::default());
+    let first = Scripted::new().prompt(&problems[0]).expect("a prompt").ids.to_vec();
+    for keep_all in [true, false] {
+        let (held, first) = (Vec::new().into(), first.clone());
+        let policy = Stuck { inner: Scripted::new(), first, held };
+        let options = RunOptions { keep_all, ..RunOptions::default() };
+        let mut watch = Watch { left: 5, cancel: options.cancel.clone(), ids: Vec::new() };
+        let found = search_each(&policy, &verifier(), &problems, &config, &options, &mut watch);
+        let found = found.expect("a search");
+        let kept = if keep_all { 4 } else { 0 };
+        let wanted: Vec<_> = problems[1..=kept].iter().map(|p| p.id.clone()).collect();
+        assert_eq!((watch.ids, found.trees), (wanted, kept as u64));
+        assert!(found.cancelled && found.timed);
+        // What was asked about the first problem is counted, and the cost of what was answered.
+        let rest = search_problems(
+            &Scripted::new(),
+            &verifier(),
+            &problems[1..],
+            &config,
+            &RunOptions::default(),
+            |_| {},
+        );
+        let rest = rest.expect("a search");
+        assert_eq!(found.model_calls, rest.model_calls + 1);
+        assert_eq!(found.usage, rest.usage);
+    }
 }
 
 /// Calls that a server answers together.

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use regrowth_datasets::{FolderLock, Problem, atomic_write, remove_unfinished};
-use regrowth_mcts::{RunOptions, SearchError, SearchSummary, Skip, TreeRecord, search_each};
+use regrowth_mcts::{
+    RunOptions, SearchError, SearchObserver, SearchSummary, Skip, TreeRecord, search_each,
+};
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
@@ -39,6 +41,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let options = RunOptions {
         threads: load_options.threads,
         trees_in_flight: settings.run.trees_in_flight.map(usize::from),
+        keep_all: true,
         ..RunOptions::default()
     };
     if let Some(limit) = settings.run.time()? {
@@ -99,6 +102,25 @@ fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(atomic_write(path, |file| writeln!(file, "{}", text.trim_end()))?)
 }
 
+/// Writes what is delivered and shows how far the search is.
+struct Watch<'r, 'a> {
+    progress: Progress,
+    rows: &'r mut Rows<'a>,
+    written: io::Result<()>,
+}
+
+impl SearchObserver for Watch<'_, '_> {
+    fn ended(&mut self, sampled_tokens: u64) {
+        self.progress.tree(sampled_tokens);
+    }
+
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>) {
+        if self.written.is_ok() {
+            self.written = self.rows.add(problem, &result);
+        }
+    }
+}
+
 /// Searches, and writes what becomes of each problem as it is delivered.
 fn write_rows(
     out: &Path,
@@ -109,18 +131,12 @@ fn write_rows(
 ) -> Result<(SearchSummary, PairCounts), Failure> {
     let mut result = None;
     let counts = Rows::write(out, &settings.pairs, |rows| {
-        let mut written = Ok(());
-        let mut progress = Progress::new(problems.len());
-        let on_end = |problem: &Problem, ended: Result<TreeRecord, Skip>| {
-            progress.tree(ended.as_ref().map_or(0, |tree| tree.sampled_tokens));
-            if written.is_ok() {
-                written = rows.add(problem, &ended);
-            }
-        };
+        let progress = Progress::new(problems.len());
+        let mut watch = Watch { progress, rows, written: Ok(()) };
         let (verifier, search) = (ProblemVerifier, &settings.search);
-        let found = search_each(policy, &verifier, problems, search, options, on_end);
-        progress.finish();
-        written?;
+        let found = search_each(policy, &verifier, problems, search, options, &mut watch);
+        watch.progress.finish();
+        watch.written?;
         keep(found, &mut result)
     })
     .map_err(|error| match result.take() {

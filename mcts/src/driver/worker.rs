@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
-use regrowth_policy::{Answered, Call, Usage};
+use regrowth_policy::{Answered, Call};
 
-use super::{Done, Report, Shared};
+use super::{Cost, Done, Report, Shared};
 use crate::search::{Progress, Subject, TreeSearch};
 use crate::{SearchError, Skip};
 
@@ -24,7 +24,7 @@ const SILENT_POLLS: u32 = 5;
 pub(super) struct Worker<'a> {
     shared: Shared<'a>,
     jobs: Receiver<usize>,
-    done: Sender<Report>,
+    reports: Sender<Report>,
     /// Trees that it holds at most.
     capacity: usize,
     active: HashMap<u32, Active<'a>>,
@@ -60,26 +60,33 @@ struct Active<'a> {
     search: TreeSearch<'a>,
 }
 
+impl Active<'_> {
+    fn cost(&self) -> Cost {
+        Cost { calls: self.search.model_calls(), usage: self.search.usage() }
+    }
+}
+
 impl<'a> Worker<'a> {
     pub(super) fn new(
         shared: Shared<'a>,
         jobs: Receiver<usize>,
-        done: Sender<Report>,
+        reports: Sender<Report>,
         capacity: usize,
     ) -> Self {
         let active = HashMap::new();
         let (line, closed) = (Line::new(), None);
-        Self { shared, jobs, done, capacity, active, serial: 0, line, closed, silent: 0 }
+        Self { shared, jobs, reports, capacity, active, serial: 0, line, closed, silent: 0 }
     }
 
     /// Works until there is no problem left, the search is cancelled or nobody listens. A panic, of
     /// the policy or the verifier perhaps, is reported: the others would wait for its trees for ever.
     pub(super) fn run(self) {
-        let done = self.done.clone();
+        let reports = self.reports.clone();
         // What the panic leaves half-done is dropped with the worker.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
             // Nobody listens only where another worker has failed already.
-            let _ = done.send(Err(SearchError::Panicked { message: message(&*panic) }));
+            let error = SearchError::Panicked { message: message(&*panic) };
+            let _ = reports.send(Report::Failed(error));
         }
     }
 
@@ -105,6 +112,10 @@ impl<'a> Worker<'a> {
             if !listened {
                 return;
             }
+        }
+        for active in self.active.values() {
+            // A search that has failed listens no more.
+            let _ = self.reports.send(Report::Unfinished(active.cost()));
         }
     }
 
@@ -147,7 +158,7 @@ impl<'a> Worker<'a> {
             Err(error) if error.is_final() => return self.fail(error.into()),
             Err(error) => {
                 let result = Err(Skip::Prompt(error.to_string()));
-                return self.report(Done { index, result, calls: 0, usage: Usage::default() });
+                return self.report(Done { index, result, cost: Cost::default() });
             }
         };
         let search = TreeSearch::new(subject);
@@ -186,24 +197,25 @@ impl<'a> Worker<'a> {
         if *active.search.progress() == Progress::Waiting {
             return true;
         }
-        let Some(Active { index, search }) = self.active.remove(&serial) else { return true };
-        let (calls, usage) = (search.model_calls(), search.usage());
+        let Some(active) = self.active.remove(&serial) else { return true };
+        let cost = active.cost();
+        let Active { index, search } = active;
         let skip = match search.progress() {
             Progress::Skipped(skip) => Some(skip.clone()),
             _ => None,
         };
         let record = search.record(self.shared.policy.identity(), self.shared.options.round);
         let result = record.ok_or_else(|| skip.unwrap_or(Skip::NoCandidate));
-        self.report(Done { index, result, calls, usage })
+        self.report(Done { index, result, cost })
     }
 
     fn report(&self, done: Done) -> bool {
-        self.done.send(Ok(done)).is_ok()
+        self.reports.send(Report::Ended(done)).is_ok()
     }
 
     fn fail(&self, error: SearchError) -> bool {
         // The worker stops either way.
-        let _ = self.done.send(Err(error));
+        let _ = self.reports.send(Report::Failed(error));
         false
     }
 }
