@@ -101,6 +101,9 @@ pub(crate) struct Flags {
     /// How steps are judged
     #[arg(long)]
     judge: Option<JudgeForm>,
+    /// Replace the results of another search in the folder
+    #[arg(long)]
+    pub(super) force: bool,
     #[command(flatten)]
     pairs: PairFlags,
     #[command(flatten)]

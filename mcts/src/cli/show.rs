@@ -10,6 +10,7 @@ use regrowth_datasets::atomic_write;
 use regrowth_mcts::{TreeRecord, read_trees, render_html, render_text};
 
 use super::failure::Failure;
+use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::say;
 
@@ -31,12 +32,15 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(path) = &arguments.html {
+        check_output("--html", path, &[("--trees", &arguments.trees)])?;
+    }
     let tree = find(arguments)?;
     let rules = arguments.rules.rules(&arguments.trees)?;
     match &arguments.html {
         Some(path) => {
             let page = render_html(&tree, &rules);
-            Ok(atomic_write(path, |file| file.write_all(page.as_bytes()))?)
+            atomic_write(path, |file| file.write_all(page.as_bytes())).map_err(unwritten)
         }
         None => say(render_text(&tree, &rules).trim_end()),
     }

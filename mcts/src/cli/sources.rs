@@ -61,7 +61,7 @@ fn start(flags: &Flags) -> Result<Settings, Failure> {
         let mut file = SettingsFile::read(&path)?;
         // Where and how the recorded search ran is not what it found.
         file.own.retain(|key, _| !["run", "engine"].contains(&key));
-        return file.over(Preset::Default);
+        return file.settings();
     }
     let file = flags.config.as_deref().map(SettingsFile::read).transpose()?;
     let named = file.as_ref().and_then(|file| file.own.get("policy")?.as_str());
@@ -106,6 +106,11 @@ impl<'a> SettingsFile<'a> {
         let mut own: Table = toml::from_str(&text).map_err(|e| bad(&e))?;
         let preset = own.remove("preset").map(Value::try_into).transpose();
         Ok(Self { path, preset: preset.map_err(|e| bad(&e))?, own })
+    }
+
+    /// All that the file of a search says.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        self.over(Preset::Default)
     }
 
     /// The file over a preset; unknown keys are refused.
