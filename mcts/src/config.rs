@@ -48,7 +48,8 @@ pub struct SearchConfig {
     /// Dirichlet noise on the priors of every search root (default none: method).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_noise: Option<RootNoise>,
-    /// Reasons to commit before the simulations of a root are used up (default none: method).
+    /// Reasons to commit before the simulations of a root are used up, or to end a beam at the end of a
+    /// level (default none: method).
     pub stop: Vec<StopRule>,
     /// How a step's log-probabilities become its prior (default the code's form).
     pub prior: PriorRule,

@@ -72,6 +72,24 @@ fn strategies_and_stopping_rules_have_flags() {
     assert!(few.0 < plain.0, "{} simulations", few.0);
     assert!(run("nodes", "--stop nodes@8").1 < plain.1);
     assert!(run("tokens", "--stop tokens@60").1 < plain.1);
+    let timed = run("timed-beam", "--strategy beam@2 --stop millis@600000");
+    assert!(timed.1 == beam.1 && read(timed.3.join("summary.json")).contains("\"timed\": true"));
+    for flags in [
+        "--strategy beam@2 --stop decided",
+        "--strategy beam@2 --stop simulations@3",
+        "--strategy best-of@3 --stop nodes@4",
+        "--strategy greedy --stop millis@4",
+        "--commit value --stop decided",
+    ] {
+        let said = assert_code(&mcts(&format!("search --policy scripted {flags} --out none")), 2);
+        assert!(said.contains("`stop`: expected"), "{flags}: {said}");
+    }
+    let out = folder.path().join("idle");
+    let idle = "--strategy beam@2 --simulations 3 --selection uct --limit 1";
+    let said = mcts(&format!("search --policy scripted {idle} --out {}", out.display()));
+    let said = assert_code(&said, 0);
+    assert!(said.contains("--simulations does nothing") && said.contains("--selection does"));
+    assert!(!said.contains("--commit"), "{said}");
     // The byte of a space ends the scripted policy's first word.
     for stop in ["--stop-string =", "--stop-id 32"] {
         let trees = read(run(&stop.replace([' ', '='], "-"), stop).3.join("trees.jsonl"));

@@ -51,6 +51,7 @@ pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
     settings.run = laid_over(&settings.run, &flags.run)?;
     settings.engine = laid_over(&settings.engine, &flags.engine)?;
     settings.check()?;
+    flags.note_idle(&settings.search);
     Ok(settings)
 }
 

@@ -98,7 +98,7 @@ impl<'a> TreeSearch<'a> {
     pub fn new(subject: Subject<'a>) -> Self {
         let plan = match subject.config.strategy {
             Strategy::Mcts => Plan::Simulate(Simulate::new(subject.config)),
-            Strategy::Beam { width } => Plan::Beam(Beam::new(width)),
+            Strategy::Beam { width } => Plan::Beam(Beam::new(width, subject.config)),
         };
         let mut search = Self { grow: Grow::new(subject), plan, progress: Progress::Waiting };
         search.advance();
