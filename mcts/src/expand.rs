@@ -82,9 +82,8 @@ pub(crate) struct Expansion {
     prefix: Arc<[TokenId]>,
     solution: String,
     asked: usize,
-    /// Tokens that the children may have, and whether they end the solution in any case.
-    max_tokens: usize,
-    budget_ends: bool,
+    /// Tokens that the solution may still grow by: a child that has as many ends it.
+    room: usize,
     forced: bool,
     sampled: Option<Vec<Candidate>>,
     reference: Option<ReferenceStep>,
@@ -146,8 +145,7 @@ impl Expansion {
             prefix,
             solution,
             asked,
-            max_tokens,
-            budget_ends: max_tokens == room,
+            room,
             forced,
             sampled: None,
             reference: reference.filter(|step| step.ids.len() <= room),
@@ -284,10 +282,9 @@ impl Expansion {
     fn child(&self, subject: &Subject<'_>, parent: &Step, index: usize, settled: Settled) -> Child {
         let sampled = settled.candidate.step;
         let solution = format!("{}{}", self.solution, sampled.text);
-        let out_of_tokens = self.budget_ends && sampled.ids.len() >= self.max_tokens;
         let terminal = self.forced
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
-            || out_of_tokens
+            || sampled.ids.len() >= self.room
             || subject.verifier.states_answer(subject.problem, &sampled.text);
         let asks_reference = terminal && subject.config.value.oracle;
         let correct = asks_reference
