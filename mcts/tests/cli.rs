@@ -156,6 +156,9 @@ fn pairs_are_cut_again_and_trees_are_shown() {
     for mark in ["*", "+ ", "- ", " Q ", " N ", " p ", " C ", " O "] {
         assert!(text.contains(mark), "{mark:?} in {text}");
     }
+    let full = mcts(&format!("show --trees {out}/trees.jsonl --full"));
+    assert_code(&full, 0);
+    assert!(!String::from_utf8_lossy(&full.stdout).contains("..."));
     let page = folder.path().join("tree.html");
     let html = mcts(&format!("show --trees {out}/trees.jsonl --html {}", page.display()));
     assert_code(&html, 0);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::{TreeRecord, read_trees, render_html, render_text};
+use regrowth_mcts::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
 
 use super::failure::Failure;
 use super::paths::{check_output, unwritten};
@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Id of the problem (default: the first tree)
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
+    /// Show the whole text of every step, not its first 100 characters
+    #[arg(long)]
+    full: bool,
     /// Write the tree as a page that folds its branches, instead of text to stdout
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -42,7 +45,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let page = render_html(&tree, &rules);
             atomic_write(path, |file| file.write_all(page.as_bytes())).map_err(unwritten)
         }
-        None => say(render_text(&tree, &rules).trim_end()),
+        None => {
+            let longest = if arguments.full { usize::MAX } else { STEP_CHARS };
+            say(render_text(&tree, &rules, longest).trim_end())
+        }
     }
 }
 
