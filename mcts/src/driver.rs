@@ -64,6 +64,10 @@ pub struct SearchSummary {
     pub simulations: u64,
     /// Trees whose committed answer is right.
     pub correct: u64,
+    /// Solutions in these trees whose answer the verifier could call neither right nor wrong, by its
+    /// reason: their outcome is that of a wrong one.
+    #[serde(default)]
+    pub undecided: BTreeMap<String, u64>,
     /// Requests for candidates and for judgements, those of unfinished trees included.
     pub model_calls: u64,
     /// Tokens of these trees that must be computed; see [`TreeRecord::unique_tokens`].
@@ -205,6 +209,8 @@ struct Cost {
 struct Done {
     index: usize,
     result: Result<TreeRecord, Skip>,
+    /// Solutions whose verdict was undecided, by reason.
+    undecided: BTreeMap<String, u64>,
     cost: Cost,
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use regrowth_datasets::{Finish, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
+use regrowth_verifiers::Verdict;
 
 use crate::likelihood::log_likelihood;
 use crate::search::{ReferenceStep, Subject};
@@ -110,6 +111,8 @@ pub(crate) struct Child {
     pub(crate) solution: String,
     /// Whether its answer is right, where the solution ends here and the oracle is on.
     pub(crate) correct: Option<bool>,
+    /// Why that could not be decided.
+    pub(crate) undecided: Option<String>,
 }
 
 impl Expansion {
@@ -287,8 +290,12 @@ impl Expansion {
             || sampled.ids.len() >= self.room
             || subject.verifier.states_answer(subject.problem, &sampled.text);
         let asks_reference = terminal && subject.config.value.oracle;
-        let correct = asks_reference
-            .then(|| subject.verifier.verify(subject.problem, &solution).is_correct());
+        let verdict = asks_reference.then(|| subject.verifier.verify(subject.problem, &solution));
+        let correct = verdict.as_ref().map(Verdict::is_correct);
+        let undecided = match verdict {
+            Some(Verdict::Undecided(reason)) => Some(reason),
+            _ => None,
+        };
         let reference = parent.reference_steps.filter(|_| settled.on_reference);
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
         let value = &subject.config.value;
@@ -311,7 +318,7 @@ impl Expansion {
             self_evaluation,
             ..Step::root()
         };
-        Child { step, solution, correct }
+        Child { step, solution, correct, undecided }
     }
 }
 

@@ -13,8 +13,8 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use problems::{problems, verifier};
 use regrowth_datasets::{Problem, TokenId};
 use regrowth_mcts::{
-    RunOptions, SearchConfig, SearchError, SearchObserver, Skip, TreeRecord, search_each,
-    search_problems,
+    RunOptions, SearchConfig, SearchError, SearchObserver, Skip, TreeRecord, ValueConfig,
+    search_each, search_problems,
 };
 use regrowth_policy::decorate::{Around, Delay, Delayed, FaultRates, Faulty};
 use regrowth_policy::{Answered, Call, Limits, Policy, PolicyError, Scripted};
@@ -114,6 +114,46 @@ fn a_panic_stops_the_search_with_an_error_that_repeats_it() {
             assert!(matches!(&error, SearchError::Panicked { message } if message.contains(word)));
         }
     }
+}
+
+/// A verifier that cannot decide about answers with an odd last digit.
+struct Undecided;
+
+impl Verifier for Undecided {
+    fn verify(&self, problem: &Problem, solution: &str) -> Verdict {
+        match solution.chars().rev().find_map(|c| c.to_digit(10)) {
+            Some(digit) if digit % 2 == 1 => Verdict::Undecided("odd".to_owned()),
+            _ => verifier().verify(problem, solution),
+        }
+    }
+    fn states_answer(&self, problem: &Problem, step: &str) -> bool {
+        verifier().states_answer(problem, step)
+    }
+}
+
+#[test]
+fn undecided_solutions_count_as_wrong_and_are_counted() {
+    let (policy, config) = (Scripted::new(), SearchConfig::default());
+    let mut odd = 0;
+    let on_tree = |tree: TreeRecord| {
+        for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
+            if Undecided.verify(&tree.problem, &tree.text(id as u32))
+                == Verdict::Undecided("odd".to_owned())
+            {
+                assert_eq!(node.outcome, -1.0);
+                odd += 1;
+            }
+        }
+    };
+    let options = RunOptions::default();
+    let found = search_problems(&policy, &Undecided, &problems(6), &config, &options, on_tree);
+    let found = found.expect("a search");
+    assert!(odd > 0);
+    assert_eq!(found.undecided.get("odd"), Some(&odd));
+    let blind = ValueConfig { oracle: false, ..ValueConfig::default() };
+    let config = SearchConfig { value: blind, ..config };
+    let found = search_problems(&policy, &Undecided, &problems(6), &config, &options, |_| {});
+    assert!(found.expect("a search").undecided.is_empty());
 }
 
 #[test]

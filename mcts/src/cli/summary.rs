@@ -28,6 +28,9 @@ pub(crate) struct Summary {
     pairs_dropped: BTreeMap<Drop, u64>,
     /// Trees whose committed answer is right; no accuracy when `oracle` is true.
     correct: u64,
+    /// Solutions in the trees whose answer could be called neither right nor wrong, by reason; their
+    /// outcome is that of a wrong one.
+    undecided: BTreeMap<String, u64>,
     oracle: bool,
     /// Whether time had a say, by a stopping rule or by --max-seconds: another run may give other trees.
     timed: bool,
@@ -154,6 +157,7 @@ impl Summary {
             pairs: pairs.pairs,
             pairs_dropped: pairs.dropped,
             correct: search.correct,
+            undecided: search.undecided,
             oracle: search.oracle,
             timed: search.timed,
             cancelled: search.cancelled,
@@ -207,6 +211,9 @@ impl Summary {
         );
         if let Some(found) = &self.self_evaluation {
             text.push_str(&format!("\nself-evaluation: {}", found.all));
+        }
+        for (reason, count) in &self.undecided {
+            text.push_str(&format!("\n{count} solutions undecided, counted as wrong: {reason}"));
         }
         for (reason, count) in &self.skipped {
             text.push_str(&format!("\n{count} problems skipped: {reason}"));

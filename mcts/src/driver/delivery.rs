@@ -107,6 +107,9 @@ impl SearchSummary {
                 self.simulations += tree.simulations;
                 self.correct += u64::from(tree.correct);
                 self.unique_tokens += tree.unique_tokens();
+                for (reason, count) in &done.undecided {
+                    *self.undecided.entry(reason.clone()).or_default() += count;
+                }
             }
             Err(skip) => {
                 *self.skipped.entry(skip.reason().to_owned()).or_default() += 1;

@@ -3,7 +3,7 @@
 //! It knows nothing of the order in which trees are delivered. A tree that waits costs no thread.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -158,7 +158,8 @@ impl<'a> Worker<'a> {
             Err(error) if error.is_final() => return self.fail(error.into()),
             Err(error) => {
                 let result = Err(Skip::Prompt(error.to_string()));
-                return self.report(Done { index, result, cost: Cost::default() });
+                let undecided = BTreeMap::new();
+                return self.report(Done { index, result, undecided, cost: Cost::default() });
             }
         };
         let search = TreeSearch::new(subject);
@@ -200,13 +201,14 @@ impl<'a> Worker<'a> {
         let Some(active) = self.active.remove(&serial) else { return true };
         let cost = active.cost();
         let Active { index, search } = active;
+        let undecided = search.undecided().clone();
         let skip = match search.progress() {
             Progress::Skipped(skip) => Some(skip.clone()),
             _ => None,
         };
         let record = search.record(self.shared.policy.identity(), self.shared.options.round);
         let result = record.ok_or_else(|| skip.unwrap_or(Skip::NoCandidate));
-        self.report(Done { index, result, cost })
+        self.report(Done { index, result, undecided, cost })
     }
 
     fn report(&self, done: Done) -> bool {
