@@ -217,7 +217,7 @@ struct Done {
 /// What a worker says.
 enum Report {
     /// A tree has ended.
-    Ended(Done),
+    Ended(Box<Done>),
     /// A cancelled search leaves a tree.
     Unfinished(Cost),
     /// The search cannot go on.

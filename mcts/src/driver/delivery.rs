@@ -48,7 +48,7 @@ impl<'a> Delivery<'a> {
         while self.next < self.shared.problems.len() {
             let Ok(report) = ended.recv() else { break };
             match report {
-                Report::Ended(done) => self.take(done),
+                Report::Ended(done) => self.take(*done),
                 Report::Unfinished(cost) => self.summary.add_cost(cost),
                 Report::Failed(error) => return Err(error),
             }

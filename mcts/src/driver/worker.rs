@@ -212,7 +212,7 @@ impl<'a> Worker<'a> {
     }
 
     fn report(&self, done: Done) -> bool {
-        self.reports.send(Report::Ended(done)).is_ok()
+        self.reports.send(Report::Ended(Box::new(done))).is_ok()
     }
 
     fn fail(&self, error: SearchError) -> bool {
