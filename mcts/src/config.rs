@@ -27,17 +27,17 @@ pub struct SearchConfig {
     pub simulations: u64,
     /// Multiplies `simulations` at the first root, at least 1 (default 1; code and paper 4).
     pub first_root_factor: u64,
-    /// Candidates sampled at the problem's root and at every deeper node, each at least 1 (default
-    /// 5 and 3: paper, mathematics; 4 and 2 for multiple choice).
+    /// Candidates sampled at the problem's root and at every deeper node, each 1 to 524,286
+    /// (default 5 and 3: paper, mathematics; 4 and 2 for multiple choice).
     pub breadth: [usize; 2],
     /// Steps of a solution at most, at least 1 (default 4: paper, mathematics; 3 for multiple
     /// choice).
     pub max_depth: u32,
     /// What `max_depth` counts from (default absolute: method).
     pub depth_limit: DepthLimit,
-    /// Candidates of the forced completion at the last depth, at least 1 (default 1: method).
+    /// Candidates of the forced completion at the last depth, 1 to 524,286 (default 1: method).
     pub final_breadth: usize,
-    /// The same for multiple-choice problems, at least 1 (default 2: method).
+    /// The same for multiple-choice problems, 1 to 524,286 (default 2: method).
     pub final_breadth_choice: usize,
     /// Form of the selection score (default PUCT: method).
     pub selection: Selection,
@@ -48,7 +48,8 @@ pub struct SearchConfig {
     /// Dirichlet noise on the priors of every search root (default none: method).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_noise: Option<RootNoise>,
-    /// Reasons to commit before the simulations of a root are used up (default none: method).
+    /// Reasons to commit before the simulations of a root are used up, or to end a beam at the end of a
+    /// level (default none: method).
     pub stop: Vec<StopRule>,
     /// How a step's log-probabilities become its prior (default the code's form).
     pub prior: PriorRule,

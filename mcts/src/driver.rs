@@ -1,21 +1,23 @@
 //! Many trees in flight over one policy: a few threads, a window of problems, no barrier.
 //!
 //! It knows nothing of what a tree does with its answers, nor of how they come (`worker`). Trees are
-//! delivered in the order of the problems, and a new one starts only when one is delivered, so memory
-//! is bounded by the window.
+//! delivered in the order of the problems (`delivery`), and a new one starts only when one is
+//! delivered, so memory is bounded by the window.
 
+mod delivery;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::unbounded;
 use regrowth_datasets::Problem;
 use regrowth_policy::{Policy, Usage};
 use regrowth_verifiers::Verifier;
 use serde::{Deserialize, Serialize};
 
+use self::delivery::Delivery;
 use self::worker::Worker;
 use crate::record::TreeRecord;
 use crate::{SearchConfig, SearchError, Skip};
@@ -32,11 +34,20 @@ pub struct RunOptions {
     pub round: u32,
     /// Set to true from anywhere, stops the search soon; delivered trees stay.
     pub cancel: Arc<AtomicBool>,
+    /// Whether a cancelled search delivers the finished trees behind an unfinished one as well
+    /// (default false: then whoever goes on behind the last tree leaves none out).
+    pub keep_all: bool,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { threads: 1, trees_in_flight: None, round: 0, cancel: Arc::default() }
+        Self {
+            threads: 1,
+            trees_in_flight: None,
+            round: 0,
+            cancel: Arc::default(),
+            keep_all: false,
+        }
     }
 }
 
@@ -53,11 +64,15 @@ pub struct SearchSummary {
     pub simulations: u64,
     /// Trees whose committed answer is right.
     pub correct: u64,
-    /// Requests for candidates and for judgements.
+    /// Solutions in these trees whose answer the verifier could call neither right nor wrong, by its
+    /// reason: their outcome is that of a wrong one.
+    #[serde(default)]
+    pub undecided: BTreeMap<String, u64>,
+    /// Requests for candidates and for judgements, those of unfinished trees included.
     pub model_calls: u64,
     /// Tokens of these trees that must be computed; see [`TreeRecord::unique_tokens`].
     pub unique_tokens: u64,
-    /// Tokens that the requests really cost, skipped trees included.
+    /// Tokens that the answered requests really cost, skipped and unfinished trees included.
     pub usage: Usage,
     /// Trees that were given up, by reason.
     pub skipped: BTreeMap<String, u64>,
@@ -65,14 +80,34 @@ pub struct SearchSummary {
     pub skipped_examples: Vec<(String, String)>,
     /// Whether the outcome reward saw the reference answers: then `correct` is no accuracy.
     pub oracle: bool,
-    /// Whether a time budget had a say in the trees: then another run may give others.
+    /// Whether time had a say in the trees, by a stopping rule or a cancel: then another run may give
+    /// others.
     pub timed: bool,
     /// Whether the search was cancelled before its end.
     pub cancelled: bool,
 }
 
-/// How many skipped problems a summary names.
-const SKIPPED_EXAMPLES: usize = 20;
+/// Is told how a search goes, in the thread that called for it.
+pub trait SearchObserver {
+    /// A tree has ended, with so many sampled tokens; it is delivered when its turn comes.
+    fn ended(&mut self, sampled_tokens: u64) {
+        let _ = sampled_tokens;
+    }
+
+    /// The tree of a problem, or the reason why there is none, in the order of the problems.
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>);
+}
+
+/// Lets a function have the trees and nothing else.
+struct OnTree<F>(F);
+
+impl<F: FnMut(TreeRecord)> SearchObserver for OnTree<F> {
+    fn delivered(&mut self, _: &Problem, result: Result<TreeRecord, Skip>) {
+        if let Ok(tree) = result {
+            (self.0)(tree);
+        }
+    }
+}
 
 /// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems; a tree
 /// that is given up is counted. See [`search_each`].
@@ -85,16 +120,12 @@ pub fn search_problems(
     problems: &[Problem],
     config: &SearchConfig,
     options: &RunOptions,
-    mut on_tree: impl FnMut(TreeRecord),
+    on_tree: impl FnMut(TreeRecord),
 ) -> Result<SearchSummary, SearchError> {
-    search_each(policy, verifier, problems, config, options, |_, result| {
-        if let Ok(tree) = result {
-            on_tree(tree);
-        }
-    })
+    search_each(policy, verifier, problems, config, options, &mut OnTree(on_tree))
 }
 
-/// Grows a tree for every problem and hands it, or the reason why there is none, to `on_end`, in the
+/// Grows a tree for every problem and hands it, or the reason why there is none, to `observer`, in the
 /// order of the problems.
 ///
 /// The same problems, configuration and policy give the same trees for any [`RunOptions`] but the
@@ -102,38 +133,50 @@ pub fn search_problems(
 ///
 /// # Errors
 /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-/// stopped for good or let a call go without an answer.
+/// stopped for good or let a call go without an answer, [`SearchError::Panicked`] when it, or the
+/// verifier, panicked in a thread of the search.
 pub fn search_each(
     policy: &dyn Policy,
     verifier: &dyn Verifier,
     problems: &[Problem],
     config: &SearchConfig,
     options: &RunOptions,
-    mut on_end: impl FnMut(&Problem, Result<TreeRecord, Skip>),
+    observer: &mut dyn SearchObserver,
 ) -> Result<SearchSummary, SearchError> {
     config.check()?;
     crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
-    let window = options.trees_in_flight.unwrap_or(4 * policy.limits().in_flight.max(1));
+    let window = options.trees_in_flight;
+    let window = window.unwrap_or_else(|| policy.limits().in_flight.max(1).saturating_mul(4));
     crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
     let stop = AtomicBool::new(false);
+    // A thread holds a tree at least, or it has nothing to do.
+    let threads = options.threads.min(window).min(problems.len().max(1));
     let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
     let (jobs, job_queue) = unbounded();
-    let (done, finished) = unbounded();
+    let (reports, ended) = unbounded();
     for index in 0..window.min(problems.len()) {
         // The queue is open: this function holds its other end.
         let _ = jobs.send(index);
     }
     std::thread::scope(|scope| {
-        let per_worker = window.div_ceil(options.threads);
-        for _ in 0..options.threads {
-            let (jobs, done) = (job_queue.clone(), done.clone());
-            scope.spawn(move || Worker::new(shared, jobs, done, per_worker).run());
+        let _stop = StopAtEnd(&stop);
+        let per_worker = window.div_ceil(threads);
+        for _ in 0..threads {
+            let worker = Worker::new(shared, job_queue.clone(), reports.clone(), per_worker);
+            scope.spawn(move || worker.run());
         }
-        drop((job_queue, done));
-        let result = deliver(shared, jobs, &finished, window, &mut on_end);
-        stop.store(true, Ordering::Relaxed);
-        result
+        drop((job_queue, reports));
+        Delivery::new(shared, jobs, window, observer).run(&ended)
     })
+}
+
+/// Tells the workers that nobody waits for them any more, also where the observer panics.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What all workers see.
@@ -155,69 +198,28 @@ impl Shared<'_> {
     }
 }
 
-/// One tree at its end.
-struct Done {
-    index: usize,
-    result: Result<TreeRecord, Skip>,
+/// What a tree cost, whether it was finished or not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
     calls: u64,
     usage: Usage,
 }
 
-/// A worker's last word about a tree, or that the policy fails.
-type Report = Result<Done, SearchError>;
-
-/// Puts finished trees into the order of the problems and lets one start for each delivered.
-fn deliver(
-    shared: Shared<'_>,
-    jobs: Sender<usize>,
-    finished: &Receiver<Report>,
-    window: usize,
-    on_end: &mut dyn FnMut(&Problem, Result<TreeRecord, Skip>),
-) -> Result<SearchSummary, SearchError> {
-    let mut summary = SearchSummary {
-        problems: shared.problems.len() as u64,
-        oracle: shared.config.value.oracle,
-        timed: shared.config.is_timed(),
-        ..SearchSummary::default()
-    };
-    let mut early = BTreeMap::new();
-    let mut next = 0;
-    while next < shared.problems.len() {
-        let Ok(report) = finished.recv() else { break };
-        let done = report?;
-        early.insert(done.index, done);
-        while let Some(done) = early.remove(&next) {
-            if next + window < shared.problems.len() {
-                let _ = jobs.send(next + window);
-            }
-            let problem = &shared.problems[next];
-            summary.add(problem, &done);
-            on_end(problem, done.result);
-            next += 1;
-        }
-    }
-    summary.cancelled = next < shared.problems.len();
-    Ok(summary)
+/// One tree at its end.
+struct Done {
+    index: usize,
+    result: Result<TreeRecord, Skip>,
+    /// Solutions whose verdict was undecided, by reason.
+    undecided: BTreeMap<String, u64>,
+    cost: Cost,
 }
 
-impl SearchSummary {
-    fn add(&mut self, problem: &Problem, done: &Done) {
-        self.model_calls += done.calls;
-        self.usage += done.usage;
-        match &done.result {
-            Ok(tree) => {
-                self.trees += 1;
-                self.nodes += tree.nodes.len() as u64;
-                self.simulations += tree.simulations;
-                self.correct += u64::from(tree.correct);
-                self.unique_tokens += tree.unique_tokens();
-            }
-            Err(skip) => {
-                *self.skipped.entry(skip.reason().to_owned()).or_default() += 1;
-                if self.skipped_examples.len() < SKIPPED_EXAMPLES {
-                    self.skipped_examples.push((problem.id.clone(), skip.to_string()));
-                }
-            }
-        }
-    }
+/// What a worker says.
+enum Report {
+    /// A tree has ended.
+    Ended(Box<Done>),
+    /// A cancelled search leaves a tree.
+    Unfinished(Cost),
+    /// The search cannot go on.
+    Failed(SearchError),
 }

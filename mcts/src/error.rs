@@ -24,6 +24,13 @@ pub enum SearchError {
     /// The policy stopped for good.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A thread of the search panicked: a fault of this program, or of a policy or verifier that was
+    /// given to it.
+    #[error("a thread of the search panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// A file could not be read or written.
     #[error("{path}: {source}")]
     Io {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use regrowth_datasets::{Finish, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
+use regrowth_verifiers::Verdict;
 
 use crate::likelihood::log_likelihood;
 use crate::search::{ReferenceStep, Subject};
@@ -82,9 +83,8 @@ pub(crate) struct Expansion {
     prefix: Arc<[TokenId]>,
     solution: String,
     asked: usize,
-    /// Tokens that the children may have, and whether they end the solution in any case.
-    max_tokens: usize,
-    budget_ends: bool,
+    /// Tokens that the solution may still grow by: a child that has as many ends it.
+    room: usize,
     forced: bool,
     sampled: Option<Vec<Candidate>>,
     reference: Option<ReferenceStep>,
@@ -111,6 +111,8 @@ pub(crate) struct Child {
     pub(crate) solution: String,
     /// Whether its answer is right, where the solution ends here and the oracle is on.
     pub(crate) correct: Option<bool>,
+    /// Why that could not be decided.
+    pub(crate) undecided: Option<String>,
 }
 
 impl Expansion {
@@ -146,8 +148,7 @@ impl Expansion {
             prefix,
             solution,
             asked,
-            max_tokens,
-            budget_ends: max_tokens == room,
+            room,
             forced,
             sampled: None,
             reference: reference.filter(|step| step.ids.len() <= room),
@@ -284,14 +285,17 @@ impl Expansion {
     fn child(&self, subject: &Subject<'_>, parent: &Step, index: usize, settled: Settled) -> Child {
         let sampled = settled.candidate.step;
         let solution = format!("{}{}", self.solution, sampled.text);
-        let out_of_tokens = self.budget_ends && sampled.ids.len() >= self.max_tokens;
         let terminal = self.forced
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
-            || out_of_tokens
+            || sampled.ids.len() >= self.room
             || subject.verifier.states_answer(subject.problem, &sampled.text);
         let asks_reference = terminal && subject.config.value.oracle;
-        let correct = asks_reference
-            .then(|| subject.verifier.verify(subject.problem, &solution).is_correct());
+        let verdict = asks_reference.then(|| subject.verifier.verify(subject.problem, &solution));
+        let correct = verdict.as_ref().map(Verdict::is_correct);
+        let undecided = match verdict {
+            Some(Verdict::Undecided(reason)) => Some(reason),
+            _ => None,
+        };
         let reference = parent.reference_steps.filter(|_| settled.on_reference);
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
         let value = &subject.config.value;
@@ -314,7 +318,7 @@ impl Expansion {
             self_evaluation,
             ..Step::root()
         };
-        Child { step, solution, correct }
+        Child { step, solution, correct, undecided }
     }
 }
 

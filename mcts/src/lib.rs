@@ -41,7 +41,7 @@ pub use config::{
     SearchConfig, Selection, Strategy, ValueConfig,
 };
 pub use cut::cut_trees;
-pub use driver::{RunOptions, SearchSummary, search_each, search_problems};
+pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
 pub use error::{SearchError, Skip};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
@@ -51,7 +51,7 @@ pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
 pub use settings::overlay;
-pub use show::{escape_html, render_html, render_text};
+pub use show::{STEP_CHARS, escape_html, render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};
 pub use tree::{Edge, Evaluator, GrowOptions, NodeId, NodeState, Tree, grow_shared, mean_value};

@@ -96,7 +96,8 @@ pub struct NodeRecord {
     pub v: f64,
     /// The policy's judgement, in [0, 1]; absent when unknown or not asked.
     pub self_evaluation: Option<f64>,
-    /// Outcome part of the value; 0 unless terminal.
+    /// Outcome part of the value; 0 unless terminal, that of a wrong answer where none could be decided
+    /// about.
     pub outcome: f64,
 }
 

@@ -1,38 +1,48 @@
 //! A tree for people: as text, one line a node, or as a page that folds its branches.
 //!
 //! It knows nothing of files. It shows what the search saw of each step (Q, N, p, C, O) and marks the
-//! committed path, the sides of pairs and equations that are false. Step text comes from a model: on the page it is escaped,
-//! and the page loads nothing and runs nothing.
+//! committed path, the sides of pairs and equations that are false. Text comes from a model: nothing
+//! in it acts on a terminal (`foreign`), on the page it is escaped, and the page loads nothing and runs
+//! nothing.
 
+mod foreign;
 mod html;
 
 use std::fmt::Write;
 
 use regrowth_verifiers::equations;
 
+use self::foreign::shown;
 pub use self::html::{escape_html, render_html};
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, extract_pairs};
 
-/// Characters of a step's text that a line of text shows.
-const TEXT: usize = 100;
+/// Characters of a step's text that a line shows where nobody asks for more (taste).
+pub const STEP_CHARS: usize = 100;
 
-/// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules.
+/// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules; of each step at most
+/// `longest` characters, and an ellipsis where there are more.
 #[must_use]
-pub fn render_text(tree: &TreeRecord, rules: &PairConfig) -> String {
-    let mut out = format!("{} ({})\n{}\n", tree.problem.id, tree.policy, tree.problem.question);
-    for choice in &tree.problem.choices {
-        let _ = writeln!(out, "({}) {}", choice.label, choice.text);
-    }
-    let _ = writeln!(out, "{}\n", outline(tree));
+pub fn render_text(tree: &TreeRecord, rules: &PairConfig, longest: usize) -> String {
+    let mut out: String = head(tree).chars().map(shown).collect();
     let marks = marks(tree, rules);
     let mut stack = tree.children(0);
     stack.reverse();
     while let Some(id) = stack.pop() {
-        line(tree, id, &marks[id as usize], &mut out);
+        line(tree, id, &marks[id as usize], longest, &mut out);
         stack.extend(tree.children(id).into_iter().rev());
     }
     out
+}
+
+/// The problem and how its search ended.
+fn head(tree: &TreeRecord) -> String {
+    let mut head = format!("{} ({})\n{}\n", tree.problem.id, tree.policy, tree.problem.question);
+    for choice in &tree.problem.choices {
+        let _ = writeln!(head, "({}) {}", choice.label, choice.text);
+    }
+    let _ = writeln!(head, "{}\n", outline(tree));
+    head
 }
 
 /// How the search ended, in a line.
@@ -90,11 +100,15 @@ fn marked_equations(
     out
 }
 
-fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], out: &mut String) {
+fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], longest: usize, out: &mut String) {
     let node = &tree.nodes[id as usize];
     let marked = marked_equations(node.text.trim_end(), "[FALSE: ", "]", str::to_owned);
     let text = marked.replace('\n', " / ");
-    let text: String = text.chars().filter(|c| !c.is_control()).take(TEXT).collect();
+    let mut chars = text.chars().map(shown);
+    let mut text: String = chars.by_ref().take(longest).collect();
+    if chars.next().is_some() {
+        text.push_str(" ...");
+    }
     let indent = 2 * (node.depth as usize).saturating_sub(1);
     let end = if node.terminal { " [end]" } else { "" };
     let [committed, side] = marks;
@@ -108,14 +122,14 @@ mod tests {
 
     #[test]
     fn text_marks_the_committed_path_and_the_pairs() {
-        let text = render_text(&example(), &PairConfig::default());
+        let text = render_text(&example(), &PairConfig::default(), STEP_CHARS);
         let lines: Vec<_> = text.lines().skip_while(|l| !l.is_empty()).skip(1).collect();
         let starts: Vec<_> = lines.iter().map(|l| l[..2].to_owned()).collect();
         // a, b, its d and e, e's f, c.
         assert_eq!(starts, ["  ", "*+", " -", "*+", "* ", " -"]);
         assert!(lines[2].contains("d. [end]"), "{text}");
         let rules = PairConfig { min_margin: 0.7, ..PairConfig::default() };
-        let text = render_text(&example(), &rules);
+        let text = render_text(&example(), &rules, STEP_CHARS);
         assert_eq!(text.matches("\n*+").count(), 1, "{text}");
     }
 
@@ -123,13 +137,39 @@ mod tests {
     fn false_equations_are_marked() {
         let mut tree = example();
         tree.nodes[1].text = "First 3 + 4 = 8 < 9, then 2 * 4 = 8.".to_owned();
-        let text = render_text(&tree, &PairConfig::default());
+        let text = render_text(&tree, &PairConfig::default(), STEP_CHARS);
         assert!(text.contains("First [FALSE: 3 + 4 = 8] < 9, then 2 * 4 = 8."), "{text}");
         let page = render_html(&tree, &PairConfig::default());
         assert!(
             page.contains("First <mark title=\"false\">3 + 4 = 8</mark> &lt; 9, then"),
             "{page}"
         );
+    }
+
+    #[test]
+    fn nothing_that_acts_on_a_terminal_is_shown() {
+        let mut tree = example();
+        let evil = "a\u{1b}[2Jb\u{202e}c\u{2067}d\u{9b}e\r";
+        tree.nodes[1].text = evil.to_owned();
+        (tree.problem.id, tree.problem.question) = (evil.to_owned(), evil.to_owned());
+        (tree.problem.answer, tree.policy) = (evil.to_owned(), evil.to_owned());
+        let (label, text) = (evil.to_owned(), evil.to_owned());
+        tree.problem.choices = vec![regrowth_datasets::Choice { label, text }];
+        let shown = render_text(&tree, &PairConfig::default(), STEP_CHARS);
+        let acts = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{2067}".contains(c));
+        assert!(!shown.contains(acts), "{shown:?}");
+        assert_eq!(shown.matches("b\u{fffd}c\u{fffd}d").count(), 7, "{shown}");
+    }
+
+    #[test]
+    fn long_steps_end_in_an_ellipsis_unless_all_is_asked_for() {
+        let mut tree = example();
+        tree.nodes[1].text = "x".repeat(STEP_CHARS) + "yz";
+        tree.nodes[2].text = "w".repeat(STEP_CHARS);
+        let text = |longest| render_text(&tree, &PairConfig::default(), longest);
+        assert!(text(STEP_CHARS).contains("xx ...\n") && !text(STEP_CHARS).contains('y'));
+        assert!(text(STEP_CHARS).contains("ww\n"), "{}", text(STEP_CHARS));
+        assert!(text(usize::MAX).contains("xxyz\n"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! When a search root has had enough before its simulations are used up: small rules, any of which
-//! stops.
+//! When a search root has had enough before its simulations are used up, or a beam at the end of a
+//! level: small rules, any of which stops.
 //!
 //! They know nothing of trees, only of what the applied simulations have spent, so with several
 //! leaves in flight they are as repeatable as the rest, time apart. Every root gets at least one
@@ -22,7 +22,9 @@ pub enum StopRule {
     /// The tree was begun at least this many milliseconds ago. The rule makes results depend on the
     /// machine: rows of such trees say so.
     Millis(u64),
-    /// The most visited child cannot be overtaken by the simulations that are left.
+    /// The most visited child cannot be overtaken by the simulations that are left: a commit by visits
+    /// then goes to the child that the full budget would commit to. One that also weighs the spread of
+    /// visits below the children may still differ.
     Decided,
 }
 

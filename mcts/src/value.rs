@@ -15,7 +15,8 @@ pub struct Observed<'a> {
     /// The policy's judgement of the step; `None` when unknown or not asked.
     pub self_evaluation: Option<f64>,
     /// Whether the solution ends with this step, and if so, whether its answer is right. Always
-    /// `None` without the oracle.
+    /// `None` without the oracle. An answer that the verifier cannot decide about is not right: its
+    /// outcome is that of a wrong one, as 0 would make a text that cannot be read the better sibling.
     pub correct: Option<bool>,
     /// Depth of the step's node; the root's children are at depth 1.
     pub depth: u32,

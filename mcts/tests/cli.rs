@@ -37,6 +37,7 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
     for key in ["prefilled", "sampling_rows", "sampled", "unique_in_trees"] {
         assert!(summary["tokens"][key].as_u64().is_some_and(|n| n > 0), "{key}");
     }
+    assert_eq!(summary["tokens"]["decoded"], summary["tokens"]["sampling_rows"]);
     // The written settings give the same search.
     let config = first.2.join("config.toml");
     let out = folder.path().join("d");
@@ -71,6 +72,24 @@ fn strategies_and_stopping_rules_have_flags() {
     assert!(few.0 < plain.0, "{} simulations", few.0);
     assert!(run("nodes", "--stop nodes@8").1 < plain.1);
     assert!(run("tokens", "--stop tokens@60").1 < plain.1);
+    let timed = run("timed-beam", "--strategy beam@2 --stop millis@600000");
+    assert!(timed.1 == beam.1 && read(timed.3.join("summary.json")).contains("\"timed\": true"));
+    for flags in [
+        "--strategy beam@2 --stop decided",
+        "--strategy beam@2 --stop simulations@3",
+        "--strategy best-of@3 --stop nodes@4",
+        "--strategy greedy --stop millis@4",
+        "--commit value --stop decided",
+    ] {
+        let said = assert_code(&mcts(&format!("search --policy scripted {flags} --out none")), 2);
+        assert!(said.contains("`stop`: expected"), "{flags}: {said}");
+    }
+    let out = folder.path().join("idle");
+    let idle = "--strategy beam@2 --simulations 3 --selection uct --limit 1";
+    let said = mcts(&format!("search --policy scripted {idle} --out {}", out.display()));
+    let said = assert_code(&said, 0);
+    assert!(said.contains("--simulations does nothing") && said.contains("--selection does"));
+    assert!(!said.contains("--commit"), "{said}");
     // The byte of a space ends the scripted policy's first word.
     for stop in ["--stop-string =", "--stop-id 32"] {
         let trees = read(run(&stop.replace([' ', '='], "-"), stop).3.join("trees.jsonl"));
@@ -137,6 +156,9 @@ fn pairs_are_cut_again_and_trees_are_shown() {
     for mark in ["*", "+ ", "- ", " Q ", " N ", " p ", " C ", " O "] {
         assert!(text.contains(mark), "{mark:?} in {text}");
     }
+    let full = mcts(&format!("show --trees {out}/trees.jsonl --full"));
+    assert_code(&full, 0);
+    assert!(!String::from_utf8_lossy(&full.stdout).contains("..."));
     let page = folder.path().join("tree.html");
     let html = mcts(&format!("show --trees {out}/trees.jsonl --html {}", page.display()));
     assert_code(&html, 0);

@@ -69,6 +69,14 @@ fn a_policy_that_is_gone_stops_the_search_with_an_error() {
     assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
 }
 
+#[test]
+fn any_number_of_trees_in_flight_will_do() {
+    let options = RunOptions { trees_in_flight: Some(usize::MAX), ..RunOptions::default() };
+    let (policy, config) = (Scripted::new(), SearchConfig::default());
+    let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
+    assert_eq!(summary.expect("a search").trees, 4);
+}
+
 /// A policy that lets some calls go without an answer, and is slow with the others.
 struct Forgetful {
     inner: Arc<dyn Policy>,
@@ -131,24 +139,6 @@ fn a_policy_that_is_slow_has_dropped_nothing() {
     let options = RunOptions::default();
     let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
     assert_eq!(summary.expect("a search").trees, 4);
-}
-
-#[test]
-fn cancelling_keeps_the_delivered_trees_in_order() {
-    let options = RunOptions { threads: 2, ..RunOptions::default() };
-    let cancel = options.cancel.clone();
-    let (problems, config) = (problems(3000), SearchConfig::default());
-    let mut ids = Vec::new();
-    let policy = Scripted::new();
-    let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |tree| {
-        ids.push(tree.problem.id);
-        if ids.len() == 5 {
-            cancel.store(true, Ordering::Relaxed);
-        }
-    })
-    .expect("a search");
-    assert!(summary.cancelled && ids.len() >= 5 && ids.len() < 3000);
-    assert!(ids.iter().zip(&problems).all(|(id, problem)| *id == problem.id));
 }
 
 /// Calls that a server answers together.

@@ -8,7 +8,7 @@ use regrowth_mcts::{
     PairConfig, Progress, SearchConfig, Skip, StopRule, Subject, TreeRecord, TreeSearch,
     ValueConfig, extract_pairs, similarity,
 };
-use regrowth_policy::{Response, Scripted, StopAt};
+use regrowth_policy::{Policy, Response, Scripted, StopAt};
 
 fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
     let (policy, verifier) = (Scripted::new(), verifier());
@@ -99,6 +99,21 @@ fn no_solution_is_longer_than_it_may_be() {
         }
     }
     assert!(ended_by_length > 0);
+}
+
+#[test]
+fn an_injected_step_that_takes_all_that_is_left_ends_the_solution() {
+    // The first line of the first problem's solution, which is longer than a sampled step may be.
+    let most = Scripted::new().encode("3 + 4 = 7.\n").expect("ids").len();
+    let config = SearchConfig {
+        inject_reference: true,
+        max_step_tokens: most / 2,
+        max_solution_tokens: most,
+        ..SearchConfig::default()
+    };
+    let tree = &trees(&config)[0];
+    let full: Vec<_> = tree.nodes.iter().filter(|n| n.injected && n.ids.len() == most).collect();
+    assert!(!full.is_empty() && full.iter().all(|node| node.terminal));
 }
 
 #[test]
@@ -203,6 +218,28 @@ fn a_decided_root_commits_as_the_full_budget_would() {
         let first = |t: &TreeRecord| t.nodes[t.committed[0] as usize].text.clone();
         assert_eq!(first(a), first(&b));
     }
+}
+
+#[test]
+fn a_stopped_beam_ends_at_the_next_level_in_a_whole_solution() {
+    let wide = SearchConfig { max_depth: 7, breadth: [4, 4], ..SearchConfig::beam(4) };
+    let full = trees(&wide);
+    let size = |tree: &TreeRecord| tree.nodes.len();
+    for stop in [StopRule::Nodes(5), StopRule::SampledTokens(1), StopRule::Millis(1)] {
+        let stopped = trees(&SearchConfig { stop: vec![stop], ..wide.clone() });
+        for (tree, full) in stopped.iter().zip(&full) {
+            assert!(tree.nodes[*tree.committed.last().expect("end") as usize].terminal);
+            assert!(size(tree) <= size(full) && tree.timed == stop.is_timed(), "{stop:?}");
+        }
+        if !stop.is_timed() {
+            let sum = |trees: &[TreeRecord]| trees.iter().map(size).sum::<usize>();
+            assert!(2 * sum(&stopped) < sum(&full), "{stop:?}");
+            // Behind the first level, one partial solution is kept until there is a whole one.
+            assert!(stopped.iter().all(|tree| tree.propose_calls <= 7));
+        }
+    }
+    let far = SearchConfig { stop: vec![StopRule::Nodes(1_000_000)], ..wide };
+    assert_eq!(trees(&far), full);
 }
 
 #[test]

@@ -140,9 +140,10 @@ fn a_folder_is_held_by_one_search_and_a_summary_is_of_the_last_one() {
     std::fs::write(&script, "{\"entries\":[]}").expect("written");
     // The log holds another policy's answers: nothing of the first search is touched.
     let before = read(out.join("config.toml"));
-    assert_code(&search(&format!("--policy scripted:{} --seed 9", script.display())), 4);
+    assert_code(&search(&format!("--policy scripted:{} --seed 9 --force", script.display())), 4);
     assert!(read(out.join("config.toml")) == before && out.join("summary.json").exists());
     // Without a log it searches, and no problem has a tree.
-    assert_code(&search(&format!("--policy scripted:{} --no-log", script.display())), 4);
+    let fruitless = format!("--policy scripted:{} --no-log --force", script.display());
+    assert_code(&search(&fruitless), 4);
     assert!(read(out.join("trees.jsonl")).is_empty());
 }

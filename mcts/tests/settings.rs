@@ -80,7 +80,7 @@ fn a_file_may_name_the_preset_it_starts_from() {
     for line in ["simulations = 5", "first_root_factor = 4", "breadth = [4, 2]", "max_depth = 2"] {
         assert!(written.contains(line), "{line} in {written}");
     }
-    search(&format!("--config {config} --preset default"), &out);
+    search(&format!("--config {config} --preset default --force"), &out);
     assert!(read(out.join("config.toml")).contains("simulations = 16"));
     // Rules of pairs that the file does not name are the preset's.
     let text = "preset = \"builtin\"\n[pairs]\nmin_margin = 0.25\n";
@@ -108,6 +108,13 @@ fn what_can_do_nothing_is_refused_with_what_was_expected() {
     }
     for seconds in ["-1", "0", "NaN", "inf"] {
         refuse(&format!("--max-seconds {seconds}"), 2, "a number above 0");
+    }
+    let most = u64::MAX;
+    for flag in ["--trees-in-flight", "--seed", "--simulations"] {
+        refuse(&format!("{flag} {most}"), 2, "numbers up to 9223372036854775807");
+    }
+    for flag in [format!("--breadth {most},1"), format!("--strategy best-of@{most}")] {
+        refuse(&flag, 2, "at most 524286");
     }
     refuse("--problems x.jsonl --format csv", 2, "gsm8k");
     refuse("--format csv", 2, "no format");
@@ -143,7 +150,7 @@ fn every_commit_rule_has_a_flag() {
         search(&format!("--policy scripted --limit 3 --commit {name}"), &out);
         let config = out.join("config.toml");
         assert!(read(&config).contains(written), "{name}: {}", read(&config));
-        search(&format!("--config {}", config.display()), &again);
+        search(&format!("--config {} --force", config.display()), &again);
         assert!(read(again.join("trees.jsonl")) == read(out.join("trees.jsonl")), "{name}");
     }
     let out = folder.path().join("wrong").display().to_string();

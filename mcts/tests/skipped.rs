@@ -23,7 +23,7 @@ fn every_skipped_problem_is_named_with_its_reason() {
         let (problems, out) = (path("problems.jsonl"), path("out"));
         let (problems, out) = (problems.display(), out.display());
         let output = mcts(&format!(
-            "search --policy {policy} --problems {problems} --no-log --threads 2 --out {out}"
+            "search --policy {policy} --problems {problems} --no-log --threads 2 --force --out {out}"
         ));
         assert_code(&output, 0);
         String::from_utf8(output.stdout).expect("text")

@@ -71,6 +71,7 @@ fn a_judgement_computes_its_question_alone_unless_it_restates_everything() {
         let all = judgements(&out);
         assert!((all * question..=all * (question + 1)).contains(&judged), "{task}: {extended}");
         assert_eq!(count(&extended, "restated"), 0);
+        let out = folder.path().join(format!("{task}-restated"));
         let restated = search(task, &["--judge", "restated"], &out);
         assert_eq!(count(&restated, "judged"), 0);
         let each = count(&restated, "restated") as f64 / judgements(&out) as f64;

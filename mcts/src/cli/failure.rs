@@ -8,6 +8,8 @@ use regrowth_datasets::DataError;
 use regrowth_mcts::SearchError;
 use regrowth_policy::PolicyError;
 
+use super::paths::unwritten;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -63,7 +65,8 @@ impl From<SearchError> for Failure {
         match error {
             SearchError::Config { .. } => Self::Usage(error.to_string()),
             SearchError::Policy(error) => error.into(),
-            SearchError::Data(error) => error.into(),
+            SearchError::Data(error) => unwritten(error),
+            SearchError::Panicked { .. } => Self::Internal(error.to_string()),
             SearchError::Io { .. } | SearchError::Row { .. } => Self::Input(error.to_string()),
         }
     }

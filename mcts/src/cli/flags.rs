@@ -73,7 +73,8 @@ pub(crate) struct Flags {
         value_parser = parse::commit
     )]
     commit: Option<CommitRule>,
-    /// Commit before the simulations of a root are used up; may be given several times
+    /// Commit before the simulations of a root are used up, or end a beam (nodes, tokens, millis) after
+    /// a level; may be given several times
     #[arg(
         long,
         value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided",
@@ -101,6 +102,9 @@ pub(crate) struct Flags {
     /// How steps are judged
     #[arg(long)]
     judge: Option<JudgeForm>,
+    /// Replace the results of another search in the folder
+    #[arg(long)]
+    pub(super) force: bool,
     #[command(flatten)]
     pairs: PairFlags,
     #[command(flatten)]
@@ -110,6 +114,24 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
+    /// Says which of the flags do nothing with the strategy that was chosen.
+    pub(super) fn note_idle(&self, search: &SearchConfig) {
+        if search.strategy == Strategy::Mcts {
+            return;
+        }
+        let given = [
+            ("--simulations", self.simulations.is_some()),
+            ("--first-root-factor", self.first_root_factor.is_some()),
+            ("--c-puct", self.c_puct.is_some()),
+            ("--selection", self.selection.is_some()),
+            ("--commit", self.commit.is_some()),
+            ("--leaves-in-flight", self.leaves_in_flight.is_some()),
+        ];
+        for (flag, _) in given.iter().filter(|(_, given)| *given) {
+            eprintln!("mcts: {flag} does nothing: this strategy simulates nothing");
+        }
+    }
+
     /// Overrides what decides the result.
     pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         set(&mut settings.policy, joined(&self.policy)?);

@@ -5,10 +5,12 @@
 
 mod failure;
 mod flags;
+mod folder;
 mod inputs;
 mod pair_flags;
 mod pairs;
 mod parse;
+mod paths;
 mod progress;
 mod rows;
 mod rules;

@@ -7,6 +7,7 @@ use clap::Args;
 use regrowth_mcts::{StepLabelConfig, cut_trees, extract_pairs, extract_step_labels};
 
 use super::failure::Failure;
+use super::paths::check_output;
 use super::rules::RuleFlags;
 use super::say;
 use super::summary::PairCounts;
@@ -31,8 +32,20 @@ pub(crate) struct Arguments {
     rules: RuleFlags,
 }
 
+impl Arguments {
+    /// No output may be written over the trees or over the other one.
+    fn check_outputs(&self) -> Result<(), Failure> {
+        let mut taken = vec![("--trees", self.trees.as_path())];
+        check_output("--out", &self.out, &taken)?;
+        taken.push(("--out", &self.out));
+        let labels = self.step_labels.as_deref();
+        labels.map_or(Ok(()), |labels| check_output("--step-labels", labels, &taken))
+    }
+}
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.check_outputs()?;
     let config = arguments.rules.rules(&arguments.trees)?;
     let mut counts = PairCounts::default();
     let mut trees = 0u64;

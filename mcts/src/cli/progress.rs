@@ -1,8 +1,12 @@
 //! A bar on stderr, on a terminal only: trees, tokens per second, time left.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often the bar is drawn again (taste).
+const TICK: Duration = Duration::from_millis(250);
 
 /// Progress over `problems` trees.
 pub(crate) struct Progress {
@@ -22,10 +26,12 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
+        // A tree may take long: the time goes on meanwhile.
+        bar.enable_steady_tick(TICK);
         Self { bar, tokens: 0 }
     }
 
-    /// One problem more, with so many sampled tokens in its tree.
+    /// One tree more has ended, with so many sampled tokens.
     pub(crate) fn tree(&mut self, tokens: u64) {
         self.tokens += tokens;
         self.bar.inc(1);

@@ -43,25 +43,24 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Opens the files in the folder `out` and lets `fill` write them.
+    /// Opens the files in the folder `out` and lets `fill` write them, counting the pairs.
     pub(super) fn write(
         out: &Path,
         rules: &PairConfig,
+        counts: &mut PairCounts,
         fill: impl FnOnce(&mut Rows<'_>) -> io::Result<()>,
-    ) -> Result<PairCounts, DataError> {
-        let mut counts = PairCounts::default();
+    ) -> Result<(), DataError> {
         let inner = io::Error::other::<DataError>;
         atomic_write(&out.join(TREES), |trees| {
             atomic_write(&out.join(PAIRS), |pairs| {
                 atomic_write(&out.join(SKIPPED), |skipped| {
                     let [trees, pairs, skipped] = [trees, pairs, skipped].map(JsonlWriter::new);
-                    fill(&mut Rows { trees, pairs, skipped, rules, counts: &mut counts })
+                    fill(&mut Rows { trees, pairs, skipped, rules, counts })
                 })
                 .map_err(inner)
             })
             .map_err(inner)
-        })?;
-        Ok(counts)
+        })
     }
 
     /// What became of a problem.

@@ -1,21 +1,22 @@
 //! `mcts search`: problems in, trees and pairs out.
 
 use std::io;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use regrowth_datasets::{FolderLock, Problem, atomic_write, remove_unfinished};
-use regrowth_mcts::{RunOptions, SearchError, SearchSummary, Skip, TreeRecord, search_each};
+use regrowth_datasets::Problem;
+use regrowth_mcts::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::failure::Failure;
 use super::flags::Flags;
+use super::folder::{self, Folder};
+use super::paths::unwritten;
 use super::progress::Progress;
-use super::rows::{PAIRS, Rows, SKIPPED, TREES};
+use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
-use super::sources::{self, CONFIG_FILE};
+use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, say};
 
@@ -23,46 +24,52 @@ use super::{inputs, say};
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let settings = sources::settings(flags)?;
     let out = settings.run.out()?;
+    // Before a model is loaded, which may take minutes.
+    folder::check(out, &settings, flags.force)?;
     let problems = inputs::problems(&settings)?;
     let load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");
     }
-    let _lock = lock(out)?;
+    let mut folder = Folder::hold(out, &settings, flags.force)?;
     if !settings.run.no_log.unwrap_or(false) {
         policy = inputs::recorded(policy, &settings.policy, &out.join(LOG_FILE))?;
     }
-    prepare(out, &settings)?;
+    folder.begin()?;
     let policy = settings.search.value.judge_by(policy);
 
     let options = RunOptions {
         threads: load_options.threads,
         trees_in_flight: settings.run.trees_in_flight.map(usize::from),
+        keep_all: true,
         ..RunOptions::default()
     };
     if let Some(limit) = settings.run.time()? {
         cancel_after(limit, &options);
     }
     let start = Instant::now();
-    let (found, pairs) = write_rows(out, &*policy, &problems, &settings, &options)?;
+    let (found, pairs) = write_rows(&folder, &*policy, &problems, &settings, &options)?;
+    let kept = folder.keeps_results(&found);
     let summary = Summary::new(policy.identity(), found, pairs, start.elapsed().as_secs_f64());
-    finish(&summary, out, settings.run.json.unwrap_or(false))
+    finish(&summary, (!kept).then_some(&folder), settings.run.json.unwrap_or(false))
 }
 
-/// Writes the summary, last: it means that the search is complete. Says it, and whether it is one of
-/// a failure.
-fn finish(summary: &Summary, out: &Path, json: bool) -> Result<(), Failure> {
+/// Completes the folder, unless it keeps what it had. Says the summary, and whether it is one of a
+/// failure.
+fn finish(summary: &Summary, folder: Option<&Folder<'_>>, json: bool) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(summary)
         .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
-    write_text(&out.join("summary.json"), &text)?;
+    folder.map_or(Ok(()), |folder| folder.complete(&text))?;
     say(&if json { text } else { summary.text() })?;
+    let kept = if folder.is_none() { "; the folder keeps its earlier results" } else { "" };
     if summary.is_fruitless() {
-        let detail = "no problem has a tree; summary.json counts the reasons".to_owned();
+        let detail = format!("no problem has a tree, for the reasons above{kept}");
         return Err(Failure::Policy(detail));
     }
     if summary.cancelled {
-        return Err(Failure::Stopped("stopped by --max-seconds before its end".to_owned()));
+        let detail = format!("stopped by --max-seconds before its end{kept}");
+        return Err(Failure::Stopped(detail));
     }
     Ok(())
 }
@@ -77,83 +84,68 @@ fn cancel_after(limit: Duration, options: &RunOptions) {
     });
 }
 
-/// Holds the folder: a second search would remove what the first is writing.
-fn lock(out: &Path) -> Result<FolderLock, Failure> {
-    let held = "another search is writing into this folder; wait for it or take another --out";
-    let refused = || Failure::Input(format!("{}: {held}", out.display()));
-    FolderLock::hold(out)?.ok_or_else(refused)
+/// Writes what is delivered and shows how far the search is.
+struct Watch<'r, 'a> {
+    progress: Progress,
+    rows: &'r mut Rows<'a>,
+    written: io::Result<()>,
 }
 
-/// Writes the effective settings into the folder. An earlier summary goes: what it counts is about
-/// to be replaced.
-fn prepare(out: &Path, settings: &Settings) -> Result<(), Failure> {
-    remove(&out.join("summary.json"))?;
-    for name in [TREES, PAIRS, SKIPPED, "summary.json", CONFIG_FILE] {
-        remove_unfinished(&out.join(name))?;
+impl SearchObserver for Watch<'_, '_> {
+    fn ended(&mut self, sampled_tokens: u64) {
+        self.progress.tree(sampled_tokens);
     }
-    let text =
-        toml::to_string(settings).map_err(|e| Failure::Internal(format!("settings: {e}")))?;
-    write_text(&out.join(CONFIG_FILE), &text)
+
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>) {
+        if self.written.is_ok() {
+            self.written = self.rows.add(problem, &result);
+        }
+    }
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
-    use io::Write;
-    Ok(atomic_write(path, |file| writeln!(file, "{}", text.trim_end()))?)
-}
-
-/// Searches, and writes what becomes of each problem as it is delivered.
+/// Searches, and writes what becomes of each problem as it is delivered; nothing where the folder
+/// keeps its results.
 fn write_rows(
-    out: &Path,
+    folder: &Folder<'_>,
     policy: &dyn Policy,
     problems: &[Problem],
     settings: &Settings,
     options: &RunOptions,
 ) -> Result<(SearchSummary, PairCounts), Failure> {
+    let mut counts = PairCounts::default();
     let mut result = None;
-    let counts = Rows::write(out, &settings.pairs, |rows| {
-        let mut written = Ok(());
-        let mut progress = Progress::new(problems.len());
-        let on_end = |problem: &Problem, ended: Result<TreeRecord, Skip>| {
-            progress.tree(ended.as_ref().map_or(0, |tree| tree.sampled_tokens));
-            if written.is_ok() {
-                written = rows.add(problem, &ended);
-            }
-        };
+    let written = Rows::write(folder.path(), &settings.pairs, &mut counts, |rows| {
+        let progress = Progress::new(problems.len());
+        let mut watch = Watch { progress, rows, written: Ok(()) };
         let (verifier, search) = (ProblemVerifier, &settings.search);
-        let found = search_each(policy, &verifier, problems, search, options, on_end);
-        progress.finish();
-        written?;
-        keep(found, &mut result)
-    })
-    .map_err(|error| match result.take() {
-        Some(Err(cause)) => cause.into(),
-        _ => Failure::from(error),
-    })?;
-    let Some(Ok(found)) = result else {
-        return Err(Failure::Internal("the search left no summary".to_owned()));
+        let found = search_each(policy, &verifier, problems, search, options, &mut watch);
+        watch.progress.finish();
+        watch.written?;
+        let found = result.insert(found.map_err(Failure::from));
+        may_replace(folder, found)
+    });
+    let found = match result {
+        Some(found) => found?,
+        None => return Err(written.map_or_else(unwritten, |()| lost())),
     };
-    if found.skipped.is_empty() {
-        remove(&out.join(SKIPPED))?;
+    if !folder.keeps_results(&found) {
+        written.map_err(unwritten)?;
+        if found.skipped.is_empty() {
+            folder.remove(SKIPPED)?;
+        }
     }
     Ok((found, counts))
 }
 
-/// Remembers how the search went; a failed one must not leave files that look finished.
-fn keep(
-    found: Result<SearchSummary, SearchError>,
-    result: &mut Option<Result<SearchSummary, SearchError>>,
-) -> io::Result<()> {
-    let failed = found.as_ref().err().map(ToString::to_string);
-    *result = Some(found);
-    failed.map_or(Ok(()), |detail| Err(io::Error::other(detail)))
+/// Rows are written whole or not at all: this decides it, when the search is over.
+fn may_replace(folder: &Folder<'_>, found: &Result<SearchSummary, Failure>) -> io::Result<()> {
+    match found {
+        Ok(found) if !folder.keeps_results(found) => folder.outdate().map_err(io::Error::other),
+        Ok(_) => Err(io::Error::other("what was found before is more")),
+        Err(failure) => Err(io::Error::other(failure.to_string())),
+    }
 }
 
-/// Removes a file that may be there.
-fn remove(path: &Path) -> Result<(), Failure> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::Input(format!("{}: {e}", path.display())))
-        }
-        _ => Ok(()),
-    }
+fn lost() -> Failure {
+    Failure::Internal("the search left no summary".to_owned())
 }

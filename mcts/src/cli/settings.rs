@@ -3,6 +3,7 @@
 //! It knows nothing of where settings come from; that is `sources.rs`'s. The effective settings are
 //! written beside the results, and the same file read with `--config` gives the same run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use clap::Args;
 use regrowth_datasets::Format;
 use regrowth_mcts::{EngineFlags, PairConfig, SearchConfig, SearchError, at_least_one};
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
 use super::failure::Failure;
 
@@ -98,7 +100,36 @@ impl Settings {
         self.pairs.check()?;
         self.run.time()?;
         self.format()?;
-        Ok(())
+        // What `config.toml` could not give back is refused before anything is begun.
+        Table::try_from(self).map(drop).map_err(|error| unwritable(&error))
+    }
+
+    /// The text of `config.toml`.
+    pub(crate) fn text(&self) -> Result<String, Failure> {
+        toml::to_string(self).map_err(|error| unwritable(&error))
+    }
+
+    /// How what decides the trees differs, a line for each setting; pairs, run and engine do not.
+    pub(crate) fn differences(&self, other: &Self) -> Result<Vec<String>, Failure> {
+        let [there, here] = [self, other].map(Self::deciding);
+        let (there, here) = (there?, here?);
+        let keys: BTreeSet<_> = there.keys().chain(here.keys()).collect();
+        let absent = || "not set".to_owned();
+        let shown = |found: Option<&Value>| found.map_or_else(absent, Value::to_string);
+        let differ = keys.into_iter().filter(|key| there.get(*key) != here.get(*key));
+        let line = |key: &String| {
+            format!("{key}: {} there, {} here", shown(there.get(key)), shown(here.get(key)))
+        };
+        Ok(differ.map(line).collect())
+    }
+
+    /// What decides the trees: values by their dotted names.
+    fn deciding(&self) -> Result<BTreeMap<String, Value>, Failure> {
+        let mut table = Table::try_from(self).map_err(|error| unwritable(&error))?;
+        table.retain(|key, _| !["pairs", "run", "engine"].contains(&key));
+        let mut found = BTreeMap::new();
+        flatten(String::new(), Value::Table(table), &mut found);
+        Ok(found)
     }
 
     /// The format of the problem file; `None` where it is to be recognised.
@@ -112,4 +143,21 @@ impl Settings {
         }
         name.parse().map(Some).map_err(|e| Failure::Usage(format!("--format: {e}")))
     }
+}
+
+/// Files a value by its name, and those of a table by theirs behind it.
+fn flatten(name: String, value: Value, found: &mut BTreeMap<String, Value>) {
+    let Value::Table(table) = value else {
+        found.insert(name, value);
+        return;
+    };
+    for (key, value) in table {
+        let name = if name.is_empty() { key } else { format!("{name}.{key}") };
+        flatten(name, value, found);
+    }
+}
+
+/// Nothing but a number that is too large can keep settings from being a table.
+pub(super) fn unwritable(error: &toml::ser::Error) -> Failure {
+    Failure::Usage(format!("settings: {error}; expected numbers up to {}", i64::MAX))
 }

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::{TreeRecord, read_trees, render_html, render_text};
+use regrowth_mcts::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
 
 use super::failure::Failure;
+use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::say;
 
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// Id of the problem (default: the first tree)
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
+    /// Show the whole text of every step, not its first 100 characters
+    #[arg(long)]
+    full: bool,
     /// Write the tree as a page that folds its branches, instead of text to stdout
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -31,14 +35,20 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(path) = &arguments.html {
+        check_output("--html", path, &[("--trees", &arguments.trees)])?;
+    }
     let tree = find(arguments)?;
     let rules = arguments.rules.rules(&arguments.trees)?;
     match &arguments.html {
         Some(path) => {
             let page = render_html(&tree, &rules);
-            Ok(atomic_write(path, |file| file.write_all(page.as_bytes()))?)
+            atomic_write(path, |file| file.write_all(page.as_bytes())).map_err(unwritten)
         }
-        None => say(render_text(&tree, &rules).trim_end()),
+        None => {
+            let longest = if arguments.full { usize::MAX } else { STEP_CHARS };
+            say(render_text(&tree, &rules, longest).trim_end())
+        }
     }
 }
 

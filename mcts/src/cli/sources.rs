@@ -13,7 +13,7 @@ use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::Flags;
-use super::settings::{DEFAULT_POLICY, Settings};
+use super::settings::{DEFAULT_POLICY, Settings, unwritable};
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";
@@ -51,6 +51,7 @@ pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
     settings.run = laid_over(&settings.run, &flags.run)?;
     settings.engine = laid_over(&settings.engine, &flags.engine)?;
     settings.check()?;
+    flags.note_idle(&settings.search);
     Ok(settings)
 }
 
@@ -61,7 +62,7 @@ fn start(flags: &Flags) -> Result<Settings, Failure> {
         let mut file = SettingsFile::read(&path)?;
         // Where and how the recorded search ran is not what it found.
         file.own.retain(|key, _| !["run", "engine"].contains(&key));
-        return file.over(Preset::Default);
+        return file.settings();
     }
     let file = flags.config.as_deref().map(SettingsFile::read).transpose()?;
     let named = file.as_ref().and_then(|file| file.own.get("policy")?.as_str());
@@ -85,10 +86,9 @@ fn recorded(flags: &Flags) -> Option<PathBuf> {
 
 /// `base` with the values that flags give in place of its own.
 fn laid_over<T: Serialize + DeserializeOwned>(base: &T, flags: &T) -> Result<T, Failure> {
-    let failed = |e: &dyn std::fmt::Display| Failure::Internal(format!("settings: {e}"));
-    let base = Table::try_from(base).map_err(|e| failed(&e))?;
-    let flags = Table::try_from(flags).map_err(|e| failed(&e))?;
-    T::deserialize(overlay(base, flags)).map_err(|e| failed(&e))
+    let base = Table::try_from(base).map_err(|e| unwritable(&e))?;
+    let flags = Table::try_from(flags).map_err(|e| unwritable(&e))?;
+    T::deserialize(overlay(base, flags)).map_err(|e| Failure::Internal(format!("settings: {e}")))
 }
 
 /// A settings file, read but not yet checked.
@@ -107,6 +107,11 @@ impl<'a> SettingsFile<'a> {
         let mut own: Table = toml::from_str(&text).map_err(|e| bad(&e))?;
         let preset = own.remove("preset").map(Value::try_into).transpose();
         Ok(Self { path, preset: preset.map_err(|e| bad(&e))?, own })
+    }
+
+    /// All that the file of a search says.
+    pub(super) fn settings(&self) -> Result<Settings, Failure> {
+        self.over(Preset::Default)
     }
 
     /// The file over a preset; unknown keys are refused.

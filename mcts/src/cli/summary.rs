@@ -28,8 +28,11 @@ pub(crate) struct Summary {
     pairs_dropped: BTreeMap<Drop, u64>,
     /// Trees whose committed answer is right; no accuracy when `oracle` is true.
     correct: u64,
+    /// Solutions in the trees whose answer could be called neither right nor wrong, by reason; their
+    /// outcome is that of a wrong one.
+    undecided: BTreeMap<String, u64>,
     oracle: bool,
-    /// Whether a time budget had a say: another run may give other trees.
+    /// Whether time had a say, by a stopping rule or by --max-seconds: another run may give other trees.
     timed: bool,
     pub(crate) cancelled: bool,
     skipped: BTreeMap<String, u64>,
@@ -48,7 +51,7 @@ pub(crate) struct Summary {
     seconds: f64,
 }
 
-/// Tokens by what was done with them; the first five are what the policy says it cost.
+/// Tokens by what was done with them; the first seven are what the policy says it cost.
 #[derive(Debug, Serialize)]
 struct Tokens {
     /// Of prompts and steps, computed.
@@ -59,6 +62,9 @@ struct Tokens {
     reused: u64,
     /// Rows computed to sample; candidates that begin alike share them.
     sampling_rows: u64,
+    /// Sampled tokens that were computed: one for each of these rows, so the same number, under the
+    /// name that inference servers give it. `sampled` also counts the tokens that share a row.
+    decoded: u64,
     /// Of questions that follow a step, computed.
     judged: u64,
     /// Of judge's prompts that restate everything, computed.
@@ -151,6 +157,7 @@ impl Summary {
             pairs: pairs.pairs,
             pairs_dropped: pairs.dropped,
             correct: search.correct,
+            undecided: search.undecided,
             oracle: search.oracle,
             timed: search.timed,
             cancelled: search.cancelled,
@@ -161,6 +168,7 @@ impl Summary {
                 recomputed: usage.recomputed,
                 reused: usage.reused,
                 sampling_rows: usage.sampling_rows,
+                decoded: usage.sampling_rows,
                 judged: usage.judged,
                 restated: usage.restated,
                 sampled: pairs.sampled,
@@ -203,6 +211,9 @@ impl Summary {
         );
         if let Some(found) = &self.self_evaluation {
             text.push_str(&format!("\nself-evaluation: {}", found.all));
+        }
+        for (reason, count) in &self.undecided {
+            text.push_str(&format!("\n{count} solutions undecided, counted as wrong: {reason}"));
         }
         for (reason, count) in &self.skipped {
             text.push_str(&format!("\n{count} problems skipped: {reason}"));

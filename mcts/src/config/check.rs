@@ -4,9 +4,12 @@
 
 use regrowth_policy::Boundary;
 
-use super::{CommitRule, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy};
-use crate::SearchError;
-use crate::tree::MOST_IN_FLIGHT;
+use super::{CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy};
+use crate::tree::{MOST_CHILDREN, MOST_IN_FLIGHT};
+use crate::{SearchError, StopRule};
+
+/// Candidates of a node: a step of the reference solution may join them.
+const MOST_CANDIDATES: usize = MOST_CHILDREN - 1;
 
 impl SearchConfig {
     /// Checks every range.
@@ -21,11 +24,7 @@ impl SearchConfig {
         let at_least_one = [
             ("simulations", self.simulations),
             ("first_root_factor", self.first_root_factor),
-            ("breadth[0]", self.breadth[0] as u64),
-            ("breadth[1]", self.breadth[1] as u64),
             ("max_depth", u64::from(self.max_depth)),
-            ("final_breadth", self.final_breadth as u64),
-            ("final_breadth_choice", self.final_breadth_choice as u64),
             ("leaves_in_flight", self.leaves_in_flight as u64),
             ("max_step_tokens", self.max_step_tokens as u64),
             ("max_solution_tokens", self.max_solution_tokens as u64),
@@ -34,6 +33,7 @@ impl SearchConfig {
         for (field, value) in at_least_one {
             check(field, "at least 1", value, value >= 1)?;
         }
+        self.check_breadth()?;
         let asks = matches!(self.value.judge, JudgeForm::Question | JudgeForm::Restated);
         let expected = "false unless the judge is asked a question";
         check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
@@ -68,11 +68,44 @@ impl SearchConfig {
         )
     }
 
+    /// Checks that a stopping rule can do something, and what it says.
+    fn check_stop(&self, rule: StopRule) -> Result<(), SearchError> {
+        let check = |expected, ok| check("stop", expected, format!("{rule:?}"), ok);
+        check("bounds of at least 1", rule.bound() != Some(0))?;
+        let beam = self.strategy != Strategy::Mcts;
+        let whole = self.depth_limit == DepthLimit::Absolute && self.max_depth == 1;
+        check("no rule where whole solutions are sampled at once", !(beam && whole))?;
+        let counted = matches!(rule, StopRule::Simulations(_) | StopRule::Decided);
+        check(
+            "nodes, sampled tokens or milliseconds for a beam, which simulates nothing",
+            !(beam && counted),
+        )?;
+        let by_visits = matches!(self.commit, CommitRule::Visits | CommitRule::SpreadVisits);
+        check(
+            "`decided` with a commit by visits or spread visits: others may choose another child",
+            rule != StopRule::Decided || by_visits,
+        )
+    }
+
+    /// Checks that a node can hold the children that are asked for.
+    fn check_breadth(&self) -> Result<(), SearchError> {
+        let counts = [
+            ("breadth[0]", self.breadth[0]),
+            ("breadth[1]", self.breadth[1]),
+            ("final_breadth", self.final_breadth),
+            ("final_breadth_choice", self.final_breadth_choice),
+        ];
+        for (field, count) in counts {
+            check(field, "at least 1", count, count >= 1)?;
+            check(field, "at most 524286", count, count <= MOST_CANDIDATES)?;
+        }
+        Ok(())
+    }
+
     /// Checks what is absent by default.
     fn check_options(&self) -> Result<(), SearchError> {
         for rule in &self.stop {
-            let expected = "bounds of at least 1";
-            check("stop", expected, format!("{rule:?}"), rule.bound() != Some(0))?;
+            self.check_stop(*rule)?;
         }
         if let Some(RootNoise { alpha, weight }) = self.root_noise {
             let sound = alpha.is_finite() && alpha > 0.0;
@@ -122,6 +155,10 @@ mod tests {
     #[test]
     fn what_is_out_of_its_range_is_refused_by_name() {
         for (text, field) in [
+            ("breadth = [524287, 1]", "breadth[0]"),
+            ("breadth = [5, 4611686018427387904]", "breadth[1]"),
+            ("final_breadth = 524287", "final_breadth"),
+            ("final_breadth_choice = 0", "final_breadth_choice"),
             ("root_noise = { alpha = nan, weight = 0.2 }", "root_noise.alpha"),
             ("root_noise = { alpha = -1e300, weight = 0.2 }", "root_noise.alpha"),
             ("root_noise = { alpha = 0.3, weight = 7.0 }", "root_noise.weight"),
@@ -132,6 +169,19 @@ mod tests {
             ("commit = { tempered = { temperature = nan } }", "tempered.temperature"),
             ("commit = { tempered = { temperature = 1.0, decay = 1.5 } }", "tempered.decay"),
             ("stop = ['decided', { millis = 0 }]", "stop"),
+            ("commit = 'value'\nstop = ['decided']", "got Decided"),
+            ("commit = 'spread_value'\nstop = ['decided']", "commit by visits"),
+            ("commit = 'sampled'\nstop = ['decided']", "commit by visits"),
+            (
+                "commit = { tempered = { temperature = 1.0 } }\nstop = ['decided']",
+                "commit by visits",
+            ),
+            ("strategy = { beam = { width = 2 } }\nstop = ['decided']", "for a beam"),
+            ("strategy = { beam = { width = 2 } }\nstop = [{ simulations = 3 }]", "Simulations(3)"),
+            (
+                "strategy = { beam = { width = 1 } }\nmax_depth = 1\nstop = [{ nodes = 3 }]",
+                "at once",
+            ),
             ("stop_at = { strings = ['Q:', ''] }", "stop_at.strings"),
             ("sampling = { top_p = nan }", "top_p"),
             ("sampling = { min_p = 2.0 }", "min_p"),
@@ -147,8 +197,12 @@ mod tests {
         let config = SearchConfig { simulations: 0, ..SearchConfig::default() };
         let error = config.check().expect_err("zero");
         assert!(error.to_string().contains("simulations"), "{error}");
+        let stop = vec![StopRule::Nodes(3), StopRule::Millis(5), StopRule::SampledTokens(9)];
+        assert!(SearchConfig { stop, ..SearchConfig::beam(2) }.check().is_ok());
         let config = SearchConfig { gamma: f64::NAN, ..SearchConfig::default() };
         assert!(config.check().is_err());
         assert!(SearchConfig::default().check().is_ok());
+        let widest = SearchConfig { breadth: [MOST_CANDIDATES; 2], ..SearchConfig::default() };
+        assert!(widest.check().is_ok() && MOST_CANDIDATES == 524_286);
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! It knows nothing of the order in which trees are delivered. A tree that waits costs no thread.
 
-use std::collections::HashMap;
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
-use regrowth_policy::{Answered, Call, Usage};
+use regrowth_policy::{Answered, Call};
 
-use super::{Done, Report, Shared};
+use super::{Cost, Done, Report, Shared};
 use crate::search::{Progress, Subject, TreeSearch};
 use crate::{SearchError, Skip};
 
@@ -19,7 +21,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(50);
 pub(super) struct Worker<'a> {
     shared: Shared<'a>,
     jobs: Receiver<usize>,
-    done: Sender<Report>,
+    reports: Sender<Report>,
     /// Trees that it holds at most.
     capacity: usize,
     active: HashMap<u32, Active<'a>>,
@@ -36,19 +38,37 @@ struct Active<'a> {
     search: TreeSearch<'a>,
 }
 
+impl Active<'_> {
+    fn cost(&self) -> Cost {
+        Cost { calls: self.search.model_calls(), usage: self.search.usage() }
+    }
+}
+
 impl<'a> Worker<'a> {
     pub(super) fn new(
         shared: Shared<'a>,
         jobs: Receiver<usize>,
-        done: Sender<Report>,
+        reports: Sender<Report>,
         capacity: usize,
     ) -> Self {
         let (reply, answers) = unbounded();
-        Self { shared, jobs, done, capacity, active: HashMap::new(), serial: 0, reply, answers }
+        let active = HashMap::new();
+        Self { shared, jobs, reports, capacity, active, serial: 0, reply, answers }
     }
 
-    /// Works until there is no problem left, the search is cancelled or nobody listens.
-    pub(super) fn run(mut self) {
+    /// Works until there is no problem left, the search is cancelled or nobody listens. A panic, of
+    /// the policy or the verifier perhaps, is reported: the others would wait for its trees for ever.
+    pub(super) fn run(self) {
+        let reports = self.reports.clone();
+        // What the panic leaves half-done is dropped with the worker.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            // Nobody listens only where another worker has failed already.
+            let error = SearchError::Panicked { message: message(&*panic) };
+            let _ = reports.send(Report::Failed(error));
+        }
+    }
+
+    fn work(mut self) {
         let mut open = true;
         let no_jobs = never();
         while !self.shared.is_over() && (open || !self.active.is_empty()) {
@@ -66,6 +86,10 @@ impl<'a> Worker<'a> {
                 return;
             }
         }
+        for active in self.active.values() {
+            // A search that has failed listens no more.
+            let _ = self.reports.send(Report::Unfinished(active.cost()));
+        }
     }
 
     /// Begins a tree; false when nobody listens any more.
@@ -78,7 +102,8 @@ impl<'a> Worker<'a> {
             Err(error) if error.is_final() => return self.fail(error.into()),
             Err(error) => {
                 let result = Err(Skip::Prompt(error.to_string()));
-                return self.report(Done { index, result, calls: 0, usage: Usage::default() });
+                let undecided = BTreeMap::new();
+                return self.report(Done { index, result, undecided, cost: Cost::default() });
             }
         };
         let search = TreeSearch::new(subject);
@@ -114,24 +139,33 @@ impl<'a> Worker<'a> {
         if *active.search.progress() == Progress::Waiting {
             return true;
         }
-        let Some(Active { index, search }) = self.active.remove(&serial) else { return true };
-        let (calls, usage) = (search.model_calls(), search.usage());
+        let Some(active) = self.active.remove(&serial) else { return true };
+        let cost = active.cost();
+        let Active { index, search } = active;
+        let undecided = search.undecided().clone();
         let skip = match search.progress() {
             Progress::Skipped(skip) => Some(skip.clone()),
             _ => None,
         };
         let record = search.record(self.shared.policy.identity(), self.shared.options.round);
         let result = record.ok_or_else(|| skip.unwrap_or(Skip::NoCandidate));
-        self.report(Done { index, result, calls, usage })
+        self.report(Done { index, result, undecided, cost })
     }
 
     fn report(&self, done: Done) -> bool {
-        self.done.send(Ok(done)).is_ok()
+        self.reports.send(Report::Ended(Box::new(done))).is_ok()
     }
 
     fn fail(&self, error: SearchError) -> bool {
         // The worker stops either way.
-        let _ = self.done.send(Err(error));
+        let _ = self.reports.send(Report::Failed(error));
         false
     }
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message").to_owned()
 }

@@ -1,9 +1,14 @@
 //! A step beam: all candidates of the best few partial solutions, level by level.
 //!
 //! It is here to be compared with at equal tokens; it knows nothing of visits or backups. Width 1
-//! with a depth limit of 1 is best-of-n: whole solutions, the highest value wins.
+//! with a depth limit of 1 is best-of-n: whole solutions, the highest value wins. Between levels a
+//! stopping rule may end it; before it has a whole solution, the rule leaves it one partial solution.
+
+use std::time::Instant;
 
 use super::grow::Grow;
+use crate::SearchConfig;
+use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState};
 
 /// The plan of a step beam.
@@ -14,11 +19,14 @@ pub(super) struct Beam {
     started: bool,
     /// Ends of solutions, in the order in which they were found.
     ends: Vec<NodeId>,
+    /// When the tree was begun, where a rule asks for the time.
+    begun: Option<Instant>,
 }
 
 impl Beam {
-    pub(super) fn new(width: usize) -> Self {
-        Self { width, level: Vec::new(), started: false, ends: Vec::new() }
+    pub(super) fn new(width: usize, config: &SearchConfig) -> Self {
+        let begun = config.is_timed().then(Instant::now);
+        Self { width, level: Vec::new(), started: false, ends: Vec::new(), begun }
     }
 
     /// Goes to the next level when all of the present one is known; true when there is none.
@@ -36,10 +44,31 @@ impl Beam {
         self.ends.extend(ends);
         // A stable sort: of equal values the earlier stays.
         next.sort_by(|&a, &b| value(grow, b).total_cmp(&value(grow, a)));
-        next.truncate(self.width);
+        next.truncate(self.kept(grow));
         let finished = next.is_empty();
         self.open(grow, next);
         finished
+    }
+
+    /// Partial solutions that go on to the next level.
+    fn kept(&self, grow: &Grow<'_>) -> usize {
+        match (self.is_stopped(grow), self.ends.is_empty()) {
+            (false, _) => self.width,
+            (true, true) => 1,
+            (true, false) => 0,
+        }
+    }
+
+    fn is_stopped(&self, grow: &Grow<'_>) -> bool {
+        let spent = Spent {
+            simulations: 0,
+            elapsed: self.begun.map(|begun| begun.elapsed()).unwrap_or_default(),
+            nodes: grow.steps.len() as u64,
+            sampled_tokens: grow.counts.sampled_tokens,
+            simulations_left: 0,
+            root_visits: Vec::new(),
+        };
+        grow.subject.config.stop.iter().any(|rule| rule.is_met(&spent))
     }
 
     fn open(&mut self, grow: &mut Grow<'_>, level: Vec<NodeId>) {

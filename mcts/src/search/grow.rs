@@ -23,6 +23,8 @@ pub(super) struct Grow<'a> {
     pub(super) steps: Vec<Step>,
     pub(super) counts: Counts,
     pub(super) usage: Usage,
+    /// Solutions whose verdict was undecided, by reason.
+    pub(super) undecided: BTreeMap<String, u64>,
     /// Why the last expansion could not even be asked for.
     pub(super) refused: Option<Skip>,
     expansions: BTreeMap<NodeId, Expansion>,
@@ -57,6 +59,7 @@ impl<'a> Grow<'a> {
             steps: vec![Step::root()],
             counts: Counts::default(),
             usage: Usage::default(),
+            undecided: BTreeMap::new(),
             refused: None,
             expansions: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -163,7 +166,10 @@ impl<'a> Grow<'a> {
         let children = expansion.into_children(&self.subject, parent);
         let mut edges = Vec::with_capacity(children.len());
         for (index, child) in children.into_iter().enumerate() {
-            let Child { mut step, solution, correct } = child;
+            let Child { mut step, solution, correct, undecided } = child;
+            if let Some(reason) = undecided {
+                *self.undecided.entry(reason).or_default() += 1;
+            }
             let seen = Observed {
                 self_evaluation: step.self_evaluation,
                 correct,

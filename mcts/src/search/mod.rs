@@ -10,6 +10,8 @@ mod grow;
 mod reference;
 mod simulate;
 
+use std::collections::BTreeMap;
+
 use regrowth_datasets::Problem;
 use regrowth_policy::{Limits, Policy, PolicyError, Prompt, Request, Response, Usage};
 use regrowth_verifiers::Verifier;
@@ -101,7 +103,7 @@ impl<'a> TreeSearch<'a> {
     pub fn new(subject: Subject<'a>) -> Self {
         let plan = match subject.config.strategy {
             Strategy::Mcts => Plan::Simulate(Simulate::new(subject.config)),
-            Strategy::Beam { width } => Plan::Beam(Beam::new(width)),
+            Strategy::Beam { width } => Plan::Beam(Beam::new(width, subject.config)),
         };
         let mut search = Self { grow: Grow::new(subject), plan, progress: Progress::Waiting };
         search.advance();
@@ -123,6 +125,13 @@ impl<'a> TreeSearch<'a> {
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.grow.usage
+    }
+
+    /// Solutions whose answer could be called neither right nor wrong, by the verifier's reason; they
+    /// count as wrong. None where the reference is out of sight.
+    #[must_use]
+    pub fn undecided(&self) -> &BTreeMap<String, u64> {
+        &self.grow.undecided
     }
 
     /// The statistics of the tree so far.

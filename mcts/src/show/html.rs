@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of files or scripts; style and structure are all in the page.
 
+use super::foreign::shown;
 use super::{figures, marked_equations, marks, outline};
 use crate::PairConfig;
 use crate::record::TreeRecord;
@@ -108,11 +109,7 @@ pub fn escape_html(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Control characters (terminal escapes, NUL) and those that turn the reading direction.
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => out.push('\u{fffd}'),
-            c if ('\u{2066}'..='\u{2069}').contains(&c) => out.push('\u{fffd}'),
-            c => out.push(c),
+            c => out.push(shown(c)),
         }
     }
     out

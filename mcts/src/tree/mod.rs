@@ -14,8 +14,8 @@ mod walk;
 use std::ops::Range;
 
 use self::arena::{Arena, prefetch};
-pub(crate) use self::node::MOST_IN_FLIGHT;
-use self::node::{Link, MOST_CHILDREN, Node, Together};
+use self::node::{Link, Node, Together};
+pub(crate) use self::node::{MOST_CHILDREN, MOST_IN_FLIGHT};
 pub use self::walk::{Evaluator, GrowOptions, grow_shared};
 use crate::{BackupWeights, ChildStats, SelectionRule};
 

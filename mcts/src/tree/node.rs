@@ -64,7 +64,7 @@ const HOLDER_SHIFT: u32 = 33 + COUNT_BITS;
 const TRUNK: u64 = 1 << (HOLDER_SHIFT + HOLDER_BITS);
 const STATE_SHIFT: u32 = 62;
 /// Children that a node can have.
-pub(super) const MOST_CHILDREN: usize = (1 << COUNT_BITS) - 1;
+pub(crate) const MOST_CHILDREN: usize = (1 << COUNT_BITS) - 1;
 /// Numbers of holders, from 1.
 pub(super) const MOST_HOLDERS: usize = (1 << HOLDER_BITS) - 1;
 

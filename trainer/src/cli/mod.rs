@@ -100,6 +100,7 @@ fn exit_code(error: &TrainError) -> u8 {
         ) => 3,
         TrainError::Policy(_) | TrainError::Search(SearchError::Policy(_)) => 4,
         TrainError::Interrupted | TrainError::Gate(_) => 5,
+        TrainError::Search(SearchError::Panicked { .. }) => 70,
         TrainError::Tensor(_) | TrainError::MissingGradient(_) | TrainError::Diverged { .. } => 70,
     }
 }

@@ -10,7 +10,7 @@ mod page;
 use std::path::Path;
 
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::{PairConfig, TreeRecord, read_trees, render_text};
+use regrowth_mcts::{PairConfig, STEP_CHARS, TreeRecord, read_trees, render_text};
 
 use crate::TrainError;
 use crate::rounds::{RunReport, read_run_file};
@@ -50,7 +50,7 @@ fn is_mixed(tree: &TreeRecord) -> bool {
 }
 
 fn shown(tree: &TreeRecord, rules: &PairConfig) -> String {
-    let text = render_text(tree, rules);
+    let text = render_text(tree, rules, STEP_CHARS);
     let mut lines: Vec<&str> = text.lines().take(LINES).collect();
     if text.lines().count() > LINES {
         lines.push("...");

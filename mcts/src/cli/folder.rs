@@ -1,0 +1,146 @@
+//! The folder of a search: who may write into it, and what of it may be replaced.
+//!
+//! It knows nothing of how trees are grown. Results are replaced only by results of the same search,
+//! or where that was asked for; `config.toml` describes the trees beside it at any time, and
+//! `summary.json`, written last, means that they are complete.
+
+use std::io;
+use std::path::Path;
+
+use regrowth_datasets::{FolderLock, atomic_write, remove_unfinished};
+use regrowth_mcts::SearchSummary;
+use regrowth_policy::LOG_FILE;
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::paths::{is_same, unwritten};
+use super::rows::{PAIRS, SKIPPED, TREES};
+use super::settings::Settings;
+use super::sources::{CONFIG_FILE, SettingsFile};
+
+/// What a search did.
+const SUMMARY: &str = "summary.json";
+
+/// A folder that this process alone writes.
+pub(super) struct Folder<'a> {
+    path: &'a Path,
+    settings: &'a Settings,
+    /// Trees of the same search that it holds.
+    held: u64,
+    _lock: FolderLock,
+}
+
+/// Refuses to lose what the folder holds: the log that is played, or the results of another search.
+pub(super) fn check(path: &Path, settings: &Settings, force: bool) -> Result<(), Failure> {
+    if let Some(log) = settings.policy.strip_prefix("replay:").map(Path::new)
+        && (is_same(log, path) || is_same(log, &path.join(LOG_FILE)))
+    {
+        let why = "holds the log that is played, and would lose its results; choose another --out";
+        return Err(Failure::Usage(format!("{}: {why}", path.display())));
+    }
+    if force || trees(path) == 0 {
+        return Ok(());
+    }
+    let differs = match recorded(path)? {
+        Some(recorded) => recorded.differences(settings)?,
+        None => vec![format!("there is no {CONFIG_FILE}")],
+    };
+    if differs.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{} holds the results of another search; choose another --out, or replace them with \
+         --force\n  {}",
+        path.display(),
+        differs.join("\n  ")
+    )))
+}
+
+/// Trees of the search that was completed in the folder.
+fn trees(path: &Path) -> u64 {
+    #[derive(Deserialize)]
+    struct Found {
+        trees: u64,
+    }
+    let Ok(text) = std::fs::read_to_string(path.join(SUMMARY)) else { return 0 };
+    // A summary that cannot be read may be one of a newer program.
+    serde_json::from_str::<Found>(&text).map_or(u64::MAX, |found| found.trees)
+}
+
+/// The settings of the search that the folder holds.
+fn recorded(path: &Path) -> Result<Option<Settings>, Failure> {
+    let file = path.join(CONFIG_FILE);
+    file.is_file().then(|| SettingsFile::read(&file)?.settings()).transpose()
+}
+
+impl<'a> Folder<'a> {
+    /// Holds the folder: a second search would remove what the first is writing.
+    pub(super) fn hold(
+        path: &'a Path,
+        settings: &'a Settings,
+        force: bool,
+    ) -> Result<Self, Failure> {
+        let held = "another search is writing into this folder; wait for it or take another --out";
+        let refused = || Failure::Input(format!("{}: {held}", path.display()));
+        let lock = FolderLock::hold(path)
+            .map_err(|error| Failure::Usage(format!("--out: {error}")))?
+            .ok_or_else(refused)?;
+        check(path, settings, force)?;
+        Ok(Self { path, settings, held: 0, _lock: lock })
+    }
+
+    /// Makes the folder that of this search. Results of the same search stay until there are new ones.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        for name in [TREES, PAIRS, SKIPPED, SUMMARY, CONFIG_FILE] {
+            remove_unfinished(&self.path.join(name)).map_err(unwritten)?;
+        }
+        let same = |found: Settings| found.differences(self.settings).is_ok_and(|d| d.is_empty());
+        let same = recorded(self.path).ok().flatten().is_some_and(same);
+        self.held = if same { trees(self.path) } else { 0 };
+        if self.held == 0 {
+            // The summary first: what is only half there must not look complete.
+            for name in [SUMMARY, TREES, PAIRS, SKIPPED] {
+                self.remove(name)?;
+            }
+            self.write(CONFIG_FILE, &self.settings.text()?)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a search that ended like this leaves what is there, which is more.
+    pub(super) fn keeps_results(&self, found: &SearchSummary) -> bool {
+        (found.cancelled || found.trees == 0) && found.trees < self.held
+    }
+
+    /// Says that the results are about to be replaced.
+    pub(super) fn outdate(&self) -> Result<(), Failure> {
+        self.remove(SUMMARY)
+    }
+
+    /// Completes the results.
+    pub(super) fn complete(&self, summary: &str) -> Result<(), Failure> {
+        self.write(CONFIG_FILE, &self.settings.text()?)?;
+        self.write(SUMMARY, summary)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.path
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        use io::Write;
+        let line = |file: &mut io::BufWriter<std::fs::File>| writeln!(file, "{}", text.trim_end());
+        atomic_write(&self.path.join(name), line).map_err(unwritten)
+    }
+
+    /// Removes a file that may be there.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::Internal(format!("{}: {e}", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+}
