@@ -163,8 +163,14 @@ fn texts_and_ids_on_which_the_library_panics_are_refused() {
     let tokenizer = read(&written(|file| file["decoder"] = decoder('b'), &[])).unwrap();
     assert_eq!(tokenizer.decode(&[3]).unwrap(), "a");
     assert!(matches!(tokenizer.decode(&[4]), Err(PolicyError::Request(_))));
+    assert!(tokenizer.label_ids("b").is_empty());
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn ids_on_which_the_library_panics_piece_by_piece_are_refused() {
+    let tokenizer = read(&written(|file| file["decoder"] = decoder('b'), &[])).unwrap();
     let (mut ids, mut prefix, mut index) = (vec![], String::new(), 0);
     let more = tokenizer.decode_more(&[4], false, &mut ids, &mut prefix, &mut index);
     assert!(matches!(more, Err(PolicyError::Request(_))));
-    assert!(tokenizer.label_ids("b").is_empty());
 }
