@@ -102,7 +102,7 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
         for key in ["search", "train", "evaluate"] {
             assert!(round["seconds"][key].is_number());
         }
-        for key in ["prompts", "sampled", "trained"] {
+        for key in ["prompts", "prefilled", "sampled", "decoded", "trained"] {
             assert_eq!(round["tokens"][key].as_u64().unwrap() > 0, number > 0, "{key}");
         }
     }

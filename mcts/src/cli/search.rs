@@ -61,7 +61,7 @@ fn finish(summary: &Summary, folder: Option<&Folder<'_>>, json: bool) -> Result<
     let text = serde_json::to_string_pretty(summary)
         .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
     folder.map_or(Ok(()), |folder| folder.complete(&text))?;
-    say(&if json { text } else { summary.text() })?;
+    say(&if json { text } else { summary.text(folder.is_some()) })?;
     let kept = if folder.is_none() { "; the folder keeps its earlier results" } else { "" };
     if summary.is_fruitless() {
         let detail = format!("no problem has a tree, for the reasons above{kept}");

@@ -187,8 +187,8 @@ impl Summary {
         }
     }
 
-    /// A few lines for people.
-    pub(crate) fn text(&self) -> String {
+    /// A few lines for people; of a search that was written to its folder or was not.
+    pub(crate) fn text(&self, written: bool) -> String {
         let mut text = format!(
             "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {} of {} \
              committed answers right{}\n{} tokens sampled; computed: {} to sample, {} of prompts and \
@@ -221,7 +221,7 @@ impl Summary {
         for (problem, reason) in self.skipped_examples.iter().take(3) {
             text.push_str(&format!("\n  {problem}: {reason}"));
         }
-        if !self.skipped.is_empty() {
+        if written && !self.skipped.is_empty() {
             text.push_str(&format!("\nevery skipped problem is in {SKIPPED}"));
         }
         text

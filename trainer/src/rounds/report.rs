@@ -53,16 +53,15 @@ pub struct GateReport {
     pub reason: String,
 }
 
-/// Tokens by what was done with them.
+/// Tokens by what was done with them. Files have `prompts` also as `prefilled` and `sampled` also as
+/// `decoded`, as inference servers call them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "TokensRow", into = "TokensRow")]
 pub struct Tokens {
     /// Tokens of the searched prompts, each tree's once (what a perfect prefix cache would read;
     /// what was really computed is in `cost.json`).
-    #[serde(alias = "prefilled")]
     pub prompts: u64,
     /// Tokens sampled by the search.
-    #[serde(alias = "decoded")]
     pub sampled: u64,
     /// Tokens through forward and backward.
     pub trained: u64,
@@ -70,6 +69,45 @@ pub struct Tokens {
     pub referenced: u64,
     /// Tokens sampled on validation problems.
     pub validated: u64,
+}
+
+/// [`Tokens`] as files have them; older ones have one name of each count.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct TokensRow {
+    prompts: Option<u64>,
+    prefilled: Option<u64>,
+    sampled: Option<u64>,
+    decoded: Option<u64>,
+    trained: u64,
+    referenced: u64,
+    validated: u64,
+}
+
+impl From<TokensRow> for Tokens {
+    fn from(row: TokensRow) -> Self {
+        Self {
+            prompts: row.prompts.or(row.prefilled).unwrap_or_default(),
+            sampled: row.sampled.or(row.decoded).unwrap_or_default(),
+            trained: row.trained,
+            referenced: row.referenced,
+            validated: row.validated,
+        }
+    }
+}
+
+impl From<Tokens> for TokensRow {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            prompts: Some(tokens.prompts),
+            prefilled: Some(tokens.prompts),
+            sampled: Some(tokens.sampled),
+            decoded: Some(tokens.sampled),
+            trained: tokens.trained,
+            referenced: tokens.referenced,
+            validated: tokens.validated,
+        }
+    }
 }
 
 /// Wall time by phase; the only part of a report that differs between equal runs. A phase that was
@@ -203,5 +241,24 @@ impl RunReport {
     #[must_use]
     pub fn total_seconds(&self) -> f64 {
         self.rounds.iter().map(|r| r.seconds.total()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_under_either_name_and_written_under_both() {
+        let tokens = Tokens { prompts: 3, sampled: 5, trained: 7, ..Tokens::default() };
+        let text = serde_json::to_string(&tokens).unwrap();
+        assert!(text.contains("\"prefilled\":3") && text.contains("\"decoded\":5"), "{text}");
+        for file in [
+            text.as_str(),
+            r#"{"prompts": 3, "sampled": 5, "trained": 7}"#,
+            r#"{"prefilled": 3, "decoded": 5, "trained": 7}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Tokens>(file).unwrap(), tokens, "{file}");
+        }
     }
 }
