@@ -28,6 +28,7 @@ mod ops;
 mod policy;
 mod prefix;
 mod propose;
+mod room;
 mod router;
 mod sampler;
 mod slots;
