@@ -86,7 +86,7 @@ fn a_cache_too_small_for_a_tree_changes_nothing_and_is_said_once() {
     let (tokens, said) = searched("arithmetic", &["--threads", "2"], &roomy);
     assert_eq!(count(&tokens, "recomputed"), 0);
     assert!(!said.contains("too few"), "{said}");
-    let (tokens, said) = searched("arithmetic", &["--threads", "2", "--cache", "3"], &small);
+    let (tokens, said) = searched("arithmetic", &["--threads", "2", "--cache", "2"], &small);
     assert!(count(&tokens, "recomputed") > 0, "{tokens}");
     assert_eq!(said.matches("too few").count(), 1, "{said}");
     assert!(said.contains("tokens a shard") && said.contains("--cache"), "{said}");
