@@ -80,7 +80,10 @@ def sampled(args, run, name):
     path = os.path.join(args.folder, "samples", f"{name}.json")
     if not os.path.exists(path):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        words = ["evaluate", "--policy", os.path.join(run, "best"), "--problems", args.problems, "--json",
+        best = os.path.join(run, "best")
+        # No round was better than the policy that the run began with: there is nothing to keep.
+        policy = best if os.path.exists(best) else args.policy
+        words = ["evaluate", "--policy", policy, "--problems", args.problems, "--json",
                  "--limit", str(args.eval_problems), "--samples", str(args.samples)]
         found = subprocess.run([args.binary, *words], check=True, capture_output=True, text=True).stdout
         with open(path + ".part", "w", encoding="utf-8") as file:
