@@ -134,7 +134,7 @@ pub struct ValueConfig {
     pub self_evaluation: bool,
     /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
-    /// What a log-likelihood says of the outcome, with `judge = "likelihood"` (default: measured on
+    /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default: measured on
     /// the embedded model; a search's `summary.json` and every round have that of their policy).
     pub likelihood: LikelihoodScale,
     /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
@@ -196,19 +196,30 @@ pub enum JudgeForm {
     FollowUps,
     /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
     Likelihood,
+    /// As `likelihood`, but finished solutions by that of their answer: of all solutions of the tree
+    /// that state it, those found later included (ours).
+    Answers,
+}
+
+impl JudgeForm {
+    /// Whether steps are judged by what is known of them already.
+    pub(crate) fn reads(self) -> bool {
+        matches!(self, Self::Likelihood | Self::Answers)
+    }
 }
 
 impl ValueConfig {
     /// Whether steps are judged by a question to the model.
     pub(crate) fn asks(&self) -> bool {
-        self.self_evaluation && self.judge != JudgeForm::Likelihood
+        self.self_evaluation && !self.judge.reads()
     }
 
     /// The policy that judges as this says and does everything else as `policy` does.
     #[must_use]
     pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
         match self.judge {
-            JudgeForm::Question | JudgeForm::Restated | JudgeForm::Likelihood => policy,
+            JudgeForm::Question | JudgeForm::Restated => policy,
+            JudgeForm::Likelihood | JudgeForm::Answers => policy,
             JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)),
         }
     }

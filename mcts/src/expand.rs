@@ -12,7 +12,7 @@ use regrowth_datasets::{Finish, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
 use regrowth_verifiers::Verdict;
 
-use crate::likelihood::log_likelihood;
+use crate::likelihood::{Finished, log_likelihood};
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
 use crate::{DepthLimit, JudgeForm, SearchConfig, Skip};
@@ -298,15 +298,21 @@ impl Expansion {
         };
         let reference = parent.reference_steps.filter(|_| settled.on_reference);
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
+        let tokens = parent.tokens + sampled.ids.len();
         let value = &subject.config.value;
         let self_evaluation = match (value.self_evaluation, value.judge) {
-            (true, JudgeForm::Likelihood) => {
+            // Of its answer nothing but this solution is known yet.
+            (true, JudgeForm::Answers) if terminal => {
+                let finished = Finished::new(&solution, tokens);
+                Some(value.likelihood.answer.at(log_likelihood, finished))
+            }
+            (true, judge) if judge.reads() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))
             }
             _ => self.judgements.get(index).and_then(|j| (*j)?.correct),
         };
         let step = Step {
-            tokens: parent.tokens + sampled.ids.len(),
+            tokens,
             log_likelihood,
             sampled,
             logps_exact: settled.candidate.logps_exact,

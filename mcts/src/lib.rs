@@ -7,8 +7,9 @@
 //!
 //! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
 //! (many trees), `search` (one tree), `select`, `commit`, `expand`, `value`, `tree` (statistics and backup),
-//! `stop`, `record`, `pairs`, `labels`, `likelihood`.
+//! `answers`, `stop`, `record`, `pairs`, `labels`, `likelihood`.
 
+mod answers;
 mod calibration;
 mod commit;
 mod config;
@@ -45,7 +46,7 @@ pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_
 pub use error::{SearchError, Skip};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
-pub use likelihood::{LikelihoodFit, LikelihoodScale, SurprisalOdds};
+pub use likelihood::{AnswerOdds, Finished, LikelihoodFit, LikelihoodScale, SurprisalOdds};
 pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};

@@ -1,14 +1,17 @@
-//! A judge that asks nothing: how likely the policy itself finds the solution so far.
+//! Judges that ask nothing: how likely the policy itself finds the solution so far, or an answer.
 //!
-//! Two numbers make a probability of a log-likelihood, and verified outcomes of a search give them (as
+//! A few numbers make a probability of a log-likelihood, and verified outcomes of a search give them (as
 //! Platt 1999 does for margins, *Probabilistic outputs for support vector machines*). It knows nothing
 //! of requests or of how steps are valued. The paper asks the policy instead; a small model answers at
-//! random and still finds its own mistakes improbable (`docs/experiments/0008-likelihood-judge.md`).
+//! random and still finds its own mistakes improbable (`docs/experiments/0008-likelihood-judge.md`,
+//! `0010-answer-judge.md`).
 
+mod fit;
+
+use regrowth_verifiers::true_share;
 use serde::{Deserialize, Serialize};
 
-use crate::TreeRecord;
-use crate::labels::solutions_below;
+pub use self::fit::LikelihoodFit;
 
 /// Surprisal, in nats, that a certain solution counts as: no likelihood makes certain. (A
 /// measurement: of 0.1 and 1 the former is calibrated better at the ends of solutions; a line in the
@@ -25,6 +28,61 @@ pub struct SurprisalOdds {
     pub slope: f64,
 }
 
+/// Odds that a finished solution is right, by the likelihood of its answer, that of all known solutions
+/// that state it together: log-odds
+/// `intercept - slope ln(u + 0.1) + length ln(tokens) - false_equation [an equation is false]`, with the
+/// surprisal u of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerOdds {
+    /// Log-odds of one token at about one nat; any finite number.
+    pub intercept: f64,
+    /// How fast they fall with the surprisal; at least 0.
+    pub slope: f64,
+    /// How fast they rise with the number of tokens of the solution; any finite number.
+    pub length: f64,
+    /// What a solution loses that states a false equation (`3 + 4 = 8`); any finite number.
+    pub false_equation: f64,
+}
+
+/// What is known of a finished solution, beside the likelihood of its answer, when it is judged by that.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Finished {
+    /// Tokens of the solution.
+    pub tokens: usize,
+    /// Whether it states a false equation.
+    pub slips: bool,
+}
+
+impl Finished {
+    /// Of a solution with this text.
+    #[must_use]
+    pub fn new(solution: &str, tokens: usize) -> Self {
+        Self { tokens, slips: true_share(solution).is_some_and(|share| share < 1.0) }
+    }
+
+    /// What the odds are a weighted sum of.
+    fn features(self, log_likelihood: f64) -> [f64; 4] {
+        let tokens = self.tokens.max(1) as f64;
+        let slips = f64::from(u8::from(self.slips));
+        [1.0, -log_surprisal(log_likelihood), tokens.ln(), -slips]
+    }
+}
+
+impl AnswerOdds {
+    /// Probability that a solution is right whose answer has this log-likelihood, in [0, 1].
+    #[must_use]
+    pub fn at(self, log_likelihood: f64, solution: Finished) -> f64 {
+        let weights = [self.intercept, self.slope, self.length, self.false_equation];
+        probability(&weights, &solution.features(log_likelihood))
+    }
+
+    fn is_usable(self) -> bool {
+        let finite = [self.intercept, self.slope, self.length, self.false_equation];
+        finite.iter().all(|x| x.is_finite()) && self.slope >= 0.0
+    }
+}
+
 /// What log-likelihoods of solutions say of their outcomes. Steps that end a solution and steps that
 /// do not have each their own scale: only the former are over.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -35,6 +93,9 @@ pub struct LikelihoodScale {
     pub step: SurprisalOdds,
     /// Whether a finished solution is right, by its log-likelihood.
     pub end: SurprisalOdds,
+    /// The same by the log-likelihood of its answer, where answers are judged.
+    #[serde(default = "LikelihoodScale::answer")]
+    pub answer: AnswerOdds,
 }
 
 impl Default for LikelihoodScale {
@@ -43,6 +104,7 @@ impl Default for LikelihoodScale {
         Self {
             step: SurprisalOdds { intercept: -1.4, slope: 0.6 },
             end: SurprisalOdds { intercept: 1.5, slope: 2.0 },
+            answer: Self::answer(),
         }
     }
 }
@@ -51,12 +113,23 @@ impl SurprisalOdds {
     /// Probability at a log-likelihood, in [0, 1].
     #[must_use]
     pub fn at(self, log_likelihood: f64) -> f64 {
-        1.0 / (1.0 + (self.slope * log_surprisal(log_likelihood) - self.intercept).exp())
+        probability(&[self.intercept, self.slope], &features(log_likelihood))
     }
 
     fn is_usable(self) -> bool {
         self.intercept.is_finite() && self.slope.is_finite() && self.slope >= 0.0
     }
+}
+
+/// What the odds of a step or an end are a weighted sum of.
+fn features(log_likelihood: f64) -> [f64; 2] {
+    [1.0, -log_surprisal(log_likelihood)]
+}
+
+/// Probability whose log-odds are the weighted sum of the features.
+fn probability<const N: usize>(weights: &[f64; N], features: &[f64; N]) -> f64 {
+    let odds: f64 = weights.iter().zip(features).map(|(w, x)| w * x).sum();
+    1.0 / (1.0 + (-odds).exp())
 }
 
 /// `ln(u + 0.1)` for the surprisal u, minus the log-likelihood.
@@ -65,6 +138,11 @@ fn log_surprisal(log_likelihood: f64) -> f64 {
 }
 
 impl LikelihoodScale {
+    /// [`LikelihoodScale::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
+    fn answer() -> AnswerOdds {
+        AnswerOdds { intercept: -0.5, slope: 2.4, length: 0.8, false_equation: 2.1 }
+    }
+
     /// C of a step, from the log-probability of all steps up to and with it.
     #[must_use]
     pub fn confidence(&self, log_likelihood: f64, terminal: bool) -> f64 {
@@ -73,48 +151,7 @@ impl LikelihoodScale {
 
     /// Whether all numbers are in their ranges.
     pub(crate) fn is_usable(&self) -> bool {
-        self.step.is_usable() && self.end.is_usable()
-    }
-}
-
-/// Collects verified steps of trees, for a scale of the policy that grew them.
-#[derive(Debug, Clone, Default)]
-pub struct LikelihoodFit {
-    steps: Vec<Seen>,
-    ends: Vec<Seen>,
-}
-
-/// Log-likelihood of a solution up to and with a step, and the share of right ones among the
-/// solutions through it.
-type Seen = (f64, f64);
-
-/// Fewest steps of a kind that a scale is fitted to (taste: an error of a fifth in the log-odds).
-const FEWEST: usize = 100;
-
-impl LikelihoodFit {
-    /// Adds what the search verified of a tree; nothing where it did not see the reference.
-    pub fn add(&mut self, tree: &TreeRecord) {
-        if !tree.oracle {
-            return;
-        }
-        let mut likelihoods: Vec<f64> = Vec::with_capacity(tree.nodes.len());
-        for (node, (solutions, right)) in tree.nodes.iter().zip(solutions_below(tree)) {
-            let above = node.parent.map_or(0.0, |parent| likelihoods[parent as usize]);
-            likelihoods.push(above + log_likelihood(&node.logps));
-            let seen = (likelihoods[likelihoods.len() - 1], right as f64 / solutions as f64);
-            match (node.parent, node.terminal) {
-                (Some(_), true) if solutions > 0 => self.ends.push(seen),
-                // One solution says little of where a step leads.
-                (Some(_), false) if solutions > 1 => self.steps.push(seen),
-                _ => {}
-            }
-        }
-    }
-
-    /// The scale under which the outcomes are likeliest; `None` where there are too few of a kind.
-    #[must_use]
-    pub fn scale(&self) -> Option<LikelihoodScale> {
-        Some(LikelihoodScale { step: fitted(&self.steps)?, end: fitted(&self.ends)? })
+        self.step.is_usable() && self.end.is_usable() && self.answer.is_usable()
     }
 }
 
@@ -123,55 +160,16 @@ pub(crate) fn log_likelihood(logps: &[f32]) -> f64 {
     logps.iter().map(|&l| f64::from(l)).sum()
 }
 
-/// Logistic regression by Newton's method, on the logarithm of the surprisal.
-fn fitted(seen: &[Seen]) -> Option<SurprisalOdds> {
-    /// Steps of Newton's method, each of at most 1 in either number, so that none overshoots where
-    /// likelihoods tell all outcomes apart; it has converged long before.
-    const STEPS: usize = 60;
-    /// Weight of the squared parameters beside the mean loss, which keeps them finite where all
-    /// outcomes are alike (taste).
-    const RIDGE: f64 = 1e-3;
-    if seen.len() < FEWEST {
-        return None;
-    }
-    let share = 1.0 / seen.len() as f64;
-    let mut odds = SurprisalOdds { intercept: 0.0, slope: 0.0 };
-    for _ in 0..STEPS {
-        // Gradient and Hessian of the ridge and of the mean loss.
-        let (mut ga, mut gb) = (RIDGE * odds.intercept, RIDGE * odds.slope);
-        let (mut haa, mut hab, mut hbb) = (RIDGE, 0.0, RIDGE);
-        for &(log_likelihood, right) in seen {
-            let (p, x) = (odds.at(log_likelihood), -log_surprisal(log_likelihood));
-            let (error, weight) = (share * (p - right), share * p * (1.0 - p));
-            ga += error;
-            gb += error * x;
-            haa += weight;
-            hab += weight * x;
-            hbb += weight * x * x;
-        }
-        let determinant = haa * hbb - hab * hab;
-        odds.intercept -= ((hbb * ga - hab * gb) / determinant).clamp(-1.0, 1.0);
-        odds.slope -= ((haa * gb - hab * ga) / determinant).clamp(-1.0, 1.0);
-    }
-    if odds.slope < 0.0 {
-        // The rule of succession, so that outcomes that are all alike leave finite odds.
-        let right = seen.iter().map(|seen| seen.1).sum::<f64>() + 1.0;
-        let wrong = seen.len() as f64 + 2.0 - right;
-        odds = SurprisalOdds { intercept: (right / wrong).ln(), slope: 0.0 };
-    }
-    odds.is_usable().then_some(odds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pairs::tests::tree;
 
     #[test]
     fn worked_values_of_a_scale() {
         let scale = LikelihoodScale {
             step: SurprisalOdds { intercept: 0.0, slope: 1.0 },
             end: SurprisalOdds { intercept: 1.0, slope: 2.0 },
+            answer: LikelihoodScale::answer(),
         };
         // Odds are 1 / (u + 0.1) for a step, e / (u + 0.1)^2 for an end.
         assert!((scale.confidence(-0.9, false) - 0.5).abs() < 1e-12);
@@ -183,42 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn a_fit_finds_the_scale_that_made_the_outcomes() {
-        let made = SurprisalOdds { intercept: 0.7, slope: 0.9 };
-        let seen: Vec<Seen> =
-            (0..400).map(|i| -f64::from(i) / 20.0).map(|x| (x, made.at(x))).collect();
-        let found = fitted(&seen).unwrap();
-        assert!((found.intercept - 0.7).abs() < 0.05 && (found.slope - 0.9).abs() < 0.05);
-    }
-
-    #[test]
-    fn a_fit_needs_enough_and_stays_finite_where_all_are_alike() {
-        let seen: Vec<Seen> = (0..FEWEST).map(|i| (-(i as f64), 1.0)).collect();
-        assert!(fitted(&seen).unwrap().at(-50.0) > 0.8);
-        assert_eq!(fitted(&seen[1..]), None);
-        // Where the unlikely is right, likelihood says nothing.
-        let turned: Vec<Seen> = (0..200).map(|i| (-f64::from(i), f64::from(i / 100))).collect();
-        assert_eq!(fitted(&turned).unwrap(), SurprisalOdds { intercept: 0.0, slope: 0.0 });
-    }
-
-    /// Node 1 leads to a right and a wrong solution, node 2 is a wrong one.
-    #[test]
-    fn outcomes_are_paired_with_the_likelihood_of_the_whole_path() {
-        let plan = [(0, 0.5, 3, "a\n"), (0, -1.0, 1, "b"), (1, 1.0, 1, "c"), (1, 0.0, 2, "d")];
-        let mut tree = tree(&plan, &[1, 3]);
-        for (id, outcome) in [(2, -1.0), (3, 1.0), (4, -1.0)] {
-            tree.nodes[id].terminal = true;
-            tree.nodes[id].outcome = outcome;
-        }
-        for node in &mut tree.nodes[1..] {
-            node.logps = vec![-1.0, -0.5];
-        }
-        let mut fit = LikelihoodFit::default();
-        fit.add(&tree);
-        assert_eq!(fit.steps, [(-1.5, 0.5)]);
-        assert_eq!(fit.ends, [(-1.5, 0.0), (-3.0, 1.0), (-3.0, 0.0)]);
-        assert_eq!(fit.scale(), None);
-        fit.add(&TreeRecord { oracle: false, ..tree });
-        assert_eq!(fit.ends.len(), 3);
+    fn worked_values_of_an_answer() {
+        let odds = AnswerOdds { intercept: 1.0, slope: 2.0, length: 0.5, false_equation: 3.0 };
+        // e x 4^0.5 / (u + 0.1)^2, and a false equation takes e^3 off.
+        let at = |text| odds.at(-0.9, Finished::new(text, 4));
+        let right = 2.0 * 1f64.exp();
+        assert!((at("3 + 4 = 7") - right / (1.0 + right)).abs() < 1e-12);
+        let wrong = right * (-3f64).exp();
+        assert!((at("3 + 4 = 8") - wrong / (1.0 + wrong)).abs() < 1e-12);
+        assert_eq!(at("nothing is computed"), at("3 + 4 = 7"));
+        assert_eq!(odds.at(-1.0, Finished::new("", 0)), odds.at(-1.0, Finished::new("", 1)));
     }
 }

@@ -43,6 +43,11 @@ pub struct Worth {
 #[must_use]
 pub fn worth(config: &ValueConfig, problem: &Problem, seen: Observed<'_>) -> Worth {
     let outcome = seen.correct.map_or(0.0, |correct| outcome(config, problem, correct, &seen));
+    worth_of(config, outcome, seen)
+}
+
+/// [`worth`] of a step whose outcome is known.
+pub(crate) fn worth_of(config: &ValueConfig, outcome: f64, seen: Observed<'_>) -> Worth {
     let mut value = outcome + confidence(config, &seen);
     if config.inherit_zero && value == 0.0 {
         value = seen.parent_value;

@@ -262,6 +262,8 @@ fn a_search_says_how_well_the_judge_foretells_outcomes() {
     assert!(other["n"].is_u64() && other["mean"] != asked["mean"], "{other}");
     let own = found("likely", "--judge likelihood");
     assert!(own["n"].is_u64() && own["mean"] != asked["mean"], "{own}");
+    let answers = found("answers", "--judge answers");
+    assert!(answers["n"].is_u64() && answers["mean"] != own["mean"], "{answers}");
     assert!(found("silent", "--self-evaluation false").is_null());
 }
 

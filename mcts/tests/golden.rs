@@ -87,6 +87,7 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
         ("judge_restated", valued(ValueConfig { judge: JudgeForm::Restated, ..value() })),
         ("judge_follow_ups", valued(ValueConfig { judge: JudgeForm::FollowUps, ..value() })),
         ("judge_likelihood", valued(ValueConfig { judge: JudgeForm::Likelihood, ..value() })),
+        ("judge_answers", valued(ValueConfig { judge: JudgeForm::Answers, ..value() })),
         ("arithmetic", valued(ValueConfig { arithmetic: 1.0, ..value() })),
         (
             "inherit_zero",

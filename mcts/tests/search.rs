@@ -7,11 +7,12 @@ use std::sync::Arc;
 use common::{drive, problems, verifier};
 use regrowth_datasets::Problem;
 use regrowth_mcts::{
-    BackupWeights, JudgeForm, JudgedSolutions, LikelihoodFit, LikelihoodScale, RunOptions,
-    SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value, search_problems,
+    BackupWeights, Finished, JudgeForm, JudgedSolutions, LikelihoodFit, LikelihoodScale,
+    RunOptions, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value, search_problems,
 };
 use regrowth_policy::Scripted;
 use regrowth_policy::decorate::{FaultRates, Faulty};
+use regrowth_verifiers::{agrees, stated};
 
 fn search(
     problems: &[Problem],
@@ -32,6 +33,22 @@ fn the_order_of_answers_changes_nothing() {
     for (leaves_in_flight, prior_lambda) in [(1, 1.25), (3, 1.25), (8, 1.25), (4, 0.0), (8, 0.0)] {
         // Without the root of the length, priors of siblings lie far apart.
         let config = SearchConfig { leaves_in_flight, prior_lambda, ..SearchConfig::default() };
+        for problem in problems(6) {
+            let first = drive(&policy, &verifier, &problem, &config, 0);
+            for shuffle in 1..8 {
+                assert_eq!(drive(&policy, &verifier, &problem, &config, shuffle), first);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_answers_changes_no_judgement_by_the_answer() {
+    let (policy, verifier) = (Scripted::new(), verifier());
+    let value = ValueConfig { judge: JudgeForm::Answers, ..ValueConfig::default() };
+    for leaves_in_flight in [1, 4, 8] {
+        let config =
+            SearchConfig { leaves_in_flight, value: value.clone(), ..SearchConfig::default() };
         for problem in problems(6) {
             let first = drive(&policy, &verifier, &problem, &config, 0);
             for shuffle in 1..8 {
@@ -150,12 +167,78 @@ fn likelihoods_judge_every_step_and_ask_nothing() {
             let own = node.self_evaluation.expect("a judgement");
             assert!((own - scale.confidence(likelihood, node.terminal)).abs() < 1e-9);
         }
-        fit.add(&tree);
+        fit.add(&tree, &verifier());
         solutions.add(&tree, &verifier());
     }
     let found = fit.scale().expect("enough steps");
     assert!(found.step.slope >= 0.0 && found.end.slope >= 0.0);
     assert!(solutions.calibration().is_some_and(|c| c.all.unknown == 0.0));
+}
+
+/// Log-likelihood of the solution that ends in a node.
+fn likelihood(tree: &TreeRecord, id: usize) -> f64 {
+    let path = tree.path(id as u32);
+    path.iter().flat_map(|&step| &tree.nodes[step as usize].logps).map(|&l| f64::from(l)).sum()
+}
+
+#[test]
+fn finished_solutions_are_judged_by_all_that_state_their_answer() {
+    let scale = LikelihoodScale::default();
+    let value = ValueConfig { judge: JudgeForm::Answers, ..ValueConfig::default() };
+    let serial = SearchConfig { simulations: 40, value: value.clone(), ..SearchConfig::default() };
+    let beam = SearchConfig { value, ..SearchConfig::beam(3) };
+    let mut agreeing = 0;
+    for config in [serial.clone(), SearchConfig { leaves_in_flight: 5, ..serial }, beam] {
+        for tree in search(&problems(12), &config, &RunOptions::default()).0 {
+            assert_eq!(tree.judge_calls, 0);
+            let ends: Vec<usize> =
+                (1..tree.nodes.len()).filter(|&i| tree.nodes[i].terminal).collect();
+            for &id in &ends {
+                let text = tree.text(id as u32);
+                let answer = stated(&tree.problem, &text);
+                let agree = |&other: &usize| {
+                    let text = tree.text(other as u32);
+                    agrees(
+                        &verifier(),
+                        &tree.problem,
+                        &answer,
+                        &stated(&tree.problem, &text),
+                        &text,
+                    )
+                };
+                let same: Vec<usize> = ends.iter().copied().filter(agree).collect();
+                agreeing += same.len() - 1;
+                let mass: f64 = same.iter().map(|&id| likelihood(&tree, id).exp()).sum();
+                let path = tree.path(id as u32);
+                let tokens = path.iter().map(|&step| tree.nodes[step as usize].ids.len()).sum();
+                let expected = scale.answer.at(mass.ln(), Finished::new(&text, tokens));
+                let own = tree.nodes[id].self_evaluation.expect("a judgement");
+                assert!((own - expected).abs() < 1e-9, "{own} {expected}");
+                // What is known later changes the reward as well, and all that follows from it.
+                let above = path.iter().rev().nth(1).map_or(0.0, |&parent| {
+                    tree.nodes[parent as usize].self_evaluation.expect("a judgement")
+                });
+                let reward = tree.nodes[id].outcome + own - above;
+                assert!((tree.nodes[id].reward - reward).abs() < 1e-9);
+            }
+        }
+    }
+    assert!(agreeing > 50, "{agreeing}");
+}
+
+#[test]
+fn values_follow_from_the_rewards_of_the_last_judgement() {
+    let value = ValueConfig { judge: JudgeForm::Answers, ..ValueConfig::default() };
+    let config =
+        SearchConfig { simulations: 24, leaves_in_flight: 3, value, ..SearchConfig::default() };
+    for tree in search(&problems(12), &config, &RunOptions::default()).0 {
+        for (id, node) in tree.nodes.iter().enumerate() {
+            assert!((node.q - (node.reward + config.gamma * node.v)).abs() < 1e-9);
+            let children = tree.nodes.iter().filter(|n| n.parent == Some(id as u32));
+            let expected = mean_value(config.backup_weights, children.map(|n| (n.visits, n.q)));
+            assert!((node.v - expected).abs() < 1e-9, "node {id}: {} {expected}", node.v);
+        }
+    }
 }
 
 #[test]

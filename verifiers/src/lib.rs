@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod agree;
 mod batch;
 mod benchmark;
 mod calculator;
@@ -20,6 +21,7 @@ mod syntax;
 mod value;
 mod verifier;
 
+pub use agree::{agrees, stated};
 pub use batch::{Timed, grade_batch, timed};
 pub use benchmark::Benchmark;
 pub use calculator::{Equation, equations, true_share};

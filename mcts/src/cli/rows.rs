@@ -84,7 +84,7 @@ impl Rows<'_> {
         self.counts.add(&extracted);
         self.counts.sampled += tree.sampled_tokens;
         self.counts.solutions.add(tree, &ProblemVerifier);
-        self.counts.likelihood.add(tree);
+        self.counts.likelihood.add(tree, &ProblemVerifier);
         extracted.pairs.iter().try_for_each(|pair| self.pairs.write(pair))
     }
 }

@@ -4,7 +4,9 @@
 
 use regrowth_policy::Boundary;
 
-use super::{CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy};
+use super::{
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy,
+};
 use crate::tree::{MOST_CHILDREN, MOST_IN_FLIGHT};
 use crate::{SearchError, StopRule};
 
@@ -40,6 +42,10 @@ impl SearchConfig {
         let expected = "finite numbers, slopes of at least 0";
         let scale = &self.value.likelihood;
         check("value.likelihood", expected, format!("{scale:?}"), scale.is_usable())?;
+        let expected = "another than `answers`, which judges anew, where returns are summed";
+        let anew = self.value.self_evaluation && self.value.judge == JudgeForm::Answers;
+        let sums = self.backup_weights == BackupWeights::Returns;
+        check("value.judge", expected, format!("{:?}", self.value.judge), !(anew && sums))?;
         let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
         check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
         let not_negative = [
@@ -182,6 +188,7 @@ mod tests {
                 "strategy = { beam = { width = 1 } }\nmax_depth = 1\nstop = [{ nodes = 3 }]",
                 "at once",
             ),
+            ("backup_weights = 'returns'\nvalue = { judge = 'answers' }", "value.judge"),
             ("stop_at = { strings = ['Q:', ''] }", "stop_at.strings"),
             ("sampling = { top_p = nan }", "top_p"),
             ("sampling = { min_p = 2.0 }", "min_p"),

@@ -38,6 +38,9 @@ impl Beam {
         if self.level.iter().any(|&node| grow.tree.state(node) != NodeState::Expanded) {
             return false;
         }
+        for &node in &self.level {
+            grow.count_answers(node);
+        }
         let children = self.level.iter().flat_map(|&node| grow.tree.children(node));
         let (ends, mut next): (Vec<_>, Vec<_>) =
             children.partition(|&node| grow.tree.state(node) == NodeState::Terminal);

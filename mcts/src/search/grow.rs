@@ -10,11 +10,13 @@ use regrowth_datasets::TokenId;
 use regrowth_policy::{PolicyError, Request, Response, Usage};
 
 use super::{Ask, Subject};
-use crate::Skip;
+use crate::answers::Answers;
 use crate::expand::{Child, Expansion, Step};
+use crate::likelihood::Finished;
 use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
-use crate::value::{Observed, worth};
+use crate::value::{Observed, worth, worth_of};
+use crate::{JudgeForm, Skip};
 
 /// A tree, what its nodes say, and what is being asked.
 pub(super) struct Grow<'a> {
@@ -25,6 +27,8 @@ pub(super) struct Grow<'a> {
     pub(super) usage: Usage,
     /// Solutions whose verdict was undecided, by reason.
     pub(super) undecided: BTreeMap<String, u64>,
+    /// Answers of the solutions that count so far, where steps are judged by them.
+    answers: Answers,
     /// Why the last expansion could not even be asked for.
     pub(super) refused: Option<Skip>,
     expansions: BTreeMap<NodeId, Expansion>,
@@ -60,6 +64,7 @@ impl<'a> Grow<'a> {
             counts: Counts::default(),
             usage: Usage::default(),
             undecided: BTreeMap::new(),
+            answers: Answers::default(),
             refused: None,
             expansions: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -191,6 +196,49 @@ impl<'a> Grow<'a> {
             self.steps.push(step);
         }
         self.tree.expand(node, &edges);
+    }
+
+    /// Judges the solutions that end right below `node` by their answers, and with them all earlier
+    /// ones that agree; nothing where judgement is by something else. Whoever plans calls it once for
+    /// each expanded node, in an order that does not depend on when answers came.
+    pub(super) fn count_answers(&mut self, node: NodeId) {
+        let config = &self.subject.config.value;
+        if !config.self_evaluation || config.judge != JudgeForm::Answers {
+            return;
+        }
+        let Subject { problem, verifier, .. } = self.subject;
+        let odds = config.likelihood.answer;
+        for end in self.tree.children(node) {
+            if !self.steps[end as usize].terminal {
+                continue;
+            }
+            let solution = self.solution(end);
+            let likelihood = self.steps[end as usize].log_likelihood;
+            let answer = self.answers.add(verifier, problem, end, &solution, likelihood);
+            let (likelihood, agreeing) = (answer.log_likelihood, answer.solutions.clone());
+            for id in agreeing {
+                let finished = Finished::new(&self.solution(id), self.steps[id as usize].tokens);
+                self.judge_anew(id, odds.at(likelihood, finished));
+            }
+        }
+    }
+
+    /// Gives the step of a node another self-evaluation, and all above it the value that follows.
+    fn judge_anew(&mut self, node: NodeId, self_evaluation: f64) {
+        let parent = self.tree.parent(node).map_or(0.0, |id| self.steps[id as usize].value);
+        let step = &mut self.steps[node as usize];
+        step.self_evaluation = Some(self_evaluation);
+        let seen = Observed {
+            self_evaluation: step.self_evaluation,
+            correct: None,
+            depth: step.depth,
+            parent_value: parent,
+            solution: "",
+            step: &step.sampled.text,
+        };
+        let worth = worth_of(&self.subject.config.value, step.outcome, seen);
+        step.value = worth.value;
+        self.tree.set_reward(node, worth.reward);
     }
 
     /// Ids from the root's child to `node`.

@@ -133,6 +133,7 @@ impl Simulate {
                 grow.tree.backup(&first.path);
                 self.applied += 1;
                 for node in first.expanded {
+                    grow.count_answers(node);
                     self.nodes += grow.tree.children(node).len() as u64;
                     self.tokens += grow.steps[node as usize].expansion_tokens;
                 }

@@ -199,7 +199,25 @@ impl Tree {
         if self.weights == BackupWeights::Returns {
             return;
         }
-        let mut above = path.first().and_then(|&id| self.parent(id));
+        if let Some(&start) = path.first() {
+            self.refresh_above(start);
+        }
+    }
+
+    /// Gives the step to a node another reward, and V of all above it the value that follows. Returns
+    /// that were counted before keep the old one.
+    pub fn set_reward(&mut self, id: NodeId, reward: f64) {
+        *self.hinted.get_mut() = false;
+        self.node(id).set_reward(reward);
+        if self.weights == BackupWeights::Returns {
+            return;
+        }
+        self.refresh_above(id);
+    }
+
+    /// Recomputes V of all nodes above one.
+    fn refresh_above(&self, id: NodeId) {
+        let mut above = self.parent(id);
         while let Some(id) = above {
             self.refresh(self.node(id), 0);
             above = self.parent(id);

@@ -46,7 +46,7 @@ pub(super) struct Node {
     /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed. Relaxed.
     value: AtomicU64,
 
-    // Constant after publication. Written by the one thread that expands the parent, before it
+    // Constant after publication, but for who has the tree alone. Written by the one thread that expands the parent, before it
     // stores the parent's link with Release; whoever has loaded that link with Acquire reads them
     // Relaxed.
     /// Bits of the reward r of the step that leads here.
@@ -185,6 +185,11 @@ impl Node {
 
     pub(super) fn reward(&self) -> f64 {
         f64::from_bits(self.reward.load(Ordering::Relaxed))
+    }
+
+    /// For who has the tree alone: others may read it meanwhile, or have it in a value.
+    pub(super) fn set_reward(&self, reward: f64) {
+        self.reward.store(reward.to_bits(), Ordering::Relaxed);
     }
 
     pub(super) fn prior(&self) -> f32 {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use regrowth_datasets::tasks::CorpusConfig;
+use regrowth_datasets::tasks::{CorpusConfig, TaskSpec};
 
 use crate::{TrainError, seedling};
 
@@ -18,6 +18,10 @@ pub(super) struct Args {
     /// Seed of the corpus.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Tasks with their weights, as `builtin:arithmetic:2-4=0.7,builtin:choice=0.3`; a weight that is
+    /// left out is 1 [default: arithmetic 0.55, choice 0.3, countdown 0.15].
+    #[arg(long, value_name = "TASK=WEIGHT,...", value_delimiter = ',', value_parser = weighted)]
+    tasks: Vec<(TaskSpec, f64)>,
     /// Scale of the probability that a chain merges operations into one step; 0 for none.
     #[arg(long, default_value_t = 1.0)]
     merge_scale: f64,
@@ -38,8 +42,20 @@ pub(super) struct Args {
     judged_share: f64,
 }
 
+/// A task with its weight.
+fn weighted(text: &str) -> Result<(TaskSpec, f64), String> {
+    let (task, weight) = text.split_once('=').unwrap_or((text, "1"));
+    let task = task.parse::<TaskSpec>().map_err(|error| error.to_string())?;
+    match weight.parse::<f64>() {
+        Ok(weight) if weight > 0.0 && weight.is_finite() => Ok((task, weight)),
+        _ => Err(format!("the weight `{weight}` is no number above 0")),
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    let defaults = CorpusConfig::default();
     let config = CorpusConfig {
+        tasks: if args.tasks.is_empty() { defaults.tasks } else { args.tasks.clone() },
         seed: args.seed,
         merge_scale: args.merge_scale,
         skip_scale: args.skip_scale,
@@ -47,11 +63,28 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         drill_share: args.drill_share,
         wrong_share: args.wrong_share,
         judged_share: args.judged_share,
-        ..CorpusConfig::default()
+        ..defaults
     };
     seedling::write_init(&args.out.join("init"))?;
     let path = args.out.join("corpus.jsonl");
     seedling::write_corpus(&path, &config, args.examples)?;
     println!("{} examples in {}", args.examples, path.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_have_weights_above_0() {
+        let spec = "builtin:arithmetic:2-4".parse::<TaskSpec>().unwrap();
+        assert_eq!(weighted("builtin:arithmetic:2-4=0.7"), Ok((spec, 0.7)));
+        assert_eq!(weighted("builtin:arithmetic:2-4"), Ok((spec, 1.0)));
+        for wrong in
+            ["builtin:geometry=1", "builtin:choice=0", "builtin:choice=inf", "builtin:choice="]
+        {
+            assert!(weighted(wrong).is_err(), "{wrong}");
+        }
+    }
 }

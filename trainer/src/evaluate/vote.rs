@@ -3,8 +3,8 @@
 //! It knows nothing of where solutions and their weights come from. Equal weights are the majority
 //! of Wang et al. 2022 (arXiv:2203.11171).
 
-use regrowth_datasets::{AnswerKind, Problem};
-use regrowth_verifiers::{ChoiceOption, Chosen, Verifier, choose, extract};
+use regrowth_datasets::Problem;
+use regrowth_verifiers::{Verifier, agrees, stated};
 
 /// A solution and what its vote counts, at least 0.
 pub(super) type Ballot<'a> = (&'a str, f64);
@@ -28,8 +28,7 @@ pub(super) fn elect(
     let mut groups: Vec<Group> = Vec::new();
     for (index, &(text, weight)) in ballots.iter().enumerate() {
         let answer = stated(problem, text);
-        let same =
-            groups.iter_mut().find(|g| same_answer(verifier, problem, &g.answer, &answer, text));
+        let same = groups.iter_mut().find(|g| agrees(verifier, problem, &g.answer, &answer, text));
         match same {
             Some(group) => {
                 group.weight += weight;
@@ -47,39 +46,6 @@ pub(super) fn elect(
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
     });
     most.map(|g| g.best.0)
-}
-
-/// The answer that a solution states, as text; empty if none.
-fn stated(problem: &Problem, text: &str) -> String {
-    if problem.kind != AnswerKind::Choice {
-        return extract(text).text.trim().to_owned();
-    }
-    let options: Vec<ChoiceOption<'_>> =
-        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
-    match choose(text, &options) {
-        Chosen::Label(label, _) => label.to_owned(),
-        Chosen::Conflict | Chosen::None => String::new(),
-    }
-}
-
-/// Whether a solution's answer is the one of a group: by text, or by the verifier with the group's
-/// answer in place of the reference.
-fn same_answer(
-    verifier: &dyn Verifier,
-    problem: &Problem,
-    group: &str,
-    answer: &str,
-    text: &str,
-) -> bool {
-    if group == answer {
-        return true;
-    }
-    let comparable = matches!(problem.kind, AnswerKind::Number | AnswerKind::Math);
-    if !comparable || group.is_empty() || answer.is_empty() {
-        return false;
-    }
-    let reference = Problem { answer: group.to_owned(), ..problem.clone() };
-    verifier.verify(&reference, text).is_correct()
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl SearchPhase<'_> {
             let extracted = extract_pairs(tree, &self.config.pairs);
             audit.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
-            likelihood.add(tree);
+            likelihood.add(tree, &ProblemVerifier);
             extracted.pairs
         })?;
         audit.self_evaluation = solutions.calibration();

@@ -1,0 +1,99 @@
+//! The answers that a tree has found: which solutions state them, and how likely they are together.
+//!
+//! A policy may reach an answer by several solutions; what it believes of the answer is the sum of
+//! their probabilities. It knows nothing of odds or values, and never looks at the reference.
+
+use regrowth_datasets::Problem;
+use regrowth_verifiers::{Verifier, agrees, stated};
+
+use crate::tree::NodeId;
+
+/// Answers in the order in which they were found.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    all: Vec<Answer>,
+}
+
+/// Solutions that state one answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// As the first of them states it; empty where it states none.
+    text: String,
+    /// Logarithm of the sum of their probabilities.
+    pub(crate) log_likelihood: f64,
+    /// The nodes that end them, in the order in which they were added.
+    pub(crate) solutions: Vec<NodeId>,
+}
+
+impl Answers {
+    /// Adds the solution that ends in `node`; its answer with all that is known of it. A solution that
+    /// states none agrees with no other.
+    pub(crate) fn add(
+        &mut self,
+        verifier: &dyn Verifier,
+        problem: &Problem,
+        node: NodeId,
+        solution: &str,
+        log_likelihood: f64,
+    ) -> &Answer {
+        let text = stated(problem, solution);
+        let same = |answer: &Answer| {
+            !text.is_empty() && agrees(verifier, problem, &answer.text, &text, solution)
+        };
+        let at = self.all.iter().position(same).unwrap_or_else(|| {
+            let log_likelihood = f64::NEG_INFINITY;
+            self.all.push(Answer { text, log_likelihood, solutions: Vec::new() });
+            self.all.len() - 1
+        });
+        let answer = &mut self.all[at];
+        answer.log_likelihood = log_of_sum(answer.log_likelihood, log_likelihood);
+        answer.solutions.push(node);
+        answer
+    }
+
+    /// All answers.
+    pub(crate) fn all(&self) -> &[Answer] {
+        &self.all
+    }
+}
+
+/// `ln(e^a + e^b)`, without leaving the range of numbers.
+fn log_of_sum(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
+    use regrowth_verifiers::ProblemVerifier;
+
+    use super::*;
+
+    #[test]
+    fn likelihoods_of_one_answer_add_up() {
+        let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
+        let mut answers = Answers::default();
+        let rows =
+            [("#### 7", 0.25), ("#### 12", 0.1), ("so #### 7.0", 0.125), ("", 0.5), ("", 0.5)];
+        for (node, (text, likelihood)) in rows.into_iter().enumerate() {
+            answers.add(&ProblemVerifier, &problem, node as NodeId, text, f64::ln(likelihood));
+        }
+        let found: Vec<_> =
+            answers.all().iter().map(|a| (a.log_likelihood.exp(), a.solutions.clone())).collect();
+        let expected = [(0.375, vec![0, 2]), (0.1, vec![1]), (0.5, vec![3]), (0.5, vec![4])];
+        assert_eq!(found.len(), expected.len());
+        for ((likelihood, nodes), (sum, members)) in found.into_iter().zip(expected) {
+            assert!((likelihood - sum).abs() < 1e-12);
+            assert_eq!(nodes, members);
+        }
+    }
+
+    #[test]
+    fn impossible_solutions_add_nothing() {
+        assert_eq!(log_of_sum(f64::NEG_INFINITY, -3.0), -3.0);
+        assert_eq!(log_of_sum(-3.0, f64::NEG_INFINITY), -3.0);
+        assert_eq!(log_of_sum(f64::NEG_INFINITY, f64::NEG_INFINITY), f64::NEG_INFINITY);
+        assert!((log_of_sum(-1000.0, -1000.0) - (-1000.0 + 2f64.ln())).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,219 @@
+//! Which scale makes the verified outcomes of a search likeliest.
+
+use regrowth_verifiers::Verifier;
+
+use super::{
+    AnswerOdds, Finished, LikelihoodScale, SurprisalOdds, features, log_likelihood, probability,
+};
+use crate::TreeRecord;
+use crate::answers::Answers;
+use crate::labels::solutions_below;
+
+/// Collects verified steps of trees, for a scale of the policy that grew them.
+#[derive(Debug, Clone, Default)]
+pub struct LikelihoodFit {
+    steps: Vec<Seen<2>>,
+    ends: Vec<Seen<2>>,
+    answers: Vec<Seen<4>>,
+}
+
+/// What is seen of a step, and the share of right ones among the solutions through it.
+type Seen<const N: usize> = ([f64; N], f64);
+
+/// Fewest steps of a kind that a scale is fitted to (taste: an error of a fifth in the log-odds).
+const FEWEST: usize = 100;
+
+impl LikelihoodFit {
+    /// Adds what the search verified of a tree; nothing where it did not see the reference.
+    pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
+        if !tree.oracle {
+            return;
+        }
+        let mut likelihoods: Vec<f64> = Vec::with_capacity(tree.nodes.len());
+        let mut answers = Answers::default();
+        let counts = solutions_below(tree);
+        for (id, (node, &(solutions, right))) in tree.nodes.iter().zip(&counts).enumerate() {
+            let above = node.parent.map_or(0.0, |parent| likelihoods[parent as usize]);
+            likelihoods.push(above + log_likelihood(&node.logps));
+            let likelihood = likelihoods[id];
+            let seen = (features(likelihood), right as f64 / solutions as f64);
+            match (node.parent, node.terminal) {
+                (Some(_), true) if solutions > 0 => {
+                    self.ends.push(seen);
+                    let text = tree.text(id as u32);
+                    answers.add(verifier, &tree.problem, id as u32, &text, likelihood);
+                }
+                // One solution says little of where a step leads.
+                (Some(_), false) if solutions > 1 => self.steps.push(seen),
+                _ => {}
+            }
+        }
+        self.add_answers(tree, &answers);
+    }
+
+    fn add_answers(&mut self, tree: &TreeRecord, answers: &Answers) {
+        for answer in answers.all() {
+            for &id in &answer.solutions {
+                let tokens =
+                    tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
+                let finished = Finished::new(&tree.text(id), tokens);
+                let right = f64::from(u8::from(tree.nodes[id as usize].outcome > 0.0));
+                self.answers.push((finished.features(answer.log_likelihood), right));
+            }
+        }
+    }
+
+    /// The scale under which the outcomes are likeliest; `None` where there are too few of a kind.
+    #[must_use]
+    pub fn scale(&self) -> Option<LikelihoodScale> {
+        let odds = |[intercept, slope]: [f64; 2]| SurprisalOdds { intercept, slope };
+        let [intercept, slope, length, false_equation] = fitted(&self.answers)?;
+        let scale = LikelihoodScale {
+            step: odds(fitted(&self.steps)?),
+            end: odds(fitted(&self.ends)?),
+            answer: AnswerOdds { intercept, slope, length, false_equation },
+        };
+        scale.is_usable().then_some(scale)
+    }
+}
+
+/// Logistic regression by Newton's method: weights of the features, of which the first is 1 and the
+/// second the surprisal's.
+fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
+    /// Steps of Newton's method, each of at most 1 in any number, so that none overshoots where
+    /// likelihoods tell all outcomes apart; it has converged long before.
+    const STEPS: usize = 60;
+    if seen.len() < FEWEST {
+        return None;
+    }
+    let mut weights = [0.0; N];
+    for _ in 0..STEPS {
+        let step = newton_step(&weights, seen);
+        for (weight, step) in weights.iter_mut().zip(step) {
+            *weight -= step.clamp(-1.0, 1.0);
+        }
+    }
+    if weights[1] < 0.0 {
+        // The rule of succession, so that outcomes that are all alike leave finite odds.
+        let right = seen.iter().map(|seen| seen.1).sum::<f64>() + 1.0;
+        let wrong = seen.len() as f64 + 2.0 - right;
+        weights = [0.0; N];
+        weights[0] = (right / wrong).ln();
+    }
+    Some(weights)
+}
+
+/// The gradient of the mean loss over its Hessian, each with a ridge.
+fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N] {
+    /// Weight of the squared parameters beside the mean loss, which keeps them finite where all
+    /// outcomes are alike (taste).
+    const RIDGE: f64 = 1e-3;
+    let share = 1.0 / seen.len() as f64;
+    let mut gradient = weights.map(|weight| RIDGE * weight);
+    let mut hessian = [[0.0; N]; N];
+    for (i, row) in hessian.iter_mut().enumerate() {
+        row[i] = RIDGE;
+    }
+    for (features, right) in seen {
+        let p = probability(weights, features);
+        let (error, curvature) = (share * (p - right), share * p * (1.0 - p));
+        for i in 0..N {
+            gradient[i] += error * features[i];
+            for j in 0..N {
+                hessian[i][j] += curvature * features[i] * features[j];
+            }
+        }
+    }
+    solved(hessian, gradient)
+}
+
+/// Solution of `matrix x = right` by elimination; no row is exchanged, as the matrix is positive
+/// definite.
+fn solved<const N: usize>(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> [f64; N] {
+    for pivot in 0..N {
+        let top = matrix[pivot];
+        for row in pivot + 1..N {
+            let factor = matrix[row][pivot] / top[pivot];
+            for (x, above) in matrix[row].iter_mut().zip(top) {
+                *x -= factor * above;
+            }
+            right[row] -= factor * right[pivot];
+        }
+    }
+    for row in (0..N).rev() {
+        let known: f64 = (row + 1..N).map(|column| matrix[row][column] * right[column]).sum();
+        right[row] = (right[row] - known) / matrix[row][row];
+    }
+    right
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_verifiers::ProblemVerifier;
+
+    use super::*;
+    use crate::pairs::tests::tree;
+
+    #[test]
+    fn a_fit_finds_the_scale_that_made_the_outcomes() {
+        let made = SurprisalOdds { intercept: 0.7, slope: 0.9 };
+        let seen: Vec<Seen<2>> =
+            (0..400).map(|i| -f64::from(i) / 20.0).map(|x| (features(x), made.at(x))).collect();
+        let [intercept, slope] = fitted(&seen).unwrap();
+        assert!((intercept - 0.7).abs() < 0.05 && (slope - 0.9).abs() < 0.05);
+    }
+
+    #[test]
+    fn a_fit_finds_what_length_and_false_equations_say() {
+        let made = AnswerOdds { intercept: -2.0, slope: 1.5, length: 0.8, false_equation: 2.0 };
+        let seen: Vec<Seen<4>> = (0..4_000_u32)
+            .map(|i| {
+                let solution = Finished { tokens: 5 + (i % 37) as usize, slips: i % 3 == 0 };
+                let likelihood = -f64::from(i % 101) / 10.0;
+                (solution.features(likelihood), made.at(likelihood, solution))
+            })
+            .collect();
+        // The ridge holds the weights a little back, which the length and the intercept share.
+        let [intercept, slope, length, false_equation] = fitted(&seen).unwrap();
+        let found = AnswerOdds { intercept, slope, length, false_equation };
+        for (tokens, slips, likelihood) in [(5, false, -0.1), (20, true, -2.0), (40, false, -6.0)] {
+            let solution = Finished { tokens, slips };
+            let (found, made) = (found.at(likelihood, solution), made.at(likelihood, solution));
+            assert!((found - made).abs() < 0.03, "{found} {made}");
+        }
+    }
+
+    #[test]
+    fn a_fit_needs_enough_and_stays_finite_where_all_are_alike() {
+        let seen: Vec<Seen<2>> = (0..FEWEST).map(|i| (features(-(i as f64)), 1.0)).collect();
+        assert!(probability(&fitted(&seen).unwrap(), &features(-50.0)) > 0.8);
+        assert_eq!(fitted(&seen[1..]), None);
+        // Where the unlikely is right, likelihood says nothing.
+        let turned: Vec<Seen<2>> =
+            (0..200).map(|i| (features(-f64::from(i)), f64::from(i / 100))).collect();
+        assert_eq!(fitted(&turned).unwrap(), [0.0, 0.0]);
+    }
+
+    /// Node 1 leads to a right and a wrong solution, node 2 is a wrong one.
+    #[test]
+    fn outcomes_are_paired_with_the_likelihood_of_the_whole_path() {
+        let plan = [(0, 0.5, 3, "a\n"), (0, -1.0, 1, "b"), (1, 1.0, 1, "c"), (1, 0.0, 2, "d")];
+        let mut tree = tree(&plan, &[1, 3]);
+        for (id, outcome) in [(2, -1.0), (3, 1.0), (4, -1.0)] {
+            tree.nodes[id].terminal = true;
+            tree.nodes[id].outcome = outcome;
+        }
+        for node in &mut tree.nodes[1..] {
+            node.logps = vec![-1.0, -0.5];
+        }
+        let mut fit = LikelihoodFit::default();
+        fit.add(&tree, &ProblemVerifier);
+        let seen = |likelihood, right| (features(likelihood), right);
+        assert_eq!(fit.steps, [seen(-1.5, 0.5)]);
+        assert_eq!(fit.ends, [seen(-1.5, 0.0), seen(-3.0, 1.0), seen(-3.0, 0.0)]);
+        assert_eq!(fit.answers.len(), 3);
+        assert_eq!(fit.scale(), None);
+        fit.add(&TreeRecord { oracle: false, ..tree }, &ProblemVerifier);
+        assert_eq!(fit.ends.len(), 3);
+    }
+}
