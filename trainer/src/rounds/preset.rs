@@ -73,7 +73,7 @@ fn builtin() -> RunConfig {
     let base = paper();
     RunConfig {
         preset: Preset::Builtin,
-        problems_per_round: 800, // a measurement: twice 400, for twice as steady a round
+        problems_per_round: 800, // log 0001: 400 gain 4.5 points less in a round
         validation_problems: 800, // a standard error of 1.8 points at most
         gate_slack: 0.03,        // taste: under two standard errors of the validation figure
         min_pairs: 64,           // twice what was seen to be memorised
