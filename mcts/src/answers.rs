@@ -6,6 +6,7 @@
 use regrowth_datasets::Problem;
 use regrowth_verifiers::{Verifier, agrees, stated};
 
+use crate::likelihood::Finished;
 use crate::tree::NodeId;
 
 /// Answers in the order in which they were found.
@@ -21,8 +22,8 @@ pub(crate) struct Answer {
     text: String,
     /// Logarithm of the sum of their probabilities.
     pub(crate) log_likelihood: f64,
-    /// The nodes that end them, in the order in which they were added.
-    pub(crate) solutions: Vec<NodeId>,
+    /// The nodes that end them and what is known of each, in the order in which they were added.
+    pub(crate) solutions: Vec<(NodeId, Finished)>,
 }
 
 impl Answers {
@@ -34,6 +35,7 @@ impl Answers {
         problem: &Problem,
         node: NodeId,
         solution: &str,
+        tokens: usize,
         log_likelihood: f64,
     ) -> &Answer {
         let text = stated(problem, solution);
@@ -47,7 +49,7 @@ impl Answers {
         });
         let answer = &mut self.all[at];
         answer.log_likelihood = log_of_sum(answer.log_likelihood, log_likelihood);
-        answer.solutions.push(node);
+        answer.solutions.push((node, Finished::new(solution, tokens)));
         answer
     }
 
@@ -77,15 +79,15 @@ mod tests {
         let rows =
             [("#### 7", 0.25), ("#### 12", 0.1), ("so #### 7.0", 0.125), ("", 0.5), ("", 0.5)];
         for (node, (text, likelihood)) in rows.into_iter().enumerate() {
-            answers.add(&ProblemVerifier, &problem, node as NodeId, text, f64::ln(likelihood));
+            answers.add(&ProblemVerifier, &problem, node as NodeId, text, 3, f64::ln(likelihood));
         }
         let found: Vec<_> =
-            answers.all().iter().map(|a| (a.log_likelihood.exp(), a.solutions.clone())).collect();
+            answers.all().iter().map(|a| (a.log_likelihood.exp(), &a.solutions)).collect();
         let expected = [(0.375, vec![0, 2]), (0.1, vec![1]), (0.5, vec![3]), (0.5, vec![4])];
         assert_eq!(found.len(), expected.len());
         for ((likelihood, nodes), (sum, members)) in found.into_iter().zip(expected) {
             assert!((likelihood - sum).abs() < 1e-12);
-            assert_eq!(nodes, members);
+            assert_eq!(nodes.iter().map(|solution| solution.0).collect::<Vec<_>>(), members);
         }
     }
 

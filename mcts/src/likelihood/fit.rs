@@ -2,9 +2,7 @@
 
 use regrowth_verifiers::Verifier;
 
-use super::{
-    AnswerOdds, Finished, LikelihoodScale, SurprisalOdds, features, log_likelihood, probability,
-};
+use super::{AnswerOdds, LikelihoodScale, SurprisalOdds, features, log_likelihood, probability};
 use crate::TreeRecord;
 use crate::answers::Answers;
 use crate::labels::solutions_below;
@@ -40,8 +38,11 @@ impl LikelihoodFit {
             match (node.parent, node.terminal) {
                 (Some(_), true) if solutions > 0 => {
                     self.ends.push(seen);
-                    let text = tree.text(id as u32);
-                    answers.add(verifier, &tree.problem, id as u32, &text, likelihood);
+                    let id = id as u32;
+                    let text = tree.text(id);
+                    let tokens =
+                        tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
+                    answers.add(verifier, &tree.problem, id, &text, tokens, likelihood);
                 }
                 // One solution says little of where a step leads.
                 (Some(_), false) if solutions > 1 => self.steps.push(seen),
@@ -53,10 +54,7 @@ impl LikelihoodFit {
 
     fn add_answers(&mut self, tree: &TreeRecord, answers: &Answers) {
         for answer in answers.all() {
-            for &id in &answer.solutions {
-                let tokens =
-                    tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
-                let finished = Finished::new(&tree.text(id), tokens);
+            for &(id, finished) in &answer.solutions {
                 let right = f64::from(u8::from(tree.nodes[id as usize].outcome > 0.0));
                 self.answers.push((finished.features(answer.log_likelihood), right));
             }
@@ -152,6 +150,7 @@ mod tests {
     use regrowth_verifiers::ProblemVerifier;
 
     use super::*;
+    use crate::likelihood::Finished;
     use crate::pairs::tests::tree;
 
     #[test]

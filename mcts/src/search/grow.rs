@@ -12,7 +12,6 @@ use regrowth_policy::{PolicyError, Request, Response, Usage};
 use super::{Ask, Subject};
 use crate::answers::Answers;
 use crate::expand::{Child, Expansion, Step};
-use crate::likelihood::Finished;
 use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
 use crate::value::{Observed, worth, worth_of};
@@ -213,11 +212,11 @@ impl<'a> Grow<'a> {
                 continue;
             }
             let solution = self.solution(end);
-            let likelihood = self.steps[end as usize].log_likelihood;
-            let answer = self.answers.add(verifier, problem, end, &solution, likelihood);
+            let Step { tokens, log_likelihood, .. } = self.steps[end as usize];
+            let answer =
+                self.answers.add(verifier, problem, end, &solution, tokens, log_likelihood);
             let (likelihood, agreeing) = (answer.log_likelihood, answer.solutions.clone());
-            for id in agreeing {
-                let finished = Finished::new(&self.solution(id), self.steps[id as usize].tokens);
+            for (id, finished) in agreeing {
                 self.judge_anew(id, odds.at(likelihood, finished));
             }
         }
