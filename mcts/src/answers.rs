@@ -27,17 +27,17 @@ pub(crate) struct Answer {
 }
 
 impl Answers {
-    /// Adds the solution that ends in `node`; its answer with all that is known of it. A solution that
-    /// states none agrees with no other.
+    /// Adds the solution that ends in `node`; the place of its answer among [`all`](Self::all). A
+    /// solution that states none agrees with no other.
     pub(crate) fn add(
         &mut self,
         verifier: &dyn Verifier,
         problem: &Problem,
         node: NodeId,
         solution: &str,
-        tokens: usize,
+        finished: Finished,
         log_likelihood: f64,
-    ) -> &Answer {
+    ) -> usize {
         let text = stated(problem, solution);
         let same = |answer: &Answer| {
             !text.is_empty() && agrees(verifier, problem, &answer.text, &text, solution)
@@ -49,8 +49,8 @@ impl Answers {
         });
         let answer = &mut self.all[at];
         answer.log_likelihood = log_of_sum(answer.log_likelihood, log_likelihood);
-        answer.solutions.push((node, Finished::new(solution, tokens)));
-        answer
+        answer.solutions.push((node, finished));
+        at
     }
 
     /// All answers.
@@ -79,7 +79,8 @@ mod tests {
         let rows =
             [("#### 7", 0.25), ("#### 12", 0.1), ("so #### 7.0", 0.125), ("", 0.5), ("", 0.5)];
         for (node, (text, likelihood)) in rows.into_iter().enumerate() {
-            answers.add(&ProblemVerifier, &problem, node as NodeId, text, 3, f64::ln(likelihood));
+            let (node, finished) = (node as NodeId, Finished::new(text, 3));
+            answers.add(&ProblemVerifier, &problem, node, text, finished, f64::ln(likelihood));
         }
         let found: Vec<_> =
             answers.all().iter().map(|a| (a.log_likelihood.exp(), &a.solutions)).collect();

@@ -134,8 +134,9 @@ pub struct ValueConfig {
     pub self_evaluation: bool,
     /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
-    /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default: measured on
-    /// the embedded model; a search's `summary.json` and every round have that of their policy).
+    /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default:
+    /// measured on the embedded model; a search's `summary.json` and every round have that of their
+    /// policy).
     pub likelihood: LikelihoodScale,
     /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
@@ -214,13 +215,17 @@ impl ValueConfig {
         self.self_evaluation && !self.judge.reads()
     }
 
+    /// Whether finished solutions are judged by their answers.
+    pub(crate) fn judges_answers(&self) -> bool {
+        self.self_evaluation && self.judge == JudgeForm::Answers
+    }
+
     /// The policy that judges as this says and does everything else as `policy` does.
     #[must_use]
     pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
         match self.judge {
-            JudgeForm::Question | JudgeForm::Restated => policy,
-            JudgeForm::Likelihood | JudgeForm::Answers => policy,
             JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)),
+            _ => policy,
         }
     }
 }

@@ -40,6 +40,9 @@ pub(crate) struct Step {
     pub(crate) log_likelihood: f64,
     /// Whether the solution ends here.
     pub(crate) terminal: bool,
+    /// What judges a finished solution beside the likelihood of its answer; `None` where answers are
+    /// not what it is judged by.
+    pub(crate) finished: Option<Finished>,
     /// The policy's judgement.
     pub(crate) self_evaluation: Option<f64>,
     /// Prior, in the precision that selection uses.
@@ -48,6 +51,8 @@ pub(crate) struct Step {
     pub(crate) outcome: f64,
     /// R.
     pub(crate) value: f64,
+    /// What its false equations cost.
+    pub(crate) cost: f64,
 }
 
 impl Step {
@@ -69,10 +74,12 @@ impl Step {
             tokens: 0,
             log_likelihood: 0.0,
             terminal: false,
+            finished: None,
             self_evaluation: None,
             prior: 1.0,
             outcome: 0.0,
             value: 0.0,
+            cost: 0.0,
         }
     }
 }
@@ -300,16 +307,15 @@ impl Expansion {
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
         let tokens = parent.tokens + sampled.ids.len();
         let value = &subject.config.value;
-        let self_evaluation = match (value.self_evaluation, value.judge) {
+        let by_answer = terminal && value.judges_answers();
+        let finished = by_answer.then(|| Finished::new(&solution, tokens));
+        let self_evaluation = match finished {
             // Of its answer nothing but this solution is known yet.
-            (true, JudgeForm::Answers) if terminal => {
-                let finished = Finished::new(&solution, tokens);
-                Some(value.likelihood.answer.at(log_likelihood, finished))
-            }
-            (true, judge) if judge.reads() => {
+            Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),
+            None if value.self_evaluation && value.judge.reads() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))
             }
-            _ => self.judgements.get(index).and_then(|j| (*j)?.correct),
+            None => self.judgements.get(index).and_then(|j| (*j)?.correct),
         };
         let step = Step {
             tokens,
@@ -321,6 +327,7 @@ impl Expansion {
             path: parent.path.clone(),
             depth: parent.depth + 1,
             terminal,
+            finished,
             self_evaluation,
             ..Step::root()
         };

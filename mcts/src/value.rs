@@ -35,7 +35,9 @@ pub struct Worth {
     pub outcome: f64,
     /// R(s) = O(s) + C(s).
     pub value: f64,
-    /// r(s, a) = R(s') - R(s), less what false equations cost.
+    /// What its false equations cost.
+    pub cost: f64,
+    /// r(s, a) = R(s') - R(s), less the cost.
     pub reward: f64,
 }
 
@@ -43,17 +45,26 @@ pub struct Worth {
 #[must_use]
 pub fn worth(config: &ValueConfig, problem: &Problem, seen: Observed<'_>) -> Worth {
     let outcome = seen.correct.map_or(0.0, |correct| outcome(config, problem, correct, &seen));
-    worth_of(config, outcome, seen)
+    let value = value(config, outcome, seen.self_evaluation, seen.depth, seen.parent_value);
+    let cost = false_arithmetic(config, seen.step);
+    Worth { outcome, value, cost, reward: reward(value, seen.parent_value, cost) }
 }
 
-/// [`worth`] of a step whose outcome is known.
-pub(crate) fn worth_of(config: &ValueConfig, outcome: f64, seen: Observed<'_>) -> Worth {
-    let mut value = outcome + confidence(config, &seen);
-    if config.inherit_zero && value == 0.0 {
-        value = seen.parent_value;
-    }
-    let reward = value - seen.parent_value - false_arithmetic(config, seen.step);
-    Worth { outcome, value, reward }
+/// R of a step whose outcome is known, from its self-evaluation, its depth and R of its parent.
+pub(crate) fn value(
+    config: &ValueConfig,
+    outcome: f64,
+    self_evaluation: Option<f64>,
+    depth: u32,
+    parent_value: f64,
+) -> f64 {
+    let value = outcome + confidence(config, self_evaluation, depth);
+    if config.inherit_zero && value == 0.0 { parent_value } else { value }
+}
+
+/// r of a step, from R of it and of its parent and from what its false equations cost.
+pub(crate) fn reward(value: f64, parent_value: f64, cost: f64) -> f64 {
+    value - parent_value - cost
 }
 
 /// What the false equations of a step cost. It is taken off r rather than R, or the next step would
@@ -66,14 +77,14 @@ fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
 }
 
 /// C: the judgement, or what stands in for it.
-fn confidence(config: &ValueConfig, seen: &Observed<'_>) -> f64 {
+fn confidence(config: &ValueConfig, self_evaluation: Option<f64>, depth: u32) -> f64 {
     if !config.self_evaluation {
         return config.unasked;
     }
-    let c = seen.self_evaluation.unwrap_or(config.unknown);
+    let c = self_evaluation.unwrap_or(config.unknown);
     if config.depth_decay {
         // The parent of a node at depth d is at depth d - 1.
-        c / f64::from(seen.depth.saturating_sub(4).max(1))
+        c / f64::from(depth.saturating_sub(4).max(1))
     } else {
         c
     }

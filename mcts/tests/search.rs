@@ -161,9 +161,7 @@ fn likelihoods_judge_every_step_and_ask_nothing() {
     for tree in search(&problems(60), &config, &RunOptions::default()).0 {
         assert_eq!(tree.judge_calls, 0);
         for (id, node) in tree.nodes.iter().enumerate().skip(1) {
-            let path = tree.path(id as u32);
-            let logps = path.iter().flat_map(|&step| &tree.nodes[step as usize].logps);
-            let likelihood: f64 = logps.map(|&l| f64::from(l)).sum();
+            let likelihood = likelihood(&tree, id);
             let own = node.self_evaluation.expect("a judgement");
             assert!((own - scale.confidence(likelihood, node.terminal)).abs() < 1e-9);
         }
@@ -198,13 +196,8 @@ fn finished_solutions_are_judged_by_all_that_state_their_answer() {
                 let answer = stated(&tree.problem, &text);
                 let agree = |&other: &usize| {
                     let text = tree.text(other as u32);
-                    agrees(
-                        &verifier(),
-                        &tree.problem,
-                        &answer,
-                        &stated(&tree.problem, &text),
-                        &text,
-                    )
+                    let other = stated(&tree.problem, &text);
+                    agrees(&verifier(), &tree.problem, &answer, &other, &text)
                 };
                 let same: Vec<usize> = ends.iter().copied().filter(agree).collect();
                 agreeing += same.len() - 1;

@@ -43,9 +43,9 @@ impl SearchConfig {
         let scale = &self.value.likelihood;
         check("value.likelihood", expected, format!("{scale:?}"), scale.is_usable())?;
         let expected = "another than `answers`, which judges anew, where returns are summed";
-        let anew = self.value.self_evaluation && self.value.judge == JudgeForm::Answers;
         let sums = self.backup_weights == BackupWeights::Returns;
-        check("value.judge", expected, format!("{:?}", self.value.judge), !(anew && sums))?;
+        let ok = !(sums && self.value.judges_answers());
+        check("value.judge", expected, format!("{:?}", self.value.judge), ok)?;
         let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
         check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
         let not_negative = [

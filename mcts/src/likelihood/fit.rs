@@ -2,7 +2,9 @@
 
 use regrowth_verifiers::Verifier;
 
-use super::{AnswerOdds, LikelihoodScale, SurprisalOdds, features, log_likelihood, probability};
+use super::{
+    AnswerOdds, Finished, LikelihoodScale, SurprisalOdds, features, log_likelihood, probability,
+};
 use crate::TreeRecord;
 use crate::answers::Answers;
 use crate::labels::solutions_below;
@@ -42,7 +44,8 @@ impl LikelihoodFit {
                     let text = tree.text(id);
                     let tokens =
                         tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
-                    answers.add(verifier, &tree.problem, id, &text, tokens, likelihood);
+                    let finished = Finished::new(&text, tokens);
+                    answers.add(verifier, &tree.problem, id, &text, finished, likelihood);
                 }
                 // One solution says little of where a step leads.
                 (Some(_), false) if solutions > 1 => self.steps.push(seen),
@@ -150,7 +153,6 @@ mod tests {
     use regrowth_verifiers::ProblemVerifier;
 
     use super::*;
-    use crate::likelihood::Finished;
     use crate::pairs::tests::tree;
 
     #[test]

@@ -3,19 +3,19 @@
 //! It knows nothing of why a node is expanded; that is the business of a plan. It is the only place
 //! that talks to the outside, and it keeps the tree's statistics and its texts side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use regrowth_datasets::TokenId;
 use regrowth_policy::{PolicyError, Request, Response, Usage};
 
 use super::{Ask, Subject};
+use crate::Skip;
 use crate::answers::Answers;
 use crate::expand::{Child, Expansion, Step};
 use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
-use crate::value::{Observed, worth, worth_of};
-use crate::{JudgeForm, Skip};
+use crate::value::{Observed, reward, value, worth};
 
 /// A tree, what its nodes say, and what is being asked.
 pub(super) struct Grow<'a> {
@@ -185,6 +185,7 @@ impl<'a> Grow<'a> {
             let worth = worth(&config.value, self.subject.problem, seen);
             step.outcome = worth.outcome;
             step.value = worth.value;
+            step.cost = worth.cost;
             step.path.push(index as u32);
             step.prior = prior(config.prior, &step.sampled.logps, config.prior_lambda);
             edges.push(Edge {
@@ -201,43 +202,38 @@ impl<'a> Grow<'a> {
     /// ones that agree; nothing where judgement is by something else. Whoever plans calls it once for
     /// each expanded node, in an order that does not depend on when answers came.
     pub(super) fn count_answers(&mut self, node: NodeId) {
-        let config = &self.subject.config.value;
-        if !config.self_evaluation || config.judge != JudgeForm::Answers {
+        if !self.subject.config.value.judges_answers() {
             return;
         }
         let Subject { problem, verifier, .. } = self.subject;
-        let odds = config.likelihood.answer;
+        let mut touched = BTreeSet::new();
         for end in self.tree.children(node) {
-            if !self.steps[end as usize].terminal {
-                continue;
-            }
-            let solution = self.solution(end);
-            let Step { tokens, log_likelihood, .. } = self.steps[end as usize];
-            let answer =
-                self.answers.add(verifier, problem, end, &solution, tokens, log_likelihood);
-            let (likelihood, agreeing) = (answer.log_likelihood, answer.solutions.clone());
-            for (id, finished) in agreeing {
-                self.judge_anew(id, odds.at(likelihood, finished));
+            let Step { finished, log_likelihood, .. } = self.steps[end as usize];
+            if let Some(finished) = finished {
+                let text = self.solution(end);
+                let answer =
+                    self.answers.add(verifier, problem, end, &text, finished, log_likelihood);
+                touched.insert(answer);
             }
         }
+        let rewards: Vec<_> = touched.into_iter().flat_map(|answer| self.judge(answer)).collect();
+        self.tree.set_rewards(&rewards);
     }
 
-    /// Gives the step of a node another self-evaluation, and all above it the value that follows.
-    fn judge_anew(&mut self, node: NodeId, self_evaluation: f64) {
-        let parent = self.tree.parent(node).map_or(0.0, |id| self.steps[id as usize].value);
-        let step = &mut self.steps[node as usize];
-        step.self_evaluation = Some(self_evaluation);
-        let seen = Observed {
-            self_evaluation: step.self_evaluation,
-            correct: None,
-            depth: step.depth,
-            parent_value: parent,
-            solution: "",
-            step: &step.sampled.text,
-        };
-        let worth = worth_of(&self.subject.config.value, step.outcome, seen);
-        step.value = worth.value;
-        self.tree.set_reward(node, worth.reward);
+    /// Judges all solutions with an answer by what is known of it now; their rewards.
+    fn judge(&mut self, answer: usize) -> Vec<(NodeId, f64)> {
+        let config = &self.subject.config.value;
+        let answer = &self.answers.all()[answer];
+        let mut rewards = Vec::with_capacity(answer.solutions.len());
+        for &(node, finished) in &answer.solutions {
+            let above = self.tree.parent(node).map_or(0.0, |id| self.steps[id as usize].value);
+            let step = &mut self.steps[node as usize];
+            step.self_evaluation =
+                Some(config.likelihood.answer.at(answer.log_likelihood, finished));
+            step.value = value(config, step.outcome, step.self_evaluation, step.depth, above);
+            rewards.push((node, reward(step.value, above, step.cost)));
+        }
+        rewards
     }
 
     /// Ids from the root's child to `node`.

@@ -11,6 +11,7 @@ mod memory;
 mod node;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use self::arena::{Arena, prefetch};
@@ -204,15 +205,23 @@ impl Tree {
         }
     }
 
-    /// Gives the step to a node another reward, and V of all above it the value that follows. Returns
-    /// that were counted before keep the old one.
-    pub fn set_reward(&mut self, id: NodeId, reward: f64) {
+    /// Gives steps, each told by its node, other rewards (finite numbers), and V of all above them the
+    /// value that follows. Returns that were counted before keep the old ones.
+    pub fn set_rewards(&mut self, rewards: &[(NodeId, f64)]) {
         *self.hinted.get_mut() = false;
-        self.node(id).set_reward(reward);
+        for &(id, reward) in rewards {
+            debug_assert!(reward.is_finite());
+            self.node(id).set_reward(reward);
+        }
         if self.weights == BackupWeights::Returns {
             return;
         }
-        self.refresh_above(id);
+        // Siblings have the same nodes above them: once for all of them.
+        let one_of_each: BTreeMap<_, _> =
+            rewards.iter().map(|&(id, _)| (self.parent(id), id)).collect();
+        for id in one_of_each.into_values() {
+            self.refresh_above(id);
+        }
     }
 
     /// Recomputes V of all nodes above one.
@@ -308,7 +317,7 @@ impl Tree {
         self.node(id).counts().1
     }
 
-    /// The node's edge as it was made.
+    /// The node's edge, with its last reward.
     #[must_use]
     pub fn edge(&self, id: NodeId) -> Edge {
         let node = self.node(id);

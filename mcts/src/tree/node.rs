@@ -46,9 +46,9 @@ pub(super) struct Node {
     /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed. Relaxed.
     value: AtomicU64,
 
-    // Constant after publication, but for who has the tree alone. Written by the one thread that expands the parent, before it
-    // stores the parent's link with Release; whoever has loaded that link with Acquire reads them
-    // Relaxed.
+    // Constant after publication, but that who has the tree alone may set rewards anew. Written by the
+    // one thread that expands the parent, before it stores the parent's link with Release; whoever has
+    // loaded that link with Acquire reads them Relaxed.
     /// Bits of the reward r of the step that leads here.
     reward: AtomicU64,
     /// Bits of its prior.
@@ -187,7 +187,7 @@ impl Node {
         f64::from_bits(self.reward.load(Ordering::Relaxed))
     }
 
-    /// For who has the tree alone: others may read it meanwhile, or have it in a value.
+    /// Only for who has the tree alone (`Tree::set_rewards`): nobody else may read it meanwhile.
     pub(super) fn set_reward(&self, reward: f64) {
         self.reward.store(reward.to_bits(), Ordering::Relaxed);
     }
