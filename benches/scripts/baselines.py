@@ -4,7 +4,7 @@
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/baselines.py target/release/regrowth FOLDER \
         [--problems builtin:arithmetic] [--policy builtin] [--seeds 5] [--eval-problems 2000] \
-        [--trial-rounds 1] [--samples 8] [--arms step star ...]
+        [--trial-rounds 1] [--samples 8] [--threads 2] [--arms step star ...]
 
 Every arm gets one trial run at half, once and twice its default learning rate, of `--trial-rounds`
 rounds on a seed of its own, with one test problem; validation problems choose. Then the seeds run at
@@ -51,7 +51,7 @@ def iterate(args, run, arm, rate, seed, more):
         kind = {"loss": LOSSES[arm]} if arm in LOSSES else {"variant": arm}
         options = {
             "run": run, "policy": args.policy, "problems": args.problems, "seed": seed,
-            "learning-rate": rate, **kind, **more,
+            "learning-rate": rate, "threads": args.threads, **kind, **more,
         }
         words = [word for k, v in options.items() for word in (f"--{k}", str(v))]
         subprocess.run([args.binary, "iterate", *words], check=True, stdout=subprocess.DEVNULL)
@@ -126,6 +126,8 @@ def main():
     parser.add_argument("--eval-problems", type=int, default=2000)
     parser.add_argument("--trial-rounds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(),
+                        help="of each run; results do not depend on it")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     args = parser.parse_args()
     rates = {arm: tuned_rate(args, arm) for arm in args.arms}

@@ -36,21 +36,34 @@ impl Answers {
         node: NodeId,
         solution: &str,
         finished: Finished,
-        log_likelihood: f64,
     ) -> usize {
         let text = stated(problem, solution);
-        let same = |answer: &Answer| {
-            !text.is_empty() && agrees(verifier, problem, &answer.text, &text, solution)
-        };
-        let at = self.all.iter().position(same).unwrap_or_else(|| {
+        let at = self.place(verifier, problem, &text, solution).unwrap_or_else(|| {
             let log_likelihood = f64::NEG_INFINITY;
             self.all.push(Answer { text, log_likelihood, solutions: Vec::new() });
             self.all.len() - 1
         });
         let answer = &mut self.all[at];
-        answer.log_likelihood = log_of_sum(answer.log_likelihood, log_likelihood);
+        answer.log_likelihood = log_of_sum(answer.log_likelihood, finished.log_likelihood);
         answer.solutions.push((node, finished));
         at
+    }
+
+    /// Where the answer of a solution is, if it is there: most are stated in the same words, so the
+    /// verifier is asked last.
+    fn place(
+        &self,
+        verifier: &dyn Verifier,
+        problem: &Problem,
+        text: &str,
+        solution: &str,
+    ) -> Option<usize> {
+        if text.is_empty() {
+            return None;
+        }
+        let find = |same: &dyn Fn(&str) -> bool| self.all.iter().position(|a| same(&a.text));
+        find(&|other| other == text)
+            .or_else(|| find(&|other| agrees(verifier, problem, other, text, solution)))
     }
 
     /// All answers.
@@ -79,8 +92,8 @@ mod tests {
         let rows =
             [("#### 7", 0.25), ("#### 12", 0.1), ("so #### 7.0", 0.125), ("", 0.5), ("", 0.5)];
         for (node, (text, likelihood)) in rows.into_iter().enumerate() {
-            let (node, finished) = (node as NodeId, Finished::new(text, 3));
-            answers.add(&ProblemVerifier, &problem, node, text, finished, f64::ln(likelihood));
+            let finished = Finished::new(text, 3, f64::ln(likelihood));
+            answers.add(&ProblemVerifier, &problem, node as NodeId, text, finished);
         }
         let found: Vec<_> =
             answers.all().iter().map(|a| (a.log_likelihood.exp(), &a.solutions)).collect();

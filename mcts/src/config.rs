@@ -204,7 +204,7 @@ pub enum JudgeForm {
 
 impl JudgeForm {
     /// Whether steps are judged by what is known of them already.
-    pub(crate) fn reads(self) -> bool {
+    fn reads(self) -> bool {
         matches!(self, Self::Likelihood | Self::Answers)
     }
 }
@@ -213,6 +213,12 @@ impl ValueConfig {
     /// Whether steps are judged by a question to the model.
     pub(crate) fn asks(&self) -> bool {
         self.self_evaluation && !self.judge.reads()
+    }
+
+    /// Whether steps are judged by log-likelihoods, on [`likelihood`](Self::likelihood)'s scale.
+    #[must_use]
+    pub fn judges_likelihoods(&self) -> bool {
+        self.self_evaluation && self.judge.reads()
     }
 
     /// Whether finished solutions are judged by their answers.

@@ -308,11 +308,11 @@ impl Expansion {
         let tokens = parent.tokens + sampled.ids.len();
         let value = &subject.config.value;
         let by_answer = terminal && value.judges_answers();
-        let finished = by_answer.then(|| Finished::new(&solution, tokens));
+        let finished = by_answer.then(|| Finished::new(&solution, tokens, log_likelihood));
         let self_evaluation = match finished {
             // Of its answer nothing but this solution is known yet.
             Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),
-            None if value.self_evaluation && value.judge.reads() => {
+            None if value.judges_likelihoods() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))
             }
             None => self.judgements.get(index).and_then(|j| (*j)?.correct),

@@ -29,16 +29,19 @@ pub struct SurprisalOdds {
 }
 
 /// Odds that a finished solution is right, by the likelihood of its answer, that of all known solutions
-/// that state it together: log-odds
-/// `intercept - slope ln(u + 0.1) + length ln(tokens) - false_equation [an equation is false]`, with the
-/// surprisal u of the answer.
+/// that state it together: log-odds `intercept - slope ln(u + 0.1) - solution ln(s + 0.1)
+/// + length ln(tokens) - false_equation [an equation is false]`, with the surprisal u of the answer and
+/// that of the solution alone, s.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerOdds {
     /// Log-odds of one token at about one nat; any finite number.
     pub intercept: f64,
-    /// How fast they fall with the surprisal; at least 0.
+    /// How fast they fall with the surprisal of the answer; at least 0.
     pub slope: f64,
+    /// How fast they fall with that of the solution; any finite number: where a policy's habit is a short
+    /// guess, what is likelier is less often right.
+    pub solution: f64,
     /// How fast they rise with the number of tokens of the solution; any finite number.
     pub length: f64,
     /// What a solution loses that states a false equation (`3 + 4 = 8`); any finite number.
@@ -48,6 +51,8 @@ pub struct AnswerOdds {
 /// What is known of a finished solution, beside the likelihood of its answer, when it is judged by that.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finished {
+    /// Its log-likelihood.
+    pub log_likelihood: f64,
     /// Tokens of the solution.
     pub tokens: usize,
     /// Whether it states a false equation.
@@ -55,17 +60,18 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Of a solution with this text.
+    /// Of a solution with this text, so many tokens and this log-likelihood.
     #[must_use]
-    pub fn new(solution: &str, tokens: usize) -> Self {
-        Self { tokens, slips: true_share(solution).is_some_and(|share| share < 1.0) }
+    pub fn new(text: &str, tokens: usize, log_likelihood: f64) -> Self {
+        let slips = true_share(text).is_some_and(|share| share < 1.0);
+        Self { log_likelihood, tokens, slips }
     }
 
-    /// What the odds are a weighted sum of.
-    fn features(self, log_likelihood: f64) -> [f64; 4] {
+    /// What the odds are a weighted sum of, with the log-likelihood of the answer.
+    fn features(self, answer: f64) -> [f64; 5] {
         let tokens = self.tokens.max(1) as f64;
         let slips = f64::from(u8::from(self.slips));
-        [1.0, -log_surprisal(log_likelihood), tokens.ln(), -slips]
+        [1.0, -log_surprisal(answer), -log_surprisal(self.log_likelihood), tokens.ln(), -slips]
     }
 }
 
@@ -73,13 +79,16 @@ impl AnswerOdds {
     /// Probability that a solution is right whose answer has this log-likelihood, in [0, 1].
     #[must_use]
     pub fn at(self, log_likelihood: f64, solution: Finished) -> f64 {
-        let weights = [self.intercept, self.slope, self.length, self.false_equation];
-        probability(&weights, &solution.features(log_likelihood))
+        probability(&self.weights(), &solution.features(log_likelihood))
     }
 
     fn is_usable(self) -> bool {
-        let finite = [self.intercept, self.slope, self.length, self.false_equation];
-        finite.iter().all(|x| x.is_finite()) && self.slope >= 0.0
+        self.weights().iter().all(|weight| weight.is_finite()) && self.slope >= 0.0
+    }
+
+    /// Weights of the features of a [`Finished`] solution.
+    fn weights(self) -> [f64; 5] {
+        [self.intercept, self.slope, self.solution, self.length, self.false_equation]
     }
 }
 
@@ -140,7 +149,8 @@ fn log_surprisal(log_likelihood: f64) -> f64 {
 impl LikelihoodScale {
     /// [`LikelihoodScale::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
     fn answer() -> AnswerOdds {
-        AnswerOdds { intercept: -0.5, slope: 2.4, length: 0.8, false_equation: 2.1 }
+        let [slope, solution] = [3.1, -0.6];
+        AnswerOdds { intercept: -2.6, slope, solution, length: 1.3, false_equation: 2.3 }
     }
 
     /// C of a step, from the log-probability of all steps up to and with it.
@@ -182,14 +192,16 @@ mod tests {
 
     #[test]
     fn worked_values_of_an_answer() {
-        let odds = AnswerOdds { intercept: 1.0, slope: 2.0, length: 0.5, false_equation: 3.0 };
-        // e x 4^0.5 / (u + 0.1)^2, and a false equation takes e^3 off.
-        let at = |text| odds.at(-0.9, Finished::new(text, 4));
-        let right = 2.0 * 1f64.exp();
+        let [slope, solution] = [2.0, -1.0];
+        let odds = AnswerOdds { intercept: 1.0, slope, solution, length: 0.5, false_equation: 3.0 };
+        // e x 4^0.5 (s + 0.1) / (u + 0.1)^2, and a false equation takes e^3 off.
+        let at = |text| odds.at(-0.9, Finished::new(text, 4, -1.9));
+        let right = 4.0 * 1f64.exp();
         assert!((at("3 + 4 = 7") - right / (1.0 + right)).abs() < 1e-12);
         let wrong = right * (-3f64).exp();
         assert!((at("3 + 4 = 8") - wrong / (1.0 + wrong)).abs() < 1e-12);
         assert_eq!(at("nothing is computed"), at("3 + 4 = 7"));
-        assert_eq!(odds.at(-1.0, Finished::new("", 0)), odds.at(-1.0, Finished::new("", 1)));
+        let of_tokens = |tokens| odds.at(-1.0, Finished::new("", tokens, -1.0));
+        assert_eq!(of_tokens(0), of_tokens(1));
     }
 }

@@ -204,7 +204,8 @@ fn finished_solutions_are_judged_by_all_that_state_their_answer() {
                 let mass: f64 = same.iter().map(|&id| likelihood(&tree, id).exp()).sum();
                 let path = tree.path(id as u32);
                 let tokens = path.iter().map(|&step| tree.nodes[step as usize].ids.len()).sum();
-                let expected = scale.answer.at(mass.ln(), Finished::new(&text, tokens));
+                let finished = Finished::new(&text, tokens, likelihood(&tree, id));
+                let expected = scale.answer.at(mass.ln(), finished);
                 let own = tree.nodes[id].self_evaluation.expect("a judgement");
                 assert!((own - expected).abs() < 1e-9, "{own} {expected}");
                 // What is known later changes the reward as well, and all that follows from it.

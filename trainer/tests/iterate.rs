@@ -9,8 +9,9 @@ use std::path::Path;
 
 use candle_core::Device;
 use common::{ok, regrowth, stderr, stdout, workshop};
-use regrowth_mcts::{LikelihoodScale, read_trees};
+use regrowth_mcts::{LikelihoodFit, LikelihoodScale, TreeRecord, read_trees};
 use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
+use regrowth_verifiers::ProblemVerifier;
 use runs::{assert_same, contents};
 use serde_json::Value;
 
@@ -50,28 +51,41 @@ fn json(path: &Path) -> Value {
 }
 
 #[test]
-fn likelihoods_are_judged_on_the_scale_of_the_round_before() {
+fn likelihoods_are_judged_on_the_scale_of_the_round() {
     let dir = workshop();
-    let options = "--run run --policy scripted --problems builtin:choice --judge likelihood --rounds 2 \
-                   --problems-per-round 60 --validation-problems 2 --eval-problems 2";
+    std::fs::write(dir.path().join("scale.toml"), "calibration_problems = 60\n").unwrap();
+    let options = "--run run --config scale.toml --policy scripted --problems builtin:choice --rounds 2 \
+                   --judge likelihood --problems-per-round 80 --validation-problems 2 --eval-problems 2";
     let args: Vec<&str> = ["iterate"].into_iter().chain(options.split_whitespace()).collect();
     ok(regrowth(dir.path(), &args));
     let run = dir.path().join("run");
-    let report = json(&run.join("round-0001/report.json"));
-    let found: LikelihoodScale =
-        serde_json::from_value(report["audit"]["likelihood"].clone()).unwrap();
-    assert_ne!(found, LikelihoodScale::default());
-    for (round, scale) in [("round-0001", LikelihoodScale::default()), ("round-0002", found)] {
-        for tree in read_trees(&run.join(round).join("trees.jsonl")).unwrap() {
+    let mut before = LikelihoodScale::default();
+    for round in ["round-0001", "round-0002"].map(|name| run.join(name)) {
+        let report = json(&round.join("report.json"));
+        let scale =
+            |value: &Value| serde_json::from_value::<LikelihoodScale>(value.clone()).unwrap();
+        let own = scale(&json(&round.join("scale.json"))["likelihood"]);
+        let all = scale(&report["audit"]["likelihood"]);
+        let mut outcomes = LikelihoodFit::default();
+        for (index, tree) in read_trees(&round.join("trees.jsonl")).unwrap().enumerate() {
             let tree = tree.unwrap();
-            for (id, node) in tree.nodes.iter().enumerate().skip(1) {
-                let path = tree.path(id as u32);
-                let logps = path.iter().flat_map(|&step| &tree.nodes[step as usize].logps);
-                let likelihood = logps.map(|&l| f64::from(l)).sum();
-                let expected = scale.confidence(likelihood, node.terminal);
-                assert!((node.self_evaluation.unwrap() - expected).abs() < 1e-9, "{round}");
+            if index < 60 {
+                outcomes.add(&tree, &ProblemVerifier);
             }
+            assert_judged_on(&tree, if index < 60 { before } else { own });
         }
+        assert_eq!(outcomes.scale(), Some(own));
+        assert_ne!(own, before);
+        before = all;
+    }
+}
+
+fn assert_judged_on(tree: &TreeRecord, scale: LikelihoodScale) {
+    for (id, node) in tree.nodes.iter().enumerate().skip(1) {
+        let path = tree.path(id as u32);
+        let logps = path.iter().flat_map(|&step| &tree.nodes[step as usize].logps);
+        let expected = scale.confidence(logps.map(|&l| f64::from(l)).sum(), node.terminal);
+        assert!((node.self_evaluation.unwrap() - expected).abs() < 1e-9, "{}", tree.problem.id);
     }
 }
 

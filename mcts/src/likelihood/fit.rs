@@ -14,7 +14,7 @@ use crate::labels::solutions_below;
 pub struct LikelihoodFit {
     steps: Vec<Seen<2>>,
     ends: Vec<Seen<2>>,
-    answers: Vec<Seen<4>>,
+    answers: Vec<Seen<5>>,
 }
 
 /// What is seen of a step, and the share of right ones among the solutions through it.
@@ -44,8 +44,8 @@ impl LikelihoodFit {
                     let text = tree.text(id);
                     let tokens =
                         tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
-                    let finished = Finished::new(&text, tokens);
-                    answers.add(verifier, &tree.problem, id, &text, finished, likelihood);
+                    let finished = Finished::new(&text, tokens, likelihood);
+                    answers.add(verifier, &tree.problem, id, &text, finished);
                 }
                 // One solution says little of where a step leads.
                 (Some(_), false) if solutions > 1 => self.steps.push(seen),
@@ -68,52 +68,70 @@ impl LikelihoodFit {
     #[must_use]
     pub fn scale(&self) -> Option<LikelihoodScale> {
         let odds = |[intercept, slope]: [f64; 2]| SurprisalOdds { intercept, slope };
-        let [intercept, slope, length, false_equation] = fitted(&self.answers)?;
+        let [intercept, slope, solution, length, false_equation] = fitted(&self.answers)?;
         let scale = LikelihoodScale {
             step: odds(fitted(&self.steps)?),
             end: odds(fitted(&self.ends)?),
-            answer: AnswerOdds { intercept, slope, length, false_equation },
+            answer: AnswerOdds { intercept, slope, solution, length, false_equation },
         };
         scale.is_usable().then_some(scale)
     }
 }
 
-/// Logistic regression by Newton's method: weights of the features, of which the first is 1 and the
-/// second the surprisal's.
+/// Weights of the features, of which the first is 1 and the second the surprisal's; `None` for too few
+/// outcomes.
 fn fitted<const N: usize>(seen: &[Seen<N>]) -> Option<[f64; N]> {
-    /// Steps of Newton's method, each of at most 1 in any number, so that none overshoots where
-    /// likelihoods tell all outcomes apart; it has converged long before.
-    const STEPS: usize = 60;
     if seen.len() < FEWEST {
         return None;
     }
-    let mut weights = [0.0; N];
-    for _ in 0..STEPS {
-        let step = newton_step(&weights, seen);
-        for (weight, step) in weights.iter_mut().zip(step) {
-            *weight -= step.clamp(-1.0, 1.0);
-        }
+    let weights = regression(seen);
+    if weights[1] >= 0.0 {
+        return Some(weights);
     }
-    if weights[1] < 0.0 {
-        // The rule of succession, so that outcomes that are all alike leave finite odds.
-        let right = seen.iter().map(|seen| seen.1).sum::<f64>() + 1.0;
-        let wrong = seen.len() as f64 + 2.0 - right;
-        weights = [0.0; N];
-        weights[0] = (right / wrong).ln();
-    }
-    Some(weights)
+    // Where the likely is wrong, it says nothing, and the others what they say without it.
+    let without = |&(mut features, right): &Seen<N>| {
+        features[1] = 0.0;
+        (features, right)
+    };
+    Some(regression(&seen.iter().map(without).collect::<Vec<_>>()))
 }
 
-/// The gradient of the mean loss over its Hessian, each with a ridge.
-fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N] {
-    /// Weight of the squared parameters beside the mean loss, which keeps them finite where all
-    /// outcomes are alike (taste).
-    const RIDGE: f64 = 1e-3;
+/// Logistic regression by Newton's method, on features around their means: there an intercept is no
+/// extrapolation that the other weights have to make good.
+fn regression<const N: usize>(seen: &[Seen<N>]) -> [f64; N] {
+    /// Steps of Newton's method, of at most 1 in the largest number, so that none overshoots where
+    /// likelihoods tell all outcomes apart; it has converged long before.
+    const STEPS: usize = 60;
     let share = 1.0 / seen.len() as f64;
-    let mut gradient = weights.map(|weight| RIDGE * weight);
+    let mut means = [0.0; N];
+    for (features, _) in seen {
+        (1..N).for_each(|i| means[i] += share * features[i]);
+    }
+    let around =
+        |&(features, right): &Seen<N>| (std::array::from_fn(|i| features[i] - means[i]), right);
+    let centred: Vec<Seen<N>> = seen.iter().map(around).collect();
+    let mut weights = [0.0; N];
+    for _ in 0..STEPS {
+        let step = newton_step(&weights, &centred);
+        let longest = step.iter().fold(1.0, |longest: f64, x| longest.max(x.abs()));
+        for (weight, step) in weights.iter_mut().zip(step) {
+            *weight -= step / longest;
+        }
+    }
+    weights[0] -= (1..N).map(|i| weights[i] * means[i]).sum::<f64>();
+    weights
+}
+
+/// The gradient of the mean loss over its Hessian, each with a prior.
+fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N] {
+    /// What a weight's square counts beside the losses: a Gaussian prior of variance 10, which keeps
+    /// weights finite where all outcomes are alike (taste).
+    const PRIOR: f64 = 0.1;
+    let share = 1.0 / seen.len() as f64;
+    let mut gradient = weights.map(|weight| share * PRIOR * weight);
     let mut hessian = [[0.0; N]; N];
     for (i, row) in hessian.iter_mut().enumerate() {
-        row[i] = RIDGE;
+        row[i] = share * PRIOR;
     }
     for (features, right) in seen {
         let p = probability(weights, features);
@@ -166,20 +184,23 @@ mod tests {
 
     #[test]
     fn a_fit_finds_what_length_and_false_equations_say() {
-        let made = AnswerOdds { intercept: -2.0, slope: 1.5, length: 0.8, false_equation: 2.0 };
-        let seen: Vec<Seen<4>> = (0..4_000_u32)
-            .map(|i| {
-                let solution = Finished { tokens: 5 + (i % 37) as usize, slips: i % 3 == 0 };
-                let likelihood = -f64::from(i % 101) / 10.0;
-                (solution.features(likelihood), made.at(likelihood, solution))
-            })
+        let [slope, solution] = [1.5, -0.5];
+        let made =
+            AnswerOdds { intercept: -2.0, slope, solution, length: 0.8, false_equation: 2.0 };
+        let of = |i: u32| Finished {
+            log_likelihood: -f64::from(i % 101) / 10.0 - f64::from(i % 17) / 4.0,
+            tokens: 5 + (i % 37) as usize,
+            slips: i.is_multiple_of(3),
+        };
+        let likelihood = |i: u32| -f64::from(i % 101) / 10.0;
+        let seen: Vec<Seen<5>> = (0..4_000)
+            .map(|i| (of(i).features(likelihood(i)), made.at(likelihood(i), of(i))))
             .collect();
-        // The ridge holds the weights a little back, which the length and the intercept share.
-        let [intercept, slope, length, false_equation] = fitted(&seen).unwrap();
-        let found = AnswerOdds { intercept, slope, length, false_equation };
-        for (tokens, slips, likelihood) in [(5, false, -0.1), (20, true, -2.0), (40, false, -6.0)] {
-            let solution = Finished { tokens, slips };
-            let (found, made) = (found.at(likelihood, solution), made.at(likelihood, solution));
+        // The prior holds the weights a little back.
+        let [intercept, slope, solution, length, false_equation] = fitted(&seen).unwrap();
+        let found = AnswerOdds { intercept, slope, solution, length, false_equation };
+        for i in (0..4_000).step_by(123) {
+            let (found, made) = (found.at(likelihood(i), of(i)), made.at(likelihood(i), of(i)));
             assert!((found - made).abs() < 0.03, "{found} {made}");
         }
     }
@@ -192,7 +213,12 @@ mod tests {
         // Where the unlikely is right, likelihood says nothing.
         let turned: Vec<Seen<2>> =
             (0..200).map(|i| (features(-f64::from(i)), f64::from(i / 100))).collect();
-        assert_eq!(fitted(&turned).unwrap(), [0.0, 0.0]);
+        assert!(fitted(&turned).unwrap().iter().all(|weight| weight.abs() < 1e-9));
+        // What else is known still says what it says.
+        let also: Vec<Seen<3>> =
+            turned.iter().map(|&([a, b], right)| ([a, b, right], right)).collect();
+        let [_, slope, other] = fitted(&also).unwrap();
+        assert!(slope == 0.0 && other > 2.0, "{slope} {other}");
     }
 
     /// Node 1 leads to a right and a wrong solution, node 2 is a wrong one.

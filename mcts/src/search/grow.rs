@@ -208,12 +208,9 @@ impl<'a> Grow<'a> {
         let Subject { problem, verifier, .. } = self.subject;
         let mut touched = BTreeSet::new();
         for end in self.tree.children(node) {
-            let Step { finished, log_likelihood, .. } = self.steps[end as usize];
-            if let Some(finished) = finished {
+            if let Some(finished) = self.steps[end as usize].finished {
                 let text = self.solution(end);
-                let answer =
-                    self.answers.add(verifier, problem, end, &text, finished, log_likelihood);
-                touched.insert(answer);
+                touched.insert(self.answers.add(verifier, problem, end, &text, finished));
             }
         }
         let rewards: Vec<_> = touched.into_iter().flat_map(|answer| self.judge(answer)).collect();

@@ -61,6 +61,9 @@ pub struct RunConfig {
     /// Validation problems on which the divergence from the initial policy is measured, one sampled
     /// solution each; 0 leaves it out (default 64: taste).
     pub probe_problems: usize,
+    /// Problems at the beginning of a round whose verified outcomes set the scale on which
+    /// likelihoods judge in the rest of it, where likelihoods judge; 0 leaves that to the round before.
+    pub calibration_problems: usize,
     /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.
     pub min_pairs: usize,
     /// Distinct right solutions of one problem at most, for [`Objective::CorrectSolutions`].

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
-use super::driver::{Control, Observer};
+use super::driver::{Control, NoObserver, Observer};
 use super::journal::{self, Sink};
+use super::scale;
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_sealed};
 
@@ -94,7 +95,8 @@ impl SearchPhase<'_> {
         Ok(done)
     }
 
-    /// Grows the trees of these problems.
+    /// Grows the trees of these problems: the first of the round on the scale of the round before, the
+    /// rest on what those say.
     fn grow(
         &self,
         problems: &[Problem],
@@ -103,12 +105,71 @@ impl SearchPhase<'_> {
     ) -> Result<Usage, TrainError> {
         observer.begin(self.round, "search", self.problems.len());
         observer.skip(self.problems.len() - problems.len());
+        let first = &self.problems[..scale::calibrating(self.config, self.problems.len())];
+        let before = self.likelihood.unwrap_or(self.config.search.value.likelihood);
+        let (own, rest) = scale::part(problems, first);
+        let mut outcomes = LikelihoodFit::default();
+        let mut usage = self.search(own, before, observer, &mut |id, tree| {
+            outcomes.add(tree, &ProblemVerifier);
+            sink(id, tree)
+        })?;
+        if !rest.is_empty() {
+            let outcomes = (own.len() == first.len()).then_some(outcomes);
+            let scale = self.scale(first, outcomes, before, &mut usage, observer)?;
+            usage += self.search(rest, scale, observer, sink)?;
+        }
+        observer.end();
+        Ok(usage)
+    }
+
+    /// The scale of the problems behind the `first`, whose `outcomes` are known if they were all
+    /// searched just now.
+    fn scale(
+        &self,
+        first: &[Problem],
+        outcomes: Option<LikelihoodFit>,
+        before: LikelihoodScale,
+        usage: &mut Usage,
+        observer: &mut dyn Observer,
+    ) -> Result<LikelihoodScale, TrainError> {
+        if first.is_empty() {
+            return Ok(before);
+        }
+        if let Some(scale) = scale::read(self.dir, observer) {
+            return Ok(scale);
+        }
+        let outcomes = match outcomes {
+            Some(outcomes) => outcomes,
+            // The scale got lost, and some of its trees are on the disk: all are grown once more for it.
+            None => {
+                let mut outcomes = LikelihoodFit::default();
+                *usage += self.search(first, before, &mut NoObserver, &mut |_, tree| {
+                    outcomes.add(tree, &ProblemVerifier);
+                    Ok(())
+                })?;
+                outcomes
+            }
+        };
+        scale::write(self.dir, &outcomes, before)
+    }
+
+    /// Grows trees whose likelihoods are judged on this scale.
+    fn search(
+        &self,
+        problems: &[Problem],
+        scale: LikelihoodScale,
+        observer: &mut dyn Observer,
+        sink: &mut Sink<TreeRecord>,
+    ) -> Result<Usage, TrainError> {
+        if problems.is_empty() {
+            return Ok(Usage::default());
+        }
         let seed = &[b"round".as_slice(), &u64::from(self.round).to_le_bytes()];
         let mut config = SearchConfig {
             seed: stream_key(self.config.search.seed, seed),
             ..self.config.search.clone()
         };
-        config.value.likelihood = self.likelihood.unwrap_or(config.value.likelihood);
+        config.value.likelihood = scale;
         let options = RunOptions {
             threads: self.threads,
             round: self.round,
@@ -131,7 +192,6 @@ impl SearchPhase<'_> {
         let verifier = &ProblemVerifier;
         let summary = search_problems(self.policy, verifier, problems, &config, &options, on_tree)?;
         written?;
-        observer.end();
         if summary.cancelled {
             return Err(TrainError::Interrupted);
         }
@@ -173,8 +233,9 @@ impl SearchPhase<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::{NoObserver, Preset, ProblemSets};
+    use crate::rounds::{Preset, ProblemSets};
     use regrowth_datasets::read_step_labels;
+    use regrowth_mcts::JudgeForm;
     use regrowth_policy::Scripted;
 
     fn config() -> RunConfig {
@@ -240,5 +301,34 @@ mod tests {
         }
         std::fs::write(dir.path().join(PAIRS), "damaged").unwrap();
         assert_eq!(search(dir.path(), &problems), done);
+    }
+
+    /// Whatever is lost of the files, trees are judged on the scale that they were first judged on.
+    #[test]
+    fn a_lost_scale_is_found_again() {
+        let mut config = RunConfig { calibration_problems: 50, problems_per_round: 60, ..config() };
+        config.search.value.judge = JudgeForm::Answers;
+        let problems = ProblemSets::read(&config).unwrap().train;
+        let dir = tempfile::tempdir().unwrap();
+        let (trees, file) = (dir.path().join(TREES), dir.path().join(scale::SCALE));
+        let done = search_with(dir.path(), &problems, &config);
+        let whole = std::fs::read(&trees).unwrap();
+        let found = std::fs::read(&file).unwrap();
+        let scale = scale::read(dir.path(), &mut NoObserver);
+        assert!(scale.is_some_and(|found| found != config.search.value.likelihood));
+        let last = whole.len() - 1;
+        for (tree, lost) in [(last, None), (last, Some("")), (100, Some("no scale")), (100, None)] {
+            match lost {
+                None => std::fs::remove_file(&file).unwrap(),
+                Some(text) => std::fs::write(&file, text).unwrap(),
+            }
+            let mut flipped = whole.clone();
+            flipped[tree] ^= 1;
+            std::fs::write(&trees, flipped).unwrap();
+            assert_eq!(search_with(dir.path(), &problems, &config), done);
+            if tree == last {
+                assert_eq!(std::fs::read(&file).unwrap(), found);
+            }
+        }
     }
 }
