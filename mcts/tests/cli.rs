@@ -3,7 +3,7 @@
 #[path = "common/binary.rs"]
 mod binary;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use binary::{assert_code, mcts, read};
@@ -46,34 +46,93 @@ fn a_search_writes_its_files_and_they_do_not_depend_on_how_it_is_run() {
     assert!(read(out.join("trees.jsonl")) == first.0);
 }
 
-#[test]
-fn strategies_and_stopping_rules_have_flags() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let run = |name: &str, flags: &str| {
-        let out = folder.path().join(name);
+/// What a search with the scripted policy leaves.
+struct Searched {
+    simulations: u64,
+    nodes: u64,
+    calls: u64,
+    out: PathBuf,
+}
+
+impl Searched {
+    /// Six problems, with these flags, in a folder of this name.
+    fn new(folder: &Path, name: &str, flags: &str) -> Self {
+        let out = folder.join(name);
         let command = format!("search --policy scripted --limit 6 {flags} --out {}", out.display());
         assert_code(&mcts(&command), 0);
         let summary: serde_json::Value =
             serde_json::from_str(&read(out.join("summary.json"))).expect("JSON");
         let count = |key: &str| summary[key].as_u64().expect("a number");
-        (count("simulations"), count("nodes"), count("model_calls"), out)
-    };
+        let [simulations, nodes, calls] = ["simulations", "nodes", "model_calls"].map(count);
+        Self { simulations, nodes, calls, out }
+    }
+
+    fn file(&self, name: &str) -> String {
+        read(self.out.join(name))
+    }
+}
+
+#[test]
+fn strategies_have_flags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, flags: &str| Searched::new(folder.path(), name, flags);
     let plain = run("plain", "");
-    assert!(plain.0 >= 6 * 16);
+    assert!(plain.simulations >= 6 * 16);
     let greedy = run("greedy", "--strategy greedy");
-    assert_eq!((greedy.0, greedy.1, greedy.2), (0, 12, 6));
+    assert_eq!((greedy.simulations, greedy.nodes, greedy.calls), (0, 12, 6));
     let best = run("best", "--strategy best-of@3");
-    assert!(best.0 == 0 && best.1 <= 24 && best.2 > 6);
+    assert!(best.simulations == 0 && best.nodes <= 24 && best.calls > 6);
     let beam = run("beam", "--strategy beam@2");
-    assert!(beam.0 == 0 && beam.2 > best.2);
+    assert!(beam.simulations == 0 && beam.calls > best.calls);
     let uct = run("uct", "--selection uct");
-    assert!(read(uct.3.join("trees.jsonl")) != read(plain.3.join("trees.jsonl")));
+    assert!(uct.file("trees.jsonl") != plain.file("trees.jsonl"));
+    for wrong in ["--strategy best", "--selection best"] {
+        assert_names_the_flag(wrong);
+    }
+}
+
+#[test]
+fn stopping_rules_have_flags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, flags: &str| Searched::new(folder.path(), name, flags);
+    let plain = run("plain", "");
     let few = run("few", "--simulations 64 --stop simulations@5 --stop decided");
-    assert!(few.0 < plain.0, "{} simulations", few.0);
-    assert!(run("nodes", "--stop nodes@8").1 < plain.1);
-    assert!(run("tokens", "--stop tokens@60").1 < plain.1);
-    let timed = run("timed-beam", "--strategy beam@2 --stop millis@600000");
-    assert!(timed.1 == beam.1 && read(timed.3.join("summary.json")).contains("\"timed\": true"));
+    assert!(few.simulations < plain.simulations, "{} simulations", few.simulations);
+    assert!(run("nodes", "--stop nodes@8").nodes < plain.nodes);
+    assert!(run("tokens", "--stop tokens@60").nodes < plain.nodes);
+    // The byte of a space ends the scripted policy's first word.
+    for stop in ["--stop-string =", "--stop-id 32"] {
+        let trees = run(&stop.replace([' ', '='], "-"), stop).file("trees.jsonl");
+        assert!(trees.contains("\"finish\":\"stop\""), "{stop}");
+    }
+    for wrong in ["--stop nodes", "--stop nodes@x"] {
+        assert_names_the_flag(wrong);
+    }
+}
+
+#[test]
+fn a_time_budget_is_marked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |name: &str, flags: &str| Searched::new(folder.path(), name, flags);
+    let [plain, beam] = [run("plain", ""), run("beam", "--strategy beam@2")];
+    // Time that is never used up has had its say all the same.
+    let timed_beam = run("timed-beam", "--strategy beam@2 --stop millis@600000");
+    assert_eq!(timed_beam.nodes, beam.nodes);
+    assert!(timed_beam.file("summary.json").contains("\"timed\": true"));
+    // So many simulations that no machine makes them in a millisecond.
+    let timed = run("timed", "--simulations 100000 --stop millis@1");
+    assert!(timed.simulations < 6 * 100_000);
+    for file in ["trees.jsonl", "pairs.jsonl"] {
+        let [timed, plain] = [&timed, &plain].map(|run| run.file(file));
+        assert!(timed.lines().all(|row| row.contains("\"timed\":true")), "{file}");
+        assert!(!timed.is_empty() && !plain.contains("timed"), "{file}");
+    }
+    assert!(timed.file("summary.json").contains("\"timed\": true"));
+    assert!(plain.file("summary.json").contains("\"timed\": false"));
+}
+
+#[test]
+fn flags_that_a_strategy_does_not_know_are_refused_or_named() {
     for flags in [
         "--strategy beam@2 --stop decided",
         "--strategy beam@2 --stop simulations@3",
@@ -84,31 +143,19 @@ fn strategies_and_stopping_rules_have_flags() {
         let said = assert_code(&mcts(&format!("search --policy scripted {flags} --out none")), 2);
         assert!(said.contains("`stop`: expected"), "{flags}: {said}");
     }
+    let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("idle");
     let idle = "--strategy beam@2 --simulations 3 --selection uct --limit 1";
     let said = mcts(&format!("search --policy scripted {idle} --out {}", out.display()));
     let said = assert_code(&said, 0);
     assert!(said.contains("--simulations does nothing") && said.contains("--selection does"));
     assert!(!said.contains("--commit"), "{said}");
-    // The byte of a space ends the scripted policy's first word.
-    for stop in ["--stop-string =", "--stop-id 32"] {
-        let trees = read(run(&stop.replace([' ', '='], "-"), stop).3.join("trees.jsonl"));
-        assert!(trees.contains("\"finish\":\"stop\""), "{stop}");
-    }
-    // So many simulations that no machine makes them in a millisecond.
-    let timed = run("timed", "--simulations 100000 --stop millis@1");
-    assert!(timed.0 < 6 * 100_000);
-    for file in ["trees.jsonl", "pairs.jsonl"] {
-        let [timed, plain] = [&timed, &plain].map(|run| read(run.3.join(file)));
-        assert!(timed.lines().all(|row| row.contains("\"timed\":true")), "{file}");
-        assert!(!timed.is_empty() && !plain.contains("timed"), "{file}");
-    }
-    let summaries = [&timed, &plain].map(|run| read(run.3.join("summary.json")));
-    assert!(summaries[0].contains("\"timed\": true") && summaries[1].contains("\"timed\": false"));
-    for wrong in ["--strategy best", "--stop nodes", "--stop nodes@x", "--selection best"] {
-        let stderr = assert_code(&mcts(&format!("search {wrong} --out none")), 2);
-        assert!(stderr.contains(wrong.split_whitespace().next().expect("a flag")), "{stderr}");
-    }
+}
+
+/// A flag with a value that it does not take is refused by its name.
+fn assert_names_the_flag(wrong: &str) {
+    let stderr = assert_code(&mcts(&format!("search {wrong} --out none")), 2);
+    assert!(stderr.contains(wrong.split_whitespace().next().expect("a flag")), "{stderr}");
 }
 
 #[test]

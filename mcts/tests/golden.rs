@@ -32,10 +32,27 @@ fn valued(value: ValueConfig) -> SearchConfig {
     SearchConfig { value, ..small() }
 }
 
-fn variants() -> Vec<(&'static str, SearchConfig)> {
-    let value = ValueConfig::default;
+type Variant = (&'static str, SearchConfig);
+
+fn variants() -> Vec<Variant> {
+    [whole_searches(), selections(), boundaries(), stops(), values(), judges()].concat()
+}
+
+fn whole_searches() -> Vec<Variant> {
     vec![
         ("default", small()),
+        ("leaves_in_flight", SearchConfig { leaves_in_flight: 4, simulations: 8, ..small() }),
+        ("beam", SearchConfig { max_depth: 3, breadth: [3, 2], ..SearchConfig::beam(2) }),
+        ("best_of", SearchConfig::best_of(4)),
+        ("greedy", SearchConfig::greedy()),
+    ]
+}
+
+/// Which node is next, what is kept of it, and which child is committed to.
+fn selections() -> Vec<Variant> {
+    let root_noise = Some(RootNoise { alpha: 0.3, weight: 0.5 });
+    let tempered = CommitRule::Tempered { temperature: 1.0, decay: 0.3 };
+    vec![
         ("prior_paper", SearchConfig { prior: PriorRule::LengthDivided, ..small() }),
         ("backup_visits", SearchConfig { backup_weights: BackupWeights::Visits, ..small() }),
         ("backup_returns", SearchConfig { backup_weights: BackupWeights::Returns, ..small() }),
@@ -45,63 +62,69 @@ fn variants() -> Vec<(&'static str, SearchConfig)> {
         ("commit_value", SearchConfig { commit: CommitRule::Value, simulations: 9, ..small() }),
         ("commit_sampled", SearchConfig { commit: CommitRule::Sampled, ..small() }),
         ("commit_spread_value", SearchConfig { commit: CommitRule::SpreadValue, ..small() }),
-        (
-            "commit_tempered",
-            SearchConfig {
-                commit: CommitRule::Tempered { temperature: 1.0, decay: 0.3 },
-                ..small()
-            },
-        ),
-        (
-            "depth_relative",
-            SearchConfig { depth_limit: DepthLimit::Relative, max_depth: 2, ..small() },
-        ),
+        ("commit_tempered", SearchConfig { commit: tempered, ..small() }),
+        ("uct", SearchConfig { selection: Selection::Uct, ..small() }),
+        ("first_play", SearchConfig { first_play: FirstPlay::BelowParent(0.3), ..small() }),
+        ("first_play_fixed", SearchConfig { first_play: FirstPlay::Fixed(0.2), ..small() }),
+        ("root_noise", SearchConfig { root_noise, ..small() }),
+        ("greedy_first", SearchConfig { greedy_first: true, ..small() }),
+        ("similarity", SearchConfig { similarity: Some(0.4), ..small() }),
+        ("inject_reference", SearchConfig { inject_reference: true, ..small() }),
+    ]
+}
+
+/// Where a step and a solution end.
+fn boundaries() -> Vec<Variant> {
+    let relative = DepthLimit::Relative;
+    vec![
+        ("depth_relative", SearchConfig { depth_limit: relative, max_depth: 2, ..small() }),
         ("final_breadth", SearchConfig { final_breadth: 3, final_breadth_choice: 1, ..small() }),
         ("boundary_sentence", SearchConfig { boundary: Boundary::Sentence, ..small() }),
         ("boundary_tokens", SearchConfig { boundary: Boundary::Tokens(20), ..small() }),
         ("boundary_marker", SearchConfig { boundary: Boundary::Marker("~\n".into()), ..small() }),
         ("boundary_end", SearchConfig { boundary: Boundary::End, ..small() }),
-        ("leaves_in_flight", SearchConfig { leaves_in_flight: 4, simulations: 8, ..small() }),
-        ("uct", SearchConfig { selection: Selection::Uct, ..small() }),
-        ("first_play", SearchConfig { first_play: FirstPlay::BelowParent(0.3), ..small() }),
-        ("first_play_fixed", SearchConfig { first_play: FirstPlay::Fixed(0.2), ..small() }),
-        (
-            "root_noise",
-            SearchConfig { root_noise: Some(RootNoise { alpha: 0.3, weight: 0.5 }), ..small() },
-        ),
-        ("greedy_first", SearchConfig { greedy_first: true, ..small() }),
-        ("similarity", SearchConfig { similarity: Some(0.4), ..small() }),
-        ("inject_reference", SearchConfig { inject_reference: true, ..small() }),
-        (
-            "stop_decided",
-            SearchConfig { stop: vec![StopRule::Decided], simulations: 16, ..small() },
-        ),
-        ("stop_simulations", SearchConfig { stop: vec![StopRule::Simulations(9)], ..small() }),
-        ("stop_nodes", SearchConfig { stop: vec![StopRule::Nodes(8)], ..small() }),
-        ("stop_tokens", SearchConfig { stop: vec![StopRule::SampledTokens(90)], ..small() }),
+    ]
+}
+
+/// When a search ends early.
+fn stops() -> Vec<Variant> {
+    let by = |rule| SearchConfig { stop: vec![rule], ..small() };
+    vec![
+        ("stop_decided", SearchConfig { simulations: 16, ..by(StopRule::Decided) }),
+        ("stop_simulations", by(StopRule::Simulations(9))),
+        ("stop_nodes", by(StopRule::Nodes(8))),
+        ("stop_tokens", by(StopRule::SampledTokens(90))),
+    ]
+}
+
+/// What a step is worth.
+fn values() -> Vec<Variant> {
+    let value = ValueConfig::default;
+    let inherit_zero = ValueConfig { self_evaluation: false, inherit_zero: true, ..value() };
+    let decay = valued(ValueConfig { depth_decay: true, ..value() });
+    vec![
         ("no_oracle", valued(ValueConfig { oracle: false, ..value() })),
         ("no_self_evaluation", valued(ValueConfig { self_evaluation: false, ..value() })),
         ("unasked", valued(ValueConfig { self_evaluation: false, unasked: 1.0, ..value() })),
-        ("hinted", valued(ValueConfig { hinted: true, ..value() })),
-        ("judge_order", valued(ValueConfig { order: OptionOrder::Both, ..value() })),
-        ("judge_restated", valued(ValueConfig { judge: JudgeForm::Restated, ..value() })),
-        ("judge_follow_ups", valued(ValueConfig { judge: JudgeForm::FollowUps, ..value() })),
-        ("judge_likelihood", valued(ValueConfig { judge: JudgeForm::Likelihood, ..value() })),
-        ("judge_answers", valued(ValueConfig { judge: JudgeForm::Answers, ..value() })),
         ("arithmetic", valued(ValueConfig { arithmetic: 1.0, ..value() })),
-        (
-            "inherit_zero",
-            valued(ValueConfig { self_evaluation: false, inherit_zero: true, ..value() }),
-        ),
-        (
-            "depth_decay",
-            SearchConfig { max_depth: 7, ..valued(ValueConfig { depth_decay: true, ..value() }) },
-        ),
+        ("inherit_zero", valued(inherit_zero)),
+        ("depth_decay", SearchConfig { max_depth: 7, ..decay }),
         ("own_reasoning", valued(ValueConfig { own_reasoning_bonus: true, ..value() })),
         ("choice_guard", valued(ValueConfig { choice_guard: true, ..value() })),
-        ("beam", SearchConfig { max_depth: 3, breadth: [3, 2], ..SearchConfig::beam(2) }),
-        ("best_of", SearchConfig::best_of(4)),
-        ("greedy", SearchConfig::greedy()),
+    ]
+}
+
+/// Who says so.
+fn judges() -> Vec<Variant> {
+    let value = ValueConfig::default;
+    let by = |judge| valued(ValueConfig { judge, ..value() });
+    vec![
+        ("hinted", valued(ValueConfig { hinted: true, ..value() })),
+        ("judge_order", valued(ValueConfig { order: OptionOrder::Both, ..value() })),
+        ("judge_restated", by(JudgeForm::Restated)),
+        ("judge_follow_ups", by(JudgeForm::FollowUps)),
+        ("judge_likelihood", by(JudgeForm::Likelihood)),
+        ("judge_answers", by(JudgeForm::Answers)),
     ]
 }
 
