@@ -28,6 +28,7 @@ ARMS = {
     "chosen-sft": SUPERVISED,
     "instance": PREFERENCES,
     "no-self-evaluation": PREFERENCES,
+    "answers": PREFERENCES,
     "offline": PREFERENCES,
     "initial-reference": PREFERENCES,
     "no-outcome": PREFERENCES,
@@ -39,6 +40,8 @@ ARMS = {
 }
 # Arms that are the method with another loss.
 LOSSES = {"ipo": "ipo", "hinge": "hinge", "sigmoid-norm": "sigmoid_norm", "simpo": "simpo:gamma=0.5"}
+# Arms that are the method with another judge.
+JUDGES = {"answers": "answers"}
 TRIALS = (0.5, 1.0, 2.0)
 # No seed of the runs that count.
 TRIAL_SEED = 1000
@@ -48,7 +51,12 @@ def iterate(args, run, arm, rate, seed, more):
     """Runs `regrowth iterate`, or goes on with it; its report."""
     report = os.path.join(run, "report.json")
     if not os.path.exists(report):
-        kind = {"loss": LOSSES[arm]} if arm in LOSSES else {"variant": arm}
+        if arm in LOSSES:
+            kind = {"loss": LOSSES[arm]}
+        elif arm in JUDGES:
+            kind = {"judge": JUDGES[arm]}
+        else:
+            kind = {"variant": arm}
         options = {
             "run": run, "policy": args.policy, "problems": args.problems, "seed": seed,
             "learning-rate": rate, "threads": args.threads, **kind, **more,

@@ -161,14 +161,16 @@ fn every_variant_runs_to_its_end_and_can_be_compared() {
     ];
     ok(regrowth(dir.path(), &tiny("step", &[])));
     ok(regrowth(dir.path(), &tiny("other-loss", &["--loss", "simpo:gamma=0.5"])));
-    let mut all = vec!["compare", "step", "other-loss"];
+    ok(regrowth(dir.path(), &tiny("other-judge", &["--judge", "follow-ups"])));
+    let mut all = vec!["compare", "step", "other-loss", "other-judge"];
     for variant in variants {
         ok(regrowth(dir.path(), &tiny(variant, &["--variant", variant])));
         all.push(variant);
     }
     let table = ok(regrowth(dir.path(), &all));
-    assert_eq!(table.lines().count(), 3 + variants.len(), "{table}");
+    assert_eq!(table.lines().count(), 4 + variants.len(), "{table}");
     assert!(table.contains("step, simpo:gamma=0.5"), "{table}");
+    assert!(table.contains("step, judge follow-ups"), "{table}");
     assert!(variants.iter().all(|v| table.contains(v)), "{table}");
     let report = json(&dir.path().join("offline/report.json"));
     assert_eq!(report["rounds"][2]["on_policy_share"], 0.0);

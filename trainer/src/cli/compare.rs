@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use regrowth_datasets::read_jsonl;
+use regrowth_mcts::JudgeForm;
 use serde_json::{Value, json};
 
 use super::say;
 use crate::TrainError;
 use crate::artefact::damage;
-use crate::rounds::{ExamRow, ROW_VERSION, RunReport, Tokens, read_report};
+use crate::rounds::{ExamRow, ROW_VERSION, RunReport, Tokens, Variant, read_report};
 use crate::stats::{Paired, Share};
 use crate::train::DpoConfig;
 
@@ -109,13 +110,26 @@ fn tokens(run: &Run, kind: impl Fn(&Tokens) -> u64) -> u64 {
     run.report.rounds.iter().map(|r| kind(&r.tokens)).sum()
 }
 
-/// Name of the variant, with the loss where it is not the usual one.
+/// Name of the variant, with the loss, the judge and what is seen where they are not the usual ones.
 fn variant(run: &Run) -> String {
     let config = &run.report.config;
-    let value = config.variant.to_possible_value();
-    let name = value.map(|v| v.get_name().to_owned()).unwrap_or_default();
-    let loss = config.dpo.loss;
-    if loss == DpoConfig::default().loss { name } else { format!("{name}, {loss}") }
+    let (loss, steps) = (config.dpo.loss, &config.search.value);
+    let mut names = vec![name(config.variant)];
+    if loss != DpoConfig::default().loss {
+        names.push(loss.to_string());
+    }
+    if steps.self_evaluation && steps.judge != JudgeForm::default() {
+        names.push(format!("judge {}", name(steps.judge)));
+    }
+    if !steps.oracle && config.variant != Variant::NoOutcome {
+        names.push("no reference".to_owned());
+    }
+    names.join(", ")
+}
+
+/// How a flag writes a value.
+fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn as_json(run: &Run, against: Option<Paired>) -> Value {

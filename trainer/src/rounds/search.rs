@@ -57,6 +57,13 @@ pub(super) struct SearchPhase<'a> {
     pub(super) likelihood: Option<LikelihoodScale>,
 }
 
+/// What is said while trees grow.
+#[derive(Default)]
+struct Tally {
+    grown: u64,
+    right: u64,
+}
+
 impl SearchPhase<'_> {
     /// Searches what is not searched yet and writes pairs and counts. Returns what the model
     /// really computed.
@@ -109,14 +116,15 @@ impl SearchPhase<'_> {
         let before = self.likelihood.unwrap_or(self.config.search.value.likelihood);
         let (own, rest) = scale::part(problems, first);
         let mut outcomes = LikelihoodFit::default();
-        let mut usage = self.search(own, before, observer, &mut |id, tree| {
+        let mut tally = Tally::default();
+        let mut usage = self.search(own, before, &mut tally, observer, &mut |id, tree| {
             outcomes.add(tree, &ProblemVerifier);
             sink(id, tree)
         })?;
         if !rest.is_empty() {
             let outcomes = (own.len() == first.len()).then_some(outcomes);
             let scale = self.scale(first, outcomes, before, &mut usage, observer)?;
-            usage += self.search(rest, scale, observer, sink)?;
+            usage += self.search(rest, scale, &mut tally, observer, sink)?;
         }
         observer.end();
         Ok(usage)
@@ -143,7 +151,8 @@ impl SearchPhase<'_> {
             // The scale got lost, and some of its trees are on the disk: all are grown once more for it.
             None => {
                 let mut outcomes = LikelihoodFit::default();
-                *usage += self.search(first, before, &mut NoObserver, &mut |_, tree| {
+                let silent = (&mut Tally::default(), &mut NoObserver);
+                *usage += self.search(first, before, silent.0, silent.1, &mut |_, tree| {
                     outcomes.add(tree, &ProblemVerifier);
                     Ok(())
                 })?;
@@ -158,6 +167,7 @@ impl SearchPhase<'_> {
         &self,
         problems: &[Problem],
         scale: LikelihoodScale,
+        tally: &mut Tally,
         observer: &mut dyn Observer,
         sink: &mut Sink<TreeRecord>,
     ) -> Result<Usage, TrainError> {
@@ -177,10 +187,10 @@ impl SearchPhase<'_> {
             ..RunOptions::default()
         };
         let mut written = Ok(());
-        let (mut right, mut grown) = (0u64, 0u64);
         let on_tree = |tree: TreeRecord| {
-            grown += 1;
-            right += u64::from(tree.correct);
+            tally.grown += 1;
+            tally.right += u64::from(tree.correct);
+            let Tally { right, grown } = tally;
             observer.advance(&format!("{right} of {grown} committed answers right"));
             if written.is_ok() {
                 written = sink(&tree.problem.id, &tree);
