@@ -29,9 +29,11 @@ pub struct SurprisalOdds {
 }
 
 /// Odds that a finished solution is right, by the likelihood of its answer, that of all known solutions
-/// that state it together: log-odds `intercept - slope ln(u + 0.1) - solution ln(s + 0.1)
-/// + length ln(tokens) - false_equation [an equation is false]`, with the surprisal u of the answer and
-/// that of the solution alone, s.
+/// that state it together.
+///
+/// With the surprisals u of the answer and s of the solution alone, the log-odds are
+/// `intercept - slope ln(u + 0.1) - solution ln(s + 0.1) + length ln(tokens) - false_equation [an
+/// equation is false]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerOdds {
