@@ -1,16 +1,24 @@
 #!/usr/bin/env python3
-"""A picture of what baselines.py found: test accuracy by round, one line an arm, intervals over seeds.
+"""Pictures of what other scripts found, with intervals at 95 %.
 
-    python3 benches/scripts/picture.py FOLDER OUT.svg TITLE [ARM=LABEL ...]
+    python3 benches/scripts/picture.py rounds FOLDER OUT.svg TITLE [ARM=LABEL ...]
+    python3 benches/scripts/picture.py tokens FOLDER OUT.svg TITLE [FAMILY=LABEL ...]
 
-Arms are drawn in the order given, all that have runs if none is. Intervals are Student's at 95 %.
+`rounds`: test accuracy by round of the arms in a folder of baselines.py, Student's intervals over seeds.
+`tokens`: accuracy by computed tokens a problem of the strategies in a folder of strategies.py, one line a
+family, the strategies that differ in their K alone (`mcts:t=0.7` for `mcts@4:t=0.7` and `mcts@16:t=0.7`),
+intervals over problems. Lines are drawn in the order given, all that there are if none is.
 """
 
+import collections
 import glob
 import json
 import math
 import os
+import pathlib
 import sys
+
+import strategies
 
 WIDTH, HEIGHT, LEFT, TOP, PLOT_WIDTH, PLOT_HEIGHT = 760, 400, 50, 40, 430, 310
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999", "#7b3294")
@@ -18,17 +26,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
-def accuracies(folder, arm):
-    """Test accuracy in percent by round, one list a seed."""
-    runs = []
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "runs", f"{arm}-[0-9]*", "report.json"))):
-        with open(path, encoding="utf-8") as file:
-            rounds = json.load(file)["rounds"]
-        runs.append([100 * r["eval"]["accuracy"] for r in rounds])
-    return runs
-
-
-def interval(values):
+def over_seeds(values):
     """Mean and half the width of its interval; 0 for one seed."""
     n = len(values)
     mean = sum(values) / n
@@ -38,8 +36,35 @@ def interval(values):
     return mean, STUDENT[n - 1] * spread / math.sqrt(n)
 
 
+def over_problems(right):
+    """Share in percent and half the width of its interval."""
+    share = sum(right) / len(right)
+    return 100 * share, 196 * math.sqrt(share * (1 - share) / len(right))
+
+
+def rounds(folder):
+    """Points (round, (mean, half)) of every arm."""
+    runs = collections.defaultdict(list)
+    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "runs", "*-[0-9]*", "report.json"))):
+        arm = os.path.basename(os.path.dirname(path)).rsplit("-", 1)[0]
+        with open(path, encoding="utf-8") as file:
+            runs[arm].append([100 * r["eval"]["accuracy"] for r in json.load(file)["rounds"]])
+    return {arm: [(r, over_seeds(seeds)) for r, seeds in enumerate(zip(*found))] for arm, found in runs.items()}
+
+
+def tokens(folder):
+    """Points (tokens, (share, half)) of every family of strategies, by tokens."""
+    families = collections.defaultdict(list)
+    for path in pathlib.Path(folder).glob("*/answer.json"):
+        strategy, *words = path.parent.name.split("_")
+        found, right = strategies.read(path.parent)
+        family = "_".join([strategy.split("@")[0], *words])
+        families[family].append((found, over_problems(right)))
+    return {family: sorted(points) for family, points in families.items()}
+
+
 def line(points, colour, text, row):
-    """One arm: a line through its means, bars for their intervals, and its row of the legend."""
+    """One line through means, bars for their intervals, and its row of the legend."""
     path = " ".join(f"{x:.1f},{y(mean):.1f}" for x, (mean, _) in points)
     yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
     for x, (mean, half) in points:
@@ -55,30 +80,41 @@ def y(accuracy):
     return TOP + PLOT_HEIGHT * (1 - accuracy / 100)
 
 
-def main():
-    folder, out, title, *named = sys.argv[1:]
-    arms = dict(name.split("=", 1) for name in named)
-    found = {os.path.basename(p).rsplit("-", 1)[0] for p in glob.glob(os.path.join(glob.escape(folder), "runs", "*"))}
-    arms = arms or {arm: arm for arm in sorted(found)}
-    runs = {label: accuracies(folder, arm) for arm, label in arms.items()}
-    runs = {label: found for label, found in runs.items() if found}
-    last = max(len(run) for found in runs.values() for run in found) - 1
+def drawn(title, under, ticks, place, lines):
+    """The picture: `place` says where on the width, from 0 to 1, a number of the axis lies."""
+    at = lambda x: LEFT + 20 + (PLOT_WIDTH - 40) * place(x)
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
              f'font-size="13"><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
              f'<text x="{LEFT}" y="22" font-size="15">{title}</text>']
     for tick in range(0, 101, 20):
         parts.append(f'<line x1="{LEFT}" y1="{y(tick)}" x2="{LEFT + PLOT_WIDTH}" y2="{y(tick)}" stroke="#ddd"/>'
                      f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end">{tick}</text>')
-    at = lambda r: LEFT + 20 + (PLOT_WIDTH - 40) * r / last
-    for r in range(last + 1):
-        parts.append(f'<text x="{at(r)}" y="{TOP + PLOT_HEIGHT + 20}" text-anchor="middle">{r}</text>')
-    parts.append(f'<text x="{LEFT + PLOT_WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle">round</text>')
-    for row, (label, seeds) in enumerate(runs.items()):
-        shift = 3 * (row - len(runs) / 2)  # so that bars stand side by side
-        points = [(at(r) + shift, interval([run[r] for run in seeds])) for r in range(last + 1)]
+    for tick in ticks:
+        parts.append(f'<text x="{at(tick)}" y="{TOP + PLOT_HEIGHT + 20}" text-anchor="middle">{tick}</text>')
+    parts.append(f'<text x="{LEFT + PLOT_WIDTH / 2}" y="{HEIGHT - 12}" text-anchor="middle">{under}</text>')
+    for row, (label, points) in enumerate(lines.items()):
+        shift = 3 * (row - len(lines) / 2)  # so that bars stand side by side
+        points = [(at(x) + shift, found) for x, found in points]
         parts.extend(line(points, COLOURS[row % len(COLOURS)], label, row))
+    return "\n".join(parts) + "\n</svg>\n"
+
+
+def main():
+    kind, folder, out, title, *named = sys.argv[1:]
+    found = {"rounds": rounds, "tokens": tokens}[kind](folder)
+    labels = dict(name.rsplit("=", 1) for name in named) or {name: name for name in sorted(found)}
+    plain = lambda name: name.replace(":", "_").replace("=", "").replace(",", "-")
+    lines = {label: found[plain(name)] for name, label in labels.items() if plain(name) in found}
+    last = max(x for points in lines.values() for x, _ in points)
+    if kind == "rounds":
+        text = drawn(title, "round", range(last + 1), lambda r: r / last, lines)
+    else:
+        first = min(x for points in lines.values() for x, _ in points)
+        place = lambda x: math.log(x / first) / math.log(last / first)
+        ticks = [t for t in (25, 50, 100, 200, 400, 800, 1600, 3200) if first <= t <= last]
+        text = drawn(title, "tokens computed a problem", ticks, place, lines)
     with open(out, "w", encoding="utf-8") as file:
-        file.write("\n".join(parts) + "\n</svg>\n")
+        file.write(text)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,12 @@ def measured(args, name):
         answer = subprocess.run(command, check=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.DEVNULL).stdout
         done.write_bytes(answer)
-    usage = json.loads(done.read_text(encoding="utf-8"))["usage"]
+    return read(out)
+
+
+def read(out):
+    """What a finished strategy left in its folder: tokens computed a problem, and which were right."""
+    usage = json.loads((out / "answer.json").read_text(encoding="utf-8"))["usage"]
     tokens = sum(usage.get(k, 0) for k in ("prefilled", "recomputed", "sampling_rows", "judged"))
     [samples] = out.rglob("samples_*.jsonl")
     rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]

@@ -129,6 +129,25 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
     assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("src="));
 }
 
+/// Whether a line of a tree is that of a chosen step: `+` before its figures.
+fn is_chosen(line: &str) -> bool {
+    line.split_once(" Q ").is_some_and(|(marks, _)| marks.contains('+'))
+}
+
+#[test]
+fn example_trees_of_the_page_are_marked_by_the_rules_of_the_run() {
+    let dir = workshop();
+    let marked = |run: &str, rules: &str| {
+        std::fs::write(dir.path().join("rules.toml"), rules).unwrap();
+        ok(regrowth(dir.path(), &scripted(run, &["--config", "rules.toml"])));
+        let page = std::fs::read_to_string(dir.path().join(run).join("report.html")).unwrap();
+        page.lines().filter(|line| is_chosen(line)).count()
+    };
+    let usual = marked("usual", "[pairs]\nmin_margin = 0.1\n");
+    let strict = marked("strict", "[pairs]\nmin_margin = 3.5\n");
+    assert!(usual > 0 && strict == 0, "{usual} {strict}");
+}
+
 #[test]
 fn same_seed_same_bytes_for_any_threads_and_batch() {
     let dir = workshop();
