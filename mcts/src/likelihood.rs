@@ -42,7 +42,8 @@ pub struct AnswerOdds {
     /// How fast they fall with the surprisal of the answer; at least 0.
     pub slope: f64,
     /// How fast they fall with that of the solution; any finite number: where a policy's habit is a short
-    /// guess, what is likelier is less often right.
+    /// guess, what is likelier is less often right. 0 leaves it out.
+    #[serde(default)]
     pub solution: f64,
     /// How fast they rise with the number of tokens of the solution; any finite number.
     pub length: f64,

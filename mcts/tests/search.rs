@@ -168,7 +168,7 @@ fn likelihoods_judge_every_step_and_ask_nothing() {
         fit.add(&tree, &verifier());
         solutions.add(&tree, &verifier());
     }
-    let found = fit.scale().expect("enough steps");
+    let found = fit.scale(scale).expect("enough steps");
     assert!(found.step.slope >= 0.0 && found.end.slope >= 0.0);
     assert!(solutions.calibration().is_some_and(|c| c.all.unknown == 0.0));
 }

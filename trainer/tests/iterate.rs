@@ -64,7 +64,7 @@ fn likelihoods_are_judged_on_the_scale_of_the_round() {
         let report = json(&round.join("report.json"));
         let scale =
             |value: &Value| serde_json::from_value::<LikelihoodScale>(value.clone()).unwrap();
-        let own = scale(&json(&round.join("scale.json"))["likelihood"]);
+        let own = scale(&report["audit"]["calibrated"]);
         let all = scale(&report["audit"]["likelihood"]);
         let mut outcomes = LikelihoodFit::default();
         for (index, tree) in read_trees(&round.join("trees.jsonl")).unwrap().enumerate() {
@@ -74,7 +74,7 @@ fn likelihoods_are_judged_on_the_scale_of_the_round() {
             }
             assert_judged_on(&tree, if index < 60 { before } else { own });
         }
-        assert_eq!(outcomes.scale(), Some(own));
+        assert_eq!(outcomes.scale(before), Some(own));
         assert_ne!(own, before);
         before = all;
     }

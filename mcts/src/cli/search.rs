@@ -51,7 +51,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let start = Instant::now();
     let (found, pairs) = write_rows(&folder, &*policy, &problems, &settings, &options)?;
     let kept = folder.keeps_results(&found);
-    let summary = Summary::new(policy.identity(), found, pairs, start.elapsed().as_secs_f64());
+    let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
+    let summary = Summary::new(policy.identity(), scale, found, pairs, seconds);
     finish(&summary, (!kept).then_some(&folder), settings.run.json.unwrap_or(false))
 }
 

@@ -140,8 +140,10 @@ impl Summary {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
+    /// Of a search that was judged on this `scale`, if by likelihoods.
     pub(crate) fn new(
         policy: &str,
+        scale: LikelihoodScale,
         search: SearchSummary,
         pairs: PairCounts,
         seconds: f64,
@@ -178,7 +180,7 @@ impl Summary {
             },
             model_calls: search.model_calls,
             self_evaluation: pairs.solutions.calibration(),
-            likelihood: pairs.likelihood.scale(),
+            likelihood: pairs.likelihood.scale(scale),
             margin: pairs.margin,
             depth: pairs.depth,
             chosen_tokens: pairs.chosen_tokens,

@@ -64,15 +64,25 @@ impl LikelihoodFit {
         }
     }
 
-    /// The scale under which the outcomes are likeliest; `None` where there are too few of a kind.
+    /// The scale under which the outcomes are likeliest, as `before` in what there are too few outcomes
+    /// of: whole solutions, say, have no steps. `None` where there are too few of all.
     #[must_use]
-    pub fn scale(&self) -> Option<LikelihoodScale> {
+    pub fn scale(&self, before: LikelihoodScale) -> Option<LikelihoodScale> {
         let odds = |[intercept, slope]: [f64; 2]| SurprisalOdds { intercept, slope };
-        let [intercept, slope, solution, length, false_equation] = fitted(&self.answers)?;
+        let answer = |[intercept, slope, solution, length, false_equation]: [f64; 5]| AnswerOdds {
+            intercept,
+            slope,
+            solution,
+            length,
+            false_equation,
+        };
+        let step = fitted(&self.steps).map(odds);
+        let end = fitted(&self.ends).map(odds);
+        step.or(end)?;
         let scale = LikelihoodScale {
-            step: odds(fitted(&self.steps)?),
-            end: odds(fitted(&self.ends)?),
-            answer: AnswerOdds { intercept, slope, solution, length, false_equation },
+            step: step.unwrap_or(before.step),
+            end: end.unwrap_or(before.end),
+            answer: fitted(&self.answers).map_or(before.answer, answer),
         };
         scale.is_usable().then_some(scale)
     }
@@ -239,7 +249,7 @@ mod tests {
         assert_eq!(fit.steps, [seen(-1.5, 0.5)]);
         assert_eq!(fit.ends, [seen(-1.5, 0.0), seen(-3.0, 1.0), seen(-3.0, 0.0)]);
         assert_eq!(fit.answers.len(), 3);
-        assert_eq!(fit.scale(), None);
+        assert_eq!(fit.scale(LikelihoodScale::default()), None);
         fit.add(&TreeRecord { oracle: false, ..tree }, &ProblemVerifier);
         assert_eq!(fit.ends.len(), 3);
     }

@@ -61,6 +61,10 @@ pub struct Audit {
     /// What the outcomes say of log-likelihoods: the next round's scale where they judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<LikelihoodScale>,
+    /// The scale on which likelihoods judged behind the first problems, which it comes from; absent where
+    /// there was none of the round's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibrated: Option<LikelihoodScale>,
     /// Tokens of the prompts, each tree's once: what a perfect prefix cache would read.
     pub prompt_tokens: u64,
     /// Tokens sampled.

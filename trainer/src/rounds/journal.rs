@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use regrowth_datasets::{JsonlReader, Problem, atomic_write, write_jsonl};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::driver::Observer;
@@ -90,6 +91,29 @@ pub(super) fn complete<T: Serialize>(
         path: path.to_owned(),
         detail: "is damaged again after each repair; check the disk".into(),
     })
+}
+
+/// The rows at the beginning of a growing or finished file whose problems are `wanted`, by the problem's
+/// id; without those that do not match their checksums.
+pub(super) fn intact<T: DeserializeOwned>(
+    path: &Path,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<String, T>, TrainError> {
+    let part = beside(path, "part");
+    let rows = if path.exists() { path } else { &part };
+    let mut found = BTreeMap::new();
+    let Ok(mut sums) = read_sums(path) else { return Ok(found) };
+    sums.truncate(sums.iter().take_while(|sum| wanted(&sum.id)).count());
+    each_row(rows, &sums, |line, bytes| {
+        let Sum { id, sha256, .. } = &sums[line];
+        let whole = bytes.filter(|bytes| hex_sha256(bytes) == *sha256);
+        if let Some(row) = whole.and_then(|bytes| serde_json::from_slice(bytes).ok()) {
+            found.insert(id.clone(), row);
+        }
+        Ok(())
+    })
+    .map_err(TrainError::io(rows))?;
+    Ok(found)
 }
 
 /// Makes the rows behind the last whole one and gives the file its name.

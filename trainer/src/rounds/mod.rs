@@ -5,7 +5,7 @@
 //! Each phase leaves its files whole or not at all, so the same command goes on where the last one
 //! stopped and ends with the same bytes. The files in the order in which a run meets them:
 //! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `journal` (rows that survive),
-//! `driver` (one run), `fork`, `round` (one round), `search`, `scale`, `audit`, `replay`, `training`,
+//! `driver` (one run), `fork`, `round` (one round), `scale`, `search`, `audit`, `replay`, `training`,
 //! `external`, `validation`, `drift`, `gate`, `finish` (when to end, and the best round), `exam` (the test
 //! problems, once, at the end), `report`.
 

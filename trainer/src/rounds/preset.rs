@@ -52,7 +52,7 @@ fn paper() -> RunConfig {
         replay: 0.0,
         patience: 0,
         probe_problems: 64, // taste: about 4000 tokens, a second for the embedded model
-        calibration_problems: 100, // log 0012: 200 are no better calibrated, 50 are worse
+        calibration_problems: 100, // log 0012: mean ECE 0.031; 50 0.035, 200 0.032
         min_pairs: 32,      // a measurement on a small model: 6 to 36 pairs were memorised
         max_solutions: 4,   // taste
         search: SearchConfig::paper(),

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
-use super::driver::{Control, NoObserver, Observer};
+use super::driver::{Control, Observer};
 use super::journal::{self, Sink};
 use super::scale;
 use crate::TrainError;
@@ -112,54 +112,30 @@ impl SearchPhase<'_> {
     ) -> Result<Usage, TrainError> {
         observer.begin(self.round, "search", self.problems.len());
         observer.skip(self.problems.len() - problems.len());
-        let first = &self.problems[..scale::calibrating(self.config, self.problems.len())];
-        let before = self.likelihood.unwrap_or(self.config.search.value.likelihood);
+        let first = self.calibrating();
         let (own, rest) = scale::part(problems, first);
-        let mut outcomes = LikelihoodFit::default();
+        // What a search that was cut off, or a repair, has of them already.
+        let mut known = journal::intact(&self.dir.join(TREES), &|id| scale::has(first, id))?;
         let mut tally = Tally::default();
-        let mut usage = self.search(own, before, &mut tally, observer, &mut |id, tree| {
-            outcomes.add(tree, &ProblemVerifier);
-            sink(id, tree)
-        })?;
-        if !rest.is_empty() {
-            let outcomes = (own.len() == first.len()).then_some(outcomes);
-            let scale = self.scale(first, outcomes, before, &mut usage, observer)?;
-            usage += self.search(rest, scale, &mut tally, observer, sink)?;
-        }
+        let mut usage =
+            self.search(own, self.before(), &mut tally, observer, &mut |id, tree| {
+                known.insert(id.to_owned(), tree.clone());
+                sink(id, tree)
+            })?;
+        let scale = scale::found(first, &known, self.before());
+        usage += self.search(rest, scale, &mut tally, observer, sink)?;
         observer.end();
         Ok(usage)
     }
 
-    /// The scale of the problems behind the `first`, whose `outcomes` are known if they were all
-    /// searched just now.
-    fn scale(
-        &self,
-        first: &[Problem],
-        outcomes: Option<LikelihoodFit>,
-        before: LikelihoodScale,
-        usage: &mut Usage,
-        observer: &mut dyn Observer,
-    ) -> Result<LikelihoodScale, TrainError> {
-        if first.is_empty() {
-            return Ok(before);
-        }
-        if let Some(scale) = scale::read(self.dir, observer) {
-            return Ok(scale);
-        }
-        let outcomes = match outcomes {
-            Some(outcomes) => outcomes,
-            // The scale got lost, and some of its trees are on the disk: all are grown once more for it.
-            None => {
-                let mut outcomes = LikelihoodFit::default();
-                let silent = (&mut Tally::default(), &mut NoObserver);
-                *usage += self.search(first, before, silent.0, silent.1, &mut |_, tree| {
-                    outcomes.add(tree, &ProblemVerifier);
-                    Ok(())
-                })?;
-                outcomes
-            }
-        };
-        scale::write(self.dir, &outcomes, before)
+    /// The scale on which the first problems are judged.
+    fn before(&self) -> LikelihoodScale {
+        self.likelihood.unwrap_or(self.config.search.value.likelihood)
+    }
+
+    /// The problems that set the scale of the others.
+    fn calibrating(&self) -> &[Problem] {
+        scale::calibrating(self.config, self.problems)
     }
 
     /// Grows trees whose likelihoods are judged on this scale.
@@ -219,15 +195,22 @@ impl SearchPhase<'_> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
         let mut likelihood = LikelihoodFit::default();
+        let mut first = (!self.calibrating().is_empty()).then(LikelihoodFit::default);
         cut_trees(&self.dir.join(TREES), &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             audit.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
             likelihood.add(tree, &ProblemVerifier);
+            if let Some(first) = &mut first
+                && scale::has(self.calibrating(), &tree.problem.id)
+            {
+                first.add(tree, &ProblemVerifier);
+            }
             extracted.pairs
         })?;
         audit.self_evaluation = solutions.calibration();
-        audit.likelihood = likelihood.scale();
+        audit.likelihood = likelihood.scale(self.before());
+        audit.calibrated = first.map(|first| first.scale(self.before()).unwrap_or(self.before()));
         Ok(audit)
     }
 
@@ -243,7 +226,7 @@ impl SearchPhase<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::{Preset, ProblemSets};
+    use crate::rounds::{NoObserver, Preset, ProblemSets};
     use regrowth_datasets::read_step_labels;
     use regrowth_mcts::JudgeForm;
     use regrowth_policy::Scripted;
@@ -313,32 +296,56 @@ mod tests {
         assert_eq!(search(dir.path(), &problems), done);
     }
 
-    /// Whatever is lost of the files, trees are judged on the scale that they were first judged on.
-    #[test]
-    fn a_lost_scale_is_found_again() {
-        let mut config = RunConfig { calibration_problems: 50, problems_per_round: 60, ..config() };
+    /// Problems, and settings under which the first of them set the scale of the others.
+    fn calibrated() -> (RunConfig, Vec<Problem>) {
+        let base = config();
+        let mut config = RunConfig { calibration_problems: 50, problems_per_round: 60, ..base };
         config.search.value.judge = JudgeForm::Answers;
         let problems = ProblemSets::read(&config).unwrap().train;
+        (config, problems)
+    }
+
+    /// Wherever a search is cut off and whichever tree is damaged, the scale is that of all first trees.
+    #[test]
+    fn the_scale_is_found_again_in_the_first_trees() {
+        let (config, problems) = calibrated();
         let dir = tempfile::tempdir().unwrap();
-        let (trees, file) = (dir.path().join(TREES), dir.path().join(scale::SCALE));
+        let path = |name: &str| dir.path().join(name);
         let done = search_with(dir.path(), &problems, &config);
-        let whole = std::fs::read(&trees).unwrap();
-        let found = std::fs::read(&file).unwrap();
-        let scale = scale::read(dir.path(), &mut NoObserver);
-        assert!(scale.is_some_and(|found| found != config.search.value.likelihood));
-        let last = whole.len() - 1;
-        for (tree, lost) in [(last, None), (last, Some("")), (100, Some("no scale")), (100, None)] {
-            match lost {
-                None => std::fs::remove_file(&file).unwrap(),
-                Some(text) => std::fs::write(&file, text).unwrap(),
-            }
-            let mut flipped = whole.clone();
-            flipped[tree] ^= 1;
-            std::fs::write(&trees, flipped).unwrap();
-            assert_eq!(search_with(dir.path(), &problems, &config), done);
-            if tree == last {
-                assert_eq!(std::fs::read(&file).unwrap(), found);
-            }
+        assert!(done.audit.calibrated.is_some_and(|s| s != config.search.value.likelihood));
+        let (trees, sums) = (path(TREES), path("trees.jsonl.sums"));
+        let [rows, lines] = [&trees, &sums].map(|file| std::fs::read_to_string(file).unwrap());
+        for kept in [0, 20, 50, 55] {
+            let first = |text: &str| text.split_inclusive('\n').take(kept).collect::<String>();
+            std::fs::remove_file(&trees).unwrap();
+            std::fs::write(path("trees.jsonl.part"), first(&rows)).unwrap();
+            std::fs::write(&sums, first(&lines)).unwrap();
+            assert_eq!(search_with(dir.path(), &problems, &config), done, "{kept} kept");
+        }
+        for damaged in [vec![3], vec![55], vec![3, 55]] {
+            let spoil = |(at, row): (usize, &str)| {
+                if damaged.contains(&at) { row.replace("answer", "anzwer") } else { row.to_owned() }
+            };
+            let spoilt: String = rows.split_inclusive('\n').enumerate().map(spoil).collect();
+            std::fs::write(&trees, spoilt).unwrap();
+            assert_eq!(search_with(dir.path(), &problems, &config), done, "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_calibrated_where_no_likelihood_judges_or_no_outcome_is_seen() {
+        let (config, problems) = calibrated();
+        let calibrated = |config: &RunConfig| {
+            let dir = tempfile::tempdir().unwrap();
+            search_with(dir.path(), &problems, config).audit.calibrated
+        };
+        let mut unseen = config.clone();
+        unseen.search.value.oracle = false;
+        let mut asked = config.clone();
+        asked.search.value.judge = JudgeForm::Question;
+        let off = RunConfig { calibration_problems: 0, ..config.clone() };
+        for config in [unseen, asked, off] {
+            assert_eq!(calibrated(&config), None);
         }
     }
 }
