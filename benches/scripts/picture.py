@@ -37,9 +37,9 @@ def over_seeds(values):
 
 
 def over_problems(right):
-    """Share in percent and half the width of its interval."""
-    share = sum(right) / len(right)
-    return 100 * share, 196 * math.sqrt(share * (1 - share) / len(right))
+    """Share in percent and half the width of its interval, at least that of Wilson's at the ends."""
+    n, share = len(right), sum(right) / len(right)
+    return 100 * share, 196 * math.sqrt(share * (1 - share) / n + 0.96 / n**2)
 
 
 def rounds(folder):
@@ -49,7 +49,8 @@ def rounds(folder):
         arm = os.path.basename(os.path.dirname(path)).rsplit("-", 1)[0]
         with open(path, encoding="utf-8") as file:
             runs[arm].append([100 * r["eval"]["accuracy"] for r in json.load(file)["rounds"]])
-    return {arm: [(r, over_seeds(seeds)) for r, seeds in enumerate(zip(*found))] for arm, found in runs.items()}
+    return {arm: [(r, over_seeds(seeds)) for r, seeds in enumerate(zip(*found, strict=True))]
+            for arm, found in runs.items()}
 
 
 def tokens(folder):
@@ -102,15 +103,19 @@ def drawn(title, under, ticks, place, lines):
 def main():
     kind, folder, out, title, *named = sys.argv[1:]
     found = {"rounds": rounds, "tokens": tokens}[kind](folder)
-    labels = dict(name.rsplit("=", 1) for name in named) or {name: name for name in sorted(found)}
-    plain = lambda name: name.replace(":", "_").replace("=", "").replace(",", "-")
-    lines = {label: found[plain(name)] for name, label in labels.items() if plain(name) in found}
+    # Arms have no `=`, families do.
+    parted = [name.split("=", 1) if kind == "rounds" else name.rsplit("=", 1) for name in named]
+    labels = dict(parted) or {name: name for name in sorted(found)}
+    unknown = [name for name in labels if strategies.folder_of(name) not in found]
+    if unknown or not labels:
+        sys.exit(f"{folder}: nothing of {', '.join(unknown) or kind}; there is {', '.join(sorted(found)) or 'nothing'}")
+    lines = {label: found[strategies.folder_of(name)] for name, label in labels.items()}
     last = max(x for points in lines.values() for x, _ in points)
     if kind == "rounds":
-        text = drawn(title, "round", range(last + 1), lambda r: r / last, lines)
+        text = drawn(title, "round", range(last + 1), lambda r: r / max(last, 1), lines)
     else:
         first = min(x for points in lines.values() for x, _ in points)
-        place = lambda x: math.log(x / first) / math.log(last / first)
+        place = lambda x: math.log(x / first) / (math.log(last / first) or 1)
         ticks = [t for t in (25, 50, 100, 200, 400, 800, 1600, 3200) if first <= t <= last]
         text = drawn(title, "tokens computed a problem", ticks, place, lines)
     with open(out, "w", encoding="utf-8") as file:

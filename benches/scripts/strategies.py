@@ -38,9 +38,14 @@ def settings(words):
     return "\n".join(lines) + "\n"
 
 
+def folder_of(name):
+    """What a strategy's folder is called."""
+    return name.replace(":", "_").replace("=", "").replace(",", "-")
+
+
 def measured(args, name):
     """Tokens computed a problem, and whether each problem came out right."""
-    out = pathlib.Path(args.folder, name.replace(":", "_").replace("=", "").replace(",", "-"))
+    out = pathlib.Path(args.folder, folder_of(name))
     done = out / "answer.json"
     if not done.exists():
         out.mkdir(parents=True, exist_ok=True)
