@@ -38,10 +38,14 @@ ARMS = {
     "sigmoid-norm": PREFERENCES,
     "simpo": PREFERENCES,
 }
-# Arms that are the method with another loss.
-LOSSES = {"ipo": "ipo", "hinge": "hinge", "sigmoid-norm": "sigmoid_norm", "simpo": "simpo:gamma=0.5"}
-# Arms that are the method with another judge.
-JUDGES = {"answers": "answers"}
+# Arms that are the method with another loss or judge; the others are variants.
+SETTINGS = {
+    "ipo": {"loss": "ipo"},
+    "hinge": {"loss": "hinge"},
+    "sigmoid-norm": {"loss": "sigmoid_norm"},
+    "simpo": {"loss": "simpo:gamma=0.5"},
+    "answers": {"judge": "answers"},
+}
 TRIALS = (0.5, 1.0, 2.0)
 # No seed of the runs that count.
 TRIAL_SEED = 1000
@@ -51,12 +55,7 @@ def iterate(args, run, arm, rate, seed, more):
     """Runs `regrowth iterate`, or goes on with it; its report."""
     report = os.path.join(run, "report.json")
     if not os.path.exists(report):
-        if arm in LOSSES:
-            kind = {"loss": LOSSES[arm]}
-        elif arm in JUDGES:
-            kind = {"judge": JUDGES[arm]}
-        else:
-            kind = {"variant": arm}
+        kind = SETTINGS.get(arm, {"variant": arm})
         options = {
             "run": run, "policy": args.policy, "problems": args.problems, "seed": seed,
             "learning-rate": rate, "threads": args.threads, **kind, **more,

@@ -37,7 +37,7 @@ def over_seeds(values):
 
 
 def over_problems(right):
-    """Share in percent and half the width of its interval, at least that of Wilson's at the ends."""
+    """Share in percent and half the width of Wilson's interval, for hundreds of problems and more."""
     n, share = len(right), sum(right) / len(right)
     return 100 * share, 196 * math.sqrt(share * (1 - share) / n + 0.96 / n**2)
 

@@ -152,8 +152,7 @@ fn log_surprisal(log_likelihood: f64) -> f64 {
 impl LikelihoodScale {
     /// [`LikelihoodScale::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
     fn answer() -> AnswerOdds {
-        let [slope, solution] = [3.1, -0.6];
-        AnswerOdds { intercept: -2.6, slope, solution, length: 1.3, false_equation: 2.3 }
+        AnswerOdds { intercept: -2.6, slope: 3.1, solution: -0.6, length: 1.3, false_equation: 2.3 }
     }
 
     /// C of a step, from the log-probability of all steps up to and with it.

@@ -134,8 +134,8 @@ fn regression<const N: usize>(seen: &[Seen<N>]) -> [f64; N] {
 
 /// The gradient of the mean loss over its Hessian, each with a prior.
 fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N] {
-    /// What a weight's square counts beside the losses: a Gaussian prior of variance 10, which keeps
-    /// weights finite where all outcomes are alike (taste).
+    /// What half a weight's square counts beside the losses: a Gaussian prior of variance 10, which
+    /// keeps weights finite where all outcomes are alike (taste).
     const PRIOR: f64 = 0.1;
     let share = 1.0 / seen.len() as f64;
     let mut gradient = weights.map(|weight| share * PRIOR * weight);
@@ -229,6 +229,16 @@ mod tests {
             turned.iter().map(|&([a, b], right)| ([a, b, right], right)).collect();
         let [_, slope, other] = fitted(&also).unwrap();
         assert!(slope == 0.0 && other > 2.0, "{slope} {other}");
+    }
+
+    #[test]
+    fn what_there_are_too_few_of_stays_as_it_was() {
+        let ends = (0..200).map(|i| (features(-f64::from(i)), f64::from(1 - i / 100))).collect();
+        let fit = LikelihoodFit { ends, ..LikelihoodFit::default() };
+        let before = LikelihoodScale::default();
+        let found = fit.scale(before).unwrap();
+        assert_eq!((found.step, found.answer), (before.step, before.answer));
+        assert_ne!(found.end, before.end);
     }
 
     /// Node 1 leads to a right and a wrong solution, node 2 is a wrong one.

@@ -62,7 +62,7 @@ pub struct RunConfig {
     /// solution each; 0 leaves it out (default 64: taste).
     pub probe_problems: usize,
     /// Problems at the beginning of a round whose verified outcomes set the scale on which likelihoods
-    /// judge in the rest of it, where likelihoods judge; 0, like more than the round has, leaves that to
+    /// judge in the rest of it, where likelihoods judge; 0, or as many as the round has, leaves that to
     /// the round before (default 100: a measurement, log 0012).
     pub calibration_problems: usize,
     /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.

@@ -15,9 +15,9 @@ use super::config::RunConfig;
 
 /// The problems of a round that set the scale of the others; none where they cannot or need not.
 pub(super) fn calibrating<'a>(config: &RunConfig, problems: &'a [Problem]) -> &'a [Problem] {
-    let value = &config.search.value;
-    let learns = value.judges_likelihoods() && value.oracle;
-    &problems[..if learns { config.calibration_problems.min(problems.len()) } else { 0 }]
+    let (value, count) = (&config.search.value, config.calibration_problems);
+    let learns = value.judges_likelihoods() && value.oracle && count < problems.len();
+    &problems[..if learns { count } else { 0 }]
 }
 
 /// Parts some of a round's problems, in their order, into those among its `first` ones and the rest.

@@ -4,6 +4,7 @@
 //! off goes on behind the last one. Pairs and counts are a pure function of the finished
 //! `trees.jsonl`, read as a stream: memory does not grow with the number of problems.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use regrowth_datasets::{Problem, stream_key};
@@ -115,7 +116,7 @@ impl SearchPhase<'_> {
         let first = self.calibrating();
         let (own, rest) = scale::part(problems, first);
         // What a search that was cut off, or a repair, has of them already.
-        let mut known = journal::intact(&self.dir.join(TREES), &|id| scale::has(first, id))?;
+        let mut known = self.known(first)?;
         let mut tally = Tally::default();
         let mut usage =
             self.search(own, self.before(), &mut tally, observer, &mut |id, tree| {
@@ -131,6 +132,11 @@ impl SearchPhase<'_> {
     /// The scale on which the first problems are judged.
     fn before(&self) -> LikelihoodScale {
         self.likelihood.unwrap_or(self.config.search.value.likelihood)
+    }
+
+    /// The trees on the disk of the `first` problems.
+    fn known(&self, first: &[Problem]) -> Result<BTreeMap<String, TreeRecord>, TrainError> {
+        journal::intact(&self.dir.join(TREES), &|id| scale::has(first, id))
     }
 
     /// The problems that set the scale of the others.
@@ -195,22 +201,19 @@ impl SearchPhase<'_> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
         let mut likelihood = LikelihoodFit::default();
-        let mut first = (!self.calibrating().is_empty()).then(LikelihoodFit::default);
         cut_trees(&self.dir.join(TREES), &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             audit.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
             likelihood.add(tree, &ProblemVerifier);
-            if let Some(first) = &mut first
-                && scale::has(self.calibrating(), &tree.problem.id)
-            {
-                first.add(tree, &ProblemVerifier);
-            }
             extracted.pairs
         })?;
         audit.self_evaluation = solutions.calibration();
         audit.likelihood = likelihood.scale(self.before());
-        audit.calibrated = first.map(|first| first.scale(self.before()).unwrap_or(self.before()));
+        let first = self.calibrating();
+        if !first.is_empty() {
+            audit.calibrated = Some(scale::found(first, &self.known(first)?, self.before()));
+        }
         Ok(audit)
     }
 
@@ -343,8 +346,8 @@ mod tests {
         unseen.search.value.oracle = false;
         let mut asked = config.clone();
         asked.search.value.judge = JudgeForm::Question;
-        let off = RunConfig { calibration_problems: 0, ..config.clone() };
-        for config in [unseen, asked, off] {
+        let [off, all] = [0, 60].map(|n| RunConfig { calibration_problems: n, ..config.clone() });
+        for config in [unseen, asked, off, all] {
             assert_eq!(calibrated(&config), None);
         }
     }

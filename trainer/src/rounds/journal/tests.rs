@@ -43,6 +43,25 @@ fn whole() -> (tempfile::TempDir, PathBuf, [Vec<u8>; 2]) {
 }
 
 #[test]
+fn intact_rows_are_those_at_the_beginning_that_match_their_checksums() {
+    let (_dir, path, [rows, _]) = whole();
+    let wanted: Vec<String> = problems().into_iter().take(20).map(|problem| problem.id).collect();
+    let intact = || intact::<String>(&path, &|id| wanted.iter().any(|w| w == id)).unwrap();
+    let all = intact();
+    let kept = |p: &&Problem| wanted.contains(&p.id) && !p.question.len().is_multiple_of(7);
+    let expected =
+        problems().iter().filter(kept).map(|p| (p.id.clone(), p.question.clone())).collect();
+    assert_eq!(all, expected);
+    // A row that is still a row, but not the one that was written.
+    let mut changed = rows.clone();
+    changed[1] ^= 1;
+    std::fs::write(&path, changed).unwrap();
+    assert_eq!(intact().len(), all.len() - 1);
+    std::fs::write(beside(&path, "sums"), "no checksums").unwrap();
+    assert!(intact().is_empty());
+}
+
+#[test]
 fn interrupted_anywhere_it_goes_on_behind_the_last_row() {
     let (_dir, _, wanted) = whole();
     let dir = tempfile::tempdir().unwrap();
