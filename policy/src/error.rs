@@ -31,6 +31,9 @@ pub enum PolicyError {
         /// What is wrong and what is possible.
         detail: String,
     },
+    /// The prompt form that was asked for does not exist or does not do what was asked for.
+    #[error("{0}")]
+    Prompt(String),
     /// A request that cannot be served: too long, empty, outside the vocabulary.
     #[error("request refused: {0}")]
     Request(String),

@@ -19,6 +19,7 @@ pub mod http;
 mod load;
 mod memory;
 mod policy;
+mod prompts;
 mod record;
 mod replay;
 mod request;
@@ -30,9 +31,10 @@ pub mod text;
 
 pub use device::{ComputeDevice, NumberType};
 pub use error::PolicyError;
-pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan};
+pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan, wants_shots};
 pub use memory::{DevicePlan, MemoryPlan, available_memory};
 pub use policy::{Answered, Call, Caller, Limits, Policy, Prompt, call};
+pub use prompts::{Exemplar, PromptName, PromptOptions};
 pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, Replay, Scripted, available_memory,
+    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, PromptName, PromptOptions, Replay,
+    Scripted, available_memory,
 };
 
-/// How a policy is run. On the processor none of it changes what it answers; a GPU rounds otherwise
-/// than a processor, and each type of numbers in its own way.
+/// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
+/// otherwise than a processor, and each type of numbers in its own way.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
@@ -24,6 +25,9 @@ pub struct LoadOptions {
     pub numbers: NumberType,
     /// How servers are spoken to.
     pub server: ServerOptions,
+    /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
+    /// prompts.
+    pub prompt: PromptOptions,
     /// Is told what a user should know of an engine in this process: the memory it will take, before
     /// its weights are read, and, once, that its cache is too small; may be called from any thread.
     pub say: Option<fn(&str)>,
@@ -40,6 +44,7 @@ impl Default for LoadOptions {
             device: ComputeDevice::Cpu,
             numbers: NumberType::F32,
             server,
+            prompt: PromptOptions::default(),
             say: None,
         }
     }
@@ -150,9 +155,35 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
         None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
         Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
         Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
-        Some(("http" | "https", _)) => served(spec, &options.server),
+        Some(("http" | "https", _)) => served(spec, options),
         _ => checkpoint(spec, options),
     }
+}
+
+/// Whether a prompt of what `spec` names shows worked examples unless a user says otherwise: a
+/// checkpoint that only completes text (no chat template, no form of its own), asked in a form that
+/// has room for them.
+///
+/// # Errors
+/// When there is no such checkpoint, or its tokenizer cannot be read.
+pub fn wants_shots(spec: &str, form: Option<&PromptName>) -> Result<bool, PolicyError> {
+    let scripted = spec == "scripted" || spec.starts_with("scripted:");
+    let elsewhere = scripted || spec.starts_with("replay:") || spec.starts_with("http");
+    if elsewhere || matches!(form, Some(PromptName::Plain | PromptName::File(_))) {
+        return Ok(false);
+    }
+    completes(spec)
+}
+
+#[cfg(feature = "candle")]
+fn completes(spec: &str) -> Result<bool, PolicyError> {
+    use crate::candle::{PromptForm, Source};
+    PromptForm::is_of_completion(&Source::named(spec)?)
+}
+
+#[cfg(not(feature = "candle"))]
+fn completes(_spec: &str) -> Result<bool, PolicyError> {
+    Ok(false)
 }
 
 /// What the checkpoint that `spec` names will take in memory; `None` for other policies.
@@ -195,12 +226,12 @@ fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, Po
 }
 
 #[cfg(feature = "http")]
-fn served(spec: &str, options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, options)?))
+fn served(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &options.server, &options.prompt)?))
 }
 
 #[cfg(not(feature = "http"))]
-fn served(spec: &str, _options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+fn served(spec: &str, _options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
     Err(PolicyError::Spec {
         spec: spec.into(),
         detail: "servers need a build with `--features http`".into(),

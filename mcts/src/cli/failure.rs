@@ -54,7 +54,9 @@ impl From<DataError> for Failure {
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         match error {
-            PolicyError::Spec { .. } | PolicyError::Device { .. } => Self::Usage(error.to_string()),
+            PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_) => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Policy(error.to_string()),
         }
     }

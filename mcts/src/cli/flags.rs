@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::Args;
 use regrowth_datasets::TokenId;
 use regrowth_mcts::{
-    CommitRule, EngineFlags, JudgeForm, SearchConfig, Selection, StopRule, Strategy, at_least_one,
+    CommitRule, EngineFlags, JudgeForm, PromptFlags, SearchConfig, Selection, StopRule, Strategy,
+    at_least_one,
 };
 use regrowth_policy::joined;
 
@@ -42,6 +43,8 @@ pub(crate) struct Flags {
     /// Take the first N problems only
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     limit: Option<NonZeroUsize>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Simulations per search root
     #[arg(long, value_name = "K")]
     simulations: Option<u64>,
@@ -138,6 +141,7 @@ impl Flags {
         set(&mut settings.problems, self.problems.clone());
         settings.format = self.format.clone().or(settings.format.take());
         settings.limit = self.limit.or(settings.limit);
+        settings.set_prompts(&self.prompts);
         let search = &mut settings.search;
         if let Some(plan) = self.strategy {
             plan.apply(search);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use regrowth_datasets::{Problem, Split, read_problems, tasks::problems_from_spec};
-use regrowth_policy::{Policy, Recording};
+use regrowth_policy::{Policy, PromptOptions, Recording};
 
 use super::failure::Failure;
 use super::settings::Settings;
@@ -29,6 +29,12 @@ pub(crate) fn recorded(
         eprintln!("mcts: continuing with {} recorded answers", recording.recorded());
     }
     Ok(Arc::new(recording))
+}
+
+/// How `problems`, which the settings name, are put to the policy.
+pub(crate) fn prompts(settings: &Settings, problems: &[Problem]) -> Result<PromptOptions, Failure> {
+    let file = (settings.problems.as_str(), settings.format()?);
+    settings.prompts().options(&settings.policy, file, problems, settings.search.seed)
 }
 
 /// The problems that the settings name: a built-in task (its training part) or a file.

@@ -27,7 +27,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     // Before a model is loaded, which may take minutes.
     folder::check(out, &settings, flags.force)?;
     let problems = inputs::problems(&settings)?;
-    let load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
+    let mut load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
+    load_options.prompt = inputs::prompts(&settings, &problems)?;
     let mut policy = load(&settings.policy, &load_options)?;
     for note in policy.notes() {
         eprintln!("mcts: {note}");
@@ -52,7 +53,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let (found, pairs) = write_rows(&folder, &*policy, &problems, &settings, &options)?;
     let kept = folder.keeps_results(&found);
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
-    let summary = Summary::new(policy.identity(), scale, found, pairs, seconds);
+    let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
+    let summary = Summary::new((policy.identity(), example), scale, found, pairs, seconds);
     finish(&summary, (!kept).then_some(&folder), settings.run.json.unwrap_or(false))
 }
 

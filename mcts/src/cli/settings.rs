@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use clap::Args;
 use regrowth_datasets::Format;
-use regrowth_mcts::{EngineFlags, PairConfig, SearchConfig, SearchError, at_least_one};
+use regrowth_mcts::{
+    EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one,
+};
+use regrowth_policy::PromptName;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -26,6 +29,12 @@ pub(crate) struct Settings {
     pub(crate) format: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<NonZeroUsize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<PromptName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots_from: Option<PathBuf>,
     pub(crate) search: SearchConfig,
     pub(crate) pairs: PairConfig,
     pub(crate) run: RunSettings,
@@ -39,6 +48,9 @@ impl Default for Settings {
             problems: "builtin:arithmetic".to_owned(),
             format: None,
             limit: None,
+            prompt: None,
+            shots: None,
+            shots_from: None,
             search: SearchConfig::default(),
             pairs: PairConfig::default(),
             run: RunSettings::default(),
@@ -130,6 +142,21 @@ impl Settings {
         let mut found = BTreeMap::new();
         flatten(String::new(), Value::Table(table), &mut found);
         Ok(found)
+    }
+
+    /// How problems are put to the policy.
+    pub(crate) fn prompts(&self) -> PromptFlags {
+        PromptFlags {
+            prompt: self.prompt.clone(),
+            shots: self.shots,
+            shots_from: self.shots_from.clone(),
+        }
+    }
+
+    /// Takes over what flags say of prompts.
+    pub(crate) fn set_prompts(&mut self, flags: &PromptFlags) {
+        let PromptFlags { prompt, shots, shots_from } = flags.over(&self.prompts());
+        (self.prompt, self.shots, self.shots_from) = (prompt, shots, shots_from);
     }
 
     /// The format of the problem file; `None` where it is to be recognised.

@@ -20,6 +20,9 @@ const SUMMARY_VERSION: u32 = 1;
 pub(crate) struct Summary {
     version: u32,
     policy: String,
+    /// The first problem as it is put to the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_example: Option<String>,
     problems: u64,
     trees: u64,
     nodes: u64,
@@ -140,9 +143,10 @@ impl Summary {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    /// Of a search that was judged on this `scale`, if by likelihoods.
+    /// Of a search with a policy, of which an example of a prompt is shown, that was judged on this
+    /// `scale`, if by likelihoods.
     pub(crate) fn new(
-        policy: &str,
+        (policy, prompt_example): (&str, Option<String>),
         scale: LikelihoodScale,
         search: SearchSummary,
         pairs: PairCounts,
@@ -152,6 +156,7 @@ impl Summary {
         Self {
             version: SUMMARY_VERSION,
             policy: policy.to_owned(),
+            prompt_example,
             problems: search.problems,
             trees: search.trees,
             nodes: search.nodes,

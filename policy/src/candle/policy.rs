@@ -67,7 +67,7 @@ impl CandlePolicy {
         models: impl FnOnce(&ModelConfig, Weights, &Room) -> Result<Models, PolicyError>,
     ) -> Result<Self, PolicyError> {
         let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
-        let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
+        let form = PromptForm::read(&checkpoint.source, &tokenizer, &options.prompt)?;
         let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
         if let ComputeDevice::Cuda(_) = options.device {
             identity = format!("{identity}+cuda-{}", options.numbers);

@@ -17,12 +17,11 @@ use super::model::{Chat, Model};
 use super::vllm;
 use crate::boundary::finish_of;
 use crate::check::check;
-use crate::text::{CONTEXT, PromptForm, Restating, prompt};
+use crate::text::{CONTEXT, PromptForm, Restating, prompt, user};
 use crate::{
     Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt, Propose, Request,
     Response, Sampling, Score, Scores, Usage,
 };
-use regrowth_datasets::Message;
 
 /// Something for the thread to do.
 pub(super) enum Order {
@@ -134,13 +133,13 @@ impl Service {
     async fn framed(&self, bare: String) -> Result<(String, Vec<TokenId>), Fault> {
         Ok(match &self.model.chat {
             Chat::Server => {
-                let ask = async |server: Arc<_>| vllm::chat(&self.model, &server, &bare).await;
+                let turn = [user(bare)];
+                let ask = async |server: Arc<_>| vllm::chat(&self.model, &server, &turn).await;
                 let ids = self.fleet.ask(&[], ask).await?;
                 (self.decode(&ids).await?, ids)
             }
             Chat::Template(template, eos) => {
-                let turn = Message { role: "user".into(), content: bare };
-                let text = prompt::chat(template, &[turn], true, eos)?;
+                let text = prompt::chat(template, &[user(bare)], true, eos)?;
                 let ids = self.begun(&text).await?;
                 (text, ids)
             }

@@ -24,6 +24,53 @@ pub(super) fn render_chat(template: &str, values: Value) -> Result<String, Polic
     finished(chats().and_then(|e| e.render_str(&without_marks(template), values)))
 }
 
+/// What a look at a template finds before it is rendered.
+pub(super) enum Checked {
+    Good,
+    /// It cannot be parsed.
+    Malformed {
+        line: usize,
+        detail: String,
+    },
+    /// It uses a variable that it will not be given; the first line that names it.
+    Unknown {
+        line: usize,
+        name: String,
+    },
+}
+
+/// Looks for mistakes in a prompt template that will be given these variables.
+pub(super) fn check(template: &str, variables: &[&str]) -> Checked {
+    let malformed = |e: &Error| Checked::Malformed {
+        line: e.line().unwrap_or(1),
+        detail: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
+    };
+    let environment = match environment(false) {
+        Ok(environment) => environment,
+        Err(error) => return malformed(&error),
+    };
+    let parsed = match environment.template_from_str(template) {
+        Ok(parsed) => parsed,
+        Err(error) => return malformed(&error),
+    };
+    let known = |name: &str| {
+        variables.contains(&name) || environment.globals().any(|(global, _)| global == name)
+    };
+    let unknown = parsed.undeclared_variables(false).into_iter().filter(|name| !known(name));
+    let found = unknown.map(|name| {
+        let line = template.lines().position(|line| line.contains(&name)).unwrap_or(0) + 1;
+        (line, name)
+    });
+    found.min().map_or(Checked::Good, |(line, name)| Checked::Unknown { line, name })
+}
+
+/// Whether a template may look at this variable.
+pub(super) fn uses(template: &str, variable: &str) -> bool {
+    let environment = Environment::new();
+    let parsed = environment.template_from_str(template);
+    parsed.is_ok_and(|parsed| parsed.undeclared_variables(false).contains(variable))
+}
+
 fn chats() -> Result<Environment<'static>, Error> {
     let mut environment = environment(true)?;
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);

@@ -53,10 +53,7 @@ impl Tokenizer {
         let eos = eos_ids(files, &inner, config, eos_token.as_deref())?;
         let bos = named("bos_token").and_then(|t| inner.token_to_id(&t));
         let adds_bos = begins_with(&inner, bos);
-        let chat_template = match files.optional("chat_template.jinja")? {
-            Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            None => settings.get("chat_template").and_then(default_template),
-        };
+        let chat_template = chat_template(files, &settings)?;
         Ok(Self { inner, eos, eos_token, bos, adds_bos, chat_template })
     }
 
@@ -284,6 +281,27 @@ fn listed(value: Option<&Value>) -> Result<Vec<TokenId>, String> {
 fn begins_with(inner: &tokenizers::Tokenizer, id: Option<TokenId>) -> bool {
     let framed = called(|| inner.encode_fast("", true));
     id.is_some() && framed.is_ok_and(|framed| framed.get_ids().first().copied() == id)
+}
+
+/// Whether a model's files hold a chat template.
+///
+/// # Errors
+/// When a file cannot be read.
+#[cfg(feature = "candle")]
+pub(super) fn has_chat_template(files: &(impl Files + ?Sized)) -> Result<bool, PolicyError> {
+    let settings = optional_json(files, "tokenizer_config.json")?;
+    Ok(chat_template(files, &settings)?.is_some())
+}
+
+/// The chat template: a file of its own, or a setting of the tokenizer.
+fn chat_template(
+    files: &(impl Files + ?Sized),
+    settings: &Value,
+) -> Result<Option<String>, PolicyError> {
+    Ok(match files.optional("chat_template.jinja")? {
+        Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        None => settings.get("chat_template").and_then(default_template),
+    })
 }
 
 /// The template of a setting: its text, or the one named `default` of a list.

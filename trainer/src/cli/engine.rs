@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regrowth_mcts::EngineFlags;
-use regrowth_policy::{Policy, joined};
+use regrowth_policy::{LoadOptions, Policy, PromptOptions, joined};
 
 use crate::{TrainError, inputs};
 
@@ -25,9 +25,11 @@ pub(super) fn say_once(text: &str) {
 pub(super) fn policy(
     specs: &[String],
     engine: &EngineFlags,
+    prompt: PromptOptions,
 ) -> Result<Arc<dyn Policy>, TrainError> {
     let spec = joined(specs)?.unwrap_or_default();
-    let policy = inputs::policy(&spec, &engine.load_options(say_once))?;
+    let options = LoadOptions { prompt, ..engine.load_options(say_once) };
+    let policy = inputs::policy(&spec, &options)?;
     policy.notes().iter().for_each(|note| eprintln!("{note}"));
     Ok(policy)
 }

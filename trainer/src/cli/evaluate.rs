@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
 use regrowth_datasets::{Problem, Split};
-use regrowth_mcts::{EngineFlags, JudgeForm, SearchConfig};
-use regrowth_policy::Policy;
+use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
+use regrowth_policy::{Policy, joined};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ use crate::evaluate::{
     LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
     score_options, solve, write_lm_eval,
 };
-use crate::rounds::Preset;
+use crate::rounds::{Preset, RunConfig};
 use crate::{TrainError, clock, inputs};
 
 /// Arguments of `regrowth evaluate`.
@@ -71,6 +71,11 @@ pub(super) struct Args {
     /// Text at which a solution ends and is cut; may be given several times.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     stop: Vec<String>,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    /// Print the first problem as it is put to the policy, and stop.
+    #[arg(long)]
+    show_prompt: bool,
     /// Score the options of multiple-choice problems by log-likelihood instead of generating.
     #[arg(long)]
     log_likelihood: bool,
@@ -112,8 +117,17 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
-    let search = search(args)?;
-    let policy = policy(&args.policy, &args.engine)?;
+    let config = settings(args)?;
+    let (prompts, search) = (config.prompts(), config.search);
+    let spec = joined(&args.policy)?.unwrap_or_default();
+    let file = (args.problems.as_str(), format);
+    let prompt = prompts.options::<TrainError>(&spec, file, &problems, args.seed)?;
+    let shots = prompt.shots.len();
+    let policy = policy(&args.policy, &args.engine, prompt)?;
+    let example = policy.prompt(first).map(|prompt| prompt.text);
+    if args.show_prompt {
+        return say(&example?);
+    }
     let started = Instant::now();
     let mut findings = Findings {
         metrics: Vec::new(),
@@ -123,6 +137,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     };
     findings.put("task", json!(task));
     findings.put("policy", json!(policy.identity()));
+    findings.put("prompt", json!(example.as_ref().ok()));
     if args.log_likelihood {
         by_options(args, &*policy, &problems, &mut findings)?;
     } else {
@@ -142,7 +157,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
                 "problems": args.problems, "strategy": args.strategy.to_string(),
                 "temperature": search.sampling.temperature, "samples": args.samples, "seed": args.seed,
                 "max_tokens": args.max_tokens, "stop": args.stop, "split": args.split,
+                "prompt": prompts.prompt, "prompt_example": example.ok(),
             }),
+            shots,
             problems: (problems.len(), problems.len()),
             samples: findings.samples,
             seconds,
@@ -175,13 +192,15 @@ fn sample_row(index: usize, problem: &Problem) -> Value {
     json!({ "doc_id": index, "doc": problem, "target": problem.answer })
 }
 
-/// The shape of searches, and how everything is sampled.
-fn search(args: &Args) -> Result<SearchConfig, TrainError> {
-    let mut search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
+/// The shape of searches, how everything is sampled, and how problems are put.
+fn settings(args: &Args) -> Result<RunConfig, TrainError> {
+    let mut config = base(args.config.as_deref(), args.preset, &args.policy)?;
+    config.set_prompts(&args.prompts);
+    let search = &mut config.search;
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
     search.value.judge = args.judge.unwrap_or(search.value.judge);
     search.stop_at.strings.extend(args.stop.iter().cloned());
-    Ok(search)
+    Ok(config)
 }
 
 fn plan(args: &Args, search: &SearchConfig) -> SamplePlan {

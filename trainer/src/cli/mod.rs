@@ -92,7 +92,9 @@ fn exit_code(error: &TrainError) -> u8 {
         TrainError::Setting { .. } | TrainError::Run { .. } => 2,
         TrainError::Data(DataError::UnknownTask { .. }) => 2,
         TrainError::Search(SearchError::Config { .. }) => 2,
-        TrainError::Policy(PolicyError::Spec { .. } | PolicyError::Device { .. }) => 2,
+        TrainError::Policy(
+            PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_),
+        ) => 2,
         TrainError::Data(_) | TrainError::Io { .. } | TrainError::File { .. } => 3,
         TrainError::Example { .. } => 3,
         TrainError::Search(

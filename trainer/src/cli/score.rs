@@ -9,7 +9,7 @@ use std::sync::Arc;
 use regrowth_datasets::{AnswerKind, DataError, JsonlReader, JsonlWriter, Problem, TokenId};
 use regrowth_mcts::EngineFlags;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
-use regrowth_policy::{Policy, PolicyError, Request, Response, Score};
+use regrowth_policy::{Policy, PolicyError, PromptOptions, Request, Response, Score};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ struct Scored {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let rows = read(&args.input)?;
-    let policy = policy(&args.policy, &args.engine)?;
+    let policy = policy(&args.policy, &args.engine, PromptOptions::default())?;
     let front = Front::new(args)?;
     let mut out = JsonlWriter::new(std::io::stdout().lock());
     for chunk in rows.chunks(policy.limits().in_flight.max(1)) {
@@ -155,6 +155,8 @@ impl Front {
             chat: true,
             system: None,
             template_kwargs: serde_json::Map::new(),
+            shots: vec![],
+            turn: None,
         };
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use regrowth_mcts::{JudgeForm, overlay};
+use regrowth_mcts::{JudgeForm, PromptFlags, overlay};
 use regrowth_policy::joined;
 use serde::Deserialize;
 
 use crate::TrainError;
-use crate::rounds::{Gate, Preset, RunConfig, Variant};
+use crate::rounds::{Gate, Preset, ProblemSets, RunConfig, Variant};
 use crate::train::JudgeLabels;
 use crate::train::loss::PreferenceLoss;
 
@@ -35,6 +35,8 @@ pub(super) struct SettingArgs {
     /// Another file whose problems are the test problems.
     #[arg(long, value_name = "FILE")]
     eval: Option<String>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// The method or one of its baselines.
     #[arg(long, value_enum)]
     variant: Option<Variant>,
@@ -122,6 +124,7 @@ impl SettingArgs {
         let variant = self.variant.unwrap_or(config.variant);
         variant.apply(&mut config);
         config.check()?;
+        decide_shots(&mut config)?;
         Ok(config)
     }
 
@@ -130,6 +133,7 @@ impl SettingArgs {
         config.format = self.format.clone().or(config.format.take());
         config.eval = self.eval.clone().or(config.eval.take());
         config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());
+        config.set_prompts(&self.prompts);
         set(&mut config.rounds, &self.rounds);
         set(&mut config.problems_per_round, &self.problems_per_round);
         set(&mut config.validation_problems, &self.validation_problems);
@@ -162,6 +166,21 @@ impl SettingArgs {
         set(&mut config.dpo.epochs, &self.epochs);
         set(&mut config.sft.epochs, &self.epochs);
     }
+}
+
+/// Writes the default number of worked examples into the settings, where there is one: a run names what
+/// it shows.
+fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
+    let wanted = match config.shots {
+        Some(_) => 0,
+        None => config.prompts().default_shots(&config.policy)?,
+    };
+    if wanted > 0 {
+        let shots = ProblemSets::read(&RunConfig { shots: None, ..config.clone() })?
+            .examples(config, 0..=wanted)?;
+        config.shots = Some(shots.len());
+    }
+    Ok(())
 }
 
 /// A preset, changed by a settings file; the policy is the flags', then the file's, then the embedded

@@ -7,10 +7,10 @@ use std::time::Instant;
 use candle_core::Device;
 use regrowth_datasets::{PreferencePair, Preferences, read_preferences, read_step_labels};
 use regrowth_mcts::EngineFlags;
-use regrowth_policy::ComputeDevice;
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
+use regrowth_policy::{ComputeDevice, PromptOptions};
 use serde_json::json;
 use toml::Table;
 
@@ -206,7 +206,7 @@ fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError
         }
         Preferences::Texts(rows) => rows,
     };
-    let form = PromptForm::read(source, &tokenizer)?;
+    let form = PromptForm::read(source, &tokenizer, &PromptOptions::default())?;
     let end = match args.eos {
         Eos::Auto => EndOfText::Auto,
         Eos::Always => EndOfText::Always,

@@ -19,6 +19,8 @@ pub struct LmEvalRun {
     pub metrics: Vec<(String, f64)>,
     /// What was run.
     pub config: Value,
+    /// Worked examples in each prompt.
+    pub shots: usize,
     /// Problems in the file and problems that were asked.
     pub problems: (usize, usize),
     /// Rows: `doc_id`, `doc`, `target`, `resps`, ... with one number per metric.
@@ -65,7 +67,7 @@ fn results(run: &LmEvalRun, name: &str) -> Value {
         "group_subtasks": { task: [] },
         "configs": { task: run.config },
         "versions": { task: 1 },
-        "n-shot": { task: 0 },
+        "n-shot": { task: run.shots },
         "higher_is_better": { task: better },
         "n-samples": { task: { "original": run.problems.0, "effective": run.problems.1 } },
         "config": { "model": "regrowth", "model_args": run.model },
@@ -107,6 +109,7 @@ mod tests {
             model: "../runs/x y".into(),
             metrics: vec![("exact_match,strict".into(), 0.5)],
             config: json!({ "strategy": "greedy" }),
+            shots: 4,
             problems: (10, 2),
             samples: vec![json!({ "doc_id": 0, "doc": { "question": "?" } })],
             seconds: 1.0,
@@ -118,6 +121,7 @@ mod tests {
         let task = &value["results"]["builtin:arithmetic"];
         assert_eq!(task["exact_match,strict"], 0.5);
         assert!((task["exact_match_stderr,strict"].as_f64().unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!(value["n-shot"]["builtin:arithmetic"], 4);
         assert_eq!(value["n-samples"]["builtin:arithmetic"]["effective"], 2);
         let samples = path.with_file_name("samples_builtin_arithmetic_2024-05-06T07-08-09.jsonl");
         assert_eq!(std::fs::read_to_string(samples).unwrap().lines().count(), 1);

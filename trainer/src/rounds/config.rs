@@ -3,7 +3,10 @@
 //! What only decides how fast it is done (threads, batch sizes, devices) is not here, so two runs
 //! with equal settings have equal results. "Method" is Xie et al. 2024, arXiv:2405.00451.
 
-use regrowth_mcts::{PairConfig, SearchConfig, StepLabelConfig};
+use std::path::PathBuf;
+
+use regrowth_mcts::{PairConfig, PromptFlags, SearchConfig, StepLabelConfig};
+use regrowth_policy::PromptName;
 use serde::{Deserialize, Serialize};
 
 use super::preset::Preset;
@@ -25,6 +28,17 @@ pub struct RunConfig {
     /// Another file whose problems are the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval: Option<String>,
+    /// How problems are put to the policy: `boxed`, `gsm8k`, `choice`, `plain` or a file with a template;
+    /// absent, the checkpoint's own form or that of its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptName>,
+    /// Worked examples before each question; absent, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shots: Option<usize>,
+    /// File from whose training part the examples come; absent, they are training problems of the run,
+    /// which are then not trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shots_from: Option<PathBuf>,
     /// Settings that the others started from.
     pub preset: Preset,
     /// What is compared: the method or one of its baselines.
@@ -128,6 +142,22 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
+    /// How problems are put to the policy.
+    #[must_use]
+    pub fn prompts(&self) -> PromptFlags {
+        PromptFlags {
+            prompt: self.prompt.clone(),
+            shots: self.shots,
+            shots_from: self.shots_from.clone(),
+        }
+    }
+
+    /// Takes over what flags say of prompts.
+    pub fn set_prompts(&mut self, flags: &PromptFlags) {
+        let PromptFlags { prompt, shots, shots_from } = flags.over(&self.prompts());
+        (self.prompt, self.shots, self.shots_from) = (prompt, shots, shots_from);
+    }
+
     /// Checks every range, and that the parts fit each other.
     ///
     /// # Errors

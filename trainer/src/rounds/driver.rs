@@ -144,10 +144,10 @@ pub fn iterate(
     let mut run = Run {
         dir,
         config: request.config.clone(),
-        sets,
         threads: request.threads,
         control,
-        load: request.load.clone(),
+        load: LoadOptions { prompt: sets.prompts(&request.config), ..request.load.clone() },
+        sets,
         policy: None,
     };
     claim(&mut run, request)?;
@@ -169,8 +169,10 @@ pub fn iterate(
 /// Makes the folder this run's, or checks that it is.
 fn claim(run: &mut Run, request: &RunRequest) -> Result<(), TrainError> {
     let spec = run.config.policy.clone();
-    let identity = run.policy(&spec)?.identity().to_owned();
-    let mut file = RunFile::new(run.config.clone(), &identity, run.sets.digests(&run.config));
+    let policy = run.policy(&spec)?;
+    let (digests, first) = (run.sets.digests(&run.config), run.sets.train.first());
+    let mut file = RunFile::new(run.config.clone(), policy.identity(), digests);
+    file.prompt_example = first.and_then(|problem| Some(policy.prompt(problem).ok()?.text));
     if let Some(old) = run.dir.run_file()? {
         let differences = old.differences(&file);
         if differences.is_empty() {

@@ -144,6 +144,7 @@ fn examine(
         version: REPORT_VERSION,
         seed: run.config.seed,
         config: run.config.clone(),
+        prompt_example: run.dir.run_file()?.and_then(|file| file.prompt_example),
         rounds: reports,
         best_round: best as u32,
         checkpoint,

@@ -176,7 +176,8 @@ fn probe(
     load: &LoadOptions,
     threads: usize,
 ) -> Result<Probe, TrainError> {
-    let policy = config.search.value.judge_by(inputs::policy(&config.policy, load)?);
+    let load = LoadOptions { prompt: sets.prompts(config), ..load.clone() };
+    let policy = config.search.value.judge_by(inputs::policy(&config.policy, &load)?);
     let mut probe = Probe::default();
     let (pairs, step_labels) = probe.search(&*policy, config, sets, threads)?;
     probe.answer(&*policy, config, sets)?;

@@ -209,6 +209,9 @@ pub struct RunReport {
     pub seed: u64,
     /// Settings.
     pub config: RunConfig,
+    /// A problem as it is put to the policy of round 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_example: Option<String>,
     /// One entry a round, round 0 first.
     pub rounds: Vec<RoundReport>,
     /// Round with the highest accuracy on validation problems, the first of equals.

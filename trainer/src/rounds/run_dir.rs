@@ -35,6 +35,9 @@ pub struct RunFile {
     /// Rounds that were taken over from another run, and what differs from it since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
+    /// A problem as it is put to the policy of round 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_example: Option<String>,
     /// Effective settings.
     pub config: RunConfig,
 }
@@ -60,14 +63,21 @@ impl RunFile {
             policy: policy.to_owned(),
             problems,
             fork: None,
+            prompt_example: None,
             config,
         }
     }
 
-    /// What differs from `other`, one line each; versions and forks do not count.
+    /// What differs from `other`, one line each; versions, forks and the example of a prompt do not
+    /// count: what decides the prompt is among the settings and in the policy's identity.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let strip = |file: &Self| Self { fork: None, program: String::new(), ..file.clone() };
+        let strip = |file: &Self| Self {
+            fork: None,
+            prompt_example: None,
+            program: String::new(),
+            ..file.clone()
+        };
         match (serde_json::to_value(strip(self)), serde_json::to_value(strip(other))) {
             (Ok(a), Ok(b)) => differences(&a, &b),
             // Settings are plain numbers and text; if they cannot be written they cannot be equal.

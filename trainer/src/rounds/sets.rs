@@ -4,14 +4,17 @@
 //! whatever file or format it came from; this is checked again on what is really used.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{
     DataError, Problem, Split, keyed_rng, overlap, problem_key, read_problems,
 };
-
+use regrowth_mcts::examples;
+use regrowth_policy::{Exemplar, PromptOptions};
 use sha2::{Digest, Sha256};
 
 use super::config::RunConfig;
@@ -27,6 +30,8 @@ pub struct ProblemSets {
     pub validation: Vec<Problem>,
     /// Measure the result.
     pub test: Vec<Problem>,
+    /// Worked examples that every prompt shows; none of the problems above.
+    pub shots: Arc<[Exemplar]>,
 }
 
 impl ProblemSets {
@@ -41,6 +46,11 @@ impl ProblemSets {
             Self::file(config)?
         };
         sets.check(config)?;
+        if let Some(count) = config.shots.filter(|&count| count > 0) {
+            sets.shots = sets.examples(config, count..=count)?.into();
+            let shown: BTreeSet<&str> = sets.shots.iter().map(|s| s.question.as_str()).collect();
+            sets.train.retain(|problem| !shown.contains(problem.question.as_str()));
+        }
         compact(&mut sets.train);
         Ok(sets)
     }
@@ -56,6 +66,7 @@ impl ProblemSets {
                 Some(eval) => test_file(eval, config)?,
                 None => take(Split::Test, config.exam_seed, config.eval_problems)?,
             },
+            shots: Arc::default(),
         })
     }
 
@@ -78,7 +89,32 @@ impl ProblemSets {
                 Some(eval) => test_file(eval, config)?,
                 None => part(Split::Test, config.exam_seed, config.eval_problems),
             },
+            shots: Arc::default(),
         })
+    }
+
+    /// Worked examples from the file that the settings name for them, else from the training problems.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or there are fewer than the start of `count`.
+    pub fn examples(
+        &self,
+        config: &RunConfig,
+        count: RangeInclusive<usize>,
+    ) -> Result<Vec<Exemplar>, TrainError> {
+        let exam = [self.validation.as_slice(), &self.test].concat();
+        let prompts = config.prompts();
+        let pool = match &prompts.shots_from {
+            Some(_) => Cow::Owned(prompts.pool(&config.problems, None, 0, config.seed)?),
+            None => Cow::Borrowed(&self.train),
+        };
+        Ok(examples(&pool, &exam, count, config.seed)?)
+    }
+
+    /// How the problems of the run are put to its policies.
+    #[must_use]
+    pub fn prompts(&self, config: &RunConfig) -> PromptOptions {
+        PromptOptions { form: config.prompt.clone(), shots: self.shots.clone() }
     }
 
     /// Refuses empty parts and parts that share a problem.
