@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decorate::{Meter, Metered};
 use crate::{
     ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, PromptName, PromptOptions, Replay,
     Scripted, available_memory,
@@ -31,6 +32,8 @@ pub struct LoadOptions {
     /// Is told what a user should know of an engine in this process: the memory it will take, before
     /// its weights are read, and, once, that its cache is too small; may be called from any thread.
     pub say: Option<fn(&str)>,
+    /// Counts what the policy answers and computes.
+    pub meter: Option<Arc<Meter>>,
 }
 
 impl Default for LoadOptions {
@@ -46,6 +49,7 @@ impl Default for LoadOptions {
             server,
             prompt: PromptOptions::default(),
             say: None,
+            meter: None,
         }
     }
 }
@@ -151,13 +155,17 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
     if let (Some(plan), Some(say)) = (plan(spec, options)?, options.say) {
         say(&format!("memory: {plan}"));
     }
-    match spec.split_once(':') {
-        None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
-        Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
-        Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
-        Some(("http" | "https", _)) => served(spec, options),
-        _ => checkpoint(spec, options),
-    }
+    let policy: Arc<dyn Policy> = match spec.split_once(':') {
+        None if spec == "scripted" => Arc::new(Scripted::new()),
+        Some(("scripted", file)) => Arc::new(Scripted::from_file(Path::new(file))?),
+        Some(("replay", file)) => Arc::new(Replay::open(Path::new(file))?),
+        Some(("http" | "https", _)) => served(spec, options)?,
+        _ => checkpoint(spec, options)?,
+    };
+    Ok(match &options.meter {
+        Some(meter) => Arc::new(Metered::new(policy, meter.clone())),
+        None => policy,
+    })
 }
 
 /// Whether a prompt of what `spec` names shows worked examples unless a user says otherwise: a

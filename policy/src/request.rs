@@ -201,6 +201,18 @@ pub enum Response {
     Scores(Scores),
 }
 
+impl Response {
+    /// What it cost.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Candidates(got) => got.usage,
+            Self::Judgement(got) => got.usage,
+            Self::Scores(got) => got.usage,
+        }
+    }
+}
+
 /// Sampled candidates, in the order of the request's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidates {

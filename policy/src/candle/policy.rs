@@ -81,7 +81,8 @@ impl CandlePolicy {
             in_flight: 2 * room.lanes * room.shards,
             question: longest_question(&form, &tokenizer)?,
         };
-        let shared = Arc::new(Shared::new(config, tokenizer, labels, options.say));
+        let shared =
+            Arc::new(Shared::new(config, tokenizer, labels, options.say, options.meter.clone()));
         let mut policy = Self {
             shared,
             form,
