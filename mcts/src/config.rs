@@ -380,6 +380,16 @@ impl SearchConfig {
         }
     }
 
+    /// Simulations of one tree at most; none where nothing is simulated.
+    #[must_use]
+    pub fn most_simulations(&self) -> u64 {
+        let roots = u64::from(self.max_depth).saturating_sub(1) + self.first_root_factor;
+        match self.strategy {
+            Strategy::Mcts => roots.saturating_mul(self.simulations),
+            Strategy::Beam { .. } => 0,
+        }
+    }
+
     /// One greedy solution, to compare with.
     #[must_use]
     pub fn greedy() -> Self {

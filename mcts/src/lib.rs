@@ -13,6 +13,7 @@ mod answers;
 mod calibration;
 mod commit;
 mod config;
+pub mod console;
 mod cut;
 mod driver;
 mod error;

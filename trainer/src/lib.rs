@@ -4,6 +4,7 @@
 //! search, the trainer and the evaluation together through files of a run directory.
 
 mod artefact;
+mod calls;
 pub mod cli;
 mod clock;
 mod error;

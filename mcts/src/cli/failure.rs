@@ -57,6 +57,10 @@ impl From<PolicyError> for Failure {
             PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_) => {
                 Self::Usage(error.to_string())
             }
+            PolicyError::Panicked => Self::Internal(error.to_string()),
+            PolicyError::Write { .. } => Self::Internal(format!(
+                "{error}; free space on the disk, the same command resumes from the log"
+            )),
             _ => Self::Policy(error.to_string()),
         }
     }

@@ -14,6 +14,7 @@ use regrowth_mcts::{
 use regrowth_policy::joined;
 
 use super::failure::Failure;
+use super::note;
 use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
@@ -131,7 +132,7 @@ impl Flags {
             ("--leaves-in-flight", self.leaves_in_flight.is_some()),
         ];
         for (flag, _) in given.iter().filter(|(_, given)| *given) {
-            eprintln!("mcts: {flag} does nothing: this strategy simulates nothing");
+            note(format!("{flag} does nothing: this strategy simulates nothing"));
         }
     }
 

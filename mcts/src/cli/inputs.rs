@@ -9,6 +9,7 @@ use regrowth_datasets::{Problem, Split, read_problems, tasks::problems_from_spec
 use regrowth_policy::{Policy, PromptOptions, Recording};
 
 use super::failure::Failure;
+use super::note;
 use super::settings::Settings;
 
 /// Problems taken from a built-in task, which has no end of its own.
@@ -25,8 +26,11 @@ pub(crate) fn recorded(
         return Ok(policy);
     }
     let recording = Recording::open(policy, path)?;
+    if let Some(what) = recording.damage() {
+        note(format!("{}: {what}; calls from there on are made again", path.display()));
+    }
     if recording.recorded() > 0 {
-        eprintln!("mcts: continuing with {} recorded answers", recording.recorded());
+        note(format!("continuing with {} recorded answers", recording.recorded()));
     }
     Ok(Arc::new(recording))
 }

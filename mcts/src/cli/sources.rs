@@ -13,6 +13,7 @@ use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::Flags;
+use super::note;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
 
 /// The settings of a search in its folder.
@@ -58,7 +59,7 @@ pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
 /// What the flags are applied to.
 fn start(flags: &Flags) -> Result<Settings, Failure> {
     if let Some(path) = recorded(flags) {
-        eprintln!("mcts: a replay with the settings in {}", path.display());
+        note(format!("a replay with the settings in {}", path.display()));
         let mut file = SettingsFile::read(&path)?;
         // Where and how the recorded search ran is not what it found.
         file.own.retain(|key, _| !["run", "engine"].contains(&key));

@@ -24,7 +24,7 @@ pub(crate) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt_example: Option<String>,
     problems: u64,
-    trees: u64,
+    pub(crate) trees: u64,
     nodes: u64,
     simulations: u64,
     pairs: u64,

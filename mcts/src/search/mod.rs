@@ -146,6 +146,14 @@ impl<'a> TreeSearch<'a> {
         self.grow.counts.model_calls()
     }
 
+    /// Completed simulations so far; none where nothing is simulated.
+    pub(crate) fn simulations(&self) -> u64 {
+        match &self.plan {
+            Plan::Simulate(simulate) => simulate.applied(),
+            Plan::Beam(_) => 0,
+        }
+    }
+
     /// Gives the tree one answer. An answer to a ticket that is not waited for is ignored.
     pub fn answer(&mut self, ticket: u64, result: Result<Response, PolicyError>) {
         if self.progress != Progress::Waiting {

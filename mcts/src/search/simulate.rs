@@ -245,6 +245,11 @@ impl Simulate {
         }
     }
 
+    /// Completed simulations.
+    pub(super) fn applied(&self) -> u64 {
+        self.applied
+    }
+
     /// Committed nodes and completed simulations.
     pub(super) fn end(self) -> (Vec<NodeId>, u64) {
         (self.committed, self.applied)

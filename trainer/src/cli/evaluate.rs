@@ -1,25 +1,30 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
-use regrowth_datasets::{Problem, Split};
+use regrowth_datasets::{Problem, Split, content_hash};
+use regrowth_mcts::console::{Monitor, Work, note};
 use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
-use regrowth_policy::{Policy, joined};
+use regrowth_policy::decorate::Meter;
+use regrowth_policy::{Policy, Recording, joined};
 use regrowth_verifiers::ProblemVerifier;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::engine::policy;
-use super::progress::{advance, counted};
-use super::say;
 use super::settings::base;
+use super::{progress, say, stop};
+use crate::artefact::check_folder;
 use crate::evaluate::{
     LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
-    score_options, solve, write_lm_eval,
+    results_folder, score_options, solve, write_lm_eval,
 };
 use crate::rounds::{Preset, RunConfig};
-use crate::{TrainError, clock, inputs};
+use crate::{TrainError, calls, clock, inputs};
 
 /// Arguments of `regrowth evaluate`.
 #[derive(Debug, clap::Args)]
@@ -117,48 +122,44 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
-    let config = settings(args)?;
-    let (prompts, search) = (config.prompts(), config.search);
+    let settings = settings(args)?;
+    let (prompts, search) = (settings.prompts(), settings.search);
     let spec = joined(&args.policy)?.unwrap_or_default();
     let file = (args.problems.as_str(), format);
     let prompt = prompts.options::<TrainError>(&spec, file, &problems, args.seed)?;
     let shots = prompt.shots.len();
-    let policy = policy(&args.policy, &args.engine, prompt)?;
+    let model = args.policy.join(",");
+    let folder = args.out.as_deref().map(|out| results_folder(out, &model));
+    // Before a model is loaded, which may take minutes.
+    folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
+    let run =
+        Run { args, problems: &problems, search, meter: Arc::default(), stop: Arc::default() };
+    let policy = policy(&args.policy, &args.engine, prompt, &run.meter)?;
     let example = policy.prompt(first).map(|prompt| prompt.text);
     if args.show_prompt {
         return say(&example?);
     }
-    let started = Instant::now();
-    let mut findings = Findings {
-        metrics: Vec::new(),
-        json: Map::new(),
-        text: Vec::new(),
-        samples: problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect(),
+    let config = run.config(prompts.prompt, example.as_ref().ok());
+    let log = folder.map(|folder| calls_log(&folder, &config, &task));
+    let policy = match &log {
+        Some(log) => calls::recorded(log, policy, &mut note)?,
+        None => policy,
     };
+    stop::on_signals(&run.stop, "saving the answers so far")?;
+    let started = Instant::now();
+    let mut findings = Findings::of(&problems);
     findings.put("task", json!(task));
     findings.put("policy", json!(policy.identity()));
     findings.put("prompt", json!(example.as_ref().ok()));
-    if args.log_likelihood {
-        by_options(args, &*policy, &problems, &mut findings)?;
-    } else {
-        by_strategy(args, &*policy, &problems, &search, &mut findings)?;
-        if let Some(samples) = args.samples.filter(|&n| n > 0) {
-            by_samples(args, &*policy, &problems, (samples, &search), &mut findings)?;
-        }
-    }
+    run.measure(&*policy, &mut findings).map_err(|error| stopped(error, log.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
     if let Some(out) = &args.out {
         let run = LmEvalRun {
             task,
-            model: args.policy.join(","),
+            model,
             metrics: findings.metrics,
-            config: json!({
-                "problems": args.problems, "strategy": args.strategy.to_string(),
-                "temperature": search.sampling.temperature, "samples": args.samples, "seed": args.seed,
-                "max_tokens": args.max_tokens, "stop": args.stop, "split": args.split,
-                "prompt": prompts.prompt, "prompt_example": example.ok(),
-            }),
+            config,
             shots,
             problems: (problems.len(), problems.len()),
             samples: findings.samples,
@@ -166,6 +167,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             time: clock::utc_now(),
         };
         let path = write_lm_eval(out, &run)?;
+        log.as_deref().map_or(Ok(()), Recording::remove)?;
         findings.json.insert("results".into(), json!(path));
         findings.text.push(format!("written to {}", path.display()));
     }
@@ -175,7 +177,41 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     say(&findings.text.join("\n"))
 }
 
+/// An evaluation in hand.
+struct Run<'a> {
+    args: &'a Args,
+    problems: &'a [Problem],
+    search: SearchConfig,
+    meter: Arc<Meter>,
+    /// Set by a signal.
+    stop: Arc<AtomicBool>,
+}
+
+/// A stop by a signal says what is saved.
+fn stopped(error: TrainError, log: Option<&Path>) -> TrainError {
+    if let (TrainError::Unmeasured(_), Some(log)) = (&error, log) {
+        // There is nothing in it; if it cannot be removed, the error at hand is the one to tell.
+        let _ = Recording::remove(log);
+    }
+    stop::stopped(error, || {
+        log.map(|log| format!("every finished model call is saved in {}", log.display()))
+    })
+}
+
+/// The log of model calls of one evaluation, until its results are written: evaluations with other
+/// settings may go into the same folder.
+fn calls_log(folder: &Path, config: &Value, task: &str) -> PathBuf {
+    let name = content_hash(&format!("{task} {config}"));
+    folder.join(format!("calls-{}.jsonl", &name[..8]))
+}
+
 impl Findings {
+    /// Nothing yet but the problems.
+    fn of(problems: &[Problem]) -> Self {
+        let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
+        Self { metrics: Vec::new(), json: Map::new(), text: Vec::new(), samples }
+    }
+
     fn put(&mut self, key: &str, value: Value) {
         self.json.insert(key.to_owned(), value);
     }
@@ -203,130 +239,197 @@ fn settings(args: &Args) -> Result<RunConfig, TrainError> {
     Ok(config)
 }
 
-fn plan(args: &Args, search: &SearchConfig) -> SamplePlan {
-    SamplePlan {
-        seed: args.seed,
-        sampling: search.sampling,
-        stop_at: search.stop_at.clone(),
-        ..SamplePlan::greedy(args.max_tokens)
+/// Refuses to give a figure where no problem was answered.
+fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Result<(), TrainError> {
+    if (failed as usize) < problems {
+        return Ok(());
     }
+    let reason = reason.map_or("no reason is known", String::as_str);
+    Err(TrainError::Unmeasured(format!("none of the {problems} problems was answered: {reason}")))
 }
 
-/// Accuracy of the strategy.
-fn by_strategy(
-    args: &Args,
-    policy: &dyn Policy,
-    problems: &[Problem],
-    search: &SearchConfig,
-    findings: &mut Findings,
-) -> Result<(), TrainError> {
-    let bar = counted("evaluate", problems.len());
-    let mut summary = Summary::default();
-    let plan = plan(args, search);
-    let mut on_answer = |answer: crate::evaluate::Answer| {
-        summary.count(&problems[answer.index], answer.correct);
-        summary.usage += answer.usage;
-        if let Some(failure) = answer.failure {
-            *summary.failures.entry(failure).or_default() += 1;
+impl Run<'_> {
+    /// What is evaluated, as the results say it.
+    fn config(&self, prompt: impl Serialize, example: Option<&String>) -> Value {
+        let args = self.args;
+        json!({
+            "problems": args.problems, "strategy": args.strategy.to_string(),
+            "temperature": self.search.sampling.temperature, "samples": args.samples,
+            "seed": args.seed, "max_tokens": args.max_tokens, "stop": args.stop,
+            "split": args.split, "prompt": prompt, "prompt_example": example,
+        })
+    }
+
+    /// What was asked for.
+    fn measure(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
+        if self.args.log_likelihood {
+            return self.by_options(policy, findings);
         }
-        findings.note(answer.index, "resps", json!([answer.texts]));
-        findings.note(answer.index, "filtered_resps", json!([answer.text]));
-        findings.note(answer.index, "exact_match", json!(u8::from(answer.correct)));
-        advance(&bar, || format!("{:.1} % right", 100.0 * summary.share().accuracy));
-        Ok(())
-    };
-    let beside =
-        answer(policy, &ProblemVerifier, problems, args.strategy, &plan, search, &mut on_answer)?;
-    summary.usage += beside.usage;
-    bar.finish_and_clear();
-    let share = summary.share();
-    findings.metrics.push(("exact_match,none".into(), share.accuracy));
-    findings.text.push(format!("{}: {share}", args.strategy));
-    for (level, (correct, n)) in &summary.levels {
-        let share = crate::stats::Share::new(*correct, *n);
-        findings.text.push(format!("  level {level}: {share}"));
+        self.by_strategy(policy, findings)?;
+        match self.args.samples.filter(|&n| n > 0) {
+            Some(samples) => self.by_samples(policy, samples, findings),
+            None => Ok(()),
+        }
     }
-    for (reason, count) in &summary.failures {
-        findings.text.push(format!("  {count} not answered: {reason}"));
+
+    fn plan(&self) -> SamplePlan {
+        SamplePlan {
+            seed: self.args.seed,
+            sampling: self.search.sampling,
+            stop_at: self.search.stop_at.clone(),
+            cancel: self.stop.clone(),
+            ..SamplePlan::greedy(self.args.max_tokens)
+        }
     }
-    if let Some(found) = &beside.self_evaluation {
-        findings.text.push(format!("  self-evaluation: {}", found.all));
-        findings.put("self_evaluation", json!(found));
+
+    fn progress(&self, name: &'static str, work: Work) -> Monitor {
+        progress::over(name, "problems", self.problems.len(), work, &self.meter)
     }
-    let usage = summary.usage;
-    findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
+
+    /// Accuracy of the strategy.
+    fn by_strategy(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
+        let Run { args, problems, search, .. } = self;
+        let samples = matches!(args.strategy, Strategy::Greedy | Strategy::Majority(_));
+        let work = if samples { Work::Calls } else { Work::Items };
+        let progress = self.progress("evaluate", work);
+        let mut summary = Summary::default();
+        let plan = self.plan();
+        let mut on_answer = |answer: crate::evaluate::Answer| {
+            summary.count(&problems[answer.index], answer.correct);
+            summary.usage += answer.usage;
+            if let Some(failure) = answer.failure {
+                *summary.failures.entry(failure).or_default() += 1;
+            }
+            findings.note(answer.index, "resps", json!([answer.texts]));
+            findings.note(answer.index, "filtered_resps", json!([answer.text]));
+            findings.note(answer.index, "exact_match", json!(u8::from(answer.correct)));
+            let share = summary.share();
+            progress.advance(1, format!("{} of {} right", share.correct, share.n));
+            Ok(())
+        };
+        let beside = answer(
+            policy,
+            &ProblemVerifier,
+            problems,
+            args.strategy,
+            &plan,
+            search,
+            &mut on_answer,
+        )?;
+        summary.usage += beside.usage;
+        drop(progress);
+        let failed: u64 = summary.failures.values().sum();
+        check_answered(problems.len(), failed, summary.failures.keys().next())?;
+        let share = summary.share();
+        findings.metrics.push(("exact_match,none".into(), share.accuracy));
+        findings.text.push(format!("{}: {share}", args.strategy));
+        for (level, (correct, n)) in &summary.levels {
+            let share = crate::stats::Share::new(*correct, *n);
+            findings.text.push(format!("  level {level}: {share}"));
+        }
+        if failed > 0 {
+            findings
+                .text
+                .push(format!("  {failed} of {} count as wrong: they got no answer", share.n));
+        }
+        for (reason, count) in &summary.failures {
+            findings.text.push(format!("  {count} not answered: {reason}"));
+        }
+        if let Some(found) = &beside.self_evaluation {
+            findings.text.push(format!("  self-evaluation: {}", found.all));
+            findings.put("self_evaluation", json!(found));
+        }
+        let usage = summary.usage;
+        findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
         usage.sampling_rows, usage.prefilled
     ));
-    let levels: Map<String, Value> = summary
-        .levels
-        .iter()
-        .map(|(level, (c, n))| (level.to_string(), json!(crate::stats::Share::new(*c, *n))))
-        .collect();
-    findings.put("strategy", json!(args.strategy.to_string()));
-    findings.put("eval", json!(share));
-    findings.put("levels", Value::Object(levels));
-    findings.put("failures", json!(summary.failures));
-    findings.put("usage", json!(usage));
-    Ok(())
-}
-
-/// Mean accuracy and pass@k of independent samples.
-fn by_samples(
-    args: &Args,
-    policy: &dyn Policy,
-    problems: &[Problem],
-    (samples, search): (usize, &SearchConfig),
-    findings: &mut Findings,
-) -> Result<(), TrainError> {
-    let bar = counted("samples", problems.len());
-    let plan = SamplePlan { samples, ..plan(args, search) };
-    let mut pass = PassAtK::default();
-    solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
-        let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
-        pass.add(samples as u64, correct as u64);
-        findings.note(solved.index, "samples_correct", json!(correct));
-        advance(&bar, String::new);
+        let levels: Map<String, Value> = summary
+            .levels
+            .iter()
+            .map(|(level, (c, n))| (level.to_string(), json!(crate::stats::Share::new(*c, *n))))
+            .collect();
+        findings.put("strategy", json!(args.strategy.to_string()));
+        findings.put("eval", json!(share));
+        findings.put("levels", Value::Object(levels));
+        findings.put("failed", json!(failed));
+        findings.put("failures", json!(summary.failures));
+        findings.put("usage", json!(usage));
         Ok(())
-    })?;
-    bar.finish_and_clear();
-    let means = pass.means();
-    let mut line = format!("{samples} samples at temperature {}:", plan.sampling.temperature);
-    for (k, mean) in &means {
-        let name = if *k == 1 { "mean accuracy".to_owned() } else { format!("pass@{k}") };
-        line += &format!(" {name} {:.1} %", 100.0 * mean);
-        findings.metrics.push((format!("pass@{k},none"), *mean));
     }
-    findings.text.push(line);
-    let table: Map<String, Value> = means.iter().map(|(k, m)| (k.to_string(), json!(m))).collect();
-    findings.put("pass_at", Value::Object(table));
-    Ok(())
-}
 
-/// Accuracy by the log-likelihood of the options.
-fn by_options(
-    args: &Args,
-    policy: &dyn Policy,
-    problems: &[Problem],
-    findings: &mut Findings,
-) -> Result<(), TrainError> {
-    if let Some(problem) = problems.iter().find(|p| p.choices.is_empty()) {
-        let detail = format!(
-            "problem `{}` of `{}` has no options; leave --log-likelihood out",
-            problem.id, args.problems
-        );
-        return Err(TrainError::Setting { name: "log-likelihood", detail });
+    /// Mean accuracy and pass@k of independent samples.
+    fn by_samples(
+        &self,
+        policy: &dyn Policy,
+        samples: usize,
+        findings: &mut Findings,
+    ) -> Result<(), TrainError> {
+        let progress = self.progress("samples", Work::Calls);
+        let plan = SamplePlan { samples, ..self.plan() };
+        let (mut failed, mut reason) = (0, None);
+        let mut pass = PassAtK::default();
+        solve(policy, &ProblemVerifier, self.problems, &plan, &mut |solved| {
+            failed += u64::from(solved.failure.is_some());
+            reason = reason.take().or(solved.failure.clone());
+            let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
+            pass.add(samples as u64, correct as u64);
+            findings.note(solved.index, "samples_correct", json!(correct));
+            progress.advance(1, String::new());
+            Ok(())
+        })?;
+        drop(progress);
+        check_answered(self.problems.len(), failed, reason.as_ref())?;
+        let means = pass.means();
+        let mut line = format!("{samples} samples at temperature {}:", plan.sampling.temperature);
+        for (k, mean) in &means {
+            let name = if *k == 1 { "mean accuracy".to_owned() } else { format!("pass@{k}") };
+            line += &format!(" {name} {:.1} %", 100.0 * mean);
+            findings.metrics.push((format!("pass@{k},none"), *mean));
+        }
+        if failed > 0 {
+            line += &format!("; {failed} problems got no answer and count as wrong");
+        }
+        findings.text.push(line);
+        let table: Map<String, Value> =
+            means.iter().map(|(k, m)| (k.to_string(), json!(m))).collect();
+        findings.put("pass_at", Value::Object(table));
+        Ok(())
     }
-    let scores: Vec<OptionScores> = score_options(policy, problems)?;
-    for (index, score) in scores.iter().enumerate() {
-        findings.note(index, "resps", json!(score.logps));
-        findings.note(index, "acc", json!(u8::from(score.correct)));
-        findings.note(index, "acc_norm", json!(u8::from(score.correct_norm)));
+
+    /// Accuracy by the log-likelihood of the options.
+    fn by_options(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
+        let Run { args, problems, .. } = self;
+        if let Some(problem) = problems.iter().find(|p| p.choices.is_empty()) {
+            let detail = format!(
+                "problem `{}` of `{}` has no options; leave --log-likelihood out",
+                problem.id, args.problems
+            );
+            return Err(TrainError::Setting { name: "log-likelihood", detail });
+        }
+        let scores: Vec<OptionScores> = {
+            let progress = self.progress("log-likelihoods", Work::Items);
+            let mut right = 0;
+            score_options(policy, problems, &mut |score| {
+                right += u32::from(score.correct);
+                progress.advance(1, format!("{right} right"));
+                // Relaxed: the flag carries no data.
+                match self.stop.load(Ordering::Relaxed) {
+                    true => Err(TrainError::Interrupted),
+                    false => Ok(()),
+                }
+            })?
+        };
+        for (index, score) in scores.iter().enumerate() {
+            findings.note(index, "resps", json!(score.logps));
+            findings.note(index, "acc", json!(u8::from(score.correct)));
+            findings.note(index, "acc_norm", json!(u8::from(score.correct_norm)));
+        }
+        let summary = OptionSummary::of(&scores);
+        findings.metrics.push(("acc,none".into(), summary.acc.accuracy));
+        findings.metrics.push(("acc_norm,none".into(), summary.acc_norm.accuracy));
+        findings.text.push(format!("acc: {}", summary.acc));
+        findings.text.push(format!("acc_norm: {}", summary.acc_norm));
+        findings.put("options", json!(summary));
+        Ok(())
     }
-    let summary = OptionSummary::of(&scores);
-    findings.metrics.push(("acc,none".into(), summary.acc.accuracy));
-    findings.metrics.push(("acc_norm,none".into(), summary.acc_norm.accuracy));
-    findings.text.push(format!("acc: {}", summary.acc));
-    findings.text.push(format!("acc_norm: {}", summary.acc_norm));
-    findings.put("options", json!(summary));
-    Ok(())
 }

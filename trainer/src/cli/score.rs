@@ -3,17 +3,21 @@
 //! Prompt and completion are tokenised apart and their ids joined, so a row's numbers do not depend
 //! on where a tokenizer would have merged across the border.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regrowth_datasets::{AnswerKind, DataError, JsonlReader, JsonlWriter, Problem, TokenId};
 use regrowth_mcts::EngineFlags;
+use regrowth_mcts::console::Work;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
+use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, PolicyError, PromptOptions, Request, Response, Score};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::engine::policy;
+use super::progress;
 use crate::evaluate::ask_all;
 use crate::{TrainError, inputs};
 
@@ -54,8 +58,10 @@ struct Scored {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let rows = read(&args.input)?;
-    let policy = policy(&args.policy, &args.engine, PromptOptions::default())?;
+    let meter = Arc::<Meter>::default();
+    let policy = policy(&args.policy, &args.engine, PromptOptions::default(), &meter)?;
     let front = Front::new(args)?;
+    let progress = progress::over("score", "rows", rows.len(), Work::Items, &meter);
     let mut out = JsonlWriter::new(std::io::stdout().lock());
     for chunk in rows.chunks(policy.limits().in_flight.max(1)) {
         let requests = chunk.iter().map(|(place, row)| front.request(&*policy, row, place));
@@ -70,10 +76,22 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             };
             let sum = scores.logps.iter().map(|&l| f64::from(l)).sum();
             let scored = Scored { logprobs: scores.logps, sum, tokens: tokens.to_vec() };
-            out.write(&scored).map_err(TrainError::io("stdout"))?;
+            if !written(out.write(&scored))? {
+                return Ok(());
+            }
+            progress.advance(1, String::new());
         }
     }
-    out.finish().map(drop).map_err(TrainError::io("stdout"))
+    written(out.finish()).map(drop)
+}
+
+/// Whether stdout still has a reader; one that went away is no failure.
+fn written<T>(result: std::io::Result<T>) -> Result<bool, TrainError> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(TrainError::io("stdout")(error)),
+    }
 }
 
 /// The rows of a file and where they stand.

@@ -1,12 +1,12 @@
 //! `regrowth train`: preference training on a file of pairs.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{PreferencePair, Preferences, read_preferences, read_step_labels};
 use regrowth_mcts::EngineFlags;
+use regrowth_mcts::console::note;
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
@@ -15,11 +15,11 @@ use serde_json::json;
 use toml::Table;
 
 use super::training::TrainingArgs;
-use super::{memory, say};
+use super::{held, memory, say};
 use crate::artefact::write_json;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
-    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Progress, Reference, plan_dpo,
+    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
     tokenise_preferences, train_dpo,
 };
 use crate::{TrainError, inputs};
@@ -108,6 +108,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "device", detail });
     }
     let config = config(args)?;
+    let run = held::Training::begin(&args.out, "dpo")?;
+    note(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
     let pairs = pairs(args, &source)?;
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
@@ -121,22 +123,17 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         None => None,
     };
     let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
-    std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
     let threads = args.engine.threads();
     let memory = memory::announce(&plan_dpo(&model, data, &config, threads)?)?;
     let started = Instant::now();
-    let bar = super::progress::bar("dpo");
-    let mut on_step = |p: &Progress| {
-        super::progress::step(&bar, p);
-        ControlFlow::Continue(())
-    };
+    let out = Some(args.out.as_path());
     let summary =
-        train_dpo(&model, data, &reference, &config, threads, Some(&args.out), &mut on_step)?;
-    bar.finish_and_clear();
+        run.watch(|on_step| train_dpo(&model, data, &reference, &config, threads, out, on_step))?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
     let result = json!({ "dpo": summary, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;
+    run.finished();
     if args.json {
         return say(&result.to_string());
     }

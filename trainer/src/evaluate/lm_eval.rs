@@ -31,13 +31,18 @@ pub struct LmEvalRun {
     pub time: String,
 }
 
+/// The folder under `out` for the results of `model`.
+#[must_use]
+pub fn results_folder(out: &Path, model: &str) -> PathBuf {
+    out.join(sanitize(model))
+}
+
 /// Writes both files under `out/<model>/` and returns the path of the results.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write_lm_eval(out: &Path, run: &LmEvalRun) -> Result<PathBuf, TrainError> {
-    let name = sanitize(&run.model);
-    let folder = out.join(&name);
+    let (name, folder) = (sanitize(&run.model), results_folder(out, &run.model));
     std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
     let stamp = run.time.replace(':', "-");
     let samples = folder.join(format!("samples_{}_{stamp}.jsonl", sanitize(&run.task)));

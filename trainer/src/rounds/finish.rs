@@ -8,8 +8,10 @@ use std::time::Instant;
 use super::config::Gate;
 use super::driver::{Observer, Run};
 use super::exam::{self, EvalRow};
+use super::gate;
 use super::report::{EvalReport, REPORT_VERSION, RunReport};
 use super::round::{self, EVAL, Finished, Start, add_evaluation};
+use super::run_dir::RunDir;
 use super::training::{self, TrainDone};
 use super::validation::measure;
 use crate::TrainError;
@@ -30,6 +32,11 @@ pub(super) fn finished(
     let path = run.dir.path().join(REPORT);
     let what = match read_sealed::<RunReport>(&path) {
         Ok(None) => return Ok(None),
+        // Rounds were added since.
+        Ok(Some(report)) if report.config.rounds != run.config.rounds => {
+            remove(&path)?;
+            return Ok(None);
+        }
         Ok(Some(report)) => match damage_of(run, &report) {
             Ok(None) => return Ok(Some(report)),
             Ok(Some(what)) => what,
@@ -40,6 +47,11 @@ pub(super) fn finished(
     observer.note(&format!("{what}; the run makes again what is damaged"));
     remove(&path)?;
     Ok(None)
+}
+
+/// Whether the run in this folder has its report.
+pub(super) fn is_finished(dir: &RunDir) -> bool {
+    dir.path().join(REPORT).is_file()
 }
 
 fn damage_of(run: &Run, report: &RunReport) -> Result<Option<String>, TrainError> {
@@ -95,7 +107,11 @@ fn rounds(run: &mut Run, observer: &mut dyn Observer) -> Result<(Vec<Finished>, 
         }
         let since_best = number as usize - best_round(&rounds);
         let patience = run.config.patience as usize;
-        if patience > 0 && since_best >= patience && number < run.config.rounds {
+        if patience > 0
+            && gate::can_decide(run.sets.validation.len())
+            && since_best >= patience
+            && number < run.config.rounds
+        {
             observer.note(&format!("no new best in {since_best} rounds: the run ends early"));
             return Ok((rounds, End::NoNewBest));
         }
@@ -103,11 +119,16 @@ fn rounds(run: &mut Run, observer: &mut dyn Observer) -> Result<(Vec<Finished>, 
     Ok((rounds, End::LastRound))
 }
 
-/// Round with the most validation problems solved, the first of equals.
+/// Round with the most validation problems solved, the first of equals; the last that was trained,
+/// where there are too few of them to decide.
 fn best_round(rounds: &[Finished]) -> usize {
     let right = |i: &usize| rounds[*i].report.validation.share.correct;
-    let candidates = (0..rounds.len()).filter(|&i| i == 0 || rounds[i].report.trained);
-    candidates.rev().max_by_key(right).unwrap_or(0)
+    let mut candidates = (0..rounds.len()).filter(|&i| i == 0 || rounds[i].report.trained).rev();
+    let asked = rounds.first().map_or(0, |zero| zero.report.validation.share.n);
+    if !gate::can_decide(asked as usize) {
+        return candidates.next().unwrap_or(0);
+    }
+    candidates.max_by_key(right).unwrap_or(0)
 }
 
 /// Asks every policy of the run the test problems and compares the best round with round 0.
@@ -152,6 +173,7 @@ fn examine(
         comparison,
         stopped_by_gate: end == End::Gate,
         stopped_early: end == End::NoNewBest,
+        extended: run.extended.clone(),
         checksums,
     })
 }

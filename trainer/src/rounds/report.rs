@@ -26,6 +26,9 @@ pub struct EvalReport {
     /// The figures.
     #[serde(flatten)]
     pub share: Share,
+    /// Problems without an answer; they count as wrong. Absent where there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub failed: u64,
     /// Equations between plain numbers in the solutions, and how many hold: whether steps stay legal
     /// while choices change. Absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,8 +41,13 @@ impl EvalReport {
         let equations = rows.iter().flat_map(|row| equations(&row.text)).map(|e| e.holds);
         let equations = Some(Share::of(equations)).filter(|share| share.n > 0);
         let share = Share::of(rows.iter().map(|row| row.correct));
-        Self { task: task.to_owned(), share, equations }
+        let failed = rows.iter().filter(|row| row.failure.is_some()).count() as u64;
+        Self { task: task.to_owned(), share, failed, equations }
     }
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the gate decided about a round.
@@ -228,6 +236,10 @@ pub struct RunReport {
     /// Whether the run ended early because rounds brought no new best.
     #[serde(default)]
     pub stopped_early: bool,
+    /// Rounds after which the run was finished before rounds were added: its test problems were looked
+    /// at then. Absent where none were added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<u32>,
     /// SHA-256 of the files beside this one that were computed from the rounds.
     #[serde(default)]
     pub checksums: BTreeMap<String, String>,
@@ -238,6 +250,14 @@ impl RunReport {
     #[must_use]
     pub fn round(&self, round: u32) -> Option<&RoundReport> {
         self.rounds.iter().find(|r| r.round == round)
+    }
+
+    /// That the test problems were looked at before rounds were added, where they were.
+    #[must_use]
+    pub fn earlier_looks(&self) -> Option<String> {
+        let after: Vec<String> = self.extended.iter().map(u32::to_string).collect();
+        let after = (!after.is_empty()).then(|| after.join(", "))?;
+        Some(format!("rounds were added: the test problems had been looked at after round {after}"))
     }
 
     /// Seconds of all rounds and phases.

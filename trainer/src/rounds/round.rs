@@ -138,7 +138,7 @@ fn search_phase(
         dir,
         round: number,
         config: &run.config,
-        policy: &*policy,
+        policy,
         problems,
         threads: run.threads,
         control: run.control,

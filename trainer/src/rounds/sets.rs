@@ -18,8 +18,13 @@ use regrowth_policy::{Exemplar, PromptOptions};
 use sha2::{Digest, Sha256};
 
 use super::config::RunConfig;
+use super::gate;
 use crate::artefact::hex;
+use crate::stats::Share;
 use crate::{TrainError, inputs};
+
+/// Width of a 95 % interval above which a set of problems is called small.
+const WIDE: f64 = 0.1;
 
 /// The problems of a run.
 #[derive(Debug, Clone)]
@@ -140,6 +145,33 @@ impl ProblemSets {
         disjoint(("train", &self.train), ("validation", &self.validation))?;
         disjoint(("train", &self.train), ("test", &self.test))?;
         disjoint(("validation", &self.validation), ("test", &self.test))
+    }
+
+    /// What a user should know of sets that are too small to tell much.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (name, n) in [("validation", self.validation.len()), ("test", self.test.len())] {
+            // Half of them right: the widest interval that so many problems can have.
+            let [low, high] = Share::new(n as u64 / 2, n as u64).ci95;
+            if n == 0 || high - low <= WIDE {
+                continue;
+            }
+            let wide = 100.0 * (high - low);
+            let mut text = format!(
+                "warning: only {n} {name} problems ({} to train on): an accuracy on them has a 95 % \
+                 interval of up to {wide:.0} points",
+                self.train.len()
+            );
+            if name == "validation" && !gate::can_decide(n) {
+                text += &format!(
+                    "; below {} they decide nothing: every trained round is kept, the last is best",
+                    gate::GATE_MINIMUM
+                );
+            }
+            warnings.push(text);
+        }
+        warnings
     }
 
     /// The problems of a round, from 1. Where there are fewer than all rounds ask for, they are

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use regrowth_datasets::{
     PreferencePair, StepLabel, TokenId, read_pairs, read_step_labels, stream_key, write_pairs,
 };
+use regrowth_mcts::console::Work;
 use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
@@ -149,7 +150,7 @@ impl TrainPhase<'_> {
         let plan = plan_dpo(&model, data, &config, self.threads)?;
         plan.check()?;
         observer.note(&format!("round {}: {plan}", self.round));
-        observer.begin(self.round, "train", 0);
+        observer.begin(self.round, "train", 0, Work::Items);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary = train_dpo(
             &model,
@@ -191,7 +192,7 @@ impl TrainPhase<'_> {
         let plan = plan_sft(&model, &examples, &config, self.threads)?;
         plan.check()?;
         observer.note(&format!("round {}: {plan}", self.round));
-        observer.begin(self.round, "train", 0);
+        observer.begin(self.round, "train", 0, Work::Items);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary =
             train_sft(&model, &examples, &[], &config, self.threads, Some(self.dir), &mut on_step)?;
@@ -235,7 +236,7 @@ impl TrainPhase<'_> {
             out: &self.dir.join(CHECKPOINT),
             seed: self.seed(self.config.dpo.seed),
         };
-        observer.begin(self.round, "train", 0);
+        observer.begin(self.round, "train", 0, Work::Items);
         external::hand_off(command, &hand, self.control)?;
         observer.end();
         Ok(TrainDone { mix, ..TrainDone::default() })
