@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::decorate::{Meter, Metered};
 use crate::{
     ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, PromptName, PromptOptions, Replay,
-    Scripted, available_memory,
+    Scripted,
 };
 
 /// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
@@ -145,22 +145,46 @@ impl std::str::FromStr for Dialect {
     }
 }
 
-/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, `http://host:port/v1#model`
-/// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`
-/// (a log, or the folder of a search).
+/// What the name of a policy says before anything is looked for.
+enum Named<'a> {
+    Scripted,
+    ScriptedFile(&'a Path),
+    Replay(&'a Path),
+    Server,
+    /// Weights in this process; see `Source::named`.
+    Checkpoint,
+}
+
+/// The pages of models, which are no servers of them.
+const HUB: [&str; 2] = ["https://huggingface.co/", "http://huggingface.co/"];
+
+impl<'a> Named<'a> {
+    fn of(spec: &'a str) -> Self {
+        match spec.split_once(':') {
+            None if spec == "scripted" => Self::Scripted,
+            Some(("scripted", file)) => Self::ScriptedFile(Path::new(file)),
+            Some(("replay", file)) => Self::Replay(Path::new(file)),
+            Some(("http" | "https", _)) if HUB.iter().all(|hub| !spec.starts_with(hub)) => {
+                Self::Server
+            }
+            _ => Self::Checkpoint,
+        }
+    }
+}
+
+/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, a GGUF file,
+/// `http://host:port/v1#model` (several servers with commas between them), `scripted`,
+/// `scripted:FILE` or `replay:FILE` (a log, or the folder of a search).
 ///
 /// # Errors
 /// When nothing of that name exists, it cannot be loaded, or it does not fit into free memory.
 pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    if let (Some(plan), Some(say)) = (plan(spec, options)?, options.say) {
-        say(&format!("memory: {plan}"));
-    }
-    let policy: Arc<dyn Policy> = match spec.split_once(':') {
-        None if spec == "scripted" => Arc::new(Scripted::new()),
-        Some(("scripted", file)) => Arc::new(Scripted::from_file(Path::new(file))?),
-        Some(("replay", file)) => Arc::new(Replay::open(Path::new(file))?),
-        Some(("http" | "https", _)) => served(spec, options)?,
-        _ => checkpoint(spec, options)?,
+    let policy: Arc<dyn Policy> = match Named::of(spec) {
+        Named::Scripted => Arc::new(Scripted::new()),
+        Named::ScriptedFile(file) => Arc::new(Scripted::from_file(file)?),
+        Named::Replay(file) => Arc::new(Replay::open(file)?),
+        Named::Server => served(spec, options)?,
+        Named::Checkpoint => checkpoint(spec, options)?,
     };
     Ok(match &options.meter {
         Some(meter) => Arc::new(Metered::new(policy, meter.clone())),
@@ -175,12 +199,13 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
 /// # Errors
 /// When there is no such checkpoint, or its tokenizer cannot be read.
 pub fn wants_shots(spec: &str, form: Option<&PromptName>) -> Result<bool, PolicyError> {
-    let scripted = spec == "scripted" || spec.starts_with("scripted:");
-    let elsewhere = scripted || spec.starts_with("replay:") || spec.starts_with("http");
-    if elsewhere || matches!(form, Some(PromptName::Plain | PromptName::File(_))) {
+    if matches!(form, Some(PromptName::Plain | PromptName::File(_))) {
         return Ok(false);
     }
-    completes(spec)
+    match Named::of(spec) {
+        Named::Checkpoint => completes(spec),
+        _ => Ok(false),
+    }
 }
 
 #[cfg(feature = "candle")]
@@ -199,38 +224,39 @@ fn completes(_spec: &str) -> Result<bool, PolicyError> {
 /// # Errors
 /// When the checkpoint's configuration cannot be read, or the plan does not fit into free memory.
 pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    if spec != "builtin" && !Path::new(spec).is_dir() {
-        return Ok(None);
+    match Named::of(spec) {
+        Named::Checkpoint => planned(spec, options),
+        _ => Ok(None),
     }
-    let plan = planned(spec, options)?;
-    if let (Some(plan), Some(available)) = (&plan, available_memory()) {
-        plan.check(available)?;
-    }
-    if let Some(device) = plan.as_ref().and_then(|plan| plan.device)
-        && let Some(free) = free_on(options.device)?
-    {
-        device.check(free)?;
-    }
-    Ok(plan)
 }
 
 #[cfg(feature = "candle")]
 fn planned(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    use crate::candle::{CandlePolicy, Source};
-    CandlePolicy::plan(&Source::named(spec)?, options).map(Some)
-}
-
-#[cfg(feature = "candle")]
-use crate::candle::free_on;
-
-#[cfg(not(feature = "candle"))]
-fn free_on(_device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
-    Ok(None)
+    fitting(&crate::candle::Source::named(spec)?, options).map(Some)
 }
 
 #[cfg(not(feature = "candle"))]
 fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
     Ok(None)
+}
+
+/// The plan of a checkpoint, if it fits into free memory.
+#[cfg(feature = "candle")]
+fn fitting(
+    source: &crate::candle::Source,
+    options: &LoadOptions,
+) -> Result<MemoryPlan, PolicyError> {
+    use crate::candle::{CandlePolicy, free_on};
+    let plan = CandlePolicy::plan(source, options)?;
+    if let Some(available) = crate::available_memory() {
+        plan.check(available)?;
+    }
+    if let Some(device) = plan.device
+        && let Some(free) = free_on(options.device)?
+    {
+        device.check(free)?;
+    }
+    Ok(plan)
 }
 
 #[cfg(feature = "http")]
@@ -250,6 +276,10 @@ fn served(spec: &str, _options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyE
 fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
     use crate::candle::{CandlePolicy, Checkpoint, Source};
     let source = Source::named(spec)?;
+    let plan = fitting(&source, options)?;
+    if let Some(say) = options.say {
+        say(&format!("memory: {plan}"));
+    }
     let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
     Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))
 }

@@ -30,7 +30,7 @@ pub(crate) struct Flags {
     /// with the policy of that name, default with any other]
     #[arg(long, value_enum)]
     pub(super) preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
     /// are the start)
     #[arg(long, value_name = "POLICY")]

@@ -1,4 +1,5 @@
-//! Weights of a checkpoint: read from safetensors (one file or shards) and written back.
+//! Weights of a checkpoint: read from safetensors (one file or shards) or a GGUF file, and written
+//! back as safetensors.
 //!
 //! Every tensor that the configuration asks for must be there with its shape and finite values;
 //! errors name the file and the tensor. Weights are held in f32 whatever the file's type, and are
@@ -40,21 +41,36 @@ impl Checkpoint {
     pub fn read(source: Source, device: &Device) -> Result<Self, PolicyError> {
         let config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
-        let files = weight_files(&source)?;
-        let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
-        let mut tensors = BTreeMap::new();
-        for file in &files {
-            read_file(&source, file, &mut wanted, &mut tensors, device)?;
-        }
-        if let Some((name, shape)) = wanted.first_key_value() {
-            let detail = format!("tensor `{name}` of shape {shape:?} is missing");
-            return Err(source.error(&files.join(", "), detail));
-        }
+        let mut tensors = match source.gguf() {
+            Some(file) => file.read_tensors(&config, device)?,
+            None => read_files(&source, &config, device)?,
+        };
         if source.is_adapter() {
             let merged = Adapter::read(&source, &config)?.merge_into(&mut tensors);
             merged.map_err(|e| PolicyError::Model(e.to_string()))?;
         }
         Ok(Self { source, config, tensors })
+    }
+}
+
+/// Every tensor that the configuration asks for, from the safetensors files of a folder.
+fn read_files(
+    source: &Source,
+    config: &ModelConfig,
+    device: &Device,
+) -> Result<BTreeMap<String, Tensor>, PolicyError> {
+    let files = weight_files(source)?;
+    let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
+    let mut tensors = BTreeMap::new();
+    for file in &files {
+        read_file(source, file, &mut wanted, &mut tensors, device)?;
+    }
+    match wanted.first_key_value() {
+        None => Ok(tensors),
+        Some((name, shape)) => {
+            let detail = format!("tensor `{name}` of shape {shape:?} is missing");
+            Err(source.error(&files.join(", "), detail))
+        }
     }
 }
 

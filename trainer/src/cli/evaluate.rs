@@ -29,7 +29,7 @@ use crate::{TrainError, calls, clock, inputs};
 /// Arguments of `regrowth evaluate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin")]
     policy: Vec<String>,

@@ -21,7 +21,7 @@ pub(super) struct SettingArgs {
     /// model, else paper].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE [default: builtin].
     #[arg(long)]
     policy: Vec<String>,

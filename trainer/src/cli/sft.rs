@@ -19,7 +19,7 @@ use crate::train::{Model, Row, SftConfig, plan_sft, read_examples, train_sft};
 /// Arguments of `regrowth sft`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Checkpoint to start from: a folder in Hugging Face layout, or `builtin`.
+    /// Checkpoint to start from: a folder in Hugging Face layout, a .gguf file, or `builtin`.
     #[arg(long, default_value = "builtin", conflicts_with = "init")]
     policy: String,
     /// Folder with config.json and tokenizer files but no weights: train from nothing.

@@ -18,7 +18,7 @@ use crate::train::{DpoConfig, SftConfig};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Policy of round 0: `builtin`, a checkpoint folder, `scripted`, `replay:FILE`.
+    /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, `scripted`, `replay:FILE`.
     pub policy: String,
     /// Problems: `builtin:NAME` or a file; split by content into train, validation and test.
     pub problems: String,

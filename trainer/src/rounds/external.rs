@@ -148,11 +148,11 @@ fn failed(command: &str, detail: &str) -> TrainError {
 }
 
 /// The absolute path of a folder with a whole checkpoint: that of `source`, or `written` for one
-/// that is embedded or that is an adapter.
+/// that is embedded, a GGUF file or an adapter.
 pub(super) fn as_folder(source: &Source, written: &Path) -> Result<String, TrainError> {
     let folder = match source {
         Source::Folder(folder) => folder,
-        Source::Embedded | Source::Adapter { .. } => {
+        Source::Embedded | Source::Gguf(_) | Source::Adapter { .. } => {
             save(&Checkpoint::read(source.clone(), &Device::Cpu)?, written)?;
             written
         }
