@@ -22,7 +22,7 @@ use crate::train::{
     DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
     tokenise_preferences, train_dpo,
 };
-use crate::{TrainError, inputs};
+use crate::{TrainError, inputs, pages};
 
 /// Arguments of `regrowth train`.
 #[derive(Debug, clap::Args)]
@@ -34,10 +34,10 @@ pub(super) struct Args {
     /// lines, JSON, CSV or Parquet.
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
-    /// Checkpoint to start from, and the reference: builtin or a folder.
+    /// Checkpoint to start from, and the reference: builtin, a folder or a .gguf file.
     #[arg(long, default_value = "builtin")]
     policy: String,
-    /// Another reference: builtin or a folder.
+    /// Another reference: builtin, a folder or a .gguf file.
     #[arg(long, value_name = "POLICY")]
     reference: Option<String>,
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
@@ -115,14 +115,20 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
-    let model = Model::load(source.clone(), config.lora.as_ref(), config.seed)?;
-    let other = match &args.reference {
-        Some(reference) => Some(Model::load(weights(reference)?, None, 0)?),
-        // Recorded log-probabilities are the reference's only if this policy sampled the pairs.
-        None if !sampled_by(&source, &pairs)? => Some(Model::load(source, None, 0)?),
-        None => None,
+    let (model, sampled) = pages::giving_back(|| {
+        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
+        let sampled = sampled_by(&checkpoint, &pairs)?;
+        Ok::<_, TrainError>((Model::over(checkpoint, config.lora.as_ref(), config.seed)?, sampled))
+    })?;
+    let named = args.reference.as_deref();
+    let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
+    let reference = match &other {
+        Some(other) => Reference::Model(other),
+        None if sampled => Reference::RoundStart,
+        // Recorded log-probabilities are the reference's only if this policy sampled the pairs. Its
+        // own are computed before the first step.
+        None => Reference::Model(&model),
     };
-    let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
     let threads = args.engine.threads();
     let memory = memory::announce(&plan_dpo(&model, data, &config, threads)?)?;
     let started = Instant::now();
@@ -234,12 +240,14 @@ fn check_tokenizer(pairs: &[PreferencePair], tokenizer: &Tokenizer) -> Result<()
 fn weights(spec: &str) -> Result<Source, TrainError> {
     inputs::weights(spec)?.ok_or_else(|| TrainError::Setting {
         name: "policy",
-        detail: format!("`{spec}` has no weights; expected builtin or a checkpoint folder"),
+        detail: format!(
+            "`{spec}` has no weights; expected builtin, a checkpoint folder or a .gguf file"
+        ),
     })
 }
 
 /// Whether all pairs were sampled by the policy that is trained.
-fn sampled_by(source: &Source, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
-    let policy = identity(&Checkpoint::read(source.clone(), &Device::Cpu)?)?;
+fn sampled_by(checkpoint: &Checkpoint, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
+    let policy = identity(checkpoint)?;
     Ok(pairs.iter().all(|pair| pair.policy == policy))
 }

@@ -308,7 +308,7 @@ impl Probe {
         if data.pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
             return Ok(());
         }
-        let model = Model::from_checkpoint(&Checkpoint::read(weights, &Device::Cpu)?)?;
+        let model = Model::load(weights, config.dpo.lora.as_ref(), 0)?;
         let reference = match config.reference {
             ReferenceKind::RoundStart => Reference::RoundStart,
             ReferenceKind::Initial => Reference::Model(&model),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::judge::{self, JudgeConfig};
 use super::lora::LoraConfig;
 use super::loss::PreferenceLoss;
-use super::memory::{Largest, MemoryPlan};
+use super::memory::{Busiest, MemoryPlan};
 use super::optim::OptimizerConfig;
 use super::pairs::{Prepared, Rows, Scope, micro_batches, plan, prepare};
 use super::preference::Preference;
@@ -202,12 +202,11 @@ pub fn plan_dpo(
     threads: usize,
 ) -> Result<MemoryPlan, TrainError> {
     let (rows, _) = rows(model, data, config)?;
-    let mut largest = Largest::new(threads);
+    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
     for step in plan(&rows, config)? {
-        largest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
+        busiest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
     }
-    let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
-    Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
+    Ok(MemoryPlan::new(model, config.optimizer.kind, &busiest))
 }
 
 /// Checked rows, and what was left out.

@@ -21,7 +21,7 @@ use super::state::{self, Restored};
 use super::tensorboard::EventFile;
 use super::variables::Variables;
 use super::workers::{Summed, Workers};
-use crate::TrainError;
+use crate::{TrainError, pages};
 
 /// A model in training: its shape, its weights, and where its tokenizer files come from.
 #[derive(Debug, Clone)]
@@ -39,12 +39,9 @@ impl Model {
     ///
     /// # Errors
     /// When a tensor cannot be copied.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, TrainError> {
-        Ok(Self {
-            config: checkpoint.config.clone(),
-            variables: Variables::from_checkpoint(checkpoint)?,
-            origin: checkpoint.source.clone(),
-        })
+    pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, TrainError> {
+        let Checkpoint { source: origin, config, tensors } = checkpoint;
+        Ok(Self { config, variables: Variables::taking(tensors)?, origin })
     }
 
     /// Fresh weights for the `config.json` of a folder that has tokenizer files but no weights.
@@ -65,29 +62,36 @@ impl Model {
     /// When the checkpoint cannot be read, a setting is out of range, or no projection is called as
     /// a target.
     pub fn load(source: Source, lora: Option<&LoraConfig>, seed: u64) -> Result<Self, TrainError> {
-        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
-        match lora {
-            Some(lora) => Self::low_rank(&checkpoint, lora, seed),
-            None => Self::from_checkpoint(&checkpoint),
-        }
+        pages::giving_back(|| Self::over(Checkpoint::read(source, &Device::Cpu)?, lora, seed))
     }
 
-    fn low_rank(checkpoint: &Checkpoint, lora: &LoraConfig, seed: u64) -> Result<Self, TrainError> {
+    /// The weights of a checkpoint that was read, as in [`Self::load`].
+    ///
+    /// # Errors
+    /// When a setting is out of range, or no projection is called as a target.
+    pub fn over(
+        checkpoint: Checkpoint,
+        lora: Option<&LoraConfig>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let Some(lora) = lora else { return Self::from_checkpoint(checkpoint) };
         lora.check()?;
-        Ok(Self {
-            config: checkpoint.config.clone(),
-            variables: Variables::low_rank(checkpoint, lora, seed)?,
-            origin: checkpoint.source.clone(),
-        })
+        let variables = Variables::low_rank(&checkpoint, lora, seed)?;
+        Ok(Self { config: checkpoint.config, variables, origin: checkpoint.source })
     }
 
     /// The weights of the whole model, updates merged. Those that are trained share the variables'
-    /// memory and change with them.
+    /// memory and change with them; so do those whose update is still zero with the frozen ones.
     ///
     /// # Errors
     /// When a tensor operation fails.
     pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, TrainError> {
-        let Some(adapter) = self.adapter() else { return Ok(self.variables.trained()) };
+        let Some(mut adapter) = self.adapter() else { return Ok(self.variables.trained()) };
+        for (module, update) in std::mem::take(&mut adapter.updates) {
+            if update.b.abs()?.max_all()?.to_scalar::<f32>()? != 0.0 {
+                adapter.updates.insert(module, update);
+            }
+        }
         let mut merged = self.variables.frozen().clone();
         adapter.merge_into(&mut merged)?;
         Ok(merged)

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::collate::{Packed, Sequence, pack};
 use super::gradients::{Evaluation, Objective};
 use super::lora::LoraConfig;
-use super::memory::{Largest, MemoryPlan};
+use super::memory::{Busiest, MemoryPlan};
 use super::metrics::Metrics;
 use super::optim::OptimizerConfig;
 use super::run::{Model, OnStep, Steps};
@@ -233,13 +233,12 @@ pub fn plan_sft(
     config: &SftConfig,
     threads: usize,
 ) -> Result<MemoryPlan, TrainError> {
-    let mut largest = Largest::new(threads);
+    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
     for step in plan(examples, config)? {
         let batches = micro_batches(examples, &step, config.micro_tokens);
-        largest.see(batches.iter().map(|b| &b.packed));
+        busiest.see(batches.iter().map(|b| &b.packed));
     }
-    let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
-    Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
+    Ok(MemoryPlan::new(model, config.optimizer.kind, &busiest))
 }
 
 /// Example indices of every step.

@@ -21,13 +21,13 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The weights of a checkpoint, all of them trained.
+    /// The weights of a checkpoint, all of them trained. Each is let go as its variable is made, so
+    /// that weights which nobody else holds are never in memory twice.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
-        let vars = checkpoint.tensors.iter();
-        let vars = vars.map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?)));
+    pub fn taking(weights: BTreeMap<String, Tensor>) -> Result<Self> {
+        let vars = weights.into_iter().map(|(n, t)| Ok((n, Var::from_tensor(&t)?)));
         Ok(Self::all(vars.collect::<Result<_>>()?))
     }
 
@@ -109,6 +109,14 @@ impl Variables {
     pub fn sizes(&self) -> (usize, usize) {
         let trained = self.trained.values().map(|v| v.elem_count()).sum();
         (trained, self.frozen.values().map(Tensor::elem_count).sum())
+    }
+
+    /// Number of values of the weights that updates are added to when they are merged.
+    #[must_use]
+    pub fn merged_size(&self) -> usize {
+        let Some(lora) = &self.lora else { return 0 };
+        let merged = self.frozen.iter().filter(|(name, _)| lora.module(name).is_some());
+        merged.map(|(_, weight)| weight.elem_count()).sum()
     }
 
     /// The updates of the adapter by projection, detached; empty if everything is trained.
