@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{
-    DataError, Format, Problem, Split, keyed_rng, problem_key, read_problems, split_of,
-    tasks::problems_from_spec,
+    DataError, Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split,
+    keyed_rng, problem_key, read_problems, split_of,
 };
 use regrowth_policy::{Exemplar, PolicyError, PromptName, PromptOptions, wants_shots};
 use serde::{Deserialize, Serialize};
@@ -97,16 +97,22 @@ impl PromptFlags {
         asked: usize,
         seed: u64,
     ) -> Result<Vec<Problem>, DataError> {
-        let mut pool = match &self.shots_from {
-            Some(path) => read_problems(path, None)?,
-            None if problems.starts_with("builtin:") => {
-                let all = problems_from_spec(problems, Split::Train, seed)?;
-                return Ok(all.take(asked + BUILTIN_POOL).collect());
-            }
-            None => read_problems(Path::new(problems), format)?,
+        if let Some(path) = &self.shots_from {
+            let mut pool = read_problems(path, None)?;
+            pool.retain(|problem| split_of(problem) == Split::Train);
+            return Ok(pool);
+        }
+        let selection = ProblemSelection {
+            split: Some(Split::Train),
+            task_split: Split::Train,
+            task_limit: asked + BUILTIN_POOL,
+            limit: usize::MAX,
+            seed,
         };
-        pool.retain(|problem| split_of(problem) == Split::Train);
-        Ok(pool)
+        let options = ReadOptions { format, needs_answer: false };
+        // What is wrong with the files was said when the problems that are asked were read.
+        let mut notices = Notices::skipping(usize::MAX);
+        ProblemSources::parse(&[problems])?.read(options, &selection, &mut notices)
     }
 }
 

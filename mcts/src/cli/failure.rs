@@ -45,7 +45,9 @@ impl Failure {
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         match error {
-            DataError::UnknownTask { .. } => Self::Usage(error.to_string()),
+            DataError::UnknownTask { .. } | DataError::Source { .. } => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Input(error.to_string()),
         }
     }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_datasets::TokenId;
+use regrowth_datasets::{ProblemSources, TokenId};
 use regrowth_mcts::{
     CommitRule, EngineFlags, JudgeForm, PromptFlags, SearchConfig, Selection, StopRule, Strategy,
     at_least_one,
@@ -35,9 +35,14 @@ pub(crate) struct Flags {
     /// are the start)
     #[arg(long, value_name = "POLICY")]
     pub(super) policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
-    #[arg(long, value_name = "FILE")]
-    problems: Option<String>,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
+    /// several times, as FILE:WEIGHT for a mixture
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    problems: Vec<String>,
+    /// Bad rows of the problem files that are passed over, each named; one more is an error
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    skip_bad: Option<usize>,
     /// Format of the problem file, where detection is wrong
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
@@ -139,7 +144,8 @@ impl Flags {
     /// Overrides what decides the result.
     pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         set(&mut settings.policy, joined(&self.policy)?);
-        set(&mut settings.problems, self.problems.clone());
+        set(&mut settings.problems, ProblemSources::joined(&self.problems)?);
+        set(&mut settings.skip_bad, self.skip_bad);
         settings.format = self.format.clone().or(settings.format.take());
         settings.limit = self.limit.or(settings.limit);
         settings.set_prompts(&self.prompts);

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use regrowth_datasets::{Problem, Split, read_problems, tasks::problems_from_spec};
+use regrowth_datasets::{Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split};
 use regrowth_policy::{Policy, PromptOptions, Recording};
 
 use super::failure::Failure;
@@ -41,14 +41,21 @@ pub(crate) fn prompts(settings: &Settings, problems: &[Problem]) -> Result<Promp
     settings.prompts().options(&settings.policy, file, problems, settings.search.seed)
 }
 
-/// The problems that the settings name: a built-in task (its training part) or a file.
-pub(crate) fn problems(settings: &Settings) -> Result<Vec<Problem>, Failure> {
-    let (spec, limit) = (&settings.problems, settings.limit.map(usize::from));
-    if spec.starts_with("builtin:") {
-        let problems = problems_from_spec(spec, Split::Train, settings.search.seed)?;
-        return Ok(problems.take(limit.unwrap_or(BUILTIN_LIMIT)).collect());
-    }
-    let mut problems = read_problems(Path::new(spec), settings.format()?)?;
-    problems.truncate(limit.unwrap_or(usize::MAX));
-    Ok(problems)
+/// The problems that the settings name, a built-in task's being of its training part; with what there
+/// is to know of their files.
+pub(crate) fn problems(settings: &Settings) -> Result<(Vec<Problem>, Notices), Failure> {
+    let limit = settings.limit.map(usize::from);
+    let selection = ProblemSelection {
+        split: None,
+        task_split: Split::Train,
+        task_limit: limit.unwrap_or(BUILTIN_LIMIT),
+        limit: limit.unwrap_or(usize::MAX),
+        seed: settings.search.seed,
+    };
+    let options =
+        ReadOptions { format: settings.format()?, needs_answer: settings.search.value.oracle };
+    let mut notices = Notices::skipping(settings.skip_bad);
+    let sources = ProblemSources::parse(&[&settings.problems])?;
+    let problems = sources.read(options, &selection, &mut notices)?;
+    Ok((problems, notices))
 }

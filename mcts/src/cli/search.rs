@@ -28,7 +28,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let out = settings.run.out()?;
     // Before a model is loaded, which may take minutes.
     folder::check(out, &settings, flags.force)?;
-    let problems = inputs::problems(&settings)?;
+    let (problems, notices) = inputs::problems(&settings)?;
+    notices.lines().into_iter().for_each(note);
     let meter = Arc::<Meter>::default();
     let mut load_options = settings.engine.load_options(|text| note(text));
     load_options.meter = Some(meter.clone());
@@ -64,7 +65,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let kept = folder.keeps_results(&found);
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
     let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
-    let summary = Summary::new((policy.identity(), example), scale, found, pairs, seconds);
+    let read = (problems.as_slice(), &notices);
+    let summary = Summary::new((policy.identity(), example), read, scale, found, pairs, seconds);
     finish(&summary, (!kept).then_some(&folder), &settings)?;
     if summary.cancelled {
         let time_is_up = out_of_time.load(Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use regrowth_datasets::Format;
+use regrowth_datasets::{Format, ProblemSources};
 use regrowth_mcts::{
     EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one,
 };
@@ -25,6 +25,9 @@ use super::failure::Failure;
 pub(crate) struct Settings {
     pub(crate) policy: String,
     pub(crate) problems: String,
+    /// Bad rows of problem files that are passed over at most.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) skip_bad: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,11 +44,17 @@ pub(crate) struct Settings {
     pub(crate) engine: EngineFlags,
 }
 
+/// Leaves a setting out of files that were written before it existed.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             policy: DEFAULT_POLICY.to_owned(),
             problems: "builtin:arithmetic".to_owned(),
+            skip_bad: 0,
             format: None,
             limit: None,
             prompt: None,
@@ -162,7 +171,7 @@ impl Settings {
     /// The format of the problem file; `None` where it is to be recognised.
     pub(crate) fn format(&self) -> Result<Option<Format>, Failure> {
         let Some(name) = &self.format else { return Ok(None) };
-        if self.problems.starts_with("builtin:") {
+        if ProblemSources::parse(&[&self.problems])?.are_builtin() {
             let task = &self.problems;
             return Err(Failure::Usage(format!(
                 "--format {name}: expected no format, {task} is a built-in task and no file"

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_datasets::PreferencePair;
+use regrowth_datasets::{Notices, PreferencePair, Problem};
 use regrowth_mcts::{
     Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
 };
@@ -29,8 +29,11 @@ pub(crate) struct Summary {
     simulations: u64,
     pairs: u64,
     pairs_dropped: BTreeMap<Drop, u64>,
-    /// Trees whose committed answer is right; no accuracy when `oracle` is true.
-    correct: u64,
+    /// Trees whose committed answer is right; no accuracy when `oracle` is true. Null where no problem
+    /// has a reference answer.
+    correct: Option<u64>,
+    /// Bad rows of the problem files that were passed over.
+    bad_rows: u64,
     /// Solutions in the trees whose answer could be called neither right nor wrong, by reason; their
     /// outcome is that of a wrong one.
     undecided: BTreeMap<String, u64>,
@@ -143,15 +146,17 @@ impl Summary {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    /// Of a search with a policy, of which an example of a prompt is shown, that was judged on this
-    /// `scale`, if by likelihoods.
+    /// Of a search for these problems with a policy, of which an example of a prompt is shown, that was
+    /// judged on this `scale`, if by likelihoods.
     pub(crate) fn new(
         (policy, prompt_example): (&str, Option<String>),
+        (problems, notices): (&[Problem], &Notices),
         scale: LikelihoodScale,
         search: SearchSummary,
         pairs: PairCounts,
         seconds: f64,
     ) -> Self {
+        let measured = problems.iter().any(|problem| !problem.answer.is_empty());
         let usage = search.usage;
         Self {
             version: SUMMARY_VERSION,
@@ -163,7 +168,8 @@ impl Summary {
             simulations: search.simulations,
             pairs: pairs.pairs,
             pairs_dropped: pairs.dropped,
-            correct: search.correct,
+            correct: measured.then_some(search.correct),
+            bad_rows: notices.skipped().len() as u64,
             undecided: search.undecided,
             oracle: search.oracle,
             timed: search.timed,
@@ -194,21 +200,27 @@ impl Summary {
         }
     }
 
+    /// How many committed answers are right, in words.
+    fn right(&self) -> String {
+        let Some(correct) = self.correct else {
+            return "no reference answers to compare with".to_owned();
+        };
+        let note = if self.oracle { " (with the reference answers: no accuracy)" } else { "" };
+        format!("{correct} of {} committed answers right{note}", self.trees)
+    }
+
     /// A few lines for people; of a search that was written to its folder or was not.
     pub(crate) fn text(&self, written: bool) -> String {
         let mut text = format!(
-            "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {} of {} \
-             committed answers right{}\n{} tokens sampled; computed: {} to sample, {} of prompts and \
-             steps, {} to judge; {} reused, {:.1} s",
+            "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {}\n{} tokens \
+             sampled; computed: {} to sample, {} of prompts and steps, {} to judge; {} reused, {:.1} s",
             self.problems,
             self.trees,
             self.nodes,
             self.simulations,
             self.model_calls,
             self.pairs,
-            self.correct,
-            self.trees,
-            if self.oracle { " (with the reference answers: no accuracy)" } else { "" },
+            self.right(),
             self.tokens.sampled,
             self.tokens.sampling_rows,
             self.tokens.prefilled,
@@ -221,6 +233,9 @@ impl Summary {
         }
         for (reason, count) in &self.undecided {
             text.push_str(&format!("\n{count} solutions undecided, counted as wrong: {reason}"));
+        }
+        if self.bad_rows > 0 {
+            text.push_str(&format!("\n{} bad rows of the problem files skipped", self.bad_rows));
         }
         for (reason, count) in &self.skipped {
             text.push_str(&format!("\n{count} problems skipped: {reason}"));

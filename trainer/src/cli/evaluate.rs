@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
-use regrowth_datasets::{Problem, Split, content_hash};
+use regrowth_datasets::{
+    Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
+};
 use regrowth_mcts::console::{Monitor, Work, note};
 use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
 use regrowth_policy::decorate::Meter;
@@ -33,9 +35,13 @@ pub(super) struct Args {
     /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin")]
     policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format.
-    #[arg(long, default_value = "builtin:arithmetic", value_name = "FILE")]
-    problems: String,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
+    /// several times, as FILE:WEIGHT for a mixture.
+    #[arg(long, default_value = "builtin:arithmetic", value_name = "FILE[:WEIGHT]")]
+    problems: Vec<String>,
+    /// Bad rows of the problem files that are passed over, each named; one more is an error.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip_bad: usize,
     /// Name of the task in the results [default: the source of the problems].
     #[arg(long)]
     task: Option<String>,
@@ -114,18 +120,17 @@ struct Findings {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let format = inputs::format(args.format.as_deref())?;
-    let builtin = inputs::is_builtin(&args.problems).then_some(BUILTIN_LIMIT);
-    let limit = args.limit.or(builtin).unwrap_or(usize::MAX);
-    let problems = inputs::problems(&args.problems, format, args.split, args.seed, limit)?;
+    let (problems, bad_rows) = problems(args, format)?;
     let Some(first) = problems.first() else {
-        let detail = format!("`{}` has no problem in this part", args.problems);
+        let detail = format!("`{}` has no problem in this part", args.problems.join(", "));
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
     let settings = settings(args)?;
     let (prompts, search) = (settings.prompts(), settings.search);
     let spec = joined(&args.policy)?.unwrap_or_default();
-    let file = (args.problems.as_str(), format);
+    let names = ProblemSources::joined(&args.problems)?.unwrap_or_default();
+    let file = (names.as_str(), format);
     let prompt = prompts.options::<TrainError>(&spec, file, &problems, args.seed)?;
     let shots = prompt.shots.len();
     let model = args.policy.join(",");
@@ -150,6 +155,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let mut findings = Findings::of(&problems);
     findings.put("task", json!(task));
     findings.put("policy", json!(policy.identity()));
+    if bad_rows > 0 {
+        findings.put("bad_rows", json!(bad_rows));
+        findings.text.push(format!("{bad_rows} bad rows of the problem files were skipped"));
+    }
     findings.put("prompt", json!(example.as_ref().ok()));
     run.measure(&*policy, &mut findings).map_err(|error| stopped(error, log.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
@@ -205,6 +214,23 @@ fn calls_log(folder: &Path, config: &Value, task: &str) -> PathBuf {
     folder.join(format!("calls-{}.jsonl", &name[..8]))
 }
 
+/// The problems that the flags name, and how many bad rows were passed over.
+fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize), TrainError> {
+    let sources = ProblemSources::parse(&args.problems)?;
+    let selection = ProblemSelection {
+        split: args.split,
+        task_split: args.split.unwrap_or(Split::Test),
+        task_limit: args.limit.unwrap_or(BUILTIN_LIMIT),
+        limit: args.limit.unwrap_or(usize::MAX),
+        seed: args.seed,
+    };
+    let mut notices = Notices::skipping(args.skip_bad);
+    let options = ReadOptions { format, needs_answer: true };
+    let problems = sources.read(options, &selection, &mut notices)?;
+    notices.lines().iter().for_each(|line| note(line));
+    Ok((problems, notices.skipped().len()))
+}
+
 impl Findings {
     /// Nothing yet but the problems.
     fn of(problems: &[Problem]) -> Self {
@@ -253,7 +279,7 @@ impl Run<'_> {
     fn config(&self, prompt: impl Serialize, example: Option<&String>) -> Value {
         let args = self.args;
         json!({
-            "problems": args.problems, "strategy": args.strategy.to_string(),
+            "problems": args.problems.join(","), "strategy": args.strategy.to_string(),
             "temperature": self.search.sampling.temperature, "samples": args.samples,
             "seed": args.seed, "max_tokens": args.max_tokens, "stop": args.stop,
             "split": args.split, "prompt": prompt, "prompt_example": example,
@@ -402,7 +428,8 @@ impl Run<'_> {
         if let Some(problem) = problems.iter().find(|p| p.choices.is_empty()) {
             let detail = format!(
                 "problem `{}` of `{}` has no options; leave --log-likelihood out",
-                problem.id, args.problems
+                problem.id,
+                args.problems.join(", ")
             );
             return Err(TrainError::Setting { name: "log-likelihood", detail });
         }

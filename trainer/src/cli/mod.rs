@@ -137,7 +137,7 @@ fn is_full(error: &TrainError) -> bool {
 fn exit_code(error: &TrainError) -> u8 {
     match error {
         TrainError::Setting { .. } | TrainError::Run { .. } => 2,
-        TrainError::Data(DataError::UnknownTask { .. }) => 2,
+        TrainError::Data(DataError::UnknownTask { .. } | DataError::Source { .. }) => 2,
         TrainError::Search(SearchError::Config { .. }) => 2,
         TrainError::Policy(
             PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_),

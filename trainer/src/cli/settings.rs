@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use regrowth_datasets::ProblemSources;
 use regrowth_mcts::{JudgeForm, PromptFlags, overlay};
 use regrowth_policy::joined;
 use serde::Deserialize;
@@ -25,10 +26,14 @@ pub(super) struct SettingArgs {
     /// scripted[:FILE] or replay:FILE [default: builtin].
     #[arg(long)]
     policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
-    /// [default: builtin:arithmetic].
-    #[arg(long, value_name = "FILE")]
-    problems: Option<String>,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
+    /// several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic].
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    problems: Vec<String>,
+    /// Bad rows of the problem files that are passed over, each named; one more is an error
+    /// [default: 0].
+    #[arg(long, value_name = "N")]
+    skip_bad: Option<usize>,
     /// Format of the problem file, where detection is wrong.
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
@@ -120,7 +125,7 @@ impl SettingArgs {
     /// The effective settings, checked.
     pub(super) fn config(&self) -> Result<RunConfig, TrainError> {
         let mut config = base(self.config.as_deref(), self.preset, &self.policy)?;
-        self.apply(&mut config);
+        self.apply(&mut config)?;
         let variant = self.variant.unwrap_or(config.variant);
         variant.apply(&mut config);
         config.check()?;
@@ -128,8 +133,9 @@ impl SettingArgs {
         Ok(config)
     }
 
-    fn apply(&self, config: &mut RunConfig) {
-        set(&mut config.problems, &self.problems);
+    fn apply(&self, config: &mut RunConfig) -> Result<(), TrainError> {
+        set(&mut config.problems, &ProblemSources::joined(&self.problems)?);
+        set(&mut config.skip_bad, &self.skip_bad);
         config.format = self.format.clone().or(config.format.take());
         config.eval = self.eval.clone().or(config.eval.take());
         config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());
@@ -165,6 +171,7 @@ impl SettingArgs {
         set(&mut config.dpo.judge.labels, &self.judge_labels);
         set(&mut config.dpo.epochs, &self.epochs);
         set(&mut config.sft.epochs, &self.epochs);
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Device;
-use regrowth_datasets::{PreferencePair, Preferences, read_preferences, read_step_labels};
+use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
 use regrowth_mcts::EngineFlags;
 use regrowth_mcts::console::note;
 use regrowth_policy::candle::{
@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// lines, JSON, CSV or Parquet.
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
+    /// Bad rows of the file of pairs that are passed over, each named; one more is an error.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip_bad: usize,
     /// Checkpoint to start from, and the reference: builtin, a folder or a .gguf file.
     #[arg(long, default_value = "builtin")]
     policy: String,
@@ -111,7 +114,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let run = held::Training::begin(&args.out, "dpo")?;
     note(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
-    let pairs = pairs(args, &source)?;
+    let mut notices = Notices::skipping(args.skip_bad);
+    let pairs = pairs(args, &source, &mut notices)?;
+    notices.lines().iter().for_each(|line| eprintln!("{line}"));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
@@ -137,7 +142,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         run.watch(|on_step| train_dpo(&model, data, &reference, &config, threads, out, on_step))?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
-    let result = json!({ "dpo": summary, "seconds": seconds, "memory": memory });
+    let bad_rows = notices.skipped().len();
+    let result =
+        json!({ "dpo": summary, "bad_rows": bad_rows, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;
     run.finished();
     if args.json {
@@ -146,7 +153,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
     say(&format!(
-        "{} steps on {} pairs ({skipped} left out), {} tokens and {} of the reference; last step: \
+        "{} steps on {} pairs ({skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the reference; last step: \
          accuracy {:.2}, margin {:.3}; {written}",
         summary.steps,
         summary.pairs,
@@ -198,11 +205,15 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
 }
 
 /// The pairs of the file, text rows tokenised for the policy.
-fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError> {
+fn pairs(
+    args: &Args,
+    source: &Source,
+    notices: &mut Notices,
+) -> Result<Vec<PreferencePair>, TrainError> {
     let config = ModelConfig::parse(&source.text("config.json")?)
         .map_err(|detail| source.error("config.json", detail))?;
     let tokenizer = Tokenizer::read(source, &config)?;
-    let rows = match read_preferences(&args.pairs)? {
+    let rows = match read_preferences(&args.pairs, notices)? {
         Preferences::Pairs(pairs) => {
             check_tokenizer(&pairs, &tokenizer)?;
             return Ok(pairs);
@@ -215,7 +226,7 @@ fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError
         Eos::Always => EndOfText::Always,
         Eos::Never => EndOfText::Never,
     };
-    tokenise_preferences(&args.pairs, &rows, &tokenizer, &form, end)
+    tokenise_preferences(&args.pairs, &rows, &tokenizer, (&form, end), notices)
 }
 
 /// Pairs whose text is compared with what their ids say under the policy's tokenizer.

@@ -20,8 +20,12 @@ use crate::train::{DpoConfig, SftConfig};
 pub struct RunConfig {
     /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, `scripted`, `replay:FILE`.
     pub policy: String,
-    /// Problems: `builtin:NAME` or a file; split by content into train, validation and test.
+    /// Problems: `builtin:NAME`, a file, or several with weights, parted by commas; split by content
+    /// into train, validation and test.
     pub problems: String,
+    /// Bad rows of problem files that are passed over at most (default 0: the first is an error).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skip_bad: usize,
     /// Format of the problem file, where detection is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
@@ -96,6 +100,11 @@ pub struct RunConfig {
     /// A command that trains in place of this program; see the guide to external trainers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trainer_command: Option<String>,
+}
+
+/// Leaves a setting out of files that were written before it existed.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What happens when a round makes the policy worse.

@@ -147,6 +147,7 @@ pub fn iterate(
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
     let sets = Arc::new(ProblemSets::read(&request.config)?);
+    sets.notices.iter().for_each(|notice| observer.note(notice));
     let mut run = Run {
         dir,
         config: request.config.clone(),

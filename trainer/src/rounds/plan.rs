@@ -124,6 +124,9 @@ pub fn plan(
 ) -> Result<Plan, TrainError> {
     config.check()?;
     let sets = ProblemSets::read(config)?;
+    if let Some(say) = load.say {
+        sets.notices.iter().for_each(|notice| say(notice));
+    }
     let memory = memory(config, load)?;
     let probe = probe(config, &sets, (load, threads), doing)?;
     let mut plan = Plan {

@@ -34,6 +34,7 @@ fn paper() -> RunConfig {
     RunConfig {
         policy: "builtin".into(),
         problems: "builtin:arithmetic".into(),
+        skip_bad: 0,
         format: None,
         eval: None,
         prompt: None,

@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{
-    DataError, Problem, Split, keyed_rng, overlap, problem_key, read_problems,
+    DataError, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, keyed_rng,
+    overlap, problem_key, read_problem_file, split_of,
 };
 use regrowth_mcts::examples;
 use regrowth_policy::{Exemplar, PromptOptions};
 use sha2::{Digest, Sha256};
 
-use super::config::RunConfig;
+use super::config::{Objective, RunConfig};
 use super::gate;
 use crate::artefact::hex;
 use crate::stats::Share;
@@ -37,6 +38,8 @@ pub struct ProblemSets {
     pub test: Vec<Problem>,
     /// Worked examples that every prompt shows; none of the problems above.
     pub shots: Arc<[Exemplar]>,
+    /// What a user should know of the files that they are from.
+    pub notices: Vec<String>,
 }
 
 impl ProblemSets {
@@ -45,11 +48,16 @@ impl ProblemSets {
     /// # Errors
     /// When a file cannot be read, a part is empty, or two parts share a problem.
     pub fn read(config: &RunConfig) -> Result<Self, TrainError> {
-        let mut sets = if inputs::is_builtin(&config.problems) {
-            Self::builtin(config)?
+        let sources = ProblemSources::parse(&[&config.problems])?;
+        let mut notices = Notices::skipping(config.skip_bad);
+        let mut sets = if sources.are_builtin() {
+            Self::builtin(config, &sources, &mut notices)?
         } else {
-            Self::file(config)?
+            Self::files(config, &sources, &mut notices)?
         };
+        sets.notices = notices.lines();
+        let left_out = sets.keep_answered();
+        sets.notices.extend(left_out);
         sets.check(config)?;
         if let Some(count) = config.shots.filter(|&count| count > 0) {
             sets.shots = sets.examples(config, count..=count)?.into();
@@ -60,28 +68,48 @@ impl ProblemSets {
         Ok(sets)
     }
 
-    fn builtin(config: &RunConfig) -> Result<Self, TrainError> {
-        let take =
-            |split, seed, limit| inputs::problems(&config.problems, None, Some(split), seed, limit);
+    fn builtin(
+        config: &RunConfig,
+        sources: &ProblemSources,
+        notices: &mut Notices,
+    ) -> Result<Self, TrainError> {
+        let mut take = |task_split, seed, limit| {
+            let selection =
+                ProblemSelection { split: None, task_split, task_limit: limit, limit, seed };
+            sources.read(ReadOptions::default(), &selection, notices)
+        };
         let wanted = config.problems_per_round.saturating_mul(config.rounds as usize);
-        Ok(Self {
-            train: take(Split::Train, config.seed, wanted)?,
-            validation: take(Split::Validation, config.exam_seed, config.validation_problems)?,
-            test: match &config.eval {
-                Some(eval) => test_file(eval, config)?,
-                None => take(Split::Test, config.exam_seed, config.eval_problems)?,
-            },
-            shots: Arc::default(),
-        })
+        let train = take(Split::Train, config.seed, wanted)?;
+        let validation = take(Split::Validation, config.exam_seed, config.validation_problems)?;
+        let test = match &config.eval {
+            None => take(Split::Test, config.exam_seed, config.eval_problems)?,
+            Some(eval) => test_file(eval, config, notices)?,
+        };
+        Ok(Self { train, validation, test, shots: Arc::default(), notices: Vec::new() })
     }
 
-    fn file(config: &RunConfig) -> Result<Self, TrainError> {
+    /// Parts of files, by content. A built-in task among them adds training problems, as many as a run
+    /// may need.
+    fn files(
+        config: &RunConfig,
+        sources: &ProblemSources,
+        notices: &mut Notices,
+    ) -> Result<Self, TrainError> {
         let format = inputs::format(config.format.as_deref())?;
-        let mut all = inputs::problems(&config.problems, format, None, 0, usize::MAX)?;
+        let options = ReadOptions { format, needs_answer: needs_answers(config) };
+        let selection = ProblemSelection {
+            split: None,
+            task_split: Split::Train,
+            task_limit: config.problems_per_round.saturating_mul(config.rounds as usize),
+            limit: usize::MAX,
+            // The same problems whatever the seed of the run, so that its test problems are the same.
+            seed: 0,
+        };
+        let mut all = sources.read(options, &selection, notices)?;
         all.sort_by_cached_key(problem_key);
         all.dedup_by_key(|p| problem_key(p));
         let part = |split: Split, seed: u64, limit: usize| {
-            let of_part = |p: &&Problem| regrowth_datasets::split_of(p) == split;
+            let of_part = |p: &&Problem| split_of(p) == split;
             let mut part: Vec<Problem> = all.iter().filter(of_part).cloned().collect();
             part.shuffle(&mut keyed_rng(seed, &[b"order", split.to_string().as_bytes()]));
             part.truncate(limit);
@@ -91,10 +119,24 @@ impl ProblemSets {
             train: part(Split::Train, config.seed, usize::MAX),
             validation: part(Split::Validation, config.exam_seed, config.validation_problems),
             test: match &config.eval {
-                Some(eval) => test_file(eval, config)?,
+                Some(eval) => test_file(eval, config, notices)?,
                 None => part(Split::Test, config.exam_seed, config.eval_problems),
             },
             shots: Arc::default(),
+            notices: Vec::new(),
+        })
+    }
+
+    /// Leaves problems without a reference out of the parts that are measured.
+    fn keep_answered(&mut self) -> Option<String> {
+        let before = self.validation.len() + self.test.len();
+        self.validation.retain(|p| !p.answer.is_empty());
+        self.test.retain(|p| !p.answer.is_empty());
+        let left_out = before - self.validation.len() - self.test.len();
+        (left_out > 0).then(|| {
+            format!(
+                "{left_out} validation and test problems have no reference answer and are left out"
+            )
         })
     }
 
@@ -190,7 +232,8 @@ impl ProblemSets {
     /// training problems have no end, the first round's stand for all.
     #[must_use]
     pub fn digests(&self, config: &RunConfig) -> BTreeMap<String, String> {
-        let first = if inputs::is_builtin(&config.problems) {
+        let builtin = ProblemSources::parse(&[&config.problems]).is_ok_and(|s| s.are_builtin());
+        let first = if builtin {
             config.problems_per_round.min(self.train.len())
         } else {
             self.train.len()
@@ -222,9 +265,21 @@ fn digest(problems: &[Problem]) -> String {
     hex(hasher)
 }
 
+/// Whether training problems need a reference answer: where outcomes are rewarded, or right solutions
+/// are trained on.
+fn needs_answers(config: &RunConfig) -> bool {
+    config.search.value.oracle || config.objective == Objective::CorrectSolutions
+}
+
 /// The problems of the file that `--eval` names.
-fn test_file(path: &str, config: &RunConfig) -> Result<Vec<Problem>, TrainError> {
-    let mut problems = read_problems(Path::new(path), None).map_err(|error| match error {
+fn test_file(
+    path: &str,
+    config: &RunConfig,
+    notices: &mut Notices,
+) -> Result<Vec<Problem>, TrainError> {
+    let options = ReadOptions { format: None, needs_answer: true };
+    let read = read_problem_file(Path::new(path), options, notices);
+    let mut problems = read.map_err(|error| match error {
         DataError::UnknownFormat { path, detail, .. } => TrainError::File {
             path,
             detail: format!("no known problem format fits the file of --eval ({detail})"),
