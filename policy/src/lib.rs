@@ -4,13 +4,13 @@
 //! can reuse by itself. So the interface is stateless, and an engine in this process, a server with
 //! a prefix cache of its own and a scripted test double are the same thing to a search.
 
-#[cfg(any(feature = "candle", feature = "http"))]
 mod boundary;
 #[cfg(feature = "candle")]
 pub mod candle;
 mod cgroup;
 #[cfg(any(feature = "candle", feature = "http"))]
 mod check;
+mod content;
 pub mod decorate;
 mod device;
 mod error;
@@ -29,6 +29,8 @@ mod seedling;
 #[cfg(any(feature = "candle", feature = "http"))]
 pub mod text;
 
+pub use boundary::step_lengths;
+pub use content::has_content;
 pub use device::{ComputeDevice, NumberType};
 pub use error::PolicyError;
 pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan, wants_shots};

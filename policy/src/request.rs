@@ -122,6 +122,14 @@ pub enum Boundary {
     Marker(String),
     /// After the first whole sentence at or past this many tokens.
     Tokens(usize),
+    /// After a part of a solution that says something: a paragraph, or lines that stand for themselves.
+    /// Headings, labels and announcements are joined to what follows them, display mathematics and
+    /// code are kept whole, and a step that runs out of tokens is cut back to its last whole line or
+    /// sentence.
+    Paragraph,
+    /// After as many whole lines as the token budget holds, else after as many whole sentences (the
+    /// authors' form).
+    Lines,
     /// Only EOS or the token budget: the rest of the solution in one step.
     End,
 }
