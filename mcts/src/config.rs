@@ -79,7 +79,9 @@ pub struct SearchConfig {
     /// What ends a solution besides EOS, where the model does not end it by itself (default nothing).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
-    /// Tokens of one step at most, at least 1 (default 128: taste).
+    /// Tokens of one step at most, at least 1 (default 128: taste). With `boundary = "lines"` it is
+    /// the longest budget of a problem: at least a quarter of it is given, and more where the
+    /// reference solution, in view while data is generated, has more tokens a step (code).
     pub max_step_tokens: usize,
     /// Tokens of one solution at most, at least 1 (default 512: taste).
     pub max_solution_tokens: usize,
@@ -390,6 +392,24 @@ impl SearchConfig {
         }
     }
 
+    /// For instruction models: steps of what they write, paragraphs and calculations, and room for
+    /// whole solutions. Figures are those of `docs/steps.md`.
+    #[must_use]
+    pub fn chat() -> Self {
+        Self {
+            simulations: 5,
+            first_root_factor: 2, // taste: a tree of a few thousand tokens
+            breadth: [4, 2],      // as above
+            max_depth: 8,         // nine solutions in ten have at most that many paragraphs
+            // At temperature 1 small models write gibberish.
+            sampling: Sampling { temperature: 0.8, top_p: 0.95, ..Sampling::default() },
+            boundary: Boundary::Paragraph,
+            max_step_tokens: 256, // the longest paragraph that was seen has 224
+            max_solution_tokens: 768,
+            ..Self::default()
+        }
+    }
+
     /// One greedy solution, to compare with.
     #[must_use]
     pub fn greedy() -> Self {
@@ -443,7 +463,8 @@ mod tests {
             boundary: Boundary::Marker("\n\n".to_owned()),
             ..SearchConfig::beam(3)
         };
-        for config in [SearchConfig::default(), SearchConfig::paper_choice(), full] {
+        let paragraphs = SearchConfig::chat();
+        for config in [SearchConfig::default(), SearchConfig::paper_choice(), paragraphs, full] {
             let text = toml::to_string(&config).expect("serialises");
             assert_eq!(toml::from_str::<SearchConfig>(&text).expect("parses"), config);
         }

@@ -139,7 +139,7 @@ impl Expansion {
             return Err(Skip::NoRoom);
         }
         let forced = is_forced(config, place.depth);
-        let max_tokens = if forced { room } else { room.min(config.max_step_tokens) };
+        let max_tokens = if forced { room } else { room.min(subject.step_tokens) };
         let asked = breadth(config, place.depth, !subject.problem.choices.is_empty());
         let request = Propose {
             prefix: prefix.clone(),

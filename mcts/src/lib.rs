@@ -54,7 +54,7 @@ pub use prompting::{PromptFlags, examples};
 pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
-pub use settings::overlay;
+pub use settings::{PolicyKind, overlay};
 pub use show::{STEP_CHARS, escape_html, render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};

@@ -134,6 +134,42 @@ pub enum Boundary {
     End,
 }
 
+impl std::fmt::Display for Boundary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Newline => f.write_str("newline"),
+            Self::Sentence => f.write_str("sentence"),
+            Self::Marker(text) => write!(f, "marker@{text}"),
+            Self::Tokens(least) => write!(f, "tokens@{least}"),
+            Self::Paragraph => f.write_str("paragraph"),
+            Self::Lines => f.write_str("lines"),
+            Self::End => f.write_str("end"),
+        }
+    }
+}
+
+impl std::str::FromStr for Boundary {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.split_once('@')) {
+            ("newline", _) => Ok(Self::Newline),
+            ("sentence", _) => Ok(Self::Sentence),
+            ("paragraph", _) => Ok(Self::Paragraph),
+            ("lines", _) => Ok(Self::Lines),
+            ("end", _) => Ok(Self::End),
+            (_, Some(("tokens", least))) => {
+                least.parse().map(Self::Tokens).map_err(|e| format!("{least}: {e}"))
+            }
+            (_, Some(("marker", marker))) if !marker.is_empty() => Ok(Self::Marker(marker.into())),
+            _ => {
+                Err("expected paragraph, lines, newline, sentence, tokens@N, marker@TEXT or end"
+                    .into())
+            }
+        }
+    }
+}
+
 /// Is the step after `prefix` correct? The policy builds the (A)/(B) question itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
@@ -325,6 +361,16 @@ impl std::ops::AddAssign for Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boundaries_are_named_as_they_are_read() {
+        for name in ["newline", "sentence", "paragraph", "lines", "end", "tokens@20", "marker@~"] {
+            assert_eq!(name.parse::<Boundary>().unwrap().to_string(), name);
+        }
+        for name in ["line", "tokens", "tokens@x", "marker@", ""] {
+            assert!(name.parse::<Boundary>().is_err(), "{name}");
+        }
+    }
 
     fn correct(answers: &[Option<[f64; 2]>]) -> Option<f64> {
         Judgement::from_labels(answers, Usage::default()).correct

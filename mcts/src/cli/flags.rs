@@ -11,7 +11,7 @@ use regrowth_mcts::{
     CommitRule, EngineFlags, JudgeForm, PromptFlags, SearchConfig, Selection, StopRule, Strategy,
     at_least_one,
 };
-use regrowth_policy::joined;
+use regrowth_policy::{Boundary, joined};
 
 use super::failure::Failure;
 use super::note;
@@ -27,7 +27,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
-    /// with the policy of that name, default with any other]
+    /// with the policy of that name, chat with a checkpoint or server, default with any other]
     #[arg(long, value_enum)]
     pub(super) preset: Option<Preset>,
     /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
@@ -63,6 +63,9 @@ pub(crate) struct Flags {
     /// Steps of a solution at most
     #[arg(long, value_name = "D")]
     depth: Option<u32>,
+    /// Where a step ends; docs/steps.md has an example of each
+    #[arg(long, value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end")]
+    boundary: Option<Boundary>,
     /// Sampling temperature; 0 is greedy
     #[arg(long, value_name = "T")]
     temperature: Option<f32>,
@@ -157,6 +160,7 @@ impl Flags {
         set(&mut search.first_root_factor, self.first_root_factor);
         set(&mut search.breadth, self.breadth);
         set(&mut search.max_depth, self.depth);
+        set(&mut search.boundary, self.boundary.clone());
         set(&mut search.sampling.temperature, self.temperature);
         set(&mut search.selection, self.selection);
         set(&mut search.c_puct, self.c_puct);

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use regrowth_mcts::{PairConfig, SearchConfig, overlay};
+use regrowth_mcts::{PairConfig, PolicyKind, SearchConfig, overlay};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -27,6 +27,9 @@ pub(crate) enum Preset {
     Default,
     /// Tuned for the embedded model; what `--policy builtin` starts from.
     Builtin,
+    /// For instruction models, here and behind servers: steps are paragraphs, depth 8, temperature
+    /// 0.8; what checkpoints and servers start from.
+    Chat,
     /// The paper's budget for mathematics: K = 5, four times as many at the first root.
     Paper,
     /// The paper's budget for multiple choice: the same with breadth 4 then 2, depth 3.
@@ -38,6 +41,7 @@ impl Preset {
         let (search, pairs) = match self {
             Self::Default => (SearchConfig::default(), PairConfig::default()),
             Self::Builtin => (SearchConfig::builtin(), PairConfig::builtin()),
+            Self::Chat => (SearchConfig::chat(), PairConfig::default()),
             Self::Paper => (SearchConfig::paper(), PairConfig::default()),
             Self::PaperChoice => (SearchConfig::paper_choice(), PairConfig::default()),
         };
@@ -68,7 +72,11 @@ fn start(flags: &Flags) -> Result<Settings, Failure> {
     let file = flags.config.as_deref().map(SettingsFile::read).transpose()?;
     let named = file.as_ref().and_then(|file| file.own.get("policy")?.as_str());
     let policy = flags.policy.first().map(String::as_str).or(named).unwrap_or(DEFAULT_POLICY);
-    let of_policy = if policy == "builtin" { Preset::Builtin } else { Preset::Default };
+    let of_policy = match PolicyKind::of(policy) {
+        PolicyKind::Embedded => Preset::Builtin,
+        PolicyKind::Model => Preset::Chat,
+        PolicyKind::Double => Preset::Default,
+    };
     let named = file.as_ref().and_then(|file| file.preset);
     let start = flags.preset.or(named).unwrap_or(of_policy);
     file.map_or_else(|| Ok(start.settings()), |file| file.over(start))

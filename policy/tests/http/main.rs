@@ -137,6 +137,24 @@ fn steps_end_where_their_text_says_and_not_at_every_stop_string() {
 }
 
 #[test]
+fn paragraphs_and_lines_end_behind_servers_as_they_do_here() {
+    const SOLUTION: &str = "To add them:\n\\[\n3 + 4 = 7\n\\]\n\nThe answer is 7.";
+    for (name, mock) in dialects::all(|prompt, _| SOLUTION[prompt.len() - 1..].to_owned()) {
+        let policy = connect(&mock);
+        for candidate in propose(&policy, "Q", Boundary::Paragraph) {
+            assert_eq!(candidate.step.text, SOLUTION[..29], "{name}");
+            assert_eq!(candidate.step.finish, Finish::Boundary, "{name}");
+        }
+        // 40 tokens end within the last line, which is left to the next step.
+        for candidate in propose(&policy, "Q", Boundary::Lines) {
+            assert_eq!(candidate.step.text, SOLUTION[..30], "{name}");
+            assert_eq!(candidate.step.finish, Finish::Boundary, "{name}");
+            assert_eq!(candidate.step.logps.len(), candidate.step.ids.len(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn prompts_begin_as_the_tokenizer_of_the_folder_begins_them() {
     let special = json!({ "id": 0, "content": "<s>", "single_word": false, "lstrip": false,
                           "rstrip": false, "normalized": false, "special": true });

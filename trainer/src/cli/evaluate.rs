@@ -73,7 +73,7 @@ pub(super) struct Args {
     /// that search.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Named settings that the file starts from [default: builtin for the embedded model, else paper].
+    /// Named settings that the file starts from [default: as `iterate`'s].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// How the strategies that search judge steps [default: as the settings say].

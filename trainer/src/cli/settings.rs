@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use regrowth_datasets::ProblemSources;
 use regrowth_mcts::{JudgeForm, PromptFlags, overlay};
-use regrowth_policy::joined;
+use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 
 use crate::TrainError;
@@ -19,7 +19,7 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Named settings that the file and the flags start from [default: builtin for the embedded
-    /// model, else paper].
+    /// model, chat for checkpoints and servers, else paper].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
@@ -84,6 +84,9 @@ pub(super) struct SettingArgs {
     /// Steps of a solution at most.
     #[arg(long, value_name = "D")]
     depth: Option<u32>,
+    /// Where a step ends; docs/steps.md has an example of each.
+    #[arg(long, value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end")]
+    boundary: Option<Boundary>,
     /// Weight of the prior term.
     #[arg(long, value_name = "C")]
     c_puct: Option<f64>,
@@ -159,6 +162,7 @@ impl SettingArgs {
         set(&mut search.first_root_factor, &self.first_root_factor);
         set(&mut search.breadth, &self.breadth);
         set(&mut search.max_depth, &self.depth);
+        set(&mut search.boundary, &self.boundary);
         set(&mut search.c_puct, &self.c_puct);
         set(&mut search.value.judge, &self.judge);
         set(&mut search.sampling.temperature, &self.temperature);
@@ -210,8 +214,7 @@ pub(super) fn base(
         (None, Some(value)) => {
             value.clone().try_into().map_err(|e| bad(format!("`preset`: {e}")))?
         }
-        (None, None) if policy == "builtin" => Preset::Builtin,
-        (None, None) => Preset::Paper,
+        (None, None) => Preset::of_policy(&policy),
     };
     let base = toml::Table::try_from(preset.config()).map_err(|e| bad(e.to_string()))?;
     let mut config =

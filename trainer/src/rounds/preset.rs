@@ -1,6 +1,6 @@
 //! Named settings: every number that a run starts from, in one place, with its source.
 
-use regrowth_mcts::{PairConfig, SearchConfig, StepLabelConfig};
+use regrowth_mcts::{PairConfig, PolicyKind, SearchConfig, StepLabelConfig};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Gate, Objective, ReferenceKind, RunConfig};
@@ -16,15 +16,28 @@ pub enum Preset {
     Paper,
     /// Tuned for the embedded model on two cores.
     Builtin,
+    /// For instruction models: steps are paragraphs, sampled at temperature 0.8.
+    Chat,
 }
 
 impl Preset {
+    /// What a policy of this name starts from.
+    #[must_use]
+    pub fn of_policy(policy: &str) -> Self {
+        match PolicyKind::of(policy) {
+            PolicyKind::Embedded => Self::Builtin,
+            PolicyKind::Model => Self::Chat,
+            PolicyKind::Double => Self::Paper,
+        }
+    }
+
     /// The settings of this name.
     #[must_use]
     pub fn config(self) -> RunConfig {
         match self {
             Self::Paper => paper(),
             Self::Builtin => builtin(),
+            Self::Chat => RunConfig { preset: Self::Chat, search: SearchConfig::chat(), ..paper() },
         }
     }
 }
@@ -110,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_preset_is_valid_and_survives_toml() {
-        for preset in [Preset::Paper, Preset::Builtin] {
+        for preset in [Preset::Paper, Preset::Builtin, Preset::Chat] {
             let config = preset.config();
             config.check().unwrap();
             let text = toml::to_string(&config).unwrap();
