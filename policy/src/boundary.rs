@@ -12,7 +12,7 @@ use regrowth_datasets::Finish;
 use crate::Boundary;
 #[cfg(any(feature = "candle", feature = "http"))]
 use crate::Propose;
-use crate::content::{has_content, has_relation, leads_on};
+use crate::content::{has_content, has_relation, is_planned, leads_on};
 
 /// Tokens from which on a line that states a relation ends a paragraph's step without a blank line.
 /// Solutions written line by line have lines of 10 to 30 tokens.
@@ -173,16 +173,14 @@ fn ends_at(boundary: &Boundary, tokens: usize, text: &str) -> bool {
 /// for themselves, with something said and nothing left open.
 fn ends_part(tokens: usize, text: &str) -> bool {
     let body = text.trim_end();
+    let last = body.lines().next_back().unwrap_or_default();
     let breaks = text[body.len()..].matches('\n').count();
     let complete = match breaks {
         0 => tokens >= LONG_SENTENCE && ends_sentence(body),
-        1 => tokens >= LONG_LINE || tokens >= SHORT_LINE && has_relation(body),
+        1 => tokens >= LONG_LINE || tokens >= SHORT_LINE && has_relation(body) && !is_planned(last),
         _ => true,
     };
-    complete
-        && open_fence(body).is_none()
-        && !body.lines().next_back().is_some_and(leads_on)
-        && has_content(body)
+    complete && open_fence(body).is_none() && !leads_on(last) && has_content(body)
 }
 
 /// The string that closes what is kept whole at the end of `text`, if something is open there.
@@ -190,7 +188,7 @@ fn open_fence(text: &str) -> Option<&'static str> {
     let (mut rest, mut open) = (text, 0usize);
     loop {
         let found = FENCES.iter().filter_map(|fence| Some((rest.find(fence.0)?, fence)));
-        let Some((at, (begin, end))) = found.min_by_key(|(at, _)| *at) else { return None };
+        let (at, (begin, end)) = found.min_by_key(|(at, _)| *at)?;
         open += at + begin.len();
         rest = &text[open..];
         let Some(at) = rest.find(end) else { return Some(end) };
@@ -267,7 +265,8 @@ mod tests {
             &Boundary::Paragraph,
             256,
             "To solve this problem, we need to follow these steps:\n\n\
-             1. Calculate the cost of the socks.\n2. Subtract it from $20.\n\n|\
+             1. Calculate the cost \\(c = 4 x\\) of all the pairs of socks that she buys there now.\n\
+             2. Subtract it from $20.\n\n|\
              Step 1: Calculate the cost of the socks.\nPenny buys 4 pairs at $2 each:\n\
              \\[\n4 \\times 2 = 8\n\n\\]\n\n|\
              ### Step 2: Subtract\n\n**Result**\n\n$$20 - 8 = 12$$\n\n|\
@@ -282,6 +281,12 @@ mod tests {
         check_steps(&Boundary::Paragraph, 256, &format!("{line}\n|{line}\n|#### 9"));
         // Short ones are joined, and sentences end what has no line breaks.
         check_steps(&Boundary::Paragraph, 256, "16 - 3 = 13\n13 - 4 = 9\n#### 9");
+        // What leads on is joined to what follows, and so is what says nothing.
+        check_steps(
+            &Boundary::Paragraph,
+            256,
+            "Let's begin.\n\nHe eats four.\n### Next\n\nHe has none.\n\n|So it is 0.",
+        );
         let long = "It grows very slowly there. ".repeat(60);
         let found = steps(&Boundary::Paragraph, 256, &long);
         assert!(found.len() == 3 && found[0].ends_with("there."), "{found:?}");
@@ -295,6 +300,7 @@ mod tests {
             8,
             "One two three. Four five six.| Seven eight nine ten. One",
         );
+        check_steps(&Boundary::Lines, 6, "a b c\n|One. Two. and so on");
         check_steps(&Boundary::Lines, 3, "a b c| d e f| g");
         check_steps(
             &Boundary::Paragraph,

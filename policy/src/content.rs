@@ -104,6 +104,8 @@ const OPERATIONS: &[&str] = &[
 const ENDINGS: &[&str] = &["", "e", "y", "se", "ze", "ing", "ying", "sing", "zing", "ning"];
 /// Words before a number that labels a part.
 const LABELS: &[&str] = &["step", "part", "case", "day", "section"];
+/// Those of them that a relation in the same sentence carries out: "let's calculate 3 + 4 = 7".
+const CALCULATIONS: &[&str] = &["calculat", "comput", "evaluat", "simplif"];
 /// Words that only lead to what follows them.
 const CONNECTIVES: &[&str] = &[
     "first",
@@ -181,6 +183,13 @@ pub(crate) fn leads_on(line: &str) -> bool {
     line.is_heading() || line.text.ends_with(':')
 }
 
+/// Whether a line is an entry of a plan, which stays with the others.
+pub(crate) fn is_planned(line: &str) -> bool {
+    let line = Line::of(line);
+    let lower = line.text.to_lowercase();
+    line.listed && (announces(line.text) || begins_with(&lower, OPERATIONS))
+}
+
 fn line_has_content(line: &str) -> bool {
     let line = Line::of(line);
     !line.is_heading() && sentences(line.text).any(|sentence| says(sentence, line.listed))
@@ -210,7 +219,13 @@ fn says(sentence: &str, listed: bool) -> bool {
     if !sentence.chars().any(char::is_alphanumeric) {
         return false;
     }
-    has_relation(sentence) || !sentence.ends_with(':') && (listed || !announces(sentence))
+    if sentence.contains("\\boxed") || listed && !sentence.ends_with(':') {
+        return true;
+    }
+    // "Let's add them: 3 + 4 = 7" says what stands behind the colon.
+    let said = sentence.rsplit(": ").next().unwrap_or(sentence);
+    let calculates = || has_relation(said) && CALCULATIONS.iter().any(|verb| said.contains(verb));
+    !said.ends_with(':') && (!announces(said) || calculates())
 }
 
 /// Whether a sentence only says what will be done.
@@ -264,8 +279,10 @@ struct Line<'a> {
     text: &'a str,
     /// Whether a list's mark stood before it: a bullet, or a number with a point or bracket.
     listed: bool,
-    /// Whether marks say that it is a title: `#`, all of it bold, or `Step 3:` before it.
+    /// Whether marks say that it is a title: `#`, or all of it bold.
     titled: bool,
+    /// Whether the label of a part (`Step 3:`) stands before it, which makes it one as well.
+    labelled: bool,
 }
 
 impl<'a> Line<'a> {
@@ -280,10 +297,10 @@ impl<'a> Line<'a> {
         titled |= bare.len() > 4 && bare.starts_with("**") && bare.ends_with("**")
             || bare.starts_with("**") && text.ends_with("**");
         text = text.trim_matches(['*', '_']).trim();
-        if let Some(after) = without_label(text) {
-            (titled, text) = (true, after);
-        }
-        Self { text, listed: listed && !titled, titled }
+        let unlabelled = without_label(text);
+        let labelled = unlabelled.is_some();
+        text = unlabelled.unwrap_or(text);
+        Self { text, listed: listed && !titled && !labelled, titled, labelled }
     }
 
     /// A title or nothing at all. A title that states something ("#### 18", "**Answer: 18**",
@@ -297,11 +314,12 @@ impl<'a> Line<'a> {
             let sentence = self.text.ends_with(['.', '!', '?'])
                 && !announces(self.text)
                 && !begins_with(&self.text.to_lowercase(), OPERATIONS);
-            has_relation(self.text) || answers || number || sentence
+            let related = self.labelled && !self.titled && has_relation(self.text);
+            related || self.text.contains("\\boxed") || answers || number || sentence
         };
         let rule = !self.text.contains(|c: char| c.is_alphanumeric());
         let fence = self.text.starts_with(['\\', '$', '`', ']']);
-        self.titled && !says() || rule && !fence
+        (self.titled || self.labelled) && !says() || rule && !fence
     }
 }
 
@@ -341,6 +359,7 @@ mod tests {
             "She eats three eggs for breakfast.",
             "\\[\n3 \\times 10 = 30\n\\]",
             "1. Calculate the cost of the socks.\n2. Subtract it from $20.",
+            "2. Find the cost of the hat.",
             "To find the rest, subtract 3 from 5.",
             "First, let's find the cost. Penny buys a hat for $7.",
             "Step 1: 3 + 4 = 7",
@@ -348,6 +367,8 @@ mod tests {
             "**Answer: 18**",
             "The answer is (B).",
             "Plants need sunlight to make food.",
+            "Let's calculate it: 3 + 4 = 7",
+            "We calculate 3 + 4 = 7.",
             "Let's denote the number of eggs by x.",
             "Yes.",
             "Goods are worth $7.",
@@ -372,6 +393,8 @@ mod tests {
             "We need to determine the rate at which 30 elephants enter the park.",
             "Step 2: Calculate the total cost of the hat.",
             "Step 4: Subtract the cost from the $20.",
+            "**Case 1: \\( y = 3 \\)**",
+            "To solve the equation \\( x + 3 = 7 \\), we need to follow these steps.",
             "### Step 2: Calculate the cost",
             "1. **Calculate the total cost:**",
             "**Step 3**",
@@ -392,6 +415,7 @@ mod tests {
         {
             assert!(leads_on(line), "{line}");
         }
+        assert!(is_planned("1. Solve the equation \\( x = 3 \\).") && !is_planned("1. So x = 3."));
         for line in ["So x = 3.", "\\]", "```", "1. Add the two.", "#### 18", "She eats 3.", "$$"] {
             assert!(!leads_on(line), "{line}");
         }
