@@ -5,6 +5,7 @@
 
 mod artefact;
 mod calls;
+pub mod check;
 pub mod cli;
 mod clock;
 mod error;

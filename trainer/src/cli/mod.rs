@@ -3,6 +3,7 @@
 //! stdout is data or a short result, progress goes to stderr. Exit codes: 0 ok, 2 usage, 3 bad
 //! input file, 4 policy or server failed, 5 stopped by a budget or gate, 70 internal.
 
+mod check;
 mod compare;
 mod corpus;
 mod engine;
@@ -45,6 +46,8 @@ struct Cli {
 enum Command {
     /// Rounds of search, pairs and training (the default command).
     Iterate(Box<iterate::Args>),
+    /// A minute with a policy: solutions cut into steps, what the checker reads, speed, fitting settings.
+    Check(Box<check::Args>),
     /// Measure a policy on problems: greedy, majority, best-of, search; log-likelihood of options.
     Evaluate(Box<evaluate::Args>),
     /// Finished runs side by side, with paired intervals.
@@ -88,6 +91,7 @@ fn run() -> Result<(), TrainError> {
     let Some(command) = cli.command else { return Ok(()) };
     match command {
         Command::Iterate(args) => iterate::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Report(args) => report::run(&args),
