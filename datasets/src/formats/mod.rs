@@ -210,7 +210,7 @@ impl Format {
             Self::SciQ => &["support"],
             Self::Svamp => &["Equation", "question_concat"],
             Self::Mawps => &["Equation", "lEquations", "lAlignments"],
-            Self::Asdiv => &["Formula", "Solution-Type", "solution_type"],
+            Self::Asdiv => &["Class", "Formula", "Solution-Type", "solution_type"],
             Self::Ai2 => &[
                 "originalQuestionID",
                 "totalPossiblePoint",
