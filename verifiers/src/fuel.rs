@@ -14,6 +14,9 @@ pub(crate) const FULL_TANK: u64 = 6_000_000;
 pub enum Reason {
     /// The text states no answer.
     NoAnswer,
+    /// The text ends inside its answer: a box or a formula that nothing closes, or words that a token
+    /// budget cut off.
+    Truncated,
     /// The answer does not parse.
     Unparsed,
     /// The reference does not parse.
@@ -36,6 +39,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::NoAnswer => "no-answer",
+            Self::Truncated => "truncated",
             Self::Unparsed => "unparsed",
             Self::GoldUnparsed => "gold-unparsed",
             Self::TooLong => "too-long",
