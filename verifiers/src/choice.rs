@@ -14,7 +14,7 @@ use regrowth_datasets::Problem;
 use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
 use crate::{Form, Grader, Pair, Verdict};
-use standing::{concluded, mentioned, standing};
+use standing::{concluded, denied_by_signs, mentioned, standing};
 use wording::{ascii, plain, strip_noun, unwrap_markup};
 
 /// What a text chooses.
@@ -53,6 +53,9 @@ const MAX_ANCHORS: usize = 16;
 /// too: `B` for the second.
 #[must_use]
 pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
+    if text.contains('\0') {
+        return Chosen::None;
+    }
     let folded = ascii(text);
     let chosen = choose_in(&folded, options);
     if chosen != Chosen::None || !options.iter().all(|o| is_digit(o.label)) {
@@ -232,6 +235,9 @@ fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> S
     for option in options {
         let Some(front) = front_label(text, option.label) else { continue };
         let rest = without_echo(front.rest.trim(), option.label);
+        if denied_by_signs(rest) {
+            return Statement::Silent;
+        }
         if names_another(rest, option.label, options) {
             return Statement::Several;
         }

@@ -150,6 +150,10 @@ impl Grader {
         if gold.text == answer.text {
             return Tri::Equal;
         }
+        // What a control character does to the digits around it cannot be known.
+        if answer.text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+            return Tri::Undecided(Reason::Unparsed);
+        }
         let mut fuel = Fuel::full();
         let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
         let settled = [Tri::Equal, Tri::Undecided(Reason::Fuel), Tri::Undecided(Reason::TooLong)];

@@ -345,10 +345,11 @@ impl Place<'_> {
         let opened = self.before.trim_end_matches(['*', '"', '(', '[', ' ', '_']);
         let after = behind.trim_start();
         DENIED_BEFORE.iter().any(|d| opened.ends_with(d))
-            || DENIED_BEHIND.iter().any(|d| after.starts_with(d))
+            || denied_by_signs(after)
             || negated(self.before)
             || !stance::asserts(self.before)
             || stance::clause_has(self.before, &EXAMINING)
+            || stance::opens_with(self.before, &EXAMINING)
             || stance::rejected_behind(behind)
             || stance::withdrawn(behind) && after.starts_with(['.', '!', ',', '\n'])
     }
@@ -394,6 +395,11 @@ impl Place<'_> {
                     })
             })
     }
+}
+
+/// Whether Chinese or Japanese words behind a label deny or doubt it.
+pub(super) fn denied_by_signs(behind: &str) -> bool {
+    DENIED_BEHIND.iter().any(|d| behind.trim_start().starts_with(d))
 }
 
 /// Whether the sentence that goes on with `behind` is a question.

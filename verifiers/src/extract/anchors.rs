@@ -161,6 +161,9 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
 
 /// A sentence up to where it turns to something else: "; it must be C", ", so it is 5".
 fn first_clause(sentence: &str) -> &str {
+    if ["anything", "nothing"].iter().any(|word| stance::starts_with_phrase(sentence, word)) {
+        return sentence;
+    }
     let turns = ["; ", ", so ", ", but ", ", it ", ", therefore", ", hence", ", thus", " but "];
     let end = turns.iter().filter_map(|turn| sentence.find(turn)).min();
     &sentence[..end.unwrap_or(sentence.len())]

@@ -172,7 +172,8 @@ fn search(text: &str) -> Found<'_> {
     if let Some(found) = labelled_line(text).and_then(|line| stated(line, Source::Anchor)) {
         return found;
     }
-    let text = tail(text, LOOSE_SEARCH).trim().trim_start_matches(['#', ' ']);
+    let text = without_qed(tail(text, LOOSE_SEARCH).trim().trim_start_matches(['#', ' ']));
+    let text = if text.contains('\n') { text } else { unlabelled(text) };
     if announced.unsure_to > 0 && !text.contains(char::is_alphanumeric) {
         return Err(Reason::NoAnswer);
     }
@@ -180,6 +181,13 @@ fn search(text: &str) -> Found<'_> {
         return Ok(Extracted::new(text, Source::Whole));
     }
     loose::last(text)
+}
+
+/// A text without the marks that end a proof.
+fn without_qed(text: &str) -> &str {
+    let marks = ['□', '■', '∎', '◻', '◼', '\n', ' '];
+    let bare = text.trim_end_matches(marks);
+    if bare.is_empty() { text } else { bare }
 }
 
 /// An answer without what never matters, to tell whether two are the same words.

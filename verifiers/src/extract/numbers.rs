@@ -102,6 +102,7 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
     let behind = after.trim_start_matches(' ');
     let continued = match behind.chars().next() {
         None => false,
+        Some(c) if c.is_control() && !c.is_whitespace() => true,
         Some('*') => !behind.starts_with("**") && !closes_emphasis(before, behind),
         Some(c @ ('-' | '−')) => behind[c.len_utf8()..].trim().is_empty(),
         Some('\\') => ![
@@ -115,6 +116,7 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
                 || behind[1..].trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '(')
         }
         Some('=') => true,
+        Some('½' | '⅓' | '⅔' | '¼' | '¾') => true,
         Some(c) => {
             joined(c)
                 || "π²³⁴⁵!".contains(c) && !behind[c.len_utf8()..].trim().is_empty() && c != '!'
@@ -124,7 +126,8 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
     let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
     let glued = letters > 0 && !is_suffix(&after[..letters]);
     let front = before.trim_end_matches(' ');
-    let joins = front.ends_with(|c: char| "+/×·÷^√".contains(c))
+    let joins = front
+        .ends_with(|c: char| "+/×·÷^√".contains(c) || c.is_control() && !c.is_whitespace())
         || front.ends_with('*')
             && !front.ends_with("**")
             && operand_before(front.as_bytes(), front.len() - 1)

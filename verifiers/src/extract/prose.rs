@@ -116,7 +116,7 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
 }
 
 /// Words that start a clause which explains the answer before it.
-const ASIDES: [&str; 24] = [
+const ASIDES: [&str; 28] = [
     ", since ",
     ", because ",
     " because ",
@@ -136,6 +136,10 @@ const ASIDES: [&str; 24] = [
     " as desired",
     " as expected",
     " and not ",
+    " for all ",
+    " for every ",
+    " for any ",
+    " for each ",
     "\u{ff0c}\u{56e0}",
     "\u{ff0c}\u{6240}",
     "\u{ff0c}\u{5373}",
@@ -202,7 +206,10 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     let clause = ASIDES
         .iter()
         .filter_map(|aside| sentence.find(aside))
-        .filter(|at| !sentence[..*at].trim().is_empty() && closed_formula(&sentence[..*at]))
+        .filter(|at| {
+            let head = &sentence[..*at];
+            !head.trim().is_empty() && closed_formula(head) && closed_braces(head)
+        })
         .chain(aside_in_words(sentence))
         .min()
         .map_or(sentence, |at| &sentence[..at]);

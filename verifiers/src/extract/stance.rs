@@ -275,6 +275,15 @@ pub(crate) fn clause_words(before: &str) -> Vec<String> {
     words(clause).rev().take(MAX_WORDS).collect()
 }
 
+/// Whether a comma and before it one of `wanted` alone open the clause that ends where `before` ends:
+/// "Next, option".
+pub(crate) fn opens_with(before: &str, wanted: &[&str]) -> bool {
+    let tail = super::tail(before, MAX_CLAUSE);
+    let sentence = tail.rsplit(['.', '!', '?', '\n']).next().unwrap_or(tail);
+    let Some((opener, _)) = sentence.rsplit_once(',') else { return false };
+    wanted.contains(&opener.trim().to_lowercase().as_str())
+}
+
 /// Whether one of `wanted` stands in the clause that ends where `before` ends, behind its last restart.
 pub(crate) fn clause_has(before: &str, wanted: &[&str]) -> bool {
     clause_words(before)
@@ -366,6 +375,9 @@ pub(crate) fn starts_with_phrase(text: &str, phrase: &str) -> bool {
 
 /// What is stated instead of something denied: `5` of "not 6 but 5" and of "not 6; it is 5".
 pub(crate) fn corrected(statement: &str) -> Option<&str> {
+    if ["anything", "nothing"].iter().any(|word| starts_with_phrase(statement, word)) {
+        return None;
+    }
     let turns = [
         ", but ",
         " but ",

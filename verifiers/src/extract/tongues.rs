@@ -168,7 +168,13 @@ impl Language {
         if denied(at) {
             return Some((at, false));
         }
-        let verb = self.verbs.iter().find_map(|v| prefix(&text[at..], v))?;
+        let label = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '(');
+        let glued = self.words[0].starts_with(unspaced) && label(&text[at..]);
+        let verb = match self.verbs.iter().find_map(|v| prefix(&text[at..], v)) {
+            Some(verb) => verb,
+            None if glued => 0,
+            None => return None,
+        };
         let mut end = at + verb;
         if text[end..].starts_with([':', '：']) {
             end += text[end..].chars().next().map_or(0, char::len_utf8);
@@ -285,7 +291,13 @@ pub(crate) fn without_copula(statement: &str) -> &str {
             rest = shorter.trim_end();
         }
     }
-    rest
+    let number = rest.trim_end_matches(unspaced);
+    let counter = &rest[number.len()..];
+    let scaled = counter.starts_with([
+        '万', '萬', '亿', '億', '千', '百', '十', '兆', '만', '억', '천', '백', '分', '％',
+    ]);
+    let short = counter.chars().count() <= 3 && number.ends_with(|c: char| c.is_ascii_digit());
+    if short && !scaled { number } else { rest }
 }
 
 #[cfg(test)]
