@@ -11,9 +11,9 @@ mod wording;
 
 use regrowth_datasets::Problem;
 
+use crate::Grader;
 use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
-use crate::{Form, Grader, Pair, Verdict};
 use standing::{concluded, denied_by_signs, mentioned, standing};
 use wording::{ascii, plain, strip_noun, unwrap_markup};
 
@@ -316,10 +316,8 @@ fn by_value<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption
         return None;
     }
     let grader = Grader::default();
-    let equal = |option: &&ChoiceOption<'_>| {
-        let pair = Pair { answer_form: Form::Answer, ..Pair::new(option.text, text) };
-        counted(option.text) && grader.grade(&pair).verdict == Verdict::Equal
-    };
+    let equal =
+        |option: &&ChoiceOption<'_>| counted(option.text) && grader.is_worth(option.text, text);
     let mut hits = options.iter().filter(equal);
     let first = hits.next()?;
     hits.next().is_none().then_some(*first)

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-/// Fuel of one comparison: some tens of milliseconds of work in an optimised build.
-pub(crate) const FULL_TANK: u64 = 6_000_000;
+/// Fuel of one comparison: at most some ten milliseconds of work in an optimised build.
+pub(crate) const FULL_TANK: u64 = 3_000_000;
 
 /// Why a comparison could not be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,11 @@ impl Fuel {
     /// Fuel of one comparison.
     pub(crate) fn full() -> Self {
         Self(FULL_TANK)
+    }
+
+    /// Fuel of one of many small comparisons.
+    pub(crate) fn share() -> Self {
+        Self(FULL_TANK / 32)
     }
 
     /// Charges `units` of work before it is done.

@@ -143,10 +143,16 @@ impl Grader {
         if answer.text.is_empty() || self.announced_only && unannounced {
             return Graded::missing(Reason::NoAnswer);
         }
-        Graded::decided(self.compare(&gold, &answer), answer.source)
+        Graded::decided(self.compare(&gold, &answer, Fuel::full()), answer.source)
     }
 
-    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>) -> Tri {
+    /// Whether a bare answer is worth as much as an option, decided with a share of the fuel.
+    pub(crate) fn is_worth(&self, option: &str, answer: &str) -> bool {
+        let (gold, answer) = (extract::bare(option), extract::bare(answer));
+        !answer.text.is_empty() && self.compare(&gold, &answer, Fuel::share()) == Tri::Equal
+    }
+
+    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>, mut fuel: Fuel) -> Tri {
         if gold.text == answer.text {
             return Tri::Equal;
         }
@@ -154,7 +160,6 @@ impl Grader {
         if answer.text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
             return Tri::Undecided(Reason::Unparsed);
         }
-        let mut fuel = Fuel::full();
         let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
         let settled = [Tri::Equal, Tri::Undecided(Reason::Fuel), Tri::Undecided(Reason::TooLong)];
         if settled.contains(&first) {
@@ -168,7 +173,7 @@ impl Grader {
             return Tri::Equal;
         }
         if let Some((gold, answer)) = without_label(gold, answer) {
-            return self.compare(&gold, &answer);
+            return self.compare(&gold, &answer, fuel);
         }
         let (left, right) = (has_digit_comma(&gold.text), has_digit_comma(&answer.text));
         if !self.comma_readings || !(left || right) {

@@ -7,7 +7,7 @@
 use super::wording::plain;
 use super::{ChoiceOption, front_label, names_another};
 use crate::extract::tongues::{in_word, unspaced};
-use crate::extract::{Source, stance};
+use crate::extract::{self, Source, stance};
 
 /// What follows a label that is chosen by the words behind it.
 const PRAISE: [&str; 19] = [
@@ -188,6 +188,11 @@ const DENIED_BEHIND: [&str; 16] = [
     "\u{306f}\u{9593}\u{9055}",
 ];
 
+/// Bytes before and behind a label that are read.
+const MAX_CONTEXT: usize = 256;
+/// Places of one label that are tried, from the last one on.
+const MAX_PLACES: usize = 256;
+
 /// The last label that a clause chooses, and its rule: an announcement where the words "option" or
 /// "choice" announce it.
 pub(super) fn standing<'a>(
@@ -223,22 +228,21 @@ fn last_standing(
     options: &[ChoiceOption<'_>],
 ) -> Option<(usize, Rule)> {
     let label = option.label;
-    let bytes = label.as_bytes();
-    (0..text.len().saturating_sub(label.len().saturating_sub(1))).rev().find_map(|at| {
-        if !text.as_bytes()[at..].get(..bytes.len())?.eq_ignore_ascii_case(bytes)
-            || !text.is_char_boundary(at)
-        {
-            return None;
-        }
-        let place = Place {
-            before: &text[..at],
-            label: &text[at..at + label.len()],
-            after: &text[at + label.len()..],
-            option,
-            options,
-        };
-        place.is_isolated().then(|| place.chosen()).flatten().map(|rule| (at, rule))
-    })
+    let wanted = label.as_bytes();
+    let is_label = |at: &usize| {
+        let here = text.as_bytes().get(*at..*at + wanted.len());
+        here.is_some_and(|here| here.eq_ignore_ascii_case(wanted)) && text.is_char_boundary(*at)
+    };
+    let places = (0..text.len()).rev().filter(is_label).map(|at| {
+        let end = at + label.len();
+        let before = extract::tail(&text[..at], MAX_CONTEXT);
+        let after = extract::head(&text[end..], MAX_CONTEXT);
+        (at, Place { before, label: &text[at..end], after, option, options })
+    });
+    places
+        .filter(|(_, place)| place.is_isolated())
+        .take(MAX_PLACES)
+        .find_map(|(at, place)| Some((at, place.chosen()?)))
 }
 
 /// A label in its text.

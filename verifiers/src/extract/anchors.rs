@@ -86,6 +86,11 @@ const DENYING: [&str; 26] = [
 /// Longest clause between "answer" and its verb ("the answer to the question is"), in bytes.
 const MAX_CLAUSE: usize = 48;
 
+/// Longest sentence that is read behind an announcement, in bytes.
+const MAX_SENTENCE: usize = 1024;
+/// Places that speak of an answer that are tried, from the last one on.
+const MAX_MENTIONS: usize = 64;
+
 /// The last announcement in the text that its sentence asserts.
 pub(crate) fn last_anchor(text: &str) -> Option<Anchor> {
     announced(text).stated
@@ -95,9 +100,14 @@ pub(crate) fn last_anchor(text: &str) -> Option<Anchor> {
 pub(crate) fn announced(text: &str) -> Announced<'_> {
     let mut found = Announced::default();
     let mut end = text.len();
+    let mut tried = 0;
     while let Some((start, mention)) = last_mention(&text[..end], text) {
         end = start;
         let Some(mention) = mention else { continue };
+        tried += 1;
+        if tried > MAX_MENTIONS {
+            break;
+        }
         let sentence = sentence_behind(text, mention.anchor.end);
         if mention.asserted && asserted(text, mention.anchor) {
             found.stated = Some(mention.anchor);
@@ -135,7 +145,7 @@ fn last_mention(before: &str, text: &str) -> Option<(usize, Option<Mention>)> {
 fn sentence_behind(text: &str, end: usize) -> super::Span {
     let after = &text[end..];
     let start = end + (after.len() - after.trim_start().len());
-    let sentence = prose::first_sentence(&text[start..]);
+    let sentence = prose::first_sentence(super::head(&text[start..], MAX_SENTENCE));
     super::Span { start, end: start + sentence.len() }
 }
 

@@ -158,7 +158,7 @@ fn search(text: &str) -> Found<'_> {
     if let Some(hashes) = hashes(text) {
         return stated_line(hashes);
     }
-    let announced = anchors::announced(text);
+    let announced = announced(text);
     if let Some(anchor) = announced.stated
         && let Some(found) = stated(&text[anchor.end..], Source::Anchor)
     {
@@ -247,6 +247,15 @@ pub(crate) fn spoken(text: &str) -> &str {
         .min()
         .unwrap_or(after.len());
     &after[..end]
+}
+
+/// The first `bytes` bytes of a text, up to a character boundary.
+pub(crate) fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The last `bytes` bytes of a text, from a character boundary.
@@ -350,7 +359,7 @@ pub(crate) fn unlabelled(line: &str) -> &str {
 
 /// The answer in a line that is set apart as the answer, whether or not it announces it again.
 fn stated_line(line: &str) -> Found<'_> {
-    let announced = anchors::announced(line);
+    let announced = announced(line);
     let statement = match announced.stated {
         Some(anchor) => &line[anchor.end..],
         None if announced.unsure_to > 0 => return Err(Reason::NoAnswer),

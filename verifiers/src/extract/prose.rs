@@ -147,12 +147,16 @@ const ASIDES: [&str; 28] = [
     "\u{ff0c}\u{5171}",
 ];
 
+/// Longest statement in which asides and remarks are looked for, in bytes.
+const MAX_STATEMENT: usize = 1024;
+
 /// Marks behind a value at which an aside in words can start.
 const BREAKS: [&str; 6] = [", ", " \u{2013} ", " \u{2014} ", " - ", "\u{2014}", "; "];
 
 /// Where an aside in words starts behind a value: ", in total", ", altogether", " \u{2013} not 74". What
 /// starts with a number, a formula or a letter is another item of a list.
 fn aside_in_words(sentence: &str) -> Option<usize> {
+    let sentence = super::head(sentence, MAX_STATEMENT);
     let breaks = BREAKS.iter().flat_map(|mark| sentence.match_indices(mark));
     let starts = breaks.filter(|(at, mark)| {
         let (head, rest) = (&sentence[..*at], &sentence[at + mark.len()..]);
@@ -326,6 +330,9 @@ const REMARKS: [&str; 12] = [
 /// A value without the remark behind it, in brackets or after a comma: `\frac{737}{39}` of
 /// `\frac{737}{39}\;\text{(about }18.9\text{ cards)}`.
 pub(crate) fn without_remark(value: &str) -> Cow<'_, str> {
+    if value.len() > MAX_STATEMENT {
+        return Cow::Borrowed(value);
+    }
     let texts = WRAPS.iter().flat_map(|wrap| value.match_indices(wrap));
     let brackets = value.match_indices('(').map(|(at, _)| (at, "("));
     let starts = texts.chain(brackets).filter(|(at, wrap)| {

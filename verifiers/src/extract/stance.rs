@@ -474,7 +474,7 @@ fn calls_wrong(words: &[String]) -> bool {
         | "aren't" | "shouldn't" | "fails" | "failed" | "violates" | "contradicts" => true,
         "does" | "did" | "do" => matches!(word(1), "not"),
         "makes" => matches!(word(1), "no"),
-        "s" | "it's" | "that's" | "this's" => rest(1).any(|w| denies_quality(w)),
+        "s" | "it's" | "that's" | "this's" => rest(1).any(denies_quality),
         _ if linked => {
             // "is not only right" and "is not 5" are no rejection; "is not right" is one.
             rest(1).any(|w| WRONG.contains(&w) || matches!(w, "out"))
