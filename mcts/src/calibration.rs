@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use regrowth_datasets::Finish;
 use regrowth_verifiers::Verifier;
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +108,8 @@ impl JudgedSolutions {
         }
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
             let right = if node.outcome == 0.0 {
-                verifier.verify(&tree.problem, &tree.text(id as u32)).is_correct()
+                let finish = node.finish.unwrap_or(Finish::Eos);
+                verifier.verify_finished(&tree.problem, &tree.text(id as u32), finish).is_correct()
             } else {
                 node.outcome > 0.0
             };

@@ -295,9 +295,15 @@ impl Expansion {
         let terminal = self.forced
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
             || sampled.ids.len() >= self.room
-            || subject.verifier.states_answer(subject.problem, &sampled.text);
+            || subject.verifier.states_answer_finished(
+                subject.problem,
+                &sampled.text,
+                sampled.finish,
+            );
         let asks_reference = terminal && subject.config.value.oracle;
-        let verdict = asks_reference.then(|| subject.verifier.verify(subject.problem, &solution));
+        let verify =
+            || subject.verifier.verify_finished(subject.problem, &solution, sampled.finish);
+        let verdict = asks_reference.then(verify);
         let correct = verdict.as_ref().map(Verdict::is_correct);
         let undecided = match verdict {
             Some(Verdict::Undecided(reason)) => Some(reason),

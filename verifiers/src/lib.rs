@@ -21,7 +21,7 @@ mod syntax;
 mod value;
 mod verifier;
 
-pub use agree::{agrees, stated};
+pub use agree::{Statement, agrees, stated};
 pub use batch::{Timed, grade_batch, timed};
 pub use benchmark::Benchmark;
 pub use calculator::{Equation, equations, true_share};

@@ -16,9 +16,12 @@ pub(super) fn record(
     policy: &str,
     round: u32,
 ) -> Option<TreeRecord> {
-    let solution = grow.solution(*committed.last()?);
+    let last = *committed.last()?;
+    let solution = grow.solution(last);
     let Grow { subject, tree, steps, counts, .. } = grow;
-    let correct = subject.verifier.verify(subject.problem, &solution).is_correct();
+    let finish = steps[last as usize].sampled.finish;
+    let verdict = subject.verifier.verify_finished(subject.problem, &solution, finish);
+    let correct = verdict.is_correct();
     let order = breadth_first(&tree);
     let mut place = vec![0; order.len()];
     for (new, &old) in order.iter().enumerate() {

@@ -243,7 +243,12 @@ fn attempt(
 ) -> Attempt {
     let step = candidate.step;
     let text = cut(problem, &step.text, stop, verifier).to_owned();
-    let verdict = verifier.verify(problem, &text);
+    let whole = text.len() == step.text.len();
+    let verdict = match step.finish {
+        // What stands before a stop string or another problem is finished.
+        Finish::Length if whole => verifier.verify_finished(problem, &text, Finish::Length),
+        _ => verifier.verify(problem, &text),
+    };
     Attempt { text, ids: step.ids, finish: step.finish, verdict }
 }
 

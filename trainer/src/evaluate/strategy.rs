@@ -7,7 +7,7 @@
 
 use std::str::FromStr;
 
-use regrowth_datasets::Problem;
+use regrowth_datasets::{Finish, Problem};
 use regrowth_mcts::{
     Calibration, JudgedSolutions, RunOptions, SearchConfig, TreeRecord, search_problems,
 };
@@ -149,23 +149,35 @@ fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
     }
 }
 
+/// A solution and how it ended.
+type Ended = (String, Finish);
+
 /// The answer of a finished search, and all solutions it was chosen from.
-type Choice = fn(&TreeRecord, &dyn Verifier) -> (String, Vec<String>);
+type Choice = fn(&TreeRecord, &dyn Verifier) -> (Ended, Vec<String>);
 
 /// The committed solution.
-fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (String, Vec<String>) {
+fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (Ended, Vec<String>) {
     let text = tree.solution();
-    (text.clone(), vec![text])
+    let last = tree.committed.last().map(|&id| &tree.nodes[id as usize]);
+    let finish = last.and_then(|node| node.finish).unwrap_or(Finish::Eos);
+    ((text.clone(), finish), vec![text])
 }
 
 /// The solution whose answer has most votes; an end of the tree has as many as it has visits.
-fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (String, Vec<String>) {
+fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (Ended, Vec<String>) {
+    let finishes: Vec<Finish> = tree
+        .nodes
+        .iter()
+        .filter(|node| node.terminal)
+        .map(|node| node.finish.unwrap_or(Finish::Eos))
+        .collect();
     let ends = tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal);
     let (texts, weights): (Vec<String>, Vec<f64>) =
         ends.map(|(id, node)| (tree.text(id as u32), node.visits as f64)).unzip();
     let ballots: Vec<Ballot<'_>> = texts.iter().map(String::as_str).zip(weights).collect();
     let best = elect(verifier, &tree.problem, &ballots);
-    (best.map(|i| texts[i].clone()).unwrap_or_default(), texts)
+    let none = (String::new(), Finish::Eos);
+    (best.map_or(none, |i| (texts[i].clone(), finishes[i])), texts)
 }
 
 /// Answers by searches that do not see the reference.
@@ -203,8 +215,9 @@ fn by_search(
             let index = next;
             next += 1;
             if problems[index].id == tree.problem.id {
-                let (text, texts) = choice(&tree, verifier);
-                let correct = verifier.verify(&tree.problem, &text).is_correct();
+                let ((text, finish), texts) = choice(&tree, verifier);
+                let verdict = verifier.verify_finished(&tree.problem, &text, finish);
+                let correct = verdict.is_correct();
                 result = on_answer(Answer { text, correct, texts, failure: None, ..none(index) });
                 return;
             }
