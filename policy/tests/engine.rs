@@ -349,7 +349,7 @@ fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
     let parts = |first| {
         let (text, before) =
             form.render_restated(&restated, first, None, policy.tokenizer()).unwrap();
-        let bos = usize::from(policy.tokenizer().opening(form.chat).is_some());
+        let bos = usize::from(policy.tokenizer().opening().is_some());
         (bos + length(&text[..before]), length(&text[before..]), text)
     };
     let ask = |order, prefix: &str| {

@@ -39,8 +39,9 @@ pub(super) fn identity_of(
     }
     let source = &checkpoint.source;
     let prompts = (form, tokenizer.chat_template(), tokenizer.eos_ids(), tokenizer.eos_text());
-    let opening = [false, true].map(|chat| tokenizer.opening(chat));
-    let prompts = serde_json::to_vec(&(prompts, opening)).map_err(|e| failed(&e))?;
+    let bos = tokenizer.chat_template().and(tokenizer.bos_text());
+    let prompts =
+        serde_json::to_vec(&(prompts, (tokenizer.opening(), bos))).map_err(|e| failed(&e))?;
     let config = source.required("config.json")?;
     let key = stream_key(0, &[&weights, &config, &source.required("tokenizer.json")?, &prompts]);
     let family = checkpoint.config.architecture.trim_end_matches("ForCausalLM").to_lowercase();

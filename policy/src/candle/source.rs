@@ -6,7 +6,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::adapter::{ADAPTER_CONFIG, AdapterConfig};
+use super::adapter_config::AdapterConfig;
+use super::adapter_file::ADAPTER_CONFIG;
 use super::gguf::{Gguf, is_gguf};
 use super::spec;
 use crate::PolicyError;

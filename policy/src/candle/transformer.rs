@@ -110,7 +110,7 @@ impl Transformer {
             .map(|i| Layer::new(config, parameters, &format!("model.layers.{i}")))
             .collect::<Result<_>>()?;
         let norm = parameters.get("model.norm.weight")?;
-        let rope = Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context));
+        let rope = Arc::new(config.rope_table());
         Ok(Self { config: config.clone(), embedding, layers, norm, head, rope })
     }
 

@@ -147,8 +147,8 @@ async fn learn(
         let tokenizer = Tokenizer::from_files(folder, &config)?;
         let own = PromptForm::read(folder, &tokenizer, &PromptOptions::default())?;
         model.told = own.told();
-        if let Some(text) = tokenizer.chat_template().filter(|_| own.chat) {
-            model.chat = templated(model, text.to_owned(), tokenizer.eos_text());
+        if let Some(template) = tokenizer.template(own.told()).filter(|_| own.chat) {
+            model.chat = Chat::Template(template);
         }
         let told = config.get("max_position_embeddings").and_then(Value::as_u64);
         model.context = if model.context == 0 { told.unwrap_or(0) as usize } else { model.context };
@@ -180,18 +180,13 @@ async fn learn(
 async fn turn(server: &Server, model: &Model) -> Result<Option<JudgeTurn>, Fault> {
     match &model.chat {
         Chat::Plain => Ok(None),
-        Chat::Template(template, eos) => Ok(JudgeTurn::rendered(template, eos)),
+        Chat::Template(template) => Ok(JudgeTurn::rendered(template)),
         Chat::Server => match vllm::chat(model, server, &JudgeTurn::talk()).await {
             Ok(ids) => Ok(JudgeTurn::of(&model.decode(server, &ids).await?)),
             Err(fault) if fault.is_passing() => Err(fault),
             Err(_) => Ok(None),
         },
     }
-}
-
-/// A model's chats by this template, with this text for EOS.
-fn templated(model: &Model, text: String, eos: String) -> Chat {
-    Chat::Template(ChatTemplate { text, told: model.told.clone() }, eos)
 }
 
 /// Context, EOS and, where the model `chats` by it, chat template of a llama.cpp server.
@@ -207,7 +202,9 @@ async fn ask_properties(server: &Server, model: &mut Model, chats: bool) -> Resu
         model.eos = vec![*eos];
     }
     if let Some(text) = properties.chat_template.filter(|_| chats) {
-        model.chat = templated(model, text, properties.eos_text);
+        let specials = [("bos_token", properties.bos_text), ("eos_token", properties.eos_text)];
+        let specials = specials.map(|(name, text)| (name.to_owned(), text)).into();
+        model.chat = Chat::Template(ChatTemplate { text, specials, told: model.told.clone() });
     }
     Ok(())
 }

@@ -138,10 +138,14 @@ impl Service {
                 let ids = self.fleet.ask(&[], ask).await?;
                 (self.decode(&ids).await?, ids)
             }
-            Chat::Template(template, eos) => {
-                let text = prompt::chat(template, &[user(bare)], true, eos)?;
-                let ids = self.begun(&text).await?;
-                (text, ids)
+            Chat::Template(template) => {
+                let text = prompt::chat(template, &[user(bare)], true)?;
+                let mut ids = self.encode(&text).await?;
+                if self.model.begins_chats() && !ids.starts_with(&self.model.begin) {
+                    ids.splice(..0, self.model.begin.iter().copied());
+                }
+                let own = self.model.tokenizer.as_ref();
+                (own.map_or(text.as_str(), |t| t.without_frame(&text)).to_owned(), ids)
             }
             Chat::Plain => {
                 let ids = self.begun(&bare).await?;

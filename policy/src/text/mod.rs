@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod growing;
 mod library;
 pub(crate) mod prompt;
+mod python;
 mod template;
 pub(crate) mod tokenizer;
 

@@ -12,7 +12,7 @@ use regrowth_datasets::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-pub(crate) use chat::{ChatTemplate, Told, chat, user};
+pub(crate) use chat::{ChatTemplate, Specials, Told, chat, user};
 pub use judge::JudgeTurn;
 #[cfg(feature = "http")]
 pub(crate) use judge::Restating;
@@ -53,8 +53,8 @@ pub struct PromptForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// What the chat template is given besides, such as `{"enable_thinking": false}` for Qwen3; nothing
-    /// by default. What every chat template is given (`messages`, `add_generation_prompt`, `bos_token`,
-    /// `eos_token`) cannot be changed here.
+    /// by default. What every chat template is given (`messages`, `add_generation_prompt`, special tokens)
+    /// cannot be changed here.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub template_kwargs: Map<String, serde_json::Value>,
     /// Worked examples that `prompt` may show; none by default.
@@ -81,9 +81,8 @@ impl PromptForm {
             Some(own) => own.changed(wanted)?,
             None => Self::of_kind(tokenizer.chat_template().is_some(), wanted)?,
         };
-        if let Some(template) = tokenizer.chat_template().filter(|_| form.chat) {
-            let template = ChatTemplate { text: template.to_owned(), told: form.told() };
-            form.turn = JudgeTurn::rendered(&template, &tokenizer.eos_text());
+        if let Some(template) = tokenizer.template(form.told()).filter(|_| form.chat) {
+            form.turn = JudgeTurn::rendered(&template);
         }
         Ok(form)
     }
@@ -198,11 +197,8 @@ impl PromptForm {
 
     /// The prompt as the user's turn, where the form asks for that and there is a template.
     fn framed(&self, text: String, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
-        match tokenizer.chat_template().filter(|_| self.chat) {
-            Some(template) => {
-                let template = ChatTemplate { text: template.to_owned(), told: self.told() };
-                chat(&template, &[user(text)], true, &tokenizer.eos_text())
-            }
+        match tokenizer.template(self.told()).filter(|_| self.chat) {
+            Some(template) => chat(&template, &[user(text)], true),
             None if self.told() != Told::default() => Err(PolicyError::Request(format!(
                 "`system` and `template_kwargs` of {PROMPT_FILE} are told to a chat template, and the \
                  checkpoint has none"

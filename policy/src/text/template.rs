@@ -5,6 +5,7 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+use super::python;
 use crate::PolicyError;
 
 /// Work and memory of one rendering at most, in minijinja's fuel: about one for an instruction and
@@ -73,7 +74,8 @@ pub(super) fn uses(template: &str, variable: &str) -> bool {
 
 fn chats() -> Result<Environment<'static>, Error> {
     let mut environment = environment(true)?;
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(python::method);
+    environment.add_filter("tojson", python::to_json);
     environment.add_function("raise_exception", |message: String| -> Result<String, _> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -81,9 +83,11 @@ fn chats() -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-fn environment(trimmed: bool) -> Result<Environment<'static>, Error> {
+/// The environment of a chat template, which drops a last line break and trims blocks as transformers
+/// does, or of a prompt's.
+fn environment(chat: bool) -> Result<Environment<'static>, Error> {
     let mut syntax = SyntaxConfig::builder();
-    syntax.keep_trailing_newline(true).trim_blocks(trimmed).lstrip_blocks(trimmed);
+    syntax.keep_trailing_newline(!chat).trim_blocks(chat).lstrip_blocks(chat);
     let mut environment = Environment::new();
     environment.set_syntax(syntax.build()?);
     environment.set_fuel(Some(FUEL));
@@ -125,7 +129,7 @@ fn on_the_day(format: &str) -> String {
 }
 
 /// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
-/// masks and shows nothing, as a block that always holds.
+/// masks and shows nothing, as a scope of its own.
 fn without_marks(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
@@ -133,8 +137,8 @@ fn without_marks(template: &str) -> String {
         let Some(to) = rest[from..].find("%}").map(|to| from + to) else { break };
         let tag = &rest[from..to];
         let shown = match tag.trim_matches(|c: char| "{%-+".contains(c) || c.is_whitespace()) {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
+            "generation" => tag.replace("generation", "with"),
+            "endgeneration" => tag.replace("endgeneration", "endwith"),
             _ => tag.to_owned(),
         };
         out.push_str(&rest[..from]);

@@ -159,7 +159,7 @@ impl Front {
         let bos = match (args.bos, tokenizer.bos()) {
             (true, None) => return Err(lacking("the tokenizer has no BOS")),
             (true, bos) => bos,
-            (false, _) => tokenizer.opening(args.chat),
+            (false, _) => None,
         };
         if args.chat && tokenizer.chat_template().is_none() {
             return Err(lacking("the checkpoint has no chat template"));

@@ -64,6 +64,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         Some(dir) => Model::fresh(Source::folder(dir)?, config.seed)?,
         None => Model::load(Source::named(&args.policy)?, config.lora.as_ref(), config.seed)?,
     };
+    model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let tokenizer = Tokenizer::read(&model.origin, &model.config)?;
     let read = |path: &Path| {
         let rows: Vec<Row> = read_jsonl(path)?;

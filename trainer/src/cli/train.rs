@@ -125,6 +125,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         let sampled = sampled_by(&checkpoint, &pairs)?;
         Ok::<_, TrainError>((Model::over(checkpoint, config.lora.as_ref(), config.seed)?, sampled))
     })?;
+    model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let named = args.reference.as_deref();
     let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
     let reference = match &other {

@@ -90,7 +90,7 @@ fn fill_in(staged: &Path, policy: &Path) -> Result<(), TrainError> {
 }
 
 fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {
-    let Checkpoint { source, config, tensors } = checkpoint;
+    let Checkpoint { source, config, tensors, .. } = checkpoint;
     Ok(save_checkpoint(to, config, tensors, source, SaveOptions::default())?)
 }
 

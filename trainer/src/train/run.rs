@@ -32,6 +32,8 @@ pub struct Model {
     pub variables: Variables,
     /// Where the companion files (tokenizer, generation settings) are copied from.
     pub origin: Source,
+    /// What a user should know of the checkpoint that it began as.
+    pub warnings: Vec<String>,
 }
 
 impl Model {
@@ -40,8 +42,8 @@ impl Model {
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, TrainError> {
-        let Checkpoint { source: origin, config, tensors } = checkpoint;
-        Ok(Self { config, variables: Variables::taking(tensors)?, origin })
+        let Checkpoint { source: origin, config, tensors, warnings } = checkpoint;
+        Ok(Self { config, variables: Variables::taking(tensors)?, origin, warnings })
     }
 
     /// Fresh weights for the `config.json` of a folder that has tokenizer files but no weights.
@@ -52,7 +54,7 @@ impl Model {
         let config = ModelConfig::parse(&origin.text("config.json")?)
             .map_err(|detail| origin.error("config.json", detail))?;
         let variables = Variables::fresh(&config, seed, &Device::Cpu)?;
-        Ok(Self { config, variables, origin })
+        Ok(Self { config, variables, origin, warnings: vec![] })
     }
 
     /// The weights of a checkpoint to be trained as a whole or, with `lora`, frozen beneath low-rank
@@ -77,7 +79,8 @@ impl Model {
         let Some(lora) = lora else { return Self::from_checkpoint(checkpoint) };
         lora.check()?;
         let variables = Variables::low_rank(&checkpoint, lora, seed)?;
-        Ok(Self { config: checkpoint.config, variables, origin: checkpoint.source })
+        let Checkpoint { source: origin, config, warnings, .. } = checkpoint;
+        Ok(Self { config, variables, origin, warnings })
     }
 
     /// The weights of the whole model, updates merged. Those that are trained share the variables'

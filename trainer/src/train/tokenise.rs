@@ -121,7 +121,8 @@ fn texts(
                 format!("{prompt}{side}{eos}")
             };
             let (chosen, rejected) = (close(chosen), close(rejected));
-            Ok(Texts { prompt, chosen, rejected, framed: true })
+            let chats = row.steps.is_some() && form.chat && tokenizer.chat_template().is_some();
+            Ok(Texts { prompt, chosen, rejected, framed: !chats })
         }
         _ => Err(PolicyError::Request("text and messages in one row".into())),
     }
@@ -130,13 +131,7 @@ fn texts(
 impl Texts {
     fn ids(&self, tokenizer: &Tokenizer) -> Result<Ids, PolicyError> {
         let encode = |text: &str| {
-            if self.framed {
-                tokenizer.encode_framed(text)
-            } else {
-                let mut ids: Vec<TokenId> = tokenizer.opening(true).into_iter().collect();
-                ids.extend(tokenizer.encode(text)?);
-                Ok(ids)
-            }
+            if self.framed { tokenizer.encode_framed(text) } else { tokenizer.encode(text) }
         };
         let mut prompt = encode(&self.prompt)?;
         let (mut chosen, mut rejected) = (encode(&self.chosen)?, encode(&self.rejected)?);

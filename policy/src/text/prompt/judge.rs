@@ -51,8 +51,8 @@ impl JudgeTurn {
     }
 
     /// From a chat template; `None` for one that does not write such a talk.
-    pub(crate) fn rendered(template: &ChatTemplate, eos: &str) -> Option<Self> {
-        chat(template, &Self::talk(), true, eos).ok().as_deref().and_then(Self::of)
+    pub(crate) fn rendered(template: &ChatTemplate) -> Option<Self> {
+        chat(template, &Self::talk(), true).ok().as_deref().and_then(Self::of)
     }
 
     /// From that talk as a chat template writes it; `None` for one that leaves out a turn.
