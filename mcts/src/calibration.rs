@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::Finish;
-use regrowth_verifiers::Verifier;
+use regrowth_verifiers::{Statement, Unanswered, Verifier};
 use serde::{Deserialize, Serialize};
 
 use crate::TreeRecord;
@@ -91,6 +91,17 @@ pub struct DepthFigures {
     /// The figures.
     #[serde(flatten)]
     pub figures: Figures,
+}
+
+/// How many of a tree's finished solutions state no answer.
+#[must_use]
+pub fn unanswered(tree: &TreeRecord) -> Unanswered {
+    let mut found = Unanswered::default();
+    for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
+        let finish = node.finish.unwrap_or(Finish::Eos);
+        found.add(&Statement::of(&tree.problem, &tree.text(id as u32), finish), finish);
+    }
+    found
 }
 
 /// Judged solutions, collected tree by tree.

@@ -36,7 +36,7 @@ mod tree;
 mod value;
 
 pub use calibration::{
-    Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece,
+    Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece, unanswered,
 };
 pub use commit::{Contender, commit, spread};
 pub use config::{

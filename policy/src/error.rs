@@ -42,6 +42,14 @@ pub enum PolicyError {
     /// The prompt form that was asked for does not exist or does not do what was asked for.
     #[error("{0}")]
     Prompt(String),
+    /// The template of a prompt cannot be used.
+    #[error("{path}: {detail}")]
+    PromptFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, what is wrong and what was expected.
+        detail: String,
+    },
     /// A request that cannot be served: too long, empty, outside the vocabulary.
     #[error("request refused: {0}")]
     Request(String),

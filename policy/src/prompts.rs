@@ -99,17 +99,27 @@ pub struct Exemplar {
 }
 
 impl Exemplar {
-    /// The problem with its reference solution, without GSM8K's calculator marks (`<<2*3=6>>`);
-    /// `None` where it has no solution.
+    /// The problem with its reference solution, without GSM8K's calculator marks (`<<2*3=6>>`) and the
+    /// line that states the answer; `None` where it has no solution or no answer.
     #[must_use]
     pub fn of(problem: &Problem) -> Option<Self> {
-        let solution = without_marks(problem.solution.as_deref()?).trim().to_owned();
-        (!solution.is_empty()).then(|| Self {
+        let solution = without_marks(problem.solution.as_deref()?);
+        let solution = without_answer(solution.trim()).to_owned();
+        (!solution.is_empty() && !problem.answer.is_empty()).then(|| Self {
             question: problem.question.clone(),
             choices: problem.choices.clone(),
             solution,
             answer: problem.answer.clone(),
         })
+    }
+}
+
+/// A solution without a last line `#### answer`: a form states the answer in its own words.
+fn without_answer(solution: &str) -> &str {
+    let last = solution.rfind('\n').map_or(0, |at| at + 1);
+    match solution[last..].trim_start().starts_with("####") {
+        true => solution[..last].trim_end(),
+        false => solution,
     }
 }
 
@@ -160,7 +170,10 @@ mod tests {
         };
         let found = Exemplar::of(&problem(Some("2*3=<<2*3=6>>6\nSo $<<6=6>>6, as 1 << 3 > 6.\n")));
         assert_eq!(found.unwrap().solution, "2*3=6\nSo $6, as 1 << 3 > 6.");
-        assert_eq!(Exemplar::of(&problem(Some(" \n"))), None);
+        assert_eq!(Exemplar::of(&problem(Some("2*3=6\n#### 6\n"))).unwrap().solution, "2*3=6");
+        for none in [" \n", "#### 6"] {
+            assert_eq!(Exemplar::of(&problem(Some(none))), None);
+        }
         assert_eq!(Exemplar::of(&problem(None)), None);
     }
 }

@@ -18,6 +18,7 @@ pub mod lm_eval;
 mod problem;
 mod squeeze;
 mod syntax;
+mod unanswered;
 mod value;
 mod verifier;
 
@@ -34,4 +35,5 @@ pub use fuel::Reason;
 pub use grader::{Form, Graded, Grader, Pair};
 pub use jsonl::{Tally, verify_jsonl};
 pub use problem::ProblemVerifier;
+pub use unanswered::Unanswered;
 pub use verifier::{Verdict, Verifier};

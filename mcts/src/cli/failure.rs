@@ -63,6 +63,7 @@ impl From<PolicyError> for Failure {
             PolicyError::Write { .. } => Self::Internal(format!(
                 "{error}; free space on the disk, the same command resumes from the log"
             )),
+            PolicyError::PromptFile { .. } => Self::Input(error.to_string()),
             _ => Self::Policy(error.to_string()),
         }
     }

@@ -9,6 +9,7 @@ use regrowth_datasets::{Notices, PreferencePair, Problem};
 use regrowth_mcts::{
     Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
 };
+use regrowth_verifiers::Unanswered;
 use serde::Serialize;
 
 use super::rows::SKIPPED;
@@ -34,6 +35,10 @@ pub(crate) struct Summary {
     correct: Option<u64>,
     /// Bad rows of the problem files that were passed over.
     bad_rows: u64,
+    /// Finished solutions in the trees: all, those that ended by themselves without an answer that can be
+    /// read, and those that the token limit cut off before.
+    #[serde(flatten)]
+    unanswered: Unanswered,
     /// Solutions in the trees whose answer could be called neither right nor wrong, by reason; their
     /// outcome is that of a wrong one.
     undecided: BTreeMap<String, u64>,
@@ -119,6 +124,8 @@ pub(crate) struct PairCounts {
     pub(crate) sampled: u64,
     /// Finished solutions of all trees.
     pub(crate) solutions: JudgedSolutions,
+    /// Finished solutions of all trees that state no answer.
+    pub(crate) unanswered: Unanswered,
     /// Verified steps of all trees.
     pub(crate) likelihood: LikelihoodFit,
 }
@@ -170,6 +177,7 @@ impl Summary {
             pairs_dropped: pairs.dropped,
             correct: measured.then_some(search.correct),
             bad_rows: notices.skipped().len() as u64,
+            unanswered: pairs.unanswered,
             undecided: search.undecided,
             oracle: search.oracle,
             timed: search.timed,
@@ -207,6 +215,11 @@ impl Summary {
         };
         let note = if self.oracle { " (with the reference answers: no accuracy)" } else { "" };
         format!("{correct} of {} committed answers right{note}", self.trees)
+    }
+
+    /// What a user should do about solutions without an answer.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.unanswered.warnings("`search.max_solution_tokens` or --depth")
     }
 
     /// A few lines for people; of a search that was written to its folder or was not.

@@ -13,7 +13,7 @@ use regrowth_mcts::console::{Monitor, Work, note};
 use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
-use regrowth_verifiers::ProblemVerifier;
+use regrowth_verifiers::{ProblemVerifier, Unanswered};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -116,6 +116,8 @@ struct Findings {
     text: Vec<String>,
     /// Rows of the samples file.
     samples: Vec<Value>,
+    /// Answers of the strategy that could not be read; absent where nothing was generated.
+    unanswered: Option<Unanswered>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
@@ -132,7 +134,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let names = ProblemSources::joined(&args.problems)?.unwrap_or_default();
     let file = (names.as_str(), format);
     let prompt = prompts.options::<TrainError>(&spec, file, &problems, args.seed)?;
-    let shots = prompt.shots.len();
+    let shots = if args.log_likelihood { 0 } else { prompt.shots.len() };
     let model = args.policy.join(",");
     let folder = args.out.as_deref().map(|out| results_folder(out, &model));
     // Before a model is loaded, which may take minutes.
@@ -159,7 +161,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         findings.put("bad_rows", json!(bad_rows));
         findings.text.push(format!("{bad_rows} bad rows of the problem files were skipped"));
     }
-    findings.put("prompt", json!(example.as_ref().ok()));
+    if !args.log_likelihood {
+        findings.put("prompt", json!(example.as_ref().ok()));
+    }
     run.measure(&*policy, &mut findings).map_err(|error| stopped(error, log.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
@@ -169,6 +173,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             model,
             metrics: findings.metrics,
             config,
+            unanswered: findings.unanswered,
             shots,
             problems: (problems.len(), problems.len()),
             samples: findings.samples,
@@ -235,7 +240,22 @@ impl Findings {
     /// Nothing yet but the problems.
     fn of(problems: &[Problem]) -> Self {
         let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
-        Self { metrics: Vec::new(), json: Map::new(), text: Vec::new(), samples }
+        let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
+        Self { metrics, json, text, samples, unanswered: None }
+    }
+
+    /// Files how many answers could not be read, and warns of many.
+    fn count(&mut self, unanswered: Unanswered) {
+        let Unanswered { no_answer, cut_off, .. } = unanswered;
+        if no_answer + cut_off > 0 {
+            self.text.push(format!(
+                "  {no_answer} without an answer that can be read, {cut_off} cut off by the token limit"
+            ));
+        }
+        self.put("no_answer", json!(no_answer));
+        self.put("cut_off", json!(cut_off));
+        self.unanswered = Some(unanswered);
+        unanswered.warnings("--max-tokens").iter().for_each(|warning| note(warning));
     }
 
     fn put(&mut self, key: &str, value: Value) {
@@ -275,11 +295,19 @@ fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Resu
 }
 
 impl Run<'_> {
-    /// What is evaluated, as the results say it.
+    /// What is evaluated, as the results say it; where log-likelihoods are read, nothing is generated and
+    /// no such settings belong to it.
     fn config(&self, prompt: impl Serialize, example: Option<&String>) -> Value {
         let args = self.args;
+        if args.log_likelihood {
+            return json!({
+                "output_type": "multiple_choice", "problems": args.problems.join(","), "split": args.split,
+                "seed": args.seed,
+            });
+        }
         json!({
-            "problems": args.problems.join(","), "strategy": args.strategy.to_string(),
+                        "output_type": "generate_until", "problems": args.problems.join(","),
+            "strategy": args.strategy.to_string(),
             "temperature": self.search.sampling.temperature, "samples": args.samples,
             "seed": args.seed, "max_tokens": args.max_tokens, "stop": args.stop,
             "split": args.split, "prompt": prompt, "prompt_example": example,
@@ -327,7 +355,14 @@ impl Run<'_> {
                 *summary.failures.entry(failure).or_default() += 1;
             }
             findings.note(answer.index, "resps", json!([answer.texts]));
-            findings.note(answer.index, "filtered_resps", json!([answer.text]));
+            let stated = answer.stated.as_ref();
+            let read = stated.map(|(statement, _)| statement.answer.as_str()).unwrap_or_default();
+            let source = stated.map(|(statement, finish)| statement.source(*finish));
+            if let Some((statement, finish)) = stated {
+                summary.unanswered.add(statement, *finish);
+            }
+            findings.note(answer.index, "filtered_resps", json!([read]));
+            findings.note(answer.index, "answer_source", json!(source));
             findings.note(answer.index, "exact_match", json!(u8::from(answer.correct)));
             let share = summary.share();
             progress.advance(1, format!("{} of {} right", share.correct, share.n));
@@ -365,6 +400,7 @@ impl Run<'_> {
             findings.text.push(format!("  self-evaluation: {}", found.all));
             findings.put("self_evaluation", json!(found));
         }
+        findings.count(summary.unanswered);
         let usage = summary.usage;
         findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
         usage.sampling_rows, usage.prefilled
@@ -394,11 +430,13 @@ impl Run<'_> {
         let plan = SamplePlan { samples, ..self.plan() };
         let (mut failed, mut reason) = (0, None);
         let mut pass = PassAtK::default();
+        let mut unanswered = Unanswered::default();
         solve(policy, &ProblemVerifier, self.problems, &plan, &mut |solved| {
             failed += u64::from(solved.failure.is_some());
             reason = reason.take().or(solved.failure.clone());
             let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
             pass.add(samples as u64, correct as u64);
+            solved.attempts.iter().for_each(|a| unanswered.add(&a.statement, a.finish));
             findings.note(solved.index, "samples_correct", json!(correct));
             progress.advance(1, String::new());
             Ok(())
@@ -419,6 +457,8 @@ impl Run<'_> {
         let table: Map<String, Value> =
             means.iter().map(|(k, m)| (k.to_string(), json!(m))).collect();
         findings.put("pass_at", Value::Object(table));
+        findings.put("samples_unanswered", json!(unanswered));
+        unanswered.warnings("--max-tokens").iter().for_each(|warning| note(warning));
         Ok(())
     }
 

@@ -146,6 +146,7 @@ fn exit_code(error: &TrainError) -> u8 {
         TrainError::Policy(
             PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_),
         ) => 2,
+        TrainError::Policy(PolicyError::PromptFile { .. }) => 3,
         TrainError::Data(_) | TrainError::Io { .. } | TrainError::File { .. } => 3,
         TrainError::Example { .. } => 3,
         TrainError::Search(

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::{atomic_write, content_hash, write_jsonl};
+use regrowth_verifiers::Unanswered;
 use serde_json::{Map, Value, json};
 
 use crate::TrainError;
@@ -19,6 +20,8 @@ pub struct LmEvalRun {
     pub metrics: Vec<(String, f64)>,
     /// What was run.
     pub config: Value,
+    /// Answers that could not be read; absent where none was generated.
+    pub unanswered: Option<Unanswered>,
     /// Worked examples in each prompt.
     pub shots: usize,
     /// Problems in the file and problems that were asked.
@@ -65,6 +68,10 @@ fn results(run: &LmEvalRun, name: &str) -> Value {
         let error = (value * (1.0 - value) / (n - 1.0)).sqrt();
         metrics.insert(format!("{metric}_stderr,{filter}"), json!(error));
         better.insert(metric.to_owned(), json!(true));
+    }
+    if let Some(Unanswered { no_answer, cut_off, .. }) = run.unanswered {
+        metrics.insert("no_answer".into(), json!(no_answer));
+        metrics.insert("cut_off".into(), json!(cut_off));
     }
     let task = &run.task;
     json!({
@@ -114,6 +121,7 @@ mod tests {
             model: "../runs/x y".into(),
             metrics: vec![("exact_match,strict".into(), 0.5)],
             config: json!({ "strategy": "greedy" }),
+            unanswered: Some(Unanswered { solutions: 2, no_answer: 1, cut_off: 0 }),
             shots: 4,
             problems: (10, 2),
             samples: vec![json!({ "doc_id": 0, "doc": { "question": "?" } })],
@@ -126,6 +134,7 @@ mod tests {
         let task = &value["results"]["builtin:arithmetic"];
         assert_eq!(task["exact_match,strict"], 0.5);
         assert!((task["exact_match_stderr,strict"].as_f64().unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!((&task["no_answer"], &task["cut_off"]), (&json!(1), &json!(0)));
         assert_eq!(value["n-shot"]["builtin:arithmetic"], 4);
         assert_eq!(value["n-samples"]["builtin:arithmetic"]["effective"], 2);
         let samples = path.with_file_name("samples_builtin_arithmetic_2024-05-06T07-08-09.jsonl");

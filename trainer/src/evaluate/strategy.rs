@@ -12,7 +12,7 @@ use regrowth_mcts::{
     Calibration, JudgedSolutions, RunOptions, SearchConfig, TreeRecord, search_problems,
 };
 use regrowth_policy::{Policy, Sampling, Usage};
-use regrowth_verifiers::Verifier;
+use regrowth_verifiers::{Statement, Verifier};
 
 use super::sample::{Attempt, SamplePlan, Solved, solve};
 use super::vote::{Ballot, elect};
@@ -74,6 +74,8 @@ pub struct Answer {
     pub index: usize,
     /// The chosen solution; empty if there is none.
     pub text: String,
+    /// The answer that it states, and how the solution ended; absent if there is none.
+    pub stated: Option<(Statement, Finish)>,
     /// Whether it is right.
     pub correct: bool,
     /// All solutions it was chosen from.
@@ -142,6 +144,7 @@ fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
     Answer {
         index: solved.index,
         text: attempt.map(|a| a.text.clone()).unwrap_or_default(),
+        stated: attempt.map(|a| (a.statement.clone(), a.finish)),
         correct: attempt.is_some_and(Attempt::is_correct),
         texts: solved.attempts.iter().map(|a| a.text.clone()).collect(),
         failure: solved.failure,
@@ -203,6 +206,7 @@ fn by_search(
     let none = |index: usize| Answer {
         index,
         text: String::new(),
+        stated: None,
         correct: false,
         texts: Vec::new(),
         failure: Some("the search was given up".to_owned()),
@@ -218,7 +222,9 @@ fn by_search(
                 let ((text, finish), texts) = choice(&tree, verifier);
                 let verdict = verifier.verify_finished(&tree.problem, &text, finish);
                 let correct = verdict.is_correct();
-                result = on_answer(Answer { text, correct, texts, failure: None, ..none(index) });
+                let stated = Some((Statement::of(&tree.problem, &text, finish), finish));
+                let failure = None;
+                result = on_answer(Answer { text, stated, correct, texts, failure, ..none(index) });
                 return;
             }
             result = on_answer(none(index));

@@ -58,6 +58,7 @@ mod tests {
             tokens: 0,
             text: String::new(),
             failure: None,
+            unanswered: None,
         };
         let (spec, identity) = (String::new(), String::new());
         Start { round, spec, identity, validation: (0..of).map(row).collect() }

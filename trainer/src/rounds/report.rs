@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use regrowth_policy::Usage;
-use regrowth_verifiers::equations;
+use regrowth_verifiers::{Unanswered, equations};
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
@@ -33,16 +33,32 @@ pub struct EvalReport {
     /// while choices change. Absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equations: Option<Share>,
+    /// Solutions that ended by themselves and state no answer that can be read.
+    #[serde(default)]
+    pub no_answer: u64,
+    /// Solutions that the token limit cut off before they stated one.
+    #[serde(default)]
+    pub cut_off: u64,
 }
 
 impl EvalReport {
+    /// How many of the solutions state no answer.
+    #[must_use]
+    pub fn unanswered(&self) -> Unanswered {
+        let Self { no_answer, cut_off, .. } = *self;
+        Unanswered { solutions: self.share.n, no_answer, cut_off }
+    }
+
     /// Figures of these answers to the problems of `task`.
     pub(super) fn of(task: &str, rows: &[EvalRow]) -> Self {
         let equations = rows.iter().flat_map(|row| equations(&row.text)).map(|e| e.holds);
         let equations = Some(Share::of(equations)).filter(|share| share.n > 0);
         let share = Share::of(rows.iter().map(|row| row.correct));
         let failed = rows.iter().filter(|row| row.failure.is_some()).count() as u64;
-        Self { task: task.to_owned(), share, failed, equations }
+        let reasons = || rows.iter().filter_map(|row| row.unanswered.as_deref());
+        let cut_off = reasons().filter(|reason| *reason == "cut_off").count() as u64;
+        let no_answer = reasons().count() as u64 - cut_off;
+        Self { task: task.to_owned(), share, failed, equations, no_answer, cut_off }
     }
 }
 

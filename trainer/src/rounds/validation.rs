@@ -76,6 +76,9 @@ fn row(problem: &Problem, solved: Solved) -> EvalRow {
         correct: solved.is_correct(),
         tokens: first.map_or(0, |a| a.ids.len() as u64),
         text: first.map(|a| a.text.clone()).unwrap_or_default(),
+        unanswered: first
+            .filter(|a| a.statement.reason.is_some())
+            .map(|a| a.statement.source(a.finish).to_owned()),
         failure: solved.failure,
     }
 }

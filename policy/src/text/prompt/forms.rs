@@ -115,7 +115,7 @@ pub(super) fn default_name(chat: bool) -> PromptName {
 
 /// A template in a file, checked; its last line break is the editor's.
 fn of_file(path: &Path) -> Result<String, PolicyError> {
-    let fail = |detail: String| PolicyError::File { path: path.to_owned(), detail };
+    let fail = |detail: String| PolicyError::PromptFile { path: path.to_owned(), detail };
     let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => {
             let names = PromptName::NAMES.map(|(name, _)| name).join(", ");
