@@ -88,7 +88,7 @@ fn finish(
     folder.map_or(Ok(()), |folder| folder.complete(&text))?;
     let json = settings.run.json.unwrap_or(false);
     say(&if json { text } else { summary.text(folder.is_some()) })?;
-    summary.warnings().iter().for_each(|warning| note(&format!("mcts: {warning}")));
+    summary.warnings().iter().for_each(note);
     if summary.is_fruitless() {
         let kept = if folder.is_none() { KEPT } else { "" };
         return Err(Failure::Policy(format!("no problem has a tree, for the reasons above{kept}")));

@@ -339,6 +339,24 @@ mod tests {
     }
 
     #[test]
+    fn worked_examples_are_training_problems_that_are_not_trained_on() {
+        let bare = ProblemSets::read(&config()).unwrap();
+        let sets = ProblemSets::read(&RunConfig { shots: Some(3), ..config() }).unwrap();
+        assert_eq!((sets.shots.len(), sets.train.len()), (3, bare.train.len() - 3));
+        let asked = |question: &str, sets: &ProblemSets| {
+            sets.train.iter().any(|problem| problem.question == question)
+        };
+        for shot in sets.shots.iter() {
+            assert!(asked(&shot.question, &bare) && !asked(&shot.question, &sets), "{shot:?}");
+        }
+        assert_eq!((&sets.validation, &sets.test), (&bare.validation, &bare.test));
+        assert_eq!(bare.prompts(&config()), PromptOptions::default());
+        let many = RunConfig { shots: Some(1000), ..config() };
+        let error = ProblemSets::read(&many).unwrap_err().to_string();
+        assert!(error.contains("--shots 1000") && error.contains("--shots-from"), "{error}");
+    }
+
+    #[test]
     fn a_small_file_is_taken_again_from_the_start() {
         let mut sets = ProblemSets::read(&config()).unwrap();
         sets.train.truncate(5);
