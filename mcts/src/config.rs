@@ -427,12 +427,6 @@ impl SearchConfig {
         Self { breadth: [4, 2], max_depth: 3, max_step_tokens: 32, ..Self::paper() }
     }
 
-    /// For instruction-tuned checkpoints.
-    #[must_use]
-    pub fn chat() -> Self {
-        Self::default()
-    }
-
     /// For the embedded model: a small one, on solutions of many short lines. Logs are those of
     /// `docs/experiments`.
     #[must_use]
