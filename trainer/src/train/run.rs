@@ -78,7 +78,7 @@ impl Model {
             return Self::load(source, Some(lora), seed);
         };
         let model = Self::load((**base).clone(), Some(lora), seed)?;
-        let adapter = Adapter::read(&source, &model.config)?;
+        let adapter = Adapter::read(&source)?;
         model.variables.adopt(&adapter).map_err(|detail| TrainError::Setting {
             name: "lora",
             detail: format!("{}: {detail}", source.name()),
