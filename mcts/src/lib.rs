@@ -23,6 +23,7 @@ mod labels;
 mod likelihood;
 mod noise;
 mod pairs;
+mod preset;
 mod prompting;
 mod record;
 mod search;
@@ -41,7 +42,7 @@ pub use calibration::{
 pub use commit::{Contender, commit, spread};
 pub use config::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
-    SearchConfig, Selection, Strategy, ValueConfig,
+    SearchConfig, Selection, Strategy, ValueConfig, VisitSpread,
 };
 pub use cut::cut_trees;
 pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
@@ -49,9 +50,12 @@ pub use error::{SearchError, Skip};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::{AnswerOdds, Finished, LikelihoodFit, LikelihoodScale, SurprisalOdds};
-pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
+pub use pairs::{
+    Drop, Extracted, Keep, PairConfig, PairValues, Parents, Rejected, alpha, extract_pairs,
+};
+pub use preset::Preset;
 pub use prompting::{PromptFlags, examples};
-pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
+pub use record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
 pub use settings::{PolicyKind, overlay};

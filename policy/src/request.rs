@@ -197,6 +197,10 @@ pub struct Restated {
     pub choices: Vec<Choice>,
     /// Text of all steps up to and with the judged one.
     pub solution: String,
+    /// Whether the question is if the solution so far heads in the right direction; else it is if its
+    /// last step is correct.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direction: bool,
 }
 
 /// Order in which "correct" and "incorrect" are offered to the judge.

@@ -340,8 +340,12 @@ fn a_judgement_computes_a_suffix_of_fixed_length() {
 fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path(), |_| {});
-    let restated =
-        Restated { question: "1 + 1?".into(), choices: vec![], solution: "1 + 1 = 2\n".into() };
+    let restated = Restated {
+        question: "1 + 1?".into(),
+        choices: vec![],
+        solution: "1 + 1 = 2\n".into(),
+        direction: false,
+    };
     let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
     let form = PromptForm::read(&checkpoint.source, policy.tokenizer(), &PromptOptions::default())
         .unwrap();

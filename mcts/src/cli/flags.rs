@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::Args;
 use regrowth_datasets::{ProblemSources, TokenId};
 use regrowth_mcts::{
-    CommitRule, EngineFlags, JudgeForm, PromptFlags, SearchConfig, Selection, StopRule, Strategy,
-    at_least_one,
+    CommitRule, EngineFlags, JudgeForm, PairValues, Preset, PromptFlags, SearchConfig, Selection,
+    StopRule, Strategy, at_least_one,
 };
 use regrowth_policy::{Boundary, joined};
 
@@ -18,7 +18,6 @@ use super::note;
 use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
-use super::sources::Preset;
 
 /// Flags that change settings.
 #[derive(Debug, Args)]
@@ -155,6 +154,10 @@ impl Flags {
         let search = &mut settings.search;
         if let Some(plan) = self.strategy {
             plan.apply(search);
+            if plan != Plan::Mcts {
+                // Nothing is committed to step by step.
+                settings.pairs.values = PairValues::End;
+            }
         }
         set(&mut search.simulations, self.simulations);
         set(&mut search.first_root_factor, self.first_root_factor);

@@ -30,7 +30,8 @@ pub(crate) struct RuleFlags {
 impl RuleFlags {
     /// The rules for the trees in this file, checked.
     pub(crate) fn rules(&self, trees: &Path) -> Result<PairConfig, Failure> {
-        let mut table = Table::new();
+        let bad = |e: &dyn std::fmt::Display| Failure::Internal(format!("rules: {e}"));
+        let mut table = Table::try_from(PairConfig::default()).map_err(|e| bad(&e))?;
         let mut from = Vec::new();
         if let Some((path, rules)) = trees::rules(trees)? {
             table = rules;
@@ -44,8 +45,7 @@ impl RuleFlags {
             [] => note("no settings beside the trees: pairs by the default rules"),
             from => note(format!("pairs by the rules in {}", from.join(", changed by "))),
         }
-        let mut rules = PairConfig::deserialize(table)
-            .map_err(|e| Failure::Internal(format!("rules that were read before: {e}")))?;
+        let mut rules = PairConfig::deserialize(table).map_err(|e| bad(&e))?;
         self.pairs.apply(&mut rules);
         rules.check()?;
         Ok(rules)

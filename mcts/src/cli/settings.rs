@@ -119,6 +119,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.search.check()?;
         self.pairs.check()?;
+        self.pairs.check_for(&self.search)?;
         self.run.time()?;
         self.format()?;
         // What `config.toml` could not give back is refused before anything is begun.

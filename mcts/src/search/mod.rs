@@ -17,6 +17,7 @@ use regrowth_policy::{Boundary, Limits, Policy, PolicyError, Prompt, Request, Re
 use regrowth_verifiers::Verifier;
 
 use self::beam::Beam;
+use self::finish::Ended;
 use self::grow::Grow;
 pub(crate) use self::reference::{Reference, ReferenceStep};
 use self::simulate::Simulate;
@@ -218,11 +219,11 @@ impl<'a> TreeSearch<'a> {
         if self.progress != Progress::Finished {
             return None;
         }
-        let (committed, simulations) = match self.plan {
+        let ended = match self.plan {
             Plan::Simulate(simulate) => simulate.end(),
-            Plan::Beam(beam) => (beam.end(&self.grow), 0),
+            Plan::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
         };
-        finish::record(self.grow, committed, simulations, policy, round)
+        finish::record(self.grow, ended, policy, round)
     }
 }
 

@@ -10,13 +10,14 @@ use std::path::Path;
 use candle_core::{Result as TensorResult, Tensor};
 use regrowth_datasets::stream_key;
 
-use super::adapter_config::AdapterConfig;
-use super::adapter_file::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, PEFT_PREFIX};
+use super::adapter_config::{AdapterConfig, Init};
+use super::adapter_file::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, PEFT_PREFIX, Part, read_parts};
 use super::checkpoint::write_tensors;
 use super::ops::{Dropout, low_rank_linear};
 use super::source::Source;
 use super::staged::replace_folder;
 use crate::PolicyError;
+use crate::text::Files;
 
 /// The low-rank update of one projection, in its differentiable form.
 #[derive(Debug, Clone)]
@@ -63,6 +64,34 @@ pub struct Adapter {
 }
 
 impl Adapter {
+    /// Reads the adapter in `source` as one to be trained further: updates of projections alone, from
+    /// the plain initialisation.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the adapter holds anything else.
+    pub fn read(source: &Source) -> Result<Self, PolicyError> {
+        let fail = |detail: String| source.error(ADAPTER_CONFIG, detail);
+        let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG)?).map_err(fail)?;
+        let plain = config.init().map_err(fail)? == Init::Plain;
+        if !plain || !config.layer_replication.is_empty() {
+            return Err(fail("changes its base beside its updates; merge it to train on".into()));
+        }
+        let scales = config.scales().map_err(fail)?;
+        let (file, parts) = read_parts(source)?;
+        let mut updates = BTreeMap::new();
+        for (module, mut parts) in parts {
+            let halves = (parts.remove(&Part::A), parts.remove(&Part::B));
+            let ((Some(a), Some(b)), true) = (halves, parts.is_empty()) else {
+                let detail =
+                    format!("`{module}`: expected lora_A and lora_B alone; merge it to train on");
+                return Err(source.error(file, detail));
+            };
+            let scale = scales.scale(&module);
+            updates.insert(module, LowRank { a, b, scale, dropout: config.lora_dropout });
+        }
+        Ok(Self { config, updates })
+    }
+
     /// Adds every update to its weight.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
 use regrowth_mcts::console::{Monitor, Work, note};
-use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
+use regrowth_mcts::{EngineFlags, JudgeForm, Preset, PromptFlags, SearchConfig};
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
 use regrowth_verifiers::{ProblemVerifier, Unanswered};
@@ -25,7 +25,7 @@ use crate::evaluate::{
     LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
     results_folder, score_options, solve, write_lm_eval,
 };
-use crate::rounds::{Preset, RunConfig};
+use crate::rounds::RunConfig;
 use crate::{TrainError, calls, clock, inputs};
 
 /// Arguments of `regrowth evaluate`.

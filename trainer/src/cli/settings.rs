@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::ProblemSources;
-use regrowth_mcts::{JudgeForm, PromptFlags, overlay};
+use regrowth_mcts::{JudgeForm, Preset, PromptFlags, overlay};
 use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 
 use crate::TrainError;
-use crate::rounds::{Gate, Preset, ProblemSets, RunConfig, Variant};
-use crate::train::JudgeLabels;
+use crate::rounds::{Gate, ProblemSets, RunConfig, Variant};
 use crate::train::loss::PreferenceLoss;
+use crate::train::{JudgeLabels, LoraConfig};
 
 /// Flags that decide what a run does.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,7 +19,7 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Named settings that the file and the flags start from [default: builtin for the embedded
-    /// model, chat for checkpoints and servers, else paper].
+    /// model, chat for checkpoints and servers, else default].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
@@ -96,6 +96,10 @@ pub(super) struct SettingArgs {
     /// Highest learning rate.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
+    /// Train an adapter of this rank in place of the whole model, one over all rounds; 0 trains the
+    /// whole model.
+    #[arg(long, value_name = "RANK")]
+    lora: Option<usize>,
     /// Preference loss, as `regrowth train --help` lists them.
     #[arg(long)]
     loss: Option<PreferenceLoss>,
@@ -168,6 +172,20 @@ impl SettingArgs {
         set(&mut search.sampling.temperature, &self.temperature);
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);
+        if let Some(rank) = self.lora {
+            let of_rank = |before: &Option<LoraConfig>| {
+                let base = LoraConfig::of_rank(rank);
+                // Targets and dropout of a settings file stay.
+                let lora = before.clone().map_or(base.clone(), |lora| LoraConfig {
+                    rank: base.rank,
+                    alpha: base.alpha,
+                    ..lora
+                });
+                (rank > 0).then_some(lora)
+            };
+            config.dpo.lora = of_rank(&config.dpo.lora);
+            config.sft.lora = of_rank(&config.sft.lora);
+        }
         set(&mut config.dpo.loss, &self.loss);
         set(&mut config.dpo.beta, &self.beta);
         set(&mut config.dpo.nll, &self.nll);
@@ -216,7 +234,7 @@ pub(super) fn base(
         }
         (None, None) => Preset::of_policy(&policy),
     };
-    let base = toml::Table::try_from(preset.config()).map_err(|e| bad(e.to_string()))?;
+    let base = toml::Table::try_from(RunConfig::of(preset)).map_err(|e| bad(e.to_string()))?;
     let mut config =
         RunConfig::deserialize(overlay(base, table)).map_err(|e| bad(e.to_string()))?;
     config.policy = policy;

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
-use regrowth_mcts::EngineFlags;
 use regrowth_mcts::console::note;
+use regrowth_mcts::{EngineFlags, Preset};
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
@@ -17,6 +17,7 @@ use toml::Table;
 use super::training::TrainingArgs;
 use super::{held, memory, say};
 use crate::artefact::write_json;
+use crate::rounds::RunConfig;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
     DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
@@ -37,6 +38,10 @@ pub(super) struct Args {
     /// Bad rows of the file of pairs that are passed over, each named; one more is an error.
     #[arg(long, default_value_t = 0, value_name = "N")]
     skip_bad: usize,
+    /// Named settings that the file and the flags start from [default: builtin for the embedded
+    /// model, else chat].
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
     /// Checkpoint to start from, and the reference: builtin, a folder or a .gguf file.
     #[arg(long, default_value = "builtin")]
     policy: String,
@@ -51,10 +56,10 @@ pub(super) struct Args {
     /// conservative].
     #[arg(long)]
     loss: Option<PreferenceLoss>,
-    /// Inverse temperature [default: 0.1].
+    /// Inverse temperature.
     #[arg(long)]
     beta: Option<f64>,
-    /// Weight of the chosen side's mean negative log-likelihood [default: 0].
+    /// Weight of the chosen side's mean negative log-likelihood.
     #[arg(long, value_name = "WEIGHT")]
     nll: Option<f64>,
     /// Judged steps of a search, which teach the judge beside the policy.
@@ -67,7 +72,7 @@ pub(super) struct Args {
     /// [default: value].
     #[arg(long, value_enum, requires = "step_labels")]
     judge_labels: Option<JudgeLabels>,
-    /// Pairs of one optimizer step; whole trees stay together [default: 64].
+    /// Pairs of one optimizer step; whole trees stay together.
     #[arg(long, value_name = "N")]
     batch_pairs: Option<i64>,
     /// Score whole completions, as TRL does, in place of what follows the first difference.
@@ -151,6 +156,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if args.json {
         return say(&result.to_string());
     }
+    if let Some(warning) = summary.unmoved(&config) {
+        eprintln!("warning: {warning}");
+    }
     let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
     say(&format!(
@@ -190,7 +198,11 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     if args.naive {
         own.insert("share_prefixes".into(), false.into());
     }
-    let config = args.training.settings(&DpoConfig::default(), own)?;
+    let preset = args.preset.unwrap_or_else(|| Preset::of_policy(&args.policy));
+    let mut config: DpoConfig = args.training.settings(&RunConfig::of(preset).dpo, own)?;
+    if args.batch_pairs.is_some() {
+        config.batch_trees = None;
+    }
     let range = |name, detail: String| Err(TrainError::Setting { name, detail });
     if let Err(detail) = config.loss.check() {
         return range("loss", detail);

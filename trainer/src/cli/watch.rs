@@ -184,7 +184,7 @@ impl Observer for Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
     #[test]
     fn the_rest_of_a_run_is_a_bound_until_every_kind_of_phase_was_seen() {
@@ -194,7 +194,7 @@ mod tests {
             validation_problems: 50,
             eval_problems: 200,
             probe_problems: 0,
-            ..Preset::Builtin.config()
+            ..RunConfig::of(Preset::Builtin)
         };
         let mut ahead = Ahead::new(&config);
         ahead.learn("validate", 25.0, 50.0);

@@ -5,11 +5,10 @@
 
 use std::path::PathBuf;
 
-use regrowth_mcts::{PairConfig, PromptFlags, SearchConfig, StepLabelConfig};
+use regrowth_mcts::{PairConfig, Preset, PromptFlags, SearchConfig, StepLabelConfig};
 use regrowth_policy::PromptName;
 use serde::{Deserialize, Serialize};
 
-use super::preset::Preset;
 use super::variant::Variant;
 use crate::TrainError;
 use crate::train::{DpoConfig, SftConfig};
@@ -68,6 +67,15 @@ pub struct RunConfig {
     pub on_policy: bool,
     /// What the trained policy is held to.
     pub reference: ReferenceKind,
+    /// Whether optimizer state and learning rate schedule go on from round to round, one for the whole
+    /// run (code), or begin anew in each round (default); needs `dpo.batch_trees`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub carry_optimizer: bool,
+    /// Rounds from one validation to the next, at least 1 (default 1: every round). Of the rounds
+    /// between, which the gate accepts unseen, checkpoints are removed when they are no longer needed;
+    /// the last round is always validated.
+    #[serde(skip_serializing_if = "is_one")]
+    pub validate_every: u32,
     /// What is trained on.
     pub objective: Objective,
     /// Share of the trained pairs that are drawn from earlier rounds, in [0, 1); the rest are the
@@ -144,13 +152,30 @@ pub enum Objective {
     CorrectSolutions,
 }
 
+fn is_one(rounds: &u32) -> bool {
+    *rounds == 1
+}
+
 impl Default for RunConfig {
     fn default() -> Self {
-        Preset::Paper.config()
+        Self::of(Preset::Default)
     }
 }
 
 impl RunConfig {
+    /// Whether the policy after this round is asked the validation problems.
+    #[must_use]
+    pub fn validates(&self, round: u32) -> bool {
+        round.is_multiple_of(self.validate_every) || round == self.rounds
+    }
+
+    /// Optimizer steps of the whole run, if every round has as many trees with pairs as problems.
+    #[must_use]
+    pub fn planned_steps(&self) -> usize {
+        let batch = self.dpo.batch_trees.unwrap_or(self.problems_per_round).max(1);
+        self.rounds as usize * self.problems_per_round.div_ceil(batch) * self.dpo.epochs
+    }
+
     /// How problems are put to the policy.
     #[must_use]
     pub fn prompts(&self) -> PromptFlags {
@@ -174,6 +199,7 @@ impl RunConfig {
     pub fn check(&self) -> Result<(), TrainError> {
         self.search.check()?;
         self.pairs.check()?;
+        self.pairs.check_for(&self.search)?;
         self.step_labels.check()?;
         let weight = self.dpo.judge.weight;
         check("dpo.judge.weight", weight.is_finite() && weight >= 0.0, || {
@@ -181,11 +207,13 @@ impl RunConfig {
         })?;
         let at_least_one = [
             ("rounds", self.rounds as usize),
+            ("validate_every", self.validate_every as usize),
             ("problems_per_round", self.problems_per_round),
             ("eval_problems", self.eval_problems),
             ("max_solutions", self.max_solutions),
             ("dpo.epochs", self.dpo.epochs),
             ("dpo.batch_pairs", self.dpo.batch_pairs),
+            ("dpo.batch_trees", self.dpo.batch_trees.unwrap_or(1)),
             ("sft.epochs", self.sft.epochs),
             ("sft.batch_tokens", self.sft.batch_tokens),
         ];
@@ -211,6 +239,16 @@ impl RunConfig {
         check("trainer_command", !external || self.objective == Objective::Preferences, || {
             "gets preference pairs, but this variant trains on chosen sides or solutions".into()
         })?;
+        let pairs = self.objective == Objective::Preferences && !external;
+        let counted = pairs && self.dpo.batch_trees.is_some();
+        check("carry_optimizer", counted || !self.carry_optimizer, || {
+            "is on, which plans the steps of all rounds ahead; it needs `dpo.batch_trees`, preference \
+             pairs and this program's trainer"
+                .into()
+        })?;
+        for lora in self.dpo.lora.iter().chain(&self.sft.lora) {
+            lora.check()?;
+        }
         let rates = [
             ("dpo.learning_rate", self.dpo.learning_rate),
             ("dpo.beta", self.dpo.beta),

@@ -30,6 +30,8 @@ pub(super) fn decide(
     let figures = format!("{:.1} % before, {:.1} % after", 100.0 * before, 100.0 * after);
     let (accepted, reason) = if not_trained.is_some() {
         (false, "nothing was trained".to_owned())
+    } else if candidate.validated.is_none() {
+        (true, "not validated in this round".to_owned())
     } else if config.gate == Gate::Off {
         (true, format!("the gate is off: {figures}"))
     } else if !can_decide(candidate.validation.len()) {
@@ -46,7 +48,7 @@ pub(super) fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
     /// A policy that solves `right` of so many validation problems.
     fn after(round: u32, right: usize, of: usize) -> Start {
@@ -61,11 +63,12 @@ mod tests {
             unanswered: None,
         };
         let (spec, identity) = (String::new(), String::new());
-        Start { round, spec, identity, validation: (0..of).map(row).collect() }
+        let validation = (0..of).map(row).collect();
+        Start { round, spec, identity, validation, validated: Some(round) }
     }
 
     fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {
-        let config = RunConfig { gate, gate_slack: slack, ..Preset::Builtin.config() };
+        let config = RunConfig { gate, gate_slack: slack, ..RunConfig::of(Preset::Builtin) };
         decide(&config, &after(0, 10, 20), &after(1, right, 20), not_trained).accepted
     }
 
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_handful_of_problems_decides_nothing_and_the_reason_says_so() {
-        let config = RunConfig { gate: Gate::Keep, ..Preset::Builtin.config() };
+        let config = RunConfig { gate: Gate::Keep, ..RunConfig::of(Preset::Builtin) };
         let few = GATE_MINIMUM - 1;
         let decided = decide(&config, &after(0, few, few), &after(1, 0, few), None);
         assert!(decided.accepted && decided.reason.contains("19 validation problems are too few"));

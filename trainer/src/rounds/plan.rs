@@ -311,7 +311,10 @@ impl Probe {
         if data.pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
             return Ok(());
         }
-        let model = Model::load(weights, config.dpo.lora.as_ref(), 0)?;
+        let model = match &config.dpo.lora {
+            Some(lora) => Model::load_adapter(weights, lora, 0)?,
+            None => Model::load(weights, None, 0)?,
+        };
         let reference = match config.reference {
             ReferenceKind::RoundStart => Reference::RoundStart,
             ReferenceKind::Initial => Reference::Model(&model),

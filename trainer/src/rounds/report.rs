@@ -184,6 +184,10 @@ pub struct RoundReport {
     /// What the gate decided; absent for round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
+    /// Whether the policy after the round was asked the validation problems; else `validation` is
+    /// that of the last round that was.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub validated: bool,
     /// Whether there is a checkpoint of this round, and if not, why.
     pub trained: bool,
     /// Why nothing was trained.
@@ -222,6 +226,10 @@ pub struct RoundReport {
     pub audit: Audit,
     /// Wall time.
     pub seconds: Seconds,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `report.json` of a run.

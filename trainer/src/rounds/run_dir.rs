@@ -232,10 +232,10 @@ fn collect(at: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
     fn file() -> RunFile {
-        RunFile::new(Preset::Builtin.config(), "scripted", BTreeMap::new())
+        RunFile::new(RunConfig::of(Preset::Builtin), "scripted", BTreeMap::new())
     }
 
     #[test]

@@ -297,9 +297,9 @@ impl SearchPhase<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::{NoObserver, Preset, ProblemSets};
+    use crate::rounds::{NoObserver, ProblemSets};
     use regrowth_datasets::read_step_labels;
-    use regrowth_mcts::JudgeForm;
+    use regrowth_mcts::{JudgeForm, Preset};
     use regrowth_policy::Scripted;
 
     fn config() -> RunConfig {
@@ -309,7 +309,7 @@ mod tests {
             problems_per_round: 30,
             validation_problems: 2,
             eval_problems: 2,
-            ..Preset::Builtin.config()
+            ..RunConfig::of(Preset::Builtin)
         }
     }
 

@@ -312,7 +312,7 @@ fn disjoint(a: (&str, &[Problem]), b: (&str, &[Problem])) -> Result<(), TrainErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
     fn config() -> RunConfig {
         RunConfig {
@@ -320,7 +320,7 @@ mod tests {
             problems_per_round: 30,
             validation_problems: 10,
             eval_problems: 20,
-            ..Preset::Builtin.config()
+            ..RunConfig::of(Preset::Builtin)
         }
     }
 

@@ -197,12 +197,9 @@ pub fn train_sft(
     let steps = plan.len();
     let run = Steps {
         model,
-        schedule: Schedule {
-            kind: config.schedule,
-            peak: config.learning_rate,
-            warmup: (config.warmup * steps as f64).ceil() as usize,
-            steps,
-        },
+        schedule: Schedule::new((config.schedule, config.learning_rate, config.warmup), steps),
+        steps,
+        course: None,
         optimizer: config.optimizer,
         epochs: config.epochs,
         seed: config.seed,

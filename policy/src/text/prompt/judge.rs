@@ -20,6 +20,19 @@ const RESTATED: &str = "A problem:\n{{ question }}\n\
     {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
     Its solution so far:\n{{ solution }}";
 
+/// The same where the question is about all of the solution so far (the form of the authors' code, our
+/// words): what it is compared with comes before it.
+const DIRECTION: [&str; 2] = [
+    "A problem:\n{{ question }}\n\
+     {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
+     {% if hint %}A solution that is known to be right:\n{{ hint }}\n\n{% endif %}\
+     A proposed solution so far:\n{{ solution }}",
+    "Does the proposed solution head in the right direction\
+     {% if hint %}, going by the one that is right{% endif %}?\n\
+     {% if correct_first %}(A) Correct\n(B) Incorrect{% else %}(A) Incorrect\n(B) Correct{% endif %}\n\
+     The answer is (",
+];
+
 /// Stand for the solution and the question in a talk whose rendering is taken apart.
 const SOLUTION: &str = "a solution so far";
 const QUESTION: &str = "a question about it";
@@ -78,7 +91,8 @@ impl PromptForm {
         correct_first: bool,
         hint: Option<&str>,
     ) -> Result<String, PolicyError> {
-        let text = self.continued(step, correct_first, hint)?;
+        let asked = render(&self.judge, context! { correct_first, hint })?;
+        let text = on_its_own_line(step, &asked);
         let parts = text.trim_start().rsplit_once('\n');
         Ok(match (&self.turn, parts) {
             (Some(JudgeTurn { before, after }), Some((asked, open))) => {
@@ -86,17 +100,6 @@ impl PromptForm {
             }
             _ => text,
         })
-    }
-
-    /// The question as a continuation of a text.
-    fn continued(
-        &self,
-        text: &str,
-        correct_first: bool,
-        hint: Option<&str>,
-    ) -> Result<String, PolicyError> {
-        let line = if text.ends_with('\n') { "" } else { "\n" };
-        Ok(format!("{line}{}", render(&self.judge, context! { correct_first, hint })?))
     }
 
     /// A judge's own prompt in its parts.
@@ -111,9 +114,12 @@ impl PromptForm {
     ) -> Result<Restating, PolicyError> {
         let (question, solution) = (restated.question.as_str(), restated.solution.as_str());
         let choices = forms::options(&restated.choices);
-        let template = self.restated.as_deref().unwrap_or(RESTATED);
-        let body = render(template, context! { question, choices, solution })?;
-        let asked = self.continued(&body, correct_first, hint)?;
+        let (template, ask) = match restated.direction {
+            true => (DIRECTION[0], DIRECTION[1]),
+            false => (self.restated.as_deref().unwrap_or(RESTATED), self.judge.as_str()),
+        };
+        let body = render(template, context! { question, choices, solution, hint })?;
+        let asked = on_its_own_line(&body, &render(ask, context! { correct_first, hint })?);
         let last = asked.rfind('\n').map_or(0, |at| at + 1);
         let question = [asked[..last].to_owned(), asked[last..].to_owned()];
         Ok(Restating { body, question })
@@ -137,6 +143,12 @@ impl PromptForm {
         let before = text.find(&body).map_or(0, |at| at + body.len());
         Ok((text, before))
     }
+}
+
+/// `asked` as what follows `text`, on a line of its own.
+fn on_its_own_line(text: &str, asked: &str) -> String {
+    let line = if text.ends_with('\n') { "" } else { "\n" };
+    format!("{line}{asked}")
 }
 
 #[cfg(test)]
@@ -180,6 +192,7 @@ mod tests {
             question: "1 + 1?".into(),
             choices: vec![choice("A", "two"), choice("B", "three")],
             solution: "1 + 1 = 2".into(),
+            direction: false,
         };
         let found = form.restating(&restated, true, None).unwrap();
         assert_eq!(
@@ -191,5 +204,31 @@ mod tests {
         assert_eq!(open, "The answer is (");
         let own = PromptForm { restated: Some("{{ solution }}\n".into()), ..form };
         assert_eq!(own.restating(&restated, true, None).unwrap().body, "1 + 1 = 2\n");
+    }
+
+    #[test]
+    fn a_question_about_the_direction_shows_what_is_right_before_the_solution() {
+        let form = PromptForm::of_kind(false, &PromptOptions::default()).unwrap();
+        let restated = Restated {
+            question: "1 + 1?".into(),
+            choices: vec![],
+            solution: "One more than 1 is 2.\n".into(),
+            direction: true,
+        };
+        let asked = |correct_first, hint| {
+            let Restating { body, question: [asked, open] } =
+                form.restating(&restated, correct_first, hint).unwrap();
+            body + &asked + &open
+        };
+        assert_eq!(
+            asked(false, Some("1 + 1 = 2")),
+            "A problem:\n1 + 1?\n\nA solution that is known to be right:\n1 + 1 = 2\n\n\
+             A proposed solution so far:\nOne more than 1 is 2.\n\
+             Does the proposed solution head in the right direction, going by the one that is right?\n\
+             (A) Incorrect\n(B) Correct\nThe answer is ("
+        );
+        let unaided = asked(true, None);
+        assert!(unaided.contains("direction?\n(A) Correct\n(B) Incorrect\n"), "{unaided}");
+        assert!(!unaided.contains("known to be right"));
     }
 }
