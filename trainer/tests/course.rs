@@ -1,6 +1,7 @@
 //! A training in several parts: one schedule and one optimizer over all of them, and adapters that are
 //! trained further.
 
+#[allow(dead_code, reason = "tests share it, and each uses a part")]
 mod common;
 
 use std::ops::ControlFlow;
