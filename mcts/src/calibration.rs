@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_datasets::Finish;
-use regrowth_verifiers::{Statement, Unanswered, Verifier};
+use regrowth_verifiers::Verifier;
 use serde::{Deserialize, Serialize};
 
 use crate::TreeRecord;
@@ -93,17 +92,6 @@ pub struct DepthFigures {
     pub figures: Figures,
 }
 
-/// How many of a tree's finished solutions state no answer.
-#[must_use]
-pub fn unanswered(tree: &TreeRecord) -> Unanswered {
-    let mut found = Unanswered::default();
-    for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
-        let finish = node.finish.unwrap_or(Finish::Eos);
-        found.add(&Statement::of(&tree.problem, &tree.text(id as u32), finish), finish);
-    }
-    found
-}
-
 /// Judged solutions, collected tree by tree.
 #[derive(Debug, Clone, Default)]
 pub struct JudgedSolutions {
@@ -119,8 +107,7 @@ impl JudgedSolutions {
         }
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
             let right = if node.outcome == 0.0 {
-                let finish = node.finish.unwrap_or(Finish::Eos);
-                verifier.verify_finished(&tree.problem, &tree.text(id as u32), finish).is_correct()
+                verifier.verify(&tree.problem, &tree.text(id as u32)).is_correct()
             } else {
                 node.outcome > 0.0
             };

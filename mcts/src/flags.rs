@@ -104,7 +104,6 @@ impl EngineFlags {
             numbers,
             server: self.server_options(),
             say: Some(say),
-            ..base
         }
     }
 

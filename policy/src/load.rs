@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::decorate::{Meter, Metered};
 use crate::{
-    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, PromptName, PromptOptions, Replay,
-    Scripted,
+    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, Replay, Scripted, available_memory,
 };
 
-/// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
-/// otherwise than a processor, and each type of numbers in its own way.
+/// How a policy is run. On the processor none of it changes what it answers; a GPU rounds otherwise
+/// than a processor, and each type of numbers in its own way.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
@@ -26,14 +24,9 @@ pub struct LoadOptions {
     pub numbers: NumberType,
     /// How servers are spoken to.
     pub server: ServerOptions,
-    /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
-    /// prompts.
-    pub prompt: PromptOptions,
     /// Is told what a user should know of an engine in this process: the memory it will take, before
     /// its weights are read, and, once, that its cache is too small; may be called from any thread.
     pub say: Option<fn(&str)>,
-    /// Counts what the policy answers and computes.
-    pub meter: Option<Arc<Meter>>,
 }
 
 impl Default for LoadOptions {
@@ -47,9 +40,7 @@ impl Default for LoadOptions {
             device: ComputeDevice::Cpu,
             numbers: NumberType::F32,
             server,
-            prompt: PromptOptions::default(),
             say: None,
-            meter: None,
         }
     }
 }
@@ -145,78 +136,23 @@ impl std::str::FromStr for Dialect {
     }
 }
 
-/// What the name of a policy says before anything is looked for.
-enum Named<'a> {
-    Scripted,
-    ScriptedFile(&'a Path),
-    Replay(&'a Path),
-    Server,
-    /// Weights in this process; see `Source::named`.
-    Checkpoint,
-}
-
-/// The pages of models, which are no servers of them.
-const HUB: [&str; 2] = ["https://huggingface.co/", "http://huggingface.co/"];
-
-impl<'a> Named<'a> {
-    fn of(spec: &'a str) -> Self {
-        match spec.split_once(':') {
-            None if spec == "scripted" => Self::Scripted,
-            Some(("scripted", file)) => Self::ScriptedFile(Path::new(file)),
-            Some(("replay", file)) => Self::Replay(Path::new(file)),
-            Some(("http" | "https", _)) if HUB.iter().all(|hub| !spec.starts_with(hub)) => {
-                Self::Server
-            }
-            _ => Self::Checkpoint,
-        }
-    }
-}
-
-/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, a GGUF file,
-/// `http://host:port/v1#model` (several servers with commas between them), `scripted`,
-/// `scripted:FILE` or `replay:FILE` (a log, or the folder of a search).
+/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, `http://host:port/v1#model`
+/// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`
+/// (a log, or the folder of a search).
 ///
 /// # Errors
 /// When nothing of that name exists, it cannot be loaded, or it does not fit into free memory.
 pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    let policy: Arc<dyn Policy> = match Named::of(spec) {
-        Named::Scripted => Arc::new(Scripted::new()),
-        Named::ScriptedFile(file) => Arc::new(Scripted::from_file(file)?),
-        Named::Replay(file) => Arc::new(Replay::open(file)?),
-        Named::Server => served(spec, options)?,
-        Named::Checkpoint => checkpoint(spec, options)?,
-    };
-    Ok(match &options.meter {
-        Some(meter) => Arc::new(Metered::new(policy, meter.clone())),
-        None => policy,
-    })
-}
-
-/// Whether a prompt of what `spec` names shows worked examples unless a user says otherwise: a
-/// checkpoint that only completes text (no chat template, no form of its own), asked in a form that
-/// has room for them.
-///
-/// # Errors
-/// When there is no such checkpoint, or its tokenizer cannot be read.
-pub fn wants_shots(spec: &str, form: Option<&PromptName>) -> Result<bool, PolicyError> {
-    if matches!(form, Some(PromptName::Plain | PromptName::File(_))) {
-        return Ok(false);
+    if let (Some(plan), Some(say)) = (plan(spec, options)?, options.say) {
+        say(&format!("memory: {plan}"));
     }
-    match Named::of(spec) {
-        Named::Checkpoint => completes(spec),
-        _ => Ok(false),
+    match spec.split_once(':') {
+        None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
+        Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
+        Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
+        Some(("http" | "https", _)) => served(spec, &options.server),
+        _ => checkpoint(spec, options),
     }
-}
-
-#[cfg(feature = "candle")]
-fn completes(spec: &str) -> Result<bool, PolicyError> {
-    use crate::candle::{PromptForm, Source};
-    PromptForm::is_of_completion(&Source::named(spec)?)
-}
-
-#[cfg(not(feature = "candle"))]
-fn completes(_spec: &str) -> Result<bool, PolicyError> {
-    Ok(false)
 }
 
 /// What the checkpoint that `spec` names will take in memory; `None` for other policies.
@@ -224,34 +160,14 @@ fn completes(_spec: &str) -> Result<bool, PolicyError> {
 /// # Errors
 /// When the checkpoint's configuration cannot be read, or the plan does not fit into free memory.
 pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    match Named::of(spec) {
-        Named::Checkpoint => planned(spec, options),
-        _ => Ok(None),
+    if spec != "builtin" && !Path::new(spec).is_dir() {
+        return Ok(None);
     }
-}
-
-#[cfg(feature = "candle")]
-fn planned(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    fitting(&crate::candle::Source::named(spec)?, options).map(Some)
-}
-
-#[cfg(not(feature = "candle"))]
-fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    Ok(None)
-}
-
-/// The plan of a checkpoint, if it fits into free memory.
-#[cfg(feature = "candle")]
-fn fitting(
-    source: &crate::candle::Source,
-    options: &LoadOptions,
-) -> Result<MemoryPlan, PolicyError> {
-    use crate::candle::{CandlePolicy, free_on};
-    let plan = CandlePolicy::plan(source, options)?;
-    if let Some(available) = crate::available_memory() {
+    let plan = planned(spec, options)?;
+    if let (Some(plan), Some(available)) = (&plan, available_memory()) {
         plan.check(available)?;
     }
-    if let Some(device) = plan.device
+    if let Some(device) = plan.as_ref().and_then(|plan| plan.device)
         && let Some(free) = free_on(options.device)?
     {
         device.check(free)?;
@@ -259,13 +175,32 @@ fn fitting(
     Ok(plan)
 }
 
+#[cfg(feature = "candle")]
+fn planned(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
+    use crate::candle::{CandlePolicy, Source};
+    CandlePolicy::plan(&Source::named(spec)?, options).map(Some)
+}
+
+#[cfg(feature = "candle")]
+use crate::candle::free_on;
+
+#[cfg(not(feature = "candle"))]
+fn free_on(_device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
+    Ok(None)
+}
+
+#[cfg(not(feature = "candle"))]
+fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
+    Ok(None)
+}
+
 #[cfg(feature = "http")]
-fn served(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &options.server, &options.prompt)?))
+fn served(spec: &str, options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, options)?))
 }
 
 #[cfg(not(feature = "http"))]
-fn served(spec: &str, _options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+fn served(spec: &str, _options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
     Err(PolicyError::Spec {
         spec: spec.into(),
         detail: "servers need a build with `--features http`".into(),
@@ -276,10 +211,6 @@ fn served(spec: &str, _options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyE
 fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
     use crate::candle::{CandlePolicy, Checkpoint, Source};
     let source = Source::named(spec)?;
-    let plan = fitting(&source, options)?;
-    if let Some(say) = options.say {
-        say(&format!("memory: {plan}"));
-    }
     let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
     Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))
 }

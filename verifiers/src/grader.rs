@@ -21,9 +21,6 @@ pub enum Form {
     /// The answer has to be found in the text.
     #[default]
     Text,
-    /// As [`Form::Text`], in a text that its token budget ended: an answer that reaches the end of the
-    /// text without anything that closes it is not stated, because more of it may have been to come.
-    Truncated,
 }
 
 /// One comparison to make.
@@ -56,8 +53,7 @@ pub struct Graded {
     pub verdict: Verdict,
     /// The rule that found the answer.
     pub rule: Source,
-    /// Why it is undecided, or [`Reason::NoAnswer`] or [`Reason::Truncated`] with a verdict of
-    /// different.
+    /// Why it is undecided, or [`Reason::NoAnswer`] with a verdict of different.
     pub reason: Option<Reason>,
 }
 
@@ -72,8 +68,8 @@ impl Graded {
     }
 
     /// A text that states no answer is different from every reference.
-    fn missing(reason: Reason) -> Self {
-        Self { verdict: Verdict::Different, rule: Source::Nothing, reason: Some(reason) }
+    fn missing() -> Self {
+        Self { verdict: Verdict::Different, rule: Source::Nothing, reason: Some(Reason::NoAnswer) }
     }
 }
 
@@ -122,44 +118,30 @@ impl Grader {
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
         if !pair.options.is_empty() {
-            return grade_choice(pair, self.announced_only);
+            return grade_choice(pair);
         }
         let gold = match pair.gold_form {
             Form::Answer => extract::bare(pair.gold),
-            Form::Text | Form::Truncated => extract::extract(pair.gold),
+            Form::Text => extract::extract(pair.gold),
         };
-        let found = match pair.answer_form {
-            Form::Answer => Ok(extract::bare(pair.answer)),
-            Form::Text => extract::find(pair.answer),
-            Form::Truncated => extract::find_closed(pair.answer),
-        };
-        let answer = match found {
-            Ok(answer) => answer,
-            Err(reason) => return Graded::missing(reason),
+        let answer = match pair.answer_form {
+            Form::Answer => extract::bare(pair.answer),
+            Form::Text => extract::extract(pair.answer),
         };
         let unannounced =
             matches!(answer.source, Source::Formula | Source::Number | Source::Emphasis)
-                || answer.source == Source::Whole && pair.answer_form != Form::Answer;
+                || answer.source == Source::Whole && pair.answer_form == Form::Text;
         if answer.text.is_empty() || self.announced_only && unannounced {
-            return Graded::missing(Reason::NoAnswer);
+            return Graded::missing();
         }
-        Graded::decided(self.compare(&gold, &answer, Fuel::full()), answer.source)
+        Graded::decided(self.compare(&gold, &answer), answer.source)
     }
 
-    /// Whether a bare answer is worth as much as an option, decided with a share of the fuel.
-    pub(crate) fn is_worth(&self, option: &str, answer: &str) -> bool {
-        let (gold, answer) = (extract::bare(option), extract::bare(answer));
-        !answer.text.is_empty() && self.compare(&gold, &answer, Fuel::share()) == Tri::Equal
-    }
-
-    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>, mut fuel: Fuel) -> Tri {
+    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>) -> Tri {
         if gold.text == answer.text {
             return Tri::Equal;
         }
-        // What a control character does to the digits around it cannot be known.
-        if answer.text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
-            return Tri::Undecided(Reason::Unparsed);
-        }
+        let mut fuel = Fuel::full();
         let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
         let settled = [Tri::Equal, Tri::Undecided(Reason::Fuel), Tri::Undecided(Reason::TooLong)];
         if settled.contains(&first) {
@@ -173,7 +155,7 @@ impl Grader {
             return Tri::Equal;
         }
         if let Some((gold, answer)) = without_label(gold, answer) {
-            return self.compare(&gold, &answer, fuel);
+            return self.compare(&gold, &answer);
         }
         let (left, right) = (has_digit_comma(&gold.text), has_digit_comma(&answer.text));
         if !self.comma_readings || !(left || right) {
@@ -269,7 +251,7 @@ fn has_digit_comma(text: &str) -> bool {
 }
 
 /// Compares the chosen label with the reference, which may be a label or an option's text.
-fn grade_choice(pair: &Pair<'_>, announced_only: bool) -> Graded {
+fn grade_choice(pair: &Pair<'_>) -> Graded {
     let gold = pair.gold.trim();
     let label = pair
         .options
@@ -286,20 +268,9 @@ fn grade_choice(pair: &Pair<'_>, announced_only: bool) -> Graded {
     let Some(label) = label else {
         return Graded::decided(Tri::Undecided(Reason::GoldUnparsed), Source::Nothing);
     };
-    let chosen = choice::choose(pair.answer, pair.options);
-    if pair.answer_form == Form::Truncated && choice::is_open(pair.answer, pair.options, chosen) {
-        return Graded::missing(Reason::Truncated);
-    }
-    let announced = |rule| {
-        pair.answer_form == Form::Answer
-            || matches!(rule, Source::Boxed | Source::Hashes | Source::Anchor)
-    };
-    match chosen {
-        Chosen::Label(_, rule) if announced_only && !announced(rule) => {
-            Graded::missing(Reason::NoAnswer)
-        }
+    match choice::choose(pair.answer, pair.options) {
         Chosen::Label(chosen, rule) => Graded::decided(Tri::from_bool(chosen == label), rule),
         Chosen::Conflict => Graded::decided(Tri::Undecided(Reason::Conflict), Source::Anchor),
-        Chosen::None => Graded::missing(Reason::NoAnswer),
+        Chosen::None => Graded::missing(),
     }
 }

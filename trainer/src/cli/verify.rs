@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::console::note;
 use regrowth_verifiers::{Grader, Tally, VerifyError, verify_jsonl};
 use serde_json::json;
 
@@ -59,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         )
     };
     if is_dash(&args.output) {
-        note(&counts);
+        eprintln!("{counts}");
         return Ok(());
     }
     say(&counts)

@@ -113,7 +113,6 @@ impl Drop for Watched {
 }
 
 fn lost() -> TrainError {
-    TrainError::Panicked(
-        "a thread that computed gradients panicked; this is a fault of this program",
-    )
+    let detail = "a thread that computed gradients has panicked".into();
+    TrainError::Setting { name: "batch", detail }
 }

@@ -30,9 +30,7 @@ pub(super) fn unwrap_markup(text: &str) -> String {
     }
     trimmed
         .replace(['{', '}'], "")
-        .trim_matches([
-            '"', '\'', '\u{201c}', '\u{201d}', '\u{2713}', '\u{2714}', '\u{2705}', ' ', '_', '*',
-        ])
+        .trim_matches(['"', '\'', '\u{201c}', '\u{201d}', '\u{2713}', '\u{2714}', '\u{2705}', ' '])
         .to_owned()
 }
 

@@ -61,10 +61,6 @@ impl Parser<'_, '_> {
             Node::Number { value, decimals } => {
                 Node::Number { value: -value.clone(), decimals: *decimals }
             }
-            Node::Quantity(value, unit) => {
-                let (value, unit) = (*value, unit.clone());
-                Node::Quantity(self.negated(value)?, unit)
-            }
             _ => Node::Negate(id),
         };
         self.add(node)
@@ -143,7 +139,7 @@ impl Parser<'_, '_> {
     pub(super) fn operand_at(&self, ahead: usize) -> bool {
         let Some(token) = self.tokens.get(self.at + ahead) else { return false };
         match token.kind {
-            Kind::Number | Kind::Word | Kind::OpenSet | Kind::Text | Kind::Currency => true,
+            Kind::Number | Kind::Word | Kind::OpenSet | Kind::Text => true,
             Kind::Sign(sign) => match sign {
                 '[' => !self.is_reversed_bracket(ahead),
                 '(' | '{' => true,
@@ -235,16 +231,7 @@ impl Parser<'_, '_> {
                     self.at += 1;
                     base = self.marked(base, "'")?;
                 }
-                // `v^2_0` is `v_0^2`.
-                Some(Kind::Sign('_')) => {
-                    base = match *self.tree.get(base) {
-                        Node::Power(inner, exponent) => {
-                            let inner = self.indexed(inner)?;
-                            self.add(Node::Power(inner, exponent))?
-                        }
-                        _ => self.indexed(base)?,
-                    }
-                }
+                Some(Kind::Sign('_')) => base = self.indexed(base)?,
                 Some(Kind::Command) if self.command() == Some("circ") => {
                     self.at += 1;
                     base = self.degrees(base)?;
@@ -334,10 +321,6 @@ impl Parser<'_, '_> {
             Some(t) if t.kind == Kind::Word && names::function(t.text).is_none() => {
                 self.letter()?
             }
-            // In `v^2_0` the index is not a base of the 2.
-            Some(t) if t.kind == Kind::Number && self.kind_at(1) == Some(Kind::Sign('_')) => {
-                self.digit()?
-            }
             Some(t) if t.kind == Kind::Sign('*') => {
                 self.at += 1;
                 let star = self.tree.symbol("*")?;
@@ -353,7 +336,6 @@ impl Parser<'_, '_> {
         let scale =
             self.peek().filter(|t| t.kind == Kind::Word && matches!(t.text, "C" | "F" | "K"));
         self.at += usize::from(scale.is_some());
-        let unit = format!("deg{}", scale.map_or("", |t| t.text));
-        self.add(Node::Quantity(base, unit))
+        self.add(Node::Quantity(base, "deg".to_owned()))
     }
 }
