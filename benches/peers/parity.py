@@ -2,7 +2,7 @@
 
 Usage, from the workspace root:
 
-    python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.23.0
+    python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.24.0
     venv/bin/python benches/peers/parity.py policy/tests/golden/parity.json
 
 Weights come from an integer hash of name and index, so the golden file holds none: the test in
@@ -52,6 +52,28 @@ MODELS = {
     "llama: linear rope scaling, biases": (
         "llama",
         {"rope_scaling": {"rope_type": "linear", "factor": 4.0}, "attention_bias": True},
+    ),
+    "llama: yarn rope scaling": (
+        "llama",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0,
+                          "original_max_position_embeddings": 64}},
+    ),
+    "qwen2: yarn rope scaling with all its settings": (
+        "qwen2",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 8.0, "beta_fast": 16.0, "beta_slow": 2.0,
+                          "mscale": 0.8, "mscale_all_dim": 0.5, "truncate": False,
+                          "original_max_position_embeddings": 32}},
+    ),
+    "llama: dynamic rope scaling within the context": (
+        "llama",
+        {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0,
+                          "original_max_position_embeddings": 64}},
+    ),
+    "llama: longrope scaling within the original context": (
+        "llama",
+        {"original_max_position_embeddings": 200, "max_position_embeddings": 400,
+         "rope_scaling": {"rope_type": "longrope", "short_factor": [1.0, 1.2, 1.5, 2.0],
+                          "long_factor": [1.0, 2.0, 4.0, 8.0]}},
     ),
     "mistral: contexts past the sliding window": (
         "mistral",

@@ -104,6 +104,39 @@ pub enum DataError {
         /// The cargo feature.
         feature: &'static str,
     },
+    /// A Git LFS pointer stands where the file itself should.
+    #[error(
+        "{path}: a Git LFS pointer, not the file itself; run `git lfs pull` in its repository, or \
+         download the file"
+    )]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No file of this name exists.
+    #[error("{path}: no such file; expected a problem file or one of {known}")]
+    NoSource {
+        /// The file.
+        path: PathBuf,
+        /// The built-in tasks.
+        known: String,
+    },
+    /// More rows are bad than may be passed over.
+    #[error("{last} ({allowed} bad rows before it were skipped; --skip-bad allows no more)")]
+    TooManyBad {
+        /// Bad rows that were passed over.
+        allowed: usize,
+        /// What is wrong with the next one.
+        last: Box<DataError>,
+    },
+    /// The weight of a problem file makes no sense.
+    #[error("`{spec}`: {detail}")]
+    Source {
+        /// What was asked for.
+        spec: String,
+        /// What is wrong and what is possible.
+        detail: String,
+    },
     /// A built-in task of that name does not exist.
     #[error("unknown built-in task `{name}`; known are: {known}")]
     UnknownTask {

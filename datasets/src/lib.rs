@@ -6,6 +6,7 @@
 //! through [`write_pairs`].
 
 mod atomic;
+mod columns;
 mod error;
 mod export;
 mod fault;
@@ -14,6 +15,7 @@ mod hash;
 mod jsonl;
 mod lines;
 mod lock;
+mod notices;
 mod pair;
 #[cfg(feature = "parquet")]
 mod pair_parquet;
@@ -25,6 +27,7 @@ mod preference;
 mod problem;
 mod read;
 mod rows;
+mod sources;
 mod split;
 mod step;
 mod step_label;
@@ -39,11 +42,13 @@ pub use formats::Format;
 pub use hash::{content_hash, keyed_rng, stream_key};
 pub use jsonl::{JsonlReader, JsonlWriter, read_jsonl, write_jsonl};
 pub use lock::FolderLock;
+pub use notices::Notices;
 pub use pair::{PAIR_VERSION, PreferencePair};
 pub use pairs::{read_pairs, write_pairs};
 pub use preference::{Message, Preferences, TextPreference, Turn, read_preferences};
 pub use problem::{AnswerKind, Choice, Problem};
-pub use read::{ProblemReader, read_problems};
+pub use read::{ReadOptions, read_problem_file, read_problems};
+pub use sources::{ProblemSelection, ProblemSource, ProblemSources};
 pub use split::{Split, overlap, problem_key, split_of, split_of_key};
 pub use step::{Finish, Step, TokenId, Trajectory};
 pub use step_label::{STEP_LABEL_VERSION, StepLabel};

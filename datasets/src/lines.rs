@@ -3,7 +3,7 @@
 //! holds. A line without an end is marked, because that is how a torn write looks.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
@@ -113,8 +113,20 @@ pub(crate) fn read_start(path: &Path, length: u64) -> Result<Vec<u8>, DataError>
     Ok(bytes)
 }
 
+/// How a Git LFS pointer begins.
+const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// Opens a file for reading; a Git LFS pointer in its place is named as one.
 pub(crate) fn open(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|source| io_error(path, source))
+    let failed = |source| io_error(path, source);
+    let mut file = File::open(path).map_err(failed)?;
+    let mut start = Vec::with_capacity(LFS.len());
+    (&mut file).take(LFS.len() as u64).read_to_end(&mut start).map_err(failed)?;
+    if start == LFS {
+        return Err(DataError::LfsPointer { path: path.to_owned() });
+    }
+    file.rewind().map_err(failed)?;
+    Ok(file)
 }
 
 pub(crate) fn io_error(path: &Path, source: std::io::Error) -> DataError {

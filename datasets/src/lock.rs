@@ -4,13 +4,19 @@
 //! vanishes with the process that held it, however that ended; the file stays and means nothing.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::DataError;
 use crate::lines::io_error;
 
 /// The file that is locked.
 const LOCK_FILE: &str = ".lock";
+
+/// How often a lock is tried, and how long apart.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Holds a folder until it is dropped.
 #[derive(Debug)]
@@ -28,9 +34,30 @@ impl FolderLock {
         std::fs::create_dir_all(folder).map_err(|e| io_error(folder, e))?;
         let path = folder.join(LOCK_FILE);
         let file = File::create(&path).map_err(|e| io_error(&path, e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
+        // Whoever asks whether a folder is held holds it for a moment.
+        for _ in 0..ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a process holds the folder just now. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] when the system does not tell.
+    pub fn is_held(folder: &Path) -> Result<bool, DataError> {
+        let path = folder.join(LOCK_FILE);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            other => other.map_err(|e| io_error(&path, e))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(io_error(&path, error)),
         }
     }
@@ -47,8 +74,12 @@ mod tests {
         let held = FolderLock::hold(&run).unwrap();
         assert!(held.is_some());
         assert!(FolderLock::hold(&run).unwrap().is_none());
+        assert!(FolderLock::is_held(&run).unwrap());
+        assert!(!FolderLock::is_held(folder.path()).unwrap());
+        assert!(!folder.path().join(LOCK_FILE).exists());
         assert!(FolderLock::hold(folder.path()).unwrap().is_some());
         drop(held);
+        assert!(!FolderLock::is_held(&run).unwrap());
         assert!(FolderLock::hold(&run).unwrap().is_some());
     }
 

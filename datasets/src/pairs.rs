@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::jsonl::{json_fault, parse_line};
-use crate::lines::{Lines, read_start};
+use crate::lines::{Line, Lines, read_start};
 use crate::rows::{self, Row};
 use crate::version::Versioned;
-use crate::{DataError, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
+use crate::{DataError, Notices, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
 
 /// Reads all pairs of a file, JSON lines or Parquet, told by its content.
 ///
@@ -23,20 +23,26 @@ use crate::{DataError, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
 /// last line that was cut off; [`DataError::Row`] for a row that is not a pair or holds values out
 /// of their ranges; [`DataError::MissingFeature`] for Parquet without the feature.
 pub fn read_pairs(path: &Path) -> Result<Vec<PreferencePair>, DataError> {
+    read(path, &mut Notices::default())
+}
+
+/// As [`read_pairs`]; bad rows are passed over as far as `notices` allows.
+pub(crate) fn read(path: &Path, notices: &mut Notices) -> Result<Vec<PreferencePair>, DataError> {
+    let mut pairs = Vec::new();
     if read_start(path, 4)? == b"PAR1" {
-        return rows::open(path)?.map(|row| pair_of_row(path, row?)).collect();
+        rows::open(path)?.each(notices, |row, _| {
+            pairs.push(pair_of_row(path, row)?);
+            Ok(())
+        })?;
+        return Ok(pairs);
     }
-    let lines = Lines::open(path)?;
-    lines
-        .map(|line| {
-            let line = line?;
-            let row: Versioned = parse_line(path, &line)?;
-            row.check(path, line.number, "pair", PAIR_VERSION)?;
-            let pair: PreferencePair = parse_line(path, &line)?;
-            check(&pair).map_err(|fault| fault.at(path, line.number))?;
-            Ok(pair)
-        })
-        .collect()
+    for line in Lines::open(path)? {
+        match line.and_then(|line| pair_of_line(path, &line)) {
+            Ok(pair) => pairs.push(pair),
+            Err(error) => notices.skip(error)?,
+        }
+    }
+    Ok(pairs)
 }
 
 /// Writes pairs to `path`, atomically: JSON lines, or Parquet if it ends in `.parquet`.
@@ -56,12 +62,21 @@ pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DataErro
     }
 }
 
+fn pair_of_line(path: &Path, line: &Line) -> Result<PreferencePair, DataError> {
+    let row: Versioned = parse_line(path, line)?;
+    row.check(path, line.number, "pair", PAIR_VERSION)?;
+    let pair: PreferencePair = parse_line(path, line)?;
+    check(&pair).map_err(|fault| fault.at(path, line.number))?;
+    Ok(pair)
+}
+
 fn pair_of_row(path: &Path, row: Row) -> Result<PreferencePair, DataError> {
+    let line = row.line;
     let version = row.get("version").and_then(Value::as_u64);
-    Versioned { version }.check(path, row.line, "pair", PAIR_VERSION)?;
-    let pair = serde_path_to_error::deserialize(Value::Object(row.fields))
-        .map_err(|e| json_fault(&e.path().to_string(), e.inner(), "").at(path, row.line))?;
-    check(&pair).map_err(|fault| fault.at(path, row.line))?;
+    Versioned { version }.check(path, line, "pair", PAIR_VERSION)?;
+    let pair = serde_path_to_error::deserialize(Value::Object(row.into_fields()))
+        .map_err(|e| json_fault(&e.path().to_string(), e.inner(), "").at(path, line))?;
+    check(&pair).map_err(|fault| fault.at(path, line))?;
     Ok(pair)
 }
 

@@ -1,17 +1,43 @@
 //! Preference rows of other programs: text in TRL's columns or Step-DPO's, without token ids.
 //!
-//! TRL's standard and conversational layouts, with an explicit or an implicit prompt, and the
-//! columns of the Step-DPO set (arXiv:2406.18629). It knows no tokenizer: what the text becomes is
-//! decided by whoever trains on it.
+//! TRL's standard and conversational layouts, with an explicit or an implicit prompt, and the columns of
+//! the Step-DPO set (arXiv:2406.18629). What the text becomes is decided by whoever trains on it. Columns
+//! that change what TRL renders and are not read are refused by name; docs/formats.md lists them.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::columns::{Columns, Unread};
 use crate::fault::Fault;
-use crate::rows::{self, Row};
-use crate::{DataError, PreferencePair, read_pairs};
+use crate::rows::{self, Row, is_empty};
+use crate::{DataError, Notices, PreferencePair, pairs};
+
+/// Columns that change what a row means and are not read: what TRL gives to the chat template besides the
+/// messages, and what it shows beside the text.
+const REFUSED: [&str; 6] = ["tools", "chat_template_kwargs", "image", "images", "audio", "video"];
+
+/// Columns that say nothing of the preference: repetitions, ratings of the sides, and log-probabilities
+/// of a reference, which is computed here.
+const IGNORED: [&str; 16] = [
+    "prompt_id",
+    "messages",
+    "full_chosen",
+    "full_rejected",
+    "answer",
+    "chosen_rating",
+    "rejected_rating",
+    "chosen_score",
+    "rejected_score",
+    "score_chosen",
+    "score_rejected",
+    "chosen_model",
+    "rejected_model",
+    "margin",
+    "ref_chosen_logps",
+    "ref_rejected_logps",
+];
 
 /// One turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,20 +82,29 @@ pub enum Preferences {
 
 /// Reads a file of preferences in any known layout, told by the first row.
 ///
+/// `notices` says how many bad rows are passed over, and gets them and the columns that were not read.
+///
 /// # Errors
-/// As [`read_pairs`]; [`DataError::Row`] for a row that lacks a column of its layout.
-pub fn read_preferences(path: &Path) -> Result<Preferences, DataError> {
-    let mut rows = rows::open(path)?.peekable();
-    let own = matches!(rows.peek(), Some(Ok(row)) if row.has(&["chosen_ids", "rejected_ids"]));
-    if own {
-        return Ok(Preferences::Pairs(read_pairs(path)?));
+/// As [`crate::read_pairs`]; [`DataError::Row`] for a row that lacks a column of its layout;
+/// [`DataError::TooManyBad`].
+pub fn read_preferences(path: &Path, notices: &mut Notices) -> Result<Preferences, DataError> {
+    let first = rows::open(path)?.next();
+    if matches!(&first, Some(Ok(row)) if row.has(&["chosen_ids", "rejected_ids"])) {
+        return Ok(Preferences::Pairs(pairs::read(path, notices)?));
     }
-    let parse = |row: Result<Row, DataError>| {
-        let row = row?;
-        let line = row.line;
-        Ok((line, preference(&row).map_err(|fault| fault.at(path, line))?))
-    };
-    Ok(Preferences::Texts(rows.map(parse).collect::<Result<_, _>>()?))
+    let columns =
+        Columns { reader: "the reader of pairs".into(), refused: &REFUSED, ignored: &IGNORED };
+    let mut unread = Unread::default();
+    let mut texts = Vec::new();
+    rows::open(path)?.each(notices, |row, _| {
+        let at = |fault: Fault| fault.at(path, row.line);
+        let found = preference(&row).map_err(at)?;
+        unread.add(&row, &columns).map_err(at)?;
+        texts.push((row.line, found));
+        Ok(())
+    })?;
+    unread.warn(path, &columns, notices);
+    Ok(Preferences::Texts(texts))
 }
 
 fn preference(row: &Row) -> Result<TextPreference, Fault> {
@@ -82,42 +117,38 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
         }
     }
     let (chosen, rejected) = (turn(row, "chosen")?, turn(row, "rejected")?);
-    let preference = match (row.get("prompt"), chosen, rejected) {
-        (Some(_), chosen, rejected) => {
-            let steps = match row.get("initial_reason_steps") {
-                Some(Value::String(steps)) => Some(steps.clone()),
-                None | Some(Value::Null) => None,
-                other => return Err(Fault::of("initial_reason_steps", "text", other)),
-            };
-            TextPreference { prompt: turn(row, "prompt")?, steps, chosen, rejected }
-        }
+    let steps = match row.get("initial_reason_steps") {
+        Some(Value::String(steps)) => Some(steps.clone()),
+        None | Some(Value::Null) => None,
+        other => return Err(Fault::of("initial_reason_steps", "text", other)),
+    };
+    let (prompt, chosen, rejected) = match (row.get("prompt"), chosen, rejected) {
+        (Some(_), chosen, rejected) => (turn(row, "prompt")?, chosen, rejected),
         (None, Turn::Messages(chosen), Turn::Messages(rejected)) => implicit(chosen, rejected)?,
         (None, ..) => return Err(Fault::new("prompt", "the text before both sides", "nothing")),
     };
-    let kinds = [&preference.prompt, &preference.chosen, &preference.rejected]
-        .map(|turn| matches!(turn, Turn::Text(_)));
+    let kinds = [&prompt, &chosen, &rejected].map(|turn| matches!(turn, Turn::Text(_)));
     if kinds.iter().any(|kind| *kind != kinds[0]) {
         return Err(Fault::new("chosen", "text or messages in all three columns", "a mixture"));
     }
-    if preference.chosen == preference.rejected {
+    if chosen == rejected {
         return Err(Fault::new("rejected", "another text than the chosen one", "the same"));
     }
-    Ok(preference)
+    Ok(TextPreference { prompt, steps, chosen, rejected })
 }
 
 /// The turns that two conversations share are the prompt (TRL's implicit prompt).
-fn implicit(chosen: Vec<Message>, rejected: Vec<Message>) -> Result<TextPreference, Fault> {
+fn implicit(
+    mut chosen: Vec<Message>,
+    mut rejected: Vec<Message>,
+) -> Result<(Turn, Turn, Turn), Fault> {
     let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
     if shared == 0 || shared == chosen.len() || shared == rejected.len() {
         let expected = "conversations that begin alike and end differently";
         return Err(Fault::new("rejected", expected, format!("{shared} turns alike")));
     }
-    Ok(TextPreference {
-        prompt: Turn::Messages(chosen[..shared].to_vec()),
-        steps: None,
-        chosen: Turn::Messages(chosen[shared..].to_vec()),
-        rejected: Turn::Messages(rejected[shared..].to_vec()),
-    })
+    let (chosen_end, rejected_end) = (chosen.split_off(shared), rejected.split_off(shared));
+    Ok((Turn::Messages(chosen), Turn::Messages(chosen_end), Turn::Messages(rejected_end)))
 }
 
 fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
@@ -128,14 +159,29 @@ fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
             Ok(Turn::Text(text.clone()))
         }
         Some(Value::Array(turns)) if !turns.is_empty() => {
-            let messages: Result<Vec<Message>, _> =
-                turns.iter().map(Message::deserialize).collect();
-            messages.map(Turn::Messages).map_err(|e| {
-                Fault::new(name, "messages with the texts `role` and `content`", e.to_string())
-            })
+            let messages = turns.iter().enumerate().map(|(i, turn)| message(name, i, turn));
+            messages.collect::<Result<_, _>>().map(Turn::Messages)
         }
         other => Err(Fault::of(name, "text that is not empty, or messages", other)),
     }
+}
+
+/// A message of role and content alone: whatever else it holds (calls of tools, parts that are pictures)
+/// a chat template would render.
+fn message(name: &str, index: usize, turn: &Value) -> Result<Message, Fault> {
+    let place = format!("{name}[{index}]");
+    let fields = turn.as_object().into_iter().flatten();
+    let mut others = fields
+        .filter(|(key, value)| !["role", "content"].contains(&key.as_str()) && !is_empty(value));
+    if let Some((key, value)) = others.next() {
+        let expected = "nothing: of a message `role` and `content` are read";
+        return Err(Fault::of(&format!("{place}.{key}"), expected, Some(value)));
+    }
+    let text = |key: &str| match turn.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        other => Err(Fault::of(&format!("{place}.{key}"), "text", other)),
+    };
+    Ok(Message { role: text("role")?, content: text("content")? })
 }
 
 #[cfg(test)]
@@ -174,10 +220,49 @@ mod tests {
             (r#"{"chosen":"a","rejected":"b"}"#, "prompt"),
             (r#"{"prompt":"p","chosen":"","rejected":"b"}"#, "chosen"),
             (r#"{"prompt":"p","chosen":"a","rejected":"a"}"#, "rejected"),
-            (r#"{"prompt":"p","chosen":[{"role":"user"}],"rejected":"b"}"#, "chosen"),
+            (r#"{"prompt":"p","chosen":[{"role":"user"}],"rejected":"b"}"#, "chosen[0].content"),
+            (r#"{"prompt":"p","chosen":[{"content":"c"}],"rejected":"b"}"#, "chosen[0].role"),
+            (r#"{"prompt":"p","chosen":["c"],"rejected":"b"}"#, "chosen[0].role"),
+            (
+                r#"{"prompt":"p","chosen":[{"role":"u","content":[{"type":"image"}]}],"rejected":"b"}"#,
+                "chosen[0].content",
+            ),
+            (
+                r#"{"prompt":"p","chosen":[{"role":"u","content":"","tool_calls":[1]}],"rejected":"b"}"#,
+                "chosen[0].tool_calls",
+            ),
             (r#"{"prompt":"p","chosen":[{"role":"u","content":"c"}],"rejected":"b"}"#, "chosen"),
         ] {
             assert_eq!(preference(&row(json)).unwrap_err().field, field, "{json}");
+        }
+    }
+
+    #[test]
+    fn columns_that_change_what_a_template_renders_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.jsonl");
+        let read = |columns: &str| {
+            let row = format!(r#"{{"prompt":"p","chosen":"a","rejected":"b"{columns}}}"#);
+            std::fs::write(&path, row).unwrap();
+            let mut notices = Notices::default();
+            let found = read_preferences(&path, &mut notices);
+            found.map(|_| notices.lines()).map_err(|error| error.to_string())
+        };
+        for name in REFUSED {
+            let error = read(&format!(r#","{name}":[{{"a":1}}]"#)).unwrap_err();
+            assert!(error.contains(&format!("pairs.jsonl:1: field `{name}`")), "{error}");
+            assert_eq!(read(&format!(r#","{name}":null"#)).unwrap(), Vec::<String>::new());
+        }
+        assert_eq!(read(r#","margin":2,"source":"s","full_chosen":"x""#).unwrap().len(), 0);
+        let warned = read(r#","system":"s""#).unwrap();
+        assert!(warned[0].contains("does not read these columns: `system`"), "{warned:?}");
+    }
+
+    #[test]
+    fn every_listed_column_is_documented() {
+        let docs = include_str!("../../docs/formats.md");
+        for name in REFUSED.iter().chain(&IGNORED) {
+            assert!(docs.contains(&format!("`{name}`")), "{name}");
         }
     }
 }

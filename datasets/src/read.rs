@@ -1,72 +1,130 @@
 //! Reading a file of problems: open the container, tell the format, parse each row, name it, refuse
-//! ids that stand for two things. It knows no format itself; `rows` and `formats` do.
+//! ids that stand for two things. Containers are `rows`, formats are `formats`; what is found beside
+//! the problems goes to [`Notices`].
 
 use std::collections::BTreeMap;
-use std::iter::Peekable;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::fault::quote;
+use crate::columns::{Columns, Unread};
+use crate::fault::{Fault, quote};
 use crate::formats::Format;
-use crate::rows::{self, Row, Rows};
-use crate::{DataError, Problem, problem_key};
+use crate::rows::{self, Row};
+use crate::{DataError, Notices, Problem, problem_key};
 
-/// Streams the problems of a file in their order.
+/// How a file of problems is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// Its format; `None`: told from the columns of the first row.
+    pub format: Option<Format>,
+    /// Whether a row without a reference answer is refused.
+    pub needs_answer: bool,
+}
+
+/// All problems of a file, in their order.
 ///
 /// Ids are those of the file, or `<format>/<n>` with the place of the row, from 1. Some published
 /// files repeat a row under one id; the second one is named `<id>#2`. Two different rows under one
 /// id are an error.
-pub struct ProblemReader {
-    path: PathBuf,
-    format: Format,
-    rows: Peekable<Rows>,
-    count: usize,
-    /// Explicit ids: where each was first used, for which content, and how often.
-    ids: BTreeMap<String, Seen>,
+///
+/// `notices` says how many bad rows are passed over, and gets them, what was read in one of two ways,
+/// the columns that were not read, and questions with two references.
+///
+/// # Errors
+/// [`DataError::Io`] for a wrong path, [`DataError::Empty`], [`DataError::UnknownFormat`],
+/// [`DataError::MissingFeature`] for Parquet, [`DataError::LfsPointer`]; [`DataError::Row`] for the
+/// first row that does not have the form of its format; [`DataError::Torn`];
+/// [`DataError::DuplicateId`]; [`DataError::TooManyBad`].
+pub fn read_problem_file(
+    path: &Path,
+    options: ReadOptions,
+    notices: &mut Notices,
+) -> Result<Vec<Problem>, DataError> {
+    let mut reader = Reader::new(path, options);
+    let mut problems = Vec::new();
+    rows::open(path)?.each(notices, |row, notices| {
+        let line = row.line;
+        let problem = reader.problem(row.lifted())?;
+        notices.compare(&problem, path, line);
+        problems.push(problem);
+        Ok(())
+    })?;
+    if problems.is_empty() && notices.skipped().is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    if let Some(format) = reader.format {
+        reader.unread.warn(path, &Columns::of(format), notices);
+    }
+    Ok(problems)
 }
 
-struct Seen {
+/// All problems of a file that has nothing wrong and a reference answer in each row; see
+/// [`read_problem_file`].
+///
+/// # Errors
+/// As [`read_problem_file`].
+pub fn read_problems(path: &Path, format: Option<Format>) -> Result<Vec<Problem>, DataError> {
+    let options = ReadOptions { format, needs_answer: true };
+    read_problem_file(path, options, &mut Notices::default())
+}
+
+/// What is known of a file while its rows are read.
+struct Reader<'a> {
+    path: &'a Path,
+    options: ReadOptions,
+    /// Its format, as soon as a row tells it.
+    format: Option<Format>,
+    /// Explicit ids: where each was first used, for which content, and how often.
+    ids: BTreeMap<String, SeenId>,
+    unread: Unread,
+    /// Rows that were read, good or bad.
+    count: usize,
+}
+
+struct SeenId {
     line: usize,
     key: String,
     times: usize,
 }
 
-impl ProblemReader {
-    /// Opens `path`; without `format` it is told from the first row.
-    ///
-    /// # Errors
-    /// [`DataError::Io`] for a wrong path, [`DataError::Empty`], [`DataError::UnknownFormat`],
-    /// [`DataError::MissingFeature`] for Parquet, or what is wrong with the first row.
-    pub fn open(path: &Path, format: Option<Format>) -> Result<Self, DataError> {
-        let mut rows = rows::open(path)?.peekable();
-        let format = match rows.peek() {
-            None => return Err(DataError::Empty { path: path.to_owned() }),
-            Some(Ok(row)) => {
-                format.or_else(|| Format::detect(row)).ok_or_else(|| unknown(path, row))?
-            }
-            // The error itself comes out of the iterator.
-            Some(Err(_)) => format.unwrap_or(Format::Generic),
+impl<'a> Reader<'a> {
+    fn new(path: &'a Path, options: ReadOptions) -> Self {
+        let (ids, unread) = (BTreeMap::new(), Unread::default());
+        Self { path, options, format: options.format, ids, unread, count: 0 }
+    }
+
+    fn problem(&mut self, row: Row) -> Result<Problem, DataError> {
+        self.count += 1;
+        let format = match self.format {
+            Some(format) => format,
+            None => Format::detect(&row).ok_or_else(|| unknown(self.path, &row))?,
         };
-        Ok(Self { path: path.to_owned(), format, rows, count: 0, ids: BTreeMap::new() })
+        self.format = Some(format);
+        let at = |fault: Fault| fault.at(self.path, row.line);
+        let problem = format.problem(&row).map_err(at)?;
+        self.unread.add(&row, &Columns::of(format)).map_err(at)?;
+        if self.options.needs_answer && problem.answer.is_empty() {
+            return Err(at(no_answer(&row)));
+        }
+        self.named(problem, format, row.line)
     }
 
-    /// The format in use.
-    #[must_use]
-    pub fn format(&self) -> Format {
-        self.format
-    }
-
-    fn problem(&mut self, row: &Row) -> Result<Problem, DataError> {
-        let mut problem = self.format.problem(row).map_err(|f| f.at(&self.path, row.line))?;
+    /// Gives the problem an id, or makes sure that its own is unique.
+    fn named(
+        &mut self,
+        mut problem: Problem,
+        format: Format,
+        line: usize,
+    ) -> Result<Problem, DataError> {
         if problem.id.is_empty() {
-            problem.id = format!("{}/{}", self.format, self.count);
+            problem.id = format!("{format}/{}", self.count);
             return Ok(problem);
         }
         let key = format!("{} {}", problem_key(&problem), problem.answer);
-        let first = Seen { line: row.line, key: key.clone(), times: 0 };
+        let first = SeenId { line, key: key.clone(), times: 0 };
         let seen = self.ids.entry(problem.id.clone()).or_insert(first);
         if seen.key != key {
-            let (path, id) = (self.path.clone(), problem.id);
-            return Err(DataError::DuplicateId { path, line: row.line, id, first: seen.line });
+            let (path, id) = (self.path.to_owned(), problem.id);
+            return Err(DataError::DuplicateId { path, line, id, first: seen.line });
         }
         seen.times += 1;
         if seen.times > 1 {
@@ -76,27 +134,14 @@ impl ProblemReader {
     }
 }
 
-impl Iterator for ProblemReader {
-    type Item = Result<Problem, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let row = self.rows.next()?;
-        self.count += 1;
-        Some(row.and_then(|row| self.problem(&row)))
-    }
-}
-
-/// All problems of a file, in their order; see [`ProblemReader`].
-///
-/// # Errors
-/// As [`ProblemReader::open`]; [`DataError::Row`] for the first row that does not have the form of
-/// its format; [`DataError::Torn`]; [`DataError::DuplicateId`].
-pub fn read_problems(path: &Path, format: Option<Format>) -> Result<Vec<Problem>, DataError> {
-    ProblemReader::open(path, format)?.collect()
+fn no_answer(row: &Row) -> Fault {
+    let names: Vec<&str> = row.names().collect();
+    let got = format!("none in the columns {}", quote(&names.join(", ")));
+    Fault::new("answer", "a reference answer, which this command needs", got)
 }
 
 fn unknown(path: &Path, row: &Row) -> DataError {
-    let names: Vec<&str> = row.fields.keys().map(String::as_str).collect();
+    let names: Vec<&str> = row.names().collect();
     DataError::UnknownFormat {
         path: path.to_owned(),
         detail: format!("the first row has {}", quote(&names.join(", "))),

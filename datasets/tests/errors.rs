@@ -5,7 +5,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use regrowth_datasets::{DataError, Format, PreferencePair, read_jsonl, read_pairs, read_problems};
+use regrowth_datasets::{
+    DataError, Format, Notices, PreferencePair, Problem, ReadOptions, read_jsonl, read_pairs,
+    read_problem_file, read_problems,
+};
 use tempfile::TempDir;
 
 fn try_read(name: &str, content: &[u8], format: Option<Format>) -> Result<Vec<String>, DataError> {
@@ -13,6 +16,24 @@ fn try_read(name: &str, content: &[u8], format: Option<Format>) -> Result<Vec<St
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
     Ok(read_problems(&path, format)?.into_iter().map(|p| p.id).collect())
+}
+
+/// The problems of a file and what was noticed, the folder left out.
+fn noticed(
+    name: &str,
+    content: &str,
+    skip_bad: usize,
+) -> (Result<Vec<Problem>, String>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    let short = |text: String| text.replace(&format!("{}/", folder.path().display()), "");
+    let mut notices = Notices::skipping(skip_bad);
+    let read = read_problem_file(&path, ReadOptions::default(), &mut notices);
+    (
+        read.map_err(|error| short(error.to_string())),
+        notices.lines().into_iter().map(short).collect(),
+    )
 }
 
 /// The message without the folder.
@@ -64,14 +85,14 @@ fn a_malformed_line_is_named_with_field_expected_and_got() {
 
 #[test]
 fn places_are_lines_in_every_container() {
-    let array = "[\n {\"sQuestion\": \"Q\", \"lSolutions\": [1]},\n {\"sQuestion\": \"Q\"}\n]";
+    let array = "[\n {\"sQuestion\": \"Q\", \"lSolutions\": [1]},\n {\"sQuestion\": \"Q\", \"lSolutions\": [1, 2]}\n]";
     assert!(message("f.json", array, None).starts_with("f.json:3: field `lSolutions`"));
     let csv = "questionID,question,AnswerKey\n1,\"Q\n(A) a (B) b\",A\n2,Q (A) a (B) b,C\n";
     assert!(message("f.csv", csv, None).starts_with("f.csv:4: field `AnswerKey`"));
     let short = "question,answer\na,1\nb\n";
     assert!(message("f.csv", short, None).starts_with("f.csv:3: field `row`: expected 2 columns"));
     let xml = "<S>\n<Problem><Body>b</Body><Question>q</Question><Formula/><Answer>1</Answer></Problem>\n<Problem/>\n</S>";
-    assert!(message("f.xml", xml, None).starts_with("f.xml:3: field `Question`"));
+    assert!(message("f.xml", xml, None).starts_with("f.xml:3: field `question`"));
     assert!(message("f.xml", "<S>\n<Problem></S>", None).starts_with("f.xml:2: field `row`"));
 }
 
@@ -133,6 +154,90 @@ fn bytes_that_are_no_text_and_a_cut_row_are_named() {
 }
 
 #[test]
+fn bad_rows_are_passed_over_up_to_a_number_and_named() {
+    let good = "{\"id\": 1, \"question\": \"a\", \"answer\": 1}\n";
+    let other = "{\"id\": 1, \"question\": \"b\", \"answer\": 1}\n";
+    let text =
+        format!("not json\n{good}{{\"question\": 3}}\n{other}{{\"question\": \"c\"}}\n{{\"que");
+    let (read, lines) = noticed("f.jsonl", &text, 4);
+    assert_eq!(read.unwrap().len(), 2);
+    for (line, sign) in
+        lines.iter().zip([":1:", ":3: field `question`", ":4: id `1`", ":6: the last line"])
+    {
+        assert!(line.starts_with("skipped a bad row: f.jsonl") && line.contains(sign), "{line}");
+    }
+    assert_eq!(lines.len(), 4);
+    let (read, _) = noticed("f.jsonl", &text, 3);
+    let message = read.unwrap_err();
+    assert!(
+        message.contains(":6:") && message.contains("3 bad rows before it were skipped"),
+        "{message}"
+    );
+    let (read, _) = noticed("f.jsonl", &text, 0);
+    assert!(read.unwrap_err().starts_with("f.jsonl:1: field `row`"));
+    // What follows a damaged place of an array cannot be found: no row is lost in silence.
+    let (read, _) = noticed("f.json", &format!("[{good},\n{{\"question\" 2}},\n{good}]"), 4);
+    assert!(read.unwrap_err().contains("expected `:`"));
+    let csv = "question,answer\na,1\nb\nc,3\n";
+    assert_eq!(noticed("f.csv", csv, 1).0.unwrap().len(), 2);
+}
+
+#[test]
+fn a_reference_is_asked_for_only_where_it_is_needed() {
+    let text = "{\"question\": \"a\", \"answer\": 1}\n{\"question\": \"b\", \"gold\": 2}\n";
+    let (read, lines) = noticed("f.jsonl", text, 0);
+    assert_eq!(read.unwrap()[1].answer, "");
+    assert_eq!(lines, ["f.jsonl:2: format `generic` does not read these columns: `gold` (1 rows)"]);
+    let message = message("f.jsonl", text, None);
+    assert!(
+        message.starts_with("f.jsonl:2: field `answer`: expected a reference answer"),
+        "{message}"
+    );
+    assert!(message.contains("`gold, question`"), "{message}");
+}
+
+#[test]
+fn a_git_lfs_pointer_is_called_that() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
+    for name in ["f.jsonl", "f.parquet", "f.csv", "f"] {
+        let message = message(name, pointer, None);
+        assert!(message.contains("git lfs pull"), "{message}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairs.jsonl");
+    fs::write(&path, pointer).unwrap();
+    assert!(read_pairs(&path).unwrap_err().to_string().contains("git lfs pull"));
+}
+
+#[test]
+fn one_question_with_two_references_is_named_with_both_lines() {
+    let row = |q: &str, a: u32| format!("{{\"question\": \"{q}\", \"answer\": {a}}}\n");
+    let text = [row("Is it?", 1), row("is  it?", 1), row("Is it?", 2), row("Other?", 3)].concat();
+    let (read, lines) = noticed("f.jsonl", &text, 0);
+    assert_eq!(read.unwrap().len(), 4);
+    let expected = "f.jsonl:3: the same question as f.jsonl:1, with another reference answer: `2` here, `1` there";
+    assert_eq!(lines, [expected]);
+    // Options by their text: other labels and another order are the same reference.
+    let choice = |options: &str, answer: &str| {
+        format!("{{\"question\": \"Q\", \"choices\": {options}, \"answer\": \"{answer}\"}}\n")
+    };
+    let same = choice(r#"["red", "blue"]"#, "A") + &choice(r#"["blue", "red"]"#, "B");
+    assert_eq!(noticed("f.jsonl", &same, 0).1, Vec::<String>::new());
+    let other = choice(r#"["red", "blue"]"#, "A") + &choice(r#"["blue", "red"]"#, "A");
+    assert!(noticed("f.jsonl", &other, 0).1[0].contains("`blue` here, `red` there"));
+}
+
+#[test]
+fn columns_that_a_question_may_depend_on_are_refused_by_name() {
+    let text = "{\"question\": \"Q\", \"answer\": 1, \"image\": null}\n\
+                {\"question\": \"R\", \"answer\": 1, \"image\": \"x.png\"}\n";
+    let message = message("f.jsonl", text, None);
+    assert!(message.starts_with("f.jsonl:2: field `image`: expected nothing"), "{message}");
+    let (read, _) = noticed("f.jsonl", text, 1);
+    assert_eq!(read.unwrap().len(), 1);
+}
+
+#[test]
 fn deep_nesting_is_an_error() {
     let deep = 200_000;
     for (name, content) in [
@@ -169,6 +274,26 @@ const FIELDS: &[&str] = &[
     "kind",
     "level",
     "question_stem",
+    "answer_index",
+    "A",
+    "B",
+    "mc1_targets",
+    "ctx",
+    "endings",
+    "label",
+    "goal",
+    "sol1",
+    "sol2",
+    "prompt",
+    "reward_model",
+    "final_answer",
+    "context",
+    "unit",
+    "Numbers",
+    "Correct Answer",
+    "Incorrect Answer 1",
+    "Incorrect Answer 2",
+    "Incorrect Answer 3",
 ];
 
 const VALUES: &[&str] = &[
@@ -191,6 +316,11 @@ const VALUES: &[&str] = &[
     "{\"text\": [\"a\"], \"label\": [\"A\", \"B\"]}",
     "{\"stem\": \"s\", \"choices\": [{\"label\": \"A\", \"text\": \"t\"}]}",
     "[{\"label\": 1, \"text\": 2}, {\"label\": \"B\", \"text\": \"é\"}]",
+    "{\"choices\": [\"a\", \"b\"], \"labels\": [0, 1]}",
+    "[{\"role\": \"user\", \"content\": \"Q\"}]",
+    "{\"ground_truth\": 3}",
+    "\"N_00 N_01\"",
+    "1",
 ];
 
 /// Rows with the right fields and any values, so that the parsers of every format are reached.
@@ -203,7 +333,7 @@ fn row_of_known_fields() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_row_makes_a_format_panic(rows in proptest::collection::vec(row_of_known_fields(), 1..4)) {
@@ -211,6 +341,14 @@ proptest! {
         for format in Format::ALL.map(Some).into_iter().chain([None]) {
             if let Ok(ids) = try_read("f.jsonl", content.as_bytes(), format) {
                 prop_assert_eq!(ids.len(), rows.len());
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("f.jsonl");
+            fs::write(&path, &content).unwrap();
+            let options = ReadOptions { format, needs_answer: false };
+            let mut notices = Notices::skipping(9);
+            if let Ok(problems) = read_problem_file(&path, options, &mut notices) {
+                prop_assert_eq!(problems.len() + notices.skipped().len(), rows.len());
             }
         }
     }

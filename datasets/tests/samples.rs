@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use regrowth_datasets::{AnswerKind, Format, Problem, ProblemReader, read_problems};
+use regrowth_datasets::{AnswerKind, Format, Problem, read_problems};
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
@@ -44,9 +44,8 @@ fn formats_and_answers() {
             assert!(message.contains("--features parquet"), "{message}");
             continue;
         }
-        let reader = ProblemReader::open(&sample(name), None).unwrap();
-        assert_eq!(reader.format(), format, "{name}");
-        let problems: Vec<Problem> = reader.map(Result::unwrap).collect();
+        let problems = read(name);
+        assert!(problems.iter().all(|p| p.source == format.name()), "{name}");
         assert_eq!(problems, read_problems(&sample(name), Some(format)).unwrap(), "{name}");
         assert_eq!(problems.len(), answers.len(), "{name}");
         for (problem, answer) in problems.iter().zip(answers) {

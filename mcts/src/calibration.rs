@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_verifiers::Verifier;
+use regrowth_datasets::Finish;
+use regrowth_verifiers::{Statement, Unanswered, Verifier};
 use serde::{Deserialize, Serialize};
 
 use crate::TreeRecord;
@@ -92,6 +93,17 @@ pub struct DepthFigures {
     pub figures: Figures,
 }
 
+/// How many of a tree's finished solutions state no answer.
+#[must_use]
+pub fn unanswered(tree: &TreeRecord) -> Unanswered {
+    let mut found = Unanswered::default();
+    for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
+        let finish = node.finish.unwrap_or(Finish::Eos);
+        found.add(&Statement::of(&tree.problem, &tree.text(id as u32), finish), finish);
+    }
+    found
+}
+
 /// Judged solutions, collected tree by tree.
 #[derive(Debug, Clone, Default)]
 pub struct JudgedSolutions {
@@ -107,7 +119,8 @@ impl JudgedSolutions {
         }
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
             let right = if node.outcome == 0.0 {
-                verifier.verify(&tree.problem, &tree.text(id as u32)).is_correct()
+                let finish = node.finish.unwrap_or(Finish::Eos);
+                verifier.verify_finished(&tree.problem, &tree.text(id as u32), finish).is_correct()
             } else {
                 node.outcome > 0.0
             };

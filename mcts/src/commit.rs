@@ -3,14 +3,14 @@
 //! They know nothing of trees or policies. arXiv:2405.00451 commits to the most visited child; the
 //! authors' code has three forms of its own, of which [`CommitRule::SpreadVisits`] is the default.
 
-use crate::{ChildStats, CommitRule};
+use crate::{ChildStats, CommitRule, VisitSpread};
 
 /// What a commit sees of one child of the search root.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Contender {
     /// The child as selection sees it.
     pub stats: ChildStats,
-    /// Variance of the visits of its own children ([`spread`]), at least 0.
+    /// Spread of the visits of its own children ([`spread`]), at least 0.
     pub spread: f64,
     /// How many children it has.
     pub children: usize,
@@ -66,12 +66,23 @@ fn drawn(weights: impl ExactSizeIterator<Item = f64> + Clone, draw: f64) -> Opti
     passed.or(last)
 }
 
-/// Population variance of visit counts; 0 for fewer than two.
+/// Spread of visit counts; 0 for fewer than two.
 #[must_use]
-pub fn spread(visits: &[u64]) -> f64 {
+pub fn spread(measure: VisitSpread, visits: &[u64]) -> f64 {
     if visits.len() < 2 {
         return 0.0;
     }
+    match measure {
+        VisitSpread::Variance => variance(visits),
+        VisitSpread::Range => {
+            let highest = visits.iter().max().copied().unwrap_or(0);
+            (highest - visits.iter().min().copied().unwrap_or(0)) as f64
+        }
+    }
+}
+
+/// Population variance.
+fn variance(visits: &[u64]) -> f64 {
     let n = visits.len() as f64;
     let mean = visits.iter().sum::<u64>() as f64 / n;
     visits.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / n
@@ -154,9 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn spread_is_the_variance() {
-        assert_eq!(spread(&[4, 0]), 4.0);
-        assert_eq!(spread(&[3]), 0.0);
-        assert_eq!(spread(&[2, 2, 2]), 0.0);
+    fn spread_is_the_variance_or_the_range() {
+        assert_eq!(spread(VisitSpread::Variance, &[4, 0]), 4.0);
+        assert_eq!(spread(VisitSpread::Variance, &[5, 1, 1, 1]), 3.0);
+        assert_eq!(spread(VisitSpread::Range, &[5, 1, 1, 1]), 4.0);
+        assert_eq!(spread(VisitSpread::Range, &[1, 6, 4]), 5.0);
+        for measure in [VisitSpread::Variance, VisitSpread::Range] {
+            assert_eq!(spread(measure, &[3]), 0.0);
+            assert_eq!(spread(measure, &[2, 2, 2]), 0.0);
+            assert_eq!(spread(measure, &[]), 0.0);
+        }
     }
 }

@@ -61,6 +61,14 @@ pub struct SearchConfig {
     pub backup_weights: BackupWeights,
     /// Which child becomes the next search root (default the code's form).
     pub commit: CommitRule,
+    /// How the spread of visits in the first two commit rules is measured (default variance; code:
+    /// range).
+    #[serde(skip_serializing_if = "is_default")]
+    pub visit_spread: VisitSpread,
+    /// Whether a tree's row keeps Q and visits of every search root's children at its commit (default
+    /// false); pairs by `values = "commit"` need them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub commit_values: bool,
     /// Simulations of one tree in flight at once, 1 to 65,535; part of the result: simulation k
     /// selects after exactly the results of simulations 1 to k - W (default 1: serial search).
     pub leaves_in_flight: usize,
@@ -69,7 +77,8 @@ pub struct SearchConfig {
     /// Whether the first candidate of every node is the greedy one (default false: method, option).
     pub greedy_first: bool,
     /// Drops a candidate that reads like an earlier sibling: trigram similarity above this, in
-    /// [0, 1] (default none: only equal token ids are dropped; the code compares embeddings at 0.9).
+    /// [0, 1] (default none: only equal token ids are dropped; the code: 0.99, of the greedy cosine
+    /// matching of hidden states that BERTScore uses).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub similarity: Option<f64>,
     /// Whether the steps of the reference solution join the candidates (default false; code).
@@ -79,7 +88,9 @@ pub struct SearchConfig {
     /// What ends a solution besides EOS, where the model does not end it by itself (default nothing).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
-    /// Tokens of one step at most, at least 1 (default 128: taste).
+    /// Tokens of one step at most, at least 1 (default 128: taste). With `boundary = "lines"` it is
+    /// the longest budget of a problem: at least a quarter of it is given, and more where the
+    /// reference solution, in view while data is generated, has more tokens a step (code).
     pub max_step_tokens: usize,
     /// Tokens of one solution at most, at least 1 (default 512: taste).
     pub max_solution_tokens: usize,
@@ -109,6 +120,8 @@ impl Default for SearchConfig {
             gamma: 1.0,
             backup_weights: BackupWeights::AtLeastOne,
             commit: CommitRule::SpreadVisits,
+            visit_spread: VisitSpread::Variance,
+            commit_values: false,
             leaves_in_flight: 1,
             sampling: Sampling::default(),
             greedy_first: false,
@@ -138,9 +151,10 @@ pub struct ValueConfig {
     /// measured on the embedded model; a search's `summary.json` and every round have that of their
     /// policy).
     pub likelihood: LikelihoodScale,
-    /// Whether the judge is shown the reference solution (default false; paper's EXAMPLE ANSWER).
+    /// Whether the judge is shown the reference solution, or the reference answer where there is no
+    /// solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
-    /// Order of the judge's two options (default correct first: paper).
+    /// Order of the judge's two options (default correct first: paper; code: correct last).
     pub order: OptionOrder,
     /// Self-evaluation of a step whose judgement is unknown, in [0, 1] (default 0.5: neither).
     pub unknown: f64,
@@ -149,16 +163,18 @@ pub struct ValueConfig {
     pub unasked: f64,
     /// Divides the self-evaluation by max(depth of the parent - 3, 1) (default false; code).
     pub depth_decay: bool,
-    /// A step whose value is exactly 0 takes its parent's value (default false; code).
+    /// A self-evaluation of exactly 0 is replaced by R of the parent, before the outcome is added
+    /// (default false; code).
     pub inherit_zero: bool,
     /// Multiplies by 1.25 the outcome of a correct solution that is not a prefix of the reference
-    /// solution (default false; code).
+    /// solution; not where there is none, nor for multiple choice (default false; code).
     pub own_reasoning_bonus: bool,
     /// Taken off the reward of a step whose plain equations (`3 + 4 = 8`) are all false, and the share
     /// of it that is false otherwise; at least 0 (default 0: off; ours). It needs no reference.
     pub arithmetic: f64,
-    /// Devalues multiple-choice answers without reasoning: a correct answer at depth 1 counts 0,
-    /// at depth 2 counts 0.5, and naming k > 1 options counts 0.9 / k (default false; code).
+    /// Devalues multiple-choice answers without reasoning: a correct answer counts nothing at depth 1
+    /// and half at depth 2; one whose last clause names k > 1 options counts 0.9 / k of that (default
+    /// false; code).
     pub choice_guard: bool,
 }
 
@@ -193,6 +209,9 @@ pub enum JudgeForm {
     /// By the answer to that question in a prompt of its own, which restates the problem and the
     /// whole solution so far (paper).
     Restated,
+    /// In such a prompt as well, but asked whether the solution so far heads in the right direction
+    /// (code).
+    Direction,
     /// By how much likelier approving follow-ups are than disapproving ones.
     FollowUps,
     /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
@@ -210,6 +229,22 @@ impl JudgeForm {
 }
 
 impl ValueConfig {
+    /// As the authors' code values steps.
+    #[must_use]
+    pub fn paper() -> Self {
+        Self {
+            judge: JudgeForm::Direction,
+            hinted: true,
+            order: OptionOrder::CorrectLast,
+            unknown: 0.0, // which then inherits the parent's
+            depth_decay: true,
+            inherit_zero: true,
+            own_reasoning_bonus: true,
+            choice_guard: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether steps are judged by a question to the model.
     pub(crate) fn asks(&self) -> bool {
         self.self_evaluation && !self.judge.reads()
@@ -290,6 +325,9 @@ pub enum DepthLimit {
     /// The search root: a simulation stops `max_depth` steps below it, nothing is completed by
     /// force, and solutions end by themselves or by their token budget.
     Relative,
+    /// Both at once: completed as by `Absolute`, and a simulation stops `max_depth - 1` steps, at
+    /// least one, below the search root (code, whose `depth_limit` is `max_depth - 1`).
+    Both,
 }
 
 /// How log-probabilities become a prior.
@@ -319,9 +357,9 @@ pub enum BackupWeights {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum CommitRule {
-    /// Most visits x (1 + variance of its children's visits); ties by Q, then V: the code.
+    /// Most visits x (1 + spread of its children's visits); ties by Q, then V: the code.
     SpreadVisits,
-    /// Highest (Q + 2) x (1 + variance of its children's visits); ties by visits, then V: the code,
+    /// Highest (Q + 2) x (1 + spread of its children's visits); ties by visits, then V: the code,
     /// second form.
     SpreadValue,
     /// Most visits; ties by Q, then V.
@@ -336,7 +374,7 @@ pub enum CommitRule {
     Tempered {
         /// T at the problem's root, above 0.
         temperature: f64,
-        /// Multiplies T with every step, above 0 and at most 1 (default 0.75: code).
+        /// Multiplies T with every step, above 0 and at most 1 (default 1: the code's command line).
         #[serde(default = "CommitRule::default_decay")]
         decay: f64,
     },
@@ -346,21 +384,47 @@ impl CommitRule {
     /// `decay` of [`CommitRule::Tempered`] where none is set.
     #[must_use]
     pub fn default_decay() -> f64 {
-        0.75
+        1.0
     }
 }
 
+/// How the spread of the visits of a node's children is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VisitSpread {
+    /// Their population variance.
+    #[default]
+    Variance,
+    /// The highest less the lowest: the code.
+    Range,
+}
+
+/// For settings that are written only where they differ from their default.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl SearchConfig {
-    /// The paper's budget for mathematics: 5 simulations a root, four times as many at the first.
+    /// The published method for mathematics: budget and breadth of the paper, everything else as the
+    /// authors' code has it, where the two differ.
     #[must_use]
     pub fn paper() -> Self {
-        Self { simulations: 5, first_root_factor: 4, ..Self::default() }
+        Self {
+            simulations: 5,
+            first_root_factor: 4,
+            depth_limit: DepthLimit::Both,
+            visit_spread: VisitSpread::Range,
+            commit_values: true,
+            similarity: Some(0.99),
+            value: ValueConfig::paper(),
+            ..Self::default()
+        }
     }
 
-    /// The paper's budget and shape for multiple choice: breadth 4 then 2, depth 3.
+    /// The same for multiple choice: breadth 4 then 2, depth 3, shorter steps.
     #[must_use]
     pub fn paper_choice() -> Self {
-        Self { breadth: [4, 2], max_depth: 3, ..Self::paper() }
+        Self { breadth: [4, 2], max_depth: 3, max_step_tokens: 32, ..Self::paper() }
     }
 
     /// For the embedded model: a small one, on solutions of many short lines. Logs are those of
@@ -376,7 +440,35 @@ impl SearchConfig {
             max_solution_tokens: 256,
             // Log 0005: without, training makes more equations false than it mends.
             value: ValueConfig { arithmetic: 1.0, ..ValueConfig::default() },
-            ..Self::paper()
+            ..Self::default()
+        }
+    }
+
+    /// Simulations of one tree at most; none where nothing is simulated.
+    #[must_use]
+    pub fn most_simulations(&self) -> u64 {
+        let roots = u64::from(self.max_depth).saturating_sub(1) + self.first_root_factor;
+        match self.strategy {
+            Strategy::Mcts => roots.saturating_mul(self.simulations),
+            Strategy::Beam { .. } => 0,
+        }
+    }
+
+    /// For instruction models: steps of what they write, paragraphs and calculations, and room for
+    /// whole solutions. Figures are those of `docs/steps.md`.
+    #[must_use]
+    pub fn chat() -> Self {
+        Self {
+            simulations: 5,
+            first_root_factor: 2, // taste: a tree of a few thousand tokens
+            breadth: [4, 2],      // as above
+            max_depth: 8,         // nine solutions in ten have at most that many paragraphs
+            // At temperature 1 small models write gibberish.
+            sampling: Sampling { temperature: 0.8, top_p: 0.95, ..Sampling::default() },
+            boundary: Boundary::Paragraph,
+            max_step_tokens: 256, // the longest paragraph that was seen has 224
+            max_solution_tokens: 768,
+            ..Self::default()
         }
     }
 
@@ -417,7 +509,7 @@ mod tests {
         assert_eq!(config, SearchConfig { simulations: 3, ..SearchConfig::default() });
         let config: SearchConfig =
             toml::from_str("commit = { tempered = { temperature = 2.0 } }").expect("valid");
-        assert_eq!(config.commit, CommitRule::Tempered { temperature: 2.0, decay: 0.75 });
+        assert_eq!(config.commit, CommitRule::Tempered { temperature: 2.0, decay: 1.0 });
         assert!(toml::from_str::<SearchConfig>("simulatoins = 3").is_err());
         assert!(toml::from_str::<SearchConfig>("[value]\nhint = true").is_err());
     }
@@ -433,7 +525,9 @@ mod tests {
             boundary: Boundary::Marker("\n\n".to_owned()),
             ..SearchConfig::beam(3)
         };
-        for config in [SearchConfig::default(), SearchConfig::paper_choice(), full] {
+        let paragraphs = SearchConfig::chat();
+        let paper = [SearchConfig::paper(), SearchConfig::paper_choice()];
+        for config in [[SearchConfig::default(), paragraphs, full].as_slice(), &paper].concat() {
             let text = toml::to_string(&config).expect("serialises");
             assert_eq!(toml::from_str::<SearchConfig>(&text).expect("parses"), config);
         }

@@ -1,6 +1,6 @@
 //! A file of trees into a file of rows: pairs, labels of steps, or whatever else a tree gives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use regrowth_datasets::{JsonlWriter, atomic_write};
 use serde::Serialize;
@@ -8,13 +8,13 @@ use serde::Serialize;
 use crate::SearchError;
 use crate::record::{TreeRecord, read_trees};
 
-/// Writes the rows that every tree of the file `trees` gives to `out`, as JSON lines: whole or not
+/// Writes the rows that every tree of the files `trees` gives to `out`, as JSON lines: whole or not
 /// at all, with one tree in memory at a time.
 ///
 /// # Errors
 /// Those of [`read_trees`]; [`SearchError::Data`] when `out` cannot be written.
 pub fn cut_trees<T: Serialize>(
-    trees: &Path,
+    trees: &[PathBuf],
     out: &Path,
     mut rows: impl FnMut(&TreeRecord) -> Vec<T>,
 ) -> Result<(), SearchError> {
@@ -26,9 +26,11 @@ pub fn cut_trees<T: Serialize>(
             std::io::Error::other("bad tree")
         };
         let mut out = JsonlWriter::new(file);
-        for tree in read_trees(trees).map_err(&mut stash)? {
-            let tree = tree.map_err(&mut stash)?;
-            rows(&tree).iter().try_for_each(|row| out.write(row))?;
+        for file in trees {
+            for tree in read_trees(file).map_err(&mut stash)? {
+                let tree = tree.map_err(&mut stash)?;
+                rows(&tree).iter().try_for_each(|row| out.write(row))?;
+            }
         }
         Ok(())
     });

@@ -9,7 +9,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam::channel::unbounded;
 use regrowth_datasets::Problem;
@@ -37,6 +37,8 @@ pub struct RunOptions {
     /// Whether a cancelled search delivers the finished trees behind an unfinished one as well
     /// (default false: then whoever goes on behind the last tree leaves none out).
     pub keep_all: bool,
+    /// Counts completed simulations, those of unfinished trees included, for whoever shows progress.
+    pub simulated: Arc<AtomicU64>,
 }
 
 impl Default for RunOptions {
@@ -47,7 +49,18 @@ impl Default for RunOptions {
             round: 0,
             cancel: Arc::default(),
             keep_all: false,
+            simulated: Arc::default(),
         }
+    }
+}
+
+impl RunOptions {
+    /// Trees in flight at once over this policy: a tree starts when the one so many before it is
+    /// delivered.
+    #[must_use]
+    pub fn window(&self, policy: &dyn Policy) -> usize {
+        let wanted = || policy.limits().in_flight.max(1).saturating_mul(4);
+        self.trees_in_flight.unwrap_or_else(wanted)
     }
 }
 
@@ -89,9 +102,9 @@ pub struct SearchSummary {
 
 /// Is told how a search goes, in the thread that called for it.
 pub trait SearchObserver {
-    /// A tree has ended, with so many sampled tokens; it is delivered when its turn comes.
-    fn ended(&mut self, sampled_tokens: u64) {
-        let _ = sampled_tokens;
+    /// A tree has ended; it is delivered when its turn comes. Nothing for one that was given up.
+    fn ended(&mut self, tree: Option<&TreeRecord>) {
+        let _ = tree;
     }
 
     /// The tree of a problem, or the reason why there is none, in the order of the problems.
@@ -145,8 +158,7 @@ pub fn search_each(
 ) -> Result<SearchSummary, SearchError> {
     config.check()?;
     crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
-    let window = options.trees_in_flight;
-    let window = window.unwrap_or_else(|| policy.limits().in_flight.max(1).saturating_mul(4));
+    let window = options.window(policy);
     crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
     let stop = AtomicBool::new(false);
     // A thread holds a tree at least, or it has nothing to do.

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use regrowth_datasets::{Finish, TokenId, stream_key};
+use regrowth_datasets::{Choice, Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
 use regrowth_verifiers::Verdict;
 
@@ -139,7 +139,7 @@ impl Expansion {
             return Err(Skip::NoRoom);
         }
         let forced = is_forced(config, place.depth);
-        let max_tokens = if forced { room } else { room.min(config.max_step_tokens) };
+        let max_tokens = if forced { room } else { room.min(subject.step_tokens) };
         let asked = breadth(config, place.depth, !subject.problem.choices.is_empty());
         let request = Propose {
             prefix: prefix.clone(),
@@ -251,16 +251,18 @@ impl Expansion {
         }
         self.first_judge = first;
         self.judgements = vec![None; self.settled.len()];
-        let hint = subject.problem.solution.clone().filter(|_| config.hinted);
+        let hint = config.hinted.then(|| shown_reference(subject.problem)).flatten();
+        let restates = matches!(config.judge, JudgeForm::Restated | JudgeForm::Direction);
         let judge = |settled: &Settled| Judge {
             prefix: self.prefix.clone(),
             step: Arc::from(settled.candidate.step.ids.as_slice()),
             hint: hint.clone(),
             order: config.order,
-            restated: (config.judge == JudgeForm::Restated).then(|| Restated {
+            restated: restates.then(|| Restated {
                 question: subject.problem.question.clone(),
                 choices: subject.problem.choices.clone(),
                 solution: format!("{}{}", self.solution, settled.candidate.step.text),
+                direction: config.judge == JudgeForm::Direction,
             }),
         };
         self.settled.iter().map(judge).collect()
@@ -295,9 +297,15 @@ impl Expansion {
         let terminal = self.forced
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
             || sampled.ids.len() >= self.room
-            || subject.verifier.states_answer(subject.problem, &sampled.text);
+            || subject.verifier.states_answer_finished(
+                subject.problem,
+                &sampled.text,
+                sampled.finish,
+            );
         let asks_reference = terminal && subject.config.value.oracle;
-        let verdict = asks_reference.then(|| subject.verifier.verify(subject.problem, &solution));
+        let verify =
+            || subject.verifier.verify_finished(subject.problem, &solution, sampled.finish);
+        let verdict = asks_reference.then(verify);
         let correct = verdict.as_ref().map(Verdict::is_correct);
         let undecided = match verdict {
             Some(Verdict::Undecided(reason)) => Some(reason),
@@ -335,6 +343,21 @@ impl Expansion {
     }
 }
 
+/// What a judge is shown of the reference: its solution, else its answer, in the words of the option
+/// where it is a choice.
+fn shown_reference(problem: &Problem) -> Option<String> {
+    let given = |text: &String| !text.trim().is_empty();
+    if let Some(solution) = problem.solution.as_ref().filter(|text| given(text)) {
+        return Some(solution.clone());
+    }
+    let answer = Some(&problem.answer).filter(|text| given(text))?;
+    let option = problem.choices.iter().find(|choice| choice.label == *answer);
+    Some(match option {
+        Some(Choice { label, text }) => format!("The answer is ({label}) {text}"),
+        None => format!("The answer is {answer}"),
+    })
+}
+
 /// Log-probabilities are one per token and numbers.
 fn check_logps(logps: &[f32], tokens: usize) -> Result<(), Skip> {
     let ok = logps.len() == tokens && logps.iter().all(|&l| usable(l));
@@ -348,7 +371,7 @@ fn usable(logp: f32) -> bool {
 
 /// Whether the children of a node at `depth` are completed to the end in one step.
 fn is_forced(config: &SearchConfig, depth: u32) -> bool {
-    config.depth_limit == DepthLimit::Absolute && depth + 1 >= config.max_depth
+    config.depth_limit != DepthLimit::Relative && depth + 1 >= config.max_depth
 }
 
 /// Candidates of a node at `depth`. With a depth limit of 1 the root keeps its breadth: whole
@@ -373,4 +396,46 @@ fn keys(seed: u64, problem: &str, path: &[u32], count: usize) -> Vec<u64> {
             stream_key(seed, &parts)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_datasets::AnswerKind;
+
+    use super::*;
+
+    #[test]
+    fn the_judge_is_shown_the_solution_or_else_the_answer() {
+        let mut problem = Problem {
+            id: "p".to_owned(),
+            source: "test".to_owned(),
+            question: "q".to_owned(),
+            choices: vec![Choice { label: "A".to_owned(), text: "iron".to_owned() }],
+            answer: "A".to_owned(),
+            kind: AnswerKind::Choice,
+            solution: None,
+            level: None,
+        };
+        let shown = |problem: &Problem| shown_reference(problem);
+        assert_eq!(shown(&problem).as_deref(), Some("The answer is (A) iron"));
+        problem.choices.clear();
+        assert_eq!(shown(&problem).as_deref(), Some("The answer is A"));
+        problem.solution = Some("Magnets attract iron.".to_owned());
+        assert_eq!(shown(&problem), problem.solution);
+        problem.solution = None;
+        problem.answer.clear();
+        assert_eq!(shown(&problem), None);
+    }
+
+    #[test]
+    fn the_last_step_completes_the_solution_but_for_a_limit_below_the_root() {
+        let forced = |depth_limit, max_depth| -> Vec<u32> {
+            let config = SearchConfig { depth_limit, max_depth, ..SearchConfig::default() };
+            (0..5).filter(|&depth| is_forced(&config, depth)).collect()
+        };
+        assert_eq!(forced(DepthLimit::Absolute, 4), [3, 4]);
+        assert_eq!(forced(DepthLimit::Both, 4), [3, 4]);
+        assert_eq!(forced(DepthLimit::Relative, 4), [0; 0]);
+        assert_eq!(forced(DepthLimit::Both, 1), [0, 1, 2, 3, 4]);
+    }
 }

@@ -104,6 +104,7 @@ impl EngineFlags {
             numbers,
             server: self.server_options(),
             say: Some(say),
+            ..base
         }
     }
 

@@ -13,6 +13,7 @@ mod answers;
 mod calibration;
 mod commit;
 mod config;
+pub mod console;
 mod cut;
 mod driver;
 mod error;
@@ -22,6 +23,8 @@ mod labels;
 mod likelihood;
 mod noise;
 mod pairs;
+mod preset;
+mod prompting;
 mod record;
 mod search;
 mod select;
@@ -34,12 +37,12 @@ mod tree;
 mod value;
 
 pub use calibration::{
-    Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece,
+    Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece, unanswered,
 };
 pub use commit::{Contender, commit, spread};
 pub use config::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
-    SearchConfig, Selection, Strategy, ValueConfig,
+    SearchConfig, Selection, Strategy, ValueConfig, VisitSpread,
 };
 pub use cut::cut_trees;
 pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
@@ -47,11 +50,15 @@ pub use error::{SearchError, Skip};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::{AnswerOdds, Finished, LikelihoodFit, LikelihoodScale, SurprisalOdds};
-pub use pairs::{Drop, Extracted, PairConfig, Parents, Rejected, alpha, extract_pairs};
-pub use record::{NodeRecord, TREE_VERSION, TreeRecord, read_trees};
+pub use pairs::{
+    Drop, Extracted, Keep, PairConfig, PairValues, Parents, Rejected, alpha, extract_pairs,
+};
+pub use preset::Preset;
+pub use prompting::{PromptFlags, examples};
+pub use record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
-pub use settings::overlay;
+pub use settings::{PolicyKind, overlay};
 pub use show::{STEP_CHARS, escape_html, render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};

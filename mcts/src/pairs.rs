@@ -3,14 +3,16 @@
 //! It knows nothing of policies or training. The rules are those of arXiv:2405.00451, section 2.2,
 //! with the authors' code behind switches; whatever is left out is counted by its reason.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rand::RngExt;
 use regrowth_datasets::{PAIR_VERSION, PreferencePair, TokenId, keyed_rng};
 use serde::{Deserialize, Serialize};
 
+use crate::config::is_default;
 use crate::record::{NodeRecord, TreeRecord};
-use crate::{SearchError, config};
+use crate::{SearchConfig, SearchError, Strategy, config};
 
 /// Which pairs a tree gives. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,10 +30,21 @@ pub struct PairConfig {
     pub min_visits_rejected: u64,
     /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1` (default false: method, option).
     pub mixed: bool,
-    /// Only trees whose committed answer is right (default false: method, option).
+    /// Only trees whose committed answer is right (default false; the code's training scripts: true).
     pub correct_only: bool,
-    /// Pairs of one tree at most, the largest margins first (default 8: method).
+    /// Only trees with a right solution anywhere (default true: ours; without one, siblings differ by
+    /// self-evaluation alone). Searches without the oracle cannot tell and are not filtered. A file
+    /// without this key was written before it existed, and means false.
+    #[serde(default)]
+    pub solved_only: bool,
+    /// Pairs of one tree at most (default 8: method).
     pub max_per_tree: usize,
+    /// Which pairs stay where a tree has more (default those with the largest margins: ours).
+    #[serde(skip_serializing_if = "is_default")]
+    pub keep: Keep,
+    /// When the Q and the visits of a pair are taken (default at the end of the search).
+    #[serde(skip_serializing_if = "is_default")]
+    pub values: PairValues,
     /// Whether chains of only children are glued to the step before them (default true: method).
     pub glue_chains: bool,
     /// Whether visits smooth the labels (default true: method); otherwise alpha is 0.
@@ -48,7 +61,10 @@ impl Default for PairConfig {
             min_visits_rejected: 0,
             mixed: false,
             correct_only: false,
+            solved_only: true,
             max_per_tree: 8,
+            keep: Keep::LargestMargins,
+            values: PairValues::End,
             glue_chains: true,
             smoothing: true,
         }
@@ -62,6 +78,18 @@ impl PairConfig {
         Self {
             parents: Parents::All, // `docs/experiments`, log 0001: the committed path alone gains less
             min_margin: 0.6,       // the same: as good as 0, with fewer pairs
+            solved_only: false,    // as the figures of all logs
+            ..Self::default()
+        }
+    }
+
+    /// As the authors' code and its training scripts extract pairs.
+    #[must_use]
+    pub fn paper() -> Self {
+        Self {
+            correct_only: true,
+            keep: Keep::First,
+            values: PairValues::Commit,
             ..Self::default()
         }
     }
@@ -75,6 +103,17 @@ impl PairConfig {
         let ok = margin.is_finite() && margin >= 0.0;
         config::check("min_margin", "a number of at least 0", margin, ok)?;
         config::check("max_per_tree", "at least 1", self.max_per_tree, self.max_per_tree >= 1)
+    }
+
+    /// Checks that trees of this search hold what the rules ask for.
+    ///
+    /// # Errors
+    /// [`SearchError::Config`] where `values = "commit"` and rows do not keep what commits saw.
+    pub fn check_for(&self, search: &SearchConfig) -> Result<(), SearchError> {
+        let kept = search.commit_values && search.strategy == Strategy::Mcts;
+        let expected =
+            "`end`, unless `search.commit_values = true` and `search.strategy = \"mcts\"`";
+        config::check("pairs.values", expected, "commit", kept || self.values == PairValues::End)
     }
 }
 
@@ -100,12 +139,39 @@ pub enum Rejected {
     Random,
 }
 
+/// Which pairs of a tree with too many stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those with the largest margins.
+    #[default]
+    LargestMargins,
+    /// The first by depth: the code.
+    First,
+}
+
+/// When the values of a pair are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairValues {
+    /// At the end of the search.
+    #[default]
+    End,
+    /// When the search committed to one of the siblings: the code. Parents off the committed path
+    /// have those of the end. The search must have kept them (`search.commit_values`).
+    Commit,
+}
+
 /// Why a pair or a tree was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drop {
     /// The tree's committed answer is wrong and `correct_only` is on.
     TreeNotCorrect,
+    /// The tree has no right solution and `solved_only` is on.
+    TreeNotSolved,
+    /// The tree's row has no values at commits, and `values = "commit"` asks for them.
+    NoCommitValues,
     /// The parent has fewer than two children.
     NoSibling,
     /// The margin is not above `min_margin`.
@@ -116,7 +182,7 @@ pub enum Drop {
     NotMixed,
     /// Both sides say the same, though their token ids differ.
     SameText,
-    /// The tree has `max_per_tree` pairs with larger margins.
+    /// The tree has `max_per_tree` pairs that go before it.
     TooManyPerTree,
 }
 
@@ -126,6 +192,8 @@ impl Drop {
     pub fn name(self) -> &'static str {
         match self {
             Self::TreeNotCorrect => "tree_not_correct",
+            Self::TreeNotSolved => "tree_not_solved",
+            Self::NoCommitValues => "no_commit_values",
             Self::NoSibling => "no_sibling",
             Self::SmallMargin => "small_margin",
             Self::FewVisits => "few_visits",
@@ -151,10 +219,15 @@ pub struct Extracted {
 #[must_use]
 pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
     let mut out = Extracted::default();
-    if config.correct_only && !tree.correct {
-        out.dropped.insert(Drop::TreeNotCorrect, 1);
+    if let Some(reason) = refused(tree, config) {
+        out.dropped.insert(reason, 1);
         return out;
     }
+    let tree = match config.values {
+        PairValues::End => Cow::Borrowed(tree),
+        PairValues::Commit => Cow::Owned(at_commits(tree)),
+    };
+    let tree = &*tree;
     let children = children_of(tree);
     let mut found = Vec::new();
     for parent in parents(tree, config.parents) {
@@ -164,15 +237,50 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
         }
     }
     let surplus = found.len().saturating_sub(config.max_per_tree);
+    let by_place = |found: &mut Vec<Found>| {
+        found.sort_by_key(|(sides, pair)| (pair.depth, tree.nodes[sides.0 as usize].parent));
+    };
     if surplus > 0 {
-        // A stable sort: of equal margins the shallower parent stays.
-        found.sort_by(|a, b| b.1.margin.total_cmp(&a.1.margin));
+        match config.keep {
+            // A stable sort: of equal margins the shallower parent stays.
+            Keep::LargestMargins => found.sort_by(|a, b| b.1.margin.total_cmp(&a.1.margin)),
+            Keep::First => by_place(&mut found),
+        }
         found.truncate(config.max_per_tree);
         out.dropped.insert(Drop::TooManyPerTree, surplus as u64);
     }
-    found.sort_by_key(|(sides, pair)| (pair.depth, tree.nodes[sides.0 as usize].parent));
+    by_place(&mut found);
     (out.sides, out.pairs) = found.into_iter().unzip();
     out
+}
+
+/// Sides by node and the pair that they make.
+type Found = ((u32, u32), PreferencePair);
+
+/// Why no pair of this tree is wanted.
+fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<Drop> {
+    if config.correct_only && !tree.correct {
+        return Some(Drop::TreeNotCorrect);
+    }
+    if config.solved_only && tree.oracle && !tree.is_solved() {
+        return Some(Drop::TreeNotSolved);
+    }
+    let lacks = config.values == PairValues::Commit && tree.commits.is_empty();
+    lacks.then_some(Drop::NoCommitValues)
+}
+
+/// The tree with the Q and the visits that children of search roots had at the commit there.
+fn at_commits(tree: &TreeRecord) -> TreeRecord {
+    let mut then = tree.clone();
+    let roots = std::iter::once(0).chain(tree.committed.iter().copied());
+    for (root, commit) in roots.zip(&tree.commits) {
+        let values = commit.q.iter().zip(&commit.visits);
+        for (child, (&q, &visits)) in tree.children(root).into_iter().zip(values) {
+            let node = &mut then.nodes[child as usize];
+            (node.q, node.visits) = (q, visits);
+        }
+    }
+    then
 }
 
 /// Children of every node, by id.
@@ -205,7 +313,7 @@ fn pair_at(
     config: &PairConfig,
     children: &[Vec<u32>],
     parent: u32,
-) -> Result<((u32, u32), PreferencePair), Drop> {
+) -> Result<Found, Drop> {
     let siblings = &children[parent as usize];
     let node = |id: u32| &tree.nodes[id as usize];
     let (best, worst) = choose(tree, config, siblings, parent).ok_or(Drop::NoSibling)?;

@@ -45,6 +45,10 @@ pub struct TreeRecord {
     pub nodes: Vec<NodeRecord>,
     /// Ids of the committed nodes, from the root's child to the end of the solution.
     pub committed: Vec<u32>,
+    /// What each commit saw of the children of its search root, in the order of `committed`; empty
+    /// unless the search was told to keep it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<CommitRecord>,
     /// Whether the committed solution is right; looked up after the search was over.
     pub correct: bool,
     /// Simulations that were completed.
@@ -60,6 +64,16 @@ pub struct TreeRecord {
     pub sampled_tokens: u64,
     /// Candidates dropped because a sibling has the same token ids or reads the same.
     pub duplicates: u64,
+}
+
+/// The children of a search root at its commit, in order. A search goes on below one of them alone,
+/// so only that one's values change afterwards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommitRecord {
+    /// Q of each child.
+    pub q: Vec<f64>,
+    /// Completed visits of each child.
+    pub visits: Vec<u64>,
 }
 
 /// One node of a tree with the step that leads to it.
@@ -120,6 +134,13 @@ impl TreeRecord {
         let all: usize = paths.iter().map(Vec::len).sum();
         // In order, a path shares most with the one before it.
         (all - paths.iter().zip(paths.iter().skip(1)).map(known).sum::<usize>()) as u64
+    }
+
+    /// Whether a right solution is among those that were found. Only the outcomes of a search with
+    /// the oracle tell: there a wrong one is -1, a right one never below 0.
+    #[must_use]
+    pub fn is_solved(&self) -> bool {
+        self.oracle && self.nodes.iter().any(|node| node.terminal && node.outcome >= 0.0)
     }
 
     /// Ids of the children of `node`, in order.
@@ -220,7 +241,30 @@ fn parse(line: &str) -> Result<TreeRecord, String> {
         }
         at = id;
     }
+    check_commits(&tree)?;
     Ok(tree)
+}
+
+/// Recorded commits are those of the committed path.
+fn check_commits(tree: &TreeRecord) -> Result<(), String> {
+    if tree.commits.is_empty() {
+        return Ok(());
+    }
+    if tree.commits.len() != tree.committed.len() {
+        let (found, steps) = (tree.commits.len(), tree.committed.len());
+        return Err(format!("{found} `commits` for {steps} `committed` nodes"));
+    }
+    let roots = std::iter::once(0).chain(tree.committed.iter().copied());
+    for (index, (root, commit)) in roots.zip(&tree.commits).enumerate() {
+        let children = tree.children(root).len();
+        if commit.q.len() != children || commit.visits.len() != children {
+            return Err(format!(
+                "`commits` {index}: expected `q` and `visits` of the {children} children of node \
+                 {root}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -241,5 +285,14 @@ mod tests {
         assert!(refused(|tree| tree.nodes[3].logps.clear()).starts_with("node 3 has"));
         assert!(refused(|tree| tree.committed = vec![2, 3]).ends_with("node 3"));
         assert!(refused(|tree| tree.nodes.clear()).contains("root"));
+        let commit = |children| CommitRecord { q: vec![0.0; children], visits: vec![1; children] };
+        let mut tree = example();
+        tree.commits = vec![commit(3), commit(2), commit(1)];
+        assert!(parse(&serde_json::to_string(&tree).expect("JSON")).is_ok());
+        let short = refused(|tree| tree.commits = vec![CommitRecord { q: vec![], visits: vec![] }]);
+        assert!(short.contains("1 `commits` for 3"), "{short}");
+        tree.commits[1] = commit(3);
+        let wrong = parse(&serde_json::to_string(&tree).expect("JSON")).expect_err("is refused");
+        assert!(wrong.contains("`commits` 1") && wrong.contains("node 2"), "{wrong}");
     }
 }

@@ -1,9 +1,32 @@
-//! Settings of one source over those of another: a file over a preset.
+//! Settings of one source over those of another: a file over a preset, which the policy chooses.
 //!
 //! It knows tables and nothing of what their keys mean; readers refuse unknown keys afterwards. Both
 //! binaries read their settings through it.
 
 use toml::{Table, Value};
+
+/// Kinds of policies, which start from different presets: both binaries choose by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// The embedded model.
+    Embedded,
+    /// A checkpoint or a server: taken for an instruction model.
+    Model,
+    /// A scripted or recorded policy.
+    Double,
+}
+
+impl PolicyKind {
+    /// The kind of the policy of this name.
+    #[must_use]
+    pub fn of(policy: &str) -> Self {
+        match policy.split(':').next() {
+            Some("builtin") => Self::Embedded,
+            Some("scripted" | "replay") => Self::Double,
+            _ => Self::Model,
+        }
+    }
+}
 
 /// `own` over `base`, table by table.
 #[must_use]
@@ -21,6 +44,20 @@ pub fn overlay(mut base: Table, own: Table) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checkpoints_and_servers_are_models() {
+        for (policy, kind) in [
+            ("builtin", PolicyKind::Embedded),
+            ("scripted", PolicyKind::Double),
+            ("scripted:play.json", PolicyKind::Double),
+            ("replay:out", PolicyKind::Double),
+            ("model.gguf", PolicyKind::Model),
+            ("http://host:8000/v1#m", PolicyKind::Model),
+        ] {
+            assert_eq!(PolicyKind::of(policy), kind, "{policy}");
+        }
+    }
 
     #[test]
     fn inner_tables_are_joined_and_other_values_replaced() {

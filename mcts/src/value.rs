@@ -58,8 +58,9 @@ pub(crate) fn value(
     depth: u32,
     parent_value: f64,
 ) -> f64 {
-    let value = outcome + confidence(config, self_evaluation, depth);
-    if config.inherit_zero && value == 0.0 { parent_value } else { value }
+    let confidence = confidence(config, self_evaluation, depth);
+    let inherits = config.inherit_zero && confidence == 0.0;
+    outcome + if inherits { parent_value } else { confidence }
 }
 
 /// r of a step, from R of it and of its parent and from what its false equations cost.
@@ -95,34 +96,47 @@ fn outcome(config: &ValueConfig, problem: &Problem, correct: bool, seen: &Observ
     if !correct {
         return -1.0;
     }
-    let mut outcome: f64 = 1.0;
-    if config.own_reasoning_bonus && !repeats_reference(problem, seen.solution) {
-        outcome *= 1.25;
+    if problem.choices.is_empty() {
+        let own = config.own_reasoning_bonus && reasons_alone(problem, seen.solution);
+        return if own { 1.25 } else { 1.0 };
     }
-    if config.choice_guard && !problem.choices.is_empty() {
-        outcome *= match seen.depth {
-            0 | 1 => 0.0,
-            2 => 0.5,
-            _ => 1.0,
-        };
-        let named = named_options(problem, seen.solution);
-        if named > 1 {
-            outcome = outcome.min(0.9 / named as f64);
-        }
+    if !config.choice_guard {
+        return 1.0;
     }
-    outcome
+    let by_depth = match seen.depth {
+        0 | 1 => 0.0,
+        2 => 0.5,
+        _ => 1.0,
+    };
+    let named = named_options(problem, answer_clause(seen.solution));
+    by_depth * if named > 1 { 0.9 / named as f64 } else { 1.0 }
 }
 
-/// Whether the solution, up to white space, is a prefix of the reference solution.
-fn repeats_reference(problem: &Problem, solution: &str) -> bool {
+/// Whether there is a reference solution and this one, up to white space, is no prefix of it.
+fn reasons_alone(problem: &Problem, solution: &str) -> bool {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let reference = problem.solution.as_deref().map(words).unwrap_or_default();
-    reference.starts_with(&words(solution))
+    !reference.is_empty() && !reference.starts_with(&words(solution))
 }
 
-/// How many options the text names as `(A)`.
-fn named_options(problem: &Problem, solution: &str) -> usize {
-    problem.choices.iter().filter(|c| solution.contains(&format!("({})", c.label))).count()
+/// What follows the last announcement of an answer; the last line that says something where there is
+/// none.
+fn answer_clause(solution: &str) -> &str {
+    const ANNOUNCED: [&str; 2] = ["answer is", "Answer:"];
+    let after = |words: &&str| Some(solution.rfind(*words)? + words.len());
+    match ANNOUNCED.iter().filter_map(after).max() {
+        Some(at) => &solution[at..],
+        None => solution.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default(),
+    }
+}
+
+/// How many options the text names as `(A)` or `A)`.
+fn named_options(problem: &Problem, text: &str) -> usize {
+    let names = |label: &str| {
+        let named = format!("{label})");
+        text.match_indices(&named).any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+    };
+    problem.choices.iter().filter(|c| names(&c.label)).count()
 }
 
 #[cfg(test)]
@@ -202,6 +216,11 @@ mod tests {
         let config = ValueConfig { inherit_zero: true, ..ValueConfig::default() };
         let zero = Observed { parent_value: 0.4, ..seen(0.0, None) };
         assert_eq!(worth(&config, &problem(&[]), zero).reward, 0.0);
+        // Before the outcome is added: 0.4 + 1 for a right end, and -1 + 1 is no zero to inherit for.
+        let right = Observed { correct: Some(true), ..zero };
+        assert_eq!(worth(&config, &problem(&[]), right).value, 1.4);
+        let cancelled = Observed { self_evaluation: Some(1.0), correct: Some(false), ..zero };
+        assert_eq!(worth(&config, &problem(&[]), cancelled).value, 0.0);
         assert_eq!(worth(&ValueConfig::default(), &problem(&[]), zero).reward, -0.4);
     }
 
@@ -213,6 +232,10 @@ mod tests {
         assert_eq!(own.outcome, 1.25);
         assert_eq!(worth(&config, &problem(&[]), copied).outcome, 1.0);
         assert_eq!(worth(&config, &problem(&[]), seen(0.0, Some(false))).outcome, -1.0);
+        // Neither for multiple choice nor without a solution to differ from.
+        assert_eq!(worth(&config, &problem(&["A"]), seen(0.0, Some(true))).outcome, 1.0);
+        let alone = Problem { solution: None, ..problem(&[]) };
+        assert_eq!(worth(&config, &alone, seen(0.0, Some(true))).outcome, 1.0);
     }
 
     #[test]
@@ -238,7 +261,11 @@ mod tests {
             worth(&config, &options, seen).outcome
         };
         assert_eq!((at(1, "(A)"), at(2, "(A)"), at(3, "(A)")), (0.0, 0.5, 1.0));
-        assert_eq!(at(3, "(A) or (B)"), 0.45);
+        assert_eq!((at(3, "(A) or (B)"), at(2, "(A) or (B)")), (0.45, 0.225));
+        // Options weighed before the answer are not counted, nor is a letter that ends a word.
+        assert_eq!(at(3, "(B) melts.\nThe answer is (A)."), 1.0);
+        assert_eq!(at(3, "(B) melts, so the answer is A) or B)."), 0.45);
+        assert_eq!(at(3, "(B) melts.\nIt is (A), by the law of DNA)\n"), 1.0);
         let free = Observed { depth: 1, ..seen(0.0, Some(true)) };
         assert_eq!(worth(&config, &problem(&[]), free).outcome, 1.0);
     }

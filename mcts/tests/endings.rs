@@ -104,7 +104,7 @@ struct Watch {
 }
 
 impl SearchObserver for Watch {
-    fn ended(&mut self, _: u64) {
+    fn ended(&mut self, _: Option<&TreeRecord>) {
         self.left -= 1;
         self.cancel.store(self.left == 1, Ordering::Relaxed);
     }

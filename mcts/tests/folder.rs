@@ -13,10 +13,12 @@ fn files(folder: &Path) -> Vec<String> {
     FILES.iter().map(|name| read(folder.join(name))).collect()
 }
 
-/// A search in `out`, of five problems unless told otherwise; what it said.
+/// A search in `out`, of five problems unless told otherwise, with pairs of unsolved trees as well; what
+/// it said.
 fn search(arguments: &str, out: &Path, code: i32) -> String {
     let limit = if arguments.contains("--limit") { "" } else { "--limit 5" };
-    assert_code(&mcts(&format!("search {limit} {arguments} --out {}", out.display())), code)
+    let flags = format!("{limit} --solved-only false {arguments}");
+    assert_code(&mcts(&format!("search {flags} --out {}", out.display())), code)
 }
 
 #[test]

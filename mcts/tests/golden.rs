@@ -14,7 +14,7 @@ use attentive::Attentive;
 use common::{drive, problems, verifier};
 use regrowth_datasets::{TokenId, content_hash};
 use regrowth_mcts::{
-    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, Preset, PriorRule, RootNoise,
     SearchConfig, Selection, StopRule, TreeRecord, ValueConfig,
 };
 use regrowth_policy::{Boundary, OptionOrder, Policy, Scripted};
@@ -45,6 +45,8 @@ fn whole_searches() -> Vec<Variant> {
         ("beam", SearchConfig { max_depth: 3, breadth: [3, 2], ..SearchConfig::beam(2) }),
         ("best_of", SearchConfig::best_of(4)),
         ("greedy", SearchConfig::greedy()),
+        ("paper", Preset::Paper.search()),
+        ("paper_choice", Preset::PaperChoice.search()),
     ]
 }
 
@@ -78,6 +80,7 @@ fn boundaries() -> Vec<Variant> {
     let relative = DepthLimit::Relative;
     vec![
         ("depth_relative", SearchConfig { depth_limit: relative, max_depth: 2, ..small() }),
+        ("depth_both", SearchConfig { depth_limit: DepthLimit::Both, ..small() }),
         ("final_breadth", SearchConfig { final_breadth: 3, final_breadth_choice: 1, ..small() }),
         ("boundary_sentence", SearchConfig { boundary: Boundary::Sentence, ..small() }),
         ("boundary_tokens", SearchConfig { boundary: Boundary::Tokens(20), ..small() }),
@@ -122,6 +125,7 @@ fn judges() -> Vec<Variant> {
         ("hinted", valued(ValueConfig { hinted: true, ..value() })),
         ("judge_order", valued(ValueConfig { order: OptionOrder::Both, ..value() })),
         ("judge_restated", by(JudgeForm::Restated)),
+        ("judge_direction", by(JudgeForm::Direction)),
         ("judge_follow_ups", by(JudgeForm::FollowUps)),
         ("judge_likelihood", by(JudgeForm::Likelihood)),
         ("judge_answers", by(JudgeForm::Answers)),

@@ -86,7 +86,7 @@ fn a_file_may_name_the_preset_it_starts_from() {
     let text = "preset = \"builtin\"\n[pairs]\nmin_margin = 0.25\n";
     let config = write(&folder.path().join("rules.toml"), text);
     let (rows, _) = cut(&out, &format!("--config {config}"));
-    assert_eq!(cut(&out, "--all-parents --min-margin 0.25").0, rows);
+    assert_eq!(cut(&out, "--all-parents --min-margin 0.25 --solved-only false").0, rows);
 }
 
 #[test]

@@ -4,13 +4,13 @@
 //! can reuse by itself. So the interface is stateless, and an engine in this process, a server with
 //! a prefix cache of its own and a scripted test double are the same thing to a search.
 
-#[cfg(any(feature = "candle", feature = "http"))]
 mod boundary;
 #[cfg(feature = "candle")]
 pub mod candle;
 mod cgroup;
 #[cfg(any(feature = "candle", feature = "http"))]
 mod check;
+mod content;
 pub mod decorate;
 mod device;
 mod error;
@@ -19,6 +19,7 @@ pub mod http;
 mod load;
 mod memory;
 mod policy;
+mod prompts;
 mod record;
 mod replay;
 mod request;
@@ -28,11 +29,14 @@ mod seedling;
 #[cfg(any(feature = "candle", feature = "http"))]
 pub mod text;
 
+pub use boundary::step_lengths;
+pub use content::has_content;
 pub use device::{ComputeDevice, NumberType};
 pub use error::PolicyError;
-pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan};
+pub use load::{Dialect, LoadOptions, ServerOptions, joined, load, plan, wants_shots};
 pub use memory::{DevicePlan, MemoryPlan, available_memory};
 pub use policy::{Answered, Call, Caller, Limits, Policy, Prompt, call};
+pub use prompts::{Exemplar, PromptName, PromptOptions};
 pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decorate::{Meter, Metered};
 use crate::{
-    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, Replay, Scripted, available_memory,
+    ComputeDevice, MemoryPlan, NumberType, Policy, PolicyError, PromptName, PromptOptions, Replay,
+    Scripted,
 };
 
-/// How a policy is run. On the processor none of it changes what it answers; a GPU rounds otherwise
-/// than a processor, and each type of numbers in its own way.
+/// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
+/// otherwise than a processor, and each type of numbers in its own way.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
@@ -24,9 +26,14 @@ pub struct LoadOptions {
     pub numbers: NumberType,
     /// How servers are spoken to.
     pub server: ServerOptions,
+    /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
+    /// prompts.
+    pub prompt: PromptOptions,
     /// Is told what a user should know of an engine in this process: the memory it will take, before
     /// its weights are read, and, once, that its cache is too small; may be called from any thread.
     pub say: Option<fn(&str)>,
+    /// Counts what the policy answers and computes.
+    pub meter: Option<Arc<Meter>>,
 }
 
 impl Default for LoadOptions {
@@ -40,7 +47,9 @@ impl Default for LoadOptions {
             device: ComputeDevice::Cpu,
             numbers: NumberType::F32,
             server,
+            prompt: PromptOptions::default(),
             say: None,
+            meter: None,
         }
     }
 }
@@ -136,23 +145,78 @@ impl std::str::FromStr for Dialect {
     }
 }
 
-/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, `http://host:port/v1#model`
-/// (several servers with commas between them), `scripted`, `scripted:FILE` or `replay:FILE`
-/// (a log, or the folder of a search).
+/// What the name of a policy says before anything is looked for.
+enum Named<'a> {
+    Scripted,
+    ScriptedFile(&'a Path),
+    Replay(&'a Path),
+    Server,
+    /// Weights in this process; see `Source::named`.
+    Checkpoint,
+}
+
+/// The pages of models, which are no servers of them.
+const HUB: [&str; 2] = ["https://huggingface.co/", "http://huggingface.co/"];
+
+impl<'a> Named<'a> {
+    fn of(spec: &'a str) -> Self {
+        match spec.split_once(':') {
+            None if spec == "scripted" => Self::Scripted,
+            Some(("scripted", file)) => Self::ScriptedFile(Path::new(file)),
+            Some(("replay", file)) => Self::Replay(Path::new(file)),
+            Some(("http" | "https", _)) if HUB.iter().all(|hub| !spec.starts_with(hub)) => {
+                Self::Server
+            }
+            _ => Self::Checkpoint,
+        }
+    }
+}
+
+/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, a GGUF file,
+/// `http://host:port/v1#model` (several servers with commas between them), `scripted`,
+/// `scripted:FILE` or `replay:FILE` (a log, or the folder of a search).
 ///
 /// # Errors
 /// When nothing of that name exists, it cannot be loaded, or it does not fit into free memory.
 pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    if let (Some(plan), Some(say)) = (plan(spec, options)?, options.say) {
-        say(&format!("memory: {plan}"));
+    let policy: Arc<dyn Policy> = match Named::of(spec) {
+        Named::Scripted => Arc::new(Scripted::new()),
+        Named::ScriptedFile(file) => Arc::new(Scripted::from_file(file)?),
+        Named::Replay(file) => Arc::new(Replay::open(file)?),
+        Named::Server => served(spec, options)?,
+        Named::Checkpoint => checkpoint(spec, options)?,
+    };
+    Ok(match &options.meter {
+        Some(meter) => Arc::new(Metered::new(policy, meter.clone())),
+        None => policy,
+    })
+}
+
+/// Whether a prompt of what `spec` names shows worked examples unless a user says otherwise: a
+/// checkpoint that only completes text (no chat template, no form of its own), asked in a form that
+/// has room for them.
+///
+/// # Errors
+/// When there is no such checkpoint, or its tokenizer cannot be read.
+pub fn wants_shots(spec: &str, form: Option<&PromptName>) -> Result<bool, PolicyError> {
+    if matches!(form, Some(PromptName::Plain | PromptName::File(_))) {
+        return Ok(false);
     }
-    match spec.split_once(':') {
-        None if spec == "scripted" => Ok(Arc::new(Scripted::new())),
-        Some(("scripted", file)) => Ok(Arc::new(Scripted::from_file(Path::new(file))?)),
-        Some(("replay", file)) => Ok(Arc::new(Replay::open(Path::new(file))?)),
-        Some(("http" | "https", _)) => served(spec, &options.server),
-        _ => checkpoint(spec, options),
+    match Named::of(spec) {
+        Named::Checkpoint => completes(spec),
+        _ => Ok(false),
     }
+}
+
+#[cfg(feature = "candle")]
+fn completes(spec: &str) -> Result<bool, PolicyError> {
+    use crate::candle::{PromptForm, Source};
+    PromptForm::is_of_completion(&Source::named(spec)?)
+}
+
+#[cfg(not(feature = "candle"))]
+fn completes(_spec: &str) -> Result<bool, PolicyError> {
+    Ok(false)
 }
 
 /// What the checkpoint that `spec` names will take in memory; `None` for other policies.
@@ -160,33 +224,15 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
 /// # Errors
 /// When the checkpoint's configuration cannot be read, or the plan does not fit into free memory.
 pub fn plan(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    if spec != "builtin" && !Path::new(spec).is_dir() {
-        return Ok(None);
+    match Named::of(spec) {
+        Named::Checkpoint => planned(spec, options),
+        _ => Ok(None),
     }
-    let plan = planned(spec, options)?;
-    if let (Some(plan), Some(available)) = (&plan, available_memory()) {
-        plan.check(available)?;
-    }
-    if let Some(device) = plan.as_ref().and_then(|plan| plan.device)
-        && let Some(free) = free_on(options.device)?
-    {
-        device.check(free)?;
-    }
-    Ok(plan)
 }
 
 #[cfg(feature = "candle")]
 fn planned(spec: &str, options: &LoadOptions) -> Result<Option<MemoryPlan>, PolicyError> {
-    use crate::candle::{CandlePolicy, Source};
-    CandlePolicy::plan(&Source::named(spec)?, options).map(Some)
-}
-
-#[cfg(feature = "candle")]
-use crate::candle::free_on;
-
-#[cfg(not(feature = "candle"))]
-fn free_on(_device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
-    Ok(None)
+    fitting(&crate::candle::Source::named(spec)?, options).map(Some)
 }
 
 #[cfg(not(feature = "candle"))]
@@ -194,13 +240,32 @@ fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, Po
     Ok(None)
 }
 
+/// The plan of a checkpoint, if it fits into free memory.
+#[cfg(feature = "candle")]
+fn fitting(
+    source: &crate::candle::Source,
+    options: &LoadOptions,
+) -> Result<MemoryPlan, PolicyError> {
+    use crate::candle::{CandlePolicy, free_on};
+    let plan = CandlePolicy::plan(source, options)?;
+    if let Some(available) = crate::available_memory() {
+        plan.check(available)?;
+    }
+    if let Some(device) = plan.device
+        && let Some(free) = free_on(options.device)?
+    {
+        device.check(free)?;
+    }
+    Ok(plan)
+}
+
 #[cfg(feature = "http")]
-fn served(spec: &str, options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, options)?))
+fn served(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &options.server, &options.prompt)?))
 }
 
 #[cfg(not(feature = "http"))]
-fn served(spec: &str, _options: &ServerOptions) -> Result<Arc<dyn Policy>, PolicyError> {
+fn served(spec: &str, _options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
     Err(PolicyError::Spec {
         spec: spec.into(),
         detail: "servers need a build with `--features http`".into(),
@@ -211,6 +276,10 @@ fn served(spec: &str, _options: &ServerOptions) -> Result<Arc<dyn Policy>, Polic
 fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
     use crate::candle::{CandlePolicy, Checkpoint, Source};
     let source = Source::named(spec)?;
+    let plan = fitting(&source, options)?;
+    if let Some(say) = options.say {
+        say(&format!("memory: {plan}"));
+    }
     let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
     Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crossbeam::channel::{Sender, bounded};
 use regrowth_datasets::{Problem, TokenId};
 
+use crate::decorate::Meter;
 use crate::{PolicyError, Request, Response};
 
 /// A language model that proposes, judges and scores steps.
@@ -82,16 +83,18 @@ impl Call {
     /// A request whose answer goes to `reply` with this ticket, which tells it from others there.
     #[must_use]
     pub fn new(ticket: u64, request: Request, reply: Sender<Answered>) -> Self {
-        Self { request, caller: Caller { ticket, reply: Some(reply) } }
+        Self { request, caller: Caller { ticket, reply: Some(reply), meter: None } }
     }
 }
 
 /// Who waits for the answer to a call. One that is let go without an answer is told
-/// [`PolicyError::Gone`], so that nobody waits for what a policy has lost.
+/// [`PolicyError::Gone`], or [`PolicyError::Panicked`] where the engine's thread did, so that nobody
+/// waits for what a policy has lost.
 #[derive(Debug)]
 pub struct Caller {
     ticket: u64,
     reply: Option<Sender<Answered>>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl Caller {
@@ -100,8 +103,16 @@ impl Caller {
         self.send(result);
     }
 
+    /// Counts the answer, when it comes, in `meter`.
+    pub(crate) fn count_in(&mut self, meter: &Arc<Meter>) {
+        self.meter = Some(meter.clone());
+    }
+
     fn send(&mut self, result: Result<Response, PolicyError>) {
         if let Some(reply) = self.reply.take() {
+            if let (Some(meter), Ok(response)) = (&self.meter, &result) {
+                meter.answered(response);
+            }
             // A closed channel means that nobody waits any more.
             let _ = reply.send(Answered { ticket: self.ticket, result });
         }
@@ -110,7 +121,11 @@ impl Caller {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        self.send(Err(PolicyError::Gone));
+        let lost = match std::thread::panicking() {
+            true => PolicyError::Panicked,
+            false => PolicyError::Gone,
+        };
+        self.send(Err(lost));
     }
 }
 

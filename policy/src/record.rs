@@ -7,12 +7,13 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use dashmap::DashMap;
 use regrowth_datasets::{Problem, TokenId, stream_key};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,10 @@ use crate::{Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Request
 
 /// Version of the log.
 pub const LOG_VERSION: u32 = 1;
+
+/// How often answers are forced to the disk, for the case that the machine stops and not only the
+/// process.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
 
 /// Name of the log in the folder of a search.
 pub const LOG_FILE: &str = "steps.jsonl";
@@ -53,12 +58,35 @@ pub(crate) struct Header {
     pub(crate) eos: Option<TokenId>,
 }
 
+impl Header {
+    /// That of the answers of `policy`.
+    fn of(policy: &dyn Policy) -> Self {
+        let Limits { context, in_flight, question } = policy.limits();
+        Self {
+            version: LOG_VERSION,
+            policy: policy.identity().to_owned(),
+            context,
+            in_flight,
+            question,
+            eos: policy.eos(),
+        }
+    }
+}
+
 /// Hash of a request or a problem: equal ones have equal keys.
 pub(crate) fn key_of(thing: &impl Serialize) -> Result<String, PolicyError> {
     let bytes = serde_json::to_vec(thing).map_err(|e| PolicyError::Request(e.to_string()))?;
     // Two independent 64-bit halves: no accident among any number of requests.
     let (high, low) = (stream_key(0, &[&bytes]), stream_key(1, &[&bytes]));
     Ok(format!("{high:016x}{low:016x}"))
+}
+
+/// Where the whole rows of a log end.
+struct End {
+    /// Bytes of whole rows.
+    whole: u64,
+    /// What the line behind them is, where there is one.
+    damage: Option<String>,
 }
 
 /// A log as it was read: prompts in memory, answers by their place in the file.
@@ -75,8 +103,17 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Reads the log at `path`; also says how many bytes of it are whole lines.
-    pub(crate) fn open(path: &Path) -> Result<(Self, u64), PolicyError> {
+    /// Reads the log at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, PolicyError> {
+        let (log, end) = Self::read_whole(path)?;
+        match end.damage {
+            Some(detail) => Err(PolicyError::File { path: path.to_owned(), detail }),
+            None => Ok(log),
+        }
+    }
+
+    /// Reads the log at `path` up to its first line that is no row.
+    fn read_whole(path: &Path) -> Result<(Self, End), PolicyError> {
         let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
         let file = File::open(path).map_err(|e| bad(e.to_string()))?;
         let mut lines = BufReader::new(&file);
@@ -84,6 +121,7 @@ impl Log {
         let mut offset = 0u64;
         let mut number = 0usize;
         let mut log: Option<Self> = None;
+        let mut damage = None;
         loop {
             line.clear();
             let length = lines.read_until(b'\n', &mut line).map_err(|e| bad(e.to_string()))?;
@@ -92,16 +130,23 @@ impl Log {
             }
             number += 1;
             let row = serde_json::from_slice(&line);
-            let row = row.map_err(|e| bad(format!("line {number}: {e}; expected a log row")))?;
+            let row = row.map_err(|e| format!("line {number}: {e}; expected a log row"));
             match (&mut log, row) {
-                (None, Row::Header(header)) => log = Some(Self::empty(path, header, &file)?),
-                (Some(log), row) => log.take(row, offset, length),
-                (None, _) => return Err(bad("line 1: expected the header of a log".to_owned())),
+                (None, Ok(Row::Header(header))) => log = Some(Self::empty(path, header, &file)?),
+                (Some(log), Ok(row)) => log.take(row, offset, length),
+                (None, Ok(_)) => {
+                    return Err(bad("line 1: expected the header of a log".to_owned()));
+                }
+                (None, Err(detail)) => return Err(bad(detail)),
+                (Some(_), Err(detail)) => {
+                    damage = Some(detail);
+                    break;
+                }
             }
             offset += length as u64;
         }
         let log = log.ok_or_else(|| bad("expected a log, found no whole line".to_owned()))?;
-        Ok((log, offset))
+        Ok((log, End { whole: offset, damage }))
     }
 
     fn empty(path: &Path, header: Header, file: &File) -> Result<Self, PolicyError> {
@@ -185,7 +230,9 @@ impl Log {
 /// from the log.
 pub struct Recording {
     inner: Arc<dyn Policy>,
-    log: Log,
+    /// What was recorded before: the log, and what stands before it.
+    logs: Vec<Log>,
+    damage: Option<String>,
     shared: Arc<Shared>,
     /// Answers of the inner policy come here first.
     reply: Sender<Answered>,
@@ -194,6 +241,7 @@ pub struct Recording {
 /// What the thread that writes shares with those that ask.
 struct Shared {
     path: PathBuf,
+    header: Header,
     file: Mutex<File>,
     pending: DashMap<u64, Pending>,
     next_ticket: AtomicU64,
@@ -209,37 +257,30 @@ impl Recording {
     /// Records `inner` in the log at `path`, which is continued if it exists.
     ///
     /// # Errors
-    /// [`PolicyError::File`] when the file cannot be used or holds the answers of another policy.
+    /// [`PolicyError::File`] when the file is no log or holds the answers of another policy,
+    /// [`PolicyError::Write`] when it cannot be written.
     pub fn open(inner: Arc<dyn Policy>, path: &Path) -> Result<Self, PolicyError> {
-        let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(|e| bad(e.to_string()))?;
-        let Limits { context, in_flight, question } = inner.limits();
-        let header = Header {
-            version: LOG_VERSION,
-            policy: inner.identity().to_owned(),
-            context,
-            in_flight,
-            question,
-            eos: inner.eos(),
-        };
-        if !has_whole_line(path).map_err(|e| bad(e.to_string()))? {
-            file.set_len(0).map_err(|e| bad(e.to_string()))?;
-            append(&mut file, &Row::Header(header.clone())).map_err(|e| bad(e.to_string()))?;
+        let header = Header::of(&*inner);
+        let file = open(path, &header)?;
+        let (log, End { whole, damage }) = Log::read_whole(path)?;
+        let mut logs = vec![log];
+        let before = before(path);
+        if before.exists() {
+            logs.push(Log::read_whole(&before)?.0);
         }
-        let (log, whole) = Log::open(path)?;
-        file.set_len(whole).map_err(|e| bad(e.to_string()))?;
-        if log.header.policy != header.policy {
-            return Err(bad(format!(
-                "holds answers of the policy {}, expected {}; choose another folder or remove it",
-                log.header.policy, header.policy
-            )));
+        if let Some(other) = logs.iter().find(|log| log.header.policy != header.policy) {
+            let (theirs, ours) = (&other.header.policy, &header.policy);
+            let detail = format!(
+                "holds answers of the policy {theirs}, expected {ours}; choose another folder or \
+                 remove it"
+            );
+            return Err(PolicyError::File { path: path.to_owned(), detail });
         }
+        // What is behind the last whole row: a torn line, or what a power cut left.
+        file.set_len(whole).map_err(|e| unwritten(path, &e))?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),
+            header,
             file: Mutex::new(file),
             pending: DashMap::new(),
             next_ticket: AtomicU64::new(0),
@@ -247,13 +288,58 @@ impl Recording {
         let (reply, answers) = unbounded();
         let writer = shared.clone();
         std::thread::spawn(move || writer.write_answers(&answers));
-        Ok(Self { inner, log, shared, reply })
+        Ok(Self { inner, logs, damage, shared, reply })
     }
 
     /// Answers that were in the log when it was opened.
     #[must_use]
     pub fn recorded(&self) -> usize {
-        self.log.answers.len()
+        self.logs.iter().map(|log| log.answers.len()).sum()
+    }
+
+    /// Begins the log anew; what it held stands before it until the next time this is called, and is
+    /// given up then. Whoever knows that answers from before the last call are needed no more bounds
+    /// the size of a log by this.
+    ///
+    /// # Errors
+    /// [`PolicyError::Write`] when the files cannot be replaced.
+    pub fn rotate(&self) -> Result<(), PolicyError> {
+        let path = &self.shared.path;
+        let mut file = self.shared.file.lock().unwrap_or_else(PoisonError::into_inner);
+        std::fs::rename(path, before(path)).map_err(|e| unwritten(path, &e))?;
+        *file = open(path, &self.shared.header)?;
+        Ok(())
+    }
+
+    /// Removes the log at `path` and what stands before it.
+    ///
+    /// # Errors
+    /// [`PolicyError::Write`] when they are there and cannot be removed.
+    pub fn remove(path: &Path) -> Result<(), PolicyError> {
+        for path in [path, &before(path)] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(unwritten(path, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the logs hold of something.
+    fn known<T>(
+        &self,
+        look: impl Fn(&Log) -> Result<Option<T>, PolicyError>,
+    ) -> Result<Option<T>, PolicyError> {
+        self.logs.iter().find_map(|log| look(log).transpose()).transpose()
+    }
+
+    /// What was wrong with the log when it was opened, where rows had to be given up: the answers from
+    /// there on are asked for again.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// Passes a call on; its answer will come to the writing thread.
@@ -274,16 +360,31 @@ impl Shared {
     /// Appends a row in one write, so that a reader finds it whole or not at all.
     fn append(&self, row: &Row) -> Result<(), PolicyError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        append(&mut file, row).map_err(|e| PolicyError::File {
-            path: self.path.clone(),
-            detail: format!("{e}; the log could not be continued"),
-        })
+        append(&mut file, row).map_err(|e| unwritten(&self.path, &e))
+    }
+
+    /// Forces what was appended to the disk.
+    fn sync(&self) {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // A disk that fails says so at the next row.
+        let _ = file.sync_data();
     }
 
     /// Writes answers down and passes them on, until nobody can answer any more.
     fn write_answers(&self, answers: &Receiver<Answered>) {
-        for answered in answers {
+        let mut unsynced: Option<Instant> = None;
+        loop {
+            if unsynced.is_some_and(|since| since.elapsed() >= SYNC_EVERY) {
+                self.sync();
+                unsynced = None;
+            }
+            let answered = match answers.recv_timeout(SYNC_EVERY) {
+                Ok(answered) => answered,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             let Some((_, pending)) = self.pending.remove(&answered.ticket) else { continue };
+            unsynced.get_or_insert_with(Instant::now);
             let result = answered.result.and_then(|response| {
                 // What JSON cannot hold is passed on and left out; it is asked again next time.
                 if is_finite(&response) {
@@ -295,6 +396,28 @@ impl Shared {
             pending.caller.answer(result);
         }
     }
+}
+
+/// Where what a log held before it was begun anew stands.
+fn before(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".before");
+    PathBuf::from(name)
+}
+
+/// The log at `path`, ready to be continued; with its header alone where there was nothing.
+fn open(path: &Path, header: &Header) -> Result<File, PolicyError> {
+    let unwritten = |e: std::io::Error| unwritten(path, &e);
+    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(unwritten)?;
+    if !has_whole_line(path).map_err(unwritten)? {
+        file.set_len(0).map_err(unwritten)?;
+        append(&mut file, &Row::Header(header.clone())).map_err(unwritten)?;
+    }
+    Ok(file)
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> PolicyError {
+    PolicyError::Write { path: path.to_owned(), detail: error.to_string() }
 }
 
 fn append(file: &mut File, row: &Row) -> std::io::Result<()> {
@@ -329,9 +452,13 @@ impl Policy for Recording {
         self.inner.limits()
     }
 
+    fn notes(&self) -> &[String] {
+        self.inner.notes()
+    }
+
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
         let prompt = self.inner.prompt(problem)?;
-        if self.log.prompt(problem)?.as_ref() != Some(&prompt) {
+        if self.known(|log| log.prompt(problem))?.as_ref() != Some(&prompt) {
             let (text, ids) = (prompt.text.clone(), prompt.ids.to_vec());
             self.shared.append(&Row::Prompt { key: key_of(problem)?, text, ids })?;
         }
@@ -340,7 +467,7 @@ impl Policy for Recording {
 
     fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
         let ids = self.inner.encode(text)?;
-        if self.log.encoded(text).as_ref() != Some(&ids) {
+        if self.known(|log| Ok(log.encoded(text)))?.as_ref() != Some(&ids) {
             self.shared.append(&Row::Encoded { text: text.to_owned(), ids: ids.clone() })?;
         }
         Ok(ids)
@@ -348,7 +475,7 @@ impl Policy for Recording {
 
     fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
         let text = self.inner.decode(ids)?;
-        if self.log.decoded(ids).as_ref() != Some(&text) {
+        if self.known(|log| Ok(log.decoded(ids)))?.as_ref() != Some(&text) {
             self.shared.append(&Row::Decoded { ids: ids.to_vec(), text: text.clone() })?;
         }
         Ok(text)
@@ -359,7 +486,7 @@ impl Policy for Recording {
     }
 
     fn submit(&self, call: Call) {
-        match self.log.answer(&call.request) {
+        match self.known(|log| log.answer(&call.request)) {
             Ok(Some(response)) => call.caller.answer(Ok(response)),
             Ok(None) => self.pass_on(call),
             Err(error) => call.caller.answer(Err(error)),

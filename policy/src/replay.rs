@@ -23,7 +23,7 @@ impl Replay {
     /// [`PolicyError::File`] when it cannot be read or is not a log.
     pub fn open(path: &Path) -> Result<Self, PolicyError> {
         let inside = path.is_dir().then(|| path.join(LOG_FILE));
-        Ok(Self { log: Log::open(inside.as_deref().unwrap_or(path))?.0 })
+        Ok(Self { log: Log::open(inside.as_deref().unwrap_or(path))? })
     }
 
     fn missing(what: &str) -> PolicyError {

@@ -122,8 +122,52 @@ pub enum Boundary {
     Marker(String),
     /// After the first whole sentence at or past this many tokens.
     Tokens(usize),
+    /// After a part of a solution that says something: a paragraph, or lines that stand for themselves.
+    /// Headings, labels and announcements are joined to what follows them, display mathematics and
+    /// code are kept whole, and a step that runs out of tokens is cut back to its last whole line or
+    /// sentence.
+    Paragraph,
+    /// After as many whole lines as the token budget holds, else after as many whole sentences (the
+    /// authors' form).
+    Lines,
     /// Only EOS or the token budget: the rest of the solution in one step.
     End,
+}
+
+impl std::fmt::Display for Boundary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Newline => f.write_str("newline"),
+            Self::Sentence => f.write_str("sentence"),
+            Self::Marker(text) => write!(f, "marker@{text}"),
+            Self::Tokens(least) => write!(f, "tokens@{least}"),
+            Self::Paragraph => f.write_str("paragraph"),
+            Self::Lines => f.write_str("lines"),
+            Self::End => f.write_str("end"),
+        }
+    }
+}
+
+impl std::str::FromStr for Boundary {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.split_once('@')) {
+            ("newline", _) => Ok(Self::Newline),
+            ("sentence", _) => Ok(Self::Sentence),
+            ("paragraph", _) => Ok(Self::Paragraph),
+            ("lines", _) => Ok(Self::Lines),
+            ("end", _) => Ok(Self::End),
+            (_, Some(("tokens", least))) => {
+                least.parse().map(Self::Tokens).map_err(|e| format!("{least}: {e}"))
+            }
+            (_, Some(("marker", marker))) if !marker.is_empty() => Ok(Self::Marker(marker.into())),
+            _ => {
+                Err("expected paragraph, lines, newline, sentence, tokens@N, marker@TEXT or end"
+                    .into())
+            }
+        }
+    }
 }
 
 /// Is the step after `prefix` correct? The policy builds the (A)/(B) question itself.
@@ -153,6 +197,10 @@ pub struct Restated {
     pub choices: Vec<Choice>,
     /// Text of all steps up to and with the judged one.
     pub solution: String,
+    /// Whether the question is if the solution so far heads in the right direction; else it is if its
+    /// last step is correct.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direction: bool,
 }
 
 /// Order in which "correct" and "incorrect" are offered to the judge.
@@ -199,6 +247,18 @@ pub enum Response {
     Judgement(Judgement),
     /// To [`Request::Score`].
     Scores(Scores),
+}
+
+impl Response {
+    /// What it cost.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match self {
+            Self::Candidates(got) => got.usage,
+            Self::Judgement(got) => got.usage,
+            Self::Scores(got) => got.usage,
+        }
+    }
 }
 
 /// Sampled candidates, in the order of the request's keys.
@@ -305,6 +365,16 @@ impl std::ops::AddAssign for Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boundaries_are_named_as_they_are_read() {
+        for name in ["newline", "sentence", "paragraph", "lines", "end", "tokens@20", "marker@~"] {
+            assert_eq!(name.parse::<Boundary>().unwrap().to_string(), name);
+        }
+        for name in ["line", "tokens", "tokens@x", "marker@", ""] {
+            assert!(name.parse::<Boundary>().is_err(), "{name}");
+        }
+    }
 
     fn correct(answers: &[Option<[f64; 2]>]) -> Option<f64> {
         Judgement::from_labels(answers, Usage::default()).correct

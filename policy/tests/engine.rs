@@ -12,8 +12,8 @@ use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
-    Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError, Propose,
-    Request, Response, Restated, Sampling, Score, StopAt, Usage, call,
+    Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError,
+    PromptOptions, Propose, Request, Response, Restated, Sampling, Score, StopAt, Usage, call,
 };
 use serde_json::{Map, Value, json};
 
@@ -314,7 +314,8 @@ fn a_judgement_computes_a_suffix_of_fixed_length() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
-    let form = PromptForm::read(&checkpoint.source, policy.tokenizer()).unwrap();
+    let form = PromptForm::read(&checkpoint.source, policy.tokenizer(), &PromptOptions::default())
+        .unwrap();
     let length = |first| policy.encode(&form.question("\n", first, None).unwrap()).unwrap().len();
     for text in ["1 + 1\n", "Ann has 12 cards. How many?\n"] {
         let prefix = policy.encode(text).unwrap();
@@ -339,15 +340,20 @@ fn a_judgement_computes_a_suffix_of_fixed_length() {
 fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path(), |_| {});
-    let restated =
-        Restated { question: "1 + 1?".into(), choices: vec![], solution: "1 + 1 = 2\n".into() };
+    let restated = Restated {
+        question: "1 + 1?".into(),
+        choices: vec![],
+        solution: "1 + 1 = 2\n".into(),
+        direction: false,
+    };
     let policy = CandlePolicy::new(&checkpoint, &options(1, 64)).unwrap();
-    let form = PromptForm::read(&checkpoint.source, policy.tokenizer()).unwrap();
+    let form = PromptForm::read(&checkpoint.source, policy.tokenizer(), &PromptOptions::default())
+        .unwrap();
     let length = |text: &str| policy.encode(text).unwrap().len();
     let parts = |first| {
         let (text, before) =
             form.render_restated(&restated, first, None, policy.tokenizer()).unwrap();
-        let bos = usize::from(policy.tokenizer().opening(form.chat).is_some());
+        let bos = usize::from(policy.tokenizer().opening().is_some());
         (bos + length(&text[..before]), length(&text[before..]), text)
     };
     let ask = |order, prefix: &str| {

@@ -5,17 +5,11 @@
 #![cfg(feature = "candle")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 
-use std::sync::Arc;
-
-use crossbeam::channel::unbounded;
-use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, Transformer};
-use regrowth_policy::{Call, LoadOptions, Policy, Request, Response, Score};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// Largest difference to transformers in f32.
-const TOLERANCE: f32 = 1e-4;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -25,104 +19,14 @@ struct Golden {
     logprobs: Vec<Vec<f32>>,
 }
 
-/// Values in [-1, 1) from a 32-bit integer hash, as the script makes them.
-fn hashed(name: &str, n: usize) -> impl Iterator<Item = f64> + use<> {
-    let seed = crc32(name.as_bytes());
-    (0..n).map(move |i| {
-        let mut x = (i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed);
-        for (shift, factor) in [(16, 0x7FEB_352D_u32), (15, 0x846C_A68B)] {
-            x = (x ^ (x >> shift)).wrapping_mul(factor);
-        }
-        x ^= x >> 16;
-        f64::from(x >> 8) / f64::from(1 << 23) - 1.0
-    })
-}
-
-/// zlib's checksum, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8)
-            .fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ (0xEDB8_8320 & (c & 1).wrapping_neg()))
-    };
-    !bytes.iter().fold(!0, step)
-}
-
-fn sequence(length: usize, vocabulary: usize) -> Vec<u32> {
-    let ids = hashed(&format!("ids {length}"), length);
-    ids.map(|v| ((v + 1.0) / 2.0 * vocabulary as f64).floor() as u32).collect()
-}
-
-/// The checkpoint of a golden row, written to a folder and read back.
-fn checkpoint(dir: &std::path::Path, golden: &Golden) -> Checkpoint {
-    let weights = |name: &str, n: usize| -> Vec<f32> {
-        let norm = name.contains("norm");
-        let scale = |v: f64| if norm { 1.0 + 0.25 * v } else { 0.375 * v };
-        hashed(name, n).map(|v| scale(v) as f32).collect()
-    };
-    common::checkpoint(dir, |raw| *raw = golden.config.clone(), &weights)
-}
-
 #[test]
 fn log_probabilities_equal_those_of_transformers() {
     let goldens: Vec<Golden> =
         serde_json::from_str(include_str!("golden/parity.json")).expect("golden file");
-    assert_eq!(goldens.len(), 8);
-    for golden in goldens {
+    assert_eq!(goldens.len(), 12);
+    for Golden { name, config, lengths, logprobs } in goldens {
         let dir = tempfile::tempdir().unwrap();
-        let checkpoint = checkpoint(dir.path(), &golden);
-        let rows: Vec<Vec<u32>> =
-            golden.lengths.iter().map(|&l| sequence(l, checkpoint.config.vocab_size)).collect();
-        check(&golden, "packed", &packed(&checkpoint, &rows));
-        check(&golden, "engine", &scored(&checkpoint, &rows));
+        let checkpoint = golden::checkpoint(dir.path(), &config);
+        golden::check_both(&name, &checkpoint, &lengths, &logprobs);
     }
-}
-
-fn check(golden: &Golden, form: &str, found: &[Vec<f32>]) {
-    for (row, (found, expected)) in found.iter().zip(&golden.logprobs).enumerate() {
-        assert_eq!(found.len(), expected.len());
-        for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-            assert!(
-                (a - b).abs() <= TOLERANCE,
-                "{}, {form} form, row {row}, token {}: {a}, transformers says {b}",
-                golden.name,
-                i + 1
-            );
-        }
-    }
-}
-
-/// By the differentiable form, all rows packed into one batch.
-fn packed(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
-    let transformer = Transformer::new(&checkpoint.config, &checkpoint.tensors).unwrap();
-    let mut layout = PackedLayout::default();
-    for row in rows {
-        layout.push(None, row.len());
-    }
-    let hidden = transformer.hidden(&rows.concat(), &Arc::new(layout)).unwrap();
-    let mut start = 0;
-    rows.iter()
-        .map(|row| {
-            let states = hidden.narrow(0, start, row.len() - 1).unwrap();
-            start += row.len();
-            transformer.log_probs(&states, &row[1..]).unwrap().to_vec1().unwrap()
-        })
-        .collect()
-}
-
-/// By the engine, all rows in flight at once.
-fn scored(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
-    let policy = CandlePolicy::new(checkpoint, &LoadOptions::default()).unwrap();
-    let (reply, receive) = unbounded();
-    for (ticket, row) in rows.iter().enumerate() {
-        let score = Score { prefix: row[..1].into(), continuation: row[1..].into() };
-        let (ticket, reply) = (ticket as u64, reply.clone());
-        policy.submit(Call::new(ticket, Request::Score(score), reply));
-    }
-    let mut answers: Vec<_> = receive.iter().take(rows.len()).collect();
-    answers.sort_by_key(|a| a.ticket);
-    let logps = |response| match response {
-        Response::Scores(scores) => scores.logps,
-        other => panic!("expected scores, got {other:?}"),
-    };
-    answers.into_iter().map(|a| logps(a.result.unwrap())).collect()
 }

@@ -4,7 +4,7 @@
 use regrowth_datasets::{Finish, Split, Step, tasks::problems_from_spec};
 use regrowth_policy::{
     Boundary, LoadOptions, Policy, PolicyError, Propose, Request, Response, Sampling, StopAt, call,
-    load,
+    load, step_lengths,
 };
 
 /// The embedded model's most likely step or solution for one problem.
@@ -26,6 +26,54 @@ fn greedy(policy: &dyn Policy, boundary: Boundary, stop_at: StopAt) -> Result<St
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// The most likely solution in steps of at most `max_tokens` tokens, as a search asks for them.
+fn in_steps(policy: &dyn Policy, boundary: &Boundary, max_tokens: usize) -> Vec<Step> {
+    let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
+    let mut prefix = policy.prompt(&problem).unwrap().ids.to_vec();
+    let mut steps: Vec<Step> = Vec::new();
+    while steps.last().is_none_or(|step| step.finish != Finish::Eos) {
+        let request = Propose {
+            prefix: prefix.clone().into(),
+            keys: vec![0, 1],
+            sampling: Sampling::greedy(),
+            greedy_first: false,
+            boundary: boundary.clone(),
+            stop_at: StopAt::default(),
+            max_tokens,
+        };
+        let Ok(Response::Candidates(found)) = call(policy, Request::Propose(request)) else {
+            panic!("{boundary:?} gave no candidates");
+        };
+        assert_eq!(found.candidates[0], found.candidates[1], "lanes that are shared end alike");
+        let step = found.candidates[0].step.clone();
+        assert_eq!(step.logps.len(), step.ids.len());
+        prefix.extend(&step.ids);
+        steps.push(step);
+    }
+    steps
+}
+
+#[test]
+fn steps_put_together_are_the_solution_and_end_as_a_replay_of_it_does() {
+    let policy = load("builtin", &LoadOptions::default()).unwrap();
+    let whole = greedy(&*policy, Boundary::End, StopAt::default()).unwrap();
+    let read = |end: usize| policy.decode(&whole.ids[..end]).unwrap();
+    let piece = |at: usize| read(at + 1)[read(at).len()..].to_owned();
+    let pieces: Vec<String> = (0..whole.ids.len()).map(piece).collect();
+    for boundary in [Boundary::Paragraph, Boundary::Lines, Boundary::Newline] {
+        for max_tokens in [9, 24, 128] {
+            let steps = in_steps(&*policy, &boundary, max_tokens);
+            let ids: Vec<u32> = steps.iter().flat_map(|step| step.ids.clone()).collect();
+            assert_eq!(ids, whole.ids, "{boundary} {max_tokens}");
+            let lengths: Vec<usize> = steps.iter().map(|step| step.ids.len()).collect();
+            assert_eq!(step_lengths(&boundary, max_tokens, &pieces), lengths, "{boundary}");
+        }
+    }
+    let lines = in_steps(&*policy, &Boundary::Lines, 24);
+    let cut = &lines[..lines.len() - 1];
+    assert!(!cut.is_empty() && cut.iter().all(|step| step.text.ends_with('\n')), "{lines:?}");
 }
 
 fn strings(all: &[&str]) -> StopAt {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use regrowth_datasets::atomic_write;
+use regrowth_datasets::{DataError, FolderLock, atomic_write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -14,6 +14,50 @@ use crate::TrainError;
 
 /// SHA-256 by path relative to the folder of a round.
 pub(crate) type Checksums = BTreeMap<String, String>;
+
+/// Holds the folder that the flag `--NAME` gives, made if needed, for this process alone.
+///
+/// # Errors
+/// [`TrainError::Setting`] where there is a file in its place, [`TrainError::Run`] where another
+/// process writes it, [`TrainError::Data`] where it cannot be made or written.
+pub(crate) fn hold(folder: &Path, name: &'static str) -> Result<FolderLock, TrainError> {
+    let lock = FolderLock::hold(folder).map_err(|error| match error {
+        DataError::Io { source, .. } if is_file(&source) => taken(folder, name),
+        other => other.into(),
+    })?;
+    lock.ok_or_else(|| TrainError::Run {
+        path: folder.to_owned(),
+        detail: format!(
+            "another process writes into this folder; wait for it, or name another --{name}"
+        ),
+    })
+}
+
+/// Makes the folder that the flag `--NAME` gives, or one in it, and checks that it can be written.
+///
+/// # Errors
+/// Those of [`hold`], but that other processes may write it as well.
+pub(crate) fn check_folder(folder: &Path, name: &'static str) -> Result<(), TrainError> {
+    let made = std::fs::create_dir_all(folder);
+    match made.and_then(|()| tempfile::tempfile_in(folder).map(drop)) {
+        Err(error) if is_file(&error) => Err(taken(folder, name)),
+        Err(error) => Err(TrainError::io(folder)(error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn taken(folder: &Path, name: &'static str) -> TrainError {
+    let detail = format!(
+        "{} is a file or lies inside one; expected a folder, which is made if needed",
+        folder.display()
+    );
+    TrainError::Setting { name, detail }
+}
+
+/// Whether the system says that a folder's place is taken by a file.
+fn is_file(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::AlreadyExists)
+}
 
 /// Writes `value` as readable JSON.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
@@ -71,7 +115,7 @@ pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(TrainError::io(path)(e)),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|e| TrainError::File {
@@ -124,7 +168,7 @@ pub(crate) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
 /// Removes a file that may not be there.
 pub(crate) fn remove(path: &Path) -> Result<(), TrainError> {
     match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(TrainError::io(path)(e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(TrainError::io(path)(e)),
         _ => Ok(()),
     }
 }

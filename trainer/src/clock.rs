@@ -1,4 +1,5 @@
-//! The time of day, for the names of result files; nothing that is computed depends on it.
+//! The time of day, for the names of result files and for status; nothing that is computed depends on
+//! it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,6 +7,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) fn utc_now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     iso(now.as_secs(), now.subsec_micros())
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// A moment in UTC to the second, as `2024-05-06 07:08:09`.
+pub(crate) fn utc(seconds: u64) -> String {
+    iso(seconds, 0)[..19].replace('T', " ")
 }
 
 /// Seconds since 1970 as a date and a time.
@@ -32,10 +43,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::iso;
+    use super::{iso, utc};
 
     #[test]
     fn known_moments() {
+        assert_eq!(utc(951_782_405), "2000-02-29 00:00:05");
         assert_eq!(iso(0, 0), "1970-01-01T00:00:00.000000");
         assert_eq!(iso(951_782_400, 7), "2000-02-29T00:00:00.000007");
         assert_eq!(iso(1_714_979_289, 123_456), "2024-05-06T07:08:09.123456");

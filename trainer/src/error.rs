@@ -72,6 +72,15 @@ pub enum TrainError {
     /// Stopped by a signal or by its caller before the end.
     #[error("stopped before the end")]
     Interrupted,
+    /// A thread of this program panicked.
+    #[error("{0}")]
+    Panicked(&'static str),
+    /// Nothing could be measured: no problem was answered, so there is no figure to give.
+    #[error("{0}")]
+    Unmeasured(String),
+    /// Stopped by a signal, with what is saved and the command that resumes.
+    #[error("{0}")]
+    Stopped(String),
     /// Stopped by the gate.
     #[error("{0}")]
     Gate(String),

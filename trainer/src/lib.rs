@@ -4,6 +4,8 @@
 //! search, the trainer and the evaluation together through files of a run directory.
 
 mod artefact;
+mod calls;
+pub mod check;
 pub mod cli;
 mod clock;
 mod error;

@@ -36,6 +36,8 @@ pub fn prompt_form() -> PromptForm {
         chat: false,
         system: None,
         template_kwargs: Map::new(),
+        shots: vec![],
+        turn: None,
     }
 }
 
@@ -170,6 +172,7 @@ fn tokenizer(words: &[String]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use regrowth_policy::PromptOptions;
     use regrowth_policy::candle::{Source, Tokenizer};
 
     fn load() -> (tempfile::TempDir, ModelConfig, Source, Tokenizer) {
@@ -205,7 +208,7 @@ mod tests {
     #[test]
     fn the_prompt_written_out_equals_the_template() {
         let (_dir, _, source, tokenizer) = load();
-        let form = PromptForm::read(&source, &tokenizer).unwrap();
+        let form = PromptForm::read(&source, &tokenizer, &PromptOptions::default()).unwrap();
         for example in corpus(&CorpusConfig::default()).take(100) {
             let problem = example.problem();
             assert_eq!(form.render(problem, &tokenizer).unwrap(), prompt(problem));

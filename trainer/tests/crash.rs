@@ -161,7 +161,7 @@ fn of_two_resumes_one_is_refused_and_a_dead_one_binds_nobody() {
     let mut first = stopped_in(dir.path(), &run, "search 1");
     let refused = regrowth(dir.path(), &ARGS);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("another process works on this run"));
+    assert!(stderr(&refused).contains("another process writes into this folder"));
     first.kill().expect("SIGKILL");
     first.wait().expect("a child");
     ok(regrowth(dir.path(), &ARGS));
@@ -199,7 +199,7 @@ fn a_signal_stops_any_phase_with_a_word_and_the_same_command_goes_on() {
         signal("-CONT", &child);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(5), "{wanted}: {}", stderr(&output));
-        assert!(stderr(&output).contains("the same command goes on"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("resume with:"), "{}", stderr(&output));
     }
     ok(regrowth(dir.path(), &ARGS));
     assert_same(&contents(&whole.path().join("run")), &contents(&run));

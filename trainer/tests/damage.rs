@@ -7,6 +7,7 @@ mod runs;
 use std::path::Path;
 
 use common::{TINY, ok, regrowth, stderr, workshop};
+use regrowth_mcts::console::Work;
 use regrowth_policy::LoadOptions;
 use regrowth_trainer::TrainError;
 use regrowth_trainer::rounds::{Control, Observer, RoundReport, RunConfig, RunRequest, iterate};
@@ -105,9 +106,10 @@ fn a_changed_run_file_is_refused_by_name() {
 struct StopAfter(usize, Control);
 
 impl Observer for StopAfter {
-    fn begin(&mut self, _round: u32, _phase: &'static str, _total: usize) {}
+    fn holds(&mut self, _run: &Path) {}
+    fn begin(&mut self, _round: u32, _phase: &'static str, _total: usize, _work: Work) {}
     fn skip(&mut self, _done: usize) {}
-    fn advance(&mut self, _message: &str) {}
+    fn advance(&mut self, _work: u64, _message: String) {}
     fn step(&mut self, progress: &Progress) {
         if progress.step == self.0 {
             self.1.cancel();

@@ -105,7 +105,7 @@ fn a_signal_ends_the_trainer_and_what_it_started() {
     assert!(signal("-TERM", &child.id().to_string()));
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert!(stderr(&output).contains("the same command goes on"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("resume with:"), "{}", stderr(&output));
     let gone = (0..6000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
         !signal("-0", &sleeper)

@@ -269,10 +269,11 @@ fn the_best_round_is_exported_as_the_result() {
     // A trainer that is known to bring progress: it hands over a policy that was trained before.
     let strong = dir.path().join("strong");
     let checkpoint = Checkpoint::read(Source::Embedded, &Device::Cpu).unwrap();
-    let Checkpoint { source, config, tensors } = &checkpoint;
+    let Checkpoint { source, config, tensors, .. } = &checkpoint;
     save_checkpoint(&strong, config, tensors, source, SaveOptions::default()).unwrap();
     let command = "cp strong/* \"$REGROWTH_OUT\"";
-    let args = tiny("run", &["--trainer-command", command, "--patience", "2", "--rounds", "5"]);
+    let more = ["--patience", "2", "--rounds", "5", "--validation-problems", "24"];
+    let args = tiny("run", &[["--trainer-command", command].as_slice(), &more].concat());
     let settings = dir.path().join("tiny.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
     std::fs::write(&settings, text.replace("tokens = 14", "tokens = 120")).unwrap();

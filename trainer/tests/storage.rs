@@ -120,7 +120,7 @@ fn a_full_disk_stops_the_run_and_space_lets_it_finish() {
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
         let text = stderr(&output);
         assert!(text.contains("No space left"), "{kib} KiB: {text}");
-        assert!(text.contains("the same command goes on"), "{kib} KiB: {text}");
+        assert!(text.contains("resume with:"), "{kib} KiB: {text}");
     }
     assert!(stopped >= 2, "{stopped}");
     disk.resize(1 << 14);

@@ -1,23 +1,66 @@
-//! Which solutions of a problem agree: what a solution states, and whether two statements are one answer.
+//! What a solution states, and whether two statements are one answer.
 //!
-//! It never looks at the reference answer, so it serves votes and judgements where that is out of sight.
+//! It never looks at the reference answer, so it serves votes, judgements and sample files where that
+//! is out of sight.
 
-use regrowth_datasets::{AnswerKind, Problem};
+use regrowth_datasets::{AnswerKind, Finish, Problem};
 
-use crate::{ChoiceOption, Chosen, Verifier, choose, extract};
+use crate::choice::{self, Chosen};
+use crate::extract::{self, Source};
+use crate::{Reason, Verifier};
 
-/// The answer that a solution states, as text; empty if none, or more than one option of a choice.
+/// The answer that a solution states, or why it states none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// The answer as text, of a choice the label; empty if there is none.
+    pub answer: String,
+    /// The rule that found it; [`Source::Nothing`] if there is none.
+    pub rule: Source,
+    /// Why there is none: [`Reason::NoAnswer`], [`Reason::Truncated`], or, of a choice,
+    /// [`Reason::Conflict`].
+    pub reason: Option<Reason>,
+}
+
+impl Statement {
+    /// Reads a solution of `problem` that ended by `finish`: in one that ended by [`Finish::Length`],
+    /// an answer that reaches the end of the text unclosed is none.
+    #[must_use]
+    pub fn of(problem: &Problem, solution: &str, finish: Finish) -> Self {
+        let truncated = finish == Finish::Length;
+        if problem.kind == AnswerKind::Choice {
+            return Self::of_choice(problem, solution, truncated);
+        }
+        let found =
+            if truncated { extract::find_closed(solution) } else { extract::find(solution) };
+        match found {
+            Ok(found) => Self { answer: found.text.into_owned(), rule: found.source, reason: None },
+            Err(reason) => Self::none(reason),
+        }
+    }
+
+    fn of_choice(problem: &Problem, solution: &str, truncated: bool) -> Self {
+        let options = choice::options(problem);
+        let chosen = choice::choose(solution, &options);
+        match chosen {
+            _ if truncated && choice::is_open(solution, &options, chosen) => {
+                Self::none(Reason::Truncated)
+            }
+            Chosen::Label(label, rule) => Self { answer: label.to_owned(), rule, reason: None },
+            Chosen::Conflict => Self::none(Reason::Conflict),
+            Chosen::None => Self::none(Reason::NoAnswer),
+        }
+    }
+
+    fn none(reason: Reason) -> Self {
+        Self { answer: String::new(), rule: Source::Nothing, reason: Some(reason) }
+    }
+}
+
+/// The answer that a finished solution states, as text; empty if none, or more than one option of a
+/// choice.
 #[must_use]
 pub fn stated(problem: &Problem, solution: &str) -> String {
-    if problem.kind != AnswerKind::Choice {
-        return extract(solution).text.trim().to_owned();
-    }
-    let options: Vec<ChoiceOption<'_>> =
-        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
-    match choose(solution, &options) {
-        Chosen::Label(label, _) => label.to_owned(),
-        Chosen::Conflict | Chosen::None => String::new(),
-    }
+    Statement::of(problem, solution, Finish::Eos).answer
 }
 
 /// Whether a solution that [states](stated) `answer` has the `other` answer: by text, or, of numbers and
@@ -64,5 +107,39 @@ mod tests {
         let problem = problems_from_spec("choice", Split::Train, 0).unwrap().next().unwrap();
         assert_eq!(stated(&problem, "So it is (B)\n#### B"), "B");
         assert_eq!(stated(&problem, "no idea"), "");
+    }
+
+    #[test]
+    fn statements_name_their_rule_or_why_there_is_none() {
+        let number = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
+        let choice = problems_from_spec("choice", Split::Train, 0).unwrap().next().unwrap();
+        let read = |problem, text, finish| {
+            let s = Statement::of(problem, text, finish);
+            (s.answer, s.rule.name(), s.reason.map(Reason::name))
+        };
+        for (problem, text, finish, answer, rule, reason) in [
+            (&number, "so \\boxed{4}", Finish::Eos, "4", "boxed", None),
+            (&number, "so \\boxed{4}", Finish::Length, "4", "boxed", None),
+            (&number, "The answer is 4", Finish::Eos, "4", "anchor", None),
+            (&number, "The answer is 4", Finish::Length, "", "nothing", Some("truncated")),
+            (&number, "The answer is 4.", Finish::Length, "4", "anchor", None),
+            (&number, "The answer is $4$", Finish::Length, "$4$", "anchor", None),
+            (&number, "#### 4\n", Finish::Length, "4", "hashes", None),
+            (
+                &number,
+                "I do not know how to solve this.",
+                Finish::Eos,
+                "",
+                "nothing",
+                Some("no-answer"),
+            ),
+            (&choice, "The answer is B", Finish::Eos, "B", "anchor", None),
+            (&choice, "The answer is B", Finish::Length, "", "nothing", Some("truncated")),
+            (&choice, "The answer is (B)", Finish::Length, "B", "anchor", None),
+            (&choice, "The answer is B because o", Finish::Length, "B", "anchor", None),
+        ] {
+            let expected = (answer.to_owned(), rule, reason);
+            assert_eq!(read(problem, text, finish), expected, "{text} {finish:?}");
+        }
     }
 }

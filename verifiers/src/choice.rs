@@ -9,8 +9,12 @@ mod standing;
 mod tests;
 mod wording;
 
-use crate::extract::{self, Source};
-use standing::{concluded, mentioned, standing};
+use regrowth_datasets::Problem;
+
+use crate::Grader;
+use crate::extract::tongues::{in_word, unspaced};
+use crate::extract::{self, Source, stance};
+use standing::{concluded, denied_by_signs, mentioned, standing};
 use wording::{ascii, plain, strip_noun, unwrap_markup};
 
 /// What a text chooses.
@@ -33,45 +37,129 @@ pub struct ChoiceOption<'a> {
     pub text: &'a str,
 }
 
+/// The options of a problem.
+pub(crate) fn options(problem: &Problem) -> Vec<ChoiceOption<'_>> {
+    problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect()
+}
+
 /// Bytes at the end of a text that are searched.
 const SEARCHED: usize = 64 << 10;
+/// Marks by which a chosen option is ticked.
+const CHECK_MARKS: [char; 4] = ['\u{2713}', '\u{2714}', '\u{2705}', '\u{fe0f}'];
 /// Announcements that are tried, from the last one on.
 const MAX_ANCHORS: usize = 16;
 
-/// The label that `text` chooses among `options`.
+/// The label that `text` chooses among `options`. Options with digits for labels are chosen by letter
+/// too: `B` for the second.
 #[must_use]
 pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
+    if text.contains('\0') {
+        return Chosen::None;
+    }
     let folded = ascii(text);
-    choose_in(&folded, options)
+    let chosen = choose_in(&folded, options);
+    if chosen != Chosen::None || !options.iter().all(|o| is_digit(o.label)) {
+        return chosen;
+    }
+    let lettered: Vec<ChoiceOption<'_>> = options
+        .iter()
+        .zip(LETTERS)
+        .map(|(o, label)| ChoiceOption { label, text: o.text })
+        .collect();
+    match choose_in(&folded, &lettered) {
+        Chosen::Label(letter, rule) => {
+            let place = LETTERS.iter().position(|l| *l == letter);
+            place.map_or(Chosen::None, |at| Chosen::Label(options[at].label, rule))
+        }
+        other => match other {
+            Chosen::Conflict => Chosen::Conflict,
+            _ => Chosen::None,
+        },
+    }
+}
+
+/// Letters that stand for options whose labels are digits.
+const LETTERS: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
+
+fn is_digit(label: &str) -> bool {
+    label.len() == 1 && label.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn choose_in<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
-    let text = extract::spoken(text);
+    let mut text = extract::spoken(text);
     let boxes = extract::boxes::last_boxes(text);
+    if extract::boxes::is_cut_off(text, &boxes) {
+        return Chosen::None;
+    }
     if let Some(last) = boxes.last() {
-        return named(statement(&text[last.content.range()], options, true), Source::Boxed);
+        let behind = &text[last.whole.end..];
+        if !extract::is_denied(text, &boxes)
+            && let Some(chosen) = boxed(text, &boxes, options)
+        {
+            return chosen;
+        }
+        // A box that names no option leaves it to the words.
+        if let Announcement::Chosen(chosen) = announced(extract::tail(text, SEARCHED), options) {
+            return chosen;
+        }
+        text = behind;
     }
-    let text = extract::tail(text, SEARCHED).trim();
-    if let Some(tagged) = extract::tagged(text)
-        && let Some(chosen) = found(statement(tagged, options, true), Source::Anchor)
-    {
+    unboxed(extract::tail(text, SEARCHED).trim(), options)
+}
+
+/// What the boxes choose together; nothing where none of them names an option.
+fn boxed<'a>(
+    text: &str,
+    boxes: &[extract::boxes::Box],
+    options: &[ChoiceOption<'a>],
+) -> Option<Chosen<'a>> {
+    let mut chosen = None;
+    for one in boxes {
+        let next = found(statement(&text[one.content.range()], options, true), Source::Boxed)?;
+        match chosen {
+            Some(before) if before != next => return Some(Chosen::None),
+            _ => chosen = Some(next),
+        }
+    }
+    chosen
+}
+
+fn unboxed<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
+    match extract::tags::last(text) {
+        Some(Err(_)) => return Chosen::None,
+        Some(Ok(tagged)) => {
+            if let Some(chosen) = found(statement(tagged, options, true), Source::Anchor) {
+                return chosen;
+            }
+        }
+        None => {}
+    }
+    if let Some(hashes) = extract::hashes(text) {
+        let line = extract::unlabelled(hashes);
+        if let Some(chosen) = found(statement(line, options, true), Source::Hashes) {
+            return chosen;
+        }
+    }
+    let rest = match announced(text, options) {
+        Announcement::Chosen(chosen) => return chosen,
+        Announcement::Silent { from } => text[from..].trim(),
+    };
+    if let Some(chosen) = found(statement(rest, options, false), Source::Whole) {
         return chosen;
     }
-    if let Some(hashes) = extract::hashes(text)
-        && let Some(chosen) = found(statement(hashes, options, true), Source::Hashes)
-    {
-        return chosen;
+    match standing(rest, options) {
+        Some((option, rule)) => Chosen::Label(option.label, rule),
+        None => concluded(rest, options)
+            .map_or(Chosen::None, |option| Chosen::Label(option.label, Source::Number)),
     }
-    if let Some(chosen) = announced(text, options) {
-        return chosen;
-    }
-    if let Some(chosen) = found(statement(text, options, false), Source::Whole) {
-        return chosen;
-    }
-    match standing(text, options).or_else(|| concluded(text, options)) {
-        Some(option) => Chosen::Label(option.label, Source::Number),
-        None => Chosen::None,
-    }
+}
+
+/// Whether what `text` [chooses](choose) rests on its last word, which nothing closes: a token budget
+/// that ended the text may have cut a longer word.
+pub(crate) fn is_open(text: &str, options: &[ChoiceOption<'_>], chosen: Chosen<'_>) -> bool {
+    let words = text.trim_end_matches(' ');
+    let whole = words.trim_end_matches(|c: char| c.is_alphanumeric());
+    whole.len() < words.len() && choose(whole, options) != chosen
 }
 
 /// The option whose text equals `text`, whatever case and punctuation.
@@ -93,10 +181,6 @@ enum Statement<'a> {
     Silent,
 }
 
-fn named<'a>(statement: Statement<'a>, source: Source) -> Chosen<'a> {
-    found(statement, source).unwrap_or(Chosen::None)
-}
-
 fn found<'a>(statement: Statement<'a>, source: Source) -> Option<Chosen<'a>> {
     match statement {
         Statement::Label(option) => Some(Chosen::Label(option.label, source)),
@@ -106,26 +190,42 @@ fn found<'a>(statement: Statement<'a>, source: Source) -> Option<Chosen<'a>> {
     }
 }
 
+/// What the announcements of a text choose.
+enum Announcement<'a> {
+    Chosen(Chosen<'a>),
+    /// They name no option; what stands before `from` only denies or supposes one.
+    Silent {
+        from: usize,
+    },
+}
+
 /// The last announcement that names a label or an option.
-fn announced<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<Chosen<'a>> {
-    let mut end = text.len();
+fn announced<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Announcement<'a> {
+    let first = extract::announced(text);
+    let mut next = first.stated;
     for _ in 0..MAX_ANCHORS {
-        let anchor = extract::last_anchor(&text[..end])?;
+        let Some(anchor) = next else { break };
         let tail = extract::stated_tail(&text[anchor.end..]);
-        if let Some(chosen) = found(statement(tail, options, true), Source::Anchor) {
-            return Some(chosen);
+        let chosen = found(statement(tail, options, true), Source::Anchor).or_else(|| {
+            let within = standing(tail, options).map(|(option, _)| option);
+            let option = within.or_else(|| mentioned(tail, options))?;
+            Some(Chosen::Label(option.label, Source::Anchor))
+        });
+        match chosen {
+            Some(Chosen::Label(label, _)) if first.denied.is_some_and(|d| d == label) => {
+                return Announcement::Chosen(Chosen::None);
+            }
+            Some(chosen) => return Announcement::Chosen(chosen),
+            None => next = extract::last_anchor(&text[..anchor.start]),
         }
-        if let Some(option) = standing(tail, options).or_else(|| mentioned(tail, options)) {
-            return Some(Chosen::Label(option.label, Source::Anchor));
-        }
-        end = anchor.start;
     }
-    None
+    Announcement::Silent { from: first.unsure_to }
 }
 
 /// Reads a statement. After an announcement (`announced`) a label may be followed by anything that
 /// is not another label; elsewhere it must be marked as a label or stand alone.
 fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> Statement<'a> {
+    let raw = text.trim();
     let text = unwrap_markup(text);
     let text = text.trim();
     if let Some(option) = by_text(text, options) {
@@ -134,7 +234,10 @@ fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> S
     let text = strip_noun(text);
     for option in options {
         let Some(front) = front_label(text, option.label) else { continue };
-        let rest = front.rest.trim();
+        let rest = without_echo(front.rest.trim(), option.label);
+        if denied_by_signs(rest) {
+            return Statement::Silent;
+        }
         if names_another(rest, option.label, options) {
             return Statement::Several;
         }
@@ -144,13 +247,80 @@ fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> S
         {
             return Statement::Conflict;
         }
-        let alone = body.is_empty() || ["because ", "since "].iter().any(|w| body.starts_with(w));
+        let alone = body.trim_start_matches(CHECK_MARKS).trim().is_empty()
+            || ["because ", "since "].iter().any(|w| body.starts_with(w));
         let same_text = !option.text.is_empty() && plain(body) == plain(option.text);
-        if alone || same_text || announced && (front.marked || ends_label(rest)) {
+        let item = || front.marked && is_item(text, body, option.label, options);
+        if alone || same_text || announced && (front.marked || ends_label(rest)) || item() {
             return Statement::Label(*option);
         }
     }
-    Statement::Silent
+    match by_value(raw, options) {
+        Some(option) => Statement::Label(option),
+        None => Statement::Silent,
+    }
+}
+
+/// Whether a marked label and what stands behind it are one option written out: one line without
+/// another label that says nothing about its label.
+fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) -> bool {
+    let verbs = [
+        "is",
+        "was",
+        "are",
+        "could",
+        "may",
+        "might",
+        "can",
+        "cannot",
+        "can't",
+        "isn't",
+        "would",
+        "seems",
+        "does",
+        "doesn't",
+        "fails",
+        "violates",
+        "contradicts",
+        "must",
+        "should",
+        "will",
+    ];
+    let first = body.split(' ').next().unwrap_or_default();
+    let other = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+        options.iter().any(|o| o.label != label && o.label == word)
+    };
+    !text.contains(['\n', '?'])
+        && !verbs.contains(&first)
+        && !body.split_whitespace().any(other)
+        && !stance::rejected_behind(body)
+}
+
+/// The rest of a statement without its label said twice: `B/B`, `B (B)`.
+fn without_echo<'t>(rest: &'t str, label: &str) -> &'t str {
+    let echo = rest.trim_start_matches(['/', ' ', '(']).strip_prefix(label);
+    let end = echo.map(|after| after.trim_start_matches(')').trim_start());
+    end.filter(|after| after.is_empty() || after.starts_with('.')).unwrap_or(rest)
+}
+
+/// Longest statement that is compared with the options by value, in bytes.
+const MAX_VALUE: usize = 256;
+
+/// The only option that is worth what a statement is worth: `48 / 2 = 24`, `x = 24` and `24 apples` for
+/// 24, `\frac{1}{4}` for 0.25.
+fn by_value<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let counted = |t: &str| t.contains(|c: char| c.is_ascii_digit() || "\\^=√π∞<>½".contains(c));
+    let text = strip_noun(text);
+    if text.len() > MAX_VALUE || !counted(text) {
+        return None;
+    }
+    let grader = Grader::default();
+    let equal =
+        |option: &&ChoiceOption<'_>| counted(option.text) && grader.is_worth(option.text, text);
+    let mut hits = options.iter().filter(equal);
+    let first = hits.next()?;
+    hits.next().is_none().then_some(*first)
 }
 
 /// A label at the front of a statement.
@@ -163,10 +333,7 @@ struct Front<'t> {
 fn front_label<'t>(text: &'t str, label: &str) -> Option<Front<'t>> {
     let open = text.trim_start_matches(['(', '[', '{']);
     let bracketed = open.len() != text.len();
-    let same = open
-        .get(..label.len())
-        .is_some_and(|head| head == label || bracketed && head.eq_ignore_ascii_case(label));
-    if !same {
+    if !open.get(..label.len()).is_some_and(|head| head.eq_ignore_ascii_case(label)) {
         return None;
     }
     let rest = &open[label.len()..];
@@ -174,12 +341,13 @@ fn front_label<'t>(text: &'t str, label: &str) -> Option<Front<'t>> {
         let closed = rest.trim_start().strip_prefix([')', ']', '}'])?;
         return Some(Front { marked: true, rest: closed });
     }
-    if rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}' | '_'))
+    if rest.starts_with(|c: char| in_word(c) || matches!(c, '\'' | '\u{2019}' | '_'))
         || is_number_part(label, rest)
     {
         return None;
     }
     let marked = rest.starts_with([')', ':'])
+        || rest.starts_with(unspaced)
         || rest.starts_with('.') && !rest[1..].starts_with(|c: char| c.is_ascii_digit());
     Some(Front { marked, rest })
 }

@@ -6,14 +6,17 @@
 
 use std::fmt;
 
-/// Fuel of one comparison: some tens of milliseconds of work in an optimised build.
-pub(crate) const FULL_TANK: u64 = 6_000_000;
+/// Fuel of one comparison: at most some ten milliseconds of work in an optimised build.
+pub(crate) const FULL_TANK: u64 = 3_000_000;
 
 /// Why a comparison could not be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The text states no answer.
     NoAnswer,
+    /// The text ends inside its answer: a box or a formula that nothing closes, or words that a token
+    /// budget cut off.
+    Truncated,
     /// The answer does not parse.
     Unparsed,
     /// The reference does not parse.
@@ -36,6 +39,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::NoAnswer => "no-answer",
+            Self::Truncated => "truncated",
             Self::Unparsed => "unparsed",
             Self::GoldUnparsed => "gold-unparsed",
             Self::TooLong => "too-long",
@@ -61,6 +65,11 @@ impl Fuel {
     /// Fuel of one comparison.
     pub(crate) fn full() -> Self {
         Self(FULL_TANK)
+    }
+
+    /// Fuel of one of many small comparisons.
+    pub(crate) fn share() -> Self {
+        Self(FULL_TANK / 32)
     }
 
     /// Charges `units` of work before it is done.

@@ -21,6 +21,9 @@ pub enum Form {
     /// The answer has to be found in the text.
     #[default]
     Text,
+    /// As [`Form::Text`], in a text that its token budget ended: an answer that reaches the end of the
+    /// text without anything that closes it is not stated, because more of it may have been to come.
+    Truncated,
 }
 
 /// One comparison to make.
@@ -53,7 +56,8 @@ pub struct Graded {
     pub verdict: Verdict,
     /// The rule that found the answer.
     pub rule: Source,
-    /// Why it is undecided, or [`Reason::NoAnswer`] with a verdict of different.
+    /// Why it is undecided, or [`Reason::NoAnswer`] or [`Reason::Truncated`] with a verdict of
+    /// different.
     pub reason: Option<Reason>,
 }
 
@@ -68,8 +72,8 @@ impl Graded {
     }
 
     /// A text that states no answer is different from every reference.
-    fn missing() -> Self {
-        Self { verdict: Verdict::Different, rule: Source::Nothing, reason: Some(Reason::NoAnswer) }
+    fn missing(reason: Reason) -> Self {
+        Self { verdict: Verdict::Different, rule: Source::Nothing, reason: Some(reason) }
     }
 }
 
@@ -118,30 +122,44 @@ impl Grader {
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
         if !pair.options.is_empty() {
-            return grade_choice(pair);
+            return grade_choice(pair, self.announced_only);
         }
         let gold = match pair.gold_form {
             Form::Answer => extract::bare(pair.gold),
-            Form::Text => extract::extract(pair.gold),
+            Form::Text | Form::Truncated => extract::extract(pair.gold),
         };
-        let answer = match pair.answer_form {
-            Form::Answer => extract::bare(pair.answer),
-            Form::Text => extract::extract(pair.answer),
+        let found = match pair.answer_form {
+            Form::Answer => Ok(extract::bare(pair.answer)),
+            Form::Text => extract::find(pair.answer),
+            Form::Truncated => extract::find_closed(pair.answer),
+        };
+        let answer = match found {
+            Ok(answer) => answer,
+            Err(reason) => return Graded::missing(reason),
         };
         let unannounced =
             matches!(answer.source, Source::Formula | Source::Number | Source::Emphasis)
-                || answer.source == Source::Whole && pair.answer_form == Form::Text;
+                || answer.source == Source::Whole && pair.answer_form != Form::Answer;
         if answer.text.is_empty() || self.announced_only && unannounced {
-            return Graded::missing();
+            return Graded::missing(Reason::NoAnswer);
         }
-        Graded::decided(self.compare(&gold, &answer), answer.source)
+        Graded::decided(self.compare(&gold, &answer, Fuel::full()), answer.source)
     }
 
-    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>) -> Tri {
+    /// Whether a bare answer is worth as much as an option, decided with a share of the fuel.
+    pub(crate) fn is_worth(&self, option: &str, answer: &str) -> bool {
+        let (gold, answer) = (extract::bare(option), extract::bare(answer));
+        !answer.text.is_empty() && self.compare(&gold, &answer, Fuel::share()) == Tri::Equal
+    }
+
+    fn compare(&self, gold: &Extracted<'_>, answer: &Extracted<'_>, mut fuel: Fuel) -> Tri {
         if gold.text == answer.text {
             return Tri::Equal;
         }
-        let mut fuel = Fuel::full();
+        // What a control character does to the digits around it cannot be known.
+        if answer.text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+            return Tri::Undecided(Reason::Unparsed);
+        }
         let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
         let settled = [Tri::Equal, Tri::Undecided(Reason::Fuel), Tri::Undecided(Reason::TooLong)];
         if settled.contains(&first) {
@@ -155,7 +173,7 @@ impl Grader {
             return Tri::Equal;
         }
         if let Some((gold, answer)) = without_label(gold, answer) {
-            return self.compare(&gold, &answer);
+            return self.compare(&gold, &answer, fuel);
         }
         let (left, right) = (has_digit_comma(&gold.text), has_digit_comma(&answer.text));
         if !self.comma_readings || !(left || right) {
@@ -251,7 +269,7 @@ fn has_digit_comma(text: &str) -> bool {
 }
 
 /// Compares the chosen label with the reference, which may be a label or an option's text.
-fn grade_choice(pair: &Pair<'_>) -> Graded {
+fn grade_choice(pair: &Pair<'_>, announced_only: bool) -> Graded {
     let gold = pair.gold.trim();
     let label = pair
         .options
@@ -268,9 +286,20 @@ fn grade_choice(pair: &Pair<'_>) -> Graded {
     let Some(label) = label else {
         return Graded::decided(Tri::Undecided(Reason::GoldUnparsed), Source::Nothing);
     };
-    match choice::choose(pair.answer, pair.options) {
+    let chosen = choice::choose(pair.answer, pair.options);
+    if pair.answer_form == Form::Truncated && choice::is_open(pair.answer, pair.options, chosen) {
+        return Graded::missing(Reason::Truncated);
+    }
+    let announced = |rule| {
+        pair.answer_form == Form::Answer
+            || matches!(rule, Source::Boxed | Source::Hashes | Source::Anchor)
+    };
+    match chosen {
+        Chosen::Label(_, rule) if announced_only && !announced(rule) => {
+            Graded::missing(Reason::NoAnswer)
+        }
         Chosen::Label(chosen, rule) => Graded::decided(Tri::from_bool(chosen == label), rule),
         Chosen::Conflict => Graded::decided(Tri::Undecided(Reason::Conflict), Source::Anchor),
-        Chosen::None => Graded::missing(),
+        Chosen::None => Graded::missing(Reason::NoAnswer),
     }
 }

@@ -39,8 +39,8 @@ pub struct Tally {
 
 /// Grades every row of `input` and writes one verdict a row to `output`, in input order.
 ///
-/// A row is `{id?, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default) or
-/// `answer`, `gold_form` is `answer` (default) or `text`, `choices` a list of labels, `options` an
+/// A row is `{id?, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default),
+/// `answer` or `truncated` (a text that its token budget ended), `gold_form` is `answer` (default) or `text`, `choices` a list of labels, `options` an
 /// object from label to text. Other fields are ignored; a row without `id` gets the number of its
 /// line. A verdict is `{id, verdict, rule, reason?, micros}`. Empty lines are skipped.
 ///
@@ -190,7 +190,10 @@ fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
         None | Some(Value::Null) => Ok(default),
         Some(Value::String(s)) if s == "text" => Ok(Form::Text),
         Some(Value::String(s)) if s == "answer" => Ok(Form::Answer),
-        Some(other) => Err(fault(field, "`text` or `answer`", &other.to_string())),
+        Some(Value::String(s)) if s == "truncated" && field == "form" => Ok(Form::Truncated),
+        Some(other) => {
+            Err(fault(field, "`text`, `answer` or, of a `pred`, `truncated`", &other.to_string()))
+        }
     };
     let id = match object.get("id") {
         Some(id @ (Value::String(_) | Value::Number(_))) => id.clone(),

@@ -18,10 +18,11 @@ pub mod lm_eval;
 mod problem;
 mod squeeze;
 mod syntax;
+mod unanswered;
 mod value;
 mod verifier;
 
-pub use agree::{agrees, stated};
+pub use agree::{Statement, agrees, stated};
 pub use batch::{Timed, grade_batch, timed};
 pub use benchmark::Benchmark;
 pub use calculator::{Equation, equations, true_share};
@@ -34,4 +35,5 @@ pub use fuel::Reason;
 pub use grader::{Form, Graded, Grader, Pair};
 pub use jsonl::{Tally, verify_jsonl};
 pub use problem::ProblemVerifier;
+pub use unanswered::Unanswered;
 pub use verifier::{Verdict, Verifier};

@@ -3,10 +3,9 @@
 //! It holds no rule of its own beyond that choice and the words by which a step states an answer; it
 //! is what searches and evaluations call.
 
-use regrowth_datasets::{AnswerKind, Problem};
+use regrowth_datasets::{AnswerKind, Finish, Problem};
 
-use crate::choice::ChoiceOption;
-use crate::{Grader, Pair, Verdict, Verifier, countdown, extract};
+use crate::{Form, Grader, Pair, Reason, Statement, Verdict, Verifier, choice, countdown, extract};
 
 /// The verifier for every kind of [`Problem`].
 ///
@@ -16,15 +15,7 @@ pub struct ProblemVerifier;
 
 impl Verifier for ProblemVerifier {
     fn verify(&self, problem: &Problem, solution: &str) -> Verdict {
-        match &problem.kind {
-            AnswerKind::Choice => verify_choice(problem, solution),
-            AnswerKind::Countdown { numbers, target } => {
-                countdown::check_countdown(numbers, *target, solution)
-            }
-            AnswerKind::Number | AnswerKind::Math | AnswerKind::Text => {
-                Grader::default().grade(&Pair::new(&problem.answer, solution)).verdict
-            }
-        }
+        self.verify_finished(problem, solution, Finish::Eos)
     }
 
     fn states_answer(&self, _problem: &Problem, step: &str) -> bool {
@@ -33,14 +24,34 @@ impl Verifier for ProblemVerifier {
             || extract::last_anchor(step)
                 .is_some_and(|anchor| !extract::stated_tail(&step[anchor.end..]).is_empty())
     }
-}
 
-/// Compares the chosen option with the reference.
-fn verify_choice(problem: &Problem, solution: &str) -> Verdict {
-    let options: Vec<ChoiceOption<'_>> =
-        problem.choices.iter().map(|c| ChoiceOption { label: &c.label, text: &c.text }).collect();
-    let pair = Pair { options: &options, ..Pair::new(&problem.answer, solution) };
-    Grader::default().grade(&pair).verdict
+    fn verify_finished(&self, problem: &Problem, solution: &str, finish: Finish) -> Verdict {
+        let truncated = finish == Finish::Length;
+        let answer_form = if truncated { Form::Truncated } else { Form::Text };
+        let pair = Pair { answer_form, ..Pair::new(&problem.answer, solution) };
+        match &problem.kind {
+            AnswerKind::Choice => {
+                let options = choice::options(problem);
+                Grader::default().grade(&Pair { options: &options, ..pair }).verdict
+            }
+            AnswerKind::Countdown { .. }
+                if truncated && extract::find_closed(solution).is_err() =>
+            {
+                Verdict::Different
+            }
+            AnswerKind::Countdown { numbers, target } => {
+                countdown::check_countdown(numbers, *target, solution)
+            }
+            AnswerKind::Number | AnswerKind::Math | AnswerKind::Text => {
+                Grader::default().grade(&pair).verdict
+            }
+        }
+    }
+
+    fn states_answer_finished(&self, problem: &Problem, step: &str, finish: Finish) -> bool {
+        let open = || Statement::of(problem, step, finish).reason == Some(Reason::Truncated);
+        self.states_answer(problem, step) && !open()
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +101,23 @@ mod tests {
         }
         for step in ["First we answer the easy part.", "2 + 3 = 5", "\\boxed{"] {
             assert!(!states(step), "{step}");
+        }
+    }
+
+    #[test]
+    fn what_a_budget_cut_off_is_not_stated() {
+        let p = problem(AnswerKind::Number, "4");
+        for (text, stated) in [
+            ("The answer is 4", false),
+            ("The answer is 4.", true),
+            ("The answer is 4\n", true),
+            ("so \\boxed{4}", true),
+            ("#### 4", false),
+        ] {
+            let verdict = |finish| ProblemVerifier.verify_finished(&p, text, finish).is_correct();
+            let ends = |finish| ProblemVerifier.states_answer_finished(&p, text, finish);
+            assert_eq!((verdict(Finish::Eos), ends(Finish::Eos)), (true, true), "{text}");
+            assert_eq!((verdict(Finish::Length), ends(Finish::Length)), (stated, stated), "{text}");
         }
     }
 }

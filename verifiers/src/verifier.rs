@@ -1,6 +1,6 @@
 //! The interface that a search and an evaluation use: a problem, a text, a verdict.
 
-use regrowth_datasets::Problem;
+use regrowth_datasets::{Finish, Problem};
 
 /// The verdict on an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,4 +28,17 @@ pub trait Verifier: Send + Sync {
 
     /// Whether `step` states the final answer, so that the solution ends with it.
     fn states_answer(&self, problem: &Problem, step: &str) -> bool;
+
+    /// As [`verify`](Self::verify), where it is known how the solution ended: in one that ended by
+    /// [`Finish::Length`], an answer that reaches the end of the text unclosed is not stated.
+    fn verify_finished(&self, problem: &Problem, solution: &str, finish: Finish) -> Verdict {
+        let _ = finish;
+        self.verify(problem, solution)
+    }
+
+    /// As [`states_answer`](Self::states_answer), where it is known how the step ended.
+    fn states_answer_finished(&self, problem: &Problem, step: &str, finish: Finish) -> bool {
+        let _ = finish;
+        self.states_answer(problem, step)
+    }
 }

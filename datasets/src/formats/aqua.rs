@@ -3,16 +3,18 @@
 
 use serde_json::Value;
 
+use super::choices::split_label;
 use super::multiple_choice;
+use crate::Problem;
 use crate::fault::Fault;
 use crate::rows::Row;
-use crate::{Choice, Problem};
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text("question")?.to_owned();
     let options = row.get("options");
     let choices = options.and_then(Value::as_array).and_then(|options| {
-        options.iter().map(|option| option.as_str().and_then(split)).collect::<Option<Vec<_>>>()
+        let label = |option: &Value| split_label(option.as_str()?);
+        options.iter().map(label).collect::<Option<Vec<_>>>()
     });
     let expected = "a list of options such as `A)12`";
     let choices = choices.ok_or_else(|| Fault::of("options", expected, options))?;
@@ -25,17 +27,10 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     })
 }
 
-/// "A)32400" or "(A) 32400".
-fn split(option: &str) -> Option<Choice> {
-    let (label, text) = option.trim().split_once(')')?;
-    let label = label.trim_start_matches('(').trim();
-    let (label, text) = (label.to_owned(), text.trim().to_owned());
-    (!label.is_empty() && label.len() <= 2).then_some(Choice { label, text })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Choice;
     use crate::rows::tests::row;
 
     #[test]

@@ -8,15 +8,11 @@ use crate::rows::Row;
 use crate::{AnswerKind, Problem};
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
-    let [body, question, answer] = match row.has(&["body"]) {
-        true => ["body", "question", "answer"],
-        false => ["Body", "Question", "Answer"],
+    let question = match row.optional_text("body") {
+        Some(body) => format!("{body} {}", row.text("question")?),
+        None => row.text("question")?.to_owned(),
     };
-    let question = match row.optional_text(body) {
-        Some(body) => format!("{body} {}", row.text(question)?),
-        None => row.text(question)?.to_owned(),
-    };
-    let (answer, kind) = reference(row.text(answer)?);
+    let (answer, kind) = reference(row.optional_text("answer").unwrap_or_default());
     let id = row.scalar("ID").unwrap_or_default();
     let level = row.optional_text("Grade").and_then(|grade| grade.parse().ok());
     Ok(Problem { id, level, ..free(question, answer, kind) })

@@ -1,50 +1,63 @@
-//! The plain format for problems of one's own: `{"question", "answer"}` and optionally `id`,
-//! `choices`, `kind`, `solution`, `level`, `source`. What is left out is told from the answer, so
-//! the smallest row that a person would write works. Rows of [`Problem`] itself read back
-//! unchanged.
+//! Rows of one's own, and the layouts of sets that have nothing else (MMLU, MMLU-Pro, MedQA, CMMLU,
+//! MedMCQA): `question`, and optionally `answer`, options, `id`, `kind`, `solution`, `level`, `source`.
+//! What is left out is told from the answer, so the smallest row that a person would write works. Rows
+//! of [`Problem`] itself read back unchanged.
 //!
-//! * `answer` with `choices`: the label of an option, else the exact text of one, else (a JSON whole
-//!   number) the position of one, from 0.
-//! * `answer` without: a number, or text.
+//! * options: see `choices`; which of them is right: see `reference`.
+//! * `answer` without options: a number, or text.
 //! * `kind`: `number`, `math` or `text`; without it a number is a `number`, text with a digit or
 //!   mathematical sign and no word is `math`, other text is `text`.
 
 use serde_json::{Value, json};
 
-use super::{choices, free, multiple_choice, number};
-use crate::fault::{Fault, quote};
+use super::{choices, free, multiple_choice, number, reference};
+use crate::fault::Fault;
 use crate::rows::Row;
-use crate::{AnswerKind, Choice, Problem};
+use crate::{AnswerKind, Problem};
+
+/// Columns that hold the reference of an open question, in the order in which they are looked for:
+/// rows of one's own, MultiArith on the hub, OpenMathReasoning, Calc-X.
+pub(super) const ANSWERS: [&str; 5] =
+    ["answer", "final_ans", "final_answer", "expected_answer", "result"];
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text("question")?.to_owned();
-    let answer = row.scalar("answer");
-    let answer =
-        answer.ok_or_else(|| Fault::of("answer", "a number or text", row.get("answer")))?;
-    let choices = match row.get("choices") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(items)) if items.is_empty() => Vec::new(),
-        Some(Value::String(text)) if text.trim().is_empty() => Vec::new(),
-        Some(_) => choices::read(row, "choices")?,
+    let problem = match choices::of_row(row)? {
+        Some(options) => choice(row, question, &options)?,
+        None => open(row, question)?,
     };
-    let problem = if choices.is_empty() {
-        let kind = explicit_kind(row)?.unwrap_or_else(|| number::kind_of(&answer));
-        let answer = match kind {
-            AnswerKind::Number => number::plain(&answer).unwrap_or(answer),
-            _ => answer,
-        };
-        free(question, answer, kind)
-    } else {
-        let label = label_of(&choices, &answer, row.get("answer"))?;
-        multiple_choice(question, choices, "answer", &label)?
-    };
+    let id = ["id", "question_id"].into_iter().find_map(|name| row.scalar(name));
     Ok(Problem {
-        id: row.scalar("id").unwrap_or_default(),
+        id: id.unwrap_or_default(),
         source: row.scalar("source").unwrap_or_default(),
         solution: row.optional_text("solution").map(str::to_owned),
         level: row.scalar("level").and_then(|level| level.parse().ok()),
         ..problem
     })
+}
+
+/// A multiple-choice problem with the reference that the row's columns name.
+pub(super) fn choice(
+    row: &Row,
+    question: String,
+    options: &choices::Options,
+) -> Result<Problem, Fault> {
+    let found = reference::label(row, options)?;
+    let (label, name) = found.unwrap_or_else(|| (String::new(), "answer".into()));
+    multiple_choice(question, options.choices.clone(), &name, &label)
+}
+
+fn open(row: &Row, question: String) -> Result<Problem, Fault> {
+    let answer = row.first_scalar(&ANSWERS)?.map(|(_, answer)| answer).unwrap_or_default();
+    let kind = explicit_kind(row)?.unwrap_or_else(|| number::kind_of(&answer));
+    if kind == AnswerKind::Choice {
+        return Err(Fault::new("kind", "number, math or text, or a column `choices`", "`choice`"));
+    }
+    let answer = match kind {
+        AnswerKind::Number => number::plain(&answer).unwrap_or(answer),
+        _ => answer,
+    };
+    Ok(free(question, answer, kind))
 }
 
 /// The kind that the row names, as a word or in the form of [`AnswerKind`].
@@ -54,28 +67,8 @@ fn explicit_kind(row: &Row) -> Result<Option<AnswerKind>, Fault> {
         Some(Value::String(word)) => json!({ "type": word }),
         Some(value) => value.clone(),
     };
-    match serde_json::from_value(value) {
-        Ok(AnswerKind::Choice) => {
-            Err(Fault::new("kind", "number, math or text, or a field `choices`", "`choice`"))
-        }
-        Ok(kind) => Ok(Some(kind)),
-        Err(_) => Err(Fault::of("kind", "number, math or text", row.get("kind"))),
-    }
-}
-
-fn label_of(choices: &[Choice], answer: &str, value: Option<&Value>) -> Result<String, Fault> {
-    let by_label = choices.iter().find(|c| c.label == answer);
-    let by_text = || choices.iter().find(|c| c.text == answer);
-    let by_position = || {
-        let position = value.and_then(Value::as_u64)?;
-        choices.get(usize::try_from(position).ok()?)
-    };
-    let found = by_label.or_else(by_text).or_else(by_position).map(|c| c.label.clone());
-    found.ok_or_else(|| {
-        let labels: Vec<&str> = choices.iter().map(|c| c.label.as_str()).collect();
-        let expected = format!("a label ({}) or the exact text of an option", labels.join(", "));
-        Fault::new("answer", expected, quote(answer))
-    })
+    let kind = serde_json::from_value(value);
+    kind.map(Some).map_err(|_| Fault::of("kind", "number, math or text", row.get("kind")))
 }
 
 #[cfg(test)]
@@ -111,26 +104,36 @@ mod tests {
     }
 
     #[test]
-    fn an_option_is_named_by_label_text_or_position() {
+    fn options_and_reference_come_in_the_columns_of_published_sets() {
         let cases = [
-            (r#"["red", "blue"]"#, r#""B""#, "B"),
-            (r#"["red", "blue"]"#, r#""blue""#, "B"),
-            (r#"["red", "blue"]"#, "1", "B"),
-            (r#"["2", "1"]"#, "1", "B"),
-            (r#"{"1": "red", "2": "blue"}"#, "2", "2"),
-            (r#"["B", "A"]"#, r#""B""#, "B"),
+            r#"{"question": "Q", "options": ["red", "blue"], "answer": "B", "answer_index": 1}"#,
+            r#"{"question": "Q", "options": {"A": "red", "B": "blue"}, "answer": "blue", "answer_idx": "B"}"#,
+            r#"{"question": "Q", "A": "red", "B": "blue", "answer": "B"}"#,
+            r#"{"question": "Q", "opa": "red", "opb": "blue", "cop": 1}"#,
+            r#"{"Question": "Q", "Options": ["red", "blue"], "Answer": 1}"#,
         ];
-        for (choices, given, label) in cases {
-            let json = format!(r#"{{"question": "Q", "choices": {choices}, "answer": {given}}}"#);
-            assert_eq!(answer(&json), (label.to_owned(), AnswerKind::Choice), "{json}");
+        for json in cases {
+            let problem = problem(&row(json)).unwrap();
+            assert_eq!((problem.answer.as_str(), problem.choices.len()), ("B", 2), "{json}");
+            assert_eq!(problem.kind, AnswerKind::Choice);
         }
+    }
+
+    #[test]
+    fn an_absent_answer_is_an_empty_reference() {
+        for json in [r#"{"question": "Q"}"#, r#"{"question": "Q", "answer": null}"#] {
+            assert_eq!(answer(json), (String::new(), AnswerKind::Text));
+        }
+        let options = r#"{"question": "Q", "choices": ["a", "b"], "answer": ""}"#;
+        assert_eq!(answer(options), (String::new(), AnswerKind::Choice));
     }
 
     #[test]
     fn faults_name_what_is_missing() {
         let cases = [
             (r#"{"answer": 1}"#, "question"),
-            (r#"{"question": "Q", "answer": null}"#, "answer"),
+            (r#"{"question": "Q", "answer": true}"#, "answer"),
+            (r#"{"question": "Q", "answer": ["a"]}"#, "answer"),
             (r#"{"question": "Q", "answer": "C", "choices": ["a", "b"]}"#, "answer"),
             (r#"{"question": "Q", "answer": 2, "choices": ["a", "b"]}"#, "answer"),
             (r#"{"question": "Q", "answer": "A", "choices": ["a"]}"#, "choices"),
@@ -146,7 +149,7 @@ mod tests {
         #[test]
         fn rows_of_problems_read_back_unchanged(
             question in "[a-zA-Z?]{1,20}",
-            reference in 0_u32..1000,
+            reference_value in 0_u32..1000,
             numbers in proptest::collection::vec(1_u32..50, 1..5),
             which in 0..4,
             level in proptest::option::of(0_u32..9),
@@ -155,19 +158,19 @@ mod tests {
                 0 => AnswerKind::Number,
                 1 => AnswerKind::Math,
                 2 => AnswerKind::Text,
-                _ => AnswerKind::Countdown { numbers, target: reference },
+                _ => AnswerKind::Countdown { numbers, target: reference_value },
             };
             let problem = Problem {
                 id: "p1".into(),
                 source: "builtin:x".into(),
                 level,
-                ..free(question, reference.to_string(), kind)
+                ..free(question, reference_value.to_string(), kind)
             };
             let fields = match serde_json::to_value(&problem).unwrap() {
                 Value::Object(fields) => fields,
                 other => panic!("{other}"),
             };
-            prop_assert_eq!(super::problem(&Row { line: 1, fields }).unwrap(), problem);
+            prop_assert_eq!(super::problem(&Row::new(1, fields)).unwrap(), problem);
         }
     }
 }

@@ -12,6 +12,10 @@ pub(super) const ANSWER_MARK: &str = "####";
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text("question")?.to_owned();
+    let id = row.scalar("id").unwrap_or_default();
+    if row.filled("answer").is_none() {
+        return Ok(Problem { id, ..free(question, String::new(), AnswerKind::Number) });
+    }
     let text = row.text("answer")?;
     let expected = "a solution that ends in `#### N`";
     let (solution, answer) =
@@ -20,7 +24,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
         number::plain(answer).ok_or_else(|| Fault::new("answer", expected, quote(answer)))?;
     let solution = solution.trim();
     Ok(Problem {
-        id: row.scalar("id").unwrap_or_default(),
+        id,
         solution: Some(solution.to_owned()).filter(|s| !s.is_empty()),
         ..free(question, answer, AnswerKind::Number)
     })

@@ -12,6 +12,10 @@ pub(super) const SCIENCE_MCQ_MARK: &str = "Answer Choices:";
 
 /// A row of the AI2 CSV files.
 pub(super) fn ai2(row: &Row) -> Result<Problem, Fault> {
+    const DIAGRAM: &str = "includesDiagram";
+    if let Some(shown) = row.scalar(DIAGRAM).filter(|shown| !["0", "N"].contains(&shown.as_str())) {
+        return Err(Fault::new(DIAGRAM, "0: the diagram of a question is not read", quote(&shown)));
+    }
     let (stem, choices) = split(row.text("question")?)?;
     let label = row.scalar("AnswerKey").unwrap_or_default();
     let problem = multiple_choice(stem, choices, "AnswerKey", &label)?;
@@ -91,6 +95,10 @@ mod tests {
             r#"{"questionID": "X_1", "question": "Which? (A) a (B) b", "AnswerKey": "A"}"#,
         ));
         assert_eq!(p.unwrap().id, "X_1");
+        let diagram = row(
+            r#"{"questionID": "X_2", "question": "Which? (A) a (B) b", "AnswerKey": "A", "includesDiagram": "1"}"#,
+        );
+        assert_eq!(ai2(&diagram).unwrap_err().field, "includesDiagram");
     }
 
     #[test]

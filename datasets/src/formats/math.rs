@@ -1,35 +1,49 @@
-//! MATH (Hendrycks et al. 2021, arXiv:2103.03874): problem, solution, level and type; exports such
-//! as MATH-500 add `answer` and `unique_id`. Without `answer` it is what the last `\boxed{}` of the
-//! solution holds. The LaTeX stays as it is.
+//! Mathematics with its answer as LaTeX: MATH (Hendrycks et al. 2021, arXiv:2103.03874) with problem,
+//! solution, level and type; MATH-500 with answer and unique_id; AIME with Problem and Answer in small
+//! or capital letters; NuminaMath with problem and solution. Without an answer it is what the last
+//! `\boxed{}` of the solution holds. The LaTeX stays as it is.
 
 use serde_json::Value;
 
-use super::free;
+use super::generic::{ANSWERS, choice};
+use super::{choices, free};
 use crate::fault::{Fault, quote};
 use crate::rows::Row;
 use crate::{AnswerKind, Problem};
 
+/// What NuminaMath-1.5 writes where there is no answer to check.
+const NO_ANSWER: [&str; 2] = ["proof", "notfound"];
+
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text("problem")?.to_owned();
     let solution = row.optional_text("solution");
-    let answer = match (row.scalar("answer"), solution) {
-        (Some(answer), _) => answer,
-        (None, Some(solution)) => {
-            let boxed = last_boxed(solution).map(str::trim).filter(|text| !text.is_empty());
-            boxed
-                .ok_or_else(|| {
-                    Fault::new("solution", "an answer in \\boxed{}", quote(tail(solution)))
-                })?
-                .to_owned()
-        }
-        (None, None) => return Err(Fault::of("solution", "text that is not empty", None)),
+    let problem = match choices::of_row(row)? {
+        Some(options) => choice(row, question, &options)?,
+        None => free(question, answer(row, solution)?, AnswerKind::Math),
     };
+    let id = ["unique_id", "id", "problem_idx"].into_iter().find_map(|name| row.scalar(name));
     Ok(Problem {
-        id: row.scalar("unique_id").or_else(|| row.scalar("id")).unwrap_or_default(),
+        id: id.unwrap_or_default(),
         solution: solution.map(str::to_owned),
         level: row.get("level").and_then(level),
-        ..free(question, answer, AnswerKind::Math)
+        ..problem
     })
+}
+
+/// The reference; empty where the row has none.
+fn answer(row: &Row, solution: Option<&str>) -> Result<String, Fault> {
+    match (row.first_scalar(&ANSWERS)?, solution) {
+        (Some((name, answer)), _) if NO_ANSWER.contains(&answer.as_str()) => {
+            Err(Fault::new(name, "an answer that can be checked", quote(&answer)))
+        }
+        (Some((_, answer)), _) => Ok(answer),
+        (None, Some(solution)) => {
+            let boxed = last_boxed(solution).map(str::trim).filter(|text| !text.is_empty());
+            let fault = || Fault::new("solution", "an answer in \\boxed{}", quote(tail(solution)));
+            Ok(boxed.ok_or_else(fault)?.to_owned())
+        }
+        (None, None) => Ok(String::new()),
+    }
 }
 
 /// "Level 3" or 3; one published problem has "Level ?".
@@ -115,6 +129,33 @@ mod tests {
         assert_eq!(p.unwrap().level, Some(5));
         let p = problem(&row(r#"{"problem": "P", "solution": "\\boxed{1}", "level": "Level ?"}"#));
         assert_eq!(p.unwrap().level, None);
+    }
+
+    #[test]
+    fn other_names_of_the_columns_are_read() {
+        let cases = [
+            (
+                r#"{"Problem": "P", "Answer": 204, "ID": "2024-I-1", "Solution": "s"}"#,
+                "204",
+                "2024-I-1",
+            ),
+            (
+                r#"{"problem": "P", "answer": "204", "id": 60, "url": "u", "year": "2024"}"#,
+                "204",
+                "60",
+            ),
+            (r#"{"problem": "P", "answer": 70, "problem_idx": 1}"#, "70", "1"),
+            (r#"{"problem": "P", "expected_answer": "x^2"}"#, "x^2", ""),
+            (r#"{"problem": "P"}"#, "", ""),
+        ];
+        for (json, answer, id) in cases {
+            let p = problem(&row(json)).unwrap();
+            assert_eq!((p.answer.as_str(), p.id.as_str()), (answer, id), "{json}");
+        }
+        let options = r#"{"problem": "P", "options": ["1", "2"], "answer": "B"}"#;
+        assert_eq!(problem(&row(options)).unwrap().kind, AnswerKind::Choice);
+        let proof = r#"{"problem": "P", "solution": "...", "answer": "proof"}"#;
+        assert_eq!(problem(&row(proof)).unwrap_err().field, "answer");
     }
 
     #[test]

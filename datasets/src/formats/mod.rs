@@ -2,18 +2,22 @@
 //! function of one row in a file of its own; this file knows their names and how to tell them
 //! apart. Containers (JSON lines, arrays, CSV, XML, Parquet) are another matter, see `rows`.
 
+mod apart;
 mod aqua;
 mod asdiv;
 mod choices;
+mod completion;
 mod generic;
 mod gsm8k;
 mod inline;
 mod math;
 mod mawps;
 mod number;
+mod olympiad;
+mod reference;
 mod science;
-mod sciq;
 mod svamp;
+mod verl;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,7 +32,8 @@ use crate::{AnswerKind, Choice, Problem};
 pub enum Format {
     /// `gsm8k`: question, answer (worked solution, last line `#### N`); plain and socratic.
     Gsm8k,
-    /// `math`: problem, solution, and answer or the last `\boxed{}` of the solution.
+    /// `math`: problem, and answer or the last `\boxed{}` of the solution (MATH, MATH-500, AIME,
+    /// NuminaMath).
     Math,
     /// `arc`: id, question {stem, choices} and answerKey, or the flat columns of the hub.
     Arc,
@@ -50,46 +55,71 @@ pub enum Format {
     Ai2,
     /// `science_mcq`: question with "Answer Choices: (A) ..", answer.
     ScienceMcq,
-    /// `generic`: question, answer and optionally id, choices, kind, solution, level, source.
+    /// `mmlu`: question, subject, choices, answer as a position from zero.
+    Mmlu,
+    /// `mmlu_pro`: question, options, answer as a letter, answer_index.
+    MmluPro,
+    /// `medqa`: question, options, answer as text, answer_idx as a letter.
+    MedQa,
+    /// `gpqa`: Question, Correct Answer, Incorrect Answer 1 to 3.
+    Gpqa,
+    /// `truthfulqa`: question, mc1_targets {choices, labels}.
+    TruthfulQa,
+    /// `hellaswag`: ctx, endings, label as a position from zero.
+    HellaSwag,
+    /// `piqa`: goal, sol1, sol2, label as a position from zero.
+    Piqa,
+    /// `olympiadbench`: question, final_answer as a list, context, unit.
+    OlympiadBench,
+    /// `verl`: prompt as messages, reward_model {ground_truth} (DAPO-Math-17k).
+    Verl,
+    /// `generic`: question and optionally answer, id, options, kind, solution, level, source.
     Generic,
 }
 
 impl Format {
-    /// Every format.
-    pub const ALL: [Self; 13] = [
-        Self::Gsm8k,
-        Self::Math,
-        Self::Arc,
-        Self::OpenBookQa,
-        Self::CommonsenseQa,
-        Self::SciQ,
-        Self::Aqua,
-        Self::Svamp,
-        Self::Mawps,
-        Self::Asdiv,
-        Self::Ai2,
-        Self::ScienceMcq,
-        Self::Generic,
+    /// Every format with its name.
+    const NAMES: [(Self, &str); 22] = [
+        (Self::Gsm8k, "gsm8k"),
+        (Self::Math, "math"),
+        (Self::Arc, "arc"),
+        (Self::OpenBookQa, "openbookqa"),
+        (Self::CommonsenseQa, "commonsenseqa"),
+        (Self::SciQ, "sciq"),
+        (Self::Aqua, "aqua"),
+        (Self::Svamp, "svamp"),
+        (Self::Mawps, "mawps"),
+        (Self::Asdiv, "asdiv"),
+        (Self::Ai2, "ai2"),
+        (Self::ScienceMcq, "science_mcq"),
+        (Self::Mmlu, "mmlu"),
+        (Self::MmluPro, "mmlu_pro"),
+        (Self::MedQa, "medqa"),
+        (Self::Gpqa, "gpqa"),
+        (Self::TruthfulQa, "truthfulqa"),
+        (Self::HellaSwag, "hellaswag"),
+        (Self::Piqa, "piqa"),
+        (Self::OlympiadBench, "olympiadbench"),
+        (Self::Verl, "verl"),
+        (Self::Generic, "generic"),
     ];
+
+    /// Every format.
+    pub const ALL: [Self; 22] = {
+        let mut all = [Self::Generic; 22];
+        let mut i = 0;
+        while i < all.len() {
+            all[i] = Self::NAMES[i].0;
+            i += 1;
+        }
+        all
+    };
 
     /// Name on the command line and in [`Problem::source`].
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Gsm8k => "gsm8k",
-            Self::Math => "math",
-            Self::Arc => "arc",
-            Self::OpenBookQa => "openbookqa",
-            Self::CommonsenseQa => "commonsenseqa",
-            Self::SciQ => "sciq",
-            Self::Aqua => "aqua",
-            Self::Svamp => "svamp",
-            Self::Mawps => "mawps",
-            Self::Asdiv => "asdiv",
-            Self::Ai2 => "ai2",
-            Self::ScienceMcq => "science_mcq",
-            Self::Generic => "generic",
-        }
+        // Every format is in the table: a test looks each of them up.
+        Self::NAMES.iter().find(|(format, _)| *format == self).map_or("generic", |(_, name)| name)
     }
 
     /// All names, for messages.
@@ -98,29 +128,36 @@ impl Format {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// The format that a row with these fields has; `None` if there is no question or answer that
-    /// we know. Fields decide alone, except where two sets share all of theirs.
+    /// The format that a row with these columns has; `None` if there is no question that we know.
+    /// Columns decide alone, except where two sets share all of theirs.
     pub(crate) fn detect(row: &Row) -> Option<Self> {
-        const SIGNS: [(&[&str], Format); 10] = [
+        const SIGNS: [(&[&str], Format); 20] = [
             (&["sQuestion", "lSolutions"], Format::Mawps),
+            (&["Question", "Numbers", "Answer"], Format::Mawps),
             (&["question", "correct_answer", "distractor1"], Format::SciQ),
+            (&["question", "Correct Answer", "Incorrect Answer 1"], Format::Gpqa),
             (&["question", "options", "correct"], Format::Aqua),
-            (&["Body", "Question", "Answer", "Formula"], Format::Asdiv),
+            (&["question", "options", "answer_index"], Format::MmluPro),
+            (&["question", "options", "answer_idx"], Format::MedQa),
+            (&["question", "subject", "choices", "answer"], Format::Mmlu),
+            (&["question", "mc1_targets"], Format::TruthfulQa),
+            (&["question", "final_answer", "is_multiple_answer"], Format::OlympiadBench),
             (&["body", "question", "answer", "formula"], Format::Asdiv),
-            (&["Body", "Question", "Answer"], Format::Svamp),
+            (&["body", "question", "answer"], Format::Svamp),
             (&["questionID", "question", "AnswerKey"], Format::Ai2),
-            (&["problem", "solution"], Format::Math),
-            (&["problem", "answer"], Format::Math),
+            (&["ctx", "endings"], Format::HellaSwag),
+            (&["goal", "sol1", "sol2"], Format::Piqa),
+            (&["prompt", "reward_model.ground_truth"], Format::Verl),
+            (&["problem"], Format::Math),
             (&["question_stem", "answerKey"], Format::OpenBookQa),
+            (&["question.stem", "answerKey"], Format::Arc),
+            (&["question", "answerKey"], Format::Arc),
         ];
-        if let Some((_, format)) = SIGNS.iter().find(|(names, _)| row.has(names)) {
-            return Some(*format);
-        }
-        if row.has(&["question", "answerKey"]) {
-            return Some(science::which(row));
-        }
-        if !row.has(&["question", "answer"]) {
-            return None;
+        match SIGNS.iter().find(|(names, _)| row.has(names)).map(|(_, format)| *format) {
+            Some(Self::Arc | Self::OpenBookQa) => return Some(science::which(row)),
+            Some(format) => return Some(format),
+            None if !row.has(&["question"]) => return None,
+            None => {}
         }
         let contains = |name, sign| row.optional_text(name).is_some_and(|text| text.contains(sign));
         Some(if contains("question", inline::SCIENCE_MCQ_MARK) {
@@ -132,25 +169,66 @@ impl Format {
         })
     }
 
-    /// The problem that a row of this format states; its id is empty where the row has none.
+    /// The problem that a row of this format states; its id is empty where the row has none, its
+    /// answer where the row has no reference.
     pub(crate) fn problem(self, row: &Row) -> Result<Problem, Fault> {
         let mut problem = match self {
             Self::Gsm8k => gsm8k::problem(row),
             Self::Math => math::problem(row),
             Self::Arc | Self::OpenBookQa | Self::CommonsenseQa => science::problem(row),
-            Self::SciQ => sciq::problem(row),
+            Self::SciQ => apart::sciq(row),
             Self::Aqua => aqua::problem(row),
             Self::Svamp => svamp::problem(row),
             Self::Mawps => mawps::problem(row),
             Self::Asdiv => asdiv::problem(row),
             Self::Ai2 => inline::ai2(row),
             Self::ScienceMcq => inline::science_mcq(row),
-            Self::Generic => generic::problem(row),
+            Self::Gpqa => apart::gpqa(row),
+            Self::TruthfulQa => apart::truthfulqa(row),
+            Self::HellaSwag => completion::hellaswag(row),
+            Self::Piqa => completion::piqa(row),
+            Self::OlympiadBench => olympiad::problem(row),
+            Self::Verl => verl::problem(row),
+            Self::Mmlu | Self::MmluPro | Self::MedQa | Self::Generic => generic::problem(row),
         }?;
         if problem.source.is_empty() {
             self.name().clone_into(&mut problem.source);
         }
         Ok(problem)
+    }
+
+    /// Columns of the set that are not read and say nothing that a problem needs: worked
+    /// explanations, repetitions and forms of the same problem. A name that ends in `*` stands for all
+    /// that begin so.
+    pub(crate) fn ignored(self) -> &'static [&'static str] {
+        match self {
+            Self::Math => {
+                &["messages", "generated_solution", "inference_mode", "pass_rate_72b_tir"]
+            }
+            Self::OpenBookQa => &["fact1", "humanScore", "clarity", "turkIdAnonymized"],
+            Self::CommonsenseQa => &["question_concept", "question.question_concept"],
+            Self::SciQ => &["support"],
+            Self::Svamp => &["Equation", "question_concat"],
+            Self::Mawps => &["Equation", "lEquations", "lAlignments"],
+            Self::Asdiv => &["Class", "Formula", "Solution-Type", "solution_type"],
+            Self::Ai2 => &[
+                "originalQuestionID",
+                "totalPossiblePoint",
+                "isMultipleChoiceQuestion",
+                "examName",
+                "schoolGrade",
+            ],
+            Self::ScienceMcq => &["answer_content", "knowledge", "label"],
+            Self::MmluPro => &["cot_content"],
+            Self::MedQa => &["metamap_phrases"],
+            // About sixty columns on who wrote, revised and answered a question.
+            Self::Gpqa => &["*"],
+            Self::TruthfulQa => &["mc2_targets"],
+            Self::HellaSwag => &["ctx_a", "ctx_b"],
+            Self::OlympiadBench => &["answer_type"],
+            Self::Verl => &["reward_model.style", "source_prompt", "solution"],
+            _ => &[],
+        }
     }
 }
 
@@ -163,10 +241,16 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = String;
 
-    /// Takes the names of [`Format::ALL`]; the sets of the MAWPS family also by their own names.
+    /// Takes the names of [`Format::ALL`], and those of sets that share a format.
     fn from_str(name: &str) -> Result<Self, String> {
-        if ["multiarith", "addsub", "singleeq"].contains(&name) {
-            return Ok(Self::Mawps);
+        let shared = match name {
+            "multiarith" | "addsub" | "singleeq" => Some(Self::Mawps),
+            "math500" | "aime" | "numinamath" => Some(Self::Math),
+            "dapo" => Some(Self::Verl),
+            _ => None,
+        };
+        if let Some(format) = shared {
+            return Ok(format);
         }
         let found = Self::ALL.into_iter().find(|format| format.name() == name);
         found.ok_or_else(|| format!("unknown format `{}`; known are: {}", cut(name), Self::names()))
@@ -188,7 +272,7 @@ fn free(question: String, answer: String, kind: AnswerKind) -> Problem {
 }
 
 /// A multiple-choice problem, if there are two options or more, labels do not repeat and `label`,
-/// found in field `name`, is one of them.
+/// found in field `name`, is one of them or empty: no reference.
 fn multiple_choice(
     question: String,
     choices: Vec<Choice>,
@@ -200,7 +284,7 @@ fn multiple_choice(
         let got = quote(&labels.join(", "));
         return Err(Fault::new("choices", "two options or more with labels of their own", got));
     }
-    if !labels.contains(&label) {
+    if !label.is_empty() && !labels.contains(&label) {
         let expected = format!("the label of an option, one of {}", labels.join(", "));
         return Err(Fault::new(name, expected, quote(label)));
     }
@@ -216,7 +300,9 @@ mod tests {
         for format in Format::ALL {
             assert_eq!(format.to_string().parse(), Ok(format));
         }
+        assert_eq!(Format::NAMES.len(), Format::ALL.iter().collect::<BTreeSet<_>>().len());
         assert_eq!("addsub".parse(), Ok(Format::Mawps));
+        assert_eq!("dapo".parse(), Ok(Format::Verl));
         assert!("GSM".parse::<Format>().unwrap_err().contains("gsm8k, math, arc"));
     }
 

@@ -1,10 +1,11 @@
-//! Plain numbers as reference answers write them, and the kind of a reference. It reads published references only; what a model
-//! wrote is the verifiers' business.
+//! Plain numbers as reference answers write them, and the kind of a reference. It reads published
+//! references only; what a model wrote is the verifiers' business.
 
 use serde_json::Value;
 
 use crate::AnswerKind;
-use crate::rows::scalar;
+use crate::fault::Fault;
+use crate::rows::{Row, scalar};
 
 /// A decimal number, with or without sign, dollar sign and thousands separators, as digits alone
 /// (`$1,080` is `1080`); `None` for anything else.
@@ -35,6 +36,12 @@ pub(super) fn plain(text: &str) -> Option<String> {
 pub(super) fn value(value: &Value) -> Option<String> {
     let number = plain(&scalar(value)?)?;
     Some(number.strip_suffix(".0").map_or(number.clone(), str::to_owned))
+}
+
+/// The number in a column, see [`value`]; empty where the column is.
+pub(super) fn optional(row: &Row, name: &str) -> Result<String, Fault> {
+    let Some(found) = row.filled(name) else { return Ok(String::new()) };
+    value(found).ok_or_else(|| Fault::of(name, "a number", Some(found)))
 }
 
 /// Kind of a reference whose set does not say it: a number; mathematics, if it has a digit or sign

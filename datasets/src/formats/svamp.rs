@@ -8,8 +8,7 @@ use crate::{AnswerKind, Problem};
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = format!("{} {}", row.text("Body")?, row.text("Question")?);
-    let answer = row.get("Answer").and_then(number::value);
-    let answer = answer.ok_or_else(|| Fault::of("Answer", "a number", row.get("Answer")))?;
+    let answer = number::optional(row, "Answer")?;
     let id = row.scalar("ID").unwrap_or_default();
     Ok(Problem { id, ..free(question, answer, AnswerKind::Number) })
 }

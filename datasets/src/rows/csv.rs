@@ -17,7 +17,7 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let mut reader = Reader::from_reader(Cursor::new(text));
     let header = reader.headers().map_err(|e| fault(path, &e))?.clone();
     let path = path.to_owned();
-    Ok(Box::new(Records { path, reader, header }))
+    Ok(Rows::apart(Records { path, reader, header }))
 }
 
 struct Records {
@@ -38,7 +38,7 @@ impl Iterator for Records {
                 let line = record.position().map_or(0, |p| p.line() as usize);
                 let names = self.header.iter().map(|name| name.trim().to_owned());
                 let values = record.iter().map(|text| Value::String(text.to_owned()));
-                Some(Ok(Row { line, fields: names.zip(values).collect() }))
+                Some(Ok(Row::new(line, names.zip(values).collect())))
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::lines::{Lines, read_document};
 pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
     let lines = Lines::open(path)?;
     let path = path.to_owned();
-    Ok(Box::new(lines.map(move |line| {
+    Ok(Rows::apart(lines.map(move |line| {
         let line = line?;
         let value = crate::jsonl::parse_line(&path, &line)?;
         object(value, &path, line.number)
@@ -25,12 +25,12 @@ pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
 /// All objects of a document.
 pub(super) fn document(path: &Path) -> Result<Rows, DataError> {
     let text = read_document(path)?;
-    Ok(Box::new(Document::new(path, text)))
+    Ok(Rows::in_one(Document::new(path, text)))
 }
 
 fn object(value: Value, path: &Path, line: usize) -> Result<Row, DataError> {
     match value {
-        Value::Object(fields) => Ok(Row { line, fields }),
+        Value::Object(fields) => Ok(Row::new(line, fields)),
         other => Err(Fault::of("row", "a JSON object", Some(&other)).at(path, line)),
     }
 }

@@ -10,65 +10,63 @@ mod parquet;
 #[cfg(not(feature = "parquet"))]
 #[path = "parquet_off.rs"]
 mod parquet;
+mod row;
 mod xml;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
-use crate::DataError;
-use crate::fault::{Fault, quote};
+use crate::fault::quote;
 use crate::lines::read_start;
+use crate::{DataError, Notices};
 
-/// One record of a file.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// Line it begins at, from 1; for Parquet the number of the record.
-    pub line: usize,
-    pub fields: Map<String, Value>,
-}
+#[cfg(test)]
+pub(crate) use row::tests;
+pub(crate) use row::{Row, is_empty, scalar};
 
 /// Rows in the order of the file.
-pub(crate) type Rows = Box<dyn Iterator<Item = Result<Row, DataError>>>;
+pub(crate) struct Rows {
+    rows: Box<dyn Iterator<Item = Result<Row, DataError>>>,
+    /// Whether the rows after a bad one can still be found.
+    resumes: bool,
+}
 
-impl Row {
-    pub fn has(&self, names: &[&str]) -> bool {
-        names.iter().all(|&name| self.fields.contains_key(name))
+impl Rows {
+    /// Rows of a container in which each is found without the one before.
+    fn apart(rows: impl Iterator<Item = Result<Row, DataError>> + 'static) -> Self {
+        Self { rows: Box::new(rows), resumes: true }
     }
 
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.fields.get(name)
+    /// Gives every row to `take`. What is wrong with a row goes to `notices`, as long as that is allowed
+    /// and the rows behind it can be found.
+    pub fn each(
+        self,
+        notices: &mut Notices,
+        mut take: impl FnMut(Row, &mut Notices) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        for row in self.rows {
+            let taken = match row {
+                Err(error) if !self.resumes => return Err(error),
+                Err(error) => Err(error),
+                Ok(row) => take(row, notices),
+            };
+            if let Err(error) = taken {
+                notices.skip(error)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The text of a field that must hold some, without blanks around it.
-    pub fn text(&self, name: &str) -> Result<&str, Fault> {
-        self.optional_text(name)
-            .ok_or_else(|| Fault::of(name, "text that is not empty", self.get(name)))
-    }
-
-    /// The text of a field that may be absent or empty.
-    pub fn optional_text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
-    }
-
-    /// A field that holds text or a number, as text; `None` where it is absent, empty or null.
-    pub fn scalar(&self, name: &str) -> Option<String> {
-        self.get(name).and_then(scalar)
+    /// Rows of a container that ends where one is damaged.
+    fn in_one(rows: impl Iterator<Item = Result<Row, DataError>> + 'static) -> Self {
+        Self { rows: Box::new(rows), resumes: false }
     }
 }
 
-/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`).
-pub(crate) fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-        Value::Number(number) => Some(match number.as_f64() {
-            // Whole numbers below 2^53 are exact in both forms.
-            Some(x) if number.is_f64() && x.fract() == 0.0 && x.abs() < 9.0e15 => {
-                format!("{x:.0}")
-            }
-            _ => number.to_string(),
-        }),
-        _ => None,
+impl Iterator for Rows {
+    type Item = Result<Row, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next()
     }
 }
 
@@ -98,27 +96,5 @@ pub(crate) fn open(path: &Path) -> Result<Rows, DataError> {
             detail: format!("it begins with {}", quote(&String::from_utf8_lossy(content))),
             known: crate::Format::names(),
         }),
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A row as the readers make it from one JSON object.
-    pub(crate) fn row(json: &str) -> Row {
-        let Value::Object(fields) = serde_json::from_str(json).unwrap() else { panic!("{json}") };
-        Row { line: 1, fields }
-    }
-
-    #[test]
-    fn numbers_are_written_as_a_person_would() {
-        let cases =
-            [("51.0", "51"), ("0.5", "0.5"), ("-3", "-3"), ("1e20", "1e+20"), ("-0.0", "-0")];
-        for (json, text) in cases {
-            assert_eq!(scalar(&serde_json::from_str(json).unwrap()).unwrap(), text);
-        }
-        assert_eq!(scalar(&Value::Null), None);
-        assert_eq!(scalar(&Value::String("  ".into())), None);
     }
 }

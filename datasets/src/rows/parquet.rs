@@ -1,6 +1,6 @@
 //! Rows of a Parquet file, as the Hugging Face hub publishes sets. Columns and nested groups and
-//! lists become JSON values of the same names. It knows no field names; codecs are Snappy and Zstd,
-//! which published files use.
+//! lists become JSON values of the same names. Codecs are Snappy,
+//! gzip and Zstd, which published files use.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let rows = contained(path, || {
         SerializedFileReader::new(file).map(|r| RowIter::from_file_into(Box::new(r)))
     })?;
-    Ok(Box::new(Records { path: path.to_owned(), rows, count: 0, failed: false }))
+    Ok(Rows::in_one(Records { path: path.to_owned(), rows, count: 0, failed: false }))
 }
 
 struct Records {
@@ -38,7 +38,7 @@ impl Records {
         };
         self.count += 1;
         match row.to_json_value() {
-            Value::Object(fields) => Ok(Some(Row { line: self.count, fields })),
+            Value::Object(fields) => Ok(Some(Row::new(self.count, fields))),
             other => {
                 let fault = Fault::of("row", "named columns", Some(&other));
                 Err(fault.at(&self.path, self.count))

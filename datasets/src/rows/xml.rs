@@ -29,10 +29,10 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
             let start = element.range().start;
             line += text.as_bytes()[counted..start].iter().filter(|&&b| b == b'\n').count();
             counted = start;
-            Ok(Row { line, fields: fields(element) })
+            Ok(Row::new(line, fields(element)))
         })
         .collect();
-    Ok(Box::new(rows.into_iter()))
+    Ok(Rows::apart(rows.into_iter()))
 }
 
 fn fields(element: Node) -> Map<String, Value> {

@@ -45,7 +45,9 @@ impl Failure {
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         match error {
-            DataError::UnknownTask { .. } => Self::Usage(error.to_string()),
+            DataError::UnknownTask { .. } | DataError::Source { .. } => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Input(error.to_string()),
         }
     }
@@ -54,7 +56,14 @@ impl From<DataError> for Failure {
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         match error {
-            PolicyError::Spec { .. } | PolicyError::Device { .. } => Self::Usage(error.to_string()),
+            PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_) => {
+                Self::Usage(error.to_string())
+            }
+            PolicyError::Panicked => Self::Internal(error.to_string()),
+            PolicyError::Write { .. } => Self::Internal(format!(
+                "{error}; free space on the disk, the same command resumes from the log"
+            )),
+            PolicyError::PromptFile { .. } => Self::Input(error.to_string()),
             _ => Self::Policy(error.to_string()),
         }
     }

@@ -6,17 +6,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_datasets::TokenId;
+use regrowth_datasets::{ProblemSources, TokenId};
 use regrowth_mcts::{
-    CommitRule, EngineFlags, JudgeForm, SearchConfig, Selection, StopRule, Strategy, at_least_one,
+    CommitRule, EngineFlags, JudgeForm, PairValues, Preset, PromptFlags, SearchConfig, Selection,
+    StopRule, Strategy, at_least_one,
 };
-use regrowth_policy::joined;
+use regrowth_policy::{Boundary, joined};
 
 use super::failure::Failure;
+use super::note;
 use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
-use super::sources::Preset;
 
 /// Flags that change settings.
 #[derive(Debug, Args)]
@@ -25,23 +26,30 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
-    /// with the policy of that name, default with any other]
+    /// with the policy of that name, chat with a checkpoint or server, default with any other]
     #[arg(long, value_enum)]
     pub(super) preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
     /// are the start)
     #[arg(long, value_name = "POLICY")]
     pub(super) policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
-    #[arg(long, value_name = "FILE")]
-    problems: Option<String>,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
+    /// several times, as FILE:WEIGHT for a mixture
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    problems: Vec<String>,
+    /// Bad rows of the problem files that are passed over, each named; one more is an error
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    skip_bad: Option<usize>,
     /// Format of the problem file, where detection is wrong
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
     /// Take the first N problems only
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
     limit: Option<NonZeroUsize>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// Simulations per search root
     #[arg(long, value_name = "K")]
     simulations: Option<u64>,
@@ -54,6 +62,9 @@ pub(crate) struct Flags {
     /// Steps of a solution at most
     #[arg(long, value_name = "D")]
     depth: Option<u32>,
+    /// Where a step ends; docs/steps.md has an example of each
+    #[arg(long, value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end")]
+    boundary: Option<Boundary>,
     /// Sampling temperature; 0 is greedy
     #[arg(long, value_name = "T")]
     temperature: Option<f32>,
@@ -128,24 +139,31 @@ impl Flags {
             ("--leaves-in-flight", self.leaves_in_flight.is_some()),
         ];
         for (flag, _) in given.iter().filter(|(_, given)| *given) {
-            eprintln!("mcts: {flag} does nothing: this strategy simulates nothing");
+            note(format!("{flag} does nothing: this strategy simulates nothing"));
         }
     }
 
     /// Overrides what decides the result.
     pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
         set(&mut settings.policy, joined(&self.policy)?);
-        set(&mut settings.problems, self.problems.clone());
+        set(&mut settings.problems, ProblemSources::joined(&self.problems)?);
+        set(&mut settings.skip_bad, self.skip_bad);
         settings.format = self.format.clone().or(settings.format.take());
         settings.limit = self.limit.or(settings.limit);
+        settings.set_prompts(&self.prompts);
         let search = &mut settings.search;
         if let Some(plan) = self.strategy {
             plan.apply(search);
+            if plan != Plan::Mcts {
+                // Nothing is committed to step by step.
+                settings.pairs.values = PairValues::End;
+            }
         }
         set(&mut search.simulations, self.simulations);
         set(&mut search.first_root_factor, self.first_root_factor);
         set(&mut search.breadth, self.breadth);
         set(&mut search.max_depth, self.depth);
+        set(&mut search.boundary, self.boundary.clone());
         set(&mut search.sampling.temperature, self.temperature);
         set(&mut search.selection, self.selection);
         set(&mut search.c_puct, self.c_puct);

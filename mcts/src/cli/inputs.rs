@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use regrowth_datasets::{Problem, Split, read_problems, tasks::problems_from_spec};
-use regrowth_policy::{Policy, Recording};
+use regrowth_datasets::{Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split};
+use regrowth_policy::{Policy, PromptOptions, Recording};
 
 use super::failure::Failure;
+use super::note;
 use super::settings::Settings;
 
 /// Problems taken from a built-in task, which has no end of its own.
@@ -25,20 +26,36 @@ pub(crate) fn recorded(
         return Ok(policy);
     }
     let recording = Recording::open(policy, path)?;
+    if let Some(what) = recording.damage() {
+        note(format!("{}: {what}; calls from there on are made again", path.display()));
+    }
     if recording.recorded() > 0 {
-        eprintln!("mcts: continuing with {} recorded answers", recording.recorded());
+        note(format!("continuing with {} recorded answers", recording.recorded()));
     }
     Ok(Arc::new(recording))
 }
 
-/// The problems that the settings name: a built-in task (its training part) or a file.
-pub(crate) fn problems(settings: &Settings) -> Result<Vec<Problem>, Failure> {
-    let (spec, limit) = (&settings.problems, settings.limit.map(usize::from));
-    if spec.starts_with("builtin:") {
-        let problems = problems_from_spec(spec, Split::Train, settings.search.seed)?;
-        return Ok(problems.take(limit.unwrap_or(BUILTIN_LIMIT)).collect());
-    }
-    let mut problems = read_problems(Path::new(spec), settings.format()?)?;
-    problems.truncate(limit.unwrap_or(usize::MAX));
-    Ok(problems)
+/// How `problems`, which the settings name, are put to the policy.
+pub(crate) fn prompts(settings: &Settings, problems: &[Problem]) -> Result<PromptOptions, Failure> {
+    let file = (settings.problems.as_str(), settings.format()?);
+    settings.prompts().options(&settings.policy, file, problems, settings.search.seed)
+}
+
+/// The problems that the settings name, a built-in task's being of its training part; with what there
+/// is to know of their files.
+pub(crate) fn problems(settings: &Settings) -> Result<(Vec<Problem>, Notices), Failure> {
+    let limit = settings.limit.map(usize::from);
+    let selection = ProblemSelection {
+        split: None,
+        task_split: Split::Train,
+        task_limit: limit.unwrap_or(BUILTIN_LIMIT),
+        limit: limit.unwrap_or(usize::MAX),
+        seed: settings.search.seed,
+    };
+    let options =
+        ReadOptions { format: settings.format()?, needs_answer: settings.search.value.oracle };
+    let mut notices = Notices::skipping(settings.skip_bad);
+    let sources = ProblemSources::parse(&[&settings.problems])?;
+    let problems = sources.read(options, &selection, &mut notices)?;
+    Ok((problems, notices))
 }

@@ -11,7 +11,6 @@ mod pair_flags;
 mod pairs;
 mod parse;
 mod paths;
-mod progress;
 mod rows;
 mod rules;
 mod search;
@@ -19,10 +18,12 @@ mod settings;
 mod show;
 mod sources;
 mod summary;
+mod trees;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use regrowth_mcts::console;
 
 use self::failure::Failure;
 
@@ -50,27 +51,31 @@ enum Command {
 
 /// Parses the command line, runs the command and says how it went.
 pub(crate) fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Search(flags) => search::run(&flags),
-        Command::Pairs(arguments) => pairs::run(&arguments),
-        Command::Show(arguments) => show::run(&arguments),
-    };
-    match result {
+    // What a panic left half-done ends with the process; its message was printed as it happened.
+    let result = std::panic::catch_unwind(run);
+    match result.unwrap_or_else(|_| Err(Failure::Internal("this program panicked".to_owned()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("mcts: {failure}");
+            note(failure.to_string());
             failure.exit_code()
         }
     }
 }
 
+fn run() -> Result<(), Failure> {
+    match Arguments::parse().command {
+        Command::Search(flags) => search::run(&flags),
+        Command::Pairs(arguments) => pairs::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+    }
+}
+
+/// Writes a line to stderr, under the name of the program.
+fn note(text: impl AsRef<str>) {
+    console::note(&format!("mcts: {}", text.as_ref()));
+}
+
 /// Writes a line to stdout; a reader that went away is no failure.
 fn say(text: &str) -> Result<(), Failure> {
-    use std::io::{ErrorKind, Write};
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::Internal(format!("stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
+    console::say(text).map_err(|error| Failure::Internal(format!("stdout: {error}")))
 }

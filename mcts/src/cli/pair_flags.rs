@@ -35,6 +35,9 @@ pub(crate) struct PairFlags {
     /// Only trees whose committed answer is right
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     correct_only: Option<bool>,
+    /// Only trees with a right solution anywhere
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    solved_only: Option<bool>,
     /// Pairs of one tree at most
     #[arg(long, value_name = "N")]
     max_pairs: Option<usize>,
@@ -57,6 +60,7 @@ impl PairFlags {
         set(&mut pairs.min_visits_rejected, self.min_visits_rejected.or(self.min_visits));
         set(&mut pairs.mixed, self.mixed);
         set(&mut pairs.correct_only, self.correct_only);
+        set(&mut pairs.solved_only, self.solved_only);
         set(&mut pairs.max_per_tree, self.max_pairs);
         set(&mut pairs.glue_chains, self.glue_chains);
         set(&mut pairs.smoothing, self.smoothing);

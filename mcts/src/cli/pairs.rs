@@ -4,19 +4,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_mcts::{StepLabelConfig, cut_trees, extract_pairs, extract_step_labels};
+use regrowth_mcts::{cut_trees, extract_pairs, extract_step_labels};
 
 use super::failure::Failure;
 use super::paths::check_output;
 use super::rules::RuleFlags;
 use super::say;
 use super::summary::PairCounts;
+use super::trees;
 
 /// Arguments of `mcts pairs`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Trees of a search
-    #[arg(long, value_name = "FILE")]
+    /// Trees: a file, or the folder of a search, of a round or of a run (all of its rounds)
+    #[arg(long, value_name = "PATH")]
     trees: PathBuf,
     /// Where the pairs go
     #[arg(long, value_name = "FILE")]
@@ -34,8 +35,8 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// No output may be written over the trees or over the other one.
-    fn check_outputs(&self) -> Result<(), Failure> {
-        let mut taken = vec![("--trees", self.trees.as_path())];
+    fn check_outputs(&self, trees: &[PathBuf]) -> Result<(), Failure> {
+        let mut taken: Vec<_> = trees.iter().map(|file| ("--trees", file.as_path())).collect();
         check_output("--out", &self.out, &taken)?;
         taken.push(("--out", &self.out));
         let labels = self.step_labels.as_deref();
@@ -45,20 +46,22 @@ impl Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.check_outputs()?;
-    let config = arguments.rules.rules(&arguments.trees)?;
+    let files = trees::files(&arguments.trees)?;
+    arguments.check_outputs(&files)?;
+    let config = arguments.rules.rules(&files[0])?;
     let mut counts = PairCounts::default();
-    let mut trees = 0u64;
-    cut_trees(&arguments.trees, &arguments.out, |tree| {
+    let mut grown = 0u64;
+    cut_trees(&files, &arguments.out, |tree| {
         let extracted = extract_pairs(tree, &config);
-        trees += 1;
+        grown += 1;
         counts.add(&extracted);
         extracted.pairs
     })?;
     let mut labels = 0u64;
     if let Some(path) = &arguments.step_labels {
-        cut_trees(&arguments.trees, path, |tree| {
-            let rows = extract_step_labels(tree, &StepLabelConfig::default());
+        let rules = trees::step_labels(&files[0])?;
+        cut_trees(&files, path, |tree| {
+            let rows = extract_step_labels(tree, &rules);
             labels += rows.len() as u64;
             rows
         })?;
@@ -66,11 +69,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let PairCounts { pairs, dropped, .. } = counts;
     if arguments.json {
         return say(&serde_json::json!({
-            "trees": trees, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
+            "trees": grown, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
         })
         .to_string());
     }
-    let mut text = format!("{pairs} pairs from {trees} trees");
+    let mut text = format!("{pairs} pairs from {grown} trees");
     if arguments.step_labels.is_some() {
         text.push_str(&format!("\n{labels} steps labelled"));
     }

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
-use regrowth_mcts::{PairConfig, Skip, TreeRecord, extract_pairs};
+use regrowth_mcts::{PairConfig, Skip, TreeRecord, extract_pairs, unanswered};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
@@ -84,6 +84,7 @@ impl Rows<'_> {
         self.counts.add(&extracted);
         self.counts.sampled += tree.sampled_tokens;
         self.counts.solutions.add(tree, &ProblemVerifier);
+        self.counts.unanswered.merge(unanswered(tree));
         self.counts.likelihood.add(tree, &ProblemVerifier);
         extracted.pairs.iter().try_for_each(|pair| self.pairs.write(pair))
     }

@@ -1,11 +1,14 @@
 //! `mcts search`: problems in, trees and pairs out.
 
 use std::io;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use regrowth_datasets::Problem;
+use regrowth_mcts::console::{Monitor, Phase, Work, command_line, on_signal};
 use regrowth_mcts::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
+use regrowth_policy::decorate::Meter;
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
 
@@ -13,12 +16,11 @@ use super::failure::Failure;
 use super::flags::Flags;
 use super::folder::{self, Folder};
 use super::paths::unwritten;
-use super::progress::Progress;
 use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
 use super::sources;
 use super::summary::{PairCounts, Summary};
-use super::{inputs, say};
+use super::{inputs, note, say};
 
 /// Runs the command.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
@@ -26,11 +28,16 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let out = settings.run.out()?;
     // Before a model is loaded, which may take minutes.
     folder::check(out, &settings, flags.force)?;
-    let problems = inputs::problems(&settings)?;
-    let load_options = settings.engine.load_options(|text| eprintln!("mcts: {text}"));
+    let (problems, notices) = inputs::problems(&settings)?;
+    notices.lines().into_iter().for_each(note);
+    let meter = Arc::<Meter>::default();
+    let mut load_options = settings.engine.load_options(|text| note(text));
+    load_options.meter = Some(meter.clone());
+    note(format!("loading {} for {} problems", settings.policy, problems.len()));
+    load_options.prompt = inputs::prompts(&settings, &problems)?;
     let mut policy = load(&settings.policy, &load_options)?;
-    for note in policy.notes() {
-        eprintln!("mcts: {note}");
+    for text in policy.notes() {
+        note(text);
     }
     let mut folder = Folder::hold(out, &settings, flags.force)?;
     if !settings.run.no_log.unwrap_or(false) {
@@ -45,61 +52,103 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         keep_all: true,
         ..RunOptions::default()
     };
+    let out_of_time = Arc::<AtomicBool>::default();
     if let Some(limit) = settings.run.time()? {
-        cancel_after(limit, &options);
+        cancel_after(limit, &out_of_time, &options);
     }
+    let waits_for = "writing the trees that are finished";
+    on_signal(options.cancel.clone(), waits_for).map_err(Failure::Internal)?;
     let start = Instant::now();
-    let (found, pairs) = write_rows(&folder, &*policy, &problems, &settings, &options)?;
+    let monitor = Monitor::new(meter);
+    monitor.keep_in(out.to_owned());
+    let (found, pairs) = write_rows(&folder, &*policy, &problems, &settings, &options, &monitor)?;
     let kept = folder.keeps_results(&found);
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
-    let summary = Summary::new(policy.identity(), scale, found, pairs, seconds);
-    finish(&summary, (!kept).then_some(&folder), settings.run.json.unwrap_or(false))
+    let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
+    let read = (problems.as_slice(), &notices);
+    let summary = Summary::new((policy.identity(), example), read, scale, found, pairs, seconds);
+    finish(&summary, (!kept).then_some(&folder), &settings)?;
+    if summary.cancelled {
+        let time_is_up = out_of_time.load(Ordering::Relaxed);
+        return Err(stopped(&summary, kept, time_is_up, &settings));
+    }
+    monitor.finished();
+    Ok(())
 }
 
 /// Completes the folder, unless it keeps what it had. Says the summary, and whether it is one of a
 /// failure.
-fn finish(summary: &Summary, folder: Option<&Folder<'_>>, json: bool) -> Result<(), Failure> {
+fn finish(
+    summary: &Summary,
+    folder: Option<&Folder<'_>>,
+    settings: &Settings,
+) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(summary)
         .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
     folder.map_or(Ok(()), |folder| folder.complete(&text))?;
+    let json = settings.run.json.unwrap_or(false);
     say(&if json { text } else { summary.text(folder.is_some()) })?;
-    let kept = if folder.is_none() { "; the folder keeps its earlier results" } else { "" };
+    summary.warnings().iter().for_each(note);
     if summary.is_fruitless() {
-        let detail = format!("no problem has a tree, for the reasons above{kept}");
-        return Err(Failure::Policy(detail));
-    }
-    if summary.cancelled {
-        let detail = format!("stopped by --max-seconds before its end{kept}");
-        return Err(Failure::Stopped(detail));
+        let kept = if folder.is_none() { KEPT } else { "" };
+        return Err(Failure::Policy(format!("no problem has a tree, for the reasons above{kept}")));
     }
     Ok(())
 }
 
+const KEPT: &str = "; the folder keeps its earlier results";
+
+/// What stopped the search, what is saved, and the command that resumes.
+fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings) -> Failure {
+    let mut text = match time_is_up {
+        true => "stopped by --max-seconds before its end".to_owned(),
+        false => "stopped".to_owned(),
+    };
+    text += &match kept {
+        true => KEPT.to_owned(),
+        false => format!("; the {} finished trees are written", summary.trees),
+    };
+    if !settings.run.no_log.unwrap_or(false) {
+        text += &format!(", every finished model call is in {LOG_FILE}");
+    }
+    Failure::Stopped(format!("{text}; resume with:\n  {}", command_line()))
+}
+
 /// Cancels the search when the time is up.
-fn cancel_after(limit: Duration, options: &RunOptions) {
-    let cancel = options.cancel.clone();
+fn cancel_after(limit: Duration, out_of_time: &Arc<AtomicBool>, options: &RunOptions) {
+    let (out_of_time, cancel) = (out_of_time.clone(), options.cancel.clone());
     std::thread::spawn(move || {
         std::thread::sleep(limit);
-        // Relaxed: the flag carries no data.
+        // Relaxed: the flags carry no data.
+        out_of_time.store(true, Ordering::Relaxed);
         cancel.store(true, Ordering::Relaxed);
     });
 }
 
 /// Writes what is delivered and shows how far the search is.
 struct Watch<'r, 'a> {
-    progress: Progress,
+    monitor: &'r Monitor,
     rows: &'r mut Rows<'a>,
     written: io::Result<()>,
+    /// Stops a search whose trees cannot be written.
+    cancel: &'r AtomicBool,
+    right: u64,
+    grown: u64,
 }
 
 impl SearchObserver for Watch<'_, '_> {
-    fn ended(&mut self, sampled_tokens: u64) {
-        self.progress.tree(sampled_tokens);
+    fn ended(&mut self, tree: Option<&TreeRecord>) {
+        self.grown += u64::from(tree.is_some());
+        self.right += u64::from(tree.is_some_and(|tree| tree.correct));
+        let message = format!("{} of {} committed answers right", self.right, self.grown);
+        self.monitor.advance(tree.map_or(0, |tree| tree.simulations), message);
     }
 
     fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>) {
         if self.written.is_ok() {
             self.written = self.rows.add(problem, &result);
+            // Relaxed: the flag carries no data.
+            self.cancel.fetch_or(self.written.is_err(), Ordering::Relaxed);
         }
     }
 }
@@ -112,15 +161,22 @@ fn write_rows(
     problems: &[Problem],
     settings: &Settings,
     options: &RunOptions,
+    monitor: &Monitor,
 ) -> Result<(SearchSummary, PairCounts), Failure> {
     let mut counts = PairCounts::default();
     let mut result = None;
     let written = Rows::write(folder.path(), &settings.pairs, &mut counts, |rows| {
-        let progress = Progress::new(problems.len());
-        let mut watch = Watch { progress, rows, written: Ok(()) };
+        let (cancel, written) = (&*options.cancel, Ok(()));
+        let mut watch = Watch { monitor, rows, written, cancel, right: 0, grown: 0 };
         let (verifier, search) = (ProblemVerifier, &settings.search);
+        let work = match search.most_simulations() {
+            0 => Work::Items,
+            most => Work::Counted(options.simulated.clone(), most),
+        };
+        let (name, total) = ("search".to_owned(), problems.len() as u64);
+        monitor.begin(Phase { name, unit: "trees", total, work, rest: None });
         let found = search_each(policy, &verifier, problems, search, options, &mut watch);
-        watch.progress.finish();
+        monitor.end();
         watch.written?;
         let found = result.insert(found.map_err(Failure::from));
         may_replace(folder, found)

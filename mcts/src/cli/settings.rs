@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use regrowth_datasets::Format;
-use regrowth_mcts::{EngineFlags, PairConfig, SearchConfig, SearchError, at_least_one};
+use regrowth_datasets::{Format, ProblemSources};
+use regrowth_mcts::{
+    EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one,
+};
+use regrowth_policy::PromptName;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -22,14 +25,28 @@ use super::failure::Failure;
 pub(crate) struct Settings {
     pub(crate) policy: String,
     pub(crate) problems: String,
+    /// Bad rows of problem files that are passed over at most.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) skip_bad: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) format: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<NonZeroUsize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<PromptName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shots_from: Option<PathBuf>,
     pub(crate) search: SearchConfig,
     pub(crate) pairs: PairConfig,
     pub(crate) run: RunSettings,
     pub(crate) engine: EngineFlags,
+}
+
+/// Leaves a setting out of files that were written before it existed.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for Settings {
@@ -37,8 +54,12 @@ impl Default for Settings {
         Self {
             policy: DEFAULT_POLICY.to_owned(),
             problems: "builtin:arithmetic".to_owned(),
+            skip_bad: 0,
             format: None,
             limit: None,
+            prompt: None,
+            shots: None,
+            shots_from: None,
             search: SearchConfig::default(),
             pairs: PairConfig::default(),
             run: RunSettings::default(),
@@ -98,6 +119,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.search.check()?;
         self.pairs.check()?;
+        self.pairs.check_for(&self.search)?;
         self.run.time()?;
         self.format()?;
         // What `config.toml` could not give back is refused before anything is begun.
@@ -132,10 +154,25 @@ impl Settings {
         Ok(found)
     }
 
+    /// How problems are put to the policy.
+    pub(crate) fn prompts(&self) -> PromptFlags {
+        PromptFlags {
+            prompt: self.prompt.clone(),
+            shots: self.shots,
+            shots_from: self.shots_from.clone(),
+        }
+    }
+
+    /// Takes over what flags say of prompts.
+    pub(crate) fn set_prompts(&mut self, flags: &PromptFlags) {
+        let PromptFlags { prompt, shots, shots_from } = flags.over(&self.prompts());
+        (self.prompt, self.shots, self.shots_from) = (prompt, shots, shots_from);
+    }
+
     /// The format of the problem file; `None` where it is to be recognised.
     pub(crate) fn format(&self) -> Result<Option<Format>, Failure> {
         let Some(name) = &self.format else { return Ok(None) };
-        if self.problems.starts_with("builtin:") {
+        if ProblemSources::parse(&[&self.problems])?.are_builtin() {
             let task = &self.problems;
             return Err(Failure::Usage(format!(
                 "--format {name}: expected no format, {task} is a built-in task and no file"

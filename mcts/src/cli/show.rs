@@ -12,13 +12,13 @@ use regrowth_mcts::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text
 use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
-use super::say;
+use super::{say, trees};
 
 /// Arguments of `mcts show`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Trees of a search
-    #[arg(long, value_name = "FILE")]
+    /// Trees: a file, or the folder of a search, of a round or of a run
+    #[arg(long, value_name = "PATH")]
     trees: PathBuf,
     /// Id of the problem (default: the first tree)
     #[arg(long, value_name = "ID")]
@@ -35,11 +35,13 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let files = trees::files(&arguments.trees)?;
     if let Some(path) = &arguments.html {
-        check_output("--html", path, &[("--trees", &arguments.trees)])?;
+        let taken: Vec<_> = files.iter().map(|file| ("--trees", file.as_path())).collect();
+        check_output("--html", path, &taken)?;
     }
-    let tree = find(arguments)?;
-    let rules = arguments.rules.rules(&arguments.trees)?;
+    let tree = find(arguments, &files)?;
+    let rules = arguments.rules.rules(&files[0])?;
     match &arguments.html {
         Some(path) => {
             let page = render_html(&tree, &rules);
@@ -52,11 +54,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn find(arguments: &Arguments) -> Result<TreeRecord, Failure> {
-    for tree in read_trees(&arguments.trees)? {
-        let tree = tree?;
-        if arguments.problem.as_ref().is_none_or(|id| *id == tree.problem.id) {
-            return Ok(tree);
+fn find(arguments: &Arguments, files: &[PathBuf]) -> Result<TreeRecord, Failure> {
+    for file in files {
+        for tree in read_trees(file)? {
+            let tree = tree?;
+            if arguments.problem.as_ref().is_none_or(|id| *id == tree.problem.id) {
+                return Ok(tree);
+            }
         }
     }
     let file = arguments.trees.display();

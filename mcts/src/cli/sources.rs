@@ -5,43 +5,22 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-use regrowth_mcts::{PairConfig, SearchConfig, overlay};
+use regrowth_mcts::{Preset, overlay};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::Flags;
+use super::note;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";
 
-/// A named set of settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Preset {
-    /// K = 16, breadth 5 then 3, depth 4.
-    Default,
-    /// Tuned for the embedded model; what `--policy builtin` starts from.
-    Builtin,
-    /// The paper's budget for mathematics: K = 5, four times as many at the first root.
-    Paper,
-    /// The paper's budget for multiple choice: the same with breadth 4 then 2, depth 3.
-    PaperChoice,
-}
-
-impl Preset {
-    fn settings(self) -> Settings {
-        let (search, pairs) = match self {
-            Self::Default => (SearchConfig::default(), PairConfig::default()),
-            Self::Builtin => (SearchConfig::builtin(), PairConfig::builtin()),
-            Self::Paper => (SearchConfig::paper(), PairConfig::default()),
-            Self::PaperChoice => (SearchConfig::paper_choice(), PairConfig::default()),
-        };
-        Settings { search, pairs, ..Settings::default() }
-    }
+/// The settings that a preset starts a search with.
+fn of_preset(preset: Preset) -> Settings {
+    Settings { search: preset.search(), pairs: preset.pairs(), ..Settings::default() }
 }
 
 /// The effective settings, checked.
@@ -58,7 +37,7 @@ pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
 /// What the flags are applied to.
 fn start(flags: &Flags) -> Result<Settings, Failure> {
     if let Some(path) = recorded(flags) {
-        eprintln!("mcts: a replay with the settings in {}", path.display());
+        note(format!("a replay with the settings in {}", path.display()));
         let mut file = SettingsFile::read(&path)?;
         // Where and how the recorded search ran is not what it found.
         file.own.retain(|key, _| !["run", "engine"].contains(&key));
@@ -67,10 +46,9 @@ fn start(flags: &Flags) -> Result<Settings, Failure> {
     let file = flags.config.as_deref().map(SettingsFile::read).transpose()?;
     let named = file.as_ref().and_then(|file| file.own.get("policy")?.as_str());
     let policy = flags.policy.first().map(String::as_str).or(named).unwrap_or(DEFAULT_POLICY);
-    let of_policy = if policy == "builtin" { Preset::Builtin } else { Preset::Default };
     let named = file.as_ref().and_then(|file| file.preset);
-    let start = flags.preset.or(named).unwrap_or(of_policy);
-    file.map_or_else(|| Ok(start.settings()), |file| file.over(start))
+    let start = flags.preset.or(named).unwrap_or_else(|| Preset::of_policy(policy));
+    file.map_or_else(|| Ok(of_preset(start)), |file| file.over(start))
 }
 
 /// The settings file beside the log that is played, where nothing else says what to start from: other
@@ -117,7 +95,7 @@ impl<'a> SettingsFile<'a> {
     /// The file over a preset; unknown keys are refused.
     fn over(&self, preset: Preset) -> Result<Settings, Failure> {
         let bad = |e: toml::ser::Error| Failure::Internal(format!("a preset: {e}"));
-        let base = Table::try_from(preset.settings()).map_err(bad)?;
+        let base = Table::try_from(of_preset(preset)).map_err(bad)?;
         Settings::deserialize(overlay(base, self.own.clone()))
             .map_err(|e| Failure::Input(format!("{}: {e}", self.path.display())))
     }

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_datasets::PreferencePair;
+use regrowth_datasets::{Notices, PreferencePair, Problem};
 use regrowth_mcts::{
     Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
 };
+use regrowth_verifiers::Unanswered;
 use serde::Serialize;
 
 use super::rows::SKIPPED;
@@ -20,14 +21,24 @@ const SUMMARY_VERSION: u32 = 1;
 pub(crate) struct Summary {
     version: u32,
     policy: String,
+    /// The first problem as it is put to the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_example: Option<String>,
     problems: u64,
-    trees: u64,
+    pub(crate) trees: u64,
     nodes: u64,
     simulations: u64,
     pairs: u64,
     pairs_dropped: BTreeMap<Drop, u64>,
-    /// Trees whose committed answer is right; no accuracy when `oracle` is true.
-    correct: u64,
+    /// Trees whose committed answer is right; no accuracy when `oracle` is true. Null where no problem
+    /// has a reference answer.
+    correct: Option<u64>,
+    /// Bad rows of the problem files that were passed over.
+    bad_rows: u64,
+    /// Finished solutions in the trees: all, those that ended by themselves without an answer that can be
+    /// read, and those that the token limit cut off before.
+    #[serde(flatten)]
+    unanswered: Unanswered,
     /// Solutions in the trees whose answer could be called neither right nor wrong, by reason; their
     /// outcome is that of a wrong one.
     undecided: BTreeMap<String, u64>,
@@ -113,6 +124,8 @@ pub(crate) struct PairCounts {
     pub(crate) sampled: u64,
     /// Finished solutions of all trees.
     pub(crate) solutions: JudgedSolutions,
+    /// Finished solutions of all trees that state no answer.
+    pub(crate) unanswered: Unanswered,
     /// Verified steps of all trees.
     pub(crate) likelihood: LikelihoodFit,
 }
@@ -140,25 +153,31 @@ impl Summary {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    /// Of a search that was judged on this `scale`, if by likelihoods.
+    /// Of a search for these problems with a policy, of which an example of a prompt is shown, that was
+    /// judged on this `scale`, if by likelihoods.
     pub(crate) fn new(
-        policy: &str,
+        (policy, prompt_example): (&str, Option<String>),
+        (problems, notices): (&[Problem], &Notices),
         scale: LikelihoodScale,
         search: SearchSummary,
         pairs: PairCounts,
         seconds: f64,
     ) -> Self {
+        let measured = problems.iter().any(|problem| !problem.answer.is_empty());
         let usage = search.usage;
         Self {
             version: SUMMARY_VERSION,
             policy: policy.to_owned(),
+            prompt_example,
             problems: search.problems,
             trees: search.trees,
             nodes: search.nodes,
             simulations: search.simulations,
             pairs: pairs.pairs,
             pairs_dropped: pairs.dropped,
-            correct: search.correct,
+            correct: measured.then_some(search.correct),
+            bad_rows: notices.skipped().len() as u64,
+            unanswered: pairs.unanswered,
             undecided: search.undecided,
             oracle: search.oracle,
             timed: search.timed,
@@ -189,21 +208,32 @@ impl Summary {
         }
     }
 
+    /// How many committed answers are right, in words.
+    fn right(&self) -> String {
+        let Some(correct) = self.correct else {
+            return "no reference answers to compare with".to_owned();
+        };
+        let note = if self.oracle { " (with the reference answers: no accuracy)" } else { "" };
+        format!("{correct} of {} committed answers right{note}", self.trees)
+    }
+
+    /// What a user should do about solutions without an answer.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.unanswered.warnings("`search.max_solution_tokens` or --depth")
+    }
+
     /// A few lines for people; of a search that was written to its folder or was not.
     pub(crate) fn text(&self, written: bool) -> String {
         let mut text = format!(
-            "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {} of {} \
-             committed answers right{}\n{} tokens sampled; computed: {} to sample, {} of prompts and \
-             steps, {} to judge; {} reused, {:.1} s",
+            "{} problems, {} trees, {} nodes, {} simulations, {} model calls\n{} pairs, {}\n{} tokens \
+             sampled; computed: {} to sample, {} of prompts and steps, {} to judge; {} reused, {:.1} s",
             self.problems,
             self.trees,
             self.nodes,
             self.simulations,
             self.model_calls,
             self.pairs,
-            self.correct,
-            self.trees,
-            if self.oracle { " (with the reference answers: no accuracy)" } else { "" },
+            self.right(),
             self.tokens.sampled,
             self.tokens.sampling_rows,
             self.tokens.prefilled,
@@ -216,6 +246,9 @@ impl Summary {
         }
         for (reason, count) in &self.undecided {
             text.push_str(&format!("\n{count} solutions undecided, counted as wrong: {reason}"));
+        }
+        if self.bad_rows > 0 {
+            text.push_str(&format!("\n{} bad rows of the problem files skipped", self.bad_rows));
         }
         for (reason, count) in &self.skipped {
             text.push_str(&format!("\n{count} problems skipped: {reason}"));

@@ -36,7 +36,10 @@ impl SearchConfig {
             check(field, "at least 1", value, value >= 1)?;
         }
         self.check_breadth()?;
-        let asks = matches!(self.value.judge, JudgeForm::Question | JudgeForm::Restated);
+        let asks = matches!(
+            self.value.judge,
+            JudgeForm::Question | JudgeForm::Restated | JudgeForm::Direction
+        );
         let expected = "false unless the judge is asked a question";
         check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
         let expected = "finite numbers, slopes of at least 0";
@@ -79,7 +82,7 @@ impl SearchConfig {
         let check = |expected, ok| check("stop", expected, format!("{rule:?}"), ok);
         check("bounds of at least 1", rule.bound() != Some(0))?;
         let beam = self.strategy != Strategy::Mcts;
-        let whole = self.depth_limit == DepthLimit::Absolute && self.max_depth == 1;
+        let whole = self.depth_limit != DepthLimit::Relative && self.max_depth == 1;
         check("no rule where whole solutions are sampled at once", !(beam && whole))?;
         let counted = matches!(rule, StopRule::Simulations(_) | StopRule::Decided);
         check(

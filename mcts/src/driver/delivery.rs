@@ -61,7 +61,7 @@ impl<'a> Delivery<'a> {
 
     /// Delivers what the order allows, and lets one tree start for each.
     fn take(&mut self, done: Done) {
-        self.observer.ended(done.result.as_ref().map_or(0, |tree| tree.sampled_tokens));
+        self.observer.ended(done.result.as_ref().ok());
         self.early.insert(done.index, done);
         while let Some(done) = self.early.remove(&self.next) {
             let start = self.next.saturating_add(self.window);

@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
@@ -36,6 +37,8 @@ pub(super) struct Worker<'a> {
 struct Active<'a> {
     index: usize,
     search: TreeSearch<'a>,
+    /// Simulations that were counted.
+    simulated: u64,
 }
 
 impl Active<'_> {
@@ -109,7 +112,7 @@ impl<'a> Worker<'a> {
         let search = TreeSearch::new(subject);
         let serial = self.serial;
         self.serial += 1;
-        self.active.insert(serial, Active { index, search });
+        self.active.insert(serial, Active { index, search, simulated: 0 });
         self.after_change(serial)
     }
 
@@ -136,12 +139,16 @@ impl<'a> Worker<'a> {
             let ticket = u64::from(serial) << 32 | ask.ticket;
             self.shared.policy.submit(Call::new(ticket, ask.request, self.reply.clone()));
         }
+        let simulated = active.search.simulations();
+        let new = simulated - std::mem::replace(&mut active.simulated, simulated);
+        // Relaxed: a statistic.
+        self.shared.options.simulated.fetch_add(new, Ordering::Relaxed);
         if *active.search.progress() == Progress::Waiting {
             return true;
         }
         let Some(active) = self.active.remove(&serial) else { return true };
         let cost = active.cost();
-        let Active { index, search } = active;
+        let Active { index, search, .. } = active;
         let undecided = search.undecided().clone();
         let skip = match search.progress() {
             Progress::Skipped(skip) => Some(skip.clone()),

@@ -3,7 +3,7 @@
 use regrowth_datasets::{AnswerKind, Finish, Problem};
 
 use super::*;
-use crate::record::TREE_VERSION;
+use crate::record::{CommitRecord, TREE_VERSION};
 
 /// A node: parent, Q, visits, text.
 type Plan<'a> = (u32, f64, u64, &'a str);
@@ -36,6 +36,7 @@ pub(crate) fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
         prompt_ids: vec![81, 58],
         nodes,
         committed: committed.to_vec(),
+        commits: Vec::new(),
         correct: false,
         simulations: 9,
         propose_calls: 0,
@@ -65,6 +66,11 @@ fn node(parent: Option<u32>, depth: u32, q: f64, visits: u64, text: &str) -> Nod
         self_evaluation: Some(0.5),
         outcome: if text.ends_with('.') { 1.0 } else { 0.0 },
     }
+}
+
+/// The default rules for trees that end nowhere.
+fn any_tree() -> PairConfig {
+    PairConfig { solved_only: false, ..PairConfig::default() }
 }
 
 fn sides(extracted: &Extracted) -> Vec<(&str, &str)> {
@@ -177,6 +183,67 @@ fn every_drop_has_its_reason() {
     );
 }
 
+/// [`example`] as its row is with the values of its three commits: b was worth less when the search
+/// moved to it, e more.
+fn committed_example() -> TreeRecord {
+    let commit = |q: &[f64], visits: &[u64]| CommitRecord { q: q.into(), visits: visits.into() };
+    let commits = vec![
+        commit(&[0.4, 0.6, 0.1], &[2, 3, 1]),
+        commit(&[0.2, 0.9], &[2, 3]),
+        commit(&[0.8], &[4]),
+    ];
+    TreeRecord { commits, ..example() }
+}
+
+#[test]
+fn values_at_commits_are_those_of_the_pairs() {
+    let config = PairConfig { values: PairValues::Commit, ..PairConfig::default() };
+    let found = extract_pairs(&committed_example(), &config);
+    assert_eq!(sides(&found), [("b", "c"), ("ef.", "d.")]);
+    let [first, second] = found.pairs.as_slice() else { panic!("two pairs") };
+    assert_eq!((first.q_chosen, first.q_rejected, first.n_chosen), (0.6, 0.1, 3));
+    // 1 / (3 + 1) and 2 / (3 + 2), where the end has 1 / 7 and 2 / 6.
+    assert_eq!((first.alpha, second.alpha), (0.25, 0.4));
+    assert!((second.margin - 0.7).abs() < 1e-12);
+    let end = extract_pairs(&committed_example(), &PairConfig::default());
+    assert_eq!(end, extract_pairs(&example(), &PairConfig::default()));
+    let dropped = extract_pairs(&example(), &config).dropped;
+    assert_eq!(dropped, BTreeMap::from([(Drop::NoCommitValues, 1)]));
+}
+
+#[test]
+fn the_first_pairs_by_depth_or_the_largest_margins_stay() {
+    // Margins 0.8 and 0.6 at the end; 0.5 and 0.7 at the commits.
+    let only = |keep, values| {
+        let config = PairConfig { max_per_tree: 1, keep, values, ..PairConfig::default() };
+        let found = extract_pairs(&committed_example(), &config);
+        assert_eq!(found.dropped[&Drop::TooManyPerTree], 1);
+        sides(&found)[0].0.to_owned()
+    };
+    assert_eq!(only(Keep::LargestMargins, PairValues::Commit), "ef.");
+    assert_eq!(only(Keep::LargestMargins, PairValues::End), "b");
+    assert_eq!(only(Keep::First, PairValues::Commit), "b");
+}
+
+#[test]
+fn trees_without_a_right_solution_give_no_pair_where_that_is_known() {
+    let unsolved = |change: fn(&mut TreeRecord)| {
+        let mut tree = example();
+        tree.nodes.iter_mut().filter(|node| node.terminal).for_each(|node| node.outcome = -1.0);
+        change(&mut tree);
+        extract_pairs(&tree, &PairConfig::default()).dropped.contains_key(&Drop::TreeNotSolved)
+    };
+    assert!(unsolved(|_| ()));
+    assert!(!unsolved(|tree| tree.nodes[4].outcome = 1.0));
+    // A right answer without reasoning may be worth nothing; it is right all the same.
+    assert!(!unsolved(|tree| tree.nodes[4].outcome = 0.0));
+    assert!(!unsolved(|tree| tree.oracle = false));
+    let builtin = PairConfig { solved_only: false, ..PairConfig::default() };
+    let tree = tree(&[(0, 0.5, 1, "a"), (0, 0.1, 1, "b")], &[1]);
+    assert_eq!(extract_pairs(&tree, &builtin).pairs.len(), 1);
+    assert_eq!(extract_pairs(&tree, &PairConfig::default()).pairs.len(), 0);
+}
+
 #[test]
 fn log_probabilities_of_a_pair_are_exact_where_those_of_both_sides_are() {
     for (inexact, expected) in [(None, true), (Some(2), false), (Some(3), false), (Some(6), true)] {
@@ -192,20 +259,20 @@ fn log_probabilities_of_a_pair_are_exact_where_those_of_both_sides_are() {
 fn mixed_pairs_straddle() {
     let low = tree(&[(0, -0.1, 1, "a"), (0, -0.5, 1, "b")], &[1]);
     let high = tree(&[(0, 1.8, 1, "a"), (0, 1.2, 1, "b")], &[1]);
-    let config = PairConfig { mixed: true, ..PairConfig::default() };
+    let config = PairConfig { mixed: true, ..any_tree() };
     for tree in [low, high] {
         assert_eq!(extract_pairs(&tree, &config).dropped, BTreeMap::from([(Drop::NotMixed, 1)]));
-        assert_eq!(extract_pairs(&tree, &PairConfig::default()).pairs.len(), 1);
+        assert_eq!(extract_pairs(&tree, &any_tree()).pairs.len(), 1);
     }
 }
 
 #[test]
 fn equal_values_and_equal_texts_make_no_pair() {
     let equal = tree(&[(0, 0.5, 1, "a"), (0, 0.5, 1, "b")], &[1]);
-    let found = extract_pairs(&equal, &PairConfig::default());
+    let found = extract_pairs(&equal, &any_tree());
     assert_eq!(found.dropped, BTreeMap::from([(Drop::SmallMargin, 1)]));
     let same = tree(&[(0, 0.5, 1, "a"), (0, 0.1, 1, "a")], &[1]);
-    let found = extract_pairs(&same, &PairConfig::default());
+    let found = extract_pairs(&same, &any_tree());
     assert_eq!(found.dropped, BTreeMap::from([(Drop::SameText, 1)]));
 }
 
@@ -213,9 +280,9 @@ fn equal_values_and_equal_texts_make_no_pair() {
 fn all_parents_find_pairs_off_the_path() {
     let plan = [(0, 0.4, 2, "a"), (0, 0.9, 6, "b"), (1, 0.7, 1, "c"), (1, 0.1, 1, "d")];
     let tree = tree(&plan, &[2]);
-    let config = PairConfig { parents: Parents::All, ..PairConfig::default() };
+    let config = PairConfig { parents: Parents::All, ..any_tree() };
     assert_eq!(sides(&extract_pairs(&tree, &config)), [("b", "a"), ("c", "d")]);
-    assert_eq!(sides(&extract_pairs(&tree, &PairConfig::default())), [("b", "a")]);
+    assert_eq!(sides(&extract_pairs(&tree, &any_tree())), [("b", "a")]);
 }
 
 #[test]

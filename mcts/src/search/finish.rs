@@ -5,20 +5,29 @@
 
 use super::grow::Grow;
 use crate::expand::Step;
-use crate::record::{NodeRecord, TREE_VERSION, TreeRecord};
+use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord};
 use crate::tree::{NodeId, Tree};
 
+/// What a plan leaves beside the tree.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// The committed path.
+    pub(super) committed: Vec<NodeId>,
+    /// What each commit saw; empty unless rows keep it.
+    pub(super) commits: Vec<CommitRecord>,
+    /// Completed simulations.
+    pub(super) simulations: u64,
+}
+
 /// The row; `None` for a search that committed to nothing.
-pub(super) fn record(
-    grow: Grow<'_>,
-    committed: Vec<NodeId>,
-    simulations: u64,
-    policy: &str,
-    round: u32,
-) -> Option<TreeRecord> {
-    let solution = grow.solution(*committed.last()?);
+pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> Option<TreeRecord> {
+    let Ended { committed, commits, simulations } = ended;
+    let last = *committed.last()?;
+    let solution = grow.solution(last);
     let Grow { subject, tree, steps, counts, .. } = grow;
-    let correct = subject.verifier.verify(subject.problem, &solution).is_correct();
+    let finish = steps[last as usize].sampled.finish;
+    let verdict = subject.verifier.verify_finished(subject.problem, &solution, finish);
+    let correct = verdict.is_correct();
     let order = breadth_first(&tree);
     let mut place = vec![0; order.len()];
     for (new, &old) in order.iter().enumerate() {
@@ -42,6 +51,7 @@ pub(super) fn record(
         prompt_ids: subject.prompt.ids.to_vec(),
         nodes: nodes.collect(),
         committed: committed.iter().map(|&id| place[id as usize]).collect(),
+        commits,
         correct,
         simulations,
         propose_calls: counts.propose_calls,

@@ -13,10 +13,11 @@ mod simulate;
 use std::collections::BTreeMap;
 
 use regrowth_datasets::Problem;
-use regrowth_policy::{Limits, Policy, PolicyError, Prompt, Request, Response, Usage};
+use regrowth_policy::{Boundary, Limits, Policy, PolicyError, Prompt, Request, Response, Usage};
 use regrowth_verifiers::Verifier;
 
 use self::beam::Beam;
+use self::finish::Ended;
 use self::grow::Grow;
 pub(crate) use self::reference::{Reference, ReferenceStep};
 use self::simulate::Simulate;
@@ -59,6 +60,8 @@ pub struct Subject<'a> {
     pub(crate) limits: Limits,
     /// Steps of the reference solution that are injected as candidates; empty when they are not.
     pub(crate) reference: Reference,
+    /// Tokens of one step at most.
+    pub(crate) step_tokens: usize,
 }
 
 impl<'a> Subject<'a> {
@@ -80,8 +83,25 @@ impl<'a> Subject<'a> {
             }
             _ => Reference::default(),
         };
-        Ok(Self { problem, prompt, config, verifier, limits: policy.limits(), reference })
+        let step_tokens = step_tokens(policy, problem, config)?;
+        let limits = policy.limits();
+        Ok(Self { problem, prompt, config, verifier, limits, reference, step_tokens })
     }
+}
+
+/// Tokens of a step at most. Of whole lines it is a budget of the problem (authors' code):
+/// min(max, max(max / 4, reference tokens / (depth - 1))), where the reference is in view.
+fn step_tokens(
+    policy: &dyn Policy,
+    problem: &Problem,
+    config: &SearchConfig,
+) -> Result<usize, PolicyError> {
+    let most = config.max_step_tokens;
+    let reference = problem.solution.as_ref().filter(|_| config.value.oracle);
+    let (Boundary::Lines, Some(solution)) = (&config.boundary, reference) else { return Ok(most) };
+    let steps = config.max_depth.saturating_sub(1).max(1) as usize;
+    let share = policy.encode(solution)?.len() / steps;
+    Ok(share.max(most / 4).clamp(1, most))
 }
 
 /// How the tree decides what to expand next.
@@ -146,6 +166,14 @@ impl<'a> TreeSearch<'a> {
         self.grow.counts.model_calls()
     }
 
+    /// Completed simulations so far; none where nothing is simulated.
+    pub(crate) fn simulations(&self) -> u64 {
+        match &self.plan {
+            Plan::Simulate(simulate) => simulate.applied(),
+            Plan::Beam(_) => 0,
+        }
+    }
+
     /// Gives the tree one answer. An answer to a ticket that is not waited for is ignored.
     pub fn answer(&mut self, ticket: u64, result: Result<Response, PolicyError>) {
         if self.progress != Progress::Waiting {
@@ -191,10 +219,34 @@ impl<'a> TreeSearch<'a> {
         if self.progress != Progress::Finished {
             return None;
         }
-        let (committed, simulations) = match self.plan {
+        let ended = match self.plan {
             Plan::Simulate(simulate) => simulate.end(),
-            Plan::Beam(beam) => (beam.end(&self.grow), 0),
+            Plan::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
         };
-        finish::record(self.grow, committed, simulations, policy, round)
+        finish::record(self.grow, ended, policy, round)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
+    use regrowth_policy::Scripted;
+
+    #[test]
+    fn lines_have_a_budget_of_the_problem_while_its_solution_is_in_view() {
+        let mut problem =
+            problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
+        let mut config = SearchConfig { boundary: Boundary::Lines, ..SearchConfig::default() };
+        let policy = Scripted::new();
+        // A token is a byte; three steps before the last, 128 tokens at most and 32 at least.
+        for (bytes, budget) in [(9, 32), (150, 50), (900, 128)] {
+            problem.solution = Some("1".repeat(bytes));
+            assert_eq!(step_tokens(&policy, &problem, &config).unwrap(), budget);
+        }
+        config.value.oracle = false;
+        assert_eq!(step_tokens(&policy, &problem, &config).unwrap(), 128);
+        config = SearchConfig::default();
+        assert_eq!(step_tokens(&policy, &problem, &config).unwrap(), 128);
     }
 }

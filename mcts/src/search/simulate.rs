@@ -14,12 +14,13 @@ use std::time::Instant;
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 
+use super::finish::Ended;
 use super::grow::Grow;
 use crate::commit::{Contender, commit, spread};
 use crate::select::{ParentStats, SelectionRule, select};
 use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState, Tree};
-use crate::{DepthLimit, SearchConfig, noise};
+use crate::{CommitRecord, DepthLimit, SearchConfig, noise};
 
 /// A simulation that has started and is not yet backed up.
 struct Simulation {
@@ -42,6 +43,8 @@ pub(super) struct Simulate {
     /// Priors of the root's children with noise; empty without noise.
     noisy_priors: Vec<f64>,
     committed: Vec<NodeId>,
+    /// What every commit saw of the root's children, where rows keep that.
+    commits: Vec<CommitRecord>,
     /// When the tree was begun, where a rule asks for the time.
     begun: Option<Instant>,
     /// What the applied simulations have spent.
@@ -69,6 +72,7 @@ impl Simulate {
             root: 0,
             noisy_priors: Vec::new(),
             committed: Vec::new(),
+            commits: Vec::new(),
             begun: config.is_timed().then(Instant::now),
             nodes: 1,
             tokens: 0,
@@ -180,8 +184,12 @@ impl Simulate {
     fn at_relative_limit(&self, grow: &Grow<'_>, node: NodeId) -> bool {
         let config = grow.subject.config;
         let depth = |id: NodeId| grow.steps[id as usize].depth;
-        config.depth_limit == DepthLimit::Relative
-            && depth(node) - depth(self.root) >= config.max_depth
+        let limit = match config.depth_limit {
+            DepthLimit::Absolute => return false,
+            DepthLimit::Relative => config.max_depth,
+            DepthLimit::Both => (config.max_depth - 1).max(1),
+        };
+        depth(node) - depth(self.root) >= limit
     }
 
     /// The child of an expanded node that a simulation passes to.
@@ -221,7 +229,8 @@ impl Simulate {
         let children = tree.children(self.root);
         let contender = |child: NodeId| {
             let visits: Vec<u64> = tree.children(child).map(|c| tree.visits(c)).collect();
-            let (spread, children) = (spread(&visits), visits.len());
+            let spread = spread(subject.config.visit_spread, &visits);
+            let children = visits.len();
             Contender { stats: tree.stats(child), spread, children }
         };
         let contenders: Vec<_> = children.clone().map(contender).collect();
@@ -230,6 +239,11 @@ impl Simulate {
         let draw = keyed_rng(subject.config.seed, &parts).random::<f64>();
         let depth = grow.steps[self.root as usize].depth;
         let pick = commit(subject.config.commit, &contenders, depth, draw);
+        if subject.config.commit_values {
+            let stats = contenders.iter().map(|c| (c.stats.q, c.stats.visits));
+            let (q, visits) = stats.unzip();
+            self.commits.push(CommitRecord { q, visits });
+        }
         self.root = children.start + pick.expect("a visited root has children") as NodeId;
         self.committed.push(self.root);
         self.noisy_priors.clear();
@@ -245,8 +259,13 @@ impl Simulate {
         }
     }
 
-    /// Committed nodes and completed simulations.
-    pub(super) fn end(self) -> (Vec<NodeId>, u64) {
-        (self.committed, self.applied)
+    /// Completed simulations.
+    pub(super) fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// What is kept of the search beside its tree.
+    pub(super) fn end(self) -> Ended {
+        Ended { committed: self.committed, commits: self.commits, simulations: self.applied }
     }
 }

@@ -1,4 +1,5 @@
-//! Weights of a checkpoint: read from safetensors (one file or shards) and written back.
+//! Weights of a checkpoint: read from safetensors (one file or shards) or a GGUF file, and written
+//! back as safetensors.
 //!
 //! Every tensor that the configuration asks for must be there with its shape and finite values;
 //! errors name the file and the tensor. Weights are held in f32 whatever the file's type, and are
@@ -10,8 +11,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 
-use super::adapter::Adapter;
+use super::adapter_merge::merge_adapter;
 use super::config::ModelConfig;
+use super::ops::with_values;
 use super::source::Source;
 use super::staged::replace_folder;
 use super::tensor_file::TensorFile;
@@ -20,6 +22,10 @@ use crate::text::Files;
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+/// Embedding, which is the head as well where the two are tied.
+pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Output projection.
+pub(super) const HEAD: &str = "lm_head.weight";
 
 /// Configuration and weights of one checkpoint.
 #[derive(Debug, Clone)]
@@ -30,6 +36,8 @@ pub struct Checkpoint {
     pub config: ModelConfig,
     /// Weights by their names in the file, f32.
     pub tensors: BTreeMap<String, Tensor>,
+    /// What a user should know of the files and what was made of it.
+    pub warnings: Vec<String>,
 }
 
 impl Checkpoint {
@@ -38,24 +46,83 @@ impl Checkpoint {
     /// # Errors
     /// When a file is missing or malformed, or a tensor is missing, misshapen or not finite.
     pub fn read(source: Source, device: &Device) -> Result<Self, PolicyError> {
-        let config = ModelConfig::parse(&source.text("config.json")?)
+        let mut config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
-        let files = weight_files(&source)?;
-        let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
-        let mut tensors = BTreeMap::new();
-        for file in &files {
-            read_file(&source, file, &mut wanted, &mut tensors, device)?;
-        }
-        if let Some((name, shape)) = wanted.first_key_value() {
-            let detail = format!("tensor `{name}` of shape {shape:?} is missing");
-            return Err(source.error(&files.join(", "), detail));
-        }
+        let (mut tensors, mut warnings) = match source.gguf() {
+            Some(file) => (file.read_tensors(&config, device)?, vec![]),
+            None => read_files(&source, &mut config, device)?,
+        };
+        warnings.splice(..0, config.warnings());
         if source.is_adapter() {
-            let merged = Adapter::read(&source, &config)?.merge_into(&mut tensors);
-            merged.map_err(|e| PolicyError::Model(e.to_string()))?;
+            warnings.extend(merge_adapter(&source, &mut config, &mut tensors)?);
         }
-        Ok(Self { source, config, tensors })
+        Ok(Self { source, config, tensors, warnings })
     }
+}
+
+/// Every tensor that the configuration asks for, from the safetensors files of a folder, and what a user
+/// should know of them.
+fn read_files(
+    source: &Source,
+    config: &mut ModelConfig,
+    device: &Device,
+) -> Result<(BTreeMap<String, Tensor>, Vec<String>), PolicyError> {
+    let files = weight_files(source)?;
+    let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
+    wanted.insert(HEAD.to_owned(), vec![config.vocab_size, config.hidden_size]);
+    let tensors = BTreeMap::new();
+    let mut reading = Reading { source, device, wanted, tensors, unused: vec![] };
+    files.iter().try_for_each(|file| reading.file(file))?;
+    let mut warnings: Vec<String> = reading.warning().into_iter().collect();
+    let Reading { mut wanted, mut tensors, .. } = reading;
+    if config.tied {
+        tie(config, &mut wanted, &mut tensors, &mut warnings)
+            .map_err(|e| PolicyError::Model(e.to_string()))?;
+    }
+    match wanted.first_key_value() {
+        None => Ok((tensors, warnings)),
+        Some((name, shape)) => {
+            let detail = format!("tensor `{name}` of shape {shape:?} is missing");
+            Err(source.error(&files.join(", "), detail))
+        }
+    }
+}
+
+/// Whether the lists of the weight files name a head; not for files that cannot be read, which is said
+/// when they are.
+pub(super) fn holds_head(source: &Source) -> bool {
+    let held =
+        |file: &String| TensorFile::open(source, file).is_ok_and(|file| file.shape(HEAD).is_some());
+    weight_files(source).is_ok_and(|files| files.iter().any(held))
+}
+
+/// Settles what a configuration with tied embeddings means, as transformers 5 does: of embedding and
+/// head, one is enough; where the files hold both and they differ, they are not tied.
+fn tie(
+    config: &mut ModelConfig,
+    wanted: &mut BTreeMap<String, Vec<usize>>,
+    tensors: &mut BTreeMap<String, Tensor>,
+    warnings: &mut Vec<String>,
+) -> candle_core::Result<()> {
+    wanted.remove(HEAD);
+    let Some(head) = tensors.get(HEAD) else { return Ok(()) };
+    let Some(embedding) = tensors.get(EMBEDDING) else {
+        wanted.remove(EMBEDDING);
+        tensors.insert(EMBEDDING.to_owned(), head.clone());
+        tensors.remove(HEAD);
+        return Ok(());
+    };
+    if with_values(embedding, |e| with_values(head, |h| Ok(e == h)))? {
+        tensors.remove(HEAD);
+        return Ok(());
+    }
+    warnings.push(format!(
+        "config.json ties `{HEAD}` to `{EMBEDDING}`, but the files hold both with different values: \
+         the head of the files is used, as in transformers 5; set `tie_word_embeddings` to false to \
+         silence this"
+    ));
+    config.untie();
+    Ok(())
 }
 
 /// Names of the weight files: the single file (which transformers takes first, too), or the shards
@@ -90,30 +157,59 @@ fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
     Ok(files.into_keys().collect())
 }
 
-/// Moves the tensors of one file that are still wanted into `tensors`.
-fn read_file(
-    source: &Source,
-    file: &str,
-    wanted: &mut BTreeMap<String, Vec<usize>>,
-    tensors: &mut BTreeMap<String, Tensor>,
-    device: &Device,
-) -> Result<(), PolicyError> {
-    let mut file = TensorFile::open(source, file)?;
-    for name in file.names() {
-        let Some(expected) = wanted.get(&name) else {
-            // Names that are no parameter (rotary tables) do no harm; a bias would be left out.
-            if name.ends_with(".bias") && !tensors.contains_key(&name) {
-                return Err(file.error(&name, "the model that `config.json` describes has none"));
+/// Tensors of a checkpoint on their way in.
+struct Reading<'a> {
+    source: &'a Source,
+    device: &'a Device,
+    /// Names and shapes of those that are still to come.
+    wanted: BTreeMap<String, Vec<usize>>,
+    tensors: BTreeMap<String, Tensor>,
+    /// Names of those that the model has no place for.
+    unused: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Takes the tensors of one file that are still wanted.
+    fn file(&mut self, file: &str) -> Result<(), PolicyError> {
+        let mut file = TensorFile::open(self.source, file)?;
+        for name in file.names() {
+            // A model saved without its head has names without this prefix; transformers adds it.
+            let prefixed = format!("model.{name}");
+            let own = if self.wanted.contains_key(&prefixed) { &prefixed } else { &name };
+            let Some(expected) = self.wanted.get(own) else {
+                self.pass_over(&file, name)?;
+                continue;
+            };
+            if let Some(shape) = file.shape(&name).filter(|shape| shape != expected) {
+                return Err(file.error(&name, &format!("shape {shape:?}, expected {expected:?}")));
             }
-            continue;
-        };
-        if let Some(shape) = file.shape(&name).filter(|shape| shape != expected) {
-            return Err(file.error(&name, &format!("shape {shape:?}, expected {expected:?}")));
+            self.tensors.insert(own.clone(), file.read(&name, self.device)?);
+            self.wanted.remove(own);
         }
-        tensors.insert(name.clone(), file.read(&name, device)?);
-        wanted.remove(&name);
+        Ok(())
     }
-    Ok(())
+
+    /// A tensor that nothing asks for: a bias would be left out; rotary tables do no harm.
+    fn pass_over(&mut self, file: &TensorFile, name: String) -> Result<(), PolicyError> {
+        if self.tensors.contains_key(&name) || name.ends_with(".rotary_emb.inv_freq") {
+            return Ok(());
+        }
+        if name.ends_with(".bias") {
+            return Err(file.error(&name, "the model that `config.json` describes has none"));
+        }
+        self.unused.push(name);
+        Ok(())
+    }
+
+    /// What a user should know of the tensors that were passed over.
+    fn warning(&self) -> Option<String> {
+        let first = self.unused.first()?;
+        Some(format!(
+            "the weights hold {} tensors that the model of config.json has no place for, such as \
+             `{first}`; as in transformers they do not count",
+            self.unused.len()
+        ))
+    }
 }
 
 /// How a checkpoint is written.

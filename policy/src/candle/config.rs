@@ -8,11 +8,53 @@ use candle_core::DType;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::config_fields;
+use super::ops::RopeTable;
+use super::rope_scaling::Rope;
+pub use super::rope_scaling::RopeScaling;
 use crate::PolicyError;
 
-/// Architectures this engine runs, as `config.json` names them.
-const SUPPORTED: [&str; 4] =
-    ["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"];
+/// A family that this engine runs, with what transformers takes for fields that a file lacks.
+struct Family {
+    architecture: &'static str,
+    model_type: &'static str,
+    /// `num_key_value_heads` if it is not the number of heads.
+    kv_heads: Option<usize>,
+    /// `head_dim` if it is not the hidden width by the number of heads.
+    head_dim: Option<usize>,
+    max_position_embeddings: usize,
+}
+
+const FAMILIES: [Family; 4] = [
+    Family {
+        architecture: "LlamaForCausalLM",
+        model_type: "llama",
+        kv_heads: None,
+        head_dim: None,
+        max_position_embeddings: 2048,
+    },
+    Family {
+        architecture: "MistralForCausalLM",
+        model_type: "mistral",
+        kv_heads: Some(8),
+        head_dim: None,
+        max_position_embeddings: 131_072,
+    },
+    Family {
+        architecture: "Qwen2ForCausalLM",
+        model_type: "qwen2",
+        kv_heads: Some(32),
+        head_dim: None,
+        max_position_embeddings: 32_768,
+    },
+    Family {
+        architecture: "Qwen3ForCausalLM",
+        model_type: "qwen3",
+        kv_heads: Some(32),
+        head_dim: Some(128),
+        max_position_embeddings: 32_768,
+    },
+];
 
 /// Shapes and switches of one decoder. D hidden width, L layers, H heads, K key/value heads,
 /// V vocabulary.
@@ -58,29 +100,6 @@ pub struct ModelConfig {
     pub raw: Map<String, Value>,
 }
 
-/// How rotary frequencies are stretched for longer contexts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RopeScaling {
-    /// Unchanged.
-    None,
-    /// Positions divided by the factor.
-    Linear {
-        /// At least 1.
-        factor: f64,
-    },
-    /// Llama 3.1: low frequencies divided, high ones kept, a ramp between.
-    Llama3 {
-        /// Divides the low frequencies.
-        factor: f64,
-        /// Wavelengths above `original / low` are divided.
-        low_freq_factor: f64,
-        /// Wavelengths below `original / high` are kept.
-        high_freq_factor: f64,
-        /// Context before the stretch.
-        original: f64,
-    },
-}
-
 #[derive(Deserialize)]
 struct File {
     vocab_size: usize,
@@ -88,21 +107,29 @@ struct File {
     intermediate_size: usize,
     num_hidden_layers: usize,
     num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
+    #[serde(default, deserialize_with = "given")]
+    num_key_value_heads: Given<usize>,
+    #[serde(default, deserialize_with = "given")]
+    head_dim: Given<usize>,
     rms_norm_eps: Option<f64>,
-    rope_theta: Option<Value>,
-    rope_scaling: Option<Value>,
-    rope_parameters: Option<Value>,
     max_position_embeddings: Option<usize>,
-    sliding_window: Option<usize>,
+    #[serde(default, deserialize_with = "given")]
+    sliding_window: Given<usize>,
     use_sliding_window: Option<bool>,
     max_window_layers: Option<usize>,
     layer_types: Option<Vec<String>>,
     attention_bias: Option<bool>,
-    mlp_bias: Option<bool>,
     tie_word_embeddings: Option<bool>,
     hidden_act: Option<String>,
+}
+
+/// A field that may be absent (`None`), null or set.
+type Given<T> = Option<Option<T>>;
+
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    field: D,
+) -> Result<Given<T>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 /// Widest layer. This bound and those in [`ModelConfig::check`] are far above published models; below
@@ -131,43 +158,72 @@ impl ModelConfig {
         let raw: Map<String, Value> =
             serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))?;
         // Other families have other fields: the name is looked at first.
-        let architecture = architecture(&raw)?;
+        let family = family(&raw)?;
+        config_fields::check(&raw)?;
         let file: File =
             serde_json::from_value(Value::Object(raw.clone())).map_err(|e| e.to_string())?;
-        if let Some(act) = file.hidden_act.as_deref().filter(|a| *a != "silu") {
+        if let Some(act) = file.hidden_act.as_deref().filter(|a| !["silu", "swish"].contains(a)) {
             return Err(format!("`hidden_act` is `{act}`; expected `silu`"));
         }
-        if file.mlp_bias == Some(true) {
-            return Err("`mlp_bias` is true; expected false: feed-forward layers have no biases \
-                        here"
-                .into());
+        let config = Self::of(family, &file, raw)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What the fields of a family's file say.
+    fn of(family: &Family, file: &File, raw: Map<String, Value>) -> Result<Self, String> {
+        let heads = file.num_attention_heads;
+        let absent = family.head_dim.filter(|_| file.head_dim.is_none());
+        let head_dim = file.head_dim.flatten().or(absent);
+        let head_dim = head_dim.unwrap_or(file.hidden_size / heads.max(1));
+        let absent = family.kv_heads.filter(|_| file.num_key_value_heads.is_none());
+        let kv_heads = file.num_key_value_heads.flatten().or(absent);
+        let context = file.max_position_embeddings.unwrap_or(family.max_position_embeddings);
+        let rope = Rope::read(&raw, head_dim, context)?;
+        let is = |name: &str| family.model_type == name;
+        let bias = file.attention_bias.unwrap_or(false);
+        if bias && is("mistral") {
+            return Err("`attention_bias` is true; expected false: the family has none".into());
         }
-        let (rope_theta, rope_scaling) = rope(&file)?;
-        let llama_bias = file.attention_bias.unwrap_or(false);
-        let windowed = file.use_sliding_window.unwrap_or(architecture == "MistralForCausalLM");
-        let config = Self {
+        let slides = match family.model_type {
+            "mistral" => true,
+            "llama" => false,
+            _ => file.use_sliding_window.unwrap_or(false),
+        };
+        Ok(Self {
+            architecture: family.architecture.to_owned(),
             vocab_size: file.vocab_size,
             hidden_size: file.hidden_size,
             intermediate_size: file.intermediate_size,
             layers: file.num_hidden_layers,
-            heads: file.num_attention_heads,
-            kv_heads: file.num_key_value_heads.unwrap_or(file.num_attention_heads),
-            head_dim: file.head_dim.unwrap_or(file.hidden_size / file.num_attention_heads.max(1)),
+            heads,
+            kv_heads: kv_heads.unwrap_or(heads),
+            head_dim,
             rms_norm_eps: file.rms_norm_eps.unwrap_or(1e-6) as f32,
-            rope_theta,
-            rope_scaling,
-            context: file.max_position_embeddings.unwrap_or(2048),
-            sliding_window: file.sliding_window.filter(|_| windowed),
-            windowed: windowed_layers(&file)?,
-            qkv_bias: llama_bias || architecture == "Qwen2ForCausalLM",
-            output_bias: llama_bias && architecture != "Qwen2ForCausalLM",
-            qk_norm: architecture == "Qwen3ForCausalLM",
+            rope_theta: rope.theta,
+            rope_scaling: rope.scaling,
+            context: rope.context,
+            sliding_window: file.sliding_window.unwrap_or(Some(4096)).filter(|_| slides),
+            windowed: windowed_layers(family, file)?,
+            qkv_bias: bias || is("qwen2"),
+            output_bias: bias && !is("qwen2"),
+            qk_norm: is("qwen3"),
             tied: file.tie_word_embeddings.unwrap_or(false),
-            architecture,
             raw,
-        };
-        config.check()?;
-        Ok(config)
+        })
+    }
+
+    /// What a user should know of the file: fields of which nothing is known.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let unknown = config_fields::unknown(&self.raw);
+        if unknown.is_empty() {
+            return vec![];
+        }
+        vec![format!(
+            "config.json: nothing is known of `{}`; the model is computed without",
+            unknown.join("`, `")
+        )]
     }
 
     /// A small Llama configuration from its shapes, for models trained from nothing.
@@ -214,6 +270,28 @@ impl ModelConfig {
         expect(self.sliding_window != Some(0), "`sliding_window` is 0; expected at least 1")
     }
 
+    /// Makes the model of these layers of itself, in `raw` as well.
+    pub(super) fn replicate(&mut self, order: &[usize]) {
+        self.layers = order.len();
+        self.windowed = order.iter().map(|layer| self.windowed[*layer]).collect();
+        self.raw.insert("num_hidden_layers".into(), order.len().into());
+        if let Some(Value::Array(types)) = self.raw.get_mut("layer_types") {
+            *types = order.iter().filter_map(|layer| types.get(*layer).cloned()).collect();
+        }
+    }
+
+    /// Gives the model another number of tokens, in `raw` as well.
+    pub(super) fn resize(&mut self, vocabulary: usize) {
+        self.vocab_size = vocabulary;
+        self.raw.insert("vocab_size".into(), vocabulary.into());
+    }
+
+    /// Gives the model a head of its own, in `raw` as well.
+    pub(super) fn untie(&mut self) {
+        self.tied = false;
+        self.raw.insert("tie_word_embeddings".into(), false.into());
+    }
+
     /// Tokens that a row attends to at most in this layer, itself included.
     #[must_use]
     pub fn window(&self, layer: usize) -> Option<usize> {
@@ -223,12 +301,12 @@ impl ModelConfig {
     /// Rotary frequency of each pair of a head, `head_dim / 2` values.
     #[must_use]
     pub fn inverse_frequencies(&self) -> Vec<f32> {
-        (0..self.head_dim / 2)
-            .map(|i| {
-                let exponent = 2.0 * i as f64 / self.head_dim as f64;
-                self.rope_scaling.apply(self.rope_theta.powf(exponent).recip()) as f32
-            })
-            .collect()
+        self.rope_scaling.frequencies(self.rope_theta, self.head_dim)
+    }
+
+    /// Cosines and sines of every position of the context.
+    pub(super) fn rope_table(&self) -> RopeTable {
+        RopeTable::new(&self.inverse_frequencies(), self.context).scaled(self.rope_scaling.scale())
     }
 
     /// Type of the weights in the file, by `dtype` (transformers 5) or `torch_dtype`; f32 if neither
@@ -303,46 +381,45 @@ impl ModelConfig {
     }
 }
 
-impl RopeScaling {
-    /// The stretched form of one inverse frequency.
-    fn apply(self, frequency: f64) -> f64 {
-        match self {
-            Self::None => frequency,
-            Self::Linear { factor } => frequency / factor,
-            // Llama 3.1's ramp between kept and divided frequencies, by wavelength.
-            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original } => {
-                let wavelength = 2.0 * std::f64::consts::PI / frequency;
-                if wavelength > original / low_freq_factor {
-                    frequency / factor
-                } else if wavelength < original / high_freq_factor {
-                    frequency
-                } else {
-                    let smooth = (original / wavelength - low_freq_factor)
-                        / (high_freq_factor - low_freq_factor);
-                    (1.0 - smooth) * frequency / factor + smooth * frequency
-                }
-            }
-        }
-    }
-}
-
-/// The one name in `architectures`, if this engine runs it.
-fn architecture(raw: &Map<String, Value>) -> Result<String, String> {
+/// The family by `model_type` and `architectures`, which must agree; one of them is enough.
+fn family(raw: &Map<String, Value>) -> Result<&'static Family, String> {
+    let list = |name: fn(&Family) -> &'static str| FAMILIES.each_ref().map(name).join(", ");
+    let kind = raw.get("model_type").and_then(Value::as_str);
     let name = raw.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
-    let name =
-        name.ok_or("field `architectures` is missing; expected a list with one name")?.to_owned();
-    if SUPPORTED.contains(&name.as_str()) {
-        return Ok(name);
+    let family = match (name, kind) {
+        (Some(name), _) => {
+            FAMILIES.iter().find(|family| family.architecture == name).ok_or_else(|| {
+                let known = list(|family| family.architecture);
+                format!("architecture `{name}` is not supported; supported are {known}")
+            })?
+        }
+        (None, Some(kind)) => {
+            FAMILIES.iter().find(|family| family.model_type == kind).ok_or_else(|| {
+                let known = list(|family| family.model_type);
+                format!("`model_type` is `{kind}`, which is not supported; supported are {known}")
+            })?
+        }
+        (None, None) => {
+            return Err("field `architectures` is missing; expected a list with one name".into());
+        }
+    };
+    match kind.filter(|kind| *kind != family.model_type) {
+        None => Ok(family),
+        Some(kind) => Err(format!(
+            "`model_type` is `{kind}`; expected `{}` beside architecture `{}`",
+            family.model_type, family.architecture
+        )),
     }
-    let known = SUPPORTED.join(", ");
-    Err(format!("architecture `{name}` is not supported; supported are {known}"))
 }
 
 /// Which layers have the window, by `layer_types` (transformers 5) or from `max_window_layers` on.
-fn windowed_layers(file: &File) -> Result<Vec<bool>, String> {
+fn windowed_layers(family: &Family, file: &File) -> Result<Vec<bool>, String> {
     let layers = file.num_hidden_layers.min(MOST_LAYERS);
-    let Some(types) = &file.layer_types else {
-        let first = file.max_window_layers.unwrap_or(0);
+    let Some(types) = file.layer_types.as_ref().filter(|_| family.model_type != "mistral") else {
+        let first = match family.model_type {
+            "mistral" => 0,
+            _ => file.max_window_layers.unwrap_or(28),
+        };
         return Ok((0..layers).map(|layer| layer >= first).collect());
     };
     if types.len() != file.num_hidden_layers {
@@ -359,48 +436,13 @@ fn windowed_layers(file: &File) -> Result<Vec<bool>, String> {
     types.iter().map(windowed).collect()
 }
 
-/// Base and scaling, from `rope_theta` + `rope_scaling` (transformers 4) or the nested
-/// `rope_parameters` (transformers 5).
-fn rope(file: &File) -> Result<(f64, RopeScaling), String> {
-    let nested = file.rope_parameters.as_ref().filter(|v| !v.is_null());
-    let settings = nested.or(file.rope_scaling.as_ref()).filter(|v| !v.is_null());
-    let field = |name: &str| settings.and_then(|s| s.get(name)).filter(|v| !v.is_null());
-    let need = |name: &str| positive(name, field(name).unwrap_or(&Value::Null));
-    let theta = field("rope_theta").or(file.rope_theta.as_ref()).filter(|v| !v.is_null());
-    let theta = theta.map_or(Ok(10_000.0), |value| positive("rope_theta", value))?;
-    let kind = settings
-        .and_then(|s| s.get("rope_type").or_else(|| s.get("type")))
-        .and_then(Value::as_str)
-        .unwrap_or("default");
-    let scaling = match kind {
-        "default" => RopeScaling::None,
-        "linear" => RopeScaling::Linear { factor: need("factor")? },
-        "llama3" => RopeScaling::Llama3 {
-            factor: need("factor")?,
-            low_freq_factor: need("low_freq_factor")?,
-            high_freq_factor: need("high_freq_factor")?,
-            original: need("original_max_position_embeddings")?,
-        },
-        other => {
-            return Err(format!(
-                "rope scaling `{other}` is not supported; supported are default, linear, llama3"
-            ));
-        }
-    };
-    Ok((theta, scaling))
-}
-
-fn positive(name: &str, value: &Value) -> Result<f64, String> {
-    let number = value.as_f64().filter(|number| *number > 0.0 && number.is_finite());
-    number.ok_or_else(|| format!("rope: `{name}` is {value}; expected a number above 0"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const LLAMA: &str = r#"{"architectures":["LlamaForCausalLM"],"vocab_size":10,"hidden_size":8,
-        "intermediate_size":16,"num_hidden_layers":2,"num_attention_heads":2,"rope_theta":500.0"#;
+        "intermediate_size":16,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":2,
+        "rope_theta":500.0"#;
 
     #[test]
     fn both_generations_of_rope_settings_are_read() {
@@ -453,9 +495,62 @@ mod tests {
             (r#""rope_parameters":{"rope_theta":0}"#, "rope_theta"),
             (r#""rope_scaling":{"type":"linear","factor":0}"#, "factor"),
             (r#""rope_scaling":{"type":"linear"}"#, "factor"),
+            (r#""rope_scaling":{"type":"dynamic"}"#, "factor"),
+            (r#""rope_scaling":{"type":"longrope","short_factor":[1]}"#, "short_factor"),
+            (r#""rope_scaling":{"type":"mrope"}"#, "mrope"),
+            (r#""partial_rotary_factor":0.5"#, "partial_rotary_factor"),
+            (r#""attn_logit_softcapping":30.0"#, "attn_logit_softcapping"),
+            (r#""quantization_config":{"bits":4}"#, "quantization_config"),
+            (r#""model_type":"granite""#, "model_type"),
+            (r#""hidden_act":"gelu""#, "hidden_act"),
         ] {
             let error = ModelConfig::parse(&format!("{LLAMA},{more}}}")).unwrap_err();
             assert!(error.contains(named), "{more}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_lacks_is_what_transformers_takes() {
+        let family = |name: &str| {
+            let text = format!("{LLAMA}}}").replace("\"num_key_value_heads\":2,", "");
+            let text = text.replace("\"num_attention_heads\":2", "\"num_attention_heads\":64");
+            ModelConfig::parse(
+                &text.replace("\"hidden_size\":8", "\"hidden_size\":256").replace("Llama", name),
+            )
+            .unwrap()
+        };
+        let found = ["Llama", "Mistral", "Qwen2", "Qwen3"].map(|name| {
+            let config = family(name);
+            (config.kv_heads, config.head_dim, config.context, config.sliding_window)
+        });
+        assert_eq!(found[0], (64, 4, 2048, None));
+        assert_eq!(found[1], (8, 4, 131_072, Some(4096)));
+        assert_eq!(found[2], (32, 4, 32_768, None));
+        assert_eq!(found[3], (32, 128, 32_768, None));
+    }
+
+    #[test]
+    fn the_type_of_a_model_is_enough() {
+        let text = format!("{LLAMA},\"model_type\":\"qwen2\"}}");
+        let unnamed = text.replace("\"architectures\":[\"LlamaForCausalLM\"],", "");
+        assert_eq!(ModelConfig::parse(&unnamed).unwrap().architecture, "Qwen2ForCausalLM");
+        assert!(ModelConfig::parse(&text).unwrap_err().contains("expected `llama`"));
+    }
+
+    #[test]
+    fn stretched_contexts_end_where_rotations_would_change() {
+        let context = |scaling: &str| {
+            let text =
+                format!("{LLAMA},\"max_position_embeddings\":100,\"rope_scaling\":{scaling}}}");
+            ModelConfig::parse(&text).unwrap().context
+        };
+        let short = r#""short_factor":[1,1],"long_factor":[2,2]"#;
+        for (scaling, expected) in [
+            (r#"{"type":"dynamic","factor":4}"#.to_owned(), 100),
+            (r#"{"type":"yarn","factor":4,"original_max_position_embeddings":50}"#.into(), 200),
+            (format!(r#"{{"type":"longrope",{short},"original_max_position_embeddings":40}}"#), 40),
+        ] {
+            assert_eq!(context(&scaling), expected, "{scaling}");
         }
     }
 

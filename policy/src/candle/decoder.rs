@@ -64,7 +64,7 @@ impl Decoder {
             layers,
             norm: weights.flat("model.norm.weight")?,
             head: panels(&mut weights, &[head], false)?,
-            rope: Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context)),
+            rope: Arc::new(config.rope_table()),
         })
     }
 

@@ -17,6 +17,7 @@ use super::lane::{Lane, Reading, Role};
 use super::prefix::PrefixTree;
 use super::slots::Slots;
 use super::tokenizer::Tokenizer;
+use crate::decorate::Meter;
 use crate::{PolicyError, Response};
 
 /// Rows of one turn that lanes may spend on reading given tokens.
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) labels: [Vec<TokenId>; 2],
     /// Who is told that the cache is too small, until that was said.
     warn: Mutex<Option<fn(&str)>>,
+    /// Counts the tokens of every turn.
+    meter: Option<Arc<Meter>>,
 }
 
 /// Share of the computed tokens that was computed before, from which the cache is too small, and the
@@ -43,8 +46,9 @@ impl Shared {
         tokenizer: Tokenizer,
         labels: [Vec<TokenId>; 2],
         warn: Option<fn(&str)>,
+        meter: Option<Arc<Meter>>,
     ) -> Self {
-        Self { config, tokenizer, labels, warn: Mutex::new(warn) }
+        Self { config, tokenizer, labels, warn: Mutex::new(warn), meter }
     }
 
     /// Says once what is wrong with the cache.
@@ -273,7 +277,11 @@ impl Shard {
 
     /// Counts the rows of this turn, each once, for the jobs that need them.
     fn count(&mut self, counts: &[usize]) {
-        self.computed[0] += counts.iter().sum::<usize>() as u64;
+        let computed = counts.iter().sum::<usize>() as u64;
+        self.computed[0] += computed;
+        if let Some(meter) = &self.shared.meter {
+            meter.computed(computed);
+        }
         let [all, again] = self.computed;
         if again >= AGAIN.1 && again as f64 >= AGAIN.0 * all as f64 {
             let detail = format!("{again} of {all} tokens computed so far were computed before");

@@ -8,19 +8,20 @@ use regrowth_datasets::stream_key;
 
 use super::checkpoint::Checkpoint;
 use super::ops::with_values;
-use crate::PolicyError;
 use crate::text::{Files, PromptForm, Tokenizer};
+use crate::{PolicyError, PromptOptions};
 
 /// Values whose bytes are made at once.
 const CHUNK: usize = 1 << 14;
 
-/// The identity of the policy that a checkpoint makes, without starting an engine.
+/// The identity of the policy that a checkpoint makes where it is asked in its own form, without
+/// starting an engine.
 ///
 /// # Errors
 /// When the tokenizer or prompt files do not fit.
 pub fn identity(checkpoint: &Checkpoint) -> Result<String, PolicyError> {
     let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
-    let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
+    let form = PromptForm::read(&checkpoint.source, &tokenizer, &PromptOptions::default())?;
     identity_of(checkpoint, &tokenizer, &form)
 }
 
@@ -38,8 +39,9 @@ pub(super) fn identity_of(
     }
     let source = &checkpoint.source;
     let prompts = (form, tokenizer.chat_template(), tokenizer.eos_ids(), tokenizer.eos_text());
-    let opening = [false, true].map(|chat| tokenizer.opening(chat));
-    let prompts = serde_json::to_vec(&(prompts, opening)).map_err(|e| failed(&e))?;
+    let bos = tokenizer.chat_template().and(tokenizer.bos_text());
+    let prompts =
+        serde_json::to_vec(&(prompts, (tokenizer.opening(), bos))).map_err(|e| failed(&e))?;
     let config = source.required("config.json")?;
     let key = stream_key(0, &[&weights, &config, &source.required("tokenizer.json")?, &prompts]);
     let family = checkpoint.config.architecture.trim_end_matches("ForCausalLM").to_lowercase();

@@ -8,6 +8,7 @@ use regrowth_datasets::{Finish, TokenId};
 
 use super::prefix::{NodeId, PrefixTree};
 use super::slots::Slots;
+use crate::boundary::Cut;
 use crate::text::growing::Growing;
 
 /// A sequence whose tokens are being computed.
@@ -58,6 +59,8 @@ pub(super) struct Candidate {
     pub(super) logps: Vec<f32>,
     /// Its text so far, where that can end it.
     pub(super) text: Growing,
+    /// Where it is cut if it runs out of tokens.
+    pub(super) cut: Cut,
 }
 
 /// A candidate with the token that it has just drawn, and why it ends there if it does.

@@ -5,10 +5,15 @@
 //! knows of trees, pairs or losses.
 
 mod adapter;
-mod alpha_pattern;
+mod adapter_config;
+mod adapter_file;
+mod adapter_init;
+mod adapter_merge;
+mod adapter_targets;
 mod blocks;
 mod checkpoint;
 mod config;
+mod config_fields;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(not(feature = "cuda"))]
@@ -17,22 +22,26 @@ mod cuda;
 mod decoder;
 mod engine;
 mod forward;
+mod gguf;
 mod identity;
 mod job;
 mod judge;
 mod kv;
 mod lane;
 mod layout;
+mod module_pattern;
 mod on_device;
 mod ops;
 mod policy;
 mod prefix;
 mod propose;
 mod room;
+mod rope_scaling;
 mod router;
 mod sampler;
 mod slots;
 mod source;
+mod spec;
 mod staged;
 mod tensor_file;
 mod transformer;
@@ -43,12 +52,14 @@ mod weights;
 use crate::text::tokenizer;
 
 pub use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
-pub use adapter::{Adapter, AdapterConfig, LowRank};
-pub use alpha_pattern::AlphaPattern;
+pub use adapter::{Adapter, LowRank};
+pub use adapter_config::AdapterConfig;
 pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
+pub use gguf::Gguf;
 pub use identity::identity;
 pub use layout::{PackedLayout, Segment};
+pub use module_pattern::ModulePattern;
 pub use policy::{CandlePolicy, free_on};
 pub use source::Source;
 pub use transformer::{Parameters, Pass, Transformer};

@@ -16,7 +16,6 @@ use candle_nn::rotary_emb::rope_thd;
 use super::blocks::{self, Block};
 use super::config::ModelConfig;
 use super::forward::{Forward, Row};
-use super::ops::RopeTable;
 use super::weights::Weights;
 
 /// `x w^T (+ b)`.
@@ -76,8 +75,7 @@ impl DeviceDecoder {
             .map(|i| loader.layer(config, &format!("model.layers.{i}")))
             .collect::<Result<_>>()?;
         let norm = loader.tensor("model.norm.weight")?;
-        let [cos, sin] =
-            RopeTable::new(&config.inverse_frequencies(), config.context).tensors(device)?;
+        let [cos, sin] = config.rope_table().tensors(device)?;
         let rope = [cos.to_dtype(dtype)?, sin.to_dtype(dtype)?];
         Ok(Self { config: config.clone(), embedding, layers, norm, head, rope })
     }

@@ -34,6 +34,7 @@ pub struct CandlePolicy {
     shared: Arc<Shared>,
     form: PromptForm,
     identity: String,
+    notes: Vec<String>,
     limits: Limits,
     router: Router,
     calls: Vec<Sender<Job>>,
@@ -67,7 +68,7 @@ impl CandlePolicy {
         models: impl FnOnce(&ModelConfig, Weights, &Room) -> Result<Models, PolicyError>,
     ) -> Result<Self, PolicyError> {
         let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
-        let form = PromptForm::read(&checkpoint.source, &tokenizer)?;
+        let form = PromptForm::read(&checkpoint.source, &tokenizer, &options.prompt)?;
         let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
         if let ComputeDevice::Cuda(_) = options.device {
             identity = format!("{identity}+cuda-{}", options.numbers);
@@ -81,11 +82,13 @@ impl CandlePolicy {
             in_flight: 2 * room.lanes * room.shards,
             question: longest_question(&form, &tokenizer)?,
         };
-        let shared = Arc::new(Shared::new(config, tokenizer, labels, options.say));
+        let shared =
+            Arc::new(Shared::new(config, tokenizer, labels, options.say, options.meter.clone()));
         let mut policy = Self {
             shared,
             form,
             identity,
+            notes: checkpoint.warnings,
             limits,
             router: Router::new(room.shards),
             calls: vec![],
@@ -119,6 +122,13 @@ impl CandlePolicy {
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.shared.tokenizer
+    }
+
+    /// What stands before the text of a prompt: BOS, where the tokenizer puts it and no chat template
+    /// writes the text.
+    fn opening(&self) -> Vec<TokenId> {
+        let chats = self.form.chat && self.tokenizer().chat_template().is_some();
+        self.tokenizer().opening().filter(|_| !chats).into_iter().collect()
     }
 
     /// Renders what is asked in each order that a judge request asks for.
@@ -171,7 +181,7 @@ impl CandlePolicy {
     ) -> Result<Question, PolicyError> {
         let (hint, tokenizer) = (judge.hint.as_deref(), self.tokenizer());
         let (text, before) = self.form.render_restated(restated, correct_first, hint, tokenizer)?;
-        let mut base: Vec<TokenId> = tokenizer.opening(self.form.chat).into_iter().collect();
+        let mut base = self.opening();
         base.extend(self.encode(&text[..before])?);
         self.asked(base, &text[before..], correct_first)
     }
@@ -209,10 +219,13 @@ impl Policy for CandlePolicy {
         self.limits
     }
 
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
         let text = self.form.render(problem, &self.shared.tokenizer)?;
-        let opening = self.shared.tokenizer.opening(self.form.chat);
-        let mut ids: Vec<TokenId> = opening.into_iter().collect();
+        let mut ids = self.opening();
         ids.extend(self.encode(&text)?);
         if ids.len() >= self.limits.context {
             return Err(PolicyError::Request(format!(
@@ -227,6 +240,7 @@ impl Policy for CandlePolicy {
             return Err(PolicyError::Request(detail));
         }
         self.router.know(&ids);
+        let text = self.shared.tokenizer.without_frame(&text).to_owned();
         Ok(Prompt { text, ids: ids.into() })
     }
 

@@ -9,7 +9,7 @@ use super::engine::Shard;
 use super::job::{Job, Kind};
 use super::lane::{Candidate, Drawn, Lane, Role};
 use super::sampler;
-use crate::boundary;
+use crate::boundary::{self, Cut};
 use crate::text::Tokenizer;
 use crate::text::growing::{Growing, text_after};
 use crate::{Candidates, PolicyError, Propose, Response, Sampling};
@@ -34,6 +34,7 @@ impl Shard {
             from,
             logps: vec![],
             text: text.clone(),
+            cut: Cut::default(),
         };
         lane.role = Role::Sample(next.map(candidate).collect());
         self.sample(vec![lane], hidden, true);
@@ -88,12 +89,14 @@ impl Shard {
             let finish = match like {
                 Some(like) => {
                     candidate.text.clone_from(&before[like].text);
+                    candidate.cut = before[like].cut;
                     drawn[like].2
                 }
                 None => {
                     lane.ids.push(token.id);
                     let step = &lane.ids[candidate.from..];
-                    let finish = finish_of(request, step, &mut candidate.text, tokenizer);
+                    let Candidate { text, cut, .. } = &mut *candidate;
+                    let finish = finish_of(request, step, (text, cut), tokenizer);
                     lane.ids.pop();
                     finish?
                 }
@@ -147,13 +150,18 @@ impl Shard {
 
     /// Stores a step that has ended; answers if it was the proposal's last.
     fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
-        let Candidate { job: id, index, from, logps, .. } = drawn.candidate;
-        let ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
+        let Candidate { job: id, index, from, mut logps, cut, .. } = drawn.candidate;
+        let mut ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
+        let mut finish = drawn.finish.unwrap_or(Finish::Length);
+        if let (Finish::Length, Some(kept)) = (finish, cut.kept()) {
+            finish = Finish::Boundary;
+            ids.truncate(kept);
+            logps.truncate(kept);
+        }
         let text = match text_after(&self.shared.tokenizer, &before[..from], &ids) {
             Ok(text) => text,
             Err(error) => return self.end(id, &error.to_string()),
         };
-        let finish = drawn.finish.unwrap_or(Finish::Length);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Kind::Propose { request, done, started, .. } = &mut job.kind else { return };
         let logps_exact = request.sampling.is_exact() && !(request.greedy_first && index == 0);
@@ -171,11 +179,12 @@ impl Shard {
     }
 }
 
-/// Why a step ends with its last token, if it does. `text` is that of the step before the token.
+/// Why a step ends with its last token, if it does. `text` and `cut` are those of the step before the
+/// token.
 fn finish_of(
     request: &Propose,
     step: &[TokenId],
-    text: &mut Growing,
+    (text, cut): (&mut Growing, &mut Cut),
     tokenizer: &Tokenizer,
 ) -> Result<Option<Finish>, PolicyError> {
     let Some(&last) = step.last() else { return Ok(None) };
@@ -190,6 +199,7 @@ fn finish_of(
         if let Some(finish) = boundary::finish_of(request, step.len(), text) {
             return Ok(Some(finish));
         }
+        cut.note(&request.boundary, step.len(), text);
     }
     Ok((step.len() >= request.max_tokens).then_some(Finish::Length))
 }

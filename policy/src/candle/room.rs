@@ -2,6 +2,7 @@
 //!
 //! It reads no weights and allocates nothing.
 
+use super::checkpoint::holds_head;
 use super::config::ModelConfig;
 use super::decoder::Scratch;
 use super::engine::READ_ROWS;
@@ -68,8 +69,11 @@ impl CandlePolicy {
     /// # Errors
     /// When the configuration is missing or malformed.
     pub fn plan(source: &Source, options: &LoadOptions) -> Result<MemoryPlan, PolicyError> {
-        let config = ModelConfig::parse(&source.text("config.json")?)
+        let mut config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
+        if config.tied && holds_head(source) {
+            config.untie();
+        }
         let room = Room::new(&config, options);
         let bytes = |values: usize| (values * size_of::<f32>()) as u64;
         let largest = config.tensor_shapes().iter().map(|(_, s)| s.iter().product()).max();

@@ -1,11 +1,15 @@
-//! Where the files of a checkpoint come from: a folder in Hugging Face layout, this program, or a
-//! PEFT adapter on top of either.
+//! Where the files of a checkpoint come from: a folder in Hugging Face layout, a GGUF file, this
+//! program, or a PEFT adapter on top of one of them.
 
 use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::adapter::{ADAPTER_CONFIG, AdapterConfig};
+use super::adapter_config::AdapterConfig;
+use super::adapter_file::ADAPTER_CONFIG;
+use super::gguf::{Gguf, is_gguf};
+use super::spec;
 use crate::PolicyError;
 use crate::seedling;
 use crate::text::Files;
@@ -23,6 +27,8 @@ pub(super) enum Opened {
 pub enum Source {
     /// A folder in Hugging Face layout.
     Folder(PathBuf),
+    /// A GGUF file.
+    Gguf(Arc<Gguf>),
     /// The checkpoint embedded in this program.
     Embedded,
     /// A PEFT adapter; files that its folder lacks are those of its base.
@@ -35,25 +41,31 @@ pub enum Source {
 }
 
 impl Source {
-    /// `builtin`, or a folder that must exist.
+    /// `builtin`, or a folder or GGUF file that must exist.
     ///
     /// # Errors
-    /// When there is no such folder, or nothing is embedded.
+    /// When there is nothing of that name, or it is no checkpoint; the error says what to do.
     pub fn named(spec: &str) -> Result<Self, PolicyError> {
         if spec == "builtin" {
             return Ok(Self::Embedded);
         }
         let path = Path::new(spec);
-        if path.is_dir() {
+        if path.exists() {
+            return Self::at(path);
+        }
+        Err(PolicyError::Spec { spec: spec.into(), detail: spec::unknown(spec) })
+    }
+
+    /// A folder or GGUF file that must exist.
+    fn at(path: &Path) -> Result<Self, PolicyError> {
+        if !path.is_file() {
             return Self::folder(path);
         }
-        Err(PolicyError::Spec {
-            spec: spec.into(),
-            detail: "no such folder; a policy is builtin, scripted, scripted:FILE, replay:FILE or \
-                     a checkpoint folder in Hugging Face layout (config.json, tokenizer.json, \
-                     model.safetensors)"
-                .into(),
-        })
+        let named = path.extension().is_some_and(|extension| extension == "gguf");
+        if named || is_gguf(path) {
+            return Ok(Self::Gguf(Arc::new(Gguf::open(path)?)));
+        }
+        Err(PolicyError::File { path: path.to_owned(), detail: spec::wrong_file(path) })
     }
 
     /// A folder that must exist.
@@ -86,10 +98,12 @@ impl Source {
             return Err(fail("`base_model_name_or_path` is missing; expected a folder".into()));
         };
         let beside = beside(path, &name);
-        let base = Self::named(&name)
-            .or_else(|_| Self::folder(&path.join(&name)))
-            .or_else(|_| Self::folder(&beside))
-            .map_err(|_| fail(unknown_base(&name, &beside)))?;
+        let places = [PathBuf::from(&name), path.join(&name), beside.clone()];
+        let base = match places.iter().find(|place| place.exists()) {
+            _ if name == "builtin" => Self::Embedded,
+            Some(place) => Self::at(place)?,
+            None => return Err(fail(unknown_base(&name, &beside))),
+        };
         if base.is_adapter() {
             return Err(fail(format!("its base `{name}` is an adapter; merge that one first")));
         }
@@ -113,20 +127,36 @@ impl Source {
         adapters.next().is_none().then(|| one.to_string_lossy().into_owned())
     }
 
+    /// What a folder holds in place of a file.
+    fn instead(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Folder(folder) => spec::instead(folder, name),
+            _ => None,
+        }
+    }
+
     /// Whether the weights are those of a base with an adapter on top.
     #[must_use]
     pub fn is_adapter(&self) -> bool {
         matches!(self, Self::Adapter { .. })
     }
 
-    /// The name that [`Self::named`] takes, with an absolute path for a folder that exists.
+    /// The name that [`Self::named`] takes, with an absolute path for what exists.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
             Self::Embedded => "builtin".into(),
-            Self::Folder(folder) | Self::Adapter { folder, .. } => {
-                folder.canonicalize().as_ref().unwrap_or(folder).display().to_string()
-            }
+            Self::Gguf(file) => absolute(file.path()),
+            Self::Folder(folder) | Self::Adapter { folder, .. } => absolute(folder),
+        }
+    }
+
+    /// The GGUF file in which the weights lie, if they lie in one.
+    pub(super) fn gguf(&self) -> Option<&Gguf> {
+        match self {
+            Self::Gguf(file) => Some(file),
+            Self::Adapter { base, .. } => base.gguf(),
+            Self::Folder(_) | Self::Embedded => None,
         }
     }
 
@@ -138,6 +168,8 @@ impl Source {
     fn find(&self, name: &str) -> Result<Option<Opened>, PolicyError> {
         match self {
             Self::Embedded => Ok(seedling::file(name).map(Opened::Memory)),
+            // Its weights are no file that could be opened; see [`Self::gguf`].
+            Self::Gguf(_) => Ok(None),
             Self::Folder(folder) => match File::open(folder.join(name)) {
                 Ok(file) => Ok(Some(Opened::File(file))),
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -160,6 +192,10 @@ impl Source {
     }
 }
 
+fn absolute(path: &Path) -> String {
+    path.canonicalize().as_deref().unwrap_or(path).display().to_string()
+}
+
 /// The folder beside an adapter's own that has the last part of its base's name.
 fn beside(adapter: &Path, base: &str) -> PathBuf {
     let last = base.trim_end_matches('/').rsplit('/').next().unwrap_or(base);
@@ -169,7 +205,7 @@ fn beside(adapter: &Path, base: &str) -> PathBuf {
 
 fn unknown_base(name: &str, beside: &Path) -> String {
     format!(
-        "its base `{name}` is neither builtin nor a folder here; put that model (or a link to it) at \
+        "its base `{name}` is neither builtin nor a folder or file here; put that model (or a link to it) at \
          {}, or write the path of its folder into `base_model_name_or_path`",
         beside.display()
     )
@@ -179,6 +215,7 @@ impl Files for Source {
     fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
         match self {
             Self::Embedded => Ok(seedling::file(name).map(Cow::Borrowed)),
+            Self::Gguf(file) => file.optional(name),
             Self::Folder(folder) => folder.as_path().optional(name),
             Self::Adapter { folder, base } => match folder.as_path().optional(name)? {
                 None => base.optional(name),
@@ -190,6 +227,7 @@ impl Files for Source {
     fn path(&self, name: &str) -> PathBuf {
         match self {
             Self::Folder(folder) | Self::Adapter { folder, .. } => folder.join(name),
+            Self::Gguf(file) => Files::path(&**file, name),
             Self::Embedded => Path::new("builtin").join(name),
         }
     }
@@ -200,7 +238,10 @@ impl Files for Source {
             Some(nested) => {
                 format!("{expected}. The folder has its adapter in `{nested}/`: give that folder")
             }
-            None => expected.into(),
+            None => match self.instead(name) {
+                Some(instead) => format!("{expected}. {instead}"),
+                None => expected.into(),
+            },
         };
         self.error(name, detail)
     }

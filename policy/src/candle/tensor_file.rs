@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::source::{Opened, Source};
 use crate::PolicyError;
 use crate::text::Files;
+use crate::text::files::{LFS_DETAIL, LFS_POINTER};
 
 /// Bytes that the list of tensors may take (as the format's own library has it).
 const LONGEST_LIST: u64 = 100_000_000;
@@ -46,6 +47,9 @@ impl<'a> TensorFile<'a> {
         };
         // The length of the list in 8 bytes, the list as JSON, the data.
         let head: [u8; 8] = part(0, 8)?.as_ref().try_into().unwrap_or_default();
+        if LFS_POINTER.starts_with(&head) {
+            return Err(fail(LFS_DETAIL.into()));
+        }
         let n = u64::from_le_bytes(head);
         if n > LONGEST_LIST {
             return Err(broken(format!("a list of {n} bytes")));

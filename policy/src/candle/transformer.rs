@@ -53,12 +53,12 @@ impl Linear {
     }
 
     fn forward(&self, x: &Tensor, dropout: Option<u64>) -> Result<Tensor> {
-        let mut y = ops::linear(x, &self.weight)?;
-        if let Some(bias) = &self.bias {
-            y = y.broadcast_add(bias)?;
-        }
-        match &self.low_rank {
-            Some(low_rank) => y + low_rank.forward(x, dropout, &self.name)?,
+        let y = match &self.low_rank {
+            Some(low_rank) => low_rank.project(x, &self.weight, dropout, &self.name)?,
+            None => ops::linear(x, &self.weight)?,
+        };
+        match &self.bias {
+            Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
     }
@@ -110,7 +110,7 @@ impl Transformer {
             .map(|i| Layer::new(config, parameters, &format!("model.layers.{i}")))
             .collect::<Result<_>>()?;
         let norm = parameters.get("model.norm.weight")?;
-        let rope = Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context));
+        let rope = Arc::new(config.rope_table());
         Ok(Self { config: config.clone(), embedding, layers, norm, head, rope })
     }
 

@@ -8,9 +8,11 @@ mod cached;
 mod delayed;
 mod faulty;
 mod follow_ups;
+mod metered;
 
 pub use around::Around;
 pub use cached::Cached;
 pub use delayed::{Delay, Delayed, ServerCounts};
 pub use faulty::{FaultRates, Faulty};
 pub use follow_ups::FollowUps;
+pub use metered::{Meter, Metered};

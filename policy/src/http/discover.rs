@@ -15,8 +15,8 @@ use super::reply::Reply;
 use super::server::Server;
 use super::vllm;
 use crate::text::tokenizer::optional_json;
-use crate::text::{ChatTemplate, PROMPT_FILE, PromptForm, Tokenizer, Told};
-use crate::{Dialect, PolicyError, ServerOptions};
+use crate::text::{ChatTemplate, JudgeTurn, PROMPT_FILE, PromptForm, Tokenizer, Told, user};
+use crate::{Dialect, PolicyError, PromptOptions, ServerOptions};
 
 const MODELS: &str = "/v1/models";
 
@@ -34,6 +34,7 @@ pub(super) struct Discovered {
 pub(super) async fn discover(
     fleet: &Fleet,
     options: &ServerOptions,
+    prompt: &PromptOptions,
 ) -> Result<Discovered, PolicyError> {
     let mut notes = Vec::new();
     let mut found: Option<(Arc<Server>, Model)> = None;
@@ -57,7 +58,12 @@ pub(super) async fn discover(
             "{fault}; no server answers: start one (docs/servers.md), or check host and port"
         )));
     };
-    let form = learn(&server, &mut model, options, &mut notes).await.map_err(explained)?;
+    let own = learn(&server, &mut model, options, &mut notes).await.map_err(explained)?;
+    let mut form = match own {
+        Some(own) => own.changed(prompt)?,
+        None => PromptForm::of_kind(model.chat != Chat::Plain, prompt)?,
+    };
+    form.turn = turn(&server, &model).await.map_err(explained)?;
     Ok(Discovered { model, form, notes })
 }
 
@@ -128,21 +134,21 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
     Ok(model)
 }
 
-/// Vocabulary, prompt form and limits.
+/// Vocabulary, limits, and the prompt form where a folder brings one.
 async fn learn(
     server: &Server,
     model: &mut Model,
     options: &ServerOptions,
     notes: &mut Vec<String>,
-) -> Result<PromptForm, Fault> {
+) -> Result<Option<PromptForm>, Fault> {
     let mut form = None;
     if let Some(folder) = options.tokenizer.as_deref() {
         let config = optional_json(folder, "config.json")?;
         let tokenizer = Tokenizer::from_files(folder, &config)?;
-        let own = PromptForm::read(folder, &tokenizer)?;
+        let own = PromptForm::read(folder, &tokenizer, &PromptOptions::default())?;
         model.told = own.told();
-        if let Some(text) = tokenizer.chat_template().filter(|_| own.chat) {
-            model.chat = templated(model, text.to_owned(), tokenizer.eos_text());
+        if let Some(template) = tokenizer.template(own.told()).filter(|_| own.chat) {
+            model.chat = Chat::Template(template);
         }
         let told = config.get("max_position_embeddings").and_then(Value::as_u64);
         model.context = if model.context == 0 { told.unwrap_or(0) as usize } else { model.context };
@@ -156,7 +162,7 @@ async fn learn(
     let chats = form.as_ref().is_none_or(|own| own.chat && model.chat == Chat::Plain);
     match model.dialect {
         Dialect::LlamaCpp => ask_properties(server, model, chats).await?,
-        Dialect::Vllm if chats && vllm::chat(model, server, "a").await.is_ok() => {
+        Dialect::Vllm if chats && vllm::chat(model, server, &[user("a".into())]).await.is_ok() => {
             model.chat = Chat::Server;
         }
         _ => {}
@@ -167,12 +173,20 @@ async fn learn(
     }
     model.labels = model.find_labels(server).await?;
     tell(model, notes);
-    Ok(form.unwrap_or_else(|| PromptForm::default_form(model.chat != Chat::Plain)))
+    Ok(form)
 }
 
-/// A model's chats by this template, with this text for EOS.
-fn templated(model: &Model, text: String, eos: String) -> Chat {
-    Chat::Template(ChatTemplate { text, told: model.told.clone() }, eos)
+/// How the model turns to the judge's question; `None` where it chats in no such turns.
+async fn turn(server: &Server, model: &Model) -> Result<Option<JudgeTurn>, Fault> {
+    match &model.chat {
+        Chat::Plain => Ok(None),
+        Chat::Template(template) => Ok(JudgeTurn::rendered(template)),
+        Chat::Server => match vllm::chat(model, server, &JudgeTurn::talk()).await {
+            Ok(ids) => Ok(JudgeTurn::of(&model.decode(server, &ids).await?)),
+            Err(fault) if fault.is_passing() => Err(fault),
+            Err(_) => Ok(None),
+        },
+    }
 }
 
 /// Context, EOS and, where the model `chats` by it, chat template of a llama.cpp server.
@@ -188,7 +202,9 @@ async fn ask_properties(server: &Server, model: &mut Model, chats: bool) -> Resu
         model.eos = vec![*eos];
     }
     if let Some(text) = properties.chat_template.filter(|_| chats) {
-        model.chat = templated(model, text, properties.eos_text);
+        let specials = [("bos_token", properties.bos_text), ("eos_token", properties.eos_text)];
+        let specials = specials.map(|(name, text)| (name.to_owned(), text)).into();
+        model.chat = Chat::Template(ChatTemplate { text, specials, told: model.told.clone() });
     }
     Ok(())
 }

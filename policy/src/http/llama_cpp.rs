@@ -135,6 +135,7 @@ pub(super) async fn decode(server: &Server, ids: &[TokenId]) -> Result<String, F
 /// What `/props` tells of the model.
 pub(super) struct Properties {
     pub(super) context: Option<usize>,
+    pub(super) bos_text: String,
     pub(super) eos_text: String,
     pub(super) chat_template: Option<String>,
 }
@@ -150,6 +151,7 @@ pub(super) async fn properties(server: &Server) -> Result<Properties, Fault> {
     };
     Ok(Properties {
         context: context.map(|c| c as usize),
+        bos_text: text("bos_token").unwrap_or_default(),
         eos_text: text("eos_token").unwrap_or_default(),
         chat_template: text("chat_template"),
     })

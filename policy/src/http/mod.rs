@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 pub use server::API_KEY;
 
-use crate::{Call, Limits, Policy, PolicyError, Prompt, ServerOptions};
+use crate::{Call, Limits, Policy, PolicyError, Prompt, PromptOptions, ServerOptions};
 use discover::{Discovered, discover};
 use fleet::Fleet;
 use serve::{Order, Service};
@@ -60,10 +60,14 @@ impl HttpPolicy {
     ///
     /// # Errors
     /// [`PolicyError::Spec`] when `spec` is no address, [`PolicyError::Server`] when no server
-    /// answers or they are of no known kind.
-    pub fn connect(spec: &str, options: &ServerOptions) -> Result<Self, PolicyError> {
+    /// answers or they are of no known kind, and those of a prompt form.
+    pub fn connect(
+        spec: &str,
+        options: &ServerOptions,
+        prompt: &PromptOptions,
+    ) -> Result<Self, PolicyError> {
         let fleet = fleet(spec, options)?;
-        let options = options.clone();
+        let (options, prompt) = (options.clone(), prompt.clone());
         let (orders, queue) = unbounded_channel();
         let (met, meeting) = bounded(1);
         let failed = |e: std::io::Error| PolicyError::Model(format!("the HTTP thread: {e}"));
@@ -71,7 +75,7 @@ impl HttpPolicy {
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let thread = std::thread::Builder::new()
             .name("regrowth-http".into())
-            .spawn(move || runtime.block_on(work(fleet, options, queue, met)))
+            .spawn(move || runtime.block_on(work(fleet, options, prompt, queue, met)))
             .map_err(failed)?;
         let Met { identity, limits, eos, notes } =
             meeting.recv().map_err(|_| PolicyError::Gone)??;
@@ -111,10 +115,11 @@ fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
 async fn work(
     fleet: Fleet,
     options: ServerOptions,
+    prompt: PromptOptions,
     orders: tokio::sync::mpsc::UnboundedReceiver<Order>,
     met: Sender<Result<Met, PolicyError>>,
 ) {
-    let discovered = patiently(&fleet, &options).await;
+    let discovered = patiently(&fleet, &options, &prompt).await;
     let (service, told) = match discovered {
         Ok(Discovered { model, form, notes }) => {
             let limits = Limits {
@@ -137,10 +142,14 @@ async fn work(
 }
 
 /// Meets the servers, a few times where they are still starting.
-async fn patiently(fleet: &Fleet, options: &ServerOptions) -> Result<Discovered, PolicyError> {
+async fn patiently(
+    fleet: &Fleet,
+    options: &ServerOptions,
+    prompt: &PromptOptions,
+) -> Result<Discovered, PolicyError> {
     let mut tried = 1;
     loop {
-        match discover(fleet, options).await {
+        match discover(fleet, options, prompt).await {
             Err(PolicyError::Server(_)) if tried < options.attempts.min(ATTEMPTS_AT_START) => {
                 tried += 1;
                 tokio::time::sleep(fleet::FIRST_PAUSE * tried).await;

@@ -48,8 +48,8 @@ pub(super) struct Model {
 pub(super) enum Chat {
     /// Not at all: the model completes plain text.
     Plain,
-    /// By this template, with this text for EOS.
-    Template(ChatTemplate, String),
+    /// By this template.
+    Template(ChatTemplate),
     /// By the server.
     Server,
 }
@@ -162,6 +162,12 @@ impl Model {
         }
     }
 
+    /// Whether the server begins a chat with its own BOS where the template writes none: llama.cpp, and
+    /// its Python server, which begins every text so. Elsewhere the template alone decides.
+    pub(super) fn begins_chats(&self) -> bool {
+        self.tokenizer.is_none() || self.dialect == Dialect::LlamaCppPython
+    }
+
     /// Whether ids decode one by one to what they are together.
     pub(super) async fn is_context_free(&self, server: &Server) -> Result<bool, Fault> {
         let ids = self.encode(server, "a a").await?;
@@ -178,7 +184,7 @@ impl Model {
             let begin = match self.dialect {
                 // It puts BOS before every text by itself.
                 Dialect::LlamaCppPython => tokenizer.bos(),
-                _ => tokenizer.opening(matches!(self.chat, Chat::Template(..))),
+                _ => tokenizer.opening(),
             };
             return Ok(begin.into_iter().collect());
         }

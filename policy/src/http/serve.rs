@@ -15,14 +15,13 @@ use super::fault::Fault;
 use super::fleet::Fleet;
 use super::model::{Chat, Model};
 use super::vllm;
-use crate::boundary::finish_of;
+use crate::boundary::{Cut, finish_of, part_tokens, stops};
 use crate::check::check;
-use crate::text::{CONTEXT, PromptForm, Restating, prompt};
+use crate::text::{CONTEXT, PromptForm, Restating, prompt, user};
 use crate::{
-    Boundary, Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt, Propose, Request,
-    Response, Sampling, Score, Scores, Usage,
+    Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt, Propose, Request, Response,
+    Sampling, Score, Scores, Usage,
 };
-use regrowth_datasets::Message;
 
 /// Something for the thread to do.
 pub(super) enum Order {
@@ -134,15 +133,19 @@ impl Service {
     async fn framed(&self, bare: String) -> Result<(String, Vec<TokenId>), Fault> {
         Ok(match &self.model.chat {
             Chat::Server => {
-                let ask = async |server: Arc<_>| vllm::chat(&self.model, &server, &bare).await;
+                let turn = [user(bare)];
+                let ask = async |server: Arc<_>| vllm::chat(&self.model, &server, &turn).await;
                 let ids = self.fleet.ask(&[], ask).await?;
                 (self.decode(&ids).await?, ids)
             }
-            Chat::Template(template, eos) => {
-                let turn = Message { role: "user".into(), content: bare };
-                let text = prompt::chat(template, &[turn], true, eos)?;
-                let ids = self.begun(&text).await?;
-                (text, ids)
+            Chat::Template(template) => {
+                let text = prompt::chat(template, &[user(bare)], true)?;
+                let mut ids = self.encode(&text).await?;
+                if self.model.begins_chats() && !ids.starts_with(&self.model.begin) {
+                    ids.splice(..0, self.model.begin.iter().copied());
+                }
+                let own = self.model.tokenizer.as_ref();
+                (own.map_or(text.as_str(), |t| t.without_frame(&text)).to_owned(), ids)
             }
             Chat::Plain => {
                 let ids = self.begun(&bare).await?;
@@ -200,13 +203,14 @@ impl Service {
         let sampling = if greedy { Sampling::greedy() } else { propose.sampling };
         let exact = propose.sampling.is_exact() && !greedy;
         let mut drawn = Drawn { ids: vec![], logps: vec![], exact, usage: Usage::default() };
+        let (mut text, mut cut) = (String::new(), Cut::default());
         for part in 0u64.. {
             let ask = Completion {
                 prompt: [&*propose.prefix, &drawn.ids].concat().into(),
                 max_tokens: part_tokens(propose, drawn.ids.len()),
                 sampling,
                 seed: stream_key(propose.keys[index], &[b"part", &part.to_le_bytes()]),
-                stops: stops(propose, drawn.ids.len()),
+                stops: stops(propose, drawn.ids.len(), &text),
             };
             let complete = async |server: Arc<_>| self.model.complete(&server, &ask).await;
             let done = self.fleet.ask(&propose.prefix, complete).await?;
@@ -216,7 +220,7 @@ impl Service {
             let end = done.end;
             drawn.take(&ask, done, propose.max_tokens, &self.model.eos);
             let stopped = drawn.stop_at(&propose.stop_at.ids);
-            let text = self.decode_after(&propose.prefix, &drawn.ids).await?;
+            text = self.decode_after(&propose.prefix, &drawn.ids).await?;
             let read = finish_of(propose, drawn.ids.len(), &text);
             let finish = match end {
                 _ if stopped => Some(Finish::Stop),
@@ -225,10 +229,15 @@ impl Service {
                 _ if drawn.ids.len() >= propose.max_tokens => Some(Finish::Length),
                 _ => None,
             };
-            if let Some(finish) = finish {
-                let step = Step { ids: drawn.ids, text, logps: drawn.logps, finish };
-                return Ok((Candidate { step, logps_exact: drawn.exact }, drawn.usage));
+            cut.note(&propose.boundary, drawn.ids.len(), &text);
+            let Some(mut finish) = finish else { continue };
+            if let (Finish::Length, Some(kept)) = (finish, cut.kept()) {
+                finish = Finish::Boundary;
+                drawn.truncate(kept);
+                text = self.decode_after(&propose.prefix, &drawn.ids).await?;
             }
+            let step = Step { ids: drawn.ids, text, logps: drawn.logps, finish };
+            return Ok((Candidate { step, logps_exact: drawn.exact }, drawn.usage));
         }
         Err(Fault::Reply("a candidate without end".into()))
     }
@@ -331,29 +340,5 @@ impl Drawn {
     fn truncate(&mut self, most: usize) {
         self.ids.truncate(most);
         self.logps.truncate(most);
-    }
-}
-
-/// Strings at which the server is to stop after `drawn` tokens; whether the step ends there is seen
-/// from the text.
-fn stops(propose: &Propose, drawn: usize) -> Vec<String> {
-    let boundary: &[&str] = match &propose.boundary {
-        Boundary::End => &[],
-        Boundary::Newline => &["\n"],
-        Boundary::Marker(marker) if marker.is_empty() => &[],
-        Boundary::Marker(marker) => &[marker],
-        Boundary::Tokens(least) if drawn + 1 < *least => &[],
-        Boundary::Sentence | Boundary::Tokens(_) => &["\n", ".", "!", "?"],
-    };
-    let all = boundary.iter().map(|s| (*s).to_owned());
-    all.chain(propose.stop_at.strings.iter().cloned()).collect()
-}
-
-/// Tokens of the next part at most. Up to where a step may end at all nothing stops it.
-fn part_tokens(propose: &Propose, drawn: usize) -> usize {
-    let left = propose.max_tokens.saturating_sub(drawn).max(1);
-    match propose.boundary {
-        Boundary::Tokens(least) if drawn + 1 < least => left.min(least - 1 - drawn),
-        _ => left,
     }
 }

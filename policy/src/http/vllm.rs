@@ -3,7 +3,7 @@
 //! It knows the fields of vLLM's `/v1/completions`, `/tokenize` and `/detokenize` and nothing else.
 //! Every sampler setting is sent, or a model's own defaults would slip in.
 
-use regrowth_datasets::TokenId;
+use regrowth_datasets::{Message, TokenId};
 use serde_json::{Value, json};
 
 use super::completion::{Completed, Completion, End, Scored, label_masses};
@@ -134,14 +134,15 @@ pub(super) async fn encode(
     tokens(server, &body).await
 }
 
-/// Ids of a user's turn, after what the chat template is told, up to where the assistant begins.
+/// Ids of a talk, after what the chat template is told, up to where the assistant begins.
 pub(super) async fn chat(
     model: &Model,
     server: &Server,
-    turn: &str,
+    turns: &[Message],
 ) -> Result<Vec<TokenId>, Fault> {
     let system = model.told.system.as_deref().map(|content| ("system", content));
-    let turns = system.into_iter().chain([("user", turn)]);
+    let turns = turns.iter().map(|turn| (turn.role.as_str(), turn.content.as_str()));
+    let turns = system.into_iter().chain(turns);
     let message = |(role, content)| json!({ "role": role, "content": content });
     let messages: Vec<Value> = turns.map(message).collect();
     let mut body = json!({

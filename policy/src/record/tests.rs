@@ -154,3 +154,42 @@ fn an_answer_that_json_cannot_hold_does_not_spoil_the_log() {
     ask(&policy, 1).expect("an answer");
     assert_eq!(Recording::open(faulty(), &path).expect("the log").recorded(), 0);
 }
+
+#[test]
+fn a_damaged_row_costs_the_answers_behind_it_and_a_replay_refuses_it() {
+    let (_folder, path) = log();
+    {
+        let policy = Recording::open(Arc::new(Scripted::new()), &path).expect("a log");
+        (1..=3).for_each(|key| drop(ask(&policy, key).expect("an answer")));
+    }
+    let text = std::fs::read_to_string(&path).expect("a log");
+    let mut lines: Vec<&str> = text.lines().collect();
+    let second = lines.iter().rposition(|line| line.contains("answer")).expect("answers") - 1;
+    // What a power cut may leave: a block of zeros in the middle.
+    lines[second] = "\0\0\0\0";
+    std::fs::write(&path, lines.join("\n") + "\n").expect("written");
+    assert!(Replay::open(&path).is_err());
+    let policy = Recording::open(Arc::new(Scripted::new()), &path).expect("a damaged log");
+    assert!(policy.damage().expect("damage").contains("expected a log row"));
+    assert_eq!(policy.recorded(), 1);
+    drop(policy);
+    let again = Recording::open(Arc::new(Scripted::new()), &path).expect("the log");
+    assert_eq!((again.damage(), again.recorded()), (None, 1));
+}
+
+#[test]
+fn a_log_begun_anew_keeps_what_it_held_once() {
+    let (_folder, path) = log();
+    let policy = Recording::open(Arc::new(Scripted::new()), &path).expect("a log");
+    for key in 1..=3 {
+        ask(&policy, key).expect("an answer");
+        policy.rotate().expect("begun anew");
+    }
+    ask(&policy, 4).expect("an answer");
+    drop(policy);
+    let again = Recording::open(Arc::new(Silent(Scripted::new())), &path).expect("the log");
+    let known: Vec<u64> = (1..=4).filter(|&key| ask(&again, key).is_ok()).collect();
+    assert_eq!(known, [3, 4]);
+    Recording::remove(&path).expect("removed");
+    assert!(!path.exists() && !before(&path).exists());
+}

@@ -38,10 +38,17 @@ pub trait Files {
     }
 }
 
+/// How a file begins that Git LFS left in the place of a large one.
+pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+/// What is wrong with such a file.
+pub(crate) const LFS_DETAIL: &str =
+    "a Git LFS pointer, not the file itself; fetch it with `git lfs pull`";
+
 /// The files of a folder.
 impl Files for Path {
     fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
         match std::fs::read(self.join(name)) {
+            Ok(bytes) if bytes.starts_with(LFS_POINTER) => Err(self.error(name, LFS_DETAIL.into())),
             Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(self.error(name, e.to_string())),

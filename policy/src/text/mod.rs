@@ -8,13 +8,14 @@ pub(crate) mod files;
 pub(crate) mod growing;
 mod library;
 pub(crate) mod prompt;
+mod python;
 mod template;
 pub(crate) mod tokenizer;
 
 pub use files::Files;
 #[cfg(feature = "http")]
-pub(crate) use prompt::{ChatTemplate, Restating, Told};
-pub use prompt::{PROMPT_FILE, PromptForm};
+pub(crate) use prompt::{ChatTemplate, Restating, Told, user};
+pub use prompt::{JudgeTurn, PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
 #[cfg(feature = "http")]
 pub(crate) use tokenizer::is_label;

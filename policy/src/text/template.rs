@@ -5,6 +5,7 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+use super::python;
 use crate::PolicyError;
 
 /// Work and memory of one rendering at most, in minijinja's fuel: about one for an instruction and
@@ -24,9 +25,57 @@ pub(super) fn render_chat(template: &str, values: Value) -> Result<String, Polic
     finished(chats().and_then(|e| e.render_str(&without_marks(template), values)))
 }
 
+/// What a look at a template finds before it is rendered.
+pub(super) enum Checked {
+    Good,
+    /// It cannot be parsed.
+    Malformed {
+        line: usize,
+        detail: String,
+    },
+    /// It uses a variable that it will not be given; the first line that names it.
+    Unknown {
+        line: usize,
+        name: String,
+    },
+}
+
+/// Looks for mistakes in a prompt template that will be given these variables.
+pub(super) fn check(template: &str, variables: &[&str]) -> Checked {
+    let malformed = |e: &Error| Checked::Malformed {
+        line: e.line().unwrap_or(1),
+        detail: e.detail().map_or_else(|| e.kind().to_string(), str::to_owned),
+    };
+    let environment = match environment(false) {
+        Ok(environment) => environment,
+        Err(error) => return malformed(&error),
+    };
+    let parsed = match environment.template_from_str(template) {
+        Ok(parsed) => parsed,
+        Err(error) => return malformed(&error),
+    };
+    let known = |name: &str| {
+        variables.contains(&name) || environment.globals().any(|(global, _)| global == name)
+    };
+    let unknown = parsed.undeclared_variables(false).into_iter().filter(|name| !known(name));
+    let found = unknown.map(|name| {
+        let line = template.lines().position(|line| line.contains(&name)).unwrap_or(0) + 1;
+        (line, name)
+    });
+    found.min().map_or(Checked::Good, |(line, name)| Checked::Unknown { line, name })
+}
+
+/// Whether a template may look at this variable.
+pub(super) fn uses(template: &str, variable: &str) -> bool {
+    let environment = Environment::new();
+    let parsed = environment.template_from_str(template);
+    parsed.is_ok_and(|parsed| parsed.undeclared_variables(false).contains(variable))
+}
+
 fn chats() -> Result<Environment<'static>, Error> {
     let mut environment = environment(true)?;
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.set_unknown_method_callback(python::method);
+    environment.add_filter("tojson", python::to_json);
     environment.add_function("raise_exception", |message: String| -> Result<String, _> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
@@ -34,9 +83,11 @@ fn chats() -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-fn environment(trimmed: bool) -> Result<Environment<'static>, Error> {
+/// The environment of a chat template, which drops a last line break and trims blocks as transformers
+/// does, or of a prompt's.
+fn environment(chat: bool) -> Result<Environment<'static>, Error> {
     let mut syntax = SyntaxConfig::builder();
-    syntax.keep_trailing_newline(true).trim_blocks(trimmed).lstrip_blocks(trimmed);
+    syntax.keep_trailing_newline(!chat).trim_blocks(chat).lstrip_blocks(chat);
     let mut environment = Environment::new();
     environment.set_syntax(syntax.build()?);
     environment.set_fuel(Some(FUEL));
@@ -78,7 +129,7 @@ fn on_the_day(format: &str) -> String {
 }
 
 /// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
-/// masks and shows nothing, as a block that always holds.
+/// masks and shows nothing, as a scope of its own.
 fn without_marks(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
@@ -86,8 +137,8 @@ fn without_marks(template: &str) -> String {
         let Some(to) = rest[from..].find("%}").map(|to| from + to) else { break };
         let tag = &rest[from..to];
         let shown = match tag.trim_matches(|c: char| "{%-+".contains(c) || c.is_whitespace()) {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
+            "generation" => tag.replace("generation", "with"),
+            "endgeneration" => tag.replace("endgeneration", "endwith"),
             _ => tag.to_owned(),
         };
         out.push_str(&rest[..from]);

@@ -1,13 +1,14 @@
 //! `tokenizer.json`, the ids that end a solution, and the chat template of a checkpoint.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regrowth_datasets::{Message, TokenId};
 use serde_json::Value;
+use tokenizers::AddedToken;
 
 use super::files::Files;
 use super::library::{called, sound};
-use super::prompt::{self, ChatTemplate, Told};
+use super::prompt::{self, ChatTemplate, Specials, Told};
 use crate::PolicyError;
 
 /// Name of the file with the vocabulary.
@@ -23,8 +24,8 @@ const PROBE: &str = "Is 1 + 1 = 2?\n";
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     eos: Vec<TokenId>,
-    /// What the tokenizer calls its `eos_token`.
-    eos_token: Option<String>,
+    /// What the tokenizer calls its special tokens, such as `bos_token`.
+    specials: Specials,
     bos: Option<TokenId>,
     /// Whether the tokenizer puts BOS before a text.
     adds_bos: bool,
@@ -48,16 +49,15 @@ impl Tokenizer {
         probe(&inner).map_err(|detail| files.error(TOKENIZER_FILE, detail))?;
         let settings = optional_json(files, "tokenizer_config.json")?;
         let map = optional_json(files, "special_tokens_map.json")?;
-        let named = |name: &str| special(&settings, name).or_else(|| special(&map, name));
-        let eos_token = named("eos_token");
-        let eos = eos_ids(files, &inner, config, eos_token.as_deref())?;
-        let bos = named("bos_token").and_then(|t| inner.token_to_id(&t));
+        let specials = specials(&settings, &map);
+        add_specials(&mut inner, specials.values())
+            .map_err(|e| files.error(TOKENIZER_FILE, format!("special tokens: {e}")))?;
+        let chat_template = chat_template(files, &settings)?;
+        let bos = specials.get("bos_token").and_then(|text| inner.token_to_id(text));
         let adds_bos = begins_with(&inner, bos);
-        let chat_template = match files.optional("chat_template.jinja")? {
-            Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-            None => settings.get("chat_template").and_then(default_template),
-        };
-        Ok(Self { inner, eos, eos_token, bos, adds_bos, chat_template })
+        let mut read = Self { inner, eos: vec![], specials, bos, adds_bos, chat_template };
+        read.eos = read.ends(files, config)?;
+        Ok(read)
     }
 
     /// Checks that every id has a row in an embedding of `vocabulary` rows.
@@ -70,7 +70,10 @@ impl Tokenizer {
         files: &(impl Files + ?Sized),
     ) -> Result<(), PolicyError> {
         if let Some(id) = self.eos.iter().find(|&&id| id as usize >= vocabulary) {
-            let detail = format!("`eos_token_id` {id} is no id of {vocabulary} (`vocab_size`)");
+            let detail = format!(
+                "`eos_token_id` {id}, of this file or of config.json, is no id of {vocabulary} \
+                 (`vocab_size`)"
+            );
             return Err(files.error(GENERATION_FILE, detail));
         }
         let top = self.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
@@ -111,18 +114,25 @@ impl Tokenizer {
     /// # Errors
     /// When there is no template or it fails.
     pub fn chat(&self, messages: &[Message], open: bool) -> Result<String, PolicyError> {
-        let Some(text) = self.chat_template.clone() else {
-            return Err(PolicyError::Request("the checkpoint has no chat template".into()));
-        };
-        let template = ChatTemplate { text, told: Told::default() };
-        prompt::chat(&template, messages, open, &self.eos_text())
+        let template = self
+            .template(Told::default())
+            .ok_or_else(|| PolicyError::Request("the checkpoint has no chat template".into()))?;
+        prompt::chat(&template, messages, open)
+    }
+
+    /// The chat template with all that it is told.
+    pub(crate) fn template(&self, told: Told) -> Option<ChatTemplate> {
+        let text = self.chat_template.clone()?;
+        let mut specials = self.specials.clone();
+        specials.entry("eos_token".into()).or_insert_with(|| self.eos_text());
+        Some(ChatTemplate { text, specials, told })
     }
 
     /// Text of the token that ends a solution, as the tokenizer names it; empty if there is none.
     #[must_use]
     pub fn eos_text(&self) -> String {
         let first = || self.eos().and_then(|id| self.inner.id_to_token(id));
-        self.eos_token.clone().or_else(first).unwrap_or_default()
+        self.specials.get("eos_token").cloned().or_else(first).unwrap_or_default()
     }
 
     /// Text of `ids` without special tokens.
@@ -181,15 +191,24 @@ impl Tokenizer {
         self.bos
     }
 
-    /// The id that begins a prompt: with `chat`, where the template writes it; without, where the
-    /// tokenizer puts it before a text itself (as transformers does in either case).
+    /// The id that begins a plain prompt, where the tokenizer puts it before a text itself. A chat
+    /// template writes its own.
     #[must_use]
-    pub fn opening(&self, chat: bool) -> Option<TokenId> {
-        let opens = match self.chat_template.as_deref().filter(|_| chat) {
-            Some(template) => template.contains("bos_token"),
-            None => self.adds_bos,
-        };
-        self.bos.filter(|_| opens)
+    pub fn opening(&self) -> Option<TokenId> {
+        self.bos.filter(|_| self.adds_bos)
+    }
+
+    /// Text of BOS where there is one.
+    pub(crate) fn bos_text(&self) -> Option<&str> {
+        self.specials.get("bos_token").map(String::as_str)
+    }
+
+    /// A rendered prompt as another program would be given it: without the BOS at its start that the
+    /// tokenizer puts before a text.
+    #[must_use]
+    pub fn without_frame<'a>(&self, text: &'a str) -> &'a str {
+        let framed = self.bos_text().filter(|_| self.adds_bos);
+        framed.and_then(|bos| text.strip_prefix(bos)).unwrap_or(text)
     }
 
     /// The chat template, if the checkpoint has one.
@@ -245,24 +264,55 @@ pub(crate) fn optional_json(
     }
 }
 
-/// `eos_token_id` of the generation settings or the model configuration, one or several, or the
-/// tokenizer's `eos_token`; that one first where it is among them.
-fn eos_ids(
-    files: &(impl Files + ?Sized),
-    inner: &tokenizers::Tokenizer,
-    config: &Value,
-    eos_token: Option<&str>,
-) -> Result<Vec<TokenId>, PolicyError> {
-    let generation = optional_json(files, GENERATION_FILE)?;
-    let named = eos_token.and_then(|text| inner.token_to_id(text));
-    for (file, settings) in [(GENERATION_FILE, &generation), ("config.json", config)] {
-        let mut ids = listed(settings.get("eos_token_id")).map_err(|d| files.error(file, d))?;
-        if !ids.is_empty() {
-            ids.sort_by_key(|&id| Some(id) != named);
-            return Ok(ids);
-        }
+impl Tokenizer {
+    /// All ids that end a solution, as vLLM and llama.cpp put them together: the tokenizer's `eos_token`
+    /// first, `eos_token_id` of the generation settings and of the model's configuration, and the special
+    /// token that the chat template writes behind what the assistant says.
+    ///
+    /// An id of `config.json` that is no special token, where another file names one, is a default that
+    /// a converter left and does not count.
+    fn ends(
+        &self,
+        files: &(impl Files + ?Sized),
+        config: &Value,
+    ) -> Result<Vec<TokenId>, PolicyError> {
+        let generation = optional_json(files, GENERATION_FILE)?;
+        let listed = |file: &str, settings: &Value| {
+            listed(settings.get("eos_token_id")).map_err(|detail| files.error(file, detail))
+        };
+        let named = self.specials.get("eos_token").and_then(|text| self.inner.token_to_id(text));
+        let mut ids: Vec<TokenId> = named.into_iter().collect();
+        ids.extend(listed(GENERATION_FILE, &generation)?);
+        let special = self.special_ids();
+        let sure = !ids.is_empty();
+        let of_model = listed("config.json", config)?;
+        ids.extend(of_model.into_iter().filter(|id| !sure || special.contains_key(id)));
+        ids.extend(self.end_of_turn(&special));
+        let mut seen = BTreeSet::new();
+        ids.retain(|id| seen.insert(*id));
+        Ok(ids)
     }
-    Ok(named.into_iter().collect())
+
+    /// Texts of the special tokens by their ids.
+    fn special_ids(&self) -> BTreeMap<TokenId, String> {
+        let all = self.inner.get_added_tokens_decoder().into_iter();
+        all.filter(|(_, token)| token.special).map(|(id, token)| (id, token.content)).collect()
+    }
+
+    /// The special token that the chat template writes behind what the assistant says.
+    fn end_of_turn(&self, special: &BTreeMap<TokenId, String>) -> Option<TokenId> {
+        // Words that no template writes by itself.
+        const SAID: [&str; 2] = ["regrowth asks", "regrowth answers"];
+        let turn = |role: &str, content: &str| Message {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        };
+        let turns = [turn("user", SAID[0]), turn("assistant", SAID[1])];
+        let text = self.chat(&turns, false).ok()?;
+        let behind = text[text.rfind(SAID[1])? + SAID[1].len()..].trim_start();
+        let writes = special.iter().filter(|(_, token)| behind.starts_with(token.as_str()));
+        writes.max_by_key(|(_, token)| token.len()).map(|(id, _)| *id)
+    }
 }
 
 /// One id, several, or none.
@@ -286,6 +336,27 @@ fn begins_with(inner: &tokenizers::Tokenizer, id: Option<TokenId>) -> bool {
     id.is_some() && framed.is_ok_and(|framed| framed.get_ids().first().copied() == id)
 }
 
+/// Whether a model's files hold a chat template.
+///
+/// # Errors
+/// When a file cannot be read.
+#[cfg(feature = "candle")]
+pub(super) fn has_chat_template(files: &(impl Files + ?Sized)) -> Result<bool, PolicyError> {
+    let settings = optional_json(files, "tokenizer_config.json")?;
+    Ok(chat_template(files, &settings)?.is_some())
+}
+
+/// The chat template: a file of its own, or a setting of the tokenizer.
+fn chat_template(
+    files: &(impl Files + ?Sized),
+    settings: &Value,
+) -> Result<Option<String>, PolicyError> {
+    Ok(match files.optional("chat_template.jinja")? {
+        Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        None => settings.get("chat_template").and_then(default_template),
+    })
+}
+
 /// The template of a setting: its text, or the one named `default` of a list.
 fn default_template(setting: &Value) -> Option<String> {
     let of_list = || {
@@ -293,6 +364,36 @@ fn default_template(setting: &Value) -> Option<String> {
         setting.as_array()?.iter().find(named)?.get("template")?.as_str()
     };
     setting.as_str().or_else(of_list).map(str::to_owned)
+}
+
+/// Names of special tokens, as transformers gives them to a chat template.
+const SPECIALS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// Texts of the special tokens by name: those of `tokenizer_config.json` before those of
+/// `special_tokens_map.json`.
+fn specials(settings: &Value, map: &Value) -> Specials {
+    let text = |name: &str| special(settings, name).or_else(|| special(map, name));
+    SPECIALS.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect()
+}
+
+/// Makes special what the settings name so: transformers finds it in a text as a whole, whatever the
+/// tokenizer's file says. A text that is no token stays none, as the model has no row for it.
+fn add_specials<'a>(
+    inner: &mut tokenizers::Tokenizer,
+    texts: impl Iterator<Item = &'a String>,
+) -> Result<(), String> {
+    let special: BTreeSet<String> = inner
+        .get_added_tokens_decoder()
+        .into_values()
+        .filter(|token| token.special)
+        .map(|token| token.content)
+        .collect();
+    let new: Vec<AddedToken> = texts
+        .filter(|text| !special.contains(*text) && inner.token_to_id(text).is_some())
+        .map(|text| AddedToken::from(text.clone(), true))
+        .collect();
+    called(|| inner.add_special_tokens(new)).map(|_added| ())
 }
 
 /// A special token's text: a string, or an object with `content`.

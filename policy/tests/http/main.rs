@@ -14,8 +14,8 @@ use mock::{Answer, Mock};
 use regrowth_datasets::{Finish, Problem, Split, tasks::problems_from_spec};
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{
-    Boundary, Candidate, Judge, Judgement, OptionOrder, Policy, PolicyError, Propose, Request,
-    Response, Sampling, Score, Scores, ServerOptions, StopAt, call,
+    Boundary, Candidate, Judge, Judgement, OptionOrder, Policy, PolicyError, PromptOptions,
+    Propose, Request, Response, Sampling, Score, Scores, ServerOptions, StopAt, call,
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,8 @@ fn options() -> ServerOptions {
 }
 
 fn connect(mock: &Mock) -> HttpPolicy {
-    HttpPolicy::connect(&format!("{}/v1", mock.address), &options()).unwrap()
+    HttpPolicy::connect(&format!("{}/v1", mock.address), &options(), &PromptOptions::default())
+        .unwrap()
 }
 
 fn propose(policy: &dyn Policy, prefix: &str, boundary: Boundary) -> Vec<Candidate> {
@@ -136,6 +137,24 @@ fn steps_end_where_their_text_says_and_not_at_every_stop_string() {
 }
 
 #[test]
+fn paragraphs_and_lines_end_behind_servers_as_they_do_here() {
+    const SOLUTION: &str = "To add them:\n\\[\n3 + 4 = 7\n\\]\n\nThe answer is 7.";
+    for (name, mock) in dialects::all(|prompt, _| SOLUTION[prompt.len() - 1..].to_owned()) {
+        let policy = connect(&mock);
+        for candidate in propose(&policy, "Q", Boundary::Paragraph) {
+            assert_eq!(candidate.step.text, SOLUTION[..29], "{name}");
+            assert_eq!(candidate.step.finish, Finish::Boundary, "{name}");
+        }
+        // 40 tokens end within the last line, which is left to the next step.
+        for candidate in propose(&policy, "Q", Boundary::Lines) {
+            assert_eq!(candidate.step.text, SOLUTION[..30], "{name}");
+            assert_eq!(candidate.step.finish, Finish::Boundary, "{name}");
+            assert_eq!(candidate.step.logps.len(), candidate.step.ids.len(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn prompts_begin_as_the_tokenizer_of_the_folder_begins_them() {
     let special = json!({ "id": 0, "content": "<s>", "single_word": false, "lstrip": false,
                           "rstrip": false, "normalized": false, "special": true });
@@ -162,7 +181,9 @@ fn prompts_begin_as_the_tokenizer_of_the_folder_begins_them() {
         std::fs::write(dir.path().join("tokenizer_config.json"), settings.to_string()).unwrap();
         let [(_, mock), ..] = dialects::all(|_, _| "x\n".into());
         let own = ServerOptions { tokenizer: Some(dir.path().to_owned()), ..options() };
-        let policy = HttpPolicy::connect(&format!("{}/v1", mock.address), &own).unwrap();
+        let policy =
+            HttpPolicy::connect(&format!("{}/v1", mock.address), &own, &PromptOptions::default())
+                .unwrap();
         let ids = policy.prompt(&problem()).unwrap().ids;
         assert_eq!(ids[0] == 0, begins, "{settings}");
     }
@@ -316,7 +337,9 @@ fn a_folder_s_form_is_told_to_the_chat_template_of_the_server() {
         Value::Null => plain(asked),
         _ => Answer::Json(json!({ "tokens": [1, 2, 3] })),
     });
-    let policy = HttpPolicy::connect(&format!("{}/v1", mock.address), &own).unwrap();
+    let policy =
+        HttpPolicy::connect(&format!("{}/v1", mock.address), &own, &PromptOptions::default())
+            .unwrap();
     assert_eq!(*policy.prompt(&problem()).unwrap().ids, [1, 2, 3]);
     let asked = mock.asked("/tokenize").pop().unwrap().body;
     let system = json!({ "role": "system", "content": "Be brief." });
@@ -403,7 +426,12 @@ fn another_server_takes_over_and_the_last_one_ends_the_run() {
     let script: Arc<dialects::Script> = Arc::new(|_: &str, seed| format!("{seed}\n"));
     let servers = [(); 2].map(|()| Mock::start(dialects::vllm(script.clone())));
     let spec = format!("{}/v1#tiny,{}/v1#tiny", servers[0].address, servers[1].address);
-    let policy = HttpPolicy::connect(&spec, &ServerOptions { attempts: 2, ..options() }).unwrap();
+    let policy = HttpPolicy::connect(
+        &spec,
+        &ServerOptions { attempts: 2, ..options() },
+        &PromptOptions::default(),
+    )
+    .unwrap();
     let count = |i: usize| servers[i].asked("/v1/completions").len();
     let prefixes: Vec<String> = (0..12).map(|i| format!("Question {i}:")).collect();
     let whole: Vec<_> = prefixes.iter().map(|p| propose(&policy, p, Boundary::Newline)).collect();
@@ -422,7 +450,7 @@ fn a_server_that_hangs_is_left() {
     let mock = faulty(usize::MAX, || Answer::Late(Duration::from_secs(600)));
     // Long enough for the questions at the start, which are answered, on a busy machine.
     let brief = ServerOptions { attempts: 1, timeout: Duration::from_secs(5), ..options() };
-    let policy = HttpPolicy::connect(&mock.address, &brief).unwrap();
+    let policy = HttpPolicy::connect(&mock.address, &brief, &PromptOptions::default()).unwrap();
     let error = call(&policy, Request::Propose(request("Q", Boundary::End))).unwrap_err();
     assert!(error.is_final(), "{error}");
 }
@@ -430,7 +458,8 @@ fn a_server_that_hangs_is_left() {
 #[test]
 fn what_cannot_be_connected_says_what_to_do() {
     let brief = ServerOptions { attempts: 1, ..options() };
-    let refused = |spec: &str| HttpPolicy::connect(spec, &brief).err().unwrap();
+    let refused =
+        |spec: &str| HttpPolicy::connect(spec, &brief, &PromptOptions::default()).err().unwrap();
     let error = refused("http://127.0.0.1:1/v1");
     assert!(error.is_final() && error.to_string().contains("check host and port"), "{error}");
     let unknown =

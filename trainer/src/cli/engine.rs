@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use regrowth_mcts::EngineFlags;
-use regrowth_policy::{Policy, joined};
+use regrowth_mcts::console::note;
+use regrowth_policy::decorate::Meter;
+use regrowth_policy::{LoadOptions, Policy, PromptOptions, joined};
 
 use crate::{TrainError, inputs};
 
@@ -14,20 +16,25 @@ pub(super) fn say_once(text: &str) {
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if *last != text {
         text.clone_into(&mut last);
-        eprintln!("{text}");
+        note(text);
     }
 }
 
-/// Loads the policy that `--policy` names and says what there is to know of it.
+/// Loads the policy that `--policy` names, counted in `meter`, and says what there is to know of it.
 ///
 /// # Errors
 /// When it cannot be loaded, or a flag asks for what this build does not have.
 pub(super) fn policy(
     specs: &[String],
     engine: &EngineFlags,
+    prompt: PromptOptions,
+    meter: &Arc<Meter>,
 ) -> Result<Arc<dyn Policy>, TrainError> {
     let spec = joined(specs)?.unwrap_or_default();
-    let policy = inputs::policy(&spec, &engine.load_options(say_once))?;
-    policy.notes().iter().for_each(|note| eprintln!("{note}"));
+    note(&format!("loading {spec}"));
+    let options =
+        LoadOptions { prompt, meter: Some(meter.clone()), ..engine.load_options(say_once) };
+    let policy = inputs::policy(&spec, &options)?;
+    policy.notes().iter().for_each(|text| note(text));
     Ok(policy)
 }

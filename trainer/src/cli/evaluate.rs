@@ -1,36 +1,47 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::builder::NonEmptyStringValueParser;
-use regrowth_datasets::{Problem, Split};
-use regrowth_mcts::{EngineFlags, JudgeForm, SearchConfig};
-use regrowth_policy::Policy;
-use regrowth_verifiers::ProblemVerifier;
+use regrowth_datasets::{
+    Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
+};
+use regrowth_mcts::console::{Monitor, Work, note};
+use regrowth_mcts::{EngineFlags, JudgeForm, Preset, PromptFlags, SearchConfig};
+use regrowth_policy::decorate::Meter;
+use regrowth_policy::{Policy, Recording, joined};
+use regrowth_verifiers::{ProblemVerifier, Unanswered};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::engine::policy;
-use super::progress::{advance, counted};
-use super::say;
 use super::settings::base;
+use super::{progress, say, stop};
+use crate::artefact::check_folder;
 use crate::evaluate::{
     LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
-    score_options, solve, write_lm_eval,
+    results_folder, score_options, solve, write_lm_eval,
 };
-use crate::rounds::Preset;
-use crate::{TrainError, clock, inputs};
+use crate::rounds::RunConfig;
+use crate::{TrainError, calls, clock, inputs};
 
 /// Arguments of `regrowth evaluate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin")]
     policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format.
-    #[arg(long, default_value = "builtin:arithmetic", value_name = "FILE")]
-    problems: String,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
+    /// several times, as FILE:WEIGHT for a mixture.
+    #[arg(long, default_value = "builtin:arithmetic", value_name = "FILE[:WEIGHT]")]
+    problems: Vec<String>,
+    /// Bad rows of the problem files that are passed over, each named; one more is an error.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip_bad: usize,
     /// Name of the task in the results [default: the source of the problems].
     #[arg(long)]
     task: Option<String>,
@@ -62,7 +73,7 @@ pub(super) struct Args {
     /// that search.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Named settings that the file starts from [default: builtin for the embedded model, else paper].
+    /// Named settings that the file starts from [default: as `iterate`'s].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     /// How the strategies that search judge steps [default: as the settings say].
@@ -71,6 +82,11 @@ pub(super) struct Args {
     /// Text at which a solution ends and is cut; may be given several times.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     stop: Vec<String>,
+    #[command(flatten)]
+    prompts: PromptFlags,
+    /// Print the first problem as it is put to the policy, and stop.
+    #[arg(long)]
+    show_prompt: bool,
     /// Score the options of multiple-choice problems by log-likelihood instead of generating.
     #[arg(long)]
     log_likelihood: bool,
@@ -100,55 +116,72 @@ struct Findings {
     text: Vec<String>,
     /// Rows of the samples file.
     samples: Vec<Value>,
+    /// Answers of the strategy that could not be read; absent where nothing was generated.
+    unanswered: Option<Unanswered>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let format = inputs::format(args.format.as_deref())?;
-    let builtin = inputs::is_builtin(&args.problems).then_some(BUILTIN_LIMIT);
-    let limit = args.limit.or(builtin).unwrap_or(usize::MAX);
-    let problems = inputs::problems(&args.problems, format, args.split, args.seed, limit)?;
+    let (problems, bad_rows) = problems(args, format)?;
     let Some(first) = problems.first() else {
-        let detail = format!("`{}` has no problem in this part", args.problems);
+        let detail = format!("`{}` has no problem in this part", args.problems.join(", "));
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
-    let search = search(args)?;
-    let policy = policy(&args.policy, &args.engine)?;
-    let started = Instant::now();
-    let mut findings = Findings {
-        metrics: Vec::new(),
-        json: Map::new(),
-        text: Vec::new(),
-        samples: problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect(),
+    let settings = settings(args)?;
+    let (prompts, search) = (settings.prompts(), settings.search);
+    let spec = joined(&args.policy)?.unwrap_or_default();
+    let names = ProblemSources::joined(&args.problems)?.unwrap_or_default();
+    let file = (names.as_str(), format);
+    let prompt = prompts.options::<TrainError>(&spec, file, &problems, args.seed)?;
+    let shots = if args.log_likelihood { 0 } else { prompt.shots.len() };
+    let model = args.policy.join(",");
+    let folder = args.out.as_deref().map(|out| results_folder(out, &model));
+    // Before a model is loaded, which may take minutes.
+    folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
+    let run =
+        Run { args, problems: &problems, search, meter: Arc::default(), stop: Arc::default() };
+    let policy = policy(&args.policy, &args.engine, prompt, &run.meter)?;
+    let example = policy.prompt(first).map(|prompt| prompt.text);
+    if args.show_prompt {
+        return say(&example?);
+    }
+    let config = run.config(prompts.prompt, example.as_ref().ok());
+    let log = folder.map(|folder| calls_log(&folder, &config, &task));
+    let policy = match &log {
+        Some(log) => calls::recorded(log, policy, &mut note)?,
+        None => policy,
     };
+    stop::on_signals(&run.stop, "saving the answers so far")?;
+    let started = Instant::now();
+    let mut findings = Findings::of(&problems);
     findings.put("task", json!(task));
     findings.put("policy", json!(policy.identity()));
-    if args.log_likelihood {
-        by_options(args, &*policy, &problems, &mut findings)?;
-    } else {
-        by_strategy(args, &*policy, &problems, &search, &mut findings)?;
-        if let Some(samples) = args.samples.filter(|&n| n > 0) {
-            by_samples(args, &*policy, &problems, (samples, &search), &mut findings)?;
-        }
+    if bad_rows > 0 {
+        findings.put("bad_rows", json!(bad_rows));
+        findings.text.push(format!("{bad_rows} bad rows of the problem files were skipped"));
     }
+    if !args.log_likelihood {
+        findings.put("prompt", json!(example.as_ref().ok()));
+    }
+    run.measure(&*policy, &mut findings).map_err(|error| stopped(error, log.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
     if let Some(out) = &args.out {
         let run = LmEvalRun {
             task,
-            model: args.policy.join(","),
+            model,
             metrics: findings.metrics,
-            config: json!({
-                "problems": args.problems, "strategy": args.strategy.to_string(),
-                "temperature": search.sampling.temperature, "samples": args.samples, "seed": args.seed,
-                "max_tokens": args.max_tokens, "stop": args.stop, "split": args.split,
-            }),
+            config,
+            unanswered: findings.unanswered,
+            shots,
             problems: (problems.len(), problems.len()),
             samples: findings.samples,
             seconds,
             time: clock::utc_now(),
         };
         let path = write_lm_eval(out, &run)?;
+        log.as_deref().map_or(Ok(()), Recording::remove)?;
         findings.json.insert("results".into(), json!(path));
         findings.text.push(format!("written to {}", path.display()));
     }
@@ -158,7 +191,73 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     say(&findings.text.join("\n"))
 }
 
+/// An evaluation in hand.
+struct Run<'a> {
+    args: &'a Args,
+    problems: &'a [Problem],
+    search: SearchConfig,
+    meter: Arc<Meter>,
+    /// Set by a signal.
+    stop: Arc<AtomicBool>,
+}
+
+/// A stop by a signal says what is saved.
+fn stopped(error: TrainError, log: Option<&Path>) -> TrainError {
+    if let (TrainError::Unmeasured(_), Some(log)) = (&error, log) {
+        // There is nothing in it; if it cannot be removed, the error at hand is the one to tell.
+        let _ = Recording::remove(log);
+    }
+    stop::stopped(error, || {
+        log.map(|log| format!("every finished model call is saved in {}", log.display()))
+    })
+}
+
+/// The log of model calls of one evaluation, until its results are written: evaluations with other
+/// settings may go into the same folder.
+fn calls_log(folder: &Path, config: &Value, task: &str) -> PathBuf {
+    let name = content_hash(&format!("{task} {config}"));
+    folder.join(format!("calls-{}.jsonl", &name[..8]))
+}
+
+/// The problems that the flags name, and how many bad rows were passed over.
+fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize), TrainError> {
+    let sources = ProblemSources::parse(&args.problems)?;
+    let selection = ProblemSelection {
+        split: args.split,
+        task_split: args.split.unwrap_or(Split::Test),
+        task_limit: args.limit.unwrap_or(BUILTIN_LIMIT),
+        limit: args.limit.unwrap_or(usize::MAX),
+        seed: args.seed,
+    };
+    let mut notices = Notices::skipping(args.skip_bad);
+    let options = ReadOptions { format, needs_answer: true };
+    let problems = sources.read(options, &selection, &mut notices)?;
+    notices.lines().iter().for_each(|line| note(line));
+    Ok((problems, notices.skipped().len()))
+}
+
 impl Findings {
+    /// Nothing yet but the problems.
+    fn of(problems: &[Problem]) -> Self {
+        let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
+        let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
+        Self { metrics, json, text, samples, unanswered: None }
+    }
+
+    /// Files how many answers could not be read, and warns of many.
+    fn count(&mut self, unanswered: Unanswered) {
+        let Unanswered { no_answer, cut_off, .. } = unanswered;
+        if no_answer + cut_off > 0 {
+            self.text.push(format!(
+                "  {no_answer} without an answer that can be read, {cut_off} cut off by the token limit"
+            ));
+        }
+        self.put("no_answer", json!(no_answer));
+        self.put("cut_off", json!(cut_off));
+        self.unanswered = Some(unanswered);
+        unanswered.warnings("--max-tokens").iter().for_each(|warning| note(warning));
+    }
+
     fn put(&mut self, key: &str, value: Value) {
         self.json.insert(key.to_owned(), value);
     }
@@ -175,139 +274,229 @@ fn sample_row(index: usize, problem: &Problem) -> Value {
     json!({ "doc_id": index, "doc": problem, "target": problem.answer })
 }
 
-/// The shape of searches, and how everything is sampled.
-fn search(args: &Args) -> Result<SearchConfig, TrainError> {
-    let mut search = base(args.config.as_deref(), args.preset, &args.policy)?.search;
+/// The shape of searches, how everything is sampled, and how problems are put.
+fn settings(args: &Args) -> Result<RunConfig, TrainError> {
+    let mut config = base(args.config.as_deref(), args.preset, &args.policy)?;
+    config.set_prompts(&args.prompts);
+    let search = &mut config.search;
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
     search.value.judge = args.judge.unwrap_or(search.value.judge);
     search.stop_at.strings.extend(args.stop.iter().cloned());
-    Ok(search)
+    Ok(config)
 }
 
-fn plan(args: &Args, search: &SearchConfig) -> SamplePlan {
-    SamplePlan {
-        seed: args.seed,
-        sampling: search.sampling,
-        stop_at: search.stop_at.clone(),
-        ..SamplePlan::greedy(args.max_tokens)
+/// Refuses to give a figure where no problem was answered.
+fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Result<(), TrainError> {
+    if (failed as usize) < problems {
+        return Ok(());
     }
+    let reason = reason.map_or("no reason is known", String::as_str);
+    Err(TrainError::Unmeasured(format!("none of the {problems} problems was answered: {reason}")))
 }
 
-/// Accuracy of the strategy.
-fn by_strategy(
-    args: &Args,
-    policy: &dyn Policy,
-    problems: &[Problem],
-    search: &SearchConfig,
-    findings: &mut Findings,
-) -> Result<(), TrainError> {
-    let bar = counted("evaluate", problems.len());
-    let mut summary = Summary::default();
-    let plan = plan(args, search);
-    let mut on_answer = |answer: crate::evaluate::Answer| {
-        summary.count(&problems[answer.index], answer.correct);
-        summary.usage += answer.usage;
-        if let Some(failure) = answer.failure {
-            *summary.failures.entry(failure).or_default() += 1;
+impl Run<'_> {
+    /// What is evaluated, as the results say it; where log-likelihoods are read, nothing is generated and
+    /// no such settings belong to it.
+    fn config(&self, prompt: impl Serialize, example: Option<&String>) -> Value {
+        let args = self.args;
+        if args.log_likelihood {
+            return json!({
+                "output_type": "multiple_choice", "problems": args.problems.join(","), "split": args.split,
+                "seed": args.seed,
+            });
         }
-        findings.note(answer.index, "resps", json!([answer.texts]));
-        findings.note(answer.index, "filtered_resps", json!([answer.text]));
-        findings.note(answer.index, "exact_match", json!(u8::from(answer.correct)));
-        advance(&bar, || format!("{:.1} % right", 100.0 * summary.share().accuracy));
-        Ok(())
-    };
-    let beside =
-        answer(policy, &ProblemVerifier, problems, args.strategy, &plan, search, &mut on_answer)?;
-    summary.usage += beside.usage;
-    bar.finish_and_clear();
-    let share = summary.share();
-    findings.metrics.push(("exact_match,none".into(), share.accuracy));
-    findings.text.push(format!("{}: {share}", args.strategy));
-    for (level, (correct, n)) in &summary.levels {
-        let share = crate::stats::Share::new(*correct, *n);
-        findings.text.push(format!("  level {level}: {share}"));
+        json!({
+                        "output_type": "generate_until", "problems": args.problems.join(","),
+            "strategy": args.strategy.to_string(),
+            "temperature": self.search.sampling.temperature, "samples": args.samples,
+            "seed": args.seed, "max_tokens": args.max_tokens, "stop": args.stop,
+            "split": args.split, "prompt": prompt, "prompt_example": example,
+        })
     }
-    for (reason, count) in &summary.failures {
-        findings.text.push(format!("  {count} not answered: {reason}"));
+
+    /// What was asked for.
+    fn measure(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
+        if self.args.log_likelihood {
+            return self.by_options(policy, findings);
+        }
+        self.by_strategy(policy, findings)?;
+        match self.args.samples.filter(|&n| n > 0) {
+            Some(samples) => self.by_samples(policy, samples, findings),
+            None => Ok(()),
+        }
     }
-    if let Some(found) = &beside.self_evaluation {
-        findings.text.push(format!("  self-evaluation: {}", found.all));
-        findings.put("self_evaluation", json!(found));
+
+    fn plan(&self) -> SamplePlan {
+        SamplePlan {
+            seed: self.args.seed,
+            sampling: self.search.sampling,
+            stop_at: self.search.stop_at.clone(),
+            cancel: self.stop.clone(),
+            ..SamplePlan::greedy(self.args.max_tokens)
+        }
     }
-    let usage = summary.usage;
-    findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
+
+    fn progress(&self, name: &'static str, work: Work) -> Monitor {
+        progress::over(name, "problems", self.problems.len(), work, &self.meter)
+    }
+
+    /// Accuracy of the strategy.
+    fn by_strategy(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
+        let Run { args, problems, search, .. } = self;
+        let samples = matches!(args.strategy, Strategy::Greedy | Strategy::Majority(_));
+        let work = if samples { Work::Calls } else { Work::Items };
+        let progress = self.progress("evaluate", work);
+        let mut summary = Summary::default();
+        let plan = self.plan();
+        let mut on_answer = |answer: crate::evaluate::Answer| {
+            summary.count(&problems[answer.index], answer.correct);
+            summary.usage += answer.usage;
+            if let Some(failure) = answer.failure {
+                *summary.failures.entry(failure).or_default() += 1;
+            }
+            findings.note(answer.index, "resps", json!([answer.texts]));
+            let stated = answer.stated.as_ref();
+            let read = stated.map(|(statement, _)| statement.answer.as_str()).unwrap_or_default();
+            let source = stated.map(|(statement, finish)| statement.source(*finish));
+            if let Some((statement, finish)) = stated {
+                summary.unanswered.add(statement, *finish);
+            }
+            findings.note(answer.index, "filtered_resps", json!([read]));
+            findings.note(answer.index, "answer_source", json!(source));
+            findings.note(answer.index, "exact_match", json!(u8::from(answer.correct)));
+            let share = summary.share();
+            progress.advance(1, format!("{} of {} right", share.correct, share.n));
+            Ok(())
+        };
+        let beside = answer(
+            policy,
+            &ProblemVerifier,
+            problems,
+            args.strategy,
+            &plan,
+            search,
+            &mut on_answer,
+        )?;
+        summary.usage += beside.usage;
+        drop(progress);
+        let failed: u64 = summary.failures.values().sum();
+        check_answered(problems.len(), failed, summary.failures.keys().next())?;
+        let share = summary.share();
+        findings.metrics.push(("exact_match,none".into(), share.accuracy));
+        findings.text.push(format!("{}: {share}", args.strategy));
+        for (level, (correct, n)) in &summary.levels {
+            let share = crate::stats::Share::new(*correct, *n);
+            findings.text.push(format!("  level {level}: {share}"));
+        }
+        if failed > 0 {
+            findings
+                .text
+                .push(format!("  {failed} of {} count as wrong: they got no answer", share.n));
+        }
+        for (reason, count) in &summary.failures {
+            findings.text.push(format!("  {count} not answered: {reason}"));
+        }
+        if let Some(found) = &beside.self_evaluation {
+            findings.text.push(format!("  self-evaluation: {}", found.all));
+            findings.put("self_evaluation", json!(found));
+        }
+        findings.count(summary.unanswered);
+        let usage = summary.usage;
+        findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
         usage.sampling_rows, usage.prefilled
     ));
-    let levels: Map<String, Value> = summary
-        .levels
-        .iter()
-        .map(|(level, (c, n))| (level.to_string(), json!(crate::stats::Share::new(*c, *n))))
-        .collect();
-    findings.put("strategy", json!(args.strategy.to_string()));
-    findings.put("eval", json!(share));
-    findings.put("levels", Value::Object(levels));
-    findings.put("failures", json!(summary.failures));
-    findings.put("usage", json!(usage));
-    Ok(())
-}
-
-/// Mean accuracy and pass@k of independent samples.
-fn by_samples(
-    args: &Args,
-    policy: &dyn Policy,
-    problems: &[Problem],
-    (samples, search): (usize, &SearchConfig),
-    findings: &mut Findings,
-) -> Result<(), TrainError> {
-    let bar = counted("samples", problems.len());
-    let plan = SamplePlan { samples, ..plan(args, search) };
-    let mut pass = PassAtK::default();
-    solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
-        let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
-        pass.add(samples as u64, correct as u64);
-        findings.note(solved.index, "samples_correct", json!(correct));
-        advance(&bar, String::new);
+        let levels: Map<String, Value> = summary
+            .levels
+            .iter()
+            .map(|(level, (c, n))| (level.to_string(), json!(crate::stats::Share::new(*c, *n))))
+            .collect();
+        findings.put("strategy", json!(args.strategy.to_string()));
+        findings.put("eval", json!(share));
+        findings.put("levels", Value::Object(levels));
+        findings.put("failed", json!(failed));
+        findings.put("failures", json!(summary.failures));
+        findings.put("usage", json!(usage));
         Ok(())
-    })?;
-    bar.finish_and_clear();
-    let means = pass.means();
-    let mut line = format!("{samples} samples at temperature {}:", plan.sampling.temperature);
-    for (k, mean) in &means {
-        let name = if *k == 1 { "mean accuracy".to_owned() } else { format!("pass@{k}") };
-        line += &format!(" {name} {:.1} %", 100.0 * mean);
-        findings.metrics.push((format!("pass@{k},none"), *mean));
     }
-    findings.text.push(line);
-    let table: Map<String, Value> = means.iter().map(|(k, m)| (k.to_string(), json!(m))).collect();
-    findings.put("pass_at", Value::Object(table));
-    Ok(())
-}
 
-/// Accuracy by the log-likelihood of the options.
-fn by_options(
-    args: &Args,
-    policy: &dyn Policy,
-    problems: &[Problem],
-    findings: &mut Findings,
-) -> Result<(), TrainError> {
-    if let Some(problem) = problems.iter().find(|p| p.choices.is_empty()) {
-        let detail = format!(
-            "problem `{}` of `{}` has no options; leave --log-likelihood out",
-            problem.id, args.problems
-        );
-        return Err(TrainError::Setting { name: "log-likelihood", detail });
+    /// Mean accuracy and pass@k of independent samples.
+    fn by_samples(
+        &self,
+        policy: &dyn Policy,
+        samples: usize,
+        findings: &mut Findings,
+    ) -> Result<(), TrainError> {
+        let progress = self.progress("samples", Work::Calls);
+        let plan = SamplePlan { samples, ..self.plan() };
+        let (mut failed, mut reason) = (0, None);
+        let mut pass = PassAtK::default();
+        let mut unanswered = Unanswered::default();
+        solve(policy, &ProblemVerifier, self.problems, &plan, &mut |solved| {
+            failed += u64::from(solved.failure.is_some());
+            reason = reason.take().or(solved.failure.clone());
+            let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
+            pass.add(samples as u64, correct as u64);
+            solved.attempts.iter().for_each(|a| unanswered.add(&a.statement, a.finish));
+            findings.note(solved.index, "samples_correct", json!(correct));
+            progress.advance(1, String::new());
+            Ok(())
+        })?;
+        drop(progress);
+        check_answered(self.problems.len(), failed, reason.as_ref())?;
+        let means = pass.means();
+        let mut line = format!("{samples} samples at temperature {}:", plan.sampling.temperature);
+        for (k, mean) in &means {
+            let name = if *k == 1 { "mean accuracy".to_owned() } else { format!("pass@{k}") };
+            line += &format!(" {name} {:.1} %", 100.0 * mean);
+            findings.metrics.push((format!("pass@{k},none"), *mean));
+        }
+        if failed > 0 {
+            line += &format!("; {failed} problems got no answer and count as wrong");
+        }
+        findings.text.push(line);
+        let table: Map<String, Value> =
+            means.iter().map(|(k, m)| (k.to_string(), json!(m))).collect();
+        findings.put("pass_at", Value::Object(table));
+        findings.put("samples_unanswered", json!(unanswered));
+        unanswered.warnings("--max-tokens").iter().for_each(|warning| note(warning));
+        Ok(())
     }
-    let scores: Vec<OptionScores> = score_options(policy, problems)?;
-    for (index, score) in scores.iter().enumerate() {
-        findings.note(index, "resps", json!(score.logps));
-        findings.note(index, "acc", json!(u8::from(score.correct)));
-        findings.note(index, "acc_norm", json!(u8::from(score.correct_norm)));
+
+    /// Accuracy by the log-likelihood of the options.
+    fn by_options(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
+        let Run { args, problems, .. } = self;
+        if let Some(problem) = problems.iter().find(|p| p.choices.is_empty()) {
+            let detail = format!(
+                "problem `{}` of `{}` has no options; leave --log-likelihood out",
+                problem.id,
+                args.problems.join(", ")
+            );
+            return Err(TrainError::Setting { name: "log-likelihood", detail });
+        }
+        let scores: Vec<OptionScores> = {
+            let progress = self.progress("log-likelihoods", Work::Items);
+            let mut right = 0;
+            score_options(policy, problems, &mut |score| {
+                right += u32::from(score.correct);
+                progress.advance(1, format!("{right} right"));
+                // Relaxed: the flag carries no data.
+                match self.stop.load(Ordering::Relaxed) {
+                    true => Err(TrainError::Interrupted),
+                    false => Ok(()),
+                }
+            })?
+        };
+        for (index, score) in scores.iter().enumerate() {
+            findings.note(index, "resps", json!(score.logps));
+            findings.note(index, "acc", json!(u8::from(score.correct)));
+            findings.note(index, "acc_norm", json!(u8::from(score.correct_norm)));
+        }
+        let summary = OptionSummary::of(&scores);
+        findings.metrics.push(("acc,none".into(), summary.acc.accuracy));
+        findings.metrics.push(("acc_norm,none".into(), summary.acc_norm.accuracy));
+        findings.text.push(format!("acc: {}", summary.acc));
+        findings.text.push(format!("acc_norm: {}", summary.acc_norm));
+        findings.put("options", json!(summary));
+        Ok(())
     }
-    let summary = OptionSummary::of(&scores);
-    findings.metrics.push(("acc,none".into(), summary.acc.accuracy));
-    findings.metrics.push(("acc_norm,none".into(), summary.acc_norm.accuracy));
-    findings.text.push(format!("acc: {}", summary.acc));
-    findings.text.push(format!("acc_norm: {}", summary.acc_norm));
-    findings.put("options", json!(summary));
-    Ok(())
 }

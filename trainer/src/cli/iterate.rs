@@ -1,21 +1,20 @@
 //! `regrowth iterate`: rounds of search, pairs and training, resumable at every point.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use indicatif::ProgressBar;
 use regrowth_datasets::content_hash;
 use regrowth_mcts::EngineFlags;
+use regrowth_mcts::console::{Monitor, Phase, command_line, note};
 use regrowth_policy::ComputeDevice;
+use regrowth_policy::decorate::Meter;
 
 use super::engine::say_once;
-use super::progress::{advance, counted, step};
 use super::settings::SettingArgs;
-use super::{exit_code, interrupt, say};
+use super::watch::Watcher;
+use super::{exit_code, say, stop};
 use crate::TrainError;
-use crate::rounds::{
-    Control, Observer, Outcome, Plan, RoundReport, RunConfig, RunReport, RunRequest, iterate, plan,
-};
-use crate::train::Progress;
+use crate::rounds::{Control, Outcome, Plan, RunConfig, RunReport, RunRequest, iterate, plan};
 
 /// Arguments of `regrowth iterate`.
 #[derive(Debug, clap::Args)]
@@ -43,30 +42,22 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if args.dry_run {
         return dry_run(args, &config);
     }
-    let request = request(args, config)?;
+    let meter = Arc::<Meter>::default();
+    let request = request(args, config, &meter)?;
     let control = Control::default();
-    interrupt::on_signal(control.clone())?;
-    let mut watcher = Watcher::default();
+    stop::on_signals(&control.cancel, "saving what the run has")?;
+    let mut watcher = Watcher::new(&request.config, meter);
     let outcome = iterate(&request, &control, &mut watcher);
-    watcher.end();
     let dir = request.dir.display();
     let (report, before) = match outcome {
         Ok(Outcome::Finished(report)) => (report, false),
         Ok(Outcome::AlreadyFinished(report)) => (report, true),
-        Err(TrainError::Interrupted) => {
-            eprintln!("stopped; nothing is lost: the same command goes on with {dir}");
-            return Err(TrainError::Interrupted);
-        }
         Err(error) => {
-            let usage = matches!(exit_code(&error), 2 | 5);
-            if !usage && request.dir.join("run.json").exists() {
-                eprintln!(
-                    "what is done is on the disk; when this is mended, the same command goes on with {dir}"
-                );
-            }
-            return Err(error);
+            drop(watcher);
+            return Err(ended(error, &request.dir));
         }
     };
+    watcher.finished();
     if args.json {
         let text = serde_json::to_string(&report).map_err(|e| TrainError::File {
             path: request.dir.join("report.json"),
@@ -80,7 +71,23 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     say(&summary(&request.dir, &report))
 }
 
-fn request(args: &Args, config: RunConfig) -> Result<RunRequest, TrainError> {
+/// What ended a run before its end, with what is saved.
+fn ended(error: TrainError, dir: &Path) -> TrainError {
+    let started = dir.join("run.json").exists();
+    if started && !matches!(exit_code(&error), 2 | 5) {
+        note(&format!(
+            "progress is saved in {}; fix the problem below and resume with:\n  {}",
+            dir.display(),
+            command_line()
+        ));
+    }
+    stop::stopped(error, || {
+        let dir = dir.display();
+        started.then(|| format!("every finished model call and training step is saved in {dir}"))
+    })
+}
+
+fn request(args: &Args, config: RunConfig, meter: &Arc<Meter>) -> Result<RunRequest, TrainError> {
     let (dir, fork) = if args.fork {
         // Named after its settings, so the same command resumes the same fork.
         let text = toml::to_string(&config)
@@ -94,7 +101,8 @@ fn request(args: &Args, config: RunConfig) -> Result<RunRequest, TrainError> {
     if args.engine.device() != ComputeDevice::Cpu {
         say_once("search and evaluation compute on the GPU, training on the processor");
     }
-    let (load, threads) = (args.engine.load_options(say_once), args.engine.threads());
+    let (mut load, threads) = (args.engine.load_options(say_once), args.engine.threads());
+    load.meter = Some(meter.clone());
     Ok(RunRequest { dir, config, load, threads, fork })
 }
 
@@ -118,6 +126,9 @@ fn summary(dir: &Path, report: &RunReport) -> String {
         report.p_value,
         report.total_seconds(),
     );
+    if let Some(looks) = report.earlier_looks() {
+        text += &format!("{looks}\n");
+    }
     let dir = dir.display();
     text += &format!("report: {dir}/report.html\n");
     if let Some(checkpoint) = &report.checkpoint {
@@ -134,7 +145,11 @@ fn summary(dir: &Path, report: &RunReport) -> String {
 
 /// Prints the plan.
 fn dry_run(args: &Args, config: &RunConfig) -> Result<(), TrainError> {
-    let plan = plan(config, &args.engine.load_options(say_once), args.engine.threads())?;
+    let monitor = Monitor::new(Arc::default());
+    let mut doing = |name: &str| monitor.begin(Phase { name: name.to_owned(), ..Phase::default() });
+    let load = args.engine.load_options(say_once);
+    let plan = plan(config, &load, args.engine.threads(), &mut doing)?;
+    drop(monitor);
     let unwritable = |detail: String| TrainError::Setting { name: "dry-run", detail };
     if args.json {
         let text = serde_json::to_string(&plan).map_err(|e| unwritable(e.to_string()))?;
@@ -181,8 +196,13 @@ fn described(plan: &Plan) -> String {
     let (tokens, seconds) = (&estimate.tokens, &estimate.seconds);
     let minutes = |s: f64| format!("{:.1}", s / 60.0);
     text + &format!(
-        "estimate for the run: {} pairs; tokens {} in prompts, {} sampled, {} trained, {} in answers\n\
+        "estimate for the run{}: {} pairs; tokens {} in prompts, {} sampled, {} trained, {} in answers\n\
          time in minutes: search {}, train {}, evaluate {}, together {}; {} on the disk\n",
+        if probe.searched > probe.trees as f64 {
+            " (search: at most; no tree, or not every tree, of the probe was finished)"
+        } else {
+            ""
+        },
         estimate.pairs,
         tokens.prompts,
         tokens.sampled,
@@ -194,66 +214,4 @@ fn described(plan: &Plan) -> String {
         minutes(seconds.total()),
         mib(estimate.disk_bytes),
     )
-}
-
-/// Bars on a terminal, lines elsewhere.
-#[derive(Default)]
-struct Watcher {
-    bar: Option<ProgressBar>,
-}
-
-impl Observer for Watcher {
-    fn begin(&mut self, round: u32, phase: &'static str, total: usize) {
-        self.end();
-        let bar = counted(phase, total);
-        bar.set_prefix(format!("round {round} {phase}"));
-        self.bar = Some(bar);
-    }
-
-    fn skip(&mut self, done: usize) {
-        if let Some(bar) = self.bar.as_ref().filter(|_| done > 0) {
-            bar.set_position(done as u64);
-            bar.reset_eta();
-        }
-    }
-
-    fn advance(&mut self, message: &str) {
-        if let Some(bar) = &self.bar {
-            advance(bar, || message.to_owned());
-        }
-    }
-
-    fn step(&mut self, progress: &Progress) {
-        if let Some(bar) = &self.bar {
-            step(bar, progress);
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn note(&mut self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
-        }
-    }
-
-    fn round(&mut self, report: &RoundReport) {
-        let gate = match &report.gate {
-            Some(gate) if !gate.accepted => format!(", kept round {}", gate.start_round),
-            _ => String::new(),
-        };
-        self.note(&format!(
-            "round {}: validation {}, {} trees, {} pairs{gate} ({:.0} s)",
-            report.round,
-            report.validation.share,
-            report.trees,
-            report.pairs,
-            report.seconds.total(),
-        ));
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use regrowth_mcts::console::note;
 use serde::Serialize;
 
 use crate::TrainError;
@@ -36,7 +37,8 @@ pub(super) struct Keeper {
 pub(super) fn announce(plan: &MemoryPlan) -> Result<Keeper, TrainError> {
     let before = resident_memory();
     let held = before.unwrap_or(0) as f64 / 1e6;
-    eprintln!("memory: {held:.0} MB held, {plan}");
+    let most = held + plan.total() as f64 / 1e6;
+    note(&format!("memory: at most {most:.0} MB at a time: {held:.0} held, {plan}"));
     plan.check()?;
     let ended = Arc::new(AtomicBool::new(false));
     let allowed = before.map(|before| before + plan.total());

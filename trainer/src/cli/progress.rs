@@ -1,69 +1,33 @@
-//! Progress on stderr: a bar on a terminal, a line now and then elsewhere.
+//! Progress of the commands of this program, over the console that both binaries share.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use regrowth_mcts::console::{Monitor, Phase, Work};
+use regrowth_policy::decorate::Meter;
 
-use crate::train::Progress;
+use crate::train;
 
-/// Steps between the lines printed where there is no terminal.
-const LINE_EVERY: usize = 50;
-
-/// Things between the lines printed where there is no terminal.
-const COUNT_EVERY: u64 = 100;
-
-/// A bar with a name; hidden where stderr is no terminal.
-pub(super) fn bar(name: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let form = "{prefix:>8} [{bar:30}] {pos}/{len} {msg} {elapsed} (eta {eta})";
-    if let Ok(style) = ProgressStyle::with_template(form) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.set_prefix(name);
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
+/// Watches one phase over a known number of items, or one whose number comes with its first step.
+pub(super) fn over(
+    name: impl Into<String>,
+    unit: &'static str,
+    total: usize,
+    work: Work,
+    meter: &Arc<Meter>,
+) -> Monitor {
+    let progress = Monitor::new(meter.clone());
+    let (name, total) = (name.into(), total as u64);
+    progress.begin(Phase { name, unit, total, work, rest: None });
+    progress
 }
 
 /// Shows one optimizer step.
-pub(super) fn step(bar: &ProgressBar, progress: &Progress) {
-    bar.set_length(progress.steps as u64);
-    bar.set_position(progress.step as u64);
+pub(super) fn step(progress: &Monitor, step: &train::Progress) {
     let shown = [("margin", "rewards/margins"), ("accuracy", "rewards/accuracies")];
-    let mut message = format!("loss {:.4}", progress.loss);
+    let mut message = format!("loss {:.4}", step.loss);
     for (name, metric) in shown {
-        message +=
-            &progress.metrics.mean(metric).map_or(String::new(), |m| format!(" {name} {m:.3}"));
+        message += &step.metrics.mean(metric).map_or(String::new(), |m| format!(" {name} {m:.3}"));
     }
-    message += &format!(" {:.0} tokens/s", progress.rate);
-    bar.set_message(message.clone());
-    if bar.is_hidden()
-        && (progress.step.is_multiple_of(LINE_EVERY) || progress.step == progress.steps)
-    {
-        eprintln!(
-            "step {}/{} {message} ({:.0} s)",
-            progress.step,
-            progress.steps,
-            bar.elapsed().as_secs_f64()
-        );
-    }
-}
-
-/// A bar over a known number of things, counted by its caller.
-pub(super) fn counted(name: &'static str, total: usize) -> ProgressBar {
-    let bar = bar(name);
-    bar.set_length(total as u64);
-    bar
-}
-
-/// One thing more; where there is no terminal, a line now and then.
-pub(super) fn advance(bar: &ProgressBar, message: impl FnOnce() -> String) {
-    bar.inc(1);
-    let (done, total) = (bar.position(), bar.length().unwrap_or(0));
-    let line = bar.is_hidden() && (done % COUNT_EVERY == 0 || done == total);
-    if !bar.is_hidden() {
-        bar.set_message(message());
-    } else if line {
-        let seconds = bar.elapsed().as_secs_f64();
-        eprintln!("{} {done}/{total} {} ({seconds:.0} s)", bar.prefix(), message());
-    }
+    message += &format!(" {:.0} tokens/s", step.rate);
+    progress.set(step.step as u64, step.steps as u64, message);
 }

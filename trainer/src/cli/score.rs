@@ -3,24 +3,28 @@
 //! Prompt and completion are tokenised apart and their ids joined, so a row's numbers do not depend
 //! on where a tokenizer would have merged across the border.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regrowth_datasets::{AnswerKind, DataError, JsonlReader, JsonlWriter, Problem, TokenId};
 use regrowth_mcts::EngineFlags;
+use regrowth_mcts::console::Work;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
-use regrowth_policy::{Policy, PolicyError, Request, Response, Score};
+use regrowth_policy::decorate::Meter;
+use regrowth_policy::{Policy, PolicyError, PromptOptions, Request, Response, Score};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::engine::policy;
+use super::progress;
 use crate::evaluate::ask_all;
 use crate::{TrainError, inputs};
 
 /// Arguments of `regrowth score`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin")]
     policy: Vec<String>,
@@ -54,8 +58,10 @@ struct Scored {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let rows = read(&args.input)?;
-    let policy = policy(&args.policy, &args.engine)?;
+    let meter = Arc::<Meter>::default();
+    let policy = policy(&args.policy, &args.engine, PromptOptions::default(), &meter)?;
     let front = Front::new(args)?;
+    let progress = progress::over("score", "rows", rows.len(), Work::Items, &meter);
     let mut out = JsonlWriter::new(std::io::stdout().lock());
     for chunk in rows.chunks(policy.limits().in_flight.max(1)) {
         let requests = chunk.iter().map(|(place, row)| front.request(&*policy, row, place));
@@ -70,10 +76,22 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             };
             let sum = scores.logps.iter().map(|&l| f64::from(l)).sum();
             let scored = Scored { logprobs: scores.logps, sum, tokens: tokens.to_vec() };
-            out.write(&scored).map_err(TrainError::io("stdout"))?;
+            if !written(out.write(&scored))? {
+                return Ok(());
+            }
+            progress.advance(1, String::new());
         }
     }
-    out.finish().map(drop).map_err(TrainError::io("stdout"))
+    written(out.finish()).map(drop)
+}
+
+/// Whether stdout still has a reader; one that went away is no failure.
+fn written<T>(result: std::io::Result<T>) -> Result<bool, TrainError> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(TrainError::io("stdout")(error)),
+    }
 }
 
 /// The rows of a file and where they stand.
@@ -141,7 +159,7 @@ impl Front {
         let bos = match (args.bos, tokenizer.bos()) {
             (true, None) => return Err(lacking("the tokenizer has no BOS")),
             (true, bos) => bos,
-            (false, _) => tokenizer.opening(args.chat),
+            (false, _) => None,
         };
         if args.chat && tokenizer.chat_template().is_none() {
             return Err(lacking("the checkpoint has no chat template"));
@@ -155,6 +173,8 @@ impl Front {
             chat: true,
             system: None,
             template_kwargs: serde_json::Map::new(),
+            shots: vec![],
+            turn: None,
         };
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use regrowth_mcts::{JudgeForm, overlay};
-use regrowth_policy::joined;
+use regrowth_datasets::ProblemSources;
+use regrowth_mcts::{JudgeForm, Preset, PromptFlags, overlay};
+use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 
 use crate::TrainError;
-use crate::rounds::{Gate, Preset, RunConfig, Variant};
-use crate::train::JudgeLabels;
+use crate::rounds::{Gate, ProblemSets, RunConfig, Variant};
 use crate::train::loss::PreferenceLoss;
+use crate::train::{JudgeLabels, LoraConfig};
 
 /// Flags that decide what a run does.
 #[derive(Debug, Clone, clap::Args)]
@@ -18,23 +19,29 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Named settings that the file and the flags start from [default: builtin for the embedded
-    /// model, else paper].
+    /// model, chat for checkpoints and servers, else default].
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// builtin, a checkpoint folder, http://host:port/v1#model (may be given several times),
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE [default: builtin].
     #[arg(long)]
     policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format
-    /// [default: builtin:arithmetic].
-    #[arg(long, value_name = "FILE")]
-    problems: Option<String>,
+    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
+    /// several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic].
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    problems: Vec<String>,
+    /// Bad rows of the problem files that are passed over, each named; one more is an error
+    /// [default: 0].
+    #[arg(long, value_name = "N")]
+    skip_bad: Option<usize>,
     /// Format of the problem file, where detection is wrong.
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
     /// Another file whose problems are the test problems.
     #[arg(long, value_name = "FILE")]
     eval: Option<String>,
+    #[command(flatten)]
+    prompts: PromptFlags,
     /// The method or one of its baselines.
     #[arg(long, value_enum)]
     variant: Option<Variant>,
@@ -77,6 +84,9 @@ pub(super) struct SettingArgs {
     /// Steps of a solution at most.
     #[arg(long, value_name = "D")]
     depth: Option<u32>,
+    /// Where a step ends; docs/steps.md has an example of each.
+    #[arg(long, value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end")]
+    boundary: Option<Boundary>,
     /// Weight of the prior term.
     #[arg(long, value_name = "C")]
     c_puct: Option<f64>,
@@ -86,6 +96,10 @@ pub(super) struct SettingArgs {
     /// Highest learning rate.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
+    /// Train an adapter of this rank in place of the whole model, one over all rounds; 0 trains the
+    /// whole model.
+    #[arg(long, value_name = "RANK")]
+    lora: Option<usize>,
     /// Preference loss, as `regrowth train --help` lists them.
     #[arg(long)]
     loss: Option<PreferenceLoss>,
@@ -118,18 +132,21 @@ impl SettingArgs {
     /// The effective settings, checked.
     pub(super) fn config(&self) -> Result<RunConfig, TrainError> {
         let mut config = base(self.config.as_deref(), self.preset, &self.policy)?;
-        self.apply(&mut config);
+        self.apply(&mut config)?;
         let variant = self.variant.unwrap_or(config.variant);
         variant.apply(&mut config);
         config.check()?;
+        decide_shots(&mut config)?;
         Ok(config)
     }
 
-    fn apply(&self, config: &mut RunConfig) {
-        set(&mut config.problems, &self.problems);
+    fn apply(&self, config: &mut RunConfig) -> Result<(), TrainError> {
+        set(&mut config.problems, &ProblemSources::joined(&self.problems)?);
+        set(&mut config.skip_bad, &self.skip_bad);
         config.format = self.format.clone().or(config.format.take());
         config.eval = self.eval.clone().or(config.eval.take());
         config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());
+        config.set_prompts(&self.prompts);
         set(&mut config.rounds, &self.rounds);
         set(&mut config.problems_per_round, &self.problems_per_round);
         set(&mut config.validation_problems, &self.validation_problems);
@@ -149,11 +166,26 @@ impl SettingArgs {
         set(&mut search.first_root_factor, &self.first_root_factor);
         set(&mut search.breadth, &self.breadth);
         set(&mut search.max_depth, &self.depth);
+        set(&mut search.boundary, &self.boundary);
         set(&mut search.c_puct, &self.c_puct);
         set(&mut search.value.judge, &self.judge);
         set(&mut search.sampling.temperature, &self.temperature);
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);
+        if let Some(rank) = self.lora {
+            let of_rank = |before: &Option<LoraConfig>| {
+                let base = LoraConfig::of_rank(rank);
+                // Targets and dropout of a settings file stay.
+                let lora = before.clone().map_or(base.clone(), |lora| LoraConfig {
+                    rank: base.rank,
+                    alpha: base.alpha,
+                    ..lora
+                });
+                (rank > 0).then_some(lora)
+            };
+            config.dpo.lora = of_rank(&config.dpo.lora);
+            config.sft.lora = of_rank(&config.sft.lora);
+        }
         set(&mut config.dpo.loss, &self.loss);
         set(&mut config.dpo.beta, &self.beta);
         set(&mut config.dpo.nll, &self.nll);
@@ -161,7 +193,23 @@ impl SettingArgs {
         set(&mut config.dpo.judge.labels, &self.judge_labels);
         set(&mut config.dpo.epochs, &self.epochs);
         set(&mut config.sft.epochs, &self.epochs);
+        Ok(())
     }
+}
+
+/// Writes the default number of worked examples into the settings, where there is one: a run names what
+/// it shows.
+fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
+    let wanted = match config.shots {
+        Some(_) => 0,
+        None => config.prompts().default_shots(&config.policy)?,
+    };
+    if wanted > 0 {
+        let shots = ProblemSets::read(&RunConfig { shots: None, ..config.clone() })?
+            .examples(config, 0..=wanted)?;
+        config.shots = Some(shots.len());
+    }
+    Ok(())
 }
 
 /// A preset, changed by a settings file; the policy is the flags', then the file's, then the embedded
@@ -184,10 +232,9 @@ pub(super) fn base(
         (None, Some(value)) => {
             value.clone().try_into().map_err(|e| bad(format!("`preset`: {e}")))?
         }
-        (None, None) if policy == "builtin" => Preset::Builtin,
-        (None, None) => Preset::Paper,
+        (None, None) => Preset::of_policy(&policy),
     };
-    let base = toml::Table::try_from(preset.config()).map_err(|e| bad(e.to_string()))?;
+    let base = toml::Table::try_from(RunConfig::of(preset)).map_err(|e| bad(e.to_string()))?;
     let mut config =
         RunConfig::deserialize(overlay(base, table)).map_err(|e| bad(e.to_string()))?;
     config.policy = policy;

@@ -1,28 +1,29 @@
 //! `regrowth train`: preference training on a file of pairs.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::Device;
-use regrowth_datasets::{PreferencePair, Preferences, read_preferences, read_step_labels};
-use regrowth_mcts::EngineFlags;
-use regrowth_policy::ComputeDevice;
+use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
+use regrowth_mcts::console::note;
+use regrowth_mcts::{EngineFlags, Preset};
 use regrowth_policy::candle::{
     Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
+use regrowth_policy::{ComputeDevice, PromptOptions};
 use serde_json::json;
 use toml::Table;
 
 use super::training::TrainingArgs;
-use super::{memory, say};
+use super::{held, memory, say};
 use crate::artefact::write_json;
+use crate::rounds::RunConfig;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
-    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Progress, Reference, plan_dpo,
+    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
     tokenise_preferences, train_dpo,
 };
-use crate::{TrainError, inputs};
+use crate::{TrainError, inputs, pages};
 
 /// Arguments of `regrowth train`.
 #[derive(Debug, clap::Args)]
@@ -34,10 +35,17 @@ pub(super) struct Args {
     /// lines, JSON, CSV or Parquet.
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
-    /// Checkpoint to start from, and the reference: builtin or a folder.
+    /// Bad rows of the file of pairs that are passed over, each named; one more is an error.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    skip_bad: usize,
+    /// Named settings that the file and the flags start from [default: builtin for the embedded
+    /// model, else chat].
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Checkpoint to start from, and the reference: builtin, a folder or a .gguf file.
     #[arg(long, default_value = "builtin")]
     policy: String,
-    /// Another reference: builtin or a folder.
+    /// Another reference: builtin, a folder or a .gguf file.
     #[arg(long, value_name = "POLICY")]
     reference: Option<String>,
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
@@ -48,10 +56,10 @@ pub(super) struct Args {
     /// conservative].
     #[arg(long)]
     loss: Option<PreferenceLoss>,
-    /// Inverse temperature [default: 0.1].
+    /// Inverse temperature.
     #[arg(long)]
     beta: Option<f64>,
-    /// Weight of the chosen side's mean negative log-likelihood [default: 0].
+    /// Weight of the chosen side's mean negative log-likelihood.
     #[arg(long, value_name = "WEIGHT")]
     nll: Option<f64>,
     /// Judged steps of a search, which teach the judge beside the policy.
@@ -64,7 +72,7 @@ pub(super) struct Args {
     /// [default: value].
     #[arg(long, value_enum, requires = "step_labels")]
     judge_labels: Option<JudgeLabels>,
-    /// Pairs of one optimizer step; whole trees stay together [default: 64].
+    /// Pairs of one optimizer step; whole trees stay together.
     #[arg(long, value_name = "N")]
     batch_pairs: Option<i64>,
     /// Score whole completions, as TRL does, in place of what follows the first difference.
@@ -108,42 +116,53 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "device", detail });
     }
     let config = config(args)?;
+    let run = held::Training::begin(&args.out, "dpo")?;
+    note(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
-    let pairs = pairs(args, &source)?;
+    let mut notices = Notices::skipping(args.skip_bad);
+    let pairs = pairs(args, &source, &mut notices)?;
+    notices.lines().iter().for_each(|line| eprintln!("{line}"));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
-    let model = Model::load(source.clone(), config.lora.as_ref(), config.seed)?;
-    let other = match &args.reference {
-        Some(reference) => Some(Model::load(weights(reference)?, None, 0)?),
-        // Recorded log-probabilities are the reference's only if this policy sampled the pairs.
-        None if !sampled_by(&source, &pairs)? => Some(Model::load(source, None, 0)?),
-        None => None,
+    let (model, sampled) = pages::giving_back(|| {
+        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
+        let sampled = sampled_by(&checkpoint, &pairs)?;
+        Ok::<_, TrainError>((Model::over(checkpoint, config.lora.as_ref(), config.seed)?, sampled))
+    })?;
+    model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    let named = args.reference.as_deref();
+    let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
+    let reference = match &other {
+        Some(other) => Reference::Model(other),
+        None if sampled => Reference::RoundStart,
+        // Recorded log-probabilities are the reference's only if this policy sampled the pairs. Its
+        // own are computed before the first step.
+        None => Reference::Model(&model),
     };
-    let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
-    std::fs::create_dir_all(&args.out).map_err(TrainError::io(&args.out))?;
     let threads = args.engine.threads();
     let memory = memory::announce(&plan_dpo(&model, data, &config, threads)?)?;
     let started = Instant::now();
-    let bar = super::progress::bar("dpo");
-    let mut on_step = |p: &Progress| {
-        super::progress::step(&bar, p);
-        ControlFlow::Continue(())
-    };
+    let out = Some(args.out.as_path());
     let summary =
-        train_dpo(&model, data, &reference, &config, threads, Some(&args.out), &mut on_step)?;
-    bar.finish_and_clear();
+        run.watch(|on_step| train_dpo(&model, data, &reference, &config, threads, out, on_step))?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
-    let result = json!({ "dpo": summary, "seconds": seconds, "memory": memory });
+    let bad_rows = notices.skipped().len();
+    let result =
+        json!({ "dpo": summary, "bad_rows": bad_rows, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;
+    run.finished();
     if args.json {
         return say(&result.to_string());
+    }
+    if let Some(warning) = summary.unmoved(&config) {
+        eprintln!("warning: {warning}");
     }
     let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
     say(&format!(
-        "{} steps on {} pairs ({skipped} left out), {} tokens and {} of the reference; last step: \
+        "{} steps on {} pairs ({skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the reference; last step: \
          accuracy {:.2}, margin {:.3}; {written}",
         summary.steps,
         summary.pairs,
@@ -179,7 +198,11 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     if args.naive {
         own.insert("share_prefixes".into(), false.into());
     }
-    let config = args.training.settings(&DpoConfig::default(), own)?;
+    let preset = args.preset.unwrap_or_else(|| Preset::of_policy(&args.policy));
+    let mut config: DpoConfig = args.training.settings(&RunConfig::of(preset).dpo, own)?;
+    if args.batch_pairs.is_some() {
+        config.batch_trees = None;
+    }
     let range = |name, detail: String| Err(TrainError::Setting { name, detail });
     if let Err(detail) = config.loss.check() {
         return range("loss", detail);
@@ -195,24 +218,28 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
 }
 
 /// The pairs of the file, text rows tokenised for the policy.
-fn pairs(args: &Args, source: &Source) -> Result<Vec<PreferencePair>, TrainError> {
+fn pairs(
+    args: &Args,
+    source: &Source,
+    notices: &mut Notices,
+) -> Result<Vec<PreferencePair>, TrainError> {
     let config = ModelConfig::parse(&source.text("config.json")?)
         .map_err(|detail| source.error("config.json", detail))?;
     let tokenizer = Tokenizer::read(source, &config)?;
-    let rows = match read_preferences(&args.pairs)? {
+    let rows = match read_preferences(&args.pairs, notices)? {
         Preferences::Pairs(pairs) => {
             check_tokenizer(&pairs, &tokenizer)?;
             return Ok(pairs);
         }
         Preferences::Texts(rows) => rows,
     };
-    let form = PromptForm::read(source, &tokenizer)?;
+    let form = PromptForm::read(source, &tokenizer, &PromptOptions::default())?;
     let end = match args.eos {
         Eos::Auto => EndOfText::Auto,
         Eos::Always => EndOfText::Always,
         Eos::Never => EndOfText::Never,
     };
-    tokenise_preferences(&args.pairs, &rows, &tokenizer, &form, end)
+    tokenise_preferences(&args.pairs, &rows, &tokenizer, (&form, end), notices)
 }
 
 /// Pairs whose text is compared with what their ids say under the policy's tokenizer.
@@ -237,12 +264,14 @@ fn check_tokenizer(pairs: &[PreferencePair], tokenizer: &Tokenizer) -> Result<()
 fn weights(spec: &str) -> Result<Source, TrainError> {
     inputs::weights(spec)?.ok_or_else(|| TrainError::Setting {
         name: "policy",
-        detail: format!("`{spec}` has no weights; expected builtin or a checkpoint folder"),
+        detail: format!(
+            "`{spec}` has no weights; expected builtin, a checkpoint folder or a .gguf file"
+        ),
     })
 }
 
 /// Whether all pairs were sampled by the policy that is trained.
-fn sampled_by(source: &Source, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
-    let policy = identity(&Checkpoint::read(source.clone(), &Device::Cpu)?)?;
+fn sampled_by(checkpoint: &Checkpoint, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
+    let policy = identity(checkpoint)?;
     Ok(pairs.iter().all(|pair| pair.policy == policy))
 }

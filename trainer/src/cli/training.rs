@@ -46,7 +46,7 @@ pub(super) struct TrainingArgs {
     #[arg(long, value_name = "NORM")]
     max_grad_norm: Option<f64>,
     /// Train low-rank updates of this rank in place of the whole model; a PEFT adapter is written
-    /// beside the merged checkpoint.
+    /// beside the merged checkpoint. 0 trains the whole model where a preset or file has updates.
     #[arg(long, value_name = "RANK")]
     lora: Option<usize>,
     /// Numerator of the updates' scale [default: twice the rank].
@@ -98,6 +98,9 @@ impl TrainingArgs {
             T::deserialize(table.clone())
                 .map_err(|e| TrainError::File { path: path.clone(), detail: e.to_string() })?;
         }
+        if self.lora == Some(0) {
+            table.remove("lora");
+        }
         let flags = self.flags(&table)?;
         // A value of the command's own flags replaces all of the one below, tables included.
         own.keys().for_each(|key| drop(table.remove(key)));
@@ -140,14 +143,16 @@ impl TrainingArgs {
 
     /// The low-rank settings of the flags, over those of the file.
     fn lora(&self, below: &Table) -> Result<Option<Value>, TrainError> {
-        let Some(rank) = self.lora else { return Ok(None) };
+        let Some(rank) = self.lora.filter(|&rank| rank > 0) else { return Ok(None) };
         let bad = |e: String| TrainError::Setting { name: "lora", detail: e };
         let mut lora = match below.get("lora") {
             Some(lora) => lora.clone().try_into().map_err(|e| bad(e.to_string()))?,
             None => LoraConfig::of_rank(rank),
         };
+        // Another rank keeps the scale.
+        let alpha = lora.scale() * rank as f64;
         lora.rank = rank;
-        lora.alpha = self.lora_alpha.unwrap_or(lora.alpha);
+        lora.alpha = self.lora_alpha.unwrap_or(alpha);
         lora.dropout = self.lora_dropout.unwrap_or(lora.dropout);
         lora.targets = self.lora_targets.clone().unwrap_or(lora.targets);
         lora.check()?;

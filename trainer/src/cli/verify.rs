@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::atomic_write;
+use regrowth_mcts::console::note;
 use regrowth_verifiers::{Grader, Tally, VerifyError, verify_jsonl};
 use serde_json::json;
 
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         )
     };
     if is_dash(&args.output) {
-        eprintln!("{counts}");
+        note(&counts);
         return Ok(());
     }
     say(&counts)

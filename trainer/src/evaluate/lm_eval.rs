@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::{atomic_write, content_hash, write_jsonl};
+use regrowth_verifiers::Unanswered;
 use serde_json::{Map, Value, json};
 
 use crate::TrainError;
@@ -19,6 +20,10 @@ pub struct LmEvalRun {
     pub metrics: Vec<(String, f64)>,
     /// What was run.
     pub config: Value,
+    /// Answers that could not be read; absent where none was generated.
+    pub unanswered: Option<Unanswered>,
+    /// Worked examples in each prompt.
+    pub shots: usize,
     /// Problems in the file and problems that were asked.
     pub problems: (usize, usize),
     /// Rows: `doc_id`, `doc`, `target`, `resps`, ... with one number per metric.
@@ -29,13 +34,18 @@ pub struct LmEvalRun {
     pub time: String,
 }
 
+/// The folder under `out` for the results of `model`.
+#[must_use]
+pub fn results_folder(out: &Path, model: &str) -> PathBuf {
+    out.join(sanitize(model))
+}
+
 /// Writes both files under `out/<model>/` and returns the path of the results.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write_lm_eval(out: &Path, run: &LmEvalRun) -> Result<PathBuf, TrainError> {
-    let name = sanitize(&run.model);
-    let folder = out.join(&name);
+    let (name, folder) = (sanitize(&run.model), results_folder(out, &run.model));
     std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
     let stamp = run.time.replace(':', "-");
     let samples = folder.join(format!("samples_{}_{stamp}.jsonl", sanitize(&run.task)));
@@ -59,13 +69,17 @@ fn results(run: &LmEvalRun, name: &str) -> Value {
         metrics.insert(format!("{metric}_stderr,{filter}"), json!(error));
         better.insert(metric.to_owned(), json!(true));
     }
+    if let Some(Unanswered { no_answer, cut_off, .. }) = run.unanswered {
+        metrics.insert("no_answer".into(), json!(no_answer));
+        metrics.insert("cut_off".into(), json!(cut_off));
+    }
     let task = &run.task;
     json!({
         "results": { task: metrics },
         "group_subtasks": { task: [] },
         "configs": { task: run.config },
         "versions": { task: 1 },
-        "n-shot": { task: 0 },
+        "n-shot": { task: run.shots },
         "higher_is_better": { task: better },
         "n-samples": { task: { "original": run.problems.0, "effective": run.problems.1 } },
         "config": { "model": "regrowth", "model_args": run.model },
@@ -107,6 +121,8 @@ mod tests {
             model: "../runs/x y".into(),
             metrics: vec![("exact_match,strict".into(), 0.5)],
             config: json!({ "strategy": "greedy" }),
+            unanswered: Some(Unanswered { solutions: 2, no_answer: 1, cut_off: 0 }),
+            shots: 4,
             problems: (10, 2),
             samples: vec![json!({ "doc_id": 0, "doc": { "question": "?" } })],
             seconds: 1.0,
@@ -118,6 +134,8 @@ mod tests {
         let task = &value["results"]["builtin:arithmetic"];
         assert_eq!(task["exact_match,strict"], 0.5);
         assert!((task["exact_match_stderr,strict"].as_f64().unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!((&task["no_answer"], &task["cut_off"]), (&json!(1), &json!(0)));
+        assert_eq!(value["n-shot"]["builtin:arithmetic"], 4);
         assert_eq!(value["n-samples"]["builtin:arithmetic"]["effective"], 2);
         let samples = path.with_file_name("samples_builtin_arithmetic_2024-05-06T07-08-09.jsonl");
         assert_eq!(std::fs::read_to_string(samples).unwrap().lines().count(), 1);

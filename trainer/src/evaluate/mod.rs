@@ -13,7 +13,7 @@ mod summary;
 mod vote;
 
 pub(crate) use ask::ask_all;
-pub use lm_eval::{LmEvalRun, write_lm_eval};
+pub use lm_eval::{LmEvalRun, results_folder, write_lm_eval};
 pub use options::{OptionScores, OptionSummary, score_options};
 pub use sample::{Attempt, SamplePlan, Solved, solve};
 pub use strategy::{Answer, Beside, Strategy, answer};

@@ -34,13 +34,14 @@ pub struct OptionSummary {
 }
 
 /// Scores the options of every problem; a problem without options or whose answer is not one of
-/// them counts as wrong.
+/// them counts as wrong. `seen` is told after each.
 ///
 /// # Errors
-/// When a text cannot be encoded or a request fails.
+/// When a text cannot be encoded or a request fails, and whatever `seen` returns.
 pub fn score_options(
     policy: &dyn Policy,
     problems: &[Problem],
+    seen: &mut dyn FnMut(&OptionScores) -> Result<(), TrainError>,
 ) -> Result<Vec<OptionScores>, TrainError> {
     let width = policy.limits().in_flight.max(1);
     let mut all = Vec::with_capacity(problems.len());
@@ -61,7 +62,9 @@ pub fn score_options(
                 let Response::Scores(scores) = answer? else { continue };
                 logps.push(scores.logps.iter().map(|&l| f64::from(l)).sum());
             }
-            all.push(judge(problem, logps));
+            let scored = judge(problem, logps);
+            seen(&scored)?;
+            all.push(scored);
         }
     }
     Ok(all)
@@ -119,7 +122,7 @@ mod tests {
     fn every_problem_is_scored() {
         let problems: Vec<Problem> =
             problems_from_spec("choice", Split::Train, 0).unwrap().take(100).collect();
-        let scores = score_options(&Scripted::new(), &problems).unwrap();
+        let scores = score_options(&Scripted::new(), &problems, &mut |_| Ok(())).unwrap();
         assert_eq!(scores.len(), 100);
         assert!(scores.iter().all(|s| s.logps.len() == 4 && s.logps.iter().all(|l| *l < 0.0)));
     }

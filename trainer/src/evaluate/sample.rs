@@ -15,7 +15,7 @@ use regrowth_policy::{
     Answered, Boundary, Call, Candidate, Policy, PolicyError, Propose, Request, Response, Sampling,
     StopAt, Usage,
 };
-use regrowth_verifiers::{Verdict, Verifier};
+use regrowth_verifiers::{Statement, Verdict, Verifier};
 
 use crate::TrainError;
 
@@ -62,8 +62,10 @@ pub struct Attempt {
     pub text: String,
     /// Token ids as sampled, before any cut.
     pub ids: Vec<TokenId>,
-    /// Why sampling ended.
+    /// Why the solution ended: a stop where it was cut.
     pub finish: Finish,
+    /// The answer that it states, or why it states none.
+    pub statement: Statement,
     /// What the verifier says.
     pub verdict: Verdict,
 }
@@ -243,8 +245,12 @@ fn attempt(
 ) -> Attempt {
     let step = candidate.step;
     let text = cut(problem, &step.text, stop, verifier).to_owned();
-    let verdict = verifier.verify(problem, &text);
-    Attempt { text, ids: step.ids, finish: step.finish, verdict }
+    // What stands before a stop string or another problem is finished.
+    let whole = text.len() == step.text.len();
+    let finish = if whole { step.finish } else { Finish::Stop };
+    let statement = Statement::of(problem, &text, finish);
+    let verdict = verifier.verify_finished(problem, &text, finish);
+    Attempt { text, ids: step.ids, finish, statement, verdict }
 }
 
 /// The text up to the first stop string and up to the end of the first line that states an answer:

@@ -7,12 +7,12 @@
 
 use std::str::FromStr;
 
-use regrowth_datasets::Problem;
+use regrowth_datasets::{Finish, Problem};
 use regrowth_mcts::{
     Calibration, JudgedSolutions, RunOptions, SearchConfig, TreeRecord, search_problems,
 };
 use regrowth_policy::{Policy, Sampling, Usage};
-use regrowth_verifiers::Verifier;
+use regrowth_verifiers::{Statement, Verifier};
 
 use super::sample::{Attempt, SamplePlan, Solved, solve};
 use super::vote::{Ballot, elect};
@@ -74,6 +74,8 @@ pub struct Answer {
     pub index: usize,
     /// The chosen solution; empty if there is none.
     pub text: String,
+    /// The answer that it states, and how the solution ended; absent if there is none.
+    pub stated: Option<(Statement, Finish)>,
     /// Whether it is right.
     pub correct: bool,
     /// All solutions it was chosen from.
@@ -142,6 +144,7 @@ fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
     Answer {
         index: solved.index,
         text: attempt.map(|a| a.text.clone()).unwrap_or_default(),
+        stated: attempt.map(|a| (a.statement.clone(), a.finish)),
         correct: attempt.is_some_and(Attempt::is_correct),
         texts: solved.attempts.iter().map(|a| a.text.clone()).collect(),
         failure: solved.failure,
@@ -149,23 +152,35 @@ fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
     }
 }
 
+/// A solution and how it ended.
+type Ended = (String, Finish);
+
 /// The answer of a finished search, and all solutions it was chosen from.
-type Choice = fn(&TreeRecord, &dyn Verifier) -> (String, Vec<String>);
+type Choice = fn(&TreeRecord, &dyn Verifier) -> (Ended, Vec<String>);
 
 /// The committed solution.
-fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (String, Vec<String>) {
+fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (Ended, Vec<String>) {
     let text = tree.solution();
-    (text.clone(), vec![text])
+    let last = tree.committed.last().map(|&id| &tree.nodes[id as usize]);
+    let finish = last.and_then(|node| node.finish).unwrap_or(Finish::Eos);
+    ((text.clone(), finish), vec![text])
 }
 
 /// The solution whose answer has most votes; an end of the tree has as many as it has visits.
-fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (String, Vec<String>) {
+fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (Ended, Vec<String>) {
+    let finishes: Vec<Finish> = tree
+        .nodes
+        .iter()
+        .filter(|node| node.terminal)
+        .map(|node| node.finish.unwrap_or(Finish::Eos))
+        .collect();
     let ends = tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal);
     let (texts, weights): (Vec<String>, Vec<f64>) =
         ends.map(|(id, node)| (tree.text(id as u32), node.visits as f64)).unzip();
     let ballots: Vec<Ballot<'_>> = texts.iter().map(String::as_str).zip(weights).collect();
     let best = elect(verifier, &tree.problem, &ballots);
-    (best.map(|i| texts[i].clone()).unwrap_or_default(), texts)
+    let none = (String::new(), Finish::Eos);
+    (best.map_or(none, |i| (texts[i].clone(), finishes[i])), texts)
 }
 
 /// Answers by searches that do not see the reference.
@@ -191,6 +206,7 @@ fn by_search(
     let none = |index: usize| Answer {
         index,
         text: String::new(),
+        stated: None,
         correct: false,
         texts: Vec::new(),
         failure: Some("the search was given up".to_owned()),
@@ -203,9 +219,12 @@ fn by_search(
             let index = next;
             next += 1;
             if problems[index].id == tree.problem.id {
-                let (text, texts) = choice(&tree, verifier);
-                let correct = verifier.verify(&tree.problem, &text).is_correct();
-                result = on_answer(Answer { text, correct, texts, failure: None, ..none(index) });
+                let ((text, finish), texts) = choice(&tree, verifier);
+                let verdict = verifier.verify_finished(&tree.problem, &text, finish);
+                let correct = verdict.is_correct();
+                let stated = Some((Statement::of(&tree.problem, &text, finish), finish));
+                let failure = None;
+                result = on_answer(Answer { text, stated, correct, texts, failure, ..none(index) });
                 return;
             }
             result = on_answer(none(index));

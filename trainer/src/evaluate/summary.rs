@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use regrowth_datasets::Problem;
 use regrowth_policy::Usage;
+use regrowth_verifiers::Unanswered;
 use serde::{Deserialize, Serialize};
 
 use super::sample::Solved;
@@ -20,6 +21,9 @@ pub struct Summary {
     pub failures: BTreeMap<String, u64>,
     /// Answers whose check could not be decided (they count as wrong), by reason.
     pub undecided: BTreeMap<String, u64>,
+    /// Answers that could not be read.
+    #[serde(default)]
+    pub unanswered: Unanswered,
     /// What it cost.
     pub usage: Usage,
 }
@@ -32,6 +36,9 @@ impl Summary {
             *self.failures.entry(failure.clone()).or_default() += 1;
         }
         let first = solved.attempts.first();
+        if let Some(first) = first {
+            self.unanswered.add(&first.statement, first.finish);
+        }
         if let Some(regrowth_verifiers::Verdict::Undecided(reason)) = first.map(|a| &a.verdict) {
             *self.undecided.entry(reason.clone()).or_default() += 1;
         }

@@ -106,11 +106,12 @@ fn rounds(report: &RunReport) -> String {
     } else {
         ""
     };
+    let looks = report.earlier_looks().map(|looks| format!(" Note: {looks}.")).unwrap_or_default();
     format!(
         "<h2>Rounds</h2>\n{}<p class=\"dim\">Forgotten: validation problems that the round's start \
          solved and its end does not; learned: the reverse. KL to initial: divergence from the \
          untouched policy, in nats a token of {} sampled probe solutions. \
-         Equations that hold: of those in the solutions of validation problems.{early}</p>\n",
+         Equations that hold: of those in the solutions of validation problems.{early}{looks}</p>\n",
         table(&head, &rows),
         report.rounds.iter().filter_map(|r| r.drift).map(|d| d.problems).max().unwrap_or(0),
     )

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::{Calibration, Extracted, LikelihoodScale, TreeRecord};
+use regrowth_mcts::{Calibration, Extracted, LikelihoodScale, TreeRecord, unanswered};
+use regrowth_verifiers::Unanswered;
 use serde::{Deserialize, Serialize};
 
 /// Lower edges of the margin histogram's bins; a margin belongs to the last edge not above it.
@@ -35,6 +36,10 @@ pub struct Audit {
     pub mixed: u64,
     /// Trees with wrong solutions only.
     pub all_wrong: u64,
+    /// Finished solutions, those without an answer that can be read and those that the token limit cut
+    /// off before they stated one.
+    #[serde(flatten)]
+    pub unanswered: Unanswered,
     /// Pairs.
     pub pairs: u64,
     /// Pairs left out, by reason.
@@ -98,6 +103,7 @@ impl Audit {
         self.nodes += tree.nodes.len() as u64;
         self.simulations += tree.simulations;
         self.committed_correct += u64::from(tree.correct);
+        self.unanswered.merge(unanswered(tree));
         self.duplicates += tree.duplicates;
         self.prompt_tokens += tree.prompt_ids.len() as u64;
         self.sampled_tokens += tree.sampled_tokens;

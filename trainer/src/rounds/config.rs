@@ -3,10 +3,12 @@
 //! What only decides how fast it is done (threads, batch sizes, devices) is not here, so two runs
 //! with equal settings have equal results. "Method" is Xie et al. 2024, arXiv:2405.00451.
 
-use regrowth_mcts::{PairConfig, SearchConfig, StepLabelConfig};
+use std::path::PathBuf;
+
+use regrowth_mcts::{PairConfig, Preset, PromptFlags, SearchConfig, StepLabelConfig};
+use regrowth_policy::PromptName;
 use serde::{Deserialize, Serialize};
 
-use super::preset::Preset;
 use super::variant::Variant;
 use crate::TrainError;
 use crate::train::{DpoConfig, SftConfig};
@@ -15,16 +17,31 @@ use crate::train::{DpoConfig, SftConfig};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Policy of round 0: `builtin`, a checkpoint folder, `scripted`, `replay:FILE`.
+    /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, `scripted`, `replay:FILE`.
     pub policy: String,
-    /// Problems: `builtin:NAME` or a file; split by content into train, validation and test.
+    /// Problems: `builtin:NAME`, a file, or several with weights, parted by commas; split by content
+    /// into train, validation and test.
     pub problems: String,
+    /// Bad rows of problem files that are passed over at most (default 0: the first is an error).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skip_bad: usize,
     /// Format of the problem file, where detection is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// Another file whose problems are the test part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval: Option<String>,
+    /// How problems are put to the policy: `boxed`, `gsm8k`, `choice`, `plain` or a file with a template;
+    /// absent, the checkpoint's own form or that of its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptName>,
+    /// Worked examples before each question; absent, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shots: Option<usize>,
+    /// File from whose training part the examples come; absent, they are training problems of the run,
+    /// which are then not trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shots_from: Option<PathBuf>,
     /// Settings that the others started from.
     pub preset: Preset,
     /// What is compared: the method or one of its baselines.
@@ -50,6 +67,15 @@ pub struct RunConfig {
     pub on_policy: bool,
     /// What the trained policy is held to.
     pub reference: ReferenceKind,
+    /// Whether optimizer state and learning rate schedule go on from round to round, one for the whole
+    /// run (code), or begin anew in each round (default); needs `dpo.batch_trees`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub carry_optimizer: bool,
+    /// Rounds from one validation to the next, at least 1 (default 1: every round). Of the rounds
+    /// between, which the gate accepts unseen, checkpoints are removed when they are no longer needed;
+    /// the last round is always validated.
+    #[serde(skip_serializing_if = "is_one")]
+    pub validate_every: u32,
     /// What is trained on.
     pub objective: Objective,
     /// Share of the trained pairs that are drawn from earlier rounds, in [0, 1); the rest are the
@@ -82,6 +108,11 @@ pub struct RunConfig {
     /// A command that trains in place of this program; see the guide to external trainers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trainer_command: Option<String>,
+}
+
+/// Leaves a setting out of files that were written before it existed.
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What happens when a round makes the policy worse.
@@ -121,13 +152,46 @@ pub enum Objective {
     CorrectSolutions,
 }
 
+fn is_one(rounds: &u32) -> bool {
+    *rounds == 1
+}
+
 impl Default for RunConfig {
     fn default() -> Self {
-        Preset::Paper.config()
+        Self::of(Preset::Default)
     }
 }
 
 impl RunConfig {
+    /// Whether the policy after this round is asked the validation problems.
+    #[must_use]
+    pub fn validates(&self, round: u32) -> bool {
+        round.is_multiple_of(self.validate_every) || round == self.rounds
+    }
+
+    /// Optimizer steps of the whole run, if every round has as many trees with pairs as problems.
+    #[must_use]
+    pub fn planned_steps(&self) -> usize {
+        let batch = self.dpo.batch_trees.unwrap_or(self.problems_per_round).max(1);
+        self.rounds as usize * self.problems_per_round.div_ceil(batch) * self.dpo.epochs
+    }
+
+    /// How problems are put to the policy.
+    #[must_use]
+    pub fn prompts(&self) -> PromptFlags {
+        PromptFlags {
+            prompt: self.prompt.clone(),
+            shots: self.shots,
+            shots_from: self.shots_from.clone(),
+        }
+    }
+
+    /// Takes over what flags say of prompts.
+    pub fn set_prompts(&mut self, flags: &PromptFlags) {
+        let PromptFlags { prompt, shots, shots_from } = flags.over(&self.prompts());
+        (self.prompt, self.shots, self.shots_from) = (prompt, shots, shots_from);
+    }
+
     /// Checks every range, and that the parts fit each other.
     ///
     /// # Errors
@@ -135,6 +199,7 @@ impl RunConfig {
     pub fn check(&self) -> Result<(), TrainError> {
         self.search.check()?;
         self.pairs.check()?;
+        self.pairs.check_for(&self.search)?;
         self.step_labels.check()?;
         let weight = self.dpo.judge.weight;
         check("dpo.judge.weight", weight.is_finite() && weight >= 0.0, || {
@@ -142,11 +207,13 @@ impl RunConfig {
         })?;
         let at_least_one = [
             ("rounds", self.rounds as usize),
+            ("validate_every", self.validate_every as usize),
             ("problems_per_round", self.problems_per_round),
             ("eval_problems", self.eval_problems),
             ("max_solutions", self.max_solutions),
             ("dpo.epochs", self.dpo.epochs),
             ("dpo.batch_pairs", self.dpo.batch_pairs),
+            ("dpo.batch_trees", self.dpo.batch_trees.unwrap_or(1)),
             ("sft.epochs", self.sft.epochs),
             ("sft.batch_tokens", self.sft.batch_tokens),
         ];
@@ -172,6 +239,16 @@ impl RunConfig {
         check("trainer_command", !external || self.objective == Objective::Preferences, || {
             "gets preference pairs, but this variant trains on chosen sides or solutions".into()
         })?;
+        let pairs = self.objective == Objective::Preferences && !external;
+        let counted = pairs && self.dpo.batch_trees.is_some();
+        check("carry_optimizer", counted || !self.carry_optimizer, || {
+            "is on, which plans the steps of all rounds ahead; it needs `dpo.batch_trees`, preference \
+             pairs and this program's trainer"
+                .into()
+        })?;
+        for lora in self.dpo.lora.iter().chain(&self.sft.lora) {
+            lora.check()?;
+        }
         let rates = [
             ("dpo.learning_rate", self.dpo.learning_rate),
             ("dpo.beta", self.dpo.beta),

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use regrowth_datasets::{Problem, TokenId, read_jsonl};
+use regrowth_mcts::console::Work;
 use regrowth_policy::{Policy, Request, Response, Sampling, Score};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
 use super::driver::{Control, Observer};
 use super::exam::ROW_VERSION;
-use super::journal;
+use super::journal::{self, Calls};
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, ask_all, solve};
 
@@ -67,12 +68,13 @@ pub(super) fn measure(
     observer: &mut dyn Observer,
 ) -> Result<Option<Drift>, TrainError> {
     journal::complete(path, problems, observer, &mut |todo, observer, sink| {
-        observer.begin(round, "probe", 0);
-        let policy = policies(false)?;
+        observer.begin(round, "probe", 0, Work::Items);
+        let policy = journal::recorded(path, Calls::Own, policies(false)?, observer)?;
         let samples = sample(&*policy, todo, max_tokens, control)?;
         let own = score(&*policy, &samples)?;
         drop(policy);
-        let initial = score(&*policies(true)?, &samples)?;
+        let initial = journal::recorded(path, Calls::Initial, policies(true)?, observer)?;
+        let initial = score(&*initial, &samples)?;
         for ((sample, logp), logp_initial) in samples.into_iter().zip(own).zip(initial) {
             let tokens = sample.ids.len() as u64;
             let Sample { id, .. } = sample;

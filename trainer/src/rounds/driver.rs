@@ -3,10 +3,11 @@
 //! What it prints goes through an [`Observer`], what stops it comes through a [`Control`]; it knows
 //! no terminal and no signal. What a run does lies in `finish`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use regrowth_mcts::console::Work;
 use regrowth_policy::{LoadOptions, Policy};
 
 use super::config::RunConfig;
@@ -58,12 +59,14 @@ impl Control {
 
 /// Sees what a run does.
 pub trait Observer {
+    /// This process alone writes the folder of the run now.
+    fn holds(&mut self, run: &Path);
     /// A phase with so many items begins; 0 if the number is not known yet.
-    fn begin(&mut self, round: u32, phase: &'static str, total: usize);
+    fn begin(&mut self, round: u32, phase: &'static str, total: usize, work: Work);
     /// So many items were done before.
     fn skip(&mut self, done: usize);
-    /// One item more.
-    fn advance(&mut self, message: &str);
+    /// One item more, which took so much of the work.
+    fn advance(&mut self, work: u64, message: String);
     /// One optimizer step.
     fn step(&mut self, progress: &Progress);
     /// The phase is over.
@@ -79,9 +82,10 @@ pub trait Observer {
 pub struct NoObserver;
 
 impl Observer for NoObserver {
-    fn begin(&mut self, _round: u32, _phase: &'static str, _total: usize) {}
+    fn holds(&mut self, _run: &Path) {}
+    fn begin(&mut self, _round: u32, _phase: &'static str, _total: usize, _work: Work) {}
     fn skip(&mut self, _done: usize) {}
-    fn advance(&mut self, _message: &str) {}
+    fn advance(&mut self, _work: u64, _message: String) {}
     fn step(&mut self, _progress: &Progress) {}
     fn end(&mut self) {}
     fn note(&mut self, _text: &str) {}
@@ -102,6 +106,8 @@ pub(super) struct Run<'a> {
     pub(super) dir: RunDir,
     pub(super) config: RunConfig,
     pub(super) sets: Arc<ProblemSets>,
+    /// Rounds after which the test problems were looked at before rounds were added.
+    pub(super) extended: Vec<u32>,
     pub(super) threads: usize,
     pub(super) control: &'a Control,
     load: LoadOptions,
@@ -117,7 +123,6 @@ impl Run<'_> {
         }
         self.policy = None;
         let policy = inputs::policy(spec, &self.load)?;
-        let policy = self.config.search.value.judge_by(policy);
         self.policy = Some((spec.to_owned(), policy.clone()));
         Ok(policy)
     }
@@ -140,22 +145,26 @@ pub fn iterate(
 ) -> Result<Outcome, TrainError> {
     request.config.check()?;
     let dir = RunDir::lock(&request.dir)?;
+    observer.holds(dir.path());
     let sets = Arc::new(ProblemSets::read(&request.config)?);
+    sets.notices.iter().for_each(|notice| observer.note(notice));
     let mut run = Run {
         dir,
         config: request.config.clone(),
-        sets,
+        extended: Vec::new(),
         threads: request.threads,
         control,
-        load: request.load.clone(),
+        load: LoadOptions { prompt: sets.prompts(&request.config), ..request.load.clone() },
+        sets,
         policy: None,
     };
-    claim(&mut run, request)?;
+    claim(&mut run, request, observer)?;
     let spec = run.config.policy.clone();
     run.policy(&spec)?.notes().iter().for_each(|note| observer.note(note));
     if let Some(report) = finish::finished(&run, observer)? {
         return Ok(Outcome::AlreadyFinished(Box::new(report)));
     }
+    run.sets.warnings().iter().for_each(|text| observer.note(text));
     let report = finish::finish(&mut run, observer)?;
     if report.stopped_by_gate {
         return Err(TrainError::Gate(format!(
@@ -166,21 +175,35 @@ pub fn iterate(
     Ok(Outcome::Finished(Box::new(report)))
 }
 
-/// Makes the folder this run's, or checks that it is.
-fn claim(run: &mut Run, request: &RunRequest) -> Result<(), TrainError> {
+/// Makes the folder this run's, or checks that it is. More rounds than it was started with are added.
+fn claim(
+    run: &mut Run,
+    request: &RunRequest,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
     let spec = run.config.policy.clone();
-    let identity = run.policy(&spec)?.identity().to_owned();
-    let mut file = RunFile::new(run.config.clone(), &identity, run.sets.digests(&run.config));
+    let policy = run.policy(&spec)?;
+    let (digests, first) = (run.sets.digests(&run.config), run.sets.train.first());
+    let mut file = RunFile::new(run.config.clone(), policy.identity(), digests);
+    file.prompt_example = first.and_then(|problem| Some(policy.prompt(problem).ok()?.text));
     if let Some(old) = run.dir.run_file()? {
         let differences = old.differences(&file);
         if differences.is_empty() {
+            run.extended = old.extended;
+            return Ok(());
+        }
+        if let Some(longer) = old.with_rounds_of(&file, finish::is_finished(&run.dir)) {
+            let (from, to) = (old.config.rounds, file.config.rounds);
+            observer.note(&format!("a run of {from} rounds: going on to {to}"));
+            run.dir.write_run_file(&longer)?;
+            run.extended = longer.extended;
             return Ok(());
         }
         return Err(TrainError::Run {
             path: run.dir.path().to_owned(),
             detail: format!(
-                "was started with other settings: {}; use them again, name another --run, or \
-                 --fork to go on from its rounds in a new folder",
+                "was started with other settings: {}; use them again (only rounds can be added), name \
+                 another --run, or --fork to go on from its rounds in a new folder",
                 differences.join("; ")
             ),
         });

@@ -33,6 +33,9 @@ pub struct EvalRow {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Why the solution states no answer, where it states none: `cut_off`, `no_answer` or another reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<String>,
 }
 
 /// One problem of `eval.jsonl` of a run.

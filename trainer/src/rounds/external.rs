@@ -90,7 +90,7 @@ fn fill_in(staged: &Path, policy: &Path) -> Result<(), TrainError> {
 }
 
 fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {
-    let Checkpoint { source, config, tensors } = checkpoint;
+    let Checkpoint { source, config, tensors, .. } = checkpoint;
     Ok(save_checkpoint(to, config, tensors, source, SaveOptions::default())?)
 }
 
@@ -148,11 +148,11 @@ fn failed(command: &str, detail: &str) -> TrainError {
 }
 
 /// The absolute path of a folder with a whole checkpoint: that of `source`, or `written` for one
-/// that is embedded or that is an adapter.
+/// that is embedded, a GGUF file or an adapter.
 pub(super) fn as_folder(source: &Source, written: &Path) -> Result<String, TrainError> {
     let folder = match source {
         Source::Folder(folder) => folder,
-        Source::Embedded | Source::Adapter { .. } => {
+        Source::Embedded | Source::Gguf(_) | Source::Adapter { .. } => {
             save(&Checkpoint::read(source.clone(), &Device::Cpu)?, written)?;
             written
         }

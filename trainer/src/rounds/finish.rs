@@ -8,8 +8,11 @@ use std::time::Instant;
 use super::config::Gate;
 use super::driver::{Observer, Run};
 use super::exam::{self, EvalRow};
+use super::gate;
+use super::prune;
 use super::report::{EvalReport, REPORT_VERSION, RunReport};
 use super::round::{self, EVAL, Finished, Start, add_evaluation};
+use super::run_dir::RunDir;
 use super::training::{self, TrainDone};
 use super::validation::measure;
 use crate::TrainError;
@@ -30,6 +33,11 @@ pub(super) fn finished(
     let path = run.dir.path().join(REPORT);
     let what = match read_sealed::<RunReport>(&path) {
         Ok(None) => return Ok(None),
+        // Rounds were added since.
+        Ok(Some(report)) if report.config.rounds != run.config.rounds => {
+            remove(&path)?;
+            return Ok(None);
+        }
         Ok(Some(report)) => match damage_of(run, &report) {
             Ok(None) => return Ok(Some(report)),
             Ok(Some(what)) => what,
@@ -40,6 +48,11 @@ pub(super) fn finished(
     observer.note(&format!("{what}; the run makes again what is damaged"));
     remove(&path)?;
     Ok(None)
+}
+
+/// Whether the run in this folder has its report.
+pub(super) fn is_finished(dir: &RunDir) -> bool {
+    dir.path().join(REPORT).is_file()
 }
 
 fn damage_of(run: &Run, report: &RunReport) -> Result<Option<String>, TrainError> {
@@ -80,22 +93,31 @@ fn rounds(run: &mut Run, observer: &mut dyn Observer) -> Result<(Vec<Finished>, 
     let zero = round::untouched(run, observer)?;
     observer.round(&zero.report);
     let mut start = zero.candidate.clone();
+    // The last policy that was validated and accepted: where the gate returns to.
+    let mut fallback = start.clone();
     let mut rounds: Vec<Finished> = vec![zero];
     for number in 1..=run.config.rounds {
         let finished = round::round(run, number, &start, observer)?;
         observer.round(&finished.report);
         let accepted = finished.report.gate.as_ref().is_some_and(|g| g.accepted);
         let worse = finished.report.trained && !accepted;
-        if accepted {
-            start = finished.candidate.clone();
+        // Where nothing was trained, the candidate is the same policy, perhaps validated by now.
+        start = if worse { fallback.clone() } else { finished.candidate.clone() };
+        if start.validated.is_some() {
+            fallback = start.clone();
         }
         rounds.push(finished);
+        prune::prune(run, &rounds, [start.round, fallback.round])?;
         if worse && run.config.gate == Gate::Stop {
             return Ok((rounds, End::Gate));
         }
         let since_best = number as usize - best_round(&rounds);
         let patience = run.config.patience as usize;
-        if patience > 0 && since_best >= patience && number < run.config.rounds {
+        if patience > 0
+            && gate::can_decide(run.sets.validation.len())
+            && since_best >= patience
+            && number < run.config.rounds
+        {
             observer.note(&format!("no new best in {since_best} rounds: the run ends early"));
             return Ok((rounds, End::NoNewBest));
         }
@@ -103,11 +125,19 @@ fn rounds(run: &mut Run, observer: &mut dyn Observer) -> Result<(Vec<Finished>, 
     Ok((rounds, End::LastRound))
 }
 
-/// Round with the most validation problems solved, the first of equals.
+/// Round with the most validation problems solved, the first of equals; the last that was trained,
+/// where there are too few of them to decide.
 fn best_round(rounds: &[Finished]) -> usize {
     let right = |i: &usize| rounds[*i].report.validation.share.correct;
-    let candidates = (0..rounds.len()).filter(|&i| i == 0 || rounds[i].report.trained);
-    candidates.rev().max_by_key(right).unwrap_or(0)
+    // A round that trained nothing ends with the policy of an earlier one, which is a candidate
+    // already unless this round was the first to ask it.
+    let asked = |i: &usize| rounds[*i].candidate.validated == Some(*i as u32);
+    let mut candidates = (0..rounds.len()).filter(asked).rev();
+    let problems = rounds.first().map_or(0, |zero| zero.report.validation.share.n);
+    if !gate::can_decide(problems as usize) {
+        return candidates.next().unwrap_or(0);
+    }
+    candidates.max_by_key(right).unwrap_or(0)
 }
 
 /// Asks every policy of the run the test problems and compares the best round with round 0.
@@ -119,31 +149,35 @@ fn examine(
 ) -> Result<RunReport, TrainError> {
     // Chosen before any test problem is looked at.
     let best = best_round(&rounds);
+    let exported = rounds[best].candidate.round;
     let task = run.sets.test.first().map(|p| p.source.clone()).unwrap_or_default();
     let mut answers: Vec<Vec<EvalRow>> = Vec::new();
     let mut reports = Vec::new();
     for finished in rounds {
         let Finished { mut report, candidate } = finished;
-        let rows = if candidate.round == report.round {
+        let rows = if candidate.validated == Some(report.round) {
             let (rows, seconds) = ask(run, &candidate, observer)?;
             report.seconds = add_evaluation(&run.dir.round(report.round), seconds)?;
             rows
+        } else if let Some(at) = candidate.validated {
+            // Nothing was trained: the round ends with a policy that was asked before.
+            answers[at as usize].clone()
         } else {
-            // Nothing was trained: the round ends with the policy that it began with.
-            answers[candidate.round as usize].clone()
+            vec![]
         };
-        report.eval = Some(EvalReport::of(&task, &rows));
+        report.eval = report.validated.then(|| EvalReport::of(&task, &rows));
         answers.push(rows);
         reports.push(report);
     }
     let path = run.dir.path().join(EVAL);
     let comparison = exam::compare(&path, &answers[0], &answers[best])?;
-    let checkpoint = export(run, best as u32)?;
+    let checkpoint = export(run, exported)?;
     let checksums = checksums(run.dir.path(), &[EVAL])?;
     Ok(RunReport {
         version: REPORT_VERSION,
         seed: run.config.seed,
         config: run.config.clone(),
+        prompt_example: run.dir.run_file()?.and_then(|file| file.prompt_example),
         rounds: reports,
         best_round: best as u32,
         checkpoint,
@@ -151,6 +185,7 @@ fn examine(
         comparison,
         stopped_by_gate: end == End::Gate,
         stopped_early: end == End::NoNewBest,
+        extended: run.extended.clone(),
         checksums,
     })
 }

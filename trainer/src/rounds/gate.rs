@@ -9,6 +9,15 @@ use super::report::GateReport;
 use super::round::Start;
 use crate::stats::Share;
 
+/// Validation problems from which they decide anything: with fewer, a change of 10 points is one or two
+/// problems (taste).
+pub const GATE_MINIMUM: usize = 20;
+
+/// Whether so many validation problems may decide about rounds.
+pub(super) fn can_decide(validation: usize) -> bool {
+    validation >= GATE_MINIMUM
+}
+
 /// Accepts a candidate unless it solves clearly fewer validation problems than its start.
 pub(super) fn decide(
     config: &RunConfig,
@@ -21,8 +30,15 @@ pub(super) fn decide(
     let figures = format!("{:.1} % before, {:.1} % after", 100.0 * before, 100.0 * after);
     let (accepted, reason) = if not_trained.is_some() {
         (false, "nothing was trained".to_owned())
+    } else if candidate.validated.is_none() {
+        (true, "not validated in this round".to_owned())
     } else if config.gate == Gate::Off {
         (true, format!("the gate is off: {figures}"))
+    } else if !can_decide(candidate.validation.len()) {
+        let asked = candidate.validation.len();
+        let few =
+            format!("{asked} validation problems are too few to decide (at least {GATE_MINIMUM})");
+        (true, format!("{few}: the newest policy is kept; {figures}"))
     } else {
         (after + config.gate_slack >= before, figures)
     };
@@ -32,9 +48,10 @@ pub(super) fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
-    fn after(round: u32, right: usize) -> Start {
+    /// A policy that solves `right` of so many validation problems.
+    fn after(round: u32, right: usize, of: usize) -> Start {
         let row = |i| EvalRow {
             version: 1,
             id: String::new(),
@@ -43,23 +60,33 @@ mod tests {
             tokens: 0,
             text: String::new(),
             failure: None,
+            unanswered: None,
         };
         let (spec, identity) = (String::new(), String::new());
-        Start { round, spec, identity, validation: (0..10).map(row).collect() }
+        let validation = (0..of).map(row).collect();
+        Start { round, spec, identity, validation, validated: Some(round) }
     }
 
     fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {
-        let config = RunConfig { gate, gate_slack: slack, ..Preset::Builtin.config() };
-        decide(&config, &after(0, 5), &after(1, right), not_trained).accepted
+        let config = RunConfig { gate, gate_slack: slack, ..RunConfig::of(Preset::Builtin) };
+        decide(&config, &after(0, 10, 20), &after(1, right, 20), not_trained).accepted
     }
 
     #[test]
     fn the_gate_keeps_the_better_policy() {
         for gate in [Gate::Keep, Gate::Stop] {
-            assert!(accepted(gate, 0.0, 6, None) && accepted(gate, 0.0, 5, None));
-            assert!(!accepted(gate, 0.0, 4, None) && accepted(gate, 0.1, 4, None));
+            assert!(accepted(gate, 0.0, 12, None) && accepted(gate, 0.0, 10, None));
+            assert!(!accepted(gate, 0.0, 8, None) && accepted(gate, 0.1, 8, None));
         }
         assert!(accepted(Gate::Off, 0.0, 0, None));
-        assert!(!accepted(Gate::Off, 0.0, 9, Some("too few pairs")));
+        assert!(!accepted(Gate::Off, 0.0, 18, Some("too few pairs")));
+    }
+
+    #[test]
+    fn a_handful_of_problems_decides_nothing_and_the_reason_says_so() {
+        let config = RunConfig { gate: Gate::Keep, ..RunConfig::of(Preset::Builtin) };
+        let few = GATE_MINIMUM - 1;
+        let decided = decide(&config, &after(0, few, few), &after(1, 0, few), None);
+        assert!(decided.accepted && decided.reason.contains("19 validation problems are too few"));
     }
 }

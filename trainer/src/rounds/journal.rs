@@ -2,21 +2,25 @@
 //!
 //! While it grows the file is called `NAME.part`, with a line in `NAME.sums` for each line of its
 //! own; whole, it gets its name. It does not know what a row means: whoever makes rows is asked for
-//! those that are missing or damaged, so a kill costs the rows in flight and a bad byte one row.
+//! those that are missing or damaged, so a bad byte costs one row. Rows take many model calls each and
+//! are in flight together; the calls are kept in a log beside the file until it is whole
+//! ([`recorded`]), so a kill costs the calls in flight and no finished one.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regrowth_datasets::{JsonlReader, Problem, atomic_write, write_jsonl};
+use regrowth_policy::{Policy, Recording};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::driver::Observer;
-use crate::TrainError;
 use crate::artefact::{hex_sha256, remove};
+use crate::{TrainError, calls};
 
 /// How often rows are forced to the disk, for the case that the machine stops and not only the
 /// process.
@@ -58,7 +62,10 @@ pub(super) fn complete<T: Serialize>(
             grow(path, problems, observer, make)?;
         }
         match inspect(path, problems)? {
-            State::Whole => return Ok(()),
+            State::Whole => {
+                Calls::ALL.iter().try_for_each(|calls| Recording::remove(&calls.of(path)))?;
+                return Ok(());
+            }
             State::Unknown(what) => {
                 observer.note(&format!("{}: {what}; made again", path.display()));
                 remove(path)?;
@@ -91,6 +98,39 @@ pub(super) fn complete<T: Serialize>(
         path: path.to_owned(),
         detail: "is damaged again after each repair; check the disk".into(),
     })
+}
+
+/// Whose answers a log beside a file of rows holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calls {
+    /// Those of the policy that makes the rows.
+    Own,
+    /// Those of the initial policy, where it takes part.
+    Initial,
+}
+
+impl Calls {
+    const ALL: [Self; 2] = [Self::Own, Self::Initial];
+
+    /// The log beside `path`.
+    fn of(self, path: &Path) -> PathBuf {
+        let ending = match self {
+            Self::Own => "calls",
+            Self::Initial => "initial.calls",
+        };
+        beside(path, ending)
+    }
+}
+
+/// `policy` with its answers kept beside `path` until that file is whole: what a run that was stopped
+/// had asked already is answered from there.
+pub(super) fn recorded(
+    path: &Path,
+    whose: Calls,
+    policy: Arc<dyn Policy>,
+    observer: &mut dyn Observer,
+) -> Result<Arc<Recording>, TrainError> {
+    calls::recorded(&whose.of(path), policy, &mut |text| observer.note(text))
 }
 
 /// The rows at the beginning of a growing or finished file whose problems are `wanted`, by the problem's

@@ -5,7 +5,7 @@
 //! Each phase leaves its files whole or not at all, so the same command goes on where the last one
 //! stopped and ends with the same bytes. The files in the order in which a run meets them:
 //! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `journal` (rows that survive),
-//! `driver` (one run), `fork`, `round` (one round), `scale`, `search`, `audit`, `replay`, `training`,
+//! `driver` (one run), `fork`, `round` (one round), `prune` (what is no longer needed), `scale`, `search`, `audit`, `replay`, `training`,
 //! `external`, `validation`, `drift`, `gate`, `finish` (when to end, and the best round), `exam` (the test
 //! problems, once, at the end), `report`.
 
@@ -21,6 +21,7 @@ mod gate;
 mod journal;
 mod plan;
 mod preset;
+mod prune;
 mod replay;
 mod report;
 mod round;
@@ -38,7 +39,6 @@ pub use drift::Drift;
 pub use driver::{Control, NoObserver, Observer, Outcome, RunRequest, iterate};
 pub use exam::{EvalRow, ExamRow, ROW_VERSION};
 pub use plan::{Estimate, Memory, Plan, Probe, plan};
-pub use preset::Preset;
 pub use report::{EvalReport, GateReport, RoundReport, RunReport, Seconds, Tokens};
 pub(crate) use run_dir::read_run_file;
 pub use run_dir::{RunDir, RunFile, differences, read_report};

@@ -1,13 +1,16 @@
 //! What a run would do and cost, from its settings and a short probe of its own first problems.
 //!
 //! The probe searches a few problems of round 1, answers a few validation problems and takes an
-//! optimizer step on the pairs, all in memory; the rest is proportion. It writes nothing. Figures
-//! are for planning: trees grow with the policy, and a few problems are no average.
+//! optimizer step on a few pairs, all in memory; the rest is proportion. It writes nothing and ends within
+//! two minutes on any model. Figures are for planning: trees grow with the policy, and a few problems
+//! are no average.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use regrowth_datasets::{PreferencePair, StepLabel, stream_key};
+use regrowth_datasets::{Finish, PreferencePair, StepLabel, stream_key};
 use regrowth_mcts::{
     RunOptions, SearchConfig, TreeRecord, extract_pairs, extract_step_labels, search_problems,
 };
@@ -25,8 +28,15 @@ use crate::{TrainError, inputs};
 
 /// Problems that the probe searches and answers, at most.
 const PROBED: usize = 16;
-/// After this time the probe starts nothing more.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Time of each part of the probe (trees, answers, training), which together end within two minutes on
+/// any model: what is not finished then counts by its share.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Pairs that the probe trains on, at most: a step of a large model takes long.
+const TRAINED: usize = 8;
+/// Tokens of an answer of the probe, at most: one that is cut off here counts as one of full length.
+const ANSWER_TOKENS: usize = 96;
+/// Problems answered together, one group after the other while there is time.
+const GROUPS: [usize; 3] = [1, 3, 12];
 
 /// What a run would do.
 #[derive(Debug, Clone, Serialize)]
@@ -56,8 +66,13 @@ pub struct Plan {
 pub struct Probe {
     /// Trees.
     pub trees: u64,
+    /// The same with a share of each tree that was not finished, by its simulations: an estimate from it
+    /// is an upper bound.
+    pub searched: f64,
     /// Pairs cut from them.
     pub pairs: u64,
+    /// Pairs that were trained on.
+    pub trained: u64,
     /// Validation problems answered.
     pub answered: u64,
     /// Tokens: as in a report.
@@ -97,24 +112,30 @@ pub struct Memory {
     pub training_bytes: u64,
 }
 
-/// Looks at what a run would do.
+/// Looks at what a run would do; `doing` is told what it does just now.
 ///
 /// # Errors
 /// When the problems or the policy cannot be read, or the policy stops.
-pub fn plan(config: &RunConfig, load: &LoadOptions, threads: usize) -> Result<Plan, TrainError> {
+pub fn plan(
+    config: &RunConfig,
+    load: &LoadOptions,
+    threads: usize,
+    doing: &mut dyn FnMut(&str),
+) -> Result<Plan, TrainError> {
     config.check()?;
     let sets = ProblemSets::read(config)?;
-    let search = &config.search;
-    let roots = u64::from(search.max_depth).saturating_sub(1) + search.first_root_factor;
+    if let Some(say) = load.say {
+        sets.notices.iter().for_each(|notice| say(notice));
+    }
     let memory = memory(config, load)?;
-    let probe = probe(config, &sets, load, threads)?;
+    let probe = probe(config, &sets, (load, threads), doing)?;
     let mut plan = Plan {
         rounds: config.rounds,
         problems_per_round: config.problems_per_round.min(sets.train.len()),
         train_problems: sets.train.len(),
         validation_problems: sets.validation.len(),
         test_problems: sets.test.len(),
-        simulations: roots * search.simulations,
+        simulations: config.search.most_simulations(),
         probe,
         estimate: None,
         memory,
@@ -130,18 +151,19 @@ impl Plan {
         let asked = f64::from(self.rounds + 1);
         let asked = asked * (self.validation_problems + self.test_problems) as f64;
         let part = |all: f64, probed: u64| (probed > 0).then(|| all / probed as f64);
-        let trees = part(searched, probe.trees)?;
+        let trees = (probe.searched > 0.0).then(|| searched / probe.searched)?;
         let answers = part(asked, probe.answered)?;
+        let finished = part(searched, probe.trees).unwrap_or(0.0);
         let scale = |value: u64, by: f64| (value as f64 * by).round() as u64;
-        let pairs = scale(probe.pairs, trees);
+        let pairs = scale(probe.pairs, finished);
         let epochs = config.dpo.epochs as f64;
-        let steps = part(pairs as f64 * epochs, probe.pairs).unwrap_or(0.0);
+        let steps = part(pairs as f64 * epochs, probe.trained).unwrap_or(0.0);
         let trained = self.memory.map_or(0, |m| 4 * m.parameters) * u64::from(self.rounds);
         Some(Estimate {
             pairs,
             tokens: Tokens {
-                prompts: scale(probe.tokens.prompts, trees),
-                sampled: scale(probe.tokens.sampled, trees),
+                prompts: scale(probe.tokens.prompts, finished),
+                sampled: scale(probe.tokens.sampled, finished),
                 trained: scale(probe.tokens.trained, steps),
                 referenced: scale(probe.tokens.referenced, steps),
                 validated: scale(probe.tokens.validated, answers),
@@ -152,7 +174,7 @@ impl Plan {
                 evaluate: probe.seconds.evaluate * answers,
                 probe: 0.0,
             },
-            disk_bytes: scale(probe.tree_bytes + probe.pair_bytes, trees) + trained,
+            disk_bytes: scale(probe.tree_bytes + probe.pair_bytes, finished) + trained,
         })
     }
 }
@@ -173,16 +195,22 @@ fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<Memory>, Trai
 fn probe(
     config: &RunConfig,
     sets: &ProblemSets,
-    load: &LoadOptions,
-    threads: usize,
+    (load, threads): (&LoadOptions, usize),
+    doing: &mut dyn FnMut(&str),
 ) -> Result<Probe, TrainError> {
-    let policy = config.search.value.judge_by(inputs::policy(&config.policy, load)?);
+    doing(&format!("loading {}", config.policy));
+    let load = LoadOptions { prompt: sets.prompts(config), ..load.clone() };
+    let policy = config.search.value.judge_by(inputs::policy(&config.policy, &load)?);
     let mut probe = Probe::default();
+    doing(&format!("probe: searching for at most {} s", LIMIT.as_secs()));
     let (pairs, step_labels) = probe.search(&*policy, config, sets, threads)?;
+    doing(&format!("probe: answering for at most {} s", LIMIT.as_secs()));
     probe.answer(&*policy, config, sets)?;
     drop(policy);
     if let Some(weights) = inputs::weights(&config.policy)? {
-        let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
+        doing("probe: training on a few pairs");
+        let pairs = &pairs[..pairs.len().min(TRAINED)];
+        let data = PreferenceData { pairs, step_labels: &step_labels };
         probe.train(weights, config, data, threads)?;
     }
     probe.peak_bytes = peak_memory();
@@ -201,7 +229,8 @@ impl Probe {
         let problems = sets.shard(1, config.problems_per_round.min(PROBED));
         let seed = stream_key(config.search.seed, &[b"round", &1u64.to_le_bytes()]);
         let search = SearchConfig { seed, ..config.search.clone() };
-        let options = RunOptions { threads, round: 1, ..RunOptions::default() };
+        let cancel = cancel_after(LIMIT);
+        let options = RunOptions { threads, round: 1, cancel, ..RunOptions::default() };
         let (mut pairs, mut step_labels) = (Vec::new(), Vec::new());
         let started = Instant::now();
         let on_tree = |tree: TreeRecord| {
@@ -213,13 +242,15 @@ impl Probe {
             if config.dpo.judge.weight > 0.0 {
                 step_labels.extend(extract_step_labels(&tree, &config.step_labels));
             }
-            if started.elapsed() > LIMIT {
-                // Relaxed: the flag carries no data.
-                options.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
         };
-        search_problems(policy, &ProblemVerifier, &problems, &search, &options, on_tree)?;
+        let summary =
+            search_problems(policy, &ProblemVerifier, &problems, &search, &options, on_tree)?;
         self.seconds.search = started.elapsed().as_secs_f64();
+        // Relaxed: the search is over.
+        let simulated = options.simulated.load(Ordering::Relaxed);
+        let unfinished = simulated.saturating_sub(summary.simulations) as f64;
+        let most = search.most_simulations().max(1) as f64;
+        self.searched = self.trees as f64 + unfinished / most;
         self.pairs = pairs.len() as u64;
         self.pair_bytes = pairs.iter().map(row_bytes).sum::<u64>()
             + step_labels.iter().map(row_bytes).sum::<u64>();
@@ -234,16 +265,37 @@ impl Probe {
         sets: &ProblemSets,
     ) -> Result<(), TrainError> {
         let from = if sets.validation.is_empty() { &sets.test } else { &sets.validation };
-        let problems = &from[..from.len().min(PROBED)];
-        let plan = SamplePlan::greedy(config.search.max_solution_tokens);
+        let mut problems = &from[..from.len().min(PROBED)];
+        let most = config.search.max_solution_tokens;
+        let cancel = cancel_after(LIMIT);
+        let plan = SamplePlan { cancel, ..SamplePlan::greedy(most.min(ANSWER_TOKENS)) };
         let started = Instant::now();
-        solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
-            self.answered += 1;
-            self.tokens.validated +=
-                solved.attempts.iter().map(|a| a.ids.len() as u64).sum::<u64>();
-            Ok(())
-        })?;
-        self.seconds.evaluate = started.elapsed().as_secs_f64();
+        let (mut sampled, mut whole) = (0u64, 0u64);
+        for size in GROUPS {
+            let (group, rest) = problems.split_at(size.min(problems.len()));
+            problems = rest;
+            let answered = solve(policy, &ProblemVerifier, group, &plan, &mut |solved| {
+                self.answered += 1;
+                for attempt in &solved.attempts {
+                    let tokens = attempt.ids.len();
+                    sampled += tokens as u64;
+                    let cut = attempt.finish == Finish::Length;
+                    whole += if cut { most.max(tokens) } else { tokens } as u64;
+                }
+                Ok(())
+            });
+            match answered {
+                // The time is up.
+                Err(TrainError::Interrupted) => break,
+                other => other?,
+            }
+            if started.elapsed() > LIMIT / 2 {
+                break;
+            }
+        }
+        self.tokens.validated = whole;
+        let longer = whole as f64 / sampled.max(1) as f64;
+        self.seconds.evaluate = started.elapsed().as_secs_f64() * longer.max(1.0);
         Ok(())
     }
 
@@ -259,7 +311,10 @@ impl Probe {
         if data.pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
             return Ok(());
         }
-        let model = Model::from_checkpoint(&Checkpoint::read(weights, &Device::Cpu)?)?;
+        let model = match &config.dpo.lora {
+            Some(lora) => Model::load_adapter(weights, lora, 0)?,
+            None => Model::load(weights, None, 0)?,
+        };
         let reference = match config.reference {
             ReferenceKind::RoundStart => Reference::RoundStart,
             ReferenceKind::Initial => Reference::Model(&model),
@@ -269,10 +324,23 @@ impl Probe {
         let go_on = &mut |_: &Progress| std::ops::ControlFlow::Continue(());
         let summary = train_dpo(&model, data, &reference, &dpo, threads, None, go_on)?;
         self.seconds.train = started.elapsed().as_secs_f64();
+        self.trained = data.pairs.len() as u64;
         self.tokens.trained = summary.tokens;
         self.tokens.referenced = summary.reference_tokens;
         Ok(())
     }
+}
+
+/// A flag that is set when the time is up.
+fn cancel_after(limit: Duration) -> Arc<AtomicBool> {
+    let cancel = Arc::<AtomicBool>::default();
+    let flag = cancel.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        // Relaxed: the flag carries no data.
+        flag.store(true, Ordering::Relaxed);
+    });
+    cancel
 }
 
 /// Bytes of a row as JSON with its line break.

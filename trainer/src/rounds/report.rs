@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use regrowth_policy::Usage;
-use regrowth_verifiers::equations;
+use regrowth_verifiers::{Unanswered, equations};
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
@@ -26,20 +26,44 @@ pub struct EvalReport {
     /// The figures.
     #[serde(flatten)]
     pub share: Share,
+    /// Problems without an answer; they count as wrong. Absent where there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub failed: u64,
     /// Equations between plain numbers in the solutions, and how many hold: whether steps stay legal
     /// while choices change. Absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equations: Option<Share>,
+    /// Solutions that ended by themselves and state no answer that can be read.
+    #[serde(default)]
+    pub no_answer: u64,
+    /// Solutions that the token limit cut off before they stated one.
+    #[serde(default)]
+    pub cut_off: u64,
 }
 
 impl EvalReport {
+    /// How many of the solutions state no answer.
+    #[must_use]
+    pub fn unanswered(&self) -> Unanswered {
+        let Self { no_answer, cut_off, .. } = *self;
+        Unanswered { solutions: self.share.n, no_answer, cut_off }
+    }
+
     /// Figures of these answers to the problems of `task`.
     pub(super) fn of(task: &str, rows: &[EvalRow]) -> Self {
         let equations = rows.iter().flat_map(|row| equations(&row.text)).map(|e| e.holds);
         let equations = Some(Share::of(equations)).filter(|share| share.n > 0);
         let share = Share::of(rows.iter().map(|row| row.correct));
-        Self { task: task.to_owned(), share, equations }
+        let failed = rows.iter().filter(|row| row.failure.is_some()).count() as u64;
+        let reasons = || rows.iter().filter_map(|row| row.unanswered.as_deref());
+        let cut_off = reasons().filter(|reason| *reason == "cut_off").count() as u64;
+        let no_answer = reasons().count() as u64 - cut_off;
+        Self { task: task.to_owned(), share, failed, equations, no_answer, cut_off }
     }
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the gate decided about a round.
@@ -160,6 +184,10 @@ pub struct RoundReport {
     /// What the gate decided; absent for round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
+    /// Whether the policy after the round was asked the validation problems; else `validation` is
+    /// that of the last round that was.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub validated: bool,
     /// Whether there is a checkpoint of this round, and if not, why.
     pub trained: bool,
     /// Why nothing was trained.
@@ -200,6 +228,10 @@ pub struct RoundReport {
     pub seconds: Seconds,
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// `report.json` of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
@@ -209,6 +241,9 @@ pub struct RunReport {
     pub seed: u64,
     /// Settings.
     pub config: RunConfig,
+    /// A problem as it is put to the policy of round 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_example: Option<String>,
     /// One entry a round, round 0 first.
     pub rounds: Vec<RoundReport>,
     /// Round with the highest accuracy on validation problems, the first of equals.
@@ -225,6 +260,10 @@ pub struct RunReport {
     /// Whether the run ended early because rounds brought no new best.
     #[serde(default)]
     pub stopped_early: bool,
+    /// Rounds after which the run was finished before rounds were added: its test problems were looked
+    /// at then. Absent where none were added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<u32>,
     /// SHA-256 of the files beside this one that were computed from the rounds.
     #[serde(default)]
     pub checksums: BTreeMap<String, String>,
@@ -235,6 +274,14 @@ impl RunReport {
     #[must_use]
     pub fn round(&self, round: u32) -> Option<&RoundReport> {
         self.rounds.iter().find(|r| r.round == round)
+    }
+
+    /// That the test problems were looked at before rounds were added, where they were.
+    #[must_use]
+    pub fn earlier_looks(&self) -> Option<String> {
+        let after: Vec<String> = self.extended.iter().map(u32::to_string).collect();
+        let after = (!after.is_empty()).then(|| after.join(", "))?;
+        Some(format!("rounds were added: the test problems had been looked at after round {after}"))
     }
 
     /// Seconds of all rounds and phases.

@@ -17,7 +17,7 @@ use super::report::{Cost, EvalReport, GateReport, REPORT_VERSION, RoundReport, S
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::measure;
-use super::{gate, journal};
+use super::{gate, journal, prune};
 use crate::artefact::{damage, make_dir, read_json, read_sealed, remove, write_json, write_sealed};
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
@@ -35,8 +35,11 @@ pub(super) struct Start {
     pub(super) spec: String,
     /// Its identity.
     pub(super) identity: String,
-    /// Its answers to the validation problems.
+    /// Answers to the validation problems: its own, or those of the last policy before it that was
+    /// asked them.
     pub(super) validation: Vec<EvalRow>,
+    /// Round in which it was asked them.
+    pub(super) validated: Option<u32>,
 }
 
 /// A round at its end.
@@ -67,6 +70,7 @@ pub(super) fn untouched(
         validation: share_of(run, &rows),
         eval: None,
         gate: None,
+        validated: true,
         trained: false,
         not_trained: None,
         problems: 0,
@@ -86,7 +90,7 @@ pub(super) fn untouched(
         seconds: cost.seconds,
     };
     write_sealed(&dir.join("report.json"), &report)?;
-    let candidate = Start { round: 0, spec, identity, validation: rows };
+    let candidate = Start { round: 0, spec, identity, validation: rows, validated: Some(0) };
     Ok(Finished { report, candidate })
 }
 
@@ -105,7 +109,10 @@ pub(super) fn round(
     let searched = search_phase(run, &dir, number, start, &problems, &mut cost, observer)?;
     let trained = train_phase(run, &dir, number, start, &mut cost, observer)?;
     let candidate = candidate(run, &dir, number, start, &trained, &mut cost, observer)?;
-    let drift = drift(run, number, &candidate, &mut cost, observer)?;
+    let drift = match run.config.validates(number) {
+        true => drift(run, number, &candidate, &mut cost, observer)?,
+        false => None,
+    };
     write_json(&dir.join("cost.json"), &cost)?;
     let gate = gate::decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     let report = report(run, number, start, &candidate, &searched, trained, gate, drift, &cost);
@@ -138,7 +145,7 @@ fn search_phase(
         dir,
         round: number,
         config: &run.config,
-        policy: &*policy,
+        policy,
         problems,
         threads: run.threads,
         control: run.control,
@@ -161,10 +168,12 @@ fn train_phase(
 ) -> Result<TrainDone, TrainError> {
     let done: Option<TrainDone> = marker(&dir.join(training::DONE), observer)?;
     if let Some(done) = done {
-        let Some(what) = damage(dir, &done.checksums) else { return Ok(done) };
+        let sums = prune::present(dir, done.checksums.clone())?;
+        let Some(what) = damage(dir, &sums) else { return Ok(done) };
         observer.note(&format!("{what}; round {number} is trained again"));
         remove(&dir.join(training::DONE))?;
     }
+    prune::forget(dir)?;
     run.control.check()?;
     for damaged in remove_damaged_states(dir)? {
         observer.note(&format!("{damaged}: done, that is what follows"));
@@ -179,6 +188,7 @@ fn train_phase(
         start: &start.spec,
         weights: inputs::weights(&start.spec)?,
         initial: inputs::weights(&run.config.policy)?,
+        start_dir: (start.round > 0).then(|| run.dir.round(start.round)),
         identity: &start.identity,
         earlier: (1..number).map(|round| run.dir.round(round).join(search::PAIRS)).collect(),
         threads: run.threads,
@@ -201,16 +211,36 @@ fn candidate(
     cost: &mut Cost,
     observer: &mut dyn Observer,
 ) -> Result<Start, TrainError> {
-    if let Some(reason) = &trained.not_trained {
-        observer.note(&format!("round {number}: nothing was trained: {reason}"));
-        return Ok(start.clone());
-    }
     let started = Instant::now();
-    let spec = spec_of(&dir.join(training::CHECKPOINT));
-    let validation = validate(run, number, &spec, observer)?;
-    cost.seconds.evaluate = cost.seconds.evaluate.max(started.elapsed().as_secs_f64());
-    let identity = run.policy(&spec)?.identity().to_owned();
-    Ok(Start { round: number, spec, identity, validation })
+    let mut candidate = match &trained.not_trained {
+        Some(reason) => {
+            observer.note(&format!("round {number}: nothing was trained: {reason}"));
+            start.clone()
+        }
+        None => {
+            let spec = spec_of(&dir.join(training::CHECKPOINT));
+            let identity = identity(run, dir, &spec)?;
+            Start { round: number, spec, identity, validated: None, ..start.clone() }
+        }
+    };
+    // The last round of a run that was made longer since has its answers.
+    let asked = run.config.validates(number) || dir.join(VALIDATION).exists();
+    if candidate.validated.is_none() && asked {
+        candidate.validation = validate(run, number, &candidate.spec.clone(), observer)?;
+        candidate.validated = Some(number);
+        cost.seconds.evaluate = cost.seconds.evaluate.max(started.elapsed().as_secs_f64());
+    }
+    Ok(candidate)
+}
+
+/// Identity of the policy that a round left: that of its report, so that a run that goes on loads no
+/// policy of rounds that are done.
+fn identity(run: &mut Run, dir: &Path, spec: &str) -> Result<String, TrainError> {
+    match read_sealed::<RoundReport>(&dir.join("report.json")) {
+        Ok(Some(report)) => Ok(report.policy),
+        // A damaged report is written again at the end of the round.
+        Ok(None) | Err(_) => Ok(run.policy(spec)?.identity().to_owned()),
+    }
 }
 
 /// How far the round's policy has moved from the initial one.
@@ -272,6 +302,7 @@ fn report(
     };
     let mix = trained.mix;
     let did_train = trained.not_trained.is_none();
+    let asked = candidate.validated == Some(number);
     RoundReport {
         version: REPORT_VERSION,
         round: number,
@@ -279,6 +310,7 @@ fn report(
         validation: share_of(run, &candidate.validation),
         eval: None,
         gate: Some(gate),
+        validated: candidate.validated.is_some(),
         trained: did_train,
         not_trained: trained.not_trained,
         problems: searched.problems,
@@ -291,7 +323,7 @@ fn report(
             sampled: audit.sampled_tokens,
             trained: trained.tokens,
             referenced: trained.reference_tokens,
-            validated: if did_train { tokens(&candidate.validation) } else { 0 },
+            validated: if asked { tokens(&candidate.validation) } else { 0 },
         },
         metrics: trained.metrics,
         on_policy_share: mix.on_policy as f64 / mix.rows.max(1) as f64,
@@ -351,7 +383,8 @@ pub(super) fn add_evaluation(dir: &Path, seconds: f64) -> Result<Seconds, TrainE
 pub(super) fn damage_of(dir: &Path) -> Result<Option<String>, TrainError> {
     let trained: Option<TrainDone> = read_sealed(&dir.join(training::DONE))?;
     let searched: Option<SearchDone> = read_sealed(&dir.join(search::DONE))?;
-    let recorded = searched.map(|s| s.checksums).into_iter().chain(trained.map(|t| t.checksums));
+    let trained = trained.map(|t| prune::present(dir, t.checksums)).transpose()?;
+    let recorded = searched.map(|s| s.checksums).into_iter().chain(trained);
     if let Some(what) = recorded.into_iter().find_map(|sums| damage(dir, &sums)) {
         return Ok(Some(what));
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::config::RunConfig;
 use super::report::RunReport;
 use crate::TrainError;
-use crate::artefact::{read_json, read_sealed, write_json};
+use crate::artefact::{hold, read_json, read_sealed, write_json};
 
 /// Version of `run.json`.
 const RUN_VERSION: u32 = 1;
@@ -35,6 +35,13 @@ pub struct RunFile {
     /// Rounds that were taken over from another run, and what differs from it since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
+    /// A problem as it is put to the policy of round 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_example: Option<String>,
+    /// Rounds after which the run was finished, and its test problems looked at, before rounds were
+    /// added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<u32>,
     /// Effective settings.
     pub config: RunConfig,
 }
@@ -60,14 +67,36 @@ impl RunFile {
             policy: policy.to_owned(),
             problems,
             fork: None,
+            prompt_example: None,
+            extended: Vec::new(),
             config,
         }
     }
 
-    /// What differs from `other`, one line each; versions and forks do not count.
+    /// This run with the rounds that `other` has more; `None` where that is not all that differs.
+    #[must_use]
+    pub fn with_rounds_of(&self, other: &Self, finished: bool) -> Option<Self> {
+        let mut longer = self.clone();
+        longer.config.rounds = other.config.rounds;
+        let only_more =
+            self.config.rounds < other.config.rounds && longer.differences(other).is_empty();
+        if finished {
+            longer.extended.push(self.config.rounds);
+        }
+        only_more.then_some(longer)
+    }
+
+    /// What differs from `other`, one line each; versions, forks, earlier ends and the example of a
+    /// prompt do not count: what decides the prompt is among the settings and in the policy's identity.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let strip = |file: &Self| Self { fork: None, program: String::new(), ..file.clone() };
+        let strip = |file: &Self| Self {
+            fork: None,
+            prompt_example: None,
+            extended: Vec::new(),
+            program: String::new(),
+            ..file.clone()
+        };
         match (serde_json::to_value(strip(self)), serde_json::to_value(strip(other))) {
             (Ok(a), Ok(b)) => differences(&a, &b),
             // Settings are plain numbers and text; if they cannot be written they cannot be equal.
@@ -90,10 +119,7 @@ impl RunDir {
     /// [`TrainError::Run`] when another process holds it, [`TrainError::Data`] when it cannot be
     /// written.
     pub fn lock(path: &Path) -> Result<Self, TrainError> {
-        let lock = FolderLock::hold(path)?.ok_or_else(|| TrainError::Run {
-            path: path.to_owned(),
-            detail: "another process works on this run; wait for it, or name another --run".into(),
-        })?;
+        let lock = hold(path, "run")?;
         sweep(path)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -206,10 +232,10 @@ fn collect(at: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
     fn file() -> RunFile {
-        RunFile::new(Preset::Builtin.config(), "scripted", BTreeMap::new())
+        RunFile::new(RunConfig::of(Preset::Builtin), "scripted", BTreeMap::new())
     }
 
     #[test]

@@ -6,20 +6,23 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use regrowth_datasets::{Problem, stream_key};
+use regrowth_mcts::console::Work;
 use regrowth_mcts::{
-    JudgedSolutions, LikelihoodFit, LikelihoodScale, RunOptions, SearchConfig, TreeRecord,
-    cut_trees, extract_pairs, extract_step_labels, search_problems,
+    JudgedSolutions, LikelihoodFit, LikelihoodScale, RunOptions, SearchConfig, SearchObserver,
+    Skip, TreeRecord, cut_trees, extract_pairs, extract_step_labels, search_each,
 };
-use regrowth_policy::{Policy, Usage};
+use regrowth_policy::{Policy, Recording, Usage};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
 use super::driver::{Control, Observer};
-use super::journal::{self, Sink};
+use super::journal::{self, Calls, Sink};
 use super::scale;
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_sealed};
@@ -50,7 +53,7 @@ pub(super) struct SearchPhase<'a> {
     pub(super) dir: &'a Path,
     pub(super) round: u32,
     pub(super) config: &'a RunConfig,
-    pub(super) policy: &'a dyn Policy,
+    pub(super) policy: Arc<dyn Policy>,
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
@@ -59,10 +62,70 @@ pub(super) struct SearchPhase<'a> {
 }
 
 /// What is said while trees grow.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Tally {
     grown: u64,
     right: u64,
+}
+
+/// Writes trees as they are delivered and shows how far the search is.
+struct Watch<'w, 's> {
+    observer: &'w mut dyn Observer,
+    sink: &'w mut Sink<'s, TreeRecord>,
+    control: &'w Control,
+    log: &'w Recording,
+    tally: Tally,
+    written: Result<(), TrainError>,
+    /// Trees that were delivered, trees in flight at once, and trees after which the log is begun anew.
+    delivered: usize,
+    window: usize,
+    due: usize,
+}
+
+impl<'w, 's> Watch<'w, 's> {
+    fn new(
+        observer: &'w mut dyn Observer,
+        sink: &'w mut Sink<'s, TreeRecord>,
+        control: &'w Control,
+        log: &'w Recording,
+    ) -> Self {
+        let window = RunOptions::default().window(log);
+        let (tally, written) = (Tally::default(), Ok(()));
+        Self { observer, sink, control, log, tally, written, delivered: 0, window, due: window }
+    }
+
+    /// Writes a tree. When a window of trees has gone by, those that made the calls before the last time
+    /// are all delivered: the log gives these calls up.
+    fn write(&mut self, id: &str, result: Result<TreeRecord, Skip>) -> Result<(), TrainError> {
+        if let Ok(tree) = result {
+            (self.sink)(id, &tree)?;
+        }
+        self.delivered += 1;
+        if self.delivered >= self.due {
+            self.log.rotate()?;
+            self.due = self.delivered + self.window;
+        }
+        Ok(())
+    }
+}
+
+impl SearchObserver for Watch<'_, '_> {
+    fn ended(&mut self, tree: Option<&TreeRecord>) {
+        self.tally.grown += u64::from(tree.is_some());
+        self.tally.right += u64::from(tree.is_some_and(|tree| tree.correct));
+        let Tally { right, grown } = self.tally;
+        let message = format!("{right} of {grown} committed answers right");
+        self.observer.advance(tree.map_or(0, |tree| tree.simulations), message);
+    }
+
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>) {
+        if self.written.is_ok() {
+            self.written = self.write(&problem.id, result);
+            if self.written.is_err() {
+                self.control.cancel();
+            }
+        }
+    }
 }
 
 impl SearchPhase<'_> {
@@ -111,20 +174,38 @@ impl SearchPhase<'_> {
         observer: &mut dyn Observer,
         sink: &mut Sink<TreeRecord>,
     ) -> Result<Usage, TrainError> {
-        observer.begin(self.round, "search", self.problems.len());
+        let simulated = Arc::<AtomicU64>::default();
+        let work = match self.config.search.most_simulations() {
+            0 => Work::Items,
+            most => Work::Counted(simulated.clone(), most),
+        };
+        observer.begin(self.round, "search", self.problems.len(), work);
         observer.skip(self.problems.len() - problems.len());
+        let trees = self.dir.join(TREES);
+        let log = journal::recorded(&trees, Calls::Own, self.policy.clone(), observer)?;
+        let policy = &*self.config.search.value.judge_by(log.clone());
         let first = self.calibrating();
         let (own, rest) = scale::part(problems, first);
         // What a search that was cut off, or a repair, has of them already.
         let mut known = self.known(first)?;
-        let mut tally = Tally::default();
-        let mut usage =
-            self.search(own, self.before(), &mut tally, observer, &mut |id, tree| {
+        let control = self.control;
+        let mut keep = |id: &str, tree: &TreeRecord| {
+            if scale::has(first, id) {
                 known.insert(id.to_owned(), tree.clone());
-                sink(id, tree)
-            })?;
+            }
+            sink(id, tree)
+        };
+        let mut watch = Watch::new(&mut *observer, &mut keep, control, &log);
+        let mut usage = self.search((policy, own), self.before(), &simulated, &mut watch)?;
+        let tally = watch.tally;
         let scale = scale::found(first, &known, self.before());
-        usage += self.search(rest, scale, &mut tally, observer, sink)?;
+        let mut watch = Watch { tally, ..Watch::new(&mut *observer, sink, control, &log) };
+        usage += self.search((policy, rest), scale, &simulated, &mut watch)?;
+        let grown = watch.tally.grown;
+        if grown == 0 && !problems.is_empty() && problems.len() == self.problems.len() {
+            let detail = "no problem of the round has a tree, for the reasons above";
+            return Err(TrainError::Unmeasured(format!("round {}: {detail}", self.round)));
+        }
         observer.end();
         Ok(usage)
     }
@@ -147,11 +228,10 @@ impl SearchPhase<'_> {
     /// Grows trees whose likelihoods are judged on this scale.
     fn search(
         &self,
-        problems: &[Problem],
+        (policy, problems): (&dyn Policy, &[Problem]),
         scale: LikelihoodScale,
-        tally: &mut Tally,
-        observer: &mut dyn Observer,
-        sink: &mut Sink<TreeRecord>,
+        simulated: &Arc<AtomicU64>,
+        watch: &mut Watch<'_, '_>,
     ) -> Result<Usage, TrainError> {
         if problems.is_empty() {
             return Ok(Usage::default());
@@ -166,24 +246,12 @@ impl SearchPhase<'_> {
             threads: self.threads,
             round: self.round,
             cancel: self.control.cancel.clone(),
+            simulated: simulated.clone(),
             ..RunOptions::default()
         };
-        let mut written = Ok(());
-        let on_tree = |tree: TreeRecord| {
-            tally.grown += 1;
-            tally.right += u64::from(tree.correct);
-            let Tally { right, grown } = tally;
-            observer.advance(&format!("{right} of {grown} committed answers right"));
-            if written.is_ok() {
-                written = sink(&tree.problem.id, &tree);
-                if written.is_err() {
-                    self.control.cancel();
-                }
-            }
-        };
         let verifier = &ProblemVerifier;
-        let summary = search_problems(self.policy, verifier, problems, &config, &options, on_tree)?;
-        written?;
+        let summary = search_each(policy, verifier, problems, &config, &options, watch)?;
+        std::mem::replace(&mut watch.written, Ok(()))?;
         if summary.cancelled {
             return Err(TrainError::Interrupted);
         }
@@ -191,7 +259,7 @@ impl SearchPhase<'_> {
             let example = summary.skipped_examples.iter().find(|(_, r)| r.starts_with(reason));
             let example = example.map(|(id, why)| format!(", e.g. {id}: {why}"));
             let example = example.unwrap_or_default();
-            observer.note(&format!("{count} problems skipped: {reason}{example}"));
+            watch.observer.note(&format!("{count} problems skipped: {reason}{example}"));
         }
         Ok(summary.usage)
     }
@@ -201,7 +269,7 @@ impl SearchPhase<'_> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
         let mut likelihood = LikelihoodFit::default();
-        cut_trees(&self.dir.join(TREES), &self.dir.join(PAIRS), |tree| {
+        cut_trees(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             audit.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
@@ -220,7 +288,7 @@ impl SearchPhase<'_> {
     /// Cuts what teaches the judge into `step_labels.jsonl`.
     fn cut_step_labels(&self) -> Result<(), TrainError> {
         let rules = &self.config.step_labels;
-        Ok(cut_trees(&self.dir.join(TREES), &self.dir.join(STEP_LABELS), |tree| {
+        Ok(cut_trees(&[self.dir.join(TREES)], &self.dir.join(STEP_LABELS), |tree| {
             extract_step_labels(tree, rules)
         })?)
     }
@@ -229,9 +297,9 @@ impl SearchPhase<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::{NoObserver, Preset, ProblemSets};
+    use crate::rounds::{NoObserver, ProblemSets};
     use regrowth_datasets::read_step_labels;
-    use regrowth_mcts::JudgeForm;
+    use regrowth_mcts::{JudgeForm, Preset};
     use regrowth_policy::Scripted;
 
     fn config() -> RunConfig {
@@ -241,7 +309,7 @@ mod tests {
             problems_per_round: 30,
             validation_problems: 2,
             eval_problems: 2,
-            ..Preset::Builtin.config()
+            ..RunConfig::of(Preset::Builtin)
         }
     }
 
@@ -254,7 +322,7 @@ mod tests {
             dir,
             round: 1,
             config,
-            policy: &Scripted::new(),
+            policy: Arc::new(Scripted::new()),
             problems,
             threads: 1,
             control: &Control::default(),

@@ -4,19 +4,28 @@
 //! whatever file or format it came from; this is checked again on what is really used.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{
-    DataError, Problem, Split, keyed_rng, overlap, problem_key, read_problems,
+    DataError, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, keyed_rng,
+    overlap, problem_key, read_problem_file, split_of,
 };
-
+use regrowth_mcts::examples;
+use regrowth_policy::{Exemplar, PromptOptions};
 use sha2::{Digest, Sha256};
 
-use super::config::RunConfig;
+use super::config::{Objective, RunConfig};
+use super::gate;
 use crate::artefact::hex;
+use crate::stats::Share;
 use crate::{TrainError, inputs};
+
+/// Width of a 95 % interval above which a set of problems is called small.
+const WIDE: f64 = 0.1;
 
 /// The problems of a run.
 #[derive(Debug, Clone)]
@@ -27,6 +36,10 @@ pub struct ProblemSets {
     pub validation: Vec<Problem>,
     /// Measure the result.
     pub test: Vec<Problem>,
+    /// Worked examples that every prompt shows; none of the problems above.
+    pub shots: Arc<[Exemplar]>,
+    /// What a user should know of the files that they are from.
+    pub notices: Vec<String>,
 }
 
 impl ProblemSets {
@@ -35,37 +48,68 @@ impl ProblemSets {
     /// # Errors
     /// When a file cannot be read, a part is empty, or two parts share a problem.
     pub fn read(config: &RunConfig) -> Result<Self, TrainError> {
-        let mut sets = if inputs::is_builtin(&config.problems) {
-            Self::builtin(config)?
+        let sources = ProblemSources::parse(&[&config.problems])?;
+        let mut notices = Notices::skipping(config.skip_bad);
+        let mut sets = if sources.are_builtin() {
+            Self::builtin(config, &sources, &mut notices)?
         } else {
-            Self::file(config)?
+            Self::files(config, &sources, &mut notices)?
         };
+        sets.notices = notices.lines();
+        let left_out = sets.keep_answered();
+        sets.notices.extend(left_out);
         sets.check(config)?;
+        if let Some(count) = config.shots.filter(|&count| count > 0) {
+            sets.shots = sets.examples(config, count..=count)?.into();
+            let shown: BTreeSet<&str> = sets.shots.iter().map(|s| s.question.as_str()).collect();
+            sets.train.retain(|problem| !shown.contains(problem.question.as_str()));
+        }
         compact(&mut sets.train);
         Ok(sets)
     }
 
-    fn builtin(config: &RunConfig) -> Result<Self, TrainError> {
-        let take =
-            |split, seed, limit| inputs::problems(&config.problems, None, Some(split), seed, limit);
+    fn builtin(
+        config: &RunConfig,
+        sources: &ProblemSources,
+        notices: &mut Notices,
+    ) -> Result<Self, TrainError> {
+        let mut take = |task_split, seed, limit| {
+            let selection =
+                ProblemSelection { split: None, task_split, task_limit: limit, limit, seed };
+            sources.read(ReadOptions::default(), &selection, notices)
+        };
         let wanted = config.problems_per_round.saturating_mul(config.rounds as usize);
-        Ok(Self {
-            train: take(Split::Train, config.seed, wanted)?,
-            validation: take(Split::Validation, config.exam_seed, config.validation_problems)?,
-            test: match &config.eval {
-                Some(eval) => test_file(eval, config)?,
-                None => take(Split::Test, config.exam_seed, config.eval_problems)?,
-            },
-        })
+        let train = take(Split::Train, config.seed, wanted)?;
+        let validation = take(Split::Validation, config.exam_seed, config.validation_problems)?;
+        let test = match &config.eval {
+            None => take(Split::Test, config.exam_seed, config.eval_problems)?,
+            Some(eval) => test_file(eval, config, notices)?,
+        };
+        Ok(Self { train, validation, test, shots: Arc::default(), notices: Vec::new() })
     }
 
-    fn file(config: &RunConfig) -> Result<Self, TrainError> {
+    /// Parts of files, by content. A built-in task among them adds training problems, as many as a run
+    /// may need.
+    fn files(
+        config: &RunConfig,
+        sources: &ProblemSources,
+        notices: &mut Notices,
+    ) -> Result<Self, TrainError> {
         let format = inputs::format(config.format.as_deref())?;
-        let mut all = inputs::problems(&config.problems, format, None, 0, usize::MAX)?;
+        let options = ReadOptions { format, needs_answer: needs_answers(config) };
+        let selection = ProblemSelection {
+            split: None,
+            task_split: Split::Train,
+            task_limit: config.problems_per_round.saturating_mul(config.rounds as usize),
+            limit: usize::MAX,
+            // The same problems whatever the seed of the run, so that its test problems are the same.
+            seed: 0,
+        };
+        let mut all = sources.read(options, &selection, notices)?;
         all.sort_by_cached_key(problem_key);
         all.dedup_by_key(|p| problem_key(p));
         let part = |split: Split, seed: u64, limit: usize| {
-            let of_part = |p: &&Problem| regrowth_datasets::split_of(p) == split;
+            let of_part = |p: &&Problem| split_of(p) == split;
             let mut part: Vec<Problem> = all.iter().filter(of_part).cloned().collect();
             part.shuffle(&mut keyed_rng(seed, &[b"order", split.to_string().as_bytes()]));
             part.truncate(limit);
@@ -75,10 +119,49 @@ impl ProblemSets {
             train: part(Split::Train, config.seed, usize::MAX),
             validation: part(Split::Validation, config.exam_seed, config.validation_problems),
             test: match &config.eval {
-                Some(eval) => test_file(eval, config)?,
+                Some(eval) => test_file(eval, config, notices)?,
                 None => part(Split::Test, config.exam_seed, config.eval_problems),
             },
+            shots: Arc::default(),
+            notices: Vec::new(),
         })
+    }
+
+    /// Leaves problems without a reference out of the parts that are measured.
+    fn keep_answered(&mut self) -> Option<String> {
+        let before = self.validation.len() + self.test.len();
+        self.validation.retain(|p| !p.answer.is_empty());
+        self.test.retain(|p| !p.answer.is_empty());
+        let left_out = before - self.validation.len() - self.test.len();
+        (left_out > 0).then(|| {
+            format!(
+                "{left_out} validation and test problems have no reference answer and are left out"
+            )
+        })
+    }
+
+    /// Worked examples from the file that the settings name for them, else from the training problems.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or there are fewer than the start of `count`.
+    pub fn examples(
+        &self,
+        config: &RunConfig,
+        count: RangeInclusive<usize>,
+    ) -> Result<Vec<Exemplar>, TrainError> {
+        let exam = [self.validation.as_slice(), &self.test].concat();
+        let prompts = config.prompts();
+        let pool = match &prompts.shots_from {
+            Some(_) => Cow::Owned(prompts.pool(&config.problems, None, 0, config.seed)?),
+            None => Cow::Borrowed(&self.train),
+        };
+        Ok(examples(&pool, &exam, count, config.seed)?)
+    }
+
+    /// How the problems of the run are put to its policies.
+    #[must_use]
+    pub fn prompts(&self, config: &RunConfig) -> PromptOptions {
+        PromptOptions { form: config.prompt.clone(), shots: self.shots.clone() }
     }
 
     /// Refuses empty parts and parts that share a problem.
@@ -106,6 +189,33 @@ impl ProblemSets {
         disjoint(("validation", &self.validation), ("test", &self.test))
     }
 
+    /// What a user should know of sets that are too small to tell much.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (name, n) in [("validation", self.validation.len()), ("test", self.test.len())] {
+            // Half of them right: the widest interval that so many problems can have.
+            let [low, high] = Share::new(n as u64 / 2, n as u64).ci95;
+            if n == 0 || high - low <= WIDE {
+                continue;
+            }
+            let wide = 100.0 * (high - low);
+            let mut text = format!(
+                "warning: only {n} {name} problems ({} to train on): an accuracy on them has a 95 % \
+                 interval of up to {wide:.0} points",
+                self.train.len()
+            );
+            if name == "validation" && !gate::can_decide(n) {
+                text += &format!(
+                    "; below {} they decide nothing: every trained round is kept, the last is best",
+                    gate::GATE_MINIMUM
+                );
+            }
+            warnings.push(text);
+        }
+        warnings
+    }
+
     /// The problems of a round, from 1. Where there are fewer than all rounds ask for, they are
     /// taken again from the start.
     #[must_use]
@@ -122,7 +232,8 @@ impl ProblemSets {
     /// training problems have no end, the first round's stand for all.
     #[must_use]
     pub fn digests(&self, config: &RunConfig) -> BTreeMap<String, String> {
-        let first = if inputs::is_builtin(&config.problems) {
+        let builtin = ProblemSources::parse(&[&config.problems]).is_ok_and(|s| s.are_builtin());
+        let first = if builtin {
             config.problems_per_round.min(self.train.len())
         } else {
             self.train.len()
@@ -154,9 +265,21 @@ fn digest(problems: &[Problem]) -> String {
     hex(hasher)
 }
 
+/// Whether training problems need a reference answer: where outcomes are rewarded, or right solutions
+/// are trained on.
+fn needs_answers(config: &RunConfig) -> bool {
+    config.search.value.oracle || config.objective == Objective::CorrectSolutions
+}
+
 /// The problems of the file that `--eval` names.
-fn test_file(path: &str, config: &RunConfig) -> Result<Vec<Problem>, TrainError> {
-    let mut problems = read_problems(Path::new(path), None).map_err(|error| match error {
+fn test_file(
+    path: &str,
+    config: &RunConfig,
+    notices: &mut Notices,
+) -> Result<Vec<Problem>, TrainError> {
+    let options = ReadOptions { format: None, needs_answer: true };
+    let read = read_problem_file(Path::new(path), options, notices);
+    let mut problems = read.map_err(|error| match error {
         DataError::UnknownFormat { path, detail, .. } => TrainError::File {
             path,
             detail: format!("no known problem format fits the file of --eval ({detail})"),
@@ -189,7 +312,7 @@ fn disjoint(a: (&str, &[Problem]), b: (&str, &[Problem])) -> Result<(), TrainErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
+    use regrowth_mcts::Preset;
 
     fn config() -> RunConfig {
         RunConfig {
@@ -197,7 +320,7 @@ mod tests {
             problems_per_round: 30,
             validation_problems: 10,
             eval_problems: 20,
-            ..Preset::Builtin.config()
+            ..RunConfig::of(Preset::Builtin)
         }
     }
 
@@ -213,6 +336,24 @@ mod tests {
         assert!(old["train"] != new["train"] && old["test"] == new["test"]);
         let longer = RunConfig { rounds: 3, ..config() };
         assert_eq!(ProblemSets::read(&longer).unwrap().digests(&longer), old);
+    }
+
+    #[test]
+    fn worked_examples_are_training_problems_that_are_not_trained_on() {
+        let bare = ProblemSets::read(&config()).unwrap();
+        let sets = ProblemSets::read(&RunConfig { shots: Some(3), ..config() }).unwrap();
+        assert_eq!((sets.shots.len(), sets.train.len()), (3, bare.train.len() - 3));
+        let asked = |question: &str, sets: &ProblemSets| {
+            sets.train.iter().any(|problem| problem.question == question)
+        };
+        for shot in sets.shots.iter() {
+            assert!(asked(&shot.question, &bare) && !asked(&shot.question, &sets), "{shot:?}");
+        }
+        assert_eq!((&sets.validation, &sets.test), (&bare.validation, &bare.test));
+        assert_eq!(bare.prompts(&config()), PromptOptions::default());
+        let many = RunConfig { shots: Some(1000), ..config() };
+        let error = ProblemSets::read(&many).unwrap_err().to_string();
+        assert!(error.contains("--shots 1000") && error.contains("--shots-from"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use regrowth_datasets::{
     PreferencePair, StepLabel, TokenId, read_pairs, read_step_labels, stream_key, write_pairs,
 };
+use regrowth_mcts::console::Work;
 use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,8 @@ use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_sealed};
 use crate::train::{
-    DpoConfig, Example, Model, PreferenceData, Progress, Reference, SftConfig, plan_dpo, plan_sft,
-    train_dpo, train_sft,
+    Course, DpoConfig, Example, LoraConfig, Model, OPTIMIZER, PreferenceData, Progress, Reference,
+    Session, SftConfig, plan_dpo, plan_sft, train_dpo_within, train_sft,
 };
 
 /// The file whose presence says that the phase is done.
@@ -79,6 +80,8 @@ pub(super) struct TrainPhase<'a> {
     pub(super) weights: Option<Source>,
     /// Weights of round 0.
     pub(super) initial: Option<Source>,
+    /// Folder of the round that left the start policy; `None` for the policy of round 0.
+    pub(super) start_dir: Option<PathBuf>,
     /// Identity of the policy that the round starts from.
     pub(super) identity: &'a str,
     /// Pairs of the rounds before this one.
@@ -137,7 +140,7 @@ impl TrainPhase<'_> {
         if let Some(done) = self.too_few(mix) {
             return Ok(done);
         }
-        let model = Model::load(weights.clone(), self.config.dpo.lora.as_ref(), self.seed(0))?;
+        let model = self.model(weights, self.config.dpo.lora.as_ref())?;
         let other = match (self.config.reference, &self.initial) {
             (ReferenceKind::Initial, Some(initial)) => Some(Model::load(initial.clone(), None, 0)?),
             _ => None,
@@ -149,19 +152,15 @@ impl TrainPhase<'_> {
         let plan = plan_dpo(&model, data, &config, self.threads)?;
         plan.check()?;
         observer.note(&format!("round {}: {plan}", self.round));
-        observer.begin(self.round, "train", 0);
+        observer.begin(self.round, "train", 0, Work::Items);
+        let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
         let mut on_step = |p: &Progress| self.on_step(p, observer);
-        let summary = train_dpo(
-            &model,
-            data,
-            &reference,
-            &config,
-            self.threads,
-            Some(self.dir),
-            &mut on_step,
-        )?;
+        let summary = train_dpo_within(&model, data, &reference, &config, session, &mut on_step)?;
         observer.end();
-        model.save(&self.dir.join(CHECKPOINT), SaveOptions::default())?;
+        if let Some(warning) = summary.unmoved(&config) {
+            observer.note(&format!("round {}: {warning}", self.round));
+        }
+        self.save(&model)?;
         Ok(TrainDone {
             steps: summary.steps as u64,
             skipped: summary.skipped.into_iter().map(|(k, v)| (k, v as u64)).collect(),
@@ -173,13 +172,37 @@ impl TrainPhase<'_> {
         })
     }
 
+    /// The model to train: a whole one, or the adapter of the rounds before on the weights of round 0.
+    fn model(&self, weights: &Source, lora: Option<&LoraConfig>) -> Result<Model, TrainError> {
+        match lora {
+            Some(lora) => Model::load_adapter(weights.clone(), lora, self.seed(0)),
+            None => Model::load(weights.clone(), None, 0),
+        }
+    }
+
+    /// Writes what was trained: a whole checkpoint, or an adapter of the weights of round 0.
+    fn save(&self, model: &Model) -> Result<(), TrainError> {
+        let dir = self.dir.join(CHECKPOINT);
+        match model.variables.lora() {
+            Some(_) => model.save_adapter(&dir),
+            None => model.save(&dir, SaveOptions::default()),
+        }
+    }
+
+    /// Where this round stands in the training of the whole run, where that is one.
+    fn course(&self) -> Option<Course<'_>> {
+        let before = self.start_dir.as_deref().filter(|dir| dir.join(OPTIMIZER).is_dir());
+        let steps = self.config.planned_steps();
+        self.config.carry_optimizer.then_some(Course { steps, before })
+    }
+
     fn supervised(
         &self,
         weights: &Source,
         (mut examples, mix): (Vec<Example>, Mix),
         observer: &mut dyn Observer,
     ) -> Result<TrainDone, TrainError> {
-        let model = Model::load(weights.clone(), self.config.sft.lora.as_ref(), self.seed(0))?;
+        let model = self.model(weights, self.config.sft.lora.as_ref())?;
         let before = examples.len();
         let context = model.config.context;
         examples.retain(|e| e.prompt.len() + e.completion.len() <= context);
@@ -191,12 +214,12 @@ impl TrainPhase<'_> {
         let plan = plan_sft(&model, &examples, &config, self.threads)?;
         plan.check()?;
         observer.note(&format!("round {}: {plan}", self.round));
-        observer.begin(self.round, "train", 0);
+        observer.begin(self.round, "train", 0, Work::Items);
         let mut on_step = |p: &Progress| self.on_step(p, observer);
         let summary =
             train_sft(&model, &examples, &[], &config, self.threads, Some(self.dir), &mut on_step)?;
         observer.end();
-        model.save(&self.dir.join(CHECKPOINT), SaveOptions::default())?;
+        self.save(&model)?;
         let skipped = [("longer than the context".to_owned(), long)];
         Ok(TrainDone {
             steps: summary.steps as u64,
@@ -235,7 +258,7 @@ impl TrainPhase<'_> {
             out: &self.dir.join(CHECKPOINT),
             seed: self.seed(self.config.dpo.seed),
         };
-        observer.begin(self.round, "train", 0);
+        observer.begin(self.round, "train", 0, Work::Items);
         external::hand_off(command, &hand, self.control)?;
         observer.end();
         Ok(TrainDone { mix, ..TrainDone::default() })
@@ -290,17 +313,23 @@ impl TrainPhase<'_> {
     }
 }
 
-/// Checksums of the metrics of a round and of everything in its checkpoint folder.
+/// Checksums of the metrics of a round and of everything in the folders of its checkpoint and of its
+/// optimizer.
 fn result_checksums(dir: &Path) -> Result<Checksums, TrainError> {
-    let folder = dir.join(CHECKPOINT);
     let mut names = BTreeSet::new();
     if dir.join(METRICS).is_file() {
         names.insert(METRICS.to_owned());
     }
-    for entry in std::fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
-        let entry = entry.map_err(TrainError::io(&folder))?;
-        if entry.path().is_file() {
-            names.insert(format!("{CHECKPOINT}/{}", entry.file_name().to_string_lossy()));
+    for name in [CHECKPOINT, OPTIMIZER] {
+        let folder = dir.join(name);
+        if name == OPTIMIZER && !folder.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder).map_err(TrainError::io(&folder))? {
+            let entry = entry.map_err(TrainError::io(&folder))?;
+            if entry.path().is_file() {
+                names.insert(format!("{name}/{}", entry.file_name().to_string_lossy()));
+            }
         }
     }
     checksums(dir, &names.iter().map(String::as_str).collect::<Vec<_>>())

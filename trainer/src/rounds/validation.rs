@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use regrowth_datasets::{Problem, read_jsonl};
+use regrowth_mcts::console::Work;
 use regrowth_policy::Policy;
 use regrowth_verifiers::ProblemVerifier;
 
 use super::config::RunConfig;
 use super::driver::{Control, Observer};
 use super::exam::{EvalRow, ROW_VERSION};
-use super::journal;
+use super::journal::{self, Calls};
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, Solved, solve};
 
@@ -26,9 +27,10 @@ pub(super) fn measure(
 ) -> Result<Vec<EvalRow>, TrainError> {
     journal::complete(path, problems, observer, &mut |todo, observer, sink| {
         let policy = policy()?;
-        observer.begin(round, phase, problems.len());
+        observer.begin(round, phase, problems.len(), Work::Calls);
         observer.skip(problems.len() - todo.len());
-        let (mut right, mut asked) = (0, 0);
+        let policy = journal::recorded(path, Calls::Own, policy, observer)?;
+        let (mut right, mut asked, mut unanswered) = (0, 0, Vec::new());
         let plan = SamplePlan {
             cancel: control.cancel.clone(),
             ..SamplePlan::greedy(config.search.max_solution_tokens)
@@ -37,13 +39,32 @@ pub(super) fn measure(
             let row = row(&todo[solved.index], solved);
             asked += 1;
             right += usize::from(row.correct);
-            observer.advance(&format!("{:.1} % right", 100.0 * right as f64 / asked as f64));
+            observer.advance(1, format!("{right} of {asked} right"));
+            // A policy that answers nothing leaves no rows, so the next process asks again.
+            if row.failure.is_some() && unanswered.len() + 1 == asked {
+                unanswered.push(row);
+                return Ok(());
+            }
+            unanswered.drain(..).try_for_each(|row| sink(&row.id, &row))?;
             sink(&row.id, &row)
         })?;
+        if asked == problems.len() && unanswered.len() == asked {
+            return Err(nothing(round, &unanswered));
+        }
+        unanswered.drain(..).try_for_each(|row| sink(&row.id, &row))?;
         observer.end();
         Ok(())
     })?;
     Ok(read_jsonl(path)?)
+}
+
+/// That no problem was answered, with the first reason.
+fn nothing(round: u32, unanswered: &[EvalRow]) -> TrainError {
+    let reason = unanswered.iter().find_map(|row| row.failure.clone()).unwrap_or_default();
+    let asked = unanswered.len();
+    TrainError::Unmeasured(format!(
+        "round {round}: none of {asked} problems was answered: {reason}"
+    ))
 }
 
 fn row(problem: &Problem, solved: Solved) -> EvalRow {
@@ -55,6 +76,9 @@ fn row(problem: &Problem, solved: Solved) -> EvalRow {
         correct: solved.is_correct(),
         tokens: first.map_or(0, |a| a.ids.len() as u64),
         text: first.map(|a| a.text.clone()).unwrap_or_default(),
+        unanswered: first
+            .filter(|a| a.statement.reason.is_some())
+            .map(|a| a.statement.source(a.finish).to_owned()),
         failure: solved.failure,
     }
 }

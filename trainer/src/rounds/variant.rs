@@ -5,7 +5,7 @@
 //! search has simulations a root (measured with the embedded model: 855 tokens a problem sampled or
 //! judged by the method, 926 by `instance`, 850 by `star`); `regrowth compare` prints what was spent.
 
-use regrowth_mcts::{SearchConfig, Strategy};
+use regrowth_mcts::{PairValues, Strategy};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
@@ -41,14 +41,14 @@ impl Variant {
         config.variant = self;
         match self {
             Self::Step => {}
-            Self::Instance => whole_solutions(&mut config.search),
+            Self::Instance => whole_solutions(config),
             Self::Offline => {
                 config.on_policy = false;
                 // Offline preference training holds to the policy that made the pairs.
                 config.reference = ReferenceKind::Initial;
             }
             Self::Star => {
-                whole_solutions(&mut config.search);
+                whole_solutions(config);
                 config.search.value.self_evaluation = false;
                 config.objective = Objective::CorrectSolutions;
             }
@@ -66,7 +66,10 @@ impl Variant {
 }
 
 /// As many whole solutions as there were simulations (method, section 2: breadth times 1).
-fn whole_solutions(search: &mut SearchConfig) {
+fn whole_solutions(config: &mut RunConfig) {
+    // Nothing is committed to step by step.
+    config.pairs.values = PairValues::End;
+    let search = &mut config.search;
     let count = search.simulations.saturating_mul(search.first_root_factor);
     search.strategy = Strategy::Beam { width: 1 };
     search.breadth = [usize::try_from(count).unwrap_or(usize::MAX), 1];
@@ -76,13 +79,13 @@ fn whole_solutions(search: &mut SearchConfig) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rounds::Preset;
     use clap::ValueEnum;
+    use regrowth_mcts::Preset;
 
     #[test]
     fn every_variant_is_valid_and_differs_from_the_method() {
         for variant in Variant::value_variants() {
-            let mut config = Preset::Builtin.config();
+            let mut config = RunConfig::of(Preset::Builtin);
             let method = config.clone();
             variant.apply(&mut config);
             config.check().unwrap();

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::judge::{self, JudgeConfig};
 use super::lora::LoraConfig;
 use super::loss::PreferenceLoss;
-use super::memory::{Largest, MemoryPlan};
+use super::memory::{Busiest, MemoryPlan};
 use super::optim::OptimizerConfig;
-use super::pairs::{Prepared, Rows, Scope, micro_batches, plan, prepare};
+use super::pairs::{Average, Prepared, Rows, Scope, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::reference::{self, Reference};
-use super::run::{Look, Model, OnStep, Steps, Trained};
+use super::run::{Course, Look, Model, OnStep, Steps, Trained};
 use super::schedule::{Schedule, ScheduleKind};
 use super::state;
 use crate::TrainError;
@@ -42,6 +42,13 @@ pub struct DpoConfig {
     pub epochs: usize,
     /// Pairs of one optimizer step, roughly (whole trees are kept together).
     pub batch_pairs: usize,
+    /// Trees with pairs in one optimizer step, in place of `batch_pairs` (default none; the authors'
+    /// code: 64).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_trees: Option<usize>,
+    /// What the loss of a step is the mean of (default pairs; the authors' code: trees).
+    #[serde(skip_serializing_if = "is_pairs")]
+    pub average: Average,
     /// Packed tokens of one micro-batch, at most (a larger tree has one of its own).
     pub micro_tokens: usize,
     /// Whether shared prefixes are computed once; off is the naive reference form.
@@ -70,6 +77,10 @@ pub struct DpoConfig {
     pub save_seconds: u64,
 }
 
+fn is_pairs(average: &Average) -> bool {
+    *average == Average::Pairs
+}
+
 impl Default for DpoConfig {
     fn default() -> Self {
         Self {
@@ -80,6 +91,8 @@ impl Default for DpoConfig {
             judge: JudgeConfig::default(),
             epochs: 1,
             batch_pairs: 64,
+            batch_trees: None,
+            average: Average::Pairs,
             micro_tokens: 4096,
             share_prefixes: true,
             scope: Scope::Difference,
@@ -115,6 +128,31 @@ pub struct DpoSummary {
     pub metrics: BTreeMap<String, f64>,
 }
 
+/// Mean difference of log-ratios below which a policy has not moved, in nats a pair: it prefers the
+/// chosen side with at most 51 in 100 (taste).
+const MOVED: f64 = 0.05;
+/// Steps below which that says nothing: the first is measured before any update.
+const FEW_STEPS: usize = 4;
+
+impl DpoSummary {
+    /// A warning where the last step still found the policy where the reference is, with the learning
+    /// rate to try.
+    #[must_use]
+    pub fn unmoved(&self, config: &DpoConfig) -> Option<String> {
+        let margin = self.metrics.get("rewards/margins").filter(|_| self.steps >= FEW_STEPS)?;
+        let moved = (margin / config.beta).abs();
+        (moved < MOVED).then(|| {
+            format!(
+                "{} steps moved the policy by {moved:.3} nats a pair, which is next to nothing: the \
+                 learning rate of {:e} is too low for this model; try --learning-rate {:e}",
+                self.steps,
+                config.learning_rate,
+                10.0 * config.learning_rate,
+            )
+        })
+    }
+}
+
 /// What preference training learns from.
 #[derive(Debug, Clone, Copy)]
 pub struct PreferenceData<'a> {
@@ -128,6 +166,18 @@ impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     fn from(pairs: &'a [PreferencePair]) -> Self {
         Self { pairs, step_labels: &[] }
     }
+}
+
+/// Where a training runs, and what it is a part of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Session<'a> {
+    /// Micro-batches at once.
+    pub threads: usize,
+    /// Folder of its state, its metrics and computed reference log-probabilities, from which an
+    /// interrupted run goes on; `None` keeps nothing on disk.
+    pub dir: Option<&'a Path>,
+    /// The longer training that this one is a part of.
+    pub course: Option<Course<'a>>,
 }
 
 /// Trains `model` on pairs and, where `config` says so, on step labels. With `dir`, state, metrics and
@@ -145,18 +195,35 @@ pub fn train_dpo(
     dir: Option<&Path>,
     progress: &mut OnStep,
 ) -> Result<DpoSummary, TrainError> {
+    let session = Session { threads, dir, course: None };
+    train_dpo_within(model, data, reference, config, session, progress)
+}
+
+/// As [`train_dpo`], also as one part of a longer training.
+///
+/// # Errors
+/// As [`train_dpo`]; when the state of the part before cannot be read.
+pub fn train_dpo_within(
+    model: &Model,
+    data: PreferenceData,
+    reference: &Reference,
+    config: &DpoConfig,
+    session: Session,
+    progress: &mut OnStep,
+) -> Result<DpoSummary, TrainError> {
+    let Session { threads, dir, course } = session;
     let (mut rows, skipped) = rows(model, data, config)?;
     let reference_tokens =
         reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
     let steps = plan(&rows, config)?;
     let run = Steps {
         model,
-        schedule: Schedule {
-            kind: config.schedule,
-            peak: config.learning_rate,
-            warmup: (config.warmup * steps.len() as f64).ceil() as usize,
-            steps: steps.len(),
-        },
+        schedule: Schedule::new(
+            (config.schedule, config.learning_rate, config.warmup),
+            course.map_or(steps.len(), |course| course.steps),
+        ),
+        steps: steps.len(),
+        course,
         optimizer: config.optimizer,
         epochs: config.epochs,
         seed: config.seed,
@@ -202,12 +269,11 @@ pub fn plan_dpo(
     threads: usize,
 ) -> Result<MemoryPlan, TrainError> {
     let (rows, _) = rows(model, data, config)?;
-    let mut largest = Largest::new(threads);
+    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
     for step in plan(&rows, config)? {
-        largest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
+        busiest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
     }
-    let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
-    Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
+    Ok(MemoryPlan::new(model, config.optimizer.kind, &busiest))
 }
 
 /// Checked rows, and what was left out.
@@ -229,4 +295,26 @@ fn rows<'a>(
 fn mean_alpha(prepared: &[Prepared]) -> f64 {
     let total: f64 = prepared.iter().map(|p| p.pair.alpha).sum();
     total / prepared.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_moves_nothing_is_warned_about() {
+        let after = |steps, margin| {
+            let metrics = [("rewards/margins".to_owned(), margin)].into();
+            let config = DpoConfig { learning_rate: 1e-6, ..DpoConfig::default() };
+            let (pairs, step_labels, tokens, reference_tokens) = (9, 0, 9, 0);
+            let skipped = BTreeMap::new();
+            DpoSummary { steps, pairs, step_labels, skipped, tokens, reference_tokens, metrics }
+                .unmoved(&config)
+        };
+        let said = after(44, -0.0004).expect("a warning");
+        assert!(said.contains("1e-6") && said.contains("--learning-rate 1e-5"), "{said}");
+        assert_eq!(after(44, 0.02), None);
+        assert_eq!(after(44, -0.02), None, "it moved, if the wrong way");
+        assert_eq!(after(1, 0.0), None, "one step is measured before its update");
+    }
 }

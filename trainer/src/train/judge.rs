@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use regrowth_datasets::{StepLabel, TokenId};
+use regrowth_policy::PromptOptions;
 use regrowth_policy::candle::{PromptForm, Tokenizer};
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +67,7 @@ pub(super) fn lessons<'a>(
         return Ok((vec![], 0));
     }
     let tokenizer = Tokenizer::read(&model.origin, &model.config)?;
-    let form = PromptForm::read(&model.origin, &tokenizer)?;
+    let form = PromptForm::read(&model.origin, &tokenizer, &PromptOptions::default())?;
     let [a, b] = ["A", "B"].map(|label| tokenizer.label_ids(label));
     if a.is_empty() || b.is_empty() {
         let detail = "the tokenizer has no token for the labels A and B".into();

@@ -3,6 +3,7 @@
 //! Counted from shapes: what the graph of one micro-batch holds, its gradients, the optimizer's
 //! moments. What a process already holds when it asks (the weights among it) is not in the plan.
 
+use regrowth_policy::available_memory;
 use regrowth_policy::candle::ModelConfig;
 use serde::Serialize;
 
@@ -31,43 +32,37 @@ pub struct MemoryPlan {
     pub logits: u64,
     /// Buffers of the threads that work on them.
     pub buffers: u64,
+    /// Writing the result, when all of the above is free again: merged weights, where only updates
+    /// were trained, and a copy of the largest tensor.
+    pub saving: u64,
 }
 
 impl MemoryPlan {
-    /// For steps whose largest micro-batches at work together have these numbers of token rows and
-    /// of scored rows.
-    pub(super) fn new(
-        model: &Model,
-        optimizer: OptimizerKind,
-        recompute: bool,
-        together: &[(usize, usize)],
-    ) -> Self {
+    /// For steps of which `busiest` takes most.
+    pub(super) fn new(model: &Model, optimizer: OptimizerKind, busiest: &Busiest) -> Self {
         let (trained, _) = model.variables.sizes();
-        let trained = trained as u64 * F32;
         let moments = match optimizer {
-            OptimizerKind::AdamW | OptimizerKind::Muon => 2 * trained,
+            OptimizerKind::AdamW | OptimizerKind::Muon => 2 * trained as u64 * F32,
             OptimizerKind::Sgd => 0,
         };
-        let config = &model.config;
-        let activations = |&(rows, _): &(usize, usize)| rows as u64 * row_bytes(config, recompute);
-        let logits = |&(_, scored): &(usize, usize)| {
-            let block = (LOGITS / config.vocab_size).clamp(1, 512).min(scored.max(1));
-            (block * config.vocab_size) as u64 * F32
-        };
+        let vocabulary = model.config.vocab_size;
+        let block = (LOGITS / vocabulary).clamp(1, 512);
+        let workers = busiest.workers as u64;
         Self {
             moments,
-            // Those of every micro-batch in work, their sum, and one that waits for its turn.
-            gradients: trained * (together.len() as u64 + 2),
-            activations: together.iter().map(activations).sum(),
-            logits: together.iter().map(logits).sum(),
-            buffers: WORKER * together.len() as u64,
+            gradients: busiest.gradients,
+            activations: busiest.activations,
+            logits: workers * (block * vocabulary) as u64 * F32,
+            buffers: workers * WORKER,
+            saving: model.variables.merged_size() as u64 * F32 + largest(model),
         }
     }
 
-    /// All of it.
+    /// Most bytes at one time.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.moments + self.gradients + self.activations + self.logits + self.buffers
+        let steps = self.moments + self.gradients + self.activations + self.logits + self.buffers;
+        steps.max(self.saving)
     }
 
     /// Refuses a plan that does not fit what the system says is free.
@@ -75,7 +70,7 @@ impl MemoryPlan {
     /// # Errors
     /// [`TrainError::Setting`] with both numbers.
     pub fn check(&self) -> Result<(), TrainError> {
-        match system_memory("MemAvailable:") {
+        match available_memory() {
             Some(free) if self.total() > free => Err(TrainError::Setting {
                 name: "memory",
                 detail: format!(
@@ -96,41 +91,120 @@ impl std::fmt::Display for MemoryPlan {
         write!(
             f,
             "training takes {:.0} MB more: activations {:.0}, gradients {:.0}, optimizer {:.0}, \
-             logits {:.0}, buffers {:.0}",
+             logits {:.0}, buffers {:.0}; then {:.0} to write the result",
             mb(self.total()),
             mb(self.activations),
             mb(self.gradients),
             mb(self.moments),
             mb(self.logits),
             mb(self.buffers),
+            mb(self.saving),
         )
     }
 }
 
-/// The micro-batches that take most when they are worked on together.
-pub(super) struct Largest {
-    threads: usize,
-    /// Token rows and scored rows of each.
-    pub(super) together: Vec<(usize, usize)>,
+/// Bytes of the largest tensor.
+fn largest(model: &Model) -> u64 {
+    let shapes = model.config.tensor_shapes();
+    let most = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).max();
+    most.unwrap_or(0) as u64 * F32
 }
 
-impl Largest {
-    /// For this many micro-batches at once.
-    pub(super) fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1), together: vec![] }
-    }
+/// The step of a run that takes most memory.
+pub(super) struct Busiest {
+    threads: usize,
+    row: u64,
+    gradient: u64,
+    /// What adding one gradient to another takes beside both.
+    sum: u64,
+    /// Activations at its peak.
+    activations: u64,
+    /// Gradients at its peak.
+    gradients: u64,
+    /// Micro-batches in work at once.
+    workers: usize,
+}
 
-    /// Looks at the micro-batches of a step.
-    pub(super) fn see<'a>(&mut self, step: impl Iterator<Item = &'a Packed>) {
-        let mut sizes: Vec<_> = step.map(|p| (p.ids.len(), p.targets.len())).collect();
-        sizes.sort_unstable();
-        sizes.reverse();
-        sizes.truncate(self.threads);
-        let rows = |sizes: &[(usize, usize)]| sizes.iter().map(|s| s.0).sum::<usize>();
-        if rows(&sizes) > rows(&self.together) {
-            self.together = sizes;
+impl Busiest {
+    /// For this many micro-batches at once.
+    pub(super) fn new(model: &Model, recompute: bool, threads: usize) -> Self {
+        let largest = model.variables.iter().map(|(_, var)| var.elem_count()).max().unwrap_or(0);
+        Self {
+            threads: threads.max(1),
+            row: row_bytes(&model.config, recompute),
+            gradient: model.variables.sizes().0 as u64 * F32,
+            sum: 2 * largest as u64 * F32,
+            activations: 0,
+            gradients: 0,
+            workers: 1,
         }
     }
+
+    /// Looks at the micro-batches of a step in the order in which threads take them.
+    pub(super) fn see<'a>(&mut self, step: impl Iterator<Item = &'a Packed>) {
+        let rows: Vec<usize> = step.map(|packed| packed.ids.len().max(1)).collect();
+        let works = schedule(&rows, self.threads);
+        self.workers = self.workers.max(self.threads.min(rows.len()));
+        for at in works.iter().map(|work| work.end) {
+            let (mut activations, mut gradients) = (0.0, 0.0);
+            for work in &works {
+                let (activation, gradient) = work.share(at);
+                activations += activation * work.rows() * self.row as f64;
+                gradients += gradient * self.gradient as f64;
+            }
+            // Sums take the place of their first part.
+            let summed = works.iter().filter(|work| work.summed <= at).count();
+            gradients -= summed.saturating_sub(1) as f64 * self.gradient as f64;
+            let (activations, gradients) = (activations as u64, gradients as u64 + self.sum);
+            if activations + gradients > self.activations + self.gradients {
+                (self.activations, self.gradients) = (activations, gradients);
+            }
+        }
+    }
+}
+
+/// When a micro-batch is worked on and added to the sum, in rows that one thread has done.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    start: f64,
+    end: f64,
+    summed: f64,
+}
+
+impl Work {
+    fn rows(&self) -> f64 {
+        self.end - self.start
+    }
+
+    /// Parts of its activations and of its gradient that are held at a time. A third of the work is
+    /// the forward pass, which makes activations; the rest makes gradients.
+    fn share(&self, at: f64) -> (f64, f64) {
+        if at <= self.start {
+            return (0.0, 0.0);
+        }
+        if at > self.end {
+            return (0.0, 1.0);
+        }
+        let done = (at - self.start) / self.rows();
+        ((3.0 * done).min(1.0), (1.5 * done - 0.5).max(0.0))
+    }
+}
+
+/// Who works on what when, if all threads are equally fast: as [`super::workers`] gives it out, never
+/// more than one micro-batch more than there are threads ahead of the sum.
+fn schedule(rows: &[usize], threads: usize) -> Vec<Work> {
+    let mut free = vec![0.0_f64; threads.min(rows.len()).max(1)];
+    let mut works: Vec<Work> = Vec::with_capacity(rows.len());
+    for (index, &rows) in rows.iter().enumerate() {
+        let waits = index.checked_sub(threads + 1).map_or(0.0, |before| works[before].summed);
+        free.sort_by(f64::total_cmp);
+        let start = free[0].max(waits);
+        let end = start + rows as f64;
+        free[0] = end;
+        let summed = works.last().map_or(end, |before| before.summed.max(end));
+        works.push(Work { start, end, summed });
+    }
+    works
 }
 
 /// Bytes that one token row holds at the peak of a pass.
@@ -138,9 +212,13 @@ fn row_bytes(config: &ModelConfig, recompute: bool) -> u64 {
     let d = config.hidden_size;
     let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
     let f = config.intermediate_size;
-    // Results that the graph keeps of one layer: two norms, three sums and products of width D, q
-    // and the mixed values, k and v, gate, up and their product.
-    let layer = 6 * d + 2 * q + 2 * kv + 3 * f;
+    // Results that the graph keeps of one layer: two norms, two sums and two products of width D, q
+    // and the mixed values, k and v, gate, up and their product; sums with biases and normed heads
+    // are results of their own.
+    let mut layer = 6 * d + 2 * q + 2 * kv + 3 * f;
+    layer += if config.qkv_bias { q + 2 * kv } else { 0 };
+    layer += if config.output_bias { d } else { 0 };
+    layer += if config.qk_norm { q + kv } else { 0 };
     // Gradients on their way back through the widest part of a layer, beside its results.
     let transient = 3 * f + 2 * d;
     let kept = if recompute { layer + config.layers * d } else { config.layers * layer };
@@ -163,10 +241,6 @@ fn process_memory(name: &str) -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, name)
 }
 
-fn system_memory(name: &str) -> Option<u64> {
-    kilobytes(&std::fs::read_to_string("/proc/meminfo").ok()?, name)
-}
-
 /// The value of a line `Name:   123 kB`, in bytes.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -182,6 +256,20 @@ mod tests {
         let text = "VmPeak:\t  10 kB\nVmHWM:\t    2048 kB\n";
         assert_eq!(kilobytes(text, "VmHWM:"), Some(2048 * 1024));
         assert_eq!(kilobytes(text, "VmRSS:"), None);
+    }
+
+    #[test]
+    fn gradients_are_held_until_they_are_added_in_order() {
+        let works = schedule(&[10, 30, 10, 10], 2);
+        let times: Vec<_> = works.iter().map(|w| (w.start, w.end, w.summed)).collect();
+        // The fourth waits for the first sum alone, which came at 10.
+        assert_eq!(
+            times,
+            [(0.0, 10.0, 10.0), (0.0, 30.0, 30.0), (10.0, 20.0, 30.0), (20.0, 30.0, 30.0)]
+        );
+        assert_eq!(works[1].share(10.0), (1.0, 0.0));
+        assert_eq!(works[1].share(30.0), (1.0, 1.0));
+        assert_eq!(works[0].share(10.5), (0.0, 1.0));
     }
 
     #[test]

@@ -28,19 +28,21 @@ mod workers;
 pub mod collate;
 pub mod loss;
 
-pub use dpo::{DpoConfig, DpoSummary, PreferenceData, plan_dpo, train_dpo};
+pub use dpo::{
+    DpoConfig, DpoSummary, PreferenceData, Session, plan_dpo, train_dpo, train_dpo_within,
+};
 pub use gradients::{Evaluation, Objective};
 pub use judge::{JudgeConfig, JudgeLabels};
 pub use lora::LoraConfig;
 pub use memory::{MemoryPlan, peak_memory, resident_memory};
 pub use metrics::{Metrics, MetricsLog};
 pub use optim::{OptimizerConfig, OptimizerKind};
-pub use pairs::Scope;
+pub use pairs::{Average, Scope};
 pub use reference::Reference;
-pub use run::{Model, OnStep, Progress};
+pub use run::{Course, Model, OnStep, Progress};
 pub use schedule::{Schedule, ScheduleKind};
 pub use sft::{Example, Row, SftConfig, SftSummary, plan_sft, read_examples, train_sft};
-pub use state::remove_damaged_states;
+pub use state::{OPTIMIZER, remove_damaged_states};
 pub use tokenise::{EndOfText, tokenise_preferences};
 pub use validation::Best;
 pub use variables::Variables;

@@ -83,6 +83,11 @@ impl Optimizer {
         Self { config, step, moments }
     }
 
+    /// Updates so far.
+    pub(super) fn steps(&self) -> usize {
+        self.step
+    }
+
     /// The state that [`Self::restore`] takes.
     pub(super) fn moments(&self) -> &BTreeMap<String, Tensor> {
         &self.moments

@@ -29,6 +29,18 @@ pub enum Scope {
     Completion,
 }
 
+/// What the loss of an optimizer step is the mean of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Average {
+    /// All pairs of the step alike.
+    #[default]
+    Pairs,
+    /// Its trees, each the mean over its own pairs: a tree with many pairs weighs no more (the
+    /// authors' code).
+    Trees,
+}
+
 /// A pair ready for batches.
 pub(super) struct Prepared<'a> {
     pub(super) pair: &'a PreferencePair,
@@ -152,16 +164,21 @@ pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<Plan, TrainError> 
         // Every epoch begins a step; trees without pairs go along with those that have some, so a
         // step is never without a pair.
         steps.push(Vec::new());
-        let mut room = config.batch_pairs.max(1);
+        let full = config.batch_trees.unwrap_or(config.batch_pairs).max(1);
+        let mut room = full;
         for tree in order {
             if room == 0 && !tree.pairs.is_empty() {
                 steps.push(Vec::new());
-                room = config.batch_pairs.max(1);
+                room = full;
             }
             if let Some(step) = steps.last_mut() {
                 step.push(tree.clone());
             }
-            room = room.saturating_sub(tree.pairs.len());
+            let taken = match config.batch_trees {
+                Some(_) => usize::from(!tree.pairs.is_empty()),
+                None => tree.pairs.len(),
+            };
+            room = room.saturating_sub(taken);
         }
     }
     Ok(steps)
@@ -217,25 +234,43 @@ pub(super) struct BatchLesson {
 
 /// The micro-batches of one step: whole trees, filled up to the wanted number of tokens.
 pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig) -> Vec<Batch> {
-    let pairs = trees.iter().flat_map(|tree| &tree.pairs);
-    let weight: f64 = pairs.map(|&i| rows.pairs[i].pair.weight).sum();
+    let weight = |&i: &usize| rows.pairs[i].pair.weight;
+    let weights: Vec<Vec<f64>> =
+        trees.iter().map(|tree| tree.pairs.iter().map(weight).collect()).collect();
+    let shares = shares(&weights, config.average);
     let lessons: usize = trees.iter().map(|tree| tree.lessons.len()).sum();
-    let mut groups: Vec<TreeRows> = Vec::new();
+    let mut groups: Vec<(TreeRows, Vec<f64>)> = Vec::new();
     let mut room = 0usize;
-    for tree in trees {
+    for (tree, shares) in trees.iter().zip(shares) {
         let tokens = pack_rows(rows, tree, config.share_prefixes).0.ids.len();
         if tokens > room || groups.is_empty() {
-            groups.push(TreeRows::default());
+            groups.push(Default::default());
             room = config.micro_tokens;
         }
-        if let Some(group) = groups.last_mut() {
+        if let Some((group, of_pairs)) = groups.last_mut() {
+            of_pairs.extend(shares);
             group.pairs.extend_from_slice(&tree.pairs);
             group.lessons.extend_from_slice(&tree.lessons);
         }
         room = room.saturating_sub(tokens);
     }
     let share = config.share_prefixes;
-    groups.iter().map(|group| batch(rows, group, share, (weight, lessons))).collect()
+    groups.iter().map(|(group, of)| batch(rows, group, share, (of, lessons))).collect()
+}
+
+/// The share of each pair in the loss of a step, from the weights of the pairs of each tree; they add up
+/// to 1.
+fn shares(trees: &[Vec<f64>], average: Average) -> Vec<Vec<f64>> {
+    let within = |tree: &[f64]| match average {
+        Average::Pairs => 1.0,
+        Average::Trees => tree.iter().sum(),
+    };
+    let parts: Vec<Vec<f64>> = trees
+        .iter()
+        .map(|tree| tree.iter().map(|weight| weight / within(tree)).collect())
+        .collect();
+    let all: f64 = parts.iter().flatten().sum();
+    parts.iter().map(|tree| tree.iter().map(|part| part / all).collect()).collect()
 }
 
 /// Packs the sides of pairs and the questions of lessons, in this order.
@@ -249,18 +284,18 @@ fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (Packed, Vec<Range<us
     pack(&sequences, share)
 }
 
-fn batch(rows: &Rows, group: &TreeRows, share: bool, (weight, lessons): (f64, usize)) -> Batch {
+fn batch(rows: &Rows, group: &TreeRows, share: bool, (shares, lessons): (&[f64], usize)) -> Batch {
     let (packed, ranges) = pack_rows(rows, group, share);
     let (sides, mut labels) = ranges.split_at(2 * group.pairs.len());
     let pairs = group
         .pairs
         .iter()
-        .zip(sides.chunks_exact(2))
-        .map(|(&i, sides)| BatchPair {
+        .zip(sides.chunks_exact(2).zip(shares))
+        .map(|(&i, (sides, &share))| BatchPair {
             index: i,
             chosen: sides[0].clone(),
             rejected: sides[1].clone(),
-            share: rows.pairs[i].pair.weight / weight,
+            share,
         })
         .collect();
     let mut take = |count: usize| {
@@ -279,4 +314,19 @@ fn batch(rows: &Rows, group: &TreeRows, share: bool, (weight, lessons): (f64, us
         })
         .collect();
     Batch { packed, pairs, lessons }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_the_mean_of_its_pairs_or_of_its_trees() {
+        let trees = [vec![1.0, 1.0, 2.0], vec![], vec![1.0]];
+        let of_pairs = shares(&trees, Average::Pairs);
+        assert_eq!(of_pairs, [vec![0.2, 0.2, 0.4], vec![], vec![0.2]]);
+        // Each of the two trees with pairs counts a half, whatever it has of them.
+        let of_trees = shares(&trees, Average::Trees);
+        assert_eq!(of_trees, [vec![0.125, 0.125, 0.25], vec![], vec![0.5]]);
+    }
 }

@@ -22,6 +22,8 @@ use crate::artefact::{read_sealed, write_sealed};
 const CHECKED: usize = 16;
 /// Largest difference of two summed log-probabilities that rounding explains, in nats a token.
 const TOLERANCE: f64 = 0.01;
+/// Values of a weight that are hashed at once: an embedding is not copied for it.
+const HASHED: usize = 1 << 20;
 /// Pairs of one forward pass.
 const GROUP: usize = 32;
 
@@ -98,9 +100,13 @@ fn read(path: &Path, key: &str, pairs: usize) -> Option<Kept> {
 fn key(prepared: &[Prepared], scorer: &Model, reference: &Reference) -> Result<String, TrainError> {
     let mut keys = vec![u64::from(matches!(reference, Reference::RoundStart))];
     for (name, tensor) in scorer.weights()? {
-        let values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        keys.push(stream_key(0, &[name.as_bytes(), &bytes]));
+        let values = tensor.flatten_all()?;
+        for start in (0..values.elem_count()).step_by(HASHED) {
+            let part = values.narrow(0, start, HASHED.min(values.elem_count() - start))?;
+            let part: Vec<f32> = part.to_vec1()?;
+            let bytes: Vec<u8> = part.iter().flat_map(|v| v.to_le_bytes()).collect();
+            keys.push(stream_key(0, &[name.as_bytes(), &bytes]));
+        }
     }
     for p in prepared {
         let ids = [&p.pair.prompt_ids, &p.pair.chosen_ids, &p.pair.rejected_ids].map(|ids| {

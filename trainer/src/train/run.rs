@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use regrowth_datasets::{stream_key, write_jsonl};
 use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{
-    Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
+    Adapter, Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
 };
 
 use super::gradients::{Compute, Objective};
@@ -21,7 +21,7 @@ use super::state::{self, Restored};
 use super::tensorboard::EventFile;
 use super::variables::Variables;
 use super::workers::{Summed, Workers};
-use crate::TrainError;
+use crate::{TrainError, pages};
 
 /// A model in training: its shape, its weights, and where its tokenizer files come from.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct Model {
     pub variables: Variables,
     /// Where the companion files (tokenizer, generation settings) are copied from.
     pub origin: Source,
+    /// What a user should know of the checkpoint that it began as.
+    pub warnings: Vec<String>,
 }
 
 impl Model {
@@ -39,12 +41,9 @@ impl Model {
     ///
     /// # Errors
     /// When a tensor cannot be copied.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, TrainError> {
-        Ok(Self {
-            config: checkpoint.config.clone(),
-            variables: Variables::from_checkpoint(checkpoint)?,
-            origin: checkpoint.source.clone(),
-        })
+    pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, TrainError> {
+        let Checkpoint { source: origin, config, tensors, warnings } = checkpoint;
+        Ok(Self { config, variables: Variables::taking(tensors)?, origin, warnings })
     }
 
     /// Fresh weights for the `config.json` of a folder that has tokenizer files but no weights.
@@ -55,7 +54,7 @@ impl Model {
         let config = ModelConfig::parse(&origin.text("config.json")?)
             .map_err(|detail| origin.error("config.json", detail))?;
         let variables = Variables::fresh(&config, seed, &Device::Cpu)?;
-        Ok(Self { config, variables, origin })
+        Ok(Self { config, variables, origin, warnings: vec![] })
     }
 
     /// The weights of a checkpoint to be trained as a whole or, with `lora`, frozen beneath low-rank
@@ -65,29 +64,56 @@ impl Model {
     /// When the checkpoint cannot be read, a setting is out of range, or no projection is called as
     /// a target.
     pub fn load(source: Source, lora: Option<&LoraConfig>, seed: u64) -> Result<Self, TrainError> {
-        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
-        match lora {
-            Some(lora) => Self::low_rank(&checkpoint, lora, seed),
-            None => Self::from_checkpoint(&checkpoint),
-        }
+        pages::giving_back(|| Self::over(Checkpoint::read(source, &Device::Cpu)?, lora, seed))
     }
 
-    fn low_rank(checkpoint: &Checkpoint, lora: &LoraConfig, seed: u64) -> Result<Self, TrainError> {
+    /// As [`load`](Self::load) with `lora`, but an adapter in `source` is trained on as it is, on the
+    /// frozen weights of its base, rather than merged beneath a new one.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); [`TrainError::Setting`] when the adapter is of another shape than
+    /// `lora` asks for.
+    pub fn load_adapter(source: Source, lora: &LoraConfig, seed: u64) -> Result<Self, TrainError> {
+        let Source::Adapter { base, .. } = &source else {
+            return Self::load(source, Some(lora), seed);
+        };
+        let model = Self::load((**base).clone(), Some(lora), seed)?;
+        let adapter = Adapter::read(&source)?;
+        model.variables.adopt(&adapter).map_err(|detail| TrainError::Setting {
+            name: "lora",
+            detail: format!("{}: {detail}", source.name()),
+        })?;
+        Ok(model)
+    }
+
+    /// The weights of a checkpoint that was read, as in [`Self::load`].
+    ///
+    /// # Errors
+    /// When a setting is out of range, or no projection is called as a target.
+    pub fn over(
+        checkpoint: Checkpoint,
+        lora: Option<&LoraConfig>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let Some(lora) = lora else { return Self::from_checkpoint(checkpoint) };
         lora.check()?;
-        Ok(Self {
-            config: checkpoint.config.clone(),
-            variables: Variables::low_rank(checkpoint, lora, seed)?,
-            origin: checkpoint.source.clone(),
-        })
+        let variables = Variables::low_rank(&checkpoint, lora, seed)?;
+        let Checkpoint { source: origin, config, warnings, .. } = checkpoint;
+        Ok(Self { config, variables, origin, warnings })
     }
 
     /// The weights of the whole model, updates merged. Those that are trained share the variables'
-    /// memory and change with them.
+    /// memory and change with them; so do those whose update is still zero with the frozen ones.
     ///
     /// # Errors
     /// When a tensor operation fails.
     pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, TrainError> {
-        let Some(adapter) = self.adapter() else { return Ok(self.variables.trained()) };
+        let Some(mut adapter) = self.adapter() else { return Ok(self.variables.trained()) };
+        for (module, update) in std::mem::take(&mut adapter.updates) {
+            if update.b.abs()?.max_all()?.to_scalar::<f32>()? != 0.0 {
+                adapter.updates.insert(module, update);
+            }
+        }
         let mut merged = self.variables.frozen().clone();
         adapter.merge_into(&mut merged)?;
         Ok(merged)
@@ -119,8 +145,12 @@ impl Model {
 pub(super) struct Steps<'a> {
     /// The model to train.
     pub(super) model: &'a Model,
-    /// Learning rate by step.
+    /// Learning rate by step of the course.
     pub(super) schedule: Schedule,
+    /// Steps of this run.
+    pub(super) steps: usize,
+    /// The longer training that this run is a part of.
+    pub(super) course: Option<Course<'a>>,
     /// Optimizer settings.
     pub(super) optimizer: OptimizerConfig,
     /// Passes over the data, for the metric `epoch`.
@@ -137,6 +167,16 @@ pub(super) struct Steps<'a> {
     pub(super) tensorboard: bool,
     /// How often the state is saved.
     pub(super) save_every: Duration,
+}
+
+/// A training in several runs, with one schedule and one optimizer state over all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Course<'a> {
+    /// Steps of all runs, which the schedule is made for.
+    pub steps: usize,
+    /// Folder of the run before, whose [`OPTIMIZER`](super::OPTIMIZER) this one goes on with; `None`
+    /// starts the course. This run leaves its own in its folder.
+    pub before: Option<&'a Path>,
 }
 
 /// What is reported after every step.
@@ -219,12 +259,12 @@ impl Steps<'_> {
         let (started, before) = (Instant::now(), standing.tokens);
         let mut saved = Instant::now();
         let mut last = Metrics::default();
-        for step in standing.step + 1..=self.schedule.steps {
+        for step in standing.step + 1..=self.steps {
             let mut done = take(step, &mut standing)?;
             let look = look(step)?;
             done.row.extend(look.row);
             logs.write(step, &done.row)?;
-            let (steps, tokens) = (self.schedule.steps, standing.tokens);
+            let (steps, tokens) = (self.steps, standing.tokens);
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
             let (loss, metrics) = (done.loss, &done.metrics);
             let seen = Progress { step, steps, loss, tokens, rate, metrics };
@@ -244,16 +284,27 @@ impl Steps<'_> {
                 return Err(TrainError::Interrupted);
             }
         }
+        if let (Some(dir), Some(_)) = (self.dir, self.course) {
+            state::save_optimizer(dir, &standing.optimizer)?;
+        }
         Ok(Trained { last, steps: standing.step, tokens: standing.tokens })
     }
 
+    /// The state of this run's last step, or else that of the run before.
     fn restore(&self) -> Result<Restored, TrainError> {
-        let restored = match self.dir {
-            Some(dir) => state::restore(dir, &self.model.variables, self.optimizer)?,
-            None => None,
+        let before = self.course.and_then(|course| course.before);
+        if let Some(dir) = self.dir {
+            let done = before.map_or(Ok(0), state::optimizer_steps)?;
+            let found = state::restore(dir, &self.model.variables, (self.optimizer, done))?;
+            if let Some(restored) = found {
+                return Ok(restored);
+            }
+        }
+        let optimizer = match before {
+            Some(before) => state::read_optimizer(before, self.optimizer)?,
+            None => Optimizer::new(self.optimizer),
         };
-        let start = || Restored { step: 0, tokens: 0, optimizer: Optimizer::new(self.optimizer) };
-        Ok(restored.unwrap_or_else(start))
+        Ok(Restored { step: 0, tokens: 0, optimizer })
     }
 
     /// One step: gradients, update, and the row that is logged of it.
@@ -271,13 +322,13 @@ impl Steps<'_> {
         if !sums.loss.is_finite() {
             return Err(diverged("the loss"));
         }
-        let rate = self.schedule.rate(step);
+        let rate = self.schedule.rate(standing.optimizer.steps() + 1);
         let norm = standing.optimizer.update(variables, &sums.gradients, rate)?;
         let norm = norm.ok_or_else(|| diverged("the gradient"))?;
         standing.step = step;
         standing.tokens +=
             batches.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
-        let epoch = self.epochs as f64 * step as f64 / self.schedule.steps as f64;
+        let epoch = self.epochs as f64 * step as f64 / self.steps as f64;
         let mut row = vec![
             ("loss", sums.loss),
             ("learning_rate", rate),

@@ -29,6 +29,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a form, its highest rate and the share of its `steps` that warm up.
+    #[must_use]
+    pub fn new((kind, peak, warmup): (ScheduleKind, f64, f64), steps: usize) -> Self {
+        Self { kind, peak, warmup: (warmup * steps as f64).ceil() as usize, steps }
+    }
+
     /// Rate at a step, counted from 1.
     #[must_use]
     pub fn rate(&self, step: usize) -> f64 {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::collate::{Packed, Sequence, pack};
 use super::gradients::{Evaluation, Objective};
 use super::lora::LoraConfig;
-use super::memory::{Largest, MemoryPlan};
+use super::memory::{Busiest, MemoryPlan};
 use super::metrics::Metrics;
 use super::optim::OptimizerConfig;
 use super::run::{Model, OnStep, Steps};
@@ -197,12 +197,9 @@ pub fn train_sft(
     let steps = plan.len();
     let run = Steps {
         model,
-        schedule: Schedule {
-            kind: config.schedule,
-            peak: config.learning_rate,
-            warmup: (config.warmup * steps as f64).ceil() as usize,
-            steps,
-        },
+        schedule: Schedule::new((config.schedule, config.learning_rate, config.warmup), steps),
+        steps,
+        course: None,
         optimizer: config.optimizer,
         epochs: config.epochs,
         seed: config.seed,
@@ -233,13 +230,12 @@ pub fn plan_sft(
     config: &SftConfig,
     threads: usize,
 ) -> Result<MemoryPlan, TrainError> {
-    let mut largest = Largest::new(threads);
+    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
     for step in plan(examples, config)? {
         let batches = micro_batches(examples, &step, config.micro_tokens);
-        largest.see(batches.iter().map(|b| &b.packed));
+        busiest.see(batches.iter().map(|b| &b.packed));
     }
-    let (kind, recompute) = (config.optimizer.kind, config.gradient_checkpointing);
-    Ok(MemoryPlan::new(model, kind, recompute, &largest.together))
+    Ok(MemoryPlan::new(model, config.optimizer.kind, &busiest))
 }
 
 /// Example indices of every step.

@@ -20,6 +20,19 @@ const PREFIX: &str = "state-";
 const WEIGHTS: &str = "weights.safetensors";
 const MOMENTS: &str = "moments.safetensors";
 
+/// Folder, in that of a run, of the optimizer at its end, where a later run goes on with it.
+pub const OPTIMIZER: &str = "optimizer";
+const OPTIMIZER_FILE: &str = "optimizer.json";
+
+/// `optimizer.json`, written last.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedOptimizer {
+    version: u32,
+    /// Updates of all runs so far.
+    steps: usize,
+    checksums: Checksums,
+}
+
 /// `state.json`, written last.
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
@@ -67,17 +80,62 @@ pub(super) fn save(
     Ok(())
 }
 
-/// The newest complete state under `dir`; weights go to `variables`.
+/// The newest complete state under `dir`; weights go to `variables`. `before` is the number of updates
+/// of earlier runs.
 pub(super) fn restore(
     dir: &Path,
     variables: &Variables,
-    config: OptimizerConfig,
+    (config, before): (OptimizerConfig, usize),
 ) -> Result<Option<Restored>, TrainError> {
     let Some((step, path)) = states(dir)?.pop_last() else { return Ok(None) };
     let tokens = verified(&path)?.tokens;
     variables.assign(&read_tensors(&path.join(WEIGHTS))?)?;
     let moments = read_tensors(&path.join(MOMENTS))?;
-    Ok(Some(Restored { step, tokens, optimizer: Optimizer::restore(config, step, moments) }))
+    let optimizer = Optimizer::restore(config, before + step, moments);
+    Ok(Some(Restored { step, tokens, optimizer }))
+}
+
+/// Writes the optimizer at the end of the run in `dir`. The folder appears whole.
+pub(super) fn save_optimizer(dir: &Path, optimizer: &Optimizer) -> Result<(), TrainError> {
+    let target = dir.join(OPTIMIZER);
+    let staged = dir.join(format!("{OPTIMIZER}.tmp"));
+    let io = |e| TrainError::Io { path: target.clone(), source: e };
+    for old in [&staged, &target] {
+        if old.exists() {
+            std::fs::remove_dir_all(old).map_err(io)?;
+        }
+    }
+    std::fs::create_dir_all(&staged).map_err(io)?;
+    write_tensors(&staged.join(MOMENTS), optimizer.moments()).map_err(io)?;
+    let checksums = checksums(&staged, &[MOMENTS])?;
+    let saved = SavedOptimizer { version: 1, steps: optimizer.steps(), checksums };
+    write_sealed(&staged.join(OPTIMIZER_FILE), &saved)?;
+    std::fs::rename(&staged, &target).map_err(io)?;
+    std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)
+}
+
+/// Updates of all runs up to that in `dir`.
+pub(super) fn optimizer_steps(dir: &Path) -> Result<usize, TrainError> {
+    Ok(saved_optimizer(dir)?.steps)
+}
+
+/// The optimizer at the end of the run in `dir`.
+pub(super) fn read_optimizer(dir: &Path, config: OptimizerConfig) -> Result<Optimizer, TrainError> {
+    let steps = optimizer_steps(dir)?;
+    let moments = read_tensors(&dir.join(OPTIMIZER).join(MOMENTS))?;
+    Ok(Optimizer::restore(config, steps, moments))
+}
+
+/// The record of an optimizer whose moments are as they were written.
+fn saved_optimizer(dir: &Path) -> Result<SavedOptimizer, TrainError> {
+    let folder = dir.join(OPTIMIZER);
+    let fail = |detail: String| TrainError::File { path: folder.clone(), detail };
+    let missing = || fail(format!("`{OPTIMIZER_FILE}` is missing; expected what the run left"));
+    let saved: SavedOptimizer = read_sealed(&folder.join(OPTIMIZER_FILE))?.ok_or_else(missing)?;
+    match damage(&folder, &saved.checksums) {
+        Some(what) => Err(fail(what)),
+        None => Ok(saved),
+    }
 }
 
 /// The record of a state whose files are as they were written.

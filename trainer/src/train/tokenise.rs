@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use regrowth_datasets::{
-    DataError, Message, PAIR_VERSION, PreferencePair, TextPreference, TokenId, Turn,
+    DataError, Message, Notices, PAIR_VERSION, PreferencePair, TextPreference, TokenId, Turn,
 };
 use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{PromptForm, Tokenizer};
@@ -28,6 +28,7 @@ pub enum EndOfText {
 }
 
 /// Makes pairs of text rows; each is a tree of its own, without visits or recorded log-probabilities.
+/// Bad rows are passed over as far as `notices` allows.
 ///
 /// # Errors
 /// [`DataError::Row`] with file and line for a row that cannot be tokenised or whose sides become the
@@ -36,34 +37,48 @@ pub fn tokenise_preferences(
     path: &Path,
     rows: &[(usize, TextPreference)],
     tokenizer: &Tokenizer,
+    (form, end): (&PromptForm, EndOfText),
+    notices: &mut Notices,
+) -> Result<Vec<PreferencePair>, TrainError> {
+    let mut pairs = Vec::with_capacity(rows.len());
+    for (line, row) in rows {
+        match tokenised(row, *line, tokenizer, form, end) {
+            Ok(pair) => pairs.push(pair),
+            Err((field, expected, got)) => notices.skip(DataError::Row {
+                path: path.to_owned(),
+                line: *line,
+                field: field.to_owned(),
+                expected: expected.to_owned(),
+                got,
+            })?,
+        }
+    }
+    Ok(pairs)
+}
+
+/// A field, what was expected of it, and what was got.
+type Wrong = (&'static str, &'static str, String);
+
+fn tokenised(
+    row: &TextPreference,
+    line: usize,
+    tokenizer: &Tokenizer,
     form: &PromptForm,
     end: EndOfText,
-) -> Result<Vec<PreferencePair>, TrainError> {
-    let make = |(line, row): &(usize, TextPreference)| {
-        let fail = |field: &str, expected: &str, got: String| DataError::Row {
-            path: path.to_owned(),
-            line: *line,
-            field: field.to_owned(),
-            expected: expected.to_owned(),
-            got,
-        };
-        let texts = texts(row, tokenizer, form, end)
-            .map_err(|e| fail("prompt", "text that can be rendered", e.to_string()))?;
-        let ids = texts
-            .ids(tokenizer)
-            .map_err(|e| fail("chosen", "text that can be tokenised", e.to_string()))?;
-        if ids.chosen.is_empty() || ids.rejected.is_empty() || ids.chosen == ids.rejected {
-            let got = format!("{} and {} tokens", ids.chosen.len(), ids.rejected.len());
-            return Err(fail("rejected", "two completions of different tokens", got).into());
-        }
-        if ids.prompt.is_empty() {
-            return Err(
-                fail("prompt", "at least one token before the completions", "none".into()).into()
-            );
-        }
-        Ok(pair(format!("line {line}"), texts, ids))
-    };
-    rows.iter().map(make).collect()
+) -> Result<PreferencePair, Wrong> {
+    let texts = texts(row, tokenizer, form, end)
+        .map_err(|e| ("prompt", "text that can be rendered", e.to_string()))?;
+    let ids = texts
+        .ids(tokenizer)
+        .map_err(|e| ("chosen", "text that can be tokenised", e.to_string()))?;
+    if ids.chosen.is_empty() || ids.rejected.is_empty() || ids.chosen == ids.rejected {
+        let got = format!("{} and {} tokens", ids.chosen.len(), ids.rejected.len());
+        return Err(("rejected", "two completions of different tokens", got));
+    }
+    if ids.prompt.is_empty() {
+        return Err(("prompt", "at least one token before the completions", "none".into()));
+    }
+    Ok(pair(format!("line {line}"), texts, ids))
 }
 
 /// A row rendered to text.
@@ -106,7 +121,8 @@ fn texts(
                 format!("{prompt}{side}{eos}")
             };
             let (chosen, rejected) = (close(chosen), close(rejected));
-            Ok(Texts { prompt, chosen, rejected, framed: true })
+            let chats = row.steps.is_some() && form.chat && tokenizer.chat_template().is_some();
+            Ok(Texts { prompt, chosen, rejected, framed: !chats })
         }
         _ => Err(PolicyError::Request("text and messages in one row".into())),
     }
@@ -115,13 +131,7 @@ fn texts(
 impl Texts {
     fn ids(&self, tokenizer: &Tokenizer) -> Result<Ids, PolicyError> {
         let encode = |text: &str| {
-            if self.framed {
-                tokenizer.encode_framed(text)
-            } else {
-                let mut ids: Vec<TokenId> = tokenizer.opening(true).into_iter().collect();
-                ids.extend(tokenizer.encode(text)?);
-                Ok(ids)
-            }
+            if self.framed { tokenizer.encode_framed(text) } else { tokenizer.encode(text) }
         };
         let mut prompt = encode(&self.prompt)?;
         let (mut chosen, mut rejected) = (encode(&self.chosen)?, encode(&self.rejected)?);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
 use regrowth_datasets::keyed_rng;
-use regrowth_policy::candle::{Checkpoint, LowRank, ModelConfig, Parameters};
+use regrowth_policy::candle::{Adapter, Checkpoint, LowRank, ModelConfig, Parameters};
 
 use super::lora::LoraConfig;
 
@@ -21,13 +21,13 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The weights of a checkpoint, all of them trained.
+    /// The weights of a checkpoint, all of them trained. Each is let go as its variable is made, so
+    /// that weights which nobody else holds are never in memory twice.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
-        let vars = checkpoint.tensors.iter();
-        let vars = vars.map(|(n, t)| Ok((n.clone(), Var::from_tensor(t)?)));
+    pub fn taking(weights: BTreeMap<String, Tensor>) -> Result<Self> {
+        let vars = weights.into_iter().map(|(n, t)| Ok((n, Var::from_tensor(&t)?)));
         Ok(Self::all(vars.collect::<Result<_>>()?))
     }
 
@@ -111,6 +111,14 @@ impl Variables {
         (trained, self.frozen.values().map(Tensor::elem_count).sum())
     }
 
+    /// Number of values of the weights that updates are added to when they are merged.
+    #[must_use]
+    pub fn merged_size(&self) -> usize {
+        let Some(lora) = &self.lora else { return 0 };
+        let merged = self.frozen.iter().filter(|(name, _)| lora.module(name).is_some());
+        merged.map(|(_, weight)| weight.elem_count()).sum()
+    }
+
     /// The updates of the adapter by projection, detached; empty if everything is trained.
     #[must_use]
     pub fn updates(&self) -> BTreeMap<String, LowRank> {
@@ -131,6 +139,37 @@ impl Variables {
     /// When one is missing or of another shape.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         self.iter().try_for_each(|(name, var)| var.set(&Parameters::get(tensors, name)?))
+    }
+
+    /// Overwrites the updates with those of an adapter, which must be of the same projections, ranks
+    /// and scale.
+    ///
+    /// # Errors
+    /// What differs, and what to do.
+    pub(super) fn adopt(&self, adapter: &Adapter) -> std::result::Result<(), String> {
+        let own = self.updates();
+        let shape = |update: &LowRank| (update.a.dims().to_vec(), update.b.dims().to_vec());
+        for (module, update) in &adapter.updates {
+            let same = own.get(module).is_some_and(|mine| {
+                shape(mine) == shape(update) && (mine.scale - update.scale).abs() < 1e-9
+            });
+            if !same {
+                return Err(format!(
+                    "the adapter has an update of rank {} and scale {} for `{module}`, which these \
+                     settings have not; set rank, alpha and targets as they were, or start from the \
+                     merged model",
+                    update.a.dims()[0],
+                    update.scale
+                ));
+            }
+        }
+        if let Some(module) = own.keys().find(|module| !adapter.updates.contains_key(*module)) {
+            return Err(format!("the adapter has no update for the target `{module}`"));
+        }
+        let tensors = adapter.updates.iter().flat_map(|(module, LowRank { a, b, .. })| {
+            HALVES.iter().zip([a, b]).map(move |(half, t)| (format!("{module}{half}"), t.clone()))
+        });
+        self.assign(&tensors.collect()).map_err(|e| e.to_string())
     }
 
     /// The frozen weights beneath an adapter.

@@ -113,6 +113,7 @@ impl Drop for Watched {
 }
 
 fn lost() -> TrainError {
-    let detail = "a thread that computed gradients has panicked".into();
-    TrainError::Setting { name: "batch", detail }
+    TrainError::Panicked(
+        "a thread that computed gradients panicked; this is a fault of this program",
+    )
 }

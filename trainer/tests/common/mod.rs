@@ -78,6 +78,7 @@ fn last_line(row: Row) -> Row {
 
 /// Settings under which a run with the tiny checkpoint takes about a second.
 pub const TINY: &str = "
+preset = \"default\"
 policy = \"tiny\"
 rounds = 2
 problems_per_round = 5
@@ -91,6 +92,8 @@ breadth = [3, 2]
 max_depth = 3
 max_step_tokens = 5
 max_solution_tokens = 14
+[pairs]
+solved_only = false
 [dpo]
 learning_rate = 1e-3
 batch_pairs = 4

@@ -20,7 +20,11 @@ fn collect(root: &Path, dir: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
             continue;
         }
         let name = path.strip_prefix(root).expect("inside").to_string_lossy().into_owned();
-        if name.ends_with(".lock") || name.ends_with("cost.json") || name.ends_with(".html") {
+        if name.ends_with(".lock")
+            || name.ends_with("cost.json")
+            || name == "progress.json"
+            || name.ends_with(".html")
+        {
             continue;
         }
         let mut bytes = std::fs::read(&path).expect("file");

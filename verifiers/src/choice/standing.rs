@@ -1,13 +1,16 @@
 //! Labels and option texts that a sentence chooses without announcing them: "so it must be B".
 //!
-//! It knows the English words that lead to a choice, praise it or deny it. A letter in a list of the
-//! options, the article "A" and the second of two letters are no choice.
+//! It knows the words that lead to a choice, praise it or deny it. A letter counts only where such words
+//! choose it or where it is all of the last line; in a list, a range, a question, a denial or an
+//! examination of the options it is no choice.
 
-use super::ChoiceOption;
 use super::wording::plain;
+use super::{ChoiceOption, front_label, names_another};
+use crate::extract::tongues::{in_word, unspaced};
+use crate::extract::{self, Source, stance};
 
 /// What follows a label that is chosen by the words behind it.
-const PRAISE: [&str; 7] = [
+const PRAISE: [&str; 19] = [
     "is correct",
     "is the correct",
     "is the answer",
@@ -15,87 +18,432 @@ const PRAISE: [&str; 7] = [
     "is the right",
     "is the best",
     "is true",
+    "is my answer",
+    "is my choice",
+    "is our answer",
+    "is the only correct",
+    "is therefore correct",
+    "is the one",
+    "must be correct",
+    "is indeed correct",
+    "\u{6b63}\u{786e}",
+    "\u{9009}\u{9879}\u{6b63}\u{786e}",
+    "\u{9879}\u{6b63}\u{786e}",
+    "\u{662f}\u{6b63}\u{786e}",
+];
+
+/// What follows an item of a list of the options that is called right.
+const TICKS: [&str; 8] = [
+    "correct",
+    "right",
+    "true",
+    "\u{2713}",
+    "\u{2714}",
+    "\u{2705}",
+    "\u{6b63}\u{786e}",
+    "this is correct",
 ];
 
 /// Words right before a chosen label.
-const LEADS: [&str; 15] = [
-    "is", "it's", "est", "es", "ist", "option", "choice", "answer", "choose", "pick", "select",
-    "be", "answer:", "was", "\u{e9}",
+const LEADS: [&str; 46] = [
+    "is",
+    "it's",
+    "est",
+    "es",
+    "ist",
+    "option",
+    "choice",
+    "answer",
+    "choose",
+    "pick",
+    "select",
+    "be",
+    "was",
+    "\u{e9}",
+    "\u{e8}",
+    "so",
+    "therefore",
+    "thus",
+    "hence",
+    "with",
+    "leaves",
+    "leaving",
+    "say",
+    "letter",
+    "statement",
+    "chose",
+    "choosing",
+    "selected",
+    "selecting",
+    "picked",
+    "picking",
+    "for",
+    "selection",
+    "option:",
+    "then",
+    "left",
+    "remains",
+    "ergo",
+    "als",
+    "donc",
+    "also",
+    "luego",
+    "logo",
+    "quindi",
+    "prefer",
+    "statements",
 ];
 
-/// "not D" in Chinese stands without a space.
-const FOREIGN_NEGATIONS: [&str; 2] = ["\u{4e0d}\u{662f}", "\u{975e}"];
+/// Clauses of one or two words in front of a label that stands behind a comma: "Therefore, B."
+const OPENERS: [&str; 13] = [
+    "therefore",
+    "so",
+    "thus",
+    "hence",
+    "finally",
+    "in conclusion",
+    "consequently",
+    "accordingly",
+    "overall",
+    "as a result",
+    "in summary",
+    "to conclude",
+    "ergo",
+];
 
-/// The last label that stands as a word of its own and is not negated.
-pub(super) fn standing<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
-    let mut best: Option<(usize, ChoiceOption<'a>)> = None;
-    for option in options {
-        if let Some(at) = last_standing(text, option.label)
-            && best.is_none_or(|(before, _)| at > before)
+/// Words by which a clause examines an option and does not choose it.
+const EXAMINING: [&str; 24] = [
+    "next",
+    "check",
+    "consider",
+    "test",
+    "try",
+    "examine",
+    "regarding",
+    "about",
+    "compare",
+    "evaluate",
+    "analyze",
+    "analyse",
+    "look",
+    "see",
+    "move",
+    "turn",
+    "moving",
+    "turning",
+    "looking",
+    "checking",
+    "testing",
+    "review",
+    "investigate",
+    "remaining",
+];
+
+/// What Chinese and Japanese put right before a chosen label.
+const SIGNS: [&str; 9] = [
+    "\u{9009}",
+    "\u{9009}\u{62e9}",
+    "\u{9078}",
+    "\u{662f}",
+    "\u{4e3a}",
+    "\u{70ba}",
+    "\u{6545}",
+    "\u{9009}\u{9879}",
+    "\u{9078}\u{629e}\u{80a2}",
+];
+
+/// What they put before or behind a label that is denied or doubted.
+const DENIED_BEFORE: [&str; 14] = [
+    "\u{4e0d}\u{662f}",
+    "\u{975e}",
+    "\u{6392}\u{9664}",
+    "\u{4e0d}\u{9009}",
+    "\u{4e0d}\u{80fd}\u{9009}",
+    "\u{4e0d}\u{5e94}\u{9009}",
+    "\u{4e0d}\u{5e94}\u{8be5}\u{9009}",
+    "\u{4e0d}\u{4e3a}",
+    "\u{4e0d}\u{53ef}\u{80fd}\u{662f}",
+    "\u{9664}\u{4e86}",
+    "\u{5982}\u{679c}\u{662f}",
+    "\u{662f}\u{5426}\u{9009}",
+    "\u{4e0d}\u{9078}",
+    "\u{5047}\u{8bbe}\u{662f}",
+];
+const DENIED_BEHIND: [&str; 16] = [
+    "\u{9519}",
+    "\u{4e0d}",
+    "\u{662f}\u{9519}",
+    "\u{53ef}\u{80fd}",
+    "\u{662f}\u{4e0d}",
+    "\u{6392}\u{9664}",
+    "\u{6709}\u{8bef}",
+    "\u{5e76}\u{975e}",
+    "\u{4e5f}\u{4e0d}",
+    "\u{663e}\u{7136}\u{4e0d}",
+    "\u{9879}\u{9519}",
+    "\u{9879}\u{4e0d}",
+    "\u{9009}\u{9879}\u{9519}",
+    "\u{9009}\u{9879}\u{4e0d}",
+    "\u{9009}\u{9879}\u{662f}\u{9519}",
+    "\u{306f}\u{9593}\u{9055}",
+];
+
+/// Bytes before and behind a label that are read.
+const MAX_CONTEXT: usize = 256;
+/// Places of one label that are tried, from the last one on.
+const MAX_PLACES: usize = 256;
+
+/// The last label that a clause chooses, and its rule: an announcement where the words "option" or
+/// "choice" announce it.
+pub(super) fn standing<'a>(
+    text: &str,
+    options: &[ChoiceOption<'a>],
+) -> Option<(ChoiceOption<'a>, Source)> {
+    let found = options.iter().filter_map(|option| {
+        let (at, rule) = last_standing(text, option, options)?;
+        Some((at, *option, rule))
+    });
+    let all: Vec<(usize, ChoiceOption<'a>, Rule)> = found.collect();
+    let ticked = all.iter().filter(|(_, _, rule)| *rule == Rule::Ticked).count();
+    let (_, option, rule) = all.into_iter().max_by_key(|(at, _, _)| *at)?;
+    match rule {
+        // Two options that are called right are no choice.
+        Rule::Ticked if ticked > 1 => None,
+        Rule::Announced => Some((option, Source::Anchor)),
+        _ => Some((option, Source::Number)),
+    }
+}
+
+/// How a label is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Announced,
+    Led,
+    Ticked,
+}
+
+fn last_standing(
+    text: &str,
+    option: &ChoiceOption<'_>,
+    options: &[ChoiceOption<'_>],
+) -> Option<(usize, Rule)> {
+    let label = option.label;
+    let wanted = label.as_bytes();
+    let is_label = |at: &usize| {
+        let here = text.as_bytes().get(*at..*at + wanted.len());
+        here.is_some_and(|here| here.eq_ignore_ascii_case(wanted)) && text.is_char_boundary(*at)
+    };
+    let places = (0..text.len()).rev().filter(is_label).map(|at| {
+        let end = at + label.len();
+        let before = extract::tail(&text[..at], MAX_CONTEXT);
+        let after = extract::head(&text[end..], MAX_CONTEXT);
+        (at, Place { before, label: &text[at..end], after, option, options })
+    });
+    places
+        .filter(|(_, place)| place.is_isolated())
+        .take(MAX_PLACES)
+        .find_map(|(at, place)| Some((at, place.chosen()?)))
+}
+
+/// A label in its text.
+struct Place<'t> {
+    before: &'t str,
+    label: &'t str,
+    after: &'t str,
+    option: &'t ChoiceOption<'t>,
+    options: &'t [ChoiceOption<'t>],
+}
+
+impl Place<'_> {
+    fn is_isolated(&self) -> bool {
+        let marks = |c: char| matches!(c, '\'' | '\u{2019}');
+        let dashed =
+            self.after.starts_with('-') && self.after[1..].starts_with(char::is_alphabetic);
+        !self.before.ends_with(|c: char| in_word(c) || marks(c) || c == '.')
+            && !self.after.starts_with(|c: char| in_word(c) || marks(c) || c == '=')
+            && !dashed
+    }
+
+    /// How the words around the label choose it, if they do.
+    fn chosen(&self) -> Option<Rule> {
+        let rule = self.led()?;
+        let behind = self.after.trim_start_matches([')', ']', '*', '_', '"', '\'', '`', '$', '}']);
+        let denied = self.is_denied(behind);
+        (!denied && !self.is_listed(behind) && !is_asked(behind)).then_some(rule)
+    }
+
+    fn led(&self) -> Option<Rule> {
+        let behind = self.after.trim_start_matches([')', ']', '*', '_', ' ', '.', ':', '}', '$']);
+        let spaced = self.after.trim_start_matches([')', ']', '*', '_', ' ', '}', '$']);
+        if PRAISE.iter().any(|p| spaced.starts_with(p)) && self.is_upper() {
+            return Some(Rule::Led);
+        }
+        let item = self.before.trim_end_matches([' ', '(', '*', '-', '\u{2022}', '[']);
+        let opens_line = item.is_empty() || item.ends_with('\n');
+        if opens_line
+            && self.is_upper()
+            && TICKS.iter().any(|t| stance::starts_with_phrase(behind, t))
         {
-            best = Some((at, *option));
+            return Some(Rule::Ticked);
         }
-    }
-    best.map(|(_, option)| option)
-}
-
-fn last_standing(text: &str, label: &str) -> Option<usize> {
-    let mut end = text.len();
-    loop {
-        let at = text[..end].rfind(label)?;
-        let before = &text[..at];
-        let after = &text[at + label.len()..];
-        let isolated = !before
-            .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}' | '_' | '.'))
-            && !after.starts_with(|c: char| {
-                c.is_alphanumeric() || matches!(c, '\'' | '\u{2019}' | '_' | '=')
-            });
-        if isolated && chooses(before, after, label) && !negated(before) && !is_joined(before) {
-            return Some(at);
+        let line = self.after.trim_start_matches([')', ']', '*', '_', ' ', '.', '$', '}', '!']);
+        let alone = line.trim().is_empty() || item.is_empty() && line.starts_with('\n');
+        if opens_line && alone {
+            return self.is_letter().then_some(Rule::Led);
         }
-        end = at;
+        let opened =
+            self.before.trim_end_matches(['*', '"', '\'', '(', '[', ' ', '_', '`', '$', '{']);
+        if let Some(sign) = SIGNS.iter().filter(|s| opened.ends_with(**s)).max_by_key(|s| s.len()) {
+            let announces =
+                sign.starts_with(['\u{9009}', '\u{9078}']) && !sign.ends_with('\u{9879}');
+            return Some(if announces { Rule::Announced } else { Rule::Led })
+                .filter(|_| self.is_upper());
+        }
+        let word = opened.rsplit([' ', '\n', '\u{a0}']).next().unwrap_or_default();
+        let lead = word.trim_end_matches([':', ',', '-']);
+        let leads = LEADS.iter().any(|l| lead.eq_ignore_ascii_case(l)) || follows_opener(opened);
+        let choosing = names_choice(opened);
+        let rule = if choosing { Rule::Announced } else { Rule::Led };
+        (leads || choosing && word.ends_with([':', '-']))
+            .then_some(rule)
+            .filter(|_| self.may_stand(word, opened))
+    }
+
+    /// Whether what stands behind a led label lets it be one: the clause ends or pauses there. The
+    /// article "a" and numbers need an end, other capitals only a blank.
+    fn may_stand(&self, word: &str, opened: &str) -> bool {
+        let bracketed = self.before.ends_with(['(', '[']) && self.after.starts_with([')', ']']);
+        let mut next =
+            self.after.trim_start_matches([')', ']', '*', '"', '\'', '_', '`', '$', '}']).chars();
+        let stop = next.next();
+        let ends = stop.is_none_or(|c| c.is_whitespace() && next.as_str().trim().is_empty())
+            || stop.is_some_and(|c| ".,!?\n;:\u{3002}\u{ff0c}\u{2014}".contains(c) || unspaced(c))
+                && !next.as_str().starts_with(|c: char| c.is_ascii_digit());
+        if !self.is_letter() {
+            // Numbers stand for options only where "option" or "choice" leads to them.
+            return ends
+                && (bracketed
+                    || names_choice(opened)
+                    || matches!(
+                        word.to_ascii_lowercase().as_str(),
+                        "option" | "choice" | "is" | "answer" | "statement"
+                    ));
+        }
+        let open_letter = self.is_upper()
+            && !matches!(self.label, "A" | "I")
+            && !self.after.trim_start().starts_with(['=', '+', '-']);
+        bracketed || ends || open_letter
+    }
+
+    fn is_letter(&self) -> bool {
+        self.label.starts_with(|c: char| c.is_ascii_alphabetic())
+    }
+
+    /// Whether the label is written as published, and not in the other letter case.
+    fn is_upper(&self) -> bool {
+        self.label == self.option.label
+    }
+
+    /// Whether the clause denies, doubts, supposes or examines the label.
+    fn is_denied(&self, behind: &str) -> bool {
+        let opened = self.before.trim_end_matches(['*', '"', '(', '[', ' ', '_']);
+        let after = behind.trim_start();
+        DENIED_BEFORE.iter().any(|d| opened.ends_with(d))
+            || denied_by_signs(after)
+            || negated(self.before)
+            || !stance::asserts(self.before)
+            || stance::clause_has(self.before, &EXAMINING)
+            || stance::opens_with(self.before, &EXAMINING)
+            || stance::rejected_behind(behind)
+            || stance::withdrawn(behind) && after.starts_with(['.', '!', ',', '\n'])
+    }
+
+    /// Whether the label stands in a list or a range of labels: "A or B", "A to D", "A. B. C."
+    fn is_listed(&self, behind: &str) -> bool {
+        let rest = behind.trim_start();
+        let another = |text: &str| {
+            let text = text.trim_start();
+            self.options.iter().any(|o| {
+                o.label != self.option.label
+                    && front_label(text, o.label)
+                        .is_some_and(|f| !f.rest.trim_start().starts_with("is"))
+                    && text.starts_with(|c: char| {
+                        c.is_ascii_uppercase() || c.is_ascii_digit() || c == '('
+                    })
+            })
+        };
+        let range = ["-", "\u{2013}", "\u{2014}", "to ", "through ", "/", "&", "~"];
+        names_another(rest, self.option.label, self.options)
+            || range.iter().filter_map(|r| rest.strip_prefix(r)).any(another)
+            || self.follows_label()
+    }
+
+    /// Whether another label stands right before this one, joined to it or not.
+    fn follows_label(&self) -> bool {
+        let joined = self.before.trim_end_matches(['(', ' ', '*', '[']);
+        let (front, apart) =
+            match ["or", "and", "&", "nor", "to", "through", "-", "\u{2013}", "\u{2014}", "/", "~"]
+                .iter()
+                .find_map(|j| joined.strip_suffix(j))
+            {
+                Some(front) => (front, true),
+                None => (joined, joined.ends_with([',', '.', ')', ';', ':', '\n'])),
+            };
+        let front = front.trim_end_matches([' ', ',', '.', ')', ';', ':', '*', ']', '\n']);
+        apart
+            && self.options.iter().any(|o| {
+                o.label != self.option.label
+                    && front.strip_suffix(o.label).is_some_and(|head| {
+                        head.is_empty()
+                            || head.ends_with([' ', '(', '\n', '*', ',', '[', '-', '\u{2013}', '/'])
+                    })
+            })
     }
 }
 
-/// "A or B", "A and B": the second of two labels is no choice.
-fn is_joined(before: &str) -> bool {
-    let mut words = before.split_whitespace().rev();
-    let joined = matches!(words.next(), Some("or" | "and" | "&" | "nor"));
-    let first = words.next().map(|w| w.trim_matches(['(', ')', ',', '*']));
-    joined && first.is_some_and(|w| w.len() == 1)
+/// Whether Chinese or Japanese words behind a label deny or doubt it.
+pub(super) fn denied_by_signs(behind: &str) -> bool {
+    DENIED_BEHIND.iter().any(|d| behind.trim_start().starts_with(d))
 }
 
-/// Whether the words around a label make it a choice rather than an article or a number.
-fn chooses(before: &str, after: &str, label: &str) -> bool {
-    let bracketed = before.ends_with('(') && after.starts_with(')');
-    let closed = after.starts_with([')', '*']);
-    let mut next = after.chars();
-    let stops = next.next().is_some_and(|c| ".,!\n;:\u{3002}\u{ff0c}".contains(c))
-        && !next.as_str().starts_with(|c: char| c.is_ascii_digit());
-    let ends = after.trim_start().is_empty() || stops;
-    let word = before.trim_end_matches(['*', '"', '\'', '(', ' ']).rsplit([' ', '\n']).next();
-    let led = word.is_some_and(|w| LEADS.iter().any(|lead| w.eq_ignore_ascii_case(lead)));
-    let letter = label.starts_with(|c: char| c.is_ascii_alphabetic());
-    let praised = PRAISE.iter().any(|p| after.trim_start_matches(['*', ')', ' ']).starts_with(p));
-    let plain_letter = letter && label != "A" && !after.trim_start().starts_with(['=', '+', '-']);
-    praised
-        || bracketed
-        || letter && closed
-        || led && ends
-        || letter && ends && (after.trim().is_empty() || !is_list_item(before))
-        || plain_letter && led
+/// Whether the sentence that goes on with `behind` is a question.
+fn is_asked(behind: &str) -> bool {
+    let end = behind.find(['.', '!', '?', '\n', '\u{ff1f}', '\u{3002}']);
+    end.is_some_and(|at| behind[at..].starts_with(['?', '\u{ff1f}']))
 }
 
-/// A letter at the start of a line followed by a mark lists the options again.
-fn is_list_item(before: &str) -> bool {
-    before.trim_end_matches([' ', '(', '*']).ends_with('\n')
+/// Whether a comma and before it nothing but an opener such as "Therefore" stand before a label.
+fn follows_opener(opened: &str) -> bool {
+    let Some(clause) = opened.strip_suffix([',', ':']) else { return false };
+    let clause = clause.rsplit(['.', '\n', '!', '?', ';']).next().unwrap_or(clause).trim();
+    OPENERS.iter().any(|o| o.eq_ignore_ascii_case(clause))
+}
+
+/// Whether the clause before a label announces a choice: "the correct option is", "Choice:".
+fn names_choice(opened: &str) -> bool {
+    let words = stance::clause_words(opened.trim_end_matches([':', ' ', '-', '\u{ff1a}']));
+    let named = |w: &String| {
+        matches!(
+            w.as_str(),
+            "option"
+                | "choice"
+                | "selection"
+                | "pick"
+                | "selected"
+                | "opci\u{f3}n"
+                | "opzione"
+                | "op\u{e7}\u{e3}o"
+        )
+    };
+    let verb = words
+        .first()
+        .is_some_and(|w| matches!(w.as_str(), "is" | "be" | "es" | "ist" | "\u{e9}" | "\u{e8}"));
+    let marked = opened.ends_with([':', '-', '\u{ff1a}']);
+    (verb || marked) && words.iter().take(6).any(named)
 }
 
 /// "not D", "isn't A", "to be A or B", "rule out C".
 fn negated(before: &str) -> bool {
-    if FOREIGN_NEGATIONS.iter().any(|n| before.trim_end().ends_with(n)) {
-        return true;
-    }
     let clause = before.rsplit(['.', '\n', ';', ',']).next().unwrap_or(before).to_ascii_lowercase();
     let words: Vec<&str> = clause.split_whitespace().rev().take(8).collect();
     let negative = |w: &&&str| {
@@ -108,8 +456,15 @@ fn negated(before: &str) -> bool {
                 | "neither"
                 | "nor"
                 | "eliminate"
+                | "eliminates"
+                | "eliminated"
+                | "reject"
+                | "dismiss"
+                | "discard"
+                | "anything"
                 | "out"
                 | "than"
+                | "except"
                 | "excludes"
                 | "exclude"
                 | "doesn't"
@@ -135,9 +490,13 @@ pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
 
 /// The only option whose text occurs in the last sentence.
 pub(super) fn mentioned<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    if text.trim_end().ends_with(['?', '\u{ff1f}']) {
+        return None;
+    }
     let text = text.trim().trim_end_matches('.');
-    let sentence = format!(" {} ", plain(text.rsplit(['.', '\n']).next()?));
-    if negated(&sentence) {
+    let said = text.rsplit(['.', '\n']).next()?;
+    let sentence = format!(" {} ", plain(said));
+    if negated(&sentence) || stance::supposes(said) || stance::rejects_itself(said) {
         return None;
     }
     let mut hits = options.iter().filter(|o| {

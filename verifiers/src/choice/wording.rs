@@ -30,7 +30,9 @@ pub(super) fn unwrap_markup(text: &str) -> String {
     }
     trimmed
         .replace(['{', '}'], "")
-        .trim_matches(['"', '\'', '\u{201c}', '\u{201d}', '\u{2713}', '\u{2714}', '\u{2705}', ' '])
+        .trim_matches([
+            '"', '\'', '\u{201c}', '\u{201d}', '\u{2713}', '\u{2714}', '\u{2705}', ' ', '_', '*',
+        ])
         .to_owned()
 }
 

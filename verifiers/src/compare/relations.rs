@@ -80,6 +80,9 @@ impl Comparison<'_> {
             let last = chain.sides[chain.sides.len() - 1];
             return self.compare(last, answer);
         }
+        if let Some(value) = self.value_of_named(&chain, answer)? {
+            return self.compare(value, answer);
+        }
         if chain.relations.iter().any(|r| r.is_order() || *r == Relation::NotEqual) {
             if let Some(equal) = self.as_flags(gold, answer)? {
                 return Ok(Tri::from_bool(equal));
@@ -110,7 +113,14 @@ impl Comparison<'_> {
             let last = chain.sides[chain.sides.len() - 1];
             return self.compare(gold, last);
         }
+        if let Some(value) = self.value_of_named(&chain, gold)? {
+            return self.compare(gold, value);
+        }
         let ordered = chain.relations.iter().any(|r| r.is_order() || *r == Relation::NotEqual);
+        if ordered && self.is_condition_list(gold) {
+            let equal = self.as_flags(gold, answer)?;
+            return Ok(Tri::from_bool(equal == Some(true)));
+        }
         let interval =
             self.is_set_expression(gold) || matches!(self.tree.get(gold), Node::Tuple { .. });
         if ordered
@@ -123,6 +133,54 @@ impl Comparison<'_> {
             };
         }
         Ok(Tri::Different)
+    }
+
+    /// The value of an expression of names that a chain tells, where the other side is a constant: 293
+    /// of `m + n = 256 + 37 = 293`.
+    fn value_of_named(&mut self, chain: &Chain, other: Id) -> Result<Option<Id>, Reason> {
+        let equal = chain.relations.iter().all(|r| *r == Relation::Equal);
+        if !equal || self.has_symbols(other) || self.is_container(other) {
+            return Ok(None);
+        }
+        let mut sides = chain.sides.clone();
+        if !self.has_symbols(sides[0]) {
+            sides.reverse();
+        }
+        let constant = |side: &Id| !self.has_symbols(*side) && !self.is_container(*side);
+        if !self.is_named_sum(sides[0]) || !sides[1..].iter().all(constant) {
+            return Ok(None);
+        }
+        let values = sides.split_off(1);
+        for value in &values[1..] {
+            if self.compare(values[0], *value)? != Tri::Equal {
+                return Ok(None);
+            }
+        }
+        Ok(values.first().copied())
+    }
+
+    /// Whether a side names a quantity made of several names: `m + n`, `a^2 + b^2`, `xyz`. Equations
+    /// with factors, such as `2x + 3y = 6`, tell no value.
+    fn is_named_sum(&self, id: Id) -> bool {
+        let several = self.tree.free_symbols(id).len() >= 2
+            || self.tree.any(id, &|n| matches!(n, Node::Apply(..)));
+        several && self.is_made_of_names(id)
+    }
+
+    fn is_made_of_names(&self, id: Id) -> bool {
+        match self.tree.get(id) {
+            Node::Symbol(_) | Node::Apply(..) | Node::Text(_) | Node::Constant(_) => true,
+            Node::Sum(items) | Node::Product(items) | Node::Call(Function::Abs, items) => {
+                items.iter().all(|i| self.is_made_of_names(*i))
+            }
+            Node::Negate(a) => self.is_made_of_names(*a),
+            Node::Quotient(a, b) => self.is_made_of_names(*a) && self.is_made_of_names(*b),
+            Node::Power(a, exponent) => {
+                self.is_made_of_names(*a) && self.tree.number(*exponent).is_some()
+            }
+            Node::Root { radicand, .. } => self.is_made_of_names(*radicand),
+            _ => false,
+        }
     }
 
     /// Whether the exact sides of a chain of constants are equal.
@@ -175,6 +233,13 @@ impl Comparison<'_> {
         if self.same(x, y)? || self.numbered(x, y) {
             return self.compare(left, right);
         }
+        if let Some((bound, name)) = self.bound_names(x, y)? {
+            if self.tree.free_symbols(right).contains(&bound) {
+                return Ok(Tri::Different);
+            }
+            let right = self.renamed(right, name, bound)?;
+            return self.compare(left, right);
+        }
         let (Some(g), Some(a)) = (self.chain(gold), self.chain(answer)) else {
             return Err(Reason::Unsupported);
         };
@@ -188,6 +253,52 @@ impl Comparison<'_> {
             return self.compare(left, right);
         }
         Ok(as_equation)
+    }
+
+    /// The two names by which one function or sequence is written: n and m of `f(n)` and `f(m)`, of
+    /// `a_n` and `a_m`.
+    fn bound_names(&mut self, x: Id, y: Id) -> Result<Option<(Symbol, Symbol)>, Reason> {
+        if let (Node::Apply(f, a), Node::Apply(g, b)) = (self.tree.get(x), self.tree.get(y)) {
+            let names = match (a.as_slice(), b.as_slice()) {
+                ([n], [m]) if f == g => (self.tree.get(*n), self.tree.get(*m)),
+                _ => return Ok(None),
+            };
+            return Ok(match names {
+                (Node::Symbol(n), Node::Symbol(m)) => Some((*n, *m)),
+                _ => None,
+            });
+        }
+        let (Node::Symbol(a), Node::Symbol(b)) = (self.tree.get(x), self.tree.get(y)) else {
+            return Ok(None);
+        };
+        let index = |symbol: Symbol| {
+            let (base, index) = self.tree.name(symbol).split_once('_')?;
+            let letter = index.len() == 1 && index.starts_with(|c: char| c.is_ascii_lowercase());
+            letter.then(|| (base.to_owned(), index.to_owned()))
+        };
+        let (Some((base, n)), Some((other, m))) = (index(*a), index(*b)) else { return Ok(None) };
+        if base != other {
+            return Ok(None);
+        }
+        Ok(Some((self.tree.symbol(&n)?, self.tree.symbol(&m)?)))
+    }
+
+    /// The tree with one name in place of another.
+    fn renamed(&mut self, id: Id, from: Symbol, to: Symbol) -> Result<Id, Reason> {
+        self.fuel.spend(50)?;
+        if *self.tree.get(id) == Node::Symbol(from) {
+            return self.tree.add(Node::Symbol(to), self.fuel);
+        }
+        let children = self.tree.children(id);
+        let mut new = Vec::with_capacity(children.len());
+        for child in &children {
+            new.push(self.renamed(*child, from, to)?);
+        }
+        if new == children {
+            return Ok(id);
+        }
+        let node = self.tree.with_children(id, &new);
+        self.tree.add(node, self.fuel)
     }
 
     /// Whether two symbols are numbered versions of one name: `x_1` and `x`.

@@ -27,6 +27,7 @@ impl Comparison<'_> {
                     | Node::Matrix { .. }
                     | Node::Quantity(..)
                     | Node::Set(_)
+                    | Node::List(_)
                     | Node::Tuple { .. }
                     | Node::Named(_)
                     | Node::SetExpression(..)
@@ -101,6 +102,9 @@ impl Comparison<'_> {
     /// Whether an item only says that a name in another item is a whole number: "k in Z" behind
     /// "2 k pi".
     fn is_parameter(&self, item: Id, items: &[Id]) -> bool {
+        if self.is_argument(item, items) {
+            return true;
+        }
         let Node::Chain { sides, relations } = self.tree.get(item) else { return false };
         let ([subject, set], [Relation::In]) = (sides.as_slice(), relations.as_slice()) else {
             return false;
@@ -117,7 +121,23 @@ impl Comparison<'_> {
         let used = |other: &Id| {
             *other != item && !restricts(other) && self.tree.free_symbols(*other).contains(name)
         };
-        whole && items.iter().any(used)
+        whole && items.iter().any(used) || self.is_argument(*subject, items)
+    }
+
+    /// Whether an item is a name that another item is a function of: `x` beside `f(x) = 1`.
+    fn is_argument(&self, item: Id, items: &[Id]) -> bool {
+        let name = self.tree.get(item);
+        matches!(name, Node::Symbol(_))
+            && items.iter().any(|other| match self.tree.get(*other) {
+                Node::Chain { sides, relations } => {
+                    let of_it = |side: &Id| match self.tree.get(*side) {
+                        Node::Apply(_, inner) => inner.iter().any(|i| self.tree.get(*i) == name),
+                        _ => false,
+                    };
+                    relations.iter().all(|r| *r == Relation::Equal) && of_it(&sides[0])
+                }
+                _ => false,
+            })
     }
 
     fn mapped(
@@ -134,7 +154,13 @@ impl Comparison<'_> {
     fn sum_of_tables(&mut self, id: Id, items: &[Id]) -> Result<Id, Reason> {
         if let [a, b] = items
             && let Node::Negate(b) = *self.tree.get(*b)
-            && matches!(self.tree.get(*a), Node::Named(_) | Node::Tuple { .. })
+            && matches!(
+                self.tree.get(*a),
+                Node::Named(_)
+                    | Node::Tuple { .. }
+                    | Node::Builder { .. }
+                    | Node::SetExpression(..)
+            )
             && matches!(self.tree.get(b), Node::Set(_))
         {
             return self.tree.add(Node::SetExpression(SetOperation::Difference, *a, b), self.fuel);

@@ -19,6 +19,17 @@ impl Comparison<'_> {
         let (gold_value, gold_unit) = self.taken_apart(gold);
         let (answer_value, answer_unit) = self.taken_apart(answer);
         if let (Some(g), Some(a)) = (&gold_unit, &answer_unit) {
+            match (is_degree(g), is_radian(g), is_degree(a), is_radian(a)) {
+                (true, _, _, true) => {
+                    let angle = self.in_radians(gold_value)?;
+                    return self.compare(angle, answer_value);
+                }
+                (_, true, true, _) => {
+                    let angle = self.in_radians(answer_value)?;
+                    return self.compare(gold_value, angle);
+                }
+                _ => {}
+            }
             match conversion(g, a) {
                 Conversion::Same => {}
                 Conversion::Foreign if self.rules.check_units => return Ok(Tri::Different),
@@ -74,11 +85,49 @@ impl Comparison<'_> {
     fn taken_apart(&self, id: Id) -> (Id, Option<String>) {
         match self.tree.get(id) {
             Node::Quantity(value, unit) => {
-                let (inner, _) = self.taken_apart(*value);
-                (inner, Some(unit.clone()))
+                let (inner, currency) = self.taken_apart(*value);
+                // `$5 per hour`: the sign before and the unit behind are one unit.
+                let rated = unit.starts_with('/') || unit.starts_with("per");
+                let unit = match currency.filter(|c| is_currency(c)) {
+                    Some(currency) if rated => format!("{currency} {unit}"),
+                    Some(currency) => currency,
+                    None => unit.clone(),
+                };
+                (inner, Some(unit))
             }
             _ => (id, None),
         }
+    }
+}
+
+/// Whether a unit is a currency or a part of one.
+fn is_currency(unit: &str) -> bool {
+    let dimensions = ["money", "euro", "sterling", "yen", "yuan", "rupee", "peso"];
+    names::unit(unit).is_some_and(|unit| dimensions.contains(&unit.dimension))
+}
+
+fn is_degree(unit: &str) -> bool {
+    unit.starts_with("deg") && scale(unit).is_none()
+}
+
+fn is_radian(unit: &str) -> bool {
+    unit.starts_with("rad")
+}
+
+/// The temperature scale of a unit in degrees.
+fn scale(unit: &str) -> Option<char> {
+    let lower = unit.to_ascii_lowercase();
+    let named = |letter: char, name: &str| unit.ends_with(letter) || lower.contains(name);
+    if !lower.starts_with("deg") {
+        None
+    } else if named('C', "celsius") {
+        Some('C')
+    } else if named('F', "fahrenheit") {
+        Some('F')
+    } else if named('K', "kelvin") {
+        Some('K')
+    } else {
+        None
     }
 }
 
@@ -105,6 +154,24 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
     if half_day(&gold) && half_day(&answer) && !gold.eq_ignore_ascii_case(&answer) {
         return Conversion::Foreign;
     }
+    if let (Some(g), Some(a)) = (scale(&gold), scale(&answer)) {
+        return if g == a { Conversion::Same } else { Conversion::Foreign };
+    }
+    // A pound is a weight, and sterling where the other side says so.
+    let pound = |unit: &str| matches!(unit, "pound" | "pounds");
+    let sterling = |unit: &str| unit == "gbp";
+    if pound(&gold) && sterling(&answer) || sterling(&gold) && pound(&answer) {
+        return Conversion::Same;
+    }
+    // "$5" and "$5 per hour" are one amount.
+    if let (Some(g), Some(a)) = (rated(&gold), rated(&answer))
+        && (g == gold || a == answer)
+        && is_currency(g)
+        && is_currency(a)
+        && (g != gold || a != answer)
+    {
+        return conversion(g, a);
+    }
     let bare_number = |unit: &str| percent(unit) || angle(unit);
     match (Measure::of(&gold), Measure::of(&answer)) {
         (None, Some(_)) if bare_number(&gold) => Conversion::Foreign,
@@ -113,6 +180,11 @@ fn conversion(gold: &str, answer: &str) -> Conversion {
         (Some(g), Some(a)) if g.factor != a.factor => Conversion::Factor(a.factor / g.factor),
         _ => Conversion::Same,
     }
+}
+
+/// The unit before "per".
+fn rated(unit: &str) -> Option<&str> {
+    unit.split([' ', '/']).next().filter(|name| !name.is_empty())
 }
 
 /// What a compound unit measures: `km/h`, `square feet`, `miles per hour`.
@@ -164,6 +236,7 @@ impl Measure {
                 factor /= BigRational::from_integer(1000.into());
                 ("length", 3)
             }
+            "area" => ("length", 2),
             other => (other, 1),
         };
         *self.dimensions.entry(dimension).or_default() += times * power;

@@ -1,9 +1,12 @@
-//! Finds the words that announce an answer: "the final answer is", "answer:" and their like.
+//! Finds the words that announce an answer: "the final answer is", "answer:" and their like, in
+//! English and in the other languages that models answer in.
 //!
 //! It knows the announcements, not the answers. Phrases are those of the prompts of GSM8K, MATH and
-//! the usual instruction-tuned models; the last announcement of a text counts.
+//! the usual instruction-tuned models; the last announcement that its sentence asserts counts.
 
 use super::prose;
+use super::stance::{self, Stance};
+use super::tongues;
 
 /// An announcement of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +17,20 @@ pub(crate) struct Anchor {
     pub end: usize,
 }
 
+/// What a text announces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Announced<'t> {
+    /// The last announcement that is asserted.
+    pub stated: Option<Anchor>,
+    /// Behind the last sentence that speaks of an answer without asserting one, where it stands after
+    /// `stated`; 0 if there is none.
+    pub unsure_to: usize,
+    /// What that sentence denies to be the answer.
+    pub denied: Option<&'t str>,
+}
+
 /// What may follow "answer" or "answers" and make it an announcement, longest first.
-const CONTINUATIONS: [&str; 16] = [
+const CONTINUATIONS: [&str; 20] = [
     " is therefore",
     " should be",
     " would be",
@@ -23,6 +38,8 @@ const CONTINUATIONS: [&str; 16] = [
     " must be",
     " has to be",
     " comes to",
+    " comes out to",
+    " turns out to be",
     " is:",
     " is",
     " are",
@@ -30,54 +47,169 @@ const CONTINUATIONS: [&str; 16] = [
     "：",
     " =",
     " choice is",
+    " - ",
+    " \u{2013} ",
     "\":",
     "':",
+];
+
+/// Verbs behind "answer" that deny or only suppose what follows.
+const DENYING: [&str; 26] = [
+    " isn't",
+    " isn\u{2019}t",
+    " cannot",
+    " can't",
+    " can\u{2019}t",
+    " can not",
+    " couldn't",
+    " could not",
+    " won't",
+    " will not",
+    " wouldn't",
+    " would not",
+    " shouldn't",
+    " should not",
+    " mustn't",
+    " must not",
+    " doesn't",
+    " does not",
+    " wasn't",
+    " was not",
+    " aren't",
+    " could be",
+    " may be",
+    " might be",
+    " can be",
+    " can never",
 ];
 
 /// Longest clause between "answer" and its verb ("the answer to the question is"), in bytes.
 const MAX_CLAUSE: usize = 48;
 
-/// The last announcement in the text.
+/// Longest sentence that is read behind an announcement, in bytes.
+const MAX_SENTENCE: usize = 1024;
+/// Places that speak of an answer that are tried, from the last one on.
+const MAX_MENTIONS: usize = 64;
+
+/// The last announcement in the text that its sentence asserts.
 pub(crate) fn last_anchor(text: &str) -> Option<Anchor> {
-    let bytes = text.as_bytes();
-    let mut end = bytes.len();
-    while let Some(start) = rfind_word(&bytes[..end]) {
-        if let Some(anchor) = announcement(text, start) {
-            return Some(anchor);
-        }
-        end = start;
-    }
-    None
+    announced(text).stated
 }
 
-/// The last "answer" in any letter case.
-fn rfind_word(bytes: &[u8]) -> Option<usize> {
-    let word = b"answer";
-    let last = bytes.len().checked_sub(word.len())?;
-    (0..=last).rev().find(|&at| {
-        matches!(bytes[at], b'a' | b'A') && bytes[at..at + word.len()].eq_ignore_ascii_case(word)
-    })
+/// What the text announces.
+pub(crate) fn announced(text: &str) -> Announced<'_> {
+    let mut found = Announced::default();
+    let mut end = text.len();
+    let mut tried = 0;
+    while let Some((start, mention)) = last_mention(&text[..end], text) {
+        end = start;
+        let Some(mention) = mention else { continue };
+        tried += 1;
+        if tried > MAX_MENTIONS {
+            break;
+        }
+        let sentence = sentence_behind(text, mention.anchor.end);
+        if mention.asserted && asserted(text, mention.anchor) {
+            found.stated = Some(mention.anchor);
+            break;
+        }
+        if found.unsure_to == 0 {
+            let clause = first_clause(&text[sentence.range()]);
+            found.unsure_to = sentence.start + clause.len();
+            found.denied = Some(denied_value(clause));
+        }
+    }
+    found
+}
+
+/// A place that speaks of an answer.
+struct Mention {
+    anchor: Anchor,
+    /// Whether its verb asserts.
+    asserted: bool,
+}
+
+/// The last word for "answer" in `before`, a prefix of `text`, and its announcement if it is one.
+fn last_mention(before: &str, text: &str) -> Option<(usize, Option<Mention>)> {
+    let (start, word) = tongues::last_word(before)?;
+    let mention = match word {
+        tongues::Word::English => mention(text, start),
+        tongues::Word::Other(language) => language
+            .announcement(text, start)
+            .map(|(end, asserted)| Mention { anchor: Anchor { start, end }, asserted }),
+    };
+    Some((start, mention))
+}
+
+/// The sentence behind an announcement.
+fn sentence_behind(text: &str, end: usize) -> super::Span {
+    let after = &text[end..];
+    let start = end + (after.len() - after.trim_start().len());
+    let sentence = prose::first_sentence(super::head(&text[start..], MAX_SENTENCE));
+    super::Span { start, end: start + sentence.len() }
+}
+
+/// Whether the sentence around an announcement asserts what it announces.
+fn asserted(text: &str, anchor: Anchor) -> bool {
+    if !stance::asserts(&text[..anchor.start]) {
+        return false;
+    }
+    let span = sentence_behind(text, anchor.end);
+    let (sentence, after) = (&text[span.range()], &text[span.end..]);
+    let would = text[anchor.start..anchor.end].ends_with(" would be");
+    if after.starts_with(['?', '？']) || would && sentence.contains(" if ") {
+        return false;
+    }
+    let denied = stance::stance(sentence) == Stance::Denied;
+    if denied {
+        return stance::corrected(sentence).is_some();
+    }
+    let value = prose::main_clause(sentence);
+    let behind = &text[span.start + value.len()..];
+    !(stance::rejected_behind(behind) || stance::rejects_itself(value) || stance::withdrawn(after))
+}
+
+/// A sentence up to where it turns to something else: "; it must be C", ", so it is 5".
+fn first_clause(sentence: &str) -> &str {
+    if ["anything", "nothing"].iter().any(|word| stance::starts_with_phrase(sentence, word)) {
+        return sentence;
+    }
+    let turns = ["; ", ", so ", ", but ", ", it ", ", therefore", ", hence", ", thus", " but "];
+    let end = turns.iter().filter_map(|turn| sentence.find(turn)).min();
+    &sentence[..end.unwrap_or(sentence.len())]
+}
+
+/// What a sentence denies to be the answer: its last word.
+fn denied_value(sentence: &str) -> &str {
+    let marks = ['.', ' ', '*', '$', ',', '!'];
+    let value = prose::main_clause(sentence).trim_end_matches(marks);
+    value.rsplit(' ').next().unwrap_or(value).trim_matches(marks)
 }
 
 /// Reads the rest of an announcement behind the word at `start`.
-fn announcement(text: &str, start: usize) -> Option<Anchor> {
+fn mention(text: &str, start: usize) -> Option<Mention> {
     let mut at = start + "answer".len();
-    let rest = &text[at..];
-    if rest.starts_with(['s', 'S']) {
+    if text[at..].starts_with(['s', 'S']) {
         at += 1;
     }
-    let marks = text[at..].len() - text[at..].trim_start_matches('*').len();
+    let marks = text[at..].len() - text[at..].trim_start_matches(['*', '_']).len();
     let plain = &text[at + marks..];
-    for continuation in CONTINUATIONS {
-        if starts_with_ignore_case(plain, continuation) && ends_word(plain, continuation) {
-            let mut end = at + marks + continuation.len();
-            if !continuation.ends_with(':') && text[end..].starts_with([':', '：']) {
-                end += text[end..].chars().next().map_or(0, char::len_utf8);
-            }
-            return Some(Anchor { start, end });
-        }
+    let says = |phrase: &&&str| starts_with_ignore_case(plain, phrase) && ends_word(plain, phrase);
+    let anchored = |end| Anchor { start, end };
+    if let Some(verb) = DENYING.iter().find(says) {
+        let end = at + marks + verb.len();
+        return Some(Mention { anchor: anchored(end), asserted: false });
     }
-    heading(text, start, at).or_else(|| clause(text, start, at))
+    if let Some(continuation) = CONTINUATIONS.iter().find(says) {
+        let mut end = at + marks + continuation.len();
+        if !continuation.ends_with(':') && text[end..].starts_with([':', '：']) {
+            end += text[end..].chars().next().map_or(0, char::len_utf8);
+        }
+        return Some(Mention { anchor: anchored(end), asserted: true });
+    }
+    heading(text, start, at)
+        .map(|anchor| Mention { anchor, asserted: true })
+        .or_else(|| clause(text, start, at))
 }
 
 /// "Final Answer" alone on its line announces what follows.
@@ -96,7 +228,7 @@ fn heading(text: &str, start: usize, at: usize) -> Option<Anchor> {
 }
 
 /// "answer to the question is": the verb follows within a short clause of the same sentence.
-fn clause(text: &str, start: usize, at: usize) -> Option<Anchor> {
+fn clause(text: &str, start: usize, at: usize) -> Option<Mention> {
     let mut limit = (at + MAX_CLAUSE).min(text.len());
     while !text.is_char_boundary(limit) {
         limit -= 1;
@@ -106,8 +238,14 @@ fn clause(text: &str, start: usize, at: usize) -> Option<Anchor> {
         return None;
     }
     let window = &window[..window.find(['.', '\n', '$']).unwrap_or(window.len())];
+    let end = |verb: &&str, at_verb: usize| at + at_verb + verb.len();
+    let denied = DENYING.iter().find_map(|verb| Some((verb, window.find(verb)?)));
+    if let Some((verb, found)) = denied {
+        return Some(Mention { anchor: Anchor { start, end: end(verb, found) }, asserted: false });
+    }
     let verb = window.find(" is ")?;
-    Some(Anchor { start, end: at + verb + " is ".len() })
+    let anchor = Anchor { start, end: end(&" is ", verb) };
+    Some(Mention { anchor, asserted: true })
 }
 
 fn starts_with_ignore_case(text: &str, prefix: &str) -> bool {
@@ -139,8 +277,12 @@ pub(crate) fn stated_tail(after: &str) -> &str {
             break;
         }
     }
-    let sentence = prose::main_clause(prose::first_sentence(rest));
-    let marks = ['.', '*', '"', '\'', '`', '!', ','];
+    let mut sentence = prose::first_sentence(rest);
+    if stance::stance(sentence) == Stance::Denied {
+        sentence = stance::corrected(sentence).unwrap_or(sentence);
+    }
+    let sentence = tongues::without_copula(prose::main_clause(sentence));
+    let marks = ['.', '*', '"', '\'', '`', '!', ',', '_'];
     let stated = sentence.trim().trim_end_matches(marks).trim_end();
     // The end of a JSON object.
     match stated.strip_suffix('}') {
@@ -193,5 +335,24 @@ mod tests {
     fn a_question_is_no_announcement() {
         assert_eq!(stated("Please answer the question"), None);
         assert_eq!(stated("the answer isolates"), None);
+        assert_eq!(stated("So the answer is 6?"), None);
+    }
+
+    #[test]
+    fn what_a_sentence_denies_is_not_announced() {
+        for text in [
+            "The answer isn't 6.",
+            "The answer to this is not 6.",
+            "The answer is not equal to 6.",
+            "The wrong answer is 6.",
+            "The answer is 6, which is wrong.",
+            "The answer is 6. Wait, that is wrong.",
+        ] {
+            let found = announced(text);
+            assert_eq!((found.stated, found.unsure_to > 0), (None, true), "{text}");
+        }
+        assert_eq!(stated("The answer is 5. The wrong answer is 6."), Some("5"));
+        assert_eq!(stated("The answer is not 6 but 5."), Some("5"));
+        assert_eq!(announced("The answer is 6. No, the answer is not 6.").denied, Some("6"));
     }
 }

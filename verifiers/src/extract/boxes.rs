@@ -26,7 +26,7 @@ pub(crate) struct Box {
 pub(crate) fn last_boxes(text: &str) -> Vec<Box> {
     let boxes = top_level(text);
     let Some(last) = boxes.last() else {
-        return braceless(text).or_else(|| unclosed(text)).into_iter().collect();
+        return braceless(text).into_iter().collect();
     };
     let mut first = boxes.len() - 1;
     while first > 0
@@ -101,13 +101,18 @@ fn opener(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes.get(brace) == Some(&b'{')).then_some(brace)
 }
 
-/// A box that the end of the text cuts off: the rest of its line, which counts only if it parses.
-fn unclosed(text: &str) -> Option<Box> {
-    let start = text.rfind("\\boxed{")?;
-    let content = start + "\\boxed{".len();
-    let line = text[content..].lines().next().unwrap_or_default();
-    let end = content + line.trim_end_matches(['$', '.', ' ']).len();
-    Some(Box { whole: Span { start, end }, content: Span { start: content, end } })
+/// Whether the text ends inside a box that starts behind the last of `found`.
+pub(crate) fn is_cut_off(text: &str, found: &[Box]) -> bool {
+    let end = found.last().map_or(0, |b| b.whole.end);
+    let rest = &text[end..];
+    let start = ["\\boxed", "\\fbox"].iter().filter_map(|name| rest.rfind(name)).max();
+    let named = start.is_some_and(|at| {
+        rest[at..]
+            .trim_start_matches(|c: char| c == '\\' || c.is_ascii_alphabetic())
+            .trim_start()
+            .starts_with('{')
+    });
+    named || ["\\boxed", "\\boxe", "\\box"].iter().any(|open| text.ends_with(open))
 }
 
 /// `\boxed 5`, written without braces: up to the end of the formula or line.
@@ -194,7 +199,8 @@ mod tests {
     #[test]
     fn survives_deep_nesting() {
         let text = "\\boxed{".repeat(100_000);
-        assert_eq!(contents(&text), [""]);
+        assert_eq!(contents(&text), Vec::<&str>::new());
+        assert!(is_cut_off(&text, &[]));
         let text = format!("{}{}", "{".repeat(100_000), "\\boxed{3}");
         assert_eq!(contents(&text), ["3"]);
     }

@@ -8,14 +8,20 @@ mod anchors;
 pub(crate) mod boxes;
 mod environments;
 mod groups;
+mod loose;
 mod numbers;
 mod prose;
+pub(crate) mod stance;
+pub(crate) mod tags;
+pub(crate) mod tongues;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use anchors::{last_anchor, stated_tail};
-use numbers::last_number;
+pub(crate) use anchors::{announced, last_anchor, stated_tail};
+use stance::Stance;
+
+use crate::fuel::Reason;
 
 /// Longest text that is searched as a whole; of a longer one, the end.
 const FULL_SEARCH: usize = 1 << 20;
@@ -101,36 +107,92 @@ impl<'a> Extracted<'a> {
     }
 }
 
-/// Finds the answer that a text states.
+/// What is found: an answer, or why there is none.
+pub(crate) type Found<'a> = Result<Extracted<'a>, Reason>;
+
+/// Finds the answer that a text states; empty, with [`Source::Nothing`], where it states none.
 #[must_use]
 pub fn extract(text: &str) -> Extracted<'_> {
-    let text = spoken(text);
-    if let Some(boxed) = boxed(text) {
-        return boxed;
+    find(text).unwrap_or_else(|_| Extracted::new("", Source::Nothing))
+}
+
+/// The answer that a text states, or why it states none.
+pub(crate) fn find(text: &str) -> Found<'_> {
+    let found = search(text)?;
+    if found.text.is_empty() { Err(Reason::NoAnswer) } else { Ok(found) }
+}
+
+/// As [`find`], in a text that its token budget ended: an answer that reaches the end of the text
+/// without anything that closes it is not stated.
+pub(crate) fn find_closed(text: &str) -> Found<'_> {
+    let found = find(text)?;
+    if is_open(text, &found) { Err(Reason::Truncated) } else { Ok(found) }
+}
+
+/// Whether nothing closes the answer before the text ends.
+fn is_open(text: &str, found: &Extracted<'_>) -> bool {
+    let Cow::Borrowed(answer) = found.text else { return false };
+    let closed = ["$", "\\)", "\\]"].iter().any(|close| answer.ends_with(close));
+    if closed || found.source == Source::Boxed && text.trim_end().ends_with('}') {
+        return false;
     }
-    let text = tail(text, if text.len() > FULL_SEARCH { TAIL_SEARCH } else { FULL_SEARCH });
-    if let Some(tagged) = tagged(text) {
-        return Extracted::new(tagged, Source::Anchor);
+    // The answer is a slice of the text; only its place in it is of interest.
+    let start = (answer.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    let after = text.get(start + answer.len()..).unwrap_or_default();
+    after.trim_matches([' ', ',', ':', ';', '(']).is_empty()
+}
+
+fn search(text: &str) -> Found<'_> {
+    let mut text = spoken(text);
+    if let Some(boxes) = boxed(text) {
+        match boxes {
+            Boxes::Stated(answer) => return Ok(answer),
+            Boxes::Truncated => return Err(Reason::Truncated),
+            Boxes::Denied(end) => text = &text[end..],
+        }
+    }
+    text = tail(text, if text.len() > FULL_SEARCH { TAIL_SEARCH } else { FULL_SEARCH });
+    if let Some(tagged) = tags::last(text) {
+        return tagged.map(|content| Extracted::new(content, Source::Anchor));
     }
     if let Some(hashes) = hashes(text) {
-        return Extracted::new(hashes, Source::Hashes);
+        return stated_line(hashes);
     }
-    if let Some(anchor) = last_anchor(text)
+    let announced = announced(text);
+    if let Some(anchor) = announced.stated
         && let Some(found) = stated(&text[anchor.end..], Source::Anchor)
     {
-        return found;
+        let same = |answer: &Extracted<'_>| {
+            announced.denied.is_some_and(|d| plainly(d) == plainly(&answer.text))
+        };
+        return found
+            .and_then(|answer| if same(&answer) { Err(Reason::NoAnswer) } else { Ok(answer) });
     }
+    let text = &text[announced.unsure_to..];
     if let Some(found) = labelled_line(text).and_then(|line| stated(line, Source::Anchor)) {
         return found;
     }
-    let text = tail(text, LOOSE_SEARCH).trim().trim_start_matches(['#', ' ']);
-    if text.is_empty() {
-        return Extracted::new("", Source::Nothing);
+    let text = without_qed(tail(text, LOOSE_SEARCH).trim().trim_start_matches(['#', ' ']));
+    let text = if text.contains('\n') { text } else { unlabelled(text) };
+    if announced.unsure_to > 0 && !text.contains(char::is_alphanumeric) {
+        return Err(Reason::NoAnswer);
     }
     if is_bare(text) {
-        return Extracted::new(text, Source::Whole);
+        return Ok(Extracted::new(text, Source::Whole));
     }
-    loose(text)
+    loose::last(text)
+}
+
+/// A text without the marks that end a proof.
+fn without_qed(text: &str) -> &str {
+    let marks = ['□', '■', '∎', '◻', '◼', '\n', ' '];
+    let bare = text.trim_end_matches(marks);
+    if bare.is_empty() { text } else { bare }
+}
+
+/// An answer without what never matters, to tell whether two are the same words.
+fn plainly(answer: &str) -> String {
+    answer.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '/')).collect()
 }
 
 /// A bare answer: the text itself, or what its box holds.
@@ -143,19 +205,57 @@ pub fn bare(text: &str) -> Extracted<'_> {
     Extracted::new(prose::main_clause(trimmed), Source::Whole)
 }
 
-/// The text without closed reasoning blocks before it and without what follows a chat marker.
+/// Tags of reasoning that is no part of the answer.
+const REASONING: [(&str, &str); 6] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
+];
+
+/// Marks of chat templates behind which the answer is over.
+const CHAT_MARKS: [&str; 9] = [
+    "<|im_end|>",
+    "<|im_start|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "</s>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|return|>",
+    "<eos>",
+];
+
+/// The text without closed reasoning blocks before it, without a block that is never closed, and
+/// without what follows a chat marker.
 pub(crate) fn spoken(text: &str) -> &str {
-    let after = match text.rfind("</think>") {
-        Some(at) if !text[at + 8..].trim().is_empty() => &text[at + 8..],
-        _ => text,
+    let closed =
+        REASONING.iter().filter_map(|(_, close)| Some(text.rfind(close)? + close.len())).max();
+    let after = match closed {
+        Some(end) if !text[end..].trim().is_empty() => &text[end..],
+        Some(_) => text,
+        None => {
+            let open = REASONING.iter().filter_map(|(open, _)| text.find(open)).min();
+            &text[..open.unwrap_or(text.len())]
+        }
     };
-    let markers = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|eot_id|>", "</s>"];
-    let end = markers
+    let end = CHAT_MARKS
         .iter()
         .filter_map(|m| after.find(m).filter(|at| !after[..*at].trim().is_empty()))
         .min()
         .unwrap_or(after.len());
     &after[..end]
+}
+
+/// The first `bytes` bytes of a text, up to a character boundary.
+pub(crate) fn head(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The last `bytes` bytes of a text, from a character boundary.
@@ -167,32 +267,105 @@ pub(crate) fn tail(text: &str, bytes: usize) -> &str {
     &text[start..]
 }
 
-fn boxed(text: &str) -> Option<Extracted<'_>> {
+/// What the boxes of a text are worth.
+enum Boxes<'a> {
+    Stated(Extracted<'a>),
+    /// The last one is cut off by the end of the text.
+    Truncated,
+    /// Its sentence denies the last one; what is behind this place may state another answer.
+    Denied(usize),
+}
+
+fn boxed(text: &str) -> Option<Boxes<'_>> {
     let boxes = boxes::last_boxes(text);
-    match boxes.as_slice() {
-        [] => None,
-        [one] => Some(Extracted::new(&text[one.content.range()], Source::Boxed)),
-        many => {
-            let contents: Vec<&str> = many.iter().map(|b| text[b.content.range()].trim()).collect();
-            Some(Extracted { text: Cow::Owned(contents.join(" ; ")), source: Source::Boxed })
+    if boxes::is_cut_off(text, &boxes) {
+        return Some(Boxes::Truncated);
+    }
+    let last = boxes.last()?;
+    if is_denied(text, &boxes) {
+        return Some(Boxes::Denied(last.whole.end));
+    }
+    let content = |b: &boxes::Box| prose::without_remark(text[b.content.range()].trim());
+    let answer = match boxes.as_slice() {
+        [one] => content(one),
+        many => Cow::Owned(many.iter().map(content).collect::<Vec<_>>().join(" ; ")),
+    };
+    Some(Boxes::Stated(Extracted { text: answer, source: Source::Boxed }))
+}
+
+/// Whether the words around the boxes deny or withdraw what is in them.
+pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
+    let (Some(first), Some(last)) = (boxes.first(), boxes.last()) else { return false };
+    let (before, after) = (&text[..first.whole.start], &text[last.whole.end..]);
+    let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
+    stance::denies_box(before) || stance::rejected_behind(behind) || stance::withdrawn(behind)
+}
+
+/// Lines of `####` that are tried, from the last one on.
+const MAX_HASHES: usize = 16;
+
+/// Words with which headings of a solution start.
+const HEADINGS: [&str; 18] = [
+    "step",
+    "case",
+    "part",
+    "solution",
+    "explanation",
+    "conclusion",
+    "analysis",
+    "verification",
+    "check",
+    "summary",
+    "note",
+    "method",
+    "calculation",
+    "calculations",
+    "reasoning",
+    "approach",
+    "given",
+    "problem",
+];
+
+/// What follows the last `####` that is no heading, up to the end of its line.
+pub(crate) fn hashes(text: &str) -> Option<&str> {
+    let mut before = text;
+    for _ in 0..MAX_HASHES {
+        let at = before.rfind("####")?;
+        let rest = text[at..].trim_start_matches(['#', ' ']);
+        let line = rest.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+        let more = !rest[rest.find('\n').unwrap_or(rest.len())..].trim().is_empty();
+        let heading = HEADINGS.iter().any(|word| stance::starts_with_phrase(line, word));
+        let label = unlabelled(line).is_empty();
+        if !line.is_empty() && !(more && (heading || label || line.ends_with(':'))) {
+            return Some(line);
+        }
+        before = &text[..at];
+    }
+    None
+}
+
+/// The line without a label such as "Final answer:" or "answer" in front of its value.
+pub(crate) fn unlabelled(line: &str) -> &str {
+    let mut rest = line.trim_start_matches(['*', '_', ' ']);
+    let mut labelled = false;
+    for word in ["the", "my", "final", "correct", "answer", "answers", "ans", "result", "is"] {
+        if stance::starts_with_phrase(rest, word) {
+            labelled |= matches!(word, "answer" | "answers" | "ans" | "result");
+            rest = rest[word.len()..].trim_start_matches([' ', '*', ':', '.', '=', '_']);
         }
     }
+    if labelled { rest } else { line }
 }
 
-/// Content of the last `<answer>...</answer>`.
-pub(crate) fn tagged(text: &str) -> Option<&str> {
-    let end = text.rfind("</answer>")?;
-    let start = text[..end].rfind("<answer>")? + "<answer>".len();
-    let content = text[start..end].trim();
-    (!content.is_empty()).then_some(content)
-}
-
-/// What follows the last `####`, up to the end of its line.
-pub(crate) fn hashes(text: &str) -> Option<&str> {
-    let at = text.rfind("####")?;
-    let line = text[at + 4..].trim_start_matches(['#', ' ']).lines().next()?.trim();
-    let line = line.trim_end_matches('.');
-    (!line.is_empty()).then_some(line)
+/// The answer in a line that is set apart as the answer, whether or not it announces it again.
+fn stated_line(line: &str) -> Found<'_> {
+    let announced = announced(line);
+    let statement = match announced.stated {
+        Some(anchor) => &line[anchor.end..],
+        None if announced.unsure_to > 0 => return Err(Reason::NoAnswer),
+        None => unlabelled(line),
+    };
+    stated(statement, Source::Hashes).unwrap_or(Err(Reason::NoAnswer))
 }
 
 /// What follows `A:` at the start of the last line.
@@ -200,27 +373,30 @@ fn labelled_line(text: &str) -> Option<&str> {
     text.trim_end().lines().next_back()?.trim_start().strip_prefix("A:")
 }
 
-/// The answer in the text behind an anchor.
-fn stated(after: &str, source: Source) -> Option<Extracted<'_>> {
+/// The answer in the text behind an announcement; nothing where there is no text.
+fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     let sentence = stated_tail(after);
     if sentence.is_empty() {
         return None;
+    }
+    if stance::stance(sentence) == Stance::Bounded {
+        return Some(Err(Reason::Unparsed));
     }
     if prose::plain_words(sentence, 2) == 2
         && let Some(clause) = prose::after_link(sentence)
         && !prose::is_sentence(clause)
         && (is_counted(clause) || !is_counted(sentence))
     {
-        return Some(Extracted::new(clause, source));
+        return Some(Ok(Extracted::new(clause, source)));
     }
     if !prose::is_sentence(sentence) {
-        return Some(Extracted::new(sentence, source));
+        let text = prose::without_remark(sentence);
+        return Some(Ok(Extracted { text, source }));
     }
-    let found = loose(sentence);
-    if found.source == Source::Nothing {
-        return Some(Extracted::new(sentence, source));
-    }
-    Some(Extracted { text: found.text, source })
+    Some(match loose::last(sentence) {
+        Err(Reason::NoAnswer) => Ok(Extracted::new(sentence, source)),
+        found => found.map(|found| Extracted { text: found.text, source }),
+    })
 }
 
 /// Whether digits or a formula stand in a text.
@@ -245,27 +421,4 @@ fn is_bare(text: &str) -> bool {
     let said = prose::starts_with_word(text)
         || prose::plain_words(text, 1) == 1 && prose::after_link(text).is_some();
     !(counted && (foreign || said)) && prose::plain_words(text, 3) < 3
-}
-
-/// The last formula, or the last number or bracket of numbers where it stands later, or the last
-/// emphasised words of a text without any.
-fn loose(text: &str) -> Extracted<'_> {
-    let formula = environments::last_joined(text);
-    let number = last_number(text);
-    let group = groups::last_group(text).filter(|g| number.is_none_or(|n| n.end <= g.end));
-    if formula.is_none()
-        && group.is_none()
-        && let Some(expression) = prose::last_expression(text)
-    {
-        return Extracted::new(expression, Source::Formula);
-    }
-    match (formula, group.or(number)) {
-        (Some(f), Some(n)) if n.start >= f.end => Extracted::new(&text[n.range()], Source::Number),
-        (Some(f), _) => Extracted::new(&text[f.range()], Source::Formula),
-        (None, Some(n)) => Extracted::new(&text[n.range()], Source::Number),
-        (None, None) => match prose::last_emphasised(text) {
-            Some(words) => Extracted::new(words, Source::Emphasis),
-            None => Extracted::new("", Source::Nothing),
-        },
-    }
 }

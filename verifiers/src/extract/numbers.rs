@@ -4,9 +4,13 @@
 //! business. One pass from the end of the text, no backtracking.
 
 use super::Span;
+use crate::syntax::names;
 
 /// The Unicode minus sign.
 const MINUS: &[u8] = "\u{2212}".as_bytes();
+
+/// The en dash, which some write for it.
+const EN_DASH: &[u8] = "\u{2013}".as_bytes();
 
 /// The last number of the text.
 pub(crate) fn last_number(text: &str) -> Option<Span> {
@@ -74,6 +78,8 @@ fn whole_number(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
     let sign = if start > 0 && bytes[start - 1] == b'$' { start - 1 } else { start };
     if bytes[..sign].ends_with(MINUS) {
         start = sign - MINUS.len();
+    } else if bytes[..sign].ends_with(EN_DASH) && is_sign(bytes, sign - EN_DASH.len()) {
+        start = sign - EN_DASH.len();
     } else if sign > 0 && bytes[sign - 1] == b'-' {
         let before = sign.checked_sub(2).map(|at| bytes[at]);
         if before.is_none_or(|b| !b.is_ascii_alphanumeric() && b != b')' && b != b' ')
@@ -86,6 +92,145 @@ fn whole_number(bytes: &[u8], mut start: usize, mut end: usize) -> Span {
         end += 1;
     }
     Span { start, end }
+}
+
+/// Whether the number at `span` stands alone: no operator, power, index or unknown letter is glued to
+/// it or joins it to something else.
+pub(super) fn is_whole(text: &str, span: Span) -> bool {
+    let (before, after) = (&text[..span.start], &text[span.end..]);
+    let joined = |c: char| "+*/×·÷^√_=≠<>\\".contains(c);
+    let behind = after.trim_start_matches(' ');
+    let continued = match behind.chars().next() {
+        None => false,
+        Some(c) if c.is_control() && !c.is_whitespace() => true,
+        Some('*') => !behind.starts_with("**") && !closes_emphasis(before, behind),
+        Some(c @ ('-' | '−')) => behind[c.len_utf8()..].trim().is_empty(),
+        Some('\\') => ![
+            "\\)", "\\]", "\\%", "\\,", "\\;", "\\!", "\\ ", "\\text", "\\mathrm", "\\quad",
+            "\\qquad", "\\n", "\\\\",
+        ]
+        .iter()
+        .any(|c| behind.starts_with(c)),
+        Some('/') => {
+            behind[1..].trim_start().is_empty()
+                || behind[1..].trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '(')
+        }
+        Some('=') => true,
+        Some('½' | '⅓' | '⅔' | '¼' | '¾') => true,
+        Some(c) => {
+            joined(c)
+                || "π²³⁴⁵!".contains(c) && !behind[c.len_utf8()..].trim().is_empty() && c != '!'
+                || c == 'π'
+        }
+    };
+    let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let glued = letters > 0 && !is_suffix(&after[..letters]);
+    let front = before.trim_end_matches(' ');
+    let joins = front
+        .ends_with(|c: char| "+/×·÷^√".contains(c) || c.is_control() && !c.is_whitespace())
+        || front.ends_with('*')
+            && !front.ends_with("**")
+            && operand_before(front.as_bytes(), front.len() - 1)
+        || front.ends_with(['-', '−']) && {
+            let at = front.trim_end_matches(['-', '−']).len();
+            operand_before(front.as_bytes(), at) && before.len() > front.len()
+        };
+    !(continued || glued || joins)
+}
+
+/// Whether a star behind a number closes emphasis that opens before it.
+fn closes_emphasis(before: &str, behind: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or(before);
+    line.matches('*').count() % 2 == 1 && !behind[1..].starts_with(|c: char| c.is_alphanumeric())
+}
+
+/// Letters that may be glued to a number without making it something else: units and ordinals.
+fn is_suffix(letters: &str) -> bool {
+    matches!(letters, "st" | "nd" | "rd" | "th" | "x" | "D" | "K" | "k" | "M") && letters != "x"
+        || names::unit_word(letters)
+        || names::unit(letters).is_some()
+        || names::unit_letter(letters)
+}
+
+/// The number with the currency sign before it and the unit behind it, as far as they are known:
+/// `$6`, `6 cents`, `2 hours and 15 minutes`.
+pub(super) fn with_unit(text: &str, span: Span) -> Span {
+    let mut start = span.start;
+    let currency = text[..start].chars().next_back().filter(|c| "$€£¥₹".contains(*c));
+    if let Some(sign) = currency {
+        start -= sign.len_utf8();
+        start -= usize::from(text[..start].ends_with('\\'));
+    }
+    let end = unit_end(text, span.end);
+    if end > span.end {
+        start = compound_start(text, start);
+    }
+    Span { start, end }
+}
+
+/// Behind the unit that starts at `at`, or `at` where none is known.
+fn unit_end(text: &str, at: usize) -> usize {
+    let mut end = at;
+    let mut place = at;
+    loop {
+        let rest = &text[place..];
+        let blank = rest.len() - rest.trim_start_matches(' ').len();
+        let word = &rest[blank..];
+        let letters = word.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let name = &word[..letters];
+        let sign = word.chars().next().filter(|c| "¢°%²³".contains(*c)).map_or(0, char::len_utf8);
+        let power = if word.starts_with("^2") || word.starts_with("^3") { 2 } else { 0 };
+        if letters > 0 && (names::unit(name).is_some() || end > at && names::unit_word(name)) {
+            place += blank + letters;
+            end = place;
+        } else if matches!(
+            name,
+            "per"
+                | "square"
+                | "cubic"
+                | "degrees"
+                | "radians"
+                | "rad"
+                | "euros"
+                | "euro"
+                | "yen"
+                | "rupees"
+        ) {
+            place += blank + letters;
+            if !matches!(name, "per" | "square" | "cubic") {
+                end = place;
+            }
+        } else if sign > 0 || power > 0 && end > at {
+            place += blank + sign + power;
+            end = place;
+        } else if word.starts_with('/') && end > at && blank == 0 {
+            place += 1;
+        } else {
+            return end;
+        }
+        if place - at > MAX_UNIT {
+            return end;
+        }
+    }
+}
+
+/// Longest unit behind a number, in bytes.
+const MAX_UNIT: usize = 32;
+
+/// Where a quantity of several units starts whose last part starts at `start`: `2 hours and 15 minutes`.
+fn compound_start(text: &str, start: usize) -> usize {
+    let before = text[..start].trim_end_matches([' ', ',']);
+    let before = before.strip_suffix("and").unwrap_or(before).trim_end_matches([' ', ',']);
+    let letters = before.bytes().rev().take_while(u8::is_ascii_alphabetic).count();
+    let number = before[..before.len() - letters].trim_end_matches(' ');
+    let digits = number.bytes().rev().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+    let measured = letters > 0 && names::unit(&before[before.len() - letters..]).is_some();
+    if measured && digits > 0 { number.len() - digits } else { start }
+}
+
+/// Whether an en dash at `at` is a minus sign: nothing or a blank stands before it, and no operand.
+fn is_sign(bytes: &[u8], at: usize) -> bool {
+    at == 0 || matches!(bytes[at - 1], b' ' | b'$' | b'(' | b'\n') && !operand_before(bytes, at)
 }
 
 /// Whether a number or a closing bracket stands before position `at`, so that a minus sign

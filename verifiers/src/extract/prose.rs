@@ -3,6 +3,8 @@
 //! It knows a list of English link words and nothing of mathematics. The rule of thumb (three or
 //! more plain words make a sentence) is ours and is tuned on published answer lists.
 
+use std::borrow::Cow;
+
 use crate::syntax::names;
 
 /// Plain words from which on a text counts as a sentence rather than an answer with a unit.
@@ -114,7 +116,7 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
 }
 
 /// Words that start a clause which explains the answer before it.
-const ASIDES: [&str; 13] = [
+const ASIDES: [&str; 28] = [
     ", since ",
     ", because ",
     " because ",
@@ -128,7 +130,79 @@ const ASIDES: [&str; 13] = [
     ", for ",
     " rather than ",
     " instead of ",
+    " since ",
+    " which ",
+    " as required",
+    " as desired",
+    " as expected",
+    " and not ",
+    " for all ",
+    " for every ",
+    " for any ",
+    " for each ",
+    "\u{ff0c}\u{56e0}",
+    "\u{ff0c}\u{6240}",
+    "\u{ff0c}\u{5373}",
+    "\u{ff0c}\u{800c}",
+    "\u{ff0c}\u{5171}",
 ];
+
+/// Longest statement in which asides and remarks are looked for, in bytes.
+const MAX_STATEMENT: usize = 1024;
+
+/// Marks behind a value at which an aside in words can start.
+const BREAKS: [&str; 6] = [", ", " \u{2013} ", " \u{2014} ", " - ", "\u{2014}", "; "];
+
+/// Where an aside in words starts behind a value: ", in total", ", altogether", " \u{2013} not 74". What
+/// starts with a number, a formula or a letter is another item of a list.
+fn aside_in_words(sentence: &str) -> Option<usize> {
+    let sentence = super::head(sentence, MAX_STATEMENT);
+    let breaks = BREAKS.iter().flat_map(|mark| sentence.match_indices(mark));
+    let starts = breaks.filter(|(at, mark)| {
+        let (head, rest) = (&sentence[..*at], &sentence[at + mark.len()..]);
+        let last_item = head.rsplit(", ").next().unwrap_or(head);
+        let value = last_item.contains(|c: char| c.is_ascii_digit() || "$\\√πXx½¼¾".contains(c));
+        value && is_aside(rest) && closed_formula(head) && closed_braces(head)
+    });
+    starts.map(|(at, _)| at).min()
+}
+
+/// Whether words and no further item follow: "in total", "and we are done", but not "and 3" or "y = 2".
+fn is_aside(rest: &str) -> bool {
+    let mut rest = rest;
+    for joiner in ["and ", "or "] {
+        if let Some(after) = rest.strip_prefix(joiner) {
+            let item = after.split([',', ' ']).next().unwrap_or(after);
+            if !item.bytes().all(|b| b.is_ascii_alphabetic()) || item.len() < 2 {
+                return false;
+            }
+            // "and nothing else" is an aside, "or six" another value.
+            rest = after;
+        }
+    }
+    let length = alphabetic(rest);
+    let word = &rest[..length];
+    length >= 2
+        && !rest[length..].starts_with(['(', '_', '^', '=', '\\'])
+        && !rest[length..].trim_start().starts_with('=')
+        && names::function(word).is_none()
+        && names::number_word(word).is_none()
+        && !matches!(
+            word.to_ascii_lowercase().as_str(),
+            "infinity"
+                | "inf"
+                | "pi"
+                | "sqrt"
+                | "frac"
+                | "undefined"
+                | "none"
+                | "no"
+                | "infinitely"
+                | "all"
+                | "any"
+                | "half"
+        )
+}
 
 /// A stated answer without the clause or bracket behind it that explains it: `5` of "5, since
 /// 2 + 3 = 5" and of "5 (five)".
@@ -136,7 +210,11 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     let clause = ASIDES
         .iter()
         .filter_map(|aside| sentence.find(aside))
-        .filter(|at| !sentence[..*at].trim().is_empty() && closed_formula(&sentence[..*at]))
+        .filter(|at| {
+            let head = &sentence[..*at];
+            !head.trim().is_empty() && closed_formula(head) && closed_braces(head)
+        })
+        .chain(aside_in_words(sentence))
         .min()
         .map_or(sentence, |at| &sentence[..at]);
     let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
@@ -146,6 +224,11 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     let explains = unit || plain_words(aside, 1) == 1 || aside.starts_with("or ");
     let stands = !head.trim().is_empty() && closed_formula(head) && !aside.contains(')');
     if explains && stands { head.trim_end() } else { clause }
+}
+
+/// Whether no brace is open at the end of the text.
+fn closed_braces(text: &str) -> bool {
+    text.matches('{').count() == text.matches('}').count()
 }
 
 /// Whether no formula is open at the end of the text.
@@ -160,17 +243,41 @@ fn closed_formula(text: &str) -> bool {
 /// numbers are left to their own rule.
 pub(crate) fn last_expression(text: &str) -> Option<&str> {
     let text = text.trim_end_matches(['.', ' ', '\n']);
-    let clause = after_link(text)?;
+    let line = text.rsplit(['\n', '。']).next().unwrap_or(text);
+    let sentence = line.rsplit(". ").next().unwrap_or(line);
+    let clause = after_link(sentence)
+        .filter(|clause| !clause.contains(&SENTENCE_ENDS[..]))
+        .or_else(|| sentence.contains('=').then_some(sentence))?;
     let orders = |c: char| "<>≤≥".contains(c);
     let side = if clause.contains(orders) { clause } else { clause.rsplit('=').next()?.trim() };
-    let sign = |c: char| "+*^√π\\".contains(c) || orders(c);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || " +-*/^().,√π−²³\\{}[]=<>≤≥∞".contains(c);
+    let sign = |c: char| "+*^√π\\·×÷½⅓⅔¼¾⅕⅛".contains(c) || orders(c);
+    let allowed =
+        |c: char| c.is_ascii_alphanumeric() || " +-*/^().,√π−–²³\\{}[]=<>≤≥∞·×÷½⅓⅔¼¾⅕⅛".contains(c);
     let digits = side.contains(|c: char| c.is_ascii_digit());
     let variable = side.split(|c: char| !c.is_ascii_alphabetic()).any(|w| w.len() == 1);
     let listed = text.strip_suffix(clause).is_some_and(|before| before.ends_with(" are "))
         && [" and ", " or "].iter().any(|join| side.contains(join));
-    let formula = side.contains(sign) || (variable || listed) && digits;
+    let called =
+        side.split(|c: char| !c.is_ascii_alphabetic()).any(|w| names::function(w).is_some());
+    let formula =
+        side.contains(sign) || (variable || listed || called || is_grouped(side)) && digits;
     (formula && side.chars().all(allowed) && plain_words(side, 1) == 0).then_some(side)
+}
+
+/// Marks at which a sentence ends.
+const SENTENCE_ENDS: [char; 1] = ['?'];
+
+/// `12 500`: digits in groups of three with blanks between them.
+fn is_grouped(text: &str) -> bool {
+    let mut groups = text.trim().split(' ');
+    let digits = |g: &str| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit());
+    let first = groups.next().is_some_and(|g| digits(g.trim_start_matches('-')) && g.len() <= 3);
+    let mut count = 0;
+    let rest = groups.all(|g| {
+        count += 1;
+        digits(g) && g.len() == 3
+    });
+    first && rest && count > 0
 }
 
 /// The last words between `**` marks or in `\textbf`.
@@ -186,6 +293,81 @@ pub(crate) fn last_emphasised(text: &str) -> Option<&str> {
     let (_, words) = marked.max(command)?;
     let words = words.trim().trim_end_matches(['.', ':']);
     (!words.is_empty() && !is_sentence(words)).then_some(words)
+}
+
+/// The emphasised words with which a text ends, if it does: `Wednesday` of "It is **Wednesday**."
+pub(crate) fn closing_emphasis(text: &str) -> Option<&str> {
+    let body = text.trim_end_matches(['.', ' ', '\n', '!']).strip_suffix("**")?;
+    let words = &body[body.rfind("**")? + 2..];
+    let words = words.trim().trim_end_matches(['.', ':', ',']);
+    let stands = !words.is_empty() && !words.contains('\n') && !is_sentence(words);
+    stands.then(|| main_clause(words))
+}
+
+/// Commands between a value and a remark.
+const BLANKS: [&str; 10] =
+    ["\\quad", "\\qquad", "\\;", "\\,", "\\:", "\\ ", "\\!", "~", "\\left", "\\big"];
+
+/// Commands around the words of a remark.
+const WRAPS: [&str; 6] = ["\\text{", "\\textrm{", "\\mathrm{", "\\mbox{", "\\textit{", "\\text {"];
+
+/// Words that start a remark behind a value without brackets.
+const REMARKS: [&str; 12] = [
+    "since ",
+    "because ",
+    "which ",
+    "where ",
+    "approximately ",
+    "approx",
+    "i.e.",
+    "that is",
+    "so that",
+    "as required",
+    "or about ",
+    "as desired",
+];
+
+/// A value without the remark behind it, in brackets or after a comma: `\frac{737}{39}` of
+/// `\frac{737}{39}\;\text{(about }18.9\text{ cards)}`.
+pub(crate) fn without_remark(value: &str) -> Cow<'_, str> {
+    if value.len() > MAX_STATEMENT {
+        return Cow::Borrowed(value);
+    }
+    let texts = WRAPS.iter().flat_map(|wrap| value.match_indices(wrap));
+    let brackets = value.match_indices('(').map(|(at, _)| (at, "("));
+    let starts = texts.chain(brackets).filter(|(at, wrap)| {
+        let opened = value[..*at].bytes().filter(|b| *b == b'{').count();
+        let closed = value[..*at].bytes().filter(|b| *b == b'}').count();
+        opened == closed && (*wrap == "(" || !value[..*at].trim().is_empty())
+    });
+    let cut = starts.filter(|(at, wrap)| is_remark(&value[*at..], wrap)).map(|(at, _)| at).min();
+    let Some(at) = cut else { return Cow::Borrowed(value) };
+    let mut head = value[..at].trim_end();
+    while let Some(shorter) = BLANKS.iter().find_map(|b| head.strip_suffix(b)) {
+        head = shorter.trim_end();
+    }
+    let head = head.trim_end_matches([',', ';', ' ']);
+    if head.is_empty() { Cow::Borrowed(value) } else { Cow::Borrowed(head) }
+}
+
+/// Whether the rest of a value, which starts with `wrap`, is a remark.
+fn is_remark(rest: &str, wrap: &str) -> bool {
+    let mut plain = rest.to_owned();
+    for command in WRAPS.iter().chain(&BLANKS) {
+        plain = plain.replace(command, " ");
+    }
+    let plain = plain.replace(['}', '{', '$'], " ");
+    let plain = plain.trim().trim_start_matches([',', ' ', ';']);
+    let bracketed = plain.starts_with('(')
+        && plain.trim_end_matches(['.', ' ']).ends_with(')')
+        && plain.matches('(').count() == plain.matches(')').count();
+    let inner = plain.trim_start_matches('(').trim_start();
+    let wordy = inner.starts_with("\\approx")
+        || inner.starts_with('≈')
+        || inner.starts_with("i.e.")
+        || plain_words(inner, 1) == 1 && inner.starts_with(|c: char| c.is_ascii_alphabetic());
+    bracketed && wordy && !names::unit_word(inner.trim_end_matches(['.', ' ', ')']))
+        || wrap != "(" && REMARKS.iter().any(|word| plain.starts_with(word))
 }
 
 /// What follows the last link word: `120` in "The volume is 120".
@@ -218,8 +400,15 @@ pub(crate) fn first_sentence(text: &str) -> &str {
             }
             b'$' if in_formula || text[at + 1..].contains('$') => in_formula = !in_formula,
             b'\n' if !in_formula => return &text[..at],
+            0xe3 | 0xef if !in_formula && text[at..].starts_with(['。', '！', '？']) => {
+                return &text[..at];
+            }
             b'.' | b'!' | b'?' if !in_formula => {
                 let next = bytes.get(at + 1);
+                if is_abbreviation(text, at) {
+                    at += 1;
+                    continue;
+                }
                 if next.is_none_or(|b| b.is_ascii_whitespace() || *b == b'*' || *b == b'"') {
                     return &text[..at];
                 }
@@ -229,6 +418,14 @@ pub(crate) fn first_sentence(text: &str) -> &str {
         at += 1;
     }
     text
+}
+
+/// Whether the full stop at `at` ends an abbreviation in front of a number: "Rs. 240", "approx. 3".
+fn is_abbreviation(text: &str, at: usize) -> bool {
+    let word = text[..at].rsplit(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let known = ["Rs", "No", "Nos", "approx", "ca", "c", "vs", "Eq", "Fig", "Ex", "Ans"];
+    let number = text[at + 1..].trim_start_matches([' ', '$', '\\']);
+    known.contains(&word) && number.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -23,14 +23,15 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
     if text.contains('\\') && DEFINITIONS.iter().any(|d| defines(text, d)) {
         return Err(Reason::Unparsed);
     }
+    let times = times_ten(text);
     let doubled = is_doubled(text);
     let plain = |c: char| c == '\n' || c == '\t' || !c.is_control() && c.is_ascii();
-    if !doubled && text.chars().all(plain) {
+    if times.is_none() && !doubled && text.chars().all(plain) {
         return Ok(Cow::Borrowed(text));
     }
     let mut out = String::with_capacity(text.len() + 16);
     let mut raised = false;
-    for c in text.chars() {
+    for c in times.as_deref().unwrap_or(text).chars() {
         let digit = superscript(c);
         match digit {
             Some(d) if raised => {
@@ -48,6 +49,20 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
         raised = digit.is_some();
     }
     Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
+}
+
+/// The text with a multiplication sign for the letter of `6.02 x 10^23`, if it has one.
+fn times_ten(text: &str) -> Option<String> {
+    let (at, _) = text.match_indices(['x', 'X']).find(|(at, _)| {
+        let after = text[at + 1..].trim_start_matches(' ').strip_prefix("10");
+        let power = after.is_some_and(|rest| {
+            rest.starts_with(['^', '⁻'])
+                || rest.starts_with("**")
+                || rest.chars().next().is_some_and(|c| superscript(c).is_some())
+        });
+        power && text[..*at].trim_end_matches(' ').ends_with(|c: char| c.is_ascii_digit())
+    })?;
+    Some(format!("{}\\times {}", &text[..at], &text[at + 1..]))
 }
 
 /// Whether every backslash was escaped once too often: the first environment starts with two.
@@ -116,7 +131,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Signs and letters by the LaTeX that spells them.
-const SPELLED: [(&str, &str); 74] = [
+const SPELLED: [(&str, &str); 77] = [
     ("−–—‐‑﹣", "-"),
     ("×✕⨯", "\\times "),
     ("·⋅∙•", "\\cdot "),
@@ -174,7 +189,10 @@ const SPELLED: [(&str, &str); 74] = [
     ("‘’′", "'"),
     ("“”", "\""),
     ("¢", "\\text{ cents}"),
-    ("€£¥₹", "\\$"),
+    ("€", "\\euro "),
+    ("£", "\\pounds "),
+    ("¥￥", "\\yen "),
+    ("₹", "\\rupee "),
     ("，、", ", "),
     ("。", "."),
     ("α", "\\alpha "),

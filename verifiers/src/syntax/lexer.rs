@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     CloseSet,
     /// `\\`
     Row,
+    /// A currency sign in front of an amount; the text is the unit's name.
+    Currency,
     /// Any other sign.
     Sign(char),
 }
@@ -54,8 +56,18 @@ pub(crate) struct Token<'a> {
     pub spaced: bool,
 }
 
-/// Currencies that stand in front of an amount.
-const CURRENCIES: [&str; 8] = ["US", "USD", "EUR", "GBP", "Rs", "INR", "CAD", "AUD"];
+/// Currencies that stand in front of an amount, with the names of their units; those without a name
+/// stand in front of a sign or are dollars of some country.
+const CURRENCIES: [(&str, &str); 8] = [
+    ("US", ""),
+    ("USD", "dollar"),
+    ("EUR", "euro"),
+    ("GBP", "gbp"),
+    ("Rs", "rupee"),
+    ("INR", "rupee"),
+    ("CAD", ""),
+    ("AUD", ""),
+];
 
 /// Tokens of a cleaned text.
 pub(crate) fn lex<'a>(
@@ -64,7 +76,18 @@ pub(crate) fn lex<'a>(
     fuel: &mut Fuel,
 ) -> Result<Vec<Token<'a>>, Reason> {
     fuel.spend(20 * text.len() as u64)?;
-    let mut lexer = Lexer { text, at: 0, commas, brackets: 0, tables: 0, spaced: false };
+    // One dollar sign delimits no formula.
+    let lone_dollar = text.matches('$').count() - text.matches("\\$").count() == 1;
+    let mut lexer = Lexer {
+        text,
+        at: 0,
+        commas,
+        brackets: 0,
+        tables: 0,
+        spaced: false,
+        lone_dollar,
+        joiner: None,
+    };
     let mut tokens = Vec::with_capacity(text.len() / 3 + 4);
     while let Some(token) = lexer.next_token() {
         tokens.push(token);
@@ -81,6 +104,10 @@ struct Lexer<'a> {
     /// Open tables (matrices), in which `\\` starts a row.
     tables: usize,
     spaced: bool,
+    /// Whether the only dollar sign of the text is no delimiter.
+    lone_dollar: bool,
+    /// "and" or "or" at the end of a text, which is a token of its own.
+    joiner: Option<Kind>,
 }
 
 impl<'a> Lexer<'a> {
@@ -89,6 +116,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn next_token(&mut self) -> Option<Token<'a>> {
+        if let Some(joiner) = self.joiner.take() {
+            return Some(self.token(joiner, "and"));
+        }
         loop {
             let rest = self.rest();
             let first = rest.chars().next()?;
@@ -101,6 +131,10 @@ impl<'a> Lexer<'a> {
                     Some(token) => return Some(token),
                     None => continue,
                 },
+                '$' if self.lone_dollar && is_price(rest) => {
+                    self.at += 1;
+                    return Some(self.token(Kind::Currency, "dollar"));
+                }
                 '\\' => match self.command() {
                     Some(token) => return Some(token),
                     None => continue,
@@ -155,8 +189,12 @@ impl<'a> Lexer<'a> {
         let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let word = &rest[..length];
         self.at += length;
-        if CURRENCIES.contains(&word) && is_price(&rest[length..]) {
-            return None;
+        if let Some((_, name)) = CURRENCIES.iter().find(|(known, _)| *known == word)
+            && is_price(&rest[length..])
+        {
+            self.at += usize::from(self.rest().starts_with('.'));
+            let signed = self.rest().trim_start().starts_with(['$', '\\']);
+            return (!name.is_empty() && !signed).then(|| self.token(Kind::Currency, name));
         }
         let kind = match word {
             "and" | "And" | "AND" => Kind::And,

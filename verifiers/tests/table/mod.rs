@@ -29,6 +29,11 @@ pub struct Row {
 impl Row {
     /// The verdict of the default grader, and whether it accepts what is to be accepted.
     pub fn grade(&self) -> (Graded, bool) {
+        self.grade_by(&Grader::default())
+    }
+
+    /// As [`Row::grade`], by another grader.
+    pub fn grade_by(&self, grader: &Grader) -> (Graded, bool) {
         let form = |name: &Option<String>, default| match name.as_deref() {
             None => default,
             Some("answer") => Form::Answer,
@@ -37,7 +42,7 @@ impl Row {
         let text = |label: &String| self.options.get(label).map_or("", String::as_str);
         let options: Vec<ChoiceOption<'_>> =
             self.choices.iter().map(|label| ChoiceOption { label, text: text(label) }).collect();
-        let graded = Grader::default().grade(&Pair {
+        let graded = grader.grade(&Pair {
             gold: &self.gold,
             answer: &self.pred,
             gold_form: form(&self.gold_form, Form::Answer),

@@ -20,6 +20,12 @@ impl RopeTable {
         Self { cos, sin, half: inverse_frequencies.len() }
     }
 
+    /// The table with cosines and sines multiplied by `scale`, as some ways to stretch it ask for.
+    pub(crate) fn scaled(mut self, scale: f64) -> Self {
+        self.cos.iter_mut().chain(&mut self.sin).for_each(|value| *value *= scale as f32);
+        self
+    }
+
     /// Cosines and sines as tensors, `[positions, head_dim / 2]` each.
     pub(crate) fn tensors(&self, device: &Device) -> Result<[Tensor; 2]> {
         let tensor =

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use serde_json::json;
 
@@ -55,13 +57,10 @@ fn bos_begins_what_it_begins_in_transformers() {
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         written(|_| {}, &[("tokenizer_config.json", all)])
     };
-    let opening = |more: Value| {
-        let tokenizer = read(&settings(more)).unwrap();
-        (tokenizer.opening(false), tokenizer.opening(true))
-    };
-    assert_eq!(opening(json!({})), (None, None));
+    let opening = |more: Value| read(&settings(more)).unwrap().opening();
+    assert_eq!(opening(json!({})), None);
     // The file's own frame decides; transformers passes over the setting beside a `tokenizer.json`.
-    assert_eq!(opening(json!({ "add_bos_token": true })), (None, None));
+    assert_eq!(opening(json!({ "add_bos_token": true })), None);
     let frame = json!({
         "type": "TemplateProcessing", "pair": [],
         "single": [{ "SpecialToken": { "id": "<s>", "type_id": 0 } },
@@ -73,13 +72,24 @@ fn bos_begins_what_it_begins_in_transformers() {
         let files = [("tokenizer_config.json", unset)];
         let tokenizer = read(&written(|file| file["post_processor"] = frame.clone(), &files));
         let tokenizer = tokenizer.unwrap();
-        assert_eq!(tokenizer.opening(false), Some(0), "{class}");
+        assert_eq!(tokenizer.opening(), Some(0), "{class}");
         assert_eq!(tokenizer.encode_framed("a").unwrap(), [0, 3], "{class}");
+        assert_eq!(tokenizer.without_frame("<s>a<s>"), "a<s>");
     }
-    let template = json!([{ "name": "default", "template": "{{ bos_token }}" }]);
-    assert_eq!(opening(json!({ "chat_template": template })), (None, Some(0)));
     let map = [("special_tokens_map.json", json!({ "bos_token": { "content": "<s>" } }))];
-    assert_eq!(read(&written(|_| {}, &map)).unwrap().bos(), Some(0));
+    let tokenizer = read(&written(|_| {}, &map)).unwrap();
+    assert_eq!(tokenizer.bos(), Some(0));
+    assert_eq!(tokenizer.without_frame("<s>a"), "<s>a");
+}
+
+#[test]
+fn what_the_settings_name_special_is_found_in_a_text() {
+    let unlisted = |file: &mut Value| file["added_tokens"] = json!([]);
+    let settings = json!({ "bos_token": "<s>", "pad_token": "[nothing]" });
+    let tokenizer = read(&written(unlisted, &[("tokenizer_config.json", settings)])).unwrap();
+    assert_eq!(tokenizer.encode("a<s>b").unwrap(), [3, 0, 4]);
+    assert_eq!(tokenizer.decode(&[0, 3]).unwrap(), "a");
+    assert!(tokenizer.fits(6, Path::new("")).is_ok());
 }
 
 #[test]
@@ -96,10 +106,43 @@ fn the_tokenizer_s_own_end_comes_first_and_every_end_is_an_id() {
     let tokenizer = ends(json!([1, 2])).unwrap();
     assert_eq!((tokenizer.eos_ids(), tokenizer.eos_text()), (&[2, 1][..], "<|eot|>".into()));
     assert_eq!(ends(json!(1)).unwrap().eos_text(), "<|eot|>");
+    assert_eq!(ends(json!(1)).unwrap().eos_ids(), [2, 1]);
     assert_eq!(ends(Value::Null).unwrap().eos_ids(), [2]);
     for bad in [json!([1, 99]), json!(-1), json!("2")] {
         let error = ends(bad).unwrap_err().to_string();
         assert!(error.contains("generation_config.json"), "{error}");
+    }
+}
+
+#[test]
+fn every_file_that_names_an_end_of_a_turn_is_heard() {
+    let ends = |config: Value, files: &[(&str, Value)]| {
+        let dir = written(|_| {}, files);
+        Tokenizer::from_files(dir.path(), &config).unwrap().eos_ids().to_vec()
+    };
+    let settings = |template: &str| {
+        ("tokenizer_config.json", json!({ "eos_token": "</s>", "chat_template": template }))
+    };
+    const PLAIN: &str = "{% for m in messages %}{{ m.content }}{% endfor %}";
+    let generation = ("generation_config.json", json!({ "eos_token_id": 5 }));
+    assert_eq!(
+        ends(json!({ "eos_token_id": 2 }), &[settings(PLAIN), generation.clone()]),
+        [1, 5, 2]
+    );
+    // An ordinary token, where another file names the end, is a default that a converter left.
+    assert_eq!(ends(json!({ "eos_token_id": 3 }), &[settings(PLAIN)]), [1]);
+    assert_eq!(ends(json!({ "eos_token_id": 3 }), &[]), [3]);
+    for (template, expected) in [
+        ("{% for m in messages %}<s>{{ m.content }}<|eot|>\n{% endfor %}", &[1, 2][..]),
+        (
+            "{% for m in messages %}{{ m.content | trim }} <|eot|>{{ eos_token }}{% endfor %}",
+            &[1, 2],
+        ),
+        ("{% for m in messages %}{{ m.content }}\n{% endfor %}<s>", &[1, 0]),
+        ("{% for m in messages %}{{ m.content }} and <|eot|>{% endfor %}", &[1]),
+        ("{{ raise_exception('no') }}", &[1]),
+    ] {
+        assert_eq!(ends(Value::Null, &[settings(template)]), expected, "{template}");
     }
 }
 

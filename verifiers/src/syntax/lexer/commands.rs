@@ -115,6 +115,12 @@ impl<'a> Lexer<'a> {
             self.spaced = true;
             return None;
         }
+        if name == "forall" {
+            return Some(self.token(Kind::Sign(','), name));
+        }
+        if let Some(unit) = currency(name) {
+            return self.currency(unit);
+        }
         if UNSEEN.contains(&name) {
             self.skip_group();
             self.spaced = true;
@@ -191,6 +197,7 @@ impl<'a> Lexer<'a> {
             // A line break outside of tables separates answers.
             '\\' => Kind::Sign(','),
             '%' => Kind::Sign('%'),
+            '$' => return self.currency("dollar"),
             '|' => Kind::Sign('‖'),
             '&' | '_' | '#' => Kind::Sign(sign),
             _ => {
@@ -210,6 +217,25 @@ impl<'a> Lexer<'a> {
             return None;
         }
         self.text_argument()
+    }
+
+    /// A currency sign: in front of an amount, or behind it as its unit.
+    fn currency(&mut self, unit: &'static str) -> Option<Token<'a>> {
+        let after = self.rest().trim_start_matches([' ', '{', '}', '~', '\\', ',', '-']);
+        if after.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            let braces = self.rest().len() - self.rest().trim_start_matches(['{', '}']).len();
+            // `{\$}5`: the braces hold the sign only.
+            if self.rest().starts_with('}') && self.text[..self.at].contains('{') && braces == 0 {
+                return None;
+            }
+            return Some(self.token(Kind::Currency, unit));
+        }
+        let before = self.text[..self.at].trim_end_matches(|c: char| !c.is_ascii_digit());
+        if self.at - before.len() <= 24 && !before.is_empty() && after.is_empty() {
+            return Some(self.token(Kind::Text, unit));
+        }
+        self.spaced = true;
+        None
     }
 
     /// Whether a digit or bracket ends in front of `at`, blanks aside.
@@ -235,12 +261,23 @@ impl<'a> Lexer<'a> {
         let letters = inner.chars().filter(char::is_ascii_alphabetic).count();
         let formula = inner.starts_with(|c: char| c.is_ascii_digit() || "-+\\$(".contains(c))
             && (letters <= 1 || inner.starts_with(|c: char| c.is_ascii_digit()));
+        if let Some(unit) = currency(inner.trim_start_matches('\\').trim_end_matches('.')) {
+            self.at = close + 1;
+            return self.currency(unit);
+        }
         if formula {
             return None;
         }
         self.at = close + 1;
         self.spaced = true;
         let bare = inner.trim_matches([',', ' ', '~']);
+        if QUANTIFIERS.iter().any(|q| bare.starts_with(q)) || bare == "for" {
+            return Some(self.token(Kind::Sign(','), ","));
+        }
+        if let Some(unit) = bare.strip_suffix(" and").filter(|unit| !unit.is_empty()) {
+            self.joiner = Some(Kind::And);
+            return Some(self.token(Kind::Text, unit));
+        }
         if names::function(bare).is_some() {
             return Some(self.token(Kind::Word, bare));
         }
@@ -265,6 +302,21 @@ fn bracket(name: &str) -> Option<char> {
         "rparen" => ')',
         "lbrack" => '[',
         "rbrack" => ']',
+        _ => return None,
+    })
+}
+
+/// Texts behind which only the range of a name is told.
+const QUANTIFIERS: [&str; 5] = ["for all", "for every", "for any", "for each", "for arbitrary"];
+
+/// The unit of a currency's command or name.
+fn currency(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "$" | "textdollar" | "dollar" | "USD" | "US$" | "US\\$" => "dollar",
+        "euro" | "texteuro" | "EUR" => "euro",
+        "pounds" | "textsterling" | "GBP" => "gbp",
+        "yen" | "textyen" => "yen",
+        "rupee" | "Rs" | "INR" => "rupee",
         _ => return None,
     })
 }

@@ -319,6 +319,24 @@ impl Parser<'_, '_> {
         self.add(Node::Set(items))
     }
 
+    /// Tokens of a bound behind a set: `_{>0}`, `_{\ge 0}`, `^*`.
+    fn restriction(&self) -> Option<usize> {
+        if !matches!(self.kind(), Some(Kind::Sign('_' | '^'))) {
+            return None;
+        }
+        if self.kind_at(1) == Some(Kind::Sign('*')) {
+            return Some(2);
+        }
+        let tokens = self.tokens.get(self.at + 1..)?;
+        let end = tokens.iter().take(6).position(|t| t.kind == Kind::Sign('}'))?;
+        let opens = tokens.first()?.kind == Kind::Sign('{');
+        let bounds = |t: &super::Token<'_>| {
+            matches!(t.kind, Kind::Sign('>' | '<' | '*'))
+                || matches!(t.text, "ge" | "geq" | "gt" | "le" | "leq" | "ne" | "neq" | "geqslant")
+        };
+        (opens && tokens[..end].iter().any(bounds)).then_some(end + 2)
+    }
+
     /// `\mathbb{R}`, with `^+` behind it.
     fn blackboard(&mut self) -> Parsed {
         let letter = self.raw_script()?;
@@ -328,6 +346,11 @@ impl Parser<'_, '_> {
             && self.kind_at(2) == Some(Kind::Sign('+'))
             && self.kind_at(3) == Some(Kind::Sign('}'))
             && matches!(self.kind(), Some(Kind::Sign('^' | '_')));
+        if let Some(tokens) = self.restriction() {
+            self.at += tokens;
+            let name = format!("mathbb{letter}+");
+            return self.symbol(&name);
+        }
         let set = match (letter.as_str(), plus || braced_plus) {
             ("R", false) => Named::Reals,
             ("R", true) => Named::PositiveReals,
@@ -336,7 +359,11 @@ impl Parser<'_, '_> {
             ("Q", false) => Named::Rationals,
             ("N", _) => Named::Naturals,
             ("C", false) => Named::Complexes,
-            _ => return self.symbol(&format!("mathbb{letter}")),
+            (_, false) => return self.symbol(&format!("mathbb{letter}")),
+            (_, true) => {
+                self.at += if braced_plus { 4 } else { 2 };
+                return self.symbol(&format!("mathbb{letter}+"));
+            }
         };
         self.at += if braced_plus {
             4

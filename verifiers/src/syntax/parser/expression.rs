@@ -61,6 +61,10 @@ impl Parser<'_, '_> {
             Node::Number { value, decimals } => {
                 Node::Number { value: -value.clone(), decimals: *decimals }
             }
+            Node::Quantity(value, unit) => {
+                let (value, unit) = (*value, unit.clone());
+                Node::Quantity(self.negated(value)?, unit)
+            }
             _ => Node::Negate(id),
         };
         self.add(node)
@@ -139,7 +143,7 @@ impl Parser<'_, '_> {
     pub(super) fn operand_at(&self, ahead: usize) -> bool {
         let Some(token) = self.tokens.get(self.at + ahead) else { return false };
         match token.kind {
-            Kind::Number | Kind::Word | Kind::OpenSet | Kind::Text => true,
+            Kind::Number | Kind::Word | Kind::OpenSet | Kind::Text | Kind::Currency => true,
             Kind::Sign(sign) => match sign {
                 '[' => !self.is_reversed_bracket(ahead),
                 '(' | '{' => true,
@@ -231,7 +235,16 @@ impl Parser<'_, '_> {
                     self.at += 1;
                     base = self.marked(base, "'")?;
                 }
-                Some(Kind::Sign('_')) => base = self.indexed(base)?,
+                // `v^2_0` is `v_0^2`.
+                Some(Kind::Sign('_')) => {
+                    base = match *self.tree.get(base) {
+                        Node::Power(inner, exponent) => {
+                            let inner = self.indexed(inner)?;
+                            self.add(Node::Power(inner, exponent))?
+                        }
+                        _ => self.indexed(base)?,
+                    }
+                }
                 Some(Kind::Command) if self.command() == Some("circ") => {
                     self.at += 1;
                     base = self.degrees(base)?;
@@ -321,6 +334,10 @@ impl Parser<'_, '_> {
             Some(t) if t.kind == Kind::Word && names::function(t.text).is_none() => {
                 self.letter()?
             }
+            // In `v^2_0` the index is not a base of the 2.
+            Some(t) if t.kind == Kind::Number && self.kind_at(1) == Some(Kind::Sign('_')) => {
+                self.digit()?
+            }
             Some(t) if t.kind == Kind::Sign('*') => {
                 self.at += 1;
                 let star = self.tree.symbol("*")?;
@@ -336,6 +353,7 @@ impl Parser<'_, '_> {
         let scale =
             self.peek().filter(|t| t.kind == Kind::Word && matches!(t.text, "C" | "F" | "K"));
         self.at += usize::from(scale.is_some());
-        self.add(Node::Quantity(base, "deg".to_owned()))
+        let unit = format!("deg{}", scale.map_or("", |t| t.text));
+        self.add(Node::Quantity(base, unit))
     }
 }

@@ -202,7 +202,7 @@ fn word_base(word: &str) -> Option<u32> {
 }
 
 /// The value of a number token, and how many digits stand behind its point.
-fn decimal(text: &str) -> Result<(BigRational, Option<u32>), Reason> {
+pub(super) fn decimal(text: &str) -> Result<(BigRational, Option<u32>), Reason> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((m, e)) => (m, e.parse::<i32>().map_err(|_| Reason::Fuel)?),
         None => (text, 0),

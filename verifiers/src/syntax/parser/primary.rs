@@ -26,6 +26,11 @@ impl Parser<'_, '_> {
                 let text = super::words::plain_text(token.text);
                 self.add(Node::Text(text))
             }
+            Kind::Currency => {
+                self.at += 1;
+                let value = self.deeper(Self::factor)?;
+                self.add(Node::Quantity(value, token.text.to_owned()))
+            }
             Kind::OpenSet => self.deeper(Self::set),
             Kind::Sign('(' | '[') => self.deeper(Self::bracketed),
             Kind::Sign(']') => self.deeper(Self::bracketed),
@@ -74,7 +79,7 @@ impl Parser<'_, '_> {
                 return self.subscripted(letter);
             }
             let bracket = self.peek().is_some_and(|t| t.kind == Kind::Sign('('));
-            if bracket && names::names_function(letter) {
+            if bracket && (names::names_function(letter) || self.is_evaluated(letter)) {
                 return self.applied(letter);
             }
             if names::names_function(letter) && self.inverse_mark_ahead() {
@@ -87,6 +92,13 @@ impl Parser<'_, '_> {
             "i" if self.over_i == 0 => self.add(Node::Constant(Constant::I)),
             _ => self.symbol(letter),
         }
+    }
+
+    /// `T(10) =`: a capital with a number in brackets that is told to be worth something.
+    fn is_evaluated(&self, letter: &str) -> bool {
+        let signs = [Kind::Sign('('), Kind::Number, Kind::Sign(')'), Kind::Sign('=')];
+        letter.starts_with(|c: char| c.is_ascii_uppercase())
+            && signs.iter().enumerate().all(|(ahead, kind)| self.kind_at(ahead) == Some(*kind))
     }
 
     /// `^{-1}(` behind the name of a function.

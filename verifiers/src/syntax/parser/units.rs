@@ -3,7 +3,10 @@
 //! It decides only what is a unit, not whether two units agree. A letter that could be a variable is
 //! a unit only inside a text command, because `5m` in a formula is a product.
 
-use super::{Kind, Node, Parser};
+use num_rational::BigRational;
+use num_traits::Signed;
+
+use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
 use crate::syntax::names;
 use crate::syntax::tree::Id;
@@ -16,6 +19,7 @@ impl Parser<'_, '_> {
             Kind::Text => true,
             Kind::Word => {
                 names::unit_word(token.text)
+                    || self.part_of_compound()
                     || token.spaced && self.after_plain_value() && is_english(token.text, 3)
                     || token.spaced && self.is_speed()
                     || self.is_closing_unit(token.spaced)
@@ -102,8 +106,51 @@ impl Parser<'_, '_> {
             self.at += 1;
         }
         let value = values.pop().ok_or(Reason::Unparsed)?;
-        values.push(self.add(Node::Quantity(value, name.trim().to_owned()))?);
+        let quantity = self.add(Node::Quantity(value, name.trim().to_owned()))?;
+        values.push(self.compound(quantity)?);
         Ok(())
+    }
+
+    /// Whether the letter at this place is the larger unit of `2 h 15 min`.
+    fn part_of_compound(&self) -> bool {
+        let unit =
+            |ahead: usize| self.tokens.get(self.at + ahead).and_then(|t| names::unit(t.text));
+        let number = |at: Option<usize>| {
+            at.and_then(|at| self.tokens.get(at)).is_some_and(|t| t.kind == Kind::Number)
+        };
+        number(self.at.checked_sub(1))
+            && number(Some(self.at + 1))
+            && matches!((unit(0), unit(2)), (Some(a), Some(b)) if a.dimension == b.dimension && a != b)
+    }
+
+    /// A quantity with the smaller parts behind it added: `2 hours and 15 minutes` is 135 minutes.
+    fn compound(&mut self, mut quantity: Id) -> Parsed {
+        for _ in 0..3 {
+            let Node::Quantity(value, name) = self.tree.get(quantity).clone() else { break };
+            let skip = usize::from(matches!(self.kind(), Some(Kind::And | Kind::Sign(','))));
+            let part = (self.tokens.get(self.at + skip), self.tokens.get(self.at + skip + 1));
+            let (Some(count), Some(unit)) = part else { break };
+            let (Some(large), Some(small)) = (names::unit(&name), names::unit(unit.text)) else {
+                break;
+            };
+            let Some(whole) = self.tree.number(value).cloned() else { break };
+            let parses = count.kind == Kind::Number && matches!(unit.kind, Kind::Text | Kind::Word);
+            if !parses || large.dimension != small.dimension {
+                break;
+            }
+            let factor =
+                |unit: names::Unit| BigRational::new(unit.factor.0.into(), unit.factor.1.into());
+            let ratio = factor(large) / factor(small);
+            let Ok((part, _)) = super::numbers::decimal(count.text) else { break };
+            if whole.is_negative() || part >= ratio {
+                break;
+            }
+            let unit = unit.text.to_owned();
+            self.at += skip + 2;
+            let total = self.add(Node::Number { value: whole * ratio + part, decimals: None })?;
+            quantity = self.add(Node::Quantity(total, unit))?;
+        }
+        Ok(quantity)
     }
 }
 

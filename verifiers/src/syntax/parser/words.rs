@@ -99,8 +99,22 @@ fn spoken_number(phrase: &str) -> Option<(u32, &str)> {
     last.filter(|_| rest.is_empty() || names::unit_word(rest)).map(|_| (total, rest))
 }
 
+/// How phrases start that all say "infinitely many".
+const INFINITE: [&str; 7] = [
+    "infinitely many",
+    "infinite solutions",
+    "infinite number of",
+    "an infinite number of",
+    "there are infinitely many",
+    "infinite many",
+    "an infinity of",
+];
+
 /// What a phrase means in mathematics.
 fn meaning(phrase: &str) -> Option<Node> {
+    if INFINITE.iter().any(|words| phrase.starts_with(words)) {
+        return Some(Node::Text("infinitely many".to_owned()));
+    }
     Some(match phrase {
         "all real numbers" | "all reals" | "real numbers" | "the real numbers" | "all real" => {
             Node::Named(Named::Reals)

@@ -1,65 +1,68 @@
-//! `alpha_pattern` of a LoRA adapter: modules with an alpha of their own.
+//! `alpha_pattern` and `rank_pattern` of a LoRA adapter: modules with an alpha or a rank of their own.
 //!
-//! It knows names of modules and patterns, not weights. Which pattern counts is PEFT's rule
-//! (`get_pattern_key` in `peft/utils/other.py`).
+//! Which pattern counts is PEFT's rule (`get_pattern_key` in `peft/utils/other.py`).
 
 use regex::Regex;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Patterns of module names with the alpha of each, in the order of the file.
+/// Patterns of module names with the number of each, in the order of the file.
 ///
 /// A pattern is a regular expression of a whole name or of its last parts; the first that matches
 /// counts.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct AlphaPattern(pub Vec<(String, f64)>);
+pub struct ModulePattern(pub Vec<(String, f64)>);
 
-impl AlphaPattern {
-    /// Alphas by module; modules without one of their own have `common`.
+impl ModulePattern {
+    /// Whether no module has a number of its own.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Numbers by module; modules without one of their own have `common`.
     ///
     /// # Errors
-    /// A sentence with the first pattern that is no regular expression or has no alpha above 0.
-    pub(super) fn alphas(&self, common: f64) -> Result<Alphas, String> {
-        let own = self.0.iter().map(|(pattern, alpha)| {
-            if !is_alpha(*alpha) {
-                return Err(format!("`{pattern}` is {alpha}; expected a number above 0"));
+    /// A sentence with the first pattern that is no regular expression or has no number above 0.
+    pub(super) fn by_module(&self, common: f64) -> Result<ByModule, String> {
+        let own = self.0.iter().map(|(pattern, number)| {
+            if !is_above_zero(*number) {
+                return Err(format!("`{pattern}` is {number}; expected a number above 0"));
             }
             match Regex::new(&format!(r"^(.*\.)?({pattern})$")) {
-                Ok(whole) => Ok((whole, *alpha)),
+                Ok(whole) => Ok((whole, *number)),
                 Err(e) => Err(format!("`{pattern}` is no regular expression: {e}")),
             }
         });
-        let own = own.collect::<Result<_, String>>();
-        Ok(Alphas { own: own.map_err(|detail| format!("`alpha_pattern`: {detail}"))?, common })
+        Ok(ByModule { own: own.collect::<Result<_, String>>()?, common })
     }
 }
 
-/// Whether a number can be an alpha.
-pub(super) fn is_alpha(alpha: f64) -> bool {
-    alpha > 0.0 && alpha.is_finite()
+/// Whether a number can be an alpha or a rank.
+pub(super) fn is_above_zero(number: f64) -> bool {
+    number > 0.0 && number.is_finite()
 }
 
-/// The alpha of each module.
-pub(super) struct Alphas {
+/// The number of each module.
+pub(super) struct ByModule {
     own: Vec<(Regex, f64)>,
     common: f64,
 }
 
-impl Alphas {
+impl ByModule {
     /// That of a module, by its name in the model.
     pub(super) fn of(&self, module: &str) -> f64 {
         let own = self.own.iter().find(|(pattern, _)| pattern.is_match(module));
-        own.map_or(self.common, |(_, alpha)| *alpha)
+        own.map_or(self.common, |(_, number)| *number)
     }
 }
 
-impl Serialize for AlphaPattern {
+impl Serialize for ModulePattern {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.0.iter().map(|(pattern, alpha)| (pattern, alpha)))
+        to.collect_map(self.0.iter().map(|(pattern, number)| (pattern, number)))
     }
 }
 
-impl<'de> Deserialize<'de> for AlphaPattern {
+impl<'de> Deserialize<'de> for ModulePattern {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(InOrder)
     }
@@ -69,18 +72,18 @@ impl<'de> Deserialize<'de> for AlphaPattern {
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
-    type Value = AlphaPattern;
+    type Value = ModulePattern;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a map of patterns of module names to alphas")
+        f.write_str("a map of patterns of module names to numbers")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AlphaPattern, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ModulePattern, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
         }
-        Ok(AlphaPattern(entries))
+        Ok(ModulePattern(entries))
     }
 }
 
@@ -88,10 +91,10 @@ impl<'de> Visitor<'de> for InOrder {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Alphas, String> {
-        let pattern: AlphaPattern = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    fn read(text: &str) -> Result<ByModule, String> {
+        let pattern: ModulePattern = serde_json::from_str(text).map_err(|e| e.to_string())?;
         assert_eq!(serde_json::to_string(&pattern).unwrap(), text);
-        pattern.alphas(16.0)
+        pattern.by_module(16.0)
     }
 
     #[test]
@@ -116,7 +119,7 @@ mod tests {
     fn patterns_that_make_no_sense_are_named() {
         for text in [r#"{"(q_proj":2.0}"#, r#"{"(q_proj":0.0}"#, r#"{"(q_proj":-1.0}"#] {
             let error = read(text).err().expect("is refused");
-            assert!(error.starts_with("`alpha_pattern`: `(q_proj` is "), "{error}");
+            assert!(error.starts_with("`(q_proj` is "), "{error}");
         }
     }
 }

@@ -1,0 +1,212 @@
+//! One record of a file, and what became of it: which of its columns a format asked for, and which
+//! reading it took where a value could mean two things. Formats read through [`Row::get`], so the
+//! columns that nobody asked for are known without a list that could go stale.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+
+/// Columns whose fields are read as columns of their own, `question.stem`: ARC as released, and
+/// verl's reward.
+const LIFTED: [&str; 2] = ["question", "reward_model"];
+
+/// One record of a file.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// Line it begins at, from 1; for Parquet the number of the record.
+    pub line: usize,
+    fields: Map<String, Value>,
+    /// Names of the columns that were asked for.
+    read: RefCell<BTreeSet<String>>,
+    /// What a user should know of how the row was read.
+    notes: RefCell<Vec<String>>,
+}
+
+impl Row {
+    pub fn new(line: usize, fields: Map<String, Value>) -> Self {
+        Self { line, fields, read: RefCell::default(), notes: RefCell::default() }
+    }
+
+    /// The same row with the fields of [`LIFTED`] columns as columns.
+    pub fn lifted(mut self) -> Self {
+        for name in LIFTED {
+            if matches!(self.fields.get(name), Some(Value::Object(_)))
+                && let Some(Value::Object(inner)) = self.fields.remove(name)
+            {
+                self.fields.extend(inner.into_iter().map(|(key, v)| (format!("{name}.{key}"), v)));
+            }
+        }
+        self
+    }
+
+    /// The columns as they were read from the file.
+    pub fn into_fields(self) -> Map<String, Value> {
+        self.fields
+    }
+
+    /// Names of all columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str)
+    }
+
+    /// Whether the row has all of these columns, empty or not. Does not count as reading them.
+    pub fn has(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.column(name).is_some())
+    }
+
+    /// Name and value of the column of this name, in any letter case where none is spelt like it.
+    fn column(&self, name: &str) -> Option<(&String, &Value)> {
+        self.fields
+            .get_key_value(name)
+            .or_else(|| self.fields.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)))
+    }
+
+    /// A column by its name, in any letter case.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let (column, value) = self.column(name)?;
+        self.mark(column);
+        Some(value)
+    }
+
+    /// A column that is spelt exactly so.
+    pub fn exact(&self, name: &str) -> Option<&Value> {
+        let value = self.fields.get(name)?;
+        self.mark(name);
+        Some(value)
+    }
+
+    fn mark(&self, column: &str) {
+        let mut read = self.read.borrow_mut();
+        if !read.contains(column) {
+            read.insert(column.to_owned());
+        }
+    }
+
+    /// A column that holds something; see [`is_empty`].
+    pub fn filled(&self, name: &str) -> Option<&Value> {
+        self.get(name).filter(|value| !is_empty(value))
+    }
+
+    /// The text of a column that must hold some, without blanks around it.
+    pub fn text(&self, name: &str) -> Result<&str, Fault> {
+        self.optional_text(name)
+            .ok_or_else(|| Fault::of(name, "text that is not empty", self.get(name)))
+    }
+
+    /// The text of a column that may be absent or empty.
+    pub fn optional_text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// A column that holds text or a number, as text; `None` where it is absent, empty or null.
+    pub fn scalar(&self, name: &str) -> Option<String> {
+        self.get(name).and_then(scalar)
+    }
+
+    /// The first of these columns that holds something, as text or number; `None` where none does.
+    pub fn first_scalar<'n>(&self, names: &[&'n str]) -> Result<Option<(&'n str, String)>, Fault> {
+        let Some((name, value)) = names.iter().find_map(|name| Some((*name, self.filled(name)?)))
+        else {
+            return Ok(None);
+        };
+        let text = scalar(value).ok_or_else(|| Fault::of(name, "a number or text", Some(value)))?;
+        Ok(Some((name, text)))
+    }
+
+    /// Records how the row was read, where it could be read otherwise.
+    pub fn note(&self, text: impl Into<String>) {
+        self.notes.borrow_mut().push(text.into());
+    }
+
+    /// What was noted so far.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.notes.take()
+    }
+
+    /// The columns that hold something and were not asked for.
+    pub fn unread(&self) -> Vec<(&str, &Value)> {
+        let read = self.read.borrow();
+        let columns = self
+            .fields
+            .iter()
+            .filter(|(name, value)| !read.contains(name.as_str()) && !is_empty(value));
+        columns.map(|(name, value)| (name.as_str(), value)).collect()
+    }
+}
+
+/// Whether a value says nothing: null, false, blank text, or a list or object of such values.
+pub(crate) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) | Value::Number(_) => false,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.iter().all(is_empty),
+        Value::Object(fields) => fields.values().all(is_empty),
+    }
+}
+
+/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`).
+pub(crate) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(match number.as_f64() {
+            // Whole numbers below 2^53 are exact in both forms.
+            Some(x) if number.is_f64() && x.fract() == 0.0 && x.abs() < 9.0e15 => {
+                format!("{x:.0}")
+            }
+            _ => number.to_string(),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A row as the readers make it from one JSON object.
+    pub(crate) fn row(json: &str) -> Row {
+        let Value::Object(fields) = serde_json::from_str(json).unwrap() else { panic!("{json}") };
+        Row::new(1, fields).lifted()
+    }
+
+    #[test]
+    fn numbers_are_written_as_a_person_would() {
+        let cases =
+            [("51.0", "51"), ("0.5", "0.5"), ("-3", "-3"), ("1e20", "1e+20"), ("-0.0", "-0")];
+        for (json, text) in cases {
+            assert_eq!(scalar(&serde_json::from_str(json).unwrap()).unwrap(), text);
+        }
+        assert_eq!(scalar(&Value::Null), None);
+        assert_eq!(scalar(&Value::String("  ".into())), None);
+    }
+
+    #[test]
+    fn columns_that_nobody_asked_for_are_named_unless_they_are_empty() {
+        let row =
+            row(r#"{"Question": "Q", "image": null, "context": " ", "figure": [""], "hint": 3}"#);
+        assert!(row.has(&["question", "hint"]));
+        assert_eq!(row.text("question").unwrap(), "Q");
+        let names: Vec<&str> = row.unread().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["hint"]);
+    }
+
+    #[test]
+    fn the_exact_spelling_wins_over_another_letter_case() {
+        let row = row(r#"{"Answer": "upper", "answer": "lower"}"#);
+        assert_eq!(row.scalar("answer").as_deref(), Some("lower"));
+        assert_eq!(row.unread().len(), 1);
+        assert!(row.exact("ANSWER").is_none());
+    }
+
+    #[test]
+    fn fields_of_a_question_are_columns() {
+        let row = row(r#"{"question": {"stem": "S", "para": "P"}, "answerKey": "A"}"#);
+        assert_eq!(row.text("question.stem").unwrap(), "S");
+        let names: Vec<&str> = row.unread().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["answerKey", "question.para"]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Named settings, and which of them a policy starts from: the same in every binary.
+//!
+//! A preset here is how trees are grown and which pairs are extracted; a training tool adds its own
+//! part under the same name.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::{PairConfig, PolicyKind, SearchConfig};
+
+/// A named set of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// K = 16, breadth 5 then 3, depth 4: what the others change.
+    #[default]
+    Default,
+    /// Tuned for the embedded model; what `--policy builtin` starts from.
+    Builtin,
+    /// For instruction-tuned checkpoints of up to a few billion parameters; what checkpoints and
+    /// servers start from.
+    Chat,
+    /// The published method as its authors ran it, for mathematics.
+    Paper,
+    /// The same for multiple choice.
+    PaperChoice,
+}
+
+impl Preset {
+    /// Every preset.
+    pub const ALL: [Self; 5] =
+        [Self::Default, Self::Builtin, Self::Chat, Self::Paper, Self::PaperChoice];
+
+    /// What a policy starts from unless a preset is named. `policy` is its specification; test
+    /// doubles and replays start from the defaults.
+    #[must_use]
+    pub fn of_policy(policy: &str) -> Self {
+        match PolicyKind::of(policy) {
+            PolicyKind::Embedded => Self::Builtin,
+            PolicyKind::Model => Self::Chat,
+            PolicyKind::Double => Self::Default,
+        }
+    }
+
+    /// How trees are grown.
+    #[must_use]
+    pub fn search(self) -> SearchConfig {
+        match self {
+            Self::Default => SearchConfig::default(),
+            Self::Builtin => SearchConfig::builtin(),
+            Self::Chat => SearchConfig::chat(),
+            Self::Paper => SearchConfig::paper(),
+            Self::PaperChoice => SearchConfig::paper_choice(),
+        }
+    }
+
+    /// Which pairs are extracted.
+    #[must_use]
+    pub fn pairs(self) -> PairConfig {
+        match self {
+            Self::Builtin => PairConfig::builtin(),
+            Self::Paper | Self::PaperChoice => PairConfig::paper(),
+            Self::Default | Self::Chat => PairConfig::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_starts_from_the_preset_of_its_kind() {
+        for (policy, preset) in [
+            ("builtin", Preset::Builtin),
+            ("scripted", Preset::Default),
+            ("scripted:answers.json", Preset::Default),
+            ("replay:out", Preset::Default),
+            ("models/SmolLM2-135M-Instruct", Preset::Chat),
+            ("scripted-model", Preset::Chat),
+            ("model.gguf", Preset::Chat),
+            ("http://localhost:8000/v1#m", Preset::Chat),
+        ] {
+            assert_eq!(Preset::of_policy(policy), preset, "{policy}");
+        }
+    }
+
+    #[test]
+    fn every_preset_is_valid() {
+        for preset in Preset::ALL {
+            preset.search().check().expect("valid search");
+            preset.pairs().check().expect("valid pairs");
+        }
+    }
+}

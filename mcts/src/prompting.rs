@@ -1,0 +1,201 @@
+//! Flags of both binaries that say how problems are put to a policy, and the choice of the worked
+//! examples that a prompt shows.
+//!
+//! Examples come from training problems with a worked solution, in an order that the seed decides, and
+//! are never among the problems that are asked. What a form looks like is the policy's business.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use rand::seq::SliceRandom;
+use regrowth_datasets::{
+    DataError, Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split,
+    keyed_rng, problem_key, read_problems, split_of,
+};
+use regrowth_policy::{Exemplar, PolicyError, PromptName, PromptOptions, wants_shots};
+use serde::{Deserialize, Serialize};
+
+/// Examples that a model without a chat template is shown where there are so many (taste: the 4 to 8
+/// of the literature, at the cost of the fewest tokens).
+const DEFAULT_SHOTS: usize = 4;
+/// Problems of a built-in task behind those that are asked, from which examples are drawn.
+const BUILTIN_POOL: usize = 256;
+
+/// How problems are put to a policy. What is absent takes its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PromptFlags {
+    /// How problems are put: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
+    /// [default: the checkpoint's own; of a chat model boxed, for multiple choice choice; else gsm8k]
+    #[arg(long, value_name = "FORM|FILE")]
+    pub prompt: Option<PromptName>,
+    /// Worked examples before each question, from training problems that are not asked [default: 4 for
+    /// a model without a chat template where there are some, else 0]
+    #[arg(long, value_name = "N")]
+    pub shots: Option<usize>,
+    /// File of problems with worked solutions, from whose training part the examples are drawn
+    /// [default: that of --problems]
+    #[arg(long, value_name = "FILE")]
+    pub shots_from: Option<PathBuf>,
+}
+
+impl PromptFlags {
+    /// These flags, and those of a settings file where they are absent.
+    #[must_use]
+    pub fn over(&self, file: &Self) -> Self {
+        let (own, file) = (self.clone(), file.clone());
+        Self {
+            prompt: own.prompt.or(file.prompt),
+            shots: own.shots.or(file.shots),
+            shots_from: own.shots_from.or(file.shots_from),
+        }
+    }
+
+    /// Examples that the policy that `spec` names is shown where nothing else is said, if there are so
+    /// many.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be looked at.
+    pub fn default_shots(&self, spec: &str) -> Result<usize, PolicyError> {
+        Ok(if wants_shots(spec, self.prompt.as_ref())? { DEFAULT_SHOTS } else { 0 })
+    }
+
+    /// The form and the examples for the policy that `spec` names and the problems `asked`, which are of
+    /// the file or task `problems`.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or fewer problems with a worked solution are left than `--shots`
+    /// asks for.
+    pub fn options<E: From<DataError> + From<PolicyError>>(
+        &self,
+        spec: &str,
+        (problems, format): (&str, Option<Format>),
+        asked: &[Problem],
+        seed: u64,
+    ) -> Result<PromptOptions, E> {
+        let wanted = self.shots.map_or_else(|| self.default_shots(spec), Ok)?;
+        let mut shots = vec![];
+        if wanted > 0 {
+            let pool = self.pool(problems, format, asked.len(), seed)?;
+            // By default as many as there are.
+            let least = self.shots.map_or(0, |_| wanted);
+            shots = examples(&pool, asked, least..=wanted, seed)?;
+        }
+        Ok(PromptOptions { form: self.prompt.clone(), shots: shots.into() })
+    }
+
+    /// Problems that examples may come from: the training part of a file, or what a built-in task
+    /// gives behind the problems that are asked.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn pool(
+        &self,
+        problems: &str,
+        format: Option<Format>,
+        asked: usize,
+        seed: u64,
+    ) -> Result<Vec<Problem>, DataError> {
+        if let Some(path) = &self.shots_from {
+            let mut pool = read_problems(path, None)?;
+            pool.retain(|problem| split_of(problem) == Split::Train);
+            return Ok(pool);
+        }
+        let selection = ProblemSelection {
+            split: Some(Split::Train),
+            task_split: Split::Train,
+            task_limit: asked + BUILTIN_POOL,
+            limit: usize::MAX,
+            seed,
+        };
+        let options = ReadOptions { format, needs_answer: false };
+        // What is wrong with the files was said when the problems that are asked were read.
+        let mut notices = Notices::skipping(usize::MAX);
+        ProblemSources::parse(&[problems])?.read(options, &selection, &mut notices)
+    }
+}
+
+/// Worked examples from `pool` that are not asked, as many as there are up to the end of `count`. Which
+/// they are is decided by `seed` and by what the pool holds, not by its order.
+///
+/// # Errors
+/// [`PolicyError::Prompt`] when there are fewer than the start of `count`.
+pub fn examples(
+    pool: &[Problem],
+    asked: &[Problem],
+    count: RangeInclusive<usize>,
+    seed: u64,
+) -> Result<Vec<Exemplar>, PolicyError> {
+    let solved = pool.iter().filter_map(|p| Some((problem_key(p), Exemplar::of(p)?)));
+    let mut found: Vec<(String, Exemplar)> = solved.collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found.dedup_by(|a, b| a.0 == b.0);
+    // Those that are asked go last, so that what else is asked changes as little as can be.
+    found.shuffle(&mut keyed_rng(seed, &[b"shots"]));
+    let asked: BTreeSet<String> = asked.iter().map(problem_key).collect();
+    found.retain(|(key, _)| !asked.contains(key));
+    if found.len() < *count.start() {
+        return Err(PolicyError::Prompt(format!(
+            "--shots {}: {} training problems have a worked solution and are not asked themselves; \
+             name a file with more by --shots-from, or ask for fewer",
+            count.start(),
+            found.len()
+        )));
+    }
+    found.truncate(*count.end());
+    Ok(found.into_iter().map(|(_, shot)| shot).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regrowth_datasets::{AnswerKind, overlap};
+
+    fn problem(number: usize, solution: Option<&str>) -> Problem {
+        Problem {
+            id: number.to_string(),
+            source: "test".into(),
+            question: format!("What is {number} + 1?"),
+            choices: vec![],
+            answer: (number + 1).to_string(),
+            kind: AnswerKind::Number,
+            solution: solution.map(str::to_owned),
+            level: None,
+        }
+    }
+
+    #[test]
+    fn examples_are_solved_unasked_and_decided_by_the_seed_alone() {
+        let mut pool: Vec<Problem> =
+            (0..40).map(|i| problem(i, (i % 2 == 0).then_some("One more."))).collect();
+        let asked: Vec<Problem> = (0..10).map(|i| problem(i, Some("One more."))).collect();
+        let chosen = |pool: &[Problem], seed| examples(pool, &asked, 8..=8, seed).unwrap();
+        let first = chosen(&pool, 0);
+        let shown: Vec<Problem> = first
+            .iter()
+            .map(|s| Problem { question: s.question.clone(), ..problem(0, None) })
+            .collect();
+        assert!(overlap(&asked, &shown).is_empty() && first.len() == 8);
+        assert!(first.iter().all(|shot| shot.solution == "One more."));
+        assert_ne!(chosen(&pool, 1), first);
+        pool.reverse();
+        pool.push(pool[3].clone());
+        assert_eq!(chosen(&pool, 0), first);
+        // A smaller number shows the first of them.
+        assert_eq!(examples(&pool, &asked, 0..=3, 0).unwrap(), first[..3]);
+        // What is shown does not depend on what else is asked.
+        let more: Vec<Problem> = (10..14).map(|i| problem(i, None)).chain(asked.clone()).collect();
+        let shown: Vec<String> = more.iter().map(|p| p.question.clone()).collect();
+        let rest: Vec<&Exemplar> = first.iter().filter(|s| !shown.contains(&s.question)).collect();
+        let fewer = examples(&pool, &more, 8..=8, 0).unwrap();
+        assert!(fewer.iter().zip(rest).all(|(a, b)| a == b));
+        // 15 are left: even ones from 10 on.
+        assert_eq!(examples(&pool, &asked, 0..=99, 0).unwrap().len(), 15);
+        let error = examples(&pool, &asked, 16..=16, 0).unwrap_err().to_string();
+        assert!(
+            error.contains("--shots 16: 15 training") && error.contains("--shots-from"),
+            "{error}"
+        );
+    }
+}

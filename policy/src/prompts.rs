@@ -1,0 +1,179 @@
+//! Which prompt form a user wants, and worked examples for it.
+//!
+//! The templates themselves are in `text::prompt`; this is what flags and settings files say, so it
+//! is there in builds without any engine as well.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use regrowth_datasets::{Choice, Problem};
+use serde::{Deserialize, Serialize};
+
+/// How problems are put to a model, where that is not left to the model's kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PromptOptions {
+    /// The form; by default the checkpoint's own (`regrowth.json`), else that of its kind.
+    pub form: Option<PromptName>,
+    /// Worked examples before the question, in this order.
+    pub shots: Arc<[Exemplar]>,
+}
+
+/// A prompt form by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum PromptName {
+    /// Reason step by step, the answer in `\boxed{}`.
+    Boxed,
+    /// `Question: ... Answer: ...`, the answer after `####`, as GSM8K writes its solutions.
+    Gsm8k,
+    /// Options by their labels, reason step by step, then the label; as `boxed` without options.
+    Choice,
+    /// The question and its options alone.
+    Plain,
+    /// A template in a file.
+    File(PathBuf),
+}
+
+impl PromptName {
+    /// The forms that need no file.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("boxed", Self::Boxed),
+        ("gsm8k", Self::Gsm8k),
+        ("choice", Self::Choice),
+        ("plain", Self::Plain),
+    ];
+}
+
+impl std::str::FromStr for PromptName {
+    type Err = String;
+
+    /// Anything that is no name is the path of a file, which is read when a policy is loaded.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("expected boxed, gsm8k, choice, plain or the path of a template".into());
+        }
+        let named = Self::NAMES.into_iter().find(|(name, _)| *name == text);
+        Ok(named.map_or_else(|| Self::File(text.into()), |(_, form)| form))
+    }
+}
+
+impl std::fmt::Display for PromptName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match Self::NAMES.iter().find(|(_, form)| form == self) {
+            Some((name, _)) => f.write_str(name),
+            None => match self {
+                Self::File(path) => write!(f, "{}", path.display()),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+impl TryFrom<String> for PromptName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<PromptName> for String {
+    fn from(name: PromptName) -> Self {
+        name.to_string()
+    }
+}
+
+/// A solved problem that a prompt shows before the question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exemplar {
+    /// The question.
+    pub question: String,
+    /// Its options, if it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+    /// A worked solution, without the line that states the answer.
+    pub solution: String,
+    /// The answer: a number, an expression, or the label of an option.
+    pub answer: String,
+}
+
+impl Exemplar {
+    /// The problem with its reference solution, without GSM8K's calculator marks (`<<2*3=6>>`) and the
+    /// line that states the answer; `None` where it has no solution or no answer.
+    #[must_use]
+    pub fn of(problem: &Problem) -> Option<Self> {
+        let solution = without_marks(problem.solution.as_deref()?);
+        let solution = without_answer(solution.trim()).to_owned();
+        (!solution.is_empty() && !problem.answer.is_empty()).then(|| Self {
+            question: problem.question.clone(),
+            choices: problem.choices.clone(),
+            solution,
+            answer: problem.answer.clone(),
+        })
+    }
+}
+
+/// A solution without a last line `#### answer`: a form states the answer in its own words.
+fn without_answer(solution: &str) -> &str {
+    let last = solution.rfind('\n').map_or(0, |at| at + 1);
+    match solution[last..].trim_start().starts_with("####") {
+        true => solution[..last].trim_end(),
+        false => solution,
+    }
+}
+
+/// A text without what stands between `<<` and `>>` on one line.
+fn without_marks(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<<") {
+        out.push_str(before);
+        match after.split_once(">>") {
+            Some((mark, behind)) if !mark.contains('\n') => rest = behind,
+            _ => {
+                out.push_str("<<");
+                rest = after;
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regrowth_datasets::AnswerKind;
+
+    #[test]
+    fn names_go_there_and_back_and_anything_else_is_a_file() {
+        for (name, form) in PromptName::NAMES {
+            assert_eq!((name.parse(), form.to_string()), (Ok(form.clone()), name.to_owned()));
+        }
+        let file: PromptName = "forms/boxed".parse().unwrap();
+        assert_eq!(file, PromptName::File("forms/boxed".into()));
+        assert_eq!(file.to_string(), "forms/boxed");
+        assert!("".parse::<PromptName>().unwrap_err().contains("gsm8k"));
+    }
+
+    #[test]
+    fn an_exemplar_is_a_solved_problem_without_calculator_marks() {
+        let problem = |solution: Option<&str>| Problem {
+            id: "p".into(),
+            source: "gsm8k".into(),
+            question: "Two pens at 3?".into(),
+            choices: vec![],
+            answer: "6".into(),
+            kind: AnswerKind::Number,
+            solution: solution.map(str::to_owned),
+            level: None,
+        };
+        let found = Exemplar::of(&problem(Some("2*3=<<2*3=6>>6\nSo $<<6=6>>6, as 1 << 3 > 6.\n")));
+        assert_eq!(found.unwrap().solution, "2*3=6\nSo $6, as 1 << 3 > 6.");
+        assert_eq!(Exemplar::of(&problem(Some("2*3=6\n#### 6\n"))).unwrap().solution, "2*3=6");
+        for none in [" \n", "#### 6"] {
+            assert_eq!(Exemplar::of(&problem(Some(none))), None);
+        }
+        assert_eq!(Exemplar::of(&problem(None)), None);
+    }
+}

@@ -1,0 +1,234 @@
+//! What a judge is asked: about a step right after it, or in a prompt of its own that restates all.
+
+use minijinja::context;
+use regrowth_datasets::Message;
+use serde::Serialize;
+
+use super::super::template::render;
+use super::super::tokenizer::Tokenizer;
+use super::{ChatTemplate, PromptForm, chat, forms};
+use crate::{PolicyError, Restated};
+
+/// The paper's self-evaluation question in our words (method, section 1).
+pub(super) const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}\n\
+    Is the last step above correct? \
+    {% if correct_first %}(A) Correct (B) Incorrect{% else %}(A) Incorrect (B) Correct{% endif %}\n\
+    The answer is (";
+
+/// What a new prompt says before that question when it restates everything (paper's form, our words).
+const RESTATED: &str = "A problem:\n{{ question }}\n\
+    {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
+    Its solution so far:\n{{ solution }}";
+
+/// The same where the question is about all of the solution so far (the form of the authors' code, our
+/// words): what it is compared with comes before it.
+const DIRECTION: [&str; 2] = [
+    "A problem:\n{{ question }}\n\
+     {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
+     {% if hint %}A solution that is known to be right:\n{{ hint }}\n\n{% endif %}\
+     A proposed solution so far:\n{{ solution }}",
+    "Does the proposed solution head in the right direction\
+     {% if hint %}, going by the one that is right{% endif %}?\n\
+     {% if correct_first %}(A) Correct\n(B) Incorrect{% else %}(A) Incorrect\n(B) Correct{% endif %}\n\
+     The answer is (",
+];
+
+/// Stand for the solution and the question in a talk whose rendering is taken apart.
+const SOLUTION: &str = "a solution so far";
+const QUESTION: &str = "a question about it";
+
+/// A judge's own prompt: a user's turn, or plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restating {
+    /// Problem and solution, the same for both orders of the options.
+    pub(crate) body: String,
+    /// The question, on lines of its own; its last line, which the label completes, apart.
+    pub(crate) question: [String; 2],
+}
+
+/// What a chat template writes around a question that the user asks while the assistant's solution is
+/// still going on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JudgeTurn {
+    /// Ends the assistant's turn and begins the user's.
+    before: String,
+    /// Ends the user's turn and begins the assistant's next.
+    after: String,
+}
+
+impl JudgeTurn {
+    /// A talk whose rendering shows what stands around its last turn.
+    pub(crate) fn talk() -> [Message; 3] {
+        [("user", "a problem"), ("assistant", SOLUTION), ("user", QUESTION)]
+            .map(|(role, content)| Message { role: role.into(), content: content.into() })
+    }
+
+    /// From a chat template; `None` for one that does not write such a talk.
+    pub(crate) fn rendered(template: &ChatTemplate) -> Option<Self> {
+        chat(template, &Self::talk(), true).ok().as_deref().and_then(Self::of)
+    }
+
+    /// From that talk as a chat template writes it; `None` for one that leaves out a turn.
+    pub(crate) fn of(talk: &str) -> Option<Self> {
+        let (_, rest) = talk.split_once(SOLUTION)?;
+        let (before, after) = rest.split_once(QUESTION)?;
+        Some(Self { before: before.to_owned(), after: after.to_owned() })
+    }
+}
+
+impl PromptForm {
+    /// What follows a step with this text to ask for a judgement: a turn of the user in a chat, else a
+    /// line of its own.
+    ///
+    /// In a chat the last line of the template is what the assistant's answer begins with; a template of
+    /// one line goes on with the solution itself.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn question(
+        &self,
+        step: &str,
+        correct_first: bool,
+        hint: Option<&str>,
+    ) -> Result<String, PolicyError> {
+        let asked = render(&self.judge, context! { correct_first, hint })?;
+        let text = on_its_own_line(step, &asked);
+        let parts = text.trim_start().rsplit_once('\n');
+        Ok(match (&self.turn, parts) {
+            (Some(JudgeTurn { before, after }), Some((asked, open))) => {
+                format!("{before}{}{after}{open}", asked.trim_end())
+            }
+            _ => text,
+        })
+    }
+
+    /// A judge's own prompt in its parts.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub(crate) fn restating(
+        &self,
+        restated: &Restated,
+        correct_first: bool,
+        hint: Option<&str>,
+    ) -> Result<Restating, PolicyError> {
+        let (question, solution) = (restated.question.as_str(), restated.solution.as_str());
+        let choices = forms::options(&restated.choices);
+        let (template, ask) = match restated.direction {
+            true => (DIRECTION[0], DIRECTION[1]),
+            false => (self.restated.as_deref().unwrap_or(RESTATED), self.judge.as_str()),
+        };
+        let body = render(template, context! { question, choices, solution, hint })?;
+        let asked = on_its_own_line(&body, &render(ask, context! { correct_first, hint })?);
+        let last = asked.rfind('\n').map_or(0, |at| at + 1);
+        let question = [asked[..last].to_owned(), asked[last..].to_owned()];
+        Ok(Restating { body, question })
+    }
+
+    /// A judge's own prompt as text, and how much of it stands before the question.
+    ///
+    /// # Errors
+    /// When a template fails.
+    pub fn render_restated(
+        &self,
+        restated: &Restated,
+        correct_first: bool,
+        hint: Option<&str>,
+        tokenizer: &Tokenizer,
+    ) -> Result<(String, usize), PolicyError> {
+        let Restating { body, question: [asked, open] } =
+            self.restating(restated, correct_first, hint)?;
+        let text = self.framed(format!("{body}{asked}"), tokenizer)? + &open;
+        // A template may trim a turn; then nothing of it is told apart.
+        let before = text.find(&body).map_or(0, |at| at + body.len());
+        Ok((text, before))
+    }
+}
+
+/// `asked` as what follows `text`, on a line of its own.
+fn on_its_own_line(text: &str, asked: &str) -> String {
+    let line = if text.ends_with('\n') { "" } else { "\n" };
+    format!("{line}{asked}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PromptOptions;
+    use regrowth_datasets::Choice;
+
+    #[test]
+    fn the_judge_question_offers_both_orders() {
+        let form = PromptForm::of_kind(false, &PromptOptions::default()).unwrap();
+        let first = form.question("2\n", true, None).unwrap();
+        assert!(first.contains("(A) Correct (B) Incorrect") && first.ends_with("is ("));
+        assert!(form.question("2", false, None).unwrap().contains("(B) Correct"));
+        assert!(form.question("2", true, Some("1 + 1 = 2")).unwrap().contains("1 + 1 = 2"));
+        assert_eq!(form.question("2", true, None).unwrap(), format!("\n{first}"));
+    }
+
+    #[test]
+    fn in_a_chat_the_judge_is_asked_in_a_turn_of_the_user() {
+        let talk = "<user>a problem<end><assistant>a solution so far<end><user>a question about it<end>\
+                    <assistant>";
+        let mut form = PromptForm::of_kind(true, &PromptOptions::default()).unwrap();
+        form.turn = JudgeTurn::of(talk);
+        assert_eq!(
+            form.question("1 + 1 = 2\n", true, Some("2")).unwrap(),
+            "<end><user>A reference solution:\n2\n\nIs the last step above correct? (A) Correct (B) \
+             Incorrect<end><assistant>The answer is ("
+        );
+        // A question of one line leaves the assistant nothing to begin with.
+        form.judge = "Right? A or B:".into();
+        assert_eq!(form.question("1 + 1 = 2", true, None).unwrap(), "\nRight? A or B:");
+        assert_eq!(JudgeTurn::of("<user>a problem<end><user>a question about it<end>"), None);
+    }
+
+    #[test]
+    fn a_judge_s_own_prompt_restates_problem_and_solution_before_the_question() {
+        let form = PromptForm::of_kind(false, &PromptOptions::default()).unwrap();
+        let choice = |label: &str, text: &str| Choice { label: label.into(), text: text.into() };
+        let restated = Restated {
+            question: "1 + 1?".into(),
+            choices: vec![choice("A", "two"), choice("B", "three")],
+            solution: "1 + 1 = 2".into(),
+            direction: false,
+        };
+        let found = form.restating(&restated, true, None).unwrap();
+        assert_eq!(
+            found.body,
+            "A problem:\n1 + 1?\n(A) two\n(B) three\n\nIts solution so far:\n1 + 1 = 2"
+        );
+        let [asked, open] = &found.question;
+        assert!(asked.starts_with('\n') && asked.ends_with("(B) Incorrect\n"), "{asked:?}");
+        assert_eq!(open, "The answer is (");
+        let own = PromptForm { restated: Some("{{ solution }}\n".into()), ..form };
+        assert_eq!(own.restating(&restated, true, None).unwrap().body, "1 + 1 = 2\n");
+    }
+
+    #[test]
+    fn a_question_about_the_direction_shows_what_is_right_before_the_solution() {
+        let form = PromptForm::of_kind(false, &PromptOptions::default()).unwrap();
+        let restated = Restated {
+            question: "1 + 1?".into(),
+            choices: vec![],
+            solution: "One more than 1 is 2.\n".into(),
+            direction: true,
+        };
+        let asked = |correct_first, hint| {
+            let Restating { body, question: [asked, open] } =
+                form.restating(&restated, correct_first, hint).unwrap();
+            body + &asked + &open
+        };
+        assert_eq!(
+            asked(false, Some("1 + 1 = 2")),
+            "A problem:\n1 + 1?\n\nA solution that is known to be right:\n1 + 1 = 2\n\n\
+             A proposed solution so far:\nOne more than 1 is 2.\n\
+             Does the proposed solution head in the right direction, going by the one that is right?\n\
+             (A) Incorrect\n(B) Correct\nThe answer is ("
+        );
+        let unaided = asked(true, None);
+        assert!(unaided.contains("direction?\n(A) Correct\n(B) Incorrect\n"), "{unaided}");
+        assert!(!unaided.contains("known to be right"));
+    }
+}

@@ -1,0 +1,223 @@
+//! A look at a policy before hours are spent on it: a handful of its solutions, cut into steps.
+//!
+//! `sample` draws the solutions within a time limit, `steps` cuts them at boundaries and recommends
+//! settings, `trees` grows trees of such steps without the model to see what a search would take.
+//! Figures of a handful of problems are for planning, not for reports.
+
+mod sample;
+mod steps;
+mod trees;
+
+use std::time::{Duration, Instant};
+
+use regrowth_datasets::Problem;
+use regrowth_mcts::SearchConfig;
+use regrowth_policy::Policy;
+use regrowth_verifiers::{ProblemVerifier, Verifier, stated};
+use serde::Serialize;
+
+use self::sample::{Draft, sample};
+pub use self::sample::{End, MOST_PROBLEMS};
+pub use self::steps::Recommended;
+use self::steps::{Cutting, recommend};
+pub use self::trees::TreeCost;
+use self::trees::tree_cost;
+use crate::TrainError;
+use crate::rounds::RunConfig;
+
+/// Share of solutions from which on a warning is given.
+pub const WARN_SHARE: f64 = 0.2;
+
+/// What was seen.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// Problems that were asked, one solution each.
+    pub problems: usize,
+    /// Finished solutions in which the checker found no answer.
+    pub no_answer: usize,
+    /// Solutions that ran into `max_solution_tokens` or the context.
+    pub cut_off: usize,
+    /// Solutions that the time limit ended; no other figure counts them.
+    pub unfinished: usize,
+    /// Finished solutions whose answer is right.
+    pub correct: usize,
+    /// Median number of steps of the finished solutions.
+    pub steps_per_solution: f64,
+    /// Median number of tokens of a step.
+    pub tokens_per_step: f64,
+    /// Share of steps that only announce what follows.
+    pub steps_without_content: f64,
+    /// Mean number of tokens of the finished solutions.
+    pub tokens_per_solution: f64,
+    /// Mean log-probability of a sampled token, before temperature and truncation.
+    pub mean_log_prob: f64,
+    /// Tokens sampled a second, all problems at once, their prompts' time included.
+    pub tokens_per_second: f64,
+    /// What the policy takes in memory at most, planned where it is in this process, else what this
+    /// process held.
+    pub memory_mib: Option<u64>,
+    /// What a tree of these settings takes; nothing where no solution was finished.
+    pub tree: Option<TreeCost>,
+    /// Settings that fit what was seen.
+    pub recommended: Recommended,
+    /// The first prompt.
+    pub prompt: String,
+    /// The solutions.
+    pub samples: Vec<Sample>,
+}
+
+/// One solution.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sample {
+    /// Id of the problem.
+    pub problem: String,
+    /// Its reference answer.
+    pub reference: String,
+    /// The steps, in the order of the solution.
+    pub steps: Vec<StepText>,
+    /// What ended it.
+    pub end: End,
+    /// What the checker read as its answer; empty if nothing.
+    pub answer: String,
+    /// Whether that is right; never where the solution is unfinished.
+    pub correct: bool,
+}
+
+/// One step of a solution.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepText {
+    /// Its text.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// Whether it says something.
+    pub content: bool,
+}
+
+/// Looks at `policy` on the first problems; `said` is told how far it is. After `limit` nothing more
+/// is waited for.
+///
+/// # Errors
+/// When a prompt cannot be rendered, or the policy stopped for good.
+pub fn check(
+    policy: &dyn Policy,
+    problems: &[Problem],
+    search: &SearchConfig,
+    limit: Duration,
+    said: &mut dyn FnMut(&str),
+) -> Result<Check, TrainError> {
+    // What follows the samples takes no model and a small part of the time.
+    let deadline = Instant::now() + limit.mul_f64(0.9);
+    let prompt = match problems.first() {
+        Some(problem) => policy.prompt(problem)?.text,
+        None => String::new(),
+    };
+    let drawn = sample(policy, &ProblemVerifier, problems, search, deadline, said)?;
+    let cuttings: Vec<Cutting> =
+        drawn.drafts.iter().map(|d| Cutting::of(policy, d)).collect::<Result<_, _>>()?;
+    let finished: Vec<&Cutting> = cuttings
+        .iter()
+        .zip(&drawn.drafts)
+        .filter(|(_, d)| d.end.is_final())
+        .map(|(c, _)| c)
+        .collect();
+    let samples: Vec<Sample> = drawn
+        .drafts
+        .iter()
+        .zip(&cuttings)
+        .map(|(draft, cutting)| sample_of(&problems[draft.problem], draft, cutting, search))
+        .collect();
+    let ended = |end: End| samples.iter().filter(|s| s.end == end).count();
+    let figures = steps::figures(&finished, &search.boundary, search.max_step_tokens);
+    let correct = samples.iter().filter(|s| s.correct).count();
+    let complete = samples.iter().filter(|s| s.end.is_final());
+    let no_answer = complete.filter(|s| s.answer.is_empty()).count();
+    let speed = drawn.tokens as f64 / drawn.seconds.max(1e-9);
+    let right = correct as f64 / finished.len().max(1) as f64;
+    Ok(Check {
+        problems: samples.len(),
+        no_answer,
+        cut_off: ended(End::CutOff),
+        unfinished: ended(End::Unfinished),
+        correct,
+        steps_per_solution: figures.steps,
+        tokens_per_step: figures.step_tokens,
+        steps_without_content: figures.without_content,
+        tokens_per_solution: figures.tokens,
+        mean_log_prob: drawn.mean_log_prob(),
+        tokens_per_second: speed,
+        memory_mib: crate::train::peak_memory().map(|bytes| bytes >> 20),
+        tree: tree_cost(policy, problems, search, (&finished, right), speed)?,
+        recommended: recommend(&finished, search, &drawn, ended(End::CutOff)),
+        prompt,
+        samples,
+    })
+}
+
+/// What a run would take by what was seen.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Projected {
+    /// Trees of all rounds.
+    pub trees: u64,
+    /// Seconds of the search of all rounds.
+    pub search_seconds: f64,
+    /// Greedy solutions of validation and test problems, of all rounds.
+    pub answers: u64,
+    /// Seconds of those.
+    pub evaluate_seconds: f64,
+}
+
+impl Check {
+    /// What a run of these settings takes at most, training aside: more sequences at once are faster.
+    /// Nothing where no solution was finished.
+    #[must_use]
+    pub fn projected(&self, config: &RunConfig) -> Option<Projected> {
+        let tree = self.tree?;
+        let rounds = u64::from(config.rounds);
+        let trees = rounds * config.problems_per_round as u64;
+        let tested = 2 * config.eval_problems as u64;
+        let answers = (rounds + 1) * config.validation_problems as u64 + tested;
+        let answer = self.tokens_per_solution / self.tokens_per_second.max(1e-9);
+        Some(Projected {
+            trees,
+            search_seconds: trees as f64 * tree.seconds,
+            answers,
+            evaluate_seconds: answers as f64 * answer,
+        })
+    }
+
+    /// What a user should know before anything else, one sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let all = self.problems - self.unfinished;
+        let share = |count: usize| all > 0 && count as f64 >= WARN_SHARE * all as f64;
+        let mut warnings = Vec::new();
+        if all == 0 {
+            warnings.push("no solution was finished in time; give it more with --seconds".into());
+        }
+        if share(self.no_answer) {
+            warnings.push(format!(
+                "the checker finds no answer in {} of {all} solutions: what the prompt asks for and what \
+                 the model writes differ",
+                self.no_answer
+            ));
+        }
+        if share(self.cut_off) {
+            warnings.push(format!("{} of {all} solutions are cut off", self.cut_off));
+        }
+        warnings
+    }
+}
+
+fn sample_of(problem: &Problem, draft: &Draft, cutting: &Cutting, search: &SearchConfig) -> Sample {
+    let text = cutting.text();
+    let correct = draft.end.is_final() && ProblemVerifier.verify(problem, &text).is_correct();
+    Sample {
+        problem: problem.id.clone(),
+        reference: problem.answer.clone(),
+        steps: cutting.steps(&search.boundary, search.max_step_tokens),
+        end: draft.end,
+        answer: stated(problem, &text),
+        correct,
+    }
+}

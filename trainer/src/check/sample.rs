@@ -1,0 +1,224 @@
+//! Solutions drawn within a time limit, on a model of any speed.
+//!
+//! All solutions grow together, a few tokens a wave; waves are short beside the limit, so what is
+//! there when it comes is kept. How many problems fit is seen from the first waves. The time decides how
+//! far solutions come and how many there are, never what they say: waves have equal lengths.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam::channel::unbounded;
+use regrowth_datasets::{Finish, Problem, TokenId, stream_key};
+use regrowth_mcts::SearchConfig;
+use regrowth_policy::{Boundary, Call, Candidate, Policy, PolicyError, Propose, Request, Response};
+use regrowth_verifiers::Verifier;
+use serde::Serialize;
+
+use crate::TrainError;
+
+/// Problems at most: a handful that one can read.
+pub const MOST_PROBLEMS: usize = 8;
+/// Tokens of a solution in one wave; the random stream of a wave depends on where it begins.
+const WAVE: usize = 16;
+/// Tokens of a solution that is not known yet: between those of GSM8K (270) and of MATH.
+const EXPECTED_TOKENS: f64 = 320.0;
+/// Share of the time that the prompts may take.
+const PROMPT_SHARE: f64 = 0.25;
+
+/// What ended a solution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// The model, or the line that states the answer.
+    Complete,
+    /// The token limit of a solution, or the context.
+    CutOff,
+    /// The time limit of this look.
+    Unfinished,
+}
+
+impl End {
+    /// Whether the solution is as a search would have it.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self != Self::Unfinished
+    }
+}
+
+/// A solution on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) problem: usize,
+    prompt: Arc<[TokenId]>,
+    pub(super) ids: Vec<TokenId>,
+    /// Sum of the log-probabilities of its tokens.
+    log_prob: f64,
+    pub(super) end: End,
+}
+
+/// The solutions and what they took.
+#[derive(Debug, Default)]
+pub(super) struct Drawn {
+    pub(super) drafts: Vec<Draft>,
+    /// Tokens sampled, of all waves.
+    pub(super) tokens: usize,
+    /// Time of all waves.
+    pub(super) seconds: f64,
+}
+
+impl Drawn {
+    pub(super) fn mean_log_prob(&self) -> f64 {
+        let tokens: usize = self.drafts.iter().map(|d| d.ids.len()).sum();
+        self.drafts.iter().map(|d| d.log_prob).sum::<f64>() / tokens.max(1) as f64
+    }
+}
+
+/// Samples one solution of each of the first problems, as many as fit.
+pub(super) fn sample(
+    policy: &dyn Policy,
+    verifier: &dyn Verifier,
+    problems: &[Problem],
+    search: &SearchConfig,
+    deadline: Instant,
+    said: &mut dyn FnMut(&str),
+) -> Result<Drawn, TrainError> {
+    let mut waves = Waves { policy, verifier, problems, search, deadline, drawn: Drawn::default() };
+    let wanted = problems.len().min(MOST_PROBLEMS);
+    if wanted == 0 {
+        return Ok(waves.drawn);
+    }
+    waves.begin(1)?;
+    if !waves.draw()? {
+        return Ok(waves.drawn);
+    }
+    let fit = PROMPT_SHARE * waves.left() / waves.drawn.seconds.max(1e-6);
+    waves.begin(wanted.min((fit as usize).max(1)))?;
+    let mut count = 1;
+    while waves.open() > 0 {
+        let (tokens, seconds) = (waves.drawn.tokens, waves.drawn.seconds);
+        if !waves.draw()? {
+            break;
+        }
+        count += 1;
+        // The second wave computed the prompts, the third is the first at full speed.
+        if count == 3 {
+            let (tokens, seconds) = (waves.drawn.tokens - tokens, waves.drawn.seconds - seconds);
+            let rate = tokens as f64 / seconds.max(1e-6);
+            waves.keep((waves.left() * rate / EXPECTED_TOKENS).round() as usize);
+        }
+        let (open, all) = (waves.open(), waves.drawn.drafts.len());
+        let (tokens, seconds) = (waves.drawn.tokens, waves.drawn.seconds);
+        said(&format!("{}/{all} solutions, {tokens} tokens, {seconds:.0} s", all - open));
+    }
+    Ok(waves.drawn)
+}
+
+/// What the waves have in common.
+struct Waves<'a> {
+    policy: &'a dyn Policy,
+    verifier: &'a dyn Verifier,
+    problems: &'a [Problem],
+    search: &'a SearchConfig,
+    deadline: Instant,
+    drawn: Drawn,
+}
+
+impl Waves<'_> {
+    /// Seconds that are left.
+    fn left(&self) -> f64 {
+        self.deadline.saturating_duration_since(Instant::now()).as_secs_f64()
+    }
+
+    /// Solutions that go on.
+    fn open(&self) -> usize {
+        self.drawn.drafts.iter().filter(|d| !d.end.is_final()).count()
+    }
+
+    /// Begins further solutions, up to so many.
+    fn begin(&mut self, count: usize) -> Result<(), TrainError> {
+        for problem in self.drawn.drafts.len()..count {
+            let prompt = self.policy.prompt(&self.problems[problem])?.ids;
+            let (ids, end) = (Vec::new(), End::Unfinished);
+            self.drawn.drafts.push(Draft { problem, prompt, ids, log_prob: 0.0, end });
+        }
+        Ok(())
+    }
+
+    /// Sets aside what would not come to its end in time, down to so many (at least two); what has
+    /// ended stays.
+    fn keep(&mut self, count: usize) {
+        let mut open = 0;
+        self.drawn.drafts.retain(|draft| {
+            open += usize::from(!draft.end.is_final());
+            draft.end.is_final() || open <= count.max(2)
+        });
+    }
+
+    /// One wave for every solution that goes on. False when the time is up.
+    fn draw(&mut self) -> Result<bool, TrainError> {
+        let started = Instant::now();
+        let (reply, answers) = unbounded();
+        let mut waiting = 0;
+        for index in 0..self.drawn.drafts.len() {
+            if let Some(request) = self.request(index) {
+                self.policy.submit(Call::new(index as u64, request, reply.clone()));
+                waiting += 1;
+            }
+        }
+        drop(reply);
+        for _ in 0..waiting {
+            let Ok(answered) = answers.recv_deadline(self.deadline) else { return Ok(false) };
+            match answered.result {
+                Ok(Response::Candidates(mut found)) if !found.candidates.is_empty() => {
+                    self.take(answered.ticket as usize, found.candidates.remove(0))?;
+                }
+                Ok(_) => return Err(PolicyError::Model("no candidate".into()).into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.drawn.seconds += started.elapsed().as_secs_f64();
+        Ok(Instant::now() < self.deadline)
+    }
+
+    /// The next part of a solution; nothing where it has ended.
+    fn request(&mut self, index: usize) -> Option<Request> {
+        let draft = &mut self.drawn.drafts[index];
+        if draft.end.is_final() {
+            return None;
+        }
+        let context = self.policy.limits().context.saturating_sub(draft.prompt.len());
+        let room = self.search.max_solution_tokens.min(context).saturating_sub(draft.ids.len());
+        if room == 0 {
+            draft.end = End::CutOff;
+            return None;
+        }
+        let id = self.problems[draft.problem].id.as_bytes();
+        let drawn = (draft.ids.len() as u64).to_le_bytes();
+        Some(Request::Propose(Propose {
+            prefix: [&*draft.prompt, &draft.ids].concat().into(),
+            keys: vec![stream_key(self.search.seed, &[b"check", id, &drawn])],
+            sampling: self.search.sampling,
+            greedy_first: false,
+            boundary: Boundary::End,
+            stop_at: self.search.stop_at.clone(),
+            max_tokens: WAVE.min(room),
+        }))
+    }
+
+    fn take(&mut self, index: usize, candidate: Candidate) -> Result<(), TrainError> {
+        let draft = &mut self.drawn.drafts[index];
+        let step = candidate.step;
+        self.drawn.tokens += step.ids.len();
+        draft.log_prob += step.logps.iter().map(|&l| f64::from(l)).sum::<f64>();
+        draft.ids.extend(step.ids);
+        let problem = &self.problems[draft.problem];
+        let text = self.policy.decode(&draft.ids)?;
+        // A line that states the answer ends a solution, as in a search.
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let states = lines.into_iter().any(|line| self.verifier.states_answer(problem, line));
+        if states || matches!(step.finish, Finish::Eos | Finish::Stop) {
+            draft.end = End::Complete;
+        }
+        Ok(())
+    }
+}

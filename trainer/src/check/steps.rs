@@ -1,0 +1,277 @@
+//! Sampled solutions cut into steps at any boundary, and the settings that fit them.
+
+use regrowth_mcts::SearchConfig;
+use regrowth_policy::{Boundary, Policy, PolicyError, Sampling, has_content, step_lengths};
+use serde::Serialize;
+
+use super::StepText;
+use super::sample::{Draft, Drawn};
+
+/// Steps that a solution should have: fewer leave a tree no depth, more make each say too little.
+const GOOD_STEPS: std::ops::RangeInclusive<f64> = 4.0..=10.0;
+/// Share of steps without content that is tolerated.
+const GOOD_CONTENT: f64 = 0.05;
+/// Mean log-probability of a sampled token below which a text is likely to be gibberish: coherent
+/// solutions of small models were seen at -0.2 to -0.6.
+const GIBBERISH: f64 = -1.0;
+
+/// A solution as the texts of its tokens.
+pub(super) struct Cutting {
+    pieces: Vec<String>,
+}
+
+impl Cutting {
+    /// Reads the tokens of a solution one after the other.
+    pub(super) fn of(policy: &dyn Policy, draft: &Draft) -> Result<Self, PolicyError> {
+        let mut pieces = Vec::with_capacity(draft.ids.len());
+        let mut before = String::new();
+        for end in 1..=draft.ids.len() {
+            let text = policy.decode(&draft.ids[..end])?;
+            // A character of which bytes are missing belongs to the token that completes it.
+            let whole = text.trim_end_matches('\u{fffd}');
+            pieces.push(whole.get(before.len()..).unwrap_or_default().to_owned());
+            if whole.len() > before.len() {
+                whole.clone_into(&mut before);
+            }
+        }
+        Ok(Self { pieces })
+    }
+
+    /// A text whose tokens end at spaces and line breaks.
+    #[cfg(test)]
+    pub(super) fn of_text(text: &str) -> Self {
+        Self { pieces: text.split_inclusive([' ', '\n']).map(str::to_owned).collect() }
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.pieces.concat()
+    }
+
+    pub(super) fn lengths(&self, boundary: &Boundary, max_tokens: usize) -> Vec<usize> {
+        step_lengths(boundary, max_tokens, &self.pieces)
+    }
+
+    pub(super) fn steps(&self, boundary: &Boundary, max_tokens: usize) -> Vec<StepText> {
+        let mut from = 0;
+        let step = |tokens: usize| {
+            let text = self.pieces[from..from + tokens].concat();
+            from += tokens;
+            StepText { content: has_content(&text), text, tokens }
+        };
+        self.lengths(boundary, max_tokens).into_iter().map(step).collect()
+    }
+}
+
+/// How a boundary cuts solutions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Figures {
+    /// Median number of steps.
+    pub(super) steps: f64,
+    /// Number of steps that nine solutions in ten do not exceed.
+    most_steps: usize,
+    /// Median number of tokens of a step.
+    pub(super) step_tokens: f64,
+    /// Most tokens of a step.
+    longest_step: usize,
+    /// Share of steps without content.
+    pub(super) without_content: f64,
+    /// Mean number of tokens of a solution.
+    pub(super) tokens: f64,
+    /// Most tokens of a solution.
+    longest: usize,
+}
+
+impl Figures {
+    fn is_good(&self) -> bool {
+        GOOD_STEPS.contains(&self.steps) && self.without_content < GOOD_CONTENT
+    }
+
+    /// How far it is from good; 0 is good.
+    fn fault(&self) -> f64 {
+        let (low, high) = (*GOOD_STEPS.start(), *GOOD_STEPS.end());
+        let steps = (low / self.steps.max(0.1)).max(self.steps / high).max(1.0).ln();
+        steps + (self.without_content - GOOD_CONTENT).max(0.0) * 4.0
+    }
+}
+
+pub(super) fn figures(solutions: &[&Cutting], boundary: &Boundary, max_tokens: usize) -> Figures {
+    let all: Vec<Vec<StepText>> =
+        solutions.iter().map(|c| c.steps(boundary, max_tokens)).filter(|s| !s.is_empty()).collect();
+    let mut counts: Vec<usize> = all.iter().map(Vec::len).collect();
+    let mut tokens: Vec<usize> = all.iter().flatten().map(|s| s.tokens).collect();
+    if tokens.is_empty() {
+        return Figures::default();
+    }
+    counts.sort_unstable();
+    tokens.sort_unstable();
+    let empty = all.iter().flatten().filter(|s| !s.content).count();
+    let totals = all.iter().map(|steps| steps.iter().map(|s| s.tokens).sum::<usize>());
+    Figures {
+        steps: median(&counts),
+        most_steps: counts[(counts.len() * 9 / 10).min(counts.len() - 1)],
+        step_tokens: median(&tokens),
+        longest_step: tokens[tokens.len() - 1],
+        without_content: empty as f64 / tokens.len() as f64,
+        tokens: tokens.iter().sum::<usize>() as f64 / counts.len() as f64,
+        longest: totals.max().unwrap_or(0),
+    }
+}
+
+/// Of a sorted list that is not empty.
+fn median(sorted: &[usize]) -> f64 {
+    let half = sorted.len() / 2;
+    let upper = sorted[half] as f64;
+    if sorted.len().is_multiple_of(2) { (sorted[half - 1] as f64 + upper) / 2.0 } else { upper }
+}
+
+/// Settings that fit what was seen, as the table `search` of a settings file has them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recommended {
+    /// Where a step ends.
+    pub boundary: Boundary,
+    /// Steps of a solution at most.
+    pub max_depth: u32,
+    /// Tokens of a step at most.
+    pub max_step_tokens: usize,
+    /// Tokens of a solution at most.
+    pub max_solution_tokens: usize,
+    /// How tokens are drawn.
+    pub sampling: Sampling,
+    /// Why, one sentence for each setting that differs from the given ones.
+    pub reasons: Vec<String>,
+}
+
+/// Recommends settings from the finished solutions.
+pub(super) fn recommend(
+    solutions: &[&Cutting],
+    search: &SearchConfig,
+    drawn: &Drawn,
+    cut_off: usize,
+) -> Recommended {
+    let mut fit = Recommended {
+        boundary: search.boundary.clone(),
+        max_depth: search.max_depth,
+        max_step_tokens: search.max_step_tokens,
+        max_solution_tokens: search.max_solution_tokens,
+        sampling: search.sampling,
+        reasons: Vec::new(),
+    };
+    let log_prob = drawn.mean_log_prob();
+    if log_prob < GIBBERISH && fit.sampling.temperature > 0.0 {
+        fit.sampling.temperature = (0.8 * fit.sampling.temperature).min(0.8);
+        fit.sampling.top_p = fit.sampling.top_p.min(0.95);
+        fit.reasons.push(format!(
+            "temperature and top_p: a sampled token has a mean log-probability of {log_prob:.2}, which \
+             reads as gibberish"
+        ));
+    }
+    if solutions.is_empty() {
+        fit.reasons.push("no solution was finished in time: nothing is known of steps".into());
+        return fit;
+    }
+    let given = figures(solutions, &search.boundary, search.max_step_tokens);
+    let (boundary, figures) = best_boundary(solutions, search, given);
+    if boundary != search.boundary {
+        fit.reasons.push(format!(
+            "boundary: {} cuts {:.1} steps a solution, {:.0} % of them without content; {boundary} {:.1} \
+             and {:.0} %",
+            search.boundary,
+            given.steps,
+            100.0 * given.without_content,
+            figures.steps,
+            100.0 * figures.without_content,
+        ));
+        fit.boundary = boundary;
+    }
+    fit.fit_limits(&figures, search, cut_off, solutions.len());
+    fit
+}
+
+/// The given boundary where it is good, else the best of those that need no parameter.
+fn best_boundary(
+    solutions: &[&Cutting],
+    search: &SearchConfig,
+    given: Figures,
+) -> (Boundary, Figures) {
+    if given.is_good() {
+        return (search.boundary.clone(), given);
+    }
+    let others = [Boundary::Paragraph, Boundary::Newline, Boundary::Sentence].into_iter();
+    let cut = |boundary: Boundary| {
+        let found = figures(solutions, &boundary, search.max_step_tokens.max(256));
+        (boundary, found)
+    };
+    let all = std::iter::once((search.boundary.clone(), given)).chain(others.map(cut));
+    all.min_by(|a, b| a.1.fault().total_cmp(&b.1.fault())).unwrap_or((Boundary::Paragraph, given))
+}
+
+impl Recommended {
+    /// Sets depth and token limits from how long solutions and their steps are.
+    fn fit_limits(&mut self, found: &Figures, search: &SearchConfig, cut_off: usize, all: usize) {
+        let depth = (found.most_steps as u32).clamp(3, 12);
+        // A tree needs no more depth than solutions have steps; one step more or less is no reason.
+        if depth.abs_diff(search.max_depth) > 1 {
+            self.max_depth = depth;
+            self.reasons.push(format!(
+                "max_depth: nine solutions in ten have at most {} steps",
+                found.most_steps
+            ));
+        }
+        let step = (found.longest_step * 5 / 4).next_multiple_of(32);
+        if found.longest_step >= search.max_step_tokens {
+            self.max_step_tokens = step.max(search.max_step_tokens);
+            self.reasons.push(format!(
+                "max_step_tokens: the longest step has {} tokens",
+                found.longest_step
+            ));
+        }
+        if cut_off as f64 >= super::WARN_SHARE * all as f64 && cut_off > 0 {
+            self.max_solution_tokens = 2 * search.max_solution_tokens;
+            self.reasons.push(format!(
+                "max_solution_tokens: {cut_off} of {all} solutions were cut off at {}",
+                search.max_solution_tokens
+            ));
+        } else if found.longest * 4 < search.max_solution_tokens {
+            self.max_solution_tokens = (found.longest * 2).next_multiple_of(64);
+            self.reasons
+                .push(format!("max_solution_tokens: the longest solution has {}", found.longest));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boundary_that_cuts_announcements_off_is_replaced() {
+        let part = "Step 1: Add the two numbers.\nTo do this, we need to find both:\n\
+                    \\[\n3 + 4 = 7\n\\]\n\n";
+        let solution = Cutting::of_text(&part.repeat(5));
+        let search = SearchConfig { max_depth: 5, ..SearchConfig::default() };
+        let fit = recommend(&[&solution], &search, &Drawn::default(), 0);
+        assert_eq!(fit.boundary, Boundary::Paragraph);
+        assert!(fit.reasons[0].starts_with("boundary: newline cuts"), "{:?}", fit.reasons);
+        let search = SearchConfig { boundary: Boundary::Paragraph, ..search };
+        let fit = recommend(&[&solution], &search, &Drawn::default(), 0);
+        assert!(!fit.reasons.iter().any(|r| r.starts_with("boundary")), "{:?}", fit.reasons);
+    }
+
+    #[test]
+    fn limits_follow_what_solutions_are_like() {
+        let line = "She sells sixteen of them and so 3 + 4 = 7 of the eggs are left.\n";
+        let solution = Cutting::of_text(&line.repeat(6));
+        let search =
+            SearchConfig { max_step_tokens: 16, max_solution_tokens: 64, ..SearchConfig::chat() };
+        let fit = recommend(&[&solution], &search, &Drawn::default(), 1);
+        assert_eq!(fit.max_solution_tokens, 128);
+        assert!(fit.max_step_tokens >= 32 && fit.max_depth == 6, "{fit:?}");
+    }
+
+    #[test]
+    fn without_a_finished_solution_nothing_is_recommended() {
+        let fit = recommend(&[], &SearchConfig::chat(), &Drawn::default(), 0);
+        assert_eq!(fit.boundary, Boundary::Paragraph);
+        assert!(fit.reasons[0].contains("no solution"), "{:?}", fit.reasons);
+    }
+}

@@ -1,0 +1,181 @@
+//! `regrowth check`: a minute with a policy before hours are spent on it.
+
+use std::time::{Duration, Instant};
+
+use regrowth_mcts::EngineFlags;
+use regrowth_policy::LoadOptions;
+use serde_json::json;
+
+use super::engine::say_once;
+use super::say;
+use super::settings::SettingArgs;
+use crate::check::{Check, End, MOST_PROBLEMS, Sample, check};
+use crate::rounds::{ProblemSets, RunConfig};
+use crate::{TrainError, inputs};
+
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(5);
+
+/// Arguments of `regrowth check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Seconds after which nothing more is waited for, loading the policy included.
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: SettingArgs,
+    #[command(flatten)]
+    engine: EngineFlags,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    let config = args.settings.config()?;
+    let found = look(&config, &args.engine, Duration::from_secs(args.seconds))?;
+    found.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    if args.json {
+        return say(&json(&found, &config).to_string());
+    }
+    say(&described(&found, &config))
+}
+
+/// Looks at the policy of a run; `limit` counts from here.
+fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Check, TrainError> {
+    let started = Instant::now();
+    let sets = ProblemSets::read(config)?;
+    let problems = sets.shard(1, MOST_PROBLEMS);
+    if problems.is_empty() {
+        let detail = format!("`{}` has no training problem", config.problems);
+        return Err(TrainError::Setting { name: "problems", detail });
+    }
+    let options = LoadOptions { prompt: sets.prompts(config), ..engine.load_options(say_once) };
+    let planned = regrowth_policy::plan(&config.policy, &options)?;
+    let policy = config.search.value.judge_by(inputs::policy(&config.policy, &options)?);
+    policy.notes().iter().for_each(|note| eprintln!("{note}"));
+    let mut told = Instant::now();
+    let mut said = |text: &str| {
+        if told.elapsed() >= TELL {
+            eprintln!("check: {text}");
+            told = Instant::now();
+        }
+    };
+    let left = limit.saturating_sub(started.elapsed());
+    let mut found = check(&*policy, &problems, &config.search, left, &mut said)?;
+    if let Some(plan) = planned {
+        found.memory_mib = Some(plan.peak() >> 20);
+    }
+    if found.unfinished > 0 {
+        // Its threads may be in the middle of a forward pass that nobody waits for; they end with
+        // the process.
+        std::mem::forget(policy);
+    }
+    Ok(found)
+}
+
+/// What was seen, and what the run would take by it.
+fn json(found: &Check, config: &RunConfig) -> serde_json::Value {
+    let mut value = json!(found);
+    value["projected"] = json!(found.projected(config));
+    value
+}
+
+/// What was seen, in words.
+fn described(found: &Check, config: &RunConfig) -> String {
+    let mut text = format!("--- the first prompt\n{}\n", found.prompt);
+    for (index, sample) in found.samples.iter().enumerate() {
+        text += &solution(index + 1, sample);
+    }
+    text += &format!("--- {}\n", figures(found));
+    text += &planned(found, config);
+    text + &recommended(found)
+}
+
+/// A solution in its steps.
+fn solution(number: usize, sample: &Sample) -> String {
+    let tokens: usize = sample.steps.iter().map(|step| step.tokens).sum();
+    let mut text = format!(
+        "--- solution {number} ({}): {tokens} tokens, {} steps\n",
+        sample.problem,
+        sample.steps.len()
+    );
+    for (index, step) in sample.steps.iter().enumerate() {
+        let empty = if step.content { "" } else { ", says nothing" };
+        let body = step.text.trim().replace('\n', "\n    ");
+        text += &format!("[{}: {} tokens{empty}]\n    {body}\n", index + 1, step.tokens);
+    }
+    let read = match (sample.end, sample.answer.as_str()) {
+        (End::Unfinished, _) => "unfinished: the time was up".to_owned(),
+        (_, "") => format!("the checker finds no answer (reference {})", sample.reference),
+        (_, answer) => {
+            let verdict = if sample.correct { "right" } else { "wrong" };
+            format!("the checker reads {answer}: {verdict} (reference {})", sample.reference)
+        }
+    };
+    let cut = if sample.end == End::CutOff { "cut off at the token limit; " } else { "" };
+    text + &format!("=> {cut}{read}\n")
+}
+
+fn figures(found: &Check) -> String {
+    let finished = found.problems - found.unfinished;
+    let mut text = format!(
+        "{} problems, {} unfinished; of {finished} solutions {} right, {} without an answer, {} cut off\n\
+         {:.1} steps a solution, {:.0} tokens a step (medians), {:.0} % of steps say nothing; {:.0} \
+         tokens a solution\n\
+         {:.1} tokens a second; mean log-probability of a token {:.2}",
+        found.problems,
+        found.unfinished,
+        found.correct,
+        found.no_answer,
+        found.cut_off,
+        found.steps_per_solution,
+        found.tokens_per_step,
+        100.0 * found.steps_without_content,
+        found.tokens_per_solution,
+        found.tokens_per_second,
+        found.mean_log_prob,
+    );
+    if let Some(memory) = found.memory_mib {
+        text += &format!("; memory {memory} MiB");
+    }
+    text
+}
+
+/// What the run would take.
+fn planned(found: &Check, config: &RunConfig) -> String {
+    let (Some(tree), Some(run)) = (found.tree, found.projected(config)) else {
+        return String::new();
+    };
+    let hours = |seconds: f64| seconds / 3600.0;
+    format!(
+        "a tree: about {:.0} tokens sampled, {:.0} model calls, {:.0} s\n\
+         a run of `regrowth iterate` with these settings, at most and without training: {} trees in {:.1} \
+         hours, {} answers in {:.1} hours\n",
+        tree.sampled_tokens,
+        tree.model_calls,
+        tree.seconds,
+        run.trees,
+        hours(run.search_seconds),
+        run.answers,
+        hours(run.evaluate_seconds),
+    )
+}
+
+/// The settings that fit, as a table of a settings file.
+fn recommended(found: &Check) -> String {
+    let fit = &found.recommended;
+    if fit.reasons.is_empty() {
+        return "the settings fit what was seen".into();
+    }
+    let reasons = fit.reasons.join("\n  ");
+    let table = toml::to_string(&json!({ "search": {
+        "boundary": fit.boundary, "max_depth": fit.max_depth,
+        "max_step_tokens": fit.max_step_tokens, "max_solution_tokens": fit.max_solution_tokens,
+        "sampling": { "temperature": fit.sampling.temperature, "top_p": fit.sampling.top_p },
+    } }));
+    format!(
+        "recommended (a file for --config), because of\n  {reasons}\n\n{}",
+        table.unwrap_or_default()
+    )
+}

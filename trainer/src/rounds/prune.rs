@@ -1,0 +1,114 @@
+//! What a run no longer needs of its rounds: large folders of rounds that were never validated, and
+//! optimizers that no later round goes on with.
+//!
+//! A list of what was removed is written first, so nothing removed is taken for damage. The newest
+//! round stays whole, and so does the one that it started from: if a disk changes the newest, it is
+//! trained again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::driver::Run;
+use super::round::Finished;
+use super::training::CHECKPOINT;
+use crate::TrainError;
+use crate::artefact::{Checksums, read_sealed, remove, write_sealed};
+use crate::train::OPTIMIZER;
+
+/// The list in the folder of a round.
+const FILE: &str = "pruned.json";
+
+/// `pruned.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Pruned {
+    version: u32,
+    /// Folders that were removed.
+    folders: BTreeSet<String>,
+}
+
+/// Removes what no later round needs. `starts` are the rounds whose policies the next ones may start
+/// from.
+pub(super) fn prune(run: &Run, rounds: &[Finished], starts: [u32; 2]) -> Result<(), TrainError> {
+    let Some(newest) = rounds.last().map(|finished| &finished.report) else { return Ok(()) };
+    let before = newest.gate.as_ref().map_or(0, |gate| gate.start_round);
+    let kept = [starts[0], starts[1], newest.round, before, 0];
+    for finished in rounds {
+        let round = finished.report.round;
+        if kept.contains(&round) {
+            continue;
+        }
+        // A validated policy may be that of an earlier round, where its own trained nothing.
+        let asked = rounds.iter().filter(|other| other.report.validated);
+        let validated = asked.map(|other| other.candidate.round).any(|at| at == round);
+        let mut folders = Vec::new();
+        if run.config.carry_optimizer {
+            folders.push(OPTIMIZER);
+        }
+        if !validated && run.config.validate_every > 1 {
+            folders.push(CHECKPOINT);
+        }
+        remove_folders(&run.dir.round(round), &folders)?;
+    }
+    Ok(())
+}
+
+fn remove_folders(dir: &Path, folders: &[&str]) -> Result<(), TrainError> {
+    let there: Vec<&str> = folders.iter().copied().filter(|f| dir.join(f).exists()).collect();
+    if there.is_empty() {
+        return Ok(());
+    }
+    let mut pruned = read(dir)?;
+    pruned.version = 1;
+    pruned.folders.extend(there.iter().map(|&folder| folder.to_owned()));
+    write_sealed(&dir.join(FILE), &pruned)?;
+    for folder in there {
+        let path = dir.join(folder);
+        std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+    }
+    Ok(())
+}
+
+/// Those checksums of a round's files that were not removed on purpose.
+pub(super) fn present(dir: &Path, checksums: Checksums) -> Result<Checksums, TrainError> {
+    let pruned = read(dir)?;
+    let removed = |name: &str| {
+        name.split_once('/').is_some_and(|(folder, _)| pruned.folders.contains(folder))
+    };
+    Ok(checksums.into_iter().filter(|(name, _)| !removed(name)).collect())
+}
+
+/// Forgets what was removed: the round is trained again.
+pub(super) fn forget(dir: &Path) -> Result<(), TrainError> {
+    remove(&dir.join(FILE))
+}
+
+fn read(dir: &Path) -> Result<Pruned, TrainError> {
+    Ok(read_sealed(&dir.join(FILE))?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artefact::{checksums, damage};
+
+    #[test]
+    fn what_was_removed_is_no_damage_and_what_is_missing_is() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in [CHECKPOINT, OPTIMIZER] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+            std::fs::write(dir.path().join(folder).join("x"), folder).unwrap();
+        }
+        let sums = checksums(dir.path(), &["checkpoint/x", "optimizer/x"]).unwrap();
+        remove_folders(dir.path(), &[OPTIMIZER]).unwrap();
+        assert!(damage(dir.path(), &sums).is_some());
+        let left = present(dir.path(), sums.clone()).unwrap();
+        assert_eq!(left.keys().collect::<Vec<_>>(), ["checkpoint/x"]);
+        assert_eq!(damage(dir.path(), &left), None);
+        remove_folders(dir.path(), &[OPTIMIZER, CHECKPOINT]).unwrap();
+        assert!(present(dir.path(), sums.clone()).unwrap().is_empty());
+        forget(dir.path()).unwrap();
+        assert_eq!(present(dir.path(), sums.clone()).unwrap(), sums);
+    }
+}

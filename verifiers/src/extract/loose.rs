@@ -1,0 +1,64 @@
+//! Reads an answer that nothing announces: the last formula, number, bracket of numbers or emphasised
+//! words of a text.
+//!
+//! It takes the last one whole or not at all: a number that is part of something larger, or that its
+//! clause denies or supposes, is no answer, and no other is looked for.
+
+use super::numbers::{self, last_number};
+use super::stance;
+use super::{Extracted, Found, Source, Span, environments, groups, prose};
+use crate::fuel::Reason;
+
+/// The last formula, or the last number or bracket of numbers where it stands later, or the emphasised
+/// words with which the text ends.
+pub(super) fn last(text: &str) -> Found<'_> {
+    if let Some(words) = prose::closing_emphasis(text) {
+        return asserted(text, words, Source::Emphasis);
+    }
+    let formula = environments::last_joined(text);
+    let number = last_number(text);
+    let group = groups::last_group(text).filter(|g| number.is_none_or(|n| n.end <= g.end));
+    if formula.is_none_or(|f| number.is_some_and(|n| n.start >= f.end))
+        && group.is_none()
+        && let Some(expression) = prose::last_expression(text)
+    {
+        return asserted(text, expression, Source::Formula);
+    }
+    match (formula, group, number) {
+        (Some(f), g, n) if g.or(n).is_none_or(|n| n.start < f.end) => {
+            asserted(text, &text[f.range()], Source::Formula)
+        }
+        (_, Some(group), _) => asserted(text, &text[group.range()], Source::Number),
+        (_, None, Some(number)) => counted(text, number),
+        (_, None, None) => match prose::last_emphasised(text) {
+            Some(words) => asserted(text, words, Source::Emphasis),
+            None => Err(Reason::NoAnswer),
+        },
+    }
+}
+
+/// A number with its unit, where it is no part of something larger.
+fn counted(text: &str, number: Span) -> Found<'_> {
+    if numbers::is_whole(text, number) {
+        let span = numbers::with_unit(text, number);
+        return asserted(text, &text[span.range()], Source::Number);
+    }
+    let rest = text[number.end..].trim();
+    let open = !rest.is_empty() && !rest.contains(char::is_alphanumeric);
+    Err(if open { Reason::Truncated } else { Reason::Unparsed })
+}
+
+/// The piece, unless the clause around it denies, supposes or asks it.
+fn asserted<'t>(text: &'t str, piece: &'t str, source: Source) -> Found<'t> {
+    let start = (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    let (before, after) = (&text[..start], &text[start + piece.len()..]);
+    let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
+    if stance::denies_box(before)
+        || stance::supposes(before)
+        || stance::rejected_behind(behind)
+        || stance::withdrawn(behind)
+    {
+        return Err(Reason::NoAnswer);
+    }
+    Ok(Extracted::new(piece, source))
+}
