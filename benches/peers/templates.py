@@ -103,7 +103,7 @@ TEMPLATES = {
     "{{ c.lstrip('An') }}{{ c.rstrip('?') }}{{ c.title() }}{{ c.find('x') }}{{ c.count('d') }}"
     "{{ c.removeprefix('And') }}{{ c.removesuffix('?') }}{{ c.partition(' ')[2] }}"
     "{{ c.rpartition(' ')[0] }}{{ c.rsplit(' ', 1)[1] }}{{ c.index('d') }}{{ c.capitalize() }}"
-    "{{ ' '.join(['a', 'b']) }}{{ '%s!' % 'a' }}{{ '{}-{}'.format(1, 'b') }}{{ 'abc'.isalpha() }}",
+    "{{ ' '.join(['a', 'b']) }}{{ '{}-{}'.format(1, 'b') }}{{ 'abc'.isalpha() }}",
     "thoughts are cut off": "{% for m in messages %}{% set c = m.content %}{% if '</think>' in c %}"
     "{% set c = c.split('</think>')[-1].lstrip('\\n') %}{% endif %}<|turn|>{{ c }}<|end|>{% endfor %}",
     "filters": "{% set c = messages[1].content %}{{ c | trim }}{{ c | length }}{{ c | upper | lower }}"

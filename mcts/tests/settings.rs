@@ -143,8 +143,8 @@ fn every_commit_rule_has_a_flag() {
         ("visits", "commit = \"visits\""),
         ("value", "commit = \"value\""),
         ("sampled", "commit = \"sampled\""),
-        ("tempered@0.5", "[search.commit.tempered]\ntemperature = 0.5\ndecay = 0.75"),
-        ("tempered@2,1", "[search.commit.tempered]\ntemperature = 2.0\ndecay = 1.0"),
+        ("tempered@0.5", "[search.commit.tempered]\ntemperature = 0.5\ndecay = 1.0"),
+        ("tempered@2,0.75", "[search.commit.tempered]\ntemperature = 2.0\ndecay = 0.75"),
     ] {
         let (out, again) = (folder.path().join(name), folder.path().join("again"));
         search(&format!("--policy scripted --limit 3 --commit {name}"), &out);
@@ -180,7 +180,8 @@ fn cut(folder: &Path, arguments: &str) -> (Vec<serde_json::Value>, String) {
 fn pairs_start_from_the_rules_of_their_search() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out");
-    search("--policy scripted --limit 8 --all-parents --min-margin 0.3 --max-pairs 3", &out);
+    let rules = "--solved-only false --all-parents --min-margin 0.3 --max-pairs 3";
+    search(&format!("--policy scripted --limit 8 {rules}"), &out);
     let (rows, said) = cut(&out, "");
     assert!(read(out.join("again.jsonl")) == read(out.join("pairs.jsonl")));
     assert!(said.contains("out/config.toml"), "{said}");
@@ -211,7 +212,7 @@ fn pairs_start_from_the_rules_of_their_search() {
 #[test]
 fn every_rule_of_pairs_has_a_flag() {
     let folder = tempfile::tempdir().expect("a folder");
-    search("--policy scripted --limit 12 --all-parents --max-pairs 99", folder.path());
+    search("--policy scripted --limit 12 --solved-only false --all-parents --max-pairs 99", folder.path());
     let (all, _) = cut(folder.path(), "");
     let differ = |flags: &str| {
         let (rows, _) = cut(folder.path(), flags);
@@ -230,7 +231,7 @@ fn every_rule_of_pairs_has_a_flag() {
     assert!(differ("--smoothing false").iter().all(|pair| pair["alpha"] == 0.0));
     assert!(differ("--mixed").iter().all(|pair| pair["q_rejected"].as_f64() < Some(1.0)));
     assert_eq!(differ("--glue-chains false").len(), all.len());
-    for flags in ["--rejected second", "--correct-only", "--correct-only true --min-margin 0.1"] {
+    for flags in ["--rejected second", "--correct-only", "--solved-only", "--correct-only true --min-margin 0.1"] {
         differ(flags);
     }
     assert_eq!(cut(folder.path(), "--mixed false --correct-only false --smoothing").0, all);
@@ -239,7 +240,7 @@ fn every_rule_of_pairs_has_a_flag() {
 #[test]
 fn a_shown_tree_is_marked_by_the_rules_of_its_search() {
     let folder = tempfile::tempdir().expect("a folder");
-    search("--policy scripted --limit 1 --all-parents --min-margin 0.2", folder.path());
+    search("--policy scripted --limit 1 --solved-only false --all-parents --min-margin 0.2", folder.path());
     let shown = |flags: &str| {
         let trees = folder.path().join("trees.jsonl").display().to_string();
         let output = mcts(&format!("show --trees {trees} {flags}"));

@@ -41,7 +41,6 @@ fn pair(family: &str) -> (TempDir, Checkpoint, PathBuf) {
             _ => ("LlamaForCausalLM", false),
         };
         raw.insert("architectures".into(), json!([class]));
-        raw.insert("model_type".into(), json!(family));
         raw.insert("tie_word_embeddings".into(), json!(tied));
         if family == "qwen3" {
             raw.insert("head_dim".into(), json!(16));

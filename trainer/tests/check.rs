@@ -11,7 +11,7 @@ use regrowth_mcts::SearchConfig;
 use regrowth_policy::Scripted;
 use regrowth_policy::decorate::{Delay, Delayed};
 use regrowth_trainer::check::{MOST_PROBLEMS, check};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn parse(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
@@ -80,10 +80,16 @@ fn a_checkpoint_starts_from_the_preset_of_instruction_models() {
 fn a_slow_policy_ends_in_time_and_its_solutions_are_unfinished_not_cut_off() {
     let problems: Vec<Problem> =
         problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(MOST_PROBLEMS).collect();
+    // Solutions without an end, a line a wave.
+    let line = "and then we see\n";
+    let entries: Vec<Value> = (0..40)
+        .map(|lines| json!({ "after": line.repeat(lines), "candidates": [{ "text": line }] }))
+        .collect();
+    let endless = Scripted::from_json(&json!({ "entries": entries }).to_string()).unwrap();
     let delay = |millis: u64| {
         let latency = Duration::from_millis(millis);
         let delay = Delay { batch: 1, latency, jitter: 0.0, seed: 0 };
-        Delayed::new(Arc::new(Scripted::new()), delay)
+        Delayed::new(Arc::new(endless.clone()), delay)
     };
     let look = |millis: u64| {
         let started = Instant::now();

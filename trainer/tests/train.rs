@@ -529,8 +529,7 @@ fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
 fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
     let (dir, source) = tiny();
     let trees = trees(&source);
-    let pairs: Vec<_> =
-        trees.iter().flat_map(|t| extract_pairs(t, &PairConfig::default()).pairs).collect();
+    let pairs = pairs(&source);
     let mut labels: Vec<_> =
         trees.iter().flat_map(|t| extract_step_labels(t, &StepLabelConfig::default())).collect();
     assert!(labels.len() > 20, "{}", labels.len());

@@ -95,8 +95,9 @@ impl Observer for StopAtFive<'_> {
 
 /// A run in `name` as one looks that was stopped in its last training.
 fn stopped(dir: &Path, name: &str) -> PathBuf {
-    let mut config: RunConfig = toml::from_str(&settings("")).unwrap();
-    config.policy = dir.join("tiny").to_str().unwrap().to_owned();
+    // Those of the whole run, with what its preset adds.
+    let report = json(&dir.join("run/report.json"));
+    let config: RunConfig = serde_json::from_value(report["config"].clone()).unwrap();
     let run = dir.join(name);
     let load = LoadOptions::default();
     let request = RunRequest { dir: run.clone(), config, load, threads: 1, fork: None };

@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Rows {prompt, completion}, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Begin each row with the tokenizer's BOS.
+    /// Begin each row with the tokenizer's BOS, unless the prompt already does.
     #[arg(long)]
     bos: bool,
     /// Put the prompt through the checkpoint's chat template as the user's turn, with the BOS if the
@@ -193,8 +193,10 @@ impl Front {
             }
             None => row.prompt.clone(),
         };
-        let mut prefix: Vec<TokenId> = self.bos.into_iter().collect();
-        prefix.extend(policy.encode(&text).map_err(refused)?);
+        let ids = policy.encode(&text).map_err(refused)?;
+        // A template or a prompt that writes the BOS itself has it once.
+        let bos = self.bos.filter(|bos| ids.first() != Some(bos));
+        let prefix: Vec<TokenId> = bos.into_iter().chain(ids).collect();
         let continuation = policy.encode(&row.completion).map_err(refused)?;
         fits(prefix.len(), continuation.len(), policy.limits().context, place)?;
         Ok(Request::Score(Score { prefix: prefix.into(), continuation: continuation.into() }))

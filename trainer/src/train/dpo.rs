@@ -141,13 +141,13 @@ impl DpoSummary {
     pub fn unmoved(&self, config: &DpoConfig) -> Option<String> {
         let margin = self.metrics.get("rewards/margins").filter(|_| self.steps >= FEW_STEPS)?;
         let moved = (margin / config.beta).abs();
+        // Single precision: ten times 1e-6 is to read 1e-5.
+        let (rate, more) = (config.learning_rate as f32, (10.0 * config.learning_rate) as f32);
         (moved < MOVED).then(|| {
             format!(
                 "{} steps moved the policy by {moved:.3} nats a pair, which is next to nothing: the \
-                 learning rate of {:e} is too low for this model; try --learning-rate {:e}",
+                 learning rate of {rate:e} is too low for this model; try --learning-rate {more:e}",
                 self.steps,
-                config.learning_rate,
-                10.0 * config.learning_rate,
             )
         })
     }
