@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use dashmap::DashMap;
+use dashmap::{DashMap, DashSet};
 use regrowth_datasets::{Problem, TokenId, stream_key};
 use serde::{Deserialize, Serialize};
 
@@ -244,6 +244,8 @@ struct Shared {
     header: Header,
     file: Mutex<File>,
     pending: DashMap<u64, Pending>,
+    /// Keys of the prompts and texts that were written down since the log was opened.
+    written: DashSet<String>,
     next_ticket: AtomicU64,
 }
 
@@ -283,6 +285,7 @@ impl Recording {
             header,
             file: Mutex::new(file),
             pending: DashMap::new(),
+            written: DashSet::new(),
             next_ticket: AtomicU64::new(0),
         });
         let (reply, answers) = unbounded();
@@ -308,6 +311,7 @@ impl Recording {
         let mut file = self.shared.file.lock().unwrap_or_else(PoisonError::into_inner);
         std::fs::rename(path, before(path)).map_err(|e| unwritten(path, &e))?;
         *file = open(path, &self.shared.header)?;
+        self.shared.written.clear();
         Ok(())
     }
 
@@ -361,6 +365,14 @@ impl Shared {
     fn append(&self, row: &Row) -> Result<(), PolicyError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         append(&mut file, row).map_err(|e| unwritten(&self.path, &e))
+    }
+
+    /// Appends a row unless it was appended before.
+    fn append_once(&self, row: &Row) -> Result<(), PolicyError> {
+        match self.written.insert(key_of(row)?) {
+            true => self.append(row),
+            false => Ok(()),
+        }
     }
 
     /// Forces what was appended to the disk.
@@ -460,7 +472,7 @@ impl Policy for Recording {
         let prompt = self.inner.prompt(problem)?;
         if self.known(|log| log.prompt(problem))?.as_ref() != Some(&prompt) {
             let (text, ids) = (prompt.text.clone(), prompt.ids.to_vec());
-            self.shared.append(&Row::Prompt { key: key_of(problem)?, text, ids })?;
+            self.shared.append_once(&Row::Prompt { key: key_of(problem)?, text, ids })?;
         }
         Ok(prompt)
     }
@@ -468,7 +480,7 @@ impl Policy for Recording {
     fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
         let ids = self.inner.encode(text)?;
         if self.known(|log| Ok(log.encoded(text)))?.as_ref() != Some(&ids) {
-            self.shared.append(&Row::Encoded { text: text.to_owned(), ids: ids.clone() })?;
+            self.shared.append_once(&Row::Encoded { text: text.to_owned(), ids: ids.clone() })?;
         }
         Ok(ids)
     }
@@ -476,7 +488,7 @@ impl Policy for Recording {
     fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
         let text = self.inner.decode(ids)?;
         if self.known(|log| Ok(log.decoded(ids)))?.as_ref() != Some(&text) {
-            self.shared.append(&Row::Decoded { ids: ids.to_vec(), text: text.clone() })?;
+            self.shared.append_once(&Row::Decoded { ids: ids.to_vec(), text: text.clone() })?;
         }
         Ok(text)
     }

@@ -151,16 +151,23 @@ fn a_stopped_evaluation_goes_on_from_its_answers() {
     let server = server();
     let url = format!("{}/v1", server.address);
     let dir = tempfile::tempdir().unwrap();
-    let evaluate =
-        ["evaluate", "--policy", &url, "--limit", "60", "--server-in-flight", "4", "--out", "out"];
-    let mut child = start(dir.path(), &evaluate);
-    assert!(wait_for(&server, 40, &mut child));
+    let evaluate = |out: &'static str| {
+        let flags = ["--limit", "60", "--server-in-flight", "4", "--out", out];
+        [&["evaluate", "--policy", &url], &flags[..]].concat()
+    };
+    ok(regrowth(dir.path(), &evaluate("whole")));
+    let whole = asked(&server);
+    let mut child = start(dir.path(), &evaluate("out"));
+    assert!(wait_for(&server, whole + whole / 2, &mut child));
     child.kill().unwrap();
     child.wait().unwrap();
-    let (before, output) = (asked(&server), regrowth(dir.path(), &evaluate));
+    let (before, output) = (asked(&server), regrowth(dir.path(), &evaluate("out")));
     assert!(stderr(&output).contains("finished model calls"), "{}", stderr(&output));
     ok(output);
-    assert!(asked(&server) - before < 40, "{before} {}", asked(&server));
+    // A solution takes up to three requests; what those in flight had got is lost, and each start asks
+    // what the server can do.
+    let (again, lost) = (asked(&server) - before, 3 * IN_FLIGHT + 10);
+    assert!(again < whole - whole / 2 + lost, "{again} of {whole}");
     let left = std::fs::read_dir(dir.path().join("out")).unwrap().next().unwrap().unwrap().path();
     let names: Vec<_> = std::fs::read_dir(left).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "results and samples alone: {names:?}");
@@ -213,7 +220,7 @@ fn a_signal_saves_the_optimizer_step_in_hand() {
     assert_eq!(steps(), step, "no step is lost");
     ok(regrowth(dir.path(), &out("cut")));
     let weights =
-        |run: &str| std::fs::read(dir.path().join(run).join("model.safetensors")).unwrap();
+        |run: &str| std::fs::read(dir.path().join(run).join("checkpoint/model.safetensors")).unwrap();
     assert!(weights("whole") == weights("cut"));
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regrowth_datasets::{TokenId, stream_key};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::fault::Fault;
 use super::server::Server;
@@ -28,9 +29,26 @@ pub(super) struct Fleet {
     pub(super) servers: Vec<Arc<Server>>,
     /// Times that a request is tried, at least 1.
     pub(super) attempts: u32,
+    /// Candidates that are worked on at once.
+    turns: Semaphore,
 }
 
 impl Fleet {
+    /// `servers` that work on `in_flight` requests each.
+    pub(super) fn new(servers: Vec<Arc<Server>>, in_flight: usize, attempts: u32) -> Self {
+        // With slack, or candidates that wait for one server would keep the others idle.
+        let slack = AFFINITY_SLACK * servers.len().saturating_sub(1);
+        let turns = Semaphore::new(in_flight.max(1) * servers.len().max(1) + slack);
+        Self { servers, attempts, turns }
+    }
+
+    /// Waits until a candidate may begin; it is held until the candidate is complete. A candidate takes
+    /// several requests, and one that has begun goes before those that have not: its prefix is still
+    /// in the server's cache, and a stop loses little.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
     /// Tries `ask` until it succeeds or fails for good; each time with the server that suits best.
     pub(super) async fn ask<T, F>(
         &self,

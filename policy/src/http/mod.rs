@@ -108,7 +108,7 @@ fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
         .map_err(|e| PolicyError::Model(format!("the HTTP client: {e}")))?;
     let servers = address::parse(spec)?.into_iter();
     let servers = servers.map(|a| Arc::new(Server::new(a, client.clone(), options))).collect();
-    Ok(Fleet { servers, attempts: options.attempts })
+    Ok(Fleet::new(servers, options.in_flight, options.attempts))
 }
 
 /// The thread: meets the servers, then serves orders until nobody can give any more.

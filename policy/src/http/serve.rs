@@ -199,6 +199,7 @@ impl Service {
         propose: &Propose,
         index: usize,
     ) -> Result<(Candidate, Usage), Fault> {
+        let _turn = self.fleet.turn().await;
         let greedy = propose.greedy_first && index == 0;
         let sampling = if greedy { Sampling::greedy() } else { propose.sampling };
         let exact = propose.sampling.is_exact() && !greedy;
