@@ -99,15 +99,23 @@ KINDS = {
                 "trainable_token_indices": {"embed_tokens": [5], "lm_head": [6, 90]}}),
     "tied: trained tokens": (
         TIED, {"r": 2, "target_modules": QV, "trainable_token_indices": [3, 80, 7]}),
+    "resized: modules_to_save": (
+        LLAMA, {"r": 2, "target_modules": QV, "modules_to_save": ["embed_tokens", "lm_head"]}),
+    "resized: trained tokens": (
+        LLAMA, {"r": 2, "target_modules": QV, "trainable_token_indices": [97, 98]}),
+    "tied, resized: trained tokens": (
+        TIED, {"r": 2, "target_modules": QV, "trainable_token_indices": [97, 98]}),
     "stored transposed": (LLAMA, {"r": 2, "target_modules": QV, "fan_in_fan_out": True}),
 }
 
 
-def model_of(kind: str, changes: dict) -> torch.nn.Module:
+def model_of(kind: str, changes: dict, resized: bool) -> torch.nn.Module:
     config = AutoConfig.for_model(kind, **{**BASE, **changes})
     config._attn_implementation = "eager"
     model = AutoModelForCausalLM.from_config(config).float().eval()
     fill(model)
+    if resized:
+        model.resize_token_embeddings(config.vocab_size + 4)
     return model
 
 
@@ -118,7 +126,9 @@ def adapter_values(tensors: dict, fields: dict, tied: bool) -> dict:
         if key.endswith(("embed_tokens.base_layer.weight", "lm_head.base_layer.weight")):
             made[key] = tensor
         else:
-            made[key] = values(key, tensor.shape)
+            # Of what both hold, the embedding's where they are tied.
+            shared = tied and ".token_adapter." in key
+            made[key] = values(key.replace(".lm_head.", ".model.embed_tokens.") if shared else key, tensor.shape)
     if tied and fields.get("ensure_weight_tying"):
         prefix = "base_model.model."
         for head, embedding in [("lora_A.weight", "lora_embedding_B"),
@@ -143,9 +153,11 @@ def golden(path: pathlib.Path) -> None:
     found = []
     for name, (base, fields) in KINDS.items():
         torch.manual_seed(0)
-        adapted = get_peft_model(model_of(*base), LoraConfig(task_type="CAUSAL_LM", **fields))
+        resized = "resized" in name
+        adapted = get_peft_model(model_of(*base, resized), LoraConfig(task_type="CAUSAL_LM", **fields))
         with tempfile.TemporaryDirectory() as folder:
-            adapted.save_pretrained(folder)
+            # As PEFT does by itself where it finds that the base on the disk has fewer tokens.
+            adapted.save_pretrained(folder, save_embedding_layers=True if resized else "auto")
             file = pathlib.Path(folder) / "adapter_model.safetensors"
             tied = base[1].get("tie_word_embeddings", False)
             tensors = adapter_values(load_file(file), fields, tied)
@@ -153,9 +165,9 @@ def golden(path: pathlib.Path) -> None:
             if name == "plain":
                 small = {k: v for k, v in tensors.items() if "layers.0" in k and "q_proj" in k}
                 torch.save(small, path.with_name("adapter_model.bin"))
-            model = PeftModel.from_pretrained(model_of(*base), folder).eval()
+            model = PeftModel.from_pretrained(model_of(*base, resized), folder).eval()
             config = json.loads((pathlib.Path(folder) / "adapter_config.json").read_text())
-        base_config = model_of(*base).config
+        base_config = model_of(*base, False).config
         saved = json.loads(base_config.to_json_string(use_diff=False))
         saved["architectures"] = [type(model.get_base_model()).__name__]
         found.append({

@@ -212,7 +212,10 @@ fn pairs_start_from_the_rules_of_their_search() {
 #[test]
 fn every_rule_of_pairs_has_a_flag() {
     let folder = tempfile::tempdir().expect("a folder");
-    search("--policy scripted --limit 12 --solved-only false --all-parents --max-pairs 99", folder.path());
+    search(
+        "--policy scripted --limit 12 --solved-only false --all-parents --max-pairs 99",
+        folder.path(),
+    );
     let (all, _) = cut(folder.path(), "");
     let differ = |flags: &str| {
         let (rows, _) = cut(folder.path(), flags);
@@ -231,7 +234,12 @@ fn every_rule_of_pairs_has_a_flag() {
     assert!(differ("--smoothing false").iter().all(|pair| pair["alpha"] == 0.0));
     assert!(differ("--mixed").iter().all(|pair| pair["q_rejected"].as_f64() < Some(1.0)));
     assert_eq!(differ("--glue-chains false").len(), all.len());
-    for flags in ["--rejected second", "--correct-only", "--solved-only", "--correct-only true --min-margin 0.1"] {
+    for flags in [
+        "--rejected second",
+        "--correct-only",
+        "--solved-only",
+        "--correct-only true --min-margin 0.1",
+    ] {
         differ(flags);
     }
     assert_eq!(cut(folder.path(), "--mixed false --correct-only false --smoothing").0, all);
@@ -240,7 +248,10 @@ fn every_rule_of_pairs_has_a_flag() {
 #[test]
 fn a_shown_tree_is_marked_by_the_rules_of_its_search() {
     let folder = tempfile::tempdir().expect("a folder");
-    search("--policy scripted --limit 1 --solved-only false --all-parents --min-margin 0.2", folder.path());
+    search(
+        "--policy scripted --limit 1 --solved-only false --all-parents --min-margin 0.2",
+        folder.path(),
+    );
     let shown = |flags: &str| {
         let trees = folder.path().join("trees.jsonl").display().to_string();
         let output = mcts(&format!("show --trees {trees} {flags}"));

@@ -36,6 +36,9 @@ fn values(golden: &Golden, name: &str, n: usize) -> Vec<f32> {
     let tied = golden.config["tie_word_embeddings"] == json!(true);
     let kept = tied && golden.adapter.get("ensure_weight_tying") == Some(&json!(true));
     let embedding = "base_model.model.model.embed_tokens";
+    if tied && name.contains(".token_adapter.") {
+        return drawn(&name.replace(".lm_head.", ".model.embed_tokens."), n);
+    }
     // Copies of the base.
     if name.ends_with("embed_tokens.base_layer.weight")
         || name.ends_with("lm_head.base_layer.weight")
@@ -98,7 +101,7 @@ fn golden_of(name: &str) -> Golden {
 #[test]
 fn log_probabilities_equal_those_of_peft() {
     let goldens = goldens();
-    assert_eq!(goldens.len(), 35);
+    assert_eq!(goldens.len(), 38);
     for golden in goldens {
         let dir = tempfile::tempdir().unwrap();
         let folder = written(dir.path(), &golden);
@@ -200,6 +203,33 @@ fn updates_of_modules_that_are_no_target_do_not_count_and_are_named() {
     });
     let warnings = base.unwrap().warnings;
     assert!(warnings[0].contains("2 modules") && warnings[0].contains("q_proj"), "{warnings:?}");
+}
+
+#[test]
+fn targets_without_an_update_stay_those_of_the_base_and_are_named() {
+    let base = changed("plain", |raw| {
+        drop(raw.insert("target_modules".into(), json!(["q_proj", "v_proj", "k_proj"])))
+    });
+    let warnings = base.unwrap().warnings;
+    assert!(warnings[0].contains("2 modules") && warnings[0].contains("k_proj"), "{warnings:?}");
+    assert!(changed("plain", |_| {}).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn an_adapter_beside_a_model_is_put_on_top_of_it() {
+    let golden = golden_of("plain");
+    let dir = tempfile::tempdir().unwrap();
+    let folder = written(dir.path(), &golden);
+    write_config(&folder, &golden, |raw| {
+        drop(raw.insert("base_model_name_or_path".into(), json!("nobody/nothing")))
+    });
+    assert!(read(&folder).unwrap_err().contains("nobody/nothing"));
+    for file in std::fs::read_dir(dir.path().join("checkpoint")).unwrap() {
+        let path = file.unwrap().path();
+        std::fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let adapted = read(&folder).unwrap();
+    golden::check_both("beside", &adapted, &golden.lengths, &golden.logprobs);
 }
 
 #[test]

@@ -219,8 +219,9 @@ fn a_signal_saves_the_optimizer_step_in_hand() {
     );
     assert_eq!(steps(), step, "no step is lost");
     ok(regrowth(dir.path(), &out("cut")));
-    let weights =
-        |run: &str| std::fs::read(dir.path().join(run).join("checkpoint/model.safetensors")).unwrap();
+    let weights = |run: &str| {
+        std::fs::read(dir.path().join(run).join("checkpoint/model.safetensors")).unwrap()
+    };
     assert!(weights("whole") == weights("cut"));
 }
 

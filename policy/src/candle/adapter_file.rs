@@ -47,7 +47,7 @@ pub(super) enum Part {
 }
 
 /// Ends of names, the longer before those that they end with.
-const ENDS: [(&str, Part); 12] = [
+const ENDS: [(&str, Part); 13] = [
     (".lora_A.weight", Part::A),
     (".lora_B.weight", Part::B),
     (".lora_B.bias", Part::BiasOfB),
@@ -56,6 +56,7 @@ const ENDS: [(&str, Part); 12] = [
     (".lora_magnitude_vector", Part::Magnitude),
     (".lora_magnitude_vector.weight", Part::Magnitude),
     (".token_adapter.trainable_tokens_delta", Part::Tokens),
+    (".token_adapter.base_layer.weight", Part::Weight),
     (".base_layer.weight", Part::Weight),
     (".base_layer.bias", Part::Bias),
     (".weight", Part::Weight),
@@ -68,6 +69,17 @@ fn part_of(name: &str) -> Option<(&str, Part)> {
     let (module, part) =
         ENDS.iter().find_map(|(end, part)| Some((name.strip_suffix(end)?, *part)))?;
     (!module.contains(".lora_") && !module.contains(".modules_to_save")).then_some((module, part))
+}
+
+/// Whether a tensor repeats another of the file or of the base: what PEFT writes besides an embedding or
+/// head that is saved as a whole, and passes over when it loads.
+fn is_copy(name: &str, all: &[String]) -> bool {
+    let copied = |mark: &str| {
+        let (module, part) = name.split_once(mark)?;
+        let whole = format!("{module}.{part}");
+        all.contains(&whole).then_some(())
+    };
+    [".original_module.", ".modules_to_save."].iter().any(|mark| copied(mark).is_some())
 }
 
 /// Tensors in f32 by module and part.
@@ -83,10 +95,11 @@ pub(super) fn read_parts(source: &Source) -> Result<(&'static str, Parts), Polic
     }
     let mut file = TensorFile::open(source, ADAPTER_WEIGHTS)?;
     let mut parts = Parts::new();
-    for name in file.names() {
+    let names = file.names();
+    for name in names.iter().filter(|name| !is_copy(name, &names)) {
         let (module, part) =
-            part_of(&name).ok_or_else(|| file.error(&name, "is of no kind that PEFT saves"))?;
-        let tensor = file.read(&name, &Device::Cpu)?;
+            part_of(name).ok_or_else(|| file.error(name, "is of no kind that PEFT saves"))?;
+        let tensor = file.read(name, &Device::Cpu)?;
         parts.entry(module.to_owned()).or_default().insert(part, tensor);
     }
     Ok((ADAPTER_WEIGHTS, parts))
@@ -106,7 +119,11 @@ fn pickled(source: &Source) -> Result<Parts, PolicyError> {
     let file =
         file.map_err(|e| fail(format!("not a file that PyTorch 1.6 or later saved: {e}")))?;
     let mut parts = Parts::new();
+    let names: Vec<String> = file.tensor_infos().keys().cloned().collect();
     for (name, info) in file.tensor_infos() {
+        if is_copy(name, &names) {
+            continue;
+        }
         let named = |detail: String| fail(format!("tensor `{name}`: {detail}"));
         let (module, part) =
             part_of(name).ok_or_else(|| named("is of no kind that PEFT saves".into()))?;

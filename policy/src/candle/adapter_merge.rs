@@ -46,6 +46,7 @@ pub(super) fn merge_adapter(
         unnamed: vec![],
         merged: 0,
     };
+    let absent = merge.absent(&parts);
     let tied = model.tied;
     if tied {
         merge.tensors.insert(HEAD.to_owned(), merge.tensors[EMBEDDING].clone());
@@ -62,6 +63,7 @@ pub(super) fn merge_adapter(
         return Err(source.error(file, detail.into()));
     }
     let mut warnings = merge.warnings();
+    warnings.extend(absent);
     if tied {
         settle_head(&config, &parts, model, tensors, &mut warnings)
             .map_err(|e| PolicyError::Model(e.to_string()))?;
@@ -324,6 +326,25 @@ impl Merge<'_> {
         Ok(())
     }
 
+    /// A warning of modules that are targets and of which the file holds no update.
+    fn absent(&self, parts: &Parts) -> Option<String> {
+        let updated = |module: &str| {
+            parts.get(module).is_some_and(|parts| {
+                [Part::A, Part::EmbeddingA].iter().any(|half| parts.contains_key(half))
+            })
+        };
+        let modules = self.tensors.keys().filter_map(|name| name.strip_suffix(".weight"));
+        let absent: Vec<&str> = modules
+            .filter(|module| self.targets.holds(module) == Some(true) && !updated(module))
+            .collect();
+        let first = absent.first()?;
+        Some(format!(
+            "{ADAPTER_CONFIG} targets {} modules of which the file holds no update, such as `{first}`; as \
+             in PEFT they stay those of the base",
+            absent.len()
+        ))
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(first) = self.unnamed.first() {
@@ -373,7 +394,11 @@ fn settle_head(
 ) -> TensorResult<()> {
     let of = |tensor: &str| parts.iter().find(|(module, _)| is(module, tensor)).map(|(_, p)| p);
     let tokens = of(EMBEDDING).is_some_and(|parts| parts.contains_key(&Part::Tokens));
-    if of(HEAD).is_none() && (tokens || config.ensure_weight_tying) {
+    // Of trained tokens a head that is tied holds a copy at most.
+    let copied = of(HEAD).is_none_or(|parts| {
+        tokens && parts.keys().all(|part| matches!(part, Part::Weight | Part::Tokens))
+    });
+    if copied && (tokens || config.ensure_weight_tying) {
         tensors.insert(HEAD.to_owned(), tensors[EMBEDDING].clone());
     }
     let (embedding, head) = (&tensors[EMBEDDING], &tensors[HEAD]);

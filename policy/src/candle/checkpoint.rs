@@ -20,8 +20,10 @@ use super::tensor_file::TensorFile;
 use crate::PolicyError;
 use crate::text::Files;
 
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// Weights in one file.
+pub(super) const WEIGHTS: &str = "model.safetensors";
+/// List of the files of weights in several.
+pub(super) const INDEX: &str = "model.safetensors.index.json";
 /// Embedding, which is the head as well where the two are tied.
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Output projection.

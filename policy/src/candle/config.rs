@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::config_fields;
 use super::ops::RopeTable;
-use super::rope_scaling::Rope;
 pub use super::rope_scaling::RopeScaling;
+use super::rope_scaling::{self, Rope};
 use crate::PolicyError;
 
 /// A family that this engine runs, with what transformers takes for fields that a file lacks.
@@ -213,17 +213,18 @@ impl ModelConfig {
         })
     }
 
-    /// What a user should know of the file: fields of which nothing is known.
+    /// What a user should know of the file: fields of which nothing is known, and those that others
+    /// make void.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let unknown = config_fields::unknown(&self.raw);
-        if unknown.is_empty() {
-            return vec![];
-        }
-        vec![format!(
-            "config.json: nothing is known of `{}`; the model is computed without",
-            unknown.join("`, `")
-        )]
+        let unknown = (!unknown.is_empty()).then(|| {
+            format!(
+                "config.json: nothing is known of `{}`; the model is computed without",
+                unknown.join("`, `")
+            )
+        });
+        unknown.into_iter().chain(rope_scaling::warning(&self.raw)).collect()
     }
 
     /// A small Llama configuration from its shapes, for models trained from nothing.
@@ -458,6 +459,15 @@ mod tests {
         .unwrap();
         assert_eq!(new.rope_theta, 7.0);
         assert_eq!(new.rope_scaling, RopeScaling::None);
+        assert!(new.warnings().is_empty());
+        let both = ModelConfig::parse(&format!(
+            "{LLAMA},\"rope_parameters\":{{\"rope_type\":\"default\",\"rope_theta\":7.0}},\
+             \"rope_scaling\":{{\"type\":\"linear\",\"factor\":2.0}}}}"
+        ))
+        .unwrap();
+        assert_eq!(both.rope_scaling, RopeScaling::Linear { factor: 2.0 });
+        assert_eq!(both.rope_theta, 500.0);
+        assert!(both.warnings()[0].contains("`rope_theta` of 500"), "{:?}", both.warnings());
     }
 
     #[test]

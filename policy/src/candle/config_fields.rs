@@ -26,7 +26,7 @@ const WITHOUT_EFFECT: &str = "_name_or_path _attn_implementation attn_implementa
     temperature tf_legacy_loss tie_encoder_decoder tokenizer_class tokenizer_model_max_length \
     tokenizer_padding_side tokenizer_file top_k top_p torchscript transformers_version \
     transformers.js_config typical_p unsloth_fixed unsloth_version unsloth_version_saved use_bfloat16 \
-    use_cache use_flash_attn use_safetensors cross_attention_hidden_size bad_words_ids";
+    _model_name_or_path unk_token_id use_cache use_flash_attn use_safetensors cross_attention_hidden_size bad_words_ids";
 
 /// Fields that change what a model computes, with the numbers that do not; null, false and what is empty
 /// never do.

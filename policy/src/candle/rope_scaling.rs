@@ -104,7 +104,9 @@ pub(super) struct Rope {
 
 impl Rope {
     /// From `rope_theta` and `rope_scaling` (transformers 4) or the nested `rope_parameters`
-    /// (transformers 5), for heads of this width and a `max_position_embeddings` of `context`.
+    /// (transformers 5), for heads of this width and a `max_position_embeddings` of `context`. Of two
+    /// tables `rope_scaling` counts and the other does not, not even its `rope_theta`
+    /// (`convert_rope_params_to_dict` in transformers 5.24, `modeling_rope_utils.py`).
     pub(super) fn read(
         raw: &Map<String, Value>,
         head_dim: usize,
@@ -148,7 +150,8 @@ struct Settings<'a> {
 impl<'a> Settings<'a> {
     fn new(raw: &'a Map<String, Value>, context: usize) -> Result<Self, String> {
         let outer = |name: &str| raw.get(name).filter(|v| !v.is_null());
-        let table = outer("rope_parameters").or_else(|| outer("rope_scaling"));
+        let scaling = outer("rope_scaling").filter(|table| !is_empty(table));
+        let table = scaling.or_else(|| outer("rope_parameters"));
         let kind = table.and_then(|t| t.get("rope_type").or_else(|| t.get("type")));
         let kind = kind.and_then(Value::as_str).unwrap_or("default");
         let mut settings = Self { table, raw, kind, theta: 10_000.0, context };
@@ -231,6 +234,24 @@ impl<'a> Settings<'a> {
         let scaling = RopeScaling::LongRope { short_factor, scale };
         Ok(Rope { theta: self.theta, scaling, context })
     }
+}
+
+/// What a user should know where a file holds both tables and they differ.
+pub(super) fn warning(raw: &Map<String, Value>) -> Option<String> {
+    let (scaling, parameters) = (raw.get("rope_scaling")?, raw.get("rope_parameters")?);
+    let both = !is_empty(scaling) && !is_empty(parameters) && scaling != parameters;
+    both.then(|| {
+        let theta = scaling.get("rope_theta").or_else(|| raw.get("rope_theta"));
+        let theta = theta.map_or_else(|| "10000, the default".into(), Value::to_string);
+        format!(
+            "config.json holds `rope_scaling` and `rope_parameters`: as in transformers, `rope_scaling` \
+             counts alone, with a `rope_theta` of {theta}"
+        )
+    })
+}
+
+fn is_empty(table: &Value) -> bool {
+    table.is_null() || table.as_object().is_some_and(Map::is_empty)
 }
 
 fn positive(name: &str, value: &Value) -> Result<f64, String> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::adapter_config::AdapterConfig;
 use super::adapter_file::ADAPTER_CONFIG;
+use super::checkpoint::{INDEX, WEIGHTS};
 use super::gguf::{Gguf, is_gguf};
 use super::spec;
 use crate::PolicyError;
@@ -73,7 +74,7 @@ impl Source {
     /// # Errors
     /// When there is no such folder.
     pub fn folder(path: &Path) -> Result<Self, PolicyError> {
-        if path.join(ADAPTER_CONFIG).is_file() && !path.join("config.json").is_file() {
+        if path.join(ADAPTER_CONFIG).is_file() {
             return Self::adapter(path);
         }
         if path.is_dir() {
@@ -94,6 +95,12 @@ impl Source {
         let fail = |detail: String| PolicyError::File { path: path.join(ADAPTER_CONFIG), detail };
         let text = std::fs::read_to_string(path.join(ADAPTER_CONFIG));
         let config = AdapterConfig::parse(&text.map_err(|e| fail(e.to_string()))?).map_err(fail)?;
+        // As transformers: a model in the adapter's own folder is its base.
+        let has = |name: &str| path.join(name).is_file();
+        if has("config.json") && (has(WEIGHTS) || has(INDEX)) {
+            let base = Box::new(Self::Folder(path.to_owned()));
+            return Ok(Self::Adapter { folder: path.to_owned(), base });
+        }
         let Some(name) = config.base_model_name_or_path else {
             return Err(fail("`base_model_name_or_path` is missing; expected a folder".into()));
         };

@@ -148,6 +148,10 @@ pub(super) fn method(
             };
             Ok(Value::from(parts.into_iter().map(Value::from).collect::<Vec<_>>()))
         }
+        "title" => {
+            let () = from_args(args)?;
+            Ok(Value::from(titled(text)))
+        }
         "rsplit" => {
             let (part, most): (Option<&str>, Option<i64>) = from_args(args)?;
             rsplit(text, part, most)
@@ -160,6 +164,21 @@ pub(super) fn method(
         }
         _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, name, args),
     }
+}
+
+/// A text with a capital wherever a run of letters begins.
+fn titled(text: &str) -> String {
+    let mut titled = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        if inside {
+            titled.extend(c.to_lowercase());
+        } else {
+            titled.extend(c.to_uppercase());
+        }
+        inside = c.is_alphabetic();
+    }
+    titled
 }
 
 /// Parts of a text from the right, at most `most` cuts where that is not negative.

@@ -21,7 +21,8 @@ pub fn checkpoint(
     let mut raw = ModelConfig::llama(vocabulary, 32, 48, 2, 4).raw;
     raw.insert("eos_token_id".into(), json!(0));
     change(&mut raw);
-    if let Some(kind) = raw["architectures"][0].as_str().and_then(|n| n.strip_suffix("ForCausalLM")) {
+    if let Some(kind) = raw["architectures"][0].as_str().and_then(|n| n.strip_suffix("ForCausalLM"))
+    {
         raw.insert("model_type".into(), json!(kind.to_lowercase()));
     }
     let config = ModelConfig::parse(&Value::Object(raw).to_string()).unwrap();
