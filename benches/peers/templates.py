@@ -119,6 +119,13 @@ TEMPLATES = {
     "{{ none is none }}{{ 3 is odd }}{{ 4 is divisibleby 2 }}{{ true is sameas true }}{{ 1 is number }}"
     "{{ true is boolean }}{{ 1 is integer }}{{ 1.5 is float }}{{ m.content is not none }}{{ 'a' is in 'ab' }}"
     "{{ false is false }}{{ 1 is eq 1 }}{{ 'a' is lower }}",
+    "what can be iterated": "{% for v in [none, 1, 1.5, true, 'a', [], {}, missing, messages, range(2)] %}"
+    "{{ v is iterable }} {{ v is sequence }} {{ v is mapping }}, {% endfor %}"
+    "{% if tools is iterable and tools | length > 0 %}tools{% endif %}",
+    "the order of keys": "{% set d = {'role': 1, 'content': 2, 'arguments': {'z': 1, 'b': 2, 'a': 3}} %}"
+    "{{ d | tojson }}{{ d }}{{ d.keys() | list }}{{ d.values() | list }}{{ d | list }}"
+    "{% for k, v in d.items() %}{{ k }}={{ v }} {% endfor %}{% for k, v in d | items %}{{ k }}{% endfor %}"
+    "{{ messages[0] | tojson }}",
     "what is missing": "{{ missing }}{{ messages[0].missing }}{{ messages[0]['missing'] or 'or' }}"
     "{{ 'x' if missing }}{{ missing is defined and missing }}{% if not missing %}not{% endif %}",
     "macros and blocks": "{% macro turn(m, end='<|end|>') %}<|turn|>{{ m.role }}{{ end }}{% endmacro %}"

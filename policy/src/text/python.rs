@@ -1,12 +1,28 @@
-//! What chat templates take from Python beyond minijinja: `tojson` as `json.dumps` writes, and methods of
-//! strings.
+//! What chat templates take from Python beyond minijinja: `tojson` as `json.dumps` writes, what can be
+//! iterated over, and methods of strings.
 
 use std::io;
 
-use minijinja::value::{Kwargs, from_args};
+use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+
+/// The test `iterable` of Jinja: minijinja's is true of `none` as well.
+pub(super) fn is_iterable(value: &Value) -> bool {
+    is_sequence(value) || value.kind() == ValueKind::Iterable
+}
+
+/// The test `sequence` of Jinja, which is true of texts and mappings as well: whatever has a length and
+/// items.
+pub(super) fn is_sequence(value: &Value) -> bool {
+    match value.kind() {
+        ValueKind::Map | ValueKind::Seq | ValueKind::String | ValueKind::Undefined => true,
+        // A range has a length, what a filter goes through has none.
+        ValueKind::Iterable => value.len().is_some(),
+        _ => false,
+    }
+}
 
 /// The filter `tojson` of transformers: `json.dumps` with its arguments and no escapes for HTML.
 pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {

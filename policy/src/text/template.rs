@@ -76,6 +76,8 @@ fn chats() -> Result<Environment<'static>, Error> {
     let mut environment = environment(true)?;
     environment.set_unknown_method_callback(python::method);
     environment.add_filter("tojson", python::to_json);
+    environment.add_test("iterable", python::is_iterable);
+    environment.add_test("sequence", python::is_sequence);
     environment.add_function("raise_exception", |message: String| -> Result<String, _> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
