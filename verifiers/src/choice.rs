@@ -15,7 +15,7 @@ use crate::Grader;
 use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
 use standing::{concluded, denied_by_signs, mentioned, standing};
-use wording::{ascii, plain, strip_noun, unwrap_markup};
+use wording::{ascii, plain, strip_noun, unwrap_markup, without_struck};
 
 /// What a text chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn choose<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     if text.contains('\0') {
         return Chosen::None;
     }
-    let folded = ascii(text);
+    let folded = without_struck(ascii(text));
     let chosen = choose_in(&folded, options);
     if chosen != Chosen::None || !options.iter().all(|o| is_digit(o.label)) {
         return chosen;

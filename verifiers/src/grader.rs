@@ -71,9 +71,14 @@ impl Graded {
         Self { verdict, rule, reason }
     }
 
-    /// A text that states no answer is different from every reference.
+    /// A text that states no answer is different from every reference; one whose answer cannot be read
+    /// is undecided.
     fn missing(reason: Reason) -> Self {
-        Self { verdict: Verdict::Different, rule: Source::Nothing, reason: Some(reason) }
+        let verdict = match reason {
+            Reason::NoAnswer | Reason::Truncated => Verdict::Different,
+            unread => Verdict::Undecided(unread.name().to_owned()),
+        };
+        Self { verdict, rule: Source::Nothing, reason: Some(reason) }
     }
 }
 
@@ -121,6 +126,9 @@ impl Grader {
     /// Grades one pair.
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
+        if pair.answer.contains('\0') {
+            return Graded::missing(Reason::Unparsed);
+        }
         if !pair.options.is_empty() {
             return grade_choice(pair, self.announced_only);
         }

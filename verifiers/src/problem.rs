@@ -19,7 +19,7 @@ impl Verifier for ProblemVerifier {
     }
 
     fn states_answer(&self, _problem: &Problem, step: &str) -> bool {
-        step.contains("####")
+        extract::states_after_hashes(step)
             || extract::boxes::last_boxes(step).iter().any(|b| b.content.start < b.content.end)
             || extract::last_anchor(step)
                 .is_some_and(|anchor| !extract::stated_tail(&step[anchor.end..]).is_empty())
@@ -99,7 +99,13 @@ mod tests {
         for step in ["#### 5", "The answer is 5.", "So the final answer is 5", "thus \\boxed{5}"] {
             assert!(states(step), "{step}");
         }
-        for step in ["First we answer the easy part.", "2 + 3 = 5", "\\boxed{"] {
+        for step in [
+            "First we answer the easy part.",
+            "2 + 3 = 5",
+            "\\boxed{",
+            "#### Step 1",
+            "#### Step 1: Find 3 apples",
+        ] {
             assert!(!states(step), "{step}");
         }
     }

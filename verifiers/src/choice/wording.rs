@@ -14,6 +14,19 @@ pub(super) fn ascii(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| if wide(c) { narrow(c) } else { c }).collect())
 }
 
+/// The text without what `~~` strikes through inside a line.
+pub(super) fn without_struck(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !text.contains("~~") {
+        return text;
+    }
+    let lines = text.split_inclusive('\n').map(|line| {
+        let parts: Vec<&str> = line.split("~~").collect();
+        // Marks without a partner are no strikethrough.
+        if parts.len() % 2 == 0 { line.to_owned() } else { parts.iter().step_by(2).copied().collect() }
+    });
+    Cow::Owned(lines.collect::<Vec<String>>().concat())
+}
+
 /// Takes LaTeX and Markdown wrapping off a statement.
 pub(super) fn unwrap_markup(text: &str) -> String {
     let mut out = text.trim().to_owned();

@@ -30,7 +30,17 @@ pub(crate) struct Announced<'t> {
 }
 
 /// What may follow "answer" or "answers" and make it an announcement, longest first.
-const CONTINUATIONS: [&str; 20] = [
+const CONTINUATIONS: [&str; 30] = [
+    " can be written as",
+    " can be expressed as",
+    " may be written as",
+    " simplifies to",
+    " works out to be",
+    " works out to",
+    " comes out as",
+    " evaluates to",
+    " equals",
+    " was",
     " is therefore",
     " should be",
     " would be",
@@ -53,8 +63,11 @@ const CONTINUATIONS: [&str; 20] = [
     "':",
 ];
 
+/// How many of them are about how an answer is written, which "can be" in front does not deny.
+const WRITTEN: usize = 3;
+
 /// Verbs behind "answer" that deny or only suppose what follows.
-const DENYING: [&str; 26] = [
+const DENYING: [&str; 32] = [
     " isn't",
     " isn\u{2019}t",
     " cannot",
@@ -81,6 +94,12 @@ const DENYING: [&str; 26] = [
     " might be",
     " can be",
     " can never",
+    " might",
+    " may",
+    " could",
+    " was never",
+    " would have been",
+    " would\u{2019}ve been",
 ];
 
 /// Longest clause between "answer" and its verb ("the answer to the question is"), in bytes.
@@ -156,8 +175,11 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
     }
     let span = sentence_behind(text, anchor.end);
     let (sentence, after) = (&text[span.range()], &text[span.end..]);
-    let would = text[anchor.start..anchor.end].ends_with(" would be");
-    if after.starts_with(['?', '？']) || would && sentence.contains(" if ") {
+    let would = text[anchor.start..anchor.end].contains(" would be");
+    if after.starts_with(['?', '？'])
+        || would && stance::starts_with_phrase(after.trim_start(), "if")
+        || stance::is_counterfactual(&text[..anchor.start], would)
+    {
         return false;
     }
     let denied = stance::stance(sentence) == Stance::Denied;
@@ -166,7 +188,11 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
     }
     let value = prose::main_clause(sentence);
     let behind = &text[span.start + value.len()..];
-    !(stance::rejected_behind(behind) || stance::rejects_itself(value) || stance::withdrawn(after))
+    !(stance::is_conditional(value)
+        || stance::is_conditional_behind(&behind[..span.end - span.start - value.len()])
+        || stance::declines(sentence)
+        || stance::rejected_behind(behind)
+        || stance::rejects_itself(value) || stance::withdrawn(after))
 }
 
 /// A sentence up to where it turns to something else: "; it must be C", ", so it is 5".
@@ -196,7 +222,8 @@ fn mention(text: &str, start: usize) -> Option<Mention> {
     let plain = &text[at + marks..];
     let says = |phrase: &&&str| starts_with_ignore_case(plain, phrase) && ends_word(plain, phrase);
     let anchored = |end| Anchor { start, end };
-    if let Some(verb) = DENYING.iter().find(says) {
+    let written = CONTINUATIONS[..WRITTEN].iter().any(|c| says(&c));
+    if let Some(verb) = DENYING.iter().find(says).filter(|_| !written) {
         let end = at + marks + verb.len();
         return Some(Mention { anchor: anchored(end), asserted: false });
     }
@@ -268,14 +295,12 @@ pub(crate) fn stated_tail(after: &str) -> &str {
         let trimmed = rest.trim_start_matches(|c: char| {
             c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '\'' | '_' | '`')
         });
-        let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f));
-        rest = match filler {
-            Some(filler) => &trimmed[filler.len()..],
-            None => trimmed,
-        };
-        if filler.is_none() {
+        let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f)).map(|f| f.len());
+        let Some(length) = filler.or_else(|| struck(trimmed)) else {
+            rest = trimmed;
             break;
-        }
+        };
+        rest = &trimmed[length..];
     }
     let mut sentence = prose::first_sentence(rest);
     if stance::stance(sentence) == Stance::Denied {
@@ -289,6 +314,13 @@ pub(crate) fn stated_tail(after: &str) -> &str {
         Some(inner) if !inner.contains('{') => inner.trim_end().trim_end_matches(marks),
         _ => stated,
     }
+}
+
+/// Length of what `~~` strikes through at the start of a line: `~~12~~` of "~~12~~ 13".
+fn struck(text: &str) -> Option<usize> {
+    let inner = super::head(text.strip_prefix("~~")?, MAX_SENTENCE);
+    let end = inner.find("~~").filter(|end| !inner[..*end].contains('\n'))?;
+    Some(end + 2 * "~~".len())
 }
 
 /// Words between an announcement and the answer that say nothing.

@@ -55,10 +55,19 @@ fn asserted<'t>(text: &'t str, piece: &'t str, source: Source) -> Found<'t> {
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
     if stance::denies_box(before)
         || stance::supposes(before)
+        || stance::is_counterfactual(before, false)
+        || stance::is_conditional_behind(behind.split(['.', '\n']).next().unwrap_or(behind))
+        || struck(before, after)
         || stance::rejected_behind(behind)
         || stance::withdrawn(behind)
     {
         return Err(Reason::NoAnswer);
     }
     Ok(Extracted::new(piece, source))
+}
+
+/// Whether `~~` around a piece strikes it through.
+fn struck(before: &str, after: &str) -> bool {
+    let opened = before.rsplit('\n').next().unwrap_or(before).matches("~~").count() % 2 == 1;
+    opened && after.split('\n').next().unwrap_or(after).contains("~~")
 }

@@ -8,6 +8,7 @@ mod anchors;
 pub(crate) mod boxes;
 mod environments;
 mod groups;
+mod hashes;
 mod loose;
 mod numbers;
 mod prose;
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub(crate) use anchors::{announced, last_anchor, stated_tail};
+pub(crate) use hashes::{hashes, states_after_hashes};
 use stance::Stance;
 
 use crate::fuel::Reason;
@@ -143,6 +145,10 @@ fn is_open(text: &str, found: &Extracted<'_>) -> bool {
 }
 
 fn search(text: &str) -> Found<'_> {
+    // What a reader behind the checker makes of a NUL cannot be known.
+    if text.contains('\0') {
+        return Err(Reason::Unparsed);
+    }
     let mut text = spoken(text);
     if let Some(boxes) = boxed(text) {
         match boxes {
@@ -172,13 +178,18 @@ fn search(text: &str) -> Found<'_> {
     if let Some(found) = labelled_line(text).and_then(|line| stated(line, Source::Anchor)) {
         return found;
     }
-    let text = without_qed(tail(text, LOOSE_SEARCH).trim().trim_start_matches(['#', ' ']));
+    let text = without_qed(tail(text, LOOSE_SEARCH).trim());
+    if hashes::ends_with_heading(text) {
+        return Err(Reason::NoAnswer);
+    }
+    let text = text.trim_start_matches(['#', ' ']);
     let text = if text.contains('\n') { text } else { unlabelled(text) };
-    if announced.unsure_to > 0 && !text.contains(char::is_alphanumeric) {
+    let silent = announced.unsure_to > 0 && !text.contains(char::is_alphanumeric);
+    if silent || stance::declines(text) {
         return Err(Reason::NoAnswer);
     }
     if is_bare(text) {
-        return Ok(Extracted::new(text, Source::Whole));
+        return Ok(Extracted::new(prose::main_clause(text), Source::Whole));
     }
     loose::last(text)
 }
@@ -299,49 +310,6 @@ pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
     let (before, after) = (&text[..first.whole.start], &text[last.whole.end..]);
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
     stance::denies_box(before) || stance::rejected_behind(behind) || stance::withdrawn(behind)
-}
-
-/// Lines of `####` that are tried, from the last one on.
-const MAX_HASHES: usize = 16;
-
-/// Words with which headings of a solution start.
-const HEADINGS: [&str; 18] = [
-    "step",
-    "case",
-    "part",
-    "solution",
-    "explanation",
-    "conclusion",
-    "analysis",
-    "verification",
-    "check",
-    "summary",
-    "note",
-    "method",
-    "calculation",
-    "calculations",
-    "reasoning",
-    "approach",
-    "given",
-    "problem",
-];
-
-/// What follows the last `####` that is no heading, up to the end of its line.
-pub(crate) fn hashes(text: &str) -> Option<&str> {
-    let mut before = text;
-    for _ in 0..MAX_HASHES {
-        let at = before.rfind("####")?;
-        let rest = text[at..].trim_start_matches(['#', ' ']);
-        let line = rest.lines().next().unwrap_or_default().trim().trim_end_matches('.');
-        let more = !rest[rest.find('\n').unwrap_or(rest.len())..].trim().is_empty();
-        let heading = HEADINGS.iter().any(|word| stance::starts_with_phrase(line, word));
-        let label = unlabelled(line).is_empty();
-        if !line.is_empty() && !(more && (heading || label || line.ends_with(':'))) {
-            return Some(line);
-        }
-        before = &text[..at];
-    }
-    None
 }
 
 /// The line without a label such as "Final answer:" or "answer" in front of its value.

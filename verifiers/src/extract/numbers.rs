@@ -47,6 +47,8 @@ fn number_start(bytes: &[u8], end: usize) -> usize {
         let braced = byte == b'}' && start >= 4 && &bytes[start - 3..start] == b"{,}";
         if byte.is_ascii_digit() || inner {
             start -= 1;
+        } else if let Some(first) = group_before(bytes, start, end) {
+            start = first;
         } else if braced {
             start -= 3;
         } else {
@@ -54,6 +56,23 @@ fn number_start(bytes: &[u8], end: usize) -> usize {
         }
     }
     start
+}
+
+/// Blanks that set groups of thousands apart: a space, no-break, narrow no-break and thin ones, and `\,`.
+const GROUP_BLANKS: [&[u8]; 5] =
+    [b" ", "\u{a0}".as_bytes(), "\u{202f}".as_bytes(), "\u{2009}".as_bytes(), b"\\,"];
+
+/// First byte of the group of one to three digits in front of a blank and the three digits that start at
+/// `start`: `1` of `1 500`.
+fn group_before(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
+    let group = bytes[start..end].iter().take_while(|b| b.is_ascii_digit()).count();
+    let blank = GROUP_BLANKS.iter().find(|blank| bytes[..start].ends_with(blank))?;
+    let before = &bytes[..start - blank.len()];
+    let digits = before.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let first = before.len() - digits;
+    let free = first == 0 || !matches!(bytes[first - 1], b'.' | b',' | b'/' | b'^' | b'_');
+    let counted = (1..=3).contains(&digits) && bytes[first] != b'0' || digits == 3;
+    (group == 3 && counted && free).then_some(first)
 }
 
 /// First byte of `2.5e` in front of the exponent that starts at `start`.
@@ -265,6 +284,9 @@ mod tests {
         assert_eq!(found("the 3 values in x2"), Some("3"));
         assert_eq!(found("no digit"), None);
         assert_eq!(found("about .5"), Some(".5"));
+        assert_eq!(found("We count 1 500."), Some("1 500"));
+        assert_eq!(found("We count 12\u{2009}345\u{2009}678."), Some("12\u{2009}345\u{2009}678"));
+        assert_eq!(found("in 2020 500 people"), Some("500"));
         assert_eq!(found("roughly 2.5e3 of them"), Some("2.5e3"));
         assert_eq!(found("at 10:30 or in the ratio 2:3."), Some("2:3"));
     }

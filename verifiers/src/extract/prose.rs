@@ -167,6 +167,19 @@ fn aside_in_words(sentence: &str) -> Option<usize> {
     starts.map(|(at, _)| at).min()
 }
 
+/// Asides that start with words which can be answers.
+const ASIDES_OF_AMOUNT: [&str; 9] = [
+    "all told",
+    "all in all",
+    "all together",
+    "all of ",
+    "no more",
+    "no less",
+    "no fewer",
+    "none of ",
+    "half of ",
+];
+
 /// Whether words and no further item follow: "in total", "and we are done", but not "and 3" or "y = 2".
 fn is_aside(rest: &str) -> bool {
     let mut rest = rest;
@@ -180,6 +193,11 @@ fn is_aside(rest: &str) -> bool {
             rest = after;
         }
     }
+    if ASIDES_OF_AMOUNT.iter().any(|aside| rest.starts_with(aside)) {
+        return true;
+    }
+    // "a round number" is one, "a" alone a value.
+    let rest = ["a ", "an "].iter().find_map(|article| rest.strip_prefix(article)).unwrap_or(rest);
     let length = alphabetic(rest);
     let word = &rest[..length];
     length >= 2
@@ -215,6 +233,7 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
             !head.trim().is_empty() && closed_formula(head) && closed_braces(head)
         })
         .chain(aside_in_words(sentence))
+        .chain(value_of_variable(sentence))
         .min()
         .map_or(sentence, |at| &sentence[..at]);
     let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
@@ -226,13 +245,26 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     if explains && stands { head.trim_end() } else { clause }
 }
 
+/// Where a clause that only gives the value of a variable ends a sentence: " when x = 3".
+fn value_of_variable(sentence: &str) -> Option<usize> {
+    let sentence = super::head(sentence, MAX_STATEMENT);
+    let (at, joiner) =
+        [" when ", " at "].iter().filter_map(|j| Some((sentence.find(j)?, j))).min()?;
+    let clause = sentence[at + joiner.len()..].trim_start_matches(['$', '\\', '(']);
+    let (name, value) = clause.split_once('=')?;
+    let one = name.trim().len() == 1 && !value.contains([',', ';']);
+    let joined = value.contains(" and ") || value.contains(" or ") || value.contains(" when ");
+    (one && !joined && !sentence[..at].trim().is_empty() && closed_formula(&sentence[..at]))
+        .then_some(at)
+}
+
 /// Whether no brace is open at the end of the text.
 fn closed_braces(text: &str) -> bool {
     text.matches('{').count() == text.matches('}').count()
 }
 
 /// Whether no formula is open at the end of the text.
-fn closed_formula(text: &str) -> bool {
+pub(crate) fn closed_formula(text: &str) -> bool {
     let dollars = text.matches('$').count() - text.matches("\\$").count();
     dollars.is_multiple_of(2)
         && text.matches("\\(").count() == text.matches("\\)").count()

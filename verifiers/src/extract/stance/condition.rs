@@ -1,0 +1,152 @@
+//! Answers under a condition: "9 only if x is positive" and "had we added, the answer would be 9" name
+//! a value without stating that it is the answer.
+
+use super::{MAX_CLAUSE, is_sentence_end, starts_with_phrase, words};
+use crate::extract::prose;
+
+/// Words behind a value that make it depend on something.
+const CONDITIONS: [&str; 13] = [
+    "only if",
+    "only when",
+    "only where",
+    "only for",
+    "if and only if",
+    "iff",
+    "unless",
+    "except when",
+    "except if",
+    "in case",
+    "on condition",
+    "on the condition",
+    "if",
+];
+
+/// The same where no comma stands before them; behind one they say what the answer takes for granted.
+const RESERVATIONS: [&str; 6] =
+    ["provided", "as long as", "so long as", "assuming", "supposing", "but only"];
+
+/// What may follow "if" without making the answer depend on it: "9 if rounded".
+const HARMLESS: [&str; 19] = [
+    "rounded", "we round", "you round", "rounding", "simplified", "we simplify", "written",
+    "we write", "expressed", "we express", "needed", "necessary", "desired", "required", "any",
+    "preferred", "you prefer", "i", "my",
+];
+
+/// Whether the words of a statement make its value depend on something: "9 only if x is positive".
+pub(crate) fn is_conditional(statement: &str) -> bool {
+    let depends = |at: usize| {
+        prose::closed_formula(&statement[..at]) && !is_harmless(&statement[at..])
+    };
+    let set_off = |at: usize| statement[..at].trim_end().ends_with(',');
+    CONDITIONS.iter().any(|c| places(statement, c).any(depends))
+        || RESERVATIONS
+            .iter()
+            .any(|r| places(statement, r).any(|at| depends(at) && !set_off(at)))
+}
+
+/// Whether the words right behind a value do: ", but only if x is positive", "(only when x > 0)".
+pub(crate) fn is_conditional_behind(after: &str) -> bool {
+    let mut rest = after.trim_start_matches([' ', ',', ';', '(', '\u{2014}', '\u{2013}', '-']);
+    for joiner in ["but", "and", "though", "that is", "this holds"] {
+        if starts_with_phrase(rest, joiner) {
+            rest = rest[joiner.len()..].trim_start_matches([' ', ',']);
+        }
+    }
+    CONDITIONS.iter().any(|c| starts_with_phrase(rest, c)) && !is_harmless(rest)
+}
+
+/// Places of a phrase of whole words that stands behind a blank.
+fn places<'t>(text: &'t str, phrase: &'t str) -> impl Iterator<Item = usize> + 't {
+    text.match_indices(phrase).map(|(at, _)| at).filter(move |&at| {
+        text[..at].ends_with(' ') && starts_with_phrase(&text[at..], phrase)
+    })
+}
+
+/// Whether an "if" starts words such as "if rounded".
+fn is_harmless(condition: &str) -> bool {
+    condition
+        .strip_prefix("if ")
+        .is_some_and(|rest| HARMLESS.iter().any(|word| starts_with_phrase(rest, word)))
+}
+
+/// First words of sentences about what is not the case: "Had we added, ...".
+const INVERTED: [&str; 5] = ["had", "were", "should", "if only", "otherwise"];
+
+/// Words of an if-clause about what is not the case.
+const UNREAL: [&str; 10] = [
+    "had", "were", "hadn't", "weren't", "didn't", "instead", "forgot", "ignored", "mistakenly",
+    "wrongly",
+];
+
+/// Whether the sentence that ends where `before` ends tells what would be the case under a condition
+/// that does not hold; `would` says that its verb does.
+pub(crate) fn is_counterfactual(before: &str, would: bool) -> bool {
+    let tail = crate::extract::tail(before, 2 * MAX_CLAUSE);
+    let mut sentence = tail.rsplit(is_sentence_end).next().unwrap_or(tail).trim_start();
+    if starts_with_phrase(sentence, "but for") {
+        return true;
+    }
+    for opener in ["so", "and", "but", "then", "also", "now"] {
+        if starts_with_phrase(sentence, opener) {
+            sentence = sentence[opener.len()..].trim_start_matches([' ', ',']);
+        }
+    }
+    if INVERTED.iter().any(|first| starts_with_phrase(sentence, first)) || is_case(sentence) {
+        return true;
+    }
+    let all: Vec<String> = words(sentence).collect();
+    let has = |wanted: &[&str]| all.iter().any(|w| wanted.contains(&w.as_str()));
+    let conditional = has(&["if", "without", "suppose", "imagine"]);
+    would && conditional || has(&["if"]) && has(&UNREAL) && has(&["would"])
+}
+
+/// Whether a sentence starts with a case of a variable: "If x is positive, ...".
+fn is_case(sentence: &str) -> bool {
+    let all: Vec<String> = words(sentence).take(4).collect();
+    let word = |at: usize| all.get(at).map_or("", String::as_str);
+    matches!(word(0), "if" | "when" | "unless")
+        && word(1).len() == 1
+        && word(2) == "is"
+        && matches!(word(3), "positive" | "negative" | "even" | "odd" | "zero" | "nonzero" | "real")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_under_a_condition() {
+        for text in
+            ["9 only if x is positive", "9 unless x = 0", "9 if x > 0", "9 provided that x is even"]
+        {
+            assert!(is_conditional(text), "{text}");
+        }
+        for text in ["9 if rounded", "9, provided x is even", "9 gifts", "9", "$9 \\text{ if } x$"] {
+            assert!(!is_conditional(text), "{text}");
+        }
+        assert!(is_conditional_behind(", but only if x is positive"));
+        assert!(!is_conditional_behind(", since x is positive"));
+    }
+
+    #[test]
+    fn sentences_about_what_is_not_the_case() {
+        for (before, would) in [
+            ("Had we added, the ", true),
+            ("If we had added, we would get ", true),
+            ("But were x negative, the ", true),
+            ("If x is even, the ", false),
+            ("Otherwise, the ", false),
+            ("Without the discount, the ", true),
+        ] {
+            assert!(is_counterfactual(before, would), "{before}");
+        }
+        for (before, would) in [
+            ("So the ", true),
+            ("She had 12. The ", false),
+            ("If we add them, the ", false),
+            ("Since she had 12, the ", true),
+        ] {
+            assert!(!is_counterfactual(before, would), "{before}");
+        }
+    }
+}

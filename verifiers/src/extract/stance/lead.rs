@@ -1,0 +1,425 @@
+//! Whether the clause in front of an answer lets it be asserted: "the wrong answer is", "suppose the
+//! answer is" and "it would be a mistake to think the answer is" do not.
+
+use super::{MAX_CLAUSE, RESTARTS, clause_words, is_sentence_end};
+use crate::extract::tongues::unspaced;
+
+/// Words by which a clause denies, doubts, supposes or examines what follows.
+const DOUBTS: [&str; 84] = [
+    "not",
+    "never",
+    "no",
+    "nobody",
+    "none",
+    "neither",
+    "nor",
+    "cannot",
+    "without",
+    "hardly",
+    "non",
+    "wrong",
+    "incorrect",
+    "false",
+    "invalid",
+    "bad",
+    "erroneous",
+    "mistaken",
+    "faulty",
+    "tempting",
+    "trap",
+    "naive",
+    "misleading",
+    "rejected",
+    "inadmissible",
+    "untrue",
+    "flawed",
+    "impossible",
+    "unlikely",
+    "worst",
+    "fake",
+    "bogus",
+    "absurd",
+    "eliminated",
+    "excluded",
+    "initial",
+    "previous",
+    "earlier",
+    "old",
+    "preliminary",
+    "tentative",
+    "provisional",
+    "candidate",
+    "potential",
+    "plausible",
+    "doubt",
+    "doubtful",
+    "deny",
+    "unsure",
+    "unclear",
+    "uncertain",
+    "unknown",
+    "wonder",
+    "whether",
+    "if",
+    "unless",
+    "suppose",
+    "supposing",
+    "assume",
+    "assuming",
+    "imagine",
+    "pretend",
+    "hypothetically",
+    "check",
+    "verify",
+    "test",
+    "examine",
+    "consider",
+    "ensure",
+    "perhaps",
+    "maybe",
+    "possibly",
+    "claims",
+    "claimed",
+    "distractor",
+    "hope",
+    "wish",
+    "contrary",
+    "reject",
+    "rejects",
+    "disagree",
+    "refuse",
+    "refuses",
+    "decline",
+];
+
+/// Words that call a belief in what follows mistaken or rash.
+const MISBELIEFS: [&str; 36] = [
+    "mistakenly",
+    "wrongly",
+    "incorrectly",
+    "erroneously",
+    "falsely",
+    "naively",
+    "hastily",
+    "supposedly",
+    "allegedly",
+    "false",
+    "untrue",
+    "wrong",
+    "incorrect",
+    "foolish",
+    "silly",
+    "rash",
+    "hasty",
+    "premature",
+    "unwise",
+    "careless",
+    "misguided",
+    "ridiculous",
+    "tempting",
+    "tempted",
+    "temptation",
+    "misconception",
+    "fallacy",
+    "illusion",
+    "myth",
+    "misled",
+    "fooled",
+    "refute",
+    "disprove",
+    "disproves",
+    "dispute",
+    "doubt",
+];
+
+/// Nouns that do the same where a verb of belief or "to" follows them: "it is a mistake to think".
+const MISTAKES: [&str; 5] = ["mistake", "error", "trap", "pitfall", "blunder"];
+/// What follows them then.
+const BELIEVING: [&str; 12] = [
+    "to", "that", "thinking", "saying", "believing", "assuming", "concluding", "claiming",
+    "answering", "supposing", "writing", "stating",
+];
+
+/// Words in front of a clause, set off by a comma, that take what it says back in advance.
+const DISTANCED: [&str; 17] = [
+    "naively",
+    "hypothetically",
+    "wrongly",
+    "mistakenly",
+    "incorrectly",
+    "at first glance",
+    "at first sight",
+    "at first",
+    "initially",
+    "on the surface",
+    "superficially",
+    "tempting as it is",
+    "otherwise",
+    "in a different world",
+    "theoretically speaking",
+    "according to some",
+    "contrary to fact",
+];
+
+/// Subjects whose "says" is a conclusion and no opinion.
+const SOURCES: [&str; 12] = [
+    "this", "that", "which", "it", "formula", "theorem", "equation", "rule", "calculation",
+    "problem", "law", "table",
+];
+
+/// The same in other languages, as words or, of scripts without blanks, as parts of the clause.
+const FOREIGN_DOUBTS: [&str; 40] = [
+    "nicht",
+    "pas",
+    "não",
+    "nao",
+    "не",
+    "falsche",
+    "falsch",
+    "incorrecta",
+    "incorrecte",
+    "falsa",
+    "fausse",
+    "mauvaise",
+    "errada",
+    "sbagliata",
+    "неправильный",
+    "неверный",
+    "supongamos",
+    "suponha",
+    "supposons",
+    "angenommen",
+    "supponiamo",
+    "предположим",
+    "если",
+    "si",
+    "wenn",
+    "falls",
+    "ob",
+    "错误",
+    "不正确",
+    "不对",
+    "假设",
+    "假如",
+    "如果",
+    "是否",
+    "可能",
+    "不是",
+    "若",
+    "間違",
+    "もし",
+    "틀린",
+];
+
+/// Verbs that report an opinion, and who or what makes it another's.
+const OPINIONS: [&str; 15] = [
+    "think", "thought", "say", "said", "believe", "believed", "guess", "guessed", "claim",
+    "argue", "argued", "conclude", "concluded", "assumed", "answered",
+];
+/// Verbs that always report another's opinion.
+const REPORTS: [&str; 8] =
+    ["thinks", "says", "believes", "guesses", "insists", "argues", "concludes", "alleges"];
+const OTHERS: [&str; 22] = [
+    "might", "may", "could", "some", "people", "students", "many", "others", "someone", "one",
+    "you", "he", "she", "they", "who", "let's", "us", "let", "been", "is", "was", "were",
+];
+
+/// Whether the clause that ends where `before` ends lets what follows be asserted: no denial, doubt,
+/// supposition or examination governs it.
+pub(crate) fn asserts(before: &str) -> bool {
+    let words = clause_words(before);
+    let foreign = |word: &String| {
+        FOREIGN_DOUBTS.iter().any(|doubt| match doubt.starts_with(unspaced) {
+            true => word.contains(doubt),
+            false => word == doubt,
+        })
+    };
+    if words.iter().any(foreign) {
+        return false;
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let end = words.iter().enumerate().position(|(at, _)| restarts(&words, at));
+    let clause = &words[..end.unwrap_or(words.len())];
+    !(distanced(before) || misbelieved(clause) || doubted(clause))
+}
+
+/// Whether the clause in front of a place calls the belief in what follows mistaken.
+fn is_misbelieved(before: &str) -> bool {
+    let words = clause_words(before);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let end = words.iter().enumerate().position(|(at, _)| restarts(&words, at));
+    misbelieved(&words[..end.unwrap_or(words.len())])
+}
+
+/// Whether a clause starts anew at a word. Words are in reverse order here and below: "and conclude"
+/// goes on with the clause before it.
+fn restarts(words: &[&str], at: usize) -> bool {
+    let next = at.checked_sub(1).map_or("", |next| words[next]);
+    let goes_on = words[at] == "and" && (OPINIONS.contains(&next) || REPORTS.contains(&next));
+    let no_doubt = words[at] == "doubt" && matches!(words.get(at + 1), Some(&("no" | "without")));
+    no_doubt || RESTARTS.contains(&words[at]) && !goes_on
+}
+
+/// Whether a clause calls a belief mistaken. A mistake that is put right is none.
+fn misbelieved(clause: &[&str]) -> bool {
+    let mistake = |at: usize| {
+        MISTAKES.contains(&clause[at]) && clause[..at].iter().any(|w| BELIEVING.contains(w))
+    };
+    let mended = ["correct", "fix", "avoid", "undo", "mend", "without"];
+    (0..clause.len()).any(|at| MISBELIEFS.contains(&clause[at]) || mistake(at))
+        && !clause.iter().any(|w| mended.iter().any(|m| w.starts_with(m)))
+}
+
+/// Whether a clause denies, doubts, supposes, examines or only reports what follows it.
+fn doubted(clause: &[&str]) -> bool {
+    clause.iter().enumerate().any(|(at, &word)| {
+        let earlier = clause.get(at + 1).copied().unwrap_or_default();
+        let possible = word == "possible" && !matches!(earlier, "only" | "best" | "closest");
+        let made_sure = word == "sure" && matches!(earlier, "make" | "be" | "quite" | "not");
+        possible || made_sure || denies(word) || reported(clause, at)
+    })
+}
+
+/// Whether the verb at a place reports another's opinion, or one that is no longer held.
+fn reported(clause: &[&str], at: usize) -> bool {
+    let word = |back: usize| clause.get(at + back).copied().unwrap_or_default();
+    if REPORTS.contains(&word(0)) {
+        return !SOURCES.contains(&word(1));
+    }
+    let given_up = word(1) == "have" && matches!(word(2), "would" | "might" | "could" | "i'd")
+        || word(1) == "to" && word(2) == "used"
+        || word(1) == "would" && !matches!(word(2), "i" | "we");
+    OPINIONS.contains(&word(0)) && (given_up || OTHERS.contains(&word(1)))
+}
+
+/// Whether the clause stands behind a comma after words that take it back: "At first glance, the".
+fn distanced(before: &str) -> bool {
+    let tail = crate::extract::tail(before, MAX_CLAUSE);
+    let sentence = tail.rsplit(is_sentence_end).next().unwrap_or(tail);
+    let Some((opener, _)) = sentence.rsplit_once(',') else { return false };
+    let opener = opener.trim().trim_start_matches(['*', '_']).to_lowercase();
+    DISTANCED.contains(&opener.as_str())
+        || opener.starts_with("according to ") && !opener.contains("the ")
+}
+
+/// Whether a word denies or doubts what follows it in its clause.
+fn denies(word: &str) -> bool {
+    DOUBTS.contains(&word) || word.ends_with("n't")
+}
+
+/// Whether the words right before a box deny it: "not", "cannot be", "the wrong answer is".
+pub(crate) fn denies_box(before: &str) -> bool {
+    let before = before.trim_end_matches(['$', '(', '[', '\\', ' ', '*', '\n', '=']);
+    let words = clause_words(before);
+    let filler = |w: &&String| {
+        matches!(
+            w.as_str(),
+            "be" | "is"
+                | "are"
+                | "equal"
+                | "equals"
+                | "to"
+                | "the"
+                | "a"
+                | "an"
+                | "necessarily"
+                | "answer"
+                | "value"
+                | "actually"
+                | "really"
+                | "would"
+                | "was"
+        )
+    };
+    if is_misbelieved(before) {
+        return true;
+    }
+    let Some(word) = words.iter().find(|w| !filler(w)) else { return false };
+    word.ends_with("n't")
+        || matches!(
+            word.as_str(),
+            "not" | "cannot" | "never" | "wrong" | "incorrect" | "unlikely" | "suppose" | "whether"
+        )
+}
+
+/// First words of clauses that suppose, propose or examine.
+const SUPPOSING: [&str; 18] = [
+    "suppose",
+    "supposing",
+    "assume",
+    "assuming",
+    "consider",
+    "check",
+    "verify",
+    "test",
+    "try",
+    "imagine",
+    "let",
+    "if",
+    "whether",
+    "guess",
+    "say",
+    "unless",
+    "perhaps",
+    "maybe",
+];
+
+/// Whether the clause in front of a value only supposes or examines it: "Let x =", "if it is".
+pub(crate) fn supposes(before: &str) -> bool {
+    let words = clause_words(before);
+    let restart = words.iter().position(|w| RESTARTS.contains(&w.as_str())).unwrap_or(words.len());
+    let clause = &words[..restart];
+    clause.last().is_some_and(|w| SUPPOSING.contains(&w.as_str()))
+        || clause.iter().any(|w| w == "whether")
+        || is_misbelieved(before)
+        || clause.iter().any(|w| w == "answer") && !asserts(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clauses_that_assert() {
+        for lead in [
+            "The ",
+            "So the final ",
+            "I think the ",
+            "It can't be 12, so the ",
+            "We checked 5 and the ",
+            "It is not 5 but the ",
+            "The only possible ",
+            "If we add them, the ",
+            "Correcting this mistake the ",
+            "There is no doubt that the ",
+            "The formula says the ",
+            "According to the table, the ",
+        ] {
+            assert!(asserts(lead), "{lead}");
+        }
+        for lead in [
+            "The wrong ",
+            "A common wrong ",
+            "Suppose the ",
+            "I am not sure whether the ",
+            "Check that the ",
+            "If the ",
+            "I don't think the ",
+            "You might think the ",
+            "It is impossible that the ",
+            "A possible ",
+            "Let's say the ",
+            "It would be a mistake to think the ",
+            "It is an error to stop here and conclude the ",
+            "Bob thinks the ",
+            "I would have said the ",
+            "One would think that the ",
+            "I used to believe that the ",
+            "Naively, the ",
+            "At first glance, the ",
+            "He mistakenly concludes that the ",
+        ] {
+            assert!(!asserts(lead), "{lead}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Whether a sentence asserts the answer that it names: "the wrong answer is 6", "suppose the answer
+//! is 6", "the answer isn't 6" and "is the answer 6?" do not.
+//!
+//! Announcements, boxes, loose numbers and choices ask here about the words before and behind a place.
+//! What is not sure to be asserted counts as not asserted, because a wrong accept is trained into a
+//! policy. Here: how a clause is cut into words.
+
+mod condition;
+mod lead;
+mod rejection;
+mod statement;
+
+pub(crate) use condition::{is_conditional, is_conditional_behind, is_counterfactual};
+pub(crate) use lead::{asserts, denies_box, supposes};
+pub(crate) use rejection::{rejected_behind, rejects_itself, withdrawn};
+pub(crate) use statement::{Stance, corrected, declines, stance};
+
+/// Bytes before a place in which its clause is looked for.
+const MAX_CLAUSE: usize = 160;
+/// Words of a clause that can govern its end.
+const MAX_WORDS: usize = 12;
+
+/// Words behind which a clause starts anew.
+const RESTARTS: [&str; 9] =
+    ["so", "but", "therefore", "hence", "thus", "then", "rather", "and", "because"];
+
+/// Adverbs that may stand before a denial.
+const ADVERBS: [&str; 18] = [
+    "definitely",
+    "certainly",
+    "clearly",
+    "surely",
+    "probably",
+    "likely",
+    "obviously",
+    "simply",
+    "actually",
+    "also",
+    "still",
+    "really",
+    "most",
+    "very",
+    "therefore",
+    "thus",
+    "indeed",
+    "now",
+];
+
+/// Punctuation at which a clause starts anew.
+fn is_boundary(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | '\n' | ';' | ':' | ',' | '\u{2014}')
+        || matches!(c, '。' | '！' | '？' | '；' | '：' | '，')
+}
+
+/// Punctuation at which a sentence ends.
+fn is_sentence_end(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | '\n' | '。' | '！' | '？')
+}
+
+/// The words of the clause that ends where `before` ends, the last one first, in lower case.
+pub(crate) fn clause_words(before: &str) -> Vec<String> {
+    let tail = super::tail(before, MAX_CLAUSE);
+    let clause = tail.rsplit(is_boundary).next().unwrap_or(tail);
+    words(clause).rev().take(MAX_WORDS).collect()
+}
+
+/// Whether a comma and before it one of `wanted` alone open the clause that ends where `before` ends:
+/// "Next, option".
+pub(crate) fn opens_with(before: &str, wanted: &[&str]) -> bool {
+    let tail = super::tail(before, MAX_CLAUSE);
+    let sentence = tail.rsplit(['.', '!', '?', '\n']).next().unwrap_or(tail);
+    let Some((opener, _)) = sentence.rsplit_once(',') else { return false };
+    wanted.contains(&opener.trim().to_lowercase().as_str())
+}
+
+/// Whether one of `wanted` stands in the clause that ends where `before` ends, behind its last restart.
+pub(crate) fn clause_has(before: &str, wanted: &[&str]) -> bool {
+    clause_words(before)
+        .iter()
+        .take_while(|w| !RESTARTS.contains(&w.as_str()))
+        .any(|w| wanted.contains(&w.as_str()))
+}
+
+fn words(text: &str) -> impl DoubleEndedIterator<Item = String> + '_ {
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '\u{2019}')
+        .filter(|word| !word.is_empty())
+        .map(|word| word.trim_matches('\'').to_lowercase().replace('\u{2019}', "'"))
+}
+
+/// Whether a text starts with the whole phrase, whatever its letter case.
+pub(crate) fn starts_with_phrase(text: &str, phrase: &str) -> bool {
+    text.get(..phrase.len()).is_some_and(|head| head.eq_ignore_ascii_case(phrase))
+        && !text[phrase.len()..].starts_with(|c: char| c.is_alphanumeric())
+}

@@ -1,0 +1,231 @@
+//! Words behind an answer that call it wrong or take it back: "6 is incorrect", "6. Wait, no."
+
+use super::{ADVERBS, MAX_WORDS, starts_with_phrase, words};
+
+/// Words that call something wrong.
+const WRONG: [&str; 14] = [
+    "wrong",
+    "incorrect",
+    "false",
+    "impossible",
+    "invalid",
+    "mistaken",
+    "mistake",
+    "erroneous",
+    "absurd",
+    "unlikely",
+    "nonsense",
+    "untrue",
+    "excluded",
+    "inconsistent",
+];
+
+/// Whether the words behind a value call it wrong: "is incorrect", ", which is wrong", ", but that
+/// cannot be", "(wrong)".
+pub(crate) fn rejected_behind(after: &str) -> bool {
+    let end = after.find(['.', '!', '\n', ';', '。']).unwrap_or(after.len());
+    let sentence = &after[..end];
+    if after[end..].is_empty() && sentence.ends_with('?') {
+        return true;
+    }
+    let mut all: Vec<String> = words(sentence).take(MAX_WORDS).collect();
+    let bracketed = sentence.trim_start().starts_with('(');
+    while all.first().is_some_and(|w| {
+        matches!(
+            w.as_str(),
+            "which" | "that" | "this" | "it" | "but" | "and" | "however" | "though"
+        ) || ADVERBS.contains(&w.as_str())
+    }) {
+        all.remove(0);
+    }
+    let Some(first) = all.first().map(String::as_str) else { return false };
+    bracketed && WRONG.contains(&first) || calls_wrong(&all)
+}
+
+/// Whether a statement calls its own value wrong: "6 is wrong", "6 cannot be right".
+pub(crate) fn rejects_itself(statement: &str) -> bool {
+    let clause = [",", ";", " because ", " since ", " as ", " and ", " so "]
+        .iter()
+        .filter_map(|end| statement.find(end))
+        .min()
+        .map_or(statement, |at| &statement[..at]);
+    let verbs = [
+        " is ",
+        " isn't ",
+        " cannot ",
+        " can't ",
+        " does ",
+        " doesn't ",
+        " was ",
+        " would ",
+        " must ",
+        " fails",
+    ];
+    verbs.iter().filter_map(|verb| clause.find(verb)).any(|at| {
+        let all: Vec<String> = words(&clause[at..]).take(MAX_WORDS).collect();
+        calls_wrong(&all)
+    })
+}
+
+/// Whether words that start with a verb call their subject wrong.
+fn calls_wrong(words: &[String]) -> bool {
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let rest = |from: usize| words.iter().skip(from).take(4).map(String::as_str);
+    let linked = matches!(
+        word(0),
+        "is" | "was"
+            | "are"
+            | "were"
+            | "seems"
+            | "looks"
+            | "must"
+            | "would"
+            | "will"
+            | "has"
+            | "appears"
+            | "turns"
+            | "proves"
+            | "should"
+            | "can"
+            | "could"
+            | "may"
+            | "might"
+            | "be"
+    );
+    match word(0) {
+        "isn't" | "cannot" | "can't" | "couldn't" | "wouldn't" | "doesn't" | "won't" | "wasn't"
+        | "aren't" | "shouldn't" | "fails" | "failed" | "violates" | "contradicts" => true,
+        "does" | "did" | "do" => matches!(word(1), "not"),
+        "makes" => matches!(word(1), "no"),
+        "s" | "it's" | "that's" | "this's" => rest(1).any(denies_quality),
+        _ if linked => {
+            // "is not only right" and "is not 5" are no rejection; "is not right" is one.
+            rest(1).any(|w| WRONG.contains(&w) || matches!(w, "out"))
+                || rest(1).any(|w| w == "not" || w == "never")
+                    && rest(2).any(|w| {
+                        matches!(
+                            w,
+                            "right"
+                                | "correct"
+                                | "true"
+                                | "possible"
+                                | "valid"
+                                | "it"
+                                | "the"
+                                | "be"
+                                | "work"
+                                | "allowed"
+                                | "acceptable"
+                                | "so"
+                        )
+                    })
+                || rest(1).any(|w| {
+                    matches!(
+                        w,
+                        "eliminated"
+                            | "excluded"
+                            | "discarded"
+                            | "rejected"
+                            | "ruled"
+                            | "dismissed"
+                            | "disproved"
+                            | "refuted"
+                            | "ignored"
+                    )
+                })
+        }
+        _ => false,
+    }
+}
+
+fn denies_quality(word: &str) -> bool {
+    WRONG.contains(&word) || word == "not"
+}
+
+/// Interjections before a sentence that withdraws the one before it.
+const INTERJECTIONS: [&str; 16] = [
+    "wait",
+    "no",
+    "hmm",
+    "hm",
+    "oh",
+    "oops",
+    "sorry",
+    "actually",
+    "but",
+    "however",
+    "hold on",
+    "unfortunately",
+    "well",
+    "and",
+    "yet",
+    "still",
+];
+
+/// Whether the sentence after a statement withdraws it: "Wait, that's wrong.", "No, this cannot be."
+pub(crate) fn withdrawn(after: &str) -> bool {
+    let mut rest = after.trim_start_matches(|c: char| !c.is_alphanumeric());
+    while let Some(word) = INTERJECTIONS.iter().find(|w| starts_with_phrase(rest, w)) {
+        rest = rest[word.len()..].trim_start_matches(|c: char| !c.is_alphanumeric());
+    }
+    let end = rest.find(['.', '!', '?', '\n', ';']).unwrap_or(rest.len());
+    let all: Vec<String> = words(&rest[..end]).take(MAX_WORDS).collect();
+    let subject = all.first().map(String::as_str);
+    match subject {
+        Some("that" | "this" | "it") => calls_wrong(&all[1..]),
+        Some("that's" | "it's") => all.iter().skip(1).take(3).any(|w| denies_quality(w)),
+        Some("scratch") => all.get(1).is_some_and(|w| w == "that"),
+        Some("i") => all.iter().take(6).any(|w| {
+            matches!(w.as_str(), "mistake" | "error" | "wrong" | "miscalculated" | "miscounted")
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_behind_a_value() {
+        for after in [
+            ", which is wrong.",
+            " is incorrect.",
+            ", but that cannot be right",
+            " (wrong)",
+            " does not work.",
+            " can be ruled out.",
+            " fails.",
+            ", but this is impossible",
+        ] {
+            assert!(rejected_behind(after), "{after}");
+        }
+        for after in [
+            ", not 5.",
+            " because 5 is wrong.",
+            ", which is even.",
+            " is correct.",
+            " (five)",
+            ", and B is wrong.",
+        ] {
+            assert!(!rejected_behind(after), "{after}");
+        }
+    }
+
+    #[test]
+    fn sentences_that_withdraw() {
+        for after in
+            [". Wait, that's wrong. Let me see", ". No, this is incorrect", "\nHmm, it cannot be."]
+        {
+            assert!(withdrawn(after), "{after}");
+        }
+        for after in [
+            ". I hope it is correct",
+            ". Wait for it",
+            "\n\nThat is all",
+            ". If you got 12, that is wrong.",
+        ] {
+            assert!(!withdrawn(after), "{after}");
+        }
+    }
+}

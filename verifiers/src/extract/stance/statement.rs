@@ -1,0 +1,189 @@
+//! What the statement behind an announcement is: an answer, a denial of one, bounds of it, or none.
+
+use super::{ADVERBS, starts_with_phrase};
+
+/// How a statement that is none starts.
+const DENIALS: [&str; 28] = [
+    "not",
+    "never",
+    "no longer",
+    "neither",
+    "nor",
+    "unlikely",
+    "impossible",
+    "hardly",
+    "anything but",
+    "nothing but",
+    "other than",
+    "far from",
+    "different from",
+    "unequal",
+    "unknown",
+    "wrong",
+    "incorrect",
+    "by no means",
+    "in no way",
+    "nowhere near",
+    "undetermined",
+    "unclear",
+    "excluded",
+    "out of the question",
+    "possibly",
+    "perhaps",
+    "maybe",
+    "supposedly",
+];
+
+/// How a statement starts that bounds its value and does not tell it.
+const BOUNDS: [&str; 37] = [
+    "between",
+    "at least",
+    "at most",
+    "less than",
+    "more than",
+    "greater than",
+    "fewer than",
+    "smaller than",
+    "larger than",
+    "bigger than",
+    "higher than",
+    "lower than",
+    "over",
+    "under",
+    "above",
+    "below",
+    "up to",
+    "no more than",
+    "no less than",
+    "no fewer than",
+    "not more than",
+    "not less than",
+    "either",
+    "one of",
+    "among",
+    "somewhere",
+    "half of",
+    "twice",
+    "double",
+    "within",
+    "a multiple of",
+    "a factor of",
+    "a divisor of",
+    "divisible by",
+    "close to",
+    "near",
+    "congruent to",
+];
+
+/// What a statement behind an announcement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stance {
+    /// It states an answer.
+    Stated,
+    /// It denies one.
+    Denied,
+    /// It gives bounds of the answer.
+    Bounded,
+}
+
+/// The stance of a statement by its first words.
+pub(crate) fn stance(statement: &str) -> Stance {
+    let mut rest = statement.trim_start_matches(['*', '_', ' ', '"', '\'']);
+    loop {
+        let word = rest.split(' ').next().unwrap_or_default();
+        let adverb = ADVERBS.iter().any(|a| a.eq_ignore_ascii_case(word));
+        match rest.split_once(' ') {
+            Some((_, after)) if adverb => rest = after.trim_start(),
+            _ => break,
+        }
+    }
+    let starts = |phrases: &[&str]| phrases.iter().any(|p| starts_with_phrase(rest, p));
+    if starts(&BOUNDS) {
+        Stance::Bounded
+    } else if starts(&DENIALS) {
+        Stance::Denied
+    } else {
+        Stance::Stated
+    }
+}
+
+/// How a sentence starts that declines to answer.
+const DECLINING: [&str; 14] = [
+    "i cannot",
+    "i can't",
+    "i can not",
+    "i could not",
+    "i couldn't",
+    "i don't",
+    "i do not",
+    "i am not",
+    "i'm not",
+    "i am unable",
+    "i'm unable",
+    "i have no",
+    "i give up",
+    "no idea",
+];
+
+/// Whether a text declines to answer: "I cannot tell". "Cannot be determined" is an answer.
+pub(crate) fn declines(text: &str) -> bool {
+    let text = text.trim_start_matches(['*', '_', ' ', '"', '(']);
+    let plain = |phrase: &str| starts_with_phrase(text, phrase);
+    let curly = |phrase: &str| starts_with_phrase(text, &phrase.replace('\'', "\u{2019}"));
+    DECLINING.iter().any(|phrase| plain(phrase) || phrase.contains('\'') && curly(phrase))
+}
+
+/// What is stated instead of something denied: `5` of "not 6 but 5" and of "not 6; it is 5".
+pub(crate) fn corrected(statement: &str) -> Option<&str> {
+    if ["anything", "nothing"].iter().any(|word| starts_with_phrase(statement, word)) {
+        return None;
+    }
+    let turns = [
+        ", but ",
+        " but ",
+        "; it is ",
+        ", it is ",
+        "; rather, ",
+        ", rather ",
+        "; it's ",
+        ", it's ",
+    ];
+    let (at, turn) =
+        turns.iter().filter_map(|turn| Some((statement.find(turn)?, turn))).min_by_key(|t| t.0)?;
+    let mut rest = statement[at + turn.len()..].trim_start();
+    for filler in ["rather ", "instead ", "it is ", "it's ", "actually ", "is "] {
+        rest = rest.strip_prefix(filler).unwrap_or(rest);
+    }
+    (!rest.is_empty() && stance(rest) == Stance::Stated).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_declines_states_nothing() {
+        for text in ["I cannot tell", "I don\u{2019}t know.", "**I'm not sure**", "no idea"] {
+            assert!(declines(text), "{text}");
+        }
+        for text in ["I", "cannot be determined", "none", "I think 5"] {
+            assert!(!declines(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn statements_by_their_first_words() {
+        for text in ["6", "**6**", "definitely 6", "nothing", "notably 6"] {
+            assert_eq!(stance(text), Stance::Stated, "{text}");
+        }
+        for text in ["not 6", "definitely not 6", "unlikely to be 6", "anything but 6"] {
+            assert_eq!(stance(text), Stance::Denied, "{text}");
+        }
+        for text in ["between 8 and 10", "at least 6", "most likely over 6"] {
+            assert_eq!(stance(text), Stance::Bounded, "{text}");
+        }
+        assert_eq!(corrected("not 6 but 5"), Some("5"));
+        assert_eq!(corrected("not 6; it is 5"), Some("5"));
+        assert_eq!(corrected("not 6"), None);
+    }
+}
