@@ -7,6 +7,7 @@
 
 mod atomic;
 mod columns;
+mod demonstration;
 mod error;
 mod export;
 mod fault;
@@ -36,6 +37,7 @@ pub mod tasks;
 mod version;
 
 pub use atomic::{atomic_write, remove_unfinished};
+pub use demonstration::{Demonstration, Demonstrations, read_demonstrations};
 pub use error::DataError;
 pub use export::{StepDpoRow, StepwiseRow, UnpairedRow};
 pub use formats::Format;

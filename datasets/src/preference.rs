@@ -16,7 +16,8 @@ use crate::{DataError, Notices, PreferencePair, pairs};
 
 /// Columns that change what a row means and are not read: what TRL gives to the chat template besides the
 /// messages, and what it shows beside the text.
-const REFUSED: [&str; 6] = ["tools", "chat_template_kwargs", "image", "images", "audio", "video"];
+pub(crate) const REFUSED: [&str; 6] =
+    ["tools", "chat_template_kwargs", "image", "images", "audio", "video"];
 
 /// Columns that say nothing of the preference: repetitions, ratings of the sides, and log-probabilities
 /// of a reference, which is computed here.
@@ -151,7 +152,7 @@ fn implicit(
     Ok((Turn::Messages(chosen), Turn::Messages(chosen_end), Turn::Messages(rejected_end)))
 }
 
-fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
+pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
     let value = row.get(name);
     match value {
         // A prompt may be empty text; a side may not, and its blanks are part of it.

@@ -118,6 +118,7 @@ impl EngineFlags {
             timeout: self.server_timeout.map_or(base.timeout, |s| Duration::from_secs(s.get())),
             attempts: self.server_attempts.map_or(base.attempts, u32::from),
             context: self.server_context.map(usize::from),
+            ..base
         }
     }
 }

@@ -55,7 +55,7 @@ impl Default for LoadOptions {
 }
 
 /// How servers are spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Folder with the model's `tokenizer.json` (and chat template, `regrowth.json`); by default the
     /// server tokenises.
@@ -70,6 +70,8 @@ pub struct ServerOptions {
     pub attempts: u32,
     /// Tokens of prompt and solution together, where the server does not say (default 4,096: taste).
     pub context: Option<usize>,
+    /// Told what a server that is not ready says, while it is waited for.
+    pub say: Option<fn(&str)>,
 }
 
 impl Default for ServerOptions {
@@ -81,6 +83,7 @@ impl Default for ServerOptions {
             timeout: Duration::from_secs(600),
             attempts: 8,
             context: None,
+            say: None,
         }
     }
 }
@@ -261,7 +264,8 @@ fn fitting(
 
 #[cfg(feature = "http")]
 fn served(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &options.server, &options.prompt)?))
+    let server = ServerOptions { say: options.say, ..options.server.clone() };
+    Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &server, &options.prompt)?))
 }
 
 #[cfg(not(feature = "http"))]

@@ -44,6 +44,23 @@ impl PromptName {
     ];
 }
 
+impl PromptName {
+    /// A worked solution with its answer as this form asks for it, where it does not say it already.
+    #[must_use]
+    pub fn answered(&self, worked: &Exemplar) -> String {
+        let Exemplar { choices, solution, answer, .. } = worked;
+        match self {
+            Self::Choice if !choices.is_empty() => format!("{solution}\nAnswer: {answer}"),
+            Self::Boxed | Self::Choice if solution.contains("\\boxed") => solution.clone(),
+            Self::Boxed | Self::Choice => {
+                format!("{solution}\nThe final answer is \\boxed{{{answer}}}.")
+            }
+            Self::Gsm8k => format!("{solution}\n#### {answer}"),
+            Self::Plain | Self::File(_) => format!("{solution}\nThe answer is {answer}."),
+        }
+    }
+}
+
 impl std::str::FromStr for PromptName {
     type Err = String;
 

@@ -9,10 +9,10 @@ use std::path::Path;
 use regrowth_datasets::tasks::{CorpusConfig, CorpusExample, corpus, pieces, vocabulary};
 use regrowth_datasets::{Problem, atomic_write};
 use regrowth_policy::candle::{ModelConfig, PROMPT_FILE, PromptForm};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::TrainError;
-use crate::train::Row;
 
 /// Special tokens: padding, then end of text.
 const SPECIALS: [&str; 2] = ["<|pad|>", "<|end|>"];
@@ -38,6 +38,7 @@ pub fn prompt_form() -> PromptForm {
         template_kwargs: Map::new(),
         shots: vec![],
         turn: None,
+        name: None,
     }
 }
 
@@ -80,6 +81,15 @@ pub fn write_init(dir: &Path) -> Result<(), TrainError> {
 pub fn write_corpus(path: &Path, config: &CorpusConfig, examples: usize) -> Result<(), TrainError> {
     let rows = corpus(config).take(examples).enumerate().map(|(i, e)| row(&e, i % 2 == 0));
     Ok(regrowth_datasets::write_jsonl(path, rows)?)
+}
+
+/// A row of a corpus, as `regrowth sft` reads it.
+#[derive(Serialize)]
+struct Row {
+    prompt: String,
+    completion: String,
+    weight: f32,
+    eos: bool,
 }
 
 /// One example as an SFT row; judged ones offer "right" first or last.

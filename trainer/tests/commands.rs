@@ -129,6 +129,45 @@ fn score_with_chat_begins_with_the_bos_where_the_template_writes_it() {
 }
 
 #[test]
+fn sft_learns_rows_conversations_and_worked_problems() {
+    let dir = workshop();
+    let path = dir.path().join("tiny/tokenizer_config.json");
+    let mut settings = parse(&std::fs::read_to_string(&path).unwrap());
+    let template = "{% for m in messages %}{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}\
+                    {% else %}{{ '\\n' }}{% endif %}{% endfor %}";
+    settings["chat_template"] = template.into();
+    std::fs::write(&path, settings.to_string()).unwrap();
+    let trained = |name: &str, row: Value, flags: &[&str]| {
+        let (file, out) = (format!("{name}.jsonl"), format!("{name}-out"));
+        std::fs::write(dir.path().join(&file), row.to_string()).unwrap();
+        let args = ["sft", "--policy", "tiny", "--data", &file, "--out", &out];
+        ok(regrowth(dir.path(), &[&args, flags].concat()));
+        std::fs::read(dir.path().join(out).join("checkpoint/model.safetensors")).unwrap()
+    };
+    let solution = "2 + 5 = 7\nThe answer is 7.";
+    let text = trained("text", json!({ "prompt": "2 + 5\n", "completion": solution }), &[]);
+    let turn = |role: &str, content: &str| json!({ "role": role, "content": content });
+    let (question, answer) = (turn("user", "2 + 5"), turn("assistant", solution));
+    let parts = json!({ "prompt": [question], "completion": [answer] });
+    assert!(trained("parts", parts, &[]) == text, "prompt and completion of messages");
+    let talk = json!({ "messages": [question, answer] });
+    assert!(trained("talk", talk, &[]) == text, "a conversation");
+    // A form that is the model's own has no chat template; another one completes the prompt's line.
+    let problem = json!({ "question": "2 + 5", "answer": "7", "solution": "2 + 5 = 7\n#### 7" });
+    let other = trained("problem", problem, &["--prompt", "plain"]);
+    assert!(other == text, "a worked problem");
+
+    let refused = |row: Value, expected: &str| {
+        std::fs::write(dir.path().join("bad.jsonl"), row.to_string()).unwrap();
+        let args = ["sft", "--policy", "tiny", "--data", "bad.jsonl", "--out", "bad"];
+        let said = stderr(&regrowth(dir.path(), &args));
+        assert!(said.contains("bad.jsonl") && said.contains(expected), "{said}");
+    };
+    refused(json!({ "question": "2 + 5", "answer": "7" }), "has no solution");
+    refused(json!({ "prompt": "2", "completion": "5 ".repeat(5000) }), "model's context");
+}
+
+#[test]
 fn score_and_evaluate_run_on_a_checkpoint() {
     let dir = workshop();
     std::fs::write(

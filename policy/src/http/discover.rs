@@ -30,12 +30,26 @@ pub(super) struct Discovered {
     pub(super) notes: Vec<String>,
 }
 
+/// Why no model was met.
+pub(super) enum Unmet {
+    /// A server is there and asks for patience.
+    Busy(PolicyError),
+    /// Anything else.
+    Failed(PolicyError),
+}
+
+impl From<PolicyError> for Unmet {
+    fn from(error: PolicyError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Asks the servers what they are. One that does not answer is left to the others.
 pub(super) async fn discover(
     fleet: &Fleet,
     options: &ServerOptions,
     prompt: &PromptOptions,
-) -> Result<Discovered, PolicyError> {
+) -> Result<Discovered, Unmet> {
     let mut notes = Vec::new();
     let mut found: Option<(Arc<Server>, Model)> = None;
     let mut lost = None;
@@ -45,7 +59,7 @@ pub(super) async fn discover(
                 notes.push(format!("{fault}; the other servers take its share"));
                 lost = Some(fault);
             }
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(PolicyError::from(fault).into()),
             Ok(model) => match &found {
                 None => found = Some((server.clone(), model)),
                 Some((_, first)) => same(first, &model, server)?,
@@ -53,10 +67,14 @@ pub(super) async fn discover(
         }
     }
     let Some((server, mut model)) = found else {
-        let fault = lost.map(|fault| fault.to_string()).unwrap_or_default();
-        return Err(PolicyError::Server(format!(
-            "{fault}; no server answers: start one (docs/servers.md), or check host and port"
-        )));
+        let said = lost.as_ref().map(Fault::to_string).unwrap_or_default();
+        if matches!(lost, Some(Fault::Busy { .. })) {
+            let detail = format!("{said}; the server is there but not ready (--server-attempts)");
+            return Err(Unmet::Busy(PolicyError::Server(detail)));
+        }
+        return Err(Unmet::Failed(PolicyError::Server(format!(
+            "{said}; no server answers: start one (docs/servers.md), or check host and port"
+        ))));
     };
     let own = learn(&server, &mut model, options, &mut notes).await.map_err(explained)?;
     let mut form = match own {

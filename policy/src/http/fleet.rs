@@ -22,7 +22,7 @@ const AFFINITY_SLACK: usize = 16;
 /// The first pause after a failure; it doubles up to the longest.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// The servers, and how often a request is tried.
 pub(super) struct Fleet {

@@ -173,7 +173,7 @@ pub(super) async fn score(
     }
     let mut scored = Scored { logps: vec![], greedy: vec![], reused: 0 };
     for at in rest.len()..own.len() {
-        let logp = listed[at].logp()?;
+        let logp = listed[at].sampled_logp()?;
         let top = tops[at].entries()?;
         let top = top.iter().map(|(_, l)| l.logp()).collect::<Result<Vec<_>, _>>()?;
         scored.greedy.push(top.iter().all(|l| *l <= logp));

@@ -28,7 +28,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 pub use server::API_KEY;
 
 use crate::{Call, Limits, Policy, PolicyError, Prompt, PromptOptions, ServerOptions};
-use discover::{Discovered, discover};
+use discover::{Discovered, Unmet, discover};
 use fleet::Fleet;
 use serve::{Order, Service};
 use server::Server;
@@ -147,15 +147,26 @@ async fn patiently(
     options: &ServerOptions,
     prompt: &PromptOptions,
 ) -> Result<Discovered, PolicyError> {
-    let mut tried = 1;
+    let (mut tried, mut pause) = (1, fleet::FIRST_PAUSE);
     loop {
-        match discover(fleet, options, prompt).await {
-            Err(PolicyError::Server(_)) if tried < options.attempts.min(ATTEMPTS_AT_START) => {
-                tried += 1;
-                tokio::time::sleep(fleet::FIRST_PAUSE * tried).await;
+        let (most, error) = match discover(fleet, options, prompt).await {
+            Ok(found) => return Ok(found),
+            // Somebody is there: it is loading its model.
+            Err(Unmet::Busy(error)) => (options.attempts, error),
+            Err(Unmet::Failed(error @ PolicyError::Server(_))) => {
+                (options.attempts.min(ATTEMPTS_AT_START), error)
             }
-            done => return done,
+            Err(Unmet::Failed(error)) => return Err(error),
+        };
+        if tried >= most {
+            return Err(error);
         }
+        if let Some(say) = options.say {
+            let seconds = pause.as_secs_f64();
+            say(&format!("attempt {tried} of {most}: {error}; trying again in {seconds:.1} s"));
+        }
+        tokio::time::sleep(pause).await;
+        (tried, pause) = (tried + 1, (2 * pause).min(fleet::LONGEST_PAUSE));
     }
 }
 

@@ -11,6 +11,9 @@ use super::fault::Fault;
 /// Characters of a value that a message shows.
 const SHOWN: usize = 80;
 
+/// What vLLM writes for an infinite or missing log-probability.
+const NO_LOGP: f64 = -9999.0;
+
 /// A log-probability that arithmetic has pushed a little above 0 is still one.
 const LOGP_SLACK: f64 = 1e-3;
 
@@ -104,6 +107,16 @@ impl<'a> Reply<'a> {
         logp.map(|l| l.min(0.0)).ok_or_else(|| self.bad("a finite log-probability of at most 0"))
     }
 
+    /// The log-probability of a token that was sampled or is scored. vLLM writes -9999 for what is no
+    /// number, so nothing was sampled with that.
+    pub(super) fn sampled_logp(&self) -> Result<f64, Fault> {
+        let logp = self.logp()?;
+        match logp > NO_LOGP {
+            true => Ok(logp),
+            false => Err(self.bad("the log-probability of a token, above -9999")),
+        }
+    }
+
     /// An error about this part.
     pub(super) fn bad(&self, expected: &str) -> Fault {
         Fault::Reply(format!("{}: expected {expected}, got {}", self.path, shown(self.value)))
@@ -143,6 +156,9 @@ mod tests {
             message(choice.field("ids").unwrap().ids()).contains("ids[1]: expected a token id")
         );
         assert!(message(reply.field("none")).contains("field `none` is missing or null"));
+        let none = json!(-9999.0);
+        assert_eq!(Reply::new("u", &none).logp(), Ok(-9999.0));
+        assert!(message(Reply::new("u", &none).sampled_logp()).contains("above -9999"));
         assert!(message(reply.field("choices").unwrap().at(3)).contains("at least 4 elements"));
         assert!(message(reply.field("choices").unwrap().list_of(2)).contains("2 elements, not 1"));
     }

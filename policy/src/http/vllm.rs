@@ -58,7 +58,7 @@ pub(super) async fn complete(
         None => logprobs.field("tokens")?.list()?.iter().map(named).collect::<Result<_, _>>()?,
     };
     let logps = logprobs.field("token_logprobs")?.list()?;
-    let logps = logps.iter().map(|l| Ok(l.logp()? as f32)).collect::<Result<_, Fault>>()?;
+    let logps = logps.iter().map(|l| Ok(l.sampled_logp()? as f32)).collect::<Result<_, Fault>>()?;
     let end = match (choice.field("finish_reason")?.text()?, choice.optional("stop_reason")) {
         ("length", _) => End::Length,
         ("stop", Some(reason)) if reason.text().is_ok() => End::Stop,
@@ -117,7 +117,7 @@ pub(super) async fn score(
     let mut scored = Scored { logps: vec![], greedy: vec![], reused: reused(&reply) };
     for (place, id) in places.iter().zip(&all).skip(prefix.len()) {
         let entry = place.field(&id.to_string())?;
-        scored.logps.push(entry.field("logprob")?.logp()? as f32);
+        scored.logps.push(entry.field("logprob")?.sampled_logp()? as f32);
         scored.greedy.push(entry.field("rank")?.count()? == 1);
     }
     Ok(scored)

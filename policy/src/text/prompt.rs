@@ -22,7 +22,7 @@ use super::template::{Checked, check, render};
 use super::tokenizer::Tokenizer;
 #[cfg(feature = "candle")]
 use super::tokenizer::has_chat_template;
-use crate::{Exemplar, PolicyError, PromptOptions};
+use crate::{Exemplar, PolicyError, PromptName, PromptOptions};
 
 /// Name of the file in a checkpoint folder.
 pub const PROMPT_FILE: &str = "regrowth.json";
@@ -63,6 +63,10 @@ pub struct PromptForm {
     /// How a chat template turns to the judge's question; follows from the template, so no file says it.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub turn: Option<JudgeTurn>,
+    /// Which form `prompt` is; `None` for a checkpoint's own. What it says is in `prompt`, so no file says
+    /// it.
+    #[serde(skip)]
+    pub name: Option<PromptName>,
 }
 
 impl PromptForm {
@@ -144,6 +148,7 @@ impl PromptForm {
             template_kwargs: Map::new(),
             shots: vec![],
             turn: None,
+            name: Some(forms::default_name(chat)),
         };
         form.changed(wanted)
     }
@@ -155,6 +160,7 @@ impl PromptForm {
     pub(crate) fn changed(mut self, wanted: &PromptOptions) -> Result<Self, PolicyError> {
         if let Some(name) = &wanted.form {
             self.prompt = forms::template(name)?;
+            self.name = Some(name.clone());
         }
         if !wanted.shots.is_empty() {
             if !forms::shows_shots(&self.prompt) {
@@ -175,6 +181,17 @@ impl PromptForm {
     /// When a template fails.
     pub fn render(&self, problem: &Problem, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
         self.framed(self.bare(problem)?, tokenizer)
+    }
+
+    /// What a model is to write behind the prompt of a problem: its worked solution with the answer as
+    /// the form asks for it, or as it stands where the form is a checkpoint's own. `None` where the
+    /// problem has no solution.
+    #[must_use]
+    pub fn worked(&self, problem: &Problem) -> Option<String> {
+        match &self.name {
+            Some(name) => Exemplar::of(problem).map(|worked| name.answered(&worked)),
+            None => problem.solution.clone(),
+        }
     }
 
     /// The prompt of a problem before any chat template.

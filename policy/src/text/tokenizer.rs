@@ -60,7 +60,9 @@ impl Tokenizer {
         Ok(read)
     }
 
-    /// Checks that every id has a row in an embedding of `vocabulary` rows.
+    /// Checks that every id has a row in an embedding of `vocabulary` rows. Tokens that were added and
+    /// for which the model was not resized (a padding token) may have none: a text that holds one is
+    /// refused when it is asked.
     ///
     /// # Errors
     /// When an id does not fit; the error names the file.
@@ -76,7 +78,7 @@ impl Tokenizer {
             );
             return Err(files.error(GENERATION_FILE, detail));
         }
-        let top = self.inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
+        let top = self.inner.get_vocab(false).into_values().max().unwrap_or(0) as usize;
         if top < vocabulary {
             return Ok(());
         }
@@ -351,19 +353,32 @@ fn chat_template(
     files: &(impl Files + ?Sized),
     settings: &Value,
 ) -> Result<Option<String>, PolicyError> {
-    Ok(match files.optional("chat_template.jinja")? {
+    let template = match files.optional("chat_template.jinja")? {
         Some(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        None => settings.get("chat_template").and_then(default_template),
-    })
+        None => settings.get("chat_template").map_or(Ok(None), |setting| {
+            default_template(setting).map_err(|detail| files.error("tokenizer_config.json", detail))
+        })?,
+    };
+    // Jinja knows one end of a line, whatever system a template was written on.
+    Ok(template.map(|text| text.replace("\r\n", "\n").replace('\r', "\n")))
 }
 
 /// The template of a setting: its text, or the one named `default` of a list.
-fn default_template(setting: &Value) -> Option<String> {
-    let of_list = || {
-        let named = |entry: &&Value| entry.get("name").and_then(Value::as_str) == Some("default");
-        setting.as_array()?.iter().find(named)?.get("template")?.as_str()
+fn default_template(setting: &Value) -> Result<Option<String>, String> {
+    let Some(list) = setting.as_array().filter(|list| !list.is_empty()) else {
+        return Ok(setting.as_str().map(str::to_owned));
     };
-    setting.as_str().or_else(of_list).map(str::to_owned)
+    let text = |entry: &Value, key: &str| entry.get(key)?.as_str().map(str::to_owned);
+    let names: Vec<String> = list.iter().filter_map(|entry| text(entry, "name")).collect();
+    let default = list.iter().find(|entry| text(entry, "name").as_deref() == Some("default"));
+    match default.and_then(|entry| text(entry, "template")) {
+        Some(template) => Ok(Some(template)),
+        None => Err(format!(
+            "`chat_template` holds {} and none named `default`; put the one to use into \
+             chat_template.jinja",
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        )),
+    }
 }
 
 /// Names of special tokens, as transformers gives them to a chat template.

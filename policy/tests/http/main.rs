@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dialects::{BOS, EOS, bytes, logp};
-use mock::{Answer, Mock};
+use mock::{Answer, Asked, Mock};
 use regrowth_datasets::{Finish, Problem, Split, tasks::problems_from_spec};
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{
@@ -443,6 +443,27 @@ fn another_server_takes_over_and_the_last_one_ends_the_run() {
     servers[1].stop();
     let error = call(&policy, Request::Propose(request("Q", Boundary::End))).unwrap_err();
     assert!(error.is_final() && error.to_string().contains("docs/servers.md"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_loading_its_model_is_waited_for() {
+    let loading = |times: usize| {
+        let (answer, left) =
+            (dialects::vllm(Arc::new(|_: &str, _| "x".into())), AtomicUsize::new(times));
+        Mock::start(move |asked: &Asked| {
+            let less = |n: usize| n.checked_sub(1);
+            let busy = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+            if busy { Answer::Status(503, "Loading model") } else { answer(asked) }
+        })
+    };
+    // More often than a server is asked that does not answer at all.
+    let patient = ServerOptions { attempts: 6, ..options() };
+    let met = |server: &Mock| {
+        HttpPolicy::connect(&format!("{}/v1", server.address), &patient, &PromptOptions::default())
+    };
+    assert!(met(&loading(4)).is_ok());
+    let error = met(&loading(usize::MAX)).err().unwrap().to_string();
+    assert!(error.contains("Loading model") && error.contains("--server-attempts"), "{error}");
 }
 
 #[test]

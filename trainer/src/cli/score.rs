@@ -175,6 +175,7 @@ impl Front {
             template_kwargs: serde_json::Map::new(),
             shots: vec![],
             turn: None,
+            name: None,
         };
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }

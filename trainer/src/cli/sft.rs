@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use regrowth_datasets::read_jsonl;
+use regrowth_datasets::{Notices, read_demonstrations};
 use regrowth_mcts::console::note;
-use regrowth_policy::candle::{Source, Tokenizer};
+use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
+use regrowth_policy::{PromptName, PromptOptions};
 
 use serde_json::json;
 use toml::Table;
@@ -14,7 +15,7 @@ use super::training::TrainingArgs;
 use super::{held, memory, say};
 use crate::TrainError;
 use crate::artefact::write_json;
-use crate::train::{Model, Row, SftConfig, plan_sft, read_examples, train_sft};
+use crate::train::{Example, Model, SftConfig, plan_sft, tokenise_demonstrations, train_sft};
 
 /// Arguments of `regrowth sft`.
 #[derive(Debug, clap::Args)]
@@ -25,13 +26,18 @@ pub(super) struct Args {
     /// Folder with config.json and tokenizer files but no weights: train from nothing.
     #[arg(long)]
     init: Option<PathBuf>,
-    /// Rows {prompt, completion, weight?, eos?}, one JSON object a line.
-    #[arg(long)]
+    /// What to learn from: rows {prompt, completion, weight?, eos?} of text or messages, rows {messages},
+    /// of which the last turn is learned, or problems with worked solutions.
+    #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// How problems are put: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
+    /// [default: that of `evaluate` and of searches].
+    #[arg(long, value_name = "FORM|FILE")]
+    prompt: Option<PromptName>,
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
     #[arg(long)]
     out: PathBuf,
-    /// Rows that are never trained on: their loss is reported as validation/nll.
+    /// Such a file that is never trained on: its loss is reported as validation/nll.
     #[arg(long, value_name = "FILE")]
     validation: Option<PathBuf>,
     /// Tokens of one optimizer step.
@@ -56,22 +62,25 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let run = held::Training::begin(&args.out, "sft")?;
     let from = args.init.as_deref().map_or(args.policy.clone(), |dir| dir.display().to_string());
     note(&format!("loading {from} and {}", args.data.display()));
+    let source = match &args.init {
+        Some(dir) => Source::folder(dir)?,
+        None => Source::named(&args.policy)?,
+    };
+    let mut notices = Notices::default();
+    let data = Data::new(&source, args.prompt.clone())?;
+    let examples = data.read(&args.data, &mut notices)?;
+    let validation = args.validation.as_deref();
+    let validation = validation.map_or(Ok(vec![]), |path| data.read(path, &mut notices))?;
+    notices.lines().iter().for_each(|line| eprintln!("warning: {line}"));
     let model = match &args.init {
         Some(_) if config.lora.is_some() => {
             let detail = "fresh weights are trained as a whole; --init takes no --lora".into();
             return Err(TrainError::Setting { name: "lora", detail });
         }
-        Some(dir) => Model::fresh(Source::folder(dir)?, config.seed)?,
-        None => Model::load(Source::named(&args.policy)?, config.lora.as_ref(), config.seed)?,
+        Some(_) => Model::fresh(source, config.seed)?,
+        None => Model::load(source, config.lora.as_ref(), config.seed)?,
     };
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
-    let tokenizer = Tokenizer::read(&model.origin, &model.config)?;
-    let read = |path: &Path| {
-        let rows: Vec<Row> = read_jsonl(path)?;
-        read_examples(rows, &tokenizer, model.config.context)
-    };
-    let examples = read(&args.data)?;
-    let validation = args.validation.as_deref().map_or(Ok(vec![]), read)?;
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
     let memory = memory::announce(&plan_sft(&model, &examples, &config, threads)?)?;
     let started = Instant::now();
@@ -94,4 +103,29 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         "{} steps, {} tokens, loss {:.4}{best}; {written}",
         summary.steps, summary.tokens, summary.loss
     ))
+}
+
+/// What turns a file into examples. It needs no weights, so what is wrong with a file is said before they
+/// are loaded.
+struct Data {
+    tokenizer: Tokenizer,
+    form: PromptForm,
+    context: usize,
+}
+
+impl Data {
+    fn new(source: &Source, form: Option<PromptName>) -> Result<Self, TrainError> {
+        let config = ModelConfig::parse(&source.text("config.json")?)
+            .map_err(|detail| source.error("config.json", detail))?;
+        let tokenizer = Tokenizer::read(source, &config)?;
+        let options = PromptOptions { form, ..PromptOptions::default() };
+        let form = PromptForm::read(source, &tokenizer, &options)?;
+        Ok(Self { tokenizer, form, context: config.context })
+    }
+
+    fn read(&self, path: &Path, notices: &mut Notices) -> Result<Vec<Example>, TrainError> {
+        let demonstrations = read_demonstrations(path, notices)?;
+        let with = (&self.tokenizer, &self.form);
+        tokenise_demonstrations(path, &demonstrations, with, self.context, notices)
+    }
 }

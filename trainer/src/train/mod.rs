@@ -3,6 +3,7 @@
 //! `sft` and `dpo` are two objectives over the same machinery. Nothing here knows of search
 //! trees or rounds.
 
+mod demonstrations;
 mod dpo;
 mod gradients;
 mod inplace;
@@ -28,6 +29,7 @@ mod workers;
 pub mod collate;
 pub mod loss;
 
+pub use demonstrations::tokenise_demonstrations;
 pub use dpo::{
     DpoConfig, DpoSummary, PreferenceData, Session, plan_dpo, train_dpo, train_dpo_within,
 };
@@ -41,7 +43,7 @@ pub use pairs::{Average, Scope};
 pub use reference::Reference;
 pub use run::{Course, Model, OnStep, Progress};
 pub use schedule::{Schedule, ScheduleKind};
-pub use sft::{Example, Row, SftConfig, SftSummary, plan_sft, read_examples, train_sft};
+pub use sft::{Example, SftConfig, SftSummary, plan_sft, train_sft};
 pub use state::{OPTIMIZER, remove_damaged_states};
 pub use tokenise::{EndOfText, tokenise_preferences};
 pub use validation::Best;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{TokenId, keyed_rng};
-use regrowth_policy::candle::Tokenizer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,30 +22,6 @@ use super::schedule::{Schedule, ScheduleKind};
 use super::state;
 use super::validation::{Best, Validation};
 use crate::TrainError;
-
-/// One row of an SFT file: `{prompt, completion, weight?, eos?}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Row {
-    /// Text before the completion; not trained on.
-    pub prompt: String,
-    /// Text to learn; a leading space belongs to it.
-    pub completion: String,
-    /// Weight of each of its tokens, above 0.
-    #[serde(default = "one")]
-    pub weight: f32,
-    /// Whether EOS follows the completion.
-    #[serde(default = "yes")]
-    pub eos: bool,
-}
-
-fn one() -> f32 {
-    1.0
-}
-
-fn yes() -> bool {
-    true
-}
 
 /// A row as token ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,42 +118,6 @@ pub struct SftSummary {
     pub best: Option<Best>,
 }
 
-/// Turns rows into examples.
-///
-/// # Errors
-/// When a row is empty, weighs nothing, or does not fit the context.
-pub fn read_examples(
-    rows: impl IntoIterator<Item = Row>,
-    tokenizer: &Tokenizer,
-    context: usize,
-) -> Result<Vec<Example>, TrainError> {
-    rows.into_iter()
-        .enumerate()
-        .map(|(index, row)| {
-            let fail = |detail: String| TrainError::Example { index, detail };
-            let prompt = tokenizer.encode(&row.prompt)?;
-            let mut completion = tokenizer.encode(&row.completion)?;
-            if row.eos {
-                completion.extend(tokenizer.eos());
-            }
-            if prompt.is_empty() || completion.is_empty() {
-                return Err(fail("`prompt` and `completion` must both hold text".into()));
-            }
-            if !(row.weight > 0.0 && row.weight.is_finite()) {
-                return Err(fail(format!("`weight` is {}, expected above 0", row.weight)));
-            }
-            let example = Example { prompt, completion, weight: row.weight };
-            if example.len() > context {
-                return Err(fail(format!(
-                    "{} tokens, but the model's context is {context}",
-                    example.len()
-                )));
-            }
-            Ok(example)
-        })
-        .collect()
-}
-
 /// Trains `model` on `examples`, looking at `validation` now and then. With `dir`, state and `metrics.jsonl` go there and an interrupted
 /// run continues.
 ///
@@ -194,6 +133,9 @@ pub fn train_sft(
     progress: &mut OnStep,
 ) -> Result<SftSummary, TrainError> {
     let plan = plan(examples, config)?;
+    for examples in [examples, validation] {
+        within(model.config.vocab_size, examples)?;
+    }
     let steps = plan.len();
     let run = Steps {
         model,
@@ -218,6 +160,18 @@ pub fn train_sft(
     }
     let loss = done.last.mean("nll").unwrap_or(f64::NAN);
     Ok(SftSummary { steps: done.steps, tokens: done.tokens, loss, best })
+}
+
+/// Refuses tokens for which a model has no row, such as those that were added to a tokenizer alone.
+fn within(vocabulary: usize, examples: &[Example]) -> Result<(), TrainError> {
+    let outside = |id: &&TokenId| **id as usize >= vocabulary;
+    for (index, Example { prompt, completion, .. }) in examples.iter().enumerate() {
+        if let Some(id) = prompt.iter().chain(completion).find(outside) {
+            let detail = format!("token id {id} is outside the model's vocabulary of {vocabulary}");
+            return Err(TrainError::Example { index, detail });
+        }
+    }
+    Ok(())
 }
 
 /// What training on `examples` will take.

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use regrowth_datasets::read_jsonl;
 use regrowth_datasets::tasks::CorpusConfig;
-use regrowth_policy::candle::{SaveOptions, Source, Tokenizer};
+use regrowth_datasets::{Demonstrations, Notices, Turn, read_demonstrations};
+use regrowth_policy::PromptOptions;
+use regrowth_policy::candle::{PromptForm, SaveOptions, Source, Tokenizer};
 use regrowth_trainer::seedling::{write_corpus, write_init};
-use regrowth_trainer::train::{Model, Row, SftConfig, read_examples, train_sft};
+use regrowth_trainer::train::{Model, SftConfig, tokenise_demonstrations, train_sft};
 use serde_json::{Value, json};
 
 /// The program with these arguments, in this folder.
@@ -58,10 +59,15 @@ fn tiny_checkpoint(dir: &Path) {
     std::fs::write(&path, config.to_string()).expect("config");
     let model = Model::fresh(Source::folder(&init).expect("folder"), 7).expect("model");
     write_corpus(&dir.join("rows.jsonl"), &CorpusConfig::default(), 300).expect("rows");
-    let rows: Vec<Row> = read_jsonl(&dir.join("rows.jsonl")).expect("rows");
+    let mut notices = Notices::default();
+    let path = dir.join("rows.jsonl");
+    let mut rows = read_demonstrations(&path, &mut notices).expect("rows");
     let tokenizer = Tokenizer::read(&model.origin, &model.config).expect("tokenizer");
-    let rows = rows.into_iter().map(last_line);
-    let examples = read_examples(rows, &tokenizer, model.config.context).expect("examples");
+    let form = PromptForm::read(&model.origin, &tokenizer, &PromptOptions::default());
+    keep_last_lines(&mut rows);
+    let with = (&tokenizer, &form.expect("form"));
+    let examples = tokenise_demonstrations(&path, &rows, with, model.config.context, &mut notices);
+    let examples = examples.expect("examples");
     let config =
         SftConfig { learning_rate: 2e-2, epochs: 2, batch_tokens: 512, ..SftConfig::default() };
     train_sft(&model, &examples, &[], &config, 1, None, &mut |_| ControlFlow::Continue(()))
@@ -69,11 +75,15 @@ fn tiny_checkpoint(dir: &Path) {
     model.save(&dir.join("tiny"), SaveOptions::default()).expect("checkpoint");
 }
 
-/// The row with no more of its completion than the last line.
-fn last_line(row: Row) -> Row {
-    let completion = row.completion.lines().last().unwrap_or_default().to_owned();
-    let end = if row.completion.ends_with('\n') { "\n" } else { "" };
-    Row { completion: completion + end, ..row }
+/// Leaves no more of each completion than its last line.
+fn keep_last_lines(rows: &mut Demonstrations) {
+    let Demonstrations::Rows(rows) = rows else { return };
+    for (_, row) in rows {
+        let Turn::Text(text) = &row.completion else { continue };
+        let end = if text.ends_with('\n') { "\n" } else { "" };
+        let last = text.lines().last().unwrap_or_default().to_owned();
+        row.completion = Turn::Text(last + end);
+    }
 }
 
 /// Settings under which a run with the tiny checkpoint takes about a second.

@@ -192,7 +192,8 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
         || stance::is_conditional_behind(&behind[..span.end - span.start - value.len()])
         || stance::declines(sentence)
         || stance::rejected_behind(behind)
-        || stance::rejects_itself(value) || stance::withdrawn(after))
+        || stance::rejects_itself(value)
+        || stance::withdrawn(after))
 }
 
 /// A sentence up to where it turns to something else: "; it must be C", ", so it is 5".

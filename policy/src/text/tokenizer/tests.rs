@@ -93,6 +93,37 @@ fn what_the_settings_name_special_is_found_in_a_text() {
 }
 
 #[test]
+fn an_added_token_needs_no_row_and_another_one_does() {
+    let more = |file: &mut Value| {
+        let pad = json!({ "id": 6, "content": "[PAD]", "single_word": false, "lstrip": false,
+                          "rstrip": false, "normalized": false, "special": true });
+        file["added_tokens"].as_array_mut().unwrap().push(pad);
+    };
+    let dir = written(more, &[]);
+    let tokenizer = read(&dir).unwrap();
+    assert_eq!(tokenizer.encode("a[PAD]").unwrap(), [3, 6]);
+    assert!(tokenizer.fits(6, dir.path()).is_ok());
+    let error = tokenizer.fits(5, dir.path()).unwrap_err().to_string();
+    assert!(error.contains("token id 5"), "{error}");
+}
+
+#[test]
+fn a_template_has_one_end_of_a_line_and_one_name() {
+    let template = |setting: Value| {
+        let settings = ("tokenizer_config.json", json!({ "chat_template": setting }));
+        read(&written(|_| {}, &[settings])).map(|tokenizer| tokenizer.chat_template)
+    };
+    assert_eq!(template(json!("a\r\nb\rc")).unwrap().as_deref(), Some("a\nb\nc"));
+    let named = |names: [&str; 2]| {
+        json!(names.map(|name| json!({ "name": name, "template": format!("of {name}") })))
+    };
+    assert_eq!(template(named(["rag", "default"])).unwrap().as_deref(), Some("of default"));
+    let error = template(named(["rag", "tools"])).unwrap_err().to_string();
+    assert!(error.contains("`rag`, `tools`") && error.contains("tokenizer_config.json"), "{error}");
+    assert_eq!(template(Value::Null).unwrap(), None);
+}
+
+#[test]
 fn the_tokenizer_s_own_end_comes_first_and_every_end_is_an_id() {
     let ends = |ids: Value| {
         let files = [

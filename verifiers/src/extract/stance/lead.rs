@@ -136,8 +136,18 @@ const MISBELIEFS: [&str; 36] = [
 const MISTAKES: [&str; 5] = ["mistake", "error", "trap", "pitfall", "blunder"];
 /// What follows them then.
 const BELIEVING: [&str; 12] = [
-    "to", "that", "thinking", "saying", "believing", "assuming", "concluding", "claiming",
-    "answering", "supposing", "writing", "stating",
+    "to",
+    "that",
+    "thinking",
+    "saying",
+    "believing",
+    "assuming",
+    "concluding",
+    "claiming",
+    "answering",
+    "supposing",
+    "writing",
+    "stating",
 ];
 
 /// Words in front of a clause, set off by a comma, that take what it says back in advance.
@@ -163,8 +173,18 @@ const DISTANCED: [&str; 17] = [
 
 /// Subjects whose "says" is a conclusion and no opinion.
 const SOURCES: [&str; 12] = [
-    "this", "that", "which", "it", "formula", "theorem", "equation", "rule", "calculation",
-    "problem", "law", "table",
+    "this",
+    "that",
+    "which",
+    "it",
+    "formula",
+    "theorem",
+    "equation",
+    "rule",
+    "calculation",
+    "problem",
+    "law",
+    "table",
 ];
 
 /// The same in other languages, as words or, of scripts without blanks, as parts of the clause.
@@ -213,8 +233,21 @@ const FOREIGN_DOUBTS: [&str; 40] = [
 
 /// Verbs that report an opinion, and who or what makes it another's.
 const OPINIONS: [&str; 15] = [
-    "think", "thought", "say", "said", "believe", "believed", "guess", "guessed", "claim",
-    "argue", "argued", "conclude", "concluded", "assumed", "answered",
+    "think",
+    "thought",
+    "say",
+    "said",
+    "believe",
+    "believed",
+    "guess",
+    "guessed",
+    "claim",
+    "argue",
+    "argued",
+    "conclude",
+    "concluded",
+    "assumed",
+    "answered",
 ];
 /// Verbs that always report another's opinion.
 const REPORTS: [&str; 8] =
