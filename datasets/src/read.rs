@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::columns::{Columns, Unread};
 use crate::fault::{Fault, quote};
-use crate::formats::Format;
+use crate::formats::{Format, is_doubtful};
 use crate::rows::{self, Row};
 use crate::{DataError, Notices, Problem, problem_key};
 
@@ -54,6 +54,7 @@ pub fn read_problem_file(
     if let Some(format) = reader.format {
         reader.unread.warn(path, &Columns::of(format), notices);
     }
+    reader.doubtful.warn(path, notices);
     Ok(problems)
 }
 
@@ -76,6 +77,7 @@ struct Reader<'a> {
     /// Explicit ids: where each was first used, for which content, and how often.
     ids: BTreeMap<String, SeenId>,
     unread: Unread,
+    doubtful: Doubtful,
     /// Rows that were read, good or bad.
     count: usize,
 }
@@ -86,10 +88,37 @@ struct SeenId {
     times: usize,
 }
 
+/// References that no answer will be equal to: how many, and the first with its line.
+#[derive(Default)]
+struct Doubtful {
+    count: usize,
+    first: Option<(usize, String)>,
+}
+
+impl Doubtful {
+    fn add(&mut self, problem: &Problem, line: usize) {
+        if is_doubtful(&problem.answer, &problem.kind) {
+            self.count += 1;
+            self.first.get_or_insert_with(|| (line, quote(&problem.answer)));
+        }
+    }
+
+    /// Says it, once for the file.
+    fn warn(&self, path: &Path, notices: &mut Notices) {
+        let Some((line, text)) = &self.first else { return };
+        let (path, count) = (path.display(), self.count);
+        notices.warn(format!(
+            "{path}:{line}: {count} reference answers are several lines or long texts, the first is {text}; the \
+             answer checker will call most answers to them wrong: give the final answer alone, as a \
+             number, an expression or a few words"
+        ));
+    }
+}
+
 impl<'a> Reader<'a> {
     fn new(path: &'a Path, options: ReadOptions) -> Self {
-        let (ids, unread) = (BTreeMap::new(), Unread::default());
-        Self { path, options, format: options.format, ids, unread, count: 0 }
+        let (ids, unread, doubtful) = (BTreeMap::new(), Unread::default(), Doubtful::default());
+        Self { path, options, format: options.format, ids, unread, doubtful, count: 0 }
     }
 
     fn problem(&mut self, row: Row) -> Result<Problem, DataError> {
@@ -105,6 +134,7 @@ impl<'a> Reader<'a> {
         if self.options.needs_answer && problem.answer.is_empty() {
             return Err(at(no_answer(&row)));
         }
+        self.doubtful.add(&problem, row.line);
         self.named(problem, format, row.line)
     }
 

@@ -2,10 +2,12 @@
 //! objects one after the other, as published files with the extension `.json` hold them. It knows
 //! no field names.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::exact::keep_digits;
 use super::{Row, Rows};
 use crate::DataError;
 use crate::fault::{Fault, quote};
@@ -16,7 +18,10 @@ pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
     let lines = Lines::open(path)?;
     let path = path.to_owned();
     Ok(Rows::apart(lines.map(move |line| {
-        let line = line?;
+        let mut line = line?;
+        if let Cow::Owned(text) = keep_digits(&line.text) {
+            line.text = text;
+        }
         let value = crate::jsonl::parse_line(&path, &line)?;
         object(value, &path, line.number)
     })))
@@ -24,7 +29,10 @@ pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
 
 /// All objects of a document.
 pub(super) fn document(path: &Path) -> Result<Rows, DataError> {
-    let text = read_document(path)?;
+    let mut text = read_document(path)?;
+    if let Cow::Owned(kept) = keep_digits(&text) {
+        text = kept;
+    }
     Ok(Rows::in_one(Document::new(path, text)))
 }
 

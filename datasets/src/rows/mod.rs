@@ -4,6 +4,7 @@
 //! name JSON lines `.json`), then by its extension.
 
 mod csv;
+mod exact;
 mod json;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -148,14 +148,16 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`).
+/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`), digits instead of an
+/// exponent (`1e20`) up to a length that one reads.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(match number.as_f64() {
-            // Whole numbers below 2^53 are exact in both forms.
-            Some(x) if number.is_f64() && x.fract() == 0.0 && x.abs() < 9.0e15 => {
-                format!("{x:.0}")
+            // Rust prints the shortest digits that mean this double: those of the file, as numbers with
+            // other ones are texts (see `exact`).
+            Some(x) if number.is_f64() && (x == 0.0 || (1e-30..1e30).contains(&x.abs())) => {
+                x.to_string()
             }
             _ => number.to_string(),
         }),
@@ -175,8 +177,15 @@ pub(crate) mod tests {
 
     #[test]
     fn numbers_are_written_as_a_person_would() {
-        let cases =
-            [("51.0", "51"), ("0.5", "0.5"), ("-3", "-3"), ("1e20", "1e+20"), ("-0.0", "-0")];
+        let cases = [
+            ("51.0", "51"),
+            ("0.5", "0.5"),
+            ("-3", "-3"),
+            ("1e20", "100000000000000000000"),
+            ("1e-7", "0.0000001"),
+            ("1e300", "1e+300"),
+            ("-0.0", "-0"),
+        ];
         for (json, text) in cases {
             assert_eq!(scalar(&serde_json::from_str(json).unwrap()).unwrap(), text);
         }
