@@ -53,7 +53,7 @@ fn open(row: &Row, question: String) -> Result<Problem, Fault> {
     if named == Some(AnswerKind::Choice) {
         return Err(Fault::new("kind", "number, math or text, or a column `choices`", "`choice`"));
     }
-    let Stated { answer, solution } = match (row.first_scalar(&ANSWERS)?, &named) {
+    let Stated { answer, solution } = match (row.first_reference(&ANSWERS)?, &named) {
         (None, _) => Stated { answer: String::new(), solution: None },
         // Text is compared as it stands.
         (Some((_, answer)), Some(AnswerKind::Text)) => Stated { answer, solution: None },
@@ -140,7 +140,9 @@ mod tests {
         let cases = [
             (r#"{"answer": 1}"#, "question"),
             (r#"{"question": "Q", "answer": true}"#, "answer"),
-            (r#"{"question": "Q", "answer": ["a"]}"#, "answer"),
+            (r#"{"question": "Q", "answer": false}"#, "answer"),
+            (r#"{"question": "Q", "answer": ["a", "b"]}"#, "answer"),
+            (r#"{"question": "Q", "answer": {"value": "a"}}"#, "answer"),
             (r#"{"question": "Q", "answer": "C", "choices": ["a", "b"]}"#, "answer"),
             (r#"{"question": "Q", "answer": 2, "choices": ["a", "b"]}"#, "answer"),
             (r#"{"question": "Q", "answer": "A", "choices": ["a"]}"#, "choices"),

@@ -37,7 +37,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
 /// The reference; empty where the row has none. With the solution that stood in its place.
 fn answer(row: &Row, solution: Option<&str>) -> Result<Stated, Fault> {
     let alone = |answer: &str| Stated { answer: answer.to_owned(), solution: None };
-    match (row.first_scalar(&ANSWERS)?, solution) {
+    match (row.first_reference(&ANSWERS)?, solution) {
         (Some((name, answer)), _) if NO_ANSWER.contains(&answer.as_str()) => {
             Err(Fault::new(name, "an answer that can be checked", quote(&answer)))
         }

@@ -87,7 +87,7 @@ pub(crate) fn open(path: &Path) -> Result<Rows, DataError> {
             format: "Parquet",
             detail: "it does not begin with `PAR1`".into(),
         }),
-        ("csv", _) => csv::rows(path),
+        ("csv" | "tsv", _) => csv::rows(path),
         ("xml", _) | (_, Some(b'<')) => xml::rows(path),
         ("json", _) | (_, Some(b'[')) => json::document(path),
         ("jsonl" | "ndjson", _) | (_, Some(b'{')) => json::lines(path),

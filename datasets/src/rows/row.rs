@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, quote};
 
 /// Columns whose fields are read as columns of their own, `question.stem`: ARC as released, and
 /// verl's reward.
 const LIFTED: [&str; 2] = ["question", "reward_model"];
+
+/// What pandas writes where a value is missing.
+const MISSING: [&str; 3] = ["nan", "NaN", "<NA>"];
 
 /// One record of a file.
 #[derive(Debug)]
@@ -57,11 +60,13 @@ impl Row {
         names.iter().all(|name| self.column(name).is_some())
     }
 
-    /// Name and value of the column of this name, in any letter case where none is spelt like it.
+    /// Name and value of the column of this name, in any letter case and with blanks around it where none
+    /// is spelt like it.
     fn column(&self, name: &str) -> Option<(&String, &Value)> {
+        let alike = |column: &str| column.trim().eq_ignore_ascii_case(name);
         self.fields
             .get_key_value(name)
-            .or_else(|| self.fields.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)))
+            .or_else(|| self.fields.iter().find(|(column, _)| alike(column)))
     }
 
     /// A column by its name, in any letter case.
@@ -106,14 +111,43 @@ impl Row {
         self.get(name).and_then(scalar)
     }
 
-    /// The first of these columns that holds something, as text or number; `None` where none does.
-    pub fn first_scalar<'n>(&self, names: &[&'n str]) -> Result<Option<(&'n str, String)>, Fault> {
-        let Some((name, value)) = names.iter().find_map(|name| Some((*name, self.filled(name)?)))
-        else {
-            return Ok(None);
-        };
-        let text = scalar(value).ok_or_else(|| Fault::of(name, "a number or text", Some(value)))?;
-        Ok(Some((name, text)))
+    /// The reference in a column: `None` where it holds nothing, the one member of a list of one. false
+    /// is a value here, not an empty column.
+    pub fn reference(&self, name: &str) -> Result<Option<Value>, Fault> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let list = listed(value);
+        if list.is_some() && value.is_string() {
+            self.note(format!("a list of one text in `{name}` is read as that text"));
+        }
+        let value = list.as_ref().unwrap_or(value);
+        match value {
+            Value::Bool(_) => {
+                let expected = "a number or text, such as `yes` or `no` for true or false: how an answer \
+                                is to be written is not known";
+                Err(Fault::of(name, expected, Some(value)))
+            }
+            Value::String(text) if MISSING.contains(&text.trim()) => {
+                self.note(format!("{} in `{name}` is read as no reference", quote(text.trim())));
+                Ok(None)
+            }
+            _ if is_empty(value) => Ok(None),
+            Value::String(_) | Value::Number(_) => Ok(Some(value.clone())),
+            Value::Array(_) => Err(Fault::of(name, "one answer, as a number or text", Some(value))),
+            _ => Err(Fault::of(name, "a number or text", Some(value))),
+        }
+    }
+
+    /// The first of these columns that holds a [`Self::reference`], as text.
+    pub fn first_reference<'n>(
+        &self,
+        names: &[&'n str],
+    ) -> Result<Option<(&'n str, String)>, Fault> {
+        for name in names {
+            if let Some(text) = self.reference(name)?.as_ref().and_then(scalar) {
+                return Ok(Some((name, text)));
+            }
+        }
+        Ok(None)
     }
 
     /// Records how the row was read, where it could be read otherwise.
@@ -134,6 +168,24 @@ impl Row {
             .iter()
             .filter(|(name, value)| !read.contains(name.as_str()) && !is_empty(value));
         columns.map(|(name, value)| (name.as_str(), value)).collect()
+    }
+}
+
+/// The one member of a list of one, as JSON, or as a text that Python or JSON wrote into a CSV column.
+fn listed(value: &Value) -> Option<Value> {
+    match value {
+        Value::Array(items) => match &items[..] {
+            [item] => Some(item.clone()),
+            _ => None,
+        },
+        Value::String(text) => {
+            let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
+            let quoted = |quote: char| inner.strip_prefix(quote)?.strip_suffix(quote);
+            let item = quoted('\'').or_else(|| quoted('"'))?;
+            let one = !item.contains(['\'', '"', '\\']);
+            one.then(|| Value::String(item.to_owned()))
+        }
+        _ => None,
     }
 }
 
