@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::columns::{Columns, Unread};
 use crate::fault::{Fault, quote};
 use crate::formats::{Format, is_doubtful};
@@ -172,9 +174,34 @@ fn no_answer(row: &Row) -> Fault {
 
 fn unknown(path: &Path, row: &Row) -> DataError {
     let names: Vec<&str> = row.names().collect();
-    DataError::UnknownFormat {
-        path: path.to_owned(),
-        detail: format!("the first row has {}", quote(&names.join(", "))),
-        known: Format::names(),
+    let columns = quote(&names.join(", "));
+    let detail = match elsewhere(row) {
+        Some(advice) => format!("the first row has {columns}: {advice}"),
+        None => format!(
+            "the first row has {columns}, and no `question` or `problem`: rename the columns of question and \
+             reference to `question` and `answer`"
+        ),
+    };
+    DataError::UnknownFormat { path: path.to_owned(), detail, known: Format::names() }
+}
+
+/// How the rows come out of a document that holds them further inside; `None` where it does not seem to.
+fn elsewhere(row: &Row) -> Option<String> {
+    let objects = |value: &Value| match value {
+        Value::Array(items) => items.first().is_some_and(Value::is_object),
+        _ => false,
+    };
+    let lists: Vec<&str> =
+        row.fields().filter(|(_, value)| objects(value)).map(|(name, _)| name).collect();
+    let write = |rows: &str| format!("write the rows one a line, as `jq -c '{rows}' FILE` does");
+    match lists[..] {
+        _ if row.fields().all(|(_, value)| value.is_object()) => Some(write(".[]")),
+        // Pages of the viewer of the Hugging Face hub.
+        ["rows"] | ["features", "rows"] => {
+            let inside = row.get("rows").and_then(|rows| rows.get(0)?.get("row"));
+            Some(write(if inside.is_some() { ".rows[].row" } else { ".rows[]" }))
+        }
+        ["messages" | "conversations" | "prompt"] | [] => None,
+        [name, ..] => Some(write(&format!(".{name}[]"))),
     }
 }

@@ -14,7 +14,7 @@ use super::exact::keep_digits;
 use super::{Row, Rows};
 use crate::DataError;
 use crate::fault::{Fault, quote};
-use crate::jsonl::{json_fault, parse_line};
+use crate::jsonl::{expected_json, json_fault, parse_line};
 use crate::lines::{Lines, read_document};
 
 /// One object a line.
@@ -156,10 +156,8 @@ impl Document {
     }
 
     fn syntax(&self, error: &serde_json::Error) -> DataError {
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default();
         let line = self.rest().lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
-        let expected = format!("JSON ({message} at column {})", error.column());
+        let expected = expected_json(error, line);
         let line_number = self.line + error.line().saturating_sub(1);
         Fault::new("row", expected, quote(line)).at(&self.path, line_number)
     }

@@ -50,6 +50,11 @@ impl Row {
         self.fields
     }
 
+    /// All columns. Does not count as reading them.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Names of all columns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(String::as_str)
