@@ -194,6 +194,15 @@ fn elsewhere(row: &Row) -> Option<String> {
     let lists: Vec<&str> =
         row.fields().filter(|(_, value)| objects(value)).map(|(name, _)| name).collect();
     let write = |rows: &str| format!("write the rows one a line, as `jq -c '{rows}' FILE` does");
+    // A lifted column of positions: one object a column, as pandas writes by default.
+    if row
+        .names()
+        .any(|name| name.strip_prefix("question.").is_some_and(|at| at.parse::<usize>().is_ok()))
+    {
+        return Some(
+            "columns, not rows; pandas writes rows with `to_json(FILE, orient=\"records\")`".into(),
+        );
+    }
     match lists[..] {
         _ if row.fields().all(|(_, value)| value.is_object()) => Some(write(".[]")),
         // Pages of the viewer of the Hugging Face hub.

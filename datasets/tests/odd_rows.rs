@@ -162,6 +162,7 @@ fn rows_that_stand_further_inside_are_shown_the_way_out() {
         (format!("{{\"rows\": [{{\"row_idx\": 0, \"row\": {row}}}]}}"), "jq -c '.rows[].row' FILE"),
         (format!("{{\"train\": [{row}], \"test\": [{row}]}}"), "jq -c '.test[]' FILE"),
         (format!("{{\"q1\": {row}, \"q2\": {row}}}"), "jq -c '.[]' FILE"),
+        ("{\"question\": {\"0\": \"Q\"}, \"answer\": {\"0\": 1}}".into(), "orient=\"records\""),
         ("{\"query\": \"Q\", \"response\": \"1\"}".into(), "rename the columns"),
     ] {
         let message = refused("f.json", document);
@@ -179,4 +180,16 @@ fn json_of_python_is_refused_with_a_way_out() {
             assert!(message.contains("is not JSON, write null"), "{message}");
         }
     }
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn bytes_of_parquet_are_text_where_they_are_and_floats_keep_their_digits() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/binary.parquet");
+    // The second row holds a picture.
+    let mut notices = Notices::skipping(1);
+    let problems = read_problem_file(&path, ReadOptions::default(), &mut notices).unwrap();
+    let found: Vec<_> = problems.iter().map(|p| (p.question.as_str(), p.answer.as_str())).collect();
+    assert_eq!(found, [("What is 0.3 − 0.2?", "0.1")]);
+    assert!(notices.skipped()[0].to_string().contains("field `image`: expected nothing"));
 }
