@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         let at = |fault: Fault| fault.at(self.path, row.line);
         let problem = format.problem(&row).map_err(at)?;
         self.unread.add(&row, &Columns::of(format)).map_err(at)?;
-        if self.options.needs_answer && problem.answer.is_empty() {
+        if self.options.needs_answer && !problem.has_reference() {
             return Err(at(no_answer(&row)));
         }
         self.doubtful.add(&problem, row.line);
