@@ -13,7 +13,7 @@ use crate::rows::Row;
 /// Columns that a question may depend on: pictures, texts to be read first, options. A row is refused
 /// where one holds something and its format does not read it. A number behind the name (`image_1`)
 /// makes no difference.
-pub(crate) const NEEDED: [&str; 22] = [
+pub(crate) const NEEDED: [&str; 24] = [
     "image",
     "images",
     "img",
@@ -32,20 +32,24 @@ pub(crate) const NEEDED: [&str; 22] = [
     "table",
     "document",
     "body",
+    "option",
     "options",
+    "choice",
     "choices",
     "endings",
     "distractor",
 ];
 
 /// Columns that say where a row comes from, what it is about, or how it may be solved.
-pub(crate) const IGNORED: [&str; 59] = [
+pub(crate) const IGNORED: [&str; 61] = [
     // Names.
     "id",
     "_id",
     "idx",
     "ind",
     "index",
+    "Unnamed: 0",
+    "__index_level_0__",
     "uuid",
     "unique_id",
     "question_id",
@@ -131,7 +135,8 @@ impl Columns {
             Some(start) => name.starts_with(start),
             None => pattern.eq_ignore_ascii_case(name),
         });
-        of_reader || is_listed(&IGNORED, name)
+        // pandas writes its index into a CSV column without a name.
+        of_reader || name.is_empty() || is_listed(&IGNORED, name)
     }
 }
 

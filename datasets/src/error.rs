@@ -89,7 +89,7 @@ pub enum DataError {
         known: String,
     },
     /// The file holds no row.
-    #[error("{path}: holds no problem; expected at least one row")]
+    #[error("{path}: holds no row; expected at least one")]
     Empty {
         /// The file.
         path: PathBuf,
@@ -112,6 +112,16 @@ pub enum DataError {
     LfsPointer {
         /// The file.
         path: PathBuf,
+    },
+    /// A file of another kind: an archive, a folder, a web page.
+    #[error("{path}: {what}; {remedy}")]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What makes it readable.
+        remedy: &'static str,
     },
     /// No file of this name exists.
     #[error("{path}: no such file; expected a problem file or one of {known}")]

@@ -65,7 +65,9 @@ fn describe(value: Option<&Value>) -> String {
         None => "nothing".into(),
         Some(Value::Null) => "null".into(),
         Some(Value::String(text)) => quote(text),
-        Some(Value::Array(items)) => format!("a list of {}", items.len()),
+        Some(list @ Value::Array(items)) => {
+            format!("a list of {}, {}", items.len(), quote(&list.to_string()))
+        }
         Some(Value::Object(fields)) => {
             let names: Vec<&str> = fields.keys().map(String::as_str).collect();
             format!("an object with {}", quote(&names.join(", ")))

@@ -120,10 +120,9 @@ pub(crate) fn parse_line<T: DeserializeOwned>(path: &Path, line: &Line) -> Resul
 pub(crate) fn json_fault(field: &str, error: &serde_json::Error, text: &str) -> Fault {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    let field = if field == "." { "row" } else { field };
+    let field = if [".", "?"].contains(&field) { "row" } else { field };
     if !error.is_data() {
-        let column = error.column();
-        return Fault::new(field, format!("JSON ({message} at column {column})"), quote(text));
+        return Fault::new(field, expected_json(error, text), quote(text));
     }
     if let Some(name) = message.strip_prefix("missing field `").and_then(|m| m.strip_suffix('`')) {
         return Fault::new(name, "a value", "nothing");
@@ -133,6 +132,21 @@ pub(crate) fn json_fault(field: &str, error: &serde_json::Error, text: &str) -> 
     };
     let got = got.split_once(": ").map_or(got, |(_, got)| got);
     Fault::new(field, expected, cut(got))
+}
+
+/// What stands in place of a syntax error in the line `text`.
+pub(crate) fn expected_json(error: &serde_json::Error, text: &str) -> String {
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let column = error.column();
+    let found = text.get(column.saturating_sub(1)..).unwrap_or_default().trim_start_matches('-');
+    let advice =
+        match ["NaN", "Infinity", "nan", "None"].iter().find(|name| found.starts_with(*name)) {
+            Some(name) => format!("; {name} is not JSON, write null"),
+            None if message.starts_with("EOF") => "; a row stands on one line".into(),
+            None => String::new(),
+        };
+    format!("JSON ({message} at column {column}{advice})")
 }
 
 #[cfg(test)]

@@ -113,17 +113,58 @@ pub(crate) fn read_start(path: &Path, length: u64) -> Result<Vec<u8>, DataError>
     Ok(bytes)
 }
 
+/// What a file is that no reader takes, and what makes it readable.
+type Kind = (&'static str, &'static str);
+
+const FOLDER: Kind = (
+    "a folder; expected a file",
+    "name a file in it, or export what `datasets` saved with `Dataset.to_json(FILE)`",
+);
+
+const WEB_PAGE: Kind = ("a web page, not the file itself", "download the raw file");
+
+const ARROW: Kind =
+    ("an Arrow file", "export it as Parquet or JSON lines, with `Dataset.to_json(FILE)`");
+
+/// How files of other kinds begin.
+const OTHER_KINDS: [(&[u8], Kind); 10] = [
+    (b"\x1f\x8b", ("a gzip archive", "unpack it with `gunzip`")),
+    (b"\x28\xb5\x2f\xfd", ("a Zstandard archive", "unpack it with `zstd -d`")),
+    (b"\xfd7zXZ\0", ("an xz archive", "unpack it with `unxz`")),
+    (b"PK\x03\x04", ("a zip archive or spreadsheet", "unpack it, or export it as CSV")),
+    (b"SQLite format 3\0", ("an SQLite database", "export its rows as CSV or JSON lines")),
+    (b"ARROW1", ARROW),
+    (b"\xff\xff\xff\xff", ARROW),
+    (b"\xff\xfe", ("UTF-16 text", "save it as UTF-8, with `iconv -f UTF-16 -t UTF-8`")),
+    (b"\xfe\xff", ("UTF-16 text", "save it as UTF-8, with `iconv -f UTF-16 -t UTF-8`")),
+    (b"\x80\x04\x95", ("a Python pickle", "export its rows as JSON lines")),
+];
+
 /// How a Git LFS pointer begins.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
-/// Opens a file for reading; a Git LFS pointer in its place is named as one.
+/// Opens a file for reading; a Git LFS pointer in its place, or a file of a kind that no reader takes, is
+/// named as one.
 pub(crate) fn open(path: &Path) -> Result<File, DataError> {
     let failed = |source| io_error(path, source);
+    let other = |(what, remedy)| DataError::OtherFile { path: path.to_owned(), what, remedy };
     let mut file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(other(FOLDER));
+    }
     let mut start = Vec::with_capacity(LFS.len());
     (&mut file).take(LFS.len() as u64).read_to_end(&mut start).map_err(failed)?;
     if start == LFS {
         return Err(DataError::LfsPointer { path: path.to_owned() });
+    }
+    if let Some((_, kind)) = OTHER_KINDS.iter().find(|(sign, _)| start.starts_with(sign)) {
+        return Err(other(*kind));
+    }
+    if [&b"<!doctype html"[..], b"<html"]
+        .iter()
+        .any(|sign| start.get(..sign.len()).is_some_and(|start| start.eq_ignore_ascii_case(sign)))
+    {
+        return Err(other(WEB_PAGE));
     }
     file.rewind().map_err(failed)?;
     Ok(file)

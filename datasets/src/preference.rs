@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::columns::{Columns, Unread};
-use crate::fault::Fault;
+use crate::fault::{Fault, quote};
 use crate::rows::{self, Row, is_empty};
 use crate::{DataError, Notices, PreferencePair, pairs};
 
@@ -123,10 +123,13 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
         None | Some(Value::Null) => None,
         other => return Err(Fault::of("initial_reason_steps", "text", other)),
     };
-    let (prompt, chosen, rejected) = match (row.get("prompt"), chosen, rejected) {
-        (Some(_), chosen, rejected) => (turn(row, "prompt")?, chosen, rejected),
+    let (prompt, chosen, rejected) = match (row.filled("prompt"), chosen, rejected) {
         (None, Turn::Messages(chosen), Turn::Messages(rejected)) => implicit(chosen, rejected)?,
-        (None, ..) => return Err(Fault::new("prompt", "the text before both sides", "nothing")),
+        (None, ..) if row.get("prompt").is_none() => return Err(no_prompt(row)),
+        (_, Turn::Messages(chosen), Turn::Messages(rejected)) => {
+            after_prompt(turn(row, "prompt")?, chosen, rejected)?
+        }
+        (_, chosen, rejected) => (turn(row, "prompt")?, chosen, rejected),
     };
     let kinds = [&prompt, &chosen, &rejected].map(|turn| matches!(turn, Turn::Text(_)));
     if kinds.iter().any(|kind| *kind != kinds[0]) {
@@ -136,6 +139,50 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
         return Err(Fault::new("rejected", "another text than the chosen one", "the same"));
     }
     Ok(TextPreference { prompt, steps, chosen, rejected })
+}
+
+fn no_prompt(row: &Row) -> Fault {
+    let names: Vec<&str> = row.names().collect();
+    let got = format!("none in the columns {}", quote(&names.join(", ")));
+    Fault::new("prompt", "a column with the text before both sides", got)
+}
+
+/// Both sides without the turns of the prompt, where they repeat them. Text as prompt must be the last turn
+/// that both sides share (UltraFeedback), which then are the prompt.
+fn after_prompt(
+    prompt: Turn,
+    mut chosen: Vec<Message>,
+    mut rejected: Vec<Message>,
+) -> Result<(Turn, Turn, Turn), Fault> {
+    match prompt {
+        Turn::Messages(turns) => {
+            let repeats = |side: &[Message]| side.len() > turns.len() && side.starts_with(&turns);
+            match (repeats(&chosen), repeats(&rejected)) {
+                (true, true) => {
+                    chosen.drain(..turns.len());
+                    rejected.drain(..turns.len());
+                }
+                (false, false) => {}
+                _ => {
+                    let expected = "the turns of the prompt in both sides or in none";
+                    return Err(Fault::new("chosen", expected, "them in one side"));
+                }
+            }
+            Ok((Turn::Messages(turns), Turn::Messages(chosen), Turn::Messages(rejected)))
+        }
+        Turn::Text(text) => {
+            let sides = implicit(chosen, rejected)?;
+            let last = match &sides.0 {
+                Turn::Messages(turns) => turns.last().map(|turn| turn.content.trim()),
+                Turn::Text(_) => None,
+            };
+            if last != Some(text.trim()) {
+                let expected = "messages, or the text of the last turn that both sides share";
+                return Err(Fault::new("prompt", expected, quote(&text)));
+            }
+            Ok(sides)
+        }
+    }
 }
 
 /// The turns that two conversations share are the prompt (TRL's implicit prompt).
@@ -163,6 +210,7 @@ pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
             let messages = turns.iter().enumerate().map(|(i, turn)| message(name, i, turn));
             messages.collect::<Result<_, _>>().map(Turn::Messages)
         }
+        Some(turn @ Value::Object(_)) => Ok(Turn::Messages(vec![message(name, 0, turn)?])),
         other => Err(Fault::of(name, "text that is not empty, or messages", other)),
     }
 }
@@ -212,6 +260,29 @@ mod tests {
         .unwrap();
         let Turn::Messages(prompt) = found.prompt else { panic!() };
         assert_eq!((prompt.len(), prompt[0].content.as_str()), (1, "q"));
+    }
+
+    #[test]
+    fn sides_that_repeat_the_prompt_lose_it() {
+        let q = r#"{"role":"user","content":"q"}"#;
+        let side = |text: &str| format!(r#"{{"role":"assistant","content":"{text}"}}"#);
+        let read = |prompt: &str, chosen: &str, rejected: &str| {
+            preference(&row(&format!(
+                r#"{{"prompt":{prompt},"chosen":{chosen},"rejected":{rejected}}}"#
+            )))
+        };
+        let [a, b] = ["a", "b"].map(side);
+        let alone = read(&format!("[{q}]"), &format!("[{a}]"), &format!("[{b}]")).unwrap();
+        let whole = [format!("[{q},{a}]"), format!("[{q},{b}]")];
+        for prompt in [format!("[{q}]"), "\"q\"".into(), "null".into()] {
+            assert_eq!(read(&prompt, &whole[0], &whole[1]).as_ref(), Ok(&alone), "{prompt}");
+        }
+        assert_eq!(read(&format!("[{q}]"), &a, &b), Ok(alone));
+        for (prompt, rejected) in
+            [(format!("[{q}]"), format!("[{b}]")), ("\"p\"".into(), whole[1].clone())]
+        {
+            assert!(read(&prompt, &whole[0], &rejected).is_err(), "{prompt}");
+        }
     }
 
     #[test]

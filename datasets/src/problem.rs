@@ -30,6 +30,14 @@ pub struct Problem {
     pub level: Option<u32>,
 }
 
+impl Problem {
+    /// Whether an answer can be checked: it has a reference answer, or its kind says what to reach.
+    #[must_use]
+    pub fn has_reference(&self) -> bool {
+        !self.answer.is_empty() || matches!(self.kind, AnswerKind::Countdown { .. })
+    }
+}
+
 /// One option of a multiple-choice question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
@@ -58,4 +66,27 @@ pub enum AnswerKind {
     },
     /// Free text, compared after normalisation.
     Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_can_be_checked_against_a_reference_or_a_target() {
+        let problem = |answer: &str, kind| Problem {
+            id: "p".into(),
+            source: "test".into(),
+            question: "?".into(),
+            choices: Vec::new(),
+            answer: answer.into(),
+            kind,
+            solution: None,
+            level: None,
+        };
+        let target = AnswerKind::Countdown { numbers: vec![1, 2], target: 3 };
+        assert!(problem("", target).has_reference());
+        assert!(problem("3", AnswerKind::Number).has_reference());
+        assert!(!problem("", AnswerKind::Number).has_reference());
+    }
 }

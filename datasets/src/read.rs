@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::columns::{Columns, Unread};
 use crate::fault::{Fault, quote};
-use crate::formats::Format;
+use crate::formats::{Format, is_doubtful};
 use crate::rows::{self, Row};
 use crate::{DataError, Notices, Problem, problem_key};
 
@@ -54,6 +56,7 @@ pub fn read_problem_file(
     if let Some(format) = reader.format {
         reader.unread.warn(path, &Columns::of(format), notices);
     }
+    reader.doubtful.warn(path, notices);
     Ok(problems)
 }
 
@@ -76,6 +79,7 @@ struct Reader<'a> {
     /// Explicit ids: where each was first used, for which content, and how often.
     ids: BTreeMap<String, SeenId>,
     unread: Unread,
+    doubtful: Doubtful,
     /// Rows that were read, good or bad.
     count: usize,
 }
@@ -86,10 +90,37 @@ struct SeenId {
     times: usize,
 }
 
+/// References that no answer will be equal to: how many, and the first with its line.
+#[derive(Default)]
+struct Doubtful {
+    count: usize,
+    first: Option<(usize, String)>,
+}
+
+impl Doubtful {
+    fn add(&mut self, problem: &Problem, line: usize) {
+        if is_doubtful(&problem.answer, &problem.kind) {
+            self.count += 1;
+            self.first.get_or_insert_with(|| (line, quote(&problem.answer)));
+        }
+    }
+
+    /// Says it, once for the file.
+    fn warn(&self, path: &Path, notices: &mut Notices) {
+        let Some((line, text)) = &self.first else { return };
+        let (path, count) = (path.display(), self.count);
+        notices.warn(format!(
+            "{path}:{line}: {count} reference answers are several lines or long texts, the first is {text}; the \
+             answer checker will call most answers to them wrong: give the final answer alone, as a \
+             number, an expression or a few words"
+        ));
+    }
+}
+
 impl<'a> Reader<'a> {
     fn new(path: &'a Path, options: ReadOptions) -> Self {
-        let (ids, unread) = (BTreeMap::new(), Unread::default());
-        Self { path, options, format: options.format, ids, unread, count: 0 }
+        let (ids, unread, doubtful) = (BTreeMap::new(), Unread::default(), Doubtful::default());
+        Self { path, options, format: options.format, ids, unread, doubtful, count: 0 }
     }
 
     fn problem(&mut self, row: Row) -> Result<Problem, DataError> {
@@ -102,9 +133,10 @@ impl<'a> Reader<'a> {
         let at = |fault: Fault| fault.at(self.path, row.line);
         let problem = format.problem(&row).map_err(at)?;
         self.unread.add(&row, &Columns::of(format)).map_err(at)?;
-        if self.options.needs_answer && problem.answer.is_empty() {
+        if self.options.needs_answer && !problem.has_reference() {
             return Err(at(no_answer(&row)));
         }
+        self.doubtful.add(&problem, row.line);
         self.named(problem, format, row.line)
     }
 
@@ -142,9 +174,43 @@ fn no_answer(row: &Row) -> Fault {
 
 fn unknown(path: &Path, row: &Row) -> DataError {
     let names: Vec<&str> = row.names().collect();
-    DataError::UnknownFormat {
-        path: path.to_owned(),
-        detail: format!("the first row has {}", quote(&names.join(", "))),
-        known: Format::names(),
+    let columns = quote(&names.join(", "));
+    let detail = match elsewhere(row) {
+        Some(advice) => format!("the first row has {columns}: {advice}"),
+        None => format!(
+            "the first row has {columns}, and no `question` or `problem`: rename the columns of question and \
+             reference to `question` and `answer`"
+        ),
+    };
+    DataError::UnknownFormat { path: path.to_owned(), detail, known: Format::names() }
+}
+
+/// How the rows come out of a document that holds them further inside; `None` where it does not seem to.
+fn elsewhere(row: &Row) -> Option<String> {
+    let objects = |value: &Value| match value {
+        Value::Array(items) => items.first().is_some_and(Value::is_object),
+        _ => false,
+    };
+    let lists: Vec<&str> =
+        row.fields().filter(|(_, value)| objects(value)).map(|(name, _)| name).collect();
+    let write = |rows: &str| format!("write the rows one a line, as `jq -c '{rows}' FILE` does");
+    // A lifted column of positions: one object a column, as pandas writes by default.
+    if row
+        .names()
+        .any(|name| name.strip_prefix("question.").is_some_and(|at| at.parse::<usize>().is_ok()))
+    {
+        return Some(
+            "columns, not rows; pandas writes rows with `to_json(FILE, orient=\"records\")`".into(),
+        );
+    }
+    match lists[..] {
+        _ if row.fields().all(|(_, value)| value.is_object()) => Some(write(".[]")),
+        // Pages of the viewer of the Hugging Face hub.
+        ["rows"] | ["features", "rows"] => {
+            let inside = row.get("rows").and_then(|rows| rows.get(0)?.get("row"));
+            Some(write(if inside.is_some() { ".rows[].row" } else { ".rows[]" }))
+        }
+        ["messages" | "conversations" | "prompt"] | [] => None,
+        [name, ..] => Some(write(&format!(".{name}[]"))),
     }
 }

@@ -151,6 +151,12 @@ impl ProblemSources {
         self.0.iter().all(ProblemSource::is_builtin)
     }
 
+    /// Whether a weight is given, so that the problems are a mixture whose order the seed decides.
+    #[must_use]
+    pub fn are_mixed(&self) -> bool {
+        self.0.iter().any(|source| source.weight.is_some())
+    }
+
     /// The problems of all sources, mixed as the module says. An id that two sources use gets the
     /// number of its source behind it: `gsm8k/1@2`.
     ///
@@ -173,12 +179,12 @@ impl ProblemSources {
             }
             parts.push(part);
         }
-        let weights: Vec<Option<f64>> = self.0.iter().map(|source| source.weight).collect();
-        let mut problems = if weights.iter().all(Option::is_none) {
-            parts.concat()
-        } else {
-            let weights: Vec<f64> = weights.iter().map(|weight| weight.unwrap_or(1.0)).collect();
+        let mut problems = if self.are_mixed() {
+            let weight = |source: &ProblemSource| source.weight.unwrap_or(1.0);
+            let weights: Vec<f64> = self.0.iter().map(weight).collect();
             mixed(parts, &weights, selection.seed)
+        } else {
+            parts.concat()
         };
         problems.truncate(selection.limit);
         Ok(problems)

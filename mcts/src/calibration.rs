@@ -112,8 +112,12 @@ pub struct JudgedSolutions {
 
 impl JudgedSolutions {
     /// Adds the finished solutions of a tree whose steps were judged. Where the search did not see
-    /// the reference, the verifier looks at the texts now.
+    /// the reference, the verifier looks at the texts now. Of a problem without a reference no solution is
+    /// known to be right or wrong, so none is added.
     pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
+        if !tree.problem.has_reference() {
+            return;
+        }
         if tree.judge_calls == 0 && tree.nodes.iter().all(|node| node.self_evaluation.is_none()) {
             return;
         }

@@ -157,8 +157,8 @@ fn likelihoods_judge_every_step_and_ask_nothing() {
     let config = SearchConfig { simulations: 40, value, ..SearchConfig::default() };
     let scale = LikelihoodScale::default();
     let mut fit = LikelihoodFit::default();
-    let mut solutions = JudgedSolutions::default();
-    for tree in search(&problems(60), &config, &RunOptions::default()).0 {
+    let (mut solutions, mut unmeasured) = (JudgedSolutions::default(), JudgedSolutions::default());
+    for mut tree in search(&problems(60), &config, &RunOptions::default()).0 {
         assert_eq!(tree.judge_calls, 0);
         for (id, node) in tree.nodes.iter().enumerate().skip(1) {
             let likelihood = likelihood(&tree, id);
@@ -167,7 +167,11 @@ fn likelihoods_judge_every_step_and_ask_nothing() {
         }
         fit.add(&tree, &verifier());
         solutions.add(&tree, &verifier());
+        // Without a reference a solution is neither right nor wrong.
+        tree.problem.answer.clear();
+        unmeasured.add(&tree, &verifier());
     }
+    assert_eq!(unmeasured.calibration(), None);
     let found = fit.scale(scale).expect("enough steps");
     assert!(found.step.slope >= 0.0 && found.end.slope >= 0.0);
     assert!(solutions.calibration().is_some_and(|c| c.all.unknown == 0.0));

@@ -8,18 +8,28 @@ use crate::fault::Fault;
 use crate::rows::{Row, is_empty, scalar};
 
 const EXPECTED: &str = "a list of texts, a list of {label, text}, {text: [..], label: [..]} or an \
-                        object from label to text";
+                        object from label to text, without null; in a CSV column as JSON";
 
 /// Columns that hold all options of a row.
 const WHOLE: [&str; 3] = ["choices", "options", "endings"];
 
-/// Columns that hold one option each (CMMLU; MedMCQA; PIQA; rows of one's own).
-const SPREAD: [&[&str]; 4] = [
+/// Columns that hold one option each (CMMLU; MedMCQA; PIQA; rows of one's own). Those that count from
+/// one, `option1` (WinoGrande), label their options.
+const SPREAD: [&[&str]; 10] = [
     &["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
     &["opa", "opb", "opc", "opd", "ope"],
     &["option_a", "option_b", "option_c", "option_d", "option_e"],
+    &["option_A", "option_B", "option_C", "option_D", "option_E"],
+    &["optionA", "optionB", "optionC", "optionD", "optionE"],
+    &["choice_a", "choice_b", "choice_c", "choice_d", "choice_e"],
+    &["choice_A", "choice_B", "choice_C", "choice_D", "choice_E"],
+    &["option1", "option2", "option3", "option4", "option5"],
+    &["option_1", "option_2", "option_3", "option_4", "option_5"],
     &["sol1", "sol2"],
 ];
+
+/// How the columns begin that label their options with the number behind it.
+const NUMBERED: [&str; 2] = ["option", "option_"];
 
 /// The options of a row.
 #[derive(Debug, PartialEq)]
@@ -100,8 +110,14 @@ fn one_a_column(row: &Row, names: &[&str]) -> Result<Options, Fault> {
     let texts = names.iter().zip(&values).take(count).map(|(name, value)| {
         value.and_then(scalar).ok_or_else(|| Fault::of(name, "the text of an option", *value))
     });
-    let choices = lettered(texts.collect::<Result<Vec<_>, _>>()?).unwrap_or_default();
-    Ok(Options { choices, labelled: false })
+    let mut choices = lettered(texts.collect::<Result<Vec<_>, _>>()?).unwrap_or_default();
+    let numbered = names[0].strip_suffix('1').is_some_and(|start| NUMBERED.contains(&start));
+    if numbered {
+        for (i, choice) in choices.iter_mut().enumerate() {
+            choice.label = (i + 1).to_string();
+        }
+    }
+    Ok(Options { choices, labelled: numbered })
 }
 
 fn from_value(value: &Value) -> Option<Options> {
@@ -194,10 +210,13 @@ mod tests {
         for names in SPREAD {
             let json = format!(r#"{{"{}": "red", "{}": "blue"}}"#, names[0], names[1]);
             let options = of_row(&row(&json)).unwrap().unwrap();
-            assert_eq!(
-                (shown(&options), options.labelled),
-                (vec![("A", "red"), ("B", "blue")], false)
-            );
+            let labels = if names[0].starts_with("option") && names[0].ends_with('1') {
+                ["1", "2"]
+            } else {
+                ["A", "B"]
+            };
+            assert_eq!(shown(&options), [(labels[0], "red"), (labels[1], "blue")]);
+            assert_eq!(options.labelled, labels[0] == "1");
         }
         assert_eq!(of_row(&row(r#"{"choices": [], "options": null}"#)).unwrap(), None);
     }

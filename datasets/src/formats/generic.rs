@@ -4,12 +4,13 @@
 //! of [`Problem`] itself read back unchanged.
 //!
 //! * options: see `choices`; which of them is right: see `reference`.
-//! * `answer` without options: a number, or text.
+//! * `answer` without options: a number, or text; of a worked solution what it states, see `stated`.
 //! * `kind`: `number`, `math` or `text`; without it a number is a `number`, text with a digit or
 //!   mathematical sign and no word is `math`, other text is `text`.
 
 use serde_json::{Value, json};
 
+use super::stated::{Stated, stated};
 use super::{choices, free, multiple_choice, number, reference};
 use crate::fault::Fault;
 use crate::rows::Row;
@@ -30,7 +31,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     Ok(Problem {
         id: id.unwrap_or_default(),
         source: row.scalar("source").unwrap_or_default(),
-        solution: row.optional_text("solution").map(str::to_owned),
+        solution: row.optional_text("solution").map(str::to_owned).or(problem.solution),
         level: row.scalar("level").and_then(|level| level.parse().ok()),
         ..problem
     })
@@ -48,16 +49,22 @@ pub(super) fn choice(
 }
 
 fn open(row: &Row, question: String) -> Result<Problem, Fault> {
-    let answer = row.first_scalar(&ANSWERS)?.map(|(_, answer)| answer).unwrap_or_default();
-    let kind = explicit_kind(row)?.unwrap_or_else(|| number::kind_of(&answer));
-    if kind == AnswerKind::Choice {
+    let named = explicit_kind(row)?;
+    if named == Some(AnswerKind::Choice) {
         return Err(Fault::new("kind", "number, math or text, or a column `choices`", "`choice`"));
     }
+    let Stated { answer, solution } = match (row.first_reference(&ANSWERS)?, &named) {
+        (None, _) => Stated { answer: String::new(), solution: None },
+        // Text is compared as it stands.
+        (Some((_, answer)), Some(AnswerKind::Text)) => Stated { answer, solution: None },
+        (Some((name, answer)), _) => stated(name, &answer)?,
+    };
+    let kind = named.unwrap_or_else(|| number::kind_of(&answer));
     let answer = match kind {
         AnswerKind::Number => number::plain(&answer).unwrap_or(answer),
         _ => answer,
     };
-    Ok(free(question, answer, kind))
+    Ok(Problem { solution, ..free(question, answer, kind) })
 }
 
 /// The kind that the row names, as a word or in the form of [`AnswerKind`].
@@ -133,7 +140,9 @@ mod tests {
         let cases = [
             (r#"{"answer": 1}"#, "question"),
             (r#"{"question": "Q", "answer": true}"#, "answer"),
-            (r#"{"question": "Q", "answer": ["a"]}"#, "answer"),
+            (r#"{"question": "Q", "answer": false}"#, "answer"),
+            (r#"{"question": "Q", "answer": ["a", "b"]}"#, "answer"),
+            (r#"{"question": "Q", "answer": {"value": "a"}}"#, "answer"),
             (r#"{"question": "Q", "answer": "C", "choices": ["a", "b"]}"#, "answer"),
             (r#"{"question": "Q", "answer": 2, "choices": ["a", "b"]}"#, "answer"),
             (r#"{"question": "Q", "answer": "A", "choices": ["a"]}"#, "choices"),

@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::generic::{ANSWERS, choice};
+use super::stated::{Stated, stated};
 use super::{choices, free};
 use crate::fault::{Fault, quote};
 use crate::rows::Row;
@@ -19,30 +20,34 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let solution = row.optional_text("solution");
     let problem = match choices::of_row(row)? {
         Some(options) => choice(row, question, &options)?,
-        None => free(question, answer(row, solution)?, AnswerKind::Math),
+        None => {
+            let Stated { answer, solution } = answer(row, solution)?;
+            Problem { solution, ..free(question, answer, AnswerKind::Math) }
+        }
     };
     let id = ["unique_id", "id", "problem_idx"].into_iter().find_map(|name| row.scalar(name));
     Ok(Problem {
         id: id.unwrap_or_default(),
-        solution: solution.map(str::to_owned),
+        solution: solution.map(str::to_owned).or(problem.solution),
         level: row.get("level").and_then(level),
         ..problem
     })
 }
 
-/// The reference; empty where the row has none.
-fn answer(row: &Row, solution: Option<&str>) -> Result<String, Fault> {
-    match (row.first_scalar(&ANSWERS)?, solution) {
+/// The reference; empty where the row has none. With the solution that stood in its place.
+fn answer(row: &Row, solution: Option<&str>) -> Result<Stated, Fault> {
+    let alone = |answer: &str| Stated { answer: answer.to_owned(), solution: None };
+    match (row.first_reference(&ANSWERS)?, solution) {
         (Some((name, answer)), _) if NO_ANSWER.contains(&answer.as_str()) => {
             Err(Fault::new(name, "an answer that can be checked", quote(&answer)))
         }
-        (Some((_, answer)), _) => Ok(answer),
+        (Some((name, answer)), _) => stated(name, &answer),
         (None, Some(solution)) => {
             let boxed = last_boxed(solution).map(str::trim).filter(|text| !text.is_empty());
             let fault = || Fault::new("solution", "an answer in \\boxed{}", quote(tail(solution)));
-            Ok(boxed.ok_or_else(fault)?.to_owned())
+            Ok(alone(boxed.ok_or_else(fault)?))
         }
-        (None, None) => Ok(String::new()),
+        (None, None) => Ok(alone("")),
     }
 }
 
@@ -56,7 +61,7 @@ fn level(value: &Value) -> Option<u32> {
 
 /// What the last `\boxed` or `\fbox` with balanced braces holds; `\boxed 5` without braces holds
 /// the next word.
-fn last_boxed(solution: &str) -> Option<&str> {
+pub(super) fn last_boxed(solution: &str) -> Option<&str> {
     let mut starts: Vec<usize> =
         ["\\boxed", "\\fbox"].iter().flat_map(|c| solution.match_indices(c)).map(end).collect();
     starts.sort_unstable();

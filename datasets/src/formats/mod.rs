@@ -16,6 +16,7 @@ mod number;
 mod olympiad;
 mod reference;
 mod science;
+mod stated;
 mod svamp;
 mod verl;
 
@@ -26,6 +27,8 @@ use std::str::FromStr;
 use crate::fault::{Fault, cut, quote};
 use crate::rows::Row;
 use crate::{AnswerKind, Choice, Problem};
+
+pub(crate) use stated::is_doubtful;
 
 /// A published problem format. `FromStr` and `Display` use the names of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -18,8 +18,15 @@ use crate::fault::{Fault, quote};
 use crate::rows::{Row, scalar};
 
 /// Columns that may name the right option. Those that hold something must agree.
-const COLUMNS: [&str; 6] =
-    ["answer", "answer_index", "answer_idx", "cop", "correct_option", "answerKey"];
+const COLUMNS: [&str; 7] = [
+    "answer",
+    "answer_index",
+    "answer_idx",
+    "cop",
+    "correct_option",
+    "correct_answer",
+    "answerKey",
+];
 
 /// Columns that name it where none of [`COLUMNS`] holds anything (HellaSwag, PIQA, AGIEval).
 const OTHERWISE: [&str; 3] = ["label", "gold", "target"];
@@ -27,14 +34,11 @@ const OTHERWISE: [&str; 3] = ["label", "gold", "target"];
 /// Label of the right option; `None` where the row does not say it. With it, the column it is from.
 pub(super) fn label(row: &Row, options: &Options) -> Result<Option<(String, String)>, Fault> {
     let mut found: Option<(&str, usize)> = None;
-    let filled = |names: &'static [&'static str]| {
-        names.iter().filter_map(|name| Some((*name, row.filled(name)?))).collect::<Vec<_>>()
-    };
-    let mut columns = filled(&COLUMNS);
+    let mut columns = filled(row, options, &COLUMNS)?;
     if columns.is_empty() {
-        columns = filled(&OTHERWISE);
+        columns = filled(row, options, &OTHERWISE)?;
     }
-    for (name, value) in columns {
+    for (name, value) in &columns {
         let Some(position) = position(row, options, name, value)? else { continue };
         match found {
             Some((other, before)) if before != position => {
@@ -47,6 +51,26 @@ pub(super) fn label(row: &Row, options: &Options) -> Result<Option<(String, Stri
         }
     }
     Ok(found.map(|(name, i)| (options.choices[i].label.clone(), name.to_owned())))
+}
+
+/// The columns that hold something. The text of an option is taken as it stands, whatever it looks like.
+fn filled(
+    row: &Row,
+    options: &Options,
+    names: &[&'static str],
+) -> Result<Vec<(&'static str, Value)>, Fault> {
+    let is_option = |value: &&Value| {
+        let text = value.as_str().map(str::trim);
+        text.is_some_and(|text| options.choices.iter().any(|choice| choice.text == text))
+    };
+    let found = names.iter().map(|&name| {
+        let value = match row.get(name).filter(is_option) {
+            Some(text) => Some(text.clone()),
+            None => row.reference(name)?,
+        };
+        Ok(value.map(|value| (name, value)))
+    });
+    found.filter_map(Result::transpose).collect()
 }
 
 /// Label of the option at the position from zero that column `name` holds, as number or as text;
@@ -238,6 +262,10 @@ mod tests {
             (r#"["A) red", "B) blue"]"#, "answer", r#""B) blue""#, "B", 0),
             (r#"["red", "blue"]"#, "answer", r#""blue""#, "B", 0),
             (r#"["B", "A"]"#, "answer", r#""B""#, "B", 1),
+            (r#"["red", "blue"]"#, "answer", r#"["B"]"#, "B", 0),
+            (r#"["[1]", "['a']"]"#, "answer", r#""['a']""#, "B", 0),
+            (r#"["nan", "inf"]"#, "answer", r#""nan""#, "A", 0),
+            (r#"["red", "blue"]"#, "correct_answer", r#""blue""#, "B", 0),
             (r#"["red", "blue"]"#, "cop", "0", "A", 0),
         ];
         for (choices, column, value, label, notes) in table {
@@ -255,7 +283,8 @@ mod tests {
             (r#"["a", "b"]"#, "0.5"),
             (r#"["a", "b"]"#, "-2"),
             (r#"["a", "b"]"#, r#""C""#),
-            (r#"["a", "b"]"#, "[1]"),
+            (r#"["a", "b"]"#, "[1, 0]"),
+            (r#"["False", "True"]"#, "false"),
         ] {
             let fault = cases(choices, "answer", value).unwrap_err();
             assert_eq!(fault.field, "answer", "{choices} {value}");

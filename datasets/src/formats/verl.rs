@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::stated::{Stated, stated};
 use super::{free, number};
 use crate::Problem;
 use crate::fault::Fault;
@@ -17,9 +18,11 @@ const DAPO_FRAME: [&str; 2] = [
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = question(row)?;
-    let answer = row.get("reward_model.ground_truth").and_then(scalar).unwrap_or_default();
+    const ANSWER: &str = "reward_model.ground_truth";
+    let text = row.get(ANSWER).and_then(scalar).unwrap_or_default();
+    let Stated { answer, solution } = stated(ANSWER, &text)?;
     let kind = number::kind_of(&answer);
-    Ok(free(without_frame(question), answer, kind))
+    Ok(Problem { solution, ..free(without_frame(question), answer, kind) })
 }
 
 /// The text of the one user turn.

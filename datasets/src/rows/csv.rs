@@ -1,23 +1,87 @@
-//! Rows of a CSV file with a header; every field is text. It knows no field names. Quoting follows
-//! RFC 4180 as the `csv` crate reads it.
+//! Rows of a CSV file with a header, its columns parted by commas, tabs or semicolons; every field is
+//! text. Quoting follows RFC 4180.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use csv::{Reader, StringRecord};
+use csv::{Reader, ReaderBuilder, StringRecord};
 use serde_json::Value;
 
 use super::{Row, Rows};
 use crate::DataError;
-use crate::fault::Fault;
+use crate::fault::{Fault, quote};
 use crate::lines::read_document;
 
 pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let text = read_document(path)?;
-    let mut reader = Reader::from_reader(Cursor::new(text));
+    let delimiter = delimiter(&text);
+    check_quotes(&text, delimiter).map_err(|(line, fault)| fault.at(path, line))?;
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(Cursor::new(text));
     let header = reader.headers().map_err(|e| fault(path, &e))?.clone();
+    check_header(&header).map_err(|fault| fault.at(path, 1))?;
     let path = path.to_owned();
     Ok(Rows::apart(Records { path, reader, header }))
+}
+
+/// What parts the columns: a comma, or in a header without one a tab or semicolon.
+pub(super) fn delimiter(text: &str) -> u8 {
+    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let found = [b',', b'\t', b';'].into_iter().find(|&b| header.as_bytes().contains(&b));
+    found.unwrap_or(b',')
+}
+
+/// Refuses two columns of one name: only one of them could be read.
+fn check_header(header: &StringRecord) -> Result<(), Fault> {
+    let mut names = BTreeSet::new();
+    let mut named = header.iter().map(str::trim).filter(|name| !name.is_empty());
+    match named.find(|name| !names.insert(*name)) {
+        Some(name) => {
+            let got = format!("two of {}", quote(name));
+            Err(Fault::new("row", "one column of each name in the header", got))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses text behind the closing quote of a field, with its line: the `csv` crate would join both. So
+/// look fields whose quotes are escaped by a backslash.
+fn check_quotes(text: &str, delimiter: u8) -> Result<(), (usize, Fault)> {
+    let bytes = text.as_bytes();
+    let (mut line, mut at, mut starts) = (1, 0, true);
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'"' && starts {
+            let Some(end) = end_of_quoted(bytes, at) else { return Ok(()) };
+            line += bytes[at..end].iter().filter(|&&b| b == b'\n').count();
+            at = end;
+            match bytes.get(at) {
+                Some(next) if ![delimiter, b'\r', b'\n'].contains(next) => {
+                    let expected = "the end of a field behind its closing quote (a quote inside a \
+                                    field is written twice)";
+                    let rest: String = text[at..].chars().take(20).collect();
+                    return Err((line, Fault::new("row", expected, quote(&rest))));
+                }
+                _ => starts = false,
+            }
+            continue;
+        }
+        line += usize::from(byte == b'\n');
+        starts = [delimiter, b'\r', b'\n'].contains(&byte);
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The place behind the quote that closes the field at `start`; `None` where none does.
+fn end_of_quoted(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    loop {
+        at += bytes.get(at..)?.iter().position(|&b| b == b'"')? + 1;
+        if bytes.get(at) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 1;
+    }
 }
 
 struct Records {

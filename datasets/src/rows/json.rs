@@ -2,13 +2,19 @@
 //! objects one after the other, as published files with the extension `.json` hold them. It knows
 //! no field names.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde::de::{DeserializeOwned, Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
+use super::exact::keep_digits;
 use super::{Row, Rows};
 use crate::DataError;
 use crate::fault::{Fault, quote};
+use crate::jsonl::{expected_json, json_fault, parse_line};
 use crate::lines::{Lines, read_document};
 
 /// One object a line.
@@ -16,22 +22,61 @@ pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
     let lines = Lines::open(path)?;
     let path = path.to_owned();
     Ok(Rows::apart(lines.map(move |line| {
-        let line = line?;
-        let value = crate::jsonl::parse_line(&path, &line)?;
-        object(value, &path, line.number)
+        let mut line = line?;
+        if let Cow::Owned(text) = keep_digits(&line.text) {
+            line.text = text;
+        }
+        if line.text.trim_start().starts_with('{') {
+            let Fields(fields) = parse_line(&path, &line)?;
+            return Ok(Row::new(line.number, fields));
+        }
+        Err(no_object(&parse_line(&path, &line)?, &path, line.number))
     })))
 }
 
 /// All objects of a document.
 pub(super) fn document(path: &Path) -> Result<Rows, DataError> {
-    let text = read_document(path)?;
+    let mut text = read_document(path)?;
+    if let Cow::Owned(kept) = keep_digits(&text) {
+        text = kept;
+    }
     Ok(Rows::in_one(Document::new(path, text)))
 }
 
-fn object(value: Value, path: &Path, line: usize) -> Result<Row, DataError> {
-    match value {
-        Value::Object(fields) => Ok(Row::new(line, fields)),
-        other => Err(Fault::of("row", "a JSON object", Some(&other)).at(path, line)),
+fn no_object(value: &Value, path: &Path, line: usize) -> DataError {
+    Fault::of("row", "a JSON object", Some(value)).at(path, line)
+}
+
+/// The columns of a row. A name that occurs twice with two values is an error: most readers of JSON take
+/// the last one without a word.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if fields.get(&name).is_some_and(|before| *before != value) {
+                let got =
+                    format!("invalid value: two of `{name}`, expected one value of each name");
+                return Err(A::Error::custom(got));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Fields(fields))
     }
 }
 
@@ -86,12 +131,24 @@ impl Document {
 
     fn value(&mut self) -> Result<Row, DataError> {
         let line = self.line;
-        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Value>();
+        if self.rest().starts_with('{') {
+            let Fields(fields) = self.parse()?;
+            return Ok(Row::new(line, fields));
+        }
+        let value: Value = self.parse()?;
+        Err(no_object(&value, &self.path, line))
+    }
+
+    fn parse<T: DeserializeOwned>(&mut self) -> Result<T, DataError> {
+        let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter();
         match values.next() {
             Some(Ok(value)) => {
                 let bytes = values.byte_offset();
                 self.advance(bytes);
-                object(value, &self.path, line)
+                Ok(value)
+            }
+            Some(Err(error)) if error.is_data() => {
+                Err(json_fault("row", &error, "").at(&self.path, self.line))
             }
             Some(Err(error)) => Err(self.syntax(&error)),
             None => Err(self.unexpected("a row")),
@@ -99,10 +156,8 @@ impl Document {
     }
 
     fn syntax(&self, error: &serde_json::Error) -> DataError {
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default();
         let line = self.rest().lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
-        let expected = format!("JSON ({message} at column {})", error.column());
+        let expected = expected_json(error, line);
         let line_number = self.line + error.line().saturating_sub(1);
         Fault::new("row", expected, quote(line)).at(&self.path, line_number)
     }

@@ -4,6 +4,7 @@
 //! name JSON lines `.json`), then by its extension.
 
 mod csv;
+mod exact;
 mod json;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -86,9 +87,11 @@ pub(crate) fn open(path: &Path) -> Result<Rows, DataError> {
             format: "Parquet",
             detail: "it does not begin with `PAR1`".into(),
         }),
-        ("csv", _) => csv::rows(path),
+        ("csv" | "tsv", _) => csv::rows(path),
         ("xml", _) | (_, Some(b'<')) => xml::rows(path),
         ("json", _) | (_, Some(b'[')) => json::document(path),
+        // Objects over several lines.
+        _ if content.starts_with(b"{\n") || content.starts_with(b"{\r") => json::document(path),
         ("jsonl" | "ndjson", _) | (_, Some(b'{')) => json::lines(path),
         _ if content.iter().take_while(|&&b| b != b'\n').any(|&b| b == b',') => csv::rows(path),
         _ => Err(DataError::UnknownFormat {

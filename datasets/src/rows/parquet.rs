@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use parquet::errors::ParquetError;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::reader::RowIter;
-use serde_json::Value;
+use parquet::record::{Field, Row as Group};
+use serde_json::{Map, Number, Value, json};
 
 use super::{Row, Rows};
 use crate::DataError;
-use crate::fault::Fault;
 use crate::lines::open;
 
 pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
@@ -37,14 +37,45 @@ impl Records {
             return Ok(None);
         };
         self.count += 1;
-        match row.to_json_value() {
-            Value::Object(fields) => Ok(Some(Row::new(self.count, fields))),
-            other => {
-                let fault = Fault::of("row", "named columns", Some(&other));
-                Err(fault.at(&self.path, self.count))
-            }
-        }
+        Ok(Some(Row::new(self.count, fields(&row))))
     }
+}
+
+fn fields(row: &Group) -> Map<String, Value> {
+    row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect()
+}
+
+/// A field as JSON; the crate's own conversion writes bytes as base64 and digits of a double for a float.
+fn value(field: &Field) -> Value {
+    match field {
+        Field::Bytes(bytes) => text(bytes.data()),
+        Field::Float(x) => float(*x),
+        Field::Group(row) => Value::Object(fields(row)),
+        Field::ListInternal(list) => list.elements().iter().map(value).collect(),
+        Field::MapInternal(map) => {
+            let entry = |(key, field): &(Field, Field)| {
+                let key = value(key);
+                (key.as_str().map_or_else(|| key.to_string(), str::to_owned), value(field))
+            };
+            Value::Object(map.entries().iter().map(entry).collect())
+        }
+        other => other.to_json_value(),
+    }
+}
+
+/// Impala, Hive, Spark and pandas write text as bytes without the mark that it is text. Other bytes (a
+/// picture) are an object, which no column of text takes.
+fn text(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::String(text.to_owned()),
+        Err(_) => json!({ "bytes that are no text": bytes.len() }),
+    }
+}
+
+/// The digits that mean this float (`0.1`, not `0.10000000149011612`), where they read back to it.
+fn float(x: f32) -> Value {
+    let digits = x.to_string().parse::<f64>().ok().filter(|digits| *digits as f32 == x);
+    Number::from_f64(digits.unwrap_or_else(|| f64::from(x))).map_or(Value::Null, Value::Number)
 }
 
 impl Iterator for Records {

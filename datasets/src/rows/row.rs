@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, quote};
 
 /// Columns whose fields are read as columns of their own, `question.stem`: ARC as released, and
 /// verl's reward.
 const LIFTED: [&str; 2] = ["question", "reward_model"];
+
+/// What pandas writes where a value is missing.
+const MISSING: [&str; 3] = ["nan", "NaN", "<NA>"];
 
 /// One record of a file.
 #[derive(Debug)]
@@ -47,6 +50,11 @@ impl Row {
         self.fields
     }
 
+    /// All columns. Does not count as reading them.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Names of all columns.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(String::as_str)
@@ -57,11 +65,13 @@ impl Row {
         names.iter().all(|name| self.column(name).is_some())
     }
 
-    /// Name and value of the column of this name, in any letter case where none is spelt like it.
+    /// Name and value of the column of this name, in any letter case and with blanks around it where none
+    /// is spelt like it.
     fn column(&self, name: &str) -> Option<(&String, &Value)> {
+        let alike = |column: &str| column.trim().eq_ignore_ascii_case(name);
         self.fields
             .get_key_value(name)
-            .or_else(|| self.fields.iter().find(|(column, _)| column.eq_ignore_ascii_case(name)))
+            .or_else(|| self.fields.iter().find(|(column, _)| alike(column)))
     }
 
     /// A column by its name, in any letter case.
@@ -106,14 +116,43 @@ impl Row {
         self.get(name).and_then(scalar)
     }
 
-    /// The first of these columns that holds something, as text or number; `None` where none does.
-    pub fn first_scalar<'n>(&self, names: &[&'n str]) -> Result<Option<(&'n str, String)>, Fault> {
-        let Some((name, value)) = names.iter().find_map(|name| Some((*name, self.filled(name)?)))
-        else {
-            return Ok(None);
-        };
-        let text = scalar(value).ok_or_else(|| Fault::of(name, "a number or text", Some(value)))?;
-        Ok(Some((name, text)))
+    /// The reference in a column: `None` where it holds nothing, the one member of a list of one. false
+    /// is a value here, not an empty column.
+    pub fn reference(&self, name: &str) -> Result<Option<Value>, Fault> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let list = listed(value);
+        if list.is_some() && value.is_string() {
+            self.note(format!("a list of one text in `{name}` is read as that text"));
+        }
+        let value = list.as_ref().unwrap_or(value);
+        match value {
+            Value::Bool(_) => {
+                let expected = "a number or text, such as `yes` or `no` for true or false: how an answer \
+                                is to be written is not known";
+                Err(Fault::of(name, expected, Some(value)))
+            }
+            Value::String(text) if MISSING.contains(&text.trim()) => {
+                self.note(format!("{} in `{name}` is read as no reference", quote(text.trim())));
+                Ok(None)
+            }
+            _ if is_empty(value) => Ok(None),
+            Value::String(_) | Value::Number(_) => Ok(Some(value.clone())),
+            Value::Array(_) => Err(Fault::of(name, "one answer, as a number or text", Some(value))),
+            _ => Err(Fault::of(name, "a number or text", Some(value))),
+        }
+    }
+
+    /// The first of these columns that holds a [`Self::reference`], as text.
+    pub fn first_reference<'n>(
+        &self,
+        names: &[&'n str],
+    ) -> Result<Option<(&'n str, String)>, Fault> {
+        for name in names {
+            if let Some(text) = self.reference(name)?.as_ref().and_then(scalar) {
+                return Ok(Some((name, text)));
+            }
+        }
+        Ok(None)
     }
 
     /// Records how the row was read, where it could be read otherwise.
@@ -137,6 +176,24 @@ impl Row {
     }
 }
 
+/// The one member of a list of one, as JSON, or as a text that Python or JSON wrote into a CSV column.
+fn listed(value: &Value) -> Option<Value> {
+    match value {
+        Value::Array(items) => match &items[..] {
+            [item] => Some(item.clone()),
+            _ => None,
+        },
+        Value::String(text) => {
+            let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?.trim();
+            let quoted = |quote: char| inner.strip_prefix(quote)?.strip_suffix(quote);
+            let item = quoted('\'').or_else(|| quoted('"'))?;
+            let one = !item.contains(['\'', '"', '\\']);
+            one.then(|| Value::String(item.to_owned()))
+        }
+        _ => None,
+    }
+}
+
 /// Whether a value says nothing: null, false, blank text, or a list or object of such values.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
@@ -148,14 +205,16 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`).
+/// Text or a number as text: whole numbers without a fraction (`51.0` is `51`), digits instead of an
+/// exponent (`1e20`) up to a length that one reads.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         Value::Number(number) => Some(match number.as_f64() {
-            // Whole numbers below 2^53 are exact in both forms.
-            Some(x) if number.is_f64() && x.fract() == 0.0 && x.abs() < 9.0e15 => {
-                format!("{x:.0}")
+            // Rust prints the shortest digits that mean this double: those of the file, as numbers with
+            // other ones are texts (see `exact`).
+            Some(x) if number.is_f64() && (x == 0.0 || (1e-30..1e30).contains(&x.abs())) => {
+                x.to_string()
             }
             _ => number.to_string(),
         }),
@@ -175,8 +234,15 @@ pub(crate) mod tests {
 
     #[test]
     fn numbers_are_written_as_a_person_would() {
-        let cases =
-            [("51.0", "51"), ("0.5", "0.5"), ("-3", "-3"), ("1e20", "1e+20"), ("-0.0", "-0")];
+        let cases = [
+            ("51.0", "51"),
+            ("0.5", "0.5"),
+            ("-3", "-3"),
+            ("1e20", "100000000000000000000"),
+            ("1e-7", "0.0000001"),
+            ("1e300", "1e+300"),
+            ("-0.0", "-0"),
+        ];
         for (json, text) in cases {
             assert_eq!(scalar(&serde_json::from_str(json).unwrap()).unwrap(), text);
         }

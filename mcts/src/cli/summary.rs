@@ -163,7 +163,7 @@ impl Summary {
         pairs: PairCounts,
         seconds: f64,
     ) -> Self {
-        let measured = problems.iter().any(|problem| !problem.answer.is_empty());
+        let measured = problems.iter().any(Problem::has_reference);
         let usage = search.usage;
         Self {
             version: SUMMARY_VERSION,

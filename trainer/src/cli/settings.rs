@@ -37,9 +37,10 @@ pub(super) struct SettingArgs {
     /// Format of the problem file, where detection is wrong.
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
-    /// Another file whose problems are the test problems.
-    #[arg(long, value_name = "FILE")]
-    eval: Option<String>,
+    /// Other files whose problems are the test problems, or built-in tasks; may be given several times, as
+    /// FILE:WEIGHT for a mixture.
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    eval: Vec<String>,
     #[command(flatten)]
     prompts: PromptFlags,
     /// The method or one of its baselines.
@@ -144,7 +145,7 @@ impl SettingArgs {
         set(&mut config.problems, &ProblemSources::joined(&self.problems)?);
         set(&mut config.skip_bad, &self.skip_bad);
         config.format = self.format.clone().or(config.format.take());
-        config.eval = self.eval.clone().or(config.eval.take());
+        config.eval = ProblemSources::joined(&self.eval)?.or(config.eval.take());
         config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());
         config.set_prompts(&self.prompts);
         set(&mut config.rounds, &self.rounds);

@@ -28,7 +28,7 @@ pub struct RunConfig {
     /// Format of the problem file, where detection is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Another file whose problems are the test part.
+    /// Other files or built-in tasks whose problems are the test part, as in `problems`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval: Option<String>,
     /// How problems are put to the policy: `boxed`, `gsm8k`, `choice`, `plain` or a file with a template;

@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{
     DataError, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, keyed_rng,
-    overlap, problem_key, read_problem_file, split_of,
+    overlap, problem_key, split_of,
 };
 use regrowth_mcts::examples;
 use regrowth_policy::{Exemplar, PromptOptions};
@@ -83,7 +82,7 @@ impl ProblemSets {
         let validation = take(Split::Validation, config.exam_seed, config.validation_problems)?;
         let test = match &config.eval {
             None => take(Split::Test, config.exam_seed, config.eval_problems)?,
-            Some(eval) => test_file(eval, config, notices)?,
+            Some(eval) => test_problems(eval, config, notices)?,
         };
         Ok(Self { train, validation, test, shots: Arc::default(), notices: Vec::new() })
     }
@@ -119,7 +118,7 @@ impl ProblemSets {
             train: part(Split::Train, config.seed, usize::MAX),
             validation: part(Split::Validation, config.exam_seed, config.validation_problems),
             test: match &config.eval {
-                Some(eval) => test_file(eval, config, notices)?,
+                Some(eval) => test_problems(eval, config, notices)?,
                 None => part(Split::Test, config.exam_seed, config.eval_problems),
             },
             shots: Arc::default(),
@@ -130,8 +129,8 @@ impl ProblemSets {
     /// Leaves problems without a reference out of the parts that are measured.
     fn keep_answered(&mut self) -> Option<String> {
         let before = self.validation.len() + self.test.len();
-        self.validation.retain(|p| !p.answer.is_empty());
-        self.test.retain(|p| !p.answer.is_empty());
+        self.validation.retain(Problem::has_reference);
+        self.test.retain(Problem::has_reference);
         let left_out = before - self.validation.len() - self.test.len();
         (left_out > 0).then(|| {
             format!(
@@ -271,14 +270,22 @@ fn needs_answers(config: &RunConfig) -> bool {
     config.search.value.oracle || config.objective == Objective::CorrectSolutions
 }
 
-/// The problems of the file that `--eval` names.
-fn test_file(
-    path: &str,
+/// The problems of the sources that `--eval` names.
+fn test_problems(
+    eval: &str,
     config: &RunConfig,
     notices: &mut Notices,
 ) -> Result<Vec<Problem>, TrainError> {
+    let sources = ProblemSources::parse(&[eval])?;
     let options = ReadOptions { format: None, needs_answer: true };
-    let read = read_problem_file(Path::new(path), options, notices);
+    let selection = ProblemSelection {
+        split: None,
+        task_split: Split::Test,
+        task_limit: config.eval_problems,
+        limit: usize::MAX,
+        seed: config.exam_seed,
+    };
+    let read = sources.read(options, &selection, notices);
     let mut problems = read.map_err(|error| match error {
         DataError::UnknownFormat { path, detail, .. } => TrainError::File {
             path,
@@ -286,7 +293,10 @@ fn test_file(
         },
         other => other.into(),
     })?;
-    problems.shuffle(&mut keyed_rng(config.exam_seed, &[b"order", b"test"]));
+    // A mixture has its shares in every prefix.
+    if !sources.are_mixed() {
+        problems.shuffle(&mut keyed_rng(config.exam_seed, &[b"order", b"test"]));
+    }
     problems.truncate(config.eval_problems);
     Ok(problems)
 }
@@ -380,6 +390,31 @@ mod tests {
         let eval = Some(path.to_string_lossy().into_owned());
         let error = ProblemSets::read(&RunConfig { eval, ..config() }).unwrap_err().to_string();
         assert!(error.contains("train problems are also test problems"), "{error}");
+    }
+
+    #[test]
+    fn test_problems_come_from_several_files_and_tasks() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, count: usize| {
+            let path = dir.path().join(name);
+            let row = |i| format!("{{\"question\": \"{name} {i}?\", \"answer\": {i}}}\n");
+            std::fs::write(&path, (0..count).map(row).collect::<String>()).unwrap();
+            path.display().to_string()
+        };
+        let (a, b) = (file("a", 8), file("b", 8));
+        let read = |eval: String| {
+            ProblemSets::read(&RunConfig { eval: Some(eval), ..config() }).unwrap().test
+        };
+        let count = |test: &[Problem], name: &str| {
+            test.iter().filter(|problem| problem.question.starts_with(name)).count()
+        };
+        let both = read(format!("{a},{b}"));
+        assert_eq!((both.len(), count(&both, "a"), count(&both, "b")), (16, 8, 8));
+        let shares = read(format!("{a}:3,{b}:1"));
+        assert_eq!((count(&shares, "a"), count(&shares, "b")), (8, 2));
+        let task = read(format!("{a},builtin:countdown"));
+        // As many problems as asked for, of the file and of the task.
+        assert_eq!(task.len(), 20);
     }
 
     #[test]
