@@ -264,6 +264,18 @@ fn language_at(text: &str, at: usize) -> Option<&'static Language> {
         .map(|(_, language)| language)
 }
 
+/// Whether a Chinese or Japanese sentence, and not a list or an answer in words, tells one number: "小明还剩 7
+/// 个苹果". What it denies is left alone.
+pub(crate) fn tells_a_number(statement: &str) -> bool {
+    let Some(at) = statement.find(|c: char| c.is_ascii_digit()) else { return false };
+    let (before, rest) = statement.split_at(at);
+    let number = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/' | '%')));
+    let behind = &rest[number.unwrap_or(rest.len())..];
+    before.chars().filter(|c| unspaced(*c)).count() >= 2
+        && !before.contains(['不', '没', '沒', '非', '无', '無', '$', '\\', '、', '或', '至', '约'])
+        && !behind.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '或' | '、'))
+}
+
 /// A statement without the verb that some languages put behind it: `42` of "42です", "42입니다".
 pub(crate) fn without_copula(statement: &str) -> &str {
     let mut rest = statement.trim_end();

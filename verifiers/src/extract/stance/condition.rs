@@ -27,21 +27,34 @@ const RESERVATIONS: [&str; 6] =
 
 /// What may follow "if" without making the answer depend on it: "9 if rounded".
 const HARMLESS: [&str; 19] = [
-    "rounded", "we round", "you round", "rounding", "simplified", "we simplify", "written",
-    "we write", "expressed", "we express", "needed", "necessary", "desired", "required", "any",
-    "preferred", "you prefer", "i", "my",
+    "rounded",
+    "we round",
+    "you round",
+    "rounding",
+    "simplified",
+    "we simplify",
+    "written",
+    "we write",
+    "expressed",
+    "we express",
+    "needed",
+    "necessary",
+    "desired",
+    "required",
+    "any",
+    "preferred",
+    "you prefer",
+    "i",
+    "my",
 ];
 
 /// Whether the words of a statement make its value depend on something: "9 only if x is positive".
 pub(crate) fn is_conditional(statement: &str) -> bool {
-    let depends = |at: usize| {
-        prose::closed_formula(&statement[..at]) && !is_harmless(&statement[at..])
-    };
+    let depends =
+        |at: usize| prose::closed_formula(&statement[..at]) && !is_harmless(&statement[at..]);
     let set_off = |at: usize| statement[..at].trim_end().ends_with(',');
     CONDITIONS.iter().any(|c| places(statement, c).any(depends))
-        || RESERVATIONS
-            .iter()
-            .any(|r| places(statement, r).any(|at| depends(at) && !set_off(at)))
+        || RESERVATIONS.iter().any(|r| places(statement, r).any(|at| depends(at) && !set_off(at)))
 }
 
 /// Whether the words right behind a value do: ", but only if x is positive", "(only when x > 0)".
@@ -57,9 +70,9 @@ pub(crate) fn is_conditional_behind(after: &str) -> bool {
 
 /// Places of a phrase of whole words that stands behind a blank.
 fn places<'t>(text: &'t str, phrase: &'t str) -> impl Iterator<Item = usize> + 't {
-    text.match_indices(phrase).map(|(at, _)| at).filter(move |&at| {
-        text[..at].ends_with(' ') && starts_with_phrase(&text[at..], phrase)
-    })
+    text.match_indices(phrase)
+        .map(|(at, _)| at)
+        .filter(move |&at| text[..at].ends_with(' ') && starts_with_phrase(&text[at..], phrase))
 }
 
 /// Whether an "if" starts words such as "if rounded".
@@ -74,7 +87,15 @@ const INVERTED: [&str; 5] = ["had", "were", "should", "if only", "otherwise"];
 
 /// Words of an if-clause about what is not the case.
 const UNREAL: [&str; 10] = [
-    "had", "were", "hadn't", "weren't", "didn't", "instead", "forgot", "ignored", "mistakenly",
+    "had",
+    "were",
+    "hadn't",
+    "weren't",
+    "didn't",
+    "instead",
+    "forgot",
+    "ignored",
+    "mistakenly",
     "wrongly",
 ];
 
@@ -121,7 +142,8 @@ mod tests {
         {
             assert!(is_conditional(text), "{text}");
         }
-        for text in ["9 if rounded", "9, provided x is even", "9 gifts", "9", "$9 \\text{ if } x$"] {
+        for text in ["9 if rounded", "9, provided x is even", "9 gifts", "9", "$9 \\text{ if } x$"]
+        {
             assert!(!is_conditional(text), "{text}");
         }
         assert!(is_conditional_behind(", but only if x is positive"));

@@ -136,8 +136,18 @@ const MISBELIEFS: [&str; 36] = [
 const MISTAKES: [&str; 5] = ["mistake", "error", "trap", "pitfall", "blunder"];
 /// What follows them then.
 const BELIEVING: [&str; 12] = [
-    "to", "that", "thinking", "saying", "believing", "assuming", "concluding", "claiming",
-    "answering", "supposing", "writing", "stating",
+    "to",
+    "that",
+    "thinking",
+    "saying",
+    "believing",
+    "assuming",
+    "concluding",
+    "claiming",
+    "answering",
+    "supposing",
+    "writing",
+    "stating",
 ];
 
 /// Words in front of a clause, set off by a comma, that take what it says back in advance.
@@ -163,8 +173,18 @@ const DISTANCED: [&str; 17] = [
 
 /// Subjects whose "says" is a conclusion and no opinion.
 const SOURCES: [&str; 12] = [
-    "this", "that", "which", "it", "formula", "theorem", "equation", "rule", "calculation",
-    "problem", "law", "table",
+    "this",
+    "that",
+    "which",
+    "it",
+    "formula",
+    "theorem",
+    "equation",
+    "rule",
+    "calculation",
+    "problem",
+    "law",
+    "table",
 ];
 
 /// The same in other languages, as words or, of scripts without blanks, as parts of the clause.
@@ -213,8 +233,21 @@ const FOREIGN_DOUBTS: [&str; 40] = [
 
 /// Verbs that report an opinion, and who or what makes it another's.
 const OPINIONS: [&str; 15] = [
-    "think", "thought", "say", "said", "believe", "believed", "guess", "guessed", "claim",
-    "argue", "argued", "conclude", "concluded", "assumed", "answered",
+    "think",
+    "thought",
+    "say",
+    "said",
+    "believe",
+    "believed",
+    "guess",
+    "guessed",
+    "claim",
+    "argue",
+    "argued",
+    "conclude",
+    "concluded",
+    "assumed",
+    "answered",
 ];
 /// Verbs that always report another's opinion.
 const REPORTS: [&str; 8] =
@@ -331,7 +364,7 @@ pub(crate) fn denies_box(before: &str) -> bool {
                 | "was"
         )
     };
-    if is_misbelieved(before) {
+    if is_misbelieved(before) || eliminates(&words) {
         return true;
     }
     let Some(word) = words.iter().find(|w| !filler(w)) else { return false };
@@ -339,6 +372,27 @@ pub(crate) fn denies_box(before: &str) -> bool {
         || matches!(
             word.as_str(),
             "not" | "cannot" | "never" | "wrong" | "incorrect" | "unlikely" | "suppose" | "whether"
+        )
+}
+
+/// Whether the words right before a place exclude what follows: "we can rule out", "so we reject".
+fn eliminates(words: &[String]) -> bool {
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let at = usize::from(matches!(word(0), "x" | "answer" | "value" | "solution" | "root"));
+    let at = at + usize::from(at > 0 && word(at) == "the");
+    let ruled = word(at) == "out" && matches!(word(at + 1), "rule" | "ruled" | "rules" | "ruling");
+    ruled
+        || matches!(
+            word(at),
+            "eliminate"
+                | "reject"
+                | "rejecting"
+                | "exclude"
+                | "excluding"
+                | "discard"
+                | "discarding"
+                | "dismiss"
+                | "disregard"
         )
 }
 
