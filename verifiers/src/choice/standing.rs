@@ -188,6 +188,8 @@ const DENIED_BEHIND: [&str; 16] = [
     "\u{306f}\u{9593}\u{9055}",
 ];
 
+/// Bytes at the end of a text in which labels are looked for.
+const MAX_SEARCHED: usize = 16 << 10;
 /// Bytes before and behind a label that are read.
 const MAX_CONTEXT: usize = 256;
 /// Places of one label that are tried, from the last one on.
@@ -199,6 +201,7 @@ pub(super) fn standing<'a>(
     text: &str,
     options: &[ChoiceOption<'a>],
 ) -> Option<(ChoiceOption<'a>, Source)> {
+    let text = extract::tail(text, MAX_SEARCHED);
     let found = options.iter().filter_map(|option| {
         let (at, rule) = last_standing(text, option, options)?;
         Some((at, *option, rule))

@@ -107,6 +107,11 @@ const MAX_CLAUSE: usize = 48;
 
 /// Longest sentence that is read behind an announcement, in bytes.
 const MAX_SENTENCE: usize = 1024;
+/// Longest statement that can be an answer, in bytes; of a longer one the grader reads so much that it is
+/// too long for it.
+const MAX_STATED: usize = 32 << 10;
+/// Words for "answer" that are looked at, from the last one on.
+const MAX_WORDS: usize = 1024;
 /// Places that speak of an answer that are tried, from the last one on.
 const MAX_MENTIONS: usize = 64;
 
@@ -120,7 +125,8 @@ pub(crate) fn announced(text: &str) -> Announced<'_> {
     let mut found = Announced::default();
     let mut end = text.len();
     let mut tried = 0;
-    while let Some((start, mention)) = last_mention(&text[..end], text) {
+    for _ in 0..MAX_WORDS {
+        let Some((start, mention)) = last_mention(&text[..end], text) else { break };
         end = start;
         let Some(mention) = mention else { continue };
         tried += 1;
@@ -308,7 +314,7 @@ pub(crate) fn stated_tail(after: &str) -> &str {
         };
         rest = &trimmed[length..];
     }
-    let mut sentence = prose::first_sentence(rest);
+    let mut sentence = prose::first_sentence(super::head(rest, MAX_STATED));
     if stance::stance(sentence) == Stance::Denied {
         sentence = stance::corrected(sentence).unwrap_or(sentence);
     }

@@ -26,7 +26,7 @@ use stance::Stance;
 use crate::fuel::Reason;
 
 /// Longest text that is searched as a whole; of a longer one, the end.
-const FULL_SEARCH: usize = 1 << 20;
+const FULL_SEARCH: usize = 256 << 10;
 /// Bytes at the end of a longer text that are searched for anchors.
 const TAIL_SEARCH: usize = 64 << 10;
 /// Bytes at the end in which formulas and loose numbers are looked for.
@@ -263,12 +263,20 @@ pub(crate) fn spoken(text: &str) -> &str {
             &text[..open.unwrap_or(text.len())]
         }
     };
-    let end = CHAT_MARKS
-        .iter()
-        .filter_map(|m| after.find(m).filter(|at| !after[..*at].trim().is_empty()))
-        .min()
-        .unwrap_or(after.len());
-    &after[..end]
+    &after[..chat_mark(after).unwrap_or(after.len())]
+}
+
+/// Where the first chat marker stands behind some words.
+fn chat_mark(text: &str) -> Option<usize> {
+    let spoken = text.len() - text.trim_start().len();
+    let bytes = text.as_bytes();
+    // All marks start with "<" and one of few letters; one pass over the text finds them.
+    let starts = |at: usize| {
+        bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'))
+    };
+    (spoken + 1..bytes.len())
+        .filter(|&at| starts(at))
+        .find(|&at| CHAT_MARKS.iter().any(|mark| bytes[at..].starts_with(mark.as_bytes())))
 }
 
 /// The first `bytes` bytes of a text, up to a character boundary.

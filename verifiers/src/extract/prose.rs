@@ -41,6 +41,9 @@ pub(crate) fn is_sentence(text: &str) -> bool {
 pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
     let mut count = 0;
     let mut rest = text;
+    // Whether a closing brace may still follow; looked for anew behind every command, it would cost the
+    // square of the length.
+    let mut closes = true;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '\\') {
         let word = &rest[start..];
         if let Some(command) = word.strip_prefix('\\') {
@@ -50,7 +53,12 @@ pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
                 "text" | "textbf" | "textrm" | "mathrm" | "textit" | "textnormal" | "mbox"
                 | "begin" | "end" | "operatorname" => command[length..]
                     .strip_prefix('{')
-                    .and_then(|braced| braced.find('}').map(|end| &braced[end..]))
+                    .filter(|_| closes)
+                    .and_then(|braced| {
+                        let end = braced.find('}');
+                        closes = end.is_some();
+                        end.map(|end| &braced[end..])
+                    })
                     .unwrap_or(&command[length..]),
                 _ => skip(command, length.max(1)),
             };
