@@ -242,22 +242,43 @@ fn statement<'a>(text: &str, options: &[ChoiceOption<'a>], announced: bool) -> S
             return Statement::Several;
         }
         let body = rest.trim_start_matches([':', '.', ')', ',', '-', ' ', '\u{2013}', '\u{2014}']);
-        if let Some(other) = by_text(body, options)
+        let other = by_text(body, options).or_else(|| by_value(body, options));
+        if let Some(other) = other
             && other.label != option.label
         {
             return Statement::Conflict;
         }
         let alone = body.trim_start_matches(CHECK_MARKS).trim().is_empty()
-            || ["because ", "since "].iter().any(|w| body.starts_with(w));
+            || ["because ", "since ", "rather than ", "instead of "]
+                .iter()
+                .any(|w| body.starts_with(w));
         let same_text = !option.text.is_empty() && plain(body) == plain(option.text);
         let item = || front.marked && is_item(text, body, option.label, options);
         if alone || same_text || announced && (front.marked || ends_label(rest)) || item() {
             return Statement::Label(*option);
         }
     }
-    match by_value(raw, options) {
+    let ordinal = || ordinal(text, options).filter(|_| announced);
+    match by_value(raw, options).or_else(ordinal) {
         Some(option) => Statement::Label(option),
         None => Statement::Silent,
+    }
+}
+
+/// The option that is named by its place: "the third option".
+fn ordinal<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let text = text.strip_prefix("the ").unwrap_or(text);
+    let (word, rest) = text.split_once(' ')?;
+    let noun = rest.split(|c: char| !c.is_ascii_alphabetic()).next()?;
+    if !matches!(noun, "option" | "choice" | "one" | "answer" | "statement") {
+        return None;
+    }
+    let places = ["first", "second", "third", "fourth", "fifth", "sixth"];
+    let at = places.iter().position(|place| place.eq_ignore_ascii_case(word));
+    match at {
+        Some(at) => options.get(at).copied(),
+        None if word.eq_ignore_ascii_case("last") => options.last().copied(),
+        None => None,
     }
 }
 

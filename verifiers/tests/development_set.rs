@@ -1,16 +1,13 @@
 //! The development set of answer cases, where a full copy of the published sets lies beside the
 //! workspace; skipped elsewhere.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod published;
 
+use std::collections::BTreeMap;
+
+use published::published;
 use regrowth_verifiers::{ChoiceOption, Form, Grader, Pair, Verdict};
 use serde_json::Value;
-
-fn published(path: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    file.is_file().then_some(file)
-}
 
 fn form(row: &Value, field: &str) -> Form {
     if row[field] == "answer" { Form::Answer } else { Form::Text }

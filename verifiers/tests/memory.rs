@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "a counting allocator cannot be written without it")]
 
 mod hostile_inputs;
+mod published;
 mod table;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -70,10 +71,8 @@ impl Worst {
 
 fn cases(worst: &mut Worst) {
     let mut tables = table::tables(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"));
-    let published =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/verifier_cases/dev.jsonl");
-    if published.is_file() {
-        tables.insert("development set".into(), table::rows(&published));
+    if let Some(file) = published::published("verifier_cases/dev.jsonl") {
+        tables.insert("development set".into(), table::rows(&file));
     }
     for (name, rows) in &tables {
         for row in rows {

@@ -1,8 +1,9 @@
 //! Recorded model outputs with published correctness flags, where a full copy lies beside the
 //! workspace; skipped elsewhere. There is no disagreement; a new one is printed with its end.
 
-use std::path::Path;
+mod published;
 
+use published::published;
 use regrowth_verifiers::{Grader, Pair, Verdict};
 use serde_json::Value;
 
@@ -15,12 +16,9 @@ struct Flagged {
 }
 
 fn rows(file: &str) -> Vec<Value> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/model_outputs").join(file);
-    match std::fs::read_to_string(path) {
-        Ok(text) => text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
-        Err(_) => Vec::new(),
-    }
+    let Some(path) = published(&format!("model_outputs/{file}")) else { return Vec::new() };
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
 fn string(value: &Value) -> String {

@@ -1,15 +1,11 @@
 //! References of the published sets against themselves and their neighbours, where a full copy lies
 //! beside the workspace; skipped elsewhere.
 
-use std::path::{Path, PathBuf};
+mod published;
 
+use published::published;
 use regrowth_verifiers::{Form, Grader, Pair, Verdict, extract};
 use serde_json::Value;
-
-fn published(path: &str) -> Option<PathBuf> {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    place.exists().then_some(place)
-}
 
 /// Answers of the MATH training solutions, in file order.
 fn math_references() -> Vec<String> {

@@ -188,6 +188,8 @@ const DENIED_BEHIND: [&str; 16] = [
     "\u{306f}\u{9593}\u{9055}",
 ];
 
+/// Bytes at the end of a text in which labels are looked for.
+const MAX_SEARCHED: usize = 16 << 10;
 /// Bytes before and behind a label that are read.
 const MAX_CONTEXT: usize = 256;
 /// Places of one label that are tried, from the last one on.
@@ -199,6 +201,7 @@ pub(super) fn standing<'a>(
     text: &str,
     options: &[ChoiceOption<'a>],
 ) -> Option<(ChoiceOption<'a>, Source)> {
+    let text = extract::tail(text, MAX_SEARCHED);
     let found = options.iter().filter_map(|option| {
         let (at, rule) = last_standing(text, option, options)?;
         Some((at, *option, rule))
@@ -269,7 +272,8 @@ impl Place<'_> {
         let rule = self.led()?;
         let behind = self.after.trim_start_matches([')', ']', '*', '_', '"', '\'', '`', '$', '}']);
         let denied = self.is_denied(behind);
-        (!denied && !self.is_listed(behind) && !is_asked(behind)).then_some(rule)
+        let listed = self.is_listed(behind) && !self.is_compared(behind);
+        (!denied && !listed && !is_asked(behind)).then_some(rule)
     }
 
     fn led(&self) -> Option<Rule> {
@@ -293,12 +297,14 @@ impl Place<'_> {
         }
         let opened =
             self.before.trim_end_matches(['*', '"', '\'', '(', '[', ' ', '_', '`', '$', '{']);
-        if let Some(sign) = SIGNS.iter().filter(|s| opened.ends_with(**s)).max_by_key(|s| s.len()) {
+        let signed = opened.trim_end_matches([':', ' ']);
+        if let Some(sign) = SIGNS.iter().filter(|s| signed.ends_with(**s)).max_by_key(|s| s.len()) {
             let announces =
                 sign.starts_with(['\u{9009}', '\u{9078}']) && !sign.ends_with('\u{9879}');
             return Some(if announces { Rule::Announced } else { Rule::Led })
                 .filter(|_| self.is_upper());
         }
+        let opened = without_adverb(opened);
         let word = opened.rsplit([' ', '\n', '\u{a0}']).next().unwrap_or_default();
         let lead = word.trim_end_matches([':', ',', '-']);
         let leads = LEADS.iter().any(|l| lead.eq_ignore_ascii_case(l)) || follows_opener(opened);
@@ -378,6 +384,16 @@ impl Place<'_> {
             || self.follows_label()
     }
 
+    /// Whether a clause only names the options that the label is chosen from: "Between A and B, B is correct".
+    fn is_compared(&self, behind: &str) -> bool {
+        let sentence = self.before.rsplit(['.', '\n', '!', '?']).next().unwrap_or(self.before);
+        let opener = ["between ", "of ", "among ", "out of ", "comparing "];
+        let opened = sentence.trim_start().to_ascii_lowercase();
+        PRAISE.iter().any(|p| behind.trim_start().starts_with(p))
+            && opener.iter().any(|o| opened.starts_with(o))
+            && sentence.trim_end().ends_with(',')
+    }
+
     /// Whether another label stands right before this one, joined to it or not.
     fn follows_label(&self) -> bool {
         let joined = self.before.trim_end_matches(['(', ' ', '*', '[']);
@@ -410,6 +426,13 @@ pub(super) fn denied_by_signs(behind: &str) -> bool {
 fn is_asked(behind: &str) -> bool {
     let end = behind.find(['.', '!', '?', '\n', '\u{ff1f}', '\u{3002}']);
     end.is_some_and(|at| behind[at..].starts_with(['?', '\u{ff1f}']))
+}
+
+/// The words before a label without an adverb at their end: "it's" of "it's definitely".
+fn without_adverb(opened: &str) -> &str {
+    let adverbs =
+        ["definitely", "clearly", "certainly", "obviously", "surely", "probably", "likely"];
+    adverbs.iter().find_map(|a| opened.strip_suffix(a)).map_or(opened, str::trim_end)
 }
 
 /// Whether a comma and before it nothing but an opener such as "Therefore" stand before a label.
@@ -485,7 +508,9 @@ fn negated(before: &str) -> bool {
 /// The option that is mentioned where the text ends: "so it is at the mall".
 pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let option = mentioned(text, options)?;
-    plain(text).ends_with(&plain(option.text)).then_some(option)
+    let (said, wanted) = (plain(text), plain(option.text));
+    let praised = PRAISE.iter().find_map(|praise| said.strip_suffix(praise)).unwrap_or(&said);
+    praised.trim_end().ends_with(&wanted).then_some(option)
 }
 
 /// The only option whose text occurs in the last sentence.

@@ -38,7 +38,9 @@ impl Comparison<'_> {
         }
         let exact = chain.relations.iter().take_while(|r| **r == Relation::Equal).count();
         let (first, last) = (chain.sides[0], *chain.sides.last()?);
-        if self.is_name(first) {
+        // `A^{-1}` and `2A` name a value where it is a matrix.
+        let matrix = matches!(self.tree.get(last), Node::Matrix { .. });
+        if self.is_name(first) || matrix && self.is_made_of_names(first) {
             let at = exact.max(1);
             // In `f(x) = y` both sides are names; the right one is the value.
             return Some((Some(first), chain.sides[at]));

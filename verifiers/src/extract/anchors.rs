@@ -107,6 +107,11 @@ const MAX_CLAUSE: usize = 48;
 
 /// Longest sentence that is read behind an announcement, in bytes.
 const MAX_SENTENCE: usize = 1024;
+/// Longest statement that can be an answer, in bytes; of a longer one the grader reads so much that it is
+/// too long for it.
+const MAX_STATED: usize = 32 << 10;
+/// Words for "answer" that are looked at, from the last one on.
+const MAX_WORDS: usize = 1024;
 /// Places that speak of an answer that are tried, from the last one on.
 const MAX_MENTIONS: usize = 64;
 
@@ -120,7 +125,8 @@ pub(crate) fn announced(text: &str) -> Announced<'_> {
     let mut found = Announced::default();
     let mut end = text.len();
     let mut tried = 0;
-    while let Some((start, mention)) = last_mention(&text[..end], text) {
+    for _ in 0..MAX_WORDS {
+        let Some((start, mention)) = last_mention(&text[..end], text) else { break };
         end = start;
         let Some(mention) = mention else { continue };
         tried += 1;
@@ -192,6 +198,7 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
         || stance::is_conditional_behind(&behind[..span.end - span.start - value.len()])
         || stance::declines(sentence)
         || stance::rejected_behind(behind)
+        || behind.starts_with([',', '.', '\u{2014}']) && stance::withdrawn(behind)
         || stance::rejects_itself(value)
         || stance::withdrawn(after))
 }
@@ -201,7 +208,8 @@ fn first_clause(sentence: &str) -> &str {
     if ["anything", "nothing"].iter().any(|word| stance::starts_with_phrase(sentence, word)) {
         return sentence;
     }
-    let turns = ["; ", ", so ", ", but ", ", it ", ", therefore", ", hence", ", thus", " but "];
+    let turns =
+        ["; ", ", wait", ", so ", ", but ", ", it ", ", therefore", ", hence", ", thus", " but "];
     let end = turns.iter().filter_map(|turn| sentence.find(turn)).min();
     &sentence[..end.unwrap_or(sentence.len())]
 }
@@ -225,8 +233,10 @@ fn mention(text: &str, start: usize) -> Option<Mention> {
     let anchored = |end| Anchor { start, end };
     let written = CONTINUATIONS[..WRITTEN].iter().any(|c| says(&c));
     if let Some(verb) = DENYING.iter().find(says).filter(|_| !written) {
-        let end = at + marks + verb.len();
-        return Some(Mention { anchor: anchored(end), asserted: false });
+        // A denial is part of the statement, which may go on with what is the answer instead.
+        let denial = stance::stance(plain) == Stance::Denied;
+        let end = at + marks + if denial { 0 } else { verb.len() };
+        return Some(Mention { anchor: anchored(end), asserted: denial });
     }
     if let Some(continuation) = CONTINUATIONS.iter().find(says) {
         let mut end = at + marks + continuation.len();
@@ -271,9 +281,10 @@ fn clause(text: &str, start: usize, at: usize) -> Option<Mention> {
     if let Some((verb, found)) = denied {
         return Some(Mention { anchor: Anchor { start, end: end(verb, found) }, asserted: false });
     }
-    let verb = window.find(" is ")?;
-    let anchor = Anchor { start, end: end(&" is ", verb) };
-    Some(Mention { anchor, asserted: true })
+    let (verb, found) =
+        [" is ", " was "].iter().filter_map(|v| Some((v, window.find(v)?))).min_by_key(|v| v.1)?;
+    let anchor = Anchor { start, end: end(verb, found) };
+    Some(Mention { anchor, asserted: stance::asserts(&window[..found]) })
 }
 
 fn starts_with_ignore_case(text: &str, prefix: &str) -> bool {
@@ -303,12 +314,14 @@ pub(crate) fn stated_tail(after: &str) -> &str {
         };
         rest = &trimmed[length..];
     }
-    let mut sentence = prose::first_sentence(rest);
+    let mut sentence = prose::first_sentence(super::head(rest, MAX_STATED));
     if stance::stance(sentence) == Stance::Denied {
         sentence = stance::corrected(sentence).unwrap_or(sentence);
     }
+    // Before a full stop a "!" is a factorial.
+    let factorial = sentence.ends_with('!') && rest[sentence.len()..].starts_with('.');
     let sentence = tongues::without_copula(prose::main_clause(sentence));
-    let marks = ['.', '*', '"', '\'', '`', '!', ',', '_'];
+    let marks = ['.', '*', '"', '\'', '`', if factorial { '.' } else { '!' }, ',', '_'];
     let stated = sentence.trim().trim_end_matches(marks).trim_end();
     // The end of a JSON object.
     match stated.strip_suffix('}') {
@@ -386,6 +399,8 @@ mod tests {
         }
         assert_eq!(stated("The answer is 5. The wrong answer is 6."), Some("5"));
         assert_eq!(stated("The answer is not 6 but 5."), Some("5"));
+        assert_eq!(stated("The answer isn't 6, it's 5."), Some("5"));
+        assert_eq!(stated("The answer to the previous question was 6."), None);
         assert_eq!(announced("The answer is 6. No, the answer is not 6.").denied, Some("6"));
     }
 }

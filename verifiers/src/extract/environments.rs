@@ -8,6 +8,10 @@ use super::{Span, prose};
 /// Formulas that may form one answer.
 const MAX_JOINED: usize = 32;
 
+/// Words in front of a formula that gives a reason or condition for the one behind its comma.
+const LEADS: [&str; 10] =
+    ["since", "because", "as", "when", "if", "for", "where", "given", "from", "using"];
+
 /// One formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Environment {
@@ -41,6 +45,11 @@ pub(crate) fn last_joined(text: &str) -> Option<Span> {
         let Some(before) = last(&text[..first.whole.start]) else { break };
         let between = text[before.whole.end..first.whole.start].trim();
         if !matches!(between, "," | ";" | "and" | "or" | ", and" | ", or") {
+            break;
+        }
+        // "Since $x > 0$, $x = 7$": a condition and what follows from it.
+        let lead = text[..before.whole.start].trim_end().rsplit([' ', '\n', '(']).next();
+        if between == "," && lead.is_some_and(|w| LEADS.iter().any(|l| l.eq_ignore_ascii_case(w))) {
             break;
         }
         first = before;

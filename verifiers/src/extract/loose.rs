@@ -12,6 +12,7 @@ use crate::fuel::Reason;
 /// The last formula, or the last number or bracket of numbers where it stands later, or the emphasised
 /// words with which the text ends.
 pub(super) fn last(text: &str) -> Found<'_> {
+    let text = prose::without_aside(prose::without_check(text));
     if let Some(words) = prose::closing_emphasis(text) {
         return asserted(text, words, Source::Emphasis);
     }

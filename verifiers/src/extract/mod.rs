@@ -26,7 +26,7 @@ use stance::Stance;
 use crate::fuel::Reason;
 
 /// Longest text that is searched as a whole; of a longer one, the end.
-const FULL_SEARCH: usize = 1 << 20;
+const FULL_SEARCH: usize = 256 << 10;
 /// Bytes at the end of a longer text that are searched for anchors.
 const TAIL_SEARCH: usize = 64 << 10;
 /// Bytes at the end in which formulas and loose numbers are looked for.
@@ -174,7 +174,10 @@ fn search(text: &str) -> Found<'_> {
         return found
             .and_then(|answer| if same(&answer) { Err(Reason::NoAnswer) } else { Ok(answer) });
     }
-    let text = &text[announced.unsure_to..];
+    let text = match announced.unsure_to {
+        0 => text,
+        at => text[at..].trim_start_matches(['.', ',', ';', '!', '?', '*', ' ']),
+    };
     if let Some(found) = labelled_line(text).and_then(|line| stated(line, Source::Anchor)) {
         return found;
     }
@@ -183,7 +186,7 @@ fn search(text: &str) -> Found<'_> {
         return Err(Reason::NoAnswer);
     }
     let text = text.trim_start_matches(['#', ' ']);
-    let text = if text.contains('\n') { text } else { unlabelled(text) };
+    let text = if text.contains('\n') { text } else { unlabelled(implied(text)) };
     let silent = announced.unsure_to > 0 && !text.contains(char::is_alphanumeric);
     if silent || stance::declines(text) {
         return Err(Reason::NoAnswer);
@@ -192,6 +195,14 @@ fn search(text: &str) -> Found<'_> {
         return Ok(Extracted::new(prose::main_clause(text), Source::Whole));
     }
     loose::last(text)
+}
+
+/// What follows the last arrow of a line: `x = 7` of "x² = 49 ⟹ x = 7".
+fn implied(line: &str) -> &str {
+    let arrows = ["⟹", "⇒", "=>"];
+    let after = arrows.iter().filter_map(|a| Some(line.rfind(a)? + a.len())).max();
+    let rest = after.map_or("", |at| line[at..].trim());
+    if rest.is_empty() || !prose::closed_formula(rest) { line } else { rest }
 }
 
 /// A text without the marks that end a proof.
@@ -252,12 +263,20 @@ pub(crate) fn spoken(text: &str) -> &str {
             &text[..open.unwrap_or(text.len())]
         }
     };
-    let end = CHAT_MARKS
-        .iter()
-        .filter_map(|m| after.find(m).filter(|at| !after[..*at].trim().is_empty()))
-        .min()
-        .unwrap_or(after.len());
-    &after[..end]
+    &after[..chat_mark(after).unwrap_or(after.len())]
+}
+
+/// Where the first chat marker stands behind some words.
+fn chat_mark(text: &str) -> Option<usize> {
+    let spoken = text.len() - text.trim_start().len();
+    let bytes = text.as_bytes();
+    // All marks start with "<" and one of few letters; one pass over the text finds them.
+    let starts = |at: usize| {
+        bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'))
+    };
+    (spoken + 1..bytes.len())
+        .filter(|&at| starts(at))
+        .find(|&at| CHAT_MARKS.iter().any(|mark| bytes[at..].starts_with(mark.as_bytes())))
 }
 
 /// The first `bytes` bytes of a text, up to a character boundary.
@@ -357,6 +376,12 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     {
         return Some(Ok(Extracted::new(clause, source)));
     }
+    if goes_on_in_words(sentence) {
+        return Some(Err(Reason::Unparsed));
+    }
+    if tongues::tells_a_number(sentence) {
+        return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
+    }
     if !prose::is_sentence(sentence) {
         let text = prose::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
@@ -365,6 +390,24 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
         Err(Reason::NoAnswer) => Ok(Extracted::new(sentence, source)),
         found => found.map(|found| Extracted { text: found.text, source }),
     })
+}
+
+/// Whether a number at the start of a statement is calculated with in words: "4 minus x", "4 more than x".
+fn goes_on_in_words(sentence: &str) -> bool {
+    let rest = sentence.trim_start_matches(|c: char| c.is_ascii_digit() || ",.$".contains(c));
+    let Some(rest) = rest.strip_prefix(' ').filter(|_| rest.len() < sentence.len()) else {
+        return false;
+    };
+    let compared = ["more than ", "less than ", "fewer than ", "times "].iter().any(|words| {
+        let other = rest.strip_prefix(words).unwrap_or_default();
+        let name = other.split([' ', '.', ',']).next().unwrap_or_default();
+        other.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\'))
+            || name.len() == 1 && name != "a"
+    });
+    compared
+        || ["minus ", "plus ", "divided by ", "multiplied by ", "to the power "]
+            .iter()
+            .any(|words| rest.starts_with(words))
 }
 
 /// Whether digits or a formula stand in a text.

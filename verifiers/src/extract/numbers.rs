@@ -146,7 +146,7 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
     let glued = letters > 0 && !is_suffix(&after[..letters]);
     let front = before.trim_end_matches(' ');
     let joins = front
-        .ends_with(|c: char| "+/×·÷^√".contains(c) || c.is_control() && !c.is_whitespace())
+        .ends_with(|c: char| "+/×·÷^√≠".contains(c) || c.is_control() && !c.is_whitespace())
         || front.ends_with('*')
             && !front.ends_with("**")
             && operand_before(front.as_bytes(), front.len() - 1)
@@ -154,7 +154,8 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             let at = front.trim_end_matches(['-', '−']).len();
             operand_before(front.as_bytes(), at) && before.len() > front.len()
         };
-    !(continued || glued || joins)
+    let unequal = ["\\neq", "\\ne", "!=", "<>"].iter().any(|sign| front.ends_with(sign));
+    !(continued || glued || joins || unequal)
 }
 
 /// Whether a star behind a number closes emphasis that opens before it.
@@ -214,6 +215,10 @@ fn unit_end(text: &str, at: usize) -> usize {
                 | "euro"
                 | "yen"
                 | "rupees"
+                | "thousand"
+                | "million"
+                | "billion"
+                | "trillion"
         ) {
             place += blank + letters;
             if !matches!(name, "per" | "square" | "cubic") {

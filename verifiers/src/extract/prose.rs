@@ -41,6 +41,9 @@ pub(crate) fn is_sentence(text: &str) -> bool {
 pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
     let mut count = 0;
     let mut rest = text;
+    // Whether a closing brace may still follow; looked for anew behind every command, it would cost the
+    // square of the length.
+    let mut closes = true;
     while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '\\') {
         let word = &rest[start..];
         if let Some(command) = word.strip_prefix('\\') {
@@ -50,7 +53,12 @@ pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
                 "text" | "textbf" | "textrm" | "mathrm" | "textit" | "textnormal" | "mbox"
                 | "begin" | "end" | "operatorname" => command[length..]
                     .strip_prefix('{')
-                    .and_then(|braced| braced.find('}').map(|end| &braced[end..]))
+                    .filter(|_| closes)
+                    .and_then(|braced| {
+                        let end = braced.find('}');
+                        closes = end.is_some();
+                        end.map(|end| &braced[end..])
+                    })
                     .unwrap_or(&command[length..]),
                 _ => skip(command, length.max(1)),
             };
@@ -116,7 +124,13 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
 }
 
 /// Words that start a clause which explains the answer before it.
-const ASIDES: [&str; 28] = [
+const ASIDES: [&str; 34] = [
+    " as there ",
+    " as we ",
+    " as it ",
+    " as she ",
+    " as he ",
+    " as they ",
     ", since ",
     ", because ",
     " because ",
@@ -233,7 +247,9 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
             !head.trim().is_empty() && closed_formula(head) && closed_braces(head)
         })
         .chain(aside_in_words(sentence))
-        .chain(value_of_variable(sentence))
+        .chain(value_of_variable(sentence, &[" when ", " at "]))
+        .chain(spelled_out(sentence))
+        .chain(reason_in_figures(sentence))
         .min()
         .map_or(sentence, |at| &sentence[..at]);
     let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
@@ -245,17 +261,34 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     if explains && stands { head.trim_end() } else { clause }
 }
 
+/// Where a number is spelled out behind itself: " (four)" of "4 (four) apples".
+fn spelled_out(sentence: &str) -> Option<usize> {
+    let at = sentence.find(" (")?;
+    let (word, _) = sentence[at + 2..].split_once(')')?;
+    let number = sentence[..at].ends_with(|c: char| c.is_ascii_digit());
+    (number && names::number_word(word).is_some()).then_some(at)
+}
+
 /// Where a clause that only gives the value of a variable ends a sentence: " when x = 3".
-fn value_of_variable(sentence: &str) -> Option<usize> {
+fn value_of_variable(sentence: &str, joiners: &[&str]) -> Option<usize> {
     let sentence = super::head(sentence, MAX_STATEMENT);
-    let (at, joiner) =
-        [" when ", " at "].iter().filter_map(|j| Some((sentence.find(j)?, j))).min()?;
+    let (at, joiner) = joiners.iter().filter_map(|j| Some((sentence.find(j)?, j))).min()?;
     let clause = sentence[at + joiner.len()..].trim_start_matches(['$', '\\', '(']);
     let (name, value) = clause.split_once('=')?;
     let one = name.trim().len() == 1 && !value.contains([',', ';']);
     let joined = value.contains(" and ") || value.contains(" or ") || value.contains(" when ");
     (one && !joined && !sentence[..at].trim().is_empty() && closed_formula(&sentence[..at]))
         .then_some(at)
+}
+
+/// Where a reason in figures starts behind a value: " as 2+2=4".
+fn reason_in_figures(sentence: &str) -> Option<usize> {
+    let at = sentence.find(" as ")?;
+    let formula = |c: char| c.is_ascii_digit() || matches!(c, '$' | '\\');
+    let reason = &sentence[at + " as ".len()..];
+    (sentence.starts_with(formula) && reason.starts_with(formula) && reason.contains('='))
+        .then_some(at)
+        .filter(|at| closed_formula(&sentence[..*at]))
 }
 
 /// Whether no brace is open at the end of the text.
@@ -402,6 +435,82 @@ fn is_remark(rest: &str, wrap: &str) -> bool {
         || wrap != "(" && REMARKS.iter().any(|word| plain.starts_with(word))
 }
 
+/// First words of a closing sentence that checks the answer before it.
+const CHECKS: [&str; 8] =
+    ["Check", "Checking", "Verify", "Verification", "Verifying", "To check", "To verify", "Indeed"];
+
+/// A text without the sentence at its end that checks its answer: "Check: 7 - 2 = 5".
+pub(super) fn without_check(text: &str) -> &str {
+    let sentence = text.trim_end().trim_end_matches(['.', '!', '✓', '✔', '✅', ' ']);
+    let start = [". ", "\n", ".\n"]
+        .iter()
+        .filter_map(|end| Some(sentence.rfind(end)? + end.len()))
+        .max()
+        .unwrap_or(0);
+    let (before, last) = text.split_at(start);
+    let last = last.trim_start_matches(['*', '#', ' ', '(']);
+    let checks = CHECKS.iter().any(|word| {
+        last.strip_prefix(word).is_some_and(|rest| rest.starts_with([':', ' ', ',', '*']))
+    });
+    let counted = before.contains(|c: char| c.is_ascii_digit() || c == '$');
+    if checks && counted { before.trim_end() } else { text }
+}
+
+/// Words in front of a rounded value that only repeats the exact one before it.
+const APPROXIMATIONS: [&str; 6] = [
+    ", or about ",
+    ", or approximately ",
+    ", or roughly ",
+    ", which is about ",
+    ", which is approximately ",
+    ", approximately ",
+];
+
+/// Words in front of a reason that ends a sentence.
+const REASONS: [&str; 4] = [", since ", ", because ", " because ", ", as there "];
+
+/// Words in front of the place at which a value is taken.
+const PLACES: [&str; 7] = [
+    ", attained ",
+    " attained at ",
+    ", achieved ",
+    ", which is attained ",
+    ", which occurs ",
+    ", occurring ",
+    ", reached ",
+];
+
+/// Whether a text tells a value and ends with it: "The minimum is 12".
+fn ends_with_linked_value(text: &str) -> bool {
+    let text = text.trim_end();
+    let linked = after_link(text).is_some_and(|value| value.contains(|c: char| c.is_ascii_digit()));
+    linked && text.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | ')' | '}' | '%'))
+}
+
+/// A text without what follows the value of its last sentence: a rounded value that repeats it, or a
+/// reason: "It is 9π, or about 28.27", "It is 5/36, since there are 36 outcomes".
+pub(super) fn without_aside(text: &str) -> &str {
+    let ended = text.trim_end_matches(['.', ' ', '\n']);
+    let starts = [ended.rfind('\n').map(|at| at + 1), ended.rfind(". ").map(|at| at + 2)];
+    let start = starts.into_iter().flatten().max().unwrap_or(0);
+    let sentence = super::head(&ended[start..], MAX_STATEMENT);
+    let reasons = REASONS.iter().filter_map(|words| {
+        let at = sentence.find(words)?;
+        // Behind a further comma the sentence may come to its point.
+        (!sentence[at + words.len()..].contains([',', ';'])).then_some(at)
+    });
+    let places = PLACES
+        .iter()
+        .filter_map(|words| sentence.find(words))
+        .chain(value_of_variable(sentence, &[" for ", " when ", " at "]));
+    let places = places.filter(|at| ends_with_linked_value(&sentence[..*at]));
+    let approximated = APPROXIMATIONS.iter().filter_map(|words| sentence.find(words));
+    let Some(at) = approximated.chain(reasons).chain(places).min() else { return text };
+    let head = &sentence[..at];
+    let exact = head.contains(|c: char| c.is_ascii_digit() || "$\\√π".contains(c));
+    if exact && closed_formula(head) { &text[..start + at] } else { text }
+}
+
 /// What follows the last link word: `120` in "The volume is 120".
 pub(crate) fn after_link(sentence: &str) -> Option<&str> {
     let at = LINKS.iter().filter_map(|link| Some(sentence.rfind(link)? + link.len())).max()?;
@@ -437,7 +546,7 @@ pub(crate) fn first_sentence(text: &str) -> &str {
             }
             b'.' | b'!' | b'?' if !in_formula => {
                 let next = bytes.get(at + 1);
-                if is_abbreviation(text, at) {
+                if is_abbreviation(text, at) || is_factorial(text, at) {
                     at += 1;
                     continue;
                 }
@@ -458,6 +567,14 @@ fn is_abbreviation(text: &str, at: usize) -> bool {
     let known = ["Rs", "No", "Nos", "approx", "ca", "c", "vs", "Eq", "Fig", "Ex", "Ans"];
     let number = text[at + 1..].trim_start_matches([' ', '$', '\\']);
     known.contains(&word) && number.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Whether the "!" at `at` is a factorial that goes on: "6! = 720", "5!/3!".
+fn is_factorial(text: &str, at: usize) -> bool {
+    let after = text[at + 1..].trim_start_matches(' ');
+    text[..=at].ends_with('!')
+        && text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == ')')
+        && after.starts_with(['=', '+', '-', '/', '·', '×', '\\', '<', '>', '≈'])
 }
 
 #[cfg(test)]

@@ -237,6 +237,9 @@ pub(crate) fn last_word(text: &str) -> Option<(usize, Word)> {
     None
 }
 
+/// First letters, in both cases, of the words for "answer" that are no ASCII letters.
+const FIRSTS: &str = "оОвВđĐ答解正정답اउ";
+
 /// The language whose word for "answer" starts at `at`, as a word of its own.
 fn language_at(text: &str, at: usize) -> Option<&'static Language> {
     static TABLE: &[Language] = &LANGUAGES;
@@ -247,7 +250,14 @@ fn language_at(text: &str, at: usize) -> Option<&'static Language> {
     if rest.as_bytes()[0].is_ascii() && !b"nNeEiIdDaAvVuU\xc3\xc4".contains(second) {
         return None;
     }
+    let first = rest.chars().next()?;
+    if !first.is_ascii() && !FIRSTS.contains(first) {
+        return None;
+    }
     let free = !text[..at].ends_with(in_word);
+    if !free && !unspaced(first) {
+        return None;
+    }
     let matched = |word: &str| {
         let length = prefix(rest, word)?;
         let apart = free && !rest[length..].starts_with(in_word);
@@ -262,6 +272,18 @@ fn language_at(text: &str, at: usize) -> Option<&'static Language> {
         })
         .max_by_key(|(length, _)| *length)
         .map(|(_, language)| language)
+}
+
+/// Whether a Chinese or Japanese sentence, and not a list or an answer in words, tells one number: "小明还剩 7
+/// 个苹果". What it denies is left alone.
+pub(crate) fn tells_a_number(statement: &str) -> bool {
+    let Some(at) = statement.find(|c: char| c.is_ascii_digit()) else { return false };
+    let (before, rest) = statement.split_at(at);
+    let number = rest.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | '/' | '%')));
+    let behind = &rest[number.unwrap_or(rest.len())..];
+    before.chars().filter(|c| unspaced(*c)).count() >= 2
+        && !before.contains(['不', '没', '沒', '非', '无', '無', '$', '\\', '、', '或', '至', '约'])
+        && !behind.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '或' | '、'))
 }
 
 /// A statement without the verb that some languages put behind it: `42` of "42です", "42입니다".
@@ -352,6 +374,11 @@ mod tests {
             "答えはBではない",
         ] {
             assert!(!matches!(behind(text), Some((_, true))) || text.ends_with("ない"), "{text}");
+        }
+        for word in LANGUAGES.iter().flat_map(|language| language.words) {
+            let first = word.chars().next().unwrap();
+            assert!(first.is_ascii() || FIRSTS.contains(first), "{word}");
+            assert_eq!(last_word(word).map(|(at, _)| at), Some(0), "{word}");
         }
         assert_eq!(behind("the answer is"), None);
         assert_eq!(behind("transit"), None);

@@ -364,7 +364,7 @@ pub(crate) fn denies_box(before: &str) -> bool {
                 | "was"
         )
     };
-    if is_misbelieved(before) {
+    if is_misbelieved(before) || eliminates(&words) {
         return true;
     }
     let Some(word) = words.iter().find(|w| !filler(w)) else { return false };
@@ -372,6 +372,27 @@ pub(crate) fn denies_box(before: &str) -> bool {
         || matches!(
             word.as_str(),
             "not" | "cannot" | "never" | "wrong" | "incorrect" | "unlikely" | "suppose" | "whether"
+        )
+}
+
+/// Whether the words right before a place exclude what follows: "we can rule out", "so we reject".
+fn eliminates(words: &[String]) -> bool {
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let at = usize::from(matches!(word(0), "x" | "answer" | "value" | "solution" | "root"));
+    let at = at + usize::from(at > 0 && word(at) == "the");
+    let ruled = word(at) == "out" && matches!(word(at + 1), "rule" | "ruled" | "rules" | "ruling");
+    ruled
+        || matches!(
+            word(at),
+            "eliminate"
+                | "reject"
+                | "rejecting"
+                | "exclude"
+                | "excluding"
+                | "discard"
+                | "discarding"
+                | "dismiss"
+                | "disregard"
         )
 }
 

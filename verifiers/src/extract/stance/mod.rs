@@ -9,11 +9,13 @@ mod condition;
 mod lead;
 mod rejection;
 mod statement;
+mod withdrawal;
 
 pub(crate) use condition::{is_conditional, is_conditional_behind, is_counterfactual};
 pub(crate) use lead::{asserts, denies_box, supposes};
-pub(crate) use rejection::{rejected_behind, rejects_itself, withdrawn};
+pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
+pub(crate) use withdrawal::withdrawn;
 
 /// Bytes before a place in which its clause is looked for.
 const MAX_CLAUSE: usize = 160;

@@ -1,6 +1,6 @@
-//! Words behind an answer that call it wrong or take it back: "6 is incorrect", "6. Wait, no."
+//! Words behind an answer that call it wrong: "6 is incorrect", "6, which cannot be".
 
-use super::{ADVERBS, MAX_WORDS, starts_with_phrase, words};
+use super::{ADVERBS, MAX_WORDS, words};
 
 /// Words that call something wrong.
 const WRONG: [&str; 14] = [
@@ -68,7 +68,7 @@ pub(crate) fn rejects_itself(statement: &str) -> bool {
 }
 
 /// Whether words that start with a verb call their subject wrong.
-fn calls_wrong(words: &[String]) -> bool {
+pub(super) fn calls_wrong(words: &[String]) -> bool {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let rest = |from: usize| words.iter().skip(from).take(4).map(String::as_str);
     let linked = matches!(
@@ -117,6 +117,15 @@ fn calls_wrong(words: &[String]) -> bool {
                                 | "allowed"
                                 | "acceptable"
                                 | "so"
+                                | "good"
+                                | "choice"
+                                | "option"
+                                | "answer"
+                                | "solution"
+                                | "plausible"
+                                | "suitable"
+                                | "appropriate"
+                                | "viable"
                         )
                     })
                 || rest(1).any(|w| {
@@ -138,48 +147,8 @@ fn calls_wrong(words: &[String]) -> bool {
     }
 }
 
-fn denies_quality(word: &str) -> bool {
+pub(super) fn denies_quality(word: &str) -> bool {
     WRONG.contains(&word) || word == "not"
-}
-
-/// Interjections before a sentence that withdraws the one before it.
-const INTERJECTIONS: [&str; 16] = [
-    "wait",
-    "no",
-    "hmm",
-    "hm",
-    "oh",
-    "oops",
-    "sorry",
-    "actually",
-    "but",
-    "however",
-    "hold on",
-    "unfortunately",
-    "well",
-    "and",
-    "yet",
-    "still",
-];
-
-/// Whether the sentence after a statement withdraws it: "Wait, that's wrong.", "No, this cannot be."
-pub(crate) fn withdrawn(after: &str) -> bool {
-    let mut rest = after.trim_start_matches(|c: char| !c.is_alphanumeric());
-    while let Some(word) = INTERJECTIONS.iter().find(|w| starts_with_phrase(rest, w)) {
-        rest = rest[word.len()..].trim_start_matches(|c: char| !c.is_alphanumeric());
-    }
-    let end = rest.find(['.', '!', '?', '\n', ';']).unwrap_or(rest.len());
-    let all: Vec<String> = words(&rest[..end]).take(MAX_WORDS).collect();
-    let subject = all.first().map(String::as_str);
-    match subject {
-        Some("that" | "this" | "it") => calls_wrong(&all[1..]),
-        Some("that's" | "it's") => all.iter().skip(1).take(3).any(|w| denies_quality(w)),
-        Some("scratch") => all.get(1).is_some_and(|w| w == "that"),
-        Some("i") => all.iter().take(6).any(|w| {
-            matches!(w.as_str(), "mistake" | "error" | "wrong" | "miscalculated" | "miscounted")
-        }),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -209,23 +178,6 @@ mod tests {
             ", and B is wrong.",
         ] {
             assert!(!rejected_behind(after), "{after}");
-        }
-    }
-
-    #[test]
-    fn sentences_that_withdraw() {
-        for after in
-            [". Wait, that's wrong. Let me see", ". No, this is incorrect", "\nHmm, it cannot be."]
-        {
-            assert!(withdrawn(after), "{after}");
-        }
-        for after in [
-            ". I hope it is correct",
-            ". Wait for it",
-            "\n\nThat is all",
-            ". If you got 12, that is wrong.",
-        ] {
-            assert!(!withdrawn(after), "{after}");
         }
     }
 }

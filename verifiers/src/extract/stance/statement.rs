@@ -3,7 +3,7 @@
 use super::{ADVERBS, starts_with_phrase};
 
 /// How a statement that is none starts.
-const DENIALS: [&str; 28] = [
+const DENIALS: [&str; 49] = [
     "not",
     "never",
     "no longer",
@@ -32,6 +32,27 @@ const DENIALS: [&str; 28] = [
     "perhaps",
     "maybe",
     "supposedly",
+    "isn't",
+    "isn\u{2019}t",
+    "wasn't",
+    "was not",
+    "aren't",
+    "cannot",
+    "can't",
+    "can\u{2019}t",
+    "can not",
+    "can never",
+    "couldn't",
+    "could not",
+    "won't",
+    "will not",
+    "wouldn't",
+    "would not",
+    "shouldn't",
+    "should not",
+    "doesn't",
+    "does not",
+    "mustn't",
 ];
 
 /// How a statement starts that bounds its value and does not tell it.
@@ -86,6 +107,9 @@ pub(crate) enum Stance {
     Bounded,
 }
 
+/// Words that deny what follows them, and are answers where nothing does.
+const WHOLE: [&str; 5] = ["neither", "impossible", "never", "incorrect", "unlikely"];
+
 /// The stance of a statement by its first words.
 pub(crate) fn stance(statement: &str) -> Stance {
     let mut rest = statement.trim_start_matches(['*', '_', ' ', '"', '\'']);
@@ -96,6 +120,9 @@ pub(crate) fn stance(statement: &str) -> Stance {
             Some((_, after)) if adverb => rest = after.trim_start(),
             _ => break,
         }
+    }
+    if WHOLE.iter().any(|word| rest.trim_end_matches(['.', '*']).eq_ignore_ascii_case(word)) {
+        return Stance::Stated;
     }
     let starts = |phrases: &[&str]| phrases.iter().any(|p| starts_with_phrase(rest, p));
     if starts(&BOUNDS) {

@@ -105,10 +105,34 @@ impl Parser<'_, '_> {
             name.push(' ');
             self.at += 1;
         }
-        let value = values.pop().ok_or(Reason::Unparsed)?;
-        let quantity = self.add(Node::Quantity(value, name.trim().to_owned()))?;
+        let mut value = values.pop().ok_or(Reason::Unparsed)?;
+        let mut name = name.trim();
+        if let Some((power, rest)) = scaled(name) {
+            value = self.times_power_of_ten(value, power)?;
+            name = rest;
+        }
+        if name.is_empty() {
+            values.push(value);
+            return Ok(());
+        }
+        let quantity = self.add(Node::Quantity(value, name.to_owned()))?;
         values.push(self.compound(quantity)?);
         Ok(())
+    }
+
+    /// The value of "1.5 million"; a currency stays outside: "$5 million".
+    fn times_power_of_ten(&mut self, value: Id, power: u32) -> Parsed {
+        if let Node::Quantity(inner, currency) = self.tree.get(value).clone() {
+            let scaled = self.times_power_of_ten(inner, power)?;
+            return self.add(Node::Quantity(scaled, currency));
+        }
+        let factor = BigRational::from_integer(num_bigint::BigInt::from(10).pow(power));
+        let number = self.tree.number(value).map(|number| number * &factor);
+        if let Some(value) = number {
+            return self.add(Node::Number { value, decimals: None });
+        }
+        let factor = self.add(Node::Number { value: factor, decimals: None })?;
+        self.add(Node::Product(vec![value, factor]))
     }
 
     /// Whether the letter at this place is the larger unit of `2 h 15 min`.
@@ -152,6 +176,20 @@ impl Parser<'_, '_> {
         }
         Ok(quantity)
     }
+}
+
+/// The power of ten that the first word of a unit names, and the rest: 6 and "people" of "million people".
+fn scaled(name: &str) -> Option<(u32, &str)> {
+    let (word, rest) = name.split_once(' ').unwrap_or((name, ""));
+    let power = match word.trim_end_matches('s') {
+        "thousand" => 3,
+        "million" => 6,
+        "billion" => 9,
+        "trillion" => 12,
+        _ => return None,
+    };
+    let rest = rest.trim_start();
+    Some((power, rest.strip_prefix("of ").unwrap_or(rest)))
 }
 
 /// Whether a run of letters reads as an English word of at least `shortest` letters.

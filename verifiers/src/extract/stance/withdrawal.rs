@@ -1,0 +1,227 @@
+//! Sentences behind an answer that take it back: "Wait, that's wrong.", "Let me check. No, it should be 7."
+
+use super::rejection::{calls_wrong, denies_quality};
+use super::{MAX_WORDS, is_sentence_end, starts_with_phrase, words};
+
+/// Sentences behind an answer that are read.
+const MAX_SENTENCES: usize = 4;
+/// Longest text behind an answer that is read, in bytes.
+const MAX_AFTER: usize = 512;
+
+/// Interjections before a sentence that withdraws the one before it.
+const INTERJECTIONS: [&str; 20] = [
+    "wait",
+    "no",
+    "hmm",
+    "hm",
+    "oh",
+    "ah",
+    "oops",
+    "sorry",
+    "actually",
+    "but",
+    "however",
+    "hold on",
+    "unfortunately",
+    "well",
+    "and",
+    "yet",
+    "still",
+    "so",
+    "on reflection",
+    "looking again",
+];
+
+/// Interjections behind which "it is 7" corrects what was said.
+const TURNS: [&str; 7] = ["wait", "no", "oops", "sorry", "actually", "hold on", "hmm"];
+
+/// Phrases that withdraw by themselves.
+const WITHDRAWALS: [&str; 13] = [
+    "scratch that",
+    "strike that",
+    "oops",
+    "whoops",
+    "my mistake",
+    "my bad",
+    "my apologies",
+    "correction",
+    "i take that back",
+    "on second thought",
+    "never mind",
+    "i stand corrected",
+    "not quite",
+];
+
+/// What somebody did who withdraws: "I misread the question".
+const SLIPS: [&str; 18] = [
+    "mistake",
+    "error",
+    "wrong",
+    "miscalculated",
+    "miscounted",
+    "misread",
+    "misunderstood",
+    "misinterpreted",
+    "mixed",
+    "forgot",
+    "missed",
+    "overlooked",
+    "ignored",
+    "meant",
+    "mean",
+    "double-counted",
+    "swapped",
+    "confused",
+];
+
+/// Whether the sentences after a statement withdraw it. Those that only announce a check are passed over.
+pub(crate) fn withdrawn(after: &str) -> bool {
+    let mut rest = crate::extract::head(after, MAX_AFTER);
+    for _ in 0..MAX_SENTENCES {
+        rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let end = sentence_end(rest);
+        match read(&rest[..end]) {
+            Reading::Withdraws => return true,
+            Reading::Checks if end < rest.len() => rest = &rest[end..],
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Where a sentence ends; the point of a decimal is no end.
+fn sentence_end(text: &str) -> usize {
+    let ends = |&(at, c): &(usize, char)| {
+        let decimal = text[at + c.len_utf8()..].starts_with(|c: char| c.is_ascii_digit());
+        (is_sentence_end(c) || c == ';') && !(c == '.' && decimal)
+    };
+    text.char_indices().find(ends).map_or(text.len(), |(at, _)| at)
+}
+
+/// What a sentence does to the statement before it.
+enum Reading {
+    Withdraws,
+    /// It announces a check, whose outcome follows.
+    Checks,
+    Other,
+}
+
+fn read(sentence: &str) -> Reading {
+    let mut rest = sentence;
+    let (mut turned, mut refused) = (false, false);
+    while let Some(word) = INTERJECTIONS.iter().find(|w| starts_with_phrase(rest, w)) {
+        if is_withdrawal(rest) {
+            return Reading::Withdraws;
+        }
+        let after = &rest[word.len()..];
+        // "No, ..." refuses, "no other value" does not.
+        if *word == "no" && after.starts_with(' ') {
+            break;
+        }
+        turned |= TURNS.contains(word);
+        refused |= *word == "no";
+        rest = after.trim_start_matches(|c: char| !c.is_alphanumeric());
+    }
+    if is_withdrawal(rest) || refused && rest.is_empty() {
+        return Reading::Withdraws;
+    }
+    let all: Vec<String> = words(rest).take(MAX_WORDS).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    if takes_back(&all) || turned && corrects(&all, refused) {
+        return Reading::Withdraws;
+    }
+    match all.as_slice() {
+        [] | ["let", "me" | "us", ..] | ["let's" | "checking" | "verifying", ..] => Reading::Checks,
+        ["i", "should" | "need" | "want", "to", ..] | ["to", "check" | "verify", ..] => {
+            Reading::Checks
+        }
+        _ => Reading::Other,
+    }
+}
+
+fn is_withdrawal(text: &str) -> bool {
+    WITHDRAWALS.iter().any(|phrase| starts_with_phrase(text, phrase))
+}
+
+/// Whether the words of a sentence call what was said wrong or own up to a slip.
+fn takes_back(all: &[&str]) -> bool {
+    let Some((subject, rest)) = all.split_first() else { return false };
+    let owned = || rest.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let limits = |words: &[&str]| words.first().is_some_and(|w| *w == "only");
+    match *subject {
+        // "It cannot be 8" speaks of another value.
+        "it" if rest.last().is_some_and(|w| is_value(w)) => false,
+        "that" | "this" | "it" => {
+            calls_wrong(&owned())
+                || matches!(rest, ["is" | "was" | "holds" | "works", after @ ..] if limits(after))
+        }
+        "that's" | "it's" => rest.iter().take(3).any(|w| denies_quality(w)) || limits(rest),
+        "i" | "we" => {
+            let told =
+                rest.iter().any(|w| matches!(*w, "mention" | "say" | "note" | "add" | "state"));
+            let about = rest.iter().any(|w| matches!(*w, "that" | "this" | "units"));
+            let slip = rest.iter().take(5).any(|w| SLIPS.contains(w));
+            let denied = rest.iter().take(3).any(|w| w.ends_with("n't") || *w == "no");
+            slip && !(told && about) && !denied
+        }
+        _ => false,
+    }
+}
+
+/// Whether a word is a number or the letter of an option.
+fn is_value(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit()) || word.len() == 1
+}
+
+/// Whether words behind an interjection tell another value: "it should be 7", "it's 7", "that is B".
+fn corrects(all: &[&str], refused: bool) -> bool {
+    match all {
+        [word] => refused && is_value(word),
+        ["it" | "that" | "this" | "we" | "i" | "there", "should", ..] => true,
+        ["it's" | "that's", word, rest @ ..] | ["it" | "that", "is", word, rest @ ..] => {
+            is_value(word) && (*word != "a" || rest.is_empty())
+        }
+        ["must" | "should", "be", ..] => true,
+        ["the", "answer" | "correct" | "right" | "actual" | "real" | "true", ..] => refused,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_that_withdraw() {
+        for after in [
+            ". Wait, that's wrong. Let me see",
+            ". No, this is incorrect",
+            "\nHmm, it cannot be.",
+            ". Actually, no.",
+            ". Hold on, I misread the question.",
+            ". Wait, I forgot to add 3, so it's 7.",
+            ". Let me double check. No, it should be 7.",
+            ". But that's only for one side.",
+            "... oops, it's 7",
+            ", wait, no, 8.",
+            ". Wait, it's 2.5 that we want.",
+        ] {
+            assert!(withdrawn(after), "{after}");
+        }
+        for after in [
+            ". I hope it is correct",
+            ". Wait for it",
+            "\n\nThat is all",
+            ". If you got 12, that is wrong.",
+            ". Let me double check. Yes, 4.",
+            ". No other value works.",
+            ". Actually, it's a nice problem.",
+            ". It should be positive, and it is.",
+            ". I forgot to mention that the unit is cm.",
+            ". We made no mistake.",
+            ". It cannot be 8.",
+        ] {
+            assert!(!withdrawn(after), "{after}");
+        }
+    }
+}
