@@ -3,8 +3,8 @@
 //! A policy may reach an answer by several solutions; what it believes of the answer is the sum of
 //! their probabilities. It knows nothing of odds or values, and never looks at the reference.
 
-use regrowth_datasets::Problem;
-use regrowth_verifiers::{Verifier, agrees, stated};
+use regrowth_datasets::{Finish, Problem};
+use regrowth_verifiers::{Statement, Verifier, agrees};
 
 use crate::likelihood::Finished;
 use crate::tree::NodeId;
@@ -34,10 +34,10 @@ impl Answers {
         verifier: &dyn Verifier,
         problem: &Problem,
         node: NodeId,
-        solution: &str,
+        (solution, finish): (&str, Finish),
         finished: Finished,
     ) -> usize {
-        let text = stated(problem, solution);
+        let text = Statement::of(problem, solution, finish).answer;
         let at = self.place(verifier, problem, &text, solution).unwrap_or_else(|| {
             let log_likelihood = f64::NEG_INFINITY;
             self.all.push(Answer { text, log_likelihood, solutions: Vec::new() });
@@ -93,7 +93,7 @@ mod tests {
             [("#### 7", 0.25), ("#### 12", 0.1), ("so #### 7.0", 0.125), ("", 0.5), ("", 0.5)];
         for (node, (text, likelihood)) in rows.into_iter().enumerate() {
             let finished = Finished::new(text, 3, f64::ln(likelihood));
-            answers.add(&ProblemVerifier, &problem, node as NodeId, text, finished);
+            answers.add(&ProblemVerifier, &problem, node as NodeId, (text, Finish::Eos), finished);
         }
         let found: Vec<_> =
             answers.all().iter().map(|a| (a.log_likelihood.exp(), &a.solutions)).collect();

@@ -99,7 +99,7 @@ pub fn unanswered(tree: &TreeRecord) -> Unanswered {
     let mut found = Unanswered::default();
     for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
         let finish = node.finish.unwrap_or(Finish::Eos);
-        found.add(&Statement::of(&tree.problem, &tree.text(id as u32), finish), finish);
+        found.add(&Statement::of(&tree.problem, &tree.turn(id as u32), finish), finish);
     }
     found
 }
@@ -124,7 +124,7 @@ impl JudgedSolutions {
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
             let right = if node.outcome == 0.0 {
                 let finish = node.finish.unwrap_or(Finish::Eos);
-                verifier.verify_finished(&tree.problem, &tree.text(id as u32), finish).is_correct()
+                verifier.verify_finished(&tree.problem, &tree.turn(id as u32), finish).is_correct()
             } else {
                 node.outcome > 0.0
             };

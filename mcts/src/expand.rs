@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use regrowth_datasets::{Choice, Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
-use regrowth_verifiers::Verdict;
+use regrowth_verifiers::{Verdict, is_thinking};
 
 use crate::likelihood::{Finished, log_likelihood};
 use crate::search::{ReferenceStep, Subject};
@@ -294,17 +294,18 @@ impl Expansion {
     fn child(&self, subject: &Subject<'_>, parent: &Step, index: usize, settled: Settled) -> Child {
         let sampled = settled.candidate.step;
         let solution = format!("{}{}", self.solution, sampled.text);
+        let turn = subject.turn(&solution);
+        let states = || {
+            let (problem, text) = (subject.problem, &sampled.text);
+            !is_thinking(&turn)
+                && subject.verifier.states_answer_finished(problem, text, sampled.finish)
+        };
         let terminal = self.forced
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
             || sampled.ids.len() >= self.room
-            || subject.verifier.states_answer_finished(
-                subject.problem,
-                &sampled.text,
-                sampled.finish,
-            );
+            || states();
         let asks_reference = terminal && subject.config.value.oracle;
-        let verify =
-            || subject.verifier.verify_finished(subject.problem, &solution, sampled.finish);
+        let verify = || subject.verifier.verify_finished(subject.problem, &turn, sampled.finish);
         let verdict = asks_reference.then(verify);
         let correct = verdict.as_ref().map(Verdict::is_correct);
         let undecided = match verdict {
@@ -316,7 +317,7 @@ impl Expansion {
         let tokens = parent.tokens + sampled.ids.len();
         let value = &subject.config.value;
         let by_answer = terminal && value.judges_answers();
-        let finished = by_answer.then(|| Finished::new(&solution, tokens, log_likelihood));
+        let finished = by_answer.then(|| Finished::new(&turn, tokens, log_likelihood));
         let self_evaluation = match finished {
             // Of its answer nothing but this solution is known yet.
             Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use regrowth_datasets::{Finish, Problem, TokenId};
+use regrowth_verifiers::whole_turn;
 use serde::{Deserialize, Serialize};
 
 use crate::SearchError;
@@ -178,6 +179,12 @@ impl TreeRecord {
     #[must_use]
     pub fn text(&self, node: u32) -> String {
         self.path(node).into_iter().map(|id| self.nodes[id as usize].text.as_str()).collect()
+    }
+
+    /// As [`Self::text`], with the mark of the thought that the prompt opens, where it opens one.
+    #[must_use]
+    pub fn turn(&self, node: u32) -> String {
+        whole_turn(&self.prompt, &self.text(node)).into_owned()
     }
 
     /// Text of the committed solution.

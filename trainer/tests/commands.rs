@@ -168,6 +168,28 @@ fn sft_learns_rows_conversations_and_worked_problems() {
 }
 
 #[test]
+fn an_adapter_is_trained_further_on_the_same_base() {
+    let dir = workshop();
+    let row = json!({ "prompt": "2 + 5\n", "completion": "2 + 5 = 7\nThe answer is 7." });
+    std::fs::write(dir.path().join("rows.jsonl"), row.to_string()).unwrap();
+    let train = |policy: &str, rank: &str, out: &str| {
+        let args = ["sft", "--policy", policy, "--data", "rows.jsonl", "--out", out];
+        regrowth(dir.path(), &[&args[..], &["--lora", rank, "--learning-rate", "0.01"]].concat())
+    };
+    ok(train("tiny", "2", "first"));
+    ok(train("first/adapter", "2", "second"));
+    let sum = |policy: &str| {
+        let args = ["score", "--policy", policy, "--input", "rows.jsonl"];
+        parse(&ok(regrowth(dir.path(), &args)))["sum"].as_f64().unwrap()
+    };
+    let sums = ["tiny", "first/adapter", "second/adapter"].map(sum);
+    assert!(sums[0] < sums[1] && sums[1] < sums[2], "{sums:?}");
+    assert!((sum("second/checkpoint") - sums[2]).abs() < 1e-4);
+    let said = stderr(&train("first/adapter", "3", "third"));
+    assert!(said.contains("rank 2") && said.contains("merged model"), "{said}");
+}
+
+#[test]
 fn score_and_evaluate_run_on_a_checkpoint() {
     let dir = workshop();
     std::fs::write(

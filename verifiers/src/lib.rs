@@ -30,7 +30,7 @@ pub use choice::{ChoiceOption, Chosen, choose};
 pub use compare::{Rules, Tolerance};
 pub use countdown::check_countdown;
 pub use error::VerifyError;
-pub use extract::{Extracted, Source, Span, bare, extract};
+pub use extract::{Extracted, Source, Span, bare, extract, is_thinking, whole_turn};
 pub use fuel::Reason;
 pub use grader::{Form, Graded, Grader, Pair};
 pub use jsonl::{Tally, verify_jsonl};

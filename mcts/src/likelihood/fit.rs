@@ -1,5 +1,6 @@
 //! Which scale makes the verified outcomes of a search likeliest.
 
+use regrowth_datasets::Finish;
 use regrowth_verifiers::Verifier;
 
 use super::{
@@ -41,11 +42,12 @@ impl LikelihoodFit {
                 (Some(_), true) if solutions > 0 => {
                     self.ends.push(seen);
                     let id = id as u32;
-                    let text = tree.text(id);
+                    let text = tree.turn(id);
                     let tokens =
                         tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
                     let finished = Finished::new(&text, tokens, likelihood);
-                    answers.add(verifier, &tree.problem, id, &text, finished);
+                    let finish = node.finish.unwrap_or(Finish::Eos);
+                    answers.add(verifier, &tree.problem, id, (&text, finish), finished);
                 }
                 // One solution says little of where a step leads.
                 (Some(_), false) if solutions > 1 => self.steps.push(seen),

@@ -26,7 +26,8 @@ pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> 
     let solution = grow.solution(last);
     let Grow { subject, tree, steps, counts, .. } = grow;
     let finish = steps[last as usize].sampled.finish;
-    let verdict = subject.verifier.verify_finished(subject.problem, &solution, finish);
+    let verdict =
+        subject.verifier.verify_finished(subject.problem, &subject.turn(&solution), finish);
     let correct = verdict.is_correct();
     let order = breadth_first(&tree);
     let mut place = vec![0; order.len()];

@@ -210,7 +210,10 @@ impl<'a> Grow<'a> {
         for end in self.tree.children(node) {
             if let Some(finished) = self.steps[end as usize].finished {
                 let text = self.solution(end);
-                touched.insert(self.answers.add(verifier, problem, end, &text, finished));
+                let turn = self.subject.turn(&text);
+                let finish = self.steps[end as usize].sampled.finish;
+                let place = self.answers.add(verifier, problem, end, (&turn, finish), finished);
+                touched.insert(place);
             }
         }
         let rewards: Vec<_> = touched.into_iter().flat_map(|answer| self.judge(answer)).collect();

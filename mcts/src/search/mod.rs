@@ -10,11 +10,12 @@ mod grow;
 mod reference;
 mod simulate;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use regrowth_datasets::Problem;
 use regrowth_policy::{Boundary, Limits, Policy, PolicyError, Prompt, Request, Response, Usage};
-use regrowth_verifiers::Verifier;
+use regrowth_verifiers::{Verifier, whole_turn};
 
 use self::beam::Beam;
 use self::finish::Ended;
@@ -86,6 +87,11 @@ impl<'a> Subject<'a> {
         let step_tokens = step_tokens(policy, problem, config)?;
         let limits = policy.limits();
         Ok(Self { problem, prompt, config, verifier, limits, reference, step_tokens })
+    }
+
+    /// A solution with the mark of the thought that the prompt opens, where it opens one.
+    pub(crate) fn turn<'s>(&self, solution: &'s str) -> Cow<'s, str> {
+        whole_turn(&self.prompt.text, solution)
     }
 }
 

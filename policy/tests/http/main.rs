@@ -195,7 +195,7 @@ fn steps_keep_the_space_that_a_server_takes_off_a_text() {
         "Q" => " One.\n".to_owned(),
         _ => "more\n".to_owned(),
     }));
-    let mock = Mock::start(move |asked: &mock::Asked| match handler(asked) {
+    let mock = Mock::start(move |asked: &Asked| match handler(asked) {
         Answer::Json(mut body) if asked.path == "/detokenize" => {
             let text = body["prompt"].as_str().unwrap();
             body["prompt"] = json!(text.strip_prefix(' ').unwrap_or(text));

@@ -10,10 +10,10 @@ mod trees;
 
 use std::time::{Duration, Instant};
 
-use regrowth_datasets::Problem;
+use regrowth_datasets::{Finish, Problem};
 use regrowth_mcts::SearchConfig;
 use regrowth_policy::Policy;
-use regrowth_verifiers::{ProblemVerifier, Verifier, stated};
+use regrowth_verifiers::{ProblemVerifier, Statement, Verifier, whole_turn};
 use serde::Serialize;
 
 use self::sample::{Draft, sample};
@@ -210,14 +210,16 @@ impl Check {
 }
 
 fn sample_of(problem: &Problem, draft: &Draft, cutting: &Cutting, search: &SearchConfig) -> Sample {
-    let text = cutting.text();
-    let correct = draft.end.is_final() && ProblemVerifier.verify(problem, &text).is_correct();
+    let text = whole_turn(&draft.prompt.text, &cutting.text()).into_owned();
+    let finish = if draft.end == End::CutOff { Finish::Length } else { Finish::Eos };
+    let verdict = || ProblemVerifier.verify_finished(problem, &text, finish);
+    let correct = draft.end.is_final() && verdict().is_correct();
     Sample {
         problem: problem.id.clone(),
         reference: problem.answer.clone(),
         steps: cutting.steps(&search.boundary, search.max_step_tokens),
         end: draft.end,
-        answer: stated(problem, &text),
+        answer: Statement::of(problem, &text, finish).answer,
         correct,
     }
 }

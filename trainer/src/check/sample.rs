@@ -4,14 +4,15 @@
 //! there when it comes is kept. How many problems fit is seen from the first waves. The time decides how
 //! far solutions come and how many there are, never what they say: waves have equal lengths.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam::channel::unbounded;
 use regrowth_datasets::{Finish, Problem, TokenId, stream_key};
 use regrowth_mcts::SearchConfig;
-use regrowth_policy::{Boundary, Call, Candidate, Policy, PolicyError, Propose, Request, Response};
-use regrowth_verifiers::Verifier;
+use regrowth_policy::{
+    Boundary, Call, Candidate, Policy, PolicyError, Prompt, Propose, Request, Response,
+};
+use regrowth_verifiers::{Verifier, is_thinking, whole_turn};
 use serde::Serialize;
 
 use crate::TrainError;
@@ -49,7 +50,7 @@ impl End {
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) problem: usize,
-    prompt: Arc<[TokenId]>,
+    pub(super) prompt: Prompt,
     pub(super) ids: Vec<TokenId>,
     /// Sum of the log-probabilities of its tokens.
     log_prob: f64,
@@ -137,7 +138,7 @@ impl Waves<'_> {
     /// Begins further solutions, up to so many.
     fn begin(&mut self, count: usize) -> Result<(), TrainError> {
         for problem in self.drawn.drafts.len()..count {
-            let prompt = self.policy.prompt(&self.problems[problem])?.ids;
+            let prompt = self.policy.prompt(&self.problems[problem])?;
             let (ids, end) = (Vec::new(), End::Unfinished);
             self.drawn.drafts.push(Draft { problem, prompt, ids, log_prob: 0.0, end });
         }
@@ -186,7 +187,7 @@ impl Waves<'_> {
         if draft.end.is_final() {
             return None;
         }
-        let context = self.policy.limits().context.saturating_sub(draft.prompt.len());
+        let context = self.policy.limits().context.saturating_sub(draft.prompt.ids.len());
         let room = self.search.max_solution_tokens.min(context).saturating_sub(draft.ids.len());
         if room == 0 {
             draft.end = End::CutOff;
@@ -195,7 +196,7 @@ impl Waves<'_> {
         let id = self.problems[draft.problem].id.as_bytes();
         let drawn = (draft.ids.len() as u64).to_le_bytes();
         Some(Request::Propose(Propose {
-            prefix: [&*draft.prompt, &draft.ids].concat().into(),
+            prefix: [&*draft.prompt.ids, &draft.ids].concat().into(),
             keys: vec![stream_key(self.search.seed, &[b"check", id, &drawn])],
             sampling: self.search.sampling,
             greedy_first: false,
@@ -215,7 +216,9 @@ impl Waves<'_> {
         let text = self.policy.decode(&draft.ids)?;
         // A line that states the answer ends a solution, as in a search.
         let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        let states = lines.into_iter().any(|line| self.verifier.states_answer(problem, line));
+        let thinks = is_thinking(&whole_turn(&draft.prompt.text, &text));
+        let states =
+            !thinks && lines.into_iter().any(|line| self.verifier.states_answer(problem, line));
         if states || matches!(step.finish, Finish::Eos | Finish::Stop) {
             draft.end = End::Complete;
         }

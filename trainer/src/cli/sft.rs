@@ -78,7 +78,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             return Err(TrainError::Setting { name: "lora", detail });
         }
         Some(_) => Model::fresh(source, config.seed)?,
-        None => Model::load(source, config.lora.as_ref(), config.seed)?,
+        None => match &config.lora {
+            Some(lora) => Model::load_adapter(source, lora, config.seed)?,
+            None => Model::load(source, None, config.seed)?,
+        },
     };
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let threads = args.threads.unwrap_or_else(super::cores).max(1);

@@ -126,9 +126,17 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
     let (model, sampled) = pages::giving_back(|| {
-        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
+        let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
         let sampled = sampled_by(&checkpoint, &pairs)?;
-        Ok::<_, TrainError>((Model::over(checkpoint, config.lora.as_ref(), config.seed)?, sampled))
+        let model = match &config.lora {
+            // An adapter is trained further, so that what is written has the same base.
+            Some(lora) if source.is_adapter() => {
+                drop(checkpoint);
+                Model::load_adapter(source, lora, config.seed)?
+            }
+            lora => Model::over(checkpoint, lora.as_ref(), config.seed)?,
+        };
+        Ok::<_, TrainError>((model, sampled))
     })?;
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let named = args.reference.as_deref();

@@ -12,10 +12,10 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use regrowth_datasets::{Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{
-    Answered, Boundary, Call, Candidate, Policy, PolicyError, Propose, Request, Response, Sampling,
-    StopAt, Usage,
+    Answered, Boundary, Call, Candidate, Policy, PolicyError, Prompt, Propose, Request, Response,
+    Sampling, StopAt, Usage,
 };
-use regrowth_verifiers::{Statement, Verdict, Verifier};
+use regrowth_verifiers::{Statement, Verdict, Verifier, is_thinking, whole_turn};
 
 use crate::TrainError;
 
@@ -156,7 +156,7 @@ struct Window<'a> {
 
 enum State {
     /// Asked, with this prompt.
-    Asked(Arc<[TokenId]>),
+    Asked(Prompt),
     Done(Solved),
 }
 
@@ -178,12 +178,13 @@ impl Window<'_> {
         }
     }
 
-    fn request(&self, index: usize) -> Result<(Arc<[TokenId]>, Propose), PolicyError> {
+    fn request(&self, index: usize) -> Result<(Prompt, Propose), PolicyError> {
         let problem = &self.problems[index];
-        let prompt = self.policy.prompt(problem)?.ids;
-        let room = self.policy.limits().context.saturating_sub(prompt.len());
+        let prompt = self.policy.prompt(problem)?;
+        let length = prompt.ids.len();
+        let room = self.policy.limits().context.saturating_sub(length);
         if room == 0 {
-            let detail = format!("the prompt of {} tokens fills the context", prompt.len());
+            let detail = format!("the prompt of {length} tokens fills the context");
             return Err(PolicyError::Request(detail));
         }
         let key = |sample: usize| {
@@ -192,7 +193,7 @@ impl Window<'_> {
             stream_key(self.plan.seed, &parts)
         };
         let request = Propose {
-            prefix: prompt.clone(),
+            prefix: prompt.ids.clone(),
             keys: (0..self.plan.samples).map(key).collect(),
             sampling: self.plan.sampling,
             greedy_first: false,
@@ -206,7 +207,7 @@ impl Window<'_> {
     /// Files an answer.
     fn take(&mut self, answered: Answered, verifier: &dyn Verifier) -> Result<(), TrainError> {
         let index = answered.ticket as usize;
-        let prompt = match self.early.get(&index) {
+        let Prompt { text: asked, ids: prompt } = match self.early.get(&index) {
             Some(State::Asked(prompt)) => prompt.clone(),
             _ => return Ok(()),
         };
@@ -216,7 +217,7 @@ impl Window<'_> {
                 let attempts = found
                     .candidates
                     .into_iter()
-                    .map(|c| attempt(problem, c, &self.plan.stop_at.strings, verifier))
+                    .map(|c| attempt((problem, &asked), c, &self.plan.stop_at.strings, verifier))
                     .collect();
                 Solved { index, prompt, attempts, failure: None, usage: found.usage }
             }
@@ -238,30 +239,37 @@ fn failed(index: usize, prompt: Arc<[TokenId]>, error: &PolicyError) -> Solved {
 }
 
 fn attempt(
-    problem: &Problem,
+    (problem, prompt): (&Problem, &str),
     candidate: Candidate,
     stop: &[String],
     verifier: &dyn Verifier,
 ) -> Attempt {
     let step = candidate.step;
-    let text = cut(problem, &step.text, stop, verifier).to_owned();
+    let text = cut((problem, prompt), &step.text, stop, verifier).to_owned();
     // What stands before a stop string or another problem is finished.
     let whole = text.len() == step.text.len();
     let finish = if whole { step.finish } else { Finish::Stop };
-    let statement = Statement::of(problem, &text, finish);
-    let verdict = verifier.verify_finished(problem, &text, finish);
+    let turn = whole_turn(prompt, &text);
+    let statement = Statement::of(problem, &turn, finish);
+    let verdict = verifier.verify_finished(problem, &turn, finish);
     Attempt { text, ids: step.ids, finish, statement, verdict }
 }
 
 /// The text up to the first stop string and up to the end of the first line that states an answer:
 /// models that were not taught to stop go on with another problem.
-fn cut<'a>(problem: &Problem, text: &'a str, stop: &[String], verifier: &dyn Verifier) -> &'a str {
+fn cut<'a>(
+    (problem, prompt): (&Problem, &str),
+    text: &'a str,
+    stop: &[String],
+    verifier: &dyn Verifier,
+) -> &'a str {
     let stops = stop.iter().filter_map(|s| text.find(s.as_str()));
     let text = &text[..stops.min().unwrap_or(text.len())];
     let mut end = 0;
     for line in text.split_inclusive('\n') {
         end += line.len();
-        if verifier.states_answer(problem, line) {
+        if verifier.states_answer(problem, line) && !is_thinking(&whole_turn(prompt, &text[..end]))
+        {
             return &text[..end];
         }
     }
@@ -306,9 +314,18 @@ mod tests {
     fn a_solution_ends_with_the_line_that_states_its_answer() {
         let problem = &problems(1)[0];
         let text = "1 + 1 = 2\n#### 2\nQuestion: another\n#### 7\n";
-        assert_eq!(cut(problem, text, &[], &ProblemVerifier), "1 + 1 = 2\n#### 2\n");
+        assert_eq!(cut((problem, ""), text, &[], &ProblemVerifier), "1 + 1 = 2\n#### 2\n");
         let stop = ["= 2".to_owned()];
-        assert_eq!(cut(problem, text, &stop, &ProblemVerifier), "1 + 1 ");
+        assert_eq!(cut((problem, ""), text, &stop, &ProblemVerifier), "1 + 1 ");
+    }
+
+    #[test]
+    fn a_thought_that_the_prompt_opened_ends_no_solution() {
+        let problem = &problems(1)[0];
+        let text = "So\n#### 2\nor\n#### 3\n</think>\n#### 4\nAnd\n#### 5\n";
+        let cut = |prompt| cut((problem, prompt), text, &[], &ProblemVerifier);
+        assert_eq!(cut(""), "So\n#### 2\n");
+        assert_eq!(cut("Q<think>\n"), "So\n#### 2\nor\n#### 3\n</think>\n#### 4\n");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use regrowth_mcts::{
     Calibration, JudgedSolutions, RunOptions, SearchConfig, TreeRecord, search_problems,
 };
 use regrowth_policy::{Policy, Sampling, Usage};
-use regrowth_verifiers::{Statement, Verifier};
+use regrowth_verifiers::{Statement, Verifier, whole_turn};
 
 use super::sample::{Attempt, SamplePlan, Solved, solve};
 use super::vote::{Ballot, elect};
@@ -131,8 +131,11 @@ pub fn answer(
     };
     let plan = SamplePlan { samples, sampling, ..plan.clone() };
     solve(policy, verifier, problems, &plan, &mut |solved| {
-        let ballots: Vec<Ballot<'_>> =
-            solved.attempts.iter().map(|a| (a.text.as_str(), 1.0)).collect();
+        let ballots: Vec<Ballot<'_>> = solved
+            .attempts
+            .iter()
+            .map(|a| Ballot { text: &a.text, answer: &a.statement.answer, weight: 1.0 })
+            .collect();
         let chosen = elect(verifier, &problems[solved.index], &ballots);
         on_answer(from_samples(solved, chosen))
     })?;
@@ -177,7 +180,13 @@ fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (Ended, Vec<String>) {
     let ends = tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal);
     let (texts, weights): (Vec<String>, Vec<f64>) =
         ends.map(|(id, node)| (tree.text(id as u32), node.visits as f64)).unzip();
-    let ballots: Vec<Ballot<'_>> = texts.iter().map(String::as_str).zip(weights).collect();
+    let read = |(text, &finish): (&String, &Finish)| {
+        Statement::of(&tree.problem, &whole_turn(&tree.prompt, text), finish).answer
+    };
+    let answers: Vec<String> = texts.iter().zip(&finishes).map(read).collect();
+    let ballots = texts.iter().zip(&answers).zip(weights);
+    let ballots: Vec<Ballot<'_>> =
+        ballots.map(|((text, answer), weight)| Ballot { text, answer, weight }).collect();
     let best = elect(verifier, &tree.problem, &ballots);
     let none = (String::new(), Finish::Eos);
     (best.map_or(none, |i| (texts[i].clone(), finishes[i])), texts)
@@ -220,9 +229,10 @@ fn by_search(
             next += 1;
             if problems[index].id == tree.problem.id {
                 let ((text, finish), texts) = choice(&tree, verifier);
-                let verdict = verifier.verify_finished(&tree.problem, &text, finish);
+                let turn = whole_turn(&tree.prompt, &text);
+                let verdict = verifier.verify_finished(&tree.problem, &turn, finish);
                 let correct = verdict.is_correct();
-                let stated = Some((Statement::of(&tree.problem, &text, finish), finish));
+                let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
                 let failure = None;
                 result = on_answer(Answer { text, stated, correct, texts, failure, ..none(index) });
                 return;

@@ -4,17 +4,22 @@
 //! of Wang et al. 2022 (arXiv:2203.11171).
 
 use regrowth_datasets::Problem;
-use regrowth_verifiers::{Verifier, agrees, stated};
+use regrowth_verifiers::{Verifier, agrees};
 
-/// A solution and what its vote counts, at least 0.
-pub(super) type Ballot<'a> = (&'a str, f64);
+/// A solution, the answer that it states, and what its vote counts, at least 0.
+pub(super) struct Ballot<'a> {
+    pub(super) text: &'a str,
+    /// Empty if it states none.
+    pub(super) answer: &'a str,
+    pub(super) weight: f64,
+}
 
 /// Solutions that state one answer.
-struct Group {
+struct Group<'a> {
     /// The heaviest of them, the first of equals.
     best: (usize, f64),
     /// Their answer; empty if they state none.
-    answer: String,
+    answer: &'a str,
     weight: f64,
 }
 
@@ -25,10 +30,9 @@ pub(super) fn elect(
     problem: &Problem,
     ballots: &[Ballot<'_>],
 ) -> Option<usize> {
-    let mut groups: Vec<Group> = Vec::new();
-    for (index, &(text, weight)) in ballots.iter().enumerate() {
-        let answer = stated(problem, text);
-        let same = groups.iter_mut().find(|g| agrees(verifier, problem, &g.answer, &answer, text));
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for (index, &Ballot { text, answer, weight }) in ballots.iter().enumerate() {
+        let same = groups.iter_mut().find(|g| agrees(verifier, problem, g.answer, answer, text));
         match same {
             Some(group) => {
                 group.weight += weight;
@@ -39,7 +43,7 @@ pub(super) fn elect(
             None => groups.push(Group { best: (index, weight), answer, weight }),
         }
     }
-    let votes = |g: &Group| (!g.answer.is_empty(), g.weight);
+    let votes = |g: &Group<'_>| (!g.answer.is_empty(), g.weight);
     // The first of equals wins: `max_by` would take the last.
     let most = groups.iter().rev().max_by(|a, b| {
         let (a, b) = (votes(a), votes(b));
@@ -51,13 +55,17 @@ pub(super) fn elect(
 #[cfg(test)]
 mod tests {
     use regrowth_datasets::{Split, tasks::problems_from_spec};
-    use regrowth_verifiers::ProblemVerifier;
+    use regrowth_verifiers::{ProblemVerifier, stated};
 
     use super::*;
 
-    fn elected(ballots: &[Ballot<'_>]) -> Option<usize> {
+    fn elected(votes: &[(&str, f64)]) -> Option<usize> {
         let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
-        elect(&ProblemVerifier, &problem, ballots)
+        let answers: Vec<String> = votes.iter().map(|(text, _)| stated(&problem, text)).collect();
+        let ballots = votes.iter().zip(&answers);
+        let ballots: Vec<Ballot<'_>> =
+            ballots.map(|(&(text, weight), answer)| Ballot { text, answer, weight }).collect();
+        elect(&ProblemVerifier, &problem, &ballots)
     }
 
     #[test]

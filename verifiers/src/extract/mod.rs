@@ -14,6 +14,7 @@ mod numbers;
 mod prose;
 pub(crate) mod stance;
 pub(crate) mod tags;
+mod thought;
 pub(crate) mod tongues;
 
 use std::borrow::Cow;
@@ -22,6 +23,7 @@ use std::ops::Range;
 pub(crate) use anchors::{announced, last_anchor, stated_tail};
 pub(crate) use hashes::{hashes, states_after_hashes};
 use stance::Stance;
+pub use thought::{is_thinking, whole_turn};
 
 use crate::fuel::Reason;
 
@@ -271,9 +273,8 @@ fn chat_mark(text: &str) -> Option<usize> {
     let spoken = text.len() - text.trim_start().len();
     let bytes = text.as_bytes();
     // All marks start with "<" and one of few letters; one pass over the text finds them.
-    let starts = |at: usize| {
-        bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'))
-    };
+    let starts =
+        |at: usize| bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'));
     (spoken + 1..bytes.len())
         .filter(|&at| starts(at))
         .find(|&at| CHAT_MARKS.iter().any(|mark| bytes[at..].starts_with(mark.as_bytes())))
