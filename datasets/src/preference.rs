@@ -113,7 +113,7 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
             let layouts = "one of the layouts prompt, chosen, rejected (TRL; text or messages), \
                            chosen, rejected (conversations that begin alike), prompt, \
                            initial_reason_steps, chosen, rejected (Step-DPO), or this program's pairs";
-            return Err(Fault::new(name, layouts, "no such column"));
+            return Err(absent(row, name, layouts));
         }
     }
     let (chosen, rejected) = (turn(row, "chosen")?, turn(row, "rejected")?);
@@ -124,7 +124,9 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
     };
     let (prompt, chosen, rejected) = match (row.filled("prompt"), chosen, rejected) {
         (None, Turn::Messages(chosen), Turn::Messages(rejected)) => implicit(chosen, rejected)?,
-        (None, ..) if row.get("prompt").is_none() => return Err(no_prompt(row)),
+        (None, ..) if row.get("prompt").is_none() => {
+            return Err(absent(row, "prompt", "a column with the text before both sides"));
+        }
         (_, Turn::Messages(chosen), Turn::Messages(rejected)) => {
             after_prompt(turn(row, "prompt")?, chosen, rejected)?
         }
@@ -140,10 +142,10 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
     Ok(TextPreference { prompt, steps, chosen, rejected })
 }
 
-fn no_prompt(row: &Row) -> Fault {
+/// The fault that column `name` is not there, with those that are.
+fn absent(row: &Row, name: &str, expected: &str) -> Fault {
     let names: Vec<&str> = row.names().collect();
-    let got = format!("none in the columns {}", quote(&names.join(", ")));
-    Fault::new("prompt", "a column with the text before both sides", got)
+    Fault::new(name, expected, format!("none in the columns {}", quote(&names.join(", "))))
 }
 
 /// Both sides without the turns of the prompt, where they repeat them. Text as prompt must be the last turn
