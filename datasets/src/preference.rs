@@ -202,7 +202,7 @@ fn implicit(
 
 fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
     let value = row.get(name);
-    match value {
+    match written_messages(name, value)?.as_ref().or(value) {
         // A prompt may be empty text; a side may not, and its blanks are part of it.
         Some(Value::String(text)) if name == "prompt" || !text.is_empty() => {
             Ok(Turn::Text(text.clone()))
@@ -213,6 +213,22 @@ fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
         }
         Some(turn @ Value::Object(_)) => Ok(Turn::Messages(vec![message(name, 0, turn)?])),
         other => Err(Fault::of(name, "text that is not empty, or messages", other)),
+    }
+}
+
+/// Messages that stand as JSON in a text, as a CSV column has them; other text is `None`.
+fn written_messages(name: &str, value: Option<&Value>) -> Result<Option<Value>, Fault> {
+    let text = value.and_then(Value::as_str).filter(|text| text.trim_start().starts_with("[{"));
+    let Some(text) = text else { return Ok(None) };
+    match serde_json::from_str::<Vec<Value>>(text) {
+        Ok(turns) if turns.iter().all(|turn| turn.get("role").is_some()) => {
+            Ok(Some(Value::Array(turns)))
+        }
+        Err(_) if text.contains("'role':") => {
+            let expected = "messages as JSON, not in Python's notation";
+            Err(Fault::new(name, expected, quote(text)))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -284,6 +300,21 @@ mod tests {
         {
             assert!(read(&prompt, &whole[0], &rejected).is_err(), "{prompt}");
         }
+    }
+
+    #[test]
+    fn messages_in_a_text_are_messages() {
+        let json = r#"{"prompt":"[{\"role\":\"user\",\"content\":\"q\"}]",
+            "chosen":"[{\"role\":\"assistant\",\"content\":\"a\"}]",
+            "rejected":"[{\"role\":\"assistant\",\"content\":\"b\"}]"}"#;
+        assert!(
+            matches!(preference(&row(json)).unwrap().chosen, Turn::Messages(turns) if turns[0].content == "a")
+        );
+        let python =
+            r#"{"prompt":"p","chosen":"[{'role': 'assistant', 'content': 'a'}]","rejected":"b"}"#;
+        assert_eq!(preference(&row(python)).unwrap_err().field, "chosen");
+        let code = r#"{"prompt":"p","chosen":"[{\"x\": 1}]","rejected":"[{x: 1}]"}"#;
+        assert_eq!(preference(&row(code)).unwrap().chosen, text("[{\"x\": 1}]"));
     }
 
     #[test]
