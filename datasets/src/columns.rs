@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::Notices;
 use crate::fault::Fault;
 use crate::formats::Format;
@@ -135,8 +137,7 @@ impl Columns {
             Some(start) => name.starts_with(start),
             None => pattern.eq_ignore_ascii_case(name),
         });
-        // pandas writes its index into a CSV column without a name.
-        of_reader || name.is_empty() || is_listed(&IGNORED, name)
+        of_reader || is_listed(&IGNORED, name)
     }
 }
 
@@ -145,6 +146,11 @@ fn is_listed(list: &[&str], name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let bare = last.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
     list.iter().any(|listed| listed.eq_ignore_ascii_case(last) || listed.eq_ignore_ascii_case(bare))
+}
+
+/// Whether this is a row's number, which pandas writes into a CSV column without a name.
+fn is_index(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.parse::<u64>().is_ok())
 }
 
 /// Line of the first row, and number of rows.
@@ -173,7 +179,10 @@ impl Unread {
             return Err(Fault::of(name, expected, Some(*value)));
         }
         let count = |found: &mut Places| found.1 += 1;
-        for (name, _) in unread.iter().filter(|(name, _)| !columns.is_ignored(name)) {
+        for (name, value) in unread.iter().filter(|(name, _)| !columns.is_ignored(name)) {
+            if name.is_empty() && is_index(value) {
+                continue;
+            }
             let name = (*name).to_owned();
             self.columns.entry(name).and_modify(count).or_insert((row.line, 1));
         }

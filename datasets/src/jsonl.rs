@@ -143,6 +143,9 @@ pub(crate) fn expected_json(error: &serde_json::Error, text: &str) -> String {
     let advice =
         match ["NaN", "Infinity", "nan", "None"].iter().find(|name| found.starts_with(*name)) {
             Some(name) => format!("; {name} is not JSON, write null"),
+            None if message.starts_with("key must be a string") => {
+                "; names and texts stand in double quotes, as `json.dumps` writes them".into()
+            }
             None if message.starts_with("EOF") => "; a row stands on one line".into(),
             None => String::new(),
         };

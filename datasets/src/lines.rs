@@ -68,7 +68,8 @@ impl Lines {
         }
         let mut text = utf8(bytes, &self.path, self.number)?;
         text.truncate(text.trim_end_matches(['\n', '\r']).len());
-        if self.number == 1 && text.starts_with(BYTE_ORDER_MARK) {
+        // Files that were put together have one in the middle.
+        if text.starts_with(BYTE_ORDER_MARK) {
             text.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(Some(Line { text, number: self.number, ended }))
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn mark_carriage_returns_and_blank_lines_are_no_content() {
-        let lines = lines_of("\u{feff}one\r\n\r\n  \ntwo\nthree".as_bytes(), 100);
+        let lines = lines_of("\u{feff}one\r\n\r\n  \n\u{feff}two\nthree".as_bytes(), 100);
         let seen: Vec<_> = lines
             .iter()
             .map(|l| l.as_ref().map(|l| (l.text.as_str(), l.number, l.ended)).unwrap())

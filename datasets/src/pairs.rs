@@ -13,7 +13,7 @@ use crate::rows::{self, Row};
 use crate::version::Versioned;
 use crate::{DataError, Notices, PAIR_VERSION, PreferencePair, pair_parquet, write_jsonl};
 
-/// Reads all pairs of a file, JSON lines or Parquet, told by its content.
+/// Reads all pairs of a file: JSON lines, a JSON array or Parquet, told by its content.
 ///
 /// A file without rows has no pairs; that is not an error. Columns that this version does not know
 /// are ignored: other tools may add theirs, and a change that matters raises the version.
@@ -29,7 +29,8 @@ pub fn read_pairs(path: &Path) -> Result<Vec<PreferencePair>, DataError> {
 /// As [`read_pairs`]; bad rows are passed over as far as `notices` allows.
 pub(crate) fn read(path: &Path, notices: &mut Notices) -> Result<Vec<PreferencePair>, DataError> {
     let mut pairs = Vec::new();
-    if read_start(path, 4)? == b"PAR1" {
+    let start = read_start(path, 64)?;
+    if start.starts_with(b"PAR1") || start.trim_ascii_start().starts_with(b"[") {
         rows::open(path)?.each(notices, |row, _| {
             pairs.push(pair_of_row(path, row)?);
             Ok(())

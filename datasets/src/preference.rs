@@ -114,7 +114,7 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
             let layouts = "one of the layouts prompt, chosen, rejected (TRL; text or messages), \
                            chosen, rejected (conversations that begin alike), prompt, \
                            initial_reason_steps, chosen, rejected (Step-DPO), or this program's pairs";
-            return Err(Fault::new(name, layouts, "no such column"));
+            return Err(absent(row, name, layouts));
         }
     }
     let (chosen, rejected) = (turn(row, "chosen")?, turn(row, "rejected")?);
@@ -125,7 +125,9 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
     };
     let (prompt, chosen, rejected) = match (row.filled("prompt"), chosen, rejected) {
         (None, Turn::Messages(chosen), Turn::Messages(rejected)) => implicit(chosen, rejected)?,
-        (None, ..) if row.get("prompt").is_none() => return Err(no_prompt(row)),
+        (None, ..) if row.get("prompt").is_none() => {
+            return Err(absent(row, "prompt", "a column with the text before both sides"));
+        }
         (_, Turn::Messages(chosen), Turn::Messages(rejected)) => {
             after_prompt(turn(row, "prompt")?, chosen, rejected)?
         }
@@ -141,10 +143,10 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
     Ok(TextPreference { prompt, steps, chosen, rejected })
 }
 
-fn no_prompt(row: &Row) -> Fault {
+/// The fault that column `name` is not there, with those that are.
+fn absent(row: &Row, name: &str, expected: &str) -> Fault {
     let names: Vec<&str> = row.names().collect();
-    let got = format!("none in the columns {}", quote(&names.join(", ")));
-    Fault::new("prompt", "a column with the text before both sides", got)
+    Fault::new(name, expected, format!("none in the columns {}", quote(&names.join(", "))))
 }
 
 /// Both sides without the turns of the prompt, where they repeat them. Text as prompt must be the last turn
@@ -201,7 +203,7 @@ fn implicit(
 
 pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
     let value = row.get(name);
-    match value {
+    match written_messages(name, value)?.as_ref().or(value) {
         // A prompt may be empty text; a side may not, and its blanks are part of it.
         Some(Value::String(text)) if name == "prompt" || !text.is_empty() => {
             Ok(Turn::Text(text.clone()))
@@ -212,6 +214,22 @@ pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {
         }
         Some(turn @ Value::Object(_)) => Ok(Turn::Messages(vec![message(name, 0, turn)?])),
         other => Err(Fault::of(name, "text that is not empty, or messages", other)),
+    }
+}
+
+/// Messages that stand as JSON in a text, as a CSV column has them; other text is `None`.
+fn written_messages(name: &str, value: Option<&Value>) -> Result<Option<Value>, Fault> {
+    let text = value.and_then(Value::as_str).filter(|text| text.trim_start().starts_with("[{"));
+    let Some(text) = text else { return Ok(None) };
+    match serde_json::from_str::<Vec<Value>>(text) {
+        Ok(turns) if turns.iter().all(|turn| turn.get("role").is_some()) => {
+            Ok(Some(Value::Array(turns)))
+        }
+        Err(_) if text.contains("'role':") => {
+            let expected = "messages as JSON, not in Python's notation";
+            Err(Fault::new(name, expected, quote(text)))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -283,6 +301,21 @@ mod tests {
         {
             assert!(read(&prompt, &whole[0], &rejected).is_err(), "{prompt}");
         }
+    }
+
+    #[test]
+    fn messages_in_a_text_are_messages() {
+        let json = r#"{"prompt":"[{\"role\":\"user\",\"content\":\"q\"}]",
+            "chosen":"[{\"role\":\"assistant\",\"content\":\"a\"}]",
+            "rejected":"[{\"role\":\"assistant\",\"content\":\"b\"}]"}"#;
+        assert!(
+            matches!(preference(&row(json)).unwrap().chosen, Turn::Messages(turns) if turns[0].content == "a")
+        );
+        let python =
+            r#"{"prompt":"p","chosen":"[{'role': 'assistant', 'content': 'a'}]","rejected":"b"}"#;
+        assert_eq!(preference(&row(python)).unwrap_err().field, "chosen");
+        let code = r#"{"prompt":"p","chosen":"[{\"x\": 1}]","rejected":"[{x: 1}]"}"#;
+        assert_eq!(preference(&row(code)).unwrap().chosen, text("[{\"x\": 1}]"));
     }
 
     #[test]

@@ -176,6 +176,7 @@ fn unknown(path: &Path, row: &Row) -> DataError {
     let names: Vec<&str> = row.names().collect();
     let columns = quote(&names.join(", "));
     let detail = match elsewhere(row) {
+        _ if names.is_empty() => "the first row has no columns".into(),
         Some(advice) => format!("the first row has {columns}: {advice}"),
         None => format!(
             "the first row has {columns}, and no `question` or `problem`: rename the columns of question and \

@@ -94,6 +94,8 @@ fn what_could_mean_two_things_is_refused() {
         }
     }
     let escaped = "question,answer\nQ,1\n\"a \\\"b\\\" c\",5\n";
+    let open = refused("f.tsv", "question\tanswer\nQ\t\"5\nR\t6\n");
+    assert!(open.starts_with("f.tsv:2: field `row`: expected the closing quote"), "{open}");
     let message = refused("f.csv", escaped);
     assert!(message.starts_with("f.csv:3: field `row`: expected the end of a field"), "{message}");
 }
@@ -110,6 +112,32 @@ fn a_list_of_one_is_its_member_and_a_missing_value_none() {
         ["5", "6", "[1, 2]"]
     );
     assert_eq!(answers("f.csv", "question,answer\nQ,nan\nR,\nS,None\n"), ["", "", "None"]);
+}
+
+#[test]
+fn a_reference_of_another_type_is_never_read_as_none() {
+    let turn = "\"prompt\": \"Q\", \"reward_model\": {\"ground_truth\":";
+    let list = "\"choices\": [\"a\", \"b\"]";
+    for (start, end) in [
+        (format!("{{{turn}"), "}}".to_owned()),
+        (format!("{{\"question\": \"Q\", \"id\": \"M_1\", {list}, \"answerKey\":"), "}".into()),
+        ("{\"question\": \"Q\", \"options\": [\"A)a\", \"B)b\"], \"correct\":".into(), "}".into()),
+        ("{\"question\": \"Q Answer Choices: (A) a (B) b\", \"answer\":".into(), "}".into()),
+        ("{\"ctx\": \"Q\", \"endings\": [\"a\", \"b\"], \"label\":".into(), "}".into()),
+        ("{\"Body\": \"b\", \"Question\": \"q\", \"Answer\":".into(), "}".into()),
+        (
+            "{\"Body\": \"b\", \"Question\": \"q\", \"Formula\": \"\", \"Answer\":".into(),
+            "}".into(),
+        ),
+        ("{\"problem\": \"Q\", \"answer\":".into(), "}".into()),
+    ] {
+        for value in ["[1, 2]", "false", "{\"value\": 1}"] {
+            let message = refused("f.jsonl", format!("{start}{value}{end}"));
+            assert!(message.starts_with("f.jsonl:1: field `"), "{start} {value}: {message}");
+        }
+    }
+    let asdiv = "{\"Body\": \"b\", \"Question\": \"q\", \"Formula\": \"\", \"Answer\": 9}";
+    assert_eq!(answers("f.jsonl", asdiv), ["9"]);
 }
 
 #[test]
@@ -132,6 +160,11 @@ fn tables_may_be_parted_by_tabs_or_semicolons_and_have_an_index() {
     assert_eq!(answers("f.csv", "question;answer\nQ, is it?;\"1;5\"\n"), ["1;5"]);
     let (problems, lines) = read("f.csv", ",question,answer\n0,Q,1\n1,R,2\n");
     assert_eq!((problems.unwrap().len(), lines.len()), (2, 0));
+    let (_, lines) = read("f.csv", "question,answer,\nQ,1,note\n");
+    assert!(lines[0].contains("does not read these columns: ``"), "{lines:?}");
+    for table in ["question\tanswer\nQ\t1\n", "question;answer\nQ;1\n"] {
+        assert_eq!(answers("f.txt", table), ["1"]);
+    }
 }
 
 #[test]
@@ -169,6 +202,21 @@ fn rows_that_stand_further_inside_are_shown_the_way_out() {
         assert!(message.contains(way), "{message}");
     }
     assert_eq!(answers("f.jsonl", format!("{{\n{}\n{{\n{}", &row[1..], &row[1..])), ["1", "1"]);
+}
+
+#[test]
+fn objects_and_lists_in_texts_are_read() {
+    let csv = "prompt,reward_model\n\
+               \"[{\"\"role\"\":\"\"user\"\",\"\"content\"\":\"\"Q\"\"}]\",\"{\"\"ground_truth\"\":\"\"5\"\"}\"\n";
+    let problem = &read("f.csv", csv).0.unwrap()[0];
+    assert_eq!((problem.question.as_str(), problem.answer.as_str()), ("Q", "5"));
+    let steps = "{\"question\": \"Q\", \"answer\": 5, \"solution\": [\"Add.\", \"So 5.\"]}";
+    let solution = read("f.jsonl", steps).0.unwrap()[0].solution.clone();
+    assert_eq!(solution.as_deref(), Some("Add.\nSo 5."));
+    let xml = refused("f.xml", "<data><row><question>Q</question></row></data>");
+    assert!(xml.starts_with("f.xml:1: field `row`: expected `Problem` elements"), "{xml}");
+    assert!(refused("f.jsonl", "{'question': 'Q'}\n").contains("as `json.dumps` writes them"));
+    assert!(refused("f.jsonl", "{}\n").contains("the first row has no columns"));
 }
 
 #[test]

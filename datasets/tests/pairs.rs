@@ -69,6 +69,9 @@ fn pairs_go_there_and_back_bit_for_bit() {
     let first = fs::read(&path).unwrap();
     write_pairs(&path, &pairs).unwrap();
     assert_eq!(fs::read(&path).unwrap(), first);
+    // As other tools write them: one array.
+    fs::write(&path, serde_json::to_string_pretty(&pairs).unwrap()).unwrap();
+    assert_eq!(read_pairs(&path).unwrap(), pairs);
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     });
     let expected = "a list of options such as `A)12`";
     let choices = choices.ok_or_else(|| Fault::of("options", expected, options))?;
-    let label = row.scalar("correct").unwrap_or_default();
+    let label = row.reference_text("correct")?;
     let problem = multiple_choice(question, choices, "correct", &label)?;
     Ok(Problem {
         id: row.scalar("id").unwrap_or_default(),

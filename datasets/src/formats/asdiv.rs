@@ -12,7 +12,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
         Some(body) => format!("{body} {}", row.text("question")?),
         None => row.text("question")?.to_owned(),
     };
-    let (answer, kind) = reference(row.optional_text("answer").unwrap_or_default());
+    let (answer, kind) = reference(&row.reference_text("answer")?);
     let id = row.scalar("ID").unwrap_or_default();
     let level = row.optional_text("Grade").and_then(|grade| grade.parse().ok());
     Ok(Problem { id, level, ..free(question, answer, kind) })

@@ -31,7 +31,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     Ok(Problem {
         id: id.unwrap_or_default(),
         source: row.scalar("source").unwrap_or_default(),
-        solution: row.optional_text("solution").map(str::to_owned).or(problem.solution),
+        solution: row.solution("solution").or(problem.solution),
         level: row.scalar("level").and_then(|level| level.parse().ok()),
         ..problem
     })

@@ -2,6 +2,8 @@
 //! one step a line, whose last line is `#### N`. The steps are kept as published, with their
 //! `<<48/2=24>>` marks and, in the socratic file, `sub-question ** step`.
 
+use serde_json::Value;
+
 use super::{free, number};
 use crate::fault::{Fault, quote};
 use crate::rows::Row;
@@ -13,13 +15,15 @@ pub(super) const ANSWER_MARK: &str = "####";
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text("question")?.to_owned();
     let id = row.scalar("id").unwrap_or_default();
-    if row.filled("answer").is_none() {
-        return Ok(Problem { id, ..free(question, String::new(), AnswerKind::Number) });
-    }
-    let text = row.text("answer")?;
+    let text = match row.reference("answer")? {
+        None => return Ok(Problem { id, ..free(question, String::new(), AnswerKind::Number) }),
+        Some(Value::String(text)) => text,
+        other => return Err(Fault::of("answer", "text that is not empty", other.as_ref())),
+    };
     let expected = "a solution that ends in `#### N`";
-    let (solution, answer) =
-        text.rsplit_once(ANSWER_MARK).ok_or_else(|| Fault::new("answer", expected, quote(text)))?;
+    let (solution, answer) = text
+        .rsplit_once(ANSWER_MARK)
+        .ok_or_else(|| Fault::new("answer", expected, quote(&text)))?;
     let answer =
         number::plain(answer).ok_or_else(|| Fault::new("answer", expected, quote(answer)))?;
     let solution = solution.trim();

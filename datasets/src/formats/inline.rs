@@ -17,7 +17,7 @@ pub(super) fn ai2(row: &Row) -> Result<Problem, Fault> {
         return Err(Fault::new(DIAGRAM, "0: the diagram of a question is not read", quote(&shown)));
     }
     let (stem, choices) = split(row.text("question")?)?;
-    let label = row.scalar("AnswerKey").unwrap_or_default();
+    let label = row.reference_text("AnswerKey")?;
     let problem = multiple_choice(stem, choices, "AnswerKey", &label)?;
     Ok(Problem { id: row.scalar("questionID").unwrap_or_default(), ..problem })
 }
@@ -29,7 +29,7 @@ pub(super) fn science_mcq(row: &Row) -> Result<Problem, Fault> {
         Fault::new("question", format!("`{SCIENCE_MCQ_MARK} (A) ..`"), quote(text))
     })?;
     let (_, choices) = split(options)?;
-    let label = row.scalar("answer").unwrap_or_default();
+    let label = row.reference_text("answer")?;
     let problem = multiple_choice(stem.trim().to_owned(), choices, "answer", &label)?;
     Ok(Problem { id: row.scalar("id").unwrap_or_default(), ..problem })
 }

@@ -17,18 +17,18 @@ const NO_ANSWER: [&str; 2] = ["proof", "notfound"];
 
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text("problem")?.to_owned();
-    let solution = row.optional_text("solution");
+    let solution = row.solution("solution");
     let problem = match choices::of_row(row)? {
         Some(options) => choice(row, question, &options)?,
         None => {
-            let Stated { answer, solution } = answer(row, solution)?;
+            let Stated { answer, solution } = answer(row, solution.as_deref())?;
             Problem { solution, ..free(question, answer, AnswerKind::Math) }
         }
     };
     let id = ["unique_id", "id", "problem_idx"].into_iter().find_map(|name| row.scalar(name));
     Ok(Problem {
         id: id.unwrap_or_default(),
-        solution: solution.map(str::to_owned).or(problem.solution),
+        solution: solution.or(problem.solution),
         level: row.get("level").and_then(level),
         ..problem
     })

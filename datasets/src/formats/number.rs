@@ -40,8 +40,8 @@ pub(super) fn value(value: &Value) -> Option<String> {
 
 /// The number in a column, see [`value`]; empty where the column is.
 pub(super) fn optional(row: &Row, name: &str) -> Result<String, Fault> {
-    let Some(found) = row.filled(name) else { return Ok(String::new()) };
-    value(found).ok_or_else(|| Fault::of(name, "a number", Some(found)))
+    let Some(found) = row.reference(name)? else { return Ok(String::new()) };
+    value(&found).ok_or_else(|| Fault::of(name, "a number", Some(&found)))
 }
 
 /// Kind of a reference whose set does not say it: a number; mathematics, if it has a digit or sign

@@ -80,7 +80,10 @@ pub(super) fn at_position(
     options: &Options,
     name: &str,
 ) -> Result<Option<String>, Fault> {
-    let Some(text) = row.scalar(name).filter(|text| text != "-1") else { return Ok(None) };
+    let text = row.reference_text(name)?;
+    if text.is_empty() || text == "-1" {
+        return Ok(None);
+    }
     let place = text.parse().ok().and_then(|place: usize| options.choices.get(place));
     let last = options.choices.len().saturating_sub(1);
     let expected = || format!("a position from 0 to {last}, or -1 for none");

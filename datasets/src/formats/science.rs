@@ -28,7 +28,7 @@ pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = row.text(stem)?.to_owned();
     let options = choices::read(row, options)?;
     // Test files hide the answer.
-    let key = row.scalar("answerKey").unwrap_or_default();
+    let key = row.reference_text("answerKey")?;
     let problem = multiple_choice(question, options.choices, "answerKey", &key)?;
     Ok(Problem { id: row.scalar("id").unwrap_or_default(), ..problem })
 }

@@ -68,7 +68,10 @@ pub(crate) fn is_doubtful(answer: &str, kind: &AnswerKind) -> bool {
         AnswerKind::Text => lines > 1 || answer.chars().count() > LONG,
         // Matrices and cases are written over several lines.
         AnswerKind::Math => lines > 1 && !answer.contains("\\begin"),
-        AnswerKind::Number => lines > 1,
+        AnswerKind::Number => {
+            let digits = answer.chars().any(char::is_numeric);
+            lines > 1 || !digits && answer.split_whitespace().count() > 1
+        }
         AnswerKind::Choice | AnswerKind::Countdown { .. } => false,
     }
 }
@@ -118,6 +121,8 @@ mod tests {
         assert!(is_doubtful("so\nit is", &AnswerKind::Text));
         assert!(is_doubtful(&long, &AnswerKind::Text));
         assert!(is_doubtful("x = 1\ny = 2", &AnswerKind::Math));
+        assert!(is_doubtful("about five", &AnswerKind::Number));
+        assert!(!is_doubtful("five", &AnswerKind::Number));
         assert!(!is_doubtful("\\begin{pmatrix} 1 \\\\\n 2 \\end{pmatrix}", &AnswerKind::Math));
         assert!(!is_doubtful(&"x+".repeat(90), &AnswerKind::Math));
         assert!(!is_doubtful("the capital of France", &AnswerKind::Text));

@@ -8,7 +8,7 @@ use super::stated::{Stated, stated};
 use super::{free, number};
 use crate::Problem;
 use crate::fault::Fault;
-use crate::rows::{Row, scalar};
+use crate::rows::Row;
 
 /// How DAPO's first and last paragraphs begin.
 const DAPO_FRAME: [&str; 2] = [
@@ -19,19 +19,20 @@ const DAPO_FRAME: [&str; 2] = [
 pub(super) fn problem(row: &Row) -> Result<Problem, Fault> {
     let question = question(row)?;
     const ANSWER: &str = "reward_model.ground_truth";
-    let text = row.get(ANSWER).and_then(scalar).unwrap_or_default();
+    let text = row.reference_text(ANSWER)?;
     let Stated { answer, solution } = stated(ANSWER, &text)?;
     let kind = number::kind_of(&answer);
-    Ok(Problem { solution, ..free(without_frame(question), answer, kind) })
+    Ok(Problem { solution, ..free(without_frame(&question), answer, kind) })
 }
 
 /// The text of the one user turn.
-fn question(row: &Row) -> Result<&str, Fault> {
+fn question(row: &Row) -> Result<String, Fault> {
     const EXPECTED: &str = "text, or messages with one user turn";
     let prompt = row.get("prompt");
     let fault = || Fault::of("prompt", EXPECTED, prompt);
-    let turns = match prompt {
-        Some(Value::String(text)) if !text.trim().is_empty() => return Ok(text.trim()),
+    let written = prompt.and_then(Value::as_str).and_then(messages);
+    let turns = match written.as_ref().or(prompt) {
+        Some(Value::String(text)) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
         Some(Value::Array(turns)) => turns,
         _ => return Err(fault()),
     };
@@ -44,10 +45,17 @@ fn question(row: &Row) -> Result<&str, Fault> {
                 row.note("the system turn of `prompt` is not used");
             }
             let text = turn.get("content").and_then(Value::as_str).map(str::trim);
-            text.filter(|text| !text.is_empty()).ok_or_else(fault)
+            text.filter(|text| !text.is_empty()).map(str::to_owned).ok_or_else(fault)
         }
         _ => Err(fault()),
     }
+}
+
+/// Messages that stand as JSON in a text, as a CSV column has them.
+fn messages(text: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let turns = value.as_array().filter(|turns| !turns.is_empty())?;
+    turns.iter().all(|turn| turn.get("role").is_some()).then_some(value)
 }
 
 fn without_frame(text: &str) -> String {

@@ -13,6 +13,9 @@ use crate::DataError;
 use crate::fault::{Fault, quote};
 use crate::lines::read_document;
 
+/// What may part the columns; the first of them that the header has.
+pub(super) const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
+
 pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     let text = read_document(path)?;
     let delimiter = delimiter(&text);
@@ -24,10 +27,9 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
     Ok(Rows::apart(Records { path, reader, header }))
 }
 
-/// What parts the columns: a comma, or in a header without one a tab or semicolon.
-pub(super) fn delimiter(text: &str) -> u8 {
+fn delimiter(text: &str) -> u8 {
     let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let found = [b',', b'\t', b';'].into_iter().find(|&b| header.as_bytes().contains(&b));
+    let found = DELIMITERS.into_iter().find(|&b| header.as_bytes().contains(&b));
     found.unwrap_or(b',')
 }
 
@@ -44,14 +46,18 @@ fn check_header(header: &StringRecord) -> Result<(), Fault> {
     }
 }
 
-/// Refuses text behind the closing quote of a field, with its line: the `csv` crate would join both. So
-/// look fields whose quotes are escaped by a backslash.
+/// Refuses text behind the closing quote of a field, and a field that is never closed, with their line: the
+/// `csv` crate would join what does not belong together. So look quotes that a backslash escapes, and text
+/// that begins with a quote in tables without quoting.
 fn check_quotes(text: &str, delimiter: u8) -> Result<(), (usize, Fault)> {
     let bytes = text.as_bytes();
     let (mut line, mut at, mut starts) = (1, 0, true);
     while let Some(&byte) = bytes.get(at) {
         if byte == b'"' && starts {
-            let Some(end) = end_of_quoted(bytes, at) else { return Ok(()) };
+            let Some(end) = end_of_quoted(bytes, at) else {
+                let expected = "the closing quote of a field";
+                return Err((line, Fault::new("row", expected, "the end of the file")));
+            };
             line += bytes[at..end].iter().filter(|&&b| b == b'\n').count();
             at = end;
             match bytes.get(at) {

@@ -93,7 +93,9 @@ pub(crate) fn open(path: &Path) -> Result<Rows, DataError> {
         // Objects over several lines.
         _ if content.starts_with(b"{\n") || content.starts_with(b"{\r") => json::document(path),
         ("jsonl" | "ndjson", _) | (_, Some(b'{')) => json::lines(path),
-        _ if content.iter().take_while(|&&b| b != b'\n').any(|&b| b == b',') => csv::rows(path),
+        _ if content.iter().take_while(|&&b| b != b'\n').any(|b| csv::DELIMITERS.contains(b)) => {
+            csv::rows(path)
+        }
         _ => Err(DataError::UnknownFormat {
             path: path.to_owned(),
             detail: format!("it begins with {}", quote(&String::from_utf8_lossy(content))),

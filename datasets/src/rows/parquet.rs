@@ -101,8 +101,18 @@ fn contained<T>(
 ) -> Result<T, DataError> {
     let detail = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => with_advice(error.to_string()),
         Err(_) => "its reader broke off".into(),
     };
     Err(DataError::Damaged { path: path.to_owned(), format: "Parquet", detail })
+}
+
+/// What the Parquet crate says of a codec that this build lacks names a feature of the crate, not the way
+/// out.
+fn with_advice(detail: String) -> String {
+    if detail.contains("Disabled feature") {
+        format!("{detail}; write the file with Snappy, gzip, Zstandard or no compression")
+    } else {
+        detail
+    }
 }

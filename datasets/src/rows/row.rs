@@ -11,7 +11,12 @@ use crate::fault::{Fault, quote};
 
 /// Columns whose fields are read as columns of their own, `question.stem`: ARC as released, and
 /// verl's reward.
-const LIFTED: [&str; 2] = ["question", "reward_model"];
+const LIFTED: [&str; 2] = ["question", REWARD];
+
+const REWARD: &str = "reward_model";
+
+/// Characters without a width that texts copied from web pages have at their ends.
+const INVISIBLE: [char; 3] = ['\u{200b}', '\u{2060}', '\u{feff}'];
 
 /// What pandas writes where a value is missing.
 const MISSING: [&str; 3] = ["nan", "NaN", "<NA>"];
@@ -33,8 +38,14 @@ impl Row {
         Self { line, fields, read: RefCell::default(), notes: RefCell::default() }
     }
 
-    /// The same row with the fields of [`LIFTED`] columns as columns.
+    /// The same row with the fields of [`LIFTED`] columns as columns; of verl's reward also where the object
+    /// is JSON in a text.
     pub fn lifted(mut self) -> Self {
+        if let Some(Value::String(text)) = self.fields.get(REWARD)
+            && let Ok(object @ Value::Object(_)) = serde_json::from_str(text)
+        {
+            self.fields.insert(REWARD.to_owned(), object);
+        }
         for name in LIFTED {
             if matches!(self.fields.get(name), Some(Value::Object(_)))
                 && let Some(Value::Object(inner)) = self.fields.remove(name)
@@ -111,6 +122,17 @@ impl Row {
         self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
     }
 
+    /// A worked solution: text, or a list of texts, one a line.
+    pub fn solution(&self, name: &str) -> Option<String> {
+        match self.get(name)? {
+            Value::Array(steps) => {
+                let steps: Vec<String> = steps.iter().map(scalar).collect::<Option<_>>()?;
+                Some(steps.join("\n")).filter(|text| !text.is_empty())
+            }
+            _ => self.optional_text(name).map(str::to_owned),
+        }
+    }
+
     /// A column that holds text or a number, as text; `None` where it is absent, empty or null.
     pub fn scalar(&self, name: &str) -> Option<String> {
         self.get(name).and_then(scalar)
@@ -140,6 +162,11 @@ impl Row {
             Value::Array(_) => Err(Fault::of(name, "one answer, as a number or text", Some(value))),
             _ => Err(Fault::of(name, "a number or text", Some(value))),
         }
+    }
+
+    /// The [`Self::reference`] in a column as text, empty where there is none.
+    pub fn reference_text(&self, name: &str) -> Result<String, Fault> {
+        Ok(self.first_reference(&[name])?.map(|(_, text)| text).unwrap_or_default())
     }
 
     /// The first of these columns that holds a [`Self::reference`], as text.
@@ -209,7 +236,10 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 /// exponent (`1e20`) up to a length that one reads.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::String(text) => {
+            let shown = |c: char| !c.is_whitespace() && !INVISIBLE.contains(&c);
+            Some(text.trim_matches(|c| !shown(c)).to_owned()).filter(|text| !text.is_empty())
+        }
         Value::Number(number) => Some(match number.as_f64() {
             // Rust prints the shortest digits that mean this double: those of the file, as numbers with
             // other ones are texts (see `exact`).
@@ -246,6 +276,7 @@ pub(crate) mod tests {
         for (json, text) in cases {
             assert_eq!(scalar(&serde_json::from_str(json).unwrap()).unwrap(), text);
         }
+        assert_eq!(scalar(&Value::String("\u{feff} 5\u{200b}".into())).as_deref(), Some("5"));
         assert_eq!(scalar(&Value::Null), None);
         assert_eq!(scalar(&Value::String("  ".into())), None);
     }

@@ -22,6 +22,10 @@ pub(super) fn rows(path: &Path) -> Result<Rows, DataError> {
         Fault::new("row", "XML", cut(&error.to_string())).at(path, line)
     })?;
     let elements = document.descendants().filter(|n| n.has_tag_name(ROW));
+    if elements.clone().next().is_none() && document.root_element().has_children() {
+        let expected = format!("`{ROW}` elements, one for each problem, as ASDiv has them");
+        return Err(Fault::new("row", expected, "none").at(path, 1));
+    }
     // Lines are counted on from row to row; asking the document for each would be quadratic.
     let (mut line, mut counted) = (1, 0);
     let rows: Vec<_> = elements
