@@ -26,7 +26,7 @@ use stance::Stance;
 use crate::fuel::Reason;
 
 /// Longest text that is searched as a whole; of a longer one, the end.
-const FULL_SEARCH: usize = 256 << 10;
+const FULL_SEARCH: usize = 128 << 10;
 /// Bytes at the end of a longer text that are searched for anchors.
 const TAIL_SEARCH: usize = 64 << 10;
 /// Bytes at the end in which formulas and loose numbers are looked for.
@@ -271,9 +271,8 @@ fn chat_mark(text: &str) -> Option<usize> {
     let spoken = text.len() - text.trim_start().len();
     let bytes = text.as_bytes();
     // All marks start with "<" and one of few letters; one pass over the text finds them.
-    let starts = |at: usize| {
-        bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'))
-    };
+    let starts =
+        |at: usize| bytes[at] == b'<' && matches!(bytes.get(at + 1), Some(b'|' | b'/' | b'e'));
     (spoken + 1..bytes.len())
         .filter(|&at| starts(at))
         .find(|&at| CHAT_MARKS.iter().any(|mark| bytes[at..].starts_with(mark.as_bytes())))

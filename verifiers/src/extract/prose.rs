@@ -161,6 +161,8 @@ const ASIDES: [&str; 34] = [
     "\u{ff0c}\u{5171}",
 ];
 
+/// From here on a statement is too long to be compared and is left as it is, in bytes.
+const MAX_READ: usize = 32 << 10;
 /// Longest statement in which asides and remarks are looked for, in bytes.
 const MAX_STATEMENT: usize = 1024;
 
@@ -239,6 +241,9 @@ fn is_aside(rest: &str) -> bool {
 /// A stated answer without the clause or bracket behind it that explains it: `5` of "5, since
 /// 2 + 3 = 5" and of "5 (five)".
 pub(crate) fn main_clause(sentence: &str) -> &str {
+    if sentence.len() > MAX_READ {
+        return sentence;
+    }
     let clause = ASIDES
         .iter()
         .filter_map(|aside| sentence.find(aside))
