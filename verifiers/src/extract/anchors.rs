@@ -30,7 +30,7 @@ pub(crate) struct Announced<'t> {
 }
 
 /// What may follow "answer" or "answers" and make it an announcement, longest first.
-const CONTINUATIONS: [&str; 30] = [
+const CONTINUATIONS: [&str; 36] = [
     " can be written as",
     " can be expressed as",
     " may be written as",
@@ -41,6 +41,12 @@ const CONTINUATIONS: [&str; 30] = [
     " evaluates to",
     " equals",
     " was",
+    "'s ",
+    "\u{2019}s ",
+    " →",
+    " ➜",
+    " ->",
+    " ⇒",
     " is therefore",
     " should be",
     " would be",
@@ -322,12 +328,18 @@ pub(crate) fn stated_tail(after: &str) -> &str {
     let factorial = sentence.ends_with('!') && rest[sentence.len()..].starts_with('.');
     let sentence = tongues::without_copula(prose::main_clause(sentence));
     let marks = ['.', '*', '"', '\'', '`', if factorial { '.' } else { '!' }, ',', '_'];
-    let stated = sentence.trim().trim_end_matches(marks).trim_end();
+    let stated = sentence.trim().trim_end_matches(is_pictogram);
+    let stated = stated.trim_end().trim_end_matches(marks).trim_end();
     // The end of a JSON object.
     match stated.strip_suffix('}') {
         Some(inner) if !inner.contains('{') => inner.trim_end().trim_end_matches(marks),
         _ => stated,
     }
+}
+
+/// Emoji and ticks that decorate an answer.
+fn is_pictogram(c: char) -> bool {
+    matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{fe0f}' | ' ')
 }
 
 /// Length of what `~~` strikes through at the start of a line: `~~12~~` of "~~12~~ 13".

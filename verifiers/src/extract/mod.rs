@@ -381,7 +381,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     if tongues::tells_a_number(sentence) {
         return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
     }
-    if !prose::is_sentence(sentence) {
+    if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {
         let text = prose::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
     }

@@ -154,8 +154,13 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             let at = front.trim_end_matches(['-', '−']).len();
             operand_before(front.as_bytes(), at) && before.len() > front.len()
         };
+    // The second part of "3 to 4"; what goes from 3 to 4 ends at 4.
+    let ratio = front.strip_suffix(" to").is_some_and(|first| {
+        let clause = first.rsplit(['.', '\n', ',']).next().unwrap_or(first);
+        first.ends_with(|c: char| c.is_ascii_digit()) && !clause.contains("from ")
+    });
     let unequal = ["\\neq", "\\ne", "!=", "<>"].iter().any(|sign| front.ends_with(sign));
-    !(continued || glued || joins || unequal)
+    !(continued || glued || joins || unequal || ratio)
 }
 
 /// Whether a star behind a number closes emphasis that opens before it.

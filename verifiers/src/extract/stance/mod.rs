@@ -12,7 +12,7 @@ mod statement;
 mod withdrawal;
 
 pub(crate) use condition::{is_conditional, is_conditional_behind, is_counterfactual};
-pub(crate) use lead::{asserts, denies_box, supposes};
+pub(crate) use lead::{asserts, denies_box, is_guess, names_others, supposes};
 pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
 pub(crate) use withdrawal::withdrawn;
