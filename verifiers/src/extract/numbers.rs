@@ -134,7 +134,8 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             behind[1..].trim_start().is_empty()
                 || behind[1..].trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '(')
         }
-        Some('=') => true,
+        // "20 = A" tells a value, "20 = 4A" an equation.
+        Some('=') => behind[1..].trim().trim_end_matches('.').chars().count() != 1,
         Some('½' | '⅓' | '⅔' | '¼' | '¾') => true,
         Some(c) => {
             joined(c)

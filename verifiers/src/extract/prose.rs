@@ -334,6 +334,10 @@ pub(crate) fn last_expression(text: &str) -> Option<&str> {
     let clause = after_link(sentence)
         .filter(|clause| !clause.contains(&SENTENCE_ENDS[..]))
         .or_else(|| sentence.contains('=').then_some(sentence))?;
+    // The result of a calculator annotation, `<<3+4=7>>7`, is a plain number.
+    if clause.contains(">>") {
+        return None;
+    }
     let orders = |c: char| "<>≤≥".contains(c);
     let side = if clause.contains(orders) { clause } else { clause.rsplit('=').next()?.trim() };
     let sign = |c: char| "+*^√π\\·×÷½⅓⅔¼¾⅕⅛".contains(c) || orders(c);
@@ -517,18 +521,27 @@ fn remark_in_brackets(sentence: &str) -> Option<usize> {
     (valued && worded && !inner.contains(')')).then_some(at)
 }
 
-/// Where the time at or for which a price holds ends a sentence: " after 9 months" behind "$1,350".
-fn time_behind_price(sentence: &str) -> Option<usize> {
-    let (at, words) = [" after ", " in ", " for ", " over ", " within "]
-        .iter()
-        .filter_map(|words| Some((sentence.rfind(words)?, words)))
-        .max()?;
-    let (head, time) = (&sentence[..at], &sentence[at + words.len()..]);
-    let (count, unit) = time.split_once(' ')?;
+/// Where a sentence ends with the time or number to which its price or result refers: " after 9 months" behind
+/// "$1,350", " in 7 days" behind "20 + 42 = 62 pies".
+fn reference_behind_result(sentence: &str) -> Option<usize> {
+    let (at, words) =
+        [" after ", " in ", " for ", " over ", " within ", " during ", " out of the ", " to "]
+            .iter()
+            .filter_map(|words| Some((sentence.rfind(words)?, words)))
+            .max()?;
+    let (head, phrase) = (&sentence[..at], &sentence[at + words.len()..]);
+    let (count, unit) = phrase.split_once(' ')?;
     let counted = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
     let timed = names::unit(unit).is_some_and(|u| matches!(u.dimension, "time" | "calendar"));
-    let price = head.rsplit(' ').next()?.strip_prefix(['$', '€', '£'])?;
-    (counted && timed && price.starts_with(|c: char| c.is_ascii_digit())).then_some(at)
+    let figures = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let priced = head
+        .rsplit(' ')
+        .next()
+        .and_then(|word| word.strip_prefix(['$', '€', '£']))
+        .is_some_and(figures);
+    let result = head.rsplit(['=', '>']).next().unwrap_or_default().trim_start_matches([' ', '$']);
+    let calculated = head.contains('=') && figures(result) && plain_words(unit, 1) == 1;
+    (counted && (timed && priced || calculated)).then_some(at)
 }
 
 /// A text without what follows the value of its last sentence: a rounded value that repeats it, or a
@@ -550,7 +563,7 @@ pub(super) fn without_aside(text: &str) -> &str {
     let places = places.filter(|at| ends_with_linked_value(&sentence[..*at]));
     let approximated = APPROXIMATIONS.iter().filter_map(|words| sentence.find(words));
     let ends = approximated.chain(reasons).chain(places).chain(remark_in_brackets(sentence));
-    let Some(at) = ends.chain(time_behind_price(sentence)).min() else { return text };
+    let Some(at) = ends.chain(reference_behind_result(sentence)).min() else { return text };
     let head = &sentence[..at];
     let exact = head.contains(|c: char| c.is_ascii_digit() || "$\\√π".contains(c));
     // The sign of a price opens no formula.
