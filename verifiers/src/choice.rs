@@ -150,6 +150,7 @@ fn unboxed<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     match standing(rest, options) {
         Some((option, rule)) => Chosen::Label(option.label, rule),
         None => concluded(rest, options)
+            .or_else(|| worked_out(rest, options))
             .map_or(Chosen::None, |option| Chosen::Label(option.label, Source::Number)),
     }
 }
@@ -342,6 +343,15 @@ fn by_value<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption
     let mut hits = options.iter().filter(equal);
     let first = hits.next()?;
     hits.next().is_none().then_some(*first)
+}
+
+/// The only option of the value with which a text ends, where all options are values: "The value is 12."
+fn worked_out<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let counted = |o: &ChoiceOption<'_>| o.text.contains(|c: char| c.is_ascii_digit());
+    if text.is_empty() || !options.iter().all(counted) {
+        return None;
+    }
+    by_value(&extract::find(text).ok()?.text, options)
 }
 
 /// A label at the front of a statement.

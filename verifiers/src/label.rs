@@ -21,8 +21,15 @@ fn first(text: &str) -> Option<(&str, &str)> {
     let text = text.trim().trim_matches('$').trim();
     let style = STYLES.iter().find_map(|style| text.strip_prefix(style));
     let inner = style.unwrap_or(text).trim_start().strip_prefix('(')?;
-    let label = inner.get(..1).filter(|l| l.starts_with(|c: char| ('A'..='E').contains(&c)))?;
+    let label =
+        inner.get(..1).filter(|l| l.starts_with(|c: char| matches!(c, 'A'..='E' | 'a'..='e')))?;
     let mut rest = inner[1..].strip_prefix(')')?;
+    // A small letter names a part of a question only in front of a number; else it is a variable.
+    let numbered = rest.starts_with(' ')
+        && rest.trim_start_matches([' ', '$', '-']).starts_with(|c: char| c.is_ascii_digit());
+    if label.starts_with(|c: char| c.is_ascii_lowercase()) && !numbered {
+        return None;
+    }
     let mut blank = rest.len();
     if style.is_some() {
         rest = match rest.trim_start().strip_prefix('}') {

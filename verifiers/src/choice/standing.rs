@@ -95,7 +95,7 @@ const LEADS: [&str; 46] = [
 ];
 
 /// Clauses of one or two words in front of a label that stands behind a comma: "Therefore, B."
-const OPENERS: [&str; 13] = [
+const OPENERS: [&str; 18] = [
     "therefore",
     "so",
     "thus",
@@ -109,6 +109,11 @@ const OPENERS: [&str; 13] = [
     "in summary",
     "to conclude",
     "ergo",
+    "by elimination",
+    "by process of elimination",
+    "in short",
+    "in the end",
+    "to sum up",
 ];
 
 /// Words by which a clause examines an option and does not choose it.
@@ -306,7 +311,7 @@ impl Place<'_> {
         }
         let opened = without_adverb(opened);
         let word = opened.rsplit([' ', '\n', '\u{a0}']).next().unwrap_or_default();
-        let lead = word.trim_end_matches([':', ',', '-']);
+        let lead = word.trim_end_matches([':', ',', '-']).trim_start_matches(['(', '[', '*']);
         let leads = LEADS.iter().any(|l| lead.eq_ignore_ascii_case(l)) || follows_opener(opened);
         let choosing = names_choice(opened);
         let rule = if choosing { Rule::Announced } else { Rule::Led };

@@ -22,7 +22,7 @@ pub(super) fn without_struck(text: Cow<'_, str>) -> Cow<'_, str> {
     let lines = text.split_inclusive('\n').map(|line| {
         let parts: Vec<&str> = line.split("~~").collect();
         // Marks without a partner are no strikethrough.
-        if parts.len() % 2 == 0 {
+        if parts.len().is_multiple_of(2) {
             line.to_owned()
         } else {
             parts.iter().step_by(2).copied().collect()

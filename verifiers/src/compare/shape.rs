@@ -17,6 +17,9 @@ const MAX_DETERMINANT: usize = 5;
 /// Largest power of a matrix that is multiplied out.
 const MAX_MATRIX_POWER: usize = 6;
 
+/// Items of a list or product among which one is looked for that only says what another depends on.
+const MAX_PARAMETERS: usize = 64;
+
 impl Comparison<'_> {
     /// The tree in comparable shape.
     pub(super) fn shaped(&mut self, root: Id) -> Result<Id, Reason> {
@@ -60,7 +63,8 @@ impl Comparison<'_> {
         };
         match self.tree.get(id).clone() {
             Node::List(items) | Node::Product(items)
-                if items.iter().any(|item| self.is_parameter(*item, &items)) =>
+                if items.len() <= MAX_PARAMETERS
+                    && items.iter().any(|item| self.is_parameter(*item, &items)) =>
             {
                 let kept: Vec<Id> =
                     items.iter().copied().filter(|i| !self.is_parameter(*i, &items)).collect();

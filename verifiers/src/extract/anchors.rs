@@ -30,10 +30,11 @@ pub(crate) struct Announced<'t> {
 }
 
 /// What may follow "answer" or "answers" and make it an announcement, longest first.
-const CONTINUATIONS: [&str; 30] = [
+const CONTINUATIONS: [&str; 43] = [
     " can be written as",
     " can be expressed as",
     " may be written as",
+    " can only be",
     " simplifies to",
     " works out to be",
     " works out to",
@@ -41,6 +42,18 @@ const CONTINUATIONS: [&str; 30] = [
     " evaluates to",
     " equals",
     " was",
+    " would only be",
+    " would then be",
+    " would therefore be",
+    " must therefore be",
+    " should therefore be",
+    " will then be",
+    "'s ",
+    "\u{2019}s ",
+    " →",
+    " ➜",
+    " ->",
+    " ⇒",
     " is therefore",
     " should be",
     " would be",
@@ -63,8 +76,8 @@ const CONTINUATIONS: [&str; 30] = [
     "':",
 ];
 
-/// How many of them are about how an answer is written, which "can be" in front does not deny.
-const WRITTEN: usize = 3;
+/// How many of them are about how an answer is written, or leave one possibility: "can be" in them denies nothing.
+const WRITTEN: usize = 4;
 
 /// Verbs behind "answer" that deny or only suppose what follows.
 const DENYING: [&str; 32] = [
@@ -181,7 +194,7 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
     }
     let span = sentence_behind(text, anchor.end);
     let (sentence, after) = (&text[span.range()], &text[span.end..]);
-    let would = text[anchor.start..anchor.end].contains(" would be");
+    let would = text[anchor.start..anchor.end].contains(" would");
     if after.starts_with(['?', '？'])
         || would && stance::starts_with_phrase(after.trim_start(), "if")
         || stance::is_counterfactual(&text[..anchor.start], would)
@@ -308,7 +321,8 @@ pub(crate) fn stated_tail(after: &str) -> &str {
             c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '\'' | '_' | '`')
         });
         let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f)).map(|f| f.len());
-        let Some(length) = filler.or_else(|| struck(trimmed)) else {
+        let Some(length) = filler.or_else(|| struck(trimmed)).or_else(|| annotation(trimmed))
+        else {
             rest = trimmed;
             break;
         };
@@ -322,12 +336,24 @@ pub(crate) fn stated_tail(after: &str) -> &str {
     let factorial = sentence.ends_with('!') && rest[sentence.len()..].starts_with('.');
     let sentence = tongues::without_copula(prose::main_clause(sentence));
     let marks = ['.', '*', '"', '\'', '`', if factorial { '.' } else { '!' }, ',', '_'];
-    let stated = sentence.trim().trim_end_matches(marks).trim_end();
+    let stated = sentence.trim().trim_end_matches(is_pictogram);
+    let stated = stated.trim_end().trim_end_matches(marks).trim_end();
     // The end of a JSON object.
     match stated.strip_suffix('}') {
         Some(inner) if !inner.contains('{') => inner.trim_end().trim_end_matches(marks),
         _ => stated,
     }
+}
+
+/// Length of a calculator annotation: `<<3+4=7>>` of "<<3+4=7>>7".
+fn annotation(text: &str) -> Option<usize> {
+    let inner = super::head(text.strip_prefix("<<")?, MAX_SENTENCE);
+    Some(inner.find(">>")? + 2 * ">>".len())
+}
+
+/// Emoji and ticks that decorate an answer.
+fn is_pictogram(c: char) -> bool {
+    matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}' | '\u{fe0f}' | ' ')
 }
 
 /// Length of what `~~` strikes through at the start of a line: `~~12~~` of "~~12~~ 13".

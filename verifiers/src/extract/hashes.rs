@@ -90,7 +90,7 @@ pub(crate) fn hashes(text: &str) -> Option<&str> {
         let heading = HEADINGS.iter().any(|word| stance::starts_with_phrase(line, word))
             || unlabelled(line).is_empty()
             || line.ends_with(':');
-        if !line.is_empty() && !(more && heading) && !is_part(line) {
+        if !(line.is_empty() || is_part(line) || more && heading) {
             return Some(line);
         }
         before = &text[..at];

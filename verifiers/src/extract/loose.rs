@@ -56,8 +56,10 @@ fn asserted<'t>(text: &'t str, piece: &'t str, source: Source) -> Found<'t> {
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
     if stance::denies_box(before)
         || stance::supposes(before)
-        || stance::is_counterfactual(before, false)
-        || stance::is_conditional_behind(behind.split(['.', '\n']).next().unwrap_or(behind))
+        || stance::is_guess(before)
+        || stance::names_others(before)
+        || stance::imagines(before)
+        || stance::is_restricted(behind.split(['.', '\n']).next().unwrap_or(behind))
         || struck(before, after)
         || stance::rejected_behind(behind)
         || stance::withdrawn(behind)

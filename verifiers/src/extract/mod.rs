@@ -28,7 +28,7 @@ pub use thought::{is_thinking, whole_turn};
 use crate::fuel::Reason;
 
 /// Longest text that is searched as a whole; of a longer one, the end.
-const FULL_SEARCH: usize = 256 << 10;
+const FULL_SEARCH: usize = 128 << 10;
 /// Bytes at the end of a longer text that are searched for anchors.
 const TAIL_SEARCH: usize = 64 << 10;
 /// Bytes at the end in which formulas and loose numbers are looked for.
@@ -383,7 +383,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     if tongues::tells_a_number(sentence) {
         return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
     }
-    if !prose::is_sentence(sentence) {
+    if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {
         let text = prose::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
     }

@@ -134,7 +134,8 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             behind[1..].trim_start().is_empty()
                 || behind[1..].trim_start().starts_with(|c: char| c.is_ascii_digit() || c == '(')
         }
-        Some('=') => true,
+        // "20 = A" tells a value, "20 = 4A" an equation.
+        Some('=') => behind[1..].trim().trim_end_matches('.').chars().count() != 1,
         Some('½' | '⅓' | '⅔' | '¼' | '¾') => true,
         Some(c) => {
             joined(c)
@@ -154,8 +155,13 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
             let at = front.trim_end_matches(['-', '−']).len();
             operand_before(front.as_bytes(), at) && before.len() > front.len()
         };
+    // The second part of "3 to 4"; what goes from 3 to 4 ends at 4.
+    let ratio = front.strip_suffix(" to").is_some_and(|first| {
+        let clause = first.rsplit(['.', '\n', ',']).next().unwrap_or(first);
+        first.ends_with(|c: char| c.is_ascii_digit()) && !clause.contains("from ")
+    });
     let unequal = ["\\neq", "\\ne", "!=", "<>"].iter().any(|sign| front.ends_with(sign));
-    !(continued || glued || joins || unequal)
+    !(continued || glued || joins || unequal || ratio)
 }
 
 /// Whether a star behind a number closes emphasis that opens before it.

@@ -37,6 +37,22 @@ pub(crate) fn is_sentence(text: &str) -> bool {
     plain_words(text, SENTENCE) >= SENTENCE
 }
 
+/// Verbs of a short sentence that tells a number: "She has 14 left".
+const TELLING: [&str; 12] =
+    ["has", "have", "had", "needs", "gets", "is", "are", "was", "were", "earns", "takes", "costs"];
+
+/// Whether a text of few words is a sentence with a verb and one number: "She has 14 left".
+pub(crate) fn tells_a_number(text: &str) -> bool {
+    let mut words = text.split(' ');
+    let subject = words.next().unwrap_or_default();
+    let named = subject.len() >= 2
+        && subject.starts_with(|c: char| c.is_ascii_uppercase())
+        && subject.bytes().all(|b| b.is_ascii_alphabetic());
+    let verb = words.next().is_some_and(|verb| TELLING.contains(&verb));
+    let figures = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+    named && verb && words.filter(figures).count() == 1
+}
+
 /// Number of plain words outside commands and text braces, counted up to `limit`.
 pub(crate) fn plain_words(text: &str, limit: usize) -> usize {
     let mut count = 0;
@@ -161,6 +177,8 @@ const ASIDES: [&str; 34] = [
     "\u{ff0c}\u{5171}",
 ];
 
+/// From here on a statement is too long to be compared and is left as it is, in bytes.
+const MAX_READ: usize = 32 << 10;
 /// Longest statement in which asides and remarks are looked for, in bytes.
 const MAX_STATEMENT: usize = 1024;
 
@@ -239,6 +257,9 @@ fn is_aside(rest: &str) -> bool {
 /// A stated answer without the clause or bracket behind it that explains it: `5` of "5, since
 /// 2 + 3 = 5" and of "5 (five)".
 pub(crate) fn main_clause(sentence: &str) -> &str {
+    if sentence.len() > MAX_READ {
+        return sentence;
+    }
     let clause = ASIDES
         .iter()
         .filter_map(|aside| sentence.find(aside))
@@ -313,6 +334,10 @@ pub(crate) fn last_expression(text: &str) -> Option<&str> {
     let clause = after_link(sentence)
         .filter(|clause| !clause.contains(&SENTENCE_ENDS[..]))
         .or_else(|| sentence.contains('=').then_some(sentence))?;
+    // The result of a calculator annotation, `<<3+4=7>>7`, is a plain number.
+    if clause.contains(">>") {
+        return None;
+    }
     let orders = |c: char| "<>≤≥".contains(c);
     let side = if clause.contains(orders) { clause } else { clause.rsplit('=').next()?.trim() };
     let sign = |c: char| "+*^√π\\·×÷½⅓⅔¼¾⅕⅛".contains(c) || orders(c);
@@ -487,6 +512,38 @@ fn ends_with_linked_value(text: &str) -> bool {
     linked && text.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | ')' | '}' | '%'))
 }
 
+/// Where a remark in brackets ends a sentence behind its value: " (a 20% discount)".
+fn remark_in_brackets(sentence: &str) -> Option<usize> {
+    let at = sentence.strip_suffix(')')?.rfind(" (")?;
+    let (head, inner) = (sentence[..at].trim_end(), &sentence[at + 2..sentence.len() - 1]);
+    let valued = head.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | '%'));
+    let worded = inner.starts_with(|c: char| c.is_ascii_alphabetic()) && plain_words(inner, 1) == 1;
+    (valued && worded && !inner.contains(')')).then_some(at)
+}
+
+/// Where a sentence ends with the time or number to which its price or result refers: " after 9 months" behind
+/// "$1,350", " in 7 days" behind "20 + 42 = 62 pies".
+fn reference_behind_result(sentence: &str) -> Option<usize> {
+    let (at, words) =
+        [" after ", " in ", " for ", " over ", " within ", " during ", " out of the ", " to "]
+            .iter()
+            .filter_map(|words| Some((sentence.rfind(words)?, words)))
+            .max()?;
+    let (head, phrase) = (&sentence[..at], &sentence[at + words.len()..]);
+    let (count, unit) = phrase.split_once(' ')?;
+    let counted = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
+    let timed = names::unit(unit).is_some_and(|u| matches!(u.dimension, "time" | "calendar"));
+    let figures = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
+    let priced = head
+        .rsplit(' ')
+        .next()
+        .and_then(|word| word.strip_prefix(['$', '€', '£']))
+        .is_some_and(figures);
+    let result = head.rsplit(['=', '>']).next().unwrap_or_default().trim_start_matches([' ', '$']);
+    let calculated = head.contains('=') && figures(result) && plain_words(unit, 1) == 1;
+    (counted && (timed && priced || calculated)).then_some(at)
+}
+
 /// A text without what follows the value of its last sentence: a rounded value that repeats it, or a
 /// reason: "It is 9π, or about 28.27", "It is 5/36, since there are 36 outcomes".
 pub(super) fn without_aside(text: &str) -> &str {
@@ -505,10 +562,15 @@ pub(super) fn without_aside(text: &str) -> &str {
         .chain(value_of_variable(sentence, &[" for ", " when ", " at "]));
     let places = places.filter(|at| ends_with_linked_value(&sentence[..*at]));
     let approximated = APPROXIMATIONS.iter().filter_map(|words| sentence.find(words));
-    let Some(at) = approximated.chain(reasons).chain(places).min() else { return text };
+    let ends = approximated.chain(reasons).chain(places).chain(remark_in_brackets(sentence));
+    let Some(at) = ends.chain(reference_behind_result(sentence)).min() else { return text };
     let head = &sentence[..at];
     let exact = head.contains(|c: char| c.is_ascii_digit() || "$\\√π".contains(c));
-    if exact && closed_formula(head) { &text[..start + at] } else { text }
+    // The sign of a price opens no formula.
+    let priced = head.rsplit('$').next().is_some_and(|price| {
+        head.contains('$') && price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b',' | b'.'))
+    });
+    if exact && (closed_formula(head) || priced) { &text[..start + at] } else { text }
 }
 
 /// What follows the last link word: `120` in "The volume is 120".

@@ -378,7 +378,7 @@ mod tests {
         for word in LANGUAGES.iter().flat_map(|language| language.words) {
             let first = word.chars().next().unwrap();
             assert!(first.is_ascii() || FIRSTS.contains(first), "{word}");
-            assert_eq!(last_word(word).map(|(at, _)| at), Some(0), "{word}");
+            assert!(last_word(word).is_some(), "{word}");
         }
         assert_eq!(behind("the answer is"), None);
         assert_eq!(behind("transit"), None);

@@ -143,8 +143,14 @@ pub(crate) struct Unit {
     pub factor: (u64, u64),
 }
 
+/// No unit has a longer name, in bytes.
+const LONGEST: usize = 16;
+
 /// The unit of that name, singular or plural.
 pub(crate) fn unit(name: &str) -> Option<Unit> {
+    if name.len() > LONGEST {
+        return None;
+    }
     let known = |dimension, numerator, denominator| {
         Some(Unit { dimension, factor: (numerator, denominator) })
     };
@@ -217,32 +223,33 @@ pub(crate) fn unit_letter(letter: &str) -> bool {
 /// Words that are units wherever they follow a number, glued to it or not.
 pub(crate) fn unit_word(word: &str) -> bool {
     unit(word).is_some() && word.len() >= 2
-        || matches!(
-            word.to_ascii_lowercase().as_str(),
-            "percent"
-                | "pct"
-                | "percentage"
-                | "degrees"
-                | "degree"
-                | "deg"
-                | "radians"
-                | "rad"
-                | "units"
-                | "unit"
-                | "mph"
-                | "kph"
-                | "euro"
-                | "euros"
-                | "rupees"
-                | "pesos"
-                | "pounds"
-                | "sq"
-                | "cubic"
-                | "square"
-                | "am"
-                | "pm"
-                | "hz"
-                | "kw"
-                | "joules"
-        )
+        || word.len() <= LONGEST
+            && matches!(
+                word.to_ascii_lowercase().as_str(),
+                "percent"
+                    | "pct"
+                    | "percentage"
+                    | "degrees"
+                    | "degree"
+                    | "deg"
+                    | "radians"
+                    | "rad"
+                    | "units"
+                    | "unit"
+                    | "mph"
+                    | "kph"
+                    | "euro"
+                    | "euros"
+                    | "rupees"
+                    | "pesos"
+                    | "pounds"
+                    | "sq"
+                    | "cubic"
+                    | "square"
+                    | "am"
+                    | "pm"
+                    | "hz"
+                    | "kw"
+                    | "joules"
+            )
 }

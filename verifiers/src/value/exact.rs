@@ -22,6 +22,16 @@ const MAX_TERMS: i64 = 10_000;
 /// Values of the variables, searched from the end.
 pub(crate) type Bindings = Vec<(Symbol, BigRational)>;
 
+/// Most limbs of two values together whose quotient is reduced.
+const MAX_REDUCED: u64 = 256;
+
+/// How two values are joined.
+#[derive(Debug, Clone, Copy)]
+enum Join {
+    Sum,
+    Product,
+}
+
 /// Evaluates exactly.
 pub(crate) struct Exact<'a> {
     pub tree: &'a Tree,
@@ -43,8 +53,8 @@ impl Exact<'_> {
                 .find(|(s, _)| s == symbol)
                 .map(|(_, v)| v.clone())
                 .ok_or(Fault::Foreign),
-            Node::Sum(items) => self.fold(items, BigRational::zero(), |a, b| a + b),
-            Node::Product(items) => self.fold(items, BigRational::one(), |a, b| a * b),
+            Node::Sum(items) => self.fold(items, BigRational::zero(), Join::Sum),
+            Node::Product(items) => self.fold(items, BigRational::one(), Join::Product),
             Node::Negate(a) => Ok(-self.value(*a)?),
             Node::Quantity(a, unit) if unit == "%" => Ok(self.value(*a)? / BigInt::from(100)),
             Node::Quantity(a, _) => self.value(*a),
@@ -53,6 +63,7 @@ impl Exact<'_> {
                 if below.is_zero() {
                     return Err(Fault::Undefined);
                 }
+                self.charge_reduction(&above, &below)?;
                 self.bounded(above / below)
             }
             Node::Power(a, b) => {
@@ -73,20 +84,44 @@ impl Exact<'_> {
         }
     }
 
-    fn fold(
-        &mut self,
-        items: &[Id],
-        start: BigRational,
-        join: fn(BigRational, BigRational) -> BigRational,
-    ) -> Value {
+    fn fold(&mut self, items: &[Id], start: BigRational, join: Join) -> Value {
         let mut total = start;
         for item in items {
             let value = self.value(*item)?;
-            let limbs = (bits(&total) + bits(&value)) / 64 + 1;
-            self.fuel.spend(limbs * limbs)?;
-            total = self.bounded(join(total, value))?;
+            total = self.joined(total, value, join)?;
         }
         Ok(total)
+    }
+
+    /// A sum or product of two values.
+    fn joined(&mut self, total: BigRational, value: BigRational, join: Join) -> Value {
+        if !(total.is_integer() && value.is_integer()) {
+            self.charge_reduction(&total, &value)?;
+            let joined = match join {
+                Join::Sum => total + value,
+                Join::Product => total * value,
+            };
+            return self.bounded(joined);
+        }
+        // Whole numbers are joined without looking for a common factor.
+        let (left, right) = (bits(&total) / 64 + 1, bits(&value) / 64 + 1);
+        self.fuel.spend(left * right + left + right)?;
+        let joined = match join {
+            Join::Sum => total.numer() + value.numer(),
+            Join::Product => total.numer() * value.numer(),
+        };
+        self.bounded(joined.into())
+    }
+
+    /// Charges for the search of a common factor, which takes steps by bits and not by limbs. Values too
+    /// large for it are left to residues.
+    fn charge_reduction(&mut self, a: &BigRational, b: &BigRational) -> Result<(), Fault> {
+        let limbs = (bits(a) + bits(b)) / 64 + 1;
+        if limbs > MAX_REDUCED {
+            return Err(Fault::Foreign);
+        }
+        self.fuel.spend(limbs * limbs * 40)?;
+        Ok(())
     }
 
     fn bounded(&mut self, value: BigRational) -> Value {
@@ -227,10 +262,7 @@ impl Exact<'_> {
             self.bindings.push((index, BigRational::from(BigInt::from(k))));
             let term = self.value(body);
             self.bindings.pop();
-            let term = term?;
-            let limbs = (bits(&total) + bits(&term)) / 64 + 1;
-            self.fuel.spend(limbs * limbs * 4)?;
-            total = self.bounded(if product { total * term } else { total + term })?;
+            total = self.joined(total, term?, if product { Join::Product } else { Join::Sum })?;
         }
         Ok(total)
     }

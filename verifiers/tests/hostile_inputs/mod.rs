@@ -8,7 +8,7 @@ type Named = (&'static str, String);
 
 /// Every hostile text with its name.
 pub fn all() -> Vec<Named> {
-    [nesting(), values(), injections(), floods(), poles(), conditions()].concat()
+    [nesting(), values(), injections(), floods(), repeated(), poles(), conditions()].concat()
 }
 
 /// Deep and unbalanced brackets.
@@ -122,6 +122,36 @@ fn floods() -> Vec<Named> {
         ("colons", "1:".repeat(200_000)),
         ("exponents", "1e".repeat(200_000)),
     ]
+}
+
+/// One piece over and over, alone and behind an announcement: what is looked for anew behind every piece would
+/// cost the square of the length.
+fn repeated() -> Vec<Named> {
+    let pieces = [
+        ("unclosed text", "\\text{", 1_000_000),
+        ("unclosed begin", "\\begin{", 1_000_000),
+        ("unclosed end", "\\end{", 1_000_000),
+        ("letters", "a", 1_000_000),
+        ("capitals", "I", 15_000),
+        ("Chinese answers", "\u{7b54}", 1_000_000),
+        ("Cyrillic letters", "\u{42d}", 1_000_000),
+        ("Arabic digits", "\u{663}", 120_000),
+        ("factorial product", "5!", 3000),
+        ("percent product", "1% ", 3000),
+        ("letter list", "A, ", 15_000),
+        ("conjunctions", "one and ", 120_000),
+        ("functions", "sin ", 120_000),
+        ("angles", "<", 1_000_000),
+        ("withdrawals", "The answer is 1. Wait, no. ", 120_000),
+        ("denials", "The answer is not 1. ", 120_000),
+        ("struck", "~~1~~ ", 120_000),
+        ("conditions", "9 only if ", 120_000),
+        ("blank groups", "1 000 ", 120_000),
+        ("open lefts", "\\left(", 120_000),
+    ];
+    let alone = pieces.map(|(name, piece, bytes)| (name, piece.repeat(bytes / piece.len())));
+    let announced = alone.clone().map(|(name, text)| (name, format!("The answer is {text}")));
+    alone.into_iter().chain(announced).collect()
 }
 
 /// Values that do not exist.

@@ -68,6 +68,26 @@ pub(crate) fn is_conditional_behind(after: &str) -> bool {
     CONDITIONS.iter().any(|c| starts_with_phrase(rest, c)) && !is_harmless(rest)
 }
 
+/// As [`is_conditional_behind`], of a value that nothing announces: word problems ask what somebody earns "if"
+/// something happens, so a plain "if" restricts nothing.
+pub(crate) fn is_restricted(after: &str) -> bool {
+    is_conditional_behind(after) && !starts_with_phrase(after.trim_start(), "if")
+}
+
+/// Whether the sentence that ends where `before` ends tells what the solver would get and does not: "had we
+/// added, we would get". What somebody in a word problem would earn is an answer.
+pub(crate) fn imagines(before: &str) -> bool {
+    let tail = crate::extract::tail(before, 2 * MAX_CLAUSE);
+    let sentence = tail.rsplit(is_sentence_end).next().unwrap_or(tail);
+    let all: Vec<String> = words(sentence).collect();
+    let solver = |pair: &[String]| {
+        matches!(pair[0].as_str(), "we" | "i" | "you" | "one" | "had" | "were")
+            && matches!(pair[1].as_str(), "would" | "might" | "we" | "i" | "you")
+    };
+    let unreal = all.iter().any(|w| matches!(w.as_str(), "we'd" | "you'd" | "i'd"));
+    (unreal || all.windows(2).any(solver)) && is_counterfactual(before, false)
+}
+
 /// Places of a phrase of whole words that stands behind a blank.
 fn places<'t>(text: &'t str, phrase: &'t str) -> impl Iterator<Item = usize> + 't {
     text.match_indices(phrase)

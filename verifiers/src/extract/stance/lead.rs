@@ -232,7 +232,7 @@ const FOREIGN_DOUBTS: [&str; 40] = [
 ];
 
 /// Verbs that report an opinion, and who or what makes it another's.
-const OPINIONS: [&str; 15] = [
+const OPINIONS: [&str; 20] = [
     "think",
     "thought",
     "say",
@@ -248,13 +248,42 @@ const OPINIONS: [&str; 15] = [
     "concluded",
     "assumed",
     "answered",
+    "choose",
+    "chose",
+    "pick",
+    "picked",
+    "select",
 ];
 /// Verbs that always report another's opinion.
 const REPORTS: [&str; 8] =
     ["thinks", "says", "believes", "guesses", "insists", "argues", "concludes", "alleges"];
-const OTHERS: [&str; 22] = [
-    "might", "may", "could", "some", "people", "students", "many", "others", "someone", "one",
-    "you", "he", "she", "they", "who", "let's", "us", "let", "been", "is", "was", "were",
+const OTHERS: [&str; 26] = [
+    "might",
+    "everyone",
+    "everybody",
+    "most",
+    "nobody",
+    "may",
+    "could",
+    "some",
+    "people",
+    "students",
+    "many",
+    "others",
+    "someone",
+    "one",
+    "you",
+    "he",
+    "she",
+    "they",
+    "who",
+    "let's",
+    "us",
+    "let",
+    "been",
+    "is",
+    "was",
+    "were",
 ];
 
 /// Whether the clause that ends where `before` ends lets what follows be asserted: no denial, doubt,
@@ -375,6 +404,13 @@ pub(crate) fn denies_box(before: &str) -> bool {
         )
 }
 
+/// Whether the words right before a place only call it possible: "it might be".
+pub(crate) fn is_guess(before: &str) -> bool {
+    let words = clause_words(before);
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    word(0) == "be" && matches!(word(1), "might" | "may" | "could")
+}
+
 /// Whether the words right before a place exclude what follows: "we can rule out", "so we reject".
 fn eliminates(words: &[String]) -> bool {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
@@ -418,12 +454,28 @@ const SUPPOSING: [&str; 18] = [
     "maybe",
 ];
 
+/// Those behind which a value is only tried: "Let's test 17".
+const EXAMINING: [&str; 8] =
+    ["test", "try", "check", "verify", "consider", "suppose", "assume", "examine"];
+
+/// Whether the words right before a value name others by it: "any multiple of", "divisible by".
+pub(crate) fn names_others(before: &str) -> bool {
+    let words = clause_words(before);
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let kinds = ["multiple", "multiples", "divisor", "divisors", "factors", "powers", "neighbours"];
+    word(0) == "of" && kinds.contains(&word(1)) || word(0) == "by" && word(1) == "divisible"
+}
+
 /// Whether the clause in front of a value only supposes or examines it: "Let x =", "if it is".
 pub(crate) fn supposes(before: &str) -> bool {
     let words = clause_words(before);
     let restart = words.iter().position(|w| RESTARTS.contains(&w.as_str())).unwrap_or(words.len());
     let clause = &words[..restart];
+    let opener =
+        |w: &&String| matches!(w.as_str(), "let's" | "let" | "us" | "we" | "now" | "first");
+    let first = clause.iter().rev().find(|w| !opener(w));
     clause.last().is_some_and(|w| SUPPOSING.contains(&w.as_str()))
+        || first.is_some_and(|w| EXAMINING.contains(&w.as_str()))
         || clause.iter().any(|w| w == "whether")
         || is_misbelieved(before)
         || clause.iter().any(|w| w == "answer") && !asserts(before)

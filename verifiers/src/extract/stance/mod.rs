@@ -11,8 +11,10 @@ mod rejection;
 mod statement;
 mod withdrawal;
 
-pub(crate) use condition::{is_conditional, is_conditional_behind, is_counterfactual};
-pub(crate) use lead::{asserts, denies_box, supposes};
+pub(crate) use condition::{
+    imagines, is_conditional, is_conditional_behind, is_counterfactual, is_restricted,
+};
+pub(crate) use lead::{asserts, denies_box, is_guess, names_others, supposes};
 pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
 pub(crate) use withdrawal::withdrawn;

@@ -95,39 +95,13 @@ pub(super) fn calls_wrong(words: &[String]) -> bool {
     match word(0) {
         "isn't" | "cannot" | "can't" | "couldn't" | "wouldn't" | "doesn't" | "won't" | "wasn't"
         | "aren't" | "shouldn't" | "fails" | "failed" | "violates" | "contradicts" => true,
-        "does" | "did" | "do" => matches!(word(1), "not"),
+        "does" | "did" | "do" => word(1) == "not" && FAILINGS.contains(&word(2)),
         "makes" => matches!(word(1), "no"),
         "s" | "it's" | "that's" | "this's" => rest(1).any(denies_quality),
         _ if linked => {
             // "is not only right" and "is not 5" are no rejection; "is not right" is one.
             rest(1).any(|w| WRONG.contains(&w) || matches!(w, "out"))
-                || rest(1).any(|w| w == "not" || w == "never")
-                    && rest(2).any(|w| {
-                        matches!(
-                            w,
-                            "right"
-                                | "correct"
-                                | "true"
-                                | "possible"
-                                | "valid"
-                                | "it"
-                                | "the"
-                                | "be"
-                                | "work"
-                                | "allowed"
-                                | "acceptable"
-                                | "so"
-                                | "good"
-                                | "choice"
-                                | "option"
-                                | "answer"
-                                | "solution"
-                                | "plausible"
-                                | "suitable"
-                                | "appropriate"
-                                | "viable"
-                        )
-                    })
+                || denied_quality(words)
                 || rest(1).any(|w| {
                     matches!(
                         w,
@@ -145,6 +119,49 @@ pub(super) fn calls_wrong(words: &[String]) -> bool {
         }
         _ => false,
     }
+}
+
+/// What a wrong value does not do; "160 do not have pets" calls nothing wrong.
+const FAILINGS: [&str; 18] = [
+    "work", "satisfy", "fit", "hold", "make", "match", "count", "apply", "solve", "meet", "give",
+    "equal", "lie", "belong", "check", "qualify", "seem", "",
+];
+
+/// Qualities whose denial calls a value wrong.
+const QUALITIES: [&str; 21] = [
+    "right",
+    "correct",
+    "true",
+    "possible",
+    "valid",
+    "it",
+    "be",
+    "work",
+    "allowed",
+    "acceptable",
+    "so",
+    "good",
+    "choice",
+    "option",
+    "answer",
+    "solution",
+    "plausible",
+    "suitable",
+    "appropriate",
+    "viable",
+    "the",
+];
+
+/// "is not right", "is not a good choice"; "is not only right" and "is not divisible by 3" deny no quality.
+fn denied_quality(words: &[String]) -> bool {
+    let not = words.iter().take(5).position(|w| w == "not" || w == "never");
+    let Some(at) = not.filter(|at| *at > 0) else { return false };
+    let word = |ahead: usize| words.get(at + ahead).map_or("", String::as_str);
+    let filler =
+        |w: &str| matches!(w, "a" | "an" | "our" | "my" | "quite" | "actually" | "really" | "good");
+    QUALITIES.contains(&word(1))
+        || filler(word(1))
+            && (QUALITIES.contains(&word(2)) || filler(word(2)) && QUALITIES.contains(&word(3)))
 }
 
 pub(super) fn denies_quality(word: &str) -> bool {
@@ -176,6 +193,7 @@ mod tests {
             " is correct.",
             " (five)",
             ", and B is wrong.",
+            " is not divisible by 16, it is the smallest",
         ] {
             assert!(!rejected_behind(after), "{after}");
         }

@@ -175,6 +175,12 @@ fn is_value(word: &str) -> bool {
 
 /// Whether words behind an interjection tell another value: "it should be 7", "it's 7", "that is B".
 fn corrects(all: &[&str], refused: bool) -> bool {
+    let repairs = |w: &[&str]| {
+        matches!(w, ["should" | "must" | "to", "correct" | "fix" | "redo" | "recompute" | "revise"])
+    };
+    if all.windows(2).any(repairs) {
+        return true;
+    }
     match all {
         [word] => refused && is_value(word),
         ["it" | "that" | "this" | "we" | "i" | "there", "should", ..] => true,
@@ -203,6 +209,7 @@ mod tests {
             ". Let me double check. No, it should be 7.",
             ". But that's only for one side.",
             "... oops, it's 7",
+            ". Hmm, but 5 x 12 = 60, so I should correct: the answer is 60.",
             ", wait, no, 8.",
             ". Wait, it's 2.5 that we want.",
         ] {

@@ -15,6 +15,9 @@ const MAX_DIGITS: usize = 8192;
 /// Largest power of ten in `1e5` notation.
 const MAX_EXPONENT: i32 = 4096;
 
+/// Most digits of a number in a base above ten.
+const MAX_LETTERED: usize = 64;
+
 impl Parser<'_, '_> {
     /// The number at this place with everything that belongs to it.
     pub(super) fn number(&mut self) -> Parsed {
@@ -73,12 +76,14 @@ impl Parser<'_, '_> {
     pub(super) fn lettered(&mut self) -> Result<Option<Id>, Reason> {
         let part = |t: &Token<'_>| {
             matches!(t.kind, Kind::Number | Kind::Word)
+                && t.text.len() <= MAX_LETTERED
                 && t.text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
         };
         let tokens = &self.tokens[self.at..];
         let count = tokens
             .iter()
             .enumerate()
+            .take(MAX_LETTERED)
             .take_while(|(k, t)| part(t) && (*k == 0 || !t.spaced))
             .count();
         if count == 0 || self.kind_at(count) != Some(Kind::Sign('_')) {
