@@ -320,6 +320,9 @@ pub(crate) fn stated_tail(after: &str) -> &str {
         let trimmed = rest.trim_start_matches(|c: char| {
             c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '\'' | '_' | '`')
         });
+        // A dash at the start of a line opens an item of a list and is no sign.
+        let opened = rest[..rest.len() - trimmed.len()].contains('\n');
+        let trimmed = trimmed.strip_prefix("- ").filter(|_| opened).unwrap_or(trimmed);
         let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f)).map(|f| f.len());
         let Some(length) = filler.or_else(|| struck(trimmed)).or_else(|| annotation(trimmed))
         else {

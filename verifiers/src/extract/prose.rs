@@ -133,7 +133,8 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
     let word = &text[..length];
     match length {
         0 => false,
-        1 => matches!(word, "a" | "A" | "I") && text[1..].starts_with([' ', '\n']),
+        1 if word == "I" => text[1..].starts_with([' ', '\n', '\'', '\u{2019}']),
+        1 => matches!(word, "a" | "A") && text[1..].starts_with([' ', '\n']),
         2 => PAIRS.iter().any(|pair| pair.eq_ignore_ascii_case(word)),
         _ => plain_words(word, 1) == 1,
     }
@@ -215,6 +216,9 @@ const ASIDES_OF_AMOUNT: [&str; 9] = [
 /// Whether words and no further item follow: "in total", "and we are done", but not "and 3" or "y = 2".
 fn is_aside(rest: &str) -> bool {
     let mut rest = rest;
+    if rest.starts_with("or ") && rest.contains("% of ") {
+        return true;
+    }
     for joiner in ["and ", "or "] {
         if let Some(after) = rest.strip_prefix(joiner) {
             let item = after.split([',', ' ']).next().unwrap_or(after);
@@ -277,7 +281,11 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
         return clause;
     };
     let unit = names::unit_word(aside);
-    let explains = unit || plain_words(aside, 1) == 1 || aside.starts_with("or ");
+    let explains = unit
+        || plain_words(aside, 1) == 1
+        || aside.starts_with("or ")
+        || aside.contains("% of ")
+        || aside.contains(" = ");
     let stands = !head.trim().is_empty() && closed_formula(head) && !aside.contains(')');
     if explains && stands { head.trim_end() } else { clause }
 }

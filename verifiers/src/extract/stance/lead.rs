@@ -290,19 +290,24 @@ const OTHERS: [&str; 26] = [
 /// supposition or examination governs it.
 pub(crate) fn asserts(before: &str) -> bool {
     let words = clause_words(before);
-    let foreign = |word: &String| {
-        FOREIGN_DOUBTS.iter().any(|doubt| match doubt.starts_with(unspaced) {
-            true => word.contains(doubt),
-            false => word == doubt,
-        })
-    };
-    if words.iter().any(foreign) {
+    if is_doubted_abroad(before) {
         return false;
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let end = words.iter().enumerate().position(|(at, _)| restarts(&words, at));
     let clause = &words[..end.unwrap_or(words.len())];
     !(distanced(before) || misbelieved(clause) || doubted(clause))
+}
+
+/// Whether the clause in front of a place denies or supposes what follows in another language than English.
+pub(crate) fn is_doubted_abroad(before: &str) -> bool {
+    let foreign = |word: &String| {
+        FOREIGN_DOUBTS.iter().any(|doubt| match doubt.starts_with(unspaced) {
+            true => word.contains(doubt),
+            false => word == doubt,
+        })
+    };
+    clause_words(before).iter().any(foreign)
 }
 
 /// Whether the clause in front of a place calls the belief in what follows mistaken.
@@ -351,7 +356,10 @@ fn reported(clause: &[&str], at: usize) -> bool {
     let given_up = word(1) == "have" && matches!(word(2), "would" | "might" | "could" | "i'd")
         || word(1) == "to" && word(2) == "used"
         || word(1) == "would" && !matches!(word(2), "i" | "we");
-    OPINIONS.contains(&word(0)) && (given_up || OTHERS.contains(&word(1)))
+    let past = word(0).ends_with("ed") || word(0) == "thought";
+    let earlier = ["initially", "first", "originally", "once", "previously"];
+    let outdated = past && clause.iter().any(|w| earlier.contains(w));
+    OPINIONS.contains(&word(0)) && (given_up || outdated || OTHERS.contains(&word(1)))
 }
 
 /// Whether the clause stands behind a comma after words that take it back: "At first glance, the".

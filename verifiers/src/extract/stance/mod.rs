@@ -14,7 +14,7 @@ mod withdrawal;
 pub(crate) use condition::{
     imagines, is_conditional, is_conditional_behind, is_counterfactual, is_restricted,
 };
-pub(crate) use lead::{asserts, denies_box, is_guess, names_others, supposes};
+pub(crate) use lead::{asserts, denies_box, is_doubted_abroad, is_guess, names_others, supposes};
 pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
 pub(crate) use withdrawal::withdrawn;
