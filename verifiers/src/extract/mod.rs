@@ -372,6 +372,9 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
         && let Some(clause) = prose::after_link(sentence)
         && !prose::is_sentence(clause)
         && (is_counted(clause) || !is_counted(sentence))
+        && !(is_counted(clause)
+            && prose::starts_with_word(clause)
+            && prose::plain_words(clause, 2) == 2)
     {
         return Some(Ok(Extracted::new(clause, source)));
     }

@@ -425,7 +425,11 @@ fn eliminates(words: &[String]) -> bool {
     let at = usize::from(matches!(word(0), "x" | "answer" | "value" | "solution" | "root"));
     let at = at + usize::from(at > 0 && word(at) == "the");
     let ruled = word(at) == "out" && matches!(word(at + 1), "rule" | "ruled" | "rules" | "ruling");
+    let forbidden =
+        matches!(word(at), "write" | "say" | "answer" | "choose" | "pick" | "put" | "enter")
+            && (word(at + 1).ends_with("n't") || matches!(word(at + 1), "not" | "never"));
     ruled
+        || forbidden
         || matches!(
             word(at),
             "eliminate"
