@@ -5,6 +5,7 @@
 //! joins what the published graders do, without their silent fallbacks.
 
 mod anchors;
+mod asides;
 pub(crate) mod boxes;
 mod environments;
 mod groups;
@@ -192,7 +193,7 @@ fn search(text: &str) -> Found<'_> {
         return Err(Reason::NoAnswer);
     }
     if is_bare(text) {
-        return Ok(Extracted::new(prose::main_clause(text), Source::Whole));
+        return Ok(Extracted::new(asides::main_clause(text), Source::Whole));
     }
     loose::last(text)
 }
@@ -224,7 +225,7 @@ pub fn bare(text: &str) -> Extracted<'_> {
     if trimmed.contains("\\boxed") || trimmed.contains("\\fbox") {
         return extract(trimmed);
     }
-    Extracted::new(prose::main_clause(trimmed), Source::Whole)
+    Extracted::new(asides::main_clause(trimmed), Source::Whole)
 }
 
 /// Tags of reasoning that is no part of the answer.
@@ -314,7 +315,7 @@ fn boxed(text: &str) -> Option<Boxes<'_>> {
     if is_denied(text, &boxes) {
         return Some(Boxes::Denied(last.whole.end));
     }
-    let content = |b: &boxes::Box| prose::without_remark(text[b.content.range()].trim());
+    let content = |b: &boxes::Box| asides::without_remark(text[b.content.range()].trim());
     let answer = match boxes.as_slice() {
         [one] => content(one),
         many => Cow::Owned(many.iter().map(content).collect::<Vec<_>>().join(" ; ")),
@@ -385,7 +386,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
         return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
     }
     if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {
-        let text = prose::without_remark(sentence);
+        let text = asides::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
     }
     Some(match loose::last(sentence) {
