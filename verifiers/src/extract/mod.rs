@@ -254,6 +254,10 @@ const CHAT_MARKS: [&str; 9] = [
 /// The text without closed reasoning blocks before it, without a block that is never closed, and
 /// without what follows a chat marker.
 pub(crate) fn spoken(text: &str) -> &str {
+    let marked = text.contains('<') || text.contains("THINK]") || text.contains('\u{25c1}');
+    if !marked {
+        return text;
+    }
     let closed =
         REASONING.iter().filter_map(|(_, close)| Some(text.rfind(close)? + close.len())).max();
     let after = match closed {
