@@ -10,7 +10,11 @@ use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
 
 /// What follows a label that is chosen by the words behind it.
-const PRAISE: [&str; 19] = [
+const PRAISE: [&str; 23] = [
+    "is the only choice",
+    "is the only option",
+    "is the only answer",
+    "is the only one",
     "is correct",
     "is the correct",
     "is the answer",

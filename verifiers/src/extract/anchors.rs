@@ -4,9 +4,9 @@
 //! It knows the announcements, not the answers. Phrases are those of the prompts of GSM8K, MATH and
 //! the usual instruction-tuned models; the last announcement that its sentence asserts counts.
 
-use super::prose;
 use super::stance::{self, Stance};
 use super::tongues;
+use super::{asides, prose};
 
 /// An announcement of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,7 +205,7 @@ fn asserted(text: &str, anchor: Anchor) -> bool {
     if denied {
         return stance::corrected(sentence).is_some();
     }
-    let value = prose::main_clause(sentence);
+    let value = asides::main_clause(sentence);
     let behind = &text[span.start + value.len()..];
     !(stance::is_conditional(value)
         || stance::is_conditional_behind(&behind[..span.end - span.start - value.len()])
@@ -230,7 +230,7 @@ fn first_clause(sentence: &str) -> &str {
 /// What a sentence denies to be the answer: its last word.
 fn denied_value(sentence: &str) -> &str {
     let marks = ['.', ' ', '*', '$', ',', '!'];
-    let value = prose::main_clause(sentence).trim_end_matches(marks);
+    let value = asides::main_clause(sentence).trim_end_matches(marks);
     value.rsplit(' ').next().unwrap_or(value).trim_matches(marks)
 }
 
@@ -320,6 +320,9 @@ pub(crate) fn stated_tail(after: &str) -> &str {
         let trimmed = rest.trim_start_matches(|c: char| {
             c.is_whitespace() || matches!(c, '*' | ':' | '：' | '"' | '\'' | '_' | '`')
         });
+        // A dash at the start of a line opens an item of a list and is no sign.
+        let opened = rest[..rest.len() - trimmed.len()].contains('\n');
+        let trimmed = trimmed.strip_prefix("- ").filter(|_| opened).unwrap_or(trimmed);
         let filler = FILLERS.iter().find(|f| starts_with_ignore_case(trimmed, f)).map(|f| f.len());
         let Some(length) = filler.or_else(|| struck(trimmed)).or_else(|| annotation(trimmed))
         else {
@@ -334,7 +337,7 @@ pub(crate) fn stated_tail(after: &str) -> &str {
     }
     // Before a full stop a "!" is a factorial.
     let factorial = sentence.ends_with('!') && rest[sentence.len()..].starts_with('.');
-    let sentence = tongues::without_copula(prose::main_clause(sentence));
+    let sentence = tongues::without_copula(asides::main_clause(sentence));
     let marks = ['.', '*', '"', '\'', '`', if factorial { '.' } else { '!' }, ',', '_'];
     let stated = sentence.trim().trim_end_matches(is_pictogram);
     let stated = stated.trim_end().trim_end_matches(marks).trim_end();

@@ -44,7 +44,7 @@ pub(crate) fn last_joined(text: &str) -> Option<Span> {
     for _ in 1..MAX_JOINED {
         let Some(before) = last(&text[..first.whole.start]) else { break };
         let between = text[before.whole.end..first.whole.start].trim();
-        if !matches!(between, "," | ";" | "and" | "or" | ", and" | ", or") {
+        if !matches!(between, "," | ";" | "and" | "or" | ", and" | ", or" | "或" | "、") {
             break;
         }
         // "Since $x > 0$, $x = 7$": a condition and what follows from it.

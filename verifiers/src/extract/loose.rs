@@ -6,15 +6,17 @@
 
 use super::numbers::{self, last_number};
 use super::stance;
-use super::{Extracted, Found, Source, Span, environments, groups, prose};
+use super::{Extracted, Found, Source, Span, asides, environments, groups, prose};
 use crate::fuel::Reason;
 
 /// The last formula, or the last number or bracket of numbers where it stands later, or the emphasised
 /// words with which the text ends.
 pub(super) fn last(text: &str) -> Found<'_> {
-    let text = prose::without_aside(prose::without_check(text));
+    let text = asides::without_aside(asides::without_check(text));
     if let Some(words) = prose::closing_emphasis(text) {
-        return asserted(text, words, Source::Emphasis);
+        let told = words.contains(|c: char| c.is_ascii_digit()) && prose::starts_with_word(words);
+        let value = prose::after_link(words).filter(|_| told).unwrap_or(words);
+        return asserted(text, value, Source::Emphasis);
     }
     let formula = environments::last_joined(text);
     let number = last_number(text);
@@ -57,6 +59,7 @@ fn asserted<'t>(text: &'t str, piece: &'t str, source: Source) -> Found<'t> {
     if stance::denies_box(before)
         || stance::supposes(before)
         || stance::is_guess(before)
+        || stance::is_doubted_abroad(before)
         || stance::names_others(before)
         || stance::imagines(before)
         || stance::is_restricted(behind.split(['.', '\n']).next().unwrap_or(behind))

@@ -5,6 +5,7 @@
 //! joins what the published graders do, without their silent fallbacks.
 
 mod anchors;
+mod asides;
 pub(crate) mod boxes;
 mod environments;
 mod groups;
@@ -194,7 +195,7 @@ fn search(text: &str) -> Found<'_> {
         return Err(Reason::NoAnswer);
     }
     if is_bare(text) {
-        return Ok(Extracted::new(prose::main_clause(text), Source::Whole));
+        return Ok(Extracted::new(asides::main_clause(text), Source::Whole));
     }
     loose::last(text)
 }
@@ -226,7 +227,7 @@ pub fn bare(text: &str) -> Extracted<'_> {
     if trimmed.contains("\\boxed") || trimmed.contains("\\fbox") {
         return extract(trimmed);
     }
-    Extracted::new(prose::main_clause(trimmed), Source::Whole)
+    Extracted::new(asides::main_clause(trimmed), Source::Whole)
 }
 
 /// Tags of reasoning that is no part of the answer.
@@ -255,6 +256,10 @@ const CHAT_MARKS: [&str; 9] = [
 /// The text without closed reasoning blocks before it, without a block that is never closed, and
 /// without what follows a chat marker.
 pub(crate) fn spoken(text: &str) -> &str {
+    let marked = text.contains('<') || text.contains("THINK]") || text.contains('\u{25c1}');
+    if !marked {
+        return text;
+    }
     let closed =
         REASONING.iter().filter_map(|(_, close)| Some(text.rfind(close)? + close.len())).max();
     let after = match closed {
@@ -316,7 +321,7 @@ fn boxed(text: &str) -> Option<Boxes<'_>> {
     if is_denied(text, &boxes) {
         return Some(Boxes::Denied(last.whole.end));
     }
-    let content = |b: &boxes::Box| prose::without_remark(text[b.content.range()].trim());
+    let content = |b: &boxes::Box| asides::without_remark(text[b.content.range()].trim());
     let answer = match boxes.as_slice() {
         [one] => content(one),
         many => Cow::Owned(many.iter().map(content).collect::<Vec<_>>().join(" ; ")),
@@ -374,6 +379,9 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
         && let Some(clause) = prose::after_link(sentence)
         && !prose::is_sentence(clause)
         && (is_counted(clause) || !is_counted(sentence))
+        && !(is_counted(clause)
+            && prose::starts_with_word(clause)
+            && prose::plain_words(clause, 2) == 2)
     {
         return Some(Ok(Extracted::new(clause, source)));
     }
@@ -384,7 +392,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
         return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
     }
     if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {
-        let text = prose::without_remark(sentence);
+        let text = asides::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
     }
     Some(match loose::last(sentence) {

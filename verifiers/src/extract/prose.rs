@@ -3,8 +3,6 @@
 //! It knows a list of English link words and nothing of mathematics. The rule of thumb (three or
 //! more plain words make a sentence) is ours and is tuned on published answer lists.
 
-use std::borrow::Cow;
-
 use crate::syntax::names;
 
 /// Plain words from which on a text counts as a sentence rather than an answer with a unit.
@@ -106,7 +104,7 @@ fn skip(text: &str, bytes: usize) -> &str {
     })
 }
 
-fn alphabetic(text: &str) -> usize {
+pub(super) fn alphabetic(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_alphabetic).count()
 }
 
@@ -133,187 +131,15 @@ pub(crate) fn starts_with_word(text: &str) -> bool {
     let word = &text[..length];
     match length {
         0 => false,
-        1 => matches!(word, "a" | "A" | "I") && text[1..].starts_with([' ', '\n']),
+        1 if word == "I" => text[1..].starts_with([' ', '\n', '\'', '\u{2019}']),
+        1 => matches!(word, "a" | "A") && text[1..].starts_with([' ', '\n']),
         2 => PAIRS.iter().any(|pair| pair.eq_ignore_ascii_case(word)),
         _ => plain_words(word, 1) == 1,
     }
 }
 
-/// Words that start a clause which explains the answer before it.
-const ASIDES: [&str; 34] = [
-    " as there ",
-    " as we ",
-    " as it ",
-    " as she ",
-    " as he ",
-    " as they ",
-    ", since ",
-    ", because ",
-    " because ",
-    ", which ",
-    ", as ",
-    ", where ",
-    ", so ",
-    ", not ",
-    ", i.e.",
-    ", that is",
-    ", for ",
-    " rather than ",
-    " instead of ",
-    " since ",
-    " which ",
-    " as required",
-    " as desired",
-    " as expected",
-    " and not ",
-    " for all ",
-    " for every ",
-    " for any ",
-    " for each ",
-    "\u{ff0c}\u{56e0}",
-    "\u{ff0c}\u{6240}",
-    "\u{ff0c}\u{5373}",
-    "\u{ff0c}\u{800c}",
-    "\u{ff0c}\u{5171}",
-];
-
-/// From here on a statement is too long to be compared and is left as it is, in bytes.
-const MAX_READ: usize = 32 << 10;
-/// Longest statement in which asides and remarks are looked for, in bytes.
-const MAX_STATEMENT: usize = 1024;
-
-/// Marks behind a value at which an aside in words can start.
-const BREAKS: [&str; 6] = [", ", " \u{2013} ", " \u{2014} ", " - ", "\u{2014}", "; "];
-
-/// Where an aside in words starts behind a value: ", in total", ", altogether", " \u{2013} not 74". What
-/// starts with a number, a formula or a letter is another item of a list.
-fn aside_in_words(sentence: &str) -> Option<usize> {
-    let sentence = super::head(sentence, MAX_STATEMENT);
-    let breaks = BREAKS.iter().flat_map(|mark| sentence.match_indices(mark));
-    let starts = breaks.filter(|(at, mark)| {
-        let (head, rest) = (&sentence[..*at], &sentence[at + mark.len()..]);
-        let last_item = head.rsplit(", ").next().unwrap_or(head);
-        let value = last_item.contains(|c: char| c.is_ascii_digit() || "$\\√πXx½¼¾".contains(c));
-        value && is_aside(rest) && closed_formula(head) && closed_braces(head)
-    });
-    starts.map(|(at, _)| at).min()
-}
-
-/// Asides that start with words which can be answers.
-const ASIDES_OF_AMOUNT: [&str; 9] = [
-    "all told",
-    "all in all",
-    "all together",
-    "all of ",
-    "no more",
-    "no less",
-    "no fewer",
-    "none of ",
-    "half of ",
-];
-
-/// Whether words and no further item follow: "in total", "and we are done", but not "and 3" or "y = 2".
-fn is_aside(rest: &str) -> bool {
-    let mut rest = rest;
-    for joiner in ["and ", "or "] {
-        if let Some(after) = rest.strip_prefix(joiner) {
-            let item = after.split([',', ' ']).next().unwrap_or(after);
-            if !item.bytes().all(|b| b.is_ascii_alphabetic()) || item.len() < 2 {
-                return false;
-            }
-            // "and nothing else" is an aside, "or six" another value.
-            rest = after;
-        }
-    }
-    if ASIDES_OF_AMOUNT.iter().any(|aside| rest.starts_with(aside)) {
-        return true;
-    }
-    // "a round number" is one, "a" alone a value.
-    let rest = ["a ", "an "].iter().find_map(|article| rest.strip_prefix(article)).unwrap_or(rest);
-    let length = alphabetic(rest);
-    let word = &rest[..length];
-    length >= 2
-        && !rest[length..].starts_with(['(', '_', '^', '=', '\\'])
-        && !rest[length..].trim_start().starts_with('=')
-        && names::function(word).is_none()
-        && names::number_word(word).is_none()
-        && !matches!(
-            word.to_ascii_lowercase().as_str(),
-            "infinity"
-                | "inf"
-                | "pi"
-                | "sqrt"
-                | "frac"
-                | "undefined"
-                | "none"
-                | "no"
-                | "infinitely"
-                | "all"
-                | "any"
-                | "half"
-        )
-}
-
-/// A stated answer without the clause or bracket behind it that explains it: `5` of "5, since
-/// 2 + 3 = 5" and of "5 (five)".
-pub(crate) fn main_clause(sentence: &str) -> &str {
-    if sentence.len() > MAX_READ {
-        return sentence;
-    }
-    let clause = ASIDES
-        .iter()
-        .filter_map(|aside| sentence.find(aside))
-        .filter(|at| {
-            let head = &sentence[..*at];
-            !head.trim().is_empty() && closed_formula(head) && closed_braces(head)
-        })
-        .chain(aside_in_words(sentence))
-        .chain(value_of_variable(sentence, &[" when ", " at "]))
-        .chain(spelled_out(sentence))
-        .chain(reason_in_figures(sentence))
-        .min()
-        .map_or(sentence, |at| &sentence[..at]);
-    let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
-        return clause;
-    };
-    let unit = names::unit_word(aside);
-    let explains = unit || plain_words(aside, 1) == 1 || aside.starts_with("or ");
-    let stands = !head.trim().is_empty() && closed_formula(head) && !aside.contains(')');
-    if explains && stands { head.trim_end() } else { clause }
-}
-
-/// Where a number is spelled out behind itself: " (four)" of "4 (four) apples".
-fn spelled_out(sentence: &str) -> Option<usize> {
-    let at = sentence.find(" (")?;
-    let (word, _) = sentence[at + 2..].split_once(')')?;
-    let number = sentence[..at].ends_with(|c: char| c.is_ascii_digit());
-    (number && names::number_word(word).is_some()).then_some(at)
-}
-
-/// Where a clause that only gives the value of a variable ends a sentence: " when x = 3".
-fn value_of_variable(sentence: &str, joiners: &[&str]) -> Option<usize> {
-    let sentence = super::head(sentence, MAX_STATEMENT);
-    let (at, joiner) = joiners.iter().filter_map(|j| Some((sentence.find(j)?, j))).min()?;
-    let clause = sentence[at + joiner.len()..].trim_start_matches(['$', '\\', '(']);
-    let (name, value) = clause.split_once('=')?;
-    let one = name.trim().len() == 1 && !value.contains([',', ';']);
-    let joined = value.contains(" and ") || value.contains(" or ") || value.contains(" when ");
-    (one && !joined && !sentence[..at].trim().is_empty() && closed_formula(&sentence[..at]))
-        .then_some(at)
-}
-
-/// Where a reason in figures starts behind a value: " as 2+2=4".
-fn reason_in_figures(sentence: &str) -> Option<usize> {
-    let at = sentence.find(" as ")?;
-    let formula = |c: char| c.is_ascii_digit() || matches!(c, '$' | '\\');
-    let reason = &sentence[at + " as ".len()..];
-    (sentence.starts_with(formula) && reason.starts_with(formula) && reason.contains('='))
-        .then_some(at)
-        .filter(|at| closed_formula(&sentence[..*at]))
-}
-
 /// Whether no brace is open at the end of the text.
-fn closed_braces(text: &str) -> bool {
+pub(super) fn closed_braces(text: &str) -> bool {
     text.matches('{').count() == text.matches('}').count()
 }
 
@@ -391,186 +217,7 @@ pub(crate) fn closing_emphasis(text: &str) -> Option<&str> {
     let words = &body[body.rfind("**")? + 2..];
     let words = words.trim().trim_end_matches(['.', ':', ',']);
     let stands = !words.is_empty() && !words.contains('\n') && !is_sentence(words);
-    stands.then(|| main_clause(words))
-}
-
-/// Commands between a value and a remark.
-const BLANKS: [&str; 10] =
-    ["\\quad", "\\qquad", "\\;", "\\,", "\\:", "\\ ", "\\!", "~", "\\left", "\\big"];
-
-/// Commands around the words of a remark.
-const WRAPS: [&str; 6] = ["\\text{", "\\textrm{", "\\mathrm{", "\\mbox{", "\\textit{", "\\text {"];
-
-/// Words that start a remark behind a value without brackets.
-const REMARKS: [&str; 12] = [
-    "since ",
-    "because ",
-    "which ",
-    "where ",
-    "approximately ",
-    "approx",
-    "i.e.",
-    "that is",
-    "so that",
-    "as required",
-    "or about ",
-    "as desired",
-];
-
-/// A value without the remark behind it, in brackets or after a comma: `\frac{737}{39}` of
-/// `\frac{737}{39}\;\text{(about }18.9\text{ cards)}`.
-pub(crate) fn without_remark(value: &str) -> Cow<'_, str> {
-    if value.len() > MAX_STATEMENT {
-        return Cow::Borrowed(value);
-    }
-    let texts = WRAPS.iter().flat_map(|wrap| value.match_indices(wrap));
-    let brackets = value.match_indices('(').map(|(at, _)| (at, "("));
-    let starts = texts.chain(brackets).filter(|(at, wrap)| {
-        let opened = value[..*at].bytes().filter(|b| *b == b'{').count();
-        let closed = value[..*at].bytes().filter(|b| *b == b'}').count();
-        opened == closed && (*wrap == "(" || !value[..*at].trim().is_empty())
-    });
-    let cut = starts.filter(|(at, wrap)| is_remark(&value[*at..], wrap)).map(|(at, _)| at).min();
-    let Some(at) = cut else { return Cow::Borrowed(value) };
-    let mut head = value[..at].trim_end();
-    while let Some(shorter) = BLANKS.iter().find_map(|b| head.strip_suffix(b)) {
-        head = shorter.trim_end();
-    }
-    let head = head.trim_end_matches([',', ';', ' ']);
-    if head.is_empty() { Cow::Borrowed(value) } else { Cow::Borrowed(head) }
-}
-
-/// Whether the rest of a value, which starts with `wrap`, is a remark.
-fn is_remark(rest: &str, wrap: &str) -> bool {
-    let mut plain = rest.to_owned();
-    for command in WRAPS.iter().chain(&BLANKS) {
-        plain = plain.replace(command, " ");
-    }
-    let plain = plain.replace(['}', '{', '$'], " ");
-    let plain = plain.trim().trim_start_matches([',', ' ', ';']);
-    let bracketed = plain.starts_with('(')
-        && plain.trim_end_matches(['.', ' ']).ends_with(')')
-        && plain.matches('(').count() == plain.matches(')').count();
-    let inner = plain.trim_start_matches('(').trim_start();
-    let wordy = inner.starts_with("\\approx")
-        || inner.starts_with('≈')
-        || inner.starts_with("i.e.")
-        || plain_words(inner, 1) == 1 && inner.starts_with(|c: char| c.is_ascii_alphabetic());
-    bracketed && wordy && !names::unit_word(inner.trim_end_matches(['.', ' ', ')']))
-        || wrap != "(" && REMARKS.iter().any(|word| plain.starts_with(word))
-}
-
-/// First words of a closing sentence that checks the answer before it.
-const CHECKS: [&str; 8] =
-    ["Check", "Checking", "Verify", "Verification", "Verifying", "To check", "To verify", "Indeed"];
-
-/// A text without the sentence at its end that checks its answer: "Check: 7 - 2 = 5".
-pub(super) fn without_check(text: &str) -> &str {
-    let sentence = text.trim_end().trim_end_matches(['.', '!', '✓', '✔', '✅', ' ']);
-    let start = [". ", "\n", ".\n"]
-        .iter()
-        .filter_map(|end| Some(sentence.rfind(end)? + end.len()))
-        .max()
-        .unwrap_or(0);
-    let (before, last) = text.split_at(start);
-    let last = last.trim_start_matches(['*', '#', ' ', '(']);
-    let checks = CHECKS.iter().any(|word| {
-        last.strip_prefix(word).is_some_and(|rest| rest.starts_with([':', ' ', ',', '*']))
-    });
-    let counted = before.contains(|c: char| c.is_ascii_digit() || c == '$');
-    if checks && counted { before.trim_end() } else { text }
-}
-
-/// Words in front of a rounded value that only repeats the exact one before it.
-const APPROXIMATIONS: [&str; 6] = [
-    ", or about ",
-    ", or approximately ",
-    ", or roughly ",
-    ", which is about ",
-    ", which is approximately ",
-    ", approximately ",
-];
-
-/// Words in front of a reason that ends a sentence.
-const REASONS: [&str; 4] = [", since ", ", because ", " because ", ", as there "];
-
-/// Words in front of the place at which a value is taken.
-const PLACES: [&str; 7] = [
-    ", attained ",
-    " attained at ",
-    ", achieved ",
-    ", which is attained ",
-    ", which occurs ",
-    ", occurring ",
-    ", reached ",
-];
-
-/// Whether a text tells a value and ends with it: "The minimum is 12".
-fn ends_with_linked_value(text: &str) -> bool {
-    let text = text.trim_end();
-    let linked = after_link(text).is_some_and(|value| value.contains(|c: char| c.is_ascii_digit()));
-    linked && text.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | ')' | '}' | '%'))
-}
-
-/// Where a remark in brackets ends a sentence behind its value: " (a 20% discount)".
-fn remark_in_brackets(sentence: &str) -> Option<usize> {
-    let at = sentence.strip_suffix(')')?.rfind(" (")?;
-    let (head, inner) = (sentence[..at].trim_end(), &sentence[at + 2..sentence.len() - 1]);
-    let valued = head.ends_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | '%'));
-    let worded = inner.starts_with(|c: char| c.is_ascii_alphabetic()) && plain_words(inner, 1) == 1;
-    (valued && worded && !inner.contains(')')).then_some(at)
-}
-
-/// Where a sentence ends with the time or number to which its price or result refers: " after 9 months" behind
-/// "$1,350", " in 7 days" behind "20 + 42 = 62 pies".
-fn reference_behind_result(sentence: &str) -> Option<usize> {
-    let (at, words) =
-        [" after ", " in ", " for ", " over ", " within ", " during ", " out of the ", " to "]
-            .iter()
-            .filter_map(|words| Some((sentence.rfind(words)?, words)))
-            .max()?;
-    let (head, phrase) = (&sentence[..at], &sentence[at + words.len()..]);
-    let (count, unit) = phrase.split_once(' ')?;
-    let counted = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit());
-    let timed = names::unit(unit).is_some_and(|u| matches!(u.dimension, "time" | "calendar"));
-    let figures = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-    let priced = head
-        .rsplit(' ')
-        .next()
-        .and_then(|word| word.strip_prefix(['$', '€', '£']))
-        .is_some_and(figures);
-    let result = head.rsplit(['=', '>']).next().unwrap_or_default().trim_start_matches([' ', '$']);
-    let calculated = head.contains('=') && figures(result) && plain_words(unit, 1) == 1;
-    (counted && (timed && priced || calculated)).then_some(at)
-}
-
-/// A text without what follows the value of its last sentence: a rounded value that repeats it, or a
-/// reason: "It is 9π, or about 28.27", "It is 5/36, since there are 36 outcomes".
-pub(super) fn without_aside(text: &str) -> &str {
-    let ended = text.trim_end_matches(['.', ' ', '\n']);
-    let starts = [ended.rfind('\n').map(|at| at + 1), ended.rfind(". ").map(|at| at + 2)];
-    let start = starts.into_iter().flatten().max().unwrap_or(0);
-    let sentence = super::head(&ended[start..], MAX_STATEMENT);
-    let reasons = REASONS.iter().filter_map(|words| {
-        let at = sentence.find(words)?;
-        // Behind a further comma the sentence may come to its point.
-        (!sentence[at + words.len()..].contains([',', ';'])).then_some(at)
-    });
-    let places = PLACES
-        .iter()
-        .filter_map(|words| sentence.find(words))
-        .chain(value_of_variable(sentence, &[" for ", " when ", " at "]));
-    let places = places.filter(|at| ends_with_linked_value(&sentence[..*at]));
-    let approximated = APPROXIMATIONS.iter().filter_map(|words| sentence.find(words));
-    let ends = approximated.chain(reasons).chain(places).chain(remark_in_brackets(sentence));
-    let Some(at) = ends.chain(reference_behind_result(sentence)).min() else { return text };
-    let head = &sentence[..at];
-    let exact = head.contains(|c: char| c.is_ascii_digit() || "$\\√π".contains(c));
-    // The sign of a price opens no formula.
-    let priced = head.rsplit('$').next().is_some_and(|price| {
-        head.contains('$') && price.bytes().all(|b| b.is_ascii_digit() || matches!(b, b',' | b'.'))
-    });
-    if exact && (closed_formula(head) || priced) { &text[..start + at] } else { text }
+    stands.then(|| super::asides::main_clause(words))
 }
 
 /// What follows the last link word: `120` in "The volume is 120".
@@ -649,15 +296,6 @@ mod tests {
         assert!(!is_sentence("\\frac{1}{2} \\sin x"));
         assert!(is_sentence("and then Alice wins the game"));
         assert!(!is_sentence("5 apples left"));
-    }
-
-    #[test]
-    fn leaves_explanations_out() {
-        assert_eq!(main_clause("5, since 2 + 3 = 5"), "5");
-        assert_eq!(main_clause("$\\sqrt2$, which is about 1.4"), "$\\sqrt2$");
-        assert_eq!(main_clause("$0.5$ (or $\\frac12$)"), "$0.5$");
-        assert_eq!(main_clause("f (x)"), "f (x)");
-        assert_eq!(main_clause("(1, 2)"), "(1, 2)");
     }
 
     #[test]

@@ -118,6 +118,8 @@ fn fold(c: char, out: &mut String) {
             out.push('_');
             out.extend(char::from_digit(c as u32 - 0x2080, 10));
         }
+        '或' => out.push_str(" or "),
+        '、' => out.push(','),
         c if c.is_control() || is_invisible(c) => {}
         c if c.is_whitespace() => out.push(' '),
         c => out.push(c),

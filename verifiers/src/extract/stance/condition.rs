@@ -84,6 +84,12 @@ pub(crate) fn imagines(before: &str) -> bool {
         matches!(pair[0].as_str(), "we" | "i" | "you" | "one" | "had" | "were")
             && matches!(pair[1].as_str(), "would" | "might" | "we" | "i" | "you")
     };
+    let lower = sentence.to_lowercase();
+    if [", were ", ", had "].iter().any(|aside| lower.contains(aside))
+        && (lower.contains("answer") || lower.trim_start().starts_with(','))
+    {
+        return true;
+    }
     let unreal = all.iter().any(|w| matches!(w.as_str(), "we'd" | "you'd" | "i'd"));
     (unreal || all.windows(2).any(solver)) && is_counterfactual(before, false)
 }
@@ -137,7 +143,16 @@ pub(crate) fn is_counterfactual(before: &str, would: bool) -> bool {
     }
     let all: Vec<String> = words(sentence).collect();
     let has = |wanted: &[&str]| all.iter().any(|w| wanted.contains(&w.as_str()));
-    let conditional = has(&["if", "without", "suppose", "imagine"]);
+    let conditional = has(&[
+        "if",
+        "without",
+        "suppose",
+        "imagine",
+        "ignoring",
+        "neglecting",
+        "omitting",
+        "forgetting",
+    ]);
     would && conditional || has(&["if"]) && has(&UNREAL) && has(&["would"])
 }
 

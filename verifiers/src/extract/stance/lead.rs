@@ -290,13 +290,7 @@ const OTHERS: [&str; 26] = [
 /// supposition or examination governs it.
 pub(crate) fn asserts(before: &str) -> bool {
     let words = clause_words(before);
-    let foreign = |word: &String| {
-        FOREIGN_DOUBTS.iter().any(|doubt| match doubt.starts_with(unspaced) {
-            true => word.contains(doubt),
-            false => word == doubt,
-        })
-    };
-    if words.iter().any(foreign) {
+    if is_doubted_abroad(before) {
         return false;
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -305,8 +299,19 @@ pub(crate) fn asserts(before: &str) -> bool {
     !(distanced(before) || misbelieved(clause) || doubted(clause))
 }
 
+/// Whether the clause in front of a place denies or supposes what follows in another language than English.
+pub(crate) fn is_doubted_abroad(before: &str) -> bool {
+    let foreign = |word: &String| {
+        FOREIGN_DOUBTS.iter().any(|doubt| match doubt.starts_with(unspaced) {
+            true => word.contains(doubt),
+            false => word == doubt,
+        })
+    };
+    clause_words(before).iter().any(foreign)
+}
+
 /// Whether the clause in front of a place calls the belief in what follows mistaken.
-fn is_misbelieved(before: &str) -> bool {
+pub(super) fn is_misbelieved(before: &str) -> bool {
     let words = clause_words(before);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let end = words.iter().enumerate().position(|(at, _)| restarts(&words, at));
@@ -351,7 +356,10 @@ fn reported(clause: &[&str], at: usize) -> bool {
     let given_up = word(1) == "have" && matches!(word(2), "would" | "might" | "could" | "i'd")
         || word(1) == "to" && word(2) == "used"
         || word(1) == "would" && !matches!(word(2), "i" | "we");
-    OPINIONS.contains(&word(0)) && (given_up || OTHERS.contains(&word(1)))
+    let past = word(0).ends_with("ed") || word(0) == "thought";
+    let earlier = ["initially", "first", "originally", "once", "previously"];
+    let outdated = past && clause.iter().any(|w| earlier.contains(w));
+    OPINIONS.contains(&word(0)) && (given_up || outdated || OTHERS.contains(&word(1)))
 }
 
 /// Whether the clause stands behind a comma after words that take it back: "At first glance, the".
@@ -367,118 +375,6 @@ fn distanced(before: &str) -> bool {
 /// Whether a word denies or doubts what follows it in its clause.
 fn denies(word: &str) -> bool {
     DOUBTS.contains(&word) || word.ends_with("n't")
-}
-
-/// Whether the words right before a box deny it: "not", "cannot be", "the wrong answer is".
-pub(crate) fn denies_box(before: &str) -> bool {
-    let before = before.trim_end_matches(['$', '(', '[', '\\', ' ', '*', '\n', '=']);
-    let words = clause_words(before);
-    let filler = |w: &&String| {
-        matches!(
-            w.as_str(),
-            "be" | "is"
-                | "are"
-                | "equal"
-                | "equals"
-                | "to"
-                | "the"
-                | "a"
-                | "an"
-                | "necessarily"
-                | "answer"
-                | "value"
-                | "actually"
-                | "really"
-                | "would"
-                | "was"
-        )
-    };
-    if is_misbelieved(before) || eliminates(&words) {
-        return true;
-    }
-    let Some(word) = words.iter().find(|w| !filler(w)) else { return false };
-    word.ends_with("n't")
-        || matches!(
-            word.as_str(),
-            "not" | "cannot" | "never" | "wrong" | "incorrect" | "unlikely" | "suppose" | "whether"
-        )
-}
-
-/// Whether the words right before a place only call it possible: "it might be".
-pub(crate) fn is_guess(before: &str) -> bool {
-    let words = clause_words(before);
-    let word = |at: usize| words.get(at).map_or("", String::as_str);
-    word(0) == "be" && matches!(word(1), "might" | "may" | "could")
-}
-
-/// Whether the words right before a place exclude what follows: "we can rule out", "so we reject".
-fn eliminates(words: &[String]) -> bool {
-    let word = |at: usize| words.get(at).map_or("", String::as_str);
-    let at = usize::from(matches!(word(0), "x" | "answer" | "value" | "solution" | "root"));
-    let at = at + usize::from(at > 0 && word(at) == "the");
-    let ruled = word(at) == "out" && matches!(word(at + 1), "rule" | "ruled" | "rules" | "ruling");
-    ruled
-        || matches!(
-            word(at),
-            "eliminate"
-                | "reject"
-                | "rejecting"
-                | "exclude"
-                | "excluding"
-                | "discard"
-                | "discarding"
-                | "dismiss"
-                | "disregard"
-        )
-}
-
-/// First words of clauses that suppose, propose or examine.
-const SUPPOSING: [&str; 18] = [
-    "suppose",
-    "supposing",
-    "assume",
-    "assuming",
-    "consider",
-    "check",
-    "verify",
-    "test",
-    "try",
-    "imagine",
-    "let",
-    "if",
-    "whether",
-    "guess",
-    "say",
-    "unless",
-    "perhaps",
-    "maybe",
-];
-
-/// Those behind which a value is only tried: "Let's test 17".
-const EXAMINING: [&str; 8] =
-    ["test", "try", "check", "verify", "consider", "suppose", "assume", "examine"];
-
-/// Whether the words right before a value name others by it: "any multiple of", "divisible by".
-pub(crate) fn names_others(before: &str) -> bool {
-    let words = clause_words(before);
-    let word = |at: usize| words.get(at).map_or("", String::as_str);
-    let kinds = ["multiple", "multiples", "divisor", "divisors", "factors", "powers", "neighbours"];
-    word(0) == "of" && kinds.contains(&word(1)) || word(0) == "by" && word(1) == "divisible"
-}
-
-/// Whether the clause in front of a value only supposes or examines it: "Let x =", "if it is".
-pub(crate) fn supposes(before: &str) -> bool {
-    let words = clause_words(before);
-    let restart = words.iter().position(|w| RESTARTS.contains(&w.as_str())).unwrap_or(words.len());
-    let clause = &words[..restart];
-    let opener =
-        |w: &&String| matches!(w.as_str(), "let's" | "let" | "us" | "we" | "now" | "first");
-    let first = clause.iter().rev().find(|w| !opener(w));
-    clause.last().is_some_and(|w| SUPPOSING.contains(&w.as_str()))
-        || first.is_some_and(|w| EXAMINING.contains(&w.as_str()))
-        || clause.iter().any(|w| w == "whether")
-        || is_misbelieved(before)
-        || clause.iter().any(|w| w == "answer") && !asserts(before)
 }
 
 #[cfg(test)]

@@ -5,16 +5,18 @@
 //! What is not sure to be asserted counts as not asserted, because a wrong accept is trained into a
 //! policy. Here: how a clause is cut into words.
 
+mod adjoining;
 mod condition;
 mod lead;
 mod rejection;
 mod statement;
 mod withdrawal;
 
+pub(crate) use adjoining::{denies_box, is_guess, names_others, supposes};
 pub(crate) use condition::{
     imagines, is_conditional, is_conditional_behind, is_counterfactual, is_restricted,
 };
-pub(crate) use lead::{asserts, denies_box, is_guess, names_others, supposes};
+pub(crate) use lead::{asserts, is_doubted_abroad};
 pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
 pub(crate) use withdrawal::withdrawn;

@@ -77,12 +77,16 @@ const SLIPS: [&str; 18] = [
 /// Whether the sentences after a statement withdraw it. Those that only announce a check are passed over.
 pub(crate) fn withdrawn(after: &str) -> bool {
     let mut rest = crate::extract::head(after, MAX_AFTER);
+    let mut turned = false;
     for _ in 0..MAX_SENTENCES {
         rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
         let end = sentence_end(rest);
-        match read(&rest[..end]) {
+        match read(&rest[..end], turned) {
             Reading::Withdraws => return true,
-            Reading::Checks if end < rest.len() => rest = &rest[end..],
+            Reading::Checks { after_turn } if end < rest.len() => {
+                rest = &rest[end..];
+                turned |= after_turn;
+            }
             _ => return false,
         }
     }
@@ -101,14 +105,17 @@ fn sentence_end(text: &str) -> usize {
 /// What a sentence does to the statement before it.
 enum Reading {
     Withdraws,
-    /// It announces a check, whose outcome follows.
-    Checks,
+    /// It announces a check, whose outcome follows; `after_turn` says that "wait" or the like came first.
+    Checks {
+        after_turn: bool,
+    },
     Other,
 }
 
-fn read(sentence: &str) -> Reading {
+/// Reads a sentence; `turned` says that one before it turned to something else.
+fn read(sentence: &str, mut turned: bool) -> Reading {
     let mut rest = sentence;
-    let (mut turned, mut refused) = (false, false);
+    let mut refused = false;
     while let Some(word) = INTERJECTIONS.iter().find(|w| starts_with_phrase(rest, w)) {
         if is_withdrawal(rest) {
             return Reading::Withdraws;
@@ -130,13 +137,14 @@ fn read(sentence: &str) -> Reading {
     if takes_back(&all) || turned && corrects(&all, refused) {
         return Reading::Withdraws;
     }
-    match all.as_slice() {
-        [] | ["let", "me" | "us", ..] | ["let's" | "checking" | "verifying", ..] => Reading::Checks,
-        ["i", "should" | "need" | "want", "to", ..] | ["to", "check" | "verify", ..] => {
-            Reading::Checks
-        }
-        _ => Reading::Other,
-    }
+    let checks = matches!(
+        all.as_slice(),
+        [] | ["let", "me" | "us", ..]
+            | ["let's" | "checking" | "verifying", ..]
+            | ["i", "should" | "need" | "want", "to", ..]
+            | ["to", "check" | "verify", ..]
+    );
+    if checks { Reading::Checks { after_turn: turned } } else { Reading::Other }
 }
 
 fn is_withdrawal(text: &str) -> bool {
@@ -211,6 +219,7 @@ mod tests {
             "... oops, it's 7",
             ". Hmm, but 5 x 12 = 60, so I should correct: the answer is 60.",
             ", wait, no, 8.",
+            ". Hmm wait, let me recount: 5 + 9 = 14. So it's 14.",
             ". Wait, it's 2.5 that we want.",
         ] {
             assert!(withdrawn(after), "{after}");

@@ -96,7 +96,21 @@ fn spoken_number(phrase: &str) -> Option<(u32, &str)> {
         };
         rest = after;
     }
-    last.filter(|_| rest.is_empty() || names::unit_word(rest)).map(|_| (total, rest))
+    last.filter(|_| rest.is_empty() || names::unit_word(rest) || is_counted_noun(rest))
+        .map(|_| (total, rest))
+}
+
+/// Whether one word behind a number word is what is counted: "twelve apples", but not "two thirds".
+fn is_counted_noun(word: &str) -> bool {
+    let parts = ["half", "third", "quarter", "fourth", "fifth", "sixth", "eighth", "tenth"];
+    let scales = ["hundred", "thousand", "million", "billion", "dozen", "point", "minus", "plus"];
+    let stem = word.trim_end_matches('s');
+    word.len() >= 4
+        && word.ends_with('s')
+        && word.bytes().all(|b| b.is_ascii_lowercase())
+        && !parts.contains(&stem)
+        && !scales.contains(&stem)
+        && !matches!(stem, "halve" | "time" | "way" | "solution")
 }
 
 /// How phrases start that all say "infinitely many".
