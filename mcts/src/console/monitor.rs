@@ -128,7 +128,7 @@ impl Monitor {
     /// So many items are done, of so many.
     pub fn set(&self, done: u64, total: u64, message: String) {
         self.change(|running| {
-            if running.at.total == 0 {
+            if running.at.done == 0 {
                 // What an earlier process did is not this one's speed.
                 running.at.before = done.saturating_sub(1);
             }

@@ -32,15 +32,16 @@ impl Training {
         Ok(Self { out: out.to_owned(), name, progress, _lock: lock })
     }
 
-    /// Trains, showing every step; a signal ends the training with its state saved.
+    /// Trains so many steps, showing every one; a signal ends the training with its state saved.
     pub(super) fn watch<T>(
         &self,
+        steps: usize,
         train: impl FnOnce(&mut OnStep) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         let stop = Arc::<AtomicBool>::default();
         stop::on_signals(&stop, "finishing and saving the optimizer step in hand")?;
-        let (name, unit) = (self.name.to_owned(), "steps");
-        self.progress.begin(Phase { name, unit, ..Phase::default() });
+        let (name, unit, total) = (self.name.to_owned(), "steps", steps as u64);
+        self.progress.begin(Phase { name, unit, total, ..Phase::default() });
         let done = Cell::new(0);
         let result = train(&mut |step: &train::Progress| {
             progress::step(&self.progress, step);

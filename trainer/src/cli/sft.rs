@@ -85,10 +85,11 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     };
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
-    let memory = memory::announce(&plan_sft(&model, &examples, &config, threads)?)?;
+    let plan = plan_sft(&model, &examples, &config, threads)?;
+    let memory = memory::announce(&plan)?;
     let started = Instant::now();
     let out = Some(args.out.as_path());
-    let summary = run.watch(|on_step| {
+    let summary = run.watch(plan.steps, |on_step| {
         train_sft(&model, &examples, &validation, &config, threads, out, on_step)
     })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());

@@ -149,11 +149,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         None => Reference::Model(&model),
     };
     let threads = args.engine.threads();
-    let memory = memory::announce(&plan_dpo(&model, data, &config, threads)?)?;
+    let plan = plan_dpo(&model, data, &config, threads)?;
+    let memory = memory::announce(&plan)?;
     let started = Instant::now();
     let out = Some(args.out.as_path());
-    let summary =
-        run.watch(|on_step| train_dpo(&model, data, &reference, &config, threads, out, on_step))?;
+    let summary = run.watch(plan.steps, |on_step| {
+        train_dpo(&model, data, &reference, &config, threads, out, on_step)
+    })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
     let bad_rows = notices.skipped().len();

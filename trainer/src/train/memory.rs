@@ -35,6 +35,8 @@ pub struct MemoryPlan {
     /// Writing the result, when all of the above is free again: merged weights, where only updates
     /// were trained, and a copy of the largest tensor.
     pub saving: u64,
+    /// Optimizer steps.
+    pub steps: usize,
 }
 
 impl MemoryPlan {
@@ -55,6 +57,7 @@ impl MemoryPlan {
             logits: workers * (block * vocabulary) as u64 * F32,
             buffers: workers * WORKER,
             saving: model.variables.merged_size() as u64 * F32 + largest(model),
+            steps: busiest.steps,
         }
     }
 
@@ -123,6 +126,8 @@ pub(super) struct Busiest {
     gradients: u64,
     /// Micro-batches in work at once.
     workers: usize,
+    /// Steps that were looked at.
+    steps: usize,
 }
 
 impl Busiest {
@@ -137,11 +142,13 @@ impl Busiest {
             activations: 0,
             gradients: 0,
             workers: 1,
+            steps: 0,
         }
     }
 
     /// Looks at the micro-batches of a step in the order in which threads take them.
     pub(super) fn see<'a>(&mut self, step: impl Iterator<Item = &'a Packed>) {
+        self.steps += 1;
         let rows: Vec<usize> = step.map(|packed| packed.ids.len().max(1)).collect();
         let works = schedule(&rows, self.threads);
         self.workers = self.workers.max(self.threads.min(rows.len()));
