@@ -79,13 +79,21 @@ impl StopAt {
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// Divides the logits; 0 means greedy.
+    #[serde(serialize_with = "shortest")]
     pub temperature: f32,
     /// Keep the k most likely tokens; 0 keeps all.
     pub top_k: usize,
     /// Keep the smallest set with this much probability; 1 keeps all.
+    #[serde(serialize_with = "shortest")]
     pub top_p: f32,
     /// Keep tokens with at least this share of the best one's probability; 0 keeps all.
+    #[serde(serialize_with = "shortest")]
     pub min_p: f32,
+}
+
+/// Writes 0.8 where the format knows double precision alone, not 0.800000011920929.
+fn shortest<S: serde::Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(number.to_string().parse().unwrap_or(f64::from(*number)))
 }
 
 impl Default for Sampling {

@@ -175,7 +175,8 @@ fn a_damaged_adapter_names_its_file_and_the_tensor() {
         };
         let update = LowRank { a: half(2, 32, a), b: half(32, 2, 0.1), scale: 2.0, dropout: 0.0 };
         let adapter = Adapter { config, updates: [(UPDATED.to_owned(), update)].into() };
-        adapter.save(&target, &Source::folder(&folder).unwrap()).unwrap();
+        let origin = Source::folder(&folder).unwrap();
+        adapter.save(&target, &origin, DType::F32).unwrap();
     };
     let refused_for = |expected: &str| {
         let error = refused(&target);

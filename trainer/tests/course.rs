@@ -7,7 +7,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use common::workshop;
 use regrowth_datasets::{PreferencePair, Problem, Split, tasks::problems_from_spec};
 use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
@@ -143,7 +143,7 @@ fn an_adapter_is_trained_further_on_its_base() {
     let straight = Model::load_adapter(source.clone(), &lora, 7).unwrap();
     let at = |name: &str| dir.path().join(name);
     part((&straight, &base), &trees[..2], (&at("first"), None), None);
-    straight.save_adapter(&at("adapter")).unwrap();
+    straight.save_adapter(&at("adapter"), DType::F32).unwrap();
     let adapter = Source::folder(&at("adapter")).unwrap();
     let further = Model::load_adapter(adapter.clone(), &lora, 8).unwrap();
     assert_eq!(gap(&straight, &further), 0.0);
@@ -152,7 +152,7 @@ fn an_adapter_is_trained_further_on_its_base() {
     part((&further, &base), &trees[2..], (&at("further"), Some(&before)), None);
     assert_eq!(gap(&straight, &further), 0.0);
     // Still an adapter of the first base, of the same size.
-    further.save_adapter(&at("second-adapter")).unwrap();
+    further.save_adapter(&at("second-adapter"), DType::F32).unwrap();
     let Source::Adapter { base, .. } = Source::folder(&at("second-adapter")).unwrap() else {
         panic!("an adapter")
     };

@@ -168,10 +168,16 @@ fn updates_of_an_adapter_are_exact_when_merged_saved_and_recomputed() {
 
     let (merged, adapter) = (dir.path().join("merged"), dir.path().join("adapter"));
     model.save(&merged, SaveOptions::default()).unwrap();
-    model.save_adapter(&adapter).unwrap();
+    model.save_adapter(&adapter, DType::F32).unwrap();
     let read =
         |dir: &Path| Checkpoint::read(Source::folder(dir).unwrap(), &Device::Cpu).unwrap().tensors;
     assert_eq!(largest_difference(&read(&merged), &read(&adapter)), 0.0);
+    let half = dir.path().join("half");
+    model.save_adapter(&half, DType::BF16).unwrap();
+    let bytes =
+        |dir: &Path| std::fs::metadata(dir.join("adapter_model.safetensors")).unwrap().len();
+    assert!(bytes(&half) < bytes(&adapter));
+    assert!(largest_difference(&read(&half), &read(&adapter)) < 1e-2);
     let config = std::fs::read_to_string(adapter.join("adapter_config.json")).unwrap();
     for field in ["\"peft_type\": \"LORA\"", "\"r\": 3", "\"task_type\": \"CAUSAL_LM\""] {
         assert!(config.contains(field), "{config}");
@@ -309,7 +315,7 @@ fn an_adapter_folder_is_a_policy() {
     let config = DpoConfig { lora: Some(lora), learning_rate: 1.0, ..config() };
     let (_, model) = train(&source, &pairs, &config, 1);
     let adapter = dir.path().join("adapter");
-    model.save_adapter(&adapter).unwrap();
+    model.save_adapter(&adapter, DType::F32).unwrap();
     let spec = adapter.to_str().unwrap();
     let score = |spec: &str| {
         let policy = regrowth_policy::load(spec, &LoadOptions::default()).unwrap();

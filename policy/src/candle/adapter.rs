@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{DType, Result as TensorResult, Tensor};
 use regrowth_datasets::stream_key;
 
 use super::adapter_config::{AdapterConfig, Init};
@@ -107,18 +107,20 @@ impl Adapter {
         Ok(())
     }
 
-    /// Writes the folder `dir` as PEFT does, with the tokenizer files of `origin`. It appears whole
-    /// or not at all.
+    /// Writes the folder `dir` as PEFT does, in numbers of this type, with the tokenizer files of `origin`.
+    /// It appears whole or not at all.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save(&self, dir: &Path, origin: &Source) -> Result<(), PolicyError> {
+    pub fn save(&self, dir: &Path, origin: &Source, dtype: DType) -> Result<(), PolicyError> {
         let config = serde_json::to_string_pretty(&self.config)
             .map_err(|e| PolicyError::Model(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (module, update) in &self.updates {
             for (half, tensor) in [("A", &update.a), ("B", &update.b)] {
-                tensors.insert(format!("{PEFT_PREFIX}{module}.lora_{half}.weight"), tensor.clone());
+                let tensor =
+                    tensor.to_dtype(dtype).map_err(|e| PolicyError::Model(e.to_string()))?;
+                tensors.insert(format!("{PEFT_PREFIX}{module}.lora_{half}.weight"), tensor);
             }
         }
         replace_folder(dir, origin, |staged| {

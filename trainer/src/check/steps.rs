@@ -205,12 +205,16 @@ fn best_boundary(
     all.min_by(|a, b| a.1.fault().total_cmp(&b.1.fault())).unwrap_or((Boundary::Paragraph, given))
 }
 
+/// Finished solutions from which on limits are lowered to what they need (taste).
+const ENOUGH: usize = 4;
+
 impl Recommended {
     /// Sets depth and token limits from how long solutions and their steps are.
     fn fit_limits(&mut self, found: &Figures, search: &SearchConfig, cut_off: usize, all: usize) {
         let depth = (found.most_steps as u32).clamp(3, 12);
         // A tree needs no more depth than solutions have steps; one step more or less is no reason.
-        if depth.abs_diff(search.max_depth) > 1 {
+        let shallow = depth < search.max_depth && all < ENOUGH;
+        if depth.abs_diff(search.max_depth) > 1 && !shallow {
             self.max_depth = depth;
             self.reasons.push(format!(
                 "max_depth: nine solutions in ten have at most {} steps",
@@ -231,7 +235,7 @@ impl Recommended {
                 "max_solution_tokens: {cut_off} of {all} solutions were cut off at {}",
                 search.max_solution_tokens
             ));
-        } else if found.longest * 4 < search.max_solution_tokens {
+        } else if found.longest * 4 < search.max_solution_tokens && all >= ENOUGH {
             self.max_solution_tokens = (found.longest * 2).next_multiple_of(64);
             self.reasons
                 .push(format!("max_solution_tokens: the longest solution has {}", found.longest));
@@ -263,9 +267,11 @@ mod tests {
         let solution = Cutting::of_text(&line.repeat(6));
         let search =
             SearchConfig { max_step_tokens: 16, max_solution_tokens: 64, ..SearchConfig::chat() };
-        let fit = recommend(&[&solution], &search, &Drawn::default(), 1);
+        let fit = recommend(&[&solution; 4], &search, &Drawn::default(), 1);
         assert_eq!(fit.max_solution_tokens, 128);
         assert!(fit.max_step_tokens >= 32 && fit.max_depth == 6, "{fit:?}");
+        let fit = recommend(&[&solution], &search, &Drawn::default(), 0);
+        assert_eq!(fit.max_depth, search.max_depth, "one solution says little");
     }
 
     #[test]

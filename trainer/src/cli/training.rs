@@ -70,7 +70,8 @@ pub(super) struct TrainingArgs {
     /// Seconds between saved states, from which the same command goes on after a stop.
     #[arg(long, value_name = "SECONDS")]
     save_seconds: Option<i64>,
-    /// Type of the written weights: f32, bf16 or f16 [default: that of the model's config.json].
+    /// Type of the written weights: f32, bf16 or f16 [default: that of the model's config.json; of an
+    /// adapter f32].
     #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
     save_dtype: Option<DType>,
     /// Bytes of one weight file, at most: a number with B, KB, MB or GB.
@@ -169,7 +170,7 @@ impl TrainingArgs {
             return Ok(format!("checkpoint in {}", checkpoint.display()));
         }
         let adapter = out.join("adapter");
-        model.save_adapter(&adapter)?;
+        model.save_adapter(&adapter, self.save_dtype.unwrap_or(DType::F32))?;
         Ok(format!("adapter in {}, merged in {}", adapter.display(), checkpoint.display()))
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use candle_core::DType;
 use regrowth_datasets::{
     PreferencePair, StepLabel, TokenId, read_pairs, read_step_labels, stream_key, write_pairs,
 };
@@ -184,7 +185,7 @@ impl TrainPhase<'_> {
     fn save(&self, model: &Model) -> Result<(), TrainError> {
         let dir = self.dir.join(CHECKPOINT);
         match model.variables.lora() {
-            Some(_) => model.save_adapter(&dir),
+            Some(_) => model.save_adapter(&dir, DType::F32),
             None => model.save(&dir, SaveOptions::default()),
         }
     }

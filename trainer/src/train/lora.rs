@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candle_core::DType;
 use regrowth_policy::candle::{Adapter, AdapterConfig};
 use serde::{Deserialize, Serialize};
 
@@ -76,16 +77,16 @@ impl LoraConfig {
 }
 
 impl Model {
-    /// Writes the trained updates as a PEFT adapter into the folder `dir`.
+    /// Writes the trained updates as a PEFT adapter into the folder `dir`, in numbers of this type.
     ///
     /// # Errors
     /// [`TrainError::Setting`] if the whole model was trained; when a file cannot be written.
-    pub fn save_adapter(&self, dir: &Path) -> Result<(), TrainError> {
+    pub fn save_adapter(&self, dir: &Path, dtype: DType) -> Result<(), TrainError> {
         let Some(adapter) = self.adapter() else {
             let detail = "the whole model was trained; there is no adapter to write".into();
             return Err(TrainError::Setting { name: "lora", detail });
         };
-        Ok(adapter.save(dir, &self.origin)?)
+        Ok(adapter.save(dir, &self.origin, dtype)?)
     }
 
     /// The trained updates, if only those were trained.
