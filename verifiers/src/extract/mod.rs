@@ -6,6 +6,7 @@
 
 mod anchors;
 mod asides;
+mod assertion;
 pub(crate) mod boxes;
 mod environments;
 mod groups;
@@ -389,13 +390,13 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
         return Some(Err(Reason::Unparsed));
     }
     if tongues::tells_a_number(sentence) {
-        return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
+        return Some(loose::within(sentence).map(|found| Extracted { text: found.text, source }));
     }
     if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {
         let text = asides::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
     }
-    Some(match loose::last(sentence) {
+    Some(match loose::within(sentence) {
         Err(Reason::NoAnswer) => Ok(Extracted::new(sentence, source)),
         found => found.map(|found| Extracted { text: found.text, source }),
     })
