@@ -231,18 +231,8 @@ pub fn bare(text: &str) -> Extracted<'_> {
     Extracted::new(asides::main_clause(trimmed), Source::Whole)
 }
 
-/// Tags of reasoning that is no part of the answer.
-const REASONING: [(&str, &str); 6] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("[THINK]", "[/THINK]"),
-    ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
-];
-
 /// Marks of chat templates behind which the answer is over.
-const CHAT_MARKS: [&str; 9] = [
+const CHAT_MARKS: [&str; 10] = [
     "<|im_end|>",
     "<|im_start|>",
     "<|endoftext|>",
@@ -252,25 +242,15 @@ const CHAT_MARKS: [&str; 9] = [
     "<|end|>",
     "<|return|>",
     "<eos>",
+    "<|end_of_solution|>",
 ];
 
-/// The text without closed reasoning blocks before it, without a block that is never closed, and
-/// without what follows a chat marker.
+/// What a text says: without its thoughts, and without what follows a chat marker.
 pub(crate) fn spoken(text: &str) -> &str {
-    let marked = text.contains('<') || text.contains("THINK]") || text.contains('\u{25c1}');
-    if !marked {
+    if !thought::is_marked(text) {
         return text;
     }
-    let closed =
-        REASONING.iter().filter_map(|(_, close)| Some(text.rfind(close)? + close.len())).max();
-    let after = match closed {
-        Some(end) if !text[end..].trim().is_empty() => &text[end..],
-        Some(_) => text,
-        None => {
-            let open = REASONING.iter().filter_map(|(open, _)| text.find(open)).min();
-            &text[..open.unwrap_or(text.len())]
-        }
-    };
+    let after = thought::behind_thoughts(text);
     &after[..chat_mark(after).unwrap_or(after.len())]
 }
 
