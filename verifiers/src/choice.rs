@@ -149,10 +149,45 @@ fn unboxed<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     }
     match standing(rest, options) {
         Some((option, rule)) => Chosen::Label(option.label, rule),
-        None => concluded(rest, options)
+        None => opening(rest, options)
+            .or_else(|| concluded(rest, options))
             .or_else(|| worked_out(rest, options))
             .map_or(Chosen::None, |option| Chosen::Label(option.label, Source::Number)),
     }
+}
+
+/// The option with whose label and text a text begins, where what follows only explains it: no other line is
+/// an option written out, and nothing takes the choice back.
+fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let option = item(first, options)?;
+    let others = rest.lines().filter(|line| line.trim() != first.trim());
+    let listed = others.filter_map(|line| written(line, options)).any(|other| other.label != option.label);
+    let behind = rest.trim_start();
+    let text = &first[first.find(option.text)? + option.text.len()..];
+    let denied = stance::rejected_behind(text)
+        || stance::rejects_itself(first)
+        || stance::is_conditional(first)
+        || stance::withdrawn(behind)
+        || stance::rejected_behind(behind);
+    (!listed && !denied && !first.trim_end().ends_with('?')).then_some(option)
+}
+
+/// The option whose label, marked as one, and whose text start a line; more words may follow.
+fn item<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let line = line.trim_start_matches(['*', ' ', '-']);
+    options.iter().copied().find(|option| {
+        let front = front_label(line, option.label).filter(|front| front.marked);
+        let body = front.map_or("", |front| front.rest.trim_start_matches([')', '.', ':', ' ', '*']));
+        let after = body.strip_prefix(option.text).filter(|_| !option.text.is_empty());
+        after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+    })
+}
+
+/// The option that is all of a line: its label, marked, and its text.
+fn written<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let option = item(line, options)?;
+    plain(line).ends_with(&plain(option.text)).then_some(option)
 }
 
 /// Whether what `text` [chooses](choose) rests on its last word, which nothing closes: a token budget

@@ -65,10 +65,27 @@ pub(super) fn within(text: &str) -> Found<'_> {
         (_, None, Some(number)) => counted(text, number),
         (_, None, None) => match prose::last_emphasised(text) {
             Some(words) => asserted(text, words, Source::Emphasis),
-            None => Err(Reason::NoAnswer),
+            None => complement(text).map_or(Err(Reason::NoAnswer), |words| {
+                asserted(text, words, Source::Emphasis)
+            }),
         },
     }
 }
+
+/// The word or name behind the verb that ends a text without figures: `valid` of "The argument is valid."
+fn complement(text: &str) -> Option<&str> {
+    let ended = text.trim_end().strip_suffix('.')?;
+    let sentence = ended.rsplit(['\n', '.', '?', '!', ':']).next().unwrap_or(ended);
+    let (subject, words) =
+        [" is ", " are ", " was ", " were "].iter().filter_map(|verb| sentence.rsplit_once(verb)).min_by_key(|s| s.1.len())?;
+    let named = words.split(' ').count() <= MAX_NAME
+        && words.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-' | '\''));
+    let told = subject.trim_start().starts_with(char::is_uppercase) && !subject.contains('"');
+    (named && told && !words.starts_with("not ")).then_some(words)
+}
+
+/// Most words of a name that ends a sentence.
+const MAX_NAME: usize = 3;
 
 /// A number with its unit, where it is no part of something larger.
 fn counted(text: &str, number: Span) -> Found<'_> {

@@ -163,7 +163,9 @@ fn search(text: &str) -> Found<'_> {
     }
     text = tail(text, if text.len() > FULL_SEARCH { TAIL_SEARCH } else { FULL_SEARCH });
     if let Some(tagged) = tags::last(text) {
-        return tagged.map(|content| Extracted::new(content, Source::Anchor));
+        return tagged.map(|content| {
+            Extracted::new(value_of_sentence(content).unwrap_or(content), Source::Anchor)
+        });
     }
     if let Some(hashes) = hashes(text) {
         return stated_line(hashes);
@@ -198,7 +200,19 @@ fn search(text: &str) -> Found<'_> {
     if is_bare(text) {
         return Ok(Extracted::new(asides::main_clause(text), Source::Whole));
     }
+    if let Some(word) = polar(text) {
+        return Ok(Extracted::new(word, Source::Whole));
+    }
     loose::last(text)
+}
+
+/// The yes or no with which a text of one line answers before it explains itself. "No, it is 5" tells a number.
+fn polar(text: &str) -> Option<&str> {
+    let word = asides::polar(text).filter(|_| !text.contains('\n'))?;
+    let rest = text[word.len()..].trim_start_matches([',', ';', ' ', '\u{2014}', '\u{2013}', '-']);
+    let reasoned = ["because", "since", "as", "for"].iter().any(|w| stance::starts_with_phrase(rest, w));
+    let asked = text.contains('?') || stance::withdrawn(rest);
+    (!asked && (reasoned || !is_counted(rest))).then_some(word)
 }
 
 /// What follows the last arrow of a line: `x = 7` of "x² = 49 ⟹ x = 7".
@@ -302,7 +316,10 @@ fn boxed(text: &str) -> Option<Boxes<'_>> {
     if is_denied(text, &boxes) {
         return Some(Boxes::Denied(last.whole.end));
     }
-    let content = |b: &boxes::Box| asides::without_remark(text[b.content.range()].trim());
+    let content = |b: &boxes::Box| {
+        let content = text[b.content.range()].trim();
+        asides::without_remark(value_of_sentence(content).unwrap_or(content))
+    };
     let answer = match boxes.as_slice() {
         [one] => content(one),
         many => Cow::Owned(many.iter().map(content).collect::<Vec<_>>().join(" ; ")),
@@ -329,6 +346,16 @@ pub(crate) fn unlabelled(line: &str) -> &str {
         }
     }
     if labelled { rest } else { line }
+}
+
+/// The value that a sentence between tags or in a box tells: `42` of "The total is 42", "Total: 42".
+fn value_of_sentence(content: &str) -> Option<&str> {
+    let ended = content.trim_end_matches(['.', ' ']);
+    let value = prose::after_link(ended).filter(|_| prose::starts_with_word(content))?;
+    let lead = &ended[..ended.len() - value.len()];
+    let figures = value.starts_with(|c: char| c.is_ascii_digit() || "$\\-\u{2212}.(€£".contains(c));
+    let plain = !is_counted(lead) && !lead.contains(['(', '=', '{']) && !prose::is_sentence(value);
+    (figures && plain && assertion::asserts_value(lead, value, "")).then_some(value)
 }
 
 /// The answer in a line that is set apart as the answer, whether or not it announces it again.

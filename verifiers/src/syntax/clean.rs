@@ -51,7 +51,7 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
     Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
 }
 
-/// The text with a minus sign for "negative 5", `\pm` for `+-` and without the marks of `1'234'567`, if it has
+/// The text with a minus sign for "negative 5", `\pm` for `+- ` and without the marks of `1'234'567`, if it has
 /// one of these at its start or between its digits.
 fn respelled(text: &str) -> Option<String> {
     let text = text.trim_start();
@@ -65,8 +65,10 @@ fn respelled(text: &str) -> Option<String> {
             });
         }
     }
-    if text.contains("+-") || text.contains("+/-") {
-        return Some(text.replace("+/-", "\\pm ").replace("+-", "\\pm "));
+    // `x+-2` adds -2; a blank behind the signs makes them one.
+    let value = text.rsplit('=').next().unwrap_or(text).trim_start_matches([' ', '$']);
+    if value.starts_with("+- ") || text.contains("+/-") {
+        return Some(text.replace("+/-", "\\pm ").replace("+- ", "\\pm "));
     }
     ungrouped(text)
 }
