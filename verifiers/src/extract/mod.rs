@@ -332,7 +332,17 @@ pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
     let (Some(first), Some(last)) = (boxes.first(), boxes.last()) else { return false };
     let (before, after) = (&text[..first.whole.start], &text[last.whole.end..]);
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
-    stance::denies_box(before) || stance::rejected_behind(behind) || stance::withdrawn(behind)
+    stance::denies_box(before)
+        || stance::rejected_behind(behind)
+        || stance::withdrawn(behind)
+        || is_conditional_predicate(behind)
+}
+
+/// Whether words behind a box make it the subject of a condition: "is what you get if you forget the tax".
+fn is_conditional_predicate(behind: &str) -> bool {
+    let sentence = prose::first_sentence(head(behind, 256)).trim_start();
+    let predicate = ["is ", "was ", "would ", "will ", "comes "].iter().any(|verb| sentence.starts_with(verb));
+    predicate && [" if ", " unless ", " without ", " when you ", " by mist"].iter().any(|w| sentence.contains(w))
 }
 
 /// The line without a label such as "Final answer:" or "answer" in front of its value.
@@ -385,6 +395,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     }
     if prose::plain_words(sentence, 2) == 2
         && let Some(clause) = prose::after_link(sentence)
+        && !is_believed(&sentence[..sentence.len() - clause.len()])
         && !prose::is_sentence(clause)
         && (is_counted(clause) || !is_counted(sentence))
         && !(is_counted(clause)
@@ -392,6 +403,10 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
             && prose::plain_words(clause, 2) == 2)
     {
         return Some(Ok(Extracted::new(clause, source)));
+    }
+    let lead = prose::after_link(sentence).map_or(0, |clause| sentence.len() - clause.len());
+    if is_believed(&sentence[..lead]) {
+        return Some(Err(Reason::NoAnswer));
     }
     if goes_on_in_words(sentence) {
         return Some(Err(Reason::Unparsed));
@@ -409,6 +424,12 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     })
 }
 
+/// Whether the words behind an announcement only report what somebody took the answer to be: "thought to be".
+fn is_believed(lead: &str) -> bool {
+    let believed = lead.trim_end().strip_suffix(" to be").unwrap_or_default();
+    believed.ends_with("ed") || believed.ends_with("thought") || believed.ends_with("said")
+}
+
 /// Whether a number at the start of a statement is calculated with in words: "4 minus x", "4 more than x".
 fn goes_on_in_words(sentence: &str) -> bool {
     let rest = sentence.trim_start_matches(|c: char| c.is_ascii_digit() || ",.$".contains(c));
@@ -422,7 +443,7 @@ fn goes_on_in_words(sentence: &str) -> bool {
             || name.len() == 1 && name != "a"
     });
     compared
-        || ["minus ", "plus ", "divided by ", "multiplied by ", "to the power "]
+        || ["minus ", "plus ", "less the ", "less a ", "plus-minus ", "divided by ", "multiplied by ", "to the power "]
             .iter()
             .any(|words| rest.starts_with(words))
 }
