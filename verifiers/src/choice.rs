@@ -165,7 +165,8 @@ fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
     let listed = others.filter_map(|line| written(line, options)).any(|other| other.label != option.label);
     let behind = rest.trim_start();
     let text = &first[first.find(option.text)? + option.text.len()..];
-    let denied = stance::rejected_behind(text)
+    let denied = names_other_text(text, option.label, options)
+        || stance::rejected_behind(text)
         || stance::rejects_itself(first)
         || stance::is_conditional(first)
         || stance::withdrawn(behind)
@@ -349,9 +350,19 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         options.iter().any(|o| o.label != label && o.label == word)
     };
     !text.contains(['\n', '?'])
+        && !names_other_text(body, label, options)
         && !verbs.contains(&first)
         && !body.split_whitespace().any(other)
         && !stance::rejected_behind(body)
+}
+
+/// Whether words name the text of another option than the one with `label`.
+fn names_other_text(words: &str, label: &str, options: &[ChoiceOption<'_>]) -> bool {
+    let said = format!(" {} ", plain(words));
+    options.iter().filter(|o| o.label != label).any(|o| {
+        let wanted = plain(o.text);
+        wanted.len() >= 3 && said.contains(&format!(" {wanted} "))
+    })
 }
 
 /// The rest of a statement without its label said twice: `B/B`, `B (B)`.

@@ -291,6 +291,12 @@ impl Place<'_> {
         if PRAISE.iter().any(|p| spaced.starts_with(p)) && self.is_upper() {
             return Some(Rule::Led);
         }
+        // "It has to be copper (A)."
+        let named = self.before.strip_suffix('(').filter(|_| self.after.starts_with(')'));
+        let text = self.option.text;
+        if !text.is_empty() && named.is_some_and(|words| words.trim_end().ends_with(text)) {
+            return Some(Rule::Led);
+        }
         let item = self.before.trim_end_matches([' ', '(', '*', '-', '\u{2022}', '[']);
         let opens_line = item.is_empty() || item.ends_with('\n');
         if opens_line
@@ -344,7 +350,12 @@ impl Place<'_> {
                         "option" | "choice" | "is" | "answer" | "statement"
                     ));
         }
+        // "Option D comes close": as a subject the label needs praise.
+        let nouns = ["option", "choice", "statement", "letter", "answer"];
+        let sentence = opened.rsplit(['.', '\n', '!', '?', ',']).next().unwrap_or(opened);
+        let is_subject = nouns.iter().any(|noun| sentence.trim().eq_ignore_ascii_case(noun));
         let open_letter = self.is_upper()
+            && !is_subject
             && !matches!(self.label, "A" | "I")
             && !self.after.trim_start().starts_with(['=', '+', '-']);
         bracketed || ends || open_letter
@@ -530,7 +541,9 @@ pub(super) fn mentioned<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
     let text = text.trim().trim_end_matches('.');
     let said = text.rsplit(['.', '\n']).next()?;
     let sentence = format!(" {} ", plain(said));
-    if negated(&sentence) || stance::supposes(said) || stance::rejects_itself(said) {
+    let clause = said.rsplit([',', ';']).next().unwrap_or(said);
+    let imagined = [" would ", " might ", " could ", " may "].iter().any(|m| clause.contains(m));
+    if imagined || negated(&sentence) || stance::supposes(said) || stance::rejects_itself(said) {
         return None;
     }
     let mut hits = options.iter().filter(|o| {

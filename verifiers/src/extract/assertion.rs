@@ -45,6 +45,12 @@ const RESULTING: [&str; 19] = [
     "equal", "sums", "sum", "rounds", "equates", "down", "converts", "back", "corresponds",
 ];
 
+/// Verbs of a change that ends at the value behind "to".
+const MOVING: [&str; 12] = [
+    "dropped", "drops", "rose", "rises", "fell", "falls", "grew", "grows", "increased", "increases",
+    "decreased", "decreases",
+];
+
 /// Words in front of "be" that leave no doubt.
 const SETTLED: [&str; 5] = ["will", "must", "should", "would", "therefore"];
 
@@ -279,11 +285,11 @@ fn is_governed(before: &str, lead: &str, value: &str, behind: &[String]) -> bool
     let result = match word(0) {
         "" => skipped > 0,
         "be" => word(1).ends_with("'ll") || SETTLED.contains(&word(1)) || word(1) == "to" && leads_to(&clause[2..]),
-        "to" => RESULTING.contains(&word(1)),
+        "to" => RESULTING.contains(&word(1)) || MOVING.contains(&word(1)),
         "of" => measures(clause),
         "by" => changes(word(1)),
         "but" => clause.contains(&"not"),
-        "with" => word(1) == "go",
+        "with" => matches!(word(1), "go" | "left" | "up"),
         "worth" => linked(1),
         "total" => matches!(word(1), "" | "in"),
         "answer" | "value" | "result" | "number" => word(1) == "the" && linked(2),

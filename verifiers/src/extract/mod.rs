@@ -360,6 +360,10 @@ pub(crate) fn unlabelled(line: &str) -> &str {
 
 /// The value that a sentence between tags or in a box tells: `42` of "The total is 42", "Total: 42".
 fn value_of_sentence(content: &str) -> Option<&str> {
+    if let Some((lead, value)) = content.strip_prefix("\\text{").and_then(|c| c.split_once('}')) {
+        let told = is_counted(value) && prose::starts_with_word(lead) && !is_counted(lead);
+        return (told && assertion::asserts_value(lead, value, "")).then_some(value.trim());
+    }
     let ended = content.trim_end_matches(['.', ' ']);
     let value = prose::after_link(ended).filter(|_| prose::starts_with_word(content))?;
     let lead = &ended[..ended.len() - value.len()];

@@ -129,7 +129,7 @@ fn read(sentence: &str, mut turned: bool) -> Reading {
         refused |= *word == "no";
         rest = after.trim_start_matches(|c: char| !c.is_alphanumeric());
     }
-    if is_withdrawal(rest) || refused && rest.is_empty() {
+    if is_withdrawal(rest) || refused {
         return Reading::Withdraws;
     }
     let all: Vec<String> = words(rest).take(MAX_WORDS).collect();
