@@ -354,6 +354,7 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         && !verbs.contains(&first)
         && !body.split_whitespace().any(other)
         && !stance::rejected_behind(body)
+        && !stance::rejects_itself(body)
 }
 
 /// Whether words name the text of another option than the one with `label`.

@@ -525,13 +525,26 @@ fn negated(before: &str) -> bool {
     })
 }
 
-/// The option that is mentioned where the text ends: "so it is at the mall".
+/// The option that is mentioned where the text ends, behind a verb that states it: "so it is at the mall".
 pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let option = mentioned(text, options)?;
     let (said, wanted) = (plain(text), plain(option.text));
-    let praised = PRAISE.iter().find_map(|praise| said.strip_suffix(praise)).unwrap_or(&said);
-    praised.trim_end().ends_with(&wanted).then_some(option)
+    if let Some(praised) = PRAISE.iter().find_map(|praise| said.strip_suffix(praise)) {
+        return praised.trim_end().ends_with(&wanted).then_some(option);
+    }
+    let before = said.strip_suffix(&wanted)?;
+    let clause = extract::tail(before, MAX_CONTEXT);
+    let states = |word: &str| STATING.contains(&word) || LEADS.contains(&word) && !matches!(word, "with" | "for");
+    let alone = clause.trim().is_empty();
+    (alone || clause.split(' ').rev().take(MAX_STATING).any(states)).then_some(option)
 }
+
+/// Words of a clause in which a verb has to state the option at its end.
+const MAX_STATING: usize = 8;
+
+/// Verbs that state an option besides the words that [lead](LEADS) to a label.
+const STATING: [&str; 10] =
+    ["are", "were", "means", "becomes", "called", "remain", "must", "by", "comes", "makes"];
 
 /// The only option whose text occurs in the last sentence.
 pub(super) fn mentioned<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {

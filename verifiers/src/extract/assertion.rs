@@ -39,9 +39,12 @@ const AMOUNTS: [&str; 42] = [
     "measures", "lasts",
 ];
 
+/// Verbs of result that are commands where nothing stands before them: "Find 5 numbers".
+const IMPERATIVES: [&str; 8] = ["get", "give", "make", "leave", "find", "have", "count", "yield"];
+
 /// Words in front of "to" that make what follows a result: "comes to", "simplifies to".
-const RESULTING: [&str; 19] = [
-    "comes", "come", "came", "amounts", "amount", "up", "out", "simplifies", "evaluates", "reduces",
+const RESULTING: [&str; 18] = [
+    "comes", "come", "came", "amounts", "amount", "out", "simplifies", "evaluates", "reduces",
     "equal", "sums", "sum", "rounds", "equates", "down", "converts", "back", "corresponds",
 ];
 
@@ -52,7 +55,7 @@ const MOVING: [&str; 12] = [
 ];
 
 /// Words in front of "be" that leave no doubt.
-const SETTLED: [&str; 5] = ["will", "must", "should", "would", "therefore"];
+const SETTLED: [&str; 4] = ["will", "must", "should", "therefore"];
 
 /// Words that are no verbs and so never take a value as their object.
 const FUNCTION_WORDS: [&str; 60] = [
@@ -134,10 +137,14 @@ pub(super) fn asserts_value(before: &str, value: &str, after: &str) -> bool {
     if is_equation(lead, value) {
         return !is_predicate(&behind) || praises(&behind);
     }
+    if has_clause(tail) {
+        return false;
+    }
     if is_label(lead, value) || restates(lead, value) {
         return true;
     }
-    is_governed(before, lead, value, &behind)
+    let counted = !behind.is_empty() && tail.starts_with(' ') || is_measured(value);
+    is_governed(before, lead, value, counted)
 }
 
 /// The part of a sentence in front of its value, without the marks around the value.
@@ -274,18 +281,28 @@ fn restates(lead: &str, value: &str) -> bool {
     repeats || formula || replaces.iter().any(|mark| lead.to_lowercase().ends_with(mark))
 }
 
-/// Whether a verb in front of a value takes it as its complement or object.
-fn is_governed(before: &str, lead: &str, value: &str, behind: &[String]) -> bool {
+/// Whether a comma and a clause of its own stand behind a value: ", which overlooks the corner tiles".
+fn has_clause(tail: &str) -> bool {
+    tail.split_once(',').is_some_and(|(_, clause)| words(clause).len() > MAX_ASIDE)
+}
+
+/// Most words behind a comma that are an aside and no clause: ", as we wanted".
+const MAX_ASIDE: usize = 3;
+
+/// Whether a verb in front of a value takes it as its complement or object; `counted` says that a unit or a
+/// noun goes with the value.
+fn is_governed(before: &str, lead: &str, value: &str, counted: bool) -> bool {
     let all = clause_words(&before[..end_of(before, lead)]);
     let skipped = all.iter().take_while(|w| ADVERBS.contains(&w.as_str())).count();
     let clause: Vec<&str> = all[skipped..].iter().map(String::as_str).collect();
-    let clause = without_pronoun(&clause);
+    let clause = without_pronoun(main_clause(&clause));
     let word = |at: usize| clause.get(at).copied().unwrap_or_default();
     let linked = |at: usize| RESULTS.contains(&word(at));
     let result = match word(0) {
         "" => skipped > 0,
+        "be" if word(1) == "would" => !is_supposed(lead),
         "be" => word(1).ends_with("'ll") || SETTLED.contains(&word(1)) || word(1) == "to" && leads_to(&clause[2..]),
-        "to" => RESULTING.contains(&word(1)) || MOVING.contains(&word(1)),
+        "to" => word(1) == "up" && word(2).starts_with("add") || clause.iter().any(|w| w.starts_with("bring")) || RESULTING.contains(&word(1)) || MOVING.contains(&word(1)),
         "of" => measures(clause),
         "by" => changes(word(1)),
         "but" => clause.contains(&"not"),
@@ -294,14 +311,59 @@ fn is_governed(before: &str, lead: &str, value: &str, behind: &[String]) -> bool
         "total" => matches!(word(1), "" | "in"),
         "answer" | "value" | "result" | "number" => word(1) == "the" && linked(2),
         "at" | "on" => linked(1) || word(1).ends_with("ing") || value.contains(':'),
-        verb => RESULTS.contains(&verb),
+        verb => RESULTS.contains(&verb) && (clause.len() > 1 || !IMPERATIVES.contains(&verb)),
     };
+    if is_distanced(lead) {
+        return false;
+    }
     if result {
-        return !is_tentative(clause) || stance::asserts(before);
+        return word(0) == "but" || !is_tentative(clause) && !is_embedded(clause);
     }
     let story = !clause.iter().any(|w| ABSTRACT.contains(w) || is_modal(w));
-    AMOUNTS.contains(&word(0)) || story && counted(value, behind) && takes_object(clause)
+    AMOUNTS.contains(&word(0)) && clause.len() > 1 || story && counted && takes_object(clause)
 }
+
+/// Whether a sentence starts with a condition: "If there were twice as many, it would be".
+fn is_supposed(lead: &str) -> bool {
+    words(lead).iter().any(|w| matches!(w.as_str(), "if" | "had" | "were" | "without" | "unless"))
+}
+
+/// Whether a sentence starts by speaking of another case than the one asked about: "Without the discount".
+fn is_distanced(lead: &str) -> bool {
+    let others = ["without", "unless", "otherwise", "suppose", "originally", "initially", "previously", "assuming"];
+    words(lead).first().is_some_and(|w| others.contains(&w.as_str()))
+}
+
+/// The words of a clause, its last word first, behind the conjunction that starts it anew: "so".
+fn main_clause<'c, 'w>(clause: &'c [&'w str]) -> &'c [&'w str] {
+    let starts = ["so", "but", "hence", "thus", "because", "and"];
+    let end = clause.iter().skip(1).position(|w| starts.contains(w)).map(|at| at + 1);
+    &clause[..end.unwrap_or(clause.len())]
+}
+
+/// Whether the statement of a clause, its last word first, is the object of a verb that does not conclude it:
+/// "I once believed it was", "the assumption that there are".
+fn is_embedded(clause: &[&str]) -> bool {
+    let pronoun = clause.iter().skip(1).take(2).position(|w| matches!(*w, "it" | "there"));
+    let that = clause.iter().position(|w| *w == "that").filter(|at| *at > 0);
+    let governs = |at: usize| match clause.get(at + 1) {
+        Some(&"that") => clause.get(at + 2).is_some_and(|w| !CONCLUDING.contains(w)),
+        word => word.is_some_and(|w| !CONCLUDING.contains(w)),
+    };
+    let stated = |at: usize| OPENERS.contains(&clause[at - 1]);
+    let concluded = |at: usize| clause.get(at + 1).is_none_or(|w| CONCLUDING.contains(w));
+    pronoun.is_some_and(|at| governs(at + 1)) || that.is_some_and(|at| stated(at) && !concluded(at))
+}
+
+/// Words that may stand before a statement without taking it back: "this means that there are".
+const CONCLUDING: [&str; 27] = [
+    "means", "mean", "see", "find", "finds", "know", "conclude", "shows", "show", "follows", "gives",
+    "implies", "think", "believe", "sure", "says", "now", "total", "today", "year", "that", "which",
+    "when", "altogether", "day", "tells", "confirms",
+];
+
+/// First words of a statement behind "that"; behind others, "that" opens a relative clause.
+const OPENERS: [&str; 9] = ["the", "there", "it", "this", "our", "his", "her", "its", "their"];
 
 /// Where a lead, a slice of `before`, ends in it.
 fn end_of(before: &str, lead: &str) -> usize {
@@ -342,12 +404,20 @@ fn is_modal(word: &str) -> bool {
 
 /// Whether a clause about the calculation has a word of doubt in it.
 fn is_tentative(clause: &[&str]) -> bool {
-    clause.iter().any(|w| is_modal(w) || stance::is_doubt(w) || MENTIONS.contains(w) || *w == "bound")
+    let another = |at: usize| clause[at] == "guess" && !matches!(clause.get(at + 1), Some(&("my" | "best" | "final")));
+    let mentions = |w: &&str| MENTIONS.contains(w) && !matches!(*w, "guess" | "answer");
+    (0..clause.len()).any(another) || clause.iter().any(|w| is_modal(w) || stance::is_doubt(w) || mentions(w) || TENTATIVE.contains(w))
 }
 
-/// Whether a value is an amount of something: a unit, a currency or a noun goes with it.
-fn counted(value: &str, behind: &[String]) -> bool {
-    !behind.is_empty() || value.contains(|c: char| c.is_alphabetic() || "$€£¥%°".contains(c))
+/// Words of a subject that is another value than the one asked for: "the upper bound", "our first attempt".
+const TENTATIVE: [&str; 10] = [
+    "bound", "original", "attempt", "approximation", "starting", "wrongly", "briefly", "rough", "seemingly",
+    "target",
+];
+
+/// Whether a unit or a currency belongs to a value.
+fn is_measured(value: &str) -> bool {
+    value.contains(|c: char| c.is_alphabetic() || "$€£¥%°".contains(c))
 }
 
 /// Whether the last word of a clause can be a verb with an object, behind a subject.

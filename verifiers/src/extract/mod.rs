@@ -364,12 +364,25 @@ fn value_of_sentence(content: &str) -> Option<&str> {
         let told = is_counted(value) && prose::starts_with_word(lead) && !is_counted(lead);
         return (told && assertion::asserts_value(lead, value, "")).then_some(value.trim());
     }
+    if !prose::starts_with_word(content) {
+        return None;
+    }
     let ended = content.trim_end_matches(['.', ' ']);
-    let value = prose::after_link(ended).filter(|_| prose::starts_with_word(content))?;
+    let Some(value) = prose::after_link(ended) else { return value_in_words(content) };
     let lead = &ended[..ended.len() - value.len()];
     let figures = value.starts_with(|c: char| c.is_ascii_digit() || "$\\-\u{2212}.(€£".contains(c));
     let plain = !is_counted(lead) && !lead.contains(['(', '=', '{']) && !prose::is_sentence(value);
     (figures && plain && assertion::asserts_value(lead, value, "")).then_some(value)
+}
+
+/// The only number of a sentence without a linking verb: `54` of "He needs 54 boards".
+fn value_in_words(sentence: &str) -> Option<&str> {
+    let numbers = sentence.split(' ').filter(|w| w.contains(|c: char| c.is_ascii_digit())).count();
+    let told = numbers == 1 && prose::plain_words(sentence, 3) == 3 && !sentence.contains(['$', '\\', '=']);
+    match loose::last(sentence).ok().filter(|_| told)?.text {
+        Cow::Borrowed(value) => Some(value),
+        Cow::Owned(_) => None,
+    }
 }
 
 /// The answer in a line that is set apart as the answer, whether or not it announces it again.

@@ -122,7 +122,8 @@ fn read(sentence: &str, mut turned: bool) -> Reading {
         }
         let after = &rest[word.len()..];
         // "No, ..." refuses, "no other value" does not.
-        if *word == "no" && after.starts_with(' ') {
+        let turns = |w: &&str| starts_with_phrase(after.trim_start(), w);
+        if *word == "no" && after.starts_with(' ') && !TURNS.iter().any(|w| turns(w)) {
             break;
         }
         turned |= TURNS.contains(word);
