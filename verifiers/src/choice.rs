@@ -162,7 +162,8 @@ fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let option = item(first, options)?;
     let others = rest.lines().filter(|line| line.trim() != first.trim());
-    let listed = others.filter_map(|line| written(line, options)).any(|other| other.label != option.label);
+    let listed =
+        others.filter_map(|line| written(line, options)).any(|other| other.label != option.label);
     let behind = rest.trim_start();
     let text = &first[first.find(option.text)? + option.text.len()..];
     let denied = names_other_text(text, option.label, options)
@@ -171,7 +172,7 @@ fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
         || stance::is_conditional(first)
         || stance::withdrawn(behind)
         || stance::rejected_behind(behind);
-    (!listed && !denied && !first.trim_end().ends_with('?')).then_some(option)
+    (!listed && !denied && !first.contains('?')).then_some(option)
 }
 
 /// The option whose label, marked as one, and whose text start a line; more words may follow.
@@ -179,7 +180,8 @@ fn item<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>
     let line = line.trim_start_matches(['*', ' ', '-']);
     options.iter().copied().find(|option| {
         let front = front_label(line, option.label).filter(|front| front.marked);
-        let body = front.map_or("", |front| front.rest.trim_start_matches([')', '.', ':', ' ', '*']));
+        let body =
+            front.map_or("", |front| front.rest.trim_start_matches([')', '.', ':', ' ', '*']));
         let after = body.strip_prefix(option.text).filter(|_| !option.text.is_empty());
         after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
     })

@@ -534,7 +534,9 @@ pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
     }
     let before = said.strip_suffix(&wanted)?;
     let clause = extract::tail(before, MAX_CONTEXT);
-    let states = |word: &str| STATING.contains(&word) || LEADS.contains(&word) && !matches!(word, "with" | "for");
+    let states = |word: &str| {
+        STATING.contains(&word) || LEADS.contains(&word) && !matches!(word, "with" | "for")
+    };
     let alone = clause.trim().is_empty();
     (alone || clause.split(' ').rev().take(MAX_STATING).any(states)).then_some(option)
 }

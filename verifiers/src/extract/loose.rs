@@ -65,9 +65,8 @@ pub(super) fn within(text: &str) -> Found<'_> {
         (_, None, Some(number)) => counted(text, number),
         (_, None, None) => match prose::last_emphasised(text) {
             Some(words) => asserted(text, words, Source::Emphasis),
-            None => complement(text).map_or(Err(Reason::NoAnswer), |words| {
-                asserted(text, words, Source::Emphasis)
-            }),
+            None => complement(text)
+                .map_or(Err(Reason::NoAnswer), |words| asserted(text, words, Source::Emphasis)),
         },
     }
 }
@@ -76,8 +75,10 @@ pub(super) fn within(text: &str) -> Found<'_> {
 fn complement(text: &str) -> Option<&str> {
     let ended = text.trim_end().strip_suffix('.')?;
     let sentence = ended.rsplit(['\n', '.', '?', '!', ':']).next().unwrap_or(ended);
-    let (subject, words) =
-        [" is ", " are ", " was ", " were "].iter().filter_map(|verb| sentence.rsplit_once(verb)).min_by_key(|s| s.1.len())?;
+    let (subject, words) = [" is ", " are ", " was ", " were "]
+        .iter()
+        .filter_map(|verb| sentence.rsplit_once(verb))
+        .min_by_key(|s| s.1.len())?;
     let named = words.split(' ').count() <= MAX_NAME
         && words.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-' | '\''));
     let told = subject.trim_start().starts_with(char::is_uppercase) && !subject.contains('"');

@@ -210,7 +210,8 @@ fn search(text: &str) -> Found<'_> {
 fn polar(text: &str) -> Option<&str> {
     let word = asides::polar(text).filter(|_| !text.contains('\n'))?;
     let rest = text[word.len()..].trim_start_matches([',', ';', ' ', '\u{2014}', '\u{2013}', '-']);
-    let reasoned = ["because", "since", "as", "for"].iter().any(|w| stance::starts_with_phrase(rest, w));
+    let reasoned =
+        ["because", "since", "as", "for"].iter().any(|w| stance::starts_with_phrase(rest, w));
     let asked = text.contains('?') || stance::withdrawn(rest);
     (!asked && (reasoned || !is_counted(rest))).then_some(word)
 }
@@ -341,8 +342,12 @@ pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
 /// Whether words behind a box make it the subject of a condition: "is what you get if you forget the tax".
 fn is_conditional_predicate(behind: &str) -> bool {
     let sentence = prose::first_sentence(head(behind, 256)).trim_start();
-    let predicate = ["is ", "was ", "would ", "will ", "comes "].iter().any(|verb| sentence.starts_with(verb));
-    predicate && [" if ", " unless ", " without ", " when you ", " by mist"].iter().any(|w| sentence.contains(w))
+    let predicate =
+        ["is ", "was ", "would ", "will ", "comes "].iter().any(|verb| sentence.starts_with(verb));
+    predicate
+        && [" if ", " unless ", " without ", " when you ", " by mist"]
+            .iter()
+            .any(|w| sentence.contains(w))
 }
 
 /// The line without a label such as "Final answer:" or "answer" in front of its value.
@@ -370,7 +375,8 @@ fn value_of_sentence(content: &str) -> Option<&str> {
     let ended = content.trim_end_matches(['.', ' ']);
     let Some(value) = prose::after_link(ended) else { return value_in_words(content) };
     let lead = &ended[..ended.len() - value.len()];
-    let figures = value.starts_with(|c: char| c.is_ascii_digit() || "$\\-\u{2212}.(€£".contains(c));
+    let figures =
+        value.starts_with(|c: char| c.is_ascii_digit() || "$\\-\u{2212}.({€£".contains(c));
     let plain = !is_counted(lead) && !lead.contains(['(', '=', '{']) && !prose::is_sentence(value);
     (figures && plain && assertion::asserts_value(lead, value, "")).then_some(value)
 }
@@ -378,7 +384,9 @@ fn value_of_sentence(content: &str) -> Option<&str> {
 /// The only number of a sentence without a linking verb: `54` of "He needs 54 boards".
 fn value_in_words(sentence: &str) -> Option<&str> {
     let numbers = sentence.split(' ').filter(|w| w.contains(|c: char| c.is_ascii_digit())).count();
-    let told = numbers == 1 && prose::plain_words(sentence, 3) == 3 && !sentence.contains(['$', '\\', '=']);
+    let told = numbers == 1
+        && prose::plain_words(sentence, 3) == 3
+        && !sentence.contains(['$', '\\', '=']);
     match loose::last(sentence).ok().filter(|_| told)?.text {
         Cow::Borrowed(value) => Some(value),
         Cow::Owned(_) => None,
@@ -460,9 +468,18 @@ fn goes_on_in_words(sentence: &str) -> bool {
             || name.len() == 1 && name != "a"
     });
     compared
-        || ["minus ", "plus ", "less the ", "less a ", "plus-minus ", "divided by ", "multiplied by ", "to the power "]
-            .iter()
-            .any(|words| rest.starts_with(words))
+        || [
+            "minus ",
+            "plus ",
+            "less the ",
+            "less a ",
+            "plus-minus ",
+            "divided by ",
+            "multiplied by ",
+            "to the power ",
+        ]
+        .iter()
+        .any(|words| rest.starts_with(words))
 }
 
 /// Whether digits or a formula stand in a text.

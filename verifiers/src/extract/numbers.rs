@@ -164,7 +164,8 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
     let subtracted = ["minus", "plus", "times"].iter().any(|word| {
         front.strip_suffix(word).is_some_and(|head| {
             let operand = head.trim_end().rsplit(' ').next().unwrap_or_default();
-            head.ends_with(' ') && (operand.len() == 1 || operand.ends_with(|c: char| c.is_ascii_digit()))
+            head.ends_with(' ')
+                && (operand.len() == 1 || operand.ends_with(|c: char| c.is_ascii_digit()))
         })
     });
     let unequal = ["\\neq", "\\ne", "!=", "<>"].iter().any(|sign| front.ends_with(sign));
@@ -205,7 +206,8 @@ pub(super) fn with_unit(text: &str, span: Span) -> Span {
 fn signed_start(text: &str, start: usize) -> usize {
     let before = text[..start].trim_end_matches(' ');
     let sign = SIGN_WORDS.iter().filter_map(|word| before.strip_suffix(word)).find(|head| {
-        head.is_empty() || head.ends_with([' ', '\n', '*']) && !operand_before(head.as_bytes(), head.len())
+        head.is_empty()
+            || head.ends_with([' ', '\n', '*']) && !operand_before(head.as_bytes(), head.len())
     });
     sign.map_or(start, str::len)
 }

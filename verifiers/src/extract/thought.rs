@@ -117,7 +117,10 @@ mod tests {
             ("<seed:think>4", true),
             ("<|begin_of_thought|>4", true),
             ("<|channel|>analysis<|message|>4", true),
-            ("<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>5", false),
+            (
+                "<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>5",
+                false,
+            ),
         ] {
             assert_eq!(is_thinking(turn), open, "{turn}");
         }
@@ -133,7 +136,10 @@ mod tests {
             ("<think>4</think>5<think>6", "5"),
             ("<|begin_of_thought|>4<|end_of_thought|>\n<|begin_of_solution|>5", "5"),
             ("<|channel|>analysis<|message|>4<|end|>", ""),
-            ("<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>5", "5"),
+            (
+                "<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>5",
+                "5",
+            ),
             ("analysis4 it is.assistantfinal5", "5"),
             ("analysis shows 5", "analysis shows 5"),
         ] {

@@ -123,7 +123,7 @@ fn read(sentence: &str, mut turned: bool) -> Reading {
         let after = &rest[word.len()..];
         // "No, ..." refuses, "no other value" does not.
         let turns = |w: &&str| starts_with_phrase(after.trim_start(), w);
-        if *word == "no" && after.starts_with(' ') && !TURNS.iter().any(|w| turns(w)) {
+        if *word == "no" && after.starts_with(' ') && !TURNS.iter().any(turns) {
             break;
         }
         turned |= TURNS.contains(word);
@@ -205,8 +205,10 @@ fn corrects(all: &[&str], refused: bool) -> bool {
 /// Whether a sentence ends by telling a value: "that ignores the tax, so it is 31".
 fn concludes(all: &[&str]) -> bool {
     let told = |w: &[&str]| {
-        let is = matches!(w[..2], ["it" | "that" | "answer" | "total", "is"] | ["must" | "should", "be"])
-            || matches!(w[1], "it's" | "that's");
+        let is = matches!(
+            w[..2],
+            ["it" | "that" | "answer" | "total", "is"] | ["must" | "should", "be"]
+        ) || matches!(w[1], "it's" | "that's");
         is && w[2].starts_with(|c: char| c.is_ascii_digit())
     };
     all.windows(3).any(told)
