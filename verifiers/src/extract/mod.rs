@@ -17,6 +17,7 @@ mod prose;
 pub(crate) mod stance;
 pub(crate) mod tags;
 mod thought;
+mod told;
 pub(crate) mod tongues;
 
 use std::borrow::Cow;
@@ -164,7 +165,7 @@ fn search(text: &str) -> Found<'_> {
     text = tail(text, if text.len() > FULL_SEARCH { TAIL_SEARCH } else { FULL_SEARCH });
     if let Some(tagged) = tags::last(text) {
         return tagged.map(|content| {
-            Extracted::new(value_of_sentence(content).unwrap_or(content), Source::Anchor)
+            Extracted::new(told::value_of_sentence(content).unwrap_or(content), Source::Anchor)
         });
     }
     if let Some(hashes) = hashes(text) {
@@ -200,20 +201,10 @@ fn search(text: &str) -> Found<'_> {
     if is_bare(text) {
         return Ok(Extracted::new(asides::main_clause(text), Source::Whole));
     }
-    if let Some(word) = polar(text) {
+    if let Some(word) = told::polar(text) {
         return Ok(Extracted::new(word, Source::Whole));
     }
     loose::last(text)
-}
-
-/// The yes or no with which a text of one line answers before it explains itself. "No, it is 5" tells a number.
-fn polar(text: &str) -> Option<&str> {
-    let word = asides::polar(text).filter(|_| !text.contains('\n'))?;
-    let rest = text[word.len()..].trim_start_matches([',', ';', ' ', '\u{2014}', '\u{2013}', '-']);
-    let reasoned =
-        ["because", "since", "as", "for"].iter().any(|w| stance::starts_with_phrase(rest, w));
-    let asked = text.contains('?') || stance::withdrawn(rest);
-    (!asked && (reasoned || !is_counted(rest))).then_some(word)
 }
 
 /// What follows the last arrow of a line: `x = 7` of "x² = 49 ⟹ x = 7".
@@ -319,7 +310,7 @@ fn boxed(text: &str) -> Option<Boxes<'_>> {
     }
     let content = |b: &boxes::Box| {
         let content = text[b.content.range()].trim();
-        asides::without_remark(value_of_sentence(content).unwrap_or(content))
+        asides::without_remark(told::value_of_sentence(content).unwrap_or(content))
     };
     let answer = match boxes.as_slice() {
         [one] => content(one),
@@ -361,36 +352,6 @@ pub(crate) fn unlabelled(line: &str) -> &str {
         }
     }
     if labelled { rest } else { line }
-}
-
-/// The value that a sentence between tags or in a box tells: `42` of "The total is 42", "Total: 42".
-fn value_of_sentence(content: &str) -> Option<&str> {
-    if let Some((lead, value)) = content.strip_prefix("\\text{").and_then(|c| c.split_once('}')) {
-        let told = is_counted(value) && prose::starts_with_word(lead) && !is_counted(lead);
-        return (told && assertion::asserts_value(lead, value, "")).then_some(value.trim());
-    }
-    if !prose::starts_with_word(content) {
-        return None;
-    }
-    let ended = content.trim_end_matches(['.', ' ']);
-    let Some(value) = prose::after_link(ended) else { return value_in_words(content) };
-    let lead = &ended[..ended.len() - value.len()];
-    let figures =
-        value.starts_with(|c: char| c.is_ascii_digit() || "$\\-\u{2212}.({€£".contains(c));
-    let plain = !is_counted(lead) && !lead.contains(['(', '=', '{']) && !prose::is_sentence(value);
-    (figures && plain && assertion::asserts_value(lead, value, "")).then_some(value)
-}
-
-/// The only number of a sentence without a linking verb: `54` of "He needs 54 boards".
-fn value_in_words(sentence: &str) -> Option<&str> {
-    let numbers = sentence.split(' ').filter(|w| w.contains(|c: char| c.is_ascii_digit())).count();
-    let told = numbers == 1
-        && prose::plain_words(sentence, 3) == 3
-        && !sentence.contains(['$', '\\', '=']);
-    match loose::last(sentence).ok().filter(|_| told)?.text {
-        Cow::Borrowed(value) => Some(value),
-        Cow::Owned(_) => None,
-    }
 }
 
 /// The answer in a line that is set apart as the answer, whether or not it announces it again.
