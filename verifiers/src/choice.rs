@@ -167,6 +167,7 @@ fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<
     let behind = rest.trim_start();
     let text = &first[first.find(option.text)? + option.text.len()..];
     let denied = names_other_text(text, option.label, options)
+        || is_imagined(text)
         || stance::rejected_behind(text)
         || stance::rejects_itself(first)
         || stance::is_conditional(first)
@@ -357,6 +358,12 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         && !body.split_whitespace().any(other)
         && !stance::rejected_behind(body)
         && !stance::rejects_itself(body)
+        && !is_imagined(body)
+}
+
+/// Whether words only imagine or allow something: "would need", "might be".
+fn is_imagined(words: &str) -> bool {
+    [" would ", " could ", " might ", " may "].iter().any(|modal| words.contains(modal))
 }
 
 /// Whether words name the text of another option than the one with `label`.

@@ -5,7 +5,7 @@
 //! examination of the options it is no choice.
 
 use super::wording::plain;
-use super::{ChoiceOption, front_label, names_another};
+use super::{ChoiceOption, front_label, is_imagined, names_another};
 use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
 
@@ -557,8 +557,11 @@ pub(super) fn mentioned<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
     let said = text.rsplit(['.', '\n']).next()?;
     let sentence = format!(" {} ", plain(said));
     let clause = said.rsplit([',', ';']).next().unwrap_or(said);
-    let imagined = [" would ", " might ", " could ", " may "].iter().any(|m| clause.contains(m));
-    if imagined || negated(&sentence) || stance::supposes(said) || stance::rejects_itself(said) {
+    if is_imagined(clause)
+        || negated(&sentence)
+        || stance::supposes(said)
+        || stance::rejects_itself(said)
+    {
         return None;
     }
     let mut hits = options.iter().filter(|o| {

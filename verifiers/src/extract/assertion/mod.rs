@@ -93,7 +93,8 @@ pub(super) fn asserts_value(before: &str, value: &str, after: &str) -> bool {
     if is_label(lead, value, &behind) || restates(lead, value) {
         return true;
     }
-    let counted = !behind.is_empty() && tail.starts_with(' ') || verb::is_measured(value);
+    let noun = behind.first().is_some_and(|w| w != "as") && tail.starts_with(' ');
+    let counted = noun || verb::is_measured(value);
     verb::is_governed(before, lead, value, counted)
 }
 

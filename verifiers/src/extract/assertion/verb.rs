@@ -382,8 +382,17 @@ fn is_distanced(lead: &str) -> bool {
         "initially",
         "previously",
         "assuming",
+        "ignoring",
+        "neglecting",
+        "excluding",
+        "had",
+        "were",
     ];
-    words(lead).first().is_some_and(|w| others.contains(&w.as_str()))
+    let said = words(lead);
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    // "If we forget the last row, we count": a case that who calculates makes up; "one of": not all.
+    said.first().is_some_and(|w| others.contains(w))
+        || matches!(said.as_slice(), ["if", "we" | "you" | "i" | "one", ..] | ["one", "of", ..])
 }
 
 fn is_modal(word: &str) -> bool {
