@@ -361,9 +361,9 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         && !is_imagined(body)
 }
 
-/// Whether words only imagine or allow something: "would need", "might be".
+/// Whether words only imagine something, allow it or turn away from it: "would need", "might be", ", but".
 fn is_imagined(words: &str) -> bool {
-    [" would ", " could ", " might ", " may "].iter().any(|modal| words.contains(modal))
+    [" would ", " could ", " might ", " may ", ", but "].iter().any(|modal| words.contains(modal))
 }
 
 /// Whether words name the text of another option than the one with `label`.

@@ -434,7 +434,7 @@ fn goes_on_in_words(sentence: &str) -> bool {
             "plus ",
             "less the ",
             "less a ",
-            "plus-minus ",
+            "times the ",
             "divided by ",
             "multiplied by ",
             "to the power ",

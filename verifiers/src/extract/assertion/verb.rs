@@ -149,6 +149,10 @@ const MOVING: [&str; 12] = [
 /// Words in front of "be" that leave no doubt.
 const SETTLED: [&str; 4] = ["will", "must", "should", "therefore"];
 
+/// Verbs in front of "to" by which what follows is so: "needs to sell".
+const OBLIGING: [&str; 11] =
+    ["needs", "need", "needed", "has", "have", "had", "able", "going", "takes", "take", "took"];
+
 /// Words that are no verbs and so never take a value as their object.
 const FUNCTION_WORDS: [&str; 60] = [
     "than", "over", "under", "above", "below", "from", "to", "with", "by", "between", "of", "at",
@@ -318,8 +322,11 @@ pub(super) fn is_governed(before: &str, lead: &str, value: &str, counted: bool) 
     if result {
         return word(0) == "but" || !is_tentative(clause) && !is_embedded(clause);
     }
+    // "She planned to sell 63 cards."
+    let intended = word(1) == "to" && !OBLIGING.contains(&word(2));
     let story = !clause.iter().any(|w| ABSTRACT.contains(w) || is_modal(w));
-    AMOUNTS.contains(&word(0)) && clause.len() > 1 || story && counted && takes_object(clause)
+    let amount = AMOUNTS.contains(&word(0)) && clause.len() > 1;
+    !intended && (amount || story && counted && takes_object(clause))
 }
 
 /// Where a lead, a slice of `before`, ends in it.
@@ -385,6 +392,9 @@ fn is_distanced(lead: &str) -> bool {
         "ignoring",
         "neglecting",
         "excluding",
+        "forgetting",
+        "omitting",
+        "overlooking",
         "had",
         "were",
     ];
@@ -408,6 +418,7 @@ fn is_tentative(clause: &[&str]) -> bool {
     };
     let mentions = |w: &&str| MENTIONS.contains(w) && !matches!(*w, "guess" | "answer");
     (0..clause.len()).any(another)
+        || clause.last().is_some_and(|w| matches!(*w, "some" | "many" | "few"))
         || clause
             .iter()
             .any(|w| is_modal(w) || stance::is_doubt(w) || mentions(w) || TENTATIVE.contains(w))
