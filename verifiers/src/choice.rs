@@ -149,10 +149,49 @@ fn unboxed<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Chosen<'a> {
     }
     match standing(rest, options) {
         Some((option, rule)) => Chosen::Label(option.label, rule),
-        None => concluded(rest, options)
+        None => opening(rest, options)
+            .or_else(|| concluded(rest, options))
             .or_else(|| worked_out(rest, options))
             .map_or(Chosen::None, |option| Chosen::Label(option.label, Source::Number)),
     }
+}
+
+/// The option with whose label and text a text begins, where what follows only explains it: no other line is
+/// an option written out, and nothing takes the choice back.
+fn opening<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let option = item(first, options)?;
+    let others = rest.lines().filter(|line| line.trim() != first.trim());
+    let listed =
+        others.filter_map(|line| written(line, options)).any(|other| other.label != option.label);
+    let behind = rest.trim_start();
+    let text = &first[first.find(option.text)? + option.text.len()..];
+    let denied = names_other_text(text, option.label, options)
+        || is_imagined(text)
+        || stance::rejected_behind(text)
+        || stance::rejects_itself(first)
+        || stance::is_conditional(first)
+        || stance::withdrawn(behind)
+        || stance::rejected_behind(behind);
+    (!listed && !denied && !first.contains('?')).then_some(option)
+}
+
+/// The option whose label, marked as one, and whose text start a line; more words may follow.
+fn item<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let line = line.trim_start_matches(['*', ' ', '-']);
+    options.iter().copied().find(|option| {
+        let front = front_label(line, option.label).filter(|front| front.marked);
+        let body =
+            front.map_or("", |front| front.rest.trim_start_matches([')', '.', ':', ' ', '*']));
+        let after = body.strip_prefix(option.text).filter(|_| !option.text.is_empty());
+        after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+    })
+}
+
+/// The option that is all of a line: its label, marked, and its text.
+fn written<'a>(line: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
+    let option = item(line, options)?;
+    plain(line).ends_with(&plain(option.text)).then_some(option)
 }
 
 /// Whether what `text` [chooses](choose) rests on its last word, which nothing closes: a token budget
@@ -314,9 +353,26 @@ fn is_item(text: &str, body: &str, label: &str, options: &[ChoiceOption<'_>]) ->
         options.iter().any(|o| o.label != label && o.label == word)
     };
     !text.contains(['\n', '?'])
+        && !names_other_text(body, label, options)
         && !verbs.contains(&first)
         && !body.split_whitespace().any(other)
         && !stance::rejected_behind(body)
+        && !stance::rejects_itself(body)
+        && !is_imagined(body)
+}
+
+/// Whether words only imagine something, allow it or turn away from it: "would need", "might be", ", but".
+fn is_imagined(words: &str) -> bool {
+    [" would ", " could ", " might ", " may ", ", but "].iter().any(|modal| words.contains(modal))
+}
+
+/// Whether words name the text of another option than the one with `label`.
+fn names_other_text(words: &str, label: &str, options: &[ChoiceOption<'_>]) -> bool {
+    let said = format!(" {} ", plain(words));
+    options.iter().filter(|o| o.label != label).any(|o| {
+        let wanted = plain(o.text);
+        wanted.len() >= 3 && said.contains(&format!(" {wanted} "))
+    })
 }
 
 /// The rest of a statement without its label said twice: `B/B`, `B (B)`.

@@ -132,6 +132,9 @@ impl Grader {
         if !pair.options.is_empty() {
             return grade_choice(pair, self.announced_only);
         }
+        if !self.announced_only && is_verbatim(pair) {
+            return Graded::decided(Tri::Equal, Source::Whole);
+        }
         let gold = match pair.gold_form {
             Form::Answer => extract::bare(pair.gold),
             Form::Text | Form::Truncated => extract::extract(pair.gold),
@@ -222,6 +225,21 @@ impl Grader {
             (Err(reason), _) | (_, Err(reason)) => Tri::Undecided(reason),
         }
     }
+}
+
+/// Longest name that is compared word for word before it is searched, in bytes.
+const MAX_NAME: usize = 64;
+
+/// Whether an answer is its reference word for word, which is read as a name with a number in it and not
+/// searched for numbers: "June 20", "room 12".
+fn is_verbatim(pair: &Pair<'_>) -> bool {
+    let long = pair.gold.len().max(pair.answer.len()) > MAX_NAME;
+    if long || pair.gold_form != Form::Answer || pair.answer_form == Form::Truncated {
+        return false;
+    }
+    let answer = pair.answer.trim().trim_end_matches('.');
+    pair.gold.trim() == answer
+        || squeeze::wording(pair.gold).is_some_and(|words| squeeze::wording(answer) == Some(words))
 }
 
 /// Whether a text parses as one value without brackets, separators or relations.

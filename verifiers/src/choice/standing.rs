@@ -5,7 +5,7 @@
 //! examination of the options it is no choice.
 
 use super::wording::plain;
-use super::{ChoiceOption, front_label, names_another};
+use super::{ChoiceOption, front_label, is_imagined, names_another};
 use crate::extract::tongues::{in_word, unspaced};
 use crate::extract::{self, Source, stance};
 
@@ -291,6 +291,12 @@ impl Place<'_> {
         if PRAISE.iter().any(|p| spaced.starts_with(p)) && self.is_upper() {
             return Some(Rule::Led);
         }
+        // "It has to be copper (A)."
+        let named = self.before.strip_suffix('(').filter(|_| self.after.starts_with(')'));
+        let text = self.option.text;
+        if !text.is_empty() && named.is_some_and(|words| words.trim_end().ends_with(text)) {
+            return Some(Rule::Led);
+        }
         let item = self.before.trim_end_matches([' ', '(', '*', '-', '\u{2022}', '[']);
         let opens_line = item.is_empty() || item.ends_with('\n');
         if opens_line
@@ -344,7 +350,12 @@ impl Place<'_> {
                         "option" | "choice" | "is" | "answer" | "statement"
                     ));
         }
+        // "Option D comes close": as a subject the label needs praise.
+        let nouns = ["option", "choice", "statement", "letter", "answer"];
+        let sentence = opened.rsplit(['.', '\n', '!', '?', ',']).next().unwrap_or(opened);
+        let is_subject = nouns.iter().any(|noun| sentence.trim().eq_ignore_ascii_case(noun));
         let open_letter = self.is_upper()
+            && !is_subject
             && !matches!(self.label, "A" | "I")
             && !self.after.trim_start().starts_with(['=', '+', '-']);
         bracketed || ends || open_letter
@@ -514,13 +525,28 @@ fn negated(before: &str) -> bool {
     })
 }
 
-/// The option that is mentioned where the text ends: "so it is at the mall".
+/// The option that is mentioned where the text ends, behind a verb that states it: "so it is at the mall".
 pub(super) fn concluded<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
     let option = mentioned(text, options)?;
     let (said, wanted) = (plain(text), plain(option.text));
-    let praised = PRAISE.iter().find_map(|praise| said.strip_suffix(praise)).unwrap_or(&said);
-    praised.trim_end().ends_with(&wanted).then_some(option)
+    if let Some(praised) = PRAISE.iter().find_map(|praise| said.strip_suffix(praise)) {
+        return praised.trim_end().ends_with(&wanted).then_some(option);
+    }
+    let before = said.strip_suffix(&wanted)?;
+    let clause = extract::tail(before, MAX_CONTEXT);
+    let states = |word: &str| {
+        STATING.contains(&word) || LEADS.contains(&word) && !matches!(word, "with" | "for")
+    };
+    let alone = clause.trim().is_empty();
+    (alone || clause.split(' ').rev().take(MAX_STATING).any(states)).then_some(option)
 }
+
+/// Words of a clause in which a verb has to state the option at its end.
+const MAX_STATING: usize = 8;
+
+/// Verbs that state an option besides the words that [lead](LEADS) to a label.
+const STATING: [&str; 10] =
+    ["are", "were", "means", "becomes", "called", "remain", "must", "by", "comes", "makes"];
 
 /// The only option whose text occurs in the last sentence.
 pub(super) fn mentioned<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption<'a>> {
@@ -530,7 +556,12 @@ pub(super) fn mentioned<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<
     let text = text.trim().trim_end_matches('.');
     let said = text.rsplit(['.', '\n']).next()?;
     let sentence = format!(" {} ", plain(said));
-    if negated(&sentence) || stance::supposes(said) || stance::rejects_itself(said) {
+    let clause = said.rsplit([',', ';']).next().unwrap_or(said);
+    if is_imagined(clause)
+        || negated(&sentence)
+        || stance::supposes(said)
+        || stance::rejects_itself(said)
+    {
         return None;
     }
     let mut hits = options.iter().filter(|o| {

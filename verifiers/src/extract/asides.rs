@@ -142,6 +142,12 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
     if sentence.len() > MAX_READ || is_wordless(sentence) {
         return sentence;
     }
+    if let Some(word) = polar(sentence) {
+        return word;
+    }
+    if let Some(figures) = figures_behind_word(sentence) {
+        return figures;
+    }
     let clause = ASIDES
         .iter()
         .filter_map(|aside| sentence.find(aside))
@@ -153,6 +159,7 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
         .chain(value_of_variable(sentence, &[" when ", " at "]))
         .chain(spelled_out(sentence))
         .chain(reason_in_figures(sentence))
+        .chain(apposition(sentence))
         .min()
         .map_or(sentence, |at| &sentence[..at]);
     let Some((head, aside)) = clause.strip_suffix(')').and_then(|c| c.rsplit_once(" (")) else {
@@ -166,6 +173,41 @@ pub(crate) fn main_clause(sentence: &str) -> &str {
         || aside.contains(" = ");
     let stands = !head.trim().is_empty() && closed_formula(head) && !aside.contains(')');
     if explains && stands { head.trim_end() } else { clause }
+}
+
+/// Yes or no at the start of a statement that goes on to explain it: `No` of "No, it is not".
+pub(super) fn polar(sentence: &str) -> Option<&str> {
+    let word = &sentence[..alphabetic(sentence)];
+    let known = ["yes", "no", "true", "false"].iter().any(|w| w.eq_ignore_ascii_case(word));
+    let rest = &sentence[word.len()..];
+    let explained = rest.starts_with([',', ';', '\u{2014}'])
+        || ["because ", "since ", "as ", "- ", "\u{2013} ", "\u{2014} "]
+            .iter()
+            .any(|start| rest.strip_prefix(' ').is_some_and(|rest| rest.starts_with(start)));
+    let other = if word.eq_ignore_ascii_case("yes") { "no" } else { "yes" };
+    let retracted = ["wait", "but", "or", other, "maybe"].iter().any(|turn| {
+        rest.trim_start_matches([',', ';', ' ']).to_ascii_lowercase().starts_with(turn)
+    });
+    (known && explained && !retracted).then_some(word)
+}
+
+/// Figures behind the word for their number: `2` of "two (2)".
+fn figures_behind_word(sentence: &str) -> Option<&str> {
+    let (word, rest) = sentence.split_once(" (")?;
+    let (figures, after) = rest.split_once(')')?;
+    let value = names::number_word(&word.to_ascii_lowercase())?;
+    (figures.parse() == Ok(value) && plain_words(after, 2) < 2).then_some(figures)
+}
+
+/// Where words that only describe a name start behind it: ", the capital of France".
+fn apposition(sentence: &str) -> Option<usize> {
+    let (name, rest) = sentence.split_once(", ")?;
+    let described = ["the ", "a ", "an ", "who ", "our ", "his ", "her ", "its "];
+    let named = name.starts_with(|c: char| c.is_ascii_uppercase())
+        && plain_words(name, 4) < 4
+        && !name.contains(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '='));
+    let single = plain_words(rest, 2) == 2 && !rest.contains(", ") && !rest.contains(" and the ");
+    (named && single && described.iter().any(|start| rest.starts_with(start))).then_some(name.len())
 }
 
 /// Where a number is spelled out behind itself: " (four)" of "4 (four) apples".

@@ -6,12 +6,42 @@
 
 use super::numbers::{self, last_number};
 use super::stance;
-use super::{Extracted, Found, Source, Span, asides, environments, groups, prose};
+use super::{Extracted, Found, Source, Span, asides, assertion, environments, groups, prose};
 use crate::fuel::Reason;
 
-/// The last formula, or the last number or bracket of numbers where it stands later, or the emphasised
-/// words with which the text ends.
+/// The last value of a text that announces none, where its sentence [asserts](assertion) it.
 pub(super) fn last(text: &str) -> Found<'_> {
+    let checked = asides::without_check(text);
+    let found = within(checked)?;
+    let read = asides::without_aside(checked);
+    let (before, after) = around(read, &found.text);
+    let reason = &checked[read.len()..];
+    if is_calculated_behind(reason, &found.text)
+        || assertion::asserts_value(before, &found.text, after)
+    {
+        return Ok(found);
+    }
+    Err(Reason::NoAnswer)
+}
+
+/// Whether the reason that a sentence gives calculates its value: ", because 60 + 1 = 61" behind 61.
+fn is_calculated_behind(reason: &str, value: &str) -> bool {
+    let ended = reason.trim_end_matches(['.', ' ', '\n']);
+    let figures = value.trim_start_matches(['$', '\\']);
+    let number = figures.find(|c: char| !c.is_ascii_digit()).map_or(figures, |at| &figures[..at]);
+    let left = ended.strip_suffix(number).filter(|_| !number.is_empty());
+    left.is_some_and(|left| left.trim_end_matches([' ', '$']).ends_with(['=', '>']))
+}
+
+/// The texts before and behind a piece, a slice of `text`.
+fn around<'t>(text: &'t str, piece: &str) -> (&'t str, &'t str) {
+    let start = (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    (&text[..start], &text[start + piece.len()..])
+}
+
+/// The last formula, or the last number or bracket of numbers where it stands later, or the emphasised
+/// words with which the text ends; whoever asks knows that the text states an answer.
+pub(super) fn within(text: &str) -> Found<'_> {
     let text = asides::without_aside(asides::without_check(text));
     if let Some(words) = prose::closing_emphasis(text) {
         let told = words.contains(|c: char| c.is_ascii_digit()) && prose::starts_with_word(words);
@@ -35,10 +65,28 @@ pub(super) fn last(text: &str) -> Found<'_> {
         (_, None, Some(number)) => counted(text, number),
         (_, None, None) => match prose::last_emphasised(text) {
             Some(words) => asserted(text, words, Source::Emphasis),
-            None => Err(Reason::NoAnswer),
+            None => complement(text)
+                .map_or(Err(Reason::NoAnswer), |words| asserted(text, words, Source::Emphasis)),
         },
     }
 }
+
+/// The word or name behind the verb that ends a text without figures: `valid` of "The argument is valid."
+fn complement(text: &str) -> Option<&str> {
+    let ended = text.trim_end().strip_suffix('.')?;
+    let sentence = ended.rsplit(['\n', '.', '?', '!', ':']).next().unwrap_or(ended);
+    let (subject, words) = [" is ", " are ", " was ", " were "]
+        .iter()
+        .filter_map(|verb| sentence.rsplit_once(verb))
+        .min_by_key(|s| s.1.len())?;
+    let named = words.split(' ').count() <= MAX_NAME
+        && words.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-' | '\''));
+    let told = subject.trim_start().starts_with(char::is_uppercase) && !subject.contains('"');
+    (named && told && !words.starts_with("not ")).then_some(words)
+}
+
+/// Most words of a name that ends a sentence.
+const MAX_NAME: usize = 3;
 
 /// A number with its unit, where it is no part of something larger.
 fn counted(text: &str, number: Span) -> Found<'_> {
@@ -53,8 +101,7 @@ fn counted(text: &str, number: Span) -> Found<'_> {
 
 /// The piece, unless the clause around it denies, supposes or asks it.
 fn asserted<'t>(text: &'t str, piece: &'t str, source: Source) -> Found<'t> {
-    let start = (piece.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    let (before, after) = (&text[..start], &text[start + piece.len()..]);
+    let (before, after) = around(text, piece);
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
     if stance::denies_box(before)
         || stance::supposes(before)

@@ -6,6 +6,7 @@
 
 mod anchors;
 mod asides;
+mod assertion;
 pub(crate) mod boxes;
 mod environments;
 mod groups;
@@ -16,6 +17,7 @@ mod prose;
 pub(crate) mod stance;
 pub(crate) mod tags;
 mod thought;
+mod told;
 pub(crate) mod tongues;
 
 use std::borrow::Cow;
@@ -162,7 +164,9 @@ fn search(text: &str) -> Found<'_> {
     }
     text = tail(text, if text.len() > FULL_SEARCH { TAIL_SEARCH } else { FULL_SEARCH });
     if let Some(tagged) = tags::last(text) {
-        return tagged.map(|content| Extracted::new(content, Source::Anchor));
+        return tagged.map(|content| {
+            Extracted::new(told::value_of_sentence(content).unwrap_or(content), Source::Anchor)
+        });
     }
     if let Some(hashes) = hashes(text) {
         return stated_line(hashes);
@@ -197,6 +201,9 @@ fn search(text: &str) -> Found<'_> {
     if is_bare(text) {
         return Ok(Extracted::new(asides::main_clause(text), Source::Whole));
     }
+    if let Some(word) = told::polar(text) {
+        return Ok(Extracted::new(word, Source::Whole));
+    }
     loose::last(text)
 }
 
@@ -230,18 +237,8 @@ pub fn bare(text: &str) -> Extracted<'_> {
     Extracted::new(asides::main_clause(trimmed), Source::Whole)
 }
 
-/// Tags of reasoning that is no part of the answer.
-const REASONING: [(&str, &str); 6] = [
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("[THINK]", "[/THINK]"),
-    ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
-];
-
 /// Marks of chat templates behind which the answer is over.
-const CHAT_MARKS: [&str; 9] = [
+const CHAT_MARKS: [&str; 10] = [
     "<|im_end|>",
     "<|im_start|>",
     "<|endoftext|>",
@@ -251,25 +248,15 @@ const CHAT_MARKS: [&str; 9] = [
     "<|end|>",
     "<|return|>",
     "<eos>",
+    "<|end_of_solution|>",
 ];
 
-/// The text without closed reasoning blocks before it, without a block that is never closed, and
-/// without what follows a chat marker.
+/// What a text says: without its thoughts, and without what follows a chat marker.
 pub(crate) fn spoken(text: &str) -> &str {
-    let marked = text.contains('<') || text.contains("THINK]") || text.contains('\u{25c1}');
-    if !marked {
+    if !thought::is_marked(text) {
         return text;
     }
-    let closed =
-        REASONING.iter().filter_map(|(_, close)| Some(text.rfind(close)? + close.len())).max();
-    let after = match closed {
-        Some(end) if !text[end..].trim().is_empty() => &text[end..],
-        Some(_) => text,
-        None => {
-            let open = REASONING.iter().filter_map(|(open, _)| text.find(open)).min();
-            &text[..open.unwrap_or(text.len())]
-        }
-    };
+    let after = thought::behind_thoughts(text);
     &after[..chat_mark(after).unwrap_or(after.len())]
 }
 
@@ -321,7 +308,10 @@ fn boxed(text: &str) -> Option<Boxes<'_>> {
     if is_denied(text, &boxes) {
         return Some(Boxes::Denied(last.whole.end));
     }
-    let content = |b: &boxes::Box| asides::without_remark(text[b.content.range()].trim());
+    let content = |b: &boxes::Box| {
+        let content = text[b.content.range()].trim();
+        asides::without_remark(told::value_of_sentence(content).unwrap_or(content))
+    };
     let answer = match boxes.as_slice() {
         [one] => content(one),
         many => Cow::Owned(many.iter().map(content).collect::<Vec<_>>().join(" ; ")),
@@ -334,7 +324,21 @@ pub(crate) fn is_denied(text: &str, boxes: &[boxes::Box]) -> bool {
     let (Some(first), Some(last)) = (boxes.first(), boxes.last()) else { return false };
     let (before, after) = (&text[..first.whole.start], &text[last.whole.end..]);
     let behind = after.trim_start_matches(['$', ')', ']', '\\', '*']);
-    stance::denies_box(before) || stance::rejected_behind(behind) || stance::withdrawn(behind)
+    stance::denies_box(before)
+        || stance::rejected_behind(behind)
+        || stance::withdrawn(behind)
+        || is_conditional_predicate(behind)
+}
+
+/// Whether words behind a box make it the subject of a condition: "is what you get if you forget the tax".
+fn is_conditional_predicate(behind: &str) -> bool {
+    let sentence = prose::first_sentence(head(behind, 256)).trim_start();
+    let predicate =
+        ["is ", "was ", "would ", "will ", "comes "].iter().any(|verb| sentence.starts_with(verb));
+    predicate
+        && [" if ", " unless ", " without ", " when you ", " by mist"]
+            .iter()
+            .any(|w| sentence.contains(w))
 }
 
 /// The line without a label such as "Final answer:" or "answer" in front of its value.
@@ -377,6 +381,7 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     }
     if prose::plain_words(sentence, 2) == 2
         && let Some(clause) = prose::after_link(sentence)
+        && !is_believed(&sentence[..sentence.len() - clause.len()])
         && !prose::is_sentence(clause)
         && (is_counted(clause) || !is_counted(sentence))
         && !(is_counted(clause)
@@ -385,20 +390,30 @@ fn stated(after: &str, source: Source) -> Option<Found<'_>> {
     {
         return Some(Ok(Extracted::new(clause, source)));
     }
+    let lead = prose::after_link(sentence).map_or(0, |clause| sentence.len() - clause.len());
+    if is_believed(&sentence[..lead]) {
+        return Some(Err(Reason::NoAnswer));
+    }
     if goes_on_in_words(sentence) {
         return Some(Err(Reason::Unparsed));
     }
     if tongues::tells_a_number(sentence) {
-        return Some(loose::last(sentence).map(|found| Extracted { text: found.text, source }));
+        return Some(loose::within(sentence).map(|found| Extracted { text: found.text, source }));
     }
     if !prose::is_sentence(sentence) && !prose::tells_a_number(sentence) {
         let text = asides::without_remark(sentence);
         return Some(Ok(Extracted { text, source }));
     }
-    Some(match loose::last(sentence) {
+    Some(match loose::within(sentence) {
         Err(Reason::NoAnswer) => Ok(Extracted::new(sentence, source)),
         found => found.map(|found| Extracted { text: found.text, source }),
     })
+}
+
+/// Whether the words behind an announcement only report what somebody took the answer to be: "thought to be".
+fn is_believed(lead: &str) -> bool {
+    let believed = lead.trim_end().strip_suffix(" to be").unwrap_or_default();
+    believed.ends_with("ed") || believed.ends_with("thought") || believed.ends_with("said")
 }
 
 /// Whether a number at the start of a statement is calculated with in words: "4 minus x", "4 more than x".
@@ -414,9 +429,18 @@ fn goes_on_in_words(sentence: &str) -> bool {
             || name.len() == 1 && name != "a"
     });
     compared
-        || ["minus ", "plus ", "divided by ", "multiplied by ", "to the power "]
-            .iter()
-            .any(|words| rest.starts_with(words))
+        || [
+            "minus ",
+            "plus ",
+            "less the ",
+            "less a ",
+            "times the ",
+            "divided by ",
+            "multiplied by ",
+            "to the power ",
+        ]
+        .iter()
+        .any(|words| rest.starts_with(words))
 }
 
 /// Whether digits or a formula stand in a text.

@@ -160,8 +160,16 @@ pub(super) fn is_whole(text: &str, span: Span) -> bool {
         let clause = first.rsplit(['.', '\n', ',']).next().unwrap_or(first);
         first.ends_with(|c: char| c.is_ascii_digit()) && !clause.contains("from ")
     });
+    // "10 minus 5", "x minus 5".
+    let subtracted = ["minus", "plus", "times"].iter().any(|word| {
+        front.strip_suffix(word).is_some_and(|head| {
+            let operand = head.trim_end().rsplit(' ').next().unwrap_or_default();
+            head.ends_with(' ')
+                && (operand.len() == 1 || operand.ends_with(|c: char| c.is_ascii_digit()))
+        })
+    });
     let unequal = ["\\neq", "\\ne", "!=", "<>"].iter().any(|sign| front.ends_with(sign));
-    !(continued || glued || joins || unequal || ratio)
+    !(continued || glued || joins || unequal || ratio || subtracted)
 }
 
 /// Whether a star behind a number closes emphasis that opens before it.
@@ -191,7 +199,17 @@ pub(super) fn with_unit(text: &str, span: Span) -> Span {
     if end > span.end {
         start = compound_start(text, start);
     }
-    Span { start, end }
+    Span { start: signed_start(text, start), end }
+}
+
+/// Where the number at `start` begins with its sign in words: "negative 5", "minus 5".
+fn signed_start(text: &str, start: usize) -> usize {
+    let before = text[..start].trim_end_matches(' ');
+    let sign = SIGN_WORDS.iter().filter_map(|word| before.strip_suffix(word)).find(|head| {
+        head.is_empty()
+            || head.ends_with([' ', '\n', '*']) && !operand_before(head.as_bytes(), head.len())
+    });
+    sign.map_or(start, str::len)
 }
 
 /// Behind the unit that starts at `at`, or `at` where none is known.
@@ -243,6 +261,9 @@ fn unit_end(text: &str, at: usize) -> usize {
         }
     }
 }
+
+/// Words for a minus sign.
+const SIGN_WORDS: [&str; 4] = ["negative", "minus", "Negative", "Minus"];
 
 /// Longest unit behind a number, in bytes.
 const MAX_UNIT: usize = 32;

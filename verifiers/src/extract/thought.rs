@@ -1,16 +1,75 @@
-//! Thoughts that a prompt opens: chat templates of reasoning models end with `<think>`, so what the model
-//! writes begins inside a thought and holds no more than its end.
+//! Thoughts, which are no part of what a model says: `<think>` blocks and their like, and the channels of
+//! gpt-oss in front of its `final` one.
+//!
+//! Chat templates of reasoning models may end with the opening mark, so what the model writes begins inside
+//! a thought and holds no more than its end. Before a closing mark everything is thought; who says nothing
+//! behind it has stated nothing.
 
 use std::borrow::Cow;
 
-use super::REASONING;
+/// Opening and closing marks.
+const MARKS: [(&str, &str); 8] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u{25c1}think\u{25b7}", "\u{25c1}/think\u{25b7}"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+];
+
+/// What opens the solution behind a thought.
+const SOLUTION: &str = "<|begin_of_solution|>";
+/// What names a channel, and what its message begins with.
+const CHANNEL: &str = "<|channel|>";
+const MESSAGE: &str = "<|message|>";
+/// The channel that holds the answer.
+const FINAL: &str = "final";
+/// The same where a server leaves the marks out: "analysis... assistantfinal...".
+const UNMARKED: (&str, &str) = ("analysis", "assistantfinal");
+
+/// Whether a text can hold a mark of a thought or of a chat template.
+pub(super) fn is_marked(text: &str) -> bool {
+    text.contains('<')
+        || text.contains("THINK]")
+        || text.contains('\u{25c1}')
+        || text.starts_with(UNMARKED.0)
+}
+
+/// What stands behind all thoughts; empty where the text ends inside one or with one.
+pub(super) fn behind_thoughts(text: &str) -> &str {
+    if text.contains(CHANNEL) {
+        return final_message(text).unwrap_or_default();
+    }
+    if let Some(at) = text.find(UNMARKED.1).filter(|_| text.starts_with(UNMARKED.0)) {
+        return &text[at + UNMARKED.1.len()..];
+    }
+    let closed = MARKS.iter().filter_map(|(_, close)| Some(text.rfind(close)? + close.len())).max();
+    let after = &text[closed.unwrap_or(0)..];
+    let open = MARKS.iter().filter_map(|(open, _)| after.find(open)).min();
+    let said = &after[..open.unwrap_or(after.len())];
+    said.trim_start().strip_prefix(SOLUTION).unwrap_or(said)
+}
+
+/// The message of the last channel, where it is the final one.
+fn final_message(text: &str) -> Option<&str> {
+    let (_, last) = text.rsplit_once(CHANNEL)?;
+    let (_, message) = last.trim_start().strip_prefix(FINAL)?.split_once(MESSAGE)?;
+    Some(message)
+}
 
 /// What the model says as a whole: `text` behind the mark of a thought, where its prompt ends with one.
 #[must_use]
 pub fn whole_turn<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
     let prompt = prompt.trim_end();
-    match REASONING.iter().find(|(open, _)| prompt.ends_with(open)) {
-        Some((open, _)) => Cow::Owned(format!("{open}\n{text}")),
+    let channel = prompt.rfind(CHANNEL).filter(|_| prompt.ends_with(MESSAGE));
+    let open = match channel {
+        Some(at) => Some(&prompt[at..]),
+        None => MARKS.iter().map(|(open, _)| *open).find(|open| prompt.ends_with(open)),
+    };
+    match open {
+        Some(open) => Cow::Owned(format!("{open}\n{text}")),
         None => Cow::Borrowed(text),
     }
 }
@@ -18,8 +77,11 @@ pub fn whole_turn<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
 /// Whether a thought is open where `turn` ends: whatever it says there is no answer yet.
 #[must_use]
 pub fn is_thinking(turn: &str) -> bool {
+    if turn.contains(CHANNEL) {
+        return final_message(turn).is_none();
+    }
     let last = |marks: fn(&(&'static str, &'static str)) -> &'static str| {
-        REASONING.iter().filter_map(|pair| turn.rfind(marks(pair))).max()
+        MARKS.iter().filter_map(|pair| turn.rfind(marks(pair))).max()
     };
     last(|pair| pair.0) > last(|pair| pair.1)
 }
@@ -52,8 +114,43 @@ mod tests {
             ("<think>4</think>5", false),
             ("<think>4</think>5<think>", true),
             ("4</think>5", false),
+            ("<seed:think>4", true),
+            ("<|begin_of_thought|>4", true),
+            ("<|channel|>analysis<|message|>4", true),
+            (
+                "<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>5",
+                false,
+            ),
         ] {
             assert_eq!(is_thinking(turn), open, "{turn}");
         }
+    }
+
+    #[test]
+    fn only_what_is_behind_the_thoughts_is_said() {
+        for (text, said) in [
+            ("<think>4</think>5", "5"),
+            ("The answer is 4.\n</think>", ""),
+            ("4</seed:think>5", "5"),
+            ("<seed:think>4", ""),
+            ("<think>4</think>5<think>6", "5"),
+            ("<|begin_of_thought|>4<|end_of_thought|>\n<|begin_of_solution|>5", "5"),
+            ("<|channel|>analysis<|message|>4<|end|>", ""),
+            (
+                "<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>5",
+                "5",
+            ),
+            ("analysis4 it is.assistantfinal5", "5"),
+            ("analysis shows 5", "analysis shows 5"),
+        ] {
+            assert_eq!(behind_thoughts(text), said, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_channel_that_the_prompt_opened_is_part_of_the_turn() {
+        let prompt = "<|start|>assistant<|channel|>analysis<|message|>";
+        assert!(is_thinking(&whole_turn(prompt, "4")));
+        assert!(!is_thinking(&whole_turn("<|start|>assistant<|channel|>final<|message|>", "4")));
     }
 }

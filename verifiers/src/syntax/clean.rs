@@ -23,7 +23,7 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
     if text.contains('\\') && DEFINITIONS.iter().any(|d| defines(text, d)) {
         return Err(Reason::Unparsed);
     }
-    let times = times_ten(text);
+    let times = times_ten(text).or_else(|| respelled(text));
     let doubled = is_doubled(text);
     let plain = |c: char| c == '\n' || c == '\t' || !c.is_control() && c.is_ascii();
     if times.is_none() && !doubled && text.chars().all(plain) {
@@ -49,6 +49,43 @@ pub(crate) fn clean(text: &str) -> Result<Cow<'_, str>, Reason> {
         raised = digit.is_some();
     }
     Ok(Cow::Owned(if doubled { out.replace("\\\\", "\\") } else { out }))
+}
+
+/// The text with a minus sign for "negative 5", `\pm` for `+- ` and without the marks of `1'234'567`, if it has
+/// one of these at its start or between its digits.
+fn respelled(text: &str) -> Option<String> {
+    let text = text.trim_start();
+    for word in ["negative ", "minus "] {
+        let number = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word));
+        let rest = number.map_or("", |_| text[word.len()..].trim_start());
+        if rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '$' | '\\' | '.')) {
+            return Some(match rest.strip_prefix('$') {
+                Some(formula) if formula.contains('$') => format!("$-{formula}"),
+                _ => format!("-{rest}"),
+            });
+        }
+    }
+    // `x+-2` adds -2; a blank behind the signs makes them one.
+    let value = text.rsplit('=').next().unwrap_or(text).trim_start_matches([' ', '$']);
+    if value.starts_with("+- ") || text.contains("+/-") {
+        return Some(text.replace("+/-", "\\pm ").replace("+- ", "\\pm "));
+    }
+    ungrouped(text)
+}
+
+/// The text without apostrophes between its groups of three digits.
+fn ungrouped(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let grouping = |at: usize, mark: char| {
+        matches!(mark, '\'' | '\u{2019}')
+            && at > 0
+            && bytes[at - 1].is_ascii_digit()
+            && digits(at + mark.len_utf8()) == 3
+    };
+    let kept: String =
+        text.char_indices().filter(|&(at, c)| !grouping(at, c)).map(|(_, c)| c).collect();
+    (kept.len() < text.len()).then_some(kept)
 }
 
 /// The text with a multiplication sign for the letter of `6.02 x 10^23`, if it has one.

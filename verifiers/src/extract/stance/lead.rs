@@ -372,6 +372,11 @@ fn distanced(before: &str) -> bool {
         || opener.starts_with("according to ") && !opener.contains("the ")
 }
 
+/// Whether a word calls what it goes with wrong, old or uncertain.
+pub(crate) fn is_doubt(word: &str) -> bool {
+    denies(word) || MISBELIEFS.contains(&word)
+}
+
 /// Whether a word denies or doubts what follows it in its clause.
 fn denies(word: &str) -> bool {
     DOUBTS.contains(&word) || word.ends_with("n't")

@@ -16,7 +16,7 @@ pub(crate) use adjoining::{denies_box, is_guess, names_others, supposes};
 pub(crate) use condition::{
     imagines, is_conditional, is_conditional_behind, is_counterfactual, is_restricted,
 };
-pub(crate) use lead::{asserts, is_doubted_abroad};
+pub(crate) use lead::{asserts, is_doubt, is_doubted_abroad};
 pub(crate) use rejection::{rejected_behind, rejects_itself};
 pub(crate) use statement::{Stance, corrected, declines, stance};
 pub(crate) use withdrawal::withdrawn;

@@ -56,7 +56,7 @@ const DENIALS: [&str; 49] = [
 ];
 
 /// How a statement starts that bounds its value and does not tell it.
-const BOUNDS: [&str; 37] = [
+const BOUNDS: [&str; 39] = [
     "between",
     "at least",
     "at most",
@@ -92,6 +92,8 @@ const BOUNDS: [&str; 37] = [
     "a divisor of",
     "divisible by",
     "close to",
+    "closer to",
+    "nearer to",
     "near",
     "congruent to",
 ];

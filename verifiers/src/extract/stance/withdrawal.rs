@@ -122,19 +122,20 @@ fn read(sentence: &str, mut turned: bool) -> Reading {
         }
         let after = &rest[word.len()..];
         // "No, ..." refuses, "no other value" does not.
-        if *word == "no" && after.starts_with(' ') {
+        let turns = |w: &&str| starts_with_phrase(after.trim_start(), w);
+        if *word == "no" && after.starts_with(' ') && !TURNS.iter().any(turns) {
             break;
         }
         turned |= TURNS.contains(word);
         refused |= *word == "no";
         rest = after.trim_start_matches(|c: char| !c.is_alphanumeric());
     }
-    if is_withdrawal(rest) || refused && rest.is_empty() {
+    if is_withdrawal(rest) || refused {
         return Reading::Withdraws;
     }
     let all: Vec<String> = words(rest).take(MAX_WORDS).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    if takes_back(&all) || turned && corrects(&all, refused) {
+    if takes_back(&all) || turned && (corrects(&all, refused) || concludes(&all)) {
         return Reading::Withdraws;
     }
     let checks = matches!(
@@ -201,6 +202,18 @@ fn corrects(all: &[&str], refused: bool) -> bool {
     }
 }
 
+/// Whether a sentence ends by telling a value: "that ignores the tax, so it is 31".
+fn concludes(all: &[&str]) -> bool {
+    let told = |w: &[&str]| {
+        let is = matches!(
+            w[..2],
+            ["it" | "that" | "answer" | "total", "is"] | ["must" | "should", "be"]
+        ) || matches!(w[1], "it's" | "that's");
+        is && w[2].starts_with(|c: char| c.is_ascii_digit())
+    };
+    all.windows(3).any(told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +234,7 @@ mod tests {
             ", wait, no, 8.",
             ". Hmm wait, let me recount: 5 + 9 = 14. So it's 14.",
             ". Wait, it's 2.5 that we want.",
+            ". Hmm, that ignores the tax, so it is 31.",
         ] {
             assert!(withdrawn(after), "{after}");
         }

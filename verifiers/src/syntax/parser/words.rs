@@ -51,8 +51,10 @@ impl Parser<'_, '_> {
             return Ok(None);
         }
         let phrase = plain_text(&tokens.iter().map(|t| t.text).collect::<Vec<_>>().join(" "));
-        if let Some((value, unit)) = spoken_number(&phrase) {
-            let value = num_bigint::BigInt::from(value).into();
+        let unsigned = ["negative ", "minus "].iter().find_map(|sign| phrase.strip_prefix(sign));
+        if let Some((value, unit)) = spoken_number(unsigned.unwrap_or(&phrase)) {
+            let value = num_bigint::BigInt::from(value);
+            let value = if unsigned.is_some() { -value } else { value }.into();
             let number = self.add(Node::Number { value, decimals: None })?;
             return match unit {
                 "" => Ok(Some(number)),
