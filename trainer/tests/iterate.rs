@@ -94,6 +94,7 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
     let dir = workshop();
     let text = ok(regrowth(dir.path(), &tiny("run", &["--seed", "3"])));
     assert!(text.contains("Try next") && text.contains("run/report.html"), "{text}");
+    assert!(text.contains("evaluate --policy run/"), "{text}");
     let run = dir.path().join("run");
     for file in ["run.json", "report.json", "report.html", "eval.jsonl"] {
         assert!(run.join(file).is_file(), "{file}");

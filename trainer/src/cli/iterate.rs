@@ -134,13 +134,29 @@ fn summary(dir: &Path, report: &RunReport) -> String {
     if let Some(checkpoint) = &report.checkpoint {
         text += &format!("best policy: {dir}/{checkpoint}\n");
     }
-    text += "\nTry next:\n";
-    text += &format!("  regrowth iterate --problems builtin:countdown --run {dir}-countdown\n");
-    text += &format!("  regrowth iterate --variant star --run {dir}-star\n");
-    text += &format!("  regrowth compare {dir} {dir}-star\n");
-    text +=
-        "  mcts search --problems YOUR.jsonl --out search   # one problem a line: question, answer";
-    text
+    text + "\nTry next:\n" + &next(&dir.to_string(), report)
+}
+
+/// Commands that go on from a run: of the embedded model other tasks and a comparison, of any other what
+/// its best policy is for.
+fn next(dir: &str, report: &RunReport) -> String {
+    let yours = "--problems YOUR.jsonl";
+    if report.config.policy == "builtin" {
+        return format!(
+            "  regrowth iterate --problems builtin:countdown --run {dir}-countdown\n  \
+             regrowth iterate --variant star --run {dir}-star\n  \
+             regrowth compare {dir} {dir}-star\n  \
+             mcts search {yours} --out search   # one problem a line: question, answer"
+        );
+    }
+    let policy = report
+        .checkpoint
+        .as_ref()
+        .map_or_else(|| report.config.policy.clone(), |checkpoint| format!("{dir}/{checkpoint}"));
+    format!(
+        "  regrowth evaluate --policy {policy} {yours}   # one problem a line: question, answer\n  \
+         mcts search --policy {policy} {yours} --out search"
+    )
 }
 
 /// Prints the plan.
