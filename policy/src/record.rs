@@ -5,9 +5,10 @@
 //! off. One JSON object a line, written in one call before the answer is passed on; a torn last
 //! line, as `kill -9` leaves one, is cut off when the log is opened again.
 
-use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+mod log;
+
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,216 +16,16 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use dashmap::{DashMap, DashSet};
-use regrowth_datasets::{Problem, TokenId, stream_key};
-use serde::{Deserialize, Serialize};
+use regrowth_datasets::{Problem, TokenId};
 
-use crate::{Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Request, Response};
-
-/// Version of the log.
-pub const LOG_VERSION: u32 = 1;
+use self::log::{End, Row, append, open, unwritten};
+pub(crate) use self::log::{Header, Log, key_of};
+pub use self::log::{LOG_FILE, LOG_VERSION};
+use crate::{Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Response};
 
 /// How often answers are forced to the disk, for the case that the machine stops and not only the
 /// process.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
-
-/// Name of the log in the folder of a search.
-pub const LOG_FILE: &str = "steps.jsonl";
-
-/// A line of the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Row {
-    /// The first line: whose answers these are.
-    Header(Header),
-    /// The prompt of a problem.
-    Prompt { key: String, text: String, ids: Vec<TokenId> },
-    /// Token ids of a text.
-    Encoded { text: String, ids: Vec<TokenId> },
-    /// Text of token ids.
-    Decoded { ids: Vec<TokenId>, text: String },
-    /// The answer to a request.
-    Answer { key: String, response: Response },
-}
-
-/// Whose answers a log holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Header {
-    pub(crate) version: u32,
-    pub(crate) policy: String,
-    pub(crate) context: usize,
-    pub(crate) in_flight: usize,
-    #[serde(default)]
-    pub(crate) question: usize,
-    pub(crate) eos: Option<TokenId>,
-}
-
-impl Header {
-    /// That of the answers of `policy`.
-    fn of(policy: &dyn Policy) -> Self {
-        let Limits { context, in_flight, question } = policy.limits();
-        Self {
-            version: LOG_VERSION,
-            policy: policy.identity().to_owned(),
-            context,
-            in_flight,
-            question,
-            eos: policy.eos(),
-        }
-    }
-}
-
-/// Hash of a request or a problem: equal ones have equal keys.
-pub(crate) fn key_of(thing: &impl Serialize) -> Result<String, PolicyError> {
-    let bytes = serde_json::to_vec(thing).map_err(|e| PolicyError::Request(e.to_string()))?;
-    // Two independent 64-bit halves: no accident among any number of requests.
-    let (high, low) = (stream_key(0, &[&bytes]), stream_key(1, &[&bytes]));
-    Ok(format!("{high:016x}{low:016x}"))
-}
-
-/// Where the whole rows of a log end.
-struct End {
-    /// Bytes of whole rows.
-    whole: u64,
-    /// What the line behind them is, where there is one.
-    damage: Option<String>,
-}
-
-/// A log as it was read: prompts in memory, answers by their place in the file.
-#[derive(Debug)]
-pub(crate) struct Log {
-    path: PathBuf,
-    file: Mutex<File>,
-    pub(crate) header: Header,
-    prompts: HashMap<String, Prompt>,
-    encoded: HashMap<String, Vec<TokenId>>,
-    decoded: HashMap<Vec<TokenId>, String>,
-    /// Offset and length of the line with the answer.
-    answers: HashMap<String, (u64, usize)>,
-}
-
-impl Log {
-    /// Reads the log at `path`.
-    pub(crate) fn open(path: &Path) -> Result<Self, PolicyError> {
-        let (log, end) = Self::read_whole(path)?;
-        match end.damage {
-            Some(detail) => Err(PolicyError::File { path: path.to_owned(), detail }),
-            None => Ok(log),
-        }
-    }
-
-    /// Reads the log at `path` up to its first line that is no row.
-    fn read_whole(path: &Path) -> Result<(Self, End), PolicyError> {
-        let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
-        let file = File::open(path).map_err(|e| bad(e.to_string()))?;
-        let mut lines = BufReader::new(&file);
-        let mut line = Vec::new();
-        let mut offset = 0u64;
-        let mut number = 0usize;
-        let mut log: Option<Self> = None;
-        let mut damage = None;
-        loop {
-            line.clear();
-            let length = lines.read_until(b'\n', &mut line).map_err(|e| bad(e.to_string()))?;
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            number += 1;
-            let row = serde_json::from_slice(&line);
-            let row = row.map_err(|e| format!("line {number}: {e}; expected a log row"));
-            match (&mut log, row) {
-                (None, Ok(Row::Header(header))) => log = Some(Self::empty(path, header, &file)?),
-                (Some(log), Ok(row)) => log.take(row, offset, length),
-                (None, Ok(_)) => {
-                    return Err(bad("line 1: expected the header of a log".to_owned()));
-                }
-                (None, Err(detail)) => return Err(bad(detail)),
-                (Some(_), Err(detail)) => {
-                    damage = Some(detail);
-                    break;
-                }
-            }
-            offset += length as u64;
-        }
-        let log = log.ok_or_else(|| bad("expected a log, found no whole line".to_owned()))?;
-        Ok((log, End { whole: offset, damage }))
-    }
-
-    fn empty(path: &Path, header: Header, file: &File) -> Result<Self, PolicyError> {
-        let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
-        if header.version > LOG_VERSION {
-            return Err(bad(format!(
-                "version {}; this program reads up to {LOG_VERSION}",
-                header.version
-            )));
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            file: Mutex::new(file.try_clone().map_err(|e| bad(e.to_string()))?),
-            header,
-            prompts: HashMap::new(),
-            encoded: HashMap::new(),
-            decoded: HashMap::new(),
-            answers: HashMap::new(),
-        })
-    }
-
-    fn take(&mut self, row: Row, offset: u64, length: usize) {
-        match row {
-            // A second header says nothing new.
-            Row::Header(_) => {}
-            Row::Prompt { key, text, ids } => {
-                self.prompts.insert(key, Prompt { text, ids: ids.into() });
-            }
-            Row::Encoded { text, ids } => {
-                self.encoded.insert(text, ids);
-            }
-            Row::Decoded { ids, text } => {
-                self.decoded.insert(ids, text);
-            }
-            Row::Answer { key, .. } => {
-                self.answers.insert(key, (offset, length));
-            }
-        }
-    }
-
-    /// The recorded prompt of a problem.
-    pub(crate) fn prompt(&self, problem: &Problem) -> Result<Option<Prompt>, PolicyError> {
-        Ok(self.prompts.get(&key_of(problem)?).cloned())
-    }
-
-    /// The recorded ids of a text.
-    pub(crate) fn encoded(&self, text: &str) -> Option<Vec<TokenId>> {
-        self.encoded.get(text).cloned()
-    }
-
-    /// The recorded text of ids.
-    pub(crate) fn decoded(&self, ids: &[TokenId]) -> Option<String> {
-        self.decoded.get(ids).cloned()
-    }
-
-    /// The recorded answer to a request.
-    pub(crate) fn answer(&self, request: &Request) -> Result<Option<Response>, PolicyError> {
-        match self.answers.get(&key_of(request)?) {
-            Some(&(offset, length)) => self.read(offset, length).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn read(&self, offset: u64, length: usize) -> Result<Response, PolicyError> {
-        let bad = |detail: String| PolicyError::File { path: self.path.clone(), detail };
-        let mut line = vec![0; length];
-        {
-            // Nothing can panic while this lock is held; a poisoned one is as good.
-            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(offset)).map_err(|e| bad(e.to_string()))?;
-            file.read_exact(&mut line).map_err(|e| bad(e.to_string()))?;
-        }
-        match serde_json::from_slice(&line) {
-            Ok(Row::Answer { response, .. }) => Ok(response),
-            _ => Err(bad(format!("changed under this program at byte {offset}"))),
-        }
-    }
-}
 
 /// A policy whose every answer is kept, and that asks nothing twice: what the log holds is answered
 /// from the log.
@@ -417,27 +218,6 @@ fn before(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The log at `path`, ready to be continued; with its header alone where there was nothing.
-fn open(path: &Path, header: &Header) -> Result<File, PolicyError> {
-    let unwritten = |e: std::io::Error| unwritten(path, &e);
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(unwritten)?;
-    if !has_whole_line(path).map_err(unwritten)? {
-        file.set_len(0).map_err(unwritten)?;
-        append(&mut file, &Row::Header(header.clone())).map_err(unwritten)?;
-    }
-    Ok(file)
-}
-
-fn unwritten(path: &Path, error: &std::io::Error) -> PolicyError {
-    PolicyError::Write { path: path.to_owned(), detail: error.to_string() }
-}
-
-fn append(file: &mut File, row: &Row) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(row)?;
-    line.push(b'\n');
-    file.write_all(&line)
-}
-
 /// Whether every number of an answer is one that JSON can hold.
 fn is_finite(response: &Response) -> bool {
     match response {
@@ -447,12 +227,6 @@ fn is_finite(response: &Response) -> bool {
         Response::Judgement(got) => got.mass.is_finite() && got.correct.is_none_or(f64::is_finite),
         Response::Scores(got) => got.logps.iter().all(|l| l.is_finite()),
     }
-}
-
-fn has_whole_line(path: &Path) -> std::io::Result<bool> {
-    let mut line = Vec::new();
-    BufReader::new(File::open(path)?).read_until(b'\n', &mut line)?;
-    Ok(line.last() == Some(&b'\n'))
 }
 
 impl Policy for Recording {

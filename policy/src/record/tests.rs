@@ -3,7 +3,7 @@
 use regrowth_datasets::AnswerKind;
 
 use super::*;
-use crate::{Boundary, Propose, Replay, Sampling, Scripted, StopAt, call};
+use crate::{Boundary, Propose, Replay, Request, Sampling, Scripted, StopAt, call};
 
 fn problem() -> Problem {
     Problem {

@@ -22,7 +22,7 @@ use super::settings::base;
 use super::{progress, say, stop};
 use crate::artefact::check_folder;
 use crate::evaluate::{
-    LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
+    Beside, LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
     results_folder, score_options, solve, write_lm_eval,
 };
 use crate::rounds::RunConfig;
@@ -379,6 +379,17 @@ impl Run<'_> {
         )?;
         summary.usage += beside.usage;
         drop(progress);
+        self.tell(&summary, &beside, findings)
+    }
+
+    /// Puts the figures of a strategy into the findings.
+    fn tell(
+        &self,
+        summary: &Summary,
+        beside: &Beside,
+        findings: &mut Findings,
+    ) -> Result<(), TrainError> {
+        let Run { args, problems, .. } = self;
         let failed: u64 = summary.failures.values().sum();
         check_answered(problems.len(), failed, summary.failures.keys().next())?;
         let share = summary.share();
@@ -402,9 +413,10 @@ impl Run<'_> {
         }
         findings.count(summary.unanswered);
         let usage = summary.usage;
-        findings.text.push(format!("  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
-        usage.sampling_rows, usage.prefilled
-    ));
+        findings.text.push(format!(
+            "  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
+            usage.sampling_rows, usage.prefilled
+        ));
         let levels: Map<String, Value> = summary
             .levels
             .iter()

@@ -20,7 +20,7 @@ use crate::artefact::write_json;
 use crate::rounds::RunConfig;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
-    DpoConfig, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
+    DpoConfig, DpoSummary, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
     tokenise_preferences, train_dpo,
 };
 use crate::{TrainError, inputs, pages};
@@ -125,19 +125,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
-    let (model, sampled) = pages::giving_back(|| {
-        let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
-        let sampled = sampled_by(&checkpoint, &pairs)?;
-        let model = match &config.lora {
-            // An adapter is trained further, so that what is written has the same base.
-            Some(lora) if source.is_adapter() => {
-                drop(checkpoint);
-                Model::load_adapter(source, lora, config.seed)?
-            }
-            lora => Model::over(checkpoint, lora.as_ref(), config.seed)?,
-        };
-        Ok::<_, TrainError>((model, sampled))
-    })?;
+    let (model, sampled) = pages::giving_back(|| load(source, &config, &pairs))?;
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let named = args.reference.as_deref();
     let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
@@ -169,18 +157,41 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if let Some(warning) = summary.unmoved(&config) {
         eprintln!("warning: {warning}");
     }
+    say(&format!("{}; {written}", described(&summary, bad_rows)))
+}
+
+/// The model to train, and whether it sampled the pairs.
+fn load(
+    source: Source,
+    config: &DpoConfig,
+    pairs: &[PreferencePair],
+) -> Result<(Model, bool), TrainError> {
+    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
+    let sampled = sampled_by(&checkpoint, pairs)?;
+    let model = match &config.lora {
+        // An adapter is trained further, so that what is written has the same base.
+        Some(lora) if source.is_adapter() => {
+            drop(checkpoint);
+            Model::load_adapter(source, lora, config.seed)?
+        }
+        lora => Model::over(checkpoint, lora.as_ref(), config.seed)?,
+    };
+    Ok((model, sampled))
+}
+
+fn described(summary: &DpoSummary, bad_rows: usize) -> String {
     let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
-    say(&format!(
-        "{} steps on {} pairs ({skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the reference; last step: \
-         accuracy {:.2}, margin {:.3}; {written}",
+    format!(
+        "{} steps on {} pairs ({skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the \
+         reference; last step: accuracy {:.2}, margin {:.3}",
         summary.steps,
         summary.pairs,
         summary.tokens,
         summary.reference_tokens,
         metric("rewards/accuracies"),
         metric("rewards/margins"),
-    ))
+    )
 }
 
 /// The settings of the flags over those of the file.
