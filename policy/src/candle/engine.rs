@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, TryRecvError};
 use regrowth_datasets::TokenId;
 
 use super::config::ModelConfig;
@@ -113,7 +113,8 @@ impl Shard {
         }
     }
 
-    /// Serves requests until the channel closes and all are answered.
+    /// Serves requests until nobody can ask any more: what is then in work is given up, so that a stop is
+    /// one pass away.
     pub(super) fn run(mut self, calls: &Receiver<Job>) {
         loop {
             if self.lanes.is_empty() && self.waiting.is_empty() {
@@ -122,7 +123,13 @@ impl Shard {
                     Err(_) => return,
                 }
             }
-            self.waiting.extend(calls.try_iter());
+            loop {
+                match calls.try_recv() {
+                    Ok(job) => self.waiting.push_back(job),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
             self.admit();
             self.turn();
         }

@@ -332,6 +332,8 @@ pub fn free_on(device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use candle_core::Device;
     use rand::RngExt;
 
@@ -433,6 +435,49 @@ mod tests {
             let error = call(&policy, Request::Score(score)).unwrap_err();
             assert!(matches!(error, PolicyError::Panicked | PolicyError::Gone), "{error}");
         }
+    }
+
+    /// A model that takes its time, and counts its passes.
+    struct Slow(OnCpu, Arc<AtomicUsize>);
+
+    impl Forward for Slow {
+        fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            self.0.hidden(rows, hidden)
+        }
+
+        fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.0.logits(hidden, logits)
+        }
+    }
+
+    #[test]
+    fn what_is_in_work_when_a_policy_is_let_go_is_given_up() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let passes = Arc::new(AtomicUsize::new(0));
+        let counted = passes.clone();
+        let policy = CandlePolicy::over(builtin(), &options, move |config, tensors, room| {
+            let decoder = Arc::new(Decoder::new(config, tensors).unwrap());
+            Ok(vec![Box::new(Slow(OnCpu::new(decoder, room.slots), counted))])
+        });
+        let policy = policy.unwrap();
+        let (reply, answers) = unbounded();
+        let propose = Propose {
+            prefix: policy.encode("12 plus 30").unwrap().into(),
+            keys: vec![1],
+            sampling: Sampling { temperature: 3.0, ..Sampling::default() },
+            greedy_first: false,
+            boundary: Boundary::End,
+            stop_at: StopAt::default(),
+            max_tokens: 100,
+        };
+        policy.submit(Call::new(0, Request::Propose(propose), reply));
+        drop(policy);
+        let answered = answers.recv().unwrap();
+        assert!(matches!(answered.result, Err(PolicyError::Gone)), "{:?}", answered.result);
+        let passes = passes.load(Ordering::Relaxed);
+        assert!(passes < 20, "{passes} passes of up to 100");
     }
 
     #[test]
