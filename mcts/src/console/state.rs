@@ -1,7 +1,7 @@
 //! `progress.json`: how far the run in a folder was when its process said so last.
 //!
 //! No result: it is removed when the run is finished, and a file that is missing or torn loses nothing.
-//! Whether the process still works is told by the lock of the folder, not by this file.
+//! The file does not say whether the process is still running; the lock of the folder does.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};

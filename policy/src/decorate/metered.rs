@@ -26,7 +26,8 @@ impl Meter {
     /// Tokens computed so far.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        // What an engine computes is counted twice, first while it is at it.
+        // An engine counts its tokens in `live` while it computes them and in `tokens` with the answer, so
+        // the larger count is the newer one, and the sum would count them twice.
         self.live.load(Ordering::Relaxed).max(self.tokens.load(Ordering::Relaxed))
     }
 

@@ -1,7 +1,7 @@
 //! `regrowth status`: what a running or stopped run is doing, since when, how far, when it will end.
 //!
-//! Whether a process works on the folder is told by its lock, whether the work is finished by the files
-//! that are written last, and the rest by `progress.json`.
+//! The lock of the folder says whether a process is running. The files that are written last say whether
+//! the work is finished. `progress.json` says the rest.
 
 use std::path::{Path, PathBuf};
 

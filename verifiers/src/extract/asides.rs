@@ -1,7 +1,7 @@
 //! What stands beside a stated value and is no part of it: reasons, remarks in brackets, rounded values that
 //! repeat an exact one, checks.
 //!
-//! It cuts at words and marks and knows nothing of mathematics; what is cut off never becomes an answer.
+//! It cuts at words and punctuation and parses no mathematics. What is cut off never becomes an answer.
 
 use std::borrow::Cow;
 

@@ -139,7 +139,7 @@ impl PromptForm {
         let Restating { body, question: [asked, open] } =
             self.restating(restated, correct_first, hint)?;
         let text = self.framed(format!("{body}{asked}"), tokenizer)? + &open;
-        // A template may trim a turn; then nothing of it is told apart.
+        // A template that trims the turn hides the body; then all of the text is the question.
         let before = text.find(&body).map_or(0, |at| at + body.len());
         Ok((text, before))
     }
