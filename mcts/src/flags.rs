@@ -29,7 +29,7 @@ pub struct EngineFlags {
     #[arg(long, value_name = "cpu|cuda[:N]")]
     #[serde(with = "by_name")]
     device: Option<ComputeDevice>,
-    /// Type of the numbers on a GPU; the processor computes in f32 [default: f32]
+    /// Type of weights and products; sums are f32, and f16 is for GPUs [default: f32]
     #[arg(long, value_name = "f32|bf16|f16")]
     #[serde(with = "by_name")]
     dtype: Option<NumberType>,
@@ -76,6 +76,12 @@ impl EngineFlags {
         self.device.unwrap_or_default()
     }
 
+    /// Type of weights and products.
+    #[must_use]
+    pub fn dtype(&self) -> NumberType {
+        self.dtype.unwrap_or_default()
+    }
+
     /// The folder with the tokenizer of a served model.
     #[must_use]
     pub fn tokenizer(&self) -> Option<&Path> {
@@ -86,12 +92,9 @@ impl EngineFlags {
     /// should know.
     #[must_use]
     pub fn load_options(&self, say: fn(&str)) -> LoadOptions {
-        let (device, numbers) = (self.device(), self.dtype.unwrap_or_default());
-        if device == ComputeDevice::Cpu && numbers != NumberType::F32 {
-            say(&format!(
-                "--dtype {numbers}: on the CPU weights are held once, in f32, and everything is \
-                 computed in f32, whatever the type of the checkpoint's files"
-            ));
+        let (device, numbers) = (self.device(), self.dtype());
+        if device == ComputeDevice::Cpu && numbers == NumberType::F16 {
+            say("--dtype f16: the CPU computes in f32 or bf16; f32 is used");
         }
         let base = LoadOptions::default();
         LoadOptions {

@@ -35,7 +35,7 @@ impl fmt::Display for ComputeDevice {
     }
 }
 
-/// Type of the numbers that a GPU computes with; the processor computes in f32 whatever the type.
+/// Type of weights and products; sums, and everything between products on a CPU, are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NumberType {
     /// 32 bits.

@@ -14,10 +14,11 @@ pub struct MemoryPlan {
     pub program: u64,
     /// The tokenizer.
     pub tokenizer: u64,
-    /// The weights, once, in f32.
+    /// The weights as the engine holds them, in f32 or bf16.
     pub weights: u64,
-    /// The largest tensor, once more while the weights are rearranged one after the other.
-    pub largest: u64,
+    /// What is in memory beside them while they are loaded: tensors are read in f32 and packed one
+    /// after the other.
+    pub loading: u64,
     /// Keys and values of stored prefixes at most, and how many tokens that is.
     pub cache: u64,
     /// Tokens that `cache` holds.
@@ -80,7 +81,7 @@ impl MemoryPlan {
     #[must_use]
     pub fn peak(&self) -> u64 {
         let always = self.program + self.tokenizer + self.weights;
-        always + self.largest.max(self.cache + self.scratch)
+        always + self.loading.max(self.cache + self.scratch)
     }
 
     /// Refuses a plan that does not fit into `available` bytes.
@@ -147,7 +148,7 @@ mod tests {
             program: 30 << 20,
             tokenizer: 10 << 20,
             weights: 340 << 20,
-            largest: 12 << 20,
+            loading: 12 << 20,
             cache: 1 << 30,
             cached_tokens: 14_563,
             scratch: 9,

@@ -13,7 +13,7 @@ use regrowth_datasets::stream_key;
 use super::adapter_config::{AdapterConfig, Init};
 use super::adapter_file::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, PEFT_PREFIX, Part, read_parts};
 use super::checkpoint::write_tensors;
-use super::ops::{Dropout, low_rank_linear};
+use super::ops::{Dropout, Frozen, low_rank_linear};
 use super::source::Source;
 use super::staged::replace_folder;
 use crate::PolicyError;
@@ -38,7 +38,7 @@ impl LowRank {
     pub(crate) fn project(
         &self,
         x: &Tensor,
-        weight: &Tensor,
+        weight: &Frozen,
         key: Option<u64>,
         name: &str,
     ) -> TensorResult<Tensor> {

@@ -14,22 +14,23 @@ use super::config::ModelConfig;
 use super::forward::{Forward, Row};
 use super::kv::KvStore;
 use super::ops::{
-    Panels, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
+    Packed, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
     rotate_rows, swiglu_rows, with_values,
 };
 use super::weights::Weights;
+use crate::NumberType;
 
 /// Rows below which sharing attention between threads costs more than it saves.
 const SHARED_ROWS: usize = 8;
 
 struct Layer {
     attention_norm: Vec<f32>,
-    qkv: Panels,
+    qkv: Packed,
     qk_norm: Option<(Vec<f32>, Vec<f32>)>,
-    o: Panels,
+    o: Packed,
     mlp_norm: Vec<f32>,
-    gate_up: Panels,
-    down: Panels,
+    gate_up: Packed,
+    down: Packed,
 }
 
 /// Weights of the inference form; shared by all shards of an engine.
@@ -39,31 +40,33 @@ pub(super) struct Decoder {
     embedding: Option<Vec<f32>>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
-    head: Panels,
+    head: Packed,
     rope: Arc<RopeTable>,
 }
 
 impl Decoder {
-    /// Rearranges the weights of a checkpoint, one after the other: what is rearranged is let go.
+    /// Packs the weights of a checkpoint for products in `dtype` (f32 or bf16), one after the other:
+    /// what is packed is let go. Everything between the products stays f32.
     pub(super) fn new(
         config: &ModelConfig,
         tensors: BTreeMap<String, Tensor>,
+        dtype: NumberType,
     ) -> candle_core::Result<Self> {
-        let mut weights = Weights::new(tensors);
+        let mut weights = Packer { weights: Weights::new(tensors), dtype };
         let embedding = match config.tied {
             true => None,
-            false => Some(weights.flat("model.embed_tokens.weight")?),
+            false => Some(weights.weights.flat("model.embed_tokens.weight")?),
         };
         let head = if config.tied { "model.embed_tokens" } else { "lm_head" };
         let layers = (0..config.layers)
-            .map(|i| Layer::new(config, &mut weights, &format!("model.layers.{i}")))
+            .map(|i| weights.layer(config, &format!("model.layers.{i}")))
             .collect::<candle_core::Result<_>>()?;
         Ok(Self {
             config: config.clone(),
             embedding,
             layers,
-            norm: weights.flat("model.norm.weight")?,
-            head: panels(&mut weights, &[head], false)?,
+            norm: weights.weights.flat("model.norm.weight")?,
+            head: weights.pack(&[head], false)?,
             rope: Arc::new(config.rope_table()),
         })
     }
@@ -78,7 +81,7 @@ impl Decoder {
             let id = row.id as usize;
             match &self.embedding {
                 Some(embedding) => x.copy_from_slice(&embedding[id * d..(id + 1) * d]),
-                None => x.iter_mut().zip(self.head.row(id)).for_each(|(x, e)| *x = e),
+                None => self.head.copy_row(id, x),
             }
         }
         for (index, layer) in self.layers.iter().enumerate() {
@@ -204,53 +207,58 @@ impl Scratch {
     }
 }
 
-impl Layer {
-    fn new(config: &ModelConfig, weights: &mut Weights, prefix: &str) -> candle_core::Result<Self> {
+/// Weights on their way into the inference form.
+struct Packer {
+    weights: Weights,
+    dtype: NumberType,
+}
+
+impl Packer {
+    /// Several projections of the same input side by side.
+    fn pack(&mut self, names: &[&str], bias: bool) -> candle_core::Result<Packed> {
+        let mut biases = Vec::new();
+        for name in names.iter().filter(|_| bias) {
+            biases.extend(self.weights.flat(&format!("{name}.bias"))?);
+        }
+        let parts = names
+            .iter()
+            .map(|name| self.weights.take(&format!("{name}.weight")))
+            .collect::<candle_core::Result<Vec<Tensor>>>()?;
+        let (mut inputs, mut outputs) = (0, 0);
+        for part in &parts {
+            outputs += part.dim(0)?;
+            inputs = part.dim(1)?;
+        }
+        let mut packed = Packed::zeros(self.dtype, (outputs, inputs), bias.then_some(biases));
+        let mut first = 0;
+        for part in parts {
+            with_values(&part, |values| {
+                packed.put(first, values);
+                Ok(())
+            })?;
+            first += part.dim(0)?;
+        }
+        Ok(packed)
+    }
+
+    /// A layer, by the prefix of its weights' names.
+    fn layer(&mut self, config: &ModelConfig, prefix: &str) -> candle_core::Result<Layer> {
         let name = |s: &str| format!("{prefix}.{s}");
         let qkv = ["q_proj", "k_proj", "v_proj"].map(|p| name(&format!("self_attn.{p}")));
         let gate_up = [name("mlp.gate_proj"), name("mlp.up_proj")];
+        let mut flat = |s: &str| self.weights.flat(&name(s));
         let qk_norm = match config.qk_norm {
-            true => Some((
-                weights.flat(&name("self_attn.q_norm.weight"))?,
-                weights.flat(&name("self_attn.k_norm.weight"))?,
-            )),
+            true => Some((flat("self_attn.q_norm.weight")?, flat("self_attn.k_norm.weight")?)),
             false => None,
         };
-        Ok(Self {
-            attention_norm: weights.flat(&name("input_layernorm.weight"))?,
-            qkv: panels(weights, &qkv.each_ref().map(String::as_str), config.qkv_bias)?,
+        Ok(Layer {
+            attention_norm: flat("input_layernorm.weight")?,
+            mlp_norm: flat("post_attention_layernorm.weight")?,
+            qkv: self.pack(&qkv.each_ref().map(String::as_str), config.qkv_bias)?,
             qk_norm,
-            o: panels(weights, &[&name("self_attn.o_proj")], config.output_bias)?,
-            mlp_norm: weights.flat(&name("post_attention_layernorm.weight"))?,
-            gate_up: panels(weights, &gate_up.each_ref().map(String::as_str), false)?,
-            down: panels(weights, &[&name("mlp.down_proj")], false)?,
+            o: self.pack(&[&name("self_attn.o_proj")], config.output_bias)?,
+            gate_up: self.pack(&gate_up.each_ref().map(String::as_str), false)?,
+            down: self.pack(&[&name("mlp.down_proj")], false)?,
         })
     }
-}
-
-/// Several projections of the same input side by side.
-fn panels(weights: &mut Weights, names: &[&str], bias: bool) -> candle_core::Result<Panels> {
-    let mut biases = Vec::new();
-    for name in names.iter().filter(|_| bias) {
-        biases.extend(weights.flat(&format!("{name}.bias"))?);
-    }
-    let parts = names
-        .iter()
-        .map(|name| weights.take(&format!("{name}.weight")))
-        .collect::<candle_core::Result<Vec<Tensor>>>()?;
-    let (mut inputs, mut outputs) = (0, 0);
-    for part in &parts {
-        outputs += part.dim(0)?;
-        inputs = part.dim(1)?;
-    }
-    let mut panels = Panels::zeros(outputs, inputs, bias.then_some(biases));
-    let mut first = 0;
-    for part in parts {
-        with_values(&part, |values| {
-            panels.put(first, values);
-            Ok(())
-        })?;
-        first += part.dim(0)?;
-    }
-    Ok(panels)
 }

@@ -11,6 +11,9 @@ use super::ops::with_values;
 use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{PolicyError, PromptOptions};
 
+/// What the identity of a policy ends in where its weights are multiplied in bf16.
+pub const BF16: &str = "+bf16";
+
 /// Values whose bytes are made at once.
 const CHUNK: usize = 1 << 14;
 

@@ -57,7 +57,7 @@ pub use adapter_config::AdapterConfig;
 pub use checkpoint::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};
 pub use config::{ModelConfig, RopeScaling};
 pub use gguf::Gguf;
-pub use identity::identity;
+pub use identity::{BF16, identity};
 pub use layout::{PackedLayout, Segment};
 pub use module_pattern::ModulePattern;
 pub use policy::{CandlePolicy, free_on};

@@ -309,7 +309,7 @@ mod tests {
     /// logits.
     fn difference(extra: serde_json::Value, dtype: DType) -> f32 {
         let (config, tensors) = model(extra);
-        let cpu = Arc::new(Decoder::new(&config, tensors.clone()).unwrap());
+        let cpu = Arc::new(Decoder::new(&config, tensors.clone(), crate::NumberType::F32).unwrap());
         let device = DeviceDecoder::new(&config, tensors, &Device::Cpu, dtype).unwrap();
         let mut forms: [Box<dyn Forward>; 2] =
             [Box::new(OnCpu::new(cpu, 40)), Box::new(OnDevice::new(Arc::new(device), 40).unwrap())];

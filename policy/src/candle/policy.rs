@@ -17,7 +17,7 @@ use super::cuda;
 use super::decoder::{Decoder, OnCpu};
 use super::engine::{Shard, Shared};
 use super::forward::Forward;
-use super::identity::identity_of;
+use super::identity::{BF16, identity_of};
 use super::job::{Job, Question};
 use super::on_device::{DeviceDecoder, OnDevice};
 use super::room::Room;
@@ -70,8 +70,10 @@ impl CandlePolicy {
         let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
         let form = PromptForm::read(&checkpoint.source, &tokenizer, &options.prompt)?;
         let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
-        if let ComputeDevice::Cuda(_) = options.device {
-            identity = format!("{identity}+cuda-{}", options.numbers);
+        match (options.device, options.numbers) {
+            (ComputeDevice::Cuda(_), numbers) => identity = format!("{identity}+cuda-{numbers}"),
+            (ComputeDevice::Cpu, NumberType::Bf16) => identity.push_str(BF16),
+            (ComputeDevice::Cpu, _) => {}
         }
         let config = checkpoint.config;
         let room = Room::new(&config, options);
@@ -295,7 +297,7 @@ fn models(
     let shards = 0..room.shards;
     match options.device {
         ComputeDevice::Cpu => {
-            let decoder = Arc::new(Decoder::new(config, tensors).map_err(fail)?);
+            let decoder = Arc::new(Decoder::new(config, tensors, options.numbers).map_err(fail)?);
             let model = |_| Box::new(OnCpu::new(decoder.clone(), room.slots)) as Box<dyn Forward>;
             Ok(shards.map(model).collect())
         }
@@ -458,7 +460,7 @@ mod tests {
         let passes = Arc::new(AtomicUsize::new(0));
         let counted = passes.clone();
         let policy = CandlePolicy::over(builtin(), &options, move |config, tensors, room| {
-            let decoder = Arc::new(Decoder::new(config, tensors).unwrap());
+            let decoder = Arc::new(Decoder::new(config, tensors, NumberType::F32).unwrap());
             Ok(vec![Box::new(Slow(OnCpu::new(decoder, room.slots), counted))])
         });
         let policy = policy.unwrap();
@@ -484,7 +486,7 @@ mod tests {
     fn a_device_that_fails_fails_its_requests_and_no_other() {
         let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
         let policy = CandlePolicy::over(builtin(), &options, |config, tensors, room| {
-            let decoder = Arc::new(Decoder::new(config, tensors).unwrap());
+            let decoder = Arc::new(Decoder::new(config, tensors, NumberType::F32).unwrap());
             Ok(vec![Box::new(Failing(OnCpu::new(decoder, room.slots), 0))])
         });
         let policy = policy.unwrap();

@@ -11,7 +11,7 @@ use super::ops::attended_values;
 use super::policy::CandlePolicy;
 use super::source::Source;
 use crate::text::Files;
-use crate::{ComputeDevice, DevicePlan, LoadOptions, MemoryPlan, PolicyError};
+use crate::{ComputeDevice, DevicePlan, LoadOptions, MemoryPlan, NumberType, PolicyError};
 
 /// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
 /// then work without meeting, but each reads all weights. Measured on four trees and two threads:
@@ -100,15 +100,24 @@ impl CandlePolicy {
                 Some(plan)
             }
         };
+        let packed = (weight_bytes(options) * config.parameter_count()) as u64;
         Ok(MemoryPlan {
             program: PROGRAM[0] + (room.shards * room.threads) as u64 * PROGRAM[1],
             tokenizer: TOKENIZER * source.required("tokenizer.json")?.len() as u64,
-            weights: bytes(config.parameter_count()),
-            largest: bytes(largest.unwrap_or(0)),
+            weights: packed,
+            loading: bytes(config.parameter_count()) - packed + bytes(largest.unwrap_or(0)),
             cache,
             cached_tokens,
             scratch: room.shards as u64 * bytes(scratch) + bytes(rotations),
             device,
         })
+    }
+}
+
+/// Bytes of a weight in the engine's memory.
+fn weight_bytes(options: &LoadOptions) -> usize {
+    match (options.device, options.numbers) {
+        (ComputeDevice::Cpu, NumberType::Bf16) => NumberType::Bf16.bytes(),
+        _ => NumberType::F32.bytes(),
     }
 }

@@ -11,7 +11,8 @@ use candle_core::{Result, Tensor};
 use super::adapter::LowRank;
 use super::config::ModelConfig;
 use super::layout::PackedLayout;
-use super::ops::{self, AttentionShape, RopeTable};
+use super::ops::{self, AttentionShape, Frozen, RopeTable};
+use crate::NumberType;
 
 /// Where the decoder finds a weight by its name in the checkpoint.
 pub trait Parameters {
@@ -20,6 +21,11 @@ pub trait Parameters {
     /// # Errors
     /// When there is none of that name.
     fn get(&self, name: &str) -> Result<Tensor>;
+
+    /// What frozen weights are multiplied in; everything else is f32.
+    fn frozen_dtype(&self) -> NumberType {
+        NumberType::F32
+    }
 
     /// The low-rank update of the projection `name` (without `.weight`), if it has one.
     fn low_rank(&self, _name: &str) -> Option<LowRank> {
@@ -36,10 +42,27 @@ impl Parameters for std::collections::BTreeMap<String, Tensor> {
     }
 }
 
+/// A weight matrix as it is multiplied.
+#[derive(Debug, Clone)]
+enum Weight {
+    Trained(Tensor),
+    Frozen(Frozen),
+}
+
+impl Weight {
+    fn new(parameters: &dyn Parameters, weight: Tensor) -> Result<Self> {
+        Ok(match parameters.frozen_dtype() {
+            _ if weight.track_op() || !weight.device().is_cpu() => Self::Trained(weight),
+            NumberType::Bf16 => Self::Frozen(Frozen::bf16(&weight)?),
+            _ => Self::Frozen(Frozen::F32(weight)),
+        })
+    }
+}
+
 /// `x w^T (+ b) (+ low-rank update)`.
 #[derive(Debug, Clone)]
 struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
     low_rank: Option<LowRank>,
     name: String,
@@ -47,15 +70,19 @@ struct Linear {
 
 impl Linear {
     fn new(parameters: &dyn Parameters, name: &str, bias: bool) -> Result<Self> {
-        let weight = parameters.get(&format!("{name}.weight"))?;
+        let weight = Weight::new(parameters, parameters.get(&format!("{name}.weight"))?)?;
         let bias = bias.then(|| parameters.get(&format!("{name}.bias"))).transpose()?;
         Ok(Self { weight, bias, low_rank: parameters.low_rank(name), name: name.to_owned() })
     }
 
     fn forward(&self, x: &Tensor, dropout: Option<u64>) -> Result<Tensor> {
-        let y = match &self.low_rank {
-            Some(low_rank) => low_rank.project(x, &self.weight, dropout, &self.name)?,
-            None => ops::linear(x, &self.weight)?,
+        let y = match (&self.low_rank, &self.weight) {
+            (Some(low_rank), Weight::Frozen(w)) => low_rank.project(x, w, dropout, &self.name)?,
+            (Some(low_rank), Weight::Trained(w)) => {
+                low_rank.project(x, &Frozen::F32(w.clone()), dropout, &self.name)?
+            }
+            (None, Weight::Trained(weight)) => ops::linear(x, weight)?,
+            (None, Weight::Frozen(weight)) => ops::frozen_linear(x, weight)?,
         };
         match &self.bias {
             Some(bias) => y.broadcast_add(bias),
@@ -85,7 +112,7 @@ pub struct Transformer {
     embedding: Tensor,
     layers: Vec<Layer>,
     norm: Tensor,
-    head: Tensor,
+    head: Weight,
     rope: Arc<RopeTable>,
 }
 
@@ -106,6 +133,7 @@ impl Transformer {
         let embedding = parameters.get("model.embed_tokens.weight")?;
         let head =
             if config.tied { embedding.clone() } else { parameters.get("lm_head.weight")? };
+        let head = Weight::new(parameters, head)?;
         let layers = (0..config.layers)
             .map(|i| Layer::new(config, parameters, &format!("model.layers.{i}")))
             .collect::<Result<_>>()?;
@@ -195,7 +223,10 @@ impl Transformer {
     /// When a target is outside the vocabulary.
     pub fn log_probs(&self, hidden: &Tensor, targets: &[u32]) -> Result<Tensor> {
         self.check_vocabulary(targets)?;
-        ops::log_probs(hidden, &self.head, targets)
+        match &self.head {
+            Weight::Trained(head) => ops::log_probs(hidden, head, targets),
+            Weight::Frozen(head) => ops::frozen_log_probs(hidden, head, targets),
+        }
     }
 
     fn check_vocabulary(&self, ids: &[u32]) -> Result<()> {

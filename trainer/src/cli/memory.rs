@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use regrowth_mcts::console::note;
 use serde::Serialize;
@@ -14,6 +14,9 @@ use crate::train::{MemoryPlan, peak_memory, resident_memory};
 /// How often a running training is looked at: often beside a micro-batch, which takes 0.1 s or more
 /// where memory matters.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Time between two occasions of giving pages back.
+const REST: Duration = Duration::from_secs(10);
 
 /// Memory of a training run above what the process held before it, in bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -49,14 +52,18 @@ pub(super) fn announce(plan: &MemoryPlan) -> Result<Keeper, TrainError> {
     Ok(Keeper { plan: MemoryUse { planned: plan.total(), before, peak: None }, ended, thread })
 }
 
-/// Gives freed pages back whenever the process holds more than it may: the allocator keeps them for
-/// the next micro-batch, and sizes that differ from one to the next leave holes.
+/// Gives freed pages back when the process holds more than it may: the allocator keeps them for the
+/// next micro-batch, and sizes that differ from one to the next leave holes. Seldom, as every page that
+/// is given back is zeroed by the system when it is taken again.
 fn keep(allowed: u64, ended: &AtomicBool) {
+    let mut given_back: Option<Instant> = None;
     // Relaxed: the flag carries no data.
     while !ended.load(Ordering::Relaxed) {
-        if resident_memory().is_some_and(|held| held > allowed) {
+        let rested = given_back.is_none_or(|at| at.elapsed() >= REST);
+        if rested && resident_memory().is_some_and(|held| held > allowed) {
             // SAFETY: may be called at any time from any thread; it changes no live allocation.
             unsafe { libmimalloc_sys::mi_collect(true) };
+            given_back = Some(Instant::now());
         }
         std::thread::sleep(LOOK);
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use regrowth_datasets::{Notices, read_demonstrations};
 use regrowth_mcts::console::note;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
-use regrowth_policy::{PromptName, PromptOptions};
+use regrowth_policy::{NumberType, PromptName, PromptOptions};
 
 use serde_json::json;
 use toml::Table;
@@ -48,6 +48,9 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     training: TrainingArgs,
+    /// Type of weights frozen beneath updates (--lora), and of their products; sums are f32.
+    #[arg(long, value_name = "f32|bf16", default_value = "f32")]
+    dtype: NumberType,
     /// Micro-batches worked on at once [default: number of cores].
     #[arg(long)]
     threads: Option<usize>,
@@ -83,6 +86,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             None => Model::load(source, None, config.seed)?,
         },
     };
+    let model = model.with_frozen_dtype(args.dtype);
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
     let plan = plan_sft(&model, &examples, &config, threads)?;

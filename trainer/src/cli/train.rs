@@ -8,7 +8,7 @@ use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, 
 use regrowth_mcts::console::note;
 use regrowth_mcts::{EngineFlags, Preset};
 use regrowth_policy::candle::{
-    Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
+    BF16, Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
 use regrowth_policy::{ComputeDevice, PromptOptions};
 use serde_json::json;
@@ -126,6 +126,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
     let (model, sampled) = pages::giving_back(|| load(source, &config, &pairs))?;
+    let model = model.with_frozen_dtype(args.engine.dtype());
     model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
     let named = args.reference.as_deref();
     let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
@@ -294,5 +295,7 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
 /// Whether all pairs were sampled by the policy that is trained.
 fn sampled_by(checkpoint: &Checkpoint, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
     let policy = identity(checkpoint)?;
-    Ok(pairs.iter().all(|pair| pair.policy == policy))
+    // The same weights in another type are near enough to be the reference.
+    let in_bf16 = format!("{policy}{BF16}");
+    Ok(pairs.iter().all(|pair| pair.policy == policy || pair.policy == in_bf16))
 }

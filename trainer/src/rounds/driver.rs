@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use regrowth_mcts::console::Work;
-use regrowth_policy::{LoadOptions, Policy};
+use regrowth_policy::{LoadOptions, NumberType, Policy};
 
 use super::config::RunConfig;
 use super::report::{RoundReport, RunReport};
@@ -125,6 +125,11 @@ impl Run<'_> {
         let policy = inputs::policy(spec, &self.load)?;
         self.policy = Some((spec.to_owned(), policy.clone()));
         Ok(policy)
+    }
+
+    /// What weights are multiplied in, by engine and trainer alike.
+    pub(super) fn dtype(&self) -> NumberType {
+        self.load.numbers
     }
 
     pub(super) fn forget_policy(&mut self) {

@@ -15,7 +15,7 @@ use regrowth_mcts::{
     RunOptions, SearchConfig, TreeRecord, extract_pairs, extract_step_labels, search_problems,
 };
 use regrowth_policy::candle::{Checkpoint, Source};
-use regrowth_policy::{LoadOptions, Policy};
+use regrowth_policy::{LoadOptions, NumberType, Policy};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
@@ -211,7 +211,7 @@ fn probe(
         doing("probe: training on a few pairs");
         let pairs = &pairs[..pairs.len().min(TRAINED)];
         let data = PreferenceData { pairs, step_labels: &step_labels };
-        probe.train(weights, config, data, threads)?;
+        probe.train(weights, config, data, (threads, load.numbers))?;
     }
     probe.peak_bytes = peak_memory();
     Ok(probe)
@@ -305,7 +305,7 @@ impl Probe {
         weights: Source,
         config: &RunConfig,
         data: PreferenceData,
-        threads: usize,
+        (threads, dtype): (usize, NumberType),
     ) -> Result<(), TrainError> {
         let trains_pairs = config.objective != Objective::CorrectSolutions;
         if data.pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
@@ -315,6 +315,7 @@ impl Probe {
             Some(lora) => Model::load_adapter(weights, lora, 0)?,
             None => Model::load(weights, None, 0)?,
         };
+        let model = model.with_frozen_dtype(dtype);
         let reference = match config.reference {
             ReferenceKind::RoundStart => Reference::RoundStart,
             ReferenceKind::Initial => Reference::Model(&model),

@@ -192,6 +192,7 @@ fn train_phase(
         identity: &start.identity,
         earlier: (1..number).map(|round| run.dir.round(round).join(search::PAIRS)).collect(),
         threads: run.threads,
+        dtype: run.dtype(),
         control: run.control,
     };
     let done = phase.run(observer)?;

@@ -14,6 +14,7 @@ use regrowth_datasets::{
 };
 use regrowth_mcts::console::Work;
 use regrowth_mcts::{TreeRecord, read_trees};
+use regrowth_policy::NumberType;
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,8 @@ pub(super) struct TrainPhase<'a> {
     /// Pairs of the rounds before this one.
     pub(super) earlier: Vec<PathBuf>,
     pub(super) threads: usize,
+    /// What weights frozen beneath updates are multiplied in.
+    pub(super) dtype: NumberType,
     pub(super) control: &'a Control,
 }
 
@@ -175,10 +178,11 @@ impl TrainPhase<'_> {
 
     /// The model to train: a whole one, or the adapter of the rounds before on the weights of round 0.
     fn model(&self, weights: &Source, lora: Option<&LoraConfig>) -> Result<Model, TrainError> {
-        match lora {
+        let model = match lora {
             Some(lora) => Model::load_adapter(weights.clone(), lora, self.seed(0)),
             None => Model::load(weights.clone(), None, 0),
-        }
+        };
+        Ok(model?.with_frozen_dtype(self.dtype))
     }
 
     /// Writes what was trained: a whole checkpoint, or an adapter of the weights of round 0.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 use regrowth_datasets::{stream_key, write_jsonl};
-use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{
     Adapter, Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer, save_checkpoint,
 };
+use regrowth_policy::{NumberType, PolicyError};
 
 use super::gradients::{Compute, Objective};
 use super::lora::LoraConfig;
@@ -100,6 +100,13 @@ impl Model {
         let variables = Variables::low_rank(&checkpoint, lora, seed)?;
         let Checkpoint { source: origin, config, warnings, .. } = checkpoint;
         Ok(Self { config, variables, origin, warnings })
+    }
+
+    /// The same model with weights frozen beneath updates multiplied in this type (f32 or bf16).
+    #[must_use]
+    pub fn with_frozen_dtype(mut self, dtype: NumberType) -> Self {
+        self.variables = self.variables.with_frozen_dtype(dtype);
+        self
     }
 
     /// The weights of the whole model, updates merged. Those that are trained share the variables'

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
 use regrowth_datasets::keyed_rng;
+use regrowth_policy::NumberType;
 use regrowth_policy::candle::{Adapter, Checkpoint, LowRank, ModelConfig, Parameters};
 
 use super::lora::LoraConfig;
@@ -18,6 +19,7 @@ pub struct Variables {
     trained: BTreeMap<String, Var>,
     frozen: BTreeMap<String, Tensor>,
     lora: Option<LoraConfig>,
+    frozen_dtype: NumberType,
 }
 
 impl Variables {
@@ -54,7 +56,7 @@ impl Variables {
             candle_core::bail!("no projection is called as one of the targets {:?}", lora.targets);
         }
         let frozen = checkpoint.tensors.clone();
-        Ok(Self { trained, frozen, lora: Some(lora.clone()) })
+        Ok(Self { trained, frozen, lora: Some(lora.clone()), frozen_dtype: NumberType::F32 })
     }
 
     /// Fresh weights: norms 1, biases 0, everything else normal with deviation `1 / sqrt(hidden)`,
@@ -84,7 +86,19 @@ impl Variables {
     }
 
     fn all(trained: BTreeMap<String, Var>) -> Self {
-        Self { trained, frozen: BTreeMap::new(), lora: None }
+        Self { trained, frozen: BTreeMap::new(), lora: None, frozen_dtype: NumberType::F32 }
+    }
+
+    /// The same variables with frozen weights multiplied in this type (f32 or bf16).
+    #[must_use]
+    pub fn with_frozen_dtype(self, frozen_dtype: NumberType) -> Self {
+        Self { frozen_dtype, ..self }
+    }
+
+    /// What frozen weights are multiplied in.
+    #[must_use]
+    pub fn frozen_dtype(&self) -> NumberType {
+        self.frozen_dtype
     }
 
     /// Names and trained variables in order.
@@ -186,6 +200,10 @@ impl Parameters for Variables {
             Some(tensor) => Ok(tensor),
             None => candle_core::bail!("no variable `{name}`"),
         }
+    }
+
+    fn frozen_dtype(&self) -> NumberType {
+        self.frozen_dtype
     }
 
     fn low_rank(&self, name: &str) -> Option<LowRank> {

@@ -3,9 +3,10 @@
 //! n rows, D hidden width, V vocabulary. Logits are made for a block of rows at a time, forward
 //! and again backward.
 
-use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 
-use super::gemm::{Matrix, multiply};
+use super::frozen::Frozen;
+use super::gemm::{Matrix, multiply, product};
 use super::simd::{dispatch, exp, max, sum};
 use super::{values, with_values};
 
@@ -19,6 +20,12 @@ pub(crate) fn log_probs(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Tenso
     } else {
         plain(h, w, targets)
     }
+}
+
+/// As [`log_probs`] with a frozen head, on the CPU.
+pub(crate) fn frozen_log_probs(h: &Tensor, head: &Frozen, targets: &[u32]) -> Result<Tensor> {
+    h.contiguous()?
+        .apply_op1(FusedFrozen { fused: Fused { targets: targets.to_vec() }, head: head.clone() })
 }
 
 fn plain(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Tensor> {
@@ -62,21 +69,58 @@ struct Fused {
 }
 
 impl Fused {
-    /// Calls `f(first row, logits of a block of rows)`, block after block.
+    /// Calls `f(first row, logits of a block of rows)`, block after block; `product` makes logits of
+    /// hidden rows.
     fn blocks(
         &self,
         h: &[f32],
-        w: &[f32],
         (d, v): (usize, usize),
-        mut f: impl FnMut(usize, &mut [f32]),
-    ) {
+        product: impl Fn(&[f32]) -> Result<Vec<f32>>,
+        mut f: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<()> {
         let rows = (BLOCK_LOGITS / v).clamp(1, 512).min(self.targets.len().max(1));
-        let mut logits = vec![0f32; rows * v];
         for (block, h) in h.chunks(rows * d).enumerate() {
-            let n = h.len() / d;
-            let logits = &mut logits[..n * v];
-            multiply(logits, Matrix::new(h, n, d), Matrix::new(w, v, d).t(), false);
-            f(block * rows, logits);
+            f(block * rows, &mut product(h)?)?;
+        }
+        Ok(())
+    }
+
+    /// Log-probabilities of the targets.
+    fn forward(
+        &self,
+        h: &[f32],
+        (d, v): (usize, usize),
+        product: impl Fn(&[f32]) -> Result<Vec<f32>>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let mut out = vec![0f32; self.targets.len()];
+        self.blocks(h, (d, v), product, |first, logits| {
+            for (i, row) in logits.chunks_exact(v).enumerate() {
+                let shift = dispatch(
+                    #[inline(always)]
+                    || log_sum_exp(row),
+                );
+                out[first + i] = row[self.targets[first + i] as usize] - shift;
+            }
+            Ok(())
+        })?;
+        Ok((CpuStorage::F32(out), Shape::from(self.targets.len())))
+    }
+
+    /// Turns a block of logits into their gradients, given those of the log-probabilities.
+    fn gradients(&self, first: usize, v: usize, logits: &mut [f32], g: &[f32]) {
+        for (i, row) in logits.chunks_exact_mut(v).enumerate() {
+            let (g, target) = (g[first + i], self.targets[first + i] as usize);
+            // d log p(target) / d logits = onehot(target) - softmax.
+            dispatch(
+                #[inline(always)]
+                || {
+                    let shift = log_sum_exp(row);
+                    for l in row.iter_mut() {
+                        *l = -g * exp(*l - shift);
+                    }
+                },
+            );
+            row[target] += g;
         }
     }
 
@@ -87,34 +131,61 @@ impl Fused {
         w: &[f32],
         g: &[f32],
         (d, frozen): (usize, bool),
-    ) -> (Vec<f32>, Option<Vec<f32>>) {
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
         let v = w.len() / d;
         let mut dh = vec![0f32; h.len()];
         let mut dw = (!frozen).then(|| vec![0f32; w.len()]);
-        self.blocks(h, w, (d, v), |first, logits| {
+        self.blocks(h, (d, v), logits_of(w, (d, v)), |first, logits| {
             let n = logits.len() / v;
-            for (i, row) in logits.chunks_exact_mut(v).enumerate() {
-                let (g, target) = (g[first + i], self.targets[first + i] as usize);
-                // d log p(target) / d logits = onehot(target) - softmax.
-                dispatch(
-                    #[inline(always)]
-                    || {
-                        let shift = log_sum_exp(row);
-                        for l in row.iter_mut() {
-                            *l = -g * exp(*l - shift);
-                        }
-                    },
-                );
-                row[target] += g;
-            }
+            self.gradients(first, v, logits, g);
             let rows = first * d..(first + n) * d;
             let grad = Matrix::new(logits, n, v);
             multiply(&mut dh[rows.clone()], grad, Matrix::new(w, v, d), false);
             if let Some(dw) = &mut dw {
                 multiply(dw, grad.t(), Matrix::new(&h[rows], n, d), true);
             }
-        });
-        (dh, dw)
+            Ok(())
+        })?;
+        Ok((dh, dw))
+    }
+}
+
+/// `h w^T` for hidden rows.
+fn logits_of(w: &[f32], (d, v): (usize, usize)) -> impl Fn(&[f32]) -> Result<Vec<f32>> {
+    move |h| Ok(product(Matrix::new(h, h.len() / d, d), Matrix::new(w, v, d).t()))
+}
+
+/// [`Fused`] with a frozen head.
+struct FusedFrozen {
+    fused: Fused,
+    head: Frozen,
+}
+
+impl CustomOp1 for FusedFrozen {
+    fn name(&self) -> &'static str {
+        "frozen_log_probs"
+    }
+
+    fn cpu_fwd(&self, h: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (v, d) = self.head.dims()?;
+        let product = |h: &[f32]| self.head.forward(h);
+        self.fused.forward(values(h, layout)?, (d, v), product)
+    }
+
+    fn bwd(&self, h: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let (v, d) = self.head.dims()?;
+        let mut dh = Vec::with_capacity(h.elem_count());
+        let product = |h: &[f32]| self.head.forward(h);
+        with_values(h, |h| {
+            with_values(grad, |g| {
+                self.fused.blocks(h, (d, v), product, |first, logits| {
+                    self.fused.gradients(first, v, logits, g);
+                    dh.extend(self.head.backward(logits)?);
+                    Ok(())
+                })
+            })
+        })?;
+        Ok(Some(Tensor::from_vec(dh, h.shape(), h.device())?))
     }
 }
 
@@ -131,17 +202,8 @@ impl CustomOp2 for Fused {
         w_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (v, d) = w_layout.shape().dims2()?;
-        let mut out = vec![0f32; self.targets.len()];
-        self.blocks(values(h, h_layout)?, values(w, w_layout)?, (d, v), |first, logits| {
-            for (i, row) in logits.chunks_exact(v).enumerate() {
-                let shift = dispatch(
-                    #[inline(always)]
-                    || log_sum_exp(row),
-                );
-                out[first + i] = row[self.targets[first + i] as usize] - shift;
-            }
-        });
-        Ok((CpuStorage::F32(out), Shape::from(self.targets.len())))
+        let product = logits_of(values(w, w_layout)?, (d, v));
+        self.forward(values(h, h_layout)?, (d, v), product)
     }
 
     fn bwd(
@@ -153,7 +215,7 @@ impl CustomOp2 for Fused {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let work = (w.dim(1)?, !w.track_op());
         let (dh, dw) = with_values(h, |h| {
-            with_values(w, |w| with_values(grad, |g| Ok(self.backward(h, w, g, work))))
+            with_values(w, |w| with_values(grad, |g| self.backward(h, w, g, work)))
         })?;
         let dh = Tensor::from_vec(dh, h.shape(), h.device())?;
         let dw = dw.map(|dw| Tensor::from_vec(dw, w.shape(), w.device())).transpose()?;
@@ -172,6 +234,14 @@ mod tests {
         let targets = [0, 69, 3, 3, 5, 17, 64, 1, 2];
         let fused = log_probs(&h, &w, &targets).unwrap();
         check::same(&fused, &plain(&h, &w, &targets).unwrap(), &[&h, &w], 5e-6);
+        let frozen = w.as_detached_tensor();
+        let plain = plain(&h, &frozen, &targets).unwrap();
+        for (head, tolerance) in
+            [(Frozen::F32(frozen.clone()), 5e-6), (Frozen::bf16(&frozen).unwrap(), 0.05)]
+        {
+            let fused = frozen_log_probs(&h, &head, &targets).unwrap();
+            check::same(&fused, &plain, &[&h], tolerance);
+        }
     }
 
     #[test]

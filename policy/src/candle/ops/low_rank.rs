@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
+use super::frozen::Frozen;
 use super::gemm::{Matrix, product};
 use super::{values, with_values};
 
@@ -23,16 +24,20 @@ pub(crate) struct Dropout {
 /// `x w^T + scale (mask x) a^T b^T`: x `[T, in]`, w `[out, in]` frozen, a `[r, in]`, b `[out, r]`.
 pub(crate) fn low_rank_linear(
     x: &Tensor,
-    w: &Tensor,
+    w: &Frozen,
     (a, b): (&Tensor, &Tensor),
     scale: f64,
     dropout: Option<Dropout>,
 ) -> Result<Tensor> {
-    if !x.device().is_cpu() || w.track_op() {
-        return plain(x, w, (a, b), scale, dropout);
+    match w {
+        Frozen::F32(w) if !x.device().is_cpu() || w.track_op() => {
+            plain(x, w, (a, b), scale, dropout)
+        }
+        _ => {
+            let op = Fused { w: w.clone(), scale: scale as f32, dropout };
+            x.contiguous()?.apply_op3(a, b, op)
+        }
     }
-    let op = Fused { w: w.contiguous()?, scale: scale as f32, dropout };
-    x.contiguous()?.apply_op3(a, b, op)
 }
 
 fn plain(
@@ -78,7 +83,7 @@ struct Gradients {
 }
 
 struct Fused {
-    w: Tensor,
+    w: Frozen,
     scale: f32,
     dropout: Option<Dropout>,
 }
@@ -113,9 +118,7 @@ impl Fused {
         if !of_x {
             return Ok(Gradients { x: None, a: da, b: db });
         }
-        let mut dx = with_values(&self.w, |w| {
-            Ok(product(Matrix::new(grad, t, outputs), Matrix::new(w, outputs, inputs)))
-        })?;
+        let mut dx = self.w.backward(grad)?;
         let update = product(back, Matrix::new(a, r, inputs));
         match mask {
             None => dx.iter_mut().zip(update).for_each(|(dx, u)| *dx += u),
@@ -146,9 +149,7 @@ impl CustomOp3 for Fused {
         let (kept, _) = self.kept(x);
         let down = product(Matrix::new(&kept, t, inputs), Matrix::new(a, r, inputs).t());
         let update = product(Matrix::new(&down, t, r), Matrix::new(b, outputs, r).t());
-        let mut y = with_values(&self.w, |w| {
-            Ok(product(Matrix::new(x, t, inputs), Matrix::new(w, outputs, inputs).t()))
-        })?;
+        let mut y = self.w.forward(x)?;
         y.iter_mut().zip(update).for_each(|(y, u)| *y += u * self.scale);
         Ok((CpuStorage::F32(y), Shape::from((t, outputs))))
     }
@@ -184,8 +185,9 @@ mod tests {
         let (x, w) = (check::random(&[9, 16], 1), check::random(&[24, 16], 2));
         let (a, b) = (check::random(&[4, 16], 3), check::random(&[24, 4], 4));
         let w = w.as_detached_tensor();
+        let frozen = Frozen::F32(w.clone());
         for dropout in [None, Some(Dropout { p: 0.4, key: 7 })] {
-            let fused = low_rank_linear(&x, &w, (&a, &b), 0.7, dropout).unwrap();
+            let fused = low_rank_linear(&x, &frozen, (&a, &b), 0.7, dropout).unwrap();
             let plain = plain(&x, &w, (&a, &b), 0.7, dropout).unwrap();
             check::same(&fused, &plain, &[&x, &a, &b], 1e-5);
         }

@@ -4,14 +4,19 @@
 //! compare with. candle-nn's fused norm, rope and softmax are not used in training: they have no
 //! backward pass and cut the graph silently.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 mod attend_rows;
 mod attention;
 mod attention_kernel;
+mod bf16;
 mod draw;
+mod frozen;
 mod gemm;
 mod linear;
 mod log_probs;
 mod low_rank;
+mod packed;
 mod panels;
 mod rms_norm;
 mod rope;
@@ -21,10 +26,12 @@ mod swiglu;
 pub(crate) use attend_rows::{Query, Stored, attend_rows, attended_values};
 pub(crate) use attention::{AttentionShape, attention};
 pub(crate) use draw::{draw_row, highest, pick, total_weight};
+pub(crate) use frozen::{Frozen, frozen_linear};
 pub(crate) use linear::linear;
-pub(crate) use log_probs::{log_probs, log_softmax_row};
+pub(crate) use log_probs::{frozen_log_probs, log_probs, log_softmax_row};
 pub(crate) use low_rank::{Dropout, low_rank_linear};
-pub(crate) use panels::{Panels, Write};
+pub(crate) use packed::Packed;
+pub(crate) use panels::Write;
 pub(crate) use rms_norm::{rms_norm, rms_norm_in_place, rms_norm_rows};
 pub(crate) use rope::{RopeTable, rotate_rows};
 pub(crate) use swiglu::{swiglu, swiglu_rows};

@@ -25,7 +25,7 @@ const FAR: usize = 2048;
 const NEAR: usize = 256;
 
 /// Multiplications below which a second thread costs more than it saves (measured).
-const SHARED_WORK: usize = 1 << 16;
+pub(super) const SHARED_WORK: usize = 1 << 16;
 
 /// A weight matrix `[outputs, inputs]` in panels, with an optional bias.
 pub(crate) struct Panels {
@@ -81,7 +81,7 @@ impl Panels {
         assert_eq!((x.len(), out.len()), (rows * self.inputs, rows * self.outputs));
         let panels = self.outputs.div_ceil(PANEL);
         let threads = rayon::current_num_threads();
-        let out = Out { start: out.as_mut_ptr(), stride: self.outputs };
+        let out = Out::new(out.as_mut_ptr(), self.outputs);
         let part = |first: usize, last: usize| {
             Arch::new().dispatch(Part { weights: self, x, out, panels: first..last, write });
         };
@@ -94,18 +94,49 @@ impl Panels {
     }
 }
 
-/// Rows of the result, written by several threads in columns of their own.
+/// Rows of a result, written by several threads in columns of their own.
 #[derive(Clone, Copy)]
-struct Out {
+pub(super) struct Out {
     start: *mut f32,
     stride: usize,
 }
 
-// SAFETY: the pointer is used by `Part` alone, whose parts write disjoint columns (their ranges of
-// panels are disjoint) and read none but those.
+// SAFETY: the pointer is used by `write` alone, whose callers write disjoint columns.
 unsafe impl Send for Out {}
 // SAFETY: as above.
 unsafe impl Sync for Out {}
+
+impl Out {
+    /// The result `[R, outputs]`, which may still be uninitialised.
+    pub(super) fn new(start: *mut f32, outputs: usize) -> Self {
+        Self { start, stride: outputs }
+    }
+
+    /// Writes neighbouring columns of one row, with their bias.
+    ///
+    /// # Safety
+    /// The memory that [`Self::new`] was given must live, with nobody else reading or writing these
+    /// columns; `row` and the last column must lie inside; for [`Write::Add`] they must be initialised.
+    #[inline(always)]
+    pub(super) unsafe fn write(
+        self,
+        (row, column): (usize, usize),
+        values: &[f32],
+        bias: Option<&[f32]>,
+        write: Write,
+    ) {
+        // SAFETY: by this function's contract.
+        let start = unsafe { self.start.add(row * self.stride + column) };
+        for (i, value) in values.iter().enumerate() {
+            let value = bias.map_or(*value, |b| value + b[i]);
+            // SAFETY: as above, for each column; what is added to is initialised by the contract.
+            unsafe {
+                let out = start.add(i);
+                out.write(if write == Write::Add { out.read() + value } else { value });
+            }
+        }
+    }
+}
 
 /// The product with some of the panels.
 struct Part<'a> {
@@ -235,17 +266,10 @@ impl Part<'_> {
     fn store(&self, row: usize, panel: usize, result: &[f32; PANEL]) {
         let column = panel * PANEL;
         let n = PANEL.min(self.weights.outputs - column);
-        // SAFETY: (1) `row` is below R and `column + n` at most `outputs`, so the slice lies in the
-        // `[R, outputs]` values that `apply` asserted; (2) they are initialised; (3) no other part
-        // touches these columns, and `apply` holds the only reference to the whole.
-        let out = unsafe {
-            std::slice::from_raw_parts_mut(self.out.start.add(row * self.out.stride + column), n)
-        };
         let bias = self.weights.bias.as_ref().map(|b| &b[column..column + n]);
-        for i in 0..n {
-            let value = bias.map_or(result[i], |b| result[i] + b[i]);
-            out[i] = if self.write == Write::Add { out[i] + value } else { value };
-        }
+        // SAFETY: `row` is below R and `column + n` at most `outputs`; no other part touches these
+        // columns (ranges of panels are disjoint), and `apply` holds the only reference to the whole.
+        unsafe { self.out.write((row, column), &result[..n], bias, self.write) };
     }
 }
 

@@ -1,0 +1,436 @@
+//! Products of a few rows with weights stored in bf16, with f32 sums: half the memory of f32 and, with
+//! AMX, several times its speed.
+//!
+//! Both operands are rounded to bf16. Inputs are taken in blocks of [`DEPTH`]: within a block, one chain
+//! of fused multiply-adds over the even inputs and one over the odd ones; the sum of both is added to the
+//! output. That is what AMX defines ([`super::amx`]), and what the portable kernel computes to the same
+//! bits (denormals aside). A row's result depends on neither the other rows nor the threads.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::panels::{Out, SHARED_WORK, Write};
+use super::simd::dispatch;
+
+/// Outputs in a panel: two tiles.
+pub(super) const PANEL: usize = 32;
+
+/// Inputs of a block: one tile.
+pub(super) const DEPTH: usize = 32;
+
+/// Outputs of one tile.
+const COLUMNS: usize = 16;
+
+/// Pairs of inputs in one tile of weights, as words.
+const TILE: usize = DEPTH / 2 * COLUMNS;
+
+/// Rows of one tile; packed rows are filled up to whole ones.
+pub(super) const TILE_ROWS: usize = 16;
+
+/// Rows that share the loads of weights in the portable kernel.
+const ROWS: usize = 4;
+
+/// A weight matrix `[outputs, inputs]` in bf16, with an optional bias.
+pub(crate) struct Bf16Panels {
+    /// `[ceil(outputs / PANEL), ceil(inputs / DEPTH), 2 tiles, DEPTH / 2, COLUMNS]`; a word holds two
+    /// inputs of one output, the even one in its low half. What is past the last is 0.
+    words: Vec<u32>,
+    /// `[outputs]`.
+    bias: Option<Vec<f32>>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Bf16Panels {
+    /// A matrix whose weights are put in later, with room for all of them at once.
+    pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
+        let words = vec![0; outputs.div_ceil(PANEL) * PANEL * padded(inputs) / 2];
+        Self { words, bias, inputs, outputs }
+    }
+
+    /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
+    ///
+    /// Weights are rounded up or down by chance, by a draw that is fixed for each place: an update of
+    /// less than half a unit in the last place (a merged adapter's) survives on average instead of
+    /// vanishing everywhere. What bf16 holds exactly stays.
+    pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
+        for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
+            for (pair, values) in row.chunks(2).enumerate() {
+                let draw = mix((output as u64) << 32 | pair as u64);
+                let low = rounded_by(values[0], draw as u16);
+                let high = values.get(1).map_or(0, |v| rounded_by(*v, (draw >> 16) as u16));
+                let at = self.word(output, pair);
+                self.words[at] = u32::from(low) | u32::from(high) << 16;
+            }
+        }
+    }
+
+    /// Where the word of a pair of inputs of an output is.
+    fn word(&self, output: usize, pair: usize) -> usize {
+        let blocks = padded(self.inputs) / DEPTH;
+        let (panel, column) = (output / PANEL, output % PANEL);
+        let (block, line) = (pair / (DEPTH / 2), pair % (DEPTH / 2));
+        ((panel * blocks + block) * 2 + column / COLUMNS) * TILE + line * COLUMNS + column % COLUMNS
+    }
+
+    /// Width of an output row.
+    pub(crate) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The weights of one output, `[inputs]`.
+    pub(crate) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
+        (0..self.inputs).map(move |input| {
+            let word = self.words[self.word(output, input / 2)];
+            let (even, odd) = halves(word);
+            if input % 2 == 0 { even } else { odd }
+        })
+    }
+
+    /// `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
+    ///
+    /// Runs on the current rayon pool.
+    pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
+        let rows = x.len() / self.inputs;
+        assert_eq!((x.len(), out.len()), (rows * self.inputs, rows * self.outputs));
+        self.apply_to(x, Out::new(out.as_mut_ptr(), self.outputs), write);
+    }
+
+    /// [`Self::apply`] with a new vector, which is not filled with zeros first.
+    pub(crate) fn product(&self, x: &[f32]) -> Vec<f32> {
+        let n = x.len() / self.inputs * self.outputs;
+        let mut out = Vec::with_capacity(n);
+        self.apply_to(x, Out::new(out.as_mut_ptr(), self.outputs), Write::Set);
+        // SAFETY: there is room for n values, and the panels write every column of every row.
+        unsafe { out.set_len(n) };
+        out
+    }
+
+    /// The product into `out`, which must have room for it.
+    fn apply_to(&self, x: &[f32], out: Out, write: Write) {
+        let rows = x.len() / self.inputs;
+        assert_eq!(x.len(), rows * self.inputs, "rows of another width");
+        let threads = match rows * self.inputs * self.outputs < SHARED_WORK {
+            true => 1,
+            false => rayon::current_num_threads(),
+        };
+        let x = pack(x, self.inputs, threads > 1);
+        let product = Product { weights: self, x: &x, rows, out, write };
+        let panels = self.outputs.div_ceil(PANEL);
+        let bound = |i: usize| panels * i / threads;
+        match threads {
+            1 => product.panels(0..panels),
+            _ => (0..threads)
+                .into_par_iter()
+                .with_max_len(1)
+                .for_each(|i| product.panels(bound(i)..bound(i + 1))),
+        }
+    }
+}
+
+/// Inputs with the zeros that fill the last block.
+fn padded(inputs: usize) -> usize {
+    inputs.next_multiple_of(DEPTH)
+}
+
+/// Rows rounded to bf16 (to nearest, ties to even), two inputs a word: `[R up to whole tiles, pairs]`.
+fn pack(x: &[f32], inputs: usize, shared: bool) -> Vec<u32> {
+    let pairs = padded(inputs) / 2;
+    let mut words = vec![0; (x.len() / inputs).next_multiple_of(TILE_ROWS) * pairs];
+    let row = |(words, x): (&mut [u32], &[f32])| {
+        dispatch(
+            #[inline(always)]
+            || pack_row(words, x),
+        );
+    };
+    match shared {
+        true => words.par_chunks_mut(pairs).zip(x.par_chunks(inputs)).for_each(row),
+        false => words.chunks_mut(pairs).zip(x.chunks(inputs)).for_each(row),
+    }
+    words
+}
+
+/// [`pack`] of one row.
+#[inline(always)]
+fn pack_row(words: &mut [u32], x: &[f32]) {
+    let (whole, rest) = x.as_chunks::<2>();
+    for (word, [even, odd]) in words.iter_mut().zip(whole) {
+        *word = nearest(*even) >> 16 | nearest(*odd) & HIGH;
+    }
+    if let [last] = rest {
+        words[whole.len()] = nearest(*last) >> 16;
+    }
+}
+
+/// The upper half of a word.
+const HIGH: u32 = 0xffff_0000;
+
+/// Bits of a value whose upper half is the nearest bf16. What is not finite stays so.
+#[inline(always)]
+fn nearest(value: f32) -> u32 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    // A NaN must not be carried into an infinity or a zero.
+    if value.is_nan() { bits | 1 << 22 } else { rounded }
+}
+
+/// The bf16 above or below a value: away from zero where `draw`, out of 65,536, is below the part that
+/// is cut off.
+fn rounded_by(value: f32, draw: u16) -> u16 {
+    let bits = value.to_bits();
+    let carry = u32::from(u32::from(draw) < (bits & !HIGH));
+    // The largest finite values stay finite.
+    let up = (bits >> 16) + carry;
+    let finite = up & 0x7f80 != 0x7f80 || bits >> 16 & 0x7f80 == 0x7f80;
+    (if finite { up } else { bits >> 16 }) as u16
+}
+
+/// Both values of a word.
+fn halves(word: u32) -> (f32, f32) {
+    (f32::from_bits(word << 16), f32::from_bits(word & HIGH))
+}
+
+/// The finaliser of SplitMix64: bits that look drawn.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// A product on its way; threads share it and take panels of their own.
+struct Product<'a> {
+    weights: &'a Bf16Panels,
+    /// As [`pack`] makes them.
+    x: &'a [u32],
+    rows: usize,
+    out: Out,
+    write: Write,
+}
+
+impl Product<'_> {
+    /// The product with some of the panels.
+    fn panels(&self, panels: Range<usize>) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if let Some(tiles) = super::amx::Tiles::new() {
+            return panels.for_each(|panel| self.by_tiles(&tiles, panel));
+        }
+        Arch::new().dispatch(Portable { product: self, panels });
+    }
+
+    /// The weights of a panel.
+    fn weights(&self, panel: usize) -> &[u32] {
+        let size = padded(self.weights.inputs) / 2 * PANEL;
+        &self.weights.words[panel * size..(panel + 1) * size]
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn by_tiles(&self, tiles: &super::amx::Tiles, panel: usize) {
+        let (weights, pairs) = (self.weights(panel), padded(self.weights.inputs) / 2);
+        let mut result = [0f32; 2 * TILE_ROWS * PANEL];
+        for (block, x) in self.x.chunks(2 * TILE_ROWS * pairs).enumerate() {
+            match x.len() / pairs {
+                TILE_ROWS => tiles.multiply_16(x, weights, &mut result),
+                _ => tiles.multiply_32(x, weights, &mut result),
+            }
+            self.store(block * 2 * TILE_ROWS, panel, result.as_chunks().0);
+        }
+    }
+
+    /// Writes results of the rows from `first` on, as far as there are such rows.
+    #[inline(always)]
+    fn store(&self, first: usize, panel: usize, results: &[[f32; PANEL]]) {
+        let column = panel * PANEL;
+        let n = PANEL.min(self.weights.outputs - column);
+        let bias = self.weights.bias.as_ref().map(|b| &b[column..column + n]);
+        for (row, result) in (first..self.rows).zip(results) {
+            // SAFETY: `row` is below R and `column + n` at most `outputs`; no other thread has this
+            // panel, and its callers hold the only reference to the whole.
+            unsafe { self.out.write((row, column), &result[..n], bias, self.write) };
+        }
+    }
+}
+
+/// The product with some of the panels by multiply-adds of f32.
+struct Portable<'a> {
+    product: &'a Product<'a>,
+    panels: Range<usize>,
+}
+
+impl WithSimd for Portable<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let pairs = padded(self.product.weights.inputs) / 2;
+        for panel in self.panels.clone() {
+            let weights = self.product.weights(panel);
+            for first in (0..self.product.rows).step_by(ROWS) {
+                let x = &self.product.x[first * pairs..];
+                match self.product.rows - first {
+                    1 => self.rows::<S, 1>(simd, x, weights, (first, panel)),
+                    2 => self.rows::<S, 2>(simd, x, weights, (first, panel)),
+                    3 => self.rows::<S, 3>(simd, x, weights, (first, panel)),
+                    _ => self.rows::<S, ROWS>(simd, x, weights, (first, panel)),
+                }
+            }
+        }
+    }
+}
+
+impl Portable<'_> {
+    /// R rows from `first` on with one panel.
+    #[inline(always)]
+    fn rows<S: Simd, const R: usize>(
+        &self,
+        simd: S,
+        x: &[u32],
+        weights: &[u32],
+        (first, panel): (usize, usize),
+    ) {
+        let pairs = weights.len() / PANEL;
+        let rows: [&[u32]; R] = std::array::from_fn(|r| &x[r * pairs..(r + 1) * pairs]);
+        let mut result = [[0f32; PANEL]; R];
+        for (tile, weights) in weights.chunks_exact(TILE).enumerate() {
+            let (block, half) = (tile / 2, tile % 2);
+            for column in (0..COLUMNS).step_by(S::F32_LANES) {
+                let (mut even, mut odd) = ([simd.splat_f32s(0.0); R], [simd.splat_f32s(0.0); R]);
+                for (pair, weights) in weights.chunks_exact(COLUMNS).enumerate() {
+                    let (weights, _) = S::as_simd_u32s(&weights[column..]);
+                    let [low, high] = widen(simd, weights[0]);
+                    for r in 0..R {
+                        let (a, b) = halves(rows[r][block * DEPTH / 2 + pair]);
+                        even[r] = simd.mul_add_f32s(simd.splat_f32s(a), low, even[r]);
+                        odd[r] = simd.mul_add_f32s(simd.splat_f32s(b), high, odd[r]);
+                    }
+                }
+                for r in 0..R {
+                    let sum = simd.add_f32s(even[r], odd[r]);
+                    let (sums, _) = S::as_mut_simd_f32s(&mut result[r][half * COLUMNS + column..]);
+                    sums[0] = simd.add_f32s(sums[0], sum);
+                }
+            }
+        }
+        self.product.store(first, panel, &result);
+    }
+}
+
+/// Even and odd inputs of words.
+#[inline(always)]
+fn widen<S: Simd>(simd: S, words: S::u32s) -> [S::f32s; 2] {
+    let low = simd.wrapping_dyn_shl_u32s(words, simd.splat_u32s(16));
+    let high = simd.and_u32s(words, simd.splat_u32s(HIGH));
+    [simd.transmute_f32s_u32s(low), simd.transmute_f32s_u32s(high)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::RngExt;
+
+    const SHAPES: [(usize, usize); 5] = [(128, 384), (352, 128), (100, 50), (577, 1536), (33, 31)];
+
+    fn random(n: usize, seed: u64) -> Vec<f32> {
+        let mut rng = regrowth_datasets::keyed_rng(seed, &[b"bf16"]);
+        (0..n).map(|_| rng.random_range(-1f32..1.0)).collect()
+    }
+
+    fn weights(inputs: usize, outputs: usize) -> Bf16Panels {
+        let mut weights = Bf16Panels::zeros(outputs, inputs, None);
+        let values = random(inputs * outputs, 1);
+        let half = outputs / 2 * inputs;
+        weights.put(0, &values[..half]);
+        weights.put(outputs / 2, &values[half..]);
+        weights
+    }
+
+    fn apply(weights: &Bf16Panels, x: &[f32]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; x.len() / weights.inputs * weights.outputs];
+        weights.apply(x, &mut out, Write::Set);
+        out
+    }
+
+    /// One output by the definition, value by value.
+    fn defined(x: &[f32], w: &[f32]) -> f32 {
+        let rounded = |v: f32| f32::from_bits(nearest(v) & HIGH);
+        let (mut total, mut parts) = (0f32, [0f32; 2]);
+        for (i, (value, w)) in x.iter().zip(w).enumerate() {
+            parts[i % 2] = rounded(*value).mul_add(*w, parts[i % 2]);
+            if (i + 1) % DEPTH == 0 || i + 1 == x.len() {
+                total += parts[0] + parts[1];
+                parts = [0.0; 2];
+            }
+        }
+        total
+    }
+
+    #[test]
+    fn both_kernels_give_the_bits_of_the_definition_for_any_number_of_rows() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        for (inputs, outputs) in SHAPES {
+            let weights = weights(inputs, outputs);
+            let x = random(70 * inputs, 2);
+            let whole = apply(&weights, &x);
+            for (row, column) in [(0, 0), (69, outputs - 1), (17, outputs / 2), (40, 3)] {
+                let w: Vec<f32> = weights.row(column).collect();
+                let expected = defined(&x[row * inputs..(row + 1) * inputs], &w);
+                assert_eq!(whole[row * outputs + column].to_bits(), expected.to_bits());
+            }
+            for rows in [1, 2, 3, 4, 5, 15, 16, 17, 31, 33, 48, 64] {
+                let x = &x[..rows * inputs];
+                let expected = &whole[..rows * outputs];
+                assert!(apply(&weights, x) == expected, "{rows} rows of {inputs} x {outputs}");
+                assert!(pool.install(|| apply(&weights, x)) == expected, "on three threads");
+                let (packed, mut out) = (pack(x, inputs, false), vec![f32::NAN; rows * outputs]);
+                let out_of = Out::new(out.as_mut_ptr(), outputs);
+                let product =
+                    Product { weights: &weights, x: &packed, rows, out: out_of, write: Write::Set };
+                let panels = 0..outputs.div_ceil(PANEL);
+                Arch::new().dispatch(Portable { product: &product, panels });
+                assert!(out == expected, "portable, {rows} rows of {inputs} x {outputs}");
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_near_those_of_f32() {
+        let (inputs, outputs) = (576, 64);
+        let (values, x) = (random(inputs * outputs, 1), random(inputs, 2));
+        let mut weights = Bf16Panels::zeros(outputs, inputs, Some(vec![0.5; outputs]));
+        weights.put(0, &values);
+        let mut out = vec![1.0; outputs];
+        weights.apply(&x, &mut out, Write::Add);
+        for (out, w) in out.iter().zip(values.chunks_exact(inputs)) {
+            let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+            // 576 products of relative error 2^-8, of random sign.
+            assert!((f64::from(*out) - exact - 1.5).abs() < 0.1, "{out} and {exact}");
+        }
+    }
+
+    #[test]
+    fn weights_that_bf16_holds_stay_and_small_updates_survive_on_average() {
+        let n = 4096;
+        let mut exact = Bf16Panels::zeros(1, n, None);
+        exact.put(0, &vec![1.5; n]);
+        assert!(exact.row(0).all(|w| w == 1.5));
+        // A sixteenth of the distance to the next value.
+        let mut moved = Bf16Panels::zeros(1, n, None);
+        moved.put(0, &vec![1.5 + 1.0 / 2048.0; n]);
+        let mean = moved.row(0).map(f64::from).sum::<f64>() / n as f64;
+        assert!((mean - 1.5 - 1.0 / 2048.0).abs() < 1e-4, "{mean}");
+        let mut largest = Bf16Panels::zeros(1, 2, None);
+        largest.put(0, &[f32::MAX, -f32::MAX]);
+        assert!(largest.row(0).all(f32::is_finite));
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_visible() {
+        let weights = weights(64, 40);
+        for bad in [f32::NAN, f32::INFINITY, f32::from_bits(0x7f80_0001)] {
+            let mut x = random(64, 3);
+            x[5] = bad;
+            assert!(apply(&weights, &x).iter().all(|v| !v.is_finite()), "{bad}");
+        }
+    }
+}

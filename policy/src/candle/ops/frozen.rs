@@ -1,0 +1,134 @@
+//! A frozen projection with both of its products: forward, and back to the gradient of its input.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::bf16::Bf16Panels;
+use super::gemm::{Matrix, product};
+use super::{values, with_values};
+
+/// A weight `[outputs, inputs]` that is not trained.
+#[derive(Clone)]
+pub(crate) enum Frozen {
+    /// In f32, as the checkpoint's tensor.
+    F32(Tensor),
+    /// In bf16 (see [`super::bf16`]): both operands of a product are rounded, sums are f32.
+    Bf16(std::sync::Arc<Bf16Pair>),
+}
+
+/// A weight in bf16, packed for both directions.
+pub(crate) struct Bf16Pair {
+    forward: Bf16Panels,
+    /// Of the transposed weight.
+    backward: Bf16Panels,
+}
+
+impl std::fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::F32(weight) => write!(f, "Frozen::F32({:?})", weight.dims()),
+            Self::Bf16(_) => f.write_str("Frozen::Bf16"),
+        }
+    }
+}
+
+impl Frozen {
+    /// Packs a weight in bf16.
+    ///
+    /// # Errors
+    /// When it is no matrix on the CPU.
+    pub(crate) fn bf16(weight: &Tensor) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        let mut forward = Bf16Panels::zeros(outputs, inputs, None);
+        with_values(weight, |values| {
+            forward.put(0, values);
+            Ok(())
+        })?;
+        // The transposed weight has the same values, so both directions are of one function.
+        let mut transposed = vec![0f32; inputs * outputs];
+        for output in 0..outputs {
+            let column = transposed[output..].iter_mut().step_by(outputs);
+            column.zip(forward.row(output)).for_each(|(to, from)| *to = from);
+        }
+        let mut backward = Bf16Panels::zeros(inputs, outputs, None);
+        backward.put(0, &transposed);
+        Ok(Self::Bf16(std::sync::Arc::new(Bf16Pair { forward, backward })))
+    }
+
+    /// `(outputs, inputs)`.
+    pub(crate) fn dims(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::F32(weight) => weight.dims2(),
+            Self::Bf16(pair) => Ok((pair.forward.outputs(), pair.backward.outputs())),
+        }
+    }
+
+    /// `x w^T`: `[T, inputs]` to `[T, outputs]`.
+    pub(crate) fn forward(&self, x: &[f32]) -> Result<Vec<f32>> {
+        let (outputs, inputs) = self.dims()?;
+        match self {
+            Self::F32(weight) => with_values(weight, |w| {
+                let x = Matrix::new(x, x.len() / inputs, inputs);
+                Ok(product(x, Matrix::new(w, outputs, inputs).t()))
+            }),
+            Self::Bf16(pair) => Ok(pair.forward.product(x)),
+        }
+    }
+
+    /// `grad w`: `[T, outputs]` to `[T, inputs]`.
+    pub(crate) fn backward(&self, grad: &[f32]) -> Result<Vec<f32>> {
+        let (outputs, inputs) = self.dims()?;
+        match self {
+            Self::F32(weight) => with_values(weight, |w| {
+                let grad = Matrix::new(grad, grad.len() / outputs, outputs);
+                Ok(product(grad, Matrix::new(w, outputs, inputs)))
+            }),
+            Self::Bf16(pair) => Ok(pair.backward.product(grad)),
+        }
+    }
+}
+
+/// `x w^T` for x `[T, inputs]` on the CPU, with the gradient of x.
+pub(crate) fn frozen_linear(x: &Tensor, w: &Frozen) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Linear(w.clone()))
+}
+
+struct Linear(Frozen);
+
+impl CustomOp1 for Linear {
+    fn name(&self) -> &'static str {
+        "frozen_linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let ((t, _), (outputs, _)) = (layout.shape().dims2()?, self.0.dims()?);
+        let out = self.0.forward(values(x, layout)?)?;
+        Ok((CpuStorage::F32(out), Shape::from((t, outputs))))
+    }
+
+    fn bwd(&self, x: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let dx = with_values(grad, |grad| self.0.backward(grad))?;
+        Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check;
+    use super::*;
+
+    #[test]
+    fn both_directions_in_bf16_are_near_those_in_f32() {
+        let (x, w) = (check::random(&[9, 48], 1), check::random(&[70, 48], 2));
+        let packed = Frozen::bf16(&w.as_detached_tensor()).unwrap();
+        let plain = x.matmul(&w.t().unwrap()).unwrap();
+        check::same(&frozen_linear(&x, &packed).unwrap(), &plain, &[&x], 0.1);
+    }
+
+    #[test]
+    fn f32_is_the_plain_product() {
+        let (x, w) = (check::random(&[9, 48], 1), check::random(&[70, 48], 2));
+        let frozen = Frozen::F32(w.as_detached_tensor());
+        let plain = x.matmul(&w.t().unwrap()).unwrap();
+        check::same(&frozen_linear(&x, &frozen).unwrap(), &plain, &[&x], 1e-5);
+    }
+}

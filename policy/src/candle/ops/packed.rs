@@ -1,0 +1,60 @@
+//! Weights of a projection, packed for products of a few rows, in the type that they are computed in.
+
+use super::bf16::Bf16Panels;
+use super::panels::{Panels, Write};
+use crate::NumberType;
+
+/// A weight matrix `[outputs, inputs]` with an optional bias.
+pub(crate) enum Packed {
+    /// Stored and multiplied in f32.
+    F32(Panels),
+    /// Stored and multiplied in bf16, summed in f32.
+    Bf16(Bf16Panels),
+}
+
+/// Calls a method that both forms have.
+macro_rules! either {
+    ($packed:expr, $weights:ident => $call:expr) => {
+        match $packed {
+            Packed::F32($weights) => $call,
+            Packed::Bf16($weights) => $call,
+        }
+    };
+}
+
+impl Packed {
+    /// A matrix whose weights are put in later, with room for all of them at once. `bias` is
+    /// `[outputs]`.
+    pub(crate) fn zeros(
+        dtype: NumberType,
+        (outputs, inputs): (usize, usize),
+        bias: Option<Vec<f32>>,
+    ) -> Self {
+        match dtype {
+            NumberType::Bf16 => Self::Bf16(Bf16Panels::zeros(outputs, inputs, bias)),
+            _ => Self::F32(Panels::zeros(outputs, inputs, bias)),
+        }
+    }
+
+    /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
+    pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
+        either!(self, packed => packed.put(first, weights));
+    }
+
+    /// Width of an output row.
+    pub(crate) fn outputs(&self) -> usize {
+        either!(self, packed => packed.outputs())
+    }
+
+    /// Copies the weights of one output into `out`, `[inputs]`.
+    pub(crate) fn copy_row(&self, output: usize, out: &mut [f32]) {
+        either!(self, packed => out.iter_mut().zip(packed.row(output)).for_each(|(o, w)| *o = w));
+    }
+
+    /// `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
+    ///
+    /// Runs on the current rayon pool; a row's result depends on neither its size nor the other rows.
+    pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
+        either!(self, packed => packed.apply(x, out, write));
+    }
+}
