@@ -1,4 +1,4 @@
-//! The benchmarks behind the figures of the README: `cargo bench -p regrowth-benches`.
+//! The benchmarks behind the figures of `benches/README.md`: `cargo bench -p regrowth-benches`.
 //!
 //! `benches/` holds what criterion measures, `examples/` what is counted once; `peers/` compares
 //! with other implementations in one run, in a workspace of its own so that no peer becomes a

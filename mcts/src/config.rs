@@ -455,7 +455,7 @@ impl SearchConfig {
     }
 
     /// For instruction models: steps of what they write, paragraphs and calculations, and room for
-    /// whole solutions. Figures are those of `docs/steps.md`.
+    /// whole solutions. Figures are in `benches/README.md`, "Where steps end".
     #[must_use]
     pub fn chat() -> Self {
         Self {

@@ -1,7 +1,8 @@
 //! The `regrowth` binary.
 
 /// Training allocates and frees large buffers all the time; mimalloc keeps their pages: 6 % less wall
-/// time and half the system time in SFT of the embedded model (README, "Speed").
+/// time and half the system time in SFT of the bundled model (benches/README.md, "Runs and
+/// builds").
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
