@@ -1,0 +1,185 @@
+//! The tensors of an adapter's file by the module they belong to: `adapter_model.safetensors`, or the
+//! older `adapter_model.bin`.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use candle_core::pickle::PthTensors;
+use candle_core::{DType, Device, Tensor};
+
+use crate::PolicyError;
+use crate::candle::checkpoint::source::Source;
+use crate::candle::checkpoint::tensor_file::TensorFile;
+use crate::text::Files;
+use crate::text::files::{LFS_DETAIL, LFS_POINTER};
+
+/// The file that makes a folder an adapter.
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
+/// Its weights.
+pub(crate) const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// Its weights as PyTorch pickles them.
+const PICKLED: &str = "adapter_model.bin";
+
+/// What PEFT puts before the names of a causal language model's modules.
+pub(crate) const PEFT_PREFIX: &str = "base_model.model.";
+
+/// What a tensor is to its module, with how its name ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// A of an update, `[r, in]`.
+    A,
+    /// B, `[out, r]`.
+    B,
+    /// Bias of B, `[out]`.
+    BiasOfB,
+    /// A of an embedding's update, `[r, V]`.
+    EmbeddingA,
+    /// B of an embedding's update, `[D, r]`.
+    EmbeddingB,
+    /// Magnitudes of DoRA, one an output.
+    Magnitude,
+    /// Trained rows of an embedding.
+    Tokens,
+    /// The module's weight as a whole.
+    Weight,
+    /// The module's bias as a whole.
+    Bias,
+}
+
+/// Ends of names, the longer before those that they end with.
+const ENDS: [(&str, Part); 13] = [
+    (".lora_A.weight", Part::A),
+    (".lora_B.weight", Part::B),
+    (".lora_B.bias", Part::BiasOfB),
+    (".lora_embedding_A", Part::EmbeddingA),
+    (".lora_embedding_B", Part::EmbeddingB),
+    (".lora_magnitude_vector", Part::Magnitude),
+    (".lora_magnitude_vector.weight", Part::Magnitude),
+    (".token_adapter.trainable_tokens_delta", Part::Tokens),
+    (".token_adapter.base_layer.weight", Part::Weight),
+    (".base_layer.weight", Part::Weight),
+    (".base_layer.bias", Part::Bias),
+    (".weight", Part::Weight),
+    (".bias", Part::Bias),
+];
+
+/// Module and part of a tensor.
+fn part_of(name: &str) -> Option<(&str, Part)> {
+    let name = name.strip_prefix(PEFT_PREFIX)?;
+    let (module, part) =
+        ENDS.iter().find_map(|(end, part)| Some((name.strip_suffix(end)?, *part)))?;
+    (!module.contains(".lora_") && !module.contains(".modules_to_save")).then_some((module, part))
+}
+
+/// Whether a tensor repeats another of the file or of the base: what PEFT writes besides an embedding or
+/// head that is saved as a whole, and passes over when it loads.
+fn is_copy(name: &str, all: &[String]) -> bool {
+    let copied = |mark: &str| {
+        let (module, part) = name.split_once(mark)?;
+        let whole = format!("{module}.{part}");
+        all.contains(&whole).then_some(())
+    };
+    [".original_module.", ".modules_to_save."].iter().any(|mark| copied(mark).is_some())
+}
+
+/// Tensors in f32 by module and part.
+pub(crate) type Parts = BTreeMap<String, BTreeMap<Part, Tensor>>;
+
+/// Reads the tensors of an adapter; gives the name of its file as well.
+///
+/// # Errors
+/// When there is no file, it is damaged, or a tensor is of no known kind.
+pub(crate) fn read_parts(source: &Source) -> Result<(&'static str, Parts), PolicyError> {
+    if !source.has(ADAPTER_WEIGHTS)? && source.has(PICKLED)? {
+        return Ok((PICKLED, pickled(source)?));
+    }
+    let mut file = TensorFile::open(source, ADAPTER_WEIGHTS)?;
+    let mut parts = Parts::new();
+    let names = file.names();
+    for name in names.iter().filter(|name| !is_copy(name, &names)) {
+        let (module, part) =
+            part_of(name).ok_or_else(|| file.error(name, "is of no kind that PEFT saves"))?;
+        let tensor = file.read(name, &Device::Cpu)?;
+        parts.entry(module.to_owned()).or_default().insert(part, tensor);
+    }
+    Ok((ADAPTER_WEIGHTS, parts))
+}
+
+/// The tensors of a pickle: only names, shapes and numbers are read of it, and nothing is called that it
+/// names. The library indexes what the file says, so a panic there is an error of the file.
+fn pickled(source: &Source) -> Result<Parts, PolicyError> {
+    let fail = |detail: String| source.error(PICKLED, detail);
+    let path = source.path(PICKLED);
+    let bytes = std::fs::metadata(&path).map_err(|e| fail(e.to_string()))?.len();
+    let is_pointer = || std::fs::read(&path).is_ok_and(|file| file.starts_with(LFS_POINTER));
+    if bytes < 1024 && is_pointer() {
+        return Err(fail(LFS_DETAIL.into()));
+    }
+    let file = sound(|| PthTensors::new(&path, None));
+    let file =
+        file.map_err(|e| fail(format!("not a file that PyTorch 1.6 or later saved: {e}")))?;
+    let mut parts = Parts::new();
+    let names: Vec<String> = file.tensor_infos().keys().cloned().collect();
+    for (name, info) in file.tensor_infos() {
+        if is_copy(name, &names) {
+            continue;
+        }
+        let named = |detail: String| fail(format!("tensor `{name}`: {detail}"));
+        let (module, part) =
+            part_of(name).ok_or_else(|| named("is of no kind that PEFT saves".into()))?;
+        let numbers = info.layout.dims().iter().try_fold(1_u64, |n, d| n.checked_mul(*d as u64));
+        if numbers.is_none_or(|numbers| numbers > bytes) {
+            return Err(named(format!(
+                "shape {:?}, but the file has {bytes} bytes",
+                info.layout.dims()
+            )));
+        }
+        let tensor = sound(|| file.get(name)).map_err(named)?;
+        let tensor = tensor.ok_or_else(|| named("is missing".into()))?;
+        let tensor = finite(&tensor).map_err(named)?;
+        parts.entry(module.to_owned()).or_default().insert(part, tensor);
+    }
+    Ok(parts)
+}
+
+/// What a call of the pickle's library gives; its error and a panic alike are a sentence.
+fn sound<T>(call: impl FnOnce() -> candle_core::Result<T>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| candle_core::bail!("its pickle makes no sense"))
+        .map_err(|e| e.to_string())
+}
+
+/// A tensor of floats in f32, all of them finite.
+fn finite(tensor: &Tensor) -> Result<Tensor, String> {
+    if !tensor.dtype().is_float() {
+        return Err(format!("type {:?}, expected floats", tensor.dtype()));
+    }
+    let tensor = tensor.to_dtype(DType::F32).and_then(|t| t.contiguous());
+    let tensor = tensor.map_err(|e| e.to_string())?;
+    let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>());
+    match values.map_err(|e| e.to_string())?.iter().all(|v| v.is_finite()) {
+        true => Ok(tensor),
+        false => Err("holds values that are not finite numbers".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_peft_are_taken_apart() {
+        let q = "model.layers.0.self_attn.q_proj";
+        for (name, expected) in [
+            (format!("base_model.model.{q}.lora_B.weight"), Some((q, Part::B))),
+            (format!("base_model.model.{q}.base_layer.bias"), Some((q, Part::Bias))),
+            (format!("base_model.model.{q}.lora_magnitude_vector"), Some((q, Part::Magnitude))),
+            ("base_model.model.lm_head.weight".into(), Some(("lm_head", Part::Weight))),
+            (format!("base_model.model.{q}.lora_A.default.weight"), None),
+            (format!("base_model.model.{q}.lora_diag"), None),
+            (format!("{q}.lora_A.weight"), None),
+        ] {
+            assert_eq!(part_of(&name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! GGUF files, the format of llama.cpp: one file with weights, configuration and tokenizer.
+//!
+//! A file is read as the Hugging Face folder that it was made from: `config.json`, `tokenizer.json`
+//! and their companions are rebuilt from its metadata, tensors get the names and the row order of
+//! transformers. Blocks are dequantised to f32 as they are read (candle's reader).
+
+mod companions;
+mod config;
+mod header;
+mod metadata;
+mod names;
+mod pre;
+mod sentencepiece;
+mod tokenizer;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use self::header::Entry;
+use self::names::{Names, ROPE_FREQS};
+use crate::PolicyError;
+use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::kernels::with_values;
+use crate::text::{Files, PROMPT_FILE};
+
+pub(super) use self::header::is_gguf;
+
+const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// One GGUF file: its list of tensors, and the files of a checkpoint that its metadata stand for.
+#[derive(Debug)]
+pub struct Gguf {
+    path: PathBuf,
+    /// Tensors by their names in the file.
+    tensors: BTreeMap<String, Entry>,
+    /// Name and content of each file that is rebuilt.
+    files: BTreeMap<&'static str, Vec<u8>>,
+}
+
+/// Two are equal if they are the same file.
+impl PartialEq for Gguf {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for Gguf {}
+
+impl Gguf {
+    /// Reads metadata and the list of tensors, no weights.
+    ///
+    /// # Errors
+    /// When the file is cut off or malformed, is one part of a split model, or holds an
+    /// architecture, a tensor type or a tokenizer that is not supported.
+    pub fn open(path: &Path) -> Result<Self, PolicyError> {
+        let fail = |detail: String| PolicyError::File { path: path.to_owned(), detail };
+        let header = header::read(path).map_err(fail)?;
+        let (tensors, metadata) = (header.tensors, &header.metadata);
+        let factors = tensors.get(ROPE_FREQS).map(|entry| entry.values(path)).transpose();
+        let factors = factors.map_err(fail)?;
+        let config = config::build(metadata, &tensors, factors.as_deref()).map_err(fail)?;
+        let beside = path.with_file_name(TOKENIZER_FILE);
+        let tokenizer = tokenizer::build(metadata, &beside).map_err(fail)?;
+        let mut files: BTreeMap<&str, Vec<u8>> = companions::build(metadata).map_err(fail)?;
+        files.insert("config.json", config.to_string().into_bytes());
+        files.insert(TOKENIZER_FILE, tokenizer);
+        Ok(Self { path: path.to_owned(), tensors, files })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every tensor that `config` asks for, in f32, by its name in transformers.
+    ///
+    /// # Errors
+    /// When one is missing, has another shape or values that are not finite, or when the file holds
+    /// one that the model has no use for.
+    pub(super) fn read_tensors(
+        &self,
+        config: &ModelConfig,
+        device: &Device,
+    ) -> Result<BTreeMap<String, Tensor>, PolicyError> {
+        let fail = |name: &str, detail: String| PolicyError::File {
+            path: self.path.clone(),
+            detail: format!("tensor `{name}`: {detail}"),
+        };
+        let names = Names::of(config);
+        if let Some(unknown) = self.tensors.keys().find(|name| !names.known(name)) {
+            let detail = "the model that the metadata describe has none of that name; the file is of \
+                          another kind than its `general.architecture` says";
+            return Err(fail(unknown, detail.into()));
+        }
+        let mut file = File::open(&self.path)
+            .map_err(|e| PolicyError::File { path: self.path.clone(), detail: e.to_string() })?;
+        let mut tensors = BTreeMap::new();
+        for (name, shape) in config.tensor_shapes() {
+            let stored = names.stored(&name);
+            let entry = self
+                .tensors
+                .get(&stored)
+                .ok_or_else(|| fail(&stored, format!("is missing; expected shape {shape:?}")))?;
+            let read = entry.read(&shape, &mut file).and_then(|tensor| {
+                let tensor = names.in_order(&name, tensor).map_err(|e| e.to_string())?;
+                finite(&tensor)?;
+                tensor.to_device(device).map_err(|e| e.to_string())
+            });
+            tensors.insert(name, read.map_err(|detail| fail(&stored, detail))?);
+        }
+        Ok(tensors)
+    }
+}
+
+fn finite(tensor: &Tensor) -> Result<(), String> {
+    let all = with_values(tensor, |values| Ok(values.iter().all(|v| v.is_finite())));
+    match all.map_err(|e| e.to_string())? {
+        true => Ok(()),
+        false => Err("holds values that are not finite numbers".into()),
+    }
+}
+
+/// The files of a checkpoint; prompts are those of a `regrowth.json` beside the file.
+impl Files for Gguf {
+    fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
+        if name == PROMPT_FILE {
+            return self.path.parent().unwrap_or(Path::new("")).optional(name);
+        }
+        Ok(self.files.get(name).map(|bytes| Cow::Owned(bytes.clone())))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        if name == PROMPT_FILE { self.path.with_file_name(name) } else { self.path.clone() }
+    }
+}

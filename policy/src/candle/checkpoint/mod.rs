@@ -1,0 +1,26 @@
+//! Checkpoints as people have them: folders in Hugging Face layout, GGUF files, PEFT adapters.
+//!
+//! [`Source`] finds the files, [`ModelConfig`] says what they must hold, [`Checkpoint`] is what was
+//! read. Everything here is about files and shapes; what computes with them is in [`super::model`].
+
+pub(crate) mod adapter;
+pub(crate) mod config;
+mod config_fields;
+pub(crate) mod gguf;
+pub(crate) mod identity;
+pub(crate) mod rope_scaling;
+pub(crate) mod source;
+mod spec;
+pub(crate) mod staged;
+pub(crate) mod tensor_file;
+mod vocabulary;
+pub(crate) mod weights_file;
+
+pub use adapter::config::AdapterConfig;
+pub use adapter::module_pattern::ModulePattern;
+pub use adapter::{Adapter, LowRank};
+pub use config::{ModelConfig, RopeScaling};
+pub use gguf::Gguf;
+pub use identity::{BF16, identity};
+pub use source::Source;
+pub use weights_file::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};

@@ -1,0 +1,249 @@
+//! Tensors of a safetensors file, read one at a time.
+//!
+//! It knows the file's list of tensors and no model. Only the tensor that is asked for is in memory
+//! beside what the caller keeps, whatever the size of the file.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+
+use candle_core::{Device, Tensor};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::PolicyError;
+use crate::candle::checkpoint::source::{Opened, Source};
+use crate::text::Files;
+use crate::text::files::{LFS_DETAIL, LFS_POINTER};
+
+/// Bytes that the list of tensors may take (as the format's own library has it).
+const LONGEST_LIST: u64 = 100_000_000;
+
+/// A whole file: every tensor of its list lies inside it.
+pub(crate) struct TensorFile<'a> {
+    source: &'a Source,
+    name: &'a str,
+    opened: Opened,
+    list: Metadata,
+    /// Where the data begin.
+    start: u64,
+}
+
+impl<'a> TensorFile<'a> {
+    /// Opens a file of a checkpoint and reads its list.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is not whole; the first tensor that is cut off, or whose
+    /// entry in the list makes no sense, is named.
+    pub(crate) fn open(source: &'a Source, name: &'a str) -> Result<Self, PolicyError> {
+        let fail = |detail: String| source.error(name, detail);
+        let mut opened = source.open(name)?;
+        let length = opened.len().map_err(|e| fail(e.to_string()))?;
+        let broken = |detail: String| fail(format!("not a whole safetensors file: {detail}"));
+        let mut part = |from: u64, n: u64| match from.checked_add(n).filter(|&end| end <= length) {
+            Some(_) => opened.read(from, n as usize).map_err(|e| fail(e.to_string())),
+            None => Err(broken(format!("{length} bytes, expected a list of tensors"))),
+        };
+        // The length of the list in 8 bytes, the list as JSON, the data.
+        let head: [u8; 8] = part(0, 8)?.as_ref().try_into().unwrap_or_default();
+        if LFS_POINTER.starts_with(&head) {
+            return Err(fail(LFS_DETAIL.into()));
+        }
+        let n = u64::from_le_bytes(head);
+        if n > LONGEST_LIST {
+            return Err(broken(format!("a list of {n} bytes")));
+        }
+        let list = part(8, n)?;
+        let list: Metadata = serde_json::from_slice(&list)
+            .map_err(|e| first_fault(&list).map_or_else(|| broken(e.to_string()), fail))?;
+        let (start, held) = (8 + n, length - 8 - n);
+        let all = list.tensors();
+        let cut = all.iter().filter(|(_, info)| info.data_offsets.1 as u64 > held);
+        if let Some((tensor, info)) = cut.min_by_key(|(_, info)| info.data_offsets.1) {
+            let end = info.data_offsets.1;
+            let detail = format!(
+                "cut off: tensor `{tensor}` ends at byte {end} of the data, but there are {held}"
+            );
+            return Err(fail(detail));
+        }
+        if list.data_len() as u64 != held {
+            return Err(broken(format!("{held} bytes of data, listed are {}", list.data_len())));
+        }
+        Ok(Self { source, name, opened, list, start })
+    }
+
+    /// Names of its tensors in the order in which they lie.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.list.offset_keys()
+    }
+
+    /// Shape of a tensor.
+    pub(crate) fn shape(&self, tensor: &str) -> Option<&[usize]> {
+        self.list.info(tensor).map(|info| info.shape.as_slice())
+    }
+
+    /// An error about a tensor.
+    pub(crate) fn error(&self, tensor: &str, detail: &str) -> PolicyError {
+        self.source.error(self.name, format!("tensor `{tensor}`: {detail}"))
+    }
+
+    /// A tensor in f32.
+    ///
+    /// # Errors
+    /// When there is none of that name, its type is no float, or a value is not a finite number.
+    pub(crate) fn read(&mut self, tensor: &str, device: &Device) -> Result<Tensor, PolicyError> {
+        let Some(info) = self.list.info(tensor) else {
+            return Err(self.error(tensor, "is missing"));
+        };
+        let (from, to) = info.data_offsets;
+        let bytes = self.opened.read(self.start + from as u64, to - from);
+        let read = bytes.map_err(|e| e.to_string()).and_then(|b| tensor_of(info, &b, device));
+        read.map_err(|detail| self.error(tensor, &detail))
+    }
+}
+
+impl Opened {
+    /// Bytes of the whole file.
+    fn len(&self) -> std::io::Result<u64> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::File(file) => Ok(file.metadata()?.len()),
+        }
+    }
+
+    /// A part of the file.
+    fn read(&mut self, from: u64, n: usize) -> std::io::Result<Cow<'static, [u8]>> {
+        match self {
+            Self::Memory(bytes) => {
+                let part = usize::try_from(from).ok().and_then(|from| bytes.get(from..)?.get(..n));
+                Ok(Cow::Borrowed(part.ok_or(std::io::ErrorKind::UnexpectedEof)?))
+            }
+            Self::File(file) => {
+                let mut bytes = vec![0; n];
+                file.seek(SeekFrom::Start(from))?;
+                file.read_exact(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+}
+
+/// What is wrong with the first tensor, by name, whose entry makes no sense by itself. The format's
+/// library says what is wrong with a list and not always where.
+fn first_fault(list: &[u8]) -> Option<String> {
+    let entries: BTreeMap<String, Value> = serde_json::from_slice(list).ok()?;
+    let mut tensors = entries.iter().filter(|(name, _)| *name != "__metadata__");
+    tensors.find_map(|(name, entry)| {
+        let detail = checked(entry).err()?;
+        Some(format!("tensor `{name}`: {detail}"))
+    })
+}
+
+/// Whether type, shape and offsets of a list's entry are such, and fit each other.
+fn checked(entry: &Value) -> Result<(), String> {
+    let dtype: Dtype = field(entry, "dtype", "a type of the format, such as F32, F16 or BF16")?;
+    let shape: Vec<usize> = field(entry, "shape", "a list of whole numbers from 0")?;
+    let expected = "the bytes of the data where it begins and ends, from 0 and in order";
+    let (from, to): (usize, usize) = field(entry, "data_offsets", expected)?;
+    let Some(held) = to.checked_sub(from) else {
+        return Err(format!("`data_offsets` is [{from}, {to}]; expected {expected}"));
+    };
+    let elements = shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n));
+    let bits = elements.and_then(|n| n.checked_mul(dtype.bitsize()));
+    let need = match bits {
+        Some(bits) if bits == held.saturating_mul(8) => return Ok(()),
+        Some(bits) if bits % 8 == 0 => format!("{} bytes", bits / 8),
+        Some(bits) => format!("{bits} bits"),
+        None => "more bytes than can be counted".into(),
+    };
+    let shape = cut(&format!("{shape:?}"));
+    Err(format!("dtype {dtype} and shape {shape} need {need}, its offsets hold {held}"))
+}
+
+/// A field of a list's entry.
+fn field<T: DeserializeOwned>(entry: &Value, name: &str, expected: &str) -> Result<T, String> {
+    let value = entry.get(name).unwrap_or(&Value::Null);
+    T::deserialize(value)
+        .map_err(|_| format!("`{name}` is {}; expected {expected}", cut(&value.to_string())))
+}
+
+/// Most characters of a list that a message quotes (taste).
+const MOST_QUOTED: usize = 80;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MOST_QUOTED) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Values of a file as f32, all of them finite.
+fn tensor_of(info: &TensorInfo, bytes: &[u8], device: &Device) -> Result<Tensor, String> {
+    let values: Vec<f32> = match info.dtype {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => {
+            bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()
+        }
+        Dtype::BF16 => {
+            bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()
+        }
+        other => return Err(format!("type {other:?}, expected F32, F16 or BF16")),
+    };
+    if !values.iter().all(|v| v.is_finite()) {
+        return Err("holds values that are not finite numbers".into());
+    }
+    Tensor::from_vec(values, info.shape.as_slice(), device).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Why a file of this list and 48 bytes of data is refused.
+    fn refused(list: &Value) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let list = list.to_string().into_bytes();
+        let bytes = [&(list.len() as u64).to_le_bytes(), &list[..], &[0; 48]].concat();
+        std::fs::write(dir.path().join("w"), bytes).unwrap();
+        let source = Source::Folder(dir.path().to_owned());
+        TensorFile::open(&source, "w").err().expect("is refused").to_string()
+    }
+
+    #[test]
+    fn a_list_that_makes_no_sense_names_the_tensor_at_fault() {
+        let most = usize::MAX;
+        for (field, value, expected) in [
+            (
+                "dtype",
+                json!("F64"),
+                "dtype F64 and shape [2, 3] need 48 bytes, its offsets hold 24",
+            ),
+            ("dtype", json!("F33"), "`dtype` is \"F33\"; expected a type of the format"),
+            ("dtype", json!(null), "`dtype` is null"),
+            ("shape", json!([2, 4]), "need 32 bytes, its offsets hold 24"),
+            ("shape", json!([most, most]), "need more bytes than can be counted"),
+            ("shape", json!([most]), "need more bytes than can be counted"),
+            ("shape", json!([-2, -3]), "`shape` is [-2,-3]; expected a list of whole numbers"),
+            ("data_offsets", json!([24, 40]), "need 24 bytes, its offsets hold 16"),
+            ("data_offsets", json!([-24, 0]), "`data_offsets` is [-24,0]; expected the bytes"),
+            ("data_offsets", json!([48, 24]), "`data_offsets` is [48, 24]; expected the bytes"),
+            ("data_offsets", json!([24]), "`data_offsets` is [24]; expected the bytes"),
+        ] {
+            let whole = |from: usize| json!({ "dtype": "F32", "shape": [2, 3], "data_offsets": [from, from + 24] });
+            let mut list =
+                json!({ "__metadata__": { "by": "hand" }, "a": whole(0), "b": whole(24) });
+            list["b"][field] = value;
+            let error = refused(&list);
+            assert!(error.contains("tensor `b`: ") && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_whose_tensors_are_whole_alone_keeps_the_message_of_the_library() {
+        let at = |from: usize| json!({ "dtype": "F32", "shape": [5], "data_offsets": [from, from + 20] });
+        let error = refused(&json!({ "a": at(0), "b": at(28) }));
+        assert!(error.contains("not a whole safetensors file: invalid offset"), "{error}");
+    }
+}

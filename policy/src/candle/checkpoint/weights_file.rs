@@ -1,0 +1,329 @@
+//! Weights of a checkpoint: read from safetensors (one file or shards) or a GGUF file, and written
+//! back as safetensors.
+//!
+//! Every tensor that the configuration asks for must be there with its shape and finite values;
+//! errors name the file and the tensor. Weights are held in f32 whatever the file's type, and are
+//! written in the type that the configuration names. An adapter is merged as it is read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
+
+use crate::PolicyError;
+use crate::candle::checkpoint::adapter::merge::merge_adapter;
+use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::source::Source;
+use crate::candle::checkpoint::staged::replace_folder;
+use crate::candle::checkpoint::tensor_file::TensorFile;
+use crate::candle::kernels::with_values;
+use crate::text::Files;
+
+/// Weights in one file.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// List of the files of weights in several.
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+/// Embedding, which is the head as well where the two are tied.
+pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Output projection.
+pub(crate) const HEAD: &str = "lm_head.weight";
+
+/// Configuration and weights of one checkpoint.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// Where it came from.
+    pub source: Source,
+    /// Shapes and switches.
+    pub config: ModelConfig,
+    /// Weights by their names in the file, f32.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// What a user should know of the files and what was made of it.
+    pub warnings: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Reads configuration and weights.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or a tensor is missing, misshapen or not finite.
+    pub fn read(source: Source, device: &Device) -> Result<Self, PolicyError> {
+        let mut config = ModelConfig::parse(&source.text("config.json")?)
+            .map_err(|detail| source.error("config.json", detail))?;
+        let (mut tensors, mut warnings) = match source.gguf() {
+            Some(file) => (file.read_tensors(&config, device)?, vec![]),
+            None => read_files(&source, &mut config, device)?,
+        };
+        warnings.splice(..0, config.warnings());
+        if source.is_adapter() {
+            warnings.extend(merge_adapter(&source, &mut config, &mut tensors)?);
+        }
+        Ok(Self { source, config, tensors, warnings })
+    }
+}
+
+/// Every tensor that the configuration asks for, from the safetensors files of a folder, and what a user
+/// should know of them.
+fn read_files(
+    source: &Source,
+    config: &mut ModelConfig,
+    device: &Device,
+) -> Result<(BTreeMap<String, Tensor>, Vec<String>), PolicyError> {
+    let files = weight_files(source)?;
+    let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
+    wanted.insert(HEAD.to_owned(), vec![config.vocab_size, config.hidden_size]);
+    let tensors = BTreeMap::new();
+    let mut reading = Reading { source, device, wanted, tensors, unused: vec![] };
+    files.iter().try_for_each(|file| reading.file(file))?;
+    let mut warnings: Vec<String> = reading.warning().into_iter().collect();
+    let Reading { mut wanted, mut tensors, .. } = reading;
+    if config.tied {
+        tie(config, &mut wanted, &mut tensors, &mut warnings)
+            .map_err(|e| PolicyError::Model(e.to_string()))?;
+    }
+    match wanted.first_key_value() {
+        None => Ok((tensors, warnings)),
+        Some((name, shape)) => {
+            let detail = format!("tensor `{name}` of shape {shape:?} is missing");
+            Err(source.error(&files.join(", "), detail))
+        }
+    }
+}
+
+/// Whether the lists of the weight files name a head; not for files that cannot be read, which is said
+/// when they are.
+pub(crate) fn holds_head(source: &Source) -> bool {
+    let held =
+        |file: &String| TensorFile::open(source, file).is_ok_and(|file| file.shape(HEAD).is_some());
+    weight_files(source).is_ok_and(|files| files.iter().any(held))
+}
+
+/// Settles what a configuration with tied embeddings means, as transformers 5 does: of embedding and
+/// head, one is enough; where the files hold both and they differ, they are not tied.
+fn tie(
+    config: &mut ModelConfig,
+    wanted: &mut BTreeMap<String, Vec<usize>>,
+    tensors: &mut BTreeMap<String, Tensor>,
+    warnings: &mut Vec<String>,
+) -> candle_core::Result<()> {
+    wanted.remove(HEAD);
+    let Some(head) = tensors.get(HEAD) else { return Ok(()) };
+    let Some(embedding) = tensors.get(EMBEDDING) else {
+        wanted.remove(EMBEDDING);
+        tensors.insert(EMBEDDING.to_owned(), head.clone());
+        tensors.remove(HEAD);
+        return Ok(());
+    };
+    if with_values(embedding, |e| with_values(head, |h| Ok(e == h)))? {
+        tensors.remove(HEAD);
+        return Ok(());
+    }
+    warnings.push(format!(
+        "config.json ties `{HEAD}` to `{EMBEDDING}`, but the files hold both with different values: \
+         the head of the files is used, as in transformers 5; set `tie_word_embeddings` to false to \
+         silence this"
+    ));
+    config.untie();
+    Ok(())
+}
+
+/// Names of the weight files: the single file (which transformers takes first, too), or the shards
+/// that the index lists, which must be there.
+fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
+    if source.has(WEIGHTS)? {
+        return Ok(vec![WEIGHTS.to_owned()]);
+    }
+    let Some(bytes) = source.optional(INDEX)? else { return Ok(vec![WEIGHTS.to_owned()]) };
+    let index: Value = serde_json::from_slice(&bytes)
+        .map_err(|e| source.error(INDEX, format!("not valid JSON: {e}")))?;
+    let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| {
+        source.error(INDEX, "field `weight_map` is missing; expected an object".into())
+    })?;
+    let mut files = BTreeMap::new();
+    for (tensor, file) in map {
+        let Some(file) = file.as_str() else {
+            let detail = format!("tensor `{tensor}`: expected the name of a file, got {file}");
+            return Err(source.error(INDEX, detail));
+        };
+        files.entry(file.to_owned()).or_insert_with(|| tensor.clone());
+    }
+    for (file, tensor) in &files {
+        if file.contains(['/', '\\']) {
+            return Err(source.error(INDEX, format!("shard `{file}` lies outside the checkpoint")));
+        }
+        if !source.path(file).exists() {
+            let detail = format!("no such file, but {INDEX} says that it holds tensor `{tensor}`");
+            return Err(source.error(file, detail));
+        }
+    }
+    Ok(files.into_keys().collect())
+}
+
+/// Tensors of a checkpoint on their way in.
+struct Reading<'a> {
+    source: &'a Source,
+    device: &'a Device,
+    /// Names and shapes of those that are still to come.
+    wanted: BTreeMap<String, Vec<usize>>,
+    tensors: BTreeMap<String, Tensor>,
+    /// Names of those that the model has no place for.
+    unused: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Takes the tensors of one file that are still wanted.
+    fn file(&mut self, file: &str) -> Result<(), PolicyError> {
+        let mut file = TensorFile::open(self.source, file)?;
+        for name in file.names() {
+            // A model saved without its head has names without this prefix; transformers adds it.
+            let prefixed = format!("model.{name}");
+            let own = if self.wanted.contains_key(&prefixed) { &prefixed } else { &name };
+            let Some(expected) = self.wanted.get(own) else {
+                self.pass_over(&file, name)?;
+                continue;
+            };
+            if let Some(shape) = file.shape(&name).filter(|shape| shape != expected) {
+                return Err(file.error(&name, &format!("shape {shape:?}, expected {expected:?}")));
+            }
+            self.tensors.insert(own.clone(), file.read(&name, self.device)?);
+            self.wanted.remove(own);
+        }
+        Ok(())
+    }
+
+    /// A tensor that nothing asks for: a bias would be left out; rotary tables do no harm.
+    fn pass_over(&mut self, file: &TensorFile, name: String) -> Result<(), PolicyError> {
+        if self.tensors.contains_key(&name) || name.ends_with(".rotary_emb.inv_freq") {
+            return Ok(());
+        }
+        if name.ends_with(".bias") {
+            return Err(file.error(&name, "the model that `config.json` describes has none"));
+        }
+        self.unused.push(name);
+        Ok(())
+    }
+
+    /// What a user should know of the tensors that were passed over.
+    fn warning(&self) -> Option<String> {
+        let first = self.unused.first()?;
+        Some(format!(
+            "the weights hold {} tensors that the model of config.json has no place for, such as \
+             `{first}`; as in transformers they do not count",
+            self.unused.len()
+        ))
+    }
+}
+
+/// How a checkpoint is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Type of the numbers; by default the one that `config.json` names.
+    pub dtype: Option<DType>,
+    /// Bytes of one weight file, at most (a larger tensor has a file of its own).
+    pub max_shard_bytes: usize,
+}
+
+impl Default for SaveOptions {
+    /// The type of `config.json`, and the 5 GB of `save_pretrained`.
+    fn default() -> Self {
+        Self { dtype: None, max_shard_bytes: 5_000_000_000 }
+    }
+}
+
+/// Writes a checkpoint folder in Hugging Face layout: weights, configuration, and the companion
+/// files of `origin`. The folder appears whole or not at all; an existing one is replaced.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save_checkpoint(
+    dir: &Path,
+    config: &ModelConfig,
+    tensors: &BTreeMap<String, Tensor>,
+    origin: &Source,
+    options: SaveOptions,
+) -> Result<(), PolicyError> {
+    let dtype = options.dtype.unwrap_or_else(|| config.dtype());
+    let config = serde_json::to_string_pretty(&config.raw_with_dtype(dtype))
+        .map_err(|e| PolicyError::Model(e.to_string()))?;
+    let shards = shards(tensors, dtype, options.max_shard_bytes);
+    replace_folder(dir, origin, |staged| {
+        std::fs::write(staged.join("config.json"), config + "\n")?;
+        if let [all] = shards.as_slice() {
+            return write_shard(&staged.join(WEIGHTS), all, dtype);
+        }
+        let mut weight_map = BTreeMap::new();
+        for (i, shard) in shards.iter().enumerate() {
+            let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
+            write_shard(&staged.join(&file), shard, dtype)?;
+            weight_map.extend(shard.iter().map(|(name, _)| (*name, file.clone())));
+        }
+        let total: usize = tensors.values().map(|t| bytes_of(t, dtype)).sum();
+        let index = json!({ "metadata": { "total_size": total }, "weight_map": weight_map });
+        std::fs::write(staged.join(INDEX), format!("{index:#}\n"))
+    })
+}
+
+/// Tensors of one weight file.
+type ShardTensors<'a> = Vec<(&'a str, &'a Tensor)>;
+
+/// Cuts the tensors, in order, into files of at most `most` bytes.
+fn shards(tensors: &BTreeMap<String, Tensor>, dtype: DType, most: usize) -> Vec<ShardTensors<'_>> {
+    let mut shards: Vec<ShardTensors> = vec![vec![]];
+    let mut room = most;
+    for (name, tensor) in tensors {
+        let bytes = bytes_of(tensor, dtype);
+        if bytes > room && shards.last().is_some_and(|s| !s.is_empty()) {
+            shards.push(vec![]);
+            room = most;
+        }
+        if let Some(shard) = shards.last_mut() {
+            shard.push((name, tensor));
+        }
+        room = room.saturating_sub(bytes);
+    }
+    shards
+}
+
+fn bytes_of(tensor: &Tensor, dtype: DType) -> usize {
+    tensor.elem_count() * dtype.size_in_bytes()
+}
+
+fn write_shard(path: &Path, tensors: &ShardTensors, dtype: DType) -> std::io::Result<()> {
+    let tensors: Vec<(&str, Tensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((*name, tensor.to_dtype(dtype)?)))
+        .collect::<candle_core::Result<_>>()
+        .map_err(std::io::Error::other)?;
+    write_tensors(path, tensors)
+}
+
+/// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives
+/// new files (the library's own temporary file would be for its owner alone).
+///
+/// # Errors
+/// What the system or the library answers; a partial file is never left under `path`.
+pub fn write_tensors<N, V>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, V)>,
+) -> std::io::Result<()>
+where
+    N: AsRef<str> + Ord + std::fmt::Display,
+    V: safetensors::View,
+{
+    let mode = std::fs::File::create(path)?.metadata()?.permissions();
+    let written = safetensors::serialize_to_file(tensors, Some(metadata()), path);
+    if let Err(error) = written {
+        std::fs::remove_file(path)?;
+        return Err(match error {
+            safetensors::SafeTensorError::IoError(error) => error,
+            other => std::io::Error::other(other),
+        });
+    }
+    std::fs::set_permissions(path, mode)?;
+    std::fs::File::open(path)?.sync_all()
+}
+
+/// The header that `transformers` asks for.
+fn metadata() -> std::collections::HashMap<String, String> {
+    [("format".to_owned(), "pt".to_owned())].into()
+}

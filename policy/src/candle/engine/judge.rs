@@ -1,0 +1,76 @@
+//! What is read off the last hidden rows of a pass: judgements and scores.
+//!
+//! A judgement is the probability of two labels after a question; a score is the log-probability of
+//! each token of a continuation. The question's wording is not known here.
+
+use regrowth_datasets::TokenId;
+
+use crate::candle::engine::request::{Kind, RequestState};
+use crate::candle::engine::sampler;
+use crate::candle::engine::scheduler::Shard;
+use crate::candle::engine::sequence::Sequence;
+use crate::{Judgement, Response, Scores};
+
+impl Shard {
+    /// Reads the two labels' probabilities; asks the next question or answers.
+    pub(crate) fn judged(&mut self, sequence: Sequence, id: u64, hidden: &[f32]) {
+        let mut logps = std::mem::take(&mut self.logits);
+        if let Err(error) = self.model.logits(hidden, &mut logps) {
+            return self.fail(sequence, &error.to_string());
+        }
+        if !sampler::normalise(&mut logps) {
+            self.logits = logps;
+            return self.fail(sequence, "its logits are not finite numbers");
+        }
+        let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
+        let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
+        self.logits = logps;
+        sequence.leave(&mut self.tree, &mut self.free);
+        let Some(state) = self.requests.get_mut(&id) else { return };
+        let Kind::Judge { ask, answers, .. } = &mut state.kind else { return };
+        if let Some(question) = ask.pop() {
+            answers.push(Some(if question.correct_first { [a, b] } else { [b, a] }));
+        }
+        if !ask.is_empty() {
+            return self.start_prefill(id);
+        }
+        let judgement = Judgement::from_labels(answers, state.usage);
+        self.answer(id, Ok(Response::Judgement(judgement)));
+    }
+
+    /// Scores the next tokens of a continuation from the hidden rows before them, `[n, D]`; no more
+    /// logits at once than sampling takes.
+    pub(crate) fn score(&mut self, id: u64, hidden: &[f32]) -> Result<(), String> {
+        let Some(RequestState { kind: Kind::Score { request, logps, greedy }, .. }) =
+            self.requests.get_mut(&id)
+        else {
+            return Ok(());
+        };
+        let (d, v) = (self.shared.config.hidden_size, self.shared.config.vocab_size);
+        let targets = request.continuation[logps.len()..].chunks(self.max_sequences);
+        for (rows, targets) in hidden.chunks(self.max_sequences * d).zip(targets) {
+            self.model.logits(rows, &mut self.logits).map_err(|e| e.to_string())?;
+            for (row, &target) in self.logits.chunks_exact_mut(v).zip(targets) {
+                if !sampler::normalise(row) {
+                    return Err("its logits are not finite numbers".to_owned());
+                }
+                logps.push(row[target as usize]);
+                greedy.push(sampler::greedy(row).id == target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers with the scores of a continuation.
+    pub(crate) fn scored(&mut self, sequence: Sequence, id: u64) {
+        sequence.leave(&mut self.tree, &mut self.free);
+        let Some(RequestState { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =
+            self.requests.get_mut(&id)
+        else {
+            return;
+        };
+        let (logps, greedy) = (std::mem::take(logps), std::mem::take(greedy));
+        let scores = Scores { logps, greedy, usage: *usage };
+        self.answer(id, Ok(Response::Scores(scores)));
+    }
+}

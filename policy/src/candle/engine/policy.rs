@@ -1,0 +1,511 @@
+//! [`CandlePolicy`]: a checkpoint behind the [`Policy`] interface.
+//!
+//! It renders and checks requests and hands them to the engine's shards; a request goes to the
+//! shard of its prompt, so that a problem's tree meets its own cache.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use candle_core::{DType, Tensor};
+use crossbeam::channel::{Sender, unbounded};
+use regrowth_datasets::{Problem, TokenId};
+
+use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::identity::{BF16, identity_of};
+use crate::candle::checkpoint::weights_file::Checkpoint;
+use crate::candle::engine::capacity::Capacity;
+use crate::candle::engine::request::{Question, RequestState};
+use crate::candle::engine::router::Router;
+use crate::candle::engine::scheduler::{Shard, Shared};
+use crate::candle::model::cuda;
+use crate::candle::model::decoder::{Decoder, OnCpu};
+use crate::candle::model::forward::Forward;
+use crate::candle::model::on_device::{DeviceDecoder, OnDevice};
+use crate::check::check;
+use crate::text::{PROMPT_FILE, PromptForm, Tokenizer};
+use crate::{
+    Call, ComputeDevice, Judge, Limits, LoadOptions, NumberType, Policy, PolicyError, Prompt,
+    Request, Restated,
+};
+
+/// A checkpoint that answers requests in this process.
+pub struct CandlePolicy {
+    shared: Arc<Shared>,
+    form: PromptForm,
+    identity: String,
+    notes: Vec<String>,
+    limits: Limits,
+    router: Router,
+    calls: Vec<Sender<RequestState>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl CandlePolicy {
+    /// Starts an engine over a checkpoint.
+    ///
+    /// # Errors
+    /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
+    pub fn new(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
+        Self::taking(checkpoint.clone(), options)
+    }
+
+    /// Starts an engine over a checkpoint whose weights nobody else holds: they are let go one after
+    /// the other as the engine's own form of them is made, and are never in memory twice.
+    ///
+    /// # Errors
+    /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
+    pub fn taking(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, PolicyError> {
+        Self::over(checkpoint, options, |config, tensors, capacity| {
+            models(config, tensors, capacity, options)
+        })
+    }
+
+    /// Starts an engine whose shards compute with what `models` makes of the weights.
+    fn over(
+        checkpoint: Checkpoint,
+        options: &LoadOptions,
+        models: impl FnOnce(&ModelConfig, Weights, &Capacity) -> Result<Models, PolicyError>,
+    ) -> Result<Self, PolicyError> {
+        let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
+        let form = PromptForm::read(&checkpoint.source, &tokenizer, &options.prompt)?;
+        let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
+        match (options.device, options.numbers) {
+            (ComputeDevice::Cuda(_), numbers) => identity = format!("{identity}+cuda-{numbers}"),
+            (ComputeDevice::Cpu, NumberType::Bf16) => identity.push_str(BF16),
+            (ComputeDevice::Cpu, _) => {}
+        }
+        let config = checkpoint.config;
+        let capacity = Capacity::new(&config, options);
+        let models = models(&config, checkpoint.tensors, &capacity)?;
+        let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
+        let limits = Limits {
+            context: config.context,
+            in_flight: 2 * capacity.sequences * capacity.shards,
+            question: longest_question(&form, &tokenizer)?,
+        };
+        let shared =
+            Arc::new(Shared::new(config, tokenizer, labels, options.say, options.meter.clone()));
+        let mut policy = Self {
+            shared,
+            form,
+            identity,
+            notes: checkpoint.warnings,
+            limits,
+            router: Router::new(capacity.shards),
+            calls: vec![],
+            threads: vec![],
+        };
+        for model in models {
+            policy.start(&capacity, model)?;
+        }
+        Ok(policy)
+    }
+
+    fn start(&mut self, capacity: &Capacity, model: Box<dyn Forward>) -> Result<(), PolicyError> {
+        let (send, receive) = unbounded();
+        let Capacity { slots, sequences, threads, .. } = *capacity;
+        let shared = self.shared.clone();
+        let fail = |e: String| PolicyError::Model(format!("an engine thread did not start: {e}"));
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| fail(e.to_string()))?;
+        let thread = std::thread::Builder::new()
+            .name("regrowth-engine".into())
+            .spawn(move || {
+                pool.install(|| Shard::new(shared, model, slots, sequences).run(&receive))
+            })
+            .map_err(|e| fail(e.to_string()))?;
+        self.calls.push(send);
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The tokenizer of the checkpoint.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.shared.tokenizer
+    }
+
+    /// What stands before the text of a prompt: BOS, where the tokenizer puts it and no chat template
+    /// writes the text.
+    fn opening(&self) -> Vec<TokenId> {
+        let chats = self.form.chat && self.tokenizer().chat_template().is_some();
+        self.tokenizer().opening().filter(|_| !chats).into_iter().collect()
+    }
+
+    /// Renders what is asked in each order that a judge request asks for.
+    fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
+        let Request::Judge(judge) = request else { return Ok(vec![]) };
+        let orders = judge.order.questions().iter();
+        match &judge.restated {
+            Some(restated) => orders.map(|&first| self.restating(judge, restated, first)).collect(),
+            None => {
+                let step = self.decode(&judge.step)?;
+                orders.map(|&first| self.extending(judge, &step, first)).collect()
+            }
+        }
+    }
+
+    /// A question that follows the step itself.
+    fn extending(
+        &self,
+        judge: &Judge,
+        step: &str,
+        correct_first: bool,
+    ) -> Result<Question, PolicyError> {
+        let suffix = self.form.question(step, correct_first, judge.hint.as_deref())?;
+        let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
+        self.asked(base, &suffix, correct_first)
+    }
+
+    /// A question in ids; one without any would be answered by what comes before it.
+    fn asked(
+        &self,
+        base: Vec<TokenId>,
+        suffix: &str,
+        correct_first: bool,
+    ) -> Result<Question, PolicyError> {
+        let suffix = self.encode(suffix)?;
+        if suffix.is_empty() {
+            let detail =
+                format!("the judge's question has no tokens; see `judge` in {PROMPT_FILE}");
+            return Err(PolicyError::Request(detail));
+        }
+        Ok(Question { base, suffix, correct_first })
+    }
+
+    /// A question with a prompt of its own.
+    fn restating(
+        &self,
+        judge: &Judge,
+        restated: &Restated,
+        correct_first: bool,
+    ) -> Result<Question, PolicyError> {
+        let (hint, tokenizer) = (judge.hint.as_deref(), self.tokenizer());
+        let (text, before) = self.form.render_restated(restated, correct_first, hint, tokenizer)?;
+        let mut base = self.opening();
+        base.extend(self.encode(&text[..before])?);
+        self.asked(base, &text[before..], correct_first)
+    }
+
+    /// Checks a request and renders its questions. A judged step loses its EOS: the question goes on
+    /// from its text.
+    fn prepare(&self, request: &mut Request) -> Result<Vec<Question>, PolicyError> {
+        if let Request::Judge(judge) = request
+            && let Some((last, rest)) = judge.step.split_last()
+            && self.shared.tokenizer.is_eos(*last)
+            && !rest.is_empty()
+        {
+            judge.step = rest.into();
+        }
+        let questions = self.questions(request)?;
+        let asked = questions.iter().map(Question::len).max().unwrap_or(0);
+        let vocabulary = self.shared.config.vocab_size;
+        check(request, asked, Some(vocabulary), self.limits.context)?;
+        Ok(questions)
+    }
+}
+
+/// Tokens of the judge's question after a step, in the longer of its orders.
+fn longest_question(form: &PromptForm, tokenizer: &Tokenizer) -> Result<usize, PolicyError> {
+    let question = |first| tokenizer.encode(&form.question("", first, None)?);
+    Ok(question(true)?.len().max(question(false)?.len()))
+}
+
+impl Policy for CandlePolicy {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {
+        let text = self.form.render(problem, &self.shared.tokenizer)?;
+        let mut ids = self.opening();
+        ids.extend(self.encode(&text)?);
+        if ids.len() >= self.limits.context {
+            return Err(PolicyError::Request(format!(
+                "the prompt of problem `{}` has {} tokens, but the context is {}",
+                problem.id,
+                ids.len(),
+                self.limits.context
+            )));
+        }
+        if ids.is_empty() {
+            let detail = format!("the prompt of problem `{}` is empty", problem.id);
+            return Err(PolicyError::Request(detail));
+        }
+        self.router.know(&ids);
+        let text = self.shared.tokenizer.without_frame(&text).to_owned();
+        Ok(Prompt { text, ids: ids.into() })
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
+        self.shared.tokenizer.encode(text)
+    }
+
+    fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
+        self.shared.tokenizer.decode(ids)
+    }
+
+    fn eos(&self) -> Option<TokenId> {
+        self.shared.tokenizer.eos()
+    }
+
+    fn submit(&self, mut call: Call) {
+        match self.prepare(&mut call.request) {
+            Ok(questions) => {
+                let shard = self.router.shard(call.request.prefix());
+                // If it is there no more, the caller is told as its state is dropped.
+                drop(self.calls[shard].send(RequestState::new(call, questions)));
+            }
+            Err(error) => call.caller.answer(Err(error)),
+        }
+    }
+}
+
+impl Drop for CandlePolicy {
+    fn drop(&mut self) {
+        self.calls.clear();
+        for thread in self.threads.drain(..) {
+            // Jobs of a shard that panicked have said so as they were dropped.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Weights by their names.
+type Weights = BTreeMap<String, Tensor>;
+
+/// The model of each shard.
+type Models = Vec<Box<dyn Forward>>;
+
+/// The model of each shard; shards share the weights.
+fn models(
+    config: &ModelConfig,
+    tensors: Weights,
+    capacity: &Capacity,
+    options: &LoadOptions,
+) -> Result<Models, PolicyError> {
+    let fail = |e: candle_core::Error| PolicyError::Model(e.to_string());
+    let shards = 0..capacity.shards;
+    match options.device {
+        ComputeDevice::Cpu => {
+            let decoder = Arc::new(Decoder::new(config, tensors, options.numbers).map_err(fail)?);
+            let model =
+                |_| Box::new(OnCpu::new(decoder.clone(), capacity.slots)) as Box<dyn Forward>;
+            Ok(shards.map(model).collect())
+        }
+        ComputeDevice::Cuda(number) => {
+            let dtype = match options.numbers {
+                NumberType::F32 => DType::F32,
+                NumberType::Bf16 => DType::BF16,
+                NumberType::F16 => DType::F16,
+            };
+            let device = cuda::open(number)?;
+            let decoder = DeviceDecoder::new(config, tensors, &device, dtype).map_err(fail)?;
+            let decoder = Arc::new(decoder);
+            let model = |_| Ok(Box::new(OnDevice::new(decoder.clone(), capacity.slots)?) as _);
+            shards.map(model).collect::<candle_core::Result<_>>().map_err(fail)
+        }
+    }
+}
+
+/// Bytes that are free where `device` stores its numbers, if that is not the processor's memory and
+/// its driver says.
+///
+/// # Errors
+/// When there is no such device, or this build does not know it.
+pub fn free_on(device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
+    match device {
+        ComputeDevice::Cpu => Ok(None),
+        ComputeDevice::Cuda(number) => {
+            // Its context takes memory too, so it comes first.
+            let _opened = cuda::open(number)?;
+            Ok(cuda::free_bytes())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use candle_core::Device;
+    use rand::RngExt;
+
+    use super::*;
+    use crate::candle::checkpoint::source::Source;
+    use crate::candle::model::forward::Row;
+    use crate::{Boundary, Propose, Response, Sampling, Score, StopAt, call};
+
+    fn builtin() -> Checkpoint {
+        Checkpoint::read(Source::named("builtin").unwrap(), &Device::Cpu).unwrap()
+    }
+
+    /// Tokens of a candidate and their log-probabilities.
+    type Drawn = (Vec<TokenId>, Vec<f32>);
+
+    /// Six candidates of some tokens after a prompt.
+    fn ask(policy: &CandlePolicy, prompt: &str) -> Result<Vec<Drawn>, PolicyError> {
+        let mut rng = regrowth_datasets::keyed_rng(3, &[prompt.as_bytes()]);
+        let request = Request::Propose(Propose {
+            prefix: policy.encode(prompt)?.into(),
+            keys: (0..6).map(|_| rng.random()).collect(),
+            sampling: Sampling::default(),
+            boundary: Boundary::Newline,
+            stop_at: StopAt::default(),
+            max_tokens: 24,
+            greedy_first: true,
+        });
+        match call(policy, request)? {
+            Response::Candidates(answer) => {
+                let steps = answer.candidates.into_iter().map(|c| (c.step.ids, c.step.logps));
+                Ok(steps.collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_engine_over_tensors_samples_what_one_on_the_processor_does() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+        let cpu = CandlePolicy::taking(builtin(), &options).unwrap();
+        let device = CandlePolicy::over(builtin(), &options, |config, tensors, capacity| {
+            let decoder = DeviceDecoder::new(config, tensors, &Device::Cpu, DType::F32).unwrap();
+            let model = OnDevice::new(Arc::new(decoder), capacity.slots).unwrap();
+            Ok(vec![Box::new(model)])
+        });
+        let device = device.unwrap();
+        for prompt in ["Start with 7. Add 5, then double it.", "12", "A bag holds 30 beads."] {
+            let pairs = ask(&cpu, prompt).unwrap().into_iter().zip(ask(&device, prompt).unwrap());
+            for ((ids, logps), (other_ids, other_logps)) in pairs {
+                assert_eq!(ids, other_ids, "{prompt}");
+                assert!(logps.iter().zip(&other_logps).all(|(a, b)| (a - b).abs() < 1e-4));
+            }
+        }
+    }
+
+    /// A model whose device fails at every fortieth pass.
+    struct Failing(OnCpu, u32);
+
+    impl Forward for Failing {
+        fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.1 += 1;
+            match self.1 % 40 {
+                0 => candle_core::bail!("the device is out of memory"),
+                _ => self.0.hidden(rows, hidden),
+            }
+        }
+
+        fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.0.logits(hidden, logits)
+        }
+    }
+
+    /// A model that panics at its first pass.
+    struct Panicking;
+
+    impl Forward for Panicking {
+        fn hidden(&mut self, _: &[Row], _: &mut Vec<f32>) -> candle_core::Result<()> {
+            panic!("as it is told to");
+        }
+
+        fn logits(&mut self, _: &[f32], _: &mut Vec<f32>) -> candle_core::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_a_shard_that_panics_is_answered_through_a_log() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let policy =
+            CandlePolicy::over(builtin(), &options, |_, _, _| Ok(vec![Box::new(Panicking)]));
+        let dir = tempfile::tempdir().unwrap();
+        let policy =
+            crate::Recording::open(Arc::new(policy.unwrap()), &dir.path().join(crate::LOG_FILE))
+                .unwrap();
+        // The first is in work as the shard panics, the second finds nobody.
+        for text in ["1 + 1", "2 + 2"] {
+            let prefix = policy.encode(text).unwrap();
+            let score = Score { prefix: prefix.clone().into(), continuation: prefix.into() };
+            let error = call(&policy, Request::Score(score)).unwrap_err();
+            assert!(matches!(error, PolicyError::Panicked | PolicyError::Gone), "{error}");
+        }
+    }
+
+    /// A model that takes its time, and counts its passes.
+    struct Slow(OnCpu, Arc<AtomicUsize>);
+
+    impl Forward for Slow {
+        fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            self.0.hidden(rows, hidden)
+        }
+
+        fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
+            self.0.logits(hidden, logits)
+        }
+    }
+
+    #[test]
+    fn what_is_in_work_when_a_policy_is_let_go_is_given_up() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let passes = Arc::new(AtomicUsize::new(0));
+        let counted = passes.clone();
+        let policy = CandlePolicy::over(builtin(), &options, move |config, tensors, capacity| {
+            let decoder = Arc::new(Decoder::new(config, tensors, NumberType::F32).unwrap());
+            Ok(vec![Box::new(Slow(OnCpu::new(decoder, capacity.slots), counted))])
+        });
+        let policy = policy.unwrap();
+        let (reply, answers) = unbounded();
+        let propose = Propose {
+            prefix: policy.encode("12 plus 30").unwrap().into(),
+            keys: vec![1],
+            sampling: Sampling { temperature: 3.0, ..Sampling::default() },
+            greedy_first: false,
+            boundary: Boundary::End,
+            stop_at: StopAt::default(),
+            max_tokens: 100,
+        };
+        policy.submit(Call::new(0, Request::Propose(propose), reply));
+        drop(policy);
+        let answered = answers.recv().unwrap();
+        assert!(matches!(answered.result, Err(PolicyError::Gone)), "{:?}", answered.result);
+        let passes = passes.load(Ordering::Relaxed);
+        assert!(passes < 20, "{passes} passes of up to 100");
+    }
+
+    #[test]
+    fn a_device_that_fails_fails_its_requests_and_no_other() {
+        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let policy = CandlePolicy::over(builtin(), &options, |config, tensors, capacity| {
+            let decoder = Arc::new(Decoder::new(config, tensors, NumberType::F32).unwrap());
+            Ok(vec![Box::new(Failing(OnCpu::new(decoder, capacity.slots), 0))])
+        });
+        let policy = policy.unwrap();
+        let sound = CandlePolicy::taking(builtin(), &options).unwrap();
+        let mut failed = 0;
+        // Many more than the cache could hold if what failed kept its slots.
+        for i in 0..200 {
+            let prompt = format!("{i} plus {i}");
+            match ask(&policy, &prompt) {
+                Ok(answer) => assert_eq!(answer, ask(&sound, &prompt).unwrap()),
+                Err(error) => {
+                    failed += 1;
+                    assert!(error.to_string().contains("out of memory"), "{error}");
+                }
+            }
+        }
+        assert!((20..180).contains(&failed), "{failed}");
+    }
+}

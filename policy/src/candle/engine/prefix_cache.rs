@@ -1,0 +1,318 @@
+//! A radix tree over token ids that remembers which slots hold which prefix.
+//!
+//! Every path from the root spells a prefix whose keys and values are stored. A sequence pins the node
+//! it stands on; leaves that nobody pins are evicted, least recently used first, when slots run
+//! short. The idea is SGLang's RadixAttention (Zheng et al. 2023, arXiv:2312.07104).
+
+use std::collections::{BTreeMap, HashSet};
+
+use regrowth_datasets::TokenId;
+
+use crate::candle::engine::kv_slots::KvSlots;
+use crate::candle::engine::router::chained;
+
+/// Index of a node; the root is 0.
+pub(crate) type NodeId = usize;
+
+/// The empty prefix.
+pub(crate) const ROOT: NodeId = 0;
+
+struct Node {
+    ids: Vec<TokenId>,
+    slots: Vec<u32>,
+    parent: NodeId,
+    children: BTreeMap<TokenId, NodeId>,
+    pins: usize,
+    used_at: u64,
+    /// Final hidden rows by offset in `ids`, where a later request may start to sample.
+    hidden: BTreeMap<usize, Vec<f32>>,
+}
+
+/// What the tree knows of a prefix.
+pub(crate) struct Found {
+    /// The node in which the known part ends, at its end.
+    pub(crate) node: NodeId,
+    /// KvSlots of the known part, as many as it has tokens.
+    pub(crate) slots: Vec<u32>,
+    /// Final hidden row of its last token, if it was kept.
+    pub(crate) hidden: Option<Vec<f32>>,
+}
+
+/// The tree.
+pub(crate) struct PrefixCache {
+    nodes: Vec<Option<Node>>,
+    vacant: Vec<NodeId>,
+    clock: u64,
+    /// Hashes of the first beginning that each evicted leaf spelled.
+    given_up: HashSet<u64>,
+}
+
+/// Evicted leaves that are remembered; then all are forgotten (8 bytes each: taste).
+const MOST_GIVEN_UP: usize = 1 << 16;
+
+impl PrefixCache {
+    pub(crate) fn new() -> Self {
+        let root = Node {
+            ids: vec![],
+            slots: vec![],
+            parent: ROOT,
+            children: BTreeMap::new(),
+            pins: 1,
+            used_at: 0,
+            hidden: BTreeMap::new(),
+        };
+        Self { nodes: vec![Some(root)], vacant: vec![], clock: 0, given_up: HashSet::new() }
+    }
+
+    /// Longest known beginning of `ids`. Splits a node where the beginning ends inside it.
+    pub(crate) fn find(&mut self, ids: &[TokenId]) -> Found {
+        self.clock += 1;
+        let (mut node, mut slots) = (ROOT, Vec::new());
+        let mut rest = ids;
+        while let Some(child) =
+            rest.first().and_then(|id| self.node(node).children.get(id).copied())
+        {
+            let common = common(&self.node(child).ids, rest);
+            node =
+                if common < self.node(child).ids.len() { self.split(child, common) } else { child };
+            let clock = self.clock;
+            let entry = self.node_mut(node);
+            entry.used_at = clock;
+            slots.extend_from_slice(&entry.slots);
+            rest = &rest[common..];
+        }
+        let last = self.node(node);
+        let hidden = last.ids.len().checked_sub(1).and_then(|i| last.hidden.get(&i).cloned());
+        Found { node, slots, hidden }
+    }
+
+    /// Adds `ids` with their slots below `node`, whose own prefix they continue. Where the tree
+    /// already knows a beginning of them, it keeps its own slots and gives back the others through
+    /// `free`. Returns the node in which `ids` end and the slots of `ids` as the tree has them.
+    pub(crate) fn extend(
+        &mut self,
+        node: NodeId,
+        ids: &[TokenId],
+        slots: &[u32],
+        free: &mut KvSlots,
+    ) -> (NodeId, Vec<u32>) {
+        self.clock += 1;
+        let (mut node, mut known) = (node, Vec::with_capacity(ids.len()));
+        while let Some(&id) = ids.get(known.len()) {
+            let from = known.len();
+            let Some(child) = self.node(node).children.get(&id).copied() else { break };
+            let common = common(&self.node(child).ids, &ids[from..]);
+            node =
+                if common < self.node(child).ids.len() { self.split(child, common) } else { child };
+            known.extend_from_slice(&self.node(node).slots);
+            slots[from..from + common].iter().for_each(|&s| free.release(s));
+        }
+        let from = known.len();
+        if from < ids.len() {
+            node = self.add(node, ids[from..].to_vec(), slots[from..].to_vec());
+            known.extend_from_slice(&slots[from..]);
+        }
+        let clock = self.clock;
+        self.node_mut(node).used_at = clock;
+        (node, known)
+    }
+
+    /// Keeps the final hidden row of the last token of a node.
+    pub(crate) fn keep_hidden(&mut self, node: NodeId, hidden: Vec<f32>) {
+        let entry = self.node_mut(node);
+        if let Some(last) = entry.ids.len().checked_sub(1) {
+            entry.hidden.insert(last, hidden);
+        }
+    }
+
+    /// Keeps a node and what is above it from being evicted.
+    pub(crate) fn pin(&mut self, node: NodeId) {
+        self.node_mut(node).pins += 1;
+    }
+
+    /// Undoes one [`Self::pin`].
+    pub(crate) fn unpin(&mut self, node: NodeId) {
+        self.node_mut(node).pins -= 1;
+    }
+
+    /// Evicts the least recently used leaf that nobody pins; `false` if there is none.
+    pub(crate) fn evict(&mut self, free: &mut KvSlots) -> bool {
+        let leaves = self.nodes.iter().enumerate().filter_map(|(id, n)| Some((id, n.as_ref()?)));
+        let oldest = leaves
+            .filter(|(_, n)| n.pins == 0 && n.children.is_empty())
+            .min_by_key(|(id, n)| (n.used_at, *id))
+            .map(|(id, _)| id);
+        let Some(node) = oldest.and_then(|id| self.nodes[id].take().map(|n| (id, n))) else {
+            return false;
+        };
+        let (id, leaf) = node;
+        self.remember(&leaf);
+        leaf.slots.iter().for_each(|&s| free.release(s));
+        self.node_mut(leaf.parent).children.remove(&leaf.ids[0]);
+        self.vacant.push(id);
+        true
+    }
+
+    fn remember(&mut self, leaf: &Node) {
+        let mut above = Vec::new();
+        let mut at = leaf.parent;
+        while at != ROOT {
+            above.push(at);
+            at = self.node(at).parent;
+        }
+        let above = above.iter().rev().flat_map(|&id| &self.node(id).ids);
+        let hash = hash(above.chain(&leaf.ids[..1]));
+        if self.given_up.len() >= MOST_GIVEN_UP {
+            self.given_up.clear();
+        }
+        self.given_up.insert(hash);
+    }
+
+    /// Whether the last of `ids` was stored after the others once, and was evicted.
+    pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
+        !self.given_up.is_empty() && self.given_up.contains(&hash(ids.iter()))
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        self.nodes[id].as_ref().expect("a node that is linked or pinned exists")
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes[id].as_mut().expect("a node that is linked or pinned exists")
+    }
+
+    fn place(&mut self, node: Node) -> NodeId {
+        match self.vacant.pop() {
+            Some(id) => {
+                self.nodes[id] = Some(node);
+                id
+            }
+            None => {
+                self.nodes.push(Some(node));
+                self.nodes.len() - 1
+            }
+        }
+    }
+
+    fn add(&mut self, parent: NodeId, ids: Vec<TokenId>, slots: Vec<u32>) -> NodeId {
+        let first = ids[0];
+        let node = Node {
+            ids,
+            slots,
+            parent,
+            children: BTreeMap::new(),
+            pins: 0,
+            used_at: self.clock,
+            hidden: BTreeMap::new(),
+        };
+        let id = self.place(node);
+        self.node_mut(parent).children.insert(first, id);
+        id
+    }
+
+    /// Cuts a node after `at` ids. The lower part keeps its index, so pins stay where they were.
+    fn split(&mut self, id: NodeId, at: usize) -> NodeId {
+        let lower = self.node_mut(id);
+        let ids = lower.ids.drain(..at).collect();
+        let slots = lower.slots.drain(..at).collect();
+        let below = lower.hidden.split_off(&at);
+        let above = std::mem::take(&mut lower.hidden);
+        lower.hidden = below.into_iter().map(|(i, h)| (i - at, h)).collect();
+        let (parent, first, used_at) = (lower.parent, lower.ids[0], lower.used_at);
+        let upper = self.add(parent, ids, slots);
+        self.node_mut(id).parent = upper;
+        let entry = self.node_mut(upper);
+        entry.children.insert(first, id);
+        entry.hidden = above;
+        entry.used_at = used_at;
+        upper
+    }
+}
+
+fn hash<'a>(ids: impl Iterator<Item = &'a TokenId>) -> u64 {
+    ids.fold(0, |hash, &id| chained(hash, id))
+}
+
+fn common(a: &[TokenId], b: &[TokenId]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(free: &mut KvSlots, n: usize) -> Vec<u32> {
+        (0..n).map(|_| free.take().unwrap()).collect()
+    }
+
+    #[test]
+    fn finds_the_longest_known_beginning() {
+        let mut free = KvSlots::new(16);
+        let mut tree = PrefixCache::new();
+        let own = slots(&mut free, 4);
+        let (leaf, _) = tree.extend(ROOT, &[1, 2, 3, 4], &own, &mut free);
+        tree.keep_hidden(leaf, vec![4.0]);
+        let found = tree.find(&[1, 2, 9]);
+        assert_eq!(found.slots, own[..2]);
+        assert!(found.hidden.is_none());
+        let whole = tree.find(&[1, 2, 3, 4, 5]);
+        assert_eq!((whole.slots, whole.hidden), (own, Some(vec![4.0])));
+    }
+
+    #[test]
+    fn what_is_known_already_is_given_back() {
+        let mut free = KvSlots::new(16);
+        let mut tree = PrefixCache::new();
+        let first = slots(&mut free, 3);
+        tree.extend(ROOT, &[1, 2, 3], &first, &mut free);
+        let second = slots(&mut free, 3);
+        let (_, known) = tree.extend(ROOT, &[1, 2, 4], &second, &mut free);
+        assert_eq!(known, [first[0], first[1], second[2]]);
+        assert_eq!(free.in_use(), 4);
+    }
+
+    #[test]
+    fn pinned_prefixes_outlive_eviction() {
+        let mut free = KvSlots::new(16);
+        let mut tree = PrefixCache::new();
+        let own = slots(&mut free, 4);
+        let (pinned, _) = tree.extend(ROOT, &[1, 2], &own[..2], &mut free);
+        tree.pin(pinned);
+        tree.extend(pinned, &[3, 4], &own[2..], &mut free);
+        assert!(tree.evict(&mut free));
+        assert!(!tree.evict(&mut free));
+        assert_eq!(free.in_use(), 2);
+        assert!(tree.was_evicted(&[1, 2, 3]));
+        assert!(!tree.was_evicted(&[1, 2]) && !tree.was_evicted(&[1, 2, 3, 4]));
+        tree.unpin(pinned);
+        assert!(tree.evict(&mut free));
+        assert!(tree.was_evicted(&[1]));
+        assert_eq!(free.in_use(), 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn slots_are_never_lost_or_shared(
+            all in proptest::collection::vec(proptest::collection::vec(0u32..3, 1..7), 1..12)
+        ) {
+            let mut free = KvSlots::new(200);
+            let mut tree = PrefixCache::new();
+            for ids in &all {
+                let found = tree.find(ids);
+                let n = found.slots.len();
+                let own = slots(&mut free, ids.len() - n);
+                tree.extend(found.node, &ids[n..], &own, &mut free);
+            }
+            let mut prefixes: Vec<&[u32]> =
+                all.iter().flat_map(|ids| (1..=ids.len()).map(move |n| &ids[..n])).collect();
+            prefixes.sort();
+            prefixes.dedup();
+            assert_eq!(free.in_use(), prefixes.len());
+            for ids in &all {
+                assert_eq!(tree.find(ids).slots.len(), ids.len());
+            }
+            while tree.evict(&mut free) {}
+            assert_eq!(free.in_use(), 0);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Candidates of proposals: drawn together, parted where they differ, stored when they end.
+//!
+//! All candidates that have drawn the same tokens stand on one sequence and read one row of logits;
+//! each draws from its own random stream. What a request is and how rows are computed is not known here.
+
+use rayon::prelude::*;
+use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
+
+use crate::boundary::{self, Cut};
+use crate::candle::engine::request::{Kind, RequestState};
+use crate::candle::engine::sampler;
+use crate::candle::engine::scheduler::Shard;
+use crate::candle::engine::sequence::{Candidate, Drawn, Role, Sequence};
+use crate::text::Tokenizer;
+use crate::text::growing::{Growing, text_after};
+use crate::{Candidates, PolicyError, Propose, Response, Sampling};
+
+impl Shard {
+    /// Starts candidates of a proposal whose prefix is computed and ends in `hidden`.
+    pub(crate) fn sample_from(&mut self, mut sequence: Sequence, id: u64, hidden: &[f32]) {
+        let Some(RequestState { kind: Kind::Propose { request, started, wave, .. }, .. }) =
+            self.requests.get_mut(&id)
+        else {
+            return sequence.leave(&mut self.tree, &mut self.free);
+        };
+        let from = sequence.ids.len();
+        let next = *started..(*started + *wave).min(request.keys.len());
+        *started = next.end;
+        let special = boundary::reads_special(request);
+        let text = Growing::after(&self.shared.tokenizer, &sequence.ids, special);
+        let candidate = |index: usize| Candidate {
+            request: id,
+            index,
+            rng: keyed_rng(request.keys[index], &[b"candidate"]),
+            from,
+            logps: vec![],
+            text: text.clone(),
+            cut: Cut::default(),
+        };
+        sequence.role = Role::Decode(next.map(candidate).collect());
+        self.sample(vec![sequence], hidden, true);
+    }
+
+    /// Draws the next token of every candidate of `sequences` from the sequences' hidden rows `[n, D]`.
+    /// Lanes that begin (`fresh`) may meet others that began in the same step and join them.
+    pub(crate) fn sample(&mut self, sequences: Vec<Sequence>, hidden: &[f32], fresh: bool) {
+        if sequences.is_empty() {
+            return;
+        }
+        let mut logits = std::mem::take(&mut self.logits);
+        if let Err(error) = self.model.logits(hidden, &mut logits) {
+            let detail = error.to_string();
+            return sequences.into_iter().for_each(|sequence| self.fail(sequence, &detail));
+        }
+        let v = self.shared.config.vocab_size;
+        let finite: Vec<bool> = logits.par_chunks_exact_mut(v).map(sampler::normalise).collect();
+        let rows = logits.chunks_exact(v).zip(finite);
+        for (mut sequence, (row, finite)) in sequences.into_iter().zip(rows) {
+            if !finite {
+                self.fail(sequence, "its logits are not finite numbers");
+                continue;
+            }
+            match self.draw(&mut sequence, row) {
+                Ok(drawn) => self.part(sequence, drawn, fresh),
+                Err(error) => self.fail(sequence, &error.to_string()),
+            }
+        }
+        self.logits = logits;
+    }
+
+    /// Draws one token for each candidate of a sequence and looks whether it ends there.
+    fn draw(&self, sequence: &mut Sequence, logps: &[f32]) -> Result<Vec<Drawn>, PolicyError> {
+        let Role::Decode(candidates) = &mut sequence.role else { return Ok(vec![]) };
+        let tokenizer = &self.shared.tokenizer;
+        // A request that failed through another of its sequences is gone.
+        candidates.retain(|c| self.requests.contains_key(&c.request));
+        let mut drawn: Vec<(u64, TokenId, Option<Finish>)> = Vec::with_capacity(candidates.len());
+        for at in 0..candidates.len() {
+            let (before, rest) = candidates.split_at_mut(at);
+            let Some(candidate) = rest.first_mut() else { break };
+            let Some(RequestState { kind: Kind::Propose { request, .. }, .. }) =
+                self.requests.get(&candidate.request)
+            else {
+                continue;
+            };
+            let greedy = request.greedy_first && candidate.index == 0;
+            let sampling = if greedy { Sampling::greedy() } else { request.sampling };
+            let token = sampler::draw(logps, &sampling, &mut candidate.rng);
+            candidate.logps.push(token.logp);
+            // Candidates of one request that drew the same token read and end alike.
+            let like = drawn.iter().position(|d| (d.0, d.1) == (candidate.request, token.id));
+            let finish = match like {
+                Some(like) => {
+                    candidate.text.clone_from(&before[like].text);
+                    candidate.cut = before[like].cut;
+                    drawn[like].2
+                }
+                None => {
+                    sequence.ids.push(token.id);
+                    let step = &sequence.ids[candidate.from..];
+                    let Candidate { text, cut, .. } = &mut *candidate;
+                    let finish = finish_of(request, step, (text, cut), tokenizer);
+                    sequence.ids.pop();
+                    finish?
+                }
+            };
+            drawn.push((candidate.request, token.id, finish));
+        }
+        let candidates = std::mem::take(candidates).into_iter();
+        let with = |(candidate, (_, id, finish))| Drawn { candidate, id, finish };
+        Ok(candidates.zip(drawn).map(with).collect())
+    }
+
+    /// Goes on with one sequence for each token that was drawn; stores the candidates that end.
+    fn part(&mut self, mut sequence: Sequence, drawn: Vec<Drawn>, fresh: bool) {
+        let one = drawn.first().map(|d| d.id);
+        if let Some(id) = one
+            && !fresh
+            && drawn.iter().all(|d| d.id == id && d.finish.is_none())
+        {
+            sequence.ids.push(id);
+            sequence.role = Role::Decode(drawn.into_iter().map(|d| d.candidate).collect());
+            self.sequences.push(sequence);
+            return;
+        }
+        // What is computed goes to the tree, where all branches find it.
+        sequence.settle(usize::MAX, &mut self.tree, &mut self.free);
+        let (ended, going): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|d| d.finish.is_some());
+        for drawn in going {
+            let mut same = self.sequences.iter_mut().filter_map(|other| match &mut other.role {
+                Role::Decode(candidates)
+                    if other.ids.split_last() == Some((&drawn.id, &sequence.ids)) =>
+                {
+                    Some(candidates)
+                }
+                _ => None,
+            });
+            match same.next() {
+                Some(candidates) => candidates.push(drawn.candidate),
+                None => {
+                    let role = Role::Decode(vec![drawn.candidate]);
+                    let branch = sequence.branch(drawn.id, role, &mut self.tree);
+                    self.sequences.push(branch);
+                }
+            }
+        }
+        let ids = std::mem::take(&mut sequence.ids);
+        sequence.leave(&mut self.tree, &mut self.free);
+        for drawn in ended {
+            self.finish_candidate(&ids, drawn);
+        }
+    }
+
+    /// Stores a step that has ended; answers if it was the proposal's last.
+    fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
+        let Candidate { request: id, index, from, mut logps, cut, .. } = drawn.candidate;
+        let mut ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
+        let mut finish = drawn.finish.unwrap_or(Finish::Length);
+        if let (Finish::Length, Some(kept)) = (finish, cut.kept()) {
+            finish = Finish::Boundary;
+            ids.truncate(kept);
+            logps.truncate(kept);
+        }
+        let text = match text_after(&self.shared.tokenizer, &before[..from], &ids) {
+            Ok(text) => text,
+            Err(error) => return self.end(id, &error.to_string()),
+        };
+        let Some(state) = self.requests.get_mut(&id) else { return };
+        let Kind::Propose { request, done, started, .. } = &mut state.kind else { return };
+        let logps_exact = request.sampling.is_exact() && !(request.greedy_first && index == 0);
+        done[index] =
+            Some(crate::Candidate { step: Step { ids, text, logps, finish }, logps_exact });
+        if done[..*started].iter().any(Option::is_none) {
+            return;
+        }
+        if *started < done.len() {
+            return self.start_prefill(id);
+        }
+        let candidates = done.iter_mut().filter_map(Option::take).collect();
+        let usage = state.usage;
+        self.answer(id, Ok(Response::Candidates(Candidates { candidates, usage })));
+    }
+}
+
+/// Why a step ends with its last token, if it does. `text` and `cut` are those of the step before the
+/// token.
+fn finish_of(
+    request: &Propose,
+    step: &[TokenId],
+    (text, cut): (&mut Growing, &mut Cut),
+    tokenizer: &Tokenizer,
+) -> Result<Option<Finish>, PolicyError> {
+    let Some(&last) = step.last() else { return Ok(None) };
+    if tokenizer.is_eos(last) {
+        return Ok(Some(Finish::Eos));
+    }
+    if request.stop_at.ids.contains(&last) {
+        return Ok(Some(Finish::Stop));
+    }
+    if boundary::is_read(request, step.len()) {
+        let text = text.follow(tokenizer, step, boundary::reads_special(request))?;
+        if let Some(finish) = boundary::finish_of(request, step.len(), text) {
+            return Ok(Some(finish));
+        }
+        cut.note(&request.boundary, step.len(), text);
+    }
+    Ok((step.len() >= request.max_tokens).then_some(Finish::Length))
+}

@@ -1,0 +1,110 @@
+//! From a row of logits to a token: greedy, or drawn from a stream of its own.
+//!
+//! The log-probability that goes with a token is always the model's own at temperature 1, whatever
+//! truncation it was drawn with.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use regrowth_datasets::TokenId;
+
+use crate::Sampling;
+use crate::candle::engine::truncation::truncate;
+use crate::candle::kernels::{draw_row, log_softmax_row, pick};
+
+/// A drawn token with its log-probability at temperature 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Drawn {
+    pub(crate) id: TokenId,
+    pub(crate) logp: f32,
+}
+
+/// Turns logits into log-probabilities in place; `false` if they are not finite numbers.
+pub(crate) fn normalise(logits: &mut [f32]) -> bool {
+    log_softmax_row(logits);
+    logits.iter().all(|l| !l.is_nan() && *l < 1e-3)
+}
+
+/// The most likely token; the first of equals.
+pub(crate) fn greedy(logps: &[f32]) -> Drawn {
+    let mut best = 0;
+    for (i, l) in logps.iter().enumerate() {
+        if *l > logps[best] {
+            best = i;
+        }
+    }
+    Drawn { id: best as TokenId, logp: logps[best] }
+}
+
+/// A token drawn from log-probabilities at temperature 1, as `sampling` says.
+pub(crate) fn draw(logps: &[f32], sampling: &Sampling, rng: &mut ChaCha8Rng) -> Drawn {
+    if sampling.temperature <= 0.0 {
+        return greedy(logps);
+    }
+    let uniform: f64 = rng.random();
+    let untruncated = sampling.top_k == 0 && sampling.top_p >= 1.0 && sampling.min_p <= 0.0;
+    let id = if untruncated {
+        draw_row(logps, sampling.temperature, uniform)
+    } else {
+        let (ids, weights) = truncate(logps, sampling);
+        ids[pick(&weights, uniform * weights.iter().sum::<f64>()).0] as usize
+    };
+    Drawn { id: id as TokenId, logp: logps[id] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regrowth_datasets::keyed_rng;
+
+    fn logps() -> Vec<f32> {
+        [0.5f32, 0.25, 0.15, 0.1].map(f32::ln).to_vec()
+    }
+
+    fn shares(sampling: &Sampling) -> [f64; 4] {
+        let mut counts = [0f64; 4];
+        let mut rng = keyed_rng(1, &[b"shares"]);
+        for _ in 0..20_000 {
+            counts[draw(&logps(), sampling, &mut rng).id as usize] += 1.0 / 20_000.0;
+        }
+        counts
+    }
+
+    #[test]
+    fn plain_sampling_follows_the_probabilities() {
+        let s = shares(&Sampling::default());
+        for (share, p) in s.iter().zip([0.5, 0.25, 0.15, 0.1]) {
+            assert!((share - p).abs() < 0.015);
+        }
+    }
+
+    #[test]
+    fn truncations_keep_what_they_say() {
+        let top_k = shares(&Sampling { top_k: 2, ..Sampling::default() });
+        assert!((top_k[0] - 2.0 / 3.0).abs() < 0.015 && top_k[2] == 0.0);
+        let top_p = shares(&Sampling { top_p: 0.7, ..Sampling::default() });
+        assert!(top_p[1] > 0.0 && top_p[2] == 0.0);
+        let min_p = shares(&Sampling { min_p: 0.25, ..Sampling::default() });
+        assert!(min_p[2] > 0.0 && min_p[3] == 0.0);
+    }
+
+    #[test]
+    fn temperature_zero_takes_the_first_maximum() {
+        let mut rng = keyed_rng(1, &[b"greedy"]);
+        let tied = [0.4f32, 0.4, 0.2].map(f32::ln);
+        assert_eq!(draw(&tied, &Sampling::greedy(), &mut rng).id, 0);
+    }
+
+    #[test]
+    fn the_recorded_log_probability_is_the_models_own() {
+        let mut rng = keyed_rng(1, &[b"logp"]);
+        let sampling = Sampling { temperature: 0.3, top_k: 1, ..Sampling::default() };
+        let drawn = draw(&logps(), &sampling, &mut rng);
+        assert_eq!(drawn.logp, 0.5f32.ln());
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_noticed() {
+        assert!(!normalise(&mut [0.0, f32::NAN]));
+        assert!(normalise(&mut [0.0, 1.0]));
+    }
+}

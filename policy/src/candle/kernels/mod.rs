@@ -1,0 +1,96 @@
+//! Fused operations with their own backward pass, each beside a plain candle form.
+//!
+//! The fused form runs on the CPU; other devices take the plain form, which is also what the tests
+//! compare with. candle-nn's fused norm, rope and softmax are not used in training: they have no
+//! backward pass and cut the graph silently.
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
+mod attend_rows;
+mod attention;
+mod attention_kernel;
+mod bf16;
+mod draw;
+mod frozen;
+mod gemm;
+mod layout;
+mod linear;
+mod log_probs;
+mod low_rank;
+mod packed;
+mod panels;
+mod rms_norm;
+mod rope;
+mod simd;
+mod swiglu;
+
+pub(crate) use attend_rows::{Query, Stored, attend_rows, attended_values};
+pub(crate) use attention::{AttentionShape, attention};
+pub(crate) use draw::{draw_row, highest, pick, total_weight};
+pub(crate) use frozen::{Frozen, frozen_linear};
+pub use layout::{PackedLayout, Segment};
+pub(crate) use linear::linear;
+pub(crate) use log_probs::{frozen_log_probs, log_probs, log_softmax_row};
+pub(crate) use low_rank::{Dropout, low_rank_linear};
+pub(crate) use packed::Packed;
+pub(crate) use panels::Write;
+pub(crate) use rms_norm::{rms_norm, rms_norm_in_place, rms_norm_rows};
+pub(crate) use rope::{RopeTable, rotate_rows};
+pub(crate) use swiglu::{swiglu, swiglu_rows};
+
+use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
+
+/// The contiguous f32 values behind a storage and its layout.
+fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("fused operations take contiguous tensors")
+    };
+    match storage {
+        CpuStorage::F32(v) => Ok(&v[start..end]),
+        _ => bail!("fused operations take f32 tensors"),
+    }
+}
+
+/// Calls `f` with the f32 values of a CPU tensor.
+pub(crate) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        candle_core::Storage::Cpu(cpu) => f(values(cpu, layout)?),
+        _ => bail!("fused operations run on the CPU"),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod check {
+    //! Compares a fused operation with its plain form, values and gradients.
+
+    use candle_core::{Device, Tensor, Var};
+
+    /// A variable with seeded values of unit scale.
+    pub(crate) fn random(shape: &[usize], seed: u64) -> Var {
+        use rand::RngExt;
+        let mut rng = regrowth_datasets::keyed_rng(seed, &[b"ops"]);
+        let n = shape.iter().product();
+        let data: Vec<f32> = (0..n).map(|_| rng.random_range(-1.0f32..1.0)).collect();
+        Var::from_tensor(&Tensor::from_vec(data, shape, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    /// Largest absolute difference.
+    pub(crate) fn distance(a: &Tensor, b: &Tensor) -> f32 {
+        (a - b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar().unwrap()
+    }
+
+    /// Asserts equal values and equal gradients with respect to every variable, under a random
+    /// linear functional of the result.
+    pub(crate) fn same(fused: &Tensor, plain: &Tensor, vars: &[&Var], tolerance: f32) {
+        assert!(distance(fused, plain) <= tolerance, "values differ");
+        let weights = random(fused.dims(), 99);
+        let grads = |t: &Tensor| (t * weights.as_tensor()).unwrap().sum_all().unwrap().backward();
+        let (a, b) = (grads(fused).unwrap(), grads(plain).unwrap());
+        for (i, var) in vars.iter().enumerate() {
+            let d = distance(a.get(var).expect("fused"), b.get(var).expect("plain"));
+            assert!(d <= tolerance, "gradient {i} differs by {d}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The decoder in its inference form on the processor: rows of tokens over stored keys and values.
+//!
+//! R rows (one token each, of any mix of sequences), D hidden width, H heads, K key/value heads,
+//! F feed-forward width, V vocabulary. A row's result depends on its own prefix alone: attention
+//! reduces over positions in order, and a product's outputs are each one chain over the inputs. So a
+//! sequence gets the same bits alone or in any batch, with a warm or a cold cache.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::NumberType;
+use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::kernels::{
+    Packed, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
+    rotate_rows, swiglu_rows, with_values,
+};
+use crate::candle::model::forward::{Forward, Row};
+use crate::candle::model::kv_store::KvStore;
+use crate::candle::model::weights::Weights;
+
+/// Rows below which sharing attention between threads costs more than it saves.
+const SHARED_ROWS: usize = 8;
+
+struct Layer {
+    attention_norm: Vec<f32>,
+    qkv: Packed,
+    qk_norm: Option<(Vec<f32>, Vec<f32>)>,
+    o: Packed,
+    mlp_norm: Vec<f32>,
+    gate_up: Packed,
+    down: Packed,
+}
+
+/// Weights of the inference form; shared by all shards of an engine.
+pub(crate) struct Decoder {
+    config: ModelConfig,
+    /// `[V, D]`; `None` where it is the head.
+    embedding: Option<Vec<f32>>,
+    layers: Vec<Layer>,
+    norm: Vec<f32>,
+    head: Packed,
+    rope: Arc<RopeTable>,
+}
+
+impl Decoder {
+    /// Packs the weights of a checkpoint for products in `dtype` (f32 or bf16), one after the other:
+    /// what is packed is let go. Everything between the products stays f32.
+    pub(crate) fn new(
+        config: &ModelConfig,
+        tensors: BTreeMap<String, Tensor>,
+        dtype: NumberType,
+    ) -> candle_core::Result<Self> {
+        let mut weights = Packer { weights: Weights::new(tensors), dtype };
+        let embedding = match config.tied {
+            true => None,
+            false => Some(weights.weights.flat("model.embed_tokens.weight")?),
+        };
+        let head = if config.tied { "model.embed_tokens" } else { "lm_head" };
+        let layers = (0..config.layers)
+            .map(|i| weights.layer(config, &format!("model.layers.{i}")))
+            .collect::<candle_core::Result<_>>()?;
+        Ok(Self {
+            config: config.clone(),
+            embedding,
+            layers,
+            norm: weights.weights.flat("model.norm.weight")?,
+            head: weights.pack(&[head], false)?,
+            rope: Arc::new(config.rope_table()),
+        })
+    }
+
+    /// Hidden rows after the last norm, `[R, D]`, into `h`; keys and values of the rows go to `kv`.
+    fn hidden(&self, rows: &[Row], kv: &mut KvStore, scratch: &mut Scratch, h: &mut Vec<f32>) {
+        let d = self.config.hidden_size;
+        scratch.fit(&self.config, rows.len());
+        h.resize(rows.len() * d, 0.0);
+        rows.iter().for_each(|row| kv.reach(row.slot()));
+        for (x, row) in scratch.x.chunks_exact_mut(d).zip(rows) {
+            let id = row.id as usize;
+            match &self.embedding {
+                Some(embedding) => x.copy_from_slice(&embedding[id * d..(id + 1) * d]),
+                None => self.head.copy_row(id, x),
+            }
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            self.layer(index, layer, rows, kv, scratch, h);
+        }
+        rms_norm_rows(h, &scratch.x, &self.norm, self.config.rms_norm_eps);
+    }
+
+    fn layer(
+        &self,
+        index: usize,
+        layer: &Layer,
+        rows: &[Row],
+        kv: &mut KvStore,
+        scratch: &mut Scratch,
+        h: &mut [f32],
+    ) {
+        let c = &self.config;
+        let Scratch { x, qkv, mixed, wide, gated } = scratch;
+        rms_norm_rows(h, x, &layer.attention_norm, c.rms_norm_eps);
+        layer.qkv.apply(h, qkv, Write::Set);
+        let (q_width, kv_width) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
+        let width = q_width + 2 * kv_width;
+        if let Some((q_norm, k_norm)) = &layer.qk_norm {
+            for row in qkv.chunks_exact_mut(width) {
+                let (q, rest) = row.split_at_mut(q_width);
+                rms_norm_in_place(q, q_norm, c.rms_norm_eps);
+                rms_norm_in_place(&mut rest[..kv_width], k_norm, c.rms_norm_eps);
+            }
+        }
+        let positions = rows.iter().map(Row::position);
+        rotate_rows(qkv, width, c.heads + c.kv_heads, &self.rope, positions, false);
+        for (row, values) in rows.iter().zip(qkv.chunks_exact(width)) {
+            let (k, v) = values[q_width..].split_at(kv_width);
+            kv.write(index, row.slot(), k, v);
+        }
+        self.attend(index, rows, qkv, kv, mixed);
+        layer.o.apply(mixed, x, Write::Add);
+        rms_norm_rows(h, x, &layer.mlp_norm, c.rms_norm_eps);
+        layer.gate_up.apply(h, wide, Write::Set);
+        swiglu_rows(gated, wide, c.intermediate_size);
+        layer.down.apply(gated, x, Write::Add);
+    }
+
+    /// Attention of every row over its path: `[R, H head_dim]`.
+    fn attend(&self, layer: usize, rows: &[Row], qkv: &[f32], kv: &KvStore, out: &mut [f32]) {
+        let c = &self.config;
+        let (keys, values) = kv.layer(layer);
+        let stored = Stored { keys, values, heads: c.heads, kv_heads: c.kv_heads, d: c.head_dim };
+        let queries: Vec<Query> = rows
+            .iter()
+            .zip(qkv.chunks_exact(qkv.len() / rows.len()))
+            .map(|(row, qkv)| {
+                let low = row.path.len().saturating_sub(c.window(layer).unwrap_or(row.path.len()));
+                Query { q: &qkv[..c.heads * c.head_dim], slots: &row.path[low..] }
+            })
+            .collect();
+        attend_rows(out, &queries, &stored, rows.len() >= SHARED_ROWS);
+    }
+}
+
+/// A decoder with the keys and values of one shard.
+pub(crate) struct OnCpu {
+    decoder: Arc<Decoder>,
+    kv: KvStore,
+    scratch: Scratch,
+}
+
+impl OnCpu {
+    /// Room for `slots` tokens.
+    pub(crate) fn new(decoder: Arc<Decoder>, slots: usize) -> Self {
+        let c = &decoder.config;
+        let kv = KvStore::new(c.layers, c.kv_heads * c.head_dim, slots);
+        Self { decoder, kv, scratch: Scratch::default() }
+    }
+}
+
+impl Forward for OnCpu {
+    fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+        self.decoder.hidden(rows, &mut self.kv, &mut self.scratch, hidden);
+        Ok(())
+    }
+
+    fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> candle_core::Result<()> {
+        let head = &self.decoder.head;
+        logits.resize(hidden.len() / self.decoder.config.hidden_size * head.outputs(), 0.0);
+        head.apply(hidden, logits, Write::Set);
+        Ok(())
+    }
+}
+
+/// Memory of a pass, kept from turn to turn.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    /// The residual stream, `[R, D]`.
+    x: Vec<f32>,
+    /// Queries, keys and values, `[R, (H + 2 K) head_dim]`.
+    qkv: Vec<f32>,
+    /// What attention gives, `[R, H head_dim]`.
+    mixed: Vec<f32>,
+    /// Gate and up, `[R, 2 F]`.
+    wide: Vec<f32>,
+    /// Their product, `[R, F]`.
+    gated: Vec<f32>,
+}
+
+impl Scratch {
+    /// Values that a row takes in all buffers, its hidden row included.
+    pub(crate) fn row_width(c: &ModelConfig) -> usize {
+        c.hidden_size + Self::widths(c).iter().sum::<usize>()
+    }
+
+    fn widths(c: &ModelConfig) -> [usize; 5] {
+        let (q, kv, f) = (c.heads * c.head_dim, c.kv_heads * c.head_dim, c.intermediate_size);
+        [c.hidden_size, q + 2 * kv, q, 2 * f, f]
+    }
+
+    fn fit(&mut self, c: &ModelConfig, rows: usize) {
+        let Self { x, qkv, mixed, wide, gated } = self;
+        for (buffer, width) in [x, qkv, mixed, wide, gated].into_iter().zip(Self::widths(c)) {
+            buffer.resize(rows * width, 0.0);
+        }
+    }
+}
+
+/// Weights on their way into the inference form.
+struct Packer {
+    weights: Weights,
+    dtype: NumberType,
+}
+
+impl Packer {
+    /// Several projections of the same input side by side.
+    fn pack(&mut self, names: &[&str], bias: bool) -> candle_core::Result<Packed> {
+        let mut biases = Vec::new();
+        for name in names.iter().filter(|_| bias) {
+            biases.extend(self.weights.flat(&format!("{name}.bias"))?);
+        }
+        let parts = names
+            .iter()
+            .map(|name| self.weights.take(&format!("{name}.weight")))
+            .collect::<candle_core::Result<Vec<Tensor>>>()?;
+        let (mut inputs, mut outputs) = (0, 0);
+        for part in &parts {
+            outputs += part.dim(0)?;
+            inputs = part.dim(1)?;
+        }
+        let mut packed = Packed::zeros(self.dtype, (outputs, inputs), bias.then_some(biases));
+        let mut first = 0;
+        for part in parts {
+            with_values(&part, |values| {
+                packed.put(first, values);
+                Ok(())
+            })?;
+            first += part.dim(0)?;
+        }
+        Ok(packed)
+    }
+
+    /// A layer, by the prefix of its weights' names.
+    fn layer(&mut self, config: &ModelConfig, prefix: &str) -> candle_core::Result<Layer> {
+        let name = |s: &str| format!("{prefix}.{s}");
+        let qkv = ["q_proj", "k_proj", "v_proj"].map(|p| name(&format!("self_attn.{p}")));
+        let gate_up = [name("mlp.gate_proj"), name("mlp.up_proj")];
+        let mut flat = |s: &str| self.weights.flat(&name(s));
+        let qk_norm = match config.qk_norm {
+            true => Some((flat("self_attn.q_norm.weight")?, flat("self_attn.k_norm.weight")?)),
+            false => None,
+        };
+        Ok(Layer {
+            attention_norm: flat("input_layernorm.weight")?,
+            mlp_norm: flat("post_attention_layernorm.weight")?,
+            qkv: self.pack(&qkv.each_ref().map(String::as_str), config.qkv_bias)?,
+            qk_norm,
+            o: self.pack(&[&name("self_attn.o_proj")], config.output_bias)?,
+            gate_up: self.pack(&gate_up.each_ref().map(String::as_str), false)?,
+            down: self.pack(&[&name("mlp.down_proj")], false)?,
+        })
+    }
+}
