@@ -1,8 +1,8 @@
-//! How far a policy has moved from the initial one: KL divergence on a fixed set of problems.
+//! How far a policy has moved from the base policy: KL divergence on a fixed set of problems.
 //!
 //! The policy samples one solution of each probe problem, always with the same random numbers, and
 //! both policies score it: the mean of `log pi - log pi_0` over sampled solutions is an unbiased
-//! estimate of KL(pi || pi_0). It knows nothing of rewards or gates; the figure is for people.
+//! estimate of KL(pi || pi_0). Nothing is decided by it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,27 +13,15 @@ use regrowth_policy::{Policy, Request, Response, Sampling, Score};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
-use super::driver::{Control, Observer};
 use super::exam::ROW_VERSION;
 use super::journal::{self, Calls};
+use super::observer::{Control, Observer};
+use super::report::Drift;
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, ask_all, solve};
 
 /// Seed of the probe's random numbers: the same in every run.
 const SEED: u64 = 0;
-
-/// Divergence of a policy from the initial one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Drift {
-    /// Probe problems with a solution that both policies could score.
-    pub problems: u64,
-    /// Tokens of those solutions.
-    pub tokens: u64,
-    /// Estimate of KL(policy || initial policy) of whole solutions, in nats.
-    pub per_solution: f64,
-    /// The same over the solutions' tokens, in nats.
-    pub per_token: f64,
-}
 
 /// One solution of one probe problem; absent figures could not be scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,16 +45,23 @@ struct Sample {
 /// Which policies are compared; called with false for the round's own, with true for the initial.
 pub(super) type Policies<'a> = dyn FnMut(bool) -> Result<Arc<dyn Policy>, TrainError> + 'a;
 
-/// Measures the drift, going on with the rows in `path`; `None` without a problem that both
+/// What is sampled and where the rows go.
+pub(super) struct Probed<'a> {
+    pub(super) path: &'a Path,
+    pub(super) round: u32,
+    pub(super) problems: &'a [Problem],
+    pub(super) max_tokens: usize,
+    pub(super) control: &'a Control,
+}
+
+/// Measures the drift, going on with the rows that are there; `None` without a problem that both
 /// policies can score.
 pub(super) fn measure(
-    path: &Path,
-    (round, problems): (u32, &[Problem]),
-    max_tokens: usize,
+    probed: &Probed,
     policies: &mut Policies,
-    control: &Control,
     observer: &mut dyn Observer,
 ) -> Result<Option<Drift>, TrainError> {
+    let &Probed { path, round, problems, max_tokens, control } = probed;
     journal::complete(path, problems, observer, &mut |todo, observer, sink| {
         observer.begin(round, "probe", 0, Work::Items);
         let policy = journal::recorded(path, Calls::Own, policies(false)?, observer)?;
@@ -162,9 +157,9 @@ mod tests {
         let problems: Vec<Problem> =
             problems_from_spec("arithmetic", Split::Validation, 0).unwrap().take(4).collect();
         let mut policies = |_| Ok(load("builtin", &LoadOptions::default())?);
-        let at = (1, problems.as_slice());
-        let control = Control::default();
-        let drift = measure(&path, at, 32, &mut policies, &control, &mut NoObserver).unwrap();
+        let control = &Control::default();
+        let probed = Probed { path: &path, round: 1, problems: &problems, max_tokens: 32, control };
+        let drift = measure(&probed, &mut policies, &mut NoObserver).unwrap();
         let drift = drift.unwrap();
         assert_eq!((drift.problems, drift.per_token), (4, 0.0));
         let rows = read_jsonl::<ProbeRow>(&path).unwrap();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
 
-use super::driver::Control;
+use super::observer::Control;
 use crate::TrainError;
 
 /// How often a waiting hand-off looks at its trainer and at its cancel flag.

@@ -5,16 +5,19 @@
 
 use std::time::Instant;
 
+use super::candidate::{Candidate, Finished};
 use super::config::Gate;
-use super::driver::{Observer, Run};
+use super::context::RunContext;
 use super::exam::{self, EvalRow};
-use super::gate;
-use super::prune;
+use super::observer::Observer;
+use super::phase::RoundDir;
 use super::report::{EvalReport, REPORT_VERSION, RunReport};
-use super::round::{self, EVAL, Finished, Start, add_evaluation};
+use super::round;
+use super::round_files::{self, EVAL};
 use super::run_dir::RunDir;
 use super::training::{self, TrainDone};
-use super::validation::measure;
+use super::validation::{Asked, measure};
+use super::{gate, prune};
 use crate::TrainError;
 use crate::artefact::{checksums, damage, read_sealed, remove, write_sealed};
 use crate::report::write_html;
@@ -27,7 +30,7 @@ const BEST: &str = "best";
 /// The report of a run that was finished before. A run whose files were damaged since is named and
 /// counts as not finished: what is damaged is made again.
 pub(super) fn finished(
-    run: &Run,
+    run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<Option<RunReport>, TrainError> {
     let path = run.dir.path().join(REPORT);
@@ -55,9 +58,9 @@ pub(super) fn is_finished(dir: &RunDir) -> bool {
     dir.path().join(REPORT).is_file()
 }
 
-fn damage_of(run: &Run, report: &RunReport) -> Result<Option<String>, TrainError> {
+fn damage_of(run: &RunContext, report: &RunReport) -> Result<Option<String>, TrainError> {
     for round in &report.rounds {
-        if let Some(what) = round::damage_of(&run.dir.round(round.round))? {
+        if let Some(what) = round_files::damage_of(&run.dir.round(round.round))? {
             return Ok(Some(what));
         }
     }
@@ -79,7 +82,10 @@ enum End {
 }
 
 /// All rounds, the exam, the reports.
-pub(super) fn finish(run: &mut Run, observer: &mut dyn Observer) -> Result<RunReport, TrainError> {
+pub(super) fn finish(
+    run: &RunContext,
+    observer: &mut dyn Observer,
+) -> Result<RunReport, TrainError> {
     let (rounds, end) = rounds(run, observer)?;
     let report = examine(run, rounds, end, observer)?;
     write_html(run.dir.path(), &report)?;
@@ -89,8 +95,11 @@ pub(super) fn finish(run: &mut Run, observer: &mut dyn Observer) -> Result<RunRe
 }
 
 /// Round after round, until one of the reasons to end.
-fn rounds(run: &mut Run, observer: &mut dyn Observer) -> Result<(Vec<Finished>, End), TrainError> {
-    let zero = round::untouched(run, observer)?;
+fn rounds(
+    run: &RunContext,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<Finished>, End), TrainError> {
+    let zero = round::base(run, observer)?;
     observer.round(&zero.report);
     let mut start = zero.candidate.clone();
     // The last policy that was validated and accepted: where the gate returns to.
@@ -142,7 +151,7 @@ fn best_round(rounds: &[Finished]) -> usize {
 
 /// Asks every policy of the run the test problems and compares the best round with round 0.
 fn examine(
-    run: &mut Run,
+    run: &RunContext,
     rounds: Vec<Finished>,
     end: End,
     observer: &mut dyn Observer,
@@ -157,7 +166,9 @@ fn examine(
         let Finished { mut report, candidate } = finished;
         let rows = if candidate.validated == Some(report.round) {
             let (rows, seconds) = ask(run, &candidate, observer)?;
-            report.seconds = add_evaluation(&run.dir.round(report.round), seconds)?;
+            let dir = RoundDir::open(run, report.round)?;
+            dir.charge(|cost| cost.seconds.evaluate += seconds)?;
+            report.seconds = dir.cost().seconds;
             rows
         } else if let Some(at) = candidate.validated {
             // Nothing was trained: the round ends with a policy that was asked before.
@@ -192,22 +203,20 @@ fn examine(
 
 /// One policy's answers to the test problems, and the seconds it took.
 fn ask(
-    run: &mut Run,
-    candidate: &Start,
+    run: &RunContext,
+    candidate: &Candidate,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<EvalRow>, f64), TrainError> {
     let started = Instant::now();
     let path = run.dir.round(candidate.round).join(EVAL);
-    let sets = run.sets.clone();
-    let (config, control) = (run.config.clone(), run.control);
-    let at = (candidate.round, "test");
-    let mut policy = || run.policy(&candidate.spec);
-    let rows = measure(&path, &mut policy, &sets.test, &config, at, control, observer)?;
+    let asked =
+        Asked { path: &path, round: candidate.round, phase: "test", problems: &run.sets.test };
+    let rows = measure(run, &candidate.spec, &asked, observer)?;
     Ok((rows, started.elapsed().as_secs_f64()))
 }
 
 /// Checksums of the files in the folder of the best round's checkpoint, relative to the run.
-fn best_checksums(run: &Run, round: u32) -> Result<crate::artefact::Checksums, TrainError> {
+fn best_checksums(run: &RunContext, round: u32) -> Result<crate::artefact::Checksums, TrainError> {
     let trained: Option<TrainDone> = read_sealed(&run.dir.round(round).join(training::DONE))?;
     let recorded = trained.map(|t| t.checksums).unwrap_or_default();
     let moved = |name: &str| Some(format!("{BEST}{}", name.strip_prefix(training::CHECKPOINT)?));
@@ -216,8 +225,8 @@ fn best_checksums(run: &Run, round: u32) -> Result<crate::artefact::Checksums, T
 
 /// Puts the best round's checkpoint where the result of a run is looked for: the folder `best`, with
 /// links to the same files where the file system knows them. Nothing is exported where the
-/// untouched policy was best.
-fn export(run: &Run, round: u32) -> Result<Option<String>, TrainError> {
+/// base policy was best.
+fn export(run: &RunContext, round: u32) -> Result<Option<String>, TrainError> {
     let target = run.dir.path().join(BEST);
     let wanted = best_checksums(run, round)?;
     let whole = !wanted.is_empty() && damage(run.dir.path(), &wanted).is_none();

@@ -5,13 +5,17 @@
 
 use std::path::Path;
 
-use super::driver::Run;
-use super::round;
+use super::context::RunContext;
+use super::round_files::{EVAL, damage_of};
 use super::run_dir::{Fork, RunDir, RunFile};
 use crate::TrainError;
 
 /// Copies the finished rounds of another run that begin with the same policy and problems.
-pub(super) fn take_over(source: &Path, run: &Run, file: &RunFile) -> Result<Fork, TrainError> {
+pub(super) fn take_over(
+    source: &Path,
+    run: &RunContext,
+    file: &RunFile,
+) -> Result<Fork, TrainError> {
     let held = RunDir::lock(source)?;
     let old = held.run_file()?.ok_or_else(|| TrainError::Run {
         path: source.to_owned(),
@@ -31,7 +35,7 @@ pub(super) fn take_over(source: &Path, run: &Run, file: &RunFile) -> Result<Fork
             if !from.join("report.json").is_file() {
                 break;
             }
-            if let Some(what) = round::damage_of(&from)? {
+            if let Some(what) = damage_of(&from)? {
                 return Err(TrainError::Run { path: source.to_owned(), detail: what });
             }
             copy_folder(&from, &run.dir.round(number))?;
@@ -50,7 +54,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), TrainError> {
         let target = to.join(name);
         if path.is_dir() {
             copy_folder(&path, &target)?;
-        } else if !name.to_string_lossy().starts_with(round::EVAL) {
+        } else if !name.to_string_lossy().starts_with(EVAL) {
             std::fs::copy(&path, &target).map_err(TrainError::io(&target))?;
         }
     }

@@ -18,7 +18,7 @@ use regrowth_policy::{Policy, Recording};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::driver::Observer;
+use super::observer::Observer;
 use crate::artefact::{hex_sha256, remove};
 use crate::{TrainError, calls};
 

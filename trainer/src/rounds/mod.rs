@@ -3,14 +3,24 @@
 //!
 //! A round is a function: (checkpoint k, problem shard, seed) -> (pairs, checkpoint k+1, report).
 //! Each phase leaves its files whole or not at all, so the same command goes on where the last one
-//! stopped and ends with the same bytes. The files in the order in which a run meets them:
-//! `config`, `preset`, `variant`, `sets` (which problems), `run_dir`, `journal` (rows that survive),
-//! `driver` (one run), `fork`, `round` (one round), `prune` (what is no longer needed), `scale`, `search`, `audit`, `replay`, `training`,
-//! `external`, `validation`, `drift`, `gate`, `finish` (when to end, and the best round), `exam` (the test
-//! problems, once, at the end), `report`.
+//! stopped and ends with the same bytes. The files, lowest first; each uses only those above it:
+//!
+//! | files | what they hold |
+//! |---|---|
+//! | `config`, `preset`, `variant` | settings |
+//! | `sets` | which problems each round, validation and test get |
+//! | `report`, `audit`, `exam`, `run_dir` | what a run writes |
+//! | `observer`, `journal`, `context`, `phase`, `candidate` | what all phases share; how they resume |
+//! | `scale`, `search` | phase 1: trees and pairs |
+//! | `replay`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
+//! | `validation`, `drift`, `gate` | phase 3: is it better, how far has it moved, is it kept |
+//! | `round`, `finish`, `fork`, `driver` | one round; all rounds and the test problems; a run |
+//! | `plan` | a dry run |
 
 mod audit;
+mod candidate;
 mod config;
+mod context;
 mod drift;
 mod driver;
 mod exam;
@@ -19,12 +29,15 @@ mod finish;
 mod fork;
 mod gate;
 mod journal;
+mod observer;
+mod phase;
 mod plan;
 mod preset;
 mod prune;
 mod replay;
 mod report;
 mod round;
+mod round_files;
 mod run_dir;
 mod scale;
 mod search;
@@ -35,11 +48,11 @@ mod variant;
 
 pub use audit::{Audit, DepthCount, HISTOGRAM_EDGES};
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
-pub use drift::Drift;
-pub use driver::{Control, NoObserver, Observer, Outcome, RunRequest, iterate};
+pub use driver::{Outcome, RunRequest, iterate};
 pub use exam::{EvalRow, ExamRow, ROW_VERSION};
+pub use observer::{Control, NoObserver, Observer};
 pub use plan::{Estimate, Memory, Plan, Probe, plan};
-pub use report::{EvalReport, GateReport, RoundReport, RunReport, Seconds, Tokens};
+pub use report::{Drift, EvalReport, GateReport, RoundReport, RunReport, Seconds, Tokens};
 pub(crate) use run_dir::read_run_file;
 pub use run_dir::{RunDir, RunFile, differences, read_report};
 pub use sets::ProblemSets;

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::driver::Run;
-use super::round::Finished;
+use super::candidate::Finished;
+use super::context::RunContext;
 use super::training::CHECKPOINT;
 use crate::TrainError;
 use crate::artefact::{Checksums, read_sealed, remove, write_sealed};
@@ -30,7 +30,11 @@ struct Pruned {
 
 /// Removes what no later round needs. `starts` are the rounds whose policies the next ones may start
 /// from.
-pub(super) fn prune(run: &Run, rounds: &[Finished], starts: [u32; 2]) -> Result<(), TrainError> {
+pub(super) fn prune(
+    run: &RunContext,
+    rounds: &[Finished],
+    starts: [u32; 2],
+) -> Result<(), TrainError> {
     let Some(newest) = rounds.last().map(|finished| &finished.report) else { return Ok(()) };
     let before = newest.gate.as_ref().map_or(0, |gate| gate.start_round);
     let kept = [starts[0], starts[1], newest.round, before, 0];

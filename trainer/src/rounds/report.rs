@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
-use super::drift::Drift;
 use super::exam::EvalRow;
 use crate::stats::{Paired, Share};
 
@@ -157,6 +156,19 @@ impl Seconds {
     }
 }
 
+/// Divergence of a policy from the base policy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Probe problems with a solution that both policies could score.
+    pub problems: u64,
+    /// Tokens of those solutions.
+    pub tokens: u64,
+    /// Estimate of KL(policy || base policy) of whole solutions, in nats.
+    pub per_solution: f64,
+    /// The same over the solutions' tokens, in nats.
+    pub per_token: f64,
+}
+
 /// `cost.json` of a round: what it took on this machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -172,7 +184,7 @@ pub(super) struct Cost {
 pub struct RoundReport {
     /// Version of the report.
     pub version: u32,
-    /// The round; 0 is the untouched policy.
+    /// The round; 0 is the base policy.
     pub round: u32,
     /// Identity of the policy after the round.
     pub policy: String,
@@ -226,6 +238,38 @@ pub struct RoundReport {
     pub audit: Audit,
     /// Wall time.
     pub seconds: Seconds,
+}
+
+impl RoundReport {
+    /// The report of a round that did nothing: what happened is filled in.
+    pub(super) fn of(round: u32, policy: String) -> Self {
+        Self {
+            version: REPORT_VERSION,
+            round,
+            policy,
+            validation: EvalReport::of("", &[]),
+            eval: None,
+            gate: None,
+            validated: true,
+            trained: false,
+            not_trained: None,
+            problems: 0,
+            pairs: 0,
+            pairs_dropped: BTreeMap::new(),
+            trees: 0,
+            steps: 0,
+            tokens: Tokens::default(),
+            metrics: BTreeMap::new(),
+            on_policy_share: 0.0,
+            replayed: 0,
+            drift: None,
+            oracle: false,
+            forgotten: 0,
+            learned: 0,
+            audit: Audit::default(),
+            seconds: Seconds::default(),
+        }
+    }
 }
 
 fn yes() -> bool {

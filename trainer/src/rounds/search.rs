@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
-use super::driver::{Control, Observer};
 use super::journal::{self, Calls, Sink};
+use super::observer::{Control, Observer};
 use super::scale;
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_sealed};

@@ -19,8 +19,8 @@ use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
-use super::driver::{Control, Observer};
 use super::external::{self, Hand};
+use super::observer::{Control, Observer};
 use super::replay;
 use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;

@@ -4,36 +4,42 @@ use std::path::Path;
 
 use regrowth_datasets::{Problem, read_jsonl};
 use regrowth_mcts::console::Work;
-use regrowth_policy::Policy;
 use regrowth_verifiers::ProblemVerifier;
 
-use super::config::RunConfig;
-use super::driver::{Control, Observer};
+use super::context::RunContext;
 use super::exam::{EvalRow, ROW_VERSION};
 use super::journal::{self, Calls};
+use super::observer::Observer;
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, Solved, solve};
 
-/// Greedy answers of one policy to all problems: what is not in `path` yet is asked for and
+/// Which problems are asked, and where the answers go.
+pub(super) struct Asked<'a> {
+    pub(super) path: &'a Path,
+    pub(super) round: u32,
+    /// What the phase is called.
+    pub(super) phase: &'static str,
+    pub(super) problems: &'a [Problem],
+}
+
+/// Greedy answers of the policy `spec` to all problems: what is not there yet is asked for and
 /// written.
 pub(super) fn measure(
-    path: &Path,
-    policy: &mut dyn FnMut() -> Result<std::sync::Arc<dyn Policy>, TrainError>,
-    problems: &[Problem],
-    config: &RunConfig,
-    (round, phase): (u32, &'static str),
-    control: &Control,
+    run: &RunContext,
+    spec: &str,
+    asked: &Asked,
     observer: &mut dyn Observer,
 ) -> Result<Vec<EvalRow>, TrainError> {
+    let &Asked { path, round, phase, problems } = asked;
     journal::complete(path, problems, observer, &mut |todo, observer, sink| {
-        let policy = policy()?;
+        let policy = run.policy(spec)?;
         observer.begin(round, phase, problems.len(), Work::Calls);
         observer.skip(problems.len() - todo.len());
         let policy = journal::recorded(path, Calls::Own, policy, observer)?;
         let (mut right, mut asked, mut unanswered) = (0, 0, Vec::new());
         let plan = SamplePlan {
-            cancel: control.cancel.clone(),
-            ..SamplePlan::greedy(config.search.max_solution_tokens)
+            cancel: run.control.cancel.clone(),
+            ..SamplePlan::greedy(run.config.search.max_solution_tokens)
         };
         solve(&*policy, &ProblemVerifier, todo, &plan, &mut |solved| {
             let row = row(&todo[solved.index], solved);

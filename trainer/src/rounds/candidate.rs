@@ -1,0 +1,27 @@
+//! A policy of a run: what a round starts from, and what it leaves.
+
+use super::exam::EvalRow;
+use super::report::RoundReport;
+
+/// A policy with its answers to the validation problems.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Candidate {
+    /// Round whose policy it is; 0 is the base policy.
+    pub(super) round: u32,
+    /// The policy as a specification.
+    pub(super) spec: String,
+    /// Its identity.
+    pub(super) identity: String,
+    /// Answers to the validation problems: its own, or those of the last policy before it that was
+    /// asked them.
+    pub(super) validation: Vec<EvalRow>,
+    /// Round in which it was asked them.
+    pub(super) validated: Option<u32>,
+}
+
+/// A round at its end.
+pub(super) struct Finished {
+    pub(super) report: RoundReport,
+    /// What the next round starts from if this one is accepted.
+    pub(super) candidate: Candidate,
+}
