@@ -1,4 +1,4 @@
-//! Step-level preference training (method, section 3): settings, and the run from pairs to weights.
+//! Step-level preference training (method, section 3): the run from pairs to weights.
 //!
 //! All pairs of one tree are packed into one forest, so a prompt and its shared steps go through
 //! the model once. Which tokens count is [`super::pairs`]' business, against which reference is
@@ -11,103 +11,17 @@ use std::time::Duration;
 use regrowth_datasets::{PreferencePair, StepLabel};
 use serde::{Deserialize, Serialize};
 
-use super::judge::{self, JudgeConfig};
-use super::lora::LoraConfig;
-use super::loss::PreferenceLoss;
+use super::dpo_config::DpoConfig;
+use super::judge;
 use super::memory::{Busiest, MemoryPlan};
-use super::optim::OptimizerConfig;
-use super::pairs::{Average, Prepared, Rows, Scope, micro_batches, plan, prepare};
+use super::model::Model;
+use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::reference::{self, Reference};
-use super::run::{Course, Look, Model, OnStep, Steps, Trained};
-use super::schedule::{Schedule, ScheduleKind};
+use super::run::{Course, Look, OnStep, Steps, Trained};
+use super::schedule::Schedule;
 use super::state;
 use crate::TrainError;
-
-/// Settings of preference training (method, section 3).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DpoConfig {
-    /// Seed of the order of trees.
-    pub seed: u64,
-    /// The loss.
-    pub loss: PreferenceLoss,
-    /// Inverse temperature, above 0.
-    pub beta: f64,
-    /// Weight of the chosen side's mean negative log-likelihood; 0 leaves it out.
-    pub nll: f64,
-    /// Teaching the judge beside the policy.
-    pub judge: JudgeConfig,
-    /// Passes over the pairs.
-    pub epochs: usize,
-    /// Pairs of one optimizer step, roughly (whole trees are kept together).
-    pub batch_pairs: usize,
-    /// Trees with pairs in one optimizer step, in place of `batch_pairs` (default none; the authors'
-    /// code: 64).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch_trees: Option<usize>,
-    /// What the loss of a step is the mean of (default pairs; the authors' code: trees).
-    #[serde(skip_serializing_if = "is_pairs")]
-    pub average: Average,
-    /// Packed tokens of one micro-batch, at most (a larger tree has one of its own).
-    pub micro_tokens: usize,
-    /// Whether shared prefixes are computed once; off is the naive reference form.
-    pub share_prefixes: bool,
-    /// Which tokens of a side count.
-    pub scope: Scope,
-    /// Whether trees are shuffled in every epoch; off keeps the order of the file.
-    pub shuffle: bool,
-    /// Whether activations are computed a second time in place of being held: a third more work,
-    /// one layer's activations in memory.
-    pub gradient_checkpointing: bool,
-    /// Highest learning rate.
-    pub learning_rate: f64,
-    /// Share of the steps that warm up.
-    pub warmup: f64,
-    /// Form of the decay.
-    pub schedule: ScheduleKind,
-    /// Optimizer.
-    pub optimizer: OptimizerConfig,
-    /// Low-rank updates in place of training the whole model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lora: Option<LoraConfig>,
-    /// Whether TensorBoard event files are written beside the metrics.
-    pub tensorboard: bool,
-    /// Seconds between saved states.
-    pub save_seconds: u64,
-}
-
-fn is_pairs(average: &Average) -> bool {
-    *average == Average::Pairs
-}
-
-impl Default for DpoConfig {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            loss: PreferenceLoss::Conservative,
-            beta: 0.1,
-            nll: 0.0,
-            judge: JudgeConfig::default(),
-            epochs: 1,
-            batch_pairs: 64,
-            batch_trees: None,
-            average: Average::Pairs,
-            micro_tokens: 4096,
-            share_prefixes: true,
-            scope: Scope::Difference,
-            shuffle: true,
-            gradient_checkpointing: false,
-            learning_rate: 1e-6,
-            warmup: 0.03,
-            schedule: ScheduleKind::Cosine,
-            optimizer: OptimizerConfig::default(),
-            lora: None,
-            tensorboard: false,
-            save_seconds: 120,
-        }
-    }
-}
 
 /// What a run of preference training did.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::collate::Sequence;
 use super::metrics::Metrics;
-use super::run::Model;
+use super::model::Model;
 use crate::TrainError;
 
 /// Settings of the judge's training.

@@ -1,12 +1,7 @@
-//! Settings of low-rank adaptation (Hu et al. 2021, arXiv:2106.09685) and the adapter they give.
+//! Settings of low-rank adaptation (Hu et al. 2021, arXiv:2106.09685).
 
-use std::path::Path;
-
-use candle_core::DType;
-use regrowth_policy::candle::{Adapter, AdapterConfig};
 use serde::{Deserialize, Serialize};
 
-use super::run::Model;
 use crate::TrainError;
 
 /// All projections of a layer: what PEFT calls `all-linear`.
@@ -73,29 +68,6 @@ impl LoraConfig {
         let module = weight.strip_suffix(".weight")?;
         let last = module.rsplit('.').next()?;
         self.targets.iter().any(|t| t == last).then_some(module)
-    }
-}
-
-impl Model {
-    /// Writes the trained updates as a PEFT adapter into the folder `dir`, in numbers of this type.
-    ///
-    /// # Errors
-    /// [`TrainError::Setting`] if the whole model was trained; when a file cannot be written.
-    pub fn save_adapter(&self, dir: &Path, dtype: DType) -> Result<(), TrainError> {
-        let Some(adapter) = self.adapter() else {
-            let detail = "the whole model was trained; there is no adapter to write".into();
-            return Err(TrainError::Setting { name: "lora", detail });
-        };
-        Ok(adapter.save(dir, &self.origin, dtype)?)
-    }
-
-    /// The trained updates, if only those were trained.
-    pub(super) fn adapter(&self) -> Option<Adapter> {
-        let lora = self.variables.lora()?;
-        let base = self.origin.name();
-        let LoraConfig { rank, alpha, dropout, targets } = lora;
-        let config = AdapterConfig::lora(base, *rank, *alpha, *dropout, targets);
-        Some(Adapter { config, updates: self.variables.updates() })
     }
 }
 

@@ -8,8 +8,8 @@ use regrowth_policy::candle::ModelConfig;
 use serde::Serialize;
 
 use super::collate::Packed;
+use super::model::Model;
 use super::optim::OptimizerKind;
-use super::run::Model;
 use crate::TrainError;
 
 /// Most logits that the loss holds at once for one micro-batch (see the policy's operations).

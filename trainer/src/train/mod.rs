@@ -5,12 +5,14 @@
 
 mod demonstrations;
 mod dpo;
+mod dpo_config;
 mod gradients;
 mod inplace;
 mod judge;
 mod lora;
 mod memory;
 mod metrics;
+mod model;
 mod optim;
 mod pairs;
 mod preference;
@@ -30,18 +32,17 @@ pub mod collate;
 pub mod loss;
 
 pub use demonstrations::tokenise_demonstrations;
-pub use dpo::{
-    DpoConfig, DpoSummary, PreferenceData, Session, plan_dpo, train_dpo, train_dpo_within,
-};
+pub use dpo::{DpoSummary, PreferenceData, Session, plan_dpo, train_dpo, train_dpo_within};
+pub use dpo_config::{Average, DpoConfig, Scope};
 pub use gradients::{Evaluation, Objective};
 pub use judge::{JudgeConfig, JudgeLabels};
 pub use lora::LoraConfig;
 pub use memory::{MemoryPlan, peak_memory, resident_memory};
 pub use metrics::{Metrics, MetricsLog};
+pub use model::Model;
 pub use optim::{OptimizerConfig, OptimizerKind};
-pub use pairs::{Average, Scope};
 pub use reference::Reference;
-pub use run::{Course, Model, OnStep, Progress};
+pub use run::{Course, OnStep, Progress};
 pub use schedule::{Schedule, ScheduleKind};
 pub use sft::{Example, SftConfig, SftSummary, plan_sft, train_sft};
 pub use state::{OPTIMIZER, remove_damaged_states};

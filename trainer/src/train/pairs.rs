@@ -9,37 +9,12 @@ use std::ops::Range;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{PreferencePair, TokenId, keyed_rng};
-use serde::{Deserialize, Serialize};
 
 use super::collate::{Packed, Sequence, common_prefix, pack};
-use super::dpo::DpoConfig;
+use super::dpo_config::{Average, DpoConfig, Scope};
 use super::judge::Lesson;
-use super::run::Model;
+use super::model::Model;
 use crate::TrainError;
-
-/// Which tokens of a side count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// From the first difference of the two sides: what both say says nothing about either.
-    #[default]
-    Difference,
-    /// The whole side, as TRL does. The shared beginning cancels in a difference of sums, not in
-    /// averages over tokens or in the NLL term.
-    Completion,
-}
-
-/// What the loss of an optimizer step is the mean of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Average {
-    /// All pairs of the step alike.
-    #[default]
-    Pairs,
-    /// Its trees, each the mean over its own pairs: a tree with many pairs weighs no more (the
-    /// authors' code).
-    Trees,
-}
 
 /// A pair ready for batches.
 pub(super) struct Prepared<'a> {

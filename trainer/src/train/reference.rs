@@ -15,10 +15,10 @@ use regrowth_policy::NumberType;
 use regrowth_policy::candle::{Parameters, Transformer};
 use serde::{Deserialize, Serialize};
 
-use super::dpo::DpoConfig;
+use super::dpo_config::DpoConfig;
 use super::gradients::{alone, log_probs};
+use super::model::Model;
 use super::pairs::{Prepared, pack_pairs};
-use super::run::Model;
 use crate::TrainError;
 use crate::artefact::{read_sealed, write_sealed};
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::collate::{Sequence, pack};
 use super::gradients::log_probs;
-use super::run::{Look, Model};
+use super::model::Model;
+use super::run::Look;
 use super::sft::{Example, SftConfig};
 use crate::TrainError;
 use crate::artefact::{read_json, write_json};

@@ -1,0 +1,118 @@
+//! Settings of step-level preference training (method, section 3).
+
+use serde::{Deserialize, Serialize};
+
+use super::judge::JudgeConfig;
+use super::lora::LoraConfig;
+use super::loss::PreferenceLoss;
+use super::optim::OptimizerConfig;
+use super::schedule::ScheduleKind;
+
+/// Settings of preference training (method, section 3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DpoConfig {
+    /// Seed of the order of trees.
+    pub seed: u64,
+    /// The loss.
+    pub loss: PreferenceLoss,
+    /// Inverse temperature, above 0.
+    pub beta: f64,
+    /// Weight of the chosen side's mean negative log-likelihood; 0 leaves it out.
+    pub nll: f64,
+    /// Teaching the judge beside the policy.
+    pub judge: JudgeConfig,
+    /// Passes over the pairs.
+    pub epochs: usize,
+    /// Pairs of one optimizer step, roughly (whole trees are kept together).
+    pub batch_pairs: usize,
+    /// Trees with pairs in one optimizer step, in place of `batch_pairs` (default none; the authors'
+    /// code: 64).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_trees: Option<usize>,
+    /// What the loss of a step is the mean of (default pairs; the authors' code: trees).
+    #[serde(skip_serializing_if = "is_pairs")]
+    pub average: Average,
+    /// Packed tokens of one micro-batch, at most (a larger tree has one of its own).
+    pub micro_tokens: usize,
+    /// Whether shared prefixes are computed once; off is the naive reference form.
+    pub share_prefixes: bool,
+    /// Which tokens of a side count.
+    pub scope: Scope,
+    /// Whether trees are shuffled in every epoch; off keeps the order of the file.
+    pub shuffle: bool,
+    /// Whether activations are computed a second time in place of being held: a third more work,
+    /// one layer's activations in memory.
+    pub gradient_checkpointing: bool,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Share of the steps that warm up.
+    pub warmup: f64,
+    /// Form of the decay.
+    pub schedule: ScheduleKind,
+    /// Optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Low-rank updates in place of training the whole model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+    /// Whether TensorBoard event files are written beside the metrics.
+    pub tensorboard: bool,
+    /// Seconds between saved states.
+    pub save_seconds: u64,
+}
+
+fn is_pairs(average: &Average) -> bool {
+    *average == Average::Pairs
+}
+
+impl Default for DpoConfig {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            loss: PreferenceLoss::Conservative,
+            beta: 0.1,
+            nll: 0.0,
+            judge: JudgeConfig::default(),
+            epochs: 1,
+            batch_pairs: 64,
+            batch_trees: None,
+            average: Average::Pairs,
+            micro_tokens: 4096,
+            share_prefixes: true,
+            scope: Scope::Difference,
+            shuffle: true,
+            gradient_checkpointing: false,
+            learning_rate: 1e-6,
+            warmup: 0.03,
+            schedule: ScheduleKind::Cosine,
+            optimizer: OptimizerConfig::default(),
+            lora: None,
+            tensorboard: false,
+            save_seconds: 120,
+        }
+    }
+}
+
+/// Which tokens of a side count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// From the first difference of the two sides: what both say says nothing about either.
+    #[default]
+    Difference,
+    /// The whole side, as TRL does. The shared beginning cancels in a difference of sums, not in
+    /// averages over tokens or in the NLL term.
+    Completion,
+}
+
+/// What the loss of an optimizer step is the mean of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Average {
+    /// All pairs of the step alike.
+    #[default]
+    Pairs,
+    /// Its trees, each the mean over its own pairs: a tree with many pairs weighs no more (the
+    /// authors' code).
+    Trees,
+}
