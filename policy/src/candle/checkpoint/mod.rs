@@ -8,6 +8,7 @@ pub(crate) mod config;
 mod config_fields;
 pub(crate) mod gguf;
 pub(crate) mod identity;
+mod names;
 pub(crate) mod rope_scaling;
 pub(crate) mod source;
 mod spec;

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::config::AdapterConfig;
-use crate::candle::checkpoint::adapter::file::ADAPTER_CONFIG;
 use crate::candle::checkpoint::gguf::{Gguf, is_gguf};
+use crate::candle::checkpoint::names::{ADAPTER_CONFIG, INDEX, WEIGHTS};
 use crate::candle::checkpoint::spec;
-use crate::candle::checkpoint::weights_file::{INDEX, WEIGHTS};
 use crate::seedling;
 use crate::text::Files;
 

@@ -14,20 +14,12 @@ use serde_json::{Value, json};
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::merge::merge_adapter;
 use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::names::{EMBEDDING, HEAD, INDEX, WEIGHTS};
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::staged::replace_folder;
 use crate::candle::checkpoint::tensor_file::TensorFile;
 use crate::candle::kernels::with_values;
 use crate::text::Files;
-
-/// Weights in one file.
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// List of the files of weights in several.
-pub(crate) const INDEX: &str = "model.safetensors.index.json";
-/// Embedding, which is the head as well where the two are tied.
-pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
-/// Output projection.
-pub(crate) const HEAD: &str = "lm_head.weight";
 
 /// Configuration and weights of one checkpoint.
 #[derive(Debug, Clone)]

@@ -8,15 +8,12 @@ use candle_core::pickle::PthTensors;
 use candle_core::{DType, Device, Tensor};
 
 use crate::PolicyError;
+use crate::candle::checkpoint::names::ADAPTER_WEIGHTS;
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::tensor_file::TensorFile;
 use crate::text::Files;
 use crate::text::files::{LFS_DETAIL, LFS_POINTER};
 
-/// The file that makes a folder an adapter.
-pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
-/// Its weights.
-pub(crate) const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 /// Its weights as PyTorch pickles them.
 const PICKLED: &str = "adapter_model.bin";
 

@@ -10,12 +10,12 @@ use serde_json::Value;
 
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::config::{AdapterConfig, Init, Scales};
-use crate::candle::checkpoint::adapter::file::{ADAPTER_CONFIG, Part, Parts, read_parts};
+use crate::candle::checkpoint::adapter::file::{Part, Parts, read_parts};
 use crate::candle::checkpoint::adapter::init::{olora_part, pissa_part};
 use crate::candle::checkpoint::adapter::targets::Targets;
 use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::names::{ADAPTER_CONFIG, EMBEDDING, HEAD};
 use crate::candle::checkpoint::source::Source;
-use crate::candle::checkpoint::weights_file::{EMBEDDING, HEAD};
 use crate::candle::kernels::with_values;
 use crate::text::Files;
 

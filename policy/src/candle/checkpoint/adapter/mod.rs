@@ -19,9 +19,8 @@ use regrowth_datasets::stream_key;
 
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::config::{AdapterConfig, Init};
-use crate::candle::checkpoint::adapter::file::{
-    ADAPTER_CONFIG, ADAPTER_WEIGHTS, PEFT_PREFIX, Part, read_parts,
-};
+use crate::candle::checkpoint::adapter::file::{PEFT_PREFIX, Part, read_parts};
+use crate::candle::checkpoint::names::{ADAPTER_CONFIG, ADAPTER_WEIGHTS};
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::staged::replace_folder;
 use crate::candle::checkpoint::weights_file::write_tensors;

@@ -1,0 +1,131 @@
+//! How a policy is run: in this process, or behind servers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decorate::Meter;
+use crate::{ComputeDevice, NumberType, PromptOptions};
+
+/// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
+/// otherwise than a processor, and each type of numbers in its own way.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Threads of an engine in this process, at least 1.
+    pub threads: usize,
+    /// Sequences decoded at once, at least 1.
+    pub max_batch: usize,
+    /// Bytes for keys and values of stored prefixes.
+    pub cache_bytes: usize,
+    /// Where a checkpoint is computed.
+    pub device: ComputeDevice,
+    /// The numbers that a GPU computes with.
+    pub numbers: NumberType,
+    /// How servers are spoken to.
+    pub server: ServerOptions,
+    /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
+    /// prompts.
+    pub prompt: PromptOptions,
+    /// Is told what a user should know of an engine in this process: the memory it will take, before
+    /// its weights are read, and, once, that its cache is too small; may be called from any thread.
+    pub say: Option<fn(&str)>,
+    /// Counts what the policy answers and computes.
+    pub meter: Option<Arc<Meter>>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let server = ServerOptions::default();
+        Self {
+            threads,
+            max_batch: 64,
+            cache_bytes: 1 << 30,
+            device: ComputeDevice::Cpu,
+            numbers: NumberType::F32,
+            server,
+            prompt: PromptOptions::default(),
+            say: None,
+            meter: None,
+        }
+    }
+}
+
+/// How servers are spoken to.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Folder with the model's `tokenizer.json` (and chat template, `regrowth.json`); by default the
+    /// server tokenises.
+    pub tokenizer: Option<PathBuf>,
+    /// What the server speaks; by default it is asked.
+    pub dialect: Option<Dialect>,
+    /// Requests in flight at each server, at least 1.
+    pub in_flight: usize,
+    /// Longest time that one request may take.
+    pub timeout: Duration,
+    /// Times that a request is tried, at least 1; pauses between them double up to 8 seconds.
+    pub attempts: u32,
+    /// Tokens of prompt and solution together, where the server does not say (default 4,096: taste).
+    pub context: Option<usize>,
+    /// Told what a server that is not ready says, while it is waited for.
+    pub say: Option<fn(&str)>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            tokenizer: None,
+            dialect: None,
+            in_flight: 64,
+            timeout: Duration::from_secs(600),
+            attempts: 8,
+            context: None,
+            say: None,
+        }
+    }
+}
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// vLLM: token ids both ways.
+    Vllm,
+    /// SGLang's own interface: token ids both ways.
+    Sglang,
+    /// The C++ server of llama.cpp: token ids both ways.
+    LlamaCpp,
+    /// The server of llama-cpp-python: text both ways.
+    LlamaCppPython,
+}
+
+impl Dialect {
+    /// All of them by the names that `--server-dialect` takes.
+    pub const NAMES: [(&str, Self); 4] = [
+        ("vllm", Self::Vllm),
+        ("sglang", Self::Sglang),
+        ("llama.cpp", Self::LlamaCpp),
+        ("llama-cpp-python", Self::LlamaCppPython),
+    ];
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl std::fmt::Display for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = Self::NAMES.map(|(name, _)| name).join(", ");
+        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
+        found.map(|(_, d)| *d).ok_or_else(|| format!("`{text}`: expected one of {names}"))
+    }
+}
