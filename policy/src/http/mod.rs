@@ -6,6 +6,7 @@
 
 mod address;
 mod completion;
+mod dialect;
 mod discover;
 mod fault;
 mod fleet;
