@@ -47,7 +47,7 @@ pub fn extract_step_labels(tree: &TreeRecord, config: &StepLabelConfig) -> Vec<S
     if !tree.oracle {
         return vec![];
     }
-    let counts = solutions_below(tree);
+    let counts = tree.solutions_below();
     let enough = |id: usize| {
         let fewest = if tree.nodes[id].terminal { 1 } else { config.min_solutions.max(1) };
         counts[id].0 >= fewest
@@ -58,25 +58,6 @@ pub fn extract_step_labels(tree: &TreeRecord, config: &StepLabelConfig) -> Vec<S
     nodes.truncate(config.max_per_tree);
     nodes.sort_unstable();
     nodes.into_iter().map(|id| label(tree, id, counts[id])).collect()
-}
-
-/// Distinct verified solutions through each node, and how many of them are right.
-pub(crate) fn solutions_below(tree: &TreeRecord) -> Vec<(u64, u64)> {
-    let mut counts = vec![(0, 0); tree.nodes.len()];
-    // Children stand behind their parents, so a walk from the end sees them first.
-    for (id, node) in tree.nodes.iter().enumerate().rev() {
-        if node.terminal && node.outcome != 0.0 {
-            counts[id].0 += 1;
-            counts[id].1 += u64::from(node.outcome > 0.0);
-        }
-        if let Some(parent) = node.parent {
-            let (all, right) = counts[id];
-            let above: &mut (u64, u64) = &mut counts[parent as usize];
-            above.0 += all;
-            above.1 += right;
-        }
-    }
-    counts
 }
 
 fn label(tree: &TreeRecord, id: usize, (solutions, right): (u64, u64)) -> StepLabel {

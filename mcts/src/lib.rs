@@ -49,7 +49,8 @@ pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_
 pub use error::{SearchError, Skip};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
-pub use likelihood::{AnswerOdds, Finished, LikelihoodFit, LikelihoodScale, SurprisalOdds};
+pub use likelihood::fit::LikelihoodFit;
+pub use likelihood::{AnswerOdds, Finished, LikelihoodScale, SurprisalOdds};
 pub use pairs::{
     Drop, Extracted, Keep, PairConfig, PairValues, Parents, Rejected, alpha, extract_pairs,
 };

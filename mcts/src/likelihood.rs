@@ -6,12 +6,10 @@
 //! random and still finds its own mistakes improbable (`docs/experiments/0008-likelihood-judge.md`,
 //! `0010-answer-judge.md`).
 
-mod fit;
+pub(crate) mod fit;
 
 use regrowth_verifiers::true_share;
 use serde::{Deserialize, Serialize};
-
-pub use self::fit::LikelihoodFit;
 
 /// Surprisal, in nats, that a certain solution counts as: no likelihood makes certain. (A
 /// measurement: of 0.1 and 1 the former is calibrated better at the ends of solutions; a line in the

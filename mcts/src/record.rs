@@ -117,6 +117,25 @@ pub struct NodeRecord {
 }
 
 impl TreeRecord {
+    /// Distinct verified solutions through each node, and how many of them are right.
+    pub(crate) fn solutions_below(&self) -> Vec<(u64, u64)> {
+        let mut counts = vec![(0, 0); self.nodes.len()];
+        // Children stand behind their parents, so a walk from the end sees them first.
+        for (id, node) in self.nodes.iter().enumerate().rev() {
+            if node.terminal && node.outcome != 0.0 {
+                counts[id].0 += 1;
+                counts[id].1 += u64::from(node.outcome > 0.0);
+            }
+            if let Some(parent) = node.parent {
+                let (all, right) = counts[id];
+                let above: &mut (u64, u64) = &mut counts[parent as usize];
+                above.0 += all;
+                above.1 += right;
+            }
+        }
+        counts
+    }
+
     /// Tokens of the prompt and of all steps, those that steps begin with alike once: the distinct
     /// beginnings of the tree's solutions. An EOS is followed by nothing and not among them.
     #[must_use]

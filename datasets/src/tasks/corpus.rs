@@ -8,10 +8,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::drill::{copy, drill};
+use super::spec::TaskSpec;
 use super::stream::draw_from;
+use super::task::Task;
 use super::words::chance;
 use super::worked::Worked;
-use super::{Task, TaskSpec};
 use crate::{Problem, Split, keyed_rng};
 
 /// What a corpus is made of.

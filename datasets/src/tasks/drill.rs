@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::Task;
 use super::choice::{Relation, answer_line};
+use super::task::Task;
 use super::words::{
     ANIMALS, FOODS, LABELS, NAMES, OBJECTS, PEOPLE, PLACES, QUALITIES, chance, pick, pick_some,
     shuffle,

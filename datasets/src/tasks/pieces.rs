@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{CorpusConfig, TaskSpec, corpus};
+use super::corpus::{CorpusConfig, corpus};
+use super::spec::TaskSpec;
 
 /// Examples per task that are read, half of them drills (measured: the list is complete after 84).
 const READ: usize = 3_000;

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Problems, Task};
+use super::stream::Problems;
+use super::task::Task;
 use crate::{DataError, Split};
 
 /// What stands before the name of a task.

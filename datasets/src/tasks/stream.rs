@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::TaskSpec;
+use super::spec::TaskSpec;
 use super::worked::Worked;
 use crate::{Problem, Split, keyed_rng, split_of_key};
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AnswerKind, Problem};
+use crate::{AnswerKind, Problem, Split};
 
 const SPLITS: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 

@@ -7,7 +7,7 @@ use regrowth_policy::Boundary;
 use super::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy,
 };
-use crate::tree::{MOST_CHILDREN, MOST_IN_FLIGHT};
+use crate::tree::bits::{MOST_CHILDREN, MOST_IN_FLIGHT};
 use crate::{SearchError, StopRule};
 
 /// Candidates of a node: a step of the reference solution may join them.

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::TreeRecord;
 use crate::answers::Answers;
-use crate::labels::solutions_below;
 
 /// Collects verified steps of trees, for a scale of the policy that grew them.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +31,7 @@ impl LikelihoodFit {
         }
         let mut likelihoods: Vec<f64> = Vec::with_capacity(tree.nodes.len());
         let mut answers = Answers::default();
-        let counts = solutions_below(tree);
+        let counts = tree.solutions_below();
         for (id, (node, &(solutions, right))) in tree.nodes.iter().zip(&counts).enumerate() {
             let above = node.parent.map_or(0.0, |parent| likelihoods[parent as usize]);
             likelihoods.push(above + log_likelihood(&node.logps));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use regrowth_datasets::TokenId;
 use regrowth_policy::{PolicyError, Request, Response, Usage};
 
-use super::{Ask, Subject};
+use super::subject::{Ask, Subject};
 use crate::Skip;
 use crate::answers::Answers;
 use crate::expand::{Child, Expansion, Step};

@@ -7,6 +7,8 @@
 //! a pure function of visits and rewards, whatever the order in which backups arrived.
 
 mod arena;
+pub(crate) mod bits;
+mod edge;
 mod memory;
 mod node;
 mod walk;
@@ -15,8 +17,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use self::arena::{Arena, prefetch};
+use self::bits::MOST_CHILDREN;
+pub use self::edge::{Edge, NodeState};
 use self::node::{Link, Node, Together};
-pub(crate) use self::node::{MOST_CHILDREN, MOST_IN_FLIGHT};
 pub use self::walk::{Evaluator, GrowOptions, grow_shared};
 use crate::{BackupWeights, ChildStats, SelectionRule};
 
@@ -25,30 +28,6 @@ const AHEAD: usize = 64;
 
 /// Index of a node; the root is 0.
 pub type NodeId = u32;
-
-/// What is known of a step when its node is made.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Edge {
-    /// Prior of the step, in single precision: a tree selects by no more.
-    pub prior: f32,
-    /// Reward r(s, a) of the step.
-    pub reward: f64,
-    /// Whether the solution ends with the step.
-    pub terminal: bool,
-}
-
-/// Where a node stands; it only ever moves forward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeState {
-    /// Nobody has asked for its children.
-    Unexpanded = 0,
-    /// Somebody is fetching its children.
-    Expanding = 1,
-    /// It has children.
-    Expanded = 2,
-    /// It has none and never will.
-    Terminal = 3,
-}
 
 /// A tree of statistics.
 pub struct Tree {

@@ -3,7 +3,8 @@
 //! It knows nothing of its neighbours. The protocol is told in `concurrency.md`; here each field
 //! says who writes it, when, and what its ordering pairs with.
 
-use super::NodeState;
+use super::bits::{COUNT_BITS, IN_FLIGHT_BITS, MOST_CHILDREN, MOST_IN_FLIGHT};
+use super::edge::NodeState;
 use crate::select::Hint;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, UntrackedU32};
 
@@ -17,11 +18,9 @@ const MOST_RETURN: f64 = (1u64 << 18) as f64;
 const WHOLE: f64 = (3u64 << 51) as f64;
 
 /// One visit in [`Node::counts`].
-const VISIT: u64 = 1 << 16;
+const VISIT: u64 = 1 << IN_FLIGHT_BITS;
 /// One announcement without a visit in [`Node::counts`]; the field wraps around at the top.
 const REFRESH: u64 = 1 << 48;
-/// Visits of a node that can be under way at once.
-pub(crate) const MOST_IN_FLIGHT: u64 = VISIT - 1;
 
 /// A node.
 pub(super) struct Node {
@@ -57,14 +56,11 @@ pub(super) struct Node {
     parent: AtomicU32,
 }
 
-const COUNT_BITS: u32 = 19;
 const HOLDER_BITS: u32 = 9;
 const SPLIT: u64 = 1 << (32 + COUNT_BITS);
 const HOLDER_SHIFT: u32 = 33 + COUNT_BITS;
 const TRUNK: u64 = 1 << (HOLDER_SHIFT + HOLDER_BITS);
 const STATE_SHIFT: u32 = 62;
-/// Children that a node can have.
-pub(crate) const MOST_CHILDREN: usize = (1 << COUNT_BITS) - 1;
 /// Numbers of holders, from 1.
 pub(super) const MOST_HOLDERS: usize = (1 << HOLDER_BITS) - 1;
 

@@ -8,7 +8,8 @@
 
 use super::walker::score;
 use crate::select::SelectionRule;
-use crate::tree::node::{Link, MOST_IN_FLIGHT, Node, Together};
+use crate::tree::bits::MOST_IN_FLIGHT;
+use crate::tree::node::{Link, Node, Together};
 use crate::tree::{NodeId, NodeState, Tree};
 
 /// A part has at most one in so many of the tree's visits, for each thread: enough parts that
