@@ -11,6 +11,7 @@
 
 mod answers;
 mod calibration;
+pub mod cli;
 mod commit;
 mod config;
 pub mod console;
@@ -19,6 +20,7 @@ mod driver;
 mod error;
 mod expand;
 mod flags;
+pub mod frontend;
 mod labels;
 mod likelihood;
 mod noise;
@@ -58,7 +60,7 @@ pub use prompting::{PromptFlags, examples};
 pub use record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{Ask, Progress, Subject, TreeSearch};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
-pub use settings::{PolicyKind, overlay};
+pub use settings::{PolicyKind, SEARCH_KEYS, TRAINING_KEYS, laid_over, overlay};
 pub use show::{STEP_CHARS, escape_html, render_html, render_text};
 pub use similar::similarity;
 pub use stop::{Spent, StopRule};

@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of what the values do. Each reader says what it expected.
 
-use regrowth_mcts::{CommitRule, Rejected, Selection, StopRule};
+use crate::{CommitRule, Rejected, Selection, StopRule};
 
 use super::flags::Plan;
 

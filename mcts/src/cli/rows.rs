@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
+use crate::{PairConfig, Skip, TreeRecord, extract_pairs, unanswered};
 use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
-use regrowth_mcts::{PairConfig, Skip, TreeRecord, extract_pairs, unanswered};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_datasets::{Notices, PreferencePair, Problem};
-use regrowth_mcts::{
+use crate::{
     Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
 };
+use regrowth_datasets::{Notices, PreferencePair, Problem};
 use regrowth_verifiers::Unanswered;
 use serde::Serialize;
 

@@ -35,6 +35,11 @@ pub fn note(text: &str) {
     }
 }
 
+/// Writes a warning to stderr.
+pub fn warn(text: &str) {
+    note(&format!("warning: {text}"));
+}
+
 /// Writes a line to stdout. If nobody reads it any more, nothing happens.
 ///
 /// # Errors

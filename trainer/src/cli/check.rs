@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use regrowth_mcts::EngineFlags;
+use regrowth_mcts::console::{note, warn};
 use regrowth_policy::LoadOptions;
 use serde_json::json;
 
@@ -20,10 +21,10 @@ const TELL: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Seconds after which nothing more is waited for, loading the policy included.
-    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     seconds: u64,
     /// Print the result as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     #[command(flatten)]
     settings: SettingArgs,
@@ -32,9 +33,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let config = args.settings.config()?;
-    let found = look(&config, &args.engine, Duration::from_secs(args.seconds))?;
-    found.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let (config, engine) = args.settings.load(&args.engine)?;
+    let found = look(&config, &engine, Duration::from_secs(args.seconds))?;
+    found.warnings().iter().for_each(|text| warn(text));
     if args.json {
         return say(&json(&found, &config).to_string());
     }
@@ -53,11 +54,11 @@ fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Che
     let options = LoadOptions { prompt: sets.prompts(config), ..engine.load_options(say_once) };
     let planned = regrowth_policy::plan(&config.policy, &options)?;
     let policy = config.search.value.judge_by(inputs::policy(&config.policy, &options)?);
-    policy.notes().iter().for_each(|note| eprintln!("{note}"));
+    policy.notes().iter().for_each(|text| note(text));
     let mut told = Instant::now();
     let mut said = |text: &str| {
         if told.elapsed() >= TELL {
-            eprintln!("check: {text}");
+            note(&format!("check: {text}"));
             told = Instant::now();
         }
     };

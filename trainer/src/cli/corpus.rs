@@ -8,6 +8,7 @@ use crate::{TrainError, seedling};
 
 /// Arguments of `regrowth corpus`.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Corpus")]
 pub(super) struct Args {
     /// Folder for `init/` (everything but weights) and `corpus.jsonl`.
     #[arg(long)]

@@ -6,12 +6,15 @@
 //! judged by the method, 926 by `instance`, 850 by `star`); `regrowth compare` prints what was spent.
 
 use regrowth_mcts::{PairValues, Strategy};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// Pairs of sibling steps from search trees: the method.

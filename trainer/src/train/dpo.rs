@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use regrowth_datasets::{PreferencePair, StepLabel};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{self, JudgeConfig};
@@ -25,7 +26,7 @@ use super::state;
 use crate::TrainError;
 
 /// Settings of preference training (method, section 3).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DpoConfig {
     /// Seed of the order of trees.

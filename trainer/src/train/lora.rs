@@ -4,6 +4,7 @@ use std::path::Path;
 
 use candle_core::DType;
 use regrowth_policy::candle::{Adapter, AdapterConfig};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::run::Model;
@@ -14,7 +15,7 @@ const ALL_LINEAR: [&str; 7] =
     ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// Which projections get an update of which rank.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoraConfig {
     /// Rank of every update, at least 1.

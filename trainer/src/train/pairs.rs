@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{PreferencePair, TokenId, keyed_rng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::collate::{Packed, Sequence, common_prefix, pack};
@@ -18,7 +19,7 @@ use super::run::Model;
 use crate::TrainError;
 
 /// Which tokens of a side count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// From the first difference of the two sides: what both say says nothing about either.
@@ -30,7 +31,7 @@ pub enum Scope {
 }
 
 /// What the loss of an optimizer step is the mean of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Average {
     /// All pairs of the step alike.

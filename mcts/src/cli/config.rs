@@ -1,0 +1,30 @@
+//! `mcts config`: the settings file of a search, with every key explained.
+
+use clap::Args;
+use toml::Table;
+
+use super::failure::Failure;
+use super::say;
+use super::settings::unwritable;
+use super::sources::{self, StartFlags};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcts config > search.toml
+  mcts config --preset paper --set search.c_puct=2";
+
+/// Arguments of `mcts config`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    start: StartFlags,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (settings, preset) = sources::start(&arguments.start)?;
+    let mut table = Table::try_from(&settings).map_err(|e| unwritable(&e))?;
+    let name = toml::Value::try_from(preset).map_err(|e| unwritable(&e))?;
+    table.insert("preset".to_owned(), name);
+    say(sources::known().commented(&table).trim_end())
+}

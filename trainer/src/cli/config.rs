@@ -1,0 +1,26 @@
+//! `regrowth config`: the settings file of a run, with every key explained.
+
+use regrowth_mcts::EngineFlags;
+use toml::{Table, Value};
+
+use super::say;
+use super::settings::{StartFlags, known};
+use crate::TrainError;
+
+/// Arguments of `regrowth config`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    start: StartFlags,
+    /// The policy whose preset is the start [default: that of the file, else builtin].
+    #[arg(long, help_heading = "Settings")]
+    policy: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    let bad = |e: toml::ser::Error| TrainError::Setting { name: "config", detail: e.to_string() };
+    let (config, engine) = args.start.base(&args.policy, &EngineFlags::default())?;
+    let mut table = Table::try_from(config).map_err(bad)?;
+    table.insert("engine".to_owned(), Value::try_from(engine).map_err(bad)?);
+    say(known().commented(&table).trim_end())
+}
