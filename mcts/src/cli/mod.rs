@@ -27,12 +27,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 use toml::Table;
 
 use self::failure::Failure;
+use crate::Preset;
 use crate::console;
 use crate::frontend::{
-    CompletionArgs, EXIT_CODES, ManualArgs, hide_group, parse, run, version, with_defaults,
-    with_help,
+    CompletionArgs, EXIT_CODES, ManualArgs, SettingsTree, hide_group, parse, run, version,
+    version_text, with_default, with_defaults, with_help,
 };
-use crate::{Preset, frontend};
 
 /// Grow search trees over a language model's reasoning steps, and extract preference pairs from them.
 #[derive(Debug, Parser)]
@@ -82,8 +82,10 @@ const MIRRORED: &[(&str, &str)] = &[
     ("oracle", "search.value.oracle"),
     ("self_evaluation", "search.value.self_evaluation"),
     ("judge", "search.value.judge"),
+    ("all_parents", "pairs.parents"),
     ("rejected", "pairs.rejected"),
     ("min_margin", "pairs.min_margin"),
+    ("min_visits", "pairs.min_visits_chosen"),
     ("min_visits_chosen", "pairs.min_visits_chosen"),
     ("min_visits_rejected", "pairs.min_visits_rejected"),
     ("mixed", "pairs.mixed"),
@@ -94,17 +96,31 @@ const MIRRORED: &[(&str, &str)] = &[
     ("smoothing", "pairs.smoothing"),
 ];
 
+/// Features of this build.
+const FEATURES: &[(&str, bool)] = &[
+    ("candle", cfg!(feature = "candle")),
+    ("cuda", cfg!(feature = "cuda")),
+    ("http", cfg!(feature = "http")),
+    ("parquet", cfg!(feature = "parquet")),
+];
+
 /// The command line, as help, completions and man pages describe it.
 #[must_use]
 pub fn command() -> clap::Command {
     let presets = [("builtin", Preset::Builtin), ("chat", Preset::Chat), ("", Preset::Default)];
     let table = |preset| Table::try_from(sources::of_preset(preset)).unwrap_or_default();
     let presets = presets.map(|(name, preset)| (name, table(preset)));
-    let command = version(Arguments::command(), frontend::version_text(env!("CARGO_PKG_VERSION")));
+    let command = version(Arguments::command(), version_text(env!("CARGO_PKG_VERSION"), FEATURES));
     let command = command.mut_subcommand("search", |search| {
         with_defaults(hide_group(search, pair_flags::GROUP), MIRRORED, &presets)
     });
     with_help(command)
+}
+
+/// Every key of a settings file that this program reads.
+#[must_use]
+pub fn settings() -> SettingsTree {
+    sources::known()
 }
 
 /// Parses the command line, runs the command and says how it went.

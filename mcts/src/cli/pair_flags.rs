@@ -16,7 +16,6 @@ pub(super) const GROUP: &str = "Pairs";
 #[command(next_help_heading = "Pairs")]
 pub(crate) struct PairFlags {
     /// Pairs from every parent of the tree, not from the committed path alone
-    /// [default: of the preset, or of the search that grew the trees]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     all_parents: Option<bool>,
     /// Which sibling is rejected
@@ -26,7 +25,6 @@ pub(crate) struct PairFlags {
     #[arg(long, value_name = "GAP")]
     min_margin: Option<f64>,
     /// Both sides have at least this many visits
-    /// [default: none]
     #[arg(long, value_name = "N", hide = true)]
     min_visits: Option<u64>,
     /// The chosen side has at least this many visits; wins over --min-visits

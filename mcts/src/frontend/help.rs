@@ -51,15 +51,10 @@ pub fn version(command: Command, text: String) -> Command {
         .arg(flag.help("Print version, commit and features").help_heading(HELP_GROUP))
 }
 
-/// What `--version` says: the version, the commit that was built, and features.
+/// What `--version` says: the version, the commit that was built where it is known, and the features
+/// that are on.
 #[must_use]
-pub fn version_text(version: &str) -> String {
-    let features = [
-        ("candle", cfg!(feature = "candle")),
-        ("cuda", cfg!(feature = "cuda")),
-        ("http", cfg!(feature = "http")),
-        ("parquet", cfg!(feature = "parquet")),
-    ];
+pub fn version_text(version: &str, features: &[(&str, bool)]) -> String {
     let on = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
     let commit = option_env!("REGROWTH_COMMIT").map(|commit| format!("commit {commit}, "));
     let (commit, on) = (commit.unwrap_or_default(), on.collect::<Vec<_>>().join(" "));
@@ -93,19 +88,26 @@ pub fn with_defaults(
     command.mut_args(|arg| {
         let found = mirrored.iter().find(|(flag, _)| arg.get_id() == *flag);
         let Some((_, setting)) = found else { return arg };
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let help = help.trim_end_matches('.');
-        let default = described(setting, presets);
-        arg.help(format!("{help} [default: {default}]"))
+        with_default(arg, &described(setting, presets))
     })
 }
 
-/// A setting in words: one value, or that of each preset.
-fn described(setting: &str, presets: &[(&str, Table)]) -> String {
+/// Says in the help of a flag what it is where it is not given.
+#[must_use]
+pub fn with_default(arg: Arg, default: &str) -> Arg {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let help = help.trim_end_matches('.');
+    arg.help(format!("{help} [default: {default}]"))
+}
+
+/// The value of a setting, which `setting` names with dots, in the presets: one value, or that of each;
+/// the last preset stands for all that are not named.
+#[must_use]
+pub fn described(setting: &str, presets: &[(&str, Table)]) -> String {
     let shown = |table: &Table| match at(table, setting) {
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
-        None => "none".to_owned(),
+        None => "not set".to_owned(),
     };
     let values: Vec<String> = presets.iter().map(|(_, table)| shown(table)).collect();
     let Some((last, others)) = values.split_last() else { return String::new() };
@@ -139,7 +141,7 @@ mod tests {
         ];
         assert_eq!(described("rounds", &presets), "3");
         assert_eq!(described("search.c_puct", &presets), "builtin 4.0, else 1.0");
-        assert_eq!(described("search.noise", &presets), "none");
+        assert_eq!(described("search.noise", &presets), "not set");
     }
 
     #[test]

@@ -11,7 +11,8 @@ mod tree;
 
 pub use entry::{EXIT_CODES, Exit, run};
 pub use help::{
-    MOST_FLAGS, hide_group, parse, unhidden, version, version_text, with_defaults, with_help,
+    MOST_FLAGS, described, hide_group, parse, unhidden, version, version_text, with_default,
+    with_defaults, with_help,
 };
 pub use manual::{CompletionArgs, ManualArgs};
 pub use set::{Assignment, SetFlags};

@@ -160,7 +160,8 @@ fn schema<T: JsonSchema>() -> Schema {
 
 impl Setting {
     fn read(key: &str, schema: &Json) -> Self {
-        let doc = text(schema, "description").to_owned();
+        // Links of rustdoc lead nowhere outside of it.
+        let doc = text(schema, "description").replace("[`", "`").replace("`]", "`");
         let schema = not_null(schema);
         let mut values = Vec::new();
         for variant in variants(schema) {

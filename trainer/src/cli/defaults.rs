@@ -10,8 +10,6 @@ use crate::train::SftConfig;
 
 /// Flags of `iterate` and `check` by their ids, and the settings that they mirror.
 const RUN: &[(&str, &str)] = &[
-    ("policy", "policy"),
-    ("problems", "problems"),
     ("variant", "variant"),
     ("seed", "seed"),
     ("rounds", "rounds"),

@@ -33,7 +33,8 @@ use regrowth_datasets::DataError;
 use regrowth_mcts::SearchError;
 use regrowth_mcts::console::{self, note};
 use regrowth_mcts::frontend::{
-    self, CompletionArgs, EXIT_CODES, Exit, ManualArgs, parse, version, version_text, with_help,
+    self, CompletionArgs, EXIT_CODES, Exit, ManualArgs, SettingsTree, parse, version, version_text,
+    with_help,
 };
 use regrowth_policy::PolicyError;
 
@@ -126,11 +127,25 @@ Examples:
     Man(ManualArgs),
 }
 
+/// Features of this build; checkpoints and servers are always there.
+const FEATURES: &[(&str, bool)] = &[
+    ("candle", true),
+    ("cuda", cfg!(feature = "cuda")),
+    ("http", true),
+    ("parquet", cfg!(feature = "parquet")),
+];
+
 /// The command line, as help, completions and man pages describe it.
 #[must_use]
 pub fn command() -> clap::Command {
-    let command = version(Cli::command(), version_text(env!("CARGO_PKG_VERSION")));
+    let command = version(Cli::command(), version_text(env!("CARGO_PKG_VERSION"), FEATURES));
     with_help(defaults::said(command))
+}
+
+/// Every key of a settings file that this program reads.
+#[must_use]
+pub fn settings() -> SettingsTree {
+    settings::known()
 }
 
 /// Runs the command line of this process.
