@@ -129,6 +129,33 @@ fn the_settings_reference_is_up_to_date() {
     compare("settings.md", &page);
 }
 
+#[test]
+fn set_reaches_every_key_and_a_printed_file_is_a_settings_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_regrowth"));
+        command.current_dir(dir.path()).arg("config").args(args).output().unwrap()
+    };
+    let args = ["--preset", "paper", "--set", "search.c_puct=2", "--set", "engine.threads=3"];
+    let first = config(&args);
+    assert!(first.status.success(), "{first:?}");
+    let text = String::from_utf8(first.stdout).unwrap();
+    assert!(text.contains("\nc_puct = 2.0\n") && text.contains("\nthreads = 3\n"), "{text}");
+    std::fs::write(dir.path().join("printed.toml"), &text).unwrap();
+    let again = config(&["--config", "printed.toml"]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), text);
+    for (set, wanted) in [
+        ("search.c_put=2", "the nearest is `search.c_puct`"),
+        ("search.c_puct=many", "search.c_puct"),
+        ("search.c_puct", "KEY=VALUE"),
+    ] {
+        let output = config(&["--set", set]);
+        assert_eq!(output.status.code(), Some(2), "{set}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with("error: ") && said.contains(wanted), "{said}");
+    }
+}
+
 /// A section with the settings of a table, then those of the tables in it.
 fn table(above: &str, tree: &SettingsTree, presets: &[(&str, Table)], page: &mut String) {
     let name = |key: &str| if above.is_empty() { key.into() } else { format!("{above}.{key}") };

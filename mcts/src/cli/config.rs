@@ -28,3 +28,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     table.insert("preset".to_owned(), name);
     say(sources::known().commented(&table).trim_end())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Preset;
+    use crate::cli::settings::Settings;
+
+    #[test]
+    fn a_printed_file_gives_its_settings_again() {
+        for preset in Preset::ALL {
+            let settings = sources::of_preset(preset);
+            let text = sources::known().commented(&Table::try_from(&settings).unwrap());
+            assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
+        }
+    }
+}

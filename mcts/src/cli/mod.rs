@@ -114,7 +114,16 @@ pub fn command() -> clap::Command {
     let command = command.mut_subcommand("search", |search| {
         with_defaults(hide_group(search, pair_flags::GROUP), MIRRORED, &presets)
     });
+    let command = command.mut_subcommand("pairs", as_trees).mut_subcommand("show", as_trees);
     with_help(command)
+}
+
+/// Says of the rules for pairs that they are those by which the trees were grown.
+fn as_trees(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| match arg.get_help_heading() {
+        Some(pair_flags::GROUP) => with_default(arg, "as in the search or run that grew the trees"),
+        _ => arg,
+    })
 }
 
 /// Every key of a settings file that this program reads.

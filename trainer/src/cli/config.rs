@@ -24,3 +24,19 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     table.insert("engine".to_owned(), Value::try_from(engine).map_err(bad)?);
     say(known().commented(&table).trim_end())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::RunConfig;
+    use regrowth_mcts::Preset;
+
+    #[test]
+    fn a_printed_file_gives_its_settings_again() {
+        for preset in Preset::ALL {
+            let config = RunConfig::of(preset);
+            let text = known().commented(&Table::try_from(&config).unwrap());
+            assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config, "{text}");
+        }
+    }
+}

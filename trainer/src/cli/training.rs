@@ -245,6 +245,20 @@ mod tests {
     }
 
     #[test]
+    fn a_settings_file_has_a_table_and_set_lies_over_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.toml");
+        std::fs::write(&path, "rounds = 1\n[sft]\nepochs = 3\npatience = 2\n").unwrap();
+        let path = path.to_str().unwrap();
+        let config = settings(&["--config", path, "--set", "sft.epochs=5"]).unwrap();
+        assert_eq!((config.epochs, config.patience), (5, 2));
+        let config = settings(&["--set", "sft.epochs=5", "--epochs", "6"]).unwrap();
+        assert_eq!(config.epochs, 6);
+        let error = settings(&["--set", "sft.epoch=5"]).unwrap_err().to_string();
+        assert!(error.contains("`sft.epochs`"), "{error}");
+    }
+
+    #[test]
     fn unknown_keys_and_wrong_values_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sft.toml");
