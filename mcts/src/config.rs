@@ -216,6 +216,7 @@ pub enum JudgeForm {
     /// (code).
     Direction,
     /// By how much likelier approving follow-ups are than disapproving ones.
+    #[value(alias = "follow_ups")]
     FollowUps,
     /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
     Likelihood,

@@ -26,6 +26,7 @@ pub enum Preset {
     /// The published method as its authors ran it, for mathematics.
     Paper,
     /// The same for multiple choice.
+    #[value(alias = "paper_choice")]
     PaperChoice,
 }
 

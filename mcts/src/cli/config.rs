@@ -40,7 +40,8 @@ mod tests {
         for preset in Preset::ALL {
             let settings = sources::of_preset(preset);
             let text = sources::known().commented(&Table::try_from(&settings).unwrap());
-            assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
+            let read = sources::known().spelled(text.parse().unwrap());
+            assert_eq!(read.try_into::<Settings>().unwrap(), settings, "{text}");
         }
     }
 }

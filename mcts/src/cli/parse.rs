@@ -12,7 +12,7 @@ pub(super) fn plan(text: &str) -> Result<Plan, String> {
         ("mcts", None) => Ok(Plan::Mcts),
         ("greedy", None) => Ok(Plan::Greedy),
         ("beam", Some(width)) => Ok(Plan::Beam(width as usize)),
-        ("best-of", Some(count)) => Ok(Plan::BestOf(count as usize)),
+        ("best-of" | "best_of", Some(count)) => Ok(Plan::BestOf(count as usize)),
         _ => Err("expected mcts, beam@W, best-of@N or greedy".to_owned()),
     }
 }
@@ -22,7 +22,9 @@ pub(super) fn stop(text: &str) -> Result<StopRule, String> {
     match (name, number) {
         ("simulations", Some(most)) => Ok(StopRule::Simulations(most)),
         ("nodes", Some(most)) => Ok(StopRule::Nodes(most)),
-        ("tokens", Some(most)) => Ok(StopRule::SampledTokens(most)),
+        ("tokens" | "sampled-tokens" | "sampled_tokens", Some(most)) => {
+            Ok(StopRule::SampledTokens(most))
+        }
         ("millis", Some(most)) => Ok(StopRule::Millis(most)),
         ("decided", None) => Ok(StopRule::Decided),
         _ => Err("expected simulations@N, nodes@N, tokens@N, millis@N or decided".to_owned()),
@@ -30,7 +32,7 @@ pub(super) fn stop(text: &str) -> Result<StopRule, String> {
 }
 
 pub(super) fn commit(text: &str) -> Result<CommitRule, String> {
-    match text {
+    match text.replace('_', "-").as_str() {
         "spread-visits" => return Ok(CommitRule::SpreadVisits),
         "spread-value" => return Ok(CommitRule::SpreadValue),
         "visits" => return Ok(CommitRule::Visits),

@@ -121,7 +121,7 @@ impl<'a> SettingsFile<'a> {
         own.retain(|key, _| !TRAINING_KEYS.contains(&key));
         let preset = preset(&mut own).map_err(|e| bad(&e))?;
         known().check(&own).map_err(|e| bad(&e))?;
-        Ok(Self { path, preset, own })
+        Ok(Self { path, preset, own: known().spelled(own) })
     }
 
     /// Lays over the file what flags set.

@@ -105,6 +105,10 @@ pub fn with_default(arg: Arg, default: &str) -> Arg {
 #[must_use]
 pub fn described(setting: &str, presets: &[(&str, Table)]) -> String {
     let shown = |table: &Table| match at(table, setting) {
+        // A name of a value, not a path or a text.
+        Some(Value::String(text)) if text.chars().all(|c| c.is_ascii_lowercase() || c == '_') => {
+            text.replace('_', "-")
+        }
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
         None => "not set".to_owned(),

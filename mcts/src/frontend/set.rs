@@ -54,7 +54,7 @@ impl SetFlags {
             });
             let Value::Table(nested) = nested else { continue };
             known.check(&nested).map_err(|e| format!("--set {key}: {e}"))?;
-            table = overlay(table, nested);
+            table = overlay(table, known.spelled(nested));
         }
         Ok(table)
     }
@@ -75,7 +75,7 @@ mod tests {
         let table = set(&[
             "c_puct=2",
             "selection=uct",
-            "prior = \"length_root\"",
+            "prior = \"length-root\"",
             "breadth=[4, 2]",
             "commit={ tempered = { temperature = 0.5 } }",
             "value.oracle=false",

@@ -26,8 +26,10 @@ pub struct Setting {
     pub doc: String,
     /// What a value is, as `integer` or `one of "a", "b"`.
     pub kind: String,
-    /// Values that are names, each with what it means.
+    /// Forms of a value, each with what it means.
     pub values: Vec<(String, String)>,
+    /// Names in these forms, as the code spells them.
+    names: Vec<String>,
     /// The settings of a table.
     pub inner: SettingsTree,
 }
@@ -71,6 +73,31 @@ impl SettingsTree {
         let keys = written.iter().copied().chain(others);
         let settings = keys.filter_map(|key| Some(Setting::read(key, properties.get(key)?)));
         Self { settings: settings.collect() }
+    }
+
+    /// The settings of the table at a key.
+    #[must_use]
+    pub fn inner(&self, key: &str) -> Self {
+        let found = self.settings.iter().find(|setting| setting.key == key);
+        found.map(|setting| setting.inner.clone()).unwrap_or_default()
+    }
+
+    /// A table with the names of values as the code spells them: hyphens are as good as underscores.
+    #[must_use]
+    pub fn spelled(&self, table: Table) -> Table {
+        let spell = |(key, value)| {
+            let Some(setting) = self.settings.iter().find(|setting| setting.key == key) else {
+                return (key, value);
+            };
+            let value = match value {
+                Value::Table(table) if !setting.inner.settings.is_empty() => {
+                    Value::Table(setting.inner.spelled(table))
+                }
+                value => renamed(value, &|name| setting.name(name)),
+            };
+            (key, value)
+        };
+        table.into_iter().map(spell).collect()
     }
 
     /// Checks that all keys of a table are known.
@@ -128,7 +155,10 @@ impl SettingsTree {
         for setting in plain {
             setting.comment(text);
             *text += &match value(&setting.key) {
-                Some(value) => format!("{} = {value}\n\n", setting.key),
+                Some(value) => {
+                    let shown = renamed(value.clone(), &|name| setting.shown(name));
+                    format!("{} = {shown}\n\n", setting.key)
+                }
                 None => format!("# {} =\n\n", setting.key),
             };
         }
@@ -164,11 +194,27 @@ impl Setting {
         let doc = text(schema, "description").replace("[`", "`").replace("`]", "`");
         let schema = not_null(schema);
         let mut values = Vec::new();
-        for variant in variants(schema) {
-            names(variant, &mut values);
-        }
+        variants(schema).into_iter().for_each(|variant| forms(variant, &mut values));
         let inner = SettingsTree::read(schema);
-        Self { key: key.to_owned(), doc, kind: kind(schema), values, inner }
+        let mut names = Vec::new();
+        if inner.settings.is_empty() {
+            collect_names(schema, &mut names);
+        }
+        Self { key: key.to_owned(), doc, kind: kind(schema), values, names, inner }
+    }
+
+    /// A name as the code spells it, where this is a name of a value.
+    fn name(&self, text: &str) -> String {
+        let same = |name: &&String| hyphenated(name) == hyphenated(text);
+        self.names.iter().find(same).cloned().unwrap_or_else(|| text.to_owned())
+    }
+
+    /// A name as the command line spells it.
+    fn shown(&self, text: &str) -> String {
+        match self.names.iter().any(|name| name == text) {
+            true => hyphenated(text),
+            false => text.to_owned(),
+        }
     }
 
     fn comment(&self, text: &mut String) {
@@ -177,6 +223,46 @@ impl Setting {
         for (value, doc) in self.values.iter().filter(|(_, doc)| !doc.is_empty()) {
             comment(&format!("  {value}: {}", first_sentence(doc)), text);
         }
+    }
+}
+
+/// A name of a value as the command line, the reference and printed files spell it.
+fn hyphenated(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// A value with other names, which may be texts or keys in it.
+fn renamed(value: Value, name: &impl Fn(&str) -> String) -> Value {
+    match value {
+        Value::String(text) => Value::String(name(&text)),
+        Value::Array(values) => {
+            Value::Array(values.into_iter().map(|value| renamed(value, name)).collect())
+        }
+        Value::Table(table) => {
+            let field = |(key, value): (String, _)| (name(&key), renamed(value, name));
+            Value::Table(table.into_iter().map(field).collect())
+        }
+        other => other,
+    }
+}
+
+/// All names that a value may hold: texts, and keys that choose a form.
+fn collect_names(schema: &Json, found: &mut Vec<String>) {
+    let name = |value: &Json| value.as_str().map(str::to_owned);
+    found.extend(schema.get("const").and_then(name));
+    let names = schema.get("enum").and_then(Json::as_array).into_iter().flatten();
+    found.extend(names.filter_map(name));
+    for key in ["oneOf", "anyOf"] {
+        for variant in schema.get(key).and_then(Json::as_array).into_iter().flatten() {
+            if let Some(properties) = variant.get("properties").and_then(Json::as_object) {
+                found.extend(properties.keys().filter(|_| properties.len() == 1).cloned());
+                properties.values().for_each(|schema| collect_names(schema, found));
+            }
+            collect_names(variant, found);
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        collect_names(items, found);
     }
 }
 
@@ -229,14 +315,14 @@ fn variants(schema: &Json) -> Vec<&Json> {
 }
 
 /// The names or tables that a form stands for, each with its doc comment.
-fn names(variant: &Json, found: &mut Vec<(String, String)>) {
+fn forms(variant: &Json, found: &mut Vec<(String, String)>) {
     let doc = text(variant, "description").replace('\n', " ");
     let properties = variant.get("properties").and_then(Json::as_object);
     if let Some(name) = variant.get("const") {
-        found.push((name.to_string(), doc));
+        found.push((hyphenated(&name.to_string()), doc));
     } else if let Some(names) = variant.get("enum").and_then(Json::as_array) {
         let names = names.iter().filter(|name| !name.is_null());
-        found.extend(names.map(|name| (name.to_string(), String::new())));
+        found.extend(names.map(|name| (hyphenated(&name.to_string()), String::new())));
     } else if let (Some(properties), Some(_)) = (properties, variant.get("required")) {
         // A struct has fields that may be absent; the form of a value has none.
         found.push((inline(properties), doc));
@@ -245,7 +331,10 @@ fn names(variant: &Json, found: &mut Vec<(String, String)>) {
 
 /// A table in one line.
 fn inline(properties: &Map<String, Json>) -> String {
-    let field = |(key, schema): (&String, &Json)| format!("{key} = {}", kind(schema));
+    // The only key of a form is its name.
+    let named = properties.len() == 1;
+    let shown = |key: &str| if named { hyphenated(key) } else { key.to_owned() };
+    let field = |(key, schema): (&String, &Json)| format!("{} = {}", shown(key), kind(schema));
     format!("{{ {} }}", properties.iter().map(field).collect::<Vec<_>>().join(", "))
 }
 
@@ -254,11 +343,11 @@ fn kind(schema: &Json) -> String {
     let schema = not_null(schema);
     let choices = |of: &Json| {
         let mut found = Vec::new();
-        variants(of).into_iter().for_each(|variant| names(variant, &mut found));
+        variants(of).into_iter().for_each(|variant| forms(variant, &mut found));
         found.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
     };
     if let Some(name) = schema.get("const") {
-        return name.to_string();
+        return hyphenated(&name.to_string());
     }
     if schema.get("oneOf").is_some() || schema.get("enum").is_some() {
         return format!("one of {}", choices(schema));
@@ -283,15 +372,38 @@ fn kind(schema: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SearchConfig;
+    use crate::{FirstPlay, PriorRule, SearchConfig, StopRule};
 
     #[test]
     fn a_commented_file_holds_what_it_was_made_of() {
         for config in [SearchConfig::default(), SearchConfig::paper(), SearchConfig::beam(2)] {
             let table = Table::try_from(&config).unwrap();
-            let text = SettingsTree::of::<SearchConfig>().commented(&table);
-            assert_eq!(toml::from_str::<SearchConfig>(&text).unwrap(), config, "{text}");
+            let tree = SettingsTree::of::<SearchConfig>();
+            let text = tree.commented(&table);
+            let read = tree.spelled(text.parse().unwrap());
+            assert_eq!(read.try_into::<SearchConfig>().unwrap(), config, "{text}");
         }
+    }
+
+    #[test]
+    fn names_are_spelled_with_hyphens_or_underscores() {
+        let read = |text: &str| -> SearchConfig {
+            let table = SettingsTree::of::<SearchConfig>().spelled(text.parse().unwrap());
+            table.try_into().expect(text)
+        };
+        for text in ["prior = 'length-divided'", "prior = 'length_divided'"] {
+            assert_eq!(read(text).prior, PriorRule::LengthDivided);
+        }
+        assert_eq!(
+            read("first_play = { below-parent = 0.5 }").first_play,
+            FirstPlay::BelowParent(0.5)
+        );
+        let stop = read("stop = ['decided', { sampled-tokens = 9 }]").stop;
+        assert_eq!(stop, [StopRule::Decided, StopRule::SampledTokens(9)]);
+        assert_eq!(read("stop_at = { strings = ['a_b'] }").stop_at.strings, ["a_b"]);
+        let commented = SettingsTree::of::<SearchConfig>()
+            .commented(&Table::try_from(SearchConfig::default()).unwrap());
+        assert!(commented.contains("commit = \"spread-visits\""), "{commented}");
     }
 
     #[test]

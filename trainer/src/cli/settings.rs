@@ -252,6 +252,7 @@ impl StartFlags {
                 let table = read(path)?;
                 let bad = |detail| TrainError::File { path: path.clone(), detail };
                 known().check(&table).map_err(bad)?;
+                let table = known().spelled(table);
                 // The file is read alone as well: what is wrong in it is not blamed on a flag.
                 self.read(table.clone(), policy).map_err(|e| bad(e.to_string()))?;
                 table

@@ -52,8 +52,8 @@ pub(super) struct Args {
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
-    /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo_sum, hinge, simpo,
-    /// sigmoid_norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE.
+    /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo-sum, hinge, simpo,
+    /// sigmoid-norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE.
     #[arg(long, help_heading = "Training")]
     loss: Option<PreferenceLoss>,
     /// Inverse temperature.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::settings::{known, read};
+use super::settings::{self, read};
 use crate::TrainError;
 use crate::train::{LoraConfig, Model};
 
@@ -42,7 +42,7 @@ pub(super) struct TrainingArgs {
     /// Tokens of one micro-batch, at most; gradients of a step's micro-batches are summed.
     #[arg(long, value_name = "N", hide = true)]
     micro_tokens: Option<i64>,
-    /// Optimizer: adam_w, muon (on the matrices inside the layers) or sgd.
+    /// Optimizer: adam-w, muon (on the matrices inside the layers) or sgd.
     #[arg(long, value_name = "NAME", hide = true)]
     optimizer: Option<String>,
     /// Decoupled weight decay; norms, biases and embeddings are never decayed.
@@ -98,20 +98,21 @@ impl TrainingArgs {
         own: Table,
     ) -> Result<T, TrainError> {
         let bad = |e: String| TrainError::Setting { name: "config", detail: e };
+        let known = settings::known().inner(name);
         let mut table = Table::try_from(defaults).map_err(|e| bad(e.to_string()))?;
         if let Some(path) = &self.config {
-            table = overlay(table, part(read(path)?, name));
+            table = overlay(table, known.spelled(part(read(path)?, name)));
             // The file is checked alone, so that an error in it is not blamed on a flag.
             T::deserialize(table.clone())
                 .map_err(|e| TrainError::File { path: path.clone(), detail: e.to_string() })?;
         }
         let unknown = |detail| TrainError::Setting { name: "set", detail };
-        let set = self.set.over(Table::new(), &known().table(name)).map_err(unknown)?;
+        let set = self.set.over(Table::new(), &settings::known().table(name)).map_err(unknown)?;
         table = overlay(table, part(set, name));
         if self.lora == Some(0) {
             table.remove("lora");
         }
-        let flags = self.flags(&table)?;
+        let flags = known.spelled(self.flags(&table)?);
         // A value of the command's own flags replaces all of the one below, tables included.
         own.keys().for_each(|key| drop(table.remove(key)));
         T::deserialize(overlay(overlay(table, flags), own)).map_err(|e| bad(e.to_string()))

@@ -27,14 +27,19 @@ pub enum Variant {
     /// Supervised training on right solutions among samples (STaR).
     Star,
     /// Supervised training on the chosen sides of the step pairs.
+    #[value(alias = "chosen_sft")]
     ChosenSft,
     /// Steps are valued by the outcome alone.
+    #[value(alias = "no_self_evaluation")]
     NoSelfEvaluation,
     /// Steps are valued by self-evaluation alone.
+    #[value(alias = "no_outcome")]
     NoOutcome,
     /// Labels are not smoothed by visits.
+    #[value(alias = "no_smoothing")]
     NoSmoothing,
     /// The policy of round 0 is the reference in every round.
+    #[value(alias = "initial_reference")]
     InitialReference,
 }
 
