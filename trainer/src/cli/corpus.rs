@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use regrowth_datasets::tasks::{CorpusConfig, TaskSpec};
 
+use super::say;
 use crate::{TrainError, seedling};
 
 /// Arguments of `regrowth corpus`.
@@ -69,8 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     seedling::write_init(&args.out.join("init"))?;
     let path = args.out.join("corpus.jsonl");
     seedling::write_corpus(&path, &config, args.examples)?;
-    println!("{} examples in {}", args.examples, path.display());
-    Ok(())
+    say(&format!("{} examples in {}", args.examples, path.display()))
 }
 
 #[cfg(test)]

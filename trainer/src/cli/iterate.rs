@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regrowth_datasets::content_hash;
 use regrowth_mcts::EngineFlags;
-use regrowth_mcts::console::{Monitor, Phase, command_line, note};
+use regrowth_mcts::console::{Monitor, Phase, command_line, note, quoted};
 use regrowth_mcts::frontend::Exit;
 use regrowth_policy::ComputeDevice;
 use regrowth_policy::decorate::Meter;
@@ -113,7 +113,7 @@ fn request(
 }
 
 /// The result and what to try next.
-fn summary(dir: &Path, report: &RunReport) -> String {
+fn summary(folder: &Path, report: &RunReport) -> String {
     let mut text = String::new();
     for round in &report.rounds {
         let Some(eval) = &round.eval else { continue };
@@ -135,33 +135,44 @@ fn summary(dir: &Path, report: &RunReport) -> String {
     if let Some(looks) = report.earlier_looks() {
         text += &format!("{looks}\n");
     }
-    let dir = dir.display();
+    let dir = folder.display();
     text += &format!("report: {dir}/report.html\n");
     if let Some(checkpoint) = &report.checkpoint {
         text += &format!("best policy: {dir}/{checkpoint}\n");
     }
-    text + "\nTry next:\n" + &next(&dir.to_string(), report)
+    text + "\nTry next:\n" + &next(folder, report)
 }
 
-/// Commands that go on from a run: of the embedded model other tasks and a comparison, of any other what
-/// its best policy is for.
-fn next(dir: &str, report: &RunReport) -> String {
-    let yours = "--problems YOUR.jsonl";
-    if report.config.policy == "builtin" {
+/// Commands that go on from a run, with its problems and its policy: of the embedded model a comparison, of
+/// any other what its best policy is for.
+fn next(dir: &Path, report: &RunReport) -> String {
+    let config = &report.config;
+    let own = config.problems != RunConfig::default().problems;
+    let problems = quoted(&config.problems);
+    let path = |end: &str| quoted(&format!("{}{end}", dir.display()));
+    if config.policy == "builtin" {
+        let star = path("-star");
+        let first = match own {
+            true => format!("regrowth iterate --problems {problems} --variant star --run {star}"),
+            false => format!("regrowth iterate --variant star --run {star}"),
+        };
+        let searched = if own { problems } else { "builtin:countdown".to_owned() };
         return format!(
-            "  regrowth iterate --problems builtin:countdown --run {dir}-countdown\n  \
-             regrowth iterate --variant star --run {dir}-star\n  \
-             regrowth compare {dir} {dir}-star\n  \
-             mcts search {yours} --out search   # one problem a line: question, answer"
+            "  {first}\n  regrowth compare {} {star}\n  \
+             mcts search --problems {searched} --limit 20 --out search",
+            path(""),
         );
     }
-    let policy = report
-        .checkpoint
-        .as_ref()
-        .map_or_else(|| report.config.policy.clone(), |checkpoint| format!("{dir}/{checkpoint}"));
+    let policy = report.checkpoint.as_ref().map(|checkpoint| path(&format!("/{checkpoint}")));
+    let policy = policy.unwrap_or_else(|| quoted(&config.policy));
+    // Without test problems of their own, those of the run are a part of its problems.
+    let test = match &config.eval {
+        Some(eval) => quoted(eval),
+        None => format!("{problems} --split test"),
+    };
     format!(
-        "  regrowth evaluate --policy {policy} {yours}   # one problem a line: question, answer\n  \
-         mcts search --policy {policy} {yours} --out search"
+        "  regrowth evaluate --policy {policy} --problems {test}\n  \
+         mcts search --policy {policy} --problems {problems} --out search"
     )
 }
 
