@@ -1,21 +1,20 @@
 //! `regrowth check`: a minute with a policy before hours are spent on it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regrowth_mcts::EngineFlags;
-use regrowth_mcts::console::{note, warn};
+use regrowth_mcts::console::{Work, note, warn};
 use regrowth_policy::LoadOptions;
+use regrowth_policy::decorate::Meter;
 use serde_json::json;
 
 use super::engine::say_once;
-use super::say;
 use super::settings::SettingArgs;
+use super::{progress, say};
 use crate::check::{Check, End, MOST_PROBLEMS, Sample, check};
 use crate::rounds::{ProblemSets, RunConfig};
 use crate::{TrainError, inputs};
-
-/// How often progress is told.
-const TELL: Duration = Duration::from_secs(5);
 
 /// Arguments of `regrowth check`.
 #[derive(Debug, clap::Args)]
@@ -51,19 +50,20 @@ fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Che
         let detail = format!("`{}` has no training problem", config.problems);
         return Err(TrainError::Setting { name: "problems", detail });
     }
-    let options = LoadOptions { prompt: sets.prompts(config), ..engine.load_options(say_once) };
+    let meter = Arc::<Meter>::default();
+    let options = LoadOptions {
+        prompt: sets.prompts(config),
+        meter: Some(meter.clone()),
+        ..engine.load_options(say_once)
+    };
     let planned = regrowth_policy::plan(&config.policy, &options)?;
     let policy = config.search.value.judge_by(inputs::policy(&config.policy, &options)?);
     policy.notes().iter().for_each(|text| note(text));
-    let mut told = Instant::now();
-    let mut said = |text: &str| {
-        if told.elapsed() >= TELL {
-            note(&format!("check: {text}"));
-            told = Instant::now();
-        }
-    };
+    let monitor = progress::over("check", "solutions", 0, Work::Items, &meter);
+    let mut shown = |done: usize, all: usize| monitor.set(done as u64, all as u64, String::new());
     let left = limit.saturating_sub(started.elapsed());
-    let mut found = check(&*policy, &problems, &config.search, left, &mut said)?;
+    let mut found = check(&*policy, &problems, &config.search, left, &mut shown)?;
+    drop(monitor);
     if let Some(plan) = planned {
         found.memory_mib = Some(plan.peak() >> 20);
     }
