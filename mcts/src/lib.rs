@@ -33,6 +33,7 @@ mod select;
 mod settings;
 mod show;
 mod similar;
+mod spelling;
 mod stop;
 mod sync;
 mod tree;
@@ -63,6 +64,7 @@ pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, se
 pub use settings::{PolicyKind, SEARCH_KEYS, TRAINING_KEYS, laid_over, overlay};
 pub use show::{STEP_CHARS, escape_html, render_html, render_text};
 pub use similar::similarity;
+pub use spelling::{breadth, expanded};
 pub use stop::{Spent, StopRule};
 pub use tree::{Edge, Evaluator, GrowOptions, NodeId, NodeState, Tree, grow_shared, mean_value};
 pub use value::{Observed, Worth, worth};

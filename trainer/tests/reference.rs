@@ -136,11 +136,22 @@ fn set_reaches_every_key_and_a_printed_file_is_a_settings_file() {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_regrowth"));
         command.current_dir(dir.path()).arg("config").args(args).output().unwrap()
     };
-    let args = ["--preset", "paper", "--set", "search.c_puct=2", "--set", "engine.threads=3"];
-    let first = config(&args);
+    let sets = [
+        "search.c_puct=2",
+        "engine.threads=3",
+        "search.boundary=tokens@40",
+        "search.commit=spread-value",
+        "dpo.loss=ipo-sum",
+    ];
+    let args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let first = config(&[["--preset", "paper"].as_slice(), &args].concat());
     assert!(first.status.success(), "{first:?}");
     let text = String::from_utf8(first.stdout).unwrap();
-    assert!(text.contains("\nc_puct = 2.0\n") && text.contains("\nthreads = 3\n"), "{text}");
+    for line in
+        ["c_puct = 2.0", "threads = 3", "boundary = { tokens = 40 }", "commit = \"spread-value\""]
+    {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
     std::fs::write(dir.path().join("printed.toml"), &text).unwrap();
     let again = config(&["--config", "printed.toml"]);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), text);

@@ -4,10 +4,6 @@
 
 use std::num::NonZeroUsize;
 
-use crate::{
-    CommitRule, EngineFlags, JudgeForm, PairValues, PromptFlags, SearchConfig, Selection, StopRule,
-    Strategy, at_least_one,
-};
 use clap::Args;
 use regrowth_datasets::{ProblemSources, TokenId};
 use regrowth_policy::{Boundary, joined};
@@ -18,6 +14,10 @@ use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
 use super::sources::StartFlags;
+use crate::{
+    CommitRule, EngineFlags, JudgeForm, PairValues, PromptFlags, SearchConfig, Selection, StopRule,
+    Strategy, at_least_one, breadth,
+};
 
 /// Flags that change settings.
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "F", hide = true)]
     first_root_factor: Option<u64>,
     /// Candidates at the root and at deeper nodes
-    #[arg(long, value_name = "B1,B2", value_parser = parse::breadth, hide = true)]
+    #[arg(long, value_name = "B1,B2", value_parser = breadth, hide = true)]
     breadth: Option<[usize; 2]>,
     /// Steps of a solution at most
     #[arg(long, value_name = "D", hide = true)]
@@ -76,16 +76,16 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "puct|uct", value_parser = parse::selection, hide = true)]
     selection: Option<Selection>,
     /// Which child of a search root becomes the next root
-    #[arg(long,
+    #[arg(
+        long,
         value_name = "spread-visits|spread-value|visits|value|sampled|tempered@T[,DECAY]",
-        value_parser = parse::commit, hide = true)]
+        hide = true
+    )]
     commit: Option<CommitRule>,
     /// Commit before the simulations of a root are used up, or end a beam (nodes, tokens, millis) after
     /// a level; may be given several times
     /// [default: none]
-    #[arg(long,
-        value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided",
-        value_parser = parse::stop, hide = true)]
+    #[arg(long, value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided", hide = true)]
     stop: Vec<StopRule>,
     /// A text that ends a solution besides EOS; may be given several times
     /// [default: none]

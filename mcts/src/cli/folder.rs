@@ -7,7 +7,6 @@
 use std::io;
 use std::path::Path;
 
-use crate::SearchSummary;
 use regrowth_datasets::{FolderLock, atomic_write, remove_unfinished};
 use regrowth_policy::LOG_FILE;
 use serde::Deserialize;
@@ -17,6 +16,7 @@ use super::paths::{is_same, unwritten};
 use super::rows::{PAIRS, SKIPPED, TREES};
 use super::settings::Settings;
 use super::sources::{CONFIG_FILE, SettingsFile};
+use crate::SearchSummary;
 
 /// What a search did.
 const SUMMARY: &str = "summary.json";

@@ -2,11 +2,11 @@
 //!
 //! It knows nothing of where the rules that they change come from.
 
-use crate::{PairConfig, Parents, Rejected};
 use clap::Args;
 
 use super::flags::set;
 use super::parse;
+use crate::{PairConfig, Parents, Rejected};
 
 /// Group of these flags in the help.
 pub(super) const GROUP: &str = "Pairs";

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 
-use crate::{cut_trees, extract_pairs, extract_step_labels};
 use clap::Args;
 
 use super::failure::Failure;
@@ -12,6 +11,7 @@ use super::rules::RuleFlags;
 use super::say;
 use super::summary::PairCounts;
 use super::trees;
+use crate::{cut_trees, extract_pairs, extract_step_labels};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

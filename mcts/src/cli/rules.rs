@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{PairConfig, overlay};
 use clap::Args;
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -16,6 +15,7 @@ use super::pair_flags::PairFlags;
 use super::sources::{self, SettingsFile};
 use super::trees;
 use crate::frontend::SetFlags;
+use crate::{PairConfig, overlay};
 
 /// Flags that say by which rules pairs are cut.
 #[derive(Debug, Args)]

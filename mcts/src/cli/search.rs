@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::console::{Monitor, Phase, Work, command_line, on_signal};
-use crate::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
 use regrowth_datasets::Problem;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{LOG_FILE, Policy, load};
@@ -21,6 +19,8 @@ use super::settings::Settings;
 use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, note, say};
+use crate::console::{Monitor, Phase, Work, command_line, on_signal};
+use crate::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

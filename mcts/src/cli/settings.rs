@@ -8,7 +8,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::{EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one};
 use clap::Args;
 use regrowth_datasets::{Format, ProblemSources};
 use regrowth_policy::PromptName;
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::failure::Failure;
+use crate::{EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one};
 
 /// Everything that a search is told, as written to `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

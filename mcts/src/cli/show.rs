@@ -5,7 +5,6 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
 use clap::Args;
 use regrowth_datasets::atomic_write;
 
@@ -13,6 +12,7 @@ use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::{say, trees};
+use crate::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -14,7 +14,7 @@ use super::flags::Flags;
 use super::note;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
 use crate::frontend::{SetFlags, SettingsTree};
-use crate::{Preset, TRAINING_KEYS, laid_over, overlay};
+use crate::{Preset, TRAINING_KEYS, expanded, laid_over, overlay};
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";
@@ -121,12 +121,13 @@ impl<'a> SettingsFile<'a> {
         own.retain(|key, _| !TRAINING_KEYS.contains(&key));
         let preset = preset(&mut own).map_err(|e| bad(&e))?;
         known().check(&own).map_err(|e| bad(&e))?;
-        Ok(Self { path, preset, own: known().spelled(own) })
+        Ok(Self { path, preset, own: expanded(known().spelled(own)).map_err(|e| bad(&e))? })
     }
 
     /// Lays over the file what flags set.
     pub(super) fn set(&mut self, flags: &SetFlags) -> Result<(), Failure> {
-        self.own = flags.over(std::mem::take(&mut self.own), &known()).map_err(Failure::usage)?;
+        let own = flags.over(std::mem::take(&mut self.own), &known());
+        self.own = own.and_then(expanded).map_err(Failure::usage)?;
         let preset = preset(&mut self.own).map_err(|e| Failure::usage(format!("--set: {e}")))?;
         self.preset = preset.or(self.preset);
         Ok(())

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::StepLabelConfig;
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
@@ -10,6 +9,7 @@ use toml::Table;
 use super::failure::Failure;
 use super::rows::TREES;
 use super::sources::{CONFIG_FILE, SettingsFile};
+use crate::StepLabelConfig;
 
 /// What a run was started with, in its folder.
 const RUN_FILE: &str = "run.json";

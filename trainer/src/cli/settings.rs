@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use regrowth_datasets::ProblemSources;
 use regrowth_mcts::console::note;
 use regrowth_mcts::frontend::{SetFlags, SettingsTree};
-use regrowth_mcts::{EngineFlags, JudgeForm, Preset, PromptFlags, SEARCH_KEYS, laid_over, overlay};
+use regrowth_mcts::{
+    EngineFlags, JudgeForm, Preset, PromptFlags, SEARCH_KEYS, breadth, expanded, laid_over, overlay,
+};
 use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -252,7 +254,7 @@ impl StartFlags {
                 let table = read(path)?;
                 let bad = |detail| TrainError::File { path: path.clone(), detail };
                 known().check(&table).map_err(bad)?;
-                let table = known().spelled(table);
+                let table = in_full(known().spelled(table)).map_err(bad)?;
                 // The file is read alone as well: what is wrong in it is not blamed on a flag.
                 self.read(table.clone(), policy).map_err(|e| bad(e.to_string()))?;
                 table
@@ -260,7 +262,7 @@ impl StartFlags {
             None => Table::new(),
         };
         let bad = |detail| TrainError::Setting { name: "set", detail };
-        let table = self.set.over(file, &known()).map_err(bad)?;
+        let table = self.set.over(file, &known()).and_then(in_full).map_err(bad)?;
         let (config, below) = self.read(table, policy).map_err(|e| bad(e.to_string()))?;
         let engine = laid_over(&below, engine).map_err(|e| bad(e.to_string()))?;
         Ok((RunConfig { policy: joined(policy)?.unwrap_or(config.policy), ..config }, engine))
@@ -291,6 +293,24 @@ pub(super) fn known() -> SettingsTree {
     SettingsTree::of::<RunConfig>().with::<EngineFlags>("engine", "How a policy is run.")
 }
 
+/// Settings with values of one word, `tokens@40` or `simpo:gamma=1`, as the tables that they stand for.
+fn in_full(table: Table) -> Result<Table, String> {
+    let mut table = expanded(table)?;
+    if let Some(Value::Table(dpo)) = table.get_mut("dpo") {
+        named_loss(dpo)?;
+    }
+    Ok(table)
+}
+
+/// The same for the table of preference training alone.
+pub(super) fn named_loss(dpo: &mut Table) -> Result<(), String> {
+    if let Some(Value::String(text)) = dpo.get("loss") {
+        let loss: PreferenceLoss = text.parse().map_err(|e| format!("`dpo.loss`: {e}"))?;
+        dpo.insert("loss".to_owned(), Value::try_from(loss).map_err(|e| e.to_string())?);
+    }
+    Ok(())
+}
+
 fn set<T: Clone>(place: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         *place = value.clone();
@@ -309,11 +329,4 @@ pub(super) fn read(path: &Path) -> Result<Table, TrainError> {
         }
     }
     Ok(table)
-}
-
-/// Two numbers with a comma between them.
-fn breadth(text: &str) -> Result<[usize; 2], String> {
-    let parse = |part: &str| part.trim().parse().map_err(|e| format!("{part}: {e}"));
-    let (first, rest) = text.split_once(',').ok_or("expected two numbers, B1,B2")?;
-    Ok([parse(first)?, parse(rest)?])
 }

@@ -101,14 +101,14 @@ impl TrainingArgs {
         let known = settings::known().inner(name);
         let mut table = Table::try_from(defaults).map_err(|e| bad(e.to_string()))?;
         if let Some(path) = &self.config {
-            table = overlay(table, known.spelled(part(read(path)?, name)));
+            table = overlay(table, known.spelled(part(read(path)?, name).map_err(bad)?));
             // The file is checked alone, so that an error in it is not blamed on a flag.
             T::deserialize(table.clone())
                 .map_err(|e| TrainError::File { path: path.clone(), detail: e.to_string() })?;
         }
         let unknown = |detail| TrainError::Setting { name: "set", detail };
         let set = self.set.over(Table::new(), &settings::known().table(name)).map_err(unknown)?;
-        table = overlay(table, part(set, name));
+        table = overlay(table, part(set, name).map_err(bad)?);
         if self.lora == Some(0) {
             table.remove("lora");
         }
@@ -186,11 +186,13 @@ impl TrainingArgs {
 }
 
 /// The table of that name, or all of what has none.
-fn part(mut table: Table, name: &str) -> Table {
-    match table.remove(name) {
+fn part(mut table: Table, name: &str) -> Result<Table, String> {
+    let mut part = match table.remove(name) {
         Some(Value::Table(part)) => part,
         _ => table,
-    }
+    };
+    settings::named_loss(&mut part)?;
+    Ok(part)
 }
 
 fn parse_dtype(text: &str) -> Result<DType, String> {
