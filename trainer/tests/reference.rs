@@ -167,6 +167,25 @@ fn set_reaches_every_key_and_a_printed_file_is_a_settings_file() {
     }
 }
 
+#[test]
+fn completions_and_man_pages_know_every_flag() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_regrowth"));
+        let output = command.current_dir(dir.path()).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert!(script.contains("first-root-factor"), "{shell}");
+    }
+    run(&["man", "man1"]);
+    let page = std::fs::read_to_string(dir.path().join("man1/regrowth-iterate.1")).unwrap();
+    assert!(page.contains("first\\-root\\-factor") && page.contains("Examples"), "{page}");
+    assert!(run(&["--version"]).contains("features: candle"));
+}
+
 /// A section with the settings of a table, then those of the tables in it.
 fn table(above: &str, tree: &SettingsTree, presets: &[(&str, Table)], page: &mut String) {
     let name = |key: &str| if above.is_empty() { key.into() } else { format!("{above}.{key}") };
