@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use regrowth_policy::decorate::FollowUps;
 use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling, StopAt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::check;
 use crate::{LikelihoodScale, StopRule};
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
     /// Seed of every random number of the search; any value (default 0: taste).
@@ -137,7 +138,7 @@ impl Default for SearchConfig {
 }
 
 /// How the value of a step is made of the outcome and the policy's self-evaluation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValueConfig {
     /// Whether the outcome reward sees the reference answer: true while generating data, false
@@ -199,7 +200,9 @@ impl Default for ValueConfig {
 }
 
 /// How a step is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeForm {
     /// By the answer to "is this correct, (A) or (B)?", asked right after the step: the same question
@@ -213,6 +216,7 @@ pub enum JudgeForm {
     /// (code).
     Direction,
     /// By how much likelier approving follow-ups are than disapproving ones.
+    #[value(alias = "follow_ups")]
     FollowUps,
     /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
     Likelihood,
@@ -272,7 +276,7 @@ impl ValueConfig {
 }
 
 /// What decides which node is expanded next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Monte Carlo tree search.
@@ -285,7 +289,7 @@ pub enum Strategy {
 }
 
 /// Form of the selection score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
     /// `Q + c p sqrt(N_parent) / (1 + N_child)`: the method.
@@ -295,7 +299,7 @@ pub enum Selection {
 }
 
 /// Value that a child without completed visits competes with.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FirstPlay {
     /// Its own reward (UCT: it comes first).
@@ -307,7 +311,7 @@ pub enum FirstPlay {
 }
 
 /// Dirichlet noise: `(1 - weight) p + weight eta`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RootNoise {
     /// Concentration, above 0.
@@ -317,7 +321,7 @@ pub struct RootNoise {
 }
 
 /// What the depth limit counts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DepthLimit {
     /// The problem: a node at depth `max_depth - 1` is completed to the end in one step.
@@ -331,7 +335,7 @@ pub enum DepthLimit {
 }
 
 /// How log-probabilities become a prior.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PriorRule {
     /// exp(sum of log-probabilities / length^lambda): the code.
@@ -341,7 +345,7 @@ pub enum PriorRule {
 }
 
 /// How the values below a node become its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BackupWeights {
     /// Mean of the children's Q, weighted by max(1, visits): the code.
@@ -354,7 +358,7 @@ pub enum BackupWeights {
 }
 
 /// Which child of the search root becomes the next root.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum CommitRule {
     /// Most visits x (1 + spread of its children's visits); ties by Q, then V: the code.
@@ -389,7 +393,7 @@ impl CommitRule {
 }
 
 /// How the spread of the visits of a node's children is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VisitSpread {
     /// Their population variance.

@@ -10,47 +10,57 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use regrowth_policy::{ComputeDevice, Dialect, LoadOptions, NumberType, ServerOptions};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a policy is run. What is absent takes its default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Engine")]
 pub struct EngineFlags {
     /// Threads of everything that computes; changes no result [default: number of cores]
     #[arg(long, value_name = "T", value_parser = at_least_one::<NonZeroUsize>)]
     threads: Option<NonZeroUsize>,
     /// Sequences decoded at once; changes no result [default: 64]
-    #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroUsize>)]
+    #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroUsize>, hide = true)]
     max_batch: Option<NonZeroUsize>,
     /// Memory for stored keys and values of prefixes, in MiB; changes no result [default: 1024]
-    #[arg(long, value_name = "MIB", value_parser = at_least_one::<NonZeroUsize>)]
+    #[arg(long, value_name = "MIB", value_parser = at_least_one::<NonZeroUsize>, hide = true)]
     cache: Option<NonZeroUsize>,
     /// Where a checkpoint is computed; a GPU needs a build with the feature `cuda` [default: cpu]
-    #[arg(long, value_name = "cpu|cuda[:N]")]
+    #[arg(long, value_name = "cpu|cuda[:N]", hide = true)]
     #[serde(with = "by_name")]
+    #[schemars(with = "Option<String>")]
     device: Option<ComputeDevice>,
     /// Type of weights and products; sums are f32, and f16 is for GPUs [default: f32]
-    #[arg(long, value_name = "f32|bf16|f16")]
+    #[arg(long, value_name = "f32|bf16|f16", hide = true)]
     #[serde(with = "by_name")]
+    #[schemars(with = "Option<String>")]
     dtype: Option<NumberType>,
     /// Folder with the tokenizer.json of a served model [default: the server tokenises]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide = true)]
     tokenizer: Option<PathBuf>,
     /// What the server speaks [default: it is asked]
-    #[arg(long, value_name = "vllm|sglang|llama.cpp|llama-cpp-python")]
+    #[arg(
+        long,
+        value_name = "vllm|sglang|llama.cpp|llama-cpp-python",
+        help_heading = "Servers",
+        hide = true
+    )]
     #[serde(with = "by_name")]
+    #[schemars(with = "Option<String>")]
     server_dialect: Option<Dialect>,
     /// Requests in flight at each server [default: 64]
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Servers", hide = true)]
     server_in_flight: Option<NonZeroUsize>,
     /// Longest time of one request [default: 600]
-    #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>)]
+    #[arg(long, value_name = "SECONDS", value_parser = at_least_one::<NonZeroU64>, help_heading = "Servers", hide = true)]
     server_timeout: Option<NonZeroU64>,
     /// Times that a request is tried before the run ends [default: 8]
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroU32>, help_heading = "Servers", hide = true)]
     server_attempts: Option<NonZeroU32>,
     /// Tokens of prompt and solution, where the server does not tell [default: 4096]
-    #[arg(long, value_name = "TOKENS", value_parser = at_least_one::<NonZeroUsize>)]
+    #[arg(long, value_name = "TOKENS", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Servers", hide = true)]
     server_context: Option<NonZeroUsize>,
 }
 

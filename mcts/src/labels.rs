@@ -6,6 +6,7 @@
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{STEP_LABEL_VERSION, StepLabel, keyed_rng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::TreeRecord;
@@ -13,7 +14,7 @@ use crate::{SearchError, config};
 
 /// Which steps of a tree give a step label. Unknown keys are refused; a missing key takes its
 /// default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepLabelConfig {
     /// Labels of one tree at most, drawn evenly by a stream of the search's seed (default 8:

@@ -9,6 +9,7 @@
 pub(crate) mod fit;
 
 use regrowth_verifiers::true_share;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Surprisal, in nats, that a certain solution counts as: no likelihood makes certain. (A
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 const LEAST_SURPRISAL: f64 = 0.1;
 
 /// Odds that fall with a power of the surprisal u: log-odds `intercept - slope ln(u + 0.1)`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SurprisalOdds {
     /// Log-odds at about one nat; any finite number.
@@ -32,7 +33,7 @@ pub struct SurprisalOdds {
 /// With the surprisals u of the answer and s of the solution alone, the log-odds are
 /// `intercept - slope ln(u + 0.1) - solution ln(s + 0.1) + length ln(tokens) - false_equation [an
 /// equation is false]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerOdds {
     /// Log-odds of one token at about one nat; any finite number.
@@ -95,7 +96,7 @@ impl AnswerOdds {
 
 /// What log-likelihoods of solutions say of their outcomes. Steps that end a solution and steps that
 /// do not have each their own scale: only the former are over.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LikelihoodScale {
     /// Share of right ones among the solutions through a step, by the log-likelihood of the solution

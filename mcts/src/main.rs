@@ -1,7 +1,5 @@
 //! The standalone search: `mcts search`, `mcts pairs`, `mcts show`.
 
-mod cli;
-
 // A tree makes many small allocations from several threads.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -14,5 +12,5 @@ fn main() -> std::process::ExitCode {
     // form is made. A search is as fast as with mimalloc's own delay.
     // SAFETY: sets one number of the allocator; the option exists in both of its versions.
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, 0) };
-    cli::main()
+    regrowth_mcts::cli::main()
 }

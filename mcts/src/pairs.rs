@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 use regrowth_datasets::{PAIR_VERSION, PreferencePair, TokenId, keyed_rng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::is_default;
@@ -15,7 +16,7 @@ use crate::record::{NodeRecord, TreeRecord};
 use crate::{SearchConfig, SearchError, Strategy, config};
 
 /// Which pairs a tree gives. Unknown keys are refused; a missing key takes its default.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairConfig {
     /// Which parents give a pair (default the committed path: method).
@@ -118,7 +119,7 @@ impl PairConfig {
 }
 
 /// Which parents give a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Parents {
     /// The nodes of the committed path.
@@ -128,7 +129,7 @@ pub enum Parents {
 }
 
 /// Which sibling is rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rejected {
     /// The lowest Q.
@@ -140,7 +141,7 @@ pub enum Rejected {
 }
 
 /// Which pairs of a tree with too many stay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Those with the largest margins.
@@ -151,7 +152,7 @@ pub enum Keep {
 }
 
 /// When the values of a pair are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PairValues {
     /// At the end of the search.

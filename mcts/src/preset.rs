@@ -4,12 +4,15 @@
 //! part under the same name.
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{PairConfig, PolicyKind, SearchConfig};
 
 /// A named set of settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// K = 16, breadth 5 then 3, depth 4: what the others change.
@@ -23,6 +26,7 @@ pub enum Preset {
     /// The published method as its authors ran it, for mathematics.
     Paper,
     /// The same for multiple choice.
+    #[value(alias = "paper_choice")]
     PaperChoice,
 }
 

@@ -25,18 +25,19 @@ const BUILTIN_POOL: usize = 256;
 /// How problems are put to a policy. What is absent takes its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Policy and problems")]
 pub struct PromptFlags {
     /// How problems are put: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
     /// [default: the checkpoint's own; of a chat model boxed, for multiple choice choice; else gsm8k]
-    #[arg(long, value_name = "FORM|FILE")]
+    #[arg(long, value_name = "FORM|FILE", hide = true)]
     pub prompt: Option<PromptName>,
     /// Worked examples before each question, from training problems that are not asked [default: 4 for
     /// a model without a chat template where there are some, else 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide = true)]
     pub shots: Option<usize>,
     /// File of problems with worked solutions, from whose training part the examples are drawn
     /// [default: that of --problems]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide = true)]
     pub shots_from: Option<PathBuf>,
 }
 

@@ -3,6 +3,8 @@
 //! It knows tables and nothing of what their keys mean; readers refuse unknown keys afterwards. Both
 //! binaries read their settings through it.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// Kinds of policies, which start from different presets: both binaries choose by it.
@@ -26,6 +28,50 @@ impl PolicyKind {
             _ => Self::Model,
         }
     }
+}
+
+/// Keys of a settings file that only `regrowth` reads: rounds and training.
+pub const TRAINING_KEYS: [&str; 25] = [
+    "calibration_problems",
+    "carry_optimizer",
+    "dpo",
+    "eval",
+    "eval_problems",
+    "exam_seed",
+    "gate",
+    "gate_slack",
+    "max_solutions",
+    "min_pairs",
+    "objective",
+    "on_policy",
+    "patience",
+    "probe_problems",
+    "problems_per_round",
+    "reference",
+    "replay",
+    "rounds",
+    "seed",
+    "sft",
+    "step_labels",
+    "trainer_command",
+    "validate_every",
+    "validation_problems",
+    "variant",
+];
+
+/// Keys of a settings file that only `mcts` reads.
+pub const SEARCH_KEYS: [&str; 2] = ["limit", "run"];
+
+/// `base` with the values that `flags` have in place of its own.
+///
+/// # Errors
+/// When a value does not fit into a table.
+pub fn laid_over<T: Serialize + DeserializeOwned>(
+    base: &T,
+    flags: &T,
+) -> Result<T, toml::ser::Error> {
+    let (base, flags) = (Table::try_from(base)?, Table::try_from(flags)?);
+    T::deserialize(overlay(base, flags)).map_err(serde::ser::Error::custom)
 }
 
 /// `own` over `base`, table by table.

@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
 use serde::{Deserialize, Serialize};
 
 /// A reason to commit before the simulations of a root are used up; bounds are at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StopRule {
     /// At least this many simulations were made in the tree, whatever the root.

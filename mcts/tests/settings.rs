@@ -69,6 +69,28 @@ fn a_file_without_the_newer_tables_is_read() {
 }
 
 #[test]
+fn a_settings_file_of_a_run_serves_a_search() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = write(
+        &folder.path().join("run.toml"),
+        "policy = \"scripted\"\nlimit = 2\nrounds = 5\n[search]\nseed = 4\nprior = \"length-divided\"\n\
+         boundary = \"tokens@9\"\n[dpo]\nbeta = 0.5\n",
+    );
+    let out = folder.path().join("out");
+    let said = search(&format!("--config {config} --set search.c_puct=2"), &out);
+    assert!(said.contains("run.toml: a search does not use dpo, rounds"), "{said}");
+    let written = read(out.join("config.toml"));
+    for line in ["seed = 4", "prior = \"length_divided\"", "tokens = 9", "c_puct = 2.0"] {
+        assert!(written.contains(line), "{line} in {written}");
+    }
+    let again = folder.path().join("again.jsonl");
+    let pairs = format!("pairs --trees {} --out {}", out.display(), again.display());
+    let refused = mcts(&format!("{pairs} --set pairs.min_margn=1"));
+    assert!(assert_code(&refused, 2).contains("the nearest is `pairs.min_margin`"));
+    assert_code(&mcts(&format!("{pairs} --set pairs.min_margin=1")), 0);
+}
+
+#[test]
 fn a_file_may_name_the_preset_it_starts_from() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use regrowth_datasets::{Choice, Problem};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How problems are put to a model, where that is not left to the model's kind.
@@ -19,7 +20,7 @@ pub struct PromptOptions {
 }
 
 /// A prompt form by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum PromptName {
     /// Reason step by step, the answer in `\boxed{}`.

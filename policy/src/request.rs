@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use regrowth_datasets::{Choice, Step, TokenId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One question to a policy.
@@ -54,7 +55,7 @@ pub struct Propose {
 }
 
 /// What ends a solution besides EOS. The token that completes it belongs to the step.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StopAt {
     /// Texts, none empty; a text may lie across token borders and in special tokens, but not
@@ -75,7 +76,7 @@ impl StopAt {
 }
 
 /// How tokens are drawn from the model's distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// Divides the logits; 0 means greedy.
@@ -118,7 +119,7 @@ impl Sampling {
 
 /// Where a step ends. The token that completes the boundary belongs to the step; a boundary before
 /// the first visible character does not count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Boundary {
     /// After a line break.
@@ -212,7 +213,7 @@ pub struct Restated {
 }
 
 /// Order in which "correct" and "incorrect" are offered to the judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OptionOrder {
     /// (A) is "correct": the paper's order.

@@ -70,7 +70,7 @@ pub enum TrainError {
         detail: String,
     },
     /// Stopped by a signal or by its caller before the end.
-    #[error("stopped before the end")]
+    #[error("interrupted before the end")]
     Interrupted,
     /// A thread of this program panicked.
     #[error("{0}")]

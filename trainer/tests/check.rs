@@ -94,7 +94,7 @@ fn a_slow_policy_ends_in_time_and_its_solutions_are_unfinished_not_cut_off() {
     let look = |millis: u64| {
         let started = Instant::now();
         let (search, limit) = (SearchConfig::default(), Duration::from_millis(600));
-        let found = check(&delay(millis), &problems, &search, limit, &mut |_| {}).unwrap();
+        let found = check(&delay(millis), &problems, &search, limit, &mut |_, _| {}).unwrap();
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
         found
     };

@@ -375,7 +375,14 @@ fn own_problems_and_bad_input() {
         args[6] = problems;
         args
     };
-    ok(regrowth(dir.path(), &args("own.jsonl")));
+    let said = ok(regrowth(dir.path(), &args("own.jsonl")));
+    // What is suggested is of the same problems and the same policy.
+    for wanted in [
+        "regrowth evaluate --policy scripted --problems own.jsonl --split test",
+        "mcts search --policy scripted --problems own.jsonl --out search",
+    ] {
+        assert!(said.contains(wanted), "{said}");
+    }
     let page = std::fs::read_to_string(dir.path().join("run/report.html")).unwrap();
     assert!(page.contains("&lt;script&gt;alert") && !page.contains("<script"));
     std::fs::write(dir.path().join("bad.jsonl"), "{\"question\": \"a\", \"answer\": \"1\"}\n{\n")

@@ -1,82 +1,72 @@
-//! Failures of the binary and their exit codes.
-//!
-//! The library's errors say what happened; here it is decided what kind of failure that is.
-
-use std::process::ExitCode;
+//! Why a command of `mcts` failed: a text and its exit code.
 
 use regrowth_datasets::DataError;
-use regrowth_mcts::SearchError;
 use regrowth_policy::PolicyError;
 
-use super::paths::unwritten;
+use crate::SearchError;
+use crate::frontend::Exit;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The command line or the configuration asks for something impossible.
-    #[error("{0}")]
-    Usage(String),
-    /// A file that was given cannot be used.
-    #[error("{0}")]
-    Input(String),
-    /// The policy could not be loaded or failed.
-    #[error("{0}")]
-    Policy(String),
-    /// The run was stopped before its end.
-    #[error("{0}")]
-    Stopped(String),
-    /// Everything else.
-    #[error("{0}")]
-    Internal(String),
+#[error("{text}")]
+pub(crate) struct Failure {
+    exit: Exit,
+    text: String,
 }
 
 impl Failure {
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Usage(_) => 2,
-            Self::Input(_) => 3,
-            Self::Policy(_) => 4,
-            Self::Stopped(_) => 5,
-            Self::Internal(_) => 70,
-        })
+    /// The command line or the settings ask for something impossible.
+    pub(crate) fn usage(text: String) -> Self {
+        Self { exit: Exit::Usage, text }
+    }
+
+    /// A file cannot be read or written.
+    pub(crate) fn file(text: String) -> Self {
+        Self { exit: Exit::File, text }
+    }
+
+    /// The policy failed.
+    pub(crate) fn policy(text: String) -> Self {
+        Self { exit: Exit::Policy, text }
+    }
+
+    /// The search was stopped before its end.
+    pub(crate) fn stopped(text: String) -> Self {
+        Self { exit: Exit::Stopped, text }
+    }
+
+    /// A fault of this program.
+    pub(crate) fn internal(text: String) -> Self {
+        Self { exit: Exit::Internal, text }
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
     }
 }
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        match error {
-            DataError::UnknownTask { .. } | DataError::Source { .. } => {
-                Self::Usage(error.to_string())
-            }
-            _ => Self::Input(error.to_string()),
-        }
+        Self { exit: (&error).into(), text: error.to_string() }
     }
 }
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
-        match error {
-            PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_) => {
-                Self::Usage(error.to_string())
-            }
-            PolicyError::Panicked => Self::Internal(error.to_string()),
-            PolicyError::Write { .. } => Self::Internal(format!(
-                "{error}; free space on the disk, the same command resumes from the log"
-            )),
-            PolicyError::PromptFile { .. } => Self::Input(error.to_string()),
-            _ => Self::Policy(error.to_string()),
-        }
+        let advice = match error {
+            PolicyError::Write { .. } => "; free disk space, the same command resumes from the log",
+            _ => "",
+        };
+        Self { exit: (&error).into(), text: format!("{error}{advice}") }
     }
 }
 
 impl From<SearchError> for Failure {
     fn from(error: SearchError) -> Self {
         match error {
-            SearchError::Config { .. } => Self::Usage(error.to_string()),
             SearchError::Policy(error) => error.into(),
-            SearchError::Data(error) => unwritten(error),
-            SearchError::Panicked { .. } => Self::Internal(error.to_string()),
-            SearchError::Io { .. } | SearchError::Row { .. } => Self::Input(error.to_string()),
+            SearchError::Data(error) => Self::file(format!("cannot write {error}")),
+            error => Self { exit: (&error).into(), text: error.to_string() },
         }
     }
 }

@@ -3,14 +3,9 @@
 //! It knows nothing of files; where the settings that they change come from is `sources.rs`'s.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use clap::Args;
 use regrowth_datasets::{ProblemSources, TokenId};
-use regrowth_mcts::{
-    CommitRule, EngineFlags, JudgeForm, PairValues, Preset, PromptFlags, SearchConfig, Selection,
-    StopRule, Strategy, at_least_one,
-};
 use regrowth_policy::{Boundary, joined};
 
 use super::failure::Failure;
@@ -18,35 +13,34 @@ use super::note;
 use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
+use super::sources::StartFlags;
+use crate::{
+    CommitRule, EngineFlags, JudgeForm, PairValues, PromptFlags, SearchConfig, Selection, StopRule,
+    Strategy, at_least_one, breadth,
+};
 
 /// Flags that change settings.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Search")]
 pub(crate) struct Flags {
-    /// Settings file (TOML); flags win over it, unknown keys are refused
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
-    /// with the policy of that name, chat with a checkpoint or server, default with any other]
-    #[arg(long, value_enum)]
-    pub(super) preset: Option<Preset>,
-    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
-    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
-    /// are the start)
-    #[arg(long, value_name = "POLICY")]
-    pub(super) policy: Vec<String>,
+    #[command(flatten)]
+    pub(super) start: StartFlags,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
     /// several times, as FILE:WEIGHT for a mixture
-    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    /// [default: builtin:arithmetic]
+    #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
     problems: Vec<String>,
     /// Bad rows of the problem files that are passed over, each named; one more is an error
     /// [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Policy and problems", hide = true)]
     skip_bad: Option<usize>,
     /// Format of the problem file, where detection is wrong
-    #[arg(long, value_name = "NAME")]
+    /// [default: detected]
+    #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     format: Option<String>,
     /// Take the first N problems only
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    /// [default: 200 of a built-in task, all of a file]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Policy and problems")]
     limit: Option<NonZeroUsize>,
     #[command(flatten)]
     prompts: PromptFlags,
@@ -54,52 +48,55 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "K")]
     simulations: Option<u64>,
     /// Multiplies the simulations at the first root
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", hide = true)]
     first_root_factor: Option<u64>,
     /// Candidates at the root and at deeper nodes
-    #[arg(long, value_name = "B1,B2", value_parser = parse::breadth)]
+    #[arg(long, value_name = "B1,B2", value_parser = breadth, hide = true)]
     breadth: Option<[usize; 2]>,
     /// Steps of a solution at most
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", hide = true)]
     depth: Option<u32>,
     /// Where a step ends; docs/steps.md has an example of each
-    #[arg(long, value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end")]
+    #[arg(
+        long,
+        value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end",
+        hide = true
+    )]
     boundary: Option<Boundary>,
     /// Sampling temperature; 0 is greedy
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", hide = true)]
     temperature: Option<f32>,
     /// Weight of the prior term
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", hide = true)]
     c_puct: Option<f64>,
     /// What decides which node is expanded next; the last three are there to be compared with
     #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = parse::plan)]
     strategy: Option<Plan>,
     /// Form of the selection score
-    #[arg(long, value_name = "puct|uct", value_parser = parse::selection)]
+    #[arg(long, value_name = "puct|uct", value_parser = parse::selection, hide = true)]
     selection: Option<Selection>,
     /// Which child of a search root becomes the next root
     #[arg(
         long,
         value_name = "spread-visits|spread-value|visits|value|sampled|tempered@T[,DECAY]",
-        value_parser = parse::commit
+        hide = true
     )]
     commit: Option<CommitRule>,
     /// Commit before the simulations of a root are used up, or end a beam (nodes, tokens, millis) after
     /// a level; may be given several times
-    #[arg(
-        long,
-        value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided",
-        value_parser = parse::stop
-    )]
+    /// [default: none]
+    #[arg(long, value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided", hide = true)]
     stop: Vec<StopRule>,
     /// A text that ends a solution besides EOS; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    /// [default: none]
+    #[arg(long, value_name = "TEXT", hide = true)]
     stop_string: Vec<String>,
     /// A token that ends a solution besides EOS; may be given several times
-    #[arg(long, value_name = "ID")]
+    /// [default: none]
+    #[arg(long, value_name = "ID", hide = true)]
     stop_id: Vec<TokenId>,
     /// Simulations of one tree in flight at once (part of the result)
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", hide = true)]
     leaves_in_flight: Option<usize>,
     /// Seed of every random number
     #[arg(long, value_name = "S")]
@@ -108,13 +105,13 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "BOOL")]
     oracle: Option<bool>,
     /// Whether the policy judges every step
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", hide = true)]
     self_evaluation: Option<bool>,
     /// How steps are judged
-    #[arg(long)]
+    #[arg(long, hide = true)]
     judge: Option<JudgeForm>,
     /// Replace the results of another search in the folder
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide = true)]
     pub(super) force: bool,
     #[command(flatten)]
     pairs: PairFlags,
@@ -145,7 +142,7 @@ impl Flags {
 
     /// Overrides what decides the result.
     pub(super) fn apply(&self, settings: &mut Settings) -> Result<(), Failure> {
-        set(&mut settings.policy, joined(&self.policy)?);
+        set(&mut settings.policy, joined(&self.start.policy)?);
         set(&mut settings.problems, ProblemSources::joined(&self.problems)?);
         set(&mut settings.skip_bad, self.skip_bad);
         settings.format = self.format.clone().or(settings.format.take());

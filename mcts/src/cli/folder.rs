@@ -8,7 +8,6 @@ use std::io;
 use std::path::Path;
 
 use regrowth_datasets::{FolderLock, atomic_write, remove_unfinished};
-use regrowth_mcts::SearchSummary;
 use regrowth_policy::LOG_FILE;
 use serde::Deserialize;
 
@@ -17,6 +16,7 @@ use super::paths::{is_same, unwritten};
 use super::rows::{PAIRS, SKIPPED, TREES};
 use super::settings::Settings;
 use super::sources::{CONFIG_FILE, SettingsFile};
+use crate::SearchSummary;
 
 /// What a search did.
 const SUMMARY: &str = "summary.json";
@@ -36,7 +36,7 @@ pub(super) fn check(path: &Path, settings: &Settings, force: bool) -> Result<(),
         && (is_same(log, path) || is_same(log, &path.join(LOG_FILE)))
     {
         let why = "holds the log that is played, and would lose its results; choose another --out";
-        return Err(Failure::Usage(format!("{}: {why}", path.display())));
+        return Err(Failure::usage(format!("{}: {why}", path.display())));
     }
     if force || trees(path) == 0 {
         return Ok(());
@@ -48,7 +48,7 @@ pub(super) fn check(path: &Path, settings: &Settings, force: bool) -> Result<(),
     if differs.is_empty() {
         return Ok(());
     }
-    Err(Failure::Usage(format!(
+    Err(Failure::usage(format!(
         "{} holds the results of another search; choose another --out, or replace them with \
          --force\n  {}",
         path.display(),
@@ -81,9 +81,9 @@ impl<'a> Folder<'a> {
         force: bool,
     ) -> Result<Self, Failure> {
         let held = "another search is writing into this folder; wait for it or take another --out";
-        let refused = || Failure::Input(format!("{}: {held}", path.display()));
+        let refused = || Failure::file(format!("{}: {held}", path.display()));
         let lock = FolderLock::hold(path)
-            .map_err(|error| Failure::Usage(format!("--out: {error}")))?
+            .map_err(|error| Failure::usage(format!("--out: {error}")))?
             .ok_or_else(refused)?;
         check(path, settings, force)?;
         Ok(Self { path, settings, held: 0, _lock: lock })
@@ -138,7 +138,7 @@ impl<'a> Folder<'a> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(Failure::Internal(format!("{}: {e}", path.display())))
+                Err(Failure::file(format!("{}: {e}", path.display())))
             }
             _ => Ok(()),
         }

@@ -1,8 +1,9 @@
-//! The command line: one file per subcommand, and what they share.
+//! The command line of `mcts`: one file per subcommand, and what they share.
 //!
-//! It knows nothing of how a tree is grown. stdout is data or a short result, progress and messages
-//! go to stderr, exit codes tell kinds of failure apart.
+//! stdout is data or a short result, progress and messages go to stderr. The exit codes are
+//! [`Exit`](crate::frontend::Exit)'s.
 
+mod config;
 mod failure;
 mod flags;
 mod folder;
@@ -22,60 +23,142 @@ mod trees;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use regrowth_mcts::console;
+use clap::{CommandFactory, Parser, Subcommand};
+use toml::Table;
 
 use self::failure::Failure;
+use crate::Preset;
+use crate::console;
+use crate::frontend::{
+    CompletionArgs, EXIT_CODES, ManualArgs, SettingsTree, hide_group, parse, run, version,
+    version_text, with_default, with_defaults, with_help,
+};
 
-/// Grow search trees over a language model's reasoning steps, and cut preference pairs from them.
+/// Grow search trees over a language model's reasoning steps, and extract preference pairs from them.
 #[derive(Debug, Parser)]
-#[command(name = "mcts", version, after_help = EXIT_CODES)]
+#[command(name = "mcts", after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Subcommands,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 ok, 2 usage, 3 bad input file, 4 policy or server failed, \
-                          5 stopped by a budget, 70 internal error.";
-
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Subcommands {
     /// Search every problem; write trees.jsonl, pairs.jsonl, summary.json, and skipped.jsonl for
     /// problems without a tree.
+    #[command(after_help = search::EXAMPLES)]
     Search(Box<flags::Flags>),
     /// Extract pairs again from written trees, with other rules and no model.
+    #[command(after_help = pairs::EXAMPLES)]
     Pairs(pairs::Arguments),
     /// Show one tree as text or as a page.
+    #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
+    /// Print a settings file with every key, what it means and its value.
+    #[command(after_help = config::EXAMPLES)]
+    Config(config::Arguments),
+    /// Print the script with which a shell completes commands and flags.
+    #[command(after_help = "Examples:\n  mcts completions bash > mcts.bash")]
+    Completions(CompletionArgs),
+    /// Write man pages.
+    #[command(after_help = "Examples:\n  mcts man man1")]
+    Man(ManualArgs),
+}
+
+/// Flags of `search` that mirror a setting, by their ids.
+const MIRRORED: &[(&str, &str)] = &[
+    ("simulations", "search.simulations"),
+    ("first_root_factor", "search.first_root_factor"),
+    ("breadth", "search.breadth"),
+    ("depth", "search.max_depth"),
+    ("boundary", "search.boundary"),
+    ("temperature", "search.sampling.temperature"),
+    ("c_puct", "search.c_puct"),
+    ("strategy", "search.strategy"),
+    ("selection", "search.selection"),
+    ("commit", "search.commit"),
+    ("leaves_in_flight", "search.leaves_in_flight"),
+    ("seed", "search.seed"),
+    ("oracle", "search.value.oracle"),
+    ("self_evaluation", "search.value.self_evaluation"),
+    ("judge", "search.value.judge"),
+    ("all_parents", "pairs.parents"),
+    ("rejected", "pairs.rejected"),
+    ("min_margin", "pairs.min_margin"),
+    ("min_visits", "pairs.min_visits_chosen"),
+    ("min_visits_chosen", "pairs.min_visits_chosen"),
+    ("min_visits_rejected", "pairs.min_visits_rejected"),
+    ("mixed", "pairs.mixed"),
+    ("correct_only", "pairs.correct_only"),
+    ("solved_only", "pairs.solved_only"),
+    ("max_pairs", "pairs.max_per_tree"),
+    ("glue_chains", "pairs.glue_chains"),
+    ("smoothing", "pairs.smoothing"),
+];
+
+/// Features of this build.
+const FEATURES: &[(&str, bool)] = &[
+    ("candle", cfg!(feature = "candle")),
+    ("cuda", cfg!(feature = "cuda")),
+    ("http", cfg!(feature = "http")),
+    ("parquet", cfg!(feature = "parquet")),
+];
+
+/// The command line, as help, completions and man pages describe it.
+#[must_use]
+pub fn command() -> clap::Command {
+    let presets = [("builtin", Preset::Builtin), ("chat", Preset::Chat), ("", Preset::Default)];
+    let table = |preset| Table::try_from(sources::of_preset(preset)).unwrap_or_default();
+    let presets = presets.map(|(name, preset)| (name, table(preset)));
+    let command = version(Arguments::command(), version_text(env!("CARGO_PKG_VERSION"), FEATURES));
+    let command = command.mut_subcommand("search", |search| {
+        with_defaults(hide_group(search, pair_flags::GROUP), MIRRORED, &presets)
+    });
+    let command = command.mut_subcommand("pairs", as_trees).mut_subcommand("show", as_trees);
+    with_help(command)
+}
+
+/// Says of the rules for pairs that they are those by which the trees were grown.
+fn as_trees(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| match arg.get_help_heading() {
+        Some(pair_flags::GROUP) => with_default(arg, "as in the search or run that grew the trees"),
+        _ => arg,
+    })
+}
+
+/// Every key of a settings file that this program reads.
+#[must_use]
+pub fn settings() -> SettingsTree {
+    sources::known()
 }
 
 /// Parses the command line, runs the command and says how it went.
-pub(crate) fn main() -> ExitCode {
-    // What a panic left half-done ends with the process; its message was printed as it happened.
-    let result = std::panic::catch_unwind(run);
-    match result.unwrap_or_else(|_| Err(Failure::Internal("this program panicked".to_owned()))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            note(failure.to_string());
-            failure.exit_code()
+#[must_use]
+pub fn main() -> ExitCode {
+    run(execute, Failure::exit)
+}
+
+fn execute() -> Result<(), Failure> {
+    match parse::<Arguments>(command(), None).command {
+        Subcommands::Search(flags) => search::run(&flags),
+        Subcommands::Pairs(arguments) => pairs::run(&arguments),
+        Subcommands::Show(arguments) => show::run(&arguments),
+        Subcommands::Config(arguments) => config::run(&arguments),
+        Subcommands::Completions(arguments) => {
+            say(String::from_utf8_lossy(&arguments.script(command())).trim_end())
+        }
+        Subcommands::Man(arguments) => {
+            arguments.write(command()).map_err(|e| Failure::file(format!("man pages: {e}")))
         }
     }
 }
 
-fn run() -> Result<(), Failure> {
-    match Arguments::parse().command {
-        Command::Search(flags) => search::run(&flags),
-        Command::Pairs(arguments) => pairs::run(&arguments),
-        Command::Show(arguments) => show::run(&arguments),
-    }
-}
-
-/// Writes a line to stderr, under the name of the program.
+/// Writes a line to stderr.
 fn note(text: impl AsRef<str>) {
-    console::note(&format!("mcts: {}", text.as_ref()));
+    console::note(text.as_ref());
 }
 
 /// Writes a line to stdout; a reader that went away is no failure.
 fn say(text: &str) -> Result<(), Failure> {
-    console::say(text).map_err(|error| Failure::Internal(format!("stdout: {error}")))
+    console::say(text).map_err(|error| Failure::file(format!("stdout: {error}")))
 }

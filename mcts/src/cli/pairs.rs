@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use regrowth_mcts::{cut_trees, extract_pairs, extract_step_labels};
 
 use super::failure::Failure;
 use super::paths::check_output;
@@ -12,9 +11,16 @@ use super::rules::RuleFlags;
 use super::say;
 use super::summary::PairCounts;
 use super::trees;
+use crate::{cut_trees, extract_pairs, extract_step_labels};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcts pairs --trees search --out pairs.jsonl --min-margin 0.3
+  mcts pairs --trees runs/default --out pairs.jsonl --set pairs.rejected=second";
 
 /// Arguments of `mcts pairs`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Input and output")]
 pub(crate) struct Arguments {
     /// Trees: a file, or the folder of a search, of a round or of a run (all of its rounds)
     #[arg(long, value_name = "PATH")]
@@ -24,6 +30,7 @@ pub(crate) struct Arguments {
     out: PathBuf,
     /// Where labels of steps go, made from the outcomes below them: what a judge of steps, or a
     /// process reward model, learns from
+    /// [default: none are written]
     #[arg(long, value_name = "FILE")]
     step_labels: Option<PathBuf>,
     /// Print the counts as one JSON object

@@ -15,7 +15,7 @@ pub(super) fn check_output(
     out: &Path,
     others: &[(&str, &Path)],
 ) -> Result<(), Failure> {
-    let refuse = |why: String| Err(Failure::Usage(format!("{flag} {}: {why}", out.display())));
+    let refuse = |why: String| Err(Failure::usage(format!("{flag} {}: {why}", out.display())));
     if let Some((other, _)) = others.iter().find(|(_, path)| is_same(out, path)) {
         return refuse(format!("is the file of {other}; name another one"));
     }
@@ -28,9 +28,9 @@ pub(super) fn check_output(
     Ok(())
 }
 
-/// An output that cannot be written is no bad input.
+/// Says of an output that it cannot be written.
 pub(super) fn unwritten(error: DataError) -> Failure {
-    Failure::Internal(format!("cannot write {error}"))
+    Failure::file(format!("cannot write {error}"))
 }
 
 /// Whether two paths lead to one place, be there anything or not.

@@ -9,11 +9,11 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
-use regrowth_mcts::{PairConfig, Skip, TreeRecord, extract_pairs, unanswered};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
 use super::summary::PairCounts;
+use crate::{PairConfig, Skip, TreeRecord, extract_pairs, unanswered};
 
 /// The trees.
 pub(super) const TREES: &str = "trees.jsonl";

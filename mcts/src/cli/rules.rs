@@ -6,23 +6,26 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use regrowth_mcts::{PairConfig, overlay};
 use serde::Deserialize;
-use toml::Table;
+use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::note;
 use super::pair_flags::PairFlags;
-use super::sources::SettingsFile;
+use super::sources::{self, SettingsFile};
 use super::trees;
+use crate::frontend::SetFlags;
+use crate::{PairConfig, overlay};
 
 /// Flags that say by which rules pairs are cut.
 #[derive(Debug, Args)]
 pub(crate) struct RuleFlags {
     /// Settings file of a search (TOML), of which `[pairs]` is used; wins over the settings of the
-    /// search or the run that grew the trees, flags win over both
-    #[arg(long, value_name = "FILE")]
+    /// search or the run that grew the trees, flags win over both [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    set: SetFlags,
     #[command(flatten)]
     pairs: PairFlags,
 }
@@ -30,7 +33,7 @@ pub(crate) struct RuleFlags {
 impl RuleFlags {
     /// The rules for the trees in this file, checked.
     pub(crate) fn rules(&self, trees: &Path) -> Result<PairConfig, Failure> {
-        let bad = |e: &dyn std::fmt::Display| Failure::Internal(format!("rules: {e}"));
+        let bad = |e: &dyn std::fmt::Display| Failure::internal(format!("rules: {e}"));
         let mut table = Table::try_from(PairConfig::default()).map_err(|e| bad(&e))?;
         let mut from = Vec::new();
         if let Some((path, rules)) = trees::rules(trees)? {
@@ -41,11 +44,17 @@ impl RuleFlags {
             table = overlay(table, SettingsFile::read(path)?.pairs()?);
             from.push(path.display().to_string());
         }
+        let known = sources::known().table("pairs");
+        let set = self.set.over(Table::new(), &known).map_err(Failure::usage)?;
+        if let Some(Value::Table(set)) = set.get("pairs") {
+            table = overlay(table, set.clone());
+        }
         match from.as_slice() {
             [] => note("no settings beside the trees: pairs by the default rules"),
             from => note(format!("pairs by the rules in {}", from.join(", changed by "))),
         }
-        let mut rules = PairConfig::deserialize(table).map_err(|e| bad(&e))?;
+        let mut rules =
+            PairConfig::deserialize(table).map_err(|e| Failure::usage(format!("rules: {e}")))?;
         self.pairs.apply(&mut rules);
         rules.check()?;
         Ok(rules)

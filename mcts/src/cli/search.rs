@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use regrowth_datasets::Problem;
-use regrowth_mcts::console::{Monitor, Phase, Work, command_line, on_signal};
-use regrowth_mcts::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{LOG_FILE, Policy, load};
 use regrowth_verifiers::ProblemVerifier;
@@ -21,6 +19,15 @@ use super::settings::Settings;
 use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, note, say};
+use crate::console::{Monitor, Phase, Work, command_line, on_signal};
+use crate::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcts search --problems builtin:countdown --limit 20 --out search
+  mcts search --policy models/SmolLM2-360M-Instruct --problems gsm8k.jsonl --out search
+  mcts search --policy http://localhost:8000/v1#model --problems gsm8k.jsonl --out search
+  mcts search --preset paper --set search.c_puct=2 --out search";
 
 /// Runs the command.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
@@ -57,7 +64,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         cancel_after(limit, &out_of_time, &options);
     }
     let waits_for = "writing the trees that are finished";
-    on_signal(options.cancel.clone(), waits_for).map_err(Failure::Internal)?;
+    on_signal(options.cancel.clone(), waits_for).map_err(Failure::internal)?;
     let start = Instant::now();
     let monitor = Monitor::new(meter);
     monitor.keep_in(out.to_owned());
@@ -84,14 +91,14 @@ fn finish(
     settings: &Settings,
 ) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(summary)
-        .map_err(|e| Failure::Internal(format!("summary: {e}")))?;
+        .map_err(|e| Failure::internal(format!("summary: {e}")))?;
     folder.map_or(Ok(()), |folder| folder.complete(&text))?;
     let json = settings.run.json.unwrap_or(false);
     say(&if json { text } else { summary.text(folder.is_some()) })?;
     summary.warnings().iter().for_each(note);
     if summary.is_fruitless() {
         let kept = if folder.is_none() { KEPT } else { "" };
-        return Err(Failure::Policy(format!("no problem has a tree, for the reasons above{kept}")));
+        return Err(Failure::policy(format!("no problem has a tree, for the reasons above{kept}")));
     }
     Ok(())
 }
@@ -101,8 +108,8 @@ const KEPT: &str = "; the folder keeps its earlier results";
 /// What stopped the search, what is saved, and the command that resumes.
 fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings) -> Failure {
     let mut text = match time_is_up {
-        true => "stopped by --max-seconds before its end".to_owned(),
-        false => "stopped".to_owned(),
+        true => "--max-seconds are over".to_owned(),
+        false => "by a signal".to_owned(),
     };
     text += &match kept {
         true => KEPT.to_owned(),
@@ -111,7 +118,7 @@ fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings)
     if !settings.run.no_log.unwrap_or(false) {
         text += &format!(", every finished model call is in {LOG_FILE}");
     }
-    Failure::Stopped(format!("{text}; resume with:\n  {}", command_line()))
+    Failure::stopped(format!("{text}; resume with:\n  {}", command_line()))
 }
 
 /// Cancels the search when the time is up.
@@ -204,5 +211,5 @@ fn may_replace(folder: &Folder<'_>, found: &Result<SearchSummary, Failure>) -> i
 }
 
 fn lost() -> Failure {
-    Failure::Internal("the search left no summary".to_owned())
+    Failure::internal("the search left no summary".to_owned())
 }

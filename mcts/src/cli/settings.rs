@@ -10,17 +10,16 @@ use std::time::Duration;
 
 use clap::Args;
 use regrowth_datasets::{Format, ProblemSources};
-use regrowth_mcts::{
-    EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one,
-};
 use regrowth_policy::PromptName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::failure::Failure;
+use crate::{EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one};
 
 /// Everything that a search is told, as written to `config.toml`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) policy: String,
@@ -70,23 +69,28 @@ impl Default for Settings {
 
 /// Where a search writes, what it says and how long it may take: flags, and the table `[run]`. But
 /// for a search that is cut off, none of it changes a tree.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[command(next_help_heading = "Output")]
 pub(crate) struct RunSettings {
     /// Folder for trees.jsonl, pairs.jsonl, skipped.jsonl, summary.json, config.toml and the log
     /// steps.jsonl
+    /// [default: none: a search without a folder is refused]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Trees in flight at once; changes no result [default: what keeps the policy busy]
-    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Engine", hide = true)]
     pub(crate) trees_in_flight: Option<NonZeroUsize>,
     /// Keep no log of sampled steps; a search that is cut off then starts from nothing
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    /// [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", hide = true)]
     pub(crate) no_log: Option<bool>,
     /// Stop after this many seconds and keep the trees that are finished (not reproducible)
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    /// [default: no limit]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, hide = true)]
     pub(crate) max_seconds: Option<f64>,
     /// Print the summary as one JSON object
+    /// [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub(crate) json: Option<bool>,
 }
@@ -95,7 +99,7 @@ impl RunSettings {
     /// The folder of the results.
     pub(crate) fn out(&self) -> Result<&Path, Failure> {
         let missing = "expected --out DIR, or `out` under [run] in the settings file".to_owned();
-        self.out.as_deref().ok_or(Failure::Usage(missing))
+        self.out.as_deref().ok_or(Failure::usage(missing))
     }
 
     /// The time that the search may take.
@@ -174,11 +178,11 @@ impl Settings {
         let Some(name) = &self.format else { return Ok(None) };
         if ProblemSources::parse(&[&self.problems])?.are_builtin() {
             let task = &self.problems;
-            return Err(Failure::Usage(format!(
+            return Err(Failure::usage(format!(
                 "--format {name}: expected no format, {task} is a built-in task and no file"
             )));
         }
-        name.parse().map(Some).map_err(|e| Failure::Usage(format!("--format: {e}")))
+        name.parse().map(Some).map_err(|e| Failure::usage(format!("--format: {e}")))
     }
 }
 
@@ -196,5 +200,5 @@ fn flatten(name: String, value: Value, found: &mut BTreeMap<String, Value>) {
 
 /// Nothing but a number that is too large can keep settings from being a table.
 pub(super) fn unwritable(error: &toml::ser::Error) -> Failure {
-    Failure::Usage(format!("settings: {error}; expected numbers up to {}", i64::MAX))
+    Failure::usage(format!("settings: {error}; expected numbers up to {}", i64::MAX))
 }

@@ -7,26 +7,33 @@ use std::path::PathBuf;
 
 use clap::Args;
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
 
 use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::{say, trees};
+use crate::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcts show --trees search
+  mcts show --trees runs/default --html tree.html";
 
 /// Arguments of `mcts show`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Input and output")]
 pub(crate) struct Arguments {
     /// Trees: a file, or the folder of a search, of a round or of a run
     #[arg(long, value_name = "PATH")]
     trees: PathBuf,
-    /// Id of the problem (default: the first tree)
+    /// Id of the problem [default: that of the first tree]
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
     /// Show the whole text of every step, not its first 100 characters
     #[arg(long)]
     full: bool,
     /// Write the tree as a page that folds its branches, instead of text to stdout
+    /// [default: text on stdout]
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
@@ -64,7 +71,7 @@ fn find(arguments: &Arguments, files: &[PathBuf]) -> Result<TreeRecord, Failure>
         }
     }
     let file = arguments.trees.display();
-    Err(Failure::Input(match &arguments.problem {
+    Err(Failure::file(match &arguments.problem {
         Some(id) => format!("{file}: no tree of the problem `{id}`"),
         None => format!("{file}: holds no tree"),
     }))

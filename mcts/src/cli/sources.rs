@@ -5,68 +5,96 @@
 
 use std::path::{Path, PathBuf};
 
-use regrowth_mcts::{Preset, overlay};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use clap::Args;
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::Flags;
 use super::note;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
+use crate::frontend::{SetFlags, SettingsTree};
+use crate::{Preset, TRAINING_KEYS, expanded, laid_over, overlay};
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";
 
+/// Flags that say what settings start from.
+#[derive(Debug, Args)]
+pub(super) struct StartFlags {
+    /// Settings file (TOML), as `config` prints it; flags win over it, unknown keys are refused
+    /// [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
+    pub(super) config: Option<PathBuf>,
+    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
+    /// with the policy of that name, chat with a checkpoint or server, default with any other]
+    #[arg(long, value_enum, help_heading = "Settings")]
+    pub(super) preset: Option<Preset>,
+    #[command(flatten)]
+    pub(super) set: SetFlags,
+    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
+    /// scripted, scripted:FILE or replay:FILE (the log of a search, or its folder: then its settings
+    /// are the start) [default: builtin]
+    #[arg(long, value_name = "POLICY", help_heading = "Policy and problems")]
+    pub(super) policy: Vec<String>,
+}
+
 /// The settings that a preset starts a search with.
-fn of_preset(preset: Preset) -> Settings {
+pub(super) fn of_preset(preset: Preset) -> Settings {
     Settings { search: preset.search(), pairs: preset.pairs(), ..Settings::default() }
+}
+
+/// Every key of a settings file that a search reads.
+pub(super) fn known() -> SettingsTree {
+    SettingsTree::of::<Settings>().with::<Preset>("preset", "Settings that the others start from.")
 }
 
 /// The effective settings, checked.
 pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
-    let mut settings = start(flags)?;
+    let (mut settings, _) = start(&flags.start)?;
     flags.apply(&mut settings)?;
-    settings.run = laid_over(&settings.run, &flags.run)?;
-    settings.engine = laid_over(&settings.engine, &flags.engine)?;
+    settings.run = laid_over(&settings.run, &flags.run).map_err(|e| unwritable(&e))?;
+    settings.engine = laid_over(&settings.engine, &flags.engine).map_err(|e| unwritable(&e))?;
     settings.check()?;
     flags.note_idle(&settings.search);
     Ok(settings)
 }
 
-/// What the flags are applied to.
-fn start(flags: &Flags) -> Result<Settings, Failure> {
-    if let Some(path) = recorded(flags) {
-        note(format!("a replay with the settings in {}", path.display()));
-        let mut file = SettingsFile::read(&path)?;
-        // Where and how the recorded search ran is not what it found.
-        file.own.retain(|key, _| !["run", "engine"].contains(&key));
-        return file.settings();
-    }
-    let file = flags.config.as_deref().map(SettingsFile::read).transpose()?;
-    let named = file.as_ref().and_then(|file| file.own.get("policy")?.as_str());
+/// What the flags are applied to, and the preset that it started from.
+pub(super) fn start(flags: &StartFlags) -> Result<(Settings, Preset), Failure> {
+    let recorded = recorded(flags);
+    let mut file = match (&recorded, flags.config.as_deref()) {
+        (Some(path), _) => {
+            note(format!("a replay with the settings in {}", path.display()));
+            let mut file = SettingsFile::read(path)?;
+            // Where and how the recorded search ran is not what it found.
+            file.own.retain(|key, _| !["run", "engine"].contains(&key));
+            file
+        }
+        (None, Some(path)) => SettingsFile::read(path)?,
+        (None, None) => SettingsFile { path: Path::new("--set"), preset: None, own: Table::new() },
+    };
+    file.set(&flags.set)?;
+    let named = file.own.get("policy").and_then(Value::as_str);
     let policy = flags.policy.first().map(String::as_str).or(named).unwrap_or(DEFAULT_POLICY);
-    let named = file.as_ref().and_then(|file| file.preset);
-    let start = flags.preset.or(named).unwrap_or_else(|| Preset::of_policy(policy));
-    file.map_or_else(|| Ok(of_preset(start)), |file| file.over(start))
+    let of_policy = || match recorded {
+        // A recorded search names every setting.
+        Some(_) => Preset::Default,
+        None => Preset::of_policy(policy),
+    };
+    let preset = flags.preset.or(file.preset).unwrap_or_else(of_policy);
+    Ok((file.over(preset)?, preset))
 }
 
 /// The settings file beside the log that is played, where nothing else says what to start from: other
 /// settings would ask for steps that the log does not hold.
-fn recorded(flags: &Flags) -> Option<PathBuf> {
+fn recorded(flags: &StartFlags) -> Option<PathBuf> {
     if flags.config.is_some() || flags.preset.is_some() {
         return None;
     }
     let [policy] = flags.policy.as_slice() else { return None };
     let path = Path::new(policy.strip_prefix("replay:")?).join(CONFIG_FILE);
     path.is_file().then_some(path)
-}
-
-/// `base` with the values that flags give in place of its own.
-fn laid_over<T: Serialize + DeserializeOwned>(base: &T, flags: &T) -> Result<T, Failure> {
-    let base = Table::try_from(base).map_err(|e| unwritable(&e))?;
-    let flags = Table::try_from(flags).map_err(|e| unwritable(&e))?;
-    T::deserialize(overlay(base, flags)).map_err(|e| Failure::Internal(format!("settings: {e}")))
 }
 
 /// A settings file, read but not yet checked.
@@ -80,11 +108,29 @@ pub(super) struct SettingsFile<'a> {
 
 impl<'a> SettingsFile<'a> {
     pub(super) fn read(path: &'a Path) -> Result<Self, Failure> {
-        let bad = |e: &dyn std::fmt::Display| Failure::Input(format!("{}: {e}", path.display()));
+        let bad = |e: &dyn std::fmt::Display| Failure::file(format!("{}: {e}", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| bad(&e))?;
         let mut own: Table = toml::from_str(&text).map_err(|e| bad(&e))?;
-        let preset = own.remove("preset").map(Value::try_into).transpose();
-        Ok(Self { path, preset: preset.map_err(|e| bad(&e))?, own })
+        // One file serves both programs.
+        let others: Vec<String> =
+            own.keys().filter(|key| TRAINING_KEYS.contains(&key.as_str())).cloned().collect();
+        if !others.is_empty() {
+            let path = path.display();
+            note(format!("{path}: a search does not use {}", others.join(", ")));
+        }
+        own.retain(|key, _| !TRAINING_KEYS.contains(&key));
+        let preset = preset(&mut own).map_err(|e| bad(&e))?;
+        known().check(&own).map_err(|e| bad(&e))?;
+        Ok(Self { path, preset, own: expanded(known().spelled(own)).map_err(|e| bad(&e))? })
+    }
+
+    /// Lays over the file what flags set.
+    pub(super) fn set(&mut self, flags: &SetFlags) -> Result<(), Failure> {
+        let own = flags.over(std::mem::take(&mut self.own), &known());
+        self.own = own.and_then(expanded).map_err(Failure::usage)?;
+        let preset = preset(&mut self.own).map_err(|e| Failure::usage(format!("--set: {e}")))?;
+        self.preset = preset.or(self.preset);
+        Ok(())
     }
 
     /// All that the file of a search says.
@@ -94,10 +140,10 @@ impl<'a> SettingsFile<'a> {
 
     /// The file over a preset; unknown keys are refused.
     fn over(&self, preset: Preset) -> Result<Settings, Failure> {
-        let bad = |e: toml::ser::Error| Failure::Internal(format!("a preset: {e}"));
+        let bad = |e: toml::ser::Error| Failure::internal(format!("a preset: {e}"));
         let base = Table::try_from(of_preset(preset)).map_err(bad)?;
         Settings::deserialize(overlay(base, self.own.clone()))
-            .map_err(|e| Failure::Input(format!("{}: {e}", self.path.display())))
+            .map_err(|e| Failure::file(format!("{}: {e}", self.path.display())))
     }
 
     /// The rules for pairs that the file has, or all of the preset that it names with its own over
@@ -105,10 +151,15 @@ impl<'a> SettingsFile<'a> {
     pub(super) fn pairs(&self) -> Result<Table, Failure> {
         let whole = self.over(self.preset.unwrap_or(Preset::Default))?;
         if self.preset.is_some() {
-            let bad = |e: toml::ser::Error| Failure::Internal(format!("rules: {e}"));
+            let bad = |e: toml::ser::Error| Failure::internal(format!("rules: {e}"));
             return Table::try_from(whole.pairs).map_err(bad);
         }
         let own = self.own.get("pairs").and_then(Value::as_table);
         Ok(own.cloned().unwrap_or_default())
     }
+}
+
+/// Takes out the preset that a table names.
+fn preset(table: &mut Table) -> Result<Option<Preset>, toml::de::Error> {
+    table.remove("preset").map(Value::try_into).transpose()
 }

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::{Notices, PreferencePair, Problem};
-use regrowth_mcts::{
-    Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
-};
 use regrowth_verifiers::Unanswered;
 use serde::Serialize;
 
 use super::rows::SKIPPED;
+use crate::{
+    Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
+};
 
 /// Version of the file.
 const SUMMARY_VERSION: u32 = 1;

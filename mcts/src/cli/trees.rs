@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use regrowth_mcts::StepLabelConfig;
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
@@ -10,6 +9,7 @@ use toml::Table;
 use super::failure::Failure;
 use super::rows::TREES;
 use super::sources::{CONFIG_FILE, SettingsFile};
+use crate::StepLabelConfig;
 
 /// What a run was started with, in its folder.
 const RUN_FILE: &str = "run.json";
@@ -19,7 +19,7 @@ pub(super) type Rules = (PathBuf, Table);
 
 /// The files of trees, those of a run in the order of its rounds.
 pub(super) fn files(named: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let refuse = |why: &str| Err(Failure::Input(format!("{}: {why}", named.display())));
+    let refuse = |why: &str| Err(Failure::file(format!("{}: {why}", named.display())));
     if !named.is_dir() {
         return match named.exists() {
             true => Ok(vec![named.to_owned()]),
@@ -41,7 +41,7 @@ pub(super) fn files(named: &Path) -> Result<Vec<PathBuf>, Failure> {
             "holds no trees.jsonl; expected the folder of a search, of a round or of a run",
         );
     }
-    let unread = |e: std::io::Error| Failure::Input(format!("{}: {e}", named.display()));
+    let unread = |e: std::io::Error| Failure::file(format!("{}: {e}", named.display()));
     let mut found = Vec::new();
     for entry in std::fs::read_dir(named).map_err(unread)? {
         let folder = entry.map_err(unread)?;
@@ -73,7 +73,7 @@ pub(super) fn step_labels(trees: &Path) -> Result<StepLabelConfig, Failure> {
     let Some((path, rules)) = of_run(trees, "step_labels")? else {
         return Ok(StepLabelConfig::default());
     };
-    let bad = |e| Failure::Input(format!("{}: `config.step_labels`: {e}", path.display()));
+    let bad = |e| Failure::file(format!("{}: `config.step_labels`: {e}", path.display()));
     StepLabelConfig::deserialize(rules).map_err(bad)
 }
 
@@ -86,7 +86,7 @@ fn of_run(trees: &Path, key: &str) -> Result<Option<Rules>, Failure> {
     if !path.is_file() {
         return Ok(None);
     }
-    let bad = |detail: String| Failure::Input(format!("{}: {detail}", path.display()));
+    let bad = |detail: String| Failure::file(format!("{}: {detail}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|e| bad(e.to_string()))?;
     let run: Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
     let rules = run.get("config").and_then(|config| config.get(key));

@@ -35,6 +35,11 @@ pub fn note(text: &str) {
     }
 }
 
+/// Writes a warning to stderr.
+pub fn warn(text: &str) {
+    note(&format!("warning: {text}"));
+}
+
 /// Writes a line to stdout. If nobody reads it any more, nothing happens.
 ///
 /// # Errors
@@ -50,13 +55,18 @@ pub fn say(text: &str) -> io::Result<()> {
 /// The command line of this process, as a shell takes it.
 #[must_use]
 pub fn command_line() -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%#".contains(c);
-    let quoted = |word: String| match !word.is_empty() && word.chars().all(plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    let words = std::env::args_os().map(|word| quoted(word.to_string_lossy().into_owned()));
+    let words = std::env::args_os().map(|word| quoted(&word.to_string_lossy()));
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@+%#".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 /// Makes `bar` the one that notes go around; `None` where there is none any more.

@@ -94,7 +94,7 @@ pub struct StepText {
     pub content: bool,
 }
 
-/// Looks at `policy` on the first problems; `said` is told how far it is. After `limit` nothing more
+/// Looks at `policy` on the first problems; `progress` is told how many solutions are done, of how many. After `limit` nothing more
 /// is waited for.
 ///
 /// # Errors
@@ -104,7 +104,7 @@ pub fn check(
     problems: &[Problem],
     search: &SearchConfig,
     limit: Duration,
-    said: &mut dyn FnMut(&str),
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Check, TrainError> {
     // What follows the samples takes no model and a small part of the time.
     let deadline = Instant::now() + limit.mul_f64(0.9);
@@ -112,7 +112,7 @@ pub fn check(
         Some(problem) => policy.prompt(problem)?.text,
         None => String::new(),
     };
-    let drawn = sample(policy, &ProblemVerifier, problems, search, deadline, said)?;
+    let drawn = sample(policy, &ProblemVerifier, problems, search, deadline, progress)?;
     let cuttings: Vec<Cutting> =
         drawn.drafts.iter().map(|d| Cutting::of(policy, d)).collect::<Result<_, _>>()?;
     let finished: Vec<&Cutting> = cuttings

@@ -81,7 +81,7 @@ pub(super) fn sample(
     problems: &[Problem],
     search: &SearchConfig,
     deadline: Instant,
-    said: &mut dyn FnMut(&str),
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Drawn, TrainError> {
     let mut waves = Waves { policy, verifier, problems, search, deadline, drawn: Drawn::default() };
     let wanted = problems.len().min(MOST_PROBLEMS);
@@ -108,8 +108,7 @@ pub(super) fn sample(
             waves.keep((waves.left() * rate / EXPECTED_TOKENS).round() as usize);
         }
         let (open, all) = (waves.open(), waves.drawn.drafts.len());
-        let (tokens, seconds) = (waves.drawn.tokens, waves.drawn.seconds);
-        said(&format!("{}/{all} solutions, {tokens} tokens, {seconds:.0} s", all - open));
+        progress(all - open, all);
     }
     Ok(waves.drawn)
 }

@@ -1,29 +1,29 @@
 //! `regrowth check`: a minute with a policy before hours are spent on it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regrowth_mcts::EngineFlags;
+use regrowth_mcts::console::{Work, note, warn};
 use regrowth_policy::LoadOptions;
+use regrowth_policy::decorate::Meter;
 use serde_json::json;
 
 use super::engine::say_once;
-use super::say;
 use super::settings::SettingArgs;
+use super::{progress, say};
 use crate::check::{Check, End, MOST_PROBLEMS, Sample, check};
 use crate::rounds::{ProblemSets, RunConfig};
 use crate::{TrainError, inputs};
-
-/// How often progress is told.
-const TELL: Duration = Duration::from_secs(5);
 
 /// Arguments of `regrowth check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Seconds after which nothing more is waited for, loading the policy included.
-    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     seconds: u64,
     /// Print the result as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     #[command(flatten)]
     settings: SettingArgs,
@@ -32,9 +32,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let config = args.settings.config()?;
-    let found = look(&config, &args.engine, Duration::from_secs(args.seconds))?;
-    found.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let (config, engine) = args.settings.load(&args.engine)?;
+    let found = look(&config, &engine, Duration::from_secs(args.seconds))?;
+    found.warnings().iter().for_each(|text| warn(text));
     if args.json {
         return say(&json(&found, &config).to_string());
     }
@@ -50,19 +50,20 @@ fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Che
         let detail = format!("`{}` has no training problem", config.problems);
         return Err(TrainError::Setting { name: "problems", detail });
     }
-    let options = LoadOptions { prompt: sets.prompts(config), ..engine.load_options(say_once) };
+    let meter = Arc::<Meter>::default();
+    let options = LoadOptions {
+        prompt: sets.prompts(config),
+        meter: Some(meter.clone()),
+        ..engine.load_options(say_once)
+    };
     let planned = regrowth_policy::plan(&config.policy, &options)?;
     let policy = config.search.value.judge_by(inputs::policy(&config.policy, &options)?);
-    policy.notes().iter().for_each(|note| eprintln!("{note}"));
-    let mut told = Instant::now();
-    let mut said = |text: &str| {
-        if told.elapsed() >= TELL {
-            eprintln!("check: {text}");
-            told = Instant::now();
-        }
-    };
+    policy.notes().iter().for_each(|text| note(text));
+    let monitor = progress::over("check", "solutions", 0, Work::Items, &meter);
+    let mut shown = |done: usize, all: usize| monitor.set(done as u64, all as u64, String::new());
     let left = limit.saturating_sub(started.elapsed());
-    let mut found = check(&*policy, &problems, &config.search, left, &mut said)?;
+    let mut found = check(&*policy, &problems, &config.search, left, &mut shown)?;
+    drop(monitor);
     if let Some(plan) = planned {
         found.memory_mib = Some(plan.peak() >> 20);
     }

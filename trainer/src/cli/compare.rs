@@ -20,6 +20,7 @@ use crate::train::DpoConfig;
 
 /// Arguments of `regrowth compare`.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct Args {
     /// Folders of finished runs; the others are compared with the first.
     #[arg(required = true, value_name = "RUN")]

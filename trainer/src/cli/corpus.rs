@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use regrowth_datasets::tasks::{CorpusConfig, TaskSpec};
 
+use super::say;
 use crate::{TrainError, seedling};
 
 /// Arguments of `regrowth corpus`.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Corpus")]
 pub(super) struct Args {
     /// Folder for `init/` (everything but weights) and `corpus.jsonl`.
     #[arg(long)]
@@ -68,8 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     seedling::write_init(&args.out.join("init"))?;
     let path = args.out.join("corpus.jsonl");
     seedling::write_corpus(&path, &config, args.examples)?;
-    println!("{} examples in {}", args.examples, path.display());
-    Ok(())
+    say(&format!("{} examples in {}", args.examples, path.display()))
 }
 
 #[cfg(test)]

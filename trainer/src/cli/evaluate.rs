@@ -10,7 +10,7 @@ use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
 use regrowth_mcts::console::{Monitor, Work, note};
-use regrowth_mcts::{EngineFlags, JudgeForm, Preset, PromptFlags, SearchConfig};
+use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
 use regrowth_verifiers::{ProblemVerifier, Unanswered};
@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::engine::policy;
-use super::settings::base;
+use super::settings::StartFlags;
 use super::{progress, say, stop};
 use crate::artefact::check_folder;
 use crate::evaluate::{
@@ -33,71 +33,81 @@ use crate::{TrainError, calls, clock, inputs};
 pub(super) struct Args {
     /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE.
-    #[arg(long, default_value = "builtin")]
+    #[arg(long, default_value = "builtin", help_heading = "Policy and problems")]
     policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
     /// several times, as FILE:WEIGHT for a mixture.
-    #[arg(long, default_value = "builtin:arithmetic", value_name = "FILE[:WEIGHT]")]
+    #[arg(
+        long,
+        default_value = "builtin:arithmetic",
+        value_name = "FILE[:WEIGHT]",
+        help_heading = "Policy and problems"
+    )]
     problems: Vec<String>,
     /// Bad rows of the problem files that are passed over, each named; one more is an error.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        help_heading = "Policy and problems",
+        hide = true
+    )]
     skip_bad: usize,
     /// Name of the task in the results [default: the source of the problems].
-    #[arg(long)]
+    #[arg(long, help_heading = "Policy and problems", hide = true)]
     task: Option<String>,
-    /// Format of the problem file, where detection is wrong.
-    #[arg(long, value_name = "NAME")]
+    /// Format of the problem file, where detection is wrong
+    /// [default: detected]
+    #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     format: Option<String>,
     /// Part of the problems: train, validation or test [default: test of a built-in task, all of
     /// a file].
-    #[arg(long)]
+    #[arg(long, help_heading = "Policy and problems", hide = true)]
     split: Option<Split>,
     /// Problems at most [default: 1000 of a built-in task, all of a file].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Policy and problems")]
     limit: Option<usize>,
     /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations a
     /// root) or mcts-vote@K (the votes of all solutions of a search with K simulations); none of them
     /// sees the reference.
-    #[arg(long, default_value = "greedy")]
+    #[arg(long, default_value = "greedy", help_heading = "Sampling")]
     strategy: Strategy,
-    /// Solutions sampled for each problem beside the strategy's, for pass@k.
-    #[arg(long, value_name = "N")]
+    /// Solutions sampled for each problem beside the strategy's, for pass@k
+    /// [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Sampling", hide = true)]
     samples: Option<usize>,
     /// Temperature of everything that is sampled [default: the settings', which is 1].
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", help_heading = "Sampling", hide = true)]
     temperature: Option<f32>,
     /// Tokens of one solution at most.
-    #[arg(long, default_value_t = 512, value_name = "N")]
+    #[arg(long, default_value_t = 512, value_name = "N", help_heading = "Sampling")]
     max_tokens: usize,
-    /// Settings file (TOML) whose table `search` shapes the trees and judgements of the strategies
-    /// that search.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Named settings that the file starts from [default: as `iterate`'s].
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
+    #[command(flatten)]
+    start: StartFlags,
     /// How the strategies that search judge steps [default: as the settings say].
-    #[arg(long)]
+    #[arg(long, help_heading = "Sampling", hide = true)]
     judge: Option<JudgeForm>,
-    /// Text at which a solution ends and is cut; may be given several times.
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    /// Text at which a solution ends and is cut; may be given several times
+    /// [default: none]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = "Sampling", hide = true)]
     stop: Vec<String>,
     #[command(flatten)]
     prompts: PromptFlags,
     /// Print the first problem as it is put to the policy, and stop.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide = true)]
     show_prompt: bool,
     /// Score the options of multiple-choice problems by log-likelihood instead of generating.
-    #[arg(long)]
+    #[arg(long, help_heading = "Sampling", hide = true)]
     log_likelihood: bool,
     /// Seed of every random number, and of the problems of a built-in task.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
     seed: u64,
-    /// Folder for results_*.json and samples_*.jsonl.
-    #[arg(long, value_name = "DIR")]
+    /// Folder for results_*.json and samples_*.jsonl
+    /// [default: none are written]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
     /// Print the result as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     #[command(flatten)]
     engine: EngineFlags,
@@ -128,7 +138,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return Err(TrainError::Setting { name: "problems", detail });
     };
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
-    let settings = settings(args)?;
+    let (settings, engine) = settings(args)?;
     let (prompts, search) = (settings.prompts(), settings.search);
     let spec = joined(&args.policy)?.unwrap_or_default();
     let names = ProblemSources::joined(&args.problems)?.unwrap_or_default();
@@ -141,7 +151,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
     let run =
         Run { args, problems: &problems, search, meter: Arc::default(), stop: Arc::default() };
-    let policy = policy(&args.policy, &args.engine, prompt, &run.meter)?;
+    let policy = policy(&args.policy, &engine, prompt, &run.meter)?;
     let example = policy.prompt(first).map(|prompt| prompt.text);
     if args.show_prompt {
         return say(&example?);
@@ -275,14 +285,14 @@ fn sample_row(index: usize, problem: &Problem) -> Value {
 }
 
 /// The shape of searches, how everything is sampled, and how problems are put.
-fn settings(args: &Args) -> Result<RunConfig, TrainError> {
-    let mut config = base(args.config.as_deref(), args.preset, &args.policy)?;
+fn settings(args: &Args) -> Result<(RunConfig, EngineFlags), TrainError> {
+    let (mut config, engine) = args.start.base(&args.policy, &args.engine)?;
     config.set_prompts(&args.prompts);
     let search = &mut config.search;
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
     search.value.judge = args.judge.unwrap_or(search.value.judge);
     search.stop_at.strings.extend(args.stop.iter().cloned());
-    Ok(config)
+    Ok((config, engine))
 }
 
 /// Refuses to give a figure where no problem was answered.

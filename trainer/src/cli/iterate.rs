@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use regrowth_datasets::content_hash;
 use regrowth_mcts::EngineFlags;
-use regrowth_mcts::console::{Monitor, Phase, command_line, note};
+use regrowth_mcts::console::{Monitor, Phase, command_line, note, quoted};
+use regrowth_mcts::frontend::Exit;
 use regrowth_policy::ComputeDevice;
 use regrowth_policy::decorate::Meter;
 
 use super::engine::say_once;
 use super::settings::SettingArgs;
 use super::watch::Watcher;
-use super::{exit_code, say, stop};
+use super::{exit, say, stop};
 use crate::TrainError;
 use crate::rounds::{Control, Outcome, Plan, RunConfig, RunReport, RunRequest, iterate, plan};
 
@@ -20,16 +21,16 @@ use crate::rounds::{Control, Outcome, Plan, RunConfig, RunReport, RunRequest, it
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder of the run; the same command on an existing one resumes it.
-    #[arg(long, default_value = "runs/default", value_name = "DIR")]
+    #[arg(long, default_value = "runs/default", value_name = "DIR", help_heading = "Output")]
     run: PathBuf,
     /// Go on from the finished rounds of --run with other settings, in a new folder beside it.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide = true)]
     fork: bool,
     /// Say what would be done and what it would take, from a short probe; nothing is written.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     dry_run: bool,
     /// Print the report as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     #[command(flatten)]
     settings: SettingArgs,
@@ -38,12 +39,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let config = args.settings.config()?;
+    let (config, engine) = args.settings.load(&args.engine)?;
     if args.dry_run {
-        return dry_run(args, &config);
+        return dry_run(args, &config, &engine);
     }
     let meter = Arc::<Meter>::default();
-    let request = request(args, config, &meter)?;
+    let request = request(args, config, &engine, &meter)?;
     let control = Control::default();
     stop::on_signals(&control.cancel, "saving what the run has")?;
     let mut watcher = Watcher::new(&request.config, meter);
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
 /// What ended a run before its end, with what is saved.
 fn ended(error: TrainError, dir: &Path) -> TrainError {
     let started = dir.join("run.json").exists();
-    if started && !matches!(exit_code(&error), 2 | 5) {
+    if started && !matches!(exit(&error), Exit::Usage | Exit::Stopped) {
         note(&format!(
             "progress is saved in {}; fix the problem below and resume with:\n  {}",
             dir.display(),
@@ -87,7 +88,12 @@ fn ended(error: TrainError, dir: &Path) -> TrainError {
     })
 }
 
-fn request(args: &Args, config: RunConfig, meter: &Arc<Meter>) -> Result<RunRequest, TrainError> {
+fn request(
+    args: &Args,
+    config: RunConfig,
+    engine: &EngineFlags,
+    meter: &Arc<Meter>,
+) -> Result<RunRequest, TrainError> {
     let (dir, fork) = if args.fork {
         // Named after its settings, so the same command resumes the same fork.
         let text = toml::to_string(&config)
@@ -98,16 +104,16 @@ fn request(args: &Args, config: RunConfig, meter: &Arc<Meter>) -> Result<RunRequ
     } else {
         (args.run.clone(), None)
     };
-    if args.engine.device() != ComputeDevice::Cpu {
+    if engine.device() != ComputeDevice::Cpu {
         say_once("search and evaluation compute on the GPU, training on the processor");
     }
-    let (mut load, threads) = (args.engine.load_options(say_once), args.engine.threads());
+    let (mut load, threads) = (engine.load_options(say_once), engine.threads());
     load.meter = Some(meter.clone());
     Ok(RunRequest { dir, config, load, threads, fork })
 }
 
 /// The result and what to try next.
-fn summary(dir: &Path, report: &RunReport) -> String {
+fn summary(folder: &Path, report: &RunReport) -> String {
     let mut text = String::new();
     for round in &report.rounds {
         let Some(eval) = &round.eval else { continue };
@@ -129,42 +135,53 @@ fn summary(dir: &Path, report: &RunReport) -> String {
     if let Some(looks) = report.earlier_looks() {
         text += &format!("{looks}\n");
     }
-    let dir = dir.display();
+    let dir = folder.display();
     text += &format!("report: {dir}/report.html\n");
     if let Some(checkpoint) = &report.checkpoint {
         text += &format!("best policy: {dir}/{checkpoint}\n");
     }
-    text + "\nTry next:\n" + &next(&dir.to_string(), report)
+    text + "\nTry next:\n" + &next(folder, report)
 }
 
-/// Commands that go on from a run: of the embedded model other tasks and a comparison, of any other what
-/// its best policy is for.
-fn next(dir: &str, report: &RunReport) -> String {
-    let yours = "--problems YOUR.jsonl";
-    if report.config.policy == "builtin" {
+/// Commands that go on from a run, with its problems and its policy: of the embedded model a comparison, of
+/// any other what its best policy is for.
+fn next(dir: &Path, report: &RunReport) -> String {
+    let config = &report.config;
+    let own = config.problems != RunConfig::default().problems;
+    let problems = quoted(&config.problems);
+    let path = |end: &str| quoted(&format!("{}{end}", dir.display()));
+    if config.policy == "builtin" {
+        let star = path("-star");
+        let first = match own {
+            true => format!("regrowth iterate --problems {problems} --variant star --run {star}"),
+            false => format!("regrowth iterate --variant star --run {star}"),
+        };
+        let searched = if own { problems } else { "builtin:countdown".to_owned() };
         return format!(
-            "  regrowth iterate --problems builtin:countdown --run {dir}-countdown\n  \
-             regrowth iterate --variant star --run {dir}-star\n  \
-             regrowth compare {dir} {dir}-star\n  \
-             mcts search {yours} --out search   # one problem a line: question, answer"
+            "  {first}\n  regrowth compare {} {star}\n  \
+             mcts search --problems {searched} --limit 20 --out search",
+            path(""),
         );
     }
-    let policy = report
-        .checkpoint
-        .as_ref()
-        .map_or_else(|| report.config.policy.clone(), |checkpoint| format!("{dir}/{checkpoint}"));
+    let policy = report.checkpoint.as_ref().map(|checkpoint| path(&format!("/{checkpoint}")));
+    let policy = policy.unwrap_or_else(|| quoted(&config.policy));
+    // Without test problems of their own, those of the run are a part of its problems.
+    let test = match &config.eval {
+        Some(eval) => quoted(eval),
+        None => format!("{problems} --split test"),
+    };
     format!(
-        "  regrowth evaluate --policy {policy} {yours}   # one problem a line: question, answer\n  \
-         mcts search --policy {policy} {yours} --out search"
+        "  regrowth evaluate --policy {policy} --problems {test}\n  \
+         mcts search --policy {policy} --problems {problems} --out search"
     )
 }
 
 /// Prints the plan.
-fn dry_run(args: &Args, config: &RunConfig) -> Result<(), TrainError> {
+fn dry_run(args: &Args, config: &RunConfig, engine: &EngineFlags) -> Result<(), TrainError> {
     let monitor = Monitor::new(Arc::default());
     let mut doing = |name: &str| monitor.begin(Phase { name: name.to_owned(), ..Phase::default() });
-    let load = args.engine.load_options(say_once);
-    let plan = plan(config, &load, args.engine.threads(), &mut doing)?;
+    let load = engine.load_options(say_once);
+    let plan = plan(config, &load, engine.threads(), &mut doing)?;
     drop(monitor);
     let unwritable = |detail: String| TrainError::Setting { name: "dry-run", detail };
     if args.json {

@@ -1,11 +1,13 @@
 //! The command line of `regrowth`: one file a subcommand.
 //!
-//! stdout is data or a short result, progress goes to stderr. Exit codes: 0 ok, 2 usage, 3 bad
-//! input file, 4 policy or server failed, 5 stopped by a budget or gate, 70 internal.
+//! stdout is data or a short result, progress goes to stderr. The exit codes are
+//! [`Exit`](regrowth_mcts::frontend::Exit)'s.
 
 mod check;
 mod compare;
+mod config;
 mod corpus;
+mod defaults;
 mod engine;
 mod evaluate;
 mod held;
@@ -26,70 +28,139 @@ mod watch;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use regrowth_datasets::DataError;
 use regrowth_mcts::SearchError;
 use regrowth_mcts::console::{self, note};
+use regrowth_mcts::frontend::{
+    self, CompletionArgs, EXIT_CODES, Exit, ManualArgs, SettingsTree, parse, version, version_text,
+    with_help,
+};
 use regrowth_policy::PolicyError;
 
 use crate::TrainError;
 
 /// Grow search trees over a language model's reasoning, and train the model on what they show.
 #[derive(Debug, Parser)]
-#[command(name = "regrowth", version, about)]
+#[command(name = "regrowth", after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Rounds of search, pairs and training (the default command).
+    #[command(after_help = "\
+Examples:
+  regrowth iterate --run runs/default
+  regrowth iterate --policy models/SmolLM2-360M-Instruct --problems gsm8k.jsonl --run runs/gsm8k
+  regrowth iterate --policy http://localhost:8000/v1#model --problems gsm8k.jsonl --dry-run
+  regrowth iterate --preset paper --set search.c_puct=2 --rounds 1")]
     Iterate(Box<iterate::Args>),
     /// A minute with a policy: solutions cut into steps, what the checker reads, speed, fitting settings.
+    #[command(after_help = "\
+Examples:
+  regrowth check --policy models/SmolLM2-360M-Instruct --problems gsm8k.jsonl")]
     Check(Box<check::Args>),
     /// Measure a policy on problems: greedy, majority, best-of, search; log-likelihood of options.
+    #[command(after_help = "\
+Examples:
+  regrowth evaluate --policy builtin --problems builtin:countdown --limit 100
+  regrowth evaluate --policy runs/default/round-0003/checkpoint --problems test.jsonl --out results
+  regrowth evaluate --strategy mcts@16 --set search.c_puct=2")]
     Evaluate(Box<evaluate::Args>),
     /// Finished runs side by side, with paired intervals.
+    #[command(after_help = "\
+Examples:
+  regrowth compare runs/default runs/default-star")]
     Compare(compare::Args),
     /// What a running or stopped run, search or training is doing, and when it will end.
+    #[command(after_help = "\
+Examples:
+  regrowth status runs/default")]
     Status(status::Args),
     /// Write a run's page again.
+    #[command(after_help = "\
+Examples:
+  regrowth report runs/default")]
     Report(report::Args),
     /// Preference training on a file of pairs.
+    #[command(after_help = "\
+Examples:
+  regrowth train --pairs search/pairs.jsonl --policy builtin --out trained
+  regrowth train --pairs trl.jsonl --policy models/Qwen2.5-0.5B --lora 16 --set dpo.judge.weight=1 --out trained")]
     Train(Box<train::Args>),
     /// Log-probabilities of given completions.
+    #[command(after_help = "\
+Examples:
+  regrowth score --policy builtin --input rows.jsonl")]
     Score(score::Args),
     /// Grade rows of reference and answer.
+    #[command(after_help = "\
+Examples:
+  regrowth verify --input cases.jsonl --output verdicts.jsonl")]
     Verify(verify::Args),
     /// Supervised fine-tuning on {prompt, completion} rows.
+    #[command(after_help = "\
+Examples:
+  regrowth sft --data rows.jsonl --policy builtin --out tuned
+  regrowth sft --data rows.jsonl --init init --set sft.patience=3 --out model")]
     Sft(Box<sft::Args>),
     /// Write what the embedded model is trained from: tokenizer, shape and corpus.
+    #[command(after_help = "\
+Examples:
+  regrowth corpus --out corpus --examples 10000")]
     Corpus(corpus::Args),
+    /// Print a settings file with every key, what it means and its value.
+    #[command(after_help = "\
+Examples:
+  regrowth config > settings.toml
+  regrowth config --preset paper --set search.c_puct=2
+  regrowth config --policy models/SmolLM2-360M-Instruct")]
+    Config(config::Args),
+    /// Print the script with which a shell completes commands and flags.
+    #[command(after_help = "Examples:\n  regrowth completions bash > regrowth.bash")]
+    Completions(CompletionArgs),
+    /// Write man pages.
+    #[command(after_help = "Examples:\n  regrowth man man1")]
+    Man(ManualArgs),
 }
 
-/// Exit code of a fault of this program.
-const INTERNAL: u8 = 70;
+/// Features of this build; checkpoints and servers are always there.
+const FEATURES: &[(&str, bool)] = &[
+    ("candle", true),
+    ("cuda", cfg!(feature = "cuda")),
+    ("http", true),
+    ("parquet", cfg!(feature = "parquet")),
+];
+
+/// The command line, as help, completions and man pages describe it.
+#[must_use]
+pub fn command() -> clap::Command {
+    let command = version(Cli::command(), version_text(env!("CARGO_PKG_VERSION"), FEATURES));
+    with_help(defaults::said(command))
+}
+
+/// Every key of a settings file that this program reads.
+#[must_use]
+pub fn settings() -> SettingsTree {
+    settings::known()
+}
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    // What the panic left half-done ends with the process; its message was printed as it happened.
-    match std::panic::catch_unwind(run) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => report(&error),
-        Err(_) => ExitCode::from(INTERNAL),
-    }
+    frontend::run(run, |error| {
+        if is_full(error) {
+            note("the disk is full: free space; what was written stays, the same command resumes");
+        }
+        exit(error)
+    })
 }
 
 fn run() -> Result<(), TrainError> {
-    let cli = match Cli::parse() {
-        Cli { command: None } => Cli::parse_from(["regrowth", "iterate"]),
-        given => given,
-    };
-    // Without a command it is parsed as `iterate`.
-    let Some(command) = cli.command else { return Ok(()) };
-    match command {
+    match parse::<Cli>(command(), Some("iterate")).command {
         Command::Iterate(args) => iterate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
@@ -101,21 +172,12 @@ fn run() -> Result<(), TrainError> {
         Command::Sft(args) => sft::run(&args),
         Command::Corpus(args) => corpus::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Completions(args) => {
+            say(String::from_utf8_lossy(&args.script(command())).trim_end())
+        }
+        Command::Man(args) => args.write(command()).map_err(TrainError::io("man pages")),
     }
-}
-
-/// Says what ended a command and gives its exit code.
-fn report(error: &TrainError) -> ExitCode {
-    let code = exit_code(error);
-    match error {
-        TrainError::Stopped(_) | TrainError::Gate(_) => note(&format!("stopped: {error}")),
-        TrainError::Interrupted => note(&error.to_string()),
-        _ => note(&format!("error: {error}")),
-    }
-    if is_full(error) {
-        note("the disk is full: free space; what was written stays, and the same command resumes");
-    }
-    ExitCode::from(code)
 }
 
 /// Whether the system could not write because there is no space.
@@ -137,33 +199,20 @@ fn is_full(error: &TrainError) -> bool {
     matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// Exit code of an error, by the contract above.
-fn exit_code(error: &TrainError) -> u8 {
+/// What kind of failure an error is.
+fn exit(error: &TrainError) -> Exit {
     match error {
-        TrainError::Setting { .. } | TrainError::Run { .. } => 2,
-        TrainError::Data(DataError::UnknownTask { .. } | DataError::Source { .. }) => 2,
-        TrainError::Search(SearchError::Config { .. }) => 2,
-        TrainError::Policy(
-            PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_),
-        ) => 2,
-        TrainError::Policy(PolicyError::PromptFile { .. }) => 3,
-        TrainError::Data(_) | TrainError::Io { .. } | TrainError::File { .. } => 3,
-        TrainError::Example { .. } => 3,
-        TrainError::Search(
-            SearchError::Io { .. } | SearchError::Row { .. } | SearchError::Data(_),
-        ) => 3,
-        TrainError::Policy(PolicyError::Panicked)
-        | TrainError::Search(
-            SearchError::Panicked { .. } | SearchError::Policy(PolicyError::Panicked),
-        )
-        | TrainError::Panicked(_) => 70,
-        // The log of a search is an output like any other.
-        TrainError::Policy(PolicyError::Write { .. })
-        | TrainError::Search(SearchError::Policy(PolicyError::Write { .. })) => 3,
-        TrainError::Policy(_) | TrainError::Search(SearchError::Policy(_)) => 4,
-        TrainError::Unmeasured(_) => 4,
-        TrainError::Interrupted | TrainError::Stopped(_) | TrainError::Gate(_) => 5,
-        TrainError::Tensor(_) | TrainError::MissingGradient(_) | TrainError::Diverged { .. } => 70,
+        TrainError::Setting { .. } | TrainError::Run { .. } => Exit::Usage,
+        TrainError::Io { .. } | TrainError::File { .. } | TrainError::Example { .. } => Exit::File,
+        TrainError::Data(error) => error.into(),
+        TrainError::Policy(error) => error.into(),
+        TrainError::Search(error) => error.into(),
+        TrainError::Unmeasured(_) => Exit::Policy,
+        TrainError::Interrupted | TrainError::Stopped(_) | TrainError::Gate(_) => Exit::Stopped,
+        TrainError::Tensor(_)
+        | TrainError::MissingGradient(_)
+        | TrainError::Diverged { .. }
+        | TrainError::Panicked(_) => Exit::Internal,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::rounds::read_report;
 
 /// Arguments of `regrowth report`.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct Args {
     /// Folder of a finished run.
     #[arg(value_name = "DIR")]

@@ -26,17 +26,17 @@ use crate::{TrainError, inputs};
 pub(super) struct Args {
     /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE.
-    #[arg(long, default_value = "builtin")]
+    #[arg(long, default_value = "builtin", help_heading = "Policy and problems")]
     policy: Vec<String>,
     /// Rows {prompt, completion}, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
     input: PathBuf,
     /// Begin each row with the tokenizer's BOS, unless the prompt already does.
-    #[arg(long)]
+    #[arg(long, help_heading = "Input")]
     bos: bool,
     /// Put the prompt through the checkpoint's chat template as the user's turn, with the BOS if the
     /// template writes it.
-    #[arg(long)]
+    #[arg(long, help_heading = "Input")]
     chat: bool,
     #[command(flatten)]
     engine: EngineFlags,
@@ -252,7 +252,8 @@ fn as_problem(prompt: &str) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::exit_code;
+    use crate::cli::exit;
+    use regrowth_mcts::frontend::Exit;
 
     #[test]
     fn rows_know_their_lines_and_what_does_not_fit_is_named_as_bad_input() {
@@ -271,7 +272,7 @@ mod tests {
             (4, 5, "field `completion`: expected at most 4 tokens"),
         ] {
             let error = fits(prompt, completion, 8, place).unwrap_err();
-            assert_eq!(exit_code(&error), 3);
+            assert_eq!(exit(&error), Exit::File);
             let expected = format!("{}:5: {expected}", file.path().display());
             assert!(error.to_string().starts_with(&expected), "{error}");
         }

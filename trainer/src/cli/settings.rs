@@ -3,142 +3,169 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::ProblemSources;
-use regrowth_mcts::{JudgeForm, Preset, PromptFlags, overlay};
+use regrowth_mcts::console::note;
+use regrowth_mcts::frontend::{SetFlags, SettingsTree};
+use regrowth_mcts::{
+    EngineFlags, JudgeForm, Preset, PromptFlags, SEARCH_KEYS, breadth, expanded, laid_over, overlay,
+};
 use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
+use toml::{Table, Value};
 
 use crate::TrainError;
 use crate::rounds::{Gate, ProblemSets, RunConfig, Variant};
 use crate::train::loss::PreferenceLoss;
 use crate::train::{JudgeLabels, LoraConfig};
 
+/// Flags that say what settings start from.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct StartFlags {
+    /// Settings file (TOML), as `config` prints it; flags win over it, unknown keys are refused
+    /// [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
+    /// with the policy of that name, chat with a checkpoint or server, default with any other]
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    #[command(flatten)]
+    set: SetFlags,
+}
+
 /// Flags that decide what a run does.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SettingArgs {
-    /// Settings file (TOML); flags win over it, unknown keys are refused.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Named settings that the file and the flags start from [default: builtin for the embedded
-    /// model, chat for checkpoints and servers, else default].
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
+    #[command(flatten)]
+    start: StartFlags,
     /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
     /// scripted[:FILE] or replay:FILE [default: builtin].
-    #[arg(long)]
+    #[arg(long, help_heading = "Policy and problems")]
     policy: Vec<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
     /// several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic].
-    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
     problems: Vec<String>,
     /// Bad rows of the problem files that are passed over, each named; one more is an error
     /// [default: 0].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Policy and problems", hide = true)]
     skip_bad: Option<usize>,
-    /// Format of the problem file, where detection is wrong.
-    #[arg(long, value_name = "NAME")]
+    /// Format of the problem file, where detection is wrong
+    /// [default: detected]
+    #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     format: Option<String>,
     /// Other files whose problems are the test problems, or built-in tasks; may be given several times, as
-    /// FILE:WEIGHT for a mixture.
-    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    /// FILE:WEIGHT for a mixture
+    /// [default: the test part of --problems]
+    #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
     eval: Vec<String>,
     #[command(flatten)]
     prompts: PromptFlags,
     /// The method or one of its baselines.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Rounds", hide = true)]
     variant: Option<Variant>,
     /// Seed of training problems, search and training order.
-    #[arg(long)]
+    #[arg(long, help_heading = "Rounds")]
     seed: Option<u64>,
     /// Rounds.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Rounds")]
     rounds: Option<u32>,
     /// Training problems of each round.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Rounds")]
     problems_per_round: Option<usize>,
     /// Validation problems: they choose the best round.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     validation_problems: Option<usize>,
     /// Test problems: looked at once, at the end.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     eval_problems: Option<usize>,
     /// What happens when a round makes the policy worse on validation problems.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Rounds", hide = true)]
     gate: Option<Gate>,
     /// Share of the trained pairs that are drawn from earlier rounds, below 1.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", help_heading = "Rounds", hide = true)]
     replay: Option<f64>,
     /// Rounds without a new best on validation problems after which the run ends; 0: never.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     patience: Option<u32>,
     /// A round with fewer pairs is not trained on.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     min_pairs: Option<usize>,
     /// Simulations per search root.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", help_heading = "Search", hide = true)]
     simulations: Option<u64>,
     /// Multiplies the simulations at the first root.
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", help_heading = "Search", hide = true)]
     first_root_factor: Option<u64>,
     /// Candidates at the root and at deeper nodes.
-    #[arg(long, value_name = "B1,B2", value_parser = breadth)]
+    #[arg(long, value_name = "B1,B2", value_parser = breadth, help_heading = "Search", hide = true)]
     breadth: Option<[usize; 2]>,
     /// Steps of a solution at most.
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", help_heading = "Search", hide = true)]
     depth: Option<u32>,
     /// Where a step ends; docs/steps.md has an example of each.
-    #[arg(long, value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end")]
+    #[arg(
+        long,
+        value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end",
+        help_heading = "Search",
+        hide = true
+    )]
     boundary: Option<Boundary>,
     /// Weight of the prior term.
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", help_heading = "Search", hide = true)]
     c_puct: Option<f64>,
     /// Sampling temperature of the search.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", help_heading = "Search", hide = true)]
     temperature: Option<f32>,
     /// Highest learning rate.
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", help_heading = "Training", hide = true)]
     learning_rate: Option<f64>,
     /// Train an adapter of this rank in place of the whole model, one over all rounds; 0 trains the
     /// whole model.
-    #[arg(long, value_name = "RANK")]
+    #[arg(long, value_name = "RANK", help_heading = "Training", hide = true)]
     lora: Option<usize>,
     /// Preference loss, as `regrowth train --help` lists them.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training", hide = true)]
     loss: Option<PreferenceLoss>,
     /// Inverse temperature of the preference loss.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training", hide = true)]
     beta: Option<f64>,
     /// Weight of the chosen side's mean negative log-likelihood.
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     nll: Option<f64>,
     /// How steps are judged.
-    #[arg(long)]
+    #[arg(long, help_heading = "Search", hide = true)]
     judge: Option<JudgeForm>,
     /// Weight of the judge's loss on steps with known outcomes beside that of the pairs; 0 leaves the
     /// judge alone.
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     judge_weight: Option<f64>,
     /// What the judge is taught: the value of the state behind a step, or whether it is right.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
     /// Passes over the pairs of a round.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     epochs: Option<usize>,
     /// A command that trains in place of this program, told by REGROWTH_PAIRS, REGROWTH_POLICY,
-    /// REGROWTH_REFERENCE, REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED.
-    #[arg(long, value_name = "CMD")]
+    /// REGROWTH_REFERENCE, REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED
+    /// [default: none]
+    #[arg(long, value_name = "CMD", help_heading = "Training", hide = true)]
     trainer_command: Option<String>,
 }
 
 impl SettingArgs {
-    /// The effective settings, checked.
-    pub(super) fn config(&self) -> Result<RunConfig, TrainError> {
-        let mut config = base(self.config.as_deref(), self.preset, &self.policy)?;
+    /// The effective settings, checked; and how the policy is run, by `engine` over the file.
+    pub(super) fn load(
+        &self,
+        engine: &EngineFlags,
+    ) -> Result<(RunConfig, EngineFlags), TrainError> {
+        let (mut config, engine) = self.start.base(&self.policy, engine)?;
         self.apply(&mut config)?;
         let variant = self.variant.unwrap_or(config.variant);
         variant.apply(&mut config);
         config.check()?;
         decide_shots(&mut config)?;
-        Ok(config)
+        Ok((config, engine))
     }
 
     fn apply(&self, config: &mut RunConfig) -> Result<(), TrainError> {
@@ -213,34 +240,75 @@ fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// A preset, changed by a settings file; the policy is the flags', then the file's, then the embedded
-/// one, and the preset its own unless one is named.
-pub(super) fn base(
-    file: Option<&Path>,
-    preset: Option<Preset>,
-    policy: &[String],
-) -> Result<RunConfig, TrainError> {
-    let bad = |detail: String| TrainError::File {
-        path: file.map(Path::to_owned).unwrap_or_default(),
-        detail,
-    };
-    let table = file.map(read).transpose()?.unwrap_or_default();
-    let named = table.get("policy").and_then(toml::Value::as_str);
-    let policy = joined(policy)?;
-    let policy = policy.as_deref().or(named).unwrap_or("builtin").to_owned();
-    let preset = match (preset, table.get("preset")) {
-        (Some(preset), _) => preset,
-        (None, Some(value)) => {
-            value.clone().try_into().map_err(|e| bad(format!("`preset`: {e}")))?
-        }
-        (None, None) => Preset::of_policy(&policy),
-    };
-    let base = toml::Table::try_from(RunConfig::of(preset)).map_err(|e| bad(e.to_string()))?;
-    let mut config =
-        RunConfig::deserialize(overlay(base, table)).map_err(|e| bad(e.to_string()))?;
-    config.policy = policy;
-    config.preset = preset;
-    Ok(config)
+impl StartFlags {
+    /// A preset, changed by a settings file and by `--set`, and `engine` over what they say of engines. The
+    /// policy is the flags', then the file's, then the embedded one, and the preset its own unless one is
+    /// named.
+    pub(super) fn base(
+        &self,
+        policy: &[String],
+        engine: &EngineFlags,
+    ) -> Result<(RunConfig, EngineFlags), TrainError> {
+        let file = match &self.config {
+            Some(path) => {
+                let table = read(path)?;
+                let bad = |detail| TrainError::File { path: path.clone(), detail };
+                known().check(&table).map_err(bad)?;
+                let table = in_full(known().spelled(table)).map_err(bad)?;
+                // The file is read alone as well: what is wrong in it is not blamed on a flag.
+                self.read(table.clone(), policy).map_err(|e| bad(e.to_string()))?;
+                table
+            }
+            None => Table::new(),
+        };
+        let bad = |detail| TrainError::Setting { name: "set", detail };
+        let table = self.set.over(file, &known()).and_then(in_full).map_err(bad)?;
+        let (config, below) = self.read(table, policy).map_err(|e| bad(e.to_string()))?;
+        let engine = laid_over(&below, engine).map_err(|e| bad(e.to_string()))?;
+        Ok((RunConfig { policy: joined(policy)?.unwrap_or(config.policy), ..config }, engine))
+    }
+
+    /// The settings that a table says, over those of its preset.
+    fn read(
+        &self,
+        mut table: Table,
+        policy: &[String],
+    ) -> Result<(RunConfig, EngineFlags), toml::de::Error> {
+        let engine = table.remove("engine").unwrap_or_else(|| Table::new().into()).try_into()?;
+        let named = table.get("policy").and_then(Value::as_str);
+        let policy = policy.first().map(String::as_str).or(named).unwrap_or("builtin");
+        let preset = match (self.preset, table.get("preset")) {
+            (Some(preset), _) => preset,
+            (None, Some(value)) => value.clone().try_into()?,
+            (None, None) => Preset::of_policy(policy),
+        };
+        let base = Table::try_from(RunConfig::of(preset)).map_err(serde::de::Error::custom)?;
+        let config = RunConfig::deserialize(overlay(base, table))?;
+        Ok((RunConfig { preset, ..config }, engine))
+    }
+}
+
+/// Every key of a settings file that `regrowth` reads.
+pub(super) fn known() -> SettingsTree {
+    SettingsTree::of::<RunConfig>().with::<EngineFlags>("engine", "How a policy is run.")
+}
+
+/// Settings with values of one word, `tokens@40` or `simpo:gamma=1`, as the tables that they stand for.
+fn in_full(table: Table) -> Result<Table, String> {
+    let mut table = expanded(table)?;
+    if let Some(Value::Table(dpo)) = table.get_mut("dpo") {
+        named_loss(dpo)?;
+    }
+    Ok(table)
+}
+
+/// The same for the table of preference training alone.
+pub(super) fn named_loss(dpo: &mut Table) -> Result<(), String> {
+    if let Some(Value::String(text)) = dpo.get("loss") {
+        let loss: PreferenceLoss = text.parse().map_err(|e| format!("`dpo.loss`: {e}"))?;
+        dpo.insert("loss".to_owned(), Value::try_from(loss).map_err(|e| e.to_string())?);
+    }
+    Ok(())
 }
 
 fn set<T: Clone>(place: &mut T, value: &Option<T>) {
@@ -249,15 +317,16 @@ fn set<T: Clone>(place: &mut T, value: &Option<T>) {
     }
 }
 
-fn read(path: &Path) -> Result<toml::Table, TrainError> {
+/// The settings of a file but for those that only searches have: one file serves both programs.
+pub(super) fn read(path: &Path) -> Result<Table, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
-    toml::from_str(&text)
-        .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })
-}
-
-/// Two numbers with a comma between them.
-fn breadth(text: &str) -> Result<[usize; 2], String> {
-    let parse = |part: &str| part.trim().parse().map_err(|e| format!("{part}: {e}"));
-    let (first, rest) = text.split_once(',').ok_or("expected two numbers, B1,B2")?;
-    Ok([parse(first)?, parse(rest)?])
+    let mut table = text
+        .parse::<Table>()
+        .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })?;
+    for key in SEARCH_KEYS {
+        if table.remove(key).is_some() {
+            note(&format!("{}: only `mcts` uses {key}", path.display()));
+        }
+    }
+    Ok(table)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use regrowth_datasets::{Notices, read_demonstrations};
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::{note, warn};
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{NumberType, PromptName, PromptOptions};
 
@@ -21,38 +21,40 @@ use crate::train::{Example, Model, SftConfig, plan_sft, tokenise_demonstrations,
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Checkpoint to start from: a folder in Hugging Face layout, a .gguf file, or `builtin`.
-    #[arg(long, default_value = "builtin", conflicts_with = "init")]
+    #[arg(long, default_value = "builtin", conflicts_with = "init", help_heading = "Input")]
     policy: String,
-    /// Folder with config.json and tokenizer files but no weights: train from nothing.
-    #[arg(long)]
+    /// Folder with config.json and tokenizer files but no weights: train from nothing
+    /// [default: none]
+    #[arg(long, help_heading = "Input")]
     init: Option<PathBuf>,
     /// What to learn from: rows {prompt, completion, weight?, eos?} of text or messages, rows {messages},
     /// of which the last turn is learned, or problems with worked solutions.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
     data: PathBuf,
     /// How problems are put: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
     /// [default: that of `evaluate` and of searches].
-    #[arg(long, value_name = "FORM|FILE")]
+    #[arg(long, value_name = "FORM|FILE", help_heading = "Input", hide = true)]
     prompt: Option<PromptName>,
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     out: PathBuf,
-    /// Such a file that is never trained on: its loss is reported as validation/nll.
-    #[arg(long, value_name = "FILE")]
+    /// Such a file that is never trained on: its loss is reported as validation/nll
+    /// [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
     validation: Option<PathBuf>,
     /// Tokens of one optimizer step.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     batch_tokens: Option<i64>,
     /// Print the result as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     #[command(flatten)]
     training: TrainingArgs,
     /// Type of weights frozen beneath updates (--lora), and of their products; sums are f32.
-    #[arg(long, value_name = "f32|bf16", default_value = "f32")]
+    #[arg(long, value_name = "f32|bf16", default_value = "f32", help_heading = "Engine")]
     dtype: NumberType,
     /// Micro-batches worked on at once [default: number of cores].
-    #[arg(long)]
+    #[arg(long, help_heading = "Engine")]
     threads: Option<usize>,
 }
 
@@ -61,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if let Some(tokens) = args.batch_tokens {
         own.insert("batch_tokens".into(), tokens.into());
     }
-    let config = args.training.settings(&SftConfig::default(), own)?;
+    let config = args.training.settings("sft", &SftConfig::default(), own)?;
     let run = held::Training::begin(&args.out, "sft")?;
     let from = args.init.as_deref().map_or(args.policy.clone(), |dir| dir.display().to_string());
     note(&format!("loading {from} and {}", args.data.display()));
@@ -74,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let examples = data.read(&args.data, &mut notices)?;
     let validation = args.validation.as_deref();
     let validation = validation.map_or(Ok(vec![]), |path| data.read(path, &mut notices))?;
-    notices.lines().iter().for_each(|line| eprintln!("warning: {line}"));
+    notices.lines().iter().for_each(|line| warn(line));
     let model = match &args.init {
         Some(_) if config.lora.is_some() => {
             let detail = "fresh weights are trained as a whole; --init takes no --lora".into();
@@ -87,7 +89,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         },
     };
     let model = model.with_frozen_dtype(args.dtype);
-    model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    model.warnings.iter().for_each(|text| note(text));
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
     let plan = plan_sft(&model, &examples, &config, threads)?;
     let memory = memory::announce(&plan)?;

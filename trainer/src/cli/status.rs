@@ -17,6 +17,7 @@ use crate::{TrainError, clock};
 
 /// Arguments of `regrowth status`.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct Args {
     /// Folder of a run, of a search (`mcts search --out`) or of a training (`--out` of train and sft).
     #[arg(value_name = "DIR")]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::{note, warn};
 use regrowth_mcts::{EngineFlags, Preset};
 use regrowth_policy::candle::{
     BF16, Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
@@ -29,64 +29,71 @@ use crate::{TrainError, inputs, pages};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What is optimised.
-    #[arg(long, value_enum, default_value_t = Method::Dpo)]
+    #[arg(long, value_enum, default_value_t = Method::Dpo, help_heading = "Training", hide = true)]
     method: Method,
     /// Pairs of a search; or TRL's preference rows (text or messages), or Step-DPO's columns. JSON
     /// lines, JSON, CSV or Parquet.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
     pairs: PathBuf,
     /// Bad rows of the file of pairs that are passed over, each named; one more is an error.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Input", hide = true)]
     skip_bad: usize,
     /// Named settings that the file and the flags start from [default: builtin for the embedded
     /// model, else chat].
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Settings")]
     preset: Option<Preset>,
     /// Checkpoint to start from, and the reference: builtin, a folder or a .gguf file.
-    #[arg(long, default_value = "builtin")]
+    #[arg(long, default_value = "builtin", help_heading = "Input")]
     policy: String,
-    /// Another reference: builtin, a folder or a .gguf file.
-    #[arg(long, value_name = "POLICY")]
+    /// Another reference: builtin, a folder or a .gguf file
+    /// [default: the checkpoint itself]
+    #[arg(long, value_name = "POLICY", help_heading = "Input", hide = true)]
     reference: Option<String>,
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: PathBuf,
-    /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo_sum, hinge, simpo,
-    /// sigmoid_norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE [default:
-    /// conservative].
-    #[arg(long)]
+    /// Preference loss: sigmoid, conservative, soft, robust, ipo, ipo-sum, hinge, simpo,
+    /// sigmoid-norm, margin or degree; with settings as NAME:KEY=VALUE,KEY=VALUE.
+    #[arg(long, help_heading = "Training")]
     loss: Option<PreferenceLoss>,
     /// Inverse temperature.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     beta: Option<f64>,
     /// Weight of the chosen side's mean negative log-likelihood.
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     nll: Option<f64>,
-    /// Judged steps of a search, which teach the judge beside the policy.
-    #[arg(long, value_name = "FILE")]
+    /// Judged steps of a search, which teach the judge beside the policy
+    /// [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     step_labels: Option<PathBuf>,
     /// Weight of the judge's loss on them [default: 1].
-    #[arg(long, value_name = "WEIGHT", requires = "step_labels")]
+    #[arg(
+        long,
+        value_name = "WEIGHT",
+        requires = "step_labels",
+        help_heading = "Training",
+        hide = true
+    )]
     judge_weight: Option<f64>,
     /// What the judge is taught: the value of the state behind a step, or whether it is right
     /// [default: value].
-    #[arg(long, value_enum, requires = "step_labels")]
+    #[arg(long, value_enum, requires = "step_labels", help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
     /// Pairs of one optimizer step; whole trees stay together.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     batch_pairs: Option<i64>,
     /// Score whole completions, as TRL does, in place of what follows the first difference.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training", hide = true)]
     whole_completions: bool,
     /// Compute every pair alone, without sharing prefixes: slower, for comparisons.
-    #[arg(long)]
+    #[arg(long, help_heading = "Training", hide = true)]
     naive: bool,
     /// Whether EOS ends completions of text rows: auto (whole answers, not single steps), always or
     /// never. Our own pairs keep the ids that were sampled.
-    #[arg(long, value_enum, default_value_t = Eos::Auto)]
+    #[arg(long, value_enum, default_value_t = Eos::Auto, help_heading = "Input", hide = true)]
     eos: Eos,
     /// Print the result as one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     #[command(flatten)]
     training: TrainingArgs,
@@ -121,13 +128,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let source = weights(&args.policy)?;
     let mut notices = Notices::skipping(args.skip_bad);
     let pairs = pairs(args, &source, &mut notices)?;
-    notices.lines().iter().for_each(|line| eprintln!("{line}"));
+    notices.lines().iter().for_each(|line| note(line));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
     let (model, sampled) = pages::giving_back(|| load(source, &config, &pairs))?;
     let model = model.with_frozen_dtype(args.engine.dtype());
-    model.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+    model.warnings.iter().for_each(|text| note(text));
     let named = args.reference.as_deref();
     let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
     let reference = match &other {
@@ -156,7 +163,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         return say(&result.to_string());
     }
     if let Some(warning) = summary.unmoved(&config) {
-        eprintln!("warning: {warning}");
+        warn(&warning);
     }
     say(&format!("{}; {written}", described(&summary, bad_rows)))
 }
@@ -221,7 +228,7 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
         own.insert("share_prefixes".into(), false.into());
     }
     let preset = args.preset.unwrap_or_else(|| Preset::of_policy(&args.policy));
-    let mut config: DpoConfig = args.training.settings(&RunConfig::of(preset).dpo, own)?;
+    let mut config: DpoConfig = args.training.settings("dpo", &RunConfig::of(preset).dpo, own)?;
     if args.batch_pairs.is_some() {
         config.batch_trees = None;
     }

@@ -6,103 +6,113 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::DType;
+use regrowth_mcts::frontend::SetFlags;
 use regrowth_mcts::overlay;
 use regrowth_policy::candle::SaveOptions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::settings::{self, read};
 use crate::TrainError;
 use crate::train::{LoraConfig, Model};
 
 /// How weights are updated, and how they are written.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
-    /// Settings in a TOML file, by the names of the flags with underscores; flags win.
-    #[arg(long, value_name = "FILE")]
+    /// Settings file (TOML), as `config` prints it, of which the table `dpo` (train) or `sft` is used, or
+    /// such a table alone; flags win over it, unknown keys are refused [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    set: SetFlags,
     /// Highest learning rate.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
     /// Form of the learning rate's decay: constant, linear or cosine.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide = true)]
     schedule: Option<String>,
     /// Share of the steps in which the learning rate rises to its highest.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", hide = true)]
     warmup: Option<f64>,
     /// Passes over the data.
     #[arg(long, value_name = "N")]
     epochs: Option<i64>,
     /// Tokens of one micro-batch, at most; gradients of a step's micro-batches are summed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", hide = true)]
     micro_tokens: Option<i64>,
-    /// Optimizer: adam_w, muon (on the matrices inside the layers) or sgd.
-    #[arg(long, value_name = "NAME")]
+    /// Optimizer: adam-w, muon (on the matrices inside the layers) or sgd.
+    #[arg(long, value_name = "NAME", hide = true)]
     optimizer: Option<String>,
     /// Decoupled weight decay; norms, biases and embeddings are never decayed.
-    #[arg(long, value_name = "DECAY")]
+    #[arg(long, value_name = "DECAY", hide = true)]
     weight_decay: Option<f64>,
     /// Largest norm of the gradient; 0 does not clip.
-    #[arg(long, value_name = "NORM")]
+    #[arg(long, value_name = "NORM", hide = true)]
     max_grad_norm: Option<f64>,
     /// Train low-rank updates of this rank in place of the whole model; a PEFT adapter is written
     /// beside the merged checkpoint. 0 trains the whole model where a preset or file has updates.
     #[arg(long, value_name = "RANK")]
     lora: Option<usize>,
     /// Numerator of the updates' scale [default: twice the rank].
-    #[arg(long, value_name = "ALPHA", requires = "lora")]
+    #[arg(long, value_name = "ALPHA", requires = "lora", hide = true)]
     lora_alpha: Option<f64>,
     /// Share of the updates' inputs dropped in training.
-    #[arg(long, value_name = "SHARE", requires = "lora")]
+    #[arg(long, value_name = "SHARE", requires = "lora", hide = true)]
     lora_dropout: Option<f64>,
     /// Projections that are updated [default: all seven of a layer].
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "lora")]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "lora", hide = true)]
     lora_targets: Option<Vec<String>>,
     /// Compute activations a second time in place of holding them: a third more work, less memory.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     gradient_checkpointing: bool,
     /// Keep the order of the file.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     in_order: bool,
     /// Seed of order, dropout and fresh weights.
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", hide = true)]
     seed: Option<i64>,
     /// Seconds between saved states, from which the same command goes on after a stop.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide = true)]
     save_seconds: Option<i64>,
     /// Type of the written weights: f32, bf16 or f16 [default: that of the model's config.json; of an
     /// adapter f32].
-    #[arg(long, value_name = "TYPE", value_parser = parse_dtype)]
+    #[arg(long, value_name = "TYPE", value_parser = parse_dtype, help_heading = "Output", hide = true)]
     save_dtype: Option<DType>,
     /// Bytes of one weight file, at most: a number with B, KB, MB or GB.
-    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_size, help_heading = "Output", hide = true)]
     max_shard_size: usize,
     /// Write no TensorBoard event files.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide = true)]
     no_tensorboard: bool,
 }
 
 impl TrainingArgs {
-    /// The settings: `defaults`, the file over them, the flags over both, then `own` flags of the
-    /// command.
+    /// The settings, which a settings file has in the table `name`: `defaults`, the file over them,
+    /// `--set` over it, the flags over all, then `own` flags of the command.
     pub(super) fn settings<T: Serialize + DeserializeOwned>(
         &self,
+        name: &str,
         defaults: &T,
         own: Table,
     ) -> Result<T, TrainError> {
         let bad = |e: String| TrainError::Setting { name: "config", detail: e };
+        let known = settings::known().inner(name);
         let mut table = Table::try_from(defaults).map_err(|e| bad(e.to_string()))?;
         if let Some(path) = &self.config {
-            let file = read(path)?;
-            table = overlay(table, file);
+            table = overlay(table, known.spelled(part(read(path)?, name).map_err(bad)?));
             // The file is checked alone, so that an error in it is not blamed on a flag.
             T::deserialize(table.clone())
                 .map_err(|e| TrainError::File { path: path.clone(), detail: e.to_string() })?;
         }
+        let unknown = |detail| TrainError::Setting { name: "set", detail };
+        let set = self.set.over(Table::new(), &settings::known().table(name)).map_err(unknown)?;
+        table = overlay(table, part(set, name).map_err(bad)?);
         if self.lora == Some(0) {
             table.remove("lora");
         }
-        let flags = self.flags(&table)?;
+        let flags = known.spelled(self.flags(&table)?);
         // A value of the command's own flags replaces all of the one below, tables included.
         own.keys().for_each(|key| drop(table.remove(key)));
         T::deserialize(overlay(overlay(table, flags), own)).map_err(|e| bad(e.to_string()))
@@ -175,11 +185,14 @@ impl TrainingArgs {
     }
 }
 
-/// The settings of a file.
-fn read(path: &Path) -> Result<Table, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
-    text.parse::<Table>()
-        .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })
+/// The table of that name, or all of what has none.
+fn part(mut table: Table, name: &str) -> Result<Table, String> {
+    let mut part = match table.remove(name) {
+        Some(Value::Table(part)) => part,
+        _ => table,
+    };
+    settings::named_loss(&mut part)?;
+    Ok(part)
 }
 
 fn parse_dtype(text: &str) -> Result<DType, String> {
@@ -219,7 +232,7 @@ mod tests {
 
     fn settings(args: &[&str]) -> Result<SftConfig, TrainError> {
         let cli = Cli::parse_from([&["test"], args].concat());
-        cli.training.settings(&SftConfig::default(), Table::new())
+        cli.training.settings("sft", &SftConfig::default(), Table::new())
     }
 
     #[test]
@@ -232,6 +245,20 @@ mod tests {
         assert_eq!((config.epochs, config.learning_rate), (7, 0.5));
         assert_eq!(config.warmup, SftConfig::default().warmup);
         assert_eq!(config.lora.map(|l| l.rank), Some(8));
+    }
+
+    #[test]
+    fn a_settings_file_has_a_table_and_set_lies_over_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.toml");
+        std::fs::write(&path, "rounds = 1\n[sft]\nepochs = 3\npatience = 2\n").unwrap();
+        let path = path.to_str().unwrap();
+        let config = settings(&["--config", path, "--set", "sft.epochs=5"]).unwrap();
+        assert_eq!((config.epochs, config.patience), (5, 2));
+        let config = settings(&["--set", "sft.epochs=5", "--epochs", "6"]).unwrap();
+        assert_eq!(config.epochs, 6);
+        let error = settings(&["--set", "sft.epoch=5"]).unwrap_err().to_string();
+        assert!(error.contains("`sft.epochs`"), "{error}");
     }
 
     #[test]

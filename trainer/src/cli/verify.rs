@@ -14,6 +14,7 @@ use crate::TrainError;
 
 /// Arguments of `regrowth verify`.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Input and output")]
 pub(super) struct Args {
     /// Rows {id?, gold, pred, form?, gold_form?, choices?, options?}, one JSON object a line; `-` reads
     /// standard input.
@@ -23,13 +24,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Only announced answers, no tolerance, no second readings: for rewards.
-    #[arg(long, conflicts_with = "lenient")]
+    #[arg(long, conflicts_with = "lenient", help_heading = "Grading")]
     strict: bool,
     /// Decimals within 1e-4, intervals and inequalities for one another, any units.
-    #[arg(long)]
+    #[arg(long, help_heading = "Grading")]
     lenient: bool,
     /// Threads [default: number of cores]; changes no verdict.
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", help_heading = "Engine")]
     threads: Option<usize>,
     /// The counts as one JSON object.
     #[arg(long)]

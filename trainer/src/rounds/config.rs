@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use regrowth_mcts::{PairConfig, Preset, PromptFlags, SearchConfig, StepLabelConfig};
 use regrowth_policy::PromptName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::variant::Variant;
@@ -14,7 +15,7 @@ use crate::TrainError;
 use crate::train::{DpoConfig, SftConfig};
 
 /// Settings of a run. Unknown keys are refused; a missing key takes the default of the preset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, `scripted`, `replay:FILE`.
@@ -116,7 +117,9 @@ fn is_zero(count: &usize) -> bool {
 }
 
 /// What happens when a round makes the policy worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
     /// The next round starts from the policy that this one started from.
@@ -129,7 +132,7 @@ pub enum Gate {
 }
 
 /// What the trained policy is held to (method, section 3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferenceKind {
     /// The policy at the start of the round (paper).
@@ -140,7 +143,7 @@ pub enum ReferenceKind {
 }
 
 /// What is trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// Preference pairs (method).

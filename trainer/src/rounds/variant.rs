@@ -6,12 +6,15 @@
 //! judged by the method, 926 by `instance`, 850 by `star`); `regrowth compare` prints what was spent.
 
 use regrowth_mcts::{PairValues, Strategy};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// Pairs of sibling steps from search trees: the method.
@@ -24,14 +27,19 @@ pub enum Variant {
     /// Supervised training on right solutions among samples (STaR).
     Star,
     /// Supervised training on the chosen sides of the step pairs.
+    #[value(alias = "chosen_sft")]
     ChosenSft,
     /// Steps are valued by the outcome alone.
+    #[value(alias = "no_self_evaluation")]
     NoSelfEvaluation,
     /// Steps are valued by self-evaluation alone.
+    #[value(alias = "no_outcome")]
     NoOutcome,
     /// Labels are not smoothed by visits.
+    #[value(alias = "no_smoothing")]
     NoSmoothing,
     /// The policy of round 0 is the reference in every round.
+    #[value(alias = "initial_reference")]
     InitialReference,
 }
 

@@ -1,5 +1,6 @@
 //! Settings of step-level preference training (method, section 3).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::judge::JudgeConfig;
@@ -9,7 +10,7 @@ use super::optim::OptimizerConfig;
 use super::schedule::ScheduleKind;
 
 /// Settings of preference training (method, section 3).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DpoConfig {
     /// Seed of the order of trees.
@@ -94,7 +95,7 @@ impl Default for DpoConfig {
 }
 
 /// Which tokens of a side count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// From the first difference of the two sides: what both say says nothing about either.
@@ -106,7 +107,7 @@ pub enum Scope {
 }
 
 /// What the loss of an optimizer step is the mean of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Average {
     /// All pairs of the step alike.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use regrowth_datasets::{StepLabel, TokenId};
 use regrowth_policy::PromptOptions;
 use regrowth_policy::candle::{PromptForm, Tokenizer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::collate::Sequence;
@@ -18,7 +19,7 @@ use super::model::Model;
 use crate::TrainError;
 
 /// Settings of the judge's training.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
     /// Weight of its mean loss beside that of the pairs; 0 leaves the judge alone (default: method).
@@ -28,7 +29,9 @@ pub struct JudgeConfig {
 }
 
 /// What the judge is to say of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum JudgeLabels {
     /// The share of right ones among the solutions through it: the value of the state behind it.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::inplace::{Apply, Blend, Power};
@@ -14,7 +15,7 @@ use super::variables::Variables;
 use crate::TrainError;
 
 /// Which optimizer updates the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
     /// AdamW on everything.
@@ -27,7 +28,7 @@ pub enum OptimizerKind {
 }
 
 /// Settings of the optimizer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
     /// Which one.

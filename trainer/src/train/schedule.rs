@@ -1,9 +1,11 @@
 //! Learning rate over the steps of a run: linear warm-up, then constant, linear or cosine.
 
+use schemars::JsonSchema;
+
 use serde::{Deserialize, Serialize};
 
 /// Form of the decay after warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
     /// Stays at its peak.

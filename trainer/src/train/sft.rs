@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{TokenId, keyed_rng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ impl Example {
 }
 
 /// Settings of SFT.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SftConfig {
     /// Seed of initialisation and order.

@@ -1,0 +1,86 @@
+//! How a program begins and ends: exit codes, and what is said of a failure.
+
+use std::fmt::Display;
+use std::panic::{UnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use regrowth_datasets::DataError;
+use regrowth_policy::PolicyError;
+
+use crate::SearchError;
+use crate::console::note;
+
+/// What the help of a program says of its exit codes.
+pub const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 2 usage, 3 bad or unwritable file, 4 policy or server failed, 5 stopped by a signal, \
+a budget or a gate, 70 internal error.";
+
+/// Kinds of failure, by their exit codes; 0 is success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// The command line or the settings ask for something impossible.
+    Usage = 2,
+    /// A file cannot be read or written, or does not hold what it should.
+    File = 3,
+    /// The policy could not be loaded, or failed.
+    Policy = 4,
+    /// Stopped by a signal, a budget or a gate; the same command resumes.
+    Stopped = 5,
+    /// A fault of this program.
+    Internal = 70,
+}
+
+impl From<&DataError> for Exit {
+    fn from(error: &DataError) -> Self {
+        match error {
+            DataError::UnknownTask { .. } | DataError::Source { .. } => Self::Usage,
+            _ => Self::File,
+        }
+    }
+}
+
+impl From<&PolicyError> for Exit {
+    fn from(error: &PolicyError) -> Self {
+        match error {
+            PolicyError::Spec { .. } | PolicyError::Device { .. } | PolicyError::Prompt(_) => {
+                Self::Usage
+            }
+            // The log of a search is a file like any other.
+            PolicyError::PromptFile { .. } | PolicyError::Write { .. } => Self::File,
+            PolicyError::Panicked => Self::Internal,
+            _ => Self::Policy,
+        }
+    }
+}
+
+impl From<&SearchError> for Exit {
+    fn from(error: &SearchError) -> Self {
+        match error {
+            SearchError::Config { .. } => Self::Usage,
+            SearchError::Policy(error) => error.into(),
+            SearchError::Data(error) => error.into(),
+            SearchError::Io { .. } | SearchError::Row { .. } => Self::File,
+            SearchError::Panicked { .. } => Self::Internal,
+        }
+    }
+}
+
+/// Runs a program: a failure is told on stderr and becomes an exit code, and so does a panic.
+pub fn run<E: Display>(
+    program: impl FnOnce() -> Result<(), E> + UnwindSafe,
+    kind: impl FnOnce(&E) -> Exit,
+) -> ExitCode {
+    // What a panic left half-done ends with the process; its message was printed as it happened.
+    let exit = match catch_unwind(program) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let exit = kind(&error);
+            let prefix = if exit == Exit::Stopped { "stopped" } else { "error" };
+            note(&format!("{prefix}: {error}"));
+            exit
+        }
+        Err(_) => Exit::Internal,
+    };
+    ExitCode::from(exit as u8)
+}
