@@ -9,9 +9,6 @@ use std::path::{Component, Path, PathBuf};
 /// Longest README, in words: what a newcomer reads in three minutes.
 const README_WORDS: usize = 700;
 
-/// Pages that a program writes; a checkout may be without them.
-const GENERATED: [&str; 2] = ["docs/reference/commands.md", "docs/reference/settings.md"];
-
 /// Folders with pages and sources, beside the files at the root.
 const FOLDERS: [&str; 7] =
     ["benches", "datasets", "docs", "mcts", "policy", "trainer", "verifiers"];
@@ -134,9 +131,6 @@ impl Site {
         }
         let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
         let path = joined(folder, path).ok_or("leads out of the repository")?;
-        if GENERATED.iter().any(|page| path == Path::new(page)) && !self.files.contains(&path) {
-            return Ok(path);
-        }
         let is_folder =
             self.files.range(path.clone()..).next().is_some_and(|f| f.starts_with(&path));
         if !self.files.contains(&path) && !is_folder {

@@ -205,8 +205,8 @@ impl Default for ValueConfig {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeForm {
-    /// By the answer to "is this correct, (A) or (B)?", asked right after the step: the same question
-    /// as the paper's, of which nothing but itself is computed.
+    /// By the answer to "is this correct, (A) or (B)?", asked right after the step. Same question as the
+    /// paper; with the prefix cached, only the question's tokens are computed.
     #[default]
     Question,
     /// By the answer to that question in a prompt of its own, which restates the problem and the

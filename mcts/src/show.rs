@@ -51,7 +51,7 @@ fn outline(tree: &TreeRecord) -> String {
         "reference {}, committed answer {}{}; {} simulations, {} nodes",
         tree.problem.answer,
         if tree.correct { "right" } else { "wrong" },
-        if tree.oracle { " (with the reference in sight)" } else { "" },
+        if tree.oracle { " (outcomes see the reference answer)" } else { "" },
         tree.simulations,
         tree.nodes.len(),
     )

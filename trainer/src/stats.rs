@@ -111,6 +111,12 @@ impl Paired {
     }
 }
 
+/// A p-value with the digits that mean something.
+#[must_use]
+pub fn p_value(p: f64) -> String {
+    if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
+}
+
 /// Exact two-sided McNemar test: the binomial test of `gained` against `lost` at one half.
 #[must_use]
 pub fn mcnemar(gained: u64, lost: u64) -> f64 {

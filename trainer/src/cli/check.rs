@@ -102,7 +102,7 @@ fn solution(number: usize, sample: &Sample) -> String {
         sample.steps.len()
     );
     for (index, step) in sample.steps.iter().enumerate() {
-        let empty = if step.content { "" } else { ", says nothing" };
+        let empty = if step.content { "" } else { ", without content" };
         let body = step.text.trim().replace('\n', "\n    ");
         text += &format!("[{}: {} tokens{empty}]\n    {body}\n", index + 1, step.tokens);
     }
@@ -167,7 +167,7 @@ fn planned(found: &Check, config: &RunConfig) -> String {
 fn recommended(found: &Check) -> String {
     let fit = &found.recommended;
     if fit.reasons.is_empty() {
-        return "the settings fit what was seen".into();
+        return "no setting needs to change for these solutions".into();
     }
     let reasons = fit.reasons.join("\n  ");
     let table = toml::to_string(&json!({ "search": {

@@ -15,7 +15,7 @@ use super::say;
 use crate::TrainError;
 use crate::artefact::damage;
 use crate::rounds::{ExamRow, ROW_VERSION, RunReport, Tokens, Variant, read_report};
-use crate::stats::{Paired, Share};
+use crate::stats::{Paired, Share, p_value};
 use crate::train::DpoConfig;
 
 /// Arguments of `regrowth compare`.
@@ -153,14 +153,15 @@ fn as_row(run: &Run, against: Option<Paired>) -> Vec<String> {
         share(accuracy(run, 0)),
         share(accuracy(run, run.report.best_round)),
         difference(&run.report.comparison),
-        format!("{:.2e}", run.report.p_value),
+        p_value(run.report.p_value),
         tokens(run, |t| t.sampled).to_string(),
         tokens(run, |t| t.trained).to_string(),
         match against {
             None => String::new(),
             Some(paired) if paired.n == 0 => "no problem in common".to_owned(),
             Some(paired) => {
-                format!("{}, p {:.2e}, n {}", difference(&paired), paired.p_value, paired.n)
+                let p = p_value(paired.p_value);
+                format!("{}, p {p}, n {}", difference(&paired), paired.n)
             }
         },
     ])

@@ -44,7 +44,7 @@ pub(super) struct Args {
         help_heading = "Policy and problems"
     )]
     problems: Vec<String>,
-    /// Bad rows of the problem files that are passed over, each named; one more is an error.
+    /// Bad rows of the problem files that are skipped, each named; one more is an error.
     #[arg(
         long,
         default_value_t = 0,
@@ -229,7 +229,7 @@ fn calls_log(folder: &Path, config: &Value, task: &str) -> PathBuf {
     folder.join(format!("calls-{}.jsonl", &name[..8]))
 }
 
-/// The problems that the flags name, and how many bad rows were passed over.
+/// The problems that the flags name, and how many bad rows were skipped.
 fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize), TrainError> {
     let sources = ProblemSources::parse(&args.problems)?;
     let selection = ProblemSelection {
@@ -424,7 +424,7 @@ impl Run<'_> {
         findings.count(summary.unanswered);
         let usage = summary.usage;
         findings.text.push(format!(
-            "  {} tokens computed to sample (equal beginnings once), {} of prompts and steps before them",
+            "  tokens computed: {} sampled (shared prefixes once), {} prefilled",
             usage.sampling_rows, usage.prefilled
         ));
         let levels: Map<String, Value> = summary

@@ -16,6 +16,7 @@ use super::watch::Watcher;
 use super::{exit, say, stop};
 use crate::TrainError;
 use crate::rounds::{Control, Outcome, Plan, RunConfig, RunReport, RunRequest, iterate, plan};
+use crate::stats::p_value;
 
 /// Arguments of `regrowth iterate`.
 #[derive(Debug, clap::Args)]
@@ -124,12 +125,12 @@ fn summary(folder: &Path, report: &RunReport) -> String {
     let [low, high] = compared.ci95.map(|v| 100.0 * v);
     text += &format!(
         "{:+.1} points [{low:+.1}, {high:+.1}] on {} unseen test problems, {} gained, {} lost, \
-         p = {:.2e}; {:.0} s\n",
+         p = {}; {:.0} s\n",
         100.0 * compared.difference,
         compared.n,
         compared.gained,
         compared.lost,
-        report.p_value,
+        p_value(report.p_value),
         report.total_seconds(),
     );
     if let Some(looks) = report.earlier_looks() {

@@ -46,7 +46,7 @@ pub(super) struct SettingArgs {
     /// several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic].
     #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
     problems: Vec<String>,
-    /// Bad rows of the problem files that are passed over, each named; one more is an error
+    /// Bad rows of the problem files that are skipped, each named; one more is an error
     /// [default: 0].
     #[arg(long, value_name = "N", help_heading = "Policy and problems", hide = true)]
     skip_bad: Option<usize>,
@@ -140,7 +140,7 @@ pub(super) struct SettingArgs {
     /// judge alone.
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     judge_weight: Option<f64>,
-    /// What the judge is taught: the value of the state behind a step, or whether it is right.
+    /// What the judge is trained to say: the value of the state behind a step, or whether it is right.
     #[arg(long, value_enum, help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
     /// Passes over the pairs of a round.

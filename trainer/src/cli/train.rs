@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// lines, JSON, CSV or Parquet.
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pairs: PathBuf,
-    /// Bad rows of the file of pairs that are passed over, each named; one more is an error.
+    /// Bad rows of the file of pairs that are skipped, each named; one more is an error.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Input", hide = true)]
     skip_bad: usize,
     /// Named settings that the file and the flags start from [default: builtin for the embedded
@@ -75,7 +75,7 @@ pub(super) struct Args {
         hide = true
     )]
     judge_weight: Option<f64>,
-    /// What the judge is taught: the value of the state behind a step, or whether it is right
+    /// What the judge is trained to say: the value of the state behind a step, or whether it is right
     /// [default: value].
     #[arg(long, value_enum, requires = "step_labels", help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,

@@ -7,6 +7,7 @@ use regrowth_mcts::{Calibration, ECE_BINS, Figures, escape_html};
 use super::chart;
 use super::html::{bars, table};
 use crate::rounds::{HISTOGRAM_EDGES, RoundReport, RunReport};
+use crate::stats::p_value;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1d2129;--dim:#667080;--line:#d9dde3;--paper:#fff;
@@ -80,11 +81,6 @@ fn headline(report: &RunReport) -> String {
     out + &chart::accuracy(report)
 }
 
-/// A p-value with the digits that mean something.
-fn p_value(p: f64) -> String {
-    if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
-}
-
 fn rounds(report: &RunReport) -> String {
     let head = [
         "round",
@@ -110,7 +106,7 @@ fn rounds(report: &RunReport) -> String {
     format!(
         "<h2>Rounds</h2>\n{}<p class=\"dim\">Forgotten: validation problems that the round's start \
          solved and its end does not; learned: the reverse. KL to initial: divergence from the \
-         untouched policy, in nats a token of {} sampled probe solutions. \
+         base policy, in nats a token of {} sampled probe solutions. \
          Equations that hold: of those in the solutions of validation problems.{early}{looks}</p>\n",
         table(&head, &rows),
         report.rounds.iter().filter_map(|r| r.drift).map(|d| d.problems).max().unwrap_or(0),

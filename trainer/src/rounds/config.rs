@@ -36,7 +36,8 @@ pub struct RunConfig {
     /// absent, the checkpoint's own form or that of its kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptName>,
-    /// Worked examples before each question; absent, none.
+    /// Worked examples before each question; absent, 4 for a model without a chat template where there
+    /// are some, else none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shots: Option<usize>,
     /// File from whose training part the examples come; absent, they are training problems of the run,
@@ -106,7 +107,7 @@ pub struct RunConfig {
     pub dpo: DpoConfig,
     /// Supervised training, for the objectives without rejected sides.
     pub sft: SftConfig,
-    /// A command that trains in place of this program; see the guide to external trainers.
+    /// A command that trains in place of this program (docs/rounds.md#external-trainer).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trainer_command: Option<String>,
 }

@@ -48,7 +48,7 @@ pub struct ExamRow {
     /// Its level, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
-    /// Whether the untouched policy solves it.
+    /// Whether the base policy solves it.
     pub initial: bool,
     /// Whether the policy of the best round does.
     pub best: bool,

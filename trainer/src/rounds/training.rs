@@ -298,8 +298,8 @@ impl TrainPhase<'_> {
         let (found, wanted) = (mix.rows, self.config.min_pairs.max(1) as u64);
         (found < wanted).then(|| TrainDone {
             not_trained: Some(format!(
-                "{found} rows to train on, fewer than the {wanted} of `min_pairs`: a handful would \
-                 be memorised"
+                "{found} pairs, fewer than `min_pairs` = {wanted}: the model would memorise them; \
+                 `pairs_dropped` in the round's report says why there are no more"
             )),
             mix,
             ..TrainDone::default()

@@ -54,7 +54,7 @@ pub(super) fn measure(
             unanswered.drain(..).try_for_each(|row| sink(&row.id, &row))?;
             sink(&row.id, &row)
         })?;
-        if asked == problems.len() && unanswered.len() == asked {
+        if asked > 0 && asked == problems.len() && unanswered.len() == asked {
             return Err(nothing(round, &unanswered));
         }
         unanswered.drain(..).try_for_each(|row| sink(&row.id, &row))?;

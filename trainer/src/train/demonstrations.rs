@@ -16,7 +16,7 @@ use super::sft::Example;
 use crate::TrainError;
 
 /// Makes examples of what the file at `path` holds; problems are put as `form` puts them. Bad rows are
-/// passed over as far as `notices` allows.
+/// skipped as far as `notices` allows.
 ///
 /// # Errors
 /// [`DataError::Row`] with file and line for a row that cannot be rendered, has no token before or in its

@@ -94,7 +94,7 @@ impl std::fmt::Display for MemoryPlan {
         write!(
             f,
             "training takes {:.0} MB more: activations {:.0}, gradients {:.0}, optimizer {:.0}, \
-             logits {:.0}, buffers {:.0}; then {:.0} to write the result",
+             logits {:.0}, buffers {:.0}; then {:.0} MB to write the result",
             mb(self.total()),
             mb(self.activations),
             mb(self.gradients),

@@ -28,7 +28,7 @@ pub enum EndOfText {
 }
 
 /// Makes pairs of text rows; each is a tree of its own, without visits or recorded log-probabilities.
-/// Bad rows are passed over as far as `notices` allows.
+/// Bad rows are skipped as far as `notices` allows.
 ///
 /// # Errors
 /// [`DataError::Row`] with file and line for a row that cannot be tokenised or whose sides become the
