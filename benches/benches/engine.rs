@@ -23,17 +23,17 @@ fn open(threads: usize, max_batch: usize) -> std::sync::Arc<dyn Policy> {
 fn decode(policy: &dyn Policy, n: usize) -> u64 {
     let (reply, answers) = unbounded();
     let problems = problems_from_spec("builtin:arithmetic", Split::Train, 1).expect("a task");
-    for (ticket, problem) in problems.take(n).enumerate() {
+    for (request_id, problem) in problems.take(n).enumerate() {
         let request = Request::Propose(Propose {
             prefix: policy.prompt(&problem).expect("a prompt").ids,
-            keys: vec![ticket as u64],
+            keys: vec![request_id as u64],
             sampling: Sampling::default(),
             greedy_first: false,
             boundary: Boundary::End,
             stop_at: StopAt::default(),
             max_tokens: TOKENS,
         });
-        policy.submit(Call::new(ticket as u64, request, reply.clone()));
+        policy.submit(Call::new(request_id as u64, request, reply.clone()));
     }
     answers
         .iter()

@@ -29,18 +29,18 @@ fn main() {
     // The first round warms up; the second has prompts of its own.
     for round in 0..2u32 {
         let start = Instant::now();
-        for ticket in 0..batch as u64 {
-            let word = |i: u32| 300 + (ticket as u32 * 31 + i * 7 + round * 1013) % 3000;
+        for request_id in 0..batch as u64 {
+            let word = |i: u32| 300 + (request_id as u32 * 31 + i * 7 + round * 1013) % 3000;
             let request = Request::Propose(Propose {
                 prefix: (0..PROMPT).map(word).collect(),
-                keys: vec![ticket],
+                keys: vec![request_id],
                 sampling: Sampling::default(),
                 greedy_first: false,
                 boundary: Boundary::End,
                 stop_at: StopAt::default(),
                 max_tokens: tokens,
             });
-            policy.submit(Call::new(ticket, request, reply.clone()));
+            policy.submit(Call::new(request_id, request, reply.clone()));
         }
         let sampled: usize = answers
             .iter()

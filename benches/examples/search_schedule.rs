@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use regrowth_benches::{Quick, machine};
 use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
-use regrowth_mcts::{Progress, RunOptions, SearchConfig, Subject, TreeSearch, search_problems};
+use regrowth_mcts::{RunOptions, SearchConfig, Subject, TreeSearch, TreeStatus, search_problems};
 use regrowth_policy::decorate::{Delay, Delayed};
 use regrowth_policy::{Policy, PolicyError, call};
 use regrowth_verifiers::ProblemVerifier;
@@ -99,10 +99,10 @@ fn lock_step(
         }
         loop {
             let mut asked: usize = 0;
-            for tree in trees.iter_mut().filter(|t| *t.progress() == Progress::Waiting) {
-                for ask in tree.take_asks() {
+            for tree in trees.iter_mut().filter(|t| *t.progress() == TreeStatus::Waiting) {
+                for ask in tree.poll_requests() {
                     asked += 1;
-                    tree.answer(ask.ticket, call(&Quick, ask.request));
+                    tree.answer(ask.request_id, call(&Quick, ask.request));
                 }
             }
             if asked == 0 {

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::check;
-use crate::{LikelihoodScale, StopRule};
+use crate::{LikelihoodCalibration, StopRule};
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,7 +151,7 @@ pub struct ValueConfig {
     /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default:
     /// measured on the embedded model; a search's `summary.json` and every round have that of their
     /// policy).
-    pub likelihood: LikelihoodScale,
+    pub likelihood: LikelihoodCalibration,
     /// Whether the judge is shown the reference solution, or the reference answer where there is no
     /// solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
@@ -185,7 +185,7 @@ impl Default for ValueConfig {
             oracle: true,
             self_evaluation: true,
             judge: JudgeForm::default(),
-            likelihood: LikelihoodScale::default(),
+            likelihood: LikelihoodCalibration::default(),
             hinted: false,
             order: OptionOrder::default(),
             unknown: 0.5,

@@ -13,7 +13,7 @@ use crate::record::{TreeRecord, read_trees};
 ///
 /// # Errors
 /// Those of [`read_trees`]; [`SearchError::Data`] when `out` cannot be written.
-pub fn cut_trees<T: Serialize>(
+pub fn extract_rows<T: Serialize>(
     trees: &[PathBuf],
     out: &Path,
     mut rows: impl FnMut(&TreeRecord) -> Vec<T>,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::delivery::Delivery;
 use self::worker::Worker;
 use crate::record::TreeRecord;
-use crate::{SearchConfig, SearchError, Skip};
+use crate::{SearchConfig, SearchError, SkipReason};
 
 /// How a search is run; nothing here changes a tree.
 #[derive(Debug, Clone)]
@@ -108,14 +108,14 @@ pub trait SearchObserver {
     }
 
     /// The tree of a problem, or the reason why there is none, in the order of the problems.
-    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>);
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, SkipReason>);
 }
 
 /// Lets a function have the trees and nothing else.
 struct OnTree<F>(F);
 
 impl<F: FnMut(TreeRecord)> SearchObserver for OnTree<F> {
-    fn delivered(&mut self, _: &Problem, result: Result<TreeRecord, Skip>) {
+    fn delivered(&mut self, _: &Problem, result: Result<TreeRecord, SkipReason>) {
         if let Ok(tree) = result {
             (self.0)(tree);
         }
@@ -220,7 +220,7 @@ struct Cost {
 /// One tree at its end.
 struct Done {
     index: usize,
-    result: Result<TreeRecord, Skip>,
+    result: Result<TreeRecord, SkipReason>,
     /// Solutions whose verdict was undecided, by reason.
     undecided: BTreeMap<String, u64>,
     cost: Cost,

@@ -58,7 +58,7 @@ pub enum SearchError {
 
 /// Why one tree was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Skip {
+pub enum SkipReason {
     /// The problem could not be rendered as a prompt.
     Prompt(String),
     /// The prompt leaves no room for a solution.
@@ -73,7 +73,7 @@ pub enum Skip {
     WrongAnswer,
 }
 
-impl Skip {
+impl SkipReason {
     /// A short stable name to count by.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -97,7 +97,7 @@ impl Skip {
     }
 }
 
-impl std::fmt::Display for Skip {
+impl std::fmt::Display for SkipReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.detail() {
             Some(detail) => write!(f, "{}: {detail}", self.reason()),

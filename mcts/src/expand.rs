@@ -15,11 +15,11 @@ use regrowth_verifiers::{Verdict, is_thinking};
 use crate::likelihood::{Finished, log_likelihood};
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
-use crate::{DepthLimit, JudgeForm, SearchConfig, Skip};
+use crate::{DepthLimit, JudgeForm, SearchConfig, SkipReason};
 
 /// A step in its place: what a tree keeps of a node beside its statistics.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Step {
+pub(crate) struct ProposedStep {
     /// The step as it was sampled.
     pub(crate) sampled: regrowth_datasets::Step,
     /// Whether its log-probabilities are the ones it was drawn with.
@@ -55,7 +55,7 @@ pub(crate) struct Step {
     pub(crate) cost: f64,
 }
 
-impl Step {
+impl ProposedStep {
     /// The place of the problem itself, before any step.
     pub(crate) fn root() -> Self {
         Self {
@@ -113,7 +113,7 @@ struct Settled {
 
 /// A child on its way to become a node.
 pub(crate) struct Child {
-    pub(crate) step: Step,
+    pub(crate) step: ProposedStep,
     /// Text of the solution up to and with the step.
     pub(crate) solution: String,
     /// Whether its answer is right, where the solution ends here and the oracle is on.
@@ -126,17 +126,17 @@ impl Expansion {
     /// The expansion of the node at `place` and the request that starts it.
     pub(crate) fn new(
         subject: &Subject<'_>,
-        place: &Step,
+        place: &ProposedStep,
         prefix: Arc<[TokenId]>,
         solution: String,
-    ) -> Result<(Self, Propose), Skip> {
+    ) -> Result<(Self, Propose), SkipReason> {
         let config = subject.config;
         let left = config.max_solution_tokens.saturating_sub(place.tokens);
         // The judge's question comes after the step and has to fit as well.
         let question = if config.value.asks() { subject.limits.question } else { 0 };
         let room = left.min(subject.limits.context.saturating_sub(prefix.len() + question));
         if room == 0 {
-            return Err(Skip::NoRoom);
+            return Err(SkipReason::NoRoom);
         }
         let forced = is_forced(config, place.depth);
         let max_tokens = if forced { room } else { room.min(subject.step_tokens) };
@@ -174,9 +174,9 @@ impl Expansion {
     }
 
     /// Files the sampled candidates.
-    pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>) -> Result<(), Skip> {
+    pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>) -> Result<(), SkipReason> {
         if self.sampled.is_some() || candidates.len() > self.asked {
-            return Err(Skip::WrongAnswer);
+            return Err(SkipReason::WrongAnswer);
         }
         for candidate in &candidates {
             check_logps(&candidate.step.logps, candidate.step.ids.len())?;
@@ -186,8 +186,8 @@ impl Expansion {
     }
 
     /// Files the log-probabilities of the injected step.
-    pub(crate) fn set_scores(&mut self, scores: Scores) -> Result<(), Skip> {
-        let step = self.reference.as_ref().ok_or(Skip::WrongAnswer)?;
+    pub(crate) fn set_scores(&mut self, scores: Scores) -> Result<(), SkipReason> {
+        let step = self.reference.as_ref().ok_or(SkipReason::WrongAnswer)?;
         check_logps(&scores.logps, step.ids.len())?;
         self.reference_logps = Some(scores.logps);
         Ok(())
@@ -195,7 +195,7 @@ impl Expansion {
 
     /// Decides what the children are, once, as soon as everything is sampled; then says how many
     /// candidates were dropped as duplicates.
-    pub(crate) fn settle(&mut self, subject: &Subject<'_>) -> Result<Option<u64>, Skip> {
+    pub(crate) fn settle(&mut self, subject: &Subject<'_>) -> Result<Option<u64>, SkipReason> {
         let scored = self.reference.is_none() || self.reference_logps.is_some();
         if !self.settled.is_empty() || !scored {
             return Ok(None);
@@ -214,7 +214,7 @@ impl Expansion {
             }
         }
         self.inject();
-        if self.settled.is_empty() { Err(Skip::NoCandidate) } else { Ok(Some(duplicates)) }
+        if self.settled.is_empty() { Err(SkipReason::NoCandidate) } else { Ok(Some(duplicates)) }
     }
 
     /// Whether a sibling has the same token ids, or reads almost the same where that is asked for.
@@ -243,7 +243,7 @@ impl Expansion {
         self.settled.push(Settled { candidate, injected: true, on_reference: true });
     }
 
-    /// The requests that judge the candidates, in their order; their tickets start at `first`.
+    /// The requests that judge the candidates, in their order; their request_ids start at `first`.
     pub(crate) fn judges(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Judge> {
         let config = &subject.config.value;
         if !config.asks() {
@@ -268,13 +268,17 @@ impl Expansion {
         self.settled.iter().map(judge).collect()
     }
 
-    /// Files the judgement that `ticket` asked for.
-    pub(crate) fn set_judgement(&mut self, ticket: u64, judgement: Judgement) -> Result<(), Skip> {
+    /// Files the judgement that `request_id` asked for.
+    pub(crate) fn set_judgement(
+        &mut self,
+        request_id: u64,
+        judgement: Judgement,
+    ) -> Result<(), SkipReason> {
         if judgement.correct.is_some_and(|c| !(0.0..=1.0).contains(&c)) {
-            return Err(Skip::WrongAnswer);
+            return Err(SkipReason::WrongAnswer);
         }
-        let index = ticket.checked_sub(self.first_judge).ok_or(Skip::WrongAnswer)?;
-        let place = self.judgements.get_mut(index as usize).ok_or(Skip::WrongAnswer)?;
+        let index = request_id.checked_sub(self.first_judge).ok_or(SkipReason::WrongAnswer)?;
+        let place = self.judgements.get_mut(index as usize).ok_or(SkipReason::WrongAnswer)?;
         *place = Some(judgement);
         Ok(())
     }
@@ -285,13 +289,23 @@ impl Expansion {
     }
 
     /// The children, in the order of their candidates.
-    pub(crate) fn into_children(mut self, subject: &Subject<'_>, parent: &Step) -> Vec<Child> {
+    pub(crate) fn into_children(
+        mut self,
+        subject: &Subject<'_>,
+        parent: &ProposedStep,
+    ) -> Vec<Child> {
         let settled = std::mem::take(&mut self.settled);
         let children = settled.into_iter().enumerate();
         children.map(|(index, s)| self.child(subject, parent, index, s)).collect()
     }
 
-    fn child(&self, subject: &Subject<'_>, parent: &Step, index: usize, settled: Settled) -> Child {
+    fn child(
+        &self,
+        subject: &Subject<'_>,
+        parent: &ProposedStep,
+        index: usize,
+        settled: Settled,
+    ) -> Child {
         let sampled = settled.candidate.step;
         let solution = format!("{}{}", self.solution, sampled.text);
         let turn = subject.turn(&solution);
@@ -326,7 +340,7 @@ impl Expansion {
             }
             None => self.judgements.get(index).and_then(|j| (*j)?.correct),
         };
-        let step = Step {
+        let step = ProposedStep {
             tokens,
             log_likelihood,
             sampled,
@@ -338,7 +352,7 @@ impl Expansion {
             terminal,
             finished,
             self_evaluation,
-            ..Step::root()
+            ..ProposedStep::root()
         };
         Child { step, solution, correct, undecided }
     }
@@ -360,9 +374,9 @@ fn shown_reference(problem: &Problem) -> Option<String> {
 }
 
 /// Log-probabilities are one per token and numbers.
-fn check_logps(logps: &[f32], tokens: usize) -> Result<(), Skip> {
+fn check_logps(logps: &[f32], tokens: usize) -> Result<(), SkipReason> {
     let ok = logps.len() == tokens && logps.iter().all(|&l| usable(l));
-    if ok { Ok(()) } else { Err(Skip::BadLogProbs) }
+    if ok { Ok(()) } else { Err(SkipReason::BadLogProbs) }
 }
 
 /// A log-probability that arithmetic may have pushed a little above 0 is still one.

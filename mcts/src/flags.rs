@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use regrowth_policy::{ComputeDevice, Dialect, LoadOptions, NumberType, ServerOptions};
+use regrowth_policy::{ComputeDevice, Dialect, Dtype, LoadOptions, ServerOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ pub struct EngineFlags {
     #[arg(long, value_name = "f32|bf16|f16", hide = true)]
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
-    dtype: Option<NumberType>,
+    dtype: Option<Dtype>,
     /// Folder with the tokenizer.json of a served model [default: the server tokenises]
     #[arg(long, value_name = "DIR", hide = true)]
     tokenizer: Option<PathBuf>,
@@ -88,7 +88,7 @@ impl EngineFlags {
 
     /// Type of weights and products.
     #[must_use]
-    pub fn dtype(&self) -> NumberType {
+    pub fn dtype(&self) -> Dtype {
         self.dtype.unwrap_or_default()
     }
 
@@ -103,7 +103,7 @@ impl EngineFlags {
     #[must_use]
     pub fn load_options(&self, say: fn(&str)) -> LoadOptions {
         let (device, numbers) = (self.device(), self.dtype());
-        if device == ComputeDevice::Cpu && numbers == NumberType::F16 {
+        if device == ComputeDevice::Cpu && numbers == Dtype::F16 {
             say("--dtype f16: the CPU computes in f32 or bf16; f32 is used");
         }
         let base = LoadOptions::default();

@@ -47,20 +47,21 @@ pub use config::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
     SearchConfig, Selection, Strategy, ValueConfig, VisitSpread,
 };
-pub use cut::cut_trees;
+pub use cut::extract_rows;
 pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
-pub use error::{SearchError, Skip};
+pub use error::{SearchError, SkipReason};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::fit::LikelihoodFit;
-pub use likelihood::{AnswerOdds, Finished, LikelihoodScale, SurprisalOdds};
+pub use likelihood::{AnswerOdds, Finished, LikelihoodCalibration, SurprisalOdds};
 pub use pairs::{
-    Drop, Extracted, Keep, PairConfig, PairValues, Parents, Rejected, alpha, extract_pairs,
+    DropReason, ExtractedPairs, Keep, PairConfig, PairValues, Parents, Rejected, alpha,
+    extract_pairs,
 };
 pub use preset::Preset;
 pub use prompting::{PromptFlags, examples};
 pub use record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, read_trees};
-pub use search::{Ask, Progress, Subject, TreeSearch};
+pub use search::{PolicyRequest, Subject, TreeSearch, TreeStatus};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
 pub use settings::{PolicyKind, SEARCH_KEYS, TRAINING_KEYS, laid_over, overlay};
 pub use show::{STEP_CHARS, escape_html, render_html, render_text};

@@ -98,18 +98,18 @@ impl AnswerOdds {
 /// do not have each their own scale: only the former are over.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LikelihoodScale {
+pub struct LikelihoodCalibration {
     /// Share of right ones among the solutions through a step, by the log-likelihood of the solution
     /// up to and with it.
     pub step: SurprisalOdds,
     /// Whether a finished solution is right, by its log-likelihood.
     pub end: SurprisalOdds,
     /// The same by the log-likelihood of its answer, where answers are judged.
-    #[serde(default = "LikelihoodScale::answer")]
+    #[serde(default = "LikelihoodCalibration::answer")]
     pub answer: AnswerOdds,
 }
 
-impl Default for LikelihoodScale {
+impl Default for LikelihoodCalibration {
     /// A measurement: the embedded model on `arithmetic`, before any training.
     fn default() -> Self {
         Self {
@@ -148,8 +148,8 @@ fn log_surprisal(log_likelihood: f64) -> f64 {
     ((-log_likelihood).max(0.0) + LEAST_SURPRISAL).ln()
 }
 
-impl LikelihoodScale {
-    /// [`LikelihoodScale::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
+impl LikelihoodCalibration {
+    /// [`LikelihoodCalibration::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
     fn answer() -> AnswerOdds {
         AnswerOdds { intercept: -2.6, slope: 3.1, solution: -0.6, length: 1.3, false_equation: 2.3 }
     }
@@ -177,10 +177,10 @@ mod tests {
 
     #[test]
     fn worked_values_of_a_scale() {
-        let scale = LikelihoodScale {
+        let scale = LikelihoodCalibration {
             step: SurprisalOdds { intercept: 0.0, slope: 1.0 },
             end: SurprisalOdds { intercept: 1.0, slope: 2.0 },
-            answer: LikelihoodScale::answer(),
+            answer: LikelihoodCalibration::answer(),
         };
         // Odds are 1 / (u + 0.1) for a step, e / (u + 0.1)^2 for an end.
         assert!((scale.confidence(-0.9, false) - 0.5).abs() < 1e-12);

@@ -166,7 +166,7 @@ pub enum PairValues {
 /// Why a pair or a tree was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Drop {
+pub enum DropReason {
     /// The tree's committed answer is wrong and `correct_only` is on.
     TreeNotCorrect,
     /// The tree has no right solution and `solved_only` is on.
@@ -187,7 +187,7 @@ pub enum Drop {
     TooManyPerTree,
 }
 
-impl Drop {
+impl DropReason {
     /// The name it is counted by.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -207,19 +207,19 @@ impl Drop {
 
 /// Pairs of one tree and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Extracted {
+pub struct ExtractedPairs {
     /// The pairs, by depth and then by parent.
     pub pairs: Vec<PreferencePair>,
     /// Ids of the chosen and the rejected child of each pair.
     pub sides: Vec<(u32, u32)>,
     /// How many were left out, by reason.
-    pub dropped: BTreeMap<Drop, u64>,
+    pub dropped: BTreeMap<DropReason, u64>,
 }
 
 /// The pairs of a tree (method, section 2).
 #[must_use]
-pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
-    let mut out = Extracted::default();
+pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
+    let mut out = ExtractedPairs::default();
     if let Some(reason) = refused(tree, config) {
         out.dropped.insert(reason, 1);
         return out;
@@ -248,7 +248,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
             Keep::First => by_place(&mut found),
         }
         found.truncate(config.max_per_tree);
-        out.dropped.insert(Drop::TooManyPerTree, surplus as u64);
+        out.dropped.insert(DropReason::TooManyPerTree, surplus as u64);
     }
     by_place(&mut found);
     (out.sides, out.pairs) = found.into_iter().unzip();
@@ -259,15 +259,15 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> Extracted {
 type Found = ((u32, u32), PreferencePair);
 
 /// Why no pair of this tree is wanted.
-fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<Drop> {
+fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
     if config.correct_only && !tree.correct {
-        return Some(Drop::TreeNotCorrect);
+        return Some(DropReason::TreeNotCorrect);
     }
     if config.solved_only && tree.oracle && !tree.is_solved() {
-        return Some(Drop::TreeNotSolved);
+        return Some(DropReason::TreeNotSolved);
     }
     let lacks = config.values == PairValues::Commit && tree.commits.is_empty();
-    lacks.then_some(Drop::NoCommitValues)
+    lacks.then_some(DropReason::NoCommitValues)
 }
 
 /// The tree with the Q and the visits that children of search roots had at the commit there.
@@ -314,25 +314,25 @@ fn pair_at(
     config: &PairConfig,
     children: &[Vec<u32>],
     parent: u32,
-) -> Result<Found, Drop> {
+) -> Result<Found, DropReason> {
     let siblings = &children[parent as usize];
     let node = |id: u32| &tree.nodes[id as usize];
-    let (best, worst) = choose(tree, config, siblings, parent).ok_or(Drop::NoSibling)?;
+    let (best, worst) = choose(tree, config, siblings, parent).ok_or(DropReason::NoSibling)?;
     let (w, l) = (node(best), node(worst));
     let margin = w.q - l.q;
     if margin.is_nan() || margin <= config.min_margin {
-        return Err(Drop::SmallMargin);
+        return Err(DropReason::SmallMargin);
     }
     if w.visits < config.min_visits_chosen || l.visits < config.min_visits_rejected {
-        return Err(Drop::FewVisits);
+        return Err(DropReason::FewVisits);
     }
     if config.mixed && !(w.q > 0.0 && l.q < 1.0) {
-        return Err(Drop::NotMixed);
+        return Err(DropReason::NotMixed);
     }
     let chosen = Side::new(tree, config, children, best);
     let rejected = Side::new(tree, config, children, worst);
     if chosen.text == rejected.text {
-        return Err(Drop::SameText);
+        return Err(DropReason::SameText);
     }
     let alpha = if config.smoothing { alpha(w.visits, l.visits) } else { 0.0 };
     Ok(((best, worst), assemble(tree, parent, (w, chosen), (l, rejected), alpha)))

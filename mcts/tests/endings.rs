@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use problems::{problems, verifier};
 use regrowth_datasets::{Problem, TokenId};
 use regrowth_mcts::{
-    RunOptions, SearchConfig, SearchError, SearchObserver, Skip, TreeRecord, ValueConfig,
+    RunOptions, SearchConfig, SearchError, SearchObserver, SkipReason, TreeRecord, ValueConfig,
     search_each, search_problems,
 };
 use regrowth_policy::decorate::Around;
@@ -108,7 +108,7 @@ impl SearchObserver for Watch {
         self.left -= 1;
         self.cancel.store(self.left == 1, Ordering::Relaxed);
     }
-    fn delivered(&mut self, problem: &Problem, _: Result<TreeRecord, Skip>) {
+    fn delivered(&mut self, problem: &Problem, _: Result<TreeRecord, SkipReason>) {
         self.ids.push(problem.id.clone());
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{drive, problems, verifier};
 use regrowth_datasets::{Finish, Problem};
 use regrowth_mcts::{
-    PairConfig, Progress, SearchConfig, Skip, StopRule, Subject, TreeRecord, TreeSearch,
+    PairConfig, SearchConfig, SkipReason, StopRule, Subject, TreeRecord, TreeSearch, TreeStatus,
     ValueConfig, extract_pairs, similarity,
 };
 use regrowth_policy::{Policy, Response, Scripted, StopAt};
@@ -156,16 +156,16 @@ fn a_judgement_that_is_no_probability_gives_the_tree_up() {
         let problem = &problems(1)[0];
         let subject = Subject::new(&policy, &verifier, problem, &config).expect("a prompt");
         let mut search = TreeSearch::new(subject);
-        while *search.progress() == Progress::Waiting {
-            for ask in search.take_asks() {
+        while *search.progress() == TreeStatus::Waiting {
+            for ask in search.poll_requests() {
                 let mut answer = policy.answer(&ask.request);
                 if let Ok(Response::Judgement(judgement)) = &mut answer {
                     judgement.correct = Some(wrong);
                 }
-                search.answer(ask.ticket, answer);
+                search.answer(ask.request_id, answer);
             }
         }
-        assert_eq!(*search.progress(), Progress::Skipped(Skip::WrongAnswer), "{wrong}");
+        assert_eq!(*search.progress(), TreeStatus::Skipped(SkipReason::WrongAnswer), "{wrong}");
     }
 }
 

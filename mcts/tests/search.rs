@@ -7,7 +7,7 @@ use std::sync::Arc;
 use common::{drive, problems, verifier};
 use regrowth_datasets::Problem;
 use regrowth_mcts::{
-    BackupWeights, Finished, JudgeForm, JudgedSolutions, LikelihoodFit, LikelihoodScale,
+    BackupWeights, Finished, JudgeForm, JudgedSolutions, LikelihoodCalibration, LikelihoodFit,
     RunOptions, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value, search_problems,
 };
 use regrowth_policy::Scripted;
@@ -155,7 +155,7 @@ fn every_step_is_sampled_and_judged_once() {
 fn likelihoods_judge_every_step_and_ask_nothing() {
     let value = ValueConfig { judge: JudgeForm::Likelihood, ..ValueConfig::default() };
     let config = SearchConfig { simulations: 40, value, ..SearchConfig::default() };
-    let scale = LikelihoodScale::default();
+    let scale = LikelihoodCalibration::default();
     let mut fit = LikelihoodFit::default();
     let (mut solutions, mut unmeasured) = (JudgedSolutions::default(), JudgedSolutions::default());
     for mut tree in search(&problems(60), &config, &RunOptions::default()).0 {
@@ -185,7 +185,7 @@ fn likelihood(tree: &TreeRecord, id: usize) -> f64 {
 
 #[test]
 fn finished_solutions_are_judged_by_all_that_state_their_answer() {
-    let scale = LikelihoodScale::default();
+    let scale = LikelihoodCalibration::default();
     let value = ValueConfig { judge: JudgeForm::Answers, ..ValueConfig::default() };
     let serial = SearchConfig { simulations: 40, value: value.clone(), ..SearchConfig::default() };
     let beam = SearchConfig { value, ..SearchConfig::beam(3) };

@@ -37,7 +37,7 @@ impl fmt::Display for ComputeDevice {
 
 /// Type of weights and products; sums, and everything between products on a CPU, are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NumberType {
+pub enum Dtype {
     /// 32 bits.
     #[default]
     F32,
@@ -47,7 +47,7 @@ pub enum NumberType {
     F16,
 }
 
-impl NumberType {
+impl Dtype {
     /// All of them by name.
     const NAMES: [(&str, Self); 3] = [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
 
@@ -61,7 +61,7 @@ impl NumberType {
     }
 }
 
-impl FromStr for NumberType {
+impl FromStr for Dtype {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -70,7 +70,7 @@ impl FromStr for NumberType {
     }
 }
 
-impl fmt::Display for NumberType {
+impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let name = Self::NAMES.iter().find(|(_, t)| t == self).map_or("", |(name, _)| name);
         f.write_str(name)
@@ -87,13 +87,13 @@ mod tests {
             assert_eq!(device.to_string().parse(), Ok(device));
         }
         assert_eq!("cuda".parse(), Ok(ComputeDevice::Cuda(0)));
-        for number in [NumberType::F32, NumberType::Bf16, NumberType::F16] {
+        for number in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
             assert_eq!(number.to_string().parse(), Ok(number));
         }
         for wrong in ["gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", ""] {
             let error = wrong.parse::<ComputeDevice>().unwrap_err();
             assert!(error.contains("expected cpu, cuda or cuda:N"), "{error}");
         }
-        assert!("f64".parse::<NumberType>().unwrap_err().contains("f32, bf16 or f16"));
+        assert!("f64".parse::<Dtype>().unwrap_err().contains("f32, bf16 or f16"));
     }
 }

@@ -32,7 +32,7 @@ pub mod text;
 
 pub use boundary::step_lengths;
 pub use content::has_content;
-pub use device::{ComputeDevice, NumberType};
+pub use device::{ComputeDevice, Dtype};
 pub use error::PolicyError;
 pub use load::{joined, load, plan, wants_shots};
 pub use memory::{DevicePlan, MemoryPlan, available_memory};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::decorate::Meter;
-use crate::{ComputeDevice, NumberType, PromptOptions};
+use crate::{ComputeDevice, Dtype, PromptOptions};
 
 /// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
 /// otherwise than a processor, and each type of numbers in its own way.
@@ -20,7 +20,7 @@ pub struct LoadOptions {
     /// Where a checkpoint is computed.
     pub device: ComputeDevice,
     /// The numbers that a GPU computes with.
-    pub numbers: NumberType,
+    pub numbers: Dtype,
     /// How servers are spoken to.
     pub server: ServerOptions,
     /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
@@ -42,7 +42,7 @@ impl Default for LoadOptions {
             max_batch: 64,
             cache_bytes: 1 << 30,
             device: ComputeDevice::Cpu,
-            numbers: NumberType::F32,
+            numbers: Dtype::F32,
             server,
             prompt: PromptOptions::default(),
             say: None,

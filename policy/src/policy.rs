@@ -80,10 +80,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// A request whose answer goes to `reply` with this ticket, which tells it from others there.
+    /// A request whose answer goes to `reply` with this request_id, which tells it from others there.
     #[must_use]
-    pub fn new(ticket: u64, request: Request, reply: Sender<Answered>) -> Self {
-        Self { request, caller: Caller { ticket, reply: Some(reply), meter: None } }
+    pub fn new(request_id: u64, request: Request, reply: Sender<Answered>) -> Self {
+        Self { request, caller: Caller { request_id, reply: Some(reply), meter: None } }
     }
 }
 
@@ -92,7 +92,7 @@ impl Call {
 /// waits for what a policy has lost.
 #[derive(Debug)]
 pub struct Caller {
-    ticket: u64,
+    request_id: u64,
     reply: Option<Sender<Answered>>,
     meter: Option<Arc<Meter>>,
 }
@@ -114,7 +114,7 @@ impl Caller {
                 meter.answered(response);
             }
             // A closed channel means that nobody waits any more.
-            let _ = reply.send(Answered { ticket: self.ticket, result });
+            let _ = reply.send(Answered { request_id: self.request_id, result });
         }
     }
 }
@@ -132,8 +132,8 @@ impl Drop for Caller {
 /// The answer to a [`Call`].
 #[derive(Debug)]
 pub struct Answered {
-    /// The call's ticket.
-    pub ticket: u64,
+    /// The call's request_id.
+    pub request_id: u64,
     /// The answer.
     pub result: Result<Response, PolicyError>,
 }

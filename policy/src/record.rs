@@ -18,7 +18,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use dashmap::{DashMap, DashSet};
 use regrowth_datasets::{Problem, TokenId};
 
-use self::log::{End, Row, append, open, unwritten};
+use self::log::{End, LogRow, append, open, unwritten};
 pub(crate) use self::log::{Header, Log, key_of};
 pub use self::log::{LOG_FILE, LOG_VERSION};
 use crate::{Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Response};
@@ -154,22 +154,22 @@ impl Recording {
             Err(error) => return call.caller.answer(Err(error)),
         };
         // Relaxed: only uniqueness matters.
-        let ticket = self.shared.next_ticket.fetch_add(1, Ordering::Relaxed);
+        let request_id = self.shared.next_ticket.fetch_add(1, Ordering::Relaxed);
         let Call { request, caller } = call;
-        self.shared.pending.insert(ticket, Pending { key, caller });
-        self.inner.submit(Call::new(ticket, request, self.reply.clone()));
+        self.shared.pending.insert(request_id, Pending { key, caller });
+        self.inner.submit(Call::new(request_id, request, self.reply.clone()));
     }
 }
 
 impl Shared {
     /// Appends a row in one write, so that a reader finds it whole or not at all.
-    fn append(&self, row: &Row) -> Result<(), PolicyError> {
+    fn append(&self, row: &LogRow) -> Result<(), PolicyError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         append(&mut file, row).map_err(|e| unwritten(&self.path, &e))
     }
 
     /// Appends a row unless it was appended before.
-    fn append_once(&self, row: &Row) -> Result<(), PolicyError> {
+    fn append_once(&self, row: &LogRow) -> Result<(), PolicyError> {
         match self.written.insert(key_of(row)?) {
             true => self.append(row),
             false => Ok(()),
@@ -196,13 +196,13 @@ impl Shared {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let Some((_, pending)) = self.pending.remove(&answered.ticket) else { continue };
+            let Some((_, pending)) = self.pending.remove(&answered.request_id) else { continue };
             unsynced.get_or_insert_with(Instant::now);
             let result = answered.result.and_then(|response| {
                 // What JSON cannot hold is passed on and left out; it is asked again next time.
                 if is_finite(&response) {
                     let (key, response) = (pending.key, response.clone());
-                    self.append(&Row::Answer { key, response })?;
+                    self.append(&LogRow::Answer { key, response })?;
                 }
                 Ok(response)
             });
@@ -246,7 +246,7 @@ impl Policy for Recording {
         let prompt = self.inner.prompt(problem)?;
         if self.known(|log| log.prompt(problem))?.as_ref() != Some(&prompt) {
             let (text, ids) = (prompt.text.clone(), prompt.ids.to_vec());
-            self.shared.append_once(&Row::Prompt { key: key_of(problem)?, text, ids })?;
+            self.shared.append_once(&LogRow::Prompt { key: key_of(problem)?, text, ids })?;
         }
         Ok(prompt)
     }
@@ -254,7 +254,8 @@ impl Policy for Recording {
     fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError> {
         let ids = self.inner.encode(text)?;
         if self.known(|log| Ok(log.encoded(text)))?.as_ref() != Some(&ids) {
-            self.shared.append_once(&Row::Encoded { text: text.to_owned(), ids: ids.clone() })?;
+            self.shared
+                .append_once(&LogRow::Encoded { text: text.to_owned(), ids: ids.clone() })?;
         }
         Ok(ids)
     }
@@ -262,7 +263,7 @@ impl Policy for Recording {
     fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError> {
         let text = self.inner.decode(ids)?;
         if self.known(|log| Ok(log.decoded(ids)))?.as_ref() != Some(&text) {
-            self.shared.append_once(&Row::Decoded { ids: ids.to_vec(), text: text.clone() })?;
+            self.shared.append_once(&LogRow::Decoded { ids: ids.to_vec(), text: text.clone() })?;
         }
         Ok(text)
     }

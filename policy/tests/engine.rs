@@ -144,11 +144,11 @@ fn answers(policy: &dyn Policy, sampling: Sampling) -> Vec<Response> {
     }
     let (reply, receive) = unbounded();
     let n = requests.len();
-    for (ticket, request) in requests.into_iter().enumerate() {
-        policy.submit(Call::new(ticket as u64, request, reply.clone()));
+    for (request_id, request) in requests.into_iter().enumerate() {
+        policy.submit(Call::new(request_id as u64, request, reply.clone()));
     }
     let mut all: Vec<_> = receive.iter().take(n).collect();
-    all.sort_by_key(|a| a.ticket);
+    all.sort_by_key(|a| a.request_id);
     all.into_iter().map(|a| without_usage(a.result.unwrap())).collect()
 }
 
@@ -297,12 +297,12 @@ fn requests_in_flight_share_the_prefix_they_repeat() {
     let text = "Ann has 12 cards and Bob has 7 pens. How many things have they?\n".repeat(8);
     let prefix = policy.encode(&text).unwrap();
     let (reply, receive) = unbounded();
-    for ticket in 0..6 {
+    for request_id in 0..6 {
         // Half of the requests go on differently after 400 tokens.
         let mut ids = prefix.clone();
-        ids[400] = 1 + u32::from(ticket % 2 == 0);
-        let request = propose(&ids, ticket..ticket + 1);
-        policy.submit(Call::new(ticket, request, reply.clone()));
+        ids[400] = 1 + u32::from(request_id % 2 == 0);
+        let request = propose(&ids, request_id..request_id + 1);
+        policy.submit(Call::new(request_id, request, reply.clone()));
     }
     let all: Vec<_> = receive.iter().take(6).map(|a| candidates(a.result.unwrap())).collect();
     let prefilled: u64 = all.iter().map(|c| c.usage.prefilled).sum();

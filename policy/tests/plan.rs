@@ -3,7 +3,7 @@
 #![cfg(feature = "candle")]
 
 use regrowth_policy::candle::{CandlePolicy, Source};
-use regrowth_policy::{ComputeDevice, LoadOptions, NumberType};
+use regrowth_policy::{ComputeDevice, Dtype, LoadOptions};
 use serde_json::json;
 
 #[test]
@@ -19,7 +19,7 @@ fn attention_on_a_gpu_reaches_no_further_than_its_cache() {
     std::fs::write(dir.path().join("tokenizer.json"), "{}").unwrap();
     let source = Source::folder(dir.path()).unwrap();
     let peak = |cache_bytes| {
-        let (device, numbers) = (ComputeDevice::Cuda(0), NumberType::Bf16);
+        let (device, numbers) = (ComputeDevice::Cuda(0), Dtype::Bf16);
         let options = LoadOptions { device, numbers, cache_bytes, ..LoadOptions::default() };
         CandlePolicy::plan(&source, &options).unwrap().device.unwrap().peak()
     };

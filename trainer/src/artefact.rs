@@ -70,7 +70,7 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Trai
 
 /// Writes `value` as readable JSON whose last line is the SHA-256 of the rest, so that a byte that
 /// changes later is found.
-pub(crate) fn write_sealed(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+pub(crate) fn write_checksummed(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::File {
         path: path.to_owned(),
         detail: format!("cannot be written as JSON: {e}"),
@@ -80,8 +80,8 @@ pub(crate) fn write_sealed(path: &Path, value: &impl Serialize) -> Result<(), Tr
     write_text(path, &format!("{open}{seal}"))
 }
 
-/// Reads what [`write_sealed`] wrote; `None` if there is no such file.
-pub(crate) fn read_sealed<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
+/// Reads what [`write_checksummed`] wrote; `None` if there is no such file.
+pub(crate) fn read_checksummed<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
     let Some(value) = read_json(path)? else { return Ok(None) };
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     let length = seal(&hex_sha256(b"")).len();
@@ -187,9 +187,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sealed.json");
         let value = BTreeMap::from([("a".to_owned(), 1.5), ("b".to_owned(), 2.0)]);
-        assert_eq!(read_sealed::<BTreeMap<String, f64>>(&path).unwrap(), None);
-        write_sealed(&path, &value).unwrap();
-        let read = || read_sealed::<serde_json::Value>(&path);
+        assert_eq!(read_checksummed::<BTreeMap<String, f64>>(&path).unwrap(), None);
+        write_checksummed(&path, &value).unwrap();
+        let read = || read_checksummed::<serde_json::Value>(&path);
         assert_eq!(read().unwrap().unwrap()["a"], 1.5);
         let bytes = std::fs::read(&path).unwrap();
         for at in 0..bytes.len() {

@@ -85,7 +85,7 @@ pub fn write_corpus(path: &Path, config: &CorpusConfig, examples: usize) -> Resu
 
 /// A row of a corpus, as `regrowth sft` reads it.
 #[derive(Serialize)]
-struct Row {
+struct CorpusRow {
     prompt: String,
     completion: String,
     weight: f32,
@@ -93,7 +93,7 @@ struct Row {
 }
 
 /// One example as an SFT row; judged ones offer "right" first or last.
-fn row(example: &CorpusExample, correct_first: bool) -> Row {
+fn row(example: &CorpusExample, correct_first: bool) -> CorpusRow {
     let prompt = prompt(example.problem());
     let text: String = example.steps().concat();
     match example {
@@ -102,9 +102,9 @@ fn row(example: &CorpusExample, correct_first: bool) -> Row {
             let order = if correct_first { "A right B wrong:" } else { "A wrong B right:" };
             let label = if *correct == correct_first { " A" } else { " B" };
             let prompt = format!("{prompt}{text}{line}{order}");
-            Row { prompt, completion: label.into(), weight: 1.0, eos: false }
+            CorpusRow { prompt, completion: label.into(), weight: 1.0, eos: false }
         }
-        _ => Row { prompt, completion: text, weight: 1.0, eos: true },
+        _ => CorpusRow { prompt, completion: text, weight: 1.0, eos: true },
     }
 }
 
@@ -164,7 +164,7 @@ fn tokenizer(words: &[String]) -> Value {
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": SPECIALS.iter().enumerate().map(special).collect::<Vec<_>>(),
         "normalizer": null,
-        "pre_tokenizer": { "type": "Sequence", "pretokenizers": [
+        "pre_tokenizer": { "type": "PackedSequence", "pretokenizers": [
             { "type": "Split", "pattern": { "Regex": SPLIT }, "behavior": "Isolated",
               "invert": false },
             bytes,

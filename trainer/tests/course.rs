@@ -14,7 +14,7 @@ use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_
 use regrowth_policy::LoadOptions;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, Source};
 use regrowth_trainer::train::{
-    Course, DpoConfig, LoraConfig, Model, Progress, Reference, Session, train_dpo_within,
+    Course, DpoConfig, LoraConfig, Model, Reference, Session, StepProgress, train_dpo_within,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -71,7 +71,7 @@ fn part(
     let pairs: Vec<PreferencePair> = trees.concat();
     let course = Some(Course { steps: 3, before });
     let session = Session { threads: 1, dir: Some(dir), course };
-    let mut on_step = |p: &Progress| {
+    let mut on_step = |p: &StepProgress| {
         if stop == Some(p.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let (data, reference) = (pairs.as_slice().into(), Reference::Model(base));
@@ -127,7 +127,7 @@ fn parts_of_a_course_learn_what_one_run_does() {
         Session { threads: 1, dir: None, course: Some(Course { steps: 3, before: Some(&before) }) };
     let (pairs, model) = (trees.concat(), load());
     let reference = Reference::Model(&base);
-    let go_on = &mut |_: &Progress| ControlFlow::Continue(());
+    let go_on = &mut |_: &StepProgress| ControlFlow::Continue(());
     let data = pairs.as_slice().into();
     let error = train_dpo_within(&model, data, &reference, &config(), session, go_on).unwrap_err();
     assert!(error.to_string().contains("moments.safetensors"), "{error}");

@@ -11,7 +11,7 @@ use regrowth_mcts::console::Work;
 use regrowth_policy::LoadOptions;
 use regrowth_trainer::TrainError;
 use regrowth_trainer::rounds::{Control, Observer, RoundReport, RunConfig, RunRequest, iterate};
-use regrowth_trainer::train::Progress;
+use regrowth_trainer::train::StepProgress;
 use runs::{assert_same, contents};
 
 const ARGS: [&str; 5] = ["iterate", "--config", "tiny.toml", "--run", "run"];
@@ -110,7 +110,7 @@ impl Observer for StopAfter {
     fn begin(&mut self, _round: u32, _phase: &'static str, _total: usize, _work: Work) {}
     fn skip(&mut self, _done: usize) {}
     fn advance(&mut self, _work: u64, _message: String) {}
-    fn step(&mut self, progress: &Progress) {
+    fn step(&mut self, progress: &StepProgress) {
         if progress.step == self.0 {
             self.1.cancel();
         }

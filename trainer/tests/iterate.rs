@@ -9,7 +9,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use common::{ok, regrowth, stderr, stdout, workshop};
-use regrowth_mcts::{LikelihoodFit, LikelihoodScale, TreeRecord, read_trees};
+use regrowth_mcts::{LikelihoodCalibration, LikelihoodFit, TreeRecord, read_trees};
 use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
 use regrowth_verifiers::ProblemVerifier;
 use runs::{assert_same, contents};
@@ -59,11 +59,11 @@ fn likelihoods_are_judged_on_the_scale_of_the_round() {
     let args: Vec<&str> = ["iterate"].into_iter().chain(options.split_whitespace()).collect();
     ok(regrowth(dir.path(), &args));
     let run = dir.path().join("run");
-    let mut before = LikelihoodScale::default();
+    let mut before = LikelihoodCalibration::default();
     for round in ["round-0001", "round-0002"].map(|name| run.join(name)) {
         let report = json(&round.join("report.json"));
         let scale =
-            |value: &Value| serde_json::from_value::<LikelihoodScale>(value.clone()).unwrap();
+            |value: &Value| serde_json::from_value::<LikelihoodCalibration>(value.clone()).unwrap();
         let own = scale(&report["audit"]["calibrated"]);
         let all = scale(&report["audit"]["likelihood"]);
         let mut outcomes = LikelihoodFit::default();
@@ -80,7 +80,7 @@ fn likelihoods_are_judged_on_the_scale_of_the_round() {
     }
 }
 
-fn assert_judged_on(tree: &TreeRecord, scale: LikelihoodScale) {
+fn assert_judged_on(tree: &TreeRecord, scale: LikelihoodCalibration) {
     for (id, node) in tree.nodes.iter().enumerate().skip(1) {
         let path = tree.path(id as u32);
         let logps = path.iter().flat_map(|&step| &tree.nodes[step as usize].logps);

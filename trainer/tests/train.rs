@@ -22,7 +22,7 @@ use regrowth_policy::{Judge, LoadOptions, OptionOrder, Request, Response, Score,
 use regrowth_trainer::TrainError;
 use regrowth_trainer::train::{
     DpoConfig, DpoSummary, JudgeConfig, JudgeLabels, LoraConfig, Model, OptimizerConfig,
-    OptimizerKind, PreferenceData, Progress, Reference, Scope, train_dpo,
+    OptimizerKind, PreferenceData, Reference, Scope, StepProgress, train_dpo,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -66,7 +66,7 @@ fn pairs(source: &Source) -> Vec<PreferencePair> {
     found
 }
 
-fn go_on(_: &Progress) -> ControlFlow<()> {
+fn go_on(_: &StepProgress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 

@@ -11,7 +11,7 @@ use common::{TINY, ok, regrowth, stderr, workshop};
 use regrowth_mcts::console::Work;
 use regrowth_policy::LoadOptions;
 use regrowth_trainer::rounds::{self, Control, Observer, RoundReport, RunConfig, RunRequest};
-use regrowth_trainer::train::Progress;
+use regrowth_trainer::train::StepProgress;
 use runs::{assert_same, contents};
 use serde_json::Value;
 
@@ -87,7 +87,7 @@ impl Observer for StopAtFive<'_> {
     }
     fn skip(&mut self, _done: usize) {}
     fn advance(&mut self, _work: u64, _message: String) {}
-    fn step(&mut self, _progress: &Progress) {}
+    fn step(&mut self, _progress: &StepProgress) {}
     fn end(&mut self) {}
     fn note(&mut self, _text: &str) {}
     fn round(&mut self, _report: &RoundReport) {}

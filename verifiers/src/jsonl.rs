@@ -110,7 +110,7 @@ fn write_verdict(output: &mut impl Write, id: &Value, timed: &Timed) -> Result<(
 }
 
 /// A row that has been read.
-struct Row {
+struct CaseRow {
     id: Value,
     gold: String,
     answer: String,
@@ -119,7 +119,7 @@ struct Row {
     options: Vec<(String, String)>,
 }
 
-impl Row {
+impl CaseRow {
     fn grade(&self, grader: &Grader) -> Timed {
         let options: Vec<ChoiceOption<'_>> =
             self.options.iter().map(|(label, text)| ChoiceOption { label, text }).collect();
@@ -142,7 +142,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    fn block(&mut self) -> Result<Vec<Row>, VerifyError> {
+    fn block(&mut self) -> Result<Vec<CaseRow>, VerifyError> {
         let mut rows = Vec::new();
         let mut bytes = 0;
         while rows.len() < BLOCK && bytes < BLOCK_BYTES {
@@ -167,7 +167,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// Reads one row.
-fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
+fn row(text: &str, line: usize) -> Result<CaseRow, VerifyError> {
     let fault = |field, expected, got: &str| VerifyError::Row {
         line,
         field,
@@ -200,7 +200,7 @@ fn row(text: &str, line: usize) -> Result<Row, VerifyError> {
         Some(other) => return Err(fault("id", "a string or a number", &other.to_string())),
         None => Value::from(line),
     };
-    Ok(Row {
+    Ok(CaseRow {
         id,
         gold: string("gold")?,
         answer: match object.get("pred") {

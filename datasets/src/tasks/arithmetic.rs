@@ -16,7 +16,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::words::chance;
-use super::worked::{Flawed, Worked, final_line};
+use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Problem, content_hash};
 use draft::{Draft, Kind};
 
@@ -64,7 +64,7 @@ pub(super) fn arithmetic(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Arithmetic
     }
 }
 
-impl Worked for Arithmetic {
+impl SolvedProblem for Arithmetic {
     fn problem(&self) -> Problem {
         let question = self.draft.question();
         let one_each: Vec<usize> = (0..=self.draft.chain.operations.len()).collect();

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::words::{
     ANIMALS, FOODS, LABELS, NAMES, PLACES, QUALITIES, chance, pick, pick_some, shuffle,
 };
-use super::worked::{Flawed, Worked, final_line};
+use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Choice, Problem, content_hash};
 
 /// Hops of a problem by default, and those that can be asked for.
@@ -131,7 +131,7 @@ fn aside(rng: &mut ChaCha8Rng, relations: &[Relation], main: &[&str]) -> Option<
     Some(relation.sentence(main[0], object))
 }
 
-impl Worked for ChoiceProblem {
+impl SolvedProblem for ChoiceProblem {
     fn problem(&self) -> Problem {
         let choices: Vec<Choice> = LABELS
             .iter()

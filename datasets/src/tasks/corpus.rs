@@ -12,7 +12,7 @@ use super::spec::TaskSpec;
 use super::stream::draw_from;
 use super::task::Task;
 use super::words::chance;
-use super::worked::Worked;
+use super::worked::SolvedProblem;
 use crate::{Problem, Split, keyed_rng};
 
 /// What a corpus is made of.
@@ -162,7 +162,12 @@ impl Corpus {
     }
 
     /// A prefix and whether its last step is right.
-    fn judged(&self, rng: &mut ChaCha8Rng, worked: &dyn Worked, scale: f64) -> (Vec<String>, bool) {
+    fn judged(
+        &self,
+        rng: &mut ChaCha8Rng,
+        worked: &dyn SolvedProblem,
+        scale: f64,
+    ) -> (Vec<String>, bool) {
         if chance(rng, self.config.judged_wrong_share)
             && let Some(mut flawed) = worked.solve_wrongly(rng, scale)
         {

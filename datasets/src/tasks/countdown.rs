@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::words::{chance, pick};
-use super::worked::{Flawed, Worked, final_line};
+use super::worked::{Flawed, SolvedProblem, final_line};
 use crate::{AnswerKind, Problem, content_hash};
 use expression::{Item, MAX_VALUE, Move, after, moves, play, reachable, table};
 
@@ -59,7 +59,7 @@ pub(super) fn countdown(rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Countdown {
     }
 }
 
-impl Worked for Countdown {
+impl SolvedProblem for Countdown {
     fn problem(&self) -> Problem {
         let question = format!("Make {} from {}.", self.target, listed(&self.numbers));
         let (steps, end) = self.played(&self.moves);

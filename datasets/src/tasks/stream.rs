@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha8Rng;
 
 use super::spec::TaskSpec;
-use super::worked::Worked;
+use super::worked::SolvedProblem;
 use crate::{Problem, Split, keyed_rng, split_of_key};
 
 /// Repeats in a row after which a stream ends.
@@ -52,7 +52,11 @@ impl Iterator for Problems {
 }
 
 /// Draws until a problem of this part comes.
-pub(super) fn draw_from(rng: &mut ChaCha8Rng, spec: TaskSpec, split: Split) -> Box<dyn Worked> {
+pub(super) fn draw_from(
+    rng: &mut ChaCha8Rng,
+    spec: TaskSpec,
+    split: Split,
+) -> Box<dyn SolvedProblem> {
     loop {
         let worked = spec.task().draw(rng, spec.levels());
         if split_of_key(&worked.split_key()) == split {

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::spec::TaskSpec;
 use super::stream::Problems;
-use super::worked::Worked;
+use super::worked::SolvedProblem;
 use super::{arithmetic, choice, countdown};
 use crate::{DataError, Split};
 
@@ -72,7 +72,7 @@ impl Task {
     }
 
     /// Draws one problem; `levels` lies in [`Self::allowed_levels`].
-    pub(super) fn draw(self, rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Box<dyn Worked> {
+    pub(super) fn draw(self, rng: &mut ChaCha8Rng, levels: (u32, u32)) -> Box<dyn SolvedProblem> {
         match self {
             Self::Arithmetic => Box::new(arithmetic::arithmetic(rng, levels)),
             Self::Choice => Box::new(choice::choice(rng, levels)),

@@ -16,7 +16,7 @@ pub(super) struct Flawed {
 }
 
 /// A generated problem with its workings.
-pub(super) trait Worked {
+pub(super) trait SolvedProblem {
     /// The problem with its reference solution, one operation or hop a line.
     fn problem(&self) -> Problem;
 

@@ -71,7 +71,7 @@ pub(crate) struct Flags {
     c_puct: Option<f64>,
     /// What decides which node is expanded next; the last three are there to be compared with
     #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = parse::plan)]
-    strategy: Option<Plan>,
+    strategy: Option<SearchPlan>,
     /// Form of the selection score
     #[arg(long, value_name = "puct|uct", value_parser = parse::selection, hide = true)]
     selection: Option<Selection>,
@@ -151,7 +151,7 @@ impl Flags {
         let search = &mut settings.search;
         if let Some(plan) = self.strategy {
             plan.apply(search);
-            if plan != Plan::Mcts {
+            if plan != SearchPlan::Mcts {
                 // Nothing is committed to step by step.
                 settings.pairs.values = PairValues::End;
             }
@@ -186,14 +186,14 @@ impl Flags {
 
 /// A strategy by name, with what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum SearchPlan {
     Mcts,
     Beam(usize),
     BestOf(usize),
     Greedy,
 }
 
-impl Plan {
+impl SearchPlan {
     /// Sets what tells this strategy from the others; the rest stays.
     fn apply(self, search: &mut SearchConfig) {
         let like = match self {

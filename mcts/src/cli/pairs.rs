@@ -11,7 +11,7 @@ use super::rules::RuleFlags;
 use super::say;
 use super::summary::PairCounts;
 use super::trees;
-use crate::{cut_trees, extract_pairs, extract_step_labels};
+use crate::{extract_pairs, extract_rows, extract_step_labels};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.rules.rules(&files[0])?;
     let mut counts = PairCounts::default();
     let mut grown = 0u64;
-    cut_trees(&files, &arguments.out, |tree| {
+    extract_rows(&files, &arguments.out, |tree| {
         let extracted = extract_pairs(tree, &config);
         grown += 1;
         counts.add(&extracted);
@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut labels = 0u64;
     if let Some(path) = &arguments.step_labels {
         let rules = trees::step_labels(&files[0])?;
-        cut_trees(&files, path, |tree| {
+        extract_rows(&files, path, |tree| {
             let rows = extract_step_labels(tree, &rules);
             labels += rows.len() as u64;
             rows

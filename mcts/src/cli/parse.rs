@@ -1,16 +1,16 @@
 //! Values of flags that are names of more than one setting, or of a type without a name of its own.
 
-use super::flags::Plan;
+use super::flags::SearchPlan;
 use crate::{Rejected, Selection, Strategy};
 
-pub(super) fn plan(text: &str) -> Result<Plan, String> {
+pub(super) fn plan(text: &str) -> Result<SearchPlan, String> {
     let count = |number: &str| number.parse().map_err(|e| format!("{number}: {e}"));
     match text.split_once('@') {
-        Some(("best-of" | "best_of", number)) => count(number).map(Plan::BestOf),
-        None if text == "greedy" => Ok(Plan::Greedy),
+        Some(("best-of" | "best_of", number)) => count(number).map(SearchPlan::BestOf),
+        None if text == "greedy" => Ok(SearchPlan::Greedy),
         _ => match text.parse() {
-            Ok(Strategy::Mcts) => Ok(Plan::Mcts),
-            Ok(Strategy::Beam { width }) => Ok(Plan::Beam(width)),
+            Ok(Strategy::Mcts) => Ok(SearchPlan::Mcts),
+            Ok(Strategy::Beam { width }) => Ok(SearchPlan::Beam(width)),
             Err(_) => Err("expected mcts, beam@W, best-of@N or greedy".to_owned()),
         },
     }

@@ -13,7 +13,7 @@ use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
 use super::summary::PairCounts;
-use crate::{PairConfig, Skip, TreeRecord, extract_pairs, unanswered};
+use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs, unanswered};
 
 /// The trees.
 pub(super) const TREES: &str = "trees.jsonl";
@@ -67,7 +67,7 @@ impl Rows<'_> {
     pub(super) fn add(
         &mut self,
         problem: &Problem,
-        result: &Result<TreeRecord, Skip>,
+        result: &Result<TreeRecord, SkipReason>,
     ) -> io::Result<()> {
         match result {
             Ok(tree) => self.add_tree(tree),

@@ -20,7 +20,7 @@ use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, note, say};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
-use crate::{RunOptions, SearchObserver, SearchSummary, Skip, TreeRecord, search_each};
+use crate::{RunOptions, SearchObserver, SearchSummary, SkipReason, TreeRecord, search_each};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -151,7 +151,7 @@ impl SearchObserver for Watch<'_, '_> {
         self.monitor.advance(tree.map_or(0, |tree| tree.simulations), message);
     }
 
-    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>) {
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, SkipReason>) {
         if self.written.is_ok() {
             self.written = self.rows.add(problem, &result);
             // Relaxed: the flag carries no data.

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::rows::SKIPPED;
 use crate::{
-    Calibration, Drop, Extracted, JudgedSolutions, LikelihoodFit, LikelihoodScale, SearchSummary,
+    Calibration, DropReason, ExtractedPairs, JudgedSolutions, LikelihoodCalibration, LikelihoodFit,
+    SearchSummary,
 };
 
 /// Version of the file.
@@ -29,7 +30,7 @@ pub(crate) struct Summary {
     nodes: u64,
     simulations: u64,
     pairs: u64,
-    pairs_dropped: BTreeMap<Drop, u64>,
+    pairs_dropped: BTreeMap<DropReason, u64>,
     /// Trees whose committed answer is right; no accuracy when `oracle` is true. Null where no problem
     /// has a reference answer.
     correct: Option<u64>,
@@ -48,13 +49,13 @@ pub(crate) struct Summary {
     pub(crate) cancelled: bool,
     skipped: BTreeMap<String, u64>,
     skipped_examples: Vec<(String, String)>,
-    tokens: Tokens,
+    tokens: SearchTokens,
     model_calls: u64,
     /// Self-evaluations against verified outcomes; absent when nothing was judged.
     self_evaluation: Option<Calibration>,
     /// What the outcomes say of log-likelihoods; absent without enough of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    likelihood: Option<LikelihoodScale>,
+    likelihood: Option<LikelihoodCalibration>,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -64,7 +65,7 @@ pub(crate) struct Summary {
 
 /// Tokens by what was done with them; the first seven are what the policy says it cost.
 #[derive(Debug, Serialize)]
-struct Tokens {
+struct SearchTokens {
     /// Of prompts and steps, computed.
     prefilled: u64,
     /// Those of them that the cache had held and given up: it was too small.
@@ -115,7 +116,7 @@ impl Spread {
 #[derive(Debug, Default)]
 pub(crate) struct PairCounts {
     pub(crate) pairs: u64,
-    pub(crate) dropped: BTreeMap<Drop, u64>,
+    pub(crate) dropped: BTreeMap<DropReason, u64>,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -131,7 +132,7 @@ pub(crate) struct PairCounts {
 }
 
 impl PairCounts {
-    pub(crate) fn add(&mut self, extracted: &Extracted) {
+    pub(crate) fn add(&mut self, extracted: &ExtractedPairs) {
         for (reason, count) in &extracted.dropped {
             *self.dropped.entry(*reason).or_default() += count;
         }
@@ -158,7 +159,7 @@ impl Summary {
     pub(crate) fn new(
         (policy, prompt_example): (&str, Option<String>),
         (problems, notices): (&[Problem], &Notices),
-        scale: LikelihoodScale,
+        scale: LikelihoodCalibration,
         search: SearchSummary,
         pairs: PairCounts,
         seconds: f64,
@@ -184,7 +185,7 @@ impl Summary {
             cancelled: search.cancelled,
             skipped: search.skipped,
             skipped_examples: search.skipped_examples,
-            tokens: Tokens {
+            tokens: SearchTokens {
                 prefilled: usage.prefilled,
                 recomputed: usage.recomputed,
                 reused: usage.reused,

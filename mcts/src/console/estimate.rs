@@ -91,7 +91,7 @@ pub(super) struct Standing {
 
 /// Measures the speed of one phase.
 #[derive(Debug)]
-pub(super) struct Estimate {
+pub(super) struct TimeEstimate {
     work: Work,
     /// Calls when the phase began.
     calls: u64,
@@ -99,7 +99,7 @@ pub(super) struct Estimate {
     base: Option<(f64, Duration)>,
 }
 
-impl Estimate {
+impl TimeEstimate {
     pub(super) fn new(work: Work, meter: &Meter) -> Self {
         Self { work, calls: meter.calls(), base: None }
     }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn what_was_done_before_makes_nothing_faster() {
         let meter = Meter::default();
-        let mut estimate = Estimate::new(Work::Items, &meter);
+        let mut estimate = TimeEstimate::new(Work::Items, &meter);
         let at = |done| Standing { done, before: 50, total: 100, finished_work: 0 };
         assert_eq!(estimate.remaining(at(50), &meter, seconds(0)), None);
         // Ten of fifty in 20 seconds: the other forty take 80.
@@ -193,7 +193,7 @@ mod tests {
     fn trees_in_flight_count_by_their_simulations_and_a_bound_is_called_one() {
         let meter = Meter::default();
         let count = Arc::new(AtomicU64::new(0));
-        let mut estimate = Estimate::new(Work::Counted(count.clone(), 10), &meter);
+        let mut estimate = TimeEstimate::new(Work::Counted(count.clone(), 10), &meter);
         let at = |done, finished_work| Standing { done, before: 0, total: 20, finished_work };
         // Nothing was answered yet but by a log, however much.
         count.store(40, Ordering::Relaxed);

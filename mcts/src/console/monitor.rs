@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use regrowth_policy::decorate::Meter;
 
-use super::estimate::{Estimate, Rest, Standing, Work};
+use super::estimate::{Rest, Standing, TimeEstimate, Work};
 use super::state::{ProgressState, unix_time};
 use super::{command_line, note, show_bar};
 
@@ -71,7 +71,7 @@ struct Running {
     at: Standing,
     message: String,
     started: Instant,
-    estimate: Estimate,
+    estimate: TimeEstimate,
     calls: u64,
     tokens: u64,
     bar: Option<ProgressBar>,
@@ -256,7 +256,7 @@ impl Shared {
 impl Running {
     fn new(phase: Phase, meter: &Meter) -> Self {
         let at = Standing { total: phase.total, ..Standing::default() };
-        let estimate = Estimate::new(phase.work.clone(), meter);
+        let estimate = TimeEstimate::new(phase.work.clone(), meter);
         let (calls, tokens) = (meter.calls(), meter.tokens());
         let bar = std::io::stderr().is_terminal().then(|| bar(phase.total));
         let (message, started) = (String::new(), Instant::now());

@@ -12,8 +12,8 @@ use crossbeam::channel::{Receiver, Sender, never, select, unbounded};
 use regrowth_policy::{Answered, Call};
 
 use super::{Cost, Done, Report, Shared};
-use crate::search::{Progress, Subject, TreeSearch};
-use crate::{SearchError, Skip};
+use crate::search::{Subject, TreeSearch, TreeStatus};
+use crate::{SearchError, SkipReason};
 
 /// How often a waiting worker looks whether the search is over.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
@@ -26,7 +26,7 @@ pub(super) struct Worker<'a> {
     /// Trees that it holds at most.
     capacity: usize,
     active: HashMap<u32, Active<'a>>,
-    /// Number of the next tree; the upper half of its tickets.
+    /// Number of the next tree; the upper half of its request_ids.
     serial: u32,
     /// Where the policy answers.
     reply: Sender<Answered>,
@@ -104,7 +104,7 @@ impl<'a> Worker<'a> {
             Ok(subject) => subject,
             Err(error) if error.is_final() => return self.fail(error.into()),
             Err(error) => {
-                let result = Err(Skip::Prompt(error.to_string()));
+                let result = Err(SkipReason::Prompt(error.to_string()));
                 let undecided = BTreeMap::new();
                 return self.report(Done { index, result, undecided, cost: Cost::default() });
             }
@@ -125,25 +125,25 @@ impl<'a> Worker<'a> {
             }
             answered => answered,
         };
-        let serial = (answered.ticket >> 32) as u32;
+        let serial = (answered.request_id >> 32) as u32;
         // A tree that was given up may still get answers.
         let Some(active) = self.active.get_mut(&serial) else { return true };
-        active.search.answer(answered.ticket & u64::from(u32::MAX), answered.result);
+        active.search.answer(answered.request_id & u64::from(u32::MAX), answered.result);
         self.after_change(serial)
     }
 
     /// Submits what a tree newly asks, or reports its end.
     fn after_change(&mut self, serial: u32) -> bool {
         let Some(active) = self.active.get_mut(&serial) else { return true };
-        for ask in active.search.take_asks() {
-            let ticket = u64::from(serial) << 32 | ask.ticket;
-            self.shared.policy.submit(Call::new(ticket, ask.request, self.reply.clone()));
+        for ask in active.search.poll_requests() {
+            let request_id = u64::from(serial) << 32 | ask.request_id;
+            self.shared.policy.submit(Call::new(request_id, ask.request, self.reply.clone()));
         }
         let simulated = active.search.simulations();
         let new = simulated - std::mem::replace(&mut active.simulated, simulated);
         // Relaxed: a statistic.
         self.shared.options.simulated.fetch_add(new, Ordering::Relaxed);
-        if *active.search.progress() == Progress::Waiting {
+        if *active.search.progress() == TreeStatus::Waiting {
             return true;
         }
         let Some(active) = self.active.remove(&serial) else { return true };
@@ -151,11 +151,11 @@ impl<'a> Worker<'a> {
         let Active { index, search, .. } = active;
         let undecided = search.undecided().clone();
         let skip = match search.progress() {
-            Progress::Skipped(skip) => Some(skip.clone()),
+            TreeStatus::Skipped(skip) => Some(skip.clone()),
             _ => None,
         };
         let record = search.record(self.shared.policy.identity(), self.shared.options.round);
-        let result = record.ok_or_else(|| skip.unwrap_or(Skip::NoCandidate));
+        let result = record.ok_or_else(|| skip.unwrap_or(SkipReason::NoCandidate));
         self.report(Done { index, result, undecided, cost })
     }
 

@@ -4,7 +4,8 @@ use regrowth_datasets::Finish;
 use regrowth_verifiers::Verifier;
 
 use super::{
-    AnswerOdds, Finished, LikelihoodScale, SurprisalOdds, features, log_likelihood, probability,
+    AnswerOdds, Finished, LikelihoodCalibration, SurprisalOdds, features, log_likelihood,
+    probability,
 };
 use crate::TreeRecord;
 use crate::answers::Answers;
@@ -68,7 +69,7 @@ impl LikelihoodFit {
     /// The scale under which the outcomes are likeliest, as `before` in what there are too few outcomes
     /// of: whole solutions, say, have no steps. `None` where there are too few of all.
     #[must_use]
-    pub fn scale(&self, before: LikelihoodScale) -> Option<LikelihoodScale> {
+    pub fn scale(&self, before: LikelihoodCalibration) -> Option<LikelihoodCalibration> {
         let odds = |[intercept, slope]: [f64; 2]| SurprisalOdds { intercept, slope };
         let answer = |[intercept, slope, solution, length, false_equation]: [f64; 5]| AnswerOdds {
             intercept,
@@ -80,7 +81,7 @@ impl LikelihoodFit {
         let step = fitted(&self.steps).map(odds);
         let end = fitted(&self.ends).map(odds);
         step.or(end)?;
-        let scale = LikelihoodScale {
+        let scale = LikelihoodCalibration {
             step: step.unwrap_or(before.step),
             end: end.unwrap_or(before.end),
             answer: fitted(&self.answers).map_or(before.answer, answer),
@@ -236,7 +237,7 @@ mod tests {
     fn what_there_are_too_few_of_stays_as_it_was() {
         let ends = (0..200).map(|i| (features(-f64::from(i)), f64::from(1 - i / 100))).collect();
         let fit = LikelihoodFit { ends, ..LikelihoodFit::default() };
-        let before = LikelihoodScale::default();
+        let before = LikelihoodCalibration::default();
         let found = fit.scale(before).unwrap();
         assert_eq!((found.step, found.answer), (before.step, before.answer));
         assert_ne!(found.end, before.end);
@@ -260,7 +261,7 @@ mod tests {
         assert_eq!(fit.steps, [seen(-1.5, 0.5)]);
         assert_eq!(fit.ends, [seen(-1.5, 0.0), seen(-3.0, 1.0), seen(-3.0, 0.0)]);
         assert_eq!(fit.answers.len(), 3);
-        assert_eq!(fit.scale(LikelihoodScale::default()), None);
+        assert_eq!(fit.scale(LikelihoodCalibration::default()), None);
         fit.add(&TreeRecord { oracle: false, ..tree }, &ProblemVerifier);
         assert_eq!(fit.ends.len(), 3);
     }

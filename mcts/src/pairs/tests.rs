@@ -73,7 +73,7 @@ fn any_tree() -> PairConfig {
     PairConfig { solved_only: false, ..PairConfig::default() }
 }
 
-fn sides(extracted: &Extracted) -> Vec<(&str, &str)> {
+fn sides(extracted: &ExtractedPairs) -> Vec<(&str, &str)> {
     extracted.pairs.iter().map(|p| (p.chosen.as_str(), p.rejected.as_str())).collect()
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn example() -> TreeRecord {
 fn the_committed_path_gives_best_against_worst() {
     let found = extract_pairs(&example(), &PairConfig::default());
     assert_eq!(sides(&found), [("b", "c"), ("ef.", "d.")]);
-    assert_eq!(found.dropped, BTreeMap::from([(Drop::NoSibling, 1)]));
+    assert_eq!(found.dropped, BTreeMap::from([(DropReason::NoSibling, 1)]));
     let pair = &found.pairs[1];
     assert_eq!(pair.prompt, "Q:b");
     assert_eq!(pair.prompt_ids, [81, 58, 98]);
@@ -155,31 +155,31 @@ fn every_drop_has_its_reason() {
         (found.pairs.len(), found.dropped)
     };
     let base = PairConfig::default;
-    let no_sibling = (Drop::NoSibling, 1);
+    let no_sibling = (DropReason::NoSibling, 1);
     assert_eq!(
         drops(PairConfig { min_margin: 0.7, ..base() }),
-        (1, BTreeMap::from([no_sibling, (Drop::SmallMargin, 1)]))
+        (1, BTreeMap::from([no_sibling, (DropReason::SmallMargin, 1)]))
     );
     assert_eq!(
         drops(PairConfig { min_visits_rejected: 2, ..base() }),
-        (1, BTreeMap::from([no_sibling, (Drop::FewVisits, 1)]))
+        (1, BTreeMap::from([no_sibling, (DropReason::FewVisits, 1)]))
     );
     assert_eq!(
         drops(PairConfig { min_visits_chosen: 7, ..base() }),
-        (0, BTreeMap::from([no_sibling, (Drop::FewVisits, 2)]))
+        (0, BTreeMap::from([no_sibling, (DropReason::FewVisits, 2)]))
     );
     // As many visits as are asked for are enough.
     assert_eq!(
         drops(PairConfig { min_visits_chosen: 6, min_visits_rejected: 1, ..base() }),
-        (1, BTreeMap::from([no_sibling, (Drop::FewVisits, 1)]))
+        (1, BTreeMap::from([no_sibling, (DropReason::FewVisits, 1)]))
     );
     assert_eq!(
         drops(PairConfig { max_per_tree: 1, ..base() }),
-        (1, BTreeMap::from([no_sibling, (Drop::TooManyPerTree, 1)]))
+        (1, BTreeMap::from([no_sibling, (DropReason::TooManyPerTree, 1)]))
     );
     assert_eq!(
         drops(PairConfig { correct_only: true, ..base() }),
-        (0, BTreeMap::from([(Drop::TreeNotCorrect, 1)]))
+        (0, BTreeMap::from([(DropReason::TreeNotCorrect, 1)]))
     );
 }
 
@@ -208,7 +208,7 @@ fn values_at_commits_are_those_of_the_pairs() {
     let end = extract_pairs(&committed_example(), &PairConfig::default());
     assert_eq!(end, extract_pairs(&example(), &PairConfig::default()));
     let dropped = extract_pairs(&example(), &config).dropped;
-    assert_eq!(dropped, BTreeMap::from([(Drop::NoCommitValues, 1)]));
+    assert_eq!(dropped, BTreeMap::from([(DropReason::NoCommitValues, 1)]));
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn the_first_pairs_by_depth_or_the_largest_margins_stay() {
     let only = |keep, values| {
         let config = PairConfig { max_per_tree: 1, keep, values, ..PairConfig::default() };
         let found = extract_pairs(&committed_example(), &config);
-        assert_eq!(found.dropped[&Drop::TooManyPerTree], 1);
+        assert_eq!(found.dropped[&DropReason::TooManyPerTree], 1);
         sides(&found)[0].0.to_owned()
     };
     assert_eq!(only(Keep::LargestMargins, PairValues::Commit), "ef.");
@@ -231,7 +231,9 @@ fn trees_without_a_right_solution_give_no_pair_where_that_is_known() {
         let mut tree = example();
         tree.nodes.iter_mut().filter(|node| node.terminal).for_each(|node| node.outcome = -1.0);
         change(&mut tree);
-        extract_pairs(&tree, &PairConfig::default()).dropped.contains_key(&Drop::TreeNotSolved)
+        extract_pairs(&tree, &PairConfig::default())
+            .dropped
+            .contains_key(&DropReason::TreeNotSolved)
     };
     assert!(unsolved(|_| ()));
     assert!(!unsolved(|tree| tree.nodes[4].outcome = 1.0));
@@ -261,7 +263,10 @@ fn mixed_pairs_straddle() {
     let high = tree(&[(0, 1.8, 1, "a"), (0, 1.2, 1, "b")], &[1]);
     let config = PairConfig { mixed: true, ..any_tree() };
     for tree in [low, high] {
-        assert_eq!(extract_pairs(&tree, &config).dropped, BTreeMap::from([(Drop::NotMixed, 1)]));
+        assert_eq!(
+            extract_pairs(&tree, &config).dropped,
+            BTreeMap::from([(DropReason::NotMixed, 1)])
+        );
         assert_eq!(extract_pairs(&tree, &any_tree()).pairs.len(), 1);
     }
 }
@@ -270,10 +275,10 @@ fn mixed_pairs_straddle() {
 fn equal_values_and_equal_texts_make_no_pair() {
     let equal = tree(&[(0, 0.5, 1, "a"), (0, 0.5, 1, "b")], &[1]);
     let found = extract_pairs(&equal, &any_tree());
-    assert_eq!(found.dropped, BTreeMap::from([(Drop::SmallMargin, 1)]));
+    assert_eq!(found.dropped, BTreeMap::from([(DropReason::SmallMargin, 1)]));
     let same = tree(&[(0, 0.5, 1, "a"), (0, 0.1, 1, "a")], &[1]);
     let found = extract_pairs(&same, &any_tree());
-    assert_eq!(found.dropped, BTreeMap::from([(Drop::SameText, 1)]));
+    assert_eq!(found.dropped, BTreeMap::from([(DropReason::SameText, 1)]));
 }
 
 #[test]

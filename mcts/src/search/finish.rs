@@ -4,7 +4,7 @@
 //! several leaves in flight the order of creation is an accident of timing.
 
 use super::grow::Grow;
-use crate::expand::Step;
+use crate::expand::ProposedStep;
 use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord};
 use crate::tree::{NodeId, Tree};
 
@@ -74,7 +74,7 @@ fn breadth_first(tree: &Tree) -> Vec<NodeId> {
     order
 }
 
-fn node(tree: &Tree, id: NodeId, parent: Option<u32>, step: Step) -> NodeRecord {
+fn node(tree: &Tree, id: NodeId, parent: Option<u32>, step: ProposedStep) -> NodeRecord {
     let edge = tree.edge(id);
     NodeRecord {
         parent,

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use regrowth_datasets::TokenId;
 use regrowth_policy::{PolicyError, Request, Response, Usage};
 
-use super::subject::{Ask, Subject};
-use crate::Skip;
+use super::subject::{PolicyRequest, Subject};
+use crate::SkipReason;
 use crate::answers::Answers;
-use crate::expand::{Child, Expansion, Step};
+use crate::expand::{Child, Expansion, ProposedStep};
 use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
 use crate::value::{Observed, reward, value, worth};
@@ -21,7 +21,7 @@ use crate::value::{Observed, reward, value, worth};
 pub(super) struct Grow<'a> {
     pub(super) subject: Subject<'a>,
     pub(super) tree: Tree,
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<ProposedStep>,
     pub(super) counts: Counts,
     pub(super) usage: Usage,
     /// Solutions whose verdict was undecided, by reason.
@@ -29,12 +29,12 @@ pub(super) struct Grow<'a> {
     /// Answers of the solutions that count so far, where steps are judged by them.
     answers: Answers,
     /// Why the last expansion could not even be asked for.
-    pub(super) refused: Option<Skip>,
+    pub(super) refused: Option<SkipReason>,
     expansions: BTreeMap<NodeId, Expansion>,
-    /// Which expansion waits for which ticket.
-    tickets: BTreeMap<u64, NodeId>,
+    /// Which expansion waits for which request_id.
+    request_ids: BTreeMap<u64, NodeId>,
     next_ticket: u64,
-    asks: Vec<Ask>,
+    asks: Vec<PolicyRequest>,
 }
 
 /// Deterministic counts of one tree.
@@ -59,27 +59,27 @@ impl<'a> Grow<'a> {
         Self {
             tree: Tree::new(config.gamma, config.backup_weights),
             subject,
-            steps: vec![Step::root()],
+            steps: vec![ProposedStep::root()],
             counts: Counts::default(),
             usage: Usage::default(),
             undecided: BTreeMap::new(),
             answers: Answers::default(),
             refused: None,
             expansions: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            request_ids: BTreeMap::new(),
             next_ticket: 0,
             asks: Vec::new(),
         }
     }
 
-    pub(super) fn take_asks(&mut self) -> Vec<Ask> {
+    pub(super) fn poll_requests(&mut self) -> Vec<PolicyRequest> {
         std::mem::take(&mut self.asks)
     }
 
     /// Forgets everything that was asked.
     pub(super) fn stop(&mut self) {
         self.expansions.clear();
-        self.tickets.clear();
+        self.request_ids.clear();
         self.asks.clear();
     }
 
@@ -107,20 +107,20 @@ impl<'a> Grow<'a> {
     }
 
     fn ask(&mut self, node: NodeId, request: Request) {
-        let ticket = self.next_ticket;
+        let request_id = self.next_ticket;
         self.next_ticket += 1;
-        self.tickets.insert(ticket, node);
-        self.asks.push(Ask { ticket, request });
+        self.request_ids.insert(request_id, node);
+        self.asks.push(PolicyRequest { request_id, request });
     }
 
     /// Files one answer; the node whose children it completed, if any.
     pub(super) fn accept(
         &mut self,
-        ticket: u64,
+        request_id: u64,
         result: Result<Response, PolicyError>,
-    ) -> Result<Option<NodeId>, Skip> {
-        let Some(node) = self.tickets.remove(&ticket) else { return Ok(None) };
-        let response = result.map_err(|error| Skip::Policy(error.to_string()))?;
+    ) -> Result<Option<NodeId>, SkipReason> {
+        let Some(node) = self.request_ids.remove(&request_id) else { return Ok(None) };
+        let response = result.map_err(|error| SkipReason::Policy(error.to_string()))?;
         let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(None) };
         match response {
             Response::Candidates(got) => {
@@ -136,7 +136,7 @@ impl<'a> Grow<'a> {
             }
             Response::Judgement(judgement) => {
                 self.usage += judgement.usage;
-                expansion.set_judgement(ticket, judgement)?;
+                expansion.set_judgement(request_id, judgement)?;
             }
         }
         if self.judge_if_ready(node)? {
@@ -147,7 +147,7 @@ impl<'a> Grow<'a> {
     }
 
     /// Asks for judgements once the candidates are complete; whether nothing is open any more.
-    fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, Skip> {
+    fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, SkipReason> {
         let first = self.next_ticket;
         let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(false) };
         if let Some(duplicates) = expansion.settle(&self.subject)? {

@@ -20,24 +20,24 @@ use self::finish::Ended;
 use self::grow::Grow;
 pub(crate) use self::reference::ReferenceStep;
 use self::simulate::Simulate;
-pub use self::subject::{Ask, Subject};
+pub use self::subject::{PolicyRequest, Subject};
 use crate::record::TreeRecord;
 use crate::tree::Tree;
-use crate::{Skip, Strategy};
+use crate::{SkipReason, Strategy};
 
 /// Where a tree stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Progress {
+pub enum TreeStatus {
     /// It waits for answers.
     Waiting,
     /// It is complete.
     Finished,
     /// It was given up.
-    Skipped(Skip),
+    Skipped(SkipReason),
 }
 
 /// How the tree decides what to expand next.
-enum Plan {
+enum Method {
     Simulate(Simulate),
     Beam(Beam),
 }
@@ -45,8 +45,8 @@ enum Plan {
 /// The search of one tree.
 pub struct TreeSearch<'a> {
     grow: Grow<'a>,
-    plan: Plan,
-    progress: Progress,
+    plan: Method,
+    progress: TreeStatus,
 }
 
 impl<'a> TreeSearch<'a> {
@@ -54,22 +54,22 @@ impl<'a> TreeSearch<'a> {
     #[must_use]
     pub fn new(subject: Subject<'a>) -> Self {
         let plan = match subject.config.strategy {
-            Strategy::Mcts => Plan::Simulate(Simulate::new(subject.config)),
-            Strategy::Beam { width } => Plan::Beam(Beam::new(width, subject.config)),
+            Strategy::Mcts => Method::Simulate(Simulate::new(subject.config)),
+            Strategy::Beam { width } => Method::Beam(Beam::new(width, subject.config)),
         };
-        let mut search = Self { grow: Grow::new(subject), plan, progress: Progress::Waiting };
+        let mut search = Self { grow: Grow::new(subject), plan, progress: TreeStatus::Waiting };
         search.advance();
         search
     }
 
     /// Takes the requests that are new since the last call.
-    pub fn take_asks(&mut self) -> Vec<Ask> {
-        self.grow.take_asks()
+    pub fn poll_requests(&mut self) -> Vec<PolicyRequest> {
+        self.grow.poll_requests()
     }
 
     /// Where the tree stands.
     #[must_use]
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &TreeStatus {
         &self.progress
     }
 
@@ -101,19 +101,19 @@ impl<'a> TreeSearch<'a> {
     /// Completed simulations so far; none where nothing is simulated.
     pub(crate) fn simulations(&self) -> u64 {
         match &self.plan {
-            Plan::Simulate(simulate) => simulate.applied(),
-            Plan::Beam(_) => 0,
+            Method::Simulate(simulate) => simulate.applied(),
+            Method::Beam(_) => 0,
         }
     }
 
-    /// Gives the tree one answer. An answer to a ticket that is not waited for is ignored.
-    pub fn answer(&mut self, ticket: u64, result: Result<Response, PolicyError>) {
-        if self.progress != Progress::Waiting {
+    /// Gives the tree one answer. An answer to a request_id that is not waited for is ignored.
+    pub fn answer(&mut self, request_id: u64, result: Result<Response, PolicyError>) {
+        if self.progress != TreeStatus::Waiting {
             return;
         }
-        match self.grow.accept(ticket, result) {
+        match self.grow.accept(request_id, result) {
             Ok(Some(node)) => {
-                if let Plan::Simulate(simulate) = &mut self.plan {
+                if let Method::Simulate(simulate) = &mut self.plan {
                     simulate.go_on(&mut self.grow, node);
                 }
                 self.advance();
@@ -126,34 +126,34 @@ impl<'a> TreeSearch<'a> {
     /// Goes as far as possible without another answer.
     fn advance(&mut self) {
         let finished = match &mut self.plan {
-            Plan::Simulate(simulate) => simulate.advance(&mut self.grow),
-            Plan::Beam(beam) => beam.advance(&mut self.grow),
+            Method::Simulate(simulate) => simulate.advance(&mut self.grow),
+            Method::Beam(beam) => beam.advance(&mut self.grow),
         };
         if let Some(skip) = self.grow.refused.take() {
             self.give_up(skip);
         } else if finished {
-            self.progress = Progress::Finished;
+            self.progress = TreeStatus::Finished;
         }
     }
 
     /// Undoes everything in flight, so that the tree stays consistent, and stops.
-    fn give_up(&mut self, skip: Skip) {
-        if let Plan::Simulate(simulate) = &mut self.plan {
+    fn give_up(&mut self, skip: SkipReason) {
+        if let Method::Simulate(simulate) = &mut self.plan {
             simulate.undo(&mut self.grow.tree);
         }
         self.grow.stop();
-        self.progress = Progress::Skipped(skip);
+        self.progress = TreeStatus::Skipped(skip);
     }
 
     /// The finished tree as a row; `None` before it is finished.
     #[must_use]
     pub fn record(self, policy: &str, round: u32) -> Option<TreeRecord> {
-        if self.progress != Progress::Finished {
+        if self.progress != TreeStatus::Finished {
             return None;
         }
         let ended = match self.plan {
-            Plan::Simulate(simulate) => simulate.end(),
-            Plan::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
+            Method::Simulate(simulate) => simulate.end(),
+            Method::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
         };
         finish::record(self.grow, ended, policy, round)
     }

@@ -11,7 +11,7 @@ use regrowth_policy::{Policy, PolicyError};
 
 /// Steps of a reference solution, from the first to the last; may be empty.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Reference {
+pub(crate) struct ReferenceSolution {
     steps: Vec<ReferenceStep>,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct ReferenceStep {
     pub(crate) finish: Finish,
 }
 
-impl Reference {
+impl ReferenceSolution {
     /// The lines of `solution` in the policy's tokens. Where none of them `states` the answer, which
     /// some sets publish apart (GSM8K), a line that does is the last: nobody should learn to end
     /// without one.

@@ -6,14 +6,14 @@ use regrowth_datasets::Problem;
 use regrowth_policy::{Boundary, Limits, Policy, PolicyError, Prompt, Request};
 use regrowth_verifiers::{Verifier, whole_turn};
 
-use super::reference::Reference;
+use super::reference::ReferenceSolution;
 use crate::SearchConfig;
 
-/// A request of a tree; its answer goes to [`TreeSearch::answer`](super::TreeSearch::answer) with the same ticket.
+/// A request of a tree; its answer goes to [`TreeSearch::answer`](super::TreeSearch::answer) with the same request_id.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
+pub struct PolicyRequest {
     /// Unique within the tree.
-    pub ticket: u64,
+    pub request_id: u64,
     /// What is asked.
     pub request: Request,
 }
@@ -32,7 +32,7 @@ pub struct Subject<'a> {
     /// What the policy can be asked.
     pub(crate) limits: Limits,
     /// Steps of the reference solution that are injected as candidates; empty when they are not.
-    pub(crate) reference: Reference,
+    pub(crate) reference: ReferenceSolution,
     /// Tokens of one step at most.
     pub(crate) step_tokens: usize,
 }
@@ -52,9 +52,9 @@ impl<'a> Subject<'a> {
         let reference = match (&problem.solution, config.inject_reference) {
             (Some(solution), true) => {
                 let states = |line: &str| verifier.states_answer(problem, line);
-                Reference::encode(policy, solution, &problem.answer, states)?
+                ReferenceSolution::encode(policy, solution, &problem.answer, states)?
             }
-            _ => Reference::default(),
+            _ => ReferenceSolution::default(),
         };
         let step_tokens = step_tokens(policy, problem, config)?;
         let limits = policy.limits();

@@ -9,7 +9,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::AtomicPtr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::memory::Memory;
+use super::memory::ChunkMemory;
 use super::node::Node;
 use crate::sync::{AtomicU32, Ordering};
 
@@ -21,7 +21,7 @@ const CHUNKS: usize = 1 + (u32::BITS - FIRST.ilog2()) as usize;
 /// Nodes by id.
 pub(super) struct Arena {
     /// The chunks, made once and never replaced.
-    chunks: [OnceLock<Memory>; CHUNKS],
+    chunks: [OnceLock<ChunkMemory>; CHUNKS],
     /// For each of them, where the node with id 0 would be if its nodes went on downwards; null
     /// before the chunk is there. Stored with Release when it is, and every load is an Acquire: who
     /// has the address sees blank nodes behind it. No part of the protocol of nodes, so not loom's.
@@ -73,7 +73,7 @@ impl Arena {
         let end = first.checked_add(count).expect("fewer than 2^32 nodes");
         if count > 0 {
             for chunk in place(first).0..=place(end - 1).0 {
-                let memory = self.chunks[chunk].get_or_init(|| Memory::blank(size(chunk)));
+                let memory = self.chunks[chunk].get_or_init(|| ChunkMemory::blank(size(chunk)));
                 let start = memory.nodes().as_ptr().cast_mut();
                 let origin = start.wrapping_sub(size(chunk) - size(0));
                 self.origins[chunk].store(origin, Ordering::Release);

@@ -8,7 +8,7 @@
 use super::node::Node;
 
 /// A piece of memory that holds `len` nodes.
-pub(super) struct Memory {
+pub(super) struct ChunkMemory {
     nodes: *const Node,
     len: usize,
     /// Gives the memory back when dropped; never touched otherwise.
@@ -23,11 +23,11 @@ enum Owner {
 }
 
 // SAFETY: nodes are made of atomics, and the pointer is to memory that the same value owns.
-unsafe impl Send for Memory {}
+unsafe impl Send for ChunkMemory {}
 // SAFETY: as above.
-unsafe impl Sync for Memory {}
+unsafe impl Sync for ChunkMemory {}
 
-impl Memory {
+impl ChunkMemory {
     /// Room for `len` blank nodes.
     pub(super) fn blank(len: usize) -> Self {
         #[cfg(not(loom))]

@@ -5,7 +5,7 @@ mod problems;
 pub use problems::{problems, verifier};
 use rand::RngExt;
 use regrowth_datasets::{Problem, keyed_rng};
-use regrowth_mcts::{Progress, SearchConfig, Subject, TreeRecord, TreeSearch};
+use regrowth_mcts::{SearchConfig, Subject, TreeRecord, TreeSearch, TreeStatus};
 use regrowth_policy::{Call, Policy, PolicyError, Request, Response};
 use regrowth_verifiers::Verifier;
 
@@ -20,13 +20,13 @@ pub fn drive(
     let subject = Subject::new(policy, verifier, problem, config).expect("a prompt");
     let mut search = TreeSearch::new(subject);
     let mut rng = keyed_rng(shuffle, &[b"order"]);
-    let mut open = search.take_asks();
+    let mut open = search.poll_requests();
     while !open.is_empty() {
         let ask = open.swap_remove(rng.random_range(0..open.len()));
-        search.answer(ask.ticket, answer(policy, ask.request));
-        open.extend(search.take_asks());
+        search.answer(ask.request_id, answer(policy, ask.request));
+        open.extend(search.poll_requests());
     }
-    assert_eq!(*search.progress(), Progress::Finished);
+    assert_eq!(*search.progress(), TreeStatus::Finished);
     search.record(policy.identity(), 0).expect("a finished tree")
 }
 

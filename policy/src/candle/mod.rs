@@ -21,4 +21,4 @@ pub use checkpoint::{
 };
 pub use engine::{CandlePolicy, free_on};
 pub use kernels::{PackedLayout, Segment};
-pub use model::{Parameters, Pass, Transformer};
+pub use model::{ForwardPass, Parameters, Transformer};

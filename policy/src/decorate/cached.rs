@@ -26,7 +26,7 @@ pub struct Cached {
 struct Shared {
     /// What is known of each request, by its key.
     known: DashMap<String, Known>,
-    /// Keys of the requests in flight, by their tickets at the policy inside.
+    /// Keys of the requests in flight, by their request_ids at the policy inside.
     asked: DashMap<u64, String>,
     next: AtomicU64,
     hits: AtomicU64,
@@ -60,8 +60,8 @@ impl Cached {
 impl Shared {
     /// Files answers as they come, until nobody can ask any more.
     fn keep(&self, answers: &Receiver<Answered>) {
-        for Answered { ticket, result } in answers {
-            let Some((_, key)) = self.asked.remove(&ticket) else { continue };
+        for Answered { request_id, result } in answers {
+            let Some((_, key)) = self.asked.remove(&request_id) else { continue };
             let before = match &result {
                 Ok(response) => self.known.insert(key, Known::Answer(response.clone())),
                 Err(_) => self.known.remove(&key).map(|(_, known)| known),
@@ -131,14 +131,14 @@ mod tests {
         let recorded = Recording::open(Arc::new(Scripted::new()), &log).unwrap();
         let policy = Cached::new(Arc::new(recorded));
         let (reply, answers) = unbounded();
-        for ticket in 0..40 {
-            let request = request(&policy, ticket % 4);
-            policy.submit(Call::new(ticket, request, reply.clone()));
+        for request_id in 0..40 {
+            let request = request(&policy, request_id % 4);
+            policy.submit(Call::new(request_id, request, reply.clone()));
         }
         let mut all: Vec<Answered> = answers.iter().take(40).collect();
-        all.sort_by_key(|a| a.ticket);
+        all.sort_by_key(|a| a.request_id);
         for found in &all[4..] {
-            let first = &all[found.ticket as usize % 4];
+            let first = &all[found.request_id as usize % 4];
             assert_eq!(found.result.as_ref().unwrap(), first.result.as_ref().unwrap());
         }
         assert_eq!(policy.hits(), 36);

@@ -82,16 +82,16 @@ impl FollowUps {
         let waiting = Pending { caller, means: [None; PARTS], usage: Usage::default() };
         self.pending.insert(group, waiting);
         for (part, score) in parts.into_iter().enumerate() {
-            let ticket = group * PARTS as u64 + part as u64;
-            self.inner.submit(Call::new(ticket, Request::Score(score), self.reply.clone()));
+            let request_id = group * PARTS as u64 + part as u64;
+            self.inner.submit(Call::new(request_id, Request::Score(score), self.reply.clone()));
         }
     }
 }
 
 /// Files the parts as they come and answers what is complete, until nobody can ask any more.
 fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>) {
-    for Answered { ticket, result } in answers {
-        let (group, part) = (ticket / PARTS as u64, (ticket % PARTS as u64) as usize);
+    for Answered { request_id, result } in answers {
+        let (group, part) = (request_id / PARTS as u64, (request_id % PARTS as u64) as usize);
         let result = match pending.get_mut(&group) {
             Some(mut waiting) => waiting.file(part, result),
             // Another part has failed.

@@ -20,7 +20,7 @@ pub const LOG_FILE: &str = "steps.jsonl";
 /// A line of the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Row {
+pub(super) enum LogRow {
     /// The first line: whose answers these are.
     Header(Header),
     /// The prompt of a problem.
@@ -119,7 +119,7 @@ impl Log {
             let row = serde_json::from_slice(&line);
             let row = row.map_err(|e| format!("line {number}: {e}; expected a log row"));
             match (&mut log, row) {
-                (None, Ok(Row::Header(header))) => log = Some(Self::empty(path, header, &file)?),
+                (None, Ok(LogRow::Header(header))) => log = Some(Self::empty(path, header, &file)?),
                 (Some(log), Ok(row)) => log.take(row, offset, length),
                 (None, Ok(_)) => {
                     return Err(bad("line 1: expected the header of a log".to_owned()));
@@ -155,20 +155,20 @@ impl Log {
         })
     }
 
-    fn take(&mut self, row: Row, offset: u64, length: usize) {
+    fn take(&mut self, row: LogRow, offset: u64, length: usize) {
         match row {
             // A second header says nothing new.
-            Row::Header(_) => {}
-            Row::Prompt { key, text, ids } => {
+            LogRow::Header(_) => {}
+            LogRow::Prompt { key, text, ids } => {
                 self.prompts.insert(key, Prompt { text, ids: ids.into() });
             }
-            Row::Encoded { text, ids } => {
+            LogRow::Encoded { text, ids } => {
                 self.encoded.insert(text, ids);
             }
-            Row::Decoded { ids, text } => {
+            LogRow::Decoded { ids, text } => {
                 self.decoded.insert(ids, text);
             }
-            Row::Answer { key, .. } => {
+            LogRow::Answer { key, .. } => {
                 self.answers.insert(key, (offset, length));
             }
         }
@@ -207,7 +207,7 @@ impl Log {
             file.read_exact(&mut line).map_err(|e| bad(e.to_string()))?;
         }
         match serde_json::from_slice(&line) {
-            Ok(Row::Answer { response, .. }) => Ok(response),
+            Ok(LogRow::Answer { response, .. }) => Ok(response),
             _ => Err(bad(format!("changed under this program at byte {offset}"))),
         }
     }
@@ -219,7 +219,7 @@ pub(super) fn open(path: &Path, header: &Header) -> Result<File, PolicyError> {
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(unwritten)?;
     if !has_whole_line(path).map_err(unwritten)? {
         file.set_len(0).map_err(unwritten)?;
-        append(&mut file, &Row::Header(header.clone())).map_err(unwritten)?;
+        append(&mut file, &LogRow::Header(header.clone())).map_err(unwritten)?;
     }
     Ok(file)
 }
@@ -228,7 +228,7 @@ pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> PolicyError {
     PolicyError::Write { path: path.to_owned(), detail: error.to_string() }
 }
 
-pub(super) fn append(file: &mut File, row: &Row) -> std::io::Result<()> {
+pub(super) fn append(file: &mut File, row: &LogRow) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(row)?;
     line.push(b'\n');
     file.write_all(&line)

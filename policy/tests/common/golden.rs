@@ -95,13 +95,13 @@ fn packed(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
 fn scored(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
     let policy = CandlePolicy::new(checkpoint, &LoadOptions::default()).unwrap();
     let (reply, receive) = unbounded();
-    for (ticket, row) in rows.iter().enumerate() {
+    for (request_id, row) in rows.iter().enumerate() {
         let score = Score { prefix: row[..1].into(), continuation: row[1..].into() };
-        let (ticket, reply) = (ticket as u64, reply.clone());
-        policy.submit(Call::new(ticket, Request::Score(score), reply));
+        let (request_id, reply) = (request_id as u64, reply.clone());
+        policy.submit(Call::new(request_id, Request::Score(score), reply));
     }
     let mut answers: Vec<_> = receive.iter().take(rows.len()).collect();
-    answers.sort_by_key(|a| a.ticket);
+    answers.sort_by_key(|a| a.request_id);
     let logps = |response| match response {
         Response::Scores(scores) => scores.logps,
         other => panic!("expected scores, got {other:?}"),

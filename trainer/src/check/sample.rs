@@ -170,7 +170,7 @@ impl Waves<'_> {
             let Ok(answered) = answers.recv_deadline(self.deadline) else { return Ok(false) };
             match answered.result {
                 Ok(Response::Candidates(mut found)) if !found.candidates.is_empty() => {
-                    self.take(answered.ticket as usize, found.candidates.remove(0))?;
+                    self.take(answered.request_id as usize, found.candidates.remove(0))?;
                 }
                 Ok(_) => return Err(PolicyError::Model("no candidate".into()).into()),
                 Err(error) => return Err(error.into()),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::say;
 use crate::TrainError;
 use crate::artefact::damage;
-use crate::rounds::{ExamRow, ROW_VERSION, RunReport, Tokens, Variant, read_report};
+use crate::rounds::{ROW_VERSION, RoundTokens, RunReport, TestRow, Variant, read_report};
 use crate::stats::{Paired, Share, p_value};
 use crate::train::DpoConfig;
 
@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<Run, TrainError> {
         let detail = format!("{detail}; `regrowth iterate` with its settings makes it again");
         return Err(TrainError::File { path: path.to_owned(), detail });
     }
-    let rows: Vec<ExamRow> = read_jsonl(&path.join("eval.jsonl"))?;
+    let rows: Vec<TestRow> = read_jsonl(&path.join("eval.jsonl"))?;
     if let Some(row) = rows.iter().find(|row| row.version > ROW_VERSION) {
         let (found, known) = (row.version, ROW_VERSION);
         return Err(TrainError::File {
@@ -107,7 +107,7 @@ fn accuracy(run: &Run, round: u32) -> Option<Share> {
 }
 
 /// Tokens of one kind over all rounds: what a comparison must hold equal.
-fn tokens(run: &Run, kind: impl Fn(&Tokens) -> u64) -> u64 {
+fn tokens(run: &Run, kind: impl Fn(&RoundTokens) -> u64) -> u64 {
     run.report.rounds.iter().map(|r| kind(&r.tokens)).sum()
 }
 

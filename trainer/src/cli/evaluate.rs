@@ -22,8 +22,8 @@ use super::settings::StartFlags;
 use super::{progress, say, stop};
 use crate::artefact::check_folder;
 use crate::evaluate::{
-    Beside, LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan, Strategy, Summary, answer,
-    results_folder, score_options, solve, write_lm_eval,
+    Beside, Decoding, EvalSummary, LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan,
+    answer, results_folder, score_options, solve, write_lm_eval,
 };
 use crate::rounds::RunConfig;
 use crate::{TrainError, calls, clock, inputs};
@@ -71,7 +71,7 @@ pub(super) struct Args {
     /// root) or mcts-vote@K (the votes of all solutions of a search with K simulations); none of them
     /// sees the reference.
     #[arg(long, default_value = "greedy", help_heading = "Sampling")]
-    strategy: Strategy,
+    strategy: Decoding,
     /// Solutions sampled for each problem beside the strategy's, for pass@k
     /// [default: 0]
     #[arg(long, value_name = "N", help_heading = "Sampling", hide = true)]
@@ -353,10 +353,10 @@ impl Run<'_> {
     /// Accuracy of the strategy.
     fn by_strategy(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
         let Run { args, problems, search, .. } = self;
-        let samples = matches!(args.strategy, Strategy::Greedy | Strategy::Majority(_));
+        let samples = matches!(args.strategy, Decoding::Greedy | Decoding::Majority(_));
         let work = if samples { Work::Calls } else { Work::Items };
         let progress = self.progress("evaluate", work);
-        let mut summary = Summary::default();
+        let mut summary = EvalSummary::default();
         let plan = self.plan();
         let mut on_answer = |answer: crate::evaluate::Answer| {
             summary.count(&problems[answer.index], answer.correct);
@@ -395,7 +395,7 @@ impl Run<'_> {
     /// Puts the figures of a strategy into the findings.
     fn tell(
         &self,
-        summary: &Summary,
+        summary: &EvalSummary,
         beside: &Beside,
         findings: &mut Findings,
     ) -> Result<(), TrainError> {

@@ -43,7 +43,7 @@ impl Training {
         let (name, unit, total) = (self.name.to_owned(), "steps", steps as u64);
         self.progress.begin(Phase { name, unit, total, ..Phase::default() });
         let done = Cell::new(0);
-        let result = train(&mut |step: &train::Progress| {
+        let result = train(&mut |step: &train::StepProgress| {
             progress::step(&self.progress, step);
             done.set(step.step);
             // Relaxed: the flag carries no data.

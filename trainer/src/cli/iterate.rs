@@ -15,7 +15,9 @@ use super::settings::SettingArgs;
 use super::watch::Watcher;
 use super::{exit, say, stop};
 use crate::TrainError;
-use crate::rounds::{Control, Outcome, Plan, RunConfig, RunReport, RunRequest, iterate, plan};
+use crate::rounds::{
+    Control, RunConfig, RunOutcome, RunPlan, RunReport, RunRequest, iterate, plan,
+};
 use crate::stats::p_value;
 
 /// Arguments of `regrowth iterate`.
@@ -52,8 +54,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let outcome = iterate(&request, &control, &mut watcher);
     let dir = request.dir.display();
     let (report, before) = match outcome {
-        Ok(Outcome::Finished(report)) => (report, false),
-        Ok(Outcome::AlreadyFinished(report)) => (report, true),
+        Ok(RunOutcome::Finished(report)) => (report, false),
+        Ok(RunOutcome::AlreadyFinished(report)) => (report, true),
         Err(error) => {
             drop(watcher);
             return Err(ended(error, &request.dir));
@@ -194,7 +196,7 @@ fn dry_run(args: &Args, config: &RunConfig, engine: &EngineFlags) -> Result<(), 
 }
 
 /// A plan in words.
-fn described(plan: &Plan) -> String {
+fn described(plan: &RunPlan) -> String {
     let all = plan.simulations * plan.problems_per_round as u64 * u64::from(plan.rounds);
     let mut text = format!(
         "{} rounds of {} problems (of {} to train on), {} validation and {} test problems\n\

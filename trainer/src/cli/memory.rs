@@ -9,7 +9,7 @@ use regrowth_mcts::console::note;
 use serde::Serialize;
 
 use crate::TrainError;
-use crate::train::{MemoryPlan, peak_memory, resident_memory};
+use crate::train::{TrainingMemory, peak_memory, resident_memory};
 
 /// How often a running training is looked at: often beside a micro-batch, which takes 0.1 s or more
 /// where memory matters.
@@ -37,7 +37,7 @@ pub(super) struct Keeper {
 }
 
 /// Says what training will take, refuses what does not fit, and holds the process to it.
-pub(super) fn announce(plan: &MemoryPlan) -> Result<Keeper, TrainError> {
+pub(super) fn announce(plan: &TrainingMemory) -> Result<Keeper, TrainError> {
     let before = resident_memory();
     let held = before.unwrap_or(0) as f64 / 1e6;
     let most = held + plan.total() as f64 / 1e6;

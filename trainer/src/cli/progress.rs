@@ -22,7 +22,7 @@ pub(super) fn over(
 }
 
 /// Shows one optimizer step.
-pub(super) fn step(progress: &Monitor, step: &train::Progress) {
+pub(super) fn step(progress: &Monitor, step: &train::StepProgress) {
     let shown = [("margin", "rewards/margins"), ("accuracy", "rewards/accuracies")];
     let mut message = format!("loss {:.4}", step.loss);
     for (name, metric) in shown {

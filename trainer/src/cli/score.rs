@@ -43,7 +43,7 @@ pub(super) struct Args {
 }
 
 #[derive(Debug, Deserialize)]
-struct Row {
+struct ScoreRow {
     prompt: String,
     completion: String,
 }
@@ -95,7 +95,7 @@ fn written<T>(result: std::io::Result<T>) -> Result<bool, TrainError> {
 }
 
 /// The rows of a file and where they stand.
-fn read(path: &Path) -> Result<Vec<(Place<'_>, Row)>, TrainError> {
+fn read(path: &Path) -> Result<Vec<(Place<'_>, ScoreRow)>, TrainError> {
     let mut reader = JsonlReader::open(path)?;
     let mut rows = Vec::new();
     while let Some(row) = reader.next() {
@@ -184,7 +184,7 @@ impl Front {
     fn request(
         &self,
         policy: &dyn Policy,
-        row: &Row,
+        row: &ScoreRow,
         place: &Place<'_>,
     ) -> Result<Request, TrainError> {
         let refused = |error| place.refused(error);

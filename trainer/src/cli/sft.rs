@@ -6,7 +6,7 @@ use std::time::Instant;
 use regrowth_datasets::{Notices, read_demonstrations};
 use regrowth_mcts::console::{note, warn};
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
-use regrowth_policy::{NumberType, PromptName, PromptOptions};
+use regrowth_policy::{Dtype, PromptName, PromptOptions};
 
 use serde_json::json;
 use toml::Table;
@@ -52,7 +52,7 @@ pub(super) struct Args {
     training: TrainingArgs,
     /// Type of weights frozen beneath updates (--lora), and of their products; sums are f32.
     #[arg(long, value_name = "f32|bf16", default_value = "f32", help_heading = "Engine")]
-    dtype: NumberType,
+    dtype: Dtype,
     /// Micro-batches worked on at once [default: number of cores].
     #[arg(long, help_heading = "Engine")]
     threads: Option<usize>,

@@ -134,7 +134,7 @@ impl Observer for Watcher {
         self.progress.advance(work, message);
     }
 
-    fn step(&mut self, step: &train::Progress) {
+    fn step(&mut self, step: &train::StepProgress) {
         progress::step(&self.progress, step);
     }
 

@@ -14,15 +14,15 @@ pub(crate) fn ask_all(
 ) -> Result<Vec<Result<Response, PolicyError>>, PolicyError> {
     let count = requests.len();
     let (reply, answers) = unbounded();
-    for (ticket, request) in requests.into_iter().enumerate() {
-        policy.submit(Call::new(ticket as u64, request, reply.clone()));
+    for (request_id, request) in requests.into_iter().enumerate() {
+        policy.submit(Call::new(request_id as u64, request, reply.clone()));
     }
     drop(reply);
     let mut results: Vec<Result<Response, PolicyError>> =
         (0..count).map(|_| Err(PolicyError::Gone)).collect();
     for _ in 0..count {
         let answered = answers.recv().map_err(|_| PolicyError::Gone)?;
-        if let Some(place) = results.get_mut(answered.ticket as usize) {
+        if let Some(place) = results.get_mut(answered.request_id as usize) {
             *place = answered.result;
         }
     }

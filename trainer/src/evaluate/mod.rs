@@ -16,5 +16,5 @@ pub(crate) use ask::ask_all;
 pub use lm_eval::{LmEvalRun, results_folder, write_lm_eval};
 pub use options::{OptionScores, OptionSummary, score_options};
 pub use sample::{Attempt, SamplePlan, Solved, solve};
-pub use strategy::{Answer, Beside, Strategy, answer};
-pub use summary::{PassAtK, Summary};
+pub use strategy::{Answer, Beside, Decoding, answer};
+pub use summary::{EvalSummary, PassAtK};

@@ -168,8 +168,8 @@ impl Window<'_> {
             self.submitted += 1;
             let state = match self.request(index) {
                 Ok((prompt, request)) => {
-                    let (ticket, request) = (index as u64, Request::Propose(request));
-                    self.policy.submit(Call::new(ticket, request, self.reply.clone()));
+                    let (request_id, request) = (index as u64, Request::Propose(request));
+                    self.policy.submit(Call::new(request_id, request, self.reply.clone()));
                     State::Asked(prompt)
                 }
                 Err(error) => State::Done(failed(index, Arc::from([]), &error)),
@@ -206,7 +206,7 @@ impl Window<'_> {
 
     /// Files an answer.
     fn take(&mut self, answered: Answered, verifier: &dyn Verifier) -> Result<(), TrainError> {
-        let index = answered.ticket as usize;
+        let index = answered.request_id as usize;
         let Prompt { text: asked, ids: prompt } = match self.early.get(&index) {
             Some(State::Asked(prompt)) => prompt.clone(),
             _ => return Ok(()),

@@ -20,7 +20,7 @@ use crate::TrainError;
 
 /// How one answer is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
+pub enum Decoding {
     /// One solution, the most likely token everywhere.
     Greedy,
     /// The most frequent answer of so many samples.
@@ -34,7 +34,7 @@ pub enum Strategy {
     MctsVote(u64),
 }
 
-impl FromStr for Strategy {
+impl FromStr for Decoding {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -55,7 +55,7 @@ impl FromStr for Strategy {
     }
 }
 
-impl std::fmt::Display for Strategy {
+impl std::fmt::Display for Decoding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Greedy => f.write_str("greedy"),
@@ -106,24 +106,24 @@ pub fn answer(
     policy: &dyn Policy,
     verifier: &dyn Verifier,
     problems: &[Problem],
-    strategy: Strategy,
+    strategy: Decoding,
     plan: &SamplePlan,
     search: &SearchConfig,
     on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
 ) -> Result<Beside, TrainError> {
     let (samples, sampling) = match strategy {
-        Strategy::Greedy => (1, Sampling::greedy()),
-        Strategy::Majority(k) => (k, plan.sampling),
-        Strategy::BestOf(k) => {
+        Decoding::Greedy => (1, Sampling::greedy()),
+        Decoding::Majority(k) => (k, plan.sampling),
+        Decoding::BestOf(k) => {
             let (value, sampling) = (search.value.clone(), search.sampling);
             let config = SearchConfig { value, sampling, ..SearchConfig::best_of(k) };
             return by_search(policy, verifier, problems, config, plan, committed, on_answer);
         }
-        Strategy::Mcts(k) => {
+        Decoding::Mcts(k) => {
             let config = SearchConfig { simulations: k, ..search.clone() };
             return by_search(policy, verifier, problems, config, plan, committed, on_answer);
         }
-        Strategy::MctsVote(k) => {
+        Decoding::MctsVote(k) => {
             // All simulations from the problem's root: whoever votes need not commit.
             let config = SearchConfig { simulations: 1, first_root_factor: k, ..search.clone() };
             return by_search(policy, verifier, problems, config, plan, voted, on_answer);
@@ -258,10 +258,10 @@ mod tests {
     #[test]
     fn names_go_there_and_back() {
         for text in ["greedy", "majority@8", "best-of@4", "mcts@16", "mcts-vote@16"] {
-            assert_eq!(text.parse::<Strategy>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Decoding>().unwrap().to_string(), text);
         }
         for text in ["majority", "majority@0", "best@4", "mcts@x", ""] {
-            assert!(text.parse::<Strategy>().unwrap_err().contains("majority@K"), "{text}");
+            assert!(text.parse::<Decoding>().unwrap_err().contains("majority@K"), "{text}");
         }
     }
 

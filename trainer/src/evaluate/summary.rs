@@ -12,7 +12,7 @@ use crate::stats::{Share, pass_at_k};
 
 /// What came out of an evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct EvalSummary {
     /// Whether the answer of each problem is right, in their order.
     pub solved: Vec<bool>,
     /// Right answers and problems by level, where problems have one.
@@ -28,7 +28,7 @@ pub struct Summary {
     pub usage: Usage,
 }
 
-impl Summary {
+impl EvalSummary {
     /// Adds the next problem with its first solution.
     pub fn add(&mut self, problem: &Problem, solved: &Solved) {
         self.count(problem, solved.is_correct());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::{Calibration, Extracted, LikelihoodScale, TreeRecord, unanswered};
+use regrowth_mcts::{Calibration, ExtractedPairs, LikelihoodCalibration, TreeRecord, unanswered};
 use regrowth_verifiers::Unanswered;
 use serde::{Deserialize, Serialize};
 
@@ -65,11 +65,11 @@ pub struct Audit {
     pub self_evaluation: Option<Calibration>,
     /// What the outcomes say of log-likelihoods: the next round's scale where they judge.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub likelihood: Option<LikelihoodScale>,
+    pub likelihood: Option<LikelihoodCalibration>,
     /// The scale on which likelihoods judged behind the first problems, which it comes from; absent where
     /// there was none of the round's own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub calibrated: Option<LikelihoodScale>,
+    pub calibrated: Option<LikelihoodCalibration>,
     /// Tokens of the prompts, each tree's once: what a perfect prefix cache would read.
     pub prompt_tokens: u64,
     /// Tokens sampled.
@@ -80,7 +80,7 @@ pub struct Audit {
 
 impl Audit {
     /// Adds a tree and the pairs cut from it.
-    pub fn add(&mut self, tree: &TreeRecord, extracted: &Extracted) {
+    pub fn add(&mut self, tree: &TreeRecord, extracted: &ExtractedPairs) {
         self.add_tree(tree);
         for (reason, count) in &extracted.dropped {
             *self.pairs_dropped.entry(reason.name().to_owned()).or_default() += count;

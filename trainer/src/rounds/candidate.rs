@@ -1,11 +1,11 @@
 //! A policy of a run: what a round starts from, and what it leaves.
 
-use super::exam::EvalRow;
 use super::report::RoundReport;
+use super::test_evaluation::EvalRow;
 
 /// A policy with its answers to the validation problems.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Candidate {
+pub(super) struct RoundPolicy {
     /// Round whose policy it is; 0 is the base policy.
     pub(super) round: u32,
     /// The policy as a specification.
@@ -23,5 +23,5 @@ pub(super) struct Candidate {
 pub(super) struct Finished {
     pub(super) report: RoundReport,
     /// What the next round starts from if this one is accepted.
-    pub(super) candidate: Candidate,
+    pub(super) candidate: RoundPolicy,
 }

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use regrowth_policy::{LoadOptions, NumberType, Policy};
+use regrowth_policy::{Dtype, LoadOptions, Policy};
 
 use super::config::RunConfig;
 use super::observer::Control;
@@ -48,7 +48,7 @@ impl RunContext<'_> {
     }
 
     /// What weights are multiplied in, by engine and trainer alike.
-    pub(super) fn dtype(&self) -> NumberType {
+    pub(super) fn dtype(&self) -> Dtype {
         self.load.numbers
     }
 }

@@ -13,10 +13,10 @@ use regrowth_policy::{Policy, Request, Response, Sampling, Score};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
-use super::exam::ROW_VERSION;
 use super::journal::{self, Calls};
 use super::observer::{Control, Observer};
 use super::report::Drift;
+use super::test_evaluation::ROW_VERSION;
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, ask_all, solve};
 

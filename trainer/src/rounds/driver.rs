@@ -33,7 +33,7 @@ pub struct RunRequest {
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// It was finished now.
     Finished(Box<RunReport>),
     /// It had been finished before; nothing was done.
@@ -50,7 +50,7 @@ pub fn iterate(
     request: &RunRequest,
     control: &Control,
     observer: &mut dyn Observer,
-) -> Result<Outcome, TrainError> {
+) -> Result<RunOutcome, TrainError> {
     request.config.check()?;
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
@@ -70,7 +70,7 @@ pub fn iterate(
     let spec = run.config.policy.clone();
     run.policy(&spec)?.notes().iter().for_each(|note| observer.note(note));
     if let Some(report) = finish::finished(&run, observer)? {
-        return Ok(Outcome::AlreadyFinished(Box::new(report)));
+        return Ok(RunOutcome::AlreadyFinished(Box::new(report)));
     }
     run.sets.warnings().iter().for_each(|text| observer.note(text));
     let report = finish::finish(&run, observer)?;
@@ -80,7 +80,7 @@ pub fn iterate(
             run.dir.path().join("report.html").display()
         )));
     }
-    Ok(Outcome::Finished(Box::new(report)))
+    Ok(RunOutcome::Finished(Box::new(report)))
 }
 
 /// Makes the folder this run's, or checks that it is. More rounds than it was started with are added.

@@ -1,4 +1,4 @@
-//! Hand-off to an external trainer: one command, told where everything is by variables.
+//! TrainerCall-off to an external trainer: one command, told where everything is by variables.
 //!
 //! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON
 //! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(20);
 
 /// What an external trainer is told.
-pub(super) struct Hand<'a> {
+pub(super) struct TrainerCall<'a> {
     /// Folder of the round; the command's working directory stays the caller's.
     pub(super) dir: &'a Path,
     pub(super) round: u32,
@@ -38,7 +38,11 @@ pub(super) struct Hand<'a> {
 }
 
 /// Runs the command and moves what it leaves into place once it is a whole checkpoint.
-pub(super) fn hand_off(command: &str, hand: &Hand, control: &Control) -> Result<(), TrainError> {
+pub(super) fn run_trainer(
+    command: &str,
+    hand: &TrainerCall,
+    control: &Control,
+) -> Result<(), TrainError> {
     // Named after this process: a trainer that outlived a killed run writes into another folder.
     let staged = hand.dir.join(format!("checkpoint.{}.tmp", std::process::id()));
     for folder in [&staged, hand.out] {
@@ -94,7 +98,7 @@ fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {
     Ok(save_checkpoint(to, config, tensors, source, SaveOptions::default())?)
 }
 
-fn start(command: &str, hand: &Hand, staged: &Path) -> Result<Child, TrainError> {
+fn start(command: &str, hand: &TrainerCall, staged: &Path) -> Result<Child, TrainError> {
     let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
     let mut shell = Command::new("sh");
     shell

@@ -5,21 +5,21 @@
 
 use std::time::Instant;
 
-use super::candidate::{Candidate, Finished};
+use super::candidate::{Finished, RoundPolicy};
 use super::config::Gate;
 use super::context::RunContext;
-use super::exam::{self, EvalRow};
 use super::observer::Observer;
 use super::phase::RoundDir;
 use super::report::{EvalReport, REPORT_VERSION, RunReport};
 use super::round;
 use super::round_files::{self, EVAL};
 use super::run_dir::RunDir;
+use super::test_evaluation::{self, EvalRow};
 use super::training::{self, TrainDone};
 use super::validation::{Asked, measure};
 use super::{gate, prune};
 use crate::TrainError;
-use crate::artefact::{checksums, damage, read_sealed, remove, write_sealed};
+use crate::artefact::{checksums, damage, read_checksummed, remove, write_checksummed};
 use crate::report::write_html;
 
 /// File that says that a run is done.
@@ -34,7 +34,7 @@ pub(super) fn finished(
     observer: &mut dyn Observer,
 ) -> Result<Option<RunReport>, TrainError> {
     let path = run.dir.path().join(REPORT);
-    let what = match read_sealed::<RunReport>(&path) {
+    let what = match read_checksummed::<RunReport>(&path) {
         Ok(None) => return Ok(None),
         // Rounds were added since.
         Ok(Some(report)) if report.config.rounds != run.config.rounds => {
@@ -90,7 +90,7 @@ pub(super) fn finish(
     let report = examine(run, rounds, end, observer)?;
     write_html(run.dir.path(), &report)?;
     // Written last: the run is done.
-    write_sealed(&run.dir.path().join(REPORT), &report)?;
+    write_checksummed(&run.dir.path().join(REPORT), &report)?;
     Ok(report)
 }
 
@@ -181,7 +181,7 @@ fn examine(
         reports.push(report);
     }
     let path = run.dir.path().join(EVAL);
-    let comparison = exam::compare(&path, &answers[0], &answers[best])?;
+    let comparison = test_evaluation::compare(&path, &answers[0], &answers[best])?;
     let checkpoint = export(run, exported)?;
     let checksums = checksums(run.dir.path(), &[EVAL])?;
     Ok(RunReport {
@@ -204,7 +204,7 @@ fn examine(
 /// One policy's answers to the test problems, and the seconds it took.
 fn ask(
     run: &RunContext,
-    candidate: &Candidate,
+    candidate: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<(Vec<EvalRow>, f64), TrainError> {
     let started = Instant::now();
@@ -217,7 +217,7 @@ fn ask(
 
 /// Checksums of the files in the folder of the best round's checkpoint, relative to the run.
 fn best_checksums(run: &RunContext, round: u32) -> Result<crate::artefact::Checksums, TrainError> {
-    let trained: Option<TrainDone> = read_sealed(&run.dir.round(round).join(training::DONE))?;
+    let trained: Option<TrainDone> = read_checksummed(&run.dir.round(round).join(training::DONE))?;
     let recorded = trained.map(|t| t.checksums).unwrap_or_default();
     let moved = |name: &str| Some(format!("{BEST}{}", name.strip_prefix(training::CHECKPOINT)?));
     Ok(recorded.into_iter().filter_map(|(name, sum)| Some((moved(&name)?, sum))).collect())

@@ -3,10 +3,10 @@
 //! A pure function of two lists of answers; it knows nothing of what made them. The paper keeps the
 //! best of its rounds (Xie et al. 2024, section 4); the slack is ours.
 
-use super::candidate::Candidate;
+use super::candidate::RoundPolicy;
 use super::config::{Gate, RunConfig};
-use super::exam::EvalRow;
 use super::report::GateReport;
+use super::test_evaluation::EvalRow;
 use crate::stats::Share;
 
 /// Validation problems from which they decide anything: with fewer, a change of 10 points is one or two
@@ -21,8 +21,8 @@ pub(super) fn can_decide(validation: usize) -> bool {
 /// Accepts a candidate unless it solves clearly fewer validation problems than its start.
 pub(super) fn decide(
     config: &RunConfig,
-    start: &Candidate,
-    candidate: &Candidate,
+    start: &RoundPolicy,
+    candidate: &RoundPolicy,
     not_trained: Option<&str>,
 ) -> GateReport {
     let accuracy = |rows: &[EvalRow]| Share::of(rows.iter().map(|r| r.correct)).accuracy;
@@ -51,7 +51,7 @@ mod tests {
     use regrowth_mcts::Preset;
 
     /// A policy that solves `right` of so many validation problems.
-    fn after(round: u32, right: usize, of: usize) -> Candidate {
+    fn after(round: u32, right: usize, of: usize) -> RoundPolicy {
         let row = |i| EvalRow {
             version: 1,
             id: String::new(),
@@ -64,7 +64,7 @@ mod tests {
         };
         let (spec, identity) = (String::new(), String::new());
         let validation = (0..of).map(row).collect();
-        Candidate { round, spec, identity, validation, validated: Some(round) }
+        RoundPolicy { round, spec, identity, validation, validated: Some(round) }
     }
 
     fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {

@@ -8,7 +8,7 @@ use regrowth_mcts::console::Work;
 
 use super::report::RoundReport;
 use crate::TrainError;
-use crate::train::Progress;
+use crate::train::StepProgress;
 
 /// Stops a run from outside.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,7 @@ pub trait Observer {
     /// One item more, which took so much of the work.
     fn advance(&mut self, work: u64, message: String);
     /// One optimizer step.
-    fn step(&mut self, progress: &Progress);
+    fn step(&mut self, progress: &StepProgress);
     /// The phase is over.
     fn end(&mut self);
     /// Something a person should know.
@@ -63,7 +63,7 @@ impl Observer for NoObserver {
     fn begin(&mut self, _round: u32, _phase: &'static str, _total: usize, _work: Work) {}
     fn skip(&mut self, _done: usize) {}
     fn advance(&mut self, _work: u64, _message: String) {}
-    fn step(&mut self, _progress: &Progress) {}
+    fn step(&mut self, _progress: &StepProgress) {}
     fn end(&mut self) {}
     fn note(&mut self, _text: &str) {}
     fn round(&mut self, _report: &RoundReport) {}

@@ -13,7 +13,7 @@ use super::context::RunContext;
 use super::observer::Observer;
 use super::report::{Cost, Seconds};
 use crate::TrainError;
-use crate::artefact::{make_dir, read_json, read_sealed, remove, write_json};
+use crate::artefact::{make_dir, read_checksummed, read_json, remove, write_json};
 
 /// The folder of a round.
 pub(super) struct RoundDir {
@@ -70,7 +70,7 @@ impl RoundDir {
         run: impl FnOnce(&mut dyn Observer) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
         let marker = self.path.join(name);
-        match read_sealed::<T>(&marker) {
+        match read_checksummed::<T>(&marker) {
             Ok(None) => {}
             Ok(Some(done)) => {
                 let Some(what) = damage(&done)? else { return Ok(done) };

@@ -15,15 +15,17 @@ use regrowth_mcts::{
     RunOptions, SearchConfig, TreeRecord, extract_pairs, extract_step_labels, search_problems,
 };
 use regrowth_policy::candle::{Checkpoint, Source};
-use regrowth_policy::{LoadOptions, NumberType, Policy};
+use regrowth_policy::{Dtype, LoadOptions, Policy};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
 use super::config::{Objective, ReferenceKind, RunConfig};
-use super::report::{Seconds, Tokens};
+use super::report::{RoundTokens, Seconds};
 use super::sets::ProblemSets;
 use crate::evaluate::{SamplePlan, solve};
-use crate::train::{DpoConfig, Model, PreferenceData, Progress, Reference, peak_memory, train_dpo};
+use crate::train::{
+    DpoConfig, Model, PreferenceData, Reference, StepProgress, peak_memory, train_dpo,
+};
 use crate::{TrainError, inputs};
 
 /// Problems that the probe searches and answers, at most.
@@ -40,7 +42,7 @@ const GROUPS: [usize; 3] = [1, 3, 12];
 
 /// What a run would do.
 #[derive(Debug, Clone, Serialize)]
-pub struct Plan {
+pub struct RunPlan {
     /// Rounds.
     pub rounds: u32,
     /// Problems of each round.
@@ -57,8 +59,8 @@ pub struct Plan {
     pub probe: Probe,
     /// What the run would take, in proportion to the probe; nothing where it finished no tree.
     pub estimate: Option<Estimate>,
-    /// Memory of a policy with weights.
-    pub memory: Option<Memory>,
+    /// ProbeMemory of a policy with weights.
+    pub memory: Option<ProbeMemory>,
 }
 
 /// What the probe did.
@@ -76,7 +78,7 @@ pub struct Probe {
     /// Validation problems answered.
     pub answered: u64,
     /// Tokens: as in a report.
-    pub tokens: Tokens,
+    pub tokens: RoundTokens,
     /// Wall time: as in a report.
     pub seconds: Seconds,
     /// Bytes of the trees as rows.
@@ -93,16 +95,16 @@ pub struct Estimate {
     /// Pairs of all rounds.
     pub pairs: u64,
     /// Tokens of all rounds; `validated` counts the test problems too.
-    pub tokens: Tokens,
+    pub tokens: RoundTokens,
     /// Wall time of all rounds.
     pub seconds: Seconds,
     /// Bytes on the disk at the end.
     pub disk_bytes: u64,
 }
 
-/// Memory of the two halves of a round, which take turns.
+/// ProbeMemory of the two halves of a round, which take turns.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Memory {
+pub struct ProbeMemory {
     /// Parameters of the model.
     pub parameters: u64,
     /// While searching: weights, and keys and values of stored prefixes at most, in bytes.
@@ -121,7 +123,7 @@ pub fn plan(
     load: &LoadOptions,
     threads: usize,
     doing: &mut dyn FnMut(&str),
-) -> Result<Plan, TrainError> {
+) -> Result<RunPlan, TrainError> {
     config.check()?;
     let sets = ProblemSets::read(config)?;
     if let Some(say) = load.say {
@@ -129,7 +131,7 @@ pub fn plan(
     }
     let memory = memory(config, load)?;
     let probe = probe(config, &sets, (load, threads), doing)?;
-    let mut plan = Plan {
+    let mut plan = RunPlan {
         rounds: config.rounds,
         problems_per_round: config.problems_per_round.min(sets.train.len()),
         train_problems: sets.train.len(),
@@ -144,7 +146,7 @@ pub fn plan(
     Ok(plan)
 }
 
-impl Plan {
+impl RunPlan {
     fn estimate(&self, config: &RunConfig) -> Option<Estimate> {
         let probe = &self.probe;
         let searched = self.problems_per_round as f64 * f64::from(self.rounds);
@@ -161,7 +163,7 @@ impl Plan {
         let trained = self.memory.map_or(0, |m| 4 * m.parameters) * u64::from(self.rounds);
         Some(Estimate {
             pairs,
-            tokens: Tokens {
+            tokens: RoundTokens {
                 prompts: scale(probe.tokens.prompts, finished),
                 sampled: scale(probe.tokens.sampled, finished),
                 trained: scale(probe.tokens.trained, steps),
@@ -179,13 +181,13 @@ impl Plan {
     }
 }
 
-fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<Memory>, TrainError> {
+fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<ProbeMemory>, TrainError> {
     let Some(source) = inputs::weights(&config.policy)? else { return Ok(None) };
     let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
     let parameters: u64 = checkpoint.tensors.values().map(|t| t.elem_count() as u64).sum();
     let weights = 4 * parameters;
     let reference = u64::from(config.reference == ReferenceKind::Initial);
-    Ok(Some(Memory {
+    Ok(Some(ProbeMemory {
         parameters,
         search_bytes: weights + load.cache_bytes as u64,
         training_bytes: weights * (4 + reference),
@@ -305,7 +307,7 @@ impl Probe {
         weights: Source,
         config: &RunConfig,
         data: PreferenceData,
-        (threads, dtype): (usize, NumberType),
+        (threads, dtype): (usize, Dtype),
     ) -> Result<(), TrainError> {
         let trains_pairs = config.objective != Objective::CorrectSolutions;
         if data.pairs.is_empty() || !trains_pairs || config.trainer_command.is_some() {
@@ -322,7 +324,7 @@ impl Probe {
         };
         let dpo = DpoConfig { epochs: 1, ..config.dpo.clone() };
         let started = Instant::now();
-        let go_on = &mut |_: &Progress| std::ops::ControlFlow::Continue(());
+        let go_on = &mut |_: &StepProgress| std::ops::ControlFlow::Continue(());
         let summary = train_dpo(&model, data, &reference, &dpo, threads, None, go_on)?;
         self.seconds.train = started.elapsed().as_secs_f64();
         self.trained = data.pairs.len() as u64;

@@ -14,7 +14,7 @@ use super::candidate::Finished;
 use super::context::RunContext;
 use super::training::CHECKPOINT;
 use crate::TrainError;
-use crate::artefact::{Checksums, read_sealed, remove, write_sealed};
+use crate::artefact::{Checksums, read_checksummed, remove, write_checksummed};
 use crate::train::OPTIMIZER;
 
 /// The list in the folder of a round.
@@ -66,7 +66,7 @@ fn remove_folders(dir: &Path, folders: &[&str]) -> Result<(), TrainError> {
     let mut pruned = read(dir)?;
     pruned.version = 1;
     pruned.folders.extend(there.iter().map(|&folder| folder.to_owned()));
-    write_sealed(&dir.join(FILE), &pruned)?;
+    write_checksummed(&dir.join(FILE), &pruned)?;
     for folder in there {
         let path = dir.join(folder);
         std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
@@ -89,7 +89,7 @@ pub(super) fn forget(dir: &Path) -> Result<(), TrainError> {
 }
 
 fn read(dir: &Path) -> Result<Pruned, TrainError> {
-    Ok(read_sealed(&dir.join(FILE))?.unwrap_or_default())
+    Ok(read_checksummed(&dir.join(FILE))?.unwrap_or_default())
 }
 
 #[cfg(test)]

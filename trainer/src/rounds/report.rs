@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
 use super::config::RunConfig;
-use super::exam::EvalRow;
+use super::test_evaluation::EvalRow;
 use crate::stats::{Paired, Share};
 
 /// Version of both reports.
@@ -80,7 +80,7 @@ pub struct GateReport {
 /// `decoded`, as inference servers call them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "TokensRow", into = "TokensRow")]
-pub struct Tokens {
+pub struct RoundTokens {
     /// Tokens of the searched prompts, each tree's once (what a perfect prefix cache would read;
     /// what was really computed is in `cost.json`).
     pub prompts: u64,
@@ -107,7 +107,7 @@ struct TokensRow {
     validated: u64,
 }
 
-impl From<TokensRow> for Tokens {
+impl From<TokensRow> for RoundTokens {
     fn from(row: TokensRow) -> Self {
         Self {
             prompts: row.prompts.or(row.prefilled).unwrap_or_default(),
@@ -119,8 +119,8 @@ impl From<TokensRow> for Tokens {
     }
 }
 
-impl From<Tokens> for TokensRow {
-    fn from(tokens: Tokens) -> Self {
+impl From<RoundTokens> for TokensRow {
+    fn from(tokens: RoundTokens) -> Self {
         Self {
             prompts: Some(tokens.prompts),
             prefilled: Some(tokens.prompts),
@@ -216,7 +216,7 @@ pub struct RoundReport {
     /// Optimizer steps.
     pub steps: u64,
     /// Tokens.
-    pub tokens: Tokens,
+    pub tokens: RoundTokens,
     /// Last values of the training metrics, by TRL's names.
     pub metrics: BTreeMap<String, f64>,
     /// Share of the trained pairs (or solutions) that the round's start policy sampled; 0 if there
@@ -258,7 +258,7 @@ impl RoundReport {
             pairs_dropped: BTreeMap::new(),
             trees: 0,
             steps: 0,
-            tokens: Tokens::default(),
+            tokens: RoundTokens::default(),
             metrics: BTreeMap::new(),
             on_policy_share: 0.0,
             replayed: 0,
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn tokens_are_read_under_either_name_and_written_under_both() {
-        let tokens = Tokens { prompts: 3, sampled: 5, trained: 7, ..Tokens::default() };
+        let tokens = RoundTokens { prompts: 3, sampled: 5, trained: 7, ..RoundTokens::default() };
         let text = serde_json::to_string(&tokens).unwrap();
         assert!(text.contains("\"prefilled\":3") && text.contains("\"decoded\":5"), "{text}");
         for file in [
@@ -349,7 +349,7 @@ mod tests {
             r#"{"prompts": 3, "sampled": 5, "trained": 7}"#,
             r#"{"prefilled": 3, "decoded": 5, "trained": 7}"#,
         ] {
-            assert_eq!(serde_json::from_str::<Tokens>(file).unwrap(), tokens, "{file}");
+            assert_eq!(serde_json::from_str::<RoundTokens>(file).unwrap(), tokens, "{file}");
         }
     }
 }

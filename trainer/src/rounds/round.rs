@@ -3,19 +3,19 @@
 //! A round sees the policy that it starts from and its problems, and leaves a folder. Every phase is
 //! skipped if its files are whole ([`super::phase`]).
 
-use super::candidate::{Candidate, Finished};
+use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
 use super::drift;
-use super::exam::EvalRow;
 use super::observer::Observer;
 use super::phase::RoundDir;
-use super::report::{Drift, EvalReport, GateReport, RoundReport, Tokens};
+use super::report::{Drift, EvalReport, GateReport, RoundReport, RoundTokens};
 use super::round_files::{PROBE, VALIDATION};
 use super::search::{self, SearchDone, SearchPhase};
+use super::test_evaluation::EvalRow;
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::{Asked, measure};
 use super::{gate, prune};
-use crate::artefact::{damage, read_sealed, write_sealed};
+use crate::artefact::{damage, read_checksummed, write_checksummed};
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
 
@@ -27,12 +27,12 @@ pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Fini
     let validation = validate(run, &dir, &spec, observer)?;
     let report = RoundReport {
         validation: share_of(run, &validation),
-        tokens: Tokens { validated: tokens(&validation), ..Tokens::default() },
+        tokens: RoundTokens { validated: tokens(&validation), ..RoundTokens::default() },
         seconds: dir.cost().seconds,
         ..RoundReport::of(0, identity.clone())
     };
-    write_sealed(&dir.path.join("report.json"), &report)?;
-    let candidate = Candidate { round: 0, spec, identity, validation, validated: Some(0) };
+    write_checksummed(&dir.path.join("report.json"), &report)?;
+    let candidate = RoundPolicy { round: 0, spec, identity, validation, validated: Some(0) };
     Ok(Finished { report, candidate })
 }
 
@@ -40,7 +40,7 @@ pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Fini
 pub(super) fn round(
     run: &RunContext,
     number: u32,
-    start: &Candidate,
+    start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<Finished, TrainError> {
     let dir = RoundDir::open(run, number)?;
@@ -57,21 +57,21 @@ pub(super) fn round(
     // 6. Report. Written last: the round is done.
     let parts = Parts { dir: &dir, start, candidate: &candidate, searched, trained, gate, drift };
     let report = parts.report(run);
-    write_sealed(&dir.path.join("report.json"), &report)?;
+    write_checksummed(&dir.path.join("report.json"), &report)?;
     Ok(Finished { report, candidate })
 }
 
 fn search(
     run: &RunContext,
     dir: &RoundDir,
-    start: &Candidate,
+    start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<SearchDone, TrainError> {
     let whole = |done: &SearchDone| Ok(damage(&dir.path, &done.checksums));
     dir.resume_or_run((search::DONE, |s| &mut s.search), observer, whole, |observer| {
         let spec = if run.config.on_policy { &start.spec } else { &run.config.policy };
         let before = run.dir.round(dir.number.saturating_sub(1)).join(search::DONE);
-        let before: Option<SearchDone> = read_sealed(&before)?;
+        let before: Option<SearchDone> = read_checksummed(&before)?;
         let phase = SearchPhase {
             dir: &dir.path,
             round: dir.number,
@@ -91,7 +91,7 @@ fn search(
 fn train(
     run: &RunContext,
     dir: &RoundDir,
-    start: &Candidate,
+    start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<TrainDone, TrainError> {
     let whole = |done: &TrainDone| {
@@ -131,10 +131,10 @@ fn train(
 fn candidate(
     run: &RunContext,
     dir: &RoundDir,
-    start: &Candidate,
+    start: &RoundPolicy,
     trained: &TrainDone,
     observer: &mut dyn Observer,
-) -> Result<Candidate, TrainError> {
+) -> Result<RoundPolicy, TrainError> {
     let mut candidate = match &trained.not_trained {
         Some(reason) => {
             observer.note(&format!("round {}: nothing was trained: {reason}", dir.number));
@@ -143,7 +143,7 @@ fn candidate(
         None => {
             let spec = dir.path.join(training::CHECKPOINT).to_string_lossy().into_owned();
             let identity = identity(run, dir, &spec)?;
-            Candidate { round: dir.number, spec, identity, validated: None, ..start.clone() }
+            RoundPolicy { round: dir.number, spec, identity, validated: None, ..start.clone() }
         }
     };
     // The last round of a run that was made longer since has its answers.
@@ -158,7 +158,7 @@ fn candidate(
 /// Identity of the policy that a round left: that of its report, so that a run that goes on loads no
 /// policy of rounds that are done.
 fn identity(run: &RunContext, dir: &RoundDir, spec: &str) -> Result<String, TrainError> {
-    match read_sealed::<RoundReport>(&dir.path.join("report.json")) {
+    match read_checksummed::<RoundReport>(&dir.path.join("report.json")) {
         Ok(Some(report)) => Ok(report.policy),
         // A damaged report is written again at the end of the round.
         Ok(None) | Err(_) => Ok(run.policy(spec)?.identity().to_owned()),
@@ -169,7 +169,7 @@ fn identity(run: &RunContext, dir: &RoundDir, spec: &str) -> Result<String, Trai
 fn drift(
     run: &RunContext,
     dir: &RoundDir,
-    candidate: &Candidate,
+    candidate: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<Option<Drift>, TrainError> {
     let problems = &run.sets.validation;
@@ -204,8 +204,8 @@ fn validate(
 /// What the phases of a round left.
 struct Parts<'a> {
     dir: &'a RoundDir,
-    start: &'a Candidate,
-    candidate: &'a Candidate,
+    start: &'a RoundPolicy,
+    candidate: &'a RoundPolicy,
     searched: SearchDone,
     trained: TrainDone,
     gate: GateReport,
@@ -234,7 +234,7 @@ impl Parts<'_> {
             pairs_dropped,
             trees: audit.trees,
             steps: trained.steps,
-            tokens: Tokens {
+            tokens: RoundTokens {
                 prompts: audit.prompt_tokens,
                 sampled: audit.sampled_tokens,
                 trained: trained.tokens,

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::config::RunConfig;
 use super::report::RunReport;
 use crate::TrainError;
-use crate::artefact::{hold, read_json, read_sealed, write_json};
+use crate::artefact::{hold, read_checksummed, read_json, write_json};
 
 /// Version of `run.json`.
 const RUN_VERSION: u32 = 1;
@@ -203,7 +203,7 @@ pub fn read_report(run: &Path) -> Result<Option<RunReport>, TrainError> {
                 .into(),
         });
     }
-    read_sealed(&run.join("report.json"))
+    read_checksummed(&run.join("report.json"))
 }
 
 /// Leaves that differ between two JSON values, as `a.b: 1 in the run, 2 now`.

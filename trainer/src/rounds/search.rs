@@ -12,20 +12,21 @@ use std::sync::atomic::AtomicU64;
 use regrowth_datasets::{Problem, stream_key};
 use regrowth_mcts::console::Work;
 use regrowth_mcts::{
-    JudgedSolutions, LikelihoodFit, LikelihoodScale, RunOptions, SearchConfig, SearchObserver,
-    Skip, TreeRecord, cut_trees, extract_pairs, extract_step_labels, search_each,
+    JudgedSolutions, LikelihoodCalibration, LikelihoodFit, RunOptions, SearchConfig,
+    SearchObserver, SkipReason, TreeRecord, extract_pairs, extract_rows, extract_step_labels,
+    search_each,
 };
 use regrowth_policy::{Policy, Recording, Usage};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
 use super::audit::Audit;
+use super::calibration;
 use super::config::RunConfig;
 use super::journal::{self, Calls, Sink};
 use super::observer::{Control, Observer};
-use super::scale;
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, write_sealed};
+use crate::artefact::{Checksums, checksums, write_checksummed};
 
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
@@ -58,7 +59,7 @@ pub(super) struct SearchPhase<'a> {
     pub(super) threads: usize,
     pub(super) control: &'a Control,
     /// What the round before found log-likelihoods to say of outcomes.
-    pub(super) likelihood: Option<LikelihoodScale>,
+    pub(super) likelihood: Option<LikelihoodCalibration>,
 }
 
 /// What is said while trees grow.
@@ -96,7 +97,11 @@ impl<'w, 's> Watch<'w, 's> {
 
     /// Writes a tree. When a window of trees has gone by, those that made the calls before the last time
     /// are all delivered: the log gives these calls up.
-    fn write(&mut self, id: &str, result: Result<TreeRecord, Skip>) -> Result<(), TrainError> {
+    fn write(
+        &mut self,
+        id: &str,
+        result: Result<TreeRecord, SkipReason>,
+    ) -> Result<(), TrainError> {
         if let Ok(tree) = result {
             (self.sink)(id, &tree)?;
         }
@@ -118,7 +123,7 @@ impl SearchObserver for Watch<'_, '_> {
         self.observer.advance(tree.map_or(0, |tree| tree.simulations), message);
     }
 
-    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, Skip>) {
+    fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, SkipReason>) {
         if self.written.is_ok() {
             self.written = self.write(&problem.id, result);
             if self.written.is_err() {
@@ -162,7 +167,7 @@ impl SearchPhase<'_> {
             audit,
             checksums: checksums(self.dir, files)?,
         };
-        write_sealed(&self.dir.join(DONE), &done)?;
+        write_checksummed(&self.dir.join(DONE), &done)?;
         Ok(done)
     }
 
@@ -185,12 +190,12 @@ impl SearchPhase<'_> {
         let log = journal::recorded(&trees, Calls::Own, self.policy.clone(), observer)?;
         let policy = &*self.config.search.value.judge_by(log.clone());
         let first = self.calibrating();
-        let (own, rest) = scale::part(problems, first);
+        let (own, rest) = calibration::part(problems, first);
         // What a search that was cut off, or a repair, has of them already.
         let mut known = self.known(first)?;
         let control = self.control;
         let mut keep = |id: &str, tree: &TreeRecord| {
-            if scale::has(first, id) {
+            if calibration::has(first, id) {
                 known.insert(id.to_owned(), tree.clone());
             }
             sink(id, tree)
@@ -198,7 +203,7 @@ impl SearchPhase<'_> {
         let mut watch = Watch::new(&mut *observer, &mut keep, control, &log);
         let mut usage = self.search((policy, own), self.before(), &simulated, &mut watch)?;
         let tally = watch.tally;
-        let scale = scale::found(first, &known, self.before());
+        let scale = calibration::found(first, &known, self.before());
         let mut watch = Watch { tally, ..Watch::new(&mut *observer, sink, control, &log) };
         usage += self.search((policy, rest), scale, &simulated, &mut watch)?;
         let grown = watch.tally.grown;
@@ -211,25 +216,25 @@ impl SearchPhase<'_> {
     }
 
     /// The scale on which the first problems are judged.
-    fn before(&self) -> LikelihoodScale {
+    fn before(&self) -> LikelihoodCalibration {
         self.likelihood.unwrap_or(self.config.search.value.likelihood)
     }
 
     /// The trees on the disk of the `first` problems.
     fn known(&self, first: &[Problem]) -> Result<BTreeMap<String, TreeRecord>, TrainError> {
-        journal::intact(&self.dir.join(TREES), &|id| scale::has(first, id))
+        journal::intact(&self.dir.join(TREES), &|id| calibration::has(first, id))
     }
 
     /// The problems that set the scale of the others.
     fn calibrating(&self) -> &[Problem] {
-        scale::calibrating(self.config, self.problems)
+        calibration::calibrating(self.config, self.problems)
     }
 
     /// Grows trees whose likelihoods are judged on this scale.
     fn search(
         &self,
         (policy, problems): (&dyn Policy, &[Problem]),
-        scale: LikelihoodScale,
+        scale: LikelihoodCalibration,
         simulated: &Arc<AtomicU64>,
         watch: &mut Watch<'_, '_>,
     ) -> Result<Usage, TrainError> {
@@ -269,7 +274,7 @@ impl SearchPhase<'_> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
         let mut likelihood = LikelihoodFit::default();
-        cut_trees(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
+        extract_rows(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             audit.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
@@ -280,7 +285,7 @@ impl SearchPhase<'_> {
         audit.likelihood = likelihood.scale(self.before());
         let first = self.calibrating();
         if !first.is_empty() {
-            audit.calibrated = Some(scale::found(first, &self.known(first)?, self.before()));
+            audit.calibrated = Some(calibration::found(first, &self.known(first)?, self.before()));
         }
         Ok(audit)
     }
@@ -288,7 +293,7 @@ impl SearchPhase<'_> {
     /// Cuts what teaches the judge into `step_labels.jsonl`.
     fn cut_step_labels(&self) -> Result<(), TrainError> {
         let rules = &self.config.step_labels;
-        Ok(cut_trees(&[self.dir.join(TREES)], &self.dir.join(STEP_LABELS), |tree| {
+        Ok(extract_rows(&[self.dir.join(TREES)], &self.dir.join(STEP_LABELS), |tree| {
             extract_step_labels(tree, rules)
         })?)
     }

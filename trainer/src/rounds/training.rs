@@ -14,20 +14,20 @@ use regrowth_datasets::{
 };
 use regrowth_mcts::console::Work;
 use regrowth_mcts::{TreeRecord, read_trees};
-use regrowth_policy::NumberType;
+use regrowth_policy::Dtype;
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
-use super::external::{self, Hand};
+use super::external::{self, TrainerCall};
 use super::observer::{Control, Observer};
 use super::replay;
 use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, write_sealed};
+use crate::artefact::{Checksums, checksums, write_checksummed};
 use crate::train::{
-    Course, DpoConfig, Example, LoraConfig, Model, OPTIMIZER, PreferenceData, Progress, Reference,
-    Session, SftConfig, plan_dpo, plan_sft, train_dpo_within, train_sft,
+    Course, DpoConfig, Example, LoraConfig, Model, OPTIMIZER, PreferenceData, Reference, Session,
+    SftConfig, StepProgress, plan_dpo, plan_sft, train_dpo_within, train_sft,
 };
 
 /// The file whose presence says that the phase is done.
@@ -90,7 +90,7 @@ pub(super) struct TrainPhase<'a> {
     pub(super) earlier: Vec<PathBuf>,
     pub(super) threads: usize,
     /// What weights frozen beneath updates are multiplied in.
-    pub(super) dtype: NumberType,
+    pub(super) dtype: Dtype,
     pub(super) control: &'a Control,
 }
 
@@ -109,7 +109,7 @@ impl TrainPhase<'_> {
         if done.not_trained.is_none() {
             done.checksums = result_checksums(self.dir)?;
         }
-        write_sealed(&self.dir.join(DONE), &done)?;
+        write_checksummed(&self.dir.join(DONE), &done)?;
         Ok(done)
     }
 
@@ -158,7 +158,7 @@ impl TrainPhase<'_> {
         observer.note(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
         let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
-        let mut on_step = |p: &Progress| self.on_step(p, observer);
+        let mut on_step = |p: &StepProgress| self.on_step(p, observer);
         let summary = train_dpo_within(&model, data, &reference, &config, session, &mut on_step)?;
         observer.end();
         if let Some(warning) = summary.unmoved(&config) {
@@ -220,7 +220,7 @@ impl TrainPhase<'_> {
         plan.check()?;
         observer.note(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
-        let mut on_step = |p: &Progress| self.on_step(p, observer);
+        let mut on_step = |p: &StepProgress| self.on_step(p, observer);
         let summary =
             train_sft(&model, &examples, &[], &config, self.threads, Some(self.dir), &mut on_step)?;
         observer.end();
@@ -254,7 +254,7 @@ impl TrainPhase<'_> {
             None => Ok(self.start.to_owned()),
         };
         let initial = self.config.reference == ReferenceKind::Initial;
-        let hand = Hand {
+        let hand = TrainerCall {
             dir: self.dir,
             round: self.round,
             policy: &folder(&self.weights)?,
@@ -264,7 +264,7 @@ impl TrainPhase<'_> {
             seed: self.seed(self.config.dpo.seed),
         };
         observer.begin(self.round, "train", 0, Work::Items);
-        external::hand_off(command, &hand, self.control)?;
+        external::run_trainer(command, &hand, self.control)?;
         observer.end();
         Ok(TrainDone { mix, ..TrainDone::default() })
     }
@@ -307,7 +307,7 @@ impl TrainPhase<'_> {
     }
 
     /// Shows a step; breaks off after it when the run was cancelled.
-    fn on_step(&self, progress: &Progress, observer: &mut dyn Observer) -> ControlFlow<()> {
+    fn on_step(&self, progress: &StepProgress, observer: &mut dyn Observer) -> ControlFlow<()> {
         observer.step(progress);
         if self.control.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

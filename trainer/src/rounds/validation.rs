@@ -7,9 +7,9 @@ use regrowth_mcts::console::Work;
 use regrowth_verifiers::ProblemVerifier;
 
 use super::context::RunContext;
-use super::exam::{EvalRow, ROW_VERSION};
 use super::journal::{self, Calls};
 use super::observer::Observer;
+use super::test_evaluation::{EvalRow, ROW_VERSION};
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, Solved, solve};
 

@@ -12,7 +12,7 @@ use regrowth_policy::candle::PackedLayout;
 
 /// Token rows of a batch and which of them predict what.
 #[derive(Debug, Clone)]
-pub struct Packed {
+pub struct PackedBatch {
     /// Token of each row, `[T]`.
     pub ids: Vec<TokenId>,
     /// Who sees whom.
@@ -25,7 +25,7 @@ pub struct Packed {
 
 /// A token sequence whose ids from `scored` on are targets.
 #[derive(Debug, Clone, Copy)]
-pub struct Sequence<'a> {
+pub struct PackedSequence<'a> {
     /// What comes before the tail; not empty together with `tail`.
     pub prefix: &'a [TokenId],
     /// The tail.
@@ -34,7 +34,7 @@ pub struct Sequence<'a> {
     pub scored: usize,
 }
 
-impl Sequence<'_> {
+impl PackedSequence<'_> {
     fn len(&self) -> usize {
         self.prefix.len() + self.tail.len()
     }
@@ -56,12 +56,16 @@ impl Sequence<'_> {
 /// Packs sequences; with `share`, equal beginnings are computed once. The second value gives each
 /// sequence's range of targets.
 #[must_use]
-pub fn pack(sequences: &[Sequence], share: bool) -> (Packed, Vec<Range<usize>>) {
+pub fn pack(sequences: &[PackedSequence], share: bool) -> (PackedBatch, Vec<Range<usize>>) {
     let mut forest = Forest::default();
     let paths: Vec<usize> = sequences.iter().map(|s| forest.insert(s.inputs(), share)).collect();
     let placed = forest.place();
-    let mut packed =
-        Packed { ids: placed.ids, layout: Arc::new(placed.layout), rows: vec![], targets: vec![] };
+    let mut packed = PackedBatch {
+        ids: placed.ids,
+        layout: Arc::new(placed.layout),
+        rows: vec![],
+        targets: vec![],
+    };
     let mut ranges = Vec::with_capacity(sequences.len());
     for (sequence, leaf) in sequences.iter().zip(paths) {
         let rows = forest.rows(leaf, &placed.starts);
@@ -190,8 +194,8 @@ pub fn common_prefix(a: &[TokenId], b: &[TokenId]) -> usize {
 mod tests {
     use super::*;
 
-    fn sequence<'a>(prefix: &'a [u32], tail: &'a [u32]) -> Sequence<'a> {
-        Sequence { prefix, tail, scored: prefix.len() }
+    fn sequence<'a>(prefix: &'a [u32], tail: &'a [u32]) -> PackedSequence<'a> {
+        PackedSequence { prefix, tail, scored: prefix.len() }
     }
 
     #[test]

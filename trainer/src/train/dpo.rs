@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dpo_config::DpoConfig;
 use super::judge;
-use super::memory::{Busiest, MemoryPlan};
+use super::memory::{Busiest, TrainingMemory};
 use super::model::Model;
 use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
@@ -164,7 +164,7 @@ pub fn train_dpo_within(
     Ok(DpoSummary {
         steps: steps.len(),
         pairs: rows.pairs.len(),
-        step_labels: rows.lessons.len(),
+        step_labels: rows.judge_examples.len(),
         skipped,
         tokens,
         reference_tokens,
@@ -181,13 +181,13 @@ pub fn plan_dpo(
     data: PreferenceData,
     config: &DpoConfig,
     threads: usize,
-) -> Result<MemoryPlan, TrainError> {
+) -> Result<TrainingMemory, TrainError> {
     let (rows, _) = rows(model, data, config)?;
     let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
     for step in plan(&rows, config)? {
         busiest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
     }
-    Ok(MemoryPlan::new(model, config.optimizer.kind, &busiest))
+    Ok(TrainingMemory::new(model, config.optimizer.kind, &busiest))
 }
 
 /// Checked rows, and what was left out.
@@ -198,11 +198,11 @@ fn rows<'a>(
 ) -> Result<(Rows<'a>, BTreeMap<String, usize>), TrainError> {
     let (pairs, mut skipped) = prepare(data.pairs, model, config.scope)?;
     let taught = if config.judge.weight > 0.0 { data.step_labels } else { &[] };
-    let (lessons, long) = judge::lessons(taught, model, config.judge.labels)?;
+    let (judge_examples, long) = judge::judge_examples(taught, model, config.judge.labels)?;
     if long > 0 {
         skipped.insert("step label longer than the context".into(), long);
     }
-    Ok((Rows { pairs, lessons }, skipped))
+    Ok((Rows { pairs, judge_examples }, skipped))
 }
 
 /// Mean smoothing of the pairs: the share of labels that visits say are swapped.

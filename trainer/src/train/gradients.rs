@@ -11,7 +11,7 @@ use regrowth_datasets::stream_key;
 use regrowth_policy::candle::Transformer;
 use serde_json::Value;
 
-use super::collate::Packed;
+use super::collate::PackedBatch;
 use super::metrics::Metrics;
 use super::recompute;
 use super::variables::Variables;
@@ -31,12 +31,12 @@ pub struct Evaluation {
 ///
 /// Giving slopes in place of a differentiable tensor keeps every loss a function of plain numbers
 /// that can be tabulated and tested, and leaves the model as the only thing to differentiate.
-pub trait Objective: Sync {
+pub trait TrainingObjective: Sync {
     /// What one micro-batch holds.
     type Batch: Send + Sync;
 
     /// The packed tokens of a batch.
-    fn packed<'a>(&self, batch: &'a Self::Batch) -> &'a Packed;
+    fn packed<'a>(&self, batch: &'a Self::Batch) -> &'a PackedBatch;
 
     /// Loss and slopes, given the log-probability of every target of the batch.
     fn evaluate(&self, batch: &Self::Batch, logps: &[f32]) -> Evaluation;
@@ -91,7 +91,7 @@ impl StepGradients {
 }
 
 /// Loss and gradients of the micro-batch with this index in its step.
-pub(super) fn gradients<O: Objective>(
+pub(super) fn gradients<O: TrainingObjective>(
     objective: &O,
     compute: Compute,
     index: usize,
@@ -128,7 +128,7 @@ pub(super) struct Top {
 
 impl Top {
     /// From the last layer's output, `[T, D]`.
-    pub(super) fn new<O: Objective>(
+    pub(super) fn new<O: TrainingObjective>(
         objective: &O,
         model: &Transformer,
         batch: &O::Batch,
@@ -160,7 +160,7 @@ pub(super) fn collect(
 }
 
 /// Log-probability of every target of a batch, `[n]`, without dropout.
-pub(super) fn log_probs(model: &Transformer, packed: &Packed) -> Result<Tensor, TrainError> {
+pub(super) fn log_probs(model: &Transformer, packed: &PackedBatch) -> Result<Tensor, TrainError> {
     let pass = model.pass(&packed.layout, None)?;
     let mut x = model.embed(&packed.ids, &packed.layout)?;
     for layer in 0..model.layers() {
@@ -173,7 +173,7 @@ pub(super) fn log_probs(model: &Transformer, packed: &Packed) -> Result<Tensor, 
 /// through the last norm and the head.
 fn target_log_probs(
     model: &Transformer,
-    packed: &Packed,
+    packed: &PackedBatch,
     x: &Tensor,
 ) -> Result<Tensor, TrainError> {
     let rows = Tensor::new(packed.rows.as_slice(), x.device())?;

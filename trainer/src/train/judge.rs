@@ -13,7 +13,7 @@ use regrowth_policy::candle::{PromptForm, Tokenizer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::collate::Sequence;
+use super::collate::PackedSequence;
 use super::metrics::Metrics;
 use super::model::Model;
 use crate::TrainError;
@@ -43,16 +43,16 @@ pub enum JudgeLabels {
 }
 
 /// A step label as the questions that the policy is asked about it, in both orders of the options.
-pub(super) struct Lesson<'a> {
+pub(super) struct JudgeExample<'a> {
     pub(super) row: &'a StepLabel,
     /// Prompt and steps, without EOS: the question goes on from their text.
     base: Vec<TokenId>,
-    asks: Vec<Ask>,
+    asks: Vec<JudgeQuestion>,
     /// Probability of "correct" to be learnt, in [0, 1].
     target: f64,
 }
 
-struct Ask {
+struct JudgeQuestion {
     question: Vec<TokenId>,
     /// All tokens that write the label of "correct", then those of the other label.
     labels: Vec<TokenId>,
@@ -60,12 +60,12 @@ struct Ask {
     correct: usize,
 }
 
-/// The lessons of a file and the number of those that are longer than the model's context.
-pub(super) fn lessons<'a>(
+/// The judge_examples of a file and the number of those that are longer than the model's context.
+pub(super) fn judge_examples<'a>(
     step_labels: &'a [StepLabel],
     model: &Model,
     labels: JudgeLabels,
-) -> Result<(Vec<Lesson<'a>>, usize), TrainError> {
+) -> Result<(Vec<JudgeExample<'a>>, usize), TrainError> {
     if step_labels.is_empty() {
         return Ok((vec![], 0));
     }
@@ -76,15 +76,15 @@ pub(super) fn lessons<'a>(
         let detail = "the tokenizer has no token for the labels A and B".into();
         return Err(TrainError::Setting { name: "judge.weight", detail });
     }
-    let mut lessons = Vec::with_capacity(step_labels.len());
+    let mut judge_examples = Vec::with_capacity(step_labels.len());
     for (index, row) in step_labels.iter().enumerate() {
         check(row, model).map_err(|detail| TrainError::Example { index, detail })?;
         let step = row.completion_ids.strip_suffix(tokenizer.eos().as_slice());
         let step = step.unwrap_or(&row.completion_ids);
-        let ask = |correct_first: bool| -> Result<Ask, TrainError> {
+        let ask = |correct_first: bool| -> Result<JudgeQuestion, TrainError> {
             let question = form.question(&tokenizer.decode(step)?, correct_first, None)?;
             let (correct, other) = if correct_first { (&a, &b) } else { (&b, &a) };
-            Ok(Ask {
+            Ok(JudgeQuestion {
                 question: tokenizer.encode(&question)?,
                 labels: [correct.as_slice(), other].concat(),
                 correct: correct.len(),
@@ -95,12 +95,17 @@ pub(super) fn lessons<'a>(
             JudgeLabels::Reached => f64::from(u8::from(row.right > 0)),
         };
         let base = [row.prompt_ids.as_slice(), step].concat();
-        lessons.push(Lesson { row, base, asks: vec![ask(true)?, ask(false)?], target });
+        judge_examples.push(JudgeExample {
+            row,
+            base,
+            asks: vec![ask(true)?, ask(false)?],
+            target,
+        });
     }
-    let before = lessons.len();
-    lessons.retain(|lesson| lesson.longest() < model.config.context);
-    let long = before - lessons.len();
-    Ok((lessons, long))
+    let before = judge_examples.len();
+    judge_examples.retain(|lesson| lesson.longest() < model.config.context);
+    let long = before - judge_examples.len();
+    Ok((judge_examples, long))
 }
 
 fn check(row: &StepLabel, model: &Model) -> Result<(), String> {
@@ -114,7 +119,7 @@ fn check(row: &StepLabel, model: &Model) -> Result<(), String> {
     }
 }
 
-impl Lesson<'_> {
+impl JudgeExample<'_> {
     fn longest(&self) -> usize {
         self.base.len() + self.asks.iter().map(|ask| ask.question.len()).max().unwrap_or(0)
     }
@@ -122,7 +127,8 @@ impl Lesson<'_> {
     /// One sequence for every label of every question; only the label is scored, so that all of a
     /// question's share their rows.
     pub(super) fn tails(&self) -> Vec<Vec<TokenId>> {
-        let tail = |ask: &Ask, label: TokenId| [ask.question.as_slice(), &[label]].concat();
+        let tail =
+            |ask: &JudgeQuestion, label: TokenId| [ask.question.as_slice(), &[label]].concat();
         self.asks.iter().flat_map(|ask| ask.labels.iter().map(|&l| tail(ask, l))).collect()
     }
 
@@ -132,9 +138,9 @@ impl Lesson<'_> {
     }
 
     /// A sequence of this lesson with one of its tails.
-    pub(super) fn sequence<'a>(&'a self, tail: &'a [TokenId]) -> Sequence<'a> {
+    pub(super) fn sequence<'a>(&'a self, tail: &'a [TokenId]) -> PackedSequence<'a> {
         let scored = self.base.len() + tail.len() - 1;
-        Sequence { prefix: &self.base, tail, scored }
+        PackedSequence { prefix: &self.base, tail, scored }
     }
 
     /// The mean loss over the questions; `logps` and `slopes` are those of [`Self::tails`]. With P
@@ -203,14 +209,14 @@ mod tests {
         }
     }
 
-    fn lesson(row: &StepLabel) -> Lesson<'_> {
-        let ask = |question: TokenId, labels: [TokenId; 3], correct| Ask {
+    fn lesson(row: &StepLabel) -> JudgeExample<'_> {
+        let ask = |question: TokenId, labels: [TokenId; 3], correct| JudgeQuestion {
             question: vec![question],
             labels: labels.to_vec(),
             correct,
         };
         let asks = vec![ask(7, [10, 11, 20], 2), ask(8, [20, 10, 11], 1)];
-        Lesson { row, base: vec![1, 2, 3], asks, target: row.value() }
+        JudgeExample { row, base: vec![1, 2, 3], asks, target: row.value() }
     }
 
     fn loss(logps: &[f32]) -> (f64, Vec<f32>) {

@@ -7,7 +7,7 @@ use regrowth_policy::available_memory;
 use regrowth_policy::candle::ModelConfig;
 use serde::Serialize;
 
-use super::collate::Packed;
+use super::collate::PackedBatch;
 use super::model::Model;
 use super::optim::OptimizerKind;
 use crate::TrainError;
@@ -21,7 +21,7 @@ const WORKER: u64 = 50_000_000;
 
 /// Bytes that training will take above what the process holds, by use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct MemoryPlan {
+pub struct TrainingMemory {
     /// The optimizer's moments.
     pub moments: u64,
     /// Gradients: those of the micro-batches in work and their sum.
@@ -39,7 +39,7 @@ pub struct MemoryPlan {
     pub steps: usize,
 }
 
-impl MemoryPlan {
+impl TrainingMemory {
     /// For steps of which `busiest` takes most.
     pub(super) fn new(model: &Model, optimizer: OptimizerKind, busiest: &Busiest) -> Self {
         let (trained, _) = model.variables.sizes();
@@ -88,7 +88,7 @@ impl MemoryPlan {
     }
 }
 
-impl std::fmt::Display for MemoryPlan {
+impl std::fmt::Display for TrainingMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mb = |bytes: u64| bytes as f64 / 1e6;
         write!(
@@ -147,7 +147,7 @@ impl Busiest {
     }
 
     /// Looks at the micro-batches of a step in the order in which threads take them.
-    pub(super) fn see<'a>(&mut self, step: impl Iterator<Item = &'a Packed>) {
+    pub(super) fn see<'a>(&mut self, step: impl Iterator<Item = &'a PackedBatch>) {
         self.steps += 1;
         let rows: Vec<usize> = step.map(|packed| packed.ids.len().max(1)).collect();
         let works = schedule(&rows, self.threads);

@@ -8,7 +8,7 @@ use regrowth_policy::candle::{
     Adapter, AdapterConfig, Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer,
     save_checkpoint,
 };
-use regrowth_policy::{NumberType, PolicyError};
+use regrowth_policy::{Dtype, PolicyError};
 
 use super::lora::LoraConfig;
 use super::variables::Variables;
@@ -95,7 +95,7 @@ impl Model {
 
     /// The same model with weights frozen beneath updates multiplied in this type (f32 or bf16).
     #[must_use]
-    pub fn with_frozen_dtype(mut self, dtype: NumberType) -> Self {
+    pub fn with_frozen_dtype(mut self, dtype: Dtype) -> Self {
         self.variables = self.variables.with_frozen_dtype(dtype);
         self
     }

@@ -10,9 +10,9 @@ use std::ops::Range;
 use rand::seq::SliceRandom;
 use regrowth_datasets::{PreferencePair, TokenId, keyed_rng};
 
-use super::collate::{Packed, Sequence, common_prefix, pack};
+use super::collate::{PackedBatch, PackedSequence, common_prefix, pack};
 use super::dpo_config::{Average, DpoConfig, Scope};
-use super::judge::Lesson;
+use super::judge::JudgeExample;
 use super::model::Model;
 use crate::TrainError;
 
@@ -94,14 +94,15 @@ pub(super) fn pack_pairs(
     prepared: &[Prepared],
     indices: &[usize],
     share: bool,
-) -> (Packed, Vec<Range<usize>>) {
-    let sequences: Vec<Sequence> = indices.iter().flat_map(|&i| sides(&prepared[i])).collect();
+) -> (PackedBatch, Vec<Range<usize>>) {
+    let sequences: Vec<PackedSequence> =
+        indices.iter().flat_map(|&i| sides(&prepared[i])).collect();
     pack(&sequences, share)
 }
 
-fn sides<'a>(prepared: &Prepared<'a>) -> [Sequence<'a>; 2] {
+fn sides<'a>(prepared: &Prepared<'a>) -> [PackedSequence<'a>; 2] {
     let (pair, first) = (prepared.pair, prepared.first);
-    [&pair.chosen_ids, &pair.rejected_ids].map(|tail: &Vec<TokenId>| Sequence {
+    [&pair.chosen_ids, &pair.rejected_ids].map(|tail: &Vec<TokenId>| PackedSequence {
         prefix: &pair.prompt_ids,
         tail,
         scored: pair.prompt_ids.len() + first,
@@ -111,26 +112,26 @@ fn sides<'a>(prepared: &Prepared<'a>) -> [Sequence<'a>; 2] {
 /// What is trained on: pairs, and judged steps beside them.
 pub(super) struct Rows<'a> {
     pub(super) pairs: Vec<Prepared<'a>>,
-    pub(super) lessons: Vec<Lesson<'a>>,
+    pub(super) judge_examples: Vec<JudgeExample<'a>>,
 }
 
-/// Indices of the pairs and of the lessons of one tree.
+/// Indices of the pairs and of the judge_examples of one tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TreeRows {
     pairs: Vec<usize>,
-    lessons: Vec<usize>,
+    judge_examples: Vec<usize>,
 }
 
 /// The trees of each step, shuffled anew in every epoch.
-pub(super) type Plan = Vec<Vec<TreeRows>>;
+pub(super) type BatchPlan = Vec<Vec<TreeRows>>;
 
-pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<Plan, TrainError> {
+pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<BatchPlan, TrainError> {
     let trees = trees(rows);
     if rows.pairs.is_empty() || config.epochs == 0 {
         let detail = "no pair to train on; expected at least one pair and one epoch".into();
         return Err(TrainError::Setting { name: "pairs", detail });
     }
-    let mut steps: Plan = Vec::new();
+    let mut steps: BatchPlan = Vec::new();
     for epoch in 0..config.epochs as u64 {
         let mut order: Vec<&TreeRows> = trees.iter().collect();
         if config.shuffle {
@@ -159,19 +160,20 @@ pub(super) fn plan(rows: &Rows, config: &DpoConfig) -> Result<Plan, TrainError> 
     Ok(steps)
 }
 
-/// The rows of each tree, in the order in which the trees first appear among pairs, then lessons.
+/// The rows of each tree, in the order in which the trees first appear among pairs, then judge_examples.
 fn trees(rows: &Rows) -> Vec<TreeRows> {
     let mut places: BTreeMap<(u32, &str), usize> = BTreeMap::new();
     let mut trees: Vec<TreeRows> = Vec::new();
     let pairs = rows.pairs.iter().map(|p| (p.pair.round, p.pair.problem_id.as_str()));
-    let lessons = rows.lessons.iter().map(|l| (l.row.round, l.row.problem_id.as_str()));
-    for (index, key) in pairs.chain(lessons).enumerate() {
+    let judge_examples =
+        rows.judge_examples.iter().map(|l| (l.row.round, l.row.problem_id.as_str()));
+    for (index, key) in pairs.chain(judge_examples).enumerate() {
         let place = *places.entry(key).or_insert(trees.len());
         if place == trees.len() {
             trees.push(TreeRows::default());
         }
         match index.checked_sub(rows.pairs.len()) {
-            Some(lesson) => trees[place].lessons.push(lesson),
+            Some(lesson) => trees[place].judge_examples.push(lesson),
             None => trees[place].pairs.push(index),
         }
     }
@@ -180,9 +182,9 @@ fn trees(rows: &Rows) -> Vec<TreeRows> {
 
 /// A micro-batch of whole trees.
 pub(super) struct Batch {
-    pub(super) packed: Packed,
+    pub(super) packed: PackedBatch,
     pub(super) pairs: Vec<BatchPair>,
-    pub(super) lessons: Vec<BatchLesson>,
+    pub(super) judge_examples: Vec<BatchLesson>,
 }
 
 /// One pair of a micro-batch.
@@ -203,7 +205,7 @@ pub(super) struct BatchLesson {
     pub(super) index: usize,
     /// Targets: the labels of its questions.
     pub(super) labels: Range<usize>,
-    /// Its share of the step's lessons.
+    /// Its share of the step's judge_examples.
     pub(super) share: f64,
 }
 
@@ -213,7 +215,7 @@ pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig)
     let weights: Vec<Vec<f64>> =
         trees.iter().map(|tree| tree.pairs.iter().map(weight).collect()).collect();
     let shares = shares(&weights, config.average);
-    let lessons: usize = trees.iter().map(|tree| tree.lessons.len()).sum();
+    let judge_examples: usize = trees.iter().map(|tree| tree.judge_examples.len()).sum();
     let mut groups: Vec<(TreeRows, Vec<f64>)> = Vec::new();
     let mut room = 0usize;
     for (tree, shares) in trees.iter().zip(shares) {
@@ -225,12 +227,12 @@ pub(super) fn micro_batches(rows: &Rows, trees: &[TreeRows], config: &DpoConfig)
         if let Some((group, of_pairs)) = groups.last_mut() {
             of_pairs.extend(shares);
             group.pairs.extend_from_slice(&tree.pairs);
-            group.lessons.extend_from_slice(&tree.lessons);
+            group.judge_examples.extend_from_slice(&tree.judge_examples);
         }
         room = room.saturating_sub(tokens);
     }
     let share = config.share_prefixes;
-    groups.iter().map(|(group, of)| batch(rows, group, share, (of, lessons))).collect()
+    groups.iter().map(|(group, of)| batch(rows, group, share, (of, judge_examples))).collect()
 }
 
 /// The share of each pair in the loss of a step, from the weights of the pairs of each tree; they add up
@@ -248,18 +250,24 @@ fn shares(trees: &[Vec<f64>], average: Average) -> Vec<Vec<f64>> {
     parts.iter().map(|tree| tree.iter().map(|part| part / all).collect()).collect()
 }
 
-/// Packs the sides of pairs and the questions of lessons, in this order.
-fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (Packed, Vec<Range<usize>>) {
-    let tails: Vec<_> = tree.lessons.iter().map(|&i| rows.lessons[i].tails()).collect();
-    let mut sequences: Vec<Sequence> =
+/// Packs the sides of pairs and the questions of judge_examples, in this order.
+fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (PackedBatch, Vec<Range<usize>>) {
+    let tails: Vec<_> =
+        tree.judge_examples.iter().map(|&i| rows.judge_examples[i].tails()).collect();
+    let mut sequences: Vec<PackedSequence> =
         tree.pairs.iter().flat_map(|&i| sides(&rows.pairs[i])).collect();
-    for (&i, tails) in tree.lessons.iter().zip(&tails) {
-        sequences.extend(tails.iter().map(|tail| rows.lessons[i].sequence(tail)));
+    for (&i, tails) in tree.judge_examples.iter().zip(&tails) {
+        sequences.extend(tails.iter().map(|tail| rows.judge_examples[i].sequence(tail)));
     }
     pack(&sequences, share)
 }
 
-fn batch(rows: &Rows, group: &TreeRows, share: bool, (shares, lessons): (&[f64], usize)) -> Batch {
+fn batch(
+    rows: &Rows,
+    group: &TreeRows,
+    share: bool,
+    (shares, judge_examples): (&[f64], usize),
+) -> Batch {
     let (packed, ranges) = pack_rows(rows, group, share);
     let (sides, mut labels) = ranges.split_at(2 * group.pairs.len());
     let pairs = group
@@ -279,16 +287,16 @@ fn batch(rows: &Rows, group: &TreeRows, share: bool, (shares, lessons): (&[f64],
         // Targets of one lesson follow each other, one for every label.
         own[0].start..own[count - 1].end
     };
-    let lessons = group
-        .lessons
+    let judge_examples = group
+        .judge_examples
         .iter()
         .map(|&i| BatchLesson {
             index: i,
-            labels: take(rows.lessons[i].labels()),
-            share: 1.0 / lessons as f64,
+            labels: take(rows.judge_examples[i].labels()),
+            share: 1.0 / judge_examples as f64,
         })
         .collect();
-    Batch { packed, pairs, lessons }
+    Batch { packed, pairs, judge_examples }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::collate::Packed;
-use super::gradients::{Evaluation, Objective};
+use super::collate::PackedBatch;
+use super::gradients::{Evaluation, TrainingObjective};
 use super::loss::{PairLogps, PreferenceLoss};
 use super::metrics::Metrics;
 use super::pairs::{Batch, BatchPair, Prepared, Rows};
@@ -36,10 +36,10 @@ impl Preference<'_> {
     }
 }
 
-impl Objective for Preference<'_> {
+impl TrainingObjective for Preference<'_> {
     type Batch = Batch;
 
-    fn packed<'a>(&self, batch: &'a Batch) -> &'a Packed {
+    fn packed<'a>(&self, batch: &'a Batch) -> &'a PackedBatch {
         &batch.packed
     }
 
@@ -56,11 +56,11 @@ impl Objective for Preference<'_> {
             let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
             result.metrics.record("on_policy_share", newest, pair.share);
         }
-        for lesson in &batch.lessons {
+        for lesson in &batch.judge_examples {
             let at = lesson.labels.clone();
             let slopes = &mut result.slopes[at.clone()];
             let (weight, metrics) = (self.judge * lesson.share, &mut result.metrics);
-            let row = &self.rows.lessons[lesson.index];
+            let row = &self.rows.judge_examples[lesson.index];
             result.loss += row.loss(&logps[at], weight, slopes, metrics, lesson.share);
         }
         result
@@ -68,8 +68,9 @@ impl Objective for Preference<'_> {
 
     fn rows(&self, batch: &Batch) -> Vec<Value> {
         let pairs = batch.pairs.iter().map(|pair| json!(self.rows.pairs[pair.index].pair));
-        let lessons = batch.lessons.iter().map(|l| json!(self.rows.lessons[l.index].row));
-        pairs.chain(lessons).collect()
+        let judge_examples =
+            batch.judge_examples.iter().map(|l| json!(self.rows.judge_examples[l.index].row));
+        pairs.chain(judge_examples).collect()
     }
 }
 

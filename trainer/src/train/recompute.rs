@@ -7,17 +7,17 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
-use regrowth_policy::candle::Pass;
+use regrowth_policy::candle::ForwardPass;
 
-use super::gradients::{Compute, Objective, Top, collect};
+use super::gradients::{Compute, Top, TrainingObjective, collect};
 use crate::TrainError;
 
 /// Gradients of one micro-batch, added to `gradients`; returns its loss and metrics.
-pub(super) fn backward<O: Objective>(
+pub(super) fn backward<O: TrainingObjective>(
     objective: &O,
     compute: Compute,
     batch: &O::Batch,
-    pass: &Pass,
+    pass: &ForwardPass,
     gradients: &mut BTreeMap<String, Tensor>,
 ) -> Result<Top, TrainError> {
     let Compute { model, variables, .. } = compute;

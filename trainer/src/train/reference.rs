@@ -11,7 +11,7 @@ use candle_core::Tensor;
 use crossbeam::channel::unbounded;
 use rand::seq::SliceRandom;
 use regrowth_datasets::{keyed_rng, stream_key};
-use regrowth_policy::NumberType;
+use regrowth_policy::Dtype;
 use regrowth_policy::candle::{Parameters, Transformer};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ use super::gradients::{alone, log_probs};
 use super::model::Model;
 use super::pairs::{Prepared, pack_pairs};
 use crate::TrainError;
-use crate::artefact::{read_sealed, write_sealed};
+use crate::artefact::{read_checksummed, write_checksummed};
 
 /// Recorded pairs that are compared with a forward pass.
 const CHECKED: usize = 16;
@@ -90,7 +90,7 @@ pub(super) fn fill(
     }
     if let Some(path) = path {
         let kept = Kept { version: 1, key, tokens, logps: kept };
-        write_sealed(&path, &kept)?;
+        write_checksummed(&path, &kept)?;
     }
     Ok(tokens)
 }
@@ -98,7 +98,7 @@ pub(super) fn fill(
 /// What is on disk, if it is whole and belongs to the same weights and pairs; anything else is
 /// computed again.
 fn read(path: &Path, key: &str, pairs: usize) -> Option<Kept> {
-    let kept: Kept = read_sealed(path).ok()??;
+    let kept: Kept = read_checksummed(path).ok()??;
     (kept.version == 1 && kept.key == key && kept.logps.len() == pairs).then_some(kept)
 }
 
@@ -134,7 +134,7 @@ fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u6
     sample.sort_unstable();
     let (logps, tokens) = forward(prepared, &sample, scorer, (config.share_prefixes, 1))?;
     let tolerance = match scorer.variables.frozen_dtype() {
-        NumberType::F32 => TOLERANCE[0],
+        Dtype::F32 => TOLERANCE[0],
         _ => TOLERANCE[1],
     };
     for (index, computed) in sample.into_iter().zip(logps) {
@@ -161,7 +161,7 @@ fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u6
 /// The weights of a model with its updates merged, as an engine multiplies them.
 struct Merged {
     weights: BTreeMap<String, Tensor>,
-    dtype: NumberType,
+    dtype: Dtype,
 }
 
 impl Parameters for Merged {
@@ -169,7 +169,7 @@ impl Parameters for Merged {
         Parameters::get(&self.weights, name)
     }
 
-    fn frozen_dtype(&self) -> NumberType {
+    fn frozen_dtype(&self) -> Dtype {
         self.dtype
     }
 }

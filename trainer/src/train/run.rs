@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use regrowth_datasets::{stream_key, write_jsonl};
 
-use super::gradients::{Compute, Objective};
+use super::gradients::{Compute, TrainingObjective};
 use super::metrics::{Metrics, MetricsLog};
 use super::model::Model;
 use super::optim::{Optimizer, OptimizerConfig};
@@ -56,7 +56,7 @@ pub struct Course<'a> {
 
 /// What is reported after every step.
 #[derive(Debug, Clone)]
-pub struct Progress<'a> {
+pub struct StepProgress<'a> {
     /// Step just done, from 1.
     pub step: usize,
     /// Steps of the run.
@@ -72,7 +72,7 @@ pub struct Progress<'a> {
 }
 
 /// Sees every step and may end the run after it: the state is saved, and the same call goes on.
-pub type OnStep<'a> = dyn FnMut(&Progress) -> ControlFlow<()> + 'a;
+pub type OnStep<'a> = dyn FnMut(&StepProgress) -> ControlFlow<()> + 'a;
 
 /// What a look at the model after a step found.
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl Steps<'_> {
     /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
     /// micro-batches of a step (from 1) and must depend on the step alone; `look(step)` runs when the
     /// update of a step is done, adds to its row and may end the run.
-    pub(super) fn run<O: Objective>(
+    pub(super) fn run<O: TrainingObjective>(
         &self,
         objective: &O,
         mut batches: impl FnMut(usize) -> Result<Vec<O::Batch>, TrainError>,
@@ -142,7 +142,7 @@ impl Steps<'_> {
             let (steps, tokens) = (self.steps, standing.tokens);
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
             let (loss, metrics) = (done.loss, &done.metrics);
-            let seen = Progress { step, steps, loss, tokens, rate, metrics };
+            let seen = StepProgress { step, steps, loss, tokens, rate, metrics };
             // The last step's metrics are its own result, so a run never resumes behind it.
             let stop = progress(&seen).is_break() && step < steps;
             last = done.metrics;
@@ -183,7 +183,7 @@ impl Steps<'_> {
     }
 
     /// One step: gradients, update, and the row that is logged of it.
-    fn step<O: Objective>(
+    fn step<O: TrainingObjective>(
         &self,
         (objective, workers): (&O, &Workers<O::Batch>),
         batches: Vec<O::Batch>,
@@ -216,7 +216,7 @@ impl Steps<'_> {
     }
 
     /// The error of a step whose numbers are not finite; its batch is kept beside the metrics.
-    fn diverged<O: Objective>(
+    fn diverged<O: TrainingObjective>(
         &self,
         objective: &O,
         batch: &[O::Batch],

@@ -12,10 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::collate::{Packed, Sequence, pack};
-use super::gradients::{Evaluation, Objective};
+use super::collate::{PackedBatch, PackedSequence, pack};
+use super::gradients::{Evaluation, TrainingObjective};
 use super::lora::LoraConfig;
-use super::memory::{Busiest, MemoryPlan};
+use super::memory::{Busiest, TrainingMemory};
 use super::metrics::Metrics;
 use super::model::Model;
 use super::optim::OptimizerConfig;
@@ -42,8 +42,8 @@ impl Example {
     }
 
     /// Its tokens, of which the completion is scored.
-    pub(super) fn sequence(&self) -> Sequence<'_> {
-        Sequence { prefix: &self.prompt, tail: &self.completion, scored: self.prompt.len() }
+    pub(super) fn sequence(&self) -> PackedSequence<'_> {
+        PackedSequence { prefix: &self.prompt, tail: &self.completion, scored: self.prompt.len() }
     }
 }
 
@@ -185,13 +185,13 @@ pub fn plan_sft(
     examples: &[Example],
     config: &SftConfig,
     threads: usize,
-) -> Result<MemoryPlan, TrainError> {
+) -> Result<TrainingMemory, TrainError> {
     let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
     for step in plan(examples, config)? {
         let batches = micro_batches(examples, &step, config.micro_tokens);
         busiest.see(batches.iter().map(|b| &b.packed));
     }
-    Ok(MemoryPlan::new(model, config.optimizer.kind, &busiest))
+    Ok(TrainingMemory::new(model, config.optimizer.kind, &busiest))
 }
 
 /// Example indices of every step.
@@ -223,7 +223,7 @@ fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, Tra
 
 /// A micro-batch: packed tokens and the slope of each target.
 struct Batch {
-    packed: Packed,
+    packed: PackedBatch,
     /// Weight of each target over the step's total weight.
     weights: Vec<f32>,
 }
@@ -247,7 +247,7 @@ fn micro_batches(examples: &[Example], indices: &[usize], micro_tokens: usize) -
 }
 
 fn batch(group: &[&Example], total: f32) -> Batch {
-    let sequences: Vec<Sequence> = group.iter().map(|e| e.sequence()).collect();
+    let sequences: Vec<PackedSequence> = group.iter().map(|e| e.sequence()).collect();
     let (packed, _) = pack(&sequences, false);
     let weights = group
         .iter()
@@ -259,10 +259,10 @@ fn batch(group: &[&Example], total: f32) -> Batch {
 /// Weighted mean negative log-likelihood over the completion tokens of a step.
 struct Nll;
 
-impl Objective for Nll {
+impl TrainingObjective for Nll {
     type Batch = Batch;
 
-    fn packed<'a>(&self, batch: &'a Batch) -> &'a Packed {
+    fn packed<'a>(&self, batch: &'a Batch) -> &'a PackedBatch {
         &batch.packed
     }
 

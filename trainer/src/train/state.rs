@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::optim::{Optimizer, OptimizerConfig};
 use super::variables::Variables;
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, damage, read_sealed, write_sealed};
+use crate::artefact::{Checksums, checksums, damage, read_checksummed, write_checksummed};
 
 const PREFIX: &str = "state-";
 const WEIGHTS: &str = "weights.safetensors";
@@ -69,7 +69,7 @@ pub(super) fn save(
     write_tensors(&staged.join(WEIGHTS), &variables.trained()).map_err(io)?;
     write_tensors(&staged.join(MOMENTS), optimizer.moments()).map_err(io)?;
     let checksums = checksums(&staged, &[WEIGHTS, MOMENTS])?;
-    write_sealed(&staged.join("state.json"), &Saved { version: 1, tokens, checksums })?;
+    write_checksummed(&staged.join("state.json"), &Saved { version: 1, tokens, checksums })?;
     std::fs::rename(&staged, &target).map_err(io)?;
     std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
     for (old, path) in states(dir)? {
@@ -109,7 +109,7 @@ pub(super) fn save_optimizer(dir: &Path, optimizer: &Optimizer) -> Result<(), Tr
     write_tensors(&staged.join(MOMENTS), optimizer.moments()).map_err(io)?;
     let checksums = checksums(&staged, &[MOMENTS])?;
     let saved = SavedOptimizer { version: 1, steps: optimizer.steps(), checksums };
-    write_sealed(&staged.join(OPTIMIZER_FILE), &saved)?;
+    write_checksummed(&staged.join(OPTIMIZER_FILE), &saved)?;
     std::fs::rename(&staged, &target).map_err(io)?;
     std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)
 }
@@ -131,7 +131,8 @@ fn saved_optimizer(dir: &Path) -> Result<SavedOptimizer, TrainError> {
     let folder = dir.join(OPTIMIZER);
     let fail = |detail: String| TrainError::File { path: folder.clone(), detail };
     let missing = || fail(format!("`{OPTIMIZER_FILE}` is missing; expected what the run left"));
-    let saved: SavedOptimizer = read_sealed(&folder.join(OPTIMIZER_FILE))?.ok_or_else(missing)?;
+    let saved: SavedOptimizer =
+        read_checksummed(&folder.join(OPTIMIZER_FILE))?.ok_or_else(missing)?;
     match damage(&folder, &saved.checksums) {
         Some(what) => Err(fail(what)),
         None => Ok(saved),
@@ -144,7 +145,7 @@ fn verified(path: &Path) -> Result<Saved, TrainError> {
         path: path.to_owned(),
         detail: format!("damaged training state ({detail}); remove it to train from the start"),
     };
-    let saved = match read_sealed::<Saved>(&path.join("state.json")) {
+    let saved = match read_checksummed::<Saved>(&path.join("state.json")) {
         Ok(Some(saved)) => saved,
         Ok(None) => return Err(damaged("`state.json` is missing".into())),
         Err(error) => return Err(damaged(error.to_string())),

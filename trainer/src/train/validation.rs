@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use regrowth_policy::candle::write_tensors;
 use serde::{Deserialize, Serialize};
 
-use super::collate::{Sequence, pack};
+use super::collate::{PackedSequence, pack};
 use super::gradients::log_probs;
 use super::model::Model;
 use super::run::Look;
@@ -116,7 +116,7 @@ impl<'a> Validation<'a> {
         let transformer = self.model.transformer()?;
         let (mut total, mut weights) = (0.0, 0.0);
         for group in groups(self.examples, self.config.micro_tokens) {
-            let sequences: Vec<Sequence> = group.iter().map(Example::sequence).collect();
+            let sequences: Vec<PackedSequence> = group.iter().map(Example::sequence).collect();
             let (packed, ranges) = pack(&sequences, false);
             let logps: Vec<f32> = log_probs(&transformer, &packed)?.to_vec1()?;
             for (example, range) in group.iter().zip(ranges) {

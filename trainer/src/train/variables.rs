@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Result, Tensor, Var};
 use regrowth_datasets::keyed_rng;
-use regrowth_policy::NumberType;
+use regrowth_policy::Dtype;
 use regrowth_policy::candle::{Adapter, Checkpoint, LowRank, ModelConfig, Parameters};
 
 use super::lora::LoraConfig;
@@ -19,7 +19,7 @@ pub struct Variables {
     trained: BTreeMap<String, Var>,
     frozen: BTreeMap<String, Tensor>,
     lora: Option<LoraConfig>,
-    frozen_dtype: NumberType,
+    frozen_dtype: Dtype,
 }
 
 impl Variables {
@@ -56,7 +56,7 @@ impl Variables {
             candle_core::bail!("no projection is called as one of the targets {:?}", lora.targets);
         }
         let frozen = checkpoint.tensors.clone();
-        Ok(Self { trained, frozen, lora: Some(lora.clone()), frozen_dtype: NumberType::F32 })
+        Ok(Self { trained, frozen, lora: Some(lora.clone()), frozen_dtype: Dtype::F32 })
     }
 
     /// Fresh weights: norms 1, biases 0, everything else normal with deviation `1 / sqrt(hidden)`,
@@ -86,18 +86,18 @@ impl Variables {
     }
 
     fn all(trained: BTreeMap<String, Var>) -> Self {
-        Self { trained, frozen: BTreeMap::new(), lora: None, frozen_dtype: NumberType::F32 }
+        Self { trained, frozen: BTreeMap::new(), lora: None, frozen_dtype: Dtype::F32 }
     }
 
     /// The same variables with frozen weights multiplied in this type (f32 or bf16).
     #[must_use]
-    pub fn with_frozen_dtype(self, frozen_dtype: NumberType) -> Self {
+    pub fn with_frozen_dtype(self, frozen_dtype: Dtype) -> Self {
         Self { frozen_dtype, ..self }
     }
 
     /// What frozen weights are multiplied in.
     #[must_use]
-    pub fn frozen_dtype(&self) -> NumberType {
+    pub fn frozen_dtype(&self) -> Dtype {
         self.frozen_dtype
     }
 
@@ -202,7 +202,7 @@ impl Parameters for Variables {
         }
     }
 
-    fn frozen_dtype(&self) -> NumberType {
+    fn frozen_dtype(&self) -> Dtype {
         self.frozen_dtype
     }
 

@@ -11,7 +11,7 @@ use std::thread::Scope;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
-use super::gradients::{Compute, Objective, StepGradients, alone, gradients};
+use super::gradients::{Compute, StepGradients, TrainingObjective, alone, gradients};
 use crate::TrainError;
 
 /// A micro-batch to compute: the step's batches, which of them, and the key of its dropout masks.
@@ -32,7 +32,7 @@ pub(super) struct Workers<B> {
 
 impl<B: Send + Sync> Workers<B> {
     /// Starts `threads` of them, at least one.
-    pub(super) fn start<'scope, 'env, O: Objective<Batch = B>>(
+    pub(super) fn start<'scope, 'env, O: TrainingObjective<Batch = B>>(
         scope: &'scope Scope<'scope, 'env>,
         objective: &'env O,
         compute: Compute<'env>,

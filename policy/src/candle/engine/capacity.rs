@@ -11,7 +11,7 @@ use crate::candle::kernels::attended_values;
 use crate::candle::model::decoder::Scratch;
 use crate::candle::model::on_device;
 use crate::text::Files;
-use crate::{ComputeDevice, DevicePlan, LoadOptions, MemoryPlan, NumberType, PolicyError};
+use crate::{ComputeDevice, DevicePlan, Dtype, LoadOptions, MemoryPlan, PolicyError};
 
 /// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
 /// then work without meeting, but each reads all weights. Measured on four trees and two threads:
@@ -117,7 +117,7 @@ impl CandlePolicy {
 /// Bytes of a weight in the engine's memory.
 fn weight_bytes(options: &LoadOptions) -> usize {
     match (options.device, options.numbers) {
-        (ComputeDevice::Cpu, NumberType::Bf16) => NumberType::Bf16.bytes(),
-        _ => NumberType::F32.bytes(),
+        (ComputeDevice::Cpu, Dtype::Bf16) => Dtype::Bf16.bytes(),
+        _ => Dtype::F32.bytes(),
     }
 }

@@ -25,8 +25,8 @@ use crate::candle::model::on_device::{DeviceDecoder, OnDevice};
 use crate::check::check;
 use crate::text::{PROMPT_FILE, PromptForm, Tokenizer};
 use crate::{
-    Call, ComputeDevice, Judge, Limits, LoadOptions, NumberType, Policy, PolicyError, Prompt,
-    Request, Restated,
+    Call, ComputeDevice, Dtype, Judge, Limits, LoadOptions, Policy, PolicyError, Prompt, Request,
+    Restated,
 };
 
 /// A checkpoint that answers requests in this process.
@@ -72,7 +72,7 @@ impl CandlePolicy {
         let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
         match (options.device, options.numbers) {
             (ComputeDevice::Cuda(_), numbers) => identity = format!("{identity}+cuda-{numbers}"),
-            (ComputeDevice::Cpu, NumberType::Bf16) => identity.push_str(BF16),
+            (ComputeDevice::Cpu, Dtype::Bf16) => identity.push_str(BF16),
             (ComputeDevice::Cpu, _) => {}
         }
         let config = checkpoint.config;
@@ -306,9 +306,9 @@ fn models(
         }
         ComputeDevice::Cuda(number) => {
             let dtype = match options.numbers {
-                NumberType::F32 => DType::F32,
-                NumberType::Bf16 => DType::BF16,
-                NumberType::F16 => DType::F16,
+                Dtype::F32 => DType::F32,
+                Dtype::Bf16 => DType::BF16,
+                Dtype::F16 => DType::F16,
             };
             let device = cuda::open(number)?;
             let decoder = DeviceDecoder::new(config, tensors, &device, dtype).map_err(fail)?;
@@ -344,7 +344,7 @@ mod tests {
 
     use super::*;
     use crate::candle::checkpoint::source::Source;
-    use crate::candle::model::forward::Row;
+    use crate::candle::model::forward::TokenRow;
     use crate::{Boundary, Propose, Response, Sampling, Score, StopAt, call};
 
     fn builtin() -> Checkpoint {
@@ -398,7 +398,7 @@ mod tests {
     struct Failing(OnCpu, u32);
 
     impl Forward for Failing {
-        fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+        fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
             self.1 += 1;
             match self.1 % 40 {
                 0 => candle_core::bail!("the device is out of memory"),
@@ -415,7 +415,7 @@ mod tests {
     struct Panicking;
 
     impl Forward for Panicking {
-        fn hidden(&mut self, _: &[Row], _: &mut Vec<f32>) -> candle_core::Result<()> {
+        fn hidden(&mut self, _: &[TokenRow], _: &mut Vec<f32>) -> candle_core::Result<()> {
             panic!("as it is told to");
         }
 
@@ -446,7 +446,7 @@ mod tests {
     struct Slow(OnCpu, Arc<AtomicUsize>);
 
     impl Forward for Slow {
-        fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+        fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
             self.1.fetch_add(1, Ordering::Relaxed);
             std::thread::sleep(std::time::Duration::from_millis(50));
             self.0.hidden(rows, hidden)
@@ -463,7 +463,7 @@ mod tests {
         let passes = Arc::new(AtomicUsize::new(0));
         let counted = passes.clone();
         let policy = CandlePolicy::over(builtin(), &options, move |config, tensors, capacity| {
-            let decoder = Arc::new(Decoder::new(config, tensors, NumberType::F32).unwrap());
+            let decoder = Arc::new(Decoder::new(config, tensors, Dtype::F32).unwrap());
             Ok(vec![Box::new(Slow(OnCpu::new(decoder, capacity.slots), counted))])
         });
         let policy = policy.unwrap();
@@ -489,7 +489,7 @@ mod tests {
     fn a_device_that_fails_fails_its_requests_and_no_other() {
         let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
         let policy = CandlePolicy::over(builtin(), &options, |config, tensors, capacity| {
-            let decoder = Arc::new(Decoder::new(config, tensors, NumberType::F32).unwrap());
+            let decoder = Arc::new(Decoder::new(config, tensors, Dtype::F32).unwrap());
             Ok(vec![Box::new(Failing(OnCpu::new(decoder, capacity.slots), 0))])
         });
         let policy = policy.unwrap();

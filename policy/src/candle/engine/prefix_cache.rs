@@ -12,16 +12,16 @@ use crate::candle::engine::kv_slots::KvSlots;
 use crate::candle::engine::router::chained;
 
 /// Index of a node; the root is 0.
-pub(crate) type NodeId = usize;
+pub(crate) type CacheNode = usize;
 
 /// The empty prefix.
-pub(crate) const ROOT: NodeId = 0;
+pub(crate) const ROOT: CacheNode = 0;
 
 struct Node {
     ids: Vec<TokenId>,
     slots: Vec<u32>,
-    parent: NodeId,
-    children: BTreeMap<TokenId, NodeId>,
+    parent: CacheNode,
+    children: BTreeMap<TokenId, CacheNode>,
     pins: usize,
     used_at: u64,
     /// Final hidden rows by offset in `ids`, where a later request may start to sample.
@@ -31,7 +31,7 @@ struct Node {
 /// What the tree knows of a prefix.
 pub(crate) struct Found {
     /// The node in which the known part ends, at its end.
-    pub(crate) node: NodeId,
+    pub(crate) node: CacheNode,
     /// KvSlots of the known part, as many as it has tokens.
     pub(crate) slots: Vec<u32>,
     /// Final hidden row of its last token, if it was kept.
@@ -41,7 +41,7 @@ pub(crate) struct Found {
 /// The tree.
 pub(crate) struct PrefixCache {
     nodes: Vec<Option<Node>>,
-    vacant: Vec<NodeId>,
+    vacant: Vec<CacheNode>,
     clock: u64,
     /// Hashes of the first beginning that each evicted leaf spelled.
     given_up: HashSet<u64>,
@@ -91,11 +91,11 @@ impl PrefixCache {
     /// `free`. Returns the node in which `ids` end and the slots of `ids` as the tree has them.
     pub(crate) fn extend(
         &mut self,
-        node: NodeId,
+        node: CacheNode,
         ids: &[TokenId],
         slots: &[u32],
         free: &mut KvSlots,
-    ) -> (NodeId, Vec<u32>) {
+    ) -> (CacheNode, Vec<u32>) {
         self.clock += 1;
         let (mut node, mut known) = (node, Vec::with_capacity(ids.len()));
         while let Some(&id) = ids.get(known.len()) {
@@ -118,7 +118,7 @@ impl PrefixCache {
     }
 
     /// Keeps the final hidden row of the last token of a node.
-    pub(crate) fn keep_hidden(&mut self, node: NodeId, hidden: Vec<f32>) {
+    pub(crate) fn keep_hidden(&mut self, node: CacheNode, hidden: Vec<f32>) {
         let entry = self.node_mut(node);
         if let Some(last) = entry.ids.len().checked_sub(1) {
             entry.hidden.insert(last, hidden);
@@ -126,12 +126,12 @@ impl PrefixCache {
     }
 
     /// Keeps a node and what is above it from being evicted.
-    pub(crate) fn pin(&mut self, node: NodeId) {
+    pub(crate) fn pin(&mut self, node: CacheNode) {
         self.node_mut(node).pins += 1;
     }
 
     /// Undoes one [`Self::pin`].
-    pub(crate) fn unpin(&mut self, node: NodeId) {
+    pub(crate) fn unpin(&mut self, node: CacheNode) {
         self.node_mut(node).pins -= 1;
     }
 
@@ -173,15 +173,15 @@ impl PrefixCache {
         !self.given_up.is_empty() && self.given_up.contains(&hash(ids.iter()))
     }
 
-    fn node(&self, id: NodeId) -> &Node {
+    fn node(&self, id: CacheNode) -> &Node {
         self.nodes[id].as_ref().expect("a node that is linked or pinned exists")
     }
 
-    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+    fn node_mut(&mut self, id: CacheNode) -> &mut Node {
         self.nodes[id].as_mut().expect("a node that is linked or pinned exists")
     }
 
-    fn place(&mut self, node: Node) -> NodeId {
+    fn place(&mut self, node: Node) -> CacheNode {
         match self.vacant.pop() {
             Some(id) => {
                 self.nodes[id] = Some(node);
@@ -194,7 +194,7 @@ impl PrefixCache {
         }
     }
 
-    fn add(&mut self, parent: NodeId, ids: Vec<TokenId>, slots: Vec<u32>) -> NodeId {
+    fn add(&mut self, parent: CacheNode, ids: Vec<TokenId>, slots: Vec<u32>) -> CacheNode {
         let first = ids[0];
         let node = Node {
             ids,
@@ -211,7 +211,7 @@ impl PrefixCache {
     }
 
     /// Cuts a node after `at` ids. The lower part keeps its index, so pins stay where they were.
-    fn split(&mut self, id: NodeId, at: usize) -> NodeId {
+    fn split(&mut self, id: CacheNode, at: usize) -> CacheNode {
         let lower = self.node_mut(id);
         let ids = lower.ids.drain(..at).collect();
         let slots = lower.slots.drain(..at).collect();

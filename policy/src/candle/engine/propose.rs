@@ -10,7 +10,7 @@ use crate::boundary::{self, Cut};
 use crate::candle::engine::request::{Kind, RequestState};
 use crate::candle::engine::sampler;
 use crate::candle::engine::scheduler::Shard;
-use crate::candle::engine::sequence::{Candidate, Drawn, Role, Sequence};
+use crate::candle::engine::sequence::{CandidateState, Drawn, Role, Sequence};
 use crate::text::Tokenizer;
 use crate::text::growing::{Growing, text_after};
 use crate::{Candidates, PolicyError, Propose, Response, Sampling};
@@ -28,7 +28,7 @@ impl Shard {
         *started = next.end;
         let special = boundary::reads_special(request);
         let text = Growing::after(&self.shared.tokenizer, &sequence.ids, special);
-        let candidate = |index: usize| Candidate {
+        let candidate = |index: usize| CandidateState {
             request: id,
             index,
             rng: keyed_rng(request.keys[index], &[b"candidate"]),
@@ -98,7 +98,7 @@ impl Shard {
                 None => {
                     sequence.ids.push(token.id);
                     let step = &sequence.ids[candidate.from..];
-                    let Candidate { text, cut, .. } = &mut *candidate;
+                    let CandidateState { text, cut, .. } = &mut *candidate;
                     let finish = finish_of(request, step, (text, cut), tokenizer);
                     sequence.ids.pop();
                     finish?
@@ -153,7 +153,7 @@ impl Shard {
 
     /// Stores a step that has ended; answers if it was the proposal's last.
     fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
-        let Candidate { request: id, index, from, mut logps, cut, .. } = drawn.candidate;
+        let CandidateState { request: id, index, from, mut logps, cut, .. } = drawn.candidate;
         let mut ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
         let mut finish = drawn.finish.unwrap_or(Finish::Length);
         if let (Finish::Length, Some(kept)) = (finish, cut.kept()) {

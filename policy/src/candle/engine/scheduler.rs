@@ -15,7 +15,7 @@ use crate::candle::engine::kv_slots::KvSlots;
 use crate::candle::engine::prefix_cache::PrefixCache;
 use crate::candle::engine::request::{Kind, RequestState};
 use crate::candle::engine::sequence::{Prefill, Role, Sequence};
-use crate::candle::model::forward::{Forward, Row};
+use crate::candle::model::forward::{Forward, TokenRow};
 use crate::decorate::Meter;
 use crate::text::tokenizer::Tokenizer;
 use crate::{PolicyError, Response};
@@ -246,13 +246,13 @@ impl Shard {
             }
         }
         self.count(&counts);
-        let rows: Vec<Row> = self
+        let rows: Vec<TokenRow> = self
             .sequences
             .iter()
             .zip(&counts)
             .flat_map(|(sequence, &n)| {
                 (sequence.slots.len() - n..sequence.slots.len())
-                    .map(|p| Row { id: sequence.ids[p], path: &sequence.slots[..=p] })
+                    .map(|p| TokenRow { id: sequence.ids[p], path: &sequence.slots[..=p] })
             })
             .collect();
         let mut hidden = std::mem::take(&mut self.hidden);

@@ -8,7 +8,7 @@ use regrowth_datasets::{Finish, TokenId};
 
 use crate::boundary::Cut;
 use crate::candle::engine::kv_slots::KvSlots;
-use crate::candle::engine::prefix_cache::{NodeId, PrefixCache};
+use crate::candle::engine::prefix_cache::{CacheNode, PrefixCache};
 use crate::text::growing::Growing;
 
 /// A sequence whose tokens are being computed.
@@ -18,7 +18,7 @@ pub(crate) struct Sequence {
     /// KvSlots of the computed ids: those of the prefix tree first, then its own.
     pub(crate) slots: Vec<u32>,
     /// The prefix tree's node it stands on; pinned.
-    pub(crate) node: NodeId,
+    pub(crate) node: CacheNode,
     /// How many slots belong to the tree.
     pub(crate) shared: usize,
     /// What it is for.
@@ -30,7 +30,7 @@ pub(crate) enum Role {
     /// Computes given tokens.
     Prefill(Prefill),
     /// Samples tokens of candidates that are equal so far; at least one.
-    Decode(Vec<Candidate>),
+    Decode(Vec<CandidateState>),
 }
 
 /// Given tokens on their way through the model.
@@ -46,7 +46,7 @@ pub(crate) struct Prefill {
 }
 
 /// A candidate being sampled.
-pub(crate) struct Candidate {
+pub(crate) struct CandidateState {
     /// The request it belongs to.
     pub(crate) request: u64,
     /// Its place in the reply.
@@ -65,7 +65,7 @@ pub(crate) struct Candidate {
 
 /// A candidate with the token that it has just drawn, and why it ends there if it does.
 pub(crate) struct Drawn {
-    pub(crate) candidate: Candidate,
+    pub(crate) candidate: CandidateState,
     pub(crate) id: TokenId,
     pub(crate) finish: Option<Finish>,
 }

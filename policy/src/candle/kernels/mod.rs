@@ -32,7 +32,7 @@ pub use layout::{PackedLayout, Segment};
 pub(crate) use linear::linear;
 pub(crate) use log_probs::{frozen_log_probs, log_probs, log_softmax_row};
 pub(crate) use low_rank::{Dropout, low_rank_linear};
-pub(crate) use packed::Packed;
+pub(crate) use packed::PackedWeights;
 pub(crate) use panels::Write;
 pub(crate) use rms_norm::{rms_norm, rms_norm_in_place, rms_norm_rows};
 pub(crate) use rope::{RopeTable, rotate_rows};

@@ -2,10 +2,10 @@
 
 use super::bf16::Bf16Panels;
 use super::panels::{Panels, Write};
-use crate::NumberType;
+use crate::Dtype;
 
 /// A weight matrix `[outputs, inputs]` with an optional bias.
-pub(crate) enum Packed {
+pub(crate) enum PackedWeights {
     /// Stored and multiplied in f32.
     F32(Panels),
     /// Stored and multiplied in bf16, summed in f32.
@@ -16,22 +16,22 @@ pub(crate) enum Packed {
 macro_rules! either {
     ($packed:expr, $weights:ident => $call:expr) => {
         match $packed {
-            Packed::F32($weights) => $call,
-            Packed::Bf16($weights) => $call,
+            PackedWeights::F32($weights) => $call,
+            PackedWeights::Bf16($weights) => $call,
         }
     };
 }
 
-impl Packed {
+impl PackedWeights {
     /// A matrix whose weights are put in later, with room for all of them at once. `bias` is
     /// `[outputs]`.
     pub(crate) fn zeros(
-        dtype: NumberType,
+        dtype: Dtype,
         (outputs, inputs): (usize, usize),
         bias: Option<Vec<f32>>,
     ) -> Self {
         match dtype {
-            NumberType::Bf16 => Self::Bf16(Bf16Panels::zeros(outputs, inputs, bias)),
+            Dtype::Bf16 => Self::Bf16(Bf16Panels::zeros(outputs, inputs, bias)),
             _ => Self::F32(Panels::zeros(outputs, inputs, bias)),
         }
     }

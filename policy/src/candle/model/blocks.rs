@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::candle::model::forward::Row;
+use crate::candle::model::forward::TokenRow;
 
 /// Slots that a block of single rows gathers at most (a bound on memory: taste).
 pub(crate) const GATHERED: usize = 1 << 15;
@@ -34,7 +34,7 @@ impl Block {
     }
 
     fn new(
-        members: &[&[Row]],
+        members: &[&[TokenRow]],
         first: usize,
         windows: &[Option<usize>],
         device: &Device,
@@ -69,20 +69,20 @@ impl Block {
 }
 
 /// Positions that a row sees.
-fn seen(row: &Row, window: Option<usize>) -> Range<usize> {
+fn seen(row: &TokenRow, window: Option<usize>) -> Range<usize> {
     let end = row.path.len();
     end.saturating_sub(window.unwrap_or(end))..end
 }
 
 /// The slots that the last row of a group sees, and with it all others.
-fn path<'a>(group: &[Row<'a>]) -> &'a [u32] {
+fn path<'a>(group: &[TokenRow<'a>]) -> &'a [u32] {
     group.last().map_or(&[], |row| row.path)
 }
 
 /// The blocks of a pass, and the order of rows in which each block's rows stand side by side.
 /// `windows` are those of the layers, at least one.
 pub(crate) fn blocks(
-    rows: &[Row],
+    rows: &[TokenRow],
     windows: &[Option<usize>],
     device: &Device,
 ) -> Result<(Vec<usize>, Vec<Block>)> {
@@ -109,7 +109,7 @@ pub(crate) fn blocks(
     let mut order = Vec::with_capacity(rows.len());
     let mut blocks = Vec::with_capacity(members.len());
     for block in members {
-        let of: Vec<&[Row]> = block.iter().map(|group| &rows[group.clone()]).collect();
+        let of: Vec<&[TokenRow]> = block.iter().map(|group| &rows[group.clone()]).collect();
         blocks.push(Block::new(&of, order.len(), windows, device)?);
         order.extend(block.into_iter().flatten());
     }
@@ -117,6 +117,6 @@ pub(crate) fn blocks(
 }
 
 /// Whether `next` is the row after `row` in the same sequence.
-fn follows(row: &Row, next: &Row) -> bool {
+fn follows(row: &TokenRow, next: &TokenRow) -> bool {
     next.path.len() == row.path.len() + 1 && next.path.starts_with(row.path)
 }

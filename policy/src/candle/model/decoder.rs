@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::NumberType;
+use crate::Dtype;
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::kernels::{
-    Packed, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
+    PackedWeights, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
     rotate_rows, swiglu_rows, with_values,
 };
-use crate::candle::model::forward::{Forward, Row};
+use crate::candle::model::forward::{Forward, TokenRow};
 use crate::candle::model::kv_store::KvStore;
 use crate::candle::model::weights::Weights;
 
@@ -25,12 +25,12 @@ const SHARED_ROWS: usize = 8;
 
 struct Layer {
     attention_norm: Vec<f32>,
-    qkv: Packed,
+    qkv: PackedWeights,
     qk_norm: Option<(Vec<f32>, Vec<f32>)>,
-    o: Packed,
+    o: PackedWeights,
     mlp_norm: Vec<f32>,
-    gate_up: Packed,
-    down: Packed,
+    gate_up: PackedWeights,
+    down: PackedWeights,
 }
 
 /// Weights of the inference form; shared by all shards of an engine.
@@ -40,7 +40,7 @@ pub(crate) struct Decoder {
     embedding: Option<Vec<f32>>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
-    head: Packed,
+    head: PackedWeights,
     rope: Arc<RopeTable>,
 }
 
@@ -50,7 +50,7 @@ impl Decoder {
     pub(crate) fn new(
         config: &ModelConfig,
         tensors: BTreeMap<String, Tensor>,
-        dtype: NumberType,
+        dtype: Dtype,
     ) -> candle_core::Result<Self> {
         let mut weights = Packer { weights: Weights::new(tensors), dtype };
         let embedding = match config.tied {
@@ -72,7 +72,7 @@ impl Decoder {
     }
 
     /// Hidden rows after the last norm, `[R, D]`, into `h`; keys and values of the rows go to `kv`.
-    fn hidden(&self, rows: &[Row], kv: &mut KvStore, scratch: &mut Scratch, h: &mut Vec<f32>) {
+    fn hidden(&self, rows: &[TokenRow], kv: &mut KvStore, scratch: &mut Scratch, h: &mut Vec<f32>) {
         let d = self.config.hidden_size;
         scratch.fit(&self.config, rows.len());
         h.resize(rows.len() * d, 0.0);
@@ -94,7 +94,7 @@ impl Decoder {
         &self,
         index: usize,
         layer: &Layer,
-        rows: &[Row],
+        rows: &[TokenRow],
         kv: &mut KvStore,
         scratch: &mut Scratch,
         h: &mut [f32],
@@ -112,7 +112,7 @@ impl Decoder {
                 rms_norm_in_place(&mut rest[..kv_width], k_norm, c.rms_norm_eps);
             }
         }
-        let positions = rows.iter().map(Row::position);
+        let positions = rows.iter().map(TokenRow::position);
         rotate_rows(qkv, width, c.heads + c.kv_heads, &self.rope, positions, false);
         for (row, values) in rows.iter().zip(qkv.chunks_exact(width)) {
             let (k, v) = values[q_width..].split_at(kv_width);
@@ -127,7 +127,7 @@ impl Decoder {
     }
 
     /// Attention of every row over its path: `[R, H head_dim]`.
-    fn attend(&self, layer: usize, rows: &[Row], qkv: &[f32], kv: &KvStore, out: &mut [f32]) {
+    fn attend(&self, layer: usize, rows: &[TokenRow], qkv: &[f32], kv: &KvStore, out: &mut [f32]) {
         let c = &self.config;
         let (keys, values) = kv.layer(layer);
         let stored = Stored { keys, values, heads: c.heads, kv_heads: c.kv_heads, d: c.head_dim };
@@ -160,7 +160,7 @@ impl OnCpu {
 }
 
 impl Forward for OnCpu {
-    fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
+    fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
         self.decoder.hidden(rows, &mut self.kv, &mut self.scratch, hidden);
         Ok(())
     }
@@ -210,12 +210,12 @@ impl Scratch {
 /// Weights on their way into the inference form.
 struct Packer {
     weights: Weights,
-    dtype: NumberType,
+    dtype: Dtype,
 }
 
 impl Packer {
     /// Several projections of the same input side by side.
-    fn pack(&mut self, names: &[&str], bias: bool) -> candle_core::Result<Packed> {
+    fn pack(&mut self, names: &[&str], bias: bool) -> candle_core::Result<PackedWeights> {
         let mut biases = Vec::new();
         for name in names.iter().filter(|_| bias) {
             biases.extend(self.weights.flat(&format!("{name}.bias"))?);
@@ -229,7 +229,8 @@ impl Packer {
             outputs += part.dim(0)?;
             inputs = part.dim(1)?;
         }
-        let mut packed = Packed::zeros(self.dtype, (outputs, inputs), bias.then_some(biases));
+        let mut packed =
+            PackedWeights::zeros(self.dtype, (outputs, inputs), bias.then_some(biases));
         let mut first = 0;
         for part in parts {
             with_values(&part, |values| {

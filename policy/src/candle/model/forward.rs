@@ -7,14 +7,14 @@ use candle_core::Result;
 
 /// One token to compute.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Row<'a> {
+pub(crate) struct TokenRow<'a> {
     /// The token.
     pub(crate) id: u32,
     /// Slots of its sequence up to and with its own; its position is their number less one.
     pub(crate) path: &'a [u32],
 }
 
-impl Row<'_> {
+impl TokenRow<'_> {
     /// The slot that its key and value go to.
     pub(crate) fn slot(&self) -> u32 {
         self.path[self.path.len() - 1]
@@ -35,7 +35,7 @@ pub(crate) trait Forward: Send {
     ///
     /// # Errors
     /// What the device answers.
-    fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> Result<()>;
+    fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> Result<()>;
 
     /// Logits of hidden rows, `[n, V]`, into `logits`.
     ///

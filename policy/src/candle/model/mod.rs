@@ -17,4 +17,4 @@ pub(crate) mod on_device;
 mod transformer;
 mod weights;
 
-pub use transformer::{Parameters, Pass, Transformer};
+pub use transformer::{ForwardPass, Parameters, Transformer};

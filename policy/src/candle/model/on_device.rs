@@ -15,7 +15,7 @@ use candle_nn::rotary_emb::rope_thd;
 
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::model::blocks::{self, Block};
-use crate::candle::model::forward::{Forward, Row};
+use crate::candle::model::forward::{Forward, TokenRow};
 use crate::candle::model::weights::Weights;
 
 /// `x w^T (+ b)`.
@@ -81,7 +81,13 @@ impl DeviceDecoder {
     }
 
     /// One layer: x `[R, D]`.
-    fn layer(&self, index: usize, x: &Tensor, pass: &Pass, kv: &[Tensor; 2]) -> Result<Tensor> {
+    fn layer(
+        &self,
+        index: usize,
+        x: &Tensor,
+        pass: &DevicePass,
+        kv: &[Tensor; 2],
+    ) -> Result<Tensor> {
         let (c, layer) = (&self.config, &self.layers[index]);
         let rows = x.dim(0)?;
         let h = rms_norm(x, &layer.attention_norm, c.rms_norm_eps)?;
@@ -107,7 +113,13 @@ impl DeviceDecoder {
     }
 
     /// Attention of every row over its path: q `[R, H, head_dim]` to `[R, H head_dim]`.
-    fn attend(&self, index: usize, q: &Tensor, pass: &Pass, kv: &[Tensor; 2]) -> Result<Tensor> {
+    fn attend(
+        &self,
+        index: usize,
+        q: &Tensor,
+        pass: &DevicePass,
+        kv: &[Tensor; 2],
+    ) -> Result<Tensor> {
         let window = self.config.window(index);
         let parts = pass.blocks.iter().map(|block| {
             let q = q.narrow(0, block.first, block.groups * block.rows)?;
@@ -203,7 +215,7 @@ impl Loader<'_> {
 }
 
 /// What every layer of one pass needs beside its rows.
-struct Pass {
+struct DevicePass {
     /// Slot of each row, for every value of a key: `[R, K head_dim]`.
     stored_at: Tensor,
     /// Cosines and sines of each row, `[R, head_dim / 2]`.
@@ -228,13 +240,14 @@ impl OnDevice {
         Ok(Self { decoder, kv })
     }
 
-    fn pass(&self, rows: &[Row], blocks: Vec<Block>) -> Result<Pass> {
+    fn pass(&self, rows: &[TokenRow], blocks: Vec<Block>) -> Result<DevicePass> {
         let (c, device) = (&self.decoder.config, self.decoder.norm.device());
-        let slots = Tensor::new(rows.iter().map(Row::slot).collect::<Vec<u32>>(), device)?;
-        let positions = Tensor::new(rows.iter().map(Row::position).collect::<Vec<u32>>(), device)?;
+        let slots = Tensor::new(rows.iter().map(TokenRow::slot).collect::<Vec<u32>>(), device)?;
+        let positions =
+            Tensor::new(rows.iter().map(TokenRow::position).collect::<Vec<u32>>(), device)?;
         let width = c.kv_heads * c.head_dim;
         let [cos, sin] = &self.decoder.rope;
-        Ok(Pass {
+        Ok(DevicePass {
             stored_at: slots.unsqueeze(1)?.broadcast_as((rows.len(), width))?.contiguous()?,
             cos_sin: [cos.index_select(&positions, 0)?, sin.index_select(&positions, 0)?],
             blocks,
@@ -243,12 +256,12 @@ impl OnDevice {
 }
 
 impl Forward for OnDevice {
-    fn hidden(&mut self, rows: &[Row], hidden: &mut Vec<f32>) -> Result<()> {
+    fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> Result<()> {
         let decoder = &*self.decoder;
         let (c, device) = (&decoder.config, decoder.norm.device());
         let windows: Vec<_> = (0..c.layers).map(|layer| c.window(layer)).collect();
         let (order, blocks) = blocks::blocks(rows, &windows, device)?;
-        let rows: Vec<Row> = order.iter().map(|&i| rows[i]).collect();
+        let rows: Vec<TokenRow> = order.iter().map(|&i| rows[i]).collect();
         let pass = self.pass(&rows, blocks)?;
         let ids: Vec<u32> = rows.iter().map(|row| row.id).collect();
         let mut x = decoder.embedding.index_select(&Tensor::new(ids, device)?, 0)?;
@@ -309,7 +322,7 @@ mod tests {
     /// logits.
     fn difference(extra: serde_json::Value, dtype: DType) -> f32 {
         let (config, tensors) = model(extra);
-        let cpu = Arc::new(Decoder::new(&config, tensors.clone(), crate::NumberType::F32).unwrap());
+        let cpu = Arc::new(Decoder::new(&config, tensors.clone(), crate::Dtype::F32).unwrap());
         let device = DeviceDecoder::new(&config, tensors, &Device::Cpu, dtype).unwrap();
         let mut forms: [Box<dyn Forward>; 2] =
             [Box::new(OnCpu::new(cpu, 40)), Box::new(OnDevice::new(Arc::new(device), 40).unwrap())];
@@ -328,11 +341,11 @@ mod tests {
         ];
         let mut largest = 0f32;
         for pass in &passes {
-            let rows: Vec<Row> = pass
+            let rows: Vec<TokenRow> = pass
                 .iter()
                 .flat_map(|(path, n)| {
                     (path.len() - n..path.len())
-                        .map(|p| Row { id: (path[p] * 7 + 3) % 50, path: &path[..=p] })
+                        .map(|p| TokenRow { id: (path[p] * 7 + 3) % 50, path: &path[..=p] })
                 })
                 .collect();
             let all = forms.each_mut().map(|form| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
-use crate::NumberType;
+use crate::Dtype;
 use crate::candle::checkpoint::adapter::LowRank;
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::kernels::PackedLayout;
@@ -23,8 +23,8 @@ pub trait Parameters {
     fn get(&self, name: &str) -> Result<Tensor>;
 
     /// What frozen weights are multiplied in; everything else is f32.
-    fn frozen_dtype(&self) -> NumberType {
-        NumberType::F32
+    fn frozen_dtype(&self) -> Dtype {
+        Dtype::F32
     }
 
     /// The low-rank update of the projection `name` (without `.weight`), if it has one.
@@ -53,7 +53,7 @@ impl Weight {
     fn new(parameters: &dyn Parameters, weight: Tensor) -> Result<Self> {
         Ok(match parameters.frozen_dtype() {
             _ if weight.track_op() || !weight.device().is_cpu() => Self::Trained(weight),
-            NumberType::Bf16 => Self::Frozen(Frozen::bf16(&weight)?),
+            Dtype::Bf16 => Self::Frozen(Frozen::bf16(&weight)?),
             _ => Self::Frozen(Frozen::F32(weight)),
         })
     }
@@ -118,7 +118,7 @@ pub struct Transformer {
 
 /// What every layer of one forward pass needs beside its rows.
 #[derive(Debug, Clone)]
-pub struct Pass {
+pub struct ForwardPass {
     shape: AttentionShape,
     eps: f32,
     dropout: Option<u64>,
@@ -166,7 +166,7 @@ impl Transformer {
     ///
     /// # Errors
     /// When a sequence is longer than the context.
-    pub fn pass(&self, layout: &Arc<PackedLayout>, dropout: Option<u64>) -> Result<Pass> {
+    pub fn pass(&self, layout: &Arc<PackedLayout>, dropout: Option<u64>) -> Result<ForwardPass> {
         let longest = layout.positions().iter().max().map_or(0, |p| *p as usize + 1);
         if longest > self.rope.positions() {
             candle_core::bail!(
@@ -182,7 +182,7 @@ impl Transformer {
             head_dim: self.config.head_dim,
             window: None,
         };
-        Ok(Pass { shape, eps: self.config.rms_norm_eps, dropout })
+        Ok(ForwardPass { shape, eps: self.config.rms_norm_eps, dropout })
     }
 
     /// Embedded tokens: ids `[T]` to `[T, D]`.
@@ -204,9 +204,9 @@ impl Transformer {
     ///
     /// # Panics
     /// When `index` is not below [`Self::layers`].
-    pub fn layer(&self, index: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn layer(&self, index: usize, x: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
         let shape = AttentionShape { window: self.config.window(index), ..pass.shape.clone() };
-        self.layers[index].forward(x, &Pass { shape, ..*pass })
+        self.layers[index].forward(x, &ForwardPass { shape, ..*pass })
     }
 
     /// The norm after the last layer: `[T, D]` to `[T, D]`.
@@ -268,8 +268,8 @@ impl Layer {
     }
 
     /// One residual block: x `[T, D]`.
-    fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let Pass { shape, eps, dropout } = pass;
+    fn forward(&self, x: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
+        let ForwardPass { shape, eps, dropout } = pass;
         let (eps, dropout) = (*eps, *dropout);
         let h = kernels::rms_norm(x, &self.attention_norm, eps)?;
         let (mut q, mut k) = (self.q.forward(&h, dropout)?, self.k.forward(&h, dropout)?);

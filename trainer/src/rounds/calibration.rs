@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::Problem;
-use regrowth_mcts::{LikelihoodFit, LikelihoodScale, TreeRecord};
+use regrowth_mcts::{LikelihoodCalibration, LikelihoodFit, TreeRecord};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::config::RunConfig;
@@ -35,8 +35,8 @@ pub(super) fn has(problems: &[Problem], id: &str) -> bool {
 pub(super) fn found(
     first: &[Problem],
     trees: &BTreeMap<String, TreeRecord>,
-    before: LikelihoodScale,
-) -> LikelihoodScale {
+    before: LikelihoodCalibration,
+) -> LikelihoodCalibration {
     let mut outcomes = LikelihoodFit::default();
     for tree in first.iter().filter_map(|problem| trees.get(&problem.id)) {
         outcomes.add(tree, &ProblemVerifier);

@@ -40,7 +40,7 @@ pub struct EvalRow {
 
 /// One problem of `eval.jsonl` of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExamRow {
+pub struct TestRow {
     /// Version of the row.
     pub version: u32,
     /// Id of the problem.
@@ -60,10 +60,10 @@ pub(super) fn compare(
     initial: &[EvalRow],
     best: &[EvalRow],
 ) -> Result<Paired, TrainError> {
-    let rows: Vec<ExamRow> = initial
+    let rows: Vec<TestRow> = initial
         .iter()
         .zip(best)
-        .map(|(a, b)| ExamRow {
+        .map(|(a, b)| TestRow {
             version: ROW_VERSION,
             id: a.id.clone(),
             level: a.level,
