@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::decorate::Metered;
-use crate::{
-    LoadOptions, MemoryPlan, Policy, PolicyError, PromptName, Replay, Scripted, ServerOptions,
-};
+use crate::{LoadOptions, MemoryPlan, Policy, PolicyError, PromptName, Replay, Scripted};
 
 /// The one name of the policies that a flag gave: several servers are written with commas between
 /// them; anything else can be given only once.
@@ -139,7 +137,7 @@ fn fitting(
 
 #[cfg(feature = "http")]
 fn served(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    let server = ServerOptions { say: options.say, ..options.server.clone() };
+    let server = crate::ServerOptions { say: options.say, ..options.server.clone() };
     Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &server, &options.prompt)?))
 }
 
