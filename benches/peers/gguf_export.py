@@ -1,7 +1,7 @@
 """A Llama checkpoint with a byte-level BPE tokenizer as an f32 GGUF file for llama.cpp.
 
     pip install -r benches/peers/servers_requirements.txt
-    python benches/peers/gguf_export.py policy/seedling tiny.gguf
+    python benches/peers/gguf_export.py policy/bundled tiny.gguf
 
 Made for small checkpoints beside our own engine: the same weights, nothing quantised. llama.cpp
 rotates neighbouring pairs where Hugging Face rotates halves, so the rows of q and k are reordered.

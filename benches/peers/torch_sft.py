@@ -28,8 +28,8 @@ def prepare(work: pathlib.Path, shape: tuple) -> pathlib.Path:
     folder = work / f"init-{width}"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
-        (folder / name).write_bytes((pathlib.Path("policy/seedling") / name).read_bytes())
-    config = json.loads(pathlib.Path("policy/seedling/config.json").read_text())
+        (folder / name).write_bytes((pathlib.Path("policy/bundled") / name).read_bytes())
+    config = json.loads(pathlib.Path("policy/bundled/config.json").read_text())
     config.update(hidden_size=width, intermediate_size=inner, num_hidden_layers=layers,
                   num_attention_heads=heads, num_key_value_heads=heads, head_dim=width // heads)
     (folder / "config.json").write_text(json.dumps(config))

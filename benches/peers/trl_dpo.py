@@ -42,9 +42,9 @@ def prepare(work: pathlib.Path, problems: int) -> None:
     """The model as a folder, and pairs of the default search."""
     model = work / "model"
     if not model.exists():
-        seedling = pathlib.Path("policy/seedling")
+        bundled = pathlib.Path("policy/bundled")
         model.mkdir(parents=True)
-        for file in seedling.iterdir():
+        for file in bundled.iterdir():
             if file.suffix in {".json", ".safetensors"}:
                 (model / file.name).write_bytes(file.read_bytes())
     if not (work / "search" / "pairs.jsonl").exists():

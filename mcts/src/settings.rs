@@ -37,7 +37,7 @@ pub const TRAINING_KEYS: [&str; 25] = [
     "dpo",
     "eval",
     "eval_problems",
-    "exam_seed",
+    "eval_seed",
     "gate",
     "gate_slack",
     "max_solutions",

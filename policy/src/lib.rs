@@ -6,6 +6,8 @@
 
 mod boundary;
 #[cfg(feature = "candle")]
+mod bundled;
+#[cfg(feature = "candle")]
 pub mod candle;
 mod cgroup;
 #[cfg(any(feature = "candle", feature = "http"))]
@@ -25,8 +27,6 @@ mod record;
 mod replay;
 mod request;
 mod scripted;
-#[cfg(feature = "candle")]
-mod seedling;
 #[cfg(any(feature = "candle", feature = "http"))]
 pub mod text;
 

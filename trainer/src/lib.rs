@@ -4,6 +4,7 @@
 //! search, the trainer and the evaluation together through files of a run directory.
 
 mod artefact;
+pub mod bundled;
 mod calls;
 pub mod check;
 pub mod cli;
@@ -14,7 +15,6 @@ pub mod inputs;
 pub mod pages;
 pub mod report;
 pub mod rounds;
-pub mod seedling;
 pub mod stats;
 pub mod train;
 

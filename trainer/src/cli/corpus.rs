@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use regrowth_datasets::tasks::{CorpusConfig, TaskSpec};
 
 use super::say;
-use crate::{TrainError, seedling};
+use crate::{TrainError, bundled};
 
 /// Arguments of `regrowth corpus`.
 #[derive(Debug, clap::Args)]
@@ -67,9 +67,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         judged_share: args.judged_share,
         ..defaults
     };
-    seedling::write_init(&args.out.join("init"))?;
+    bundled::write_init(&args.out.join("init"))?;
     let path = args.out.join("corpus.jsonl");
-    seedling::write_corpus(&path, &config, args.examples)?;
+    bundled::write_corpus(&path, &config, args.examples)?;
     say(&format!("{} examples in {}", args.examples, path.display()))
 }
 

@@ -50,8 +50,9 @@ pub struct RunConfig {
     pub variant: Variant,
     /// Seed of training problems, search and training order.
     pub seed: u64,
-    /// Seed of validation and test problems of a built-in task: the same exam for every `seed`.
-    pub exam_seed: u64,
+    /// Seed of validation and test problems of a built-in task: the same ones for every `seed`.
+    #[serde(alias = "exam_seed")]
+    pub eval_seed: u64,
     /// Rounds, at least 1 (default 3: taste).
     pub rounds: u32,
     /// Training problems searched in each round, at least 1.

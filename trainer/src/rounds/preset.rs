@@ -35,7 +35,7 @@ fn defaults() -> RunConfig {
         preset: Preset::Default,
         variant: Variant::Step,
         seed: 0,
-        exam_seed: 0,
+        eval_seed: 0,
         rounds: 3,                // taste
         problems_per_round: 2048, // method section 3: 32 to 64 trees a step, a few dozen steps
         validation_problems: 400, // taste: a standard error of 2.5 points at most

@@ -79,9 +79,9 @@ impl ProblemSets {
         };
         let wanted = config.problems_per_round.saturating_mul(config.rounds as usize);
         let train = take(Split::Train, config.seed, wanted)?;
-        let validation = take(Split::Validation, config.exam_seed, config.validation_problems)?;
+        let validation = take(Split::Validation, config.eval_seed, config.validation_problems)?;
         let test = match &config.eval {
-            None => take(Split::Test, config.exam_seed, config.eval_problems)?,
+            None => take(Split::Test, config.eval_seed, config.eval_problems)?,
             Some(eval) => test_problems(eval, config, notices)?,
         };
         Ok(Self { train, validation, test, shots: Arc::default(), notices: Vec::new() })
@@ -116,10 +116,10 @@ impl ProblemSets {
         };
         Ok(Self {
             train: part(Split::Train, config.seed, usize::MAX),
-            validation: part(Split::Validation, config.exam_seed, config.validation_problems),
+            validation: part(Split::Validation, config.eval_seed, config.validation_problems),
             test: match &config.eval {
                 Some(eval) => test_problems(eval, config, notices)?,
-                None => part(Split::Test, config.exam_seed, config.eval_problems),
+                None => part(Split::Test, config.eval_seed, config.eval_problems),
             },
             shots: Arc::default(),
             notices: Vec::new(),
@@ -283,7 +283,7 @@ fn test_problems(
         task_split: Split::Test,
         task_limit: config.eval_problems,
         limit: usize::MAX,
-        seed: config.exam_seed,
+        seed: config.eval_seed,
     };
     let read = sources.read(options, &selection, notices);
     let mut problems = read.map_err(|error| match error {
@@ -295,7 +295,7 @@ fn test_problems(
     })?;
     // A mixture has its shares in every prefix.
     if !sources.are_mixed() {
-        problems.shuffle(&mut keyed_rng(config.exam_seed, &[b"order", b"test"]));
+        problems.shuffle(&mut keyed_rng(config.eval_seed, &[b"order", b"test"]));
     }
     problems.truncate(config.eval_problems);
     Ok(problems)

@@ -8,7 +8,7 @@ use regrowth_datasets::tasks::CorpusConfig;
 use regrowth_datasets::{Demonstrations, Notices, Turn, read_demonstrations};
 use regrowth_policy::PromptOptions;
 use regrowth_policy::candle::{PromptForm, SaveOptions, Source, Tokenizer};
-use regrowth_trainer::seedling::{write_corpus, write_init};
+use regrowth_trainer::bundled::{write_corpus, write_init};
 use regrowth_trainer::train::{Model, SftConfig, tokenise_demonstrations, train_sft};
 use serde_json::{Value, json};
 

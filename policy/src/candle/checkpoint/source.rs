@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::PolicyError;
+use crate::bundled;
 use crate::candle::checkpoint::adapter::config::AdapterConfig;
 use crate::candle::checkpoint::gguf::{Gguf, is_gguf};
 use crate::candle::checkpoint::names::{ADAPTER_CONFIG, INDEX, WEIGHTS};
 use crate::candle::checkpoint::spec;
-use crate::seedling;
 use crate::text::Files;
 
 /// A file that is read in parts.
@@ -173,7 +173,7 @@ impl Source {
 
     fn find(&self, name: &str) -> Result<Option<Opened>, PolicyError> {
         match self {
-            Self::Embedded => Ok(seedling::file(name).map(Opened::Memory)),
+            Self::Embedded => Ok(bundled::file(name).map(Opened::Memory)),
             // Its weights are no file that could be opened; see [`Self::gguf`].
             Self::Gguf(_) => Ok(None),
             Self::Folder(folder) => match File::open(folder.join(name)) {
@@ -220,7 +220,7 @@ fn unknown_base(name: &str, beside: &Path) -> String {
 impl Files for Source {
     fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
         match self {
-            Self::Embedded => Ok(seedling::file(name).map(Cow::Borrowed)),
+            Self::Embedded => Ok(bundled::file(name).map(Cow::Borrowed)),
             Self::Gguf(file) => file.optional(name),
             Self::Folder(folder) => folder.as_path().optional(name),
             Self::Adapter { folder, base } => match folder.as_path().optional(name)? {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Makes the embedded checkpoint again from nothing: corpus, training, figures, files.
 #
-#   policy/seedling/retrain.sh [WORK FOLDER]
+#   policy/bundled/retrain.sh [WORK FOLDER]
 #
 # Training saves its state every two minutes; the same command goes on after an interruption. The
 # files in this folder are replaced at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-work=${1:-target/seedling}
+work=${1:-target/bundled}
 
 cargo build --release
 bin=target/release/regrowth
@@ -36,4 +36,4 @@ for task in arithmetic choice countdown; do
     "$bin" evaluate --policy "$work/habits/checkpoint" --problems "builtin:$task" \
         --split validation --limit 500 --samples 32 --temperature 1 --out "$work/figures"
 done
-cp "$work"/habits/checkpoint/* policy/seedling/
+cp "$work"/habits/checkpoint/* policy/bundled/

@@ -1,0 +1,20 @@
+//! The embedded checkpoint: a small model for the built-in tasks.
+//!
+//! The files lie in `policy/bundled` in Hugging Face layout, beside a card that says what they are
+//! and the script that makes them again.
+
+/// Name and content of every file of the embedded checkpoint.
+const FILES: [(&str, &[u8]); 7] = [
+    ("config.json", include_bytes!("../bundled/config.json")),
+    ("generation_config.json", include_bytes!("../bundled/generation_config.json")),
+    ("model.safetensors", include_bytes!("../bundled/model.safetensors")),
+    ("regrowth.json", include_bytes!("../bundled/regrowth.json")),
+    ("special_tokens_map.json", include_bytes!("../bundled/special_tokens_map.json")),
+    ("tokenizer.json", include_bytes!("../bundled/tokenizer.json")),
+    ("tokenizer_config.json", include_bytes!("../bundled/tokenizer_config.json")),
+];
+
+/// A file of the embedded checkpoint.
+pub(crate) fn file(name: &str) -> Option<&'static [u8]> {
+    FILES.iter().find(|(n, _)| *n == name).map(|(_, bytes)| *bytes)
+}
