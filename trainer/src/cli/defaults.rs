@@ -39,8 +39,11 @@ const RUN: &[(&str, &str)] = &[
 ];
 
 /// Those of `evaluate`.
-const EVALUATE: &[(&str, &str)] =
-    &[("temperature", "search.sampling.temperature"), ("judge", "search.value.judge")];
+const EVALUATE: &[(&str, &str)] = &[
+    ("temperature", "search.sampling.temperature"),
+    ("max_tokens", "search.max_solution_tokens"),
+    ("judge", "search.value.judge"),
+];
 
 /// Those of `train` and `sft`, without the name of their table.
 const TRAINING: &[(&str, &str)] = &[

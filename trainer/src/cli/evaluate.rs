@@ -76,15 +76,15 @@ pub(super) struct Args {
     /// [default: 0]
     #[arg(long, value_name = "N", help_heading = "Sampling", hide = true)]
     samples: Option<usize>,
-    /// Temperature of everything that is sampled [default: the settings', which is 1].
+    /// Temperature of everything that is sampled
     #[arg(long, value_name = "T", help_heading = "Sampling", hide = true)]
     temperature: Option<f32>,
-    /// Tokens of one solution at most.
-    #[arg(long, default_value_t = 512, value_name = "N", help_heading = "Sampling")]
-    max_tokens: usize,
+    /// Tokens of one solution at most
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    max_tokens: Option<usize>,
     #[command(flatten)]
     start: StartFlags,
-    /// How the strategies that search judge steps [default: as the settings say].
+    /// How the strategies that search judge steps
     #[arg(long, help_heading = "Sampling", hide = true)]
     judge: Option<JudgeForm>,
     /// Text at which a solution ends and is cut; may be given several times
@@ -305,6 +305,11 @@ fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Resu
 }
 
 impl Run<'_> {
+    /// Tokens of one solution at most.
+    fn max_tokens(&self) -> usize {
+        self.args.max_tokens.unwrap_or(self.search.max_solution_tokens)
+    }
+
     /// What is evaluated, as the results say it; where log-likelihoods are read, nothing is generated and
     /// no such settings belong to it.
     fn config(&self, prompt: impl Serialize, example: Option<&String>) -> Value {
@@ -319,7 +324,7 @@ impl Run<'_> {
                         "output_type": "generate_until", "problems": args.problems.join(","),
             "strategy": args.strategy.to_string(),
             "temperature": self.search.sampling.temperature, "samples": args.samples,
-            "seed": args.seed, "max_tokens": args.max_tokens, "stop": args.stop,
+            "seed": args.seed, "max_tokens": self.max_tokens(), "stop": args.stop,
             "split": args.split, "prompt": prompt, "prompt_example": example,
         })
     }
@@ -342,7 +347,7 @@ impl Run<'_> {
             sampling: self.search.sampling,
             stop_at: self.search.stop_at.clone(),
             cancel: self.stop.clone(),
-            ..SamplePlan::greedy(self.args.max_tokens)
+            ..SamplePlan::greedy(self.max_tokens())
         }
     }
 

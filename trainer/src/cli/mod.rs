@@ -1,7 +1,7 @@
 //! The command line of `regrowth`: one file a subcommand.
 //!
 //! stdout is data or a short result, progress goes to stderr. The exit codes are
-//! [`Exit`](regrowth_mcts::frontend::Exit)'s.
+//! [`Exit`]'s.
 
 mod check;
 mod compare;

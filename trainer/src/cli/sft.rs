@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use regrowth_datasets::{Notices, read_demonstrations};
+use regrowth_datasets::{Demonstrations, Notices, read_demonstrations};
 use regrowth_mcts::console::{note, warn};
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{Dtype, PromptName, PromptOptions};
@@ -73,9 +73,20 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     };
     let mut notices = Notices::default();
     let data = Data::new(&source, args.prompt.clone())?;
-    let examples = data.read(&args.data, &mut notices)?;
+    let (examples, are_problems) = data.read(&args.data, &mut notices)?;
+    if are_problems {
+        note(&format!(
+            "trains on all {} problems of {}: give `iterate` and `evaluate` other ones, or what they \
+             measure has been seen",
+            examples.len(),
+            args.data.display()
+        ));
+    }
     let validation = args.validation.as_deref();
-    let validation = validation.map_or(Ok(vec![]), |path| data.read(path, &mut notices))?;
+    let validation = match validation {
+        Some(path) => data.read(path, &mut notices)?.0,
+        None => vec![],
+    };
     notices.lines().iter().for_each(|line| warn(line));
     let model = match &args.init {
         Some(_) if config.lora.is_some() => {
@@ -133,9 +144,11 @@ impl Data {
         Ok(Self { tokenizer, form, context: config.context })
     }
 
-    fn read(&self, path: &Path, notices: &mut Notices) -> Result<Vec<Example>, TrainError> {
+    /// The examples of a file, and whether it is one of problems with worked solutions.
+    fn read(&self, path: &Path, notices: &mut Notices) -> Result<(Vec<Example>, bool), TrainError> {
         let demonstrations = read_demonstrations(path, notices)?;
         let with = (&self.tokenizer, &self.form);
-        tokenise_demonstrations(path, &demonstrations, with, self.context, notices)
+        let examples = tokenise_demonstrations(path, &demonstrations, with, self.context, notices)?;
+        Ok((examples, matches!(demonstrations, Demonstrations::Problems(_))))
     }
 }
