@@ -200,9 +200,8 @@ impl Default for ValueConfig {
 }
 
 /// How a step is judged.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum JudgeForm {
     /// By the answer to "is this correct, (A) or (B)?", asked right after the step. Same question as the
@@ -216,7 +215,7 @@ pub enum JudgeForm {
     /// (code).
     Direction,
     /// By how much likelier approving follow-ups are than disapproving ones.
-    #[value(alias = "follow_ups")]
+    #[cfg_attr(feature = "cli", value(alias = "follow_ups"))]
     FollowUps,
     /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
     Likelihood,

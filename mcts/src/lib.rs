@@ -11,21 +11,26 @@
 
 mod answers;
 mod calibration;
+#[cfg(feature = "cli")]
 pub mod cli;
 mod commit;
 mod config;
+#[cfg(feature = "cli")]
 pub mod console;
 mod cut;
 mod driver;
 mod error;
 mod expand;
+#[cfg(feature = "cli")]
 mod flags;
+#[cfg(feature = "cli")]
 pub mod frontend;
 mod labels;
 mod likelihood;
 mod noise;
 mod pairs;
 mod preset;
+#[cfg(feature = "cli")]
 mod prompting;
 mod record;
 mod search;
@@ -50,6 +55,7 @@ pub use config::{
 pub use cut::extract_rows;
 pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
 pub use error::{SearchError, SkipReason};
+#[cfg(feature = "cli")]
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::fit::LikelihoodFit;
@@ -59,6 +65,7 @@ pub use pairs::{
     extract_pairs,
 };
 pub use preset::Preset;
+#[cfg(feature = "cli")]
 pub use prompting::{PromptFlags, examples};
 pub use record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, read_trees};
 pub use search::{PolicyRequest, Subject, TreeSearch, TreeStatus};

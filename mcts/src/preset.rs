@@ -3,16 +3,14 @@
 //! A preset here is how trees are grown and which pairs are extracted; a training tool adds its own
 //! part under the same name.
 
-use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{PairConfig, PolicyKind, SearchConfig};
 
 /// A named set of settings.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ValueEnum, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// K = 16, breadth 5 then 3, depth 4: what the others change.
@@ -26,7 +24,7 @@ pub enum Preset {
     /// The published method as its authors ran it, for mathematics.
     Paper,
     /// The same for multiple choice.
-    #[value(alias = "paper_choice")]
+    #[cfg_attr(feature = "cli", value(alias = "paper_choice"))]
     PaperChoice,
 }
 

@@ -1,5 +1,7 @@
 //! The binary as its users meet it: files, flags, exit codes.
 
+#![cfg(feature = "cli")]
+
 #[path = "common/binary.rs"]
 mod binary;
 

@@ -1,5 +1,7 @@
 //! `mcts` takes every command that the documentation gives.
 
+#![cfg(feature = "cli")]
+
 #[path = "../../datasets/tests/documented/mod.rs"]
 mod documented;
 

@@ -1,5 +1,5 @@
 //! Searches with the embedded model: how they are run changes no byte of what they write.
-#![cfg(feature = "candle")]
+#![cfg(all(feature = "candle", feature = "cli"))]
 
 #[path = "common/binary.rs"]
 mod binary;

@@ -1,5 +1,7 @@
 //! What a folder of results survives: mistaken commands, and searches that find less than there was.
 
+#![cfg(feature = "cli")]
+
 #[path = "common/binary.rs"]
 mod binary;
 

@@ -1,5 +1,7 @@
 //! Searches that are cut off and go on, and searches that are played again.
 
+#![cfg(feature = "cli")]
+
 #[path = "common/binary.rs"]
 mod binary;
 
