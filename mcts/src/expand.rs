@@ -1,10 +1,10 @@
-//! The expansion of one node: one request for candidates, one for a judgement of each, and the
-//! children that come of it.
+//! The expansion of one node: one request for candidate steps, one for a judgement of each, and the
+//! children that they become.
 //!
-//! It knows nothing of the tree's statistics or of other nodes. Candidates are keyed by (seed,
-//! problem, node path, index), so the same step is sampled whatever else is in flight. A step of
-//! the reference solution, where it is injected, is one candidate more, with its own request for
-//! log-probabilities.
+//! Candidates are keyed by (seed, problem, node path, index), so the same step is sampled whatever
+//! else is in flight. Where the next step of the reference solution is injected, it is one more
+//! candidate, with its own request for log-probabilities. The search's `grow` sends the requests
+//! and sets rewards; statistics of the tree are not read here.
 
 use std::sync::Arc;
 
@@ -17,46 +17,48 @@ use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
 use crate::{DepthLimit, JudgeForm, SearchConfig, SkipReason};
 
-/// A step in its place: what a tree keeps of a node beside its statistics.
+/// A step and its position in the tree: what is kept of a node beside its statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ProposedStep {
     /// The step as it was sampled.
     pub(crate) sampled: regrowth_datasets::Step,
-    /// Whether its log-probabilities are the ones it was drawn with.
+    /// Whether its log-probabilities are those that it was sampled with (no temperature, no
+    /// truncation).
     pub(crate) logps_exact: bool,
     /// Whether it was injected from the reference solution and not sampled.
     pub(crate) injected: bool,
-    /// How many steps of the reference solution led here; `None` off its path.
+    /// How many steps of the reference solution lead here; `None` where the path is another.
     pub(crate) reference_steps: Option<usize>,
-    /// Tokens that were sampled for its children.
+    /// Tokens sampled when the node was expanded.
     pub(crate) expansion_tokens: u64,
-    /// Index among its siblings at every depth, from the root's child on.
+    /// Index among the siblings at each depth, from the root's child down to this step.
     pub(crate) path: Vec<u32>,
     /// Steps from the problem.
     pub(crate) depth: u32,
-    /// Tokens of the solution up to and with this step.
+    /// Tokens of the solution up to and including this step.
     pub(crate) tokens: usize,
-    /// Log-probability of the solution up to and with this step.
+    /// Log-probability of the solution up to and including this step.
     pub(crate) log_likelihood: f64,
     /// Whether the solution ends here.
     pub(crate) terminal: bool,
-    /// What judges a finished solution beside the likelihood of its answer; `None` where answers are
-    /// not what it is judged by.
+    /// Features of a finished solution for the answer judge, beside the likelihood of its answer;
+    /// `None` for unfinished solutions and other judges.
     pub(crate) finished: Option<Finished>,
-    /// The policy's judgement.
+    /// C: the judge's probability that the step is right, in [0, 1]; `None` if unknown or not
+    /// asked.
     pub(crate) self_evaluation: Option<f64>,
-    /// Prior, in the precision that selection uses.
+    /// Prior, rounded to the precision of [`crate::Edge`].
     pub(crate) prior: f64,
-    /// O.
+    /// O: the outcome, nonzero only where the solution ends (arXiv:2405.00451, eq. 2).
     pub(crate) outcome: f64,
-    /// R.
+    /// R = O + C, of which the reward is the difference to the parent's.
     pub(crate) value: f64,
-    /// What its false equations cost.
+    /// Penalty for false equations in the step, taken off the reward.
     pub(crate) cost: f64,
 }
 
 impl ProposedStep {
-    /// The place of the problem itself, before any step.
+    /// The root: the problem before any step.
     pub(crate) fn root() -> Self {
         Self {
             sampled: regrowth_datasets::Step {
@@ -84,26 +86,26 @@ impl ProposedStep {
     }
 }
 
-/// A node whose children are being fetched.
+/// An expansion in flight: the requests' results so far.
 #[derive(Debug)]
 pub(crate) struct Expansion {
     prefix: Arc<[TokenId]>,
     solution: String,
     asked: usize,
-    /// Tokens that the solution may still grow by: a child that has as many ends it.
+    /// Tokens left for the solution; a child that uses all of them is terminal.
     room: usize,
     forced: bool,
     sampled: Option<Vec<Candidate>>,
     reference: Option<ReferenceStep>,
     /// Log-probabilities of the injected step.
     reference_logps: Option<Vec<f32>>,
-    /// What the children will be; empty until everything is sampled.
+    /// The candidates that become children; empty until everything is sampled.
     settled: Vec<Settled>,
     judgements: Vec<Option<Judgement>>,
     first_judge: u64,
 }
 
-/// A candidate that will be a child.
+/// A candidate that becomes a child: neither empty nor a duplicate.
 #[derive(Debug)]
 struct Settled {
     candidate: Candidate,
@@ -111,19 +113,22 @@ struct Settled {
     on_reference: bool,
 }
 
-/// A child on its way to become a node.
+/// A child before it is valued and added to the tree.
 pub(crate) struct Child {
     pub(crate) step: ProposedStep,
-    /// Text of the solution up to and with the step.
+    /// Text of the solution up to and including the step.
     pub(crate) solution: String,
-    /// Whether its answer is right, where the solution ends here and the oracle is on.
+    /// Whether the answer is right; `None` unless the solution ends here and the oracle is on.
     pub(crate) correct: Option<bool>,
-    /// Why that could not be decided.
+    /// Why the verifier could not decide; `correct` is then `Some(false)`.
     pub(crate) undecided: Option<String>,
 }
 
 impl Expansion {
-    /// The expansion of the node at `place` and the request that starts it.
+    /// The expansion of the node whose step is `place`, and the request that starts it.
+    ///
+    /// # Errors
+    /// [`SkipReason::NoRoom`] when the context or the solution's token limit leaves no token.
     pub(crate) fn new(
         subject: &Subject<'_>,
         place: &ProposedStep,
@@ -173,7 +178,7 @@ impl Expansion {
         Some(Score { prefix: self.prefix.clone(), continuation: step.ids.clone() })
     }
 
-    /// Files the sampled candidates.
+    /// Stores the sampled candidates.
     pub(crate) fn set_candidates(&mut self, candidates: Vec<Candidate>) -> Result<(), SkipReason> {
         if self.sampled.is_some() || candidates.len() > self.asked {
             return Err(SkipReason::WrongAnswer);
@@ -185,7 +190,7 @@ impl Expansion {
         Ok(())
     }
 
-    /// Files the log-probabilities of the injected step.
+    /// Stores the log-probabilities of the injected step.
     pub(crate) fn set_scores(&mut self, scores: Scores) -> Result<(), SkipReason> {
         let step = self.reference.as_ref().ok_or(SkipReason::WrongAnswer)?;
         check_logps(&scores.logps, step.ids.len())?;
@@ -193,8 +198,8 @@ impl Expansion {
         Ok(())
     }
 
-    /// Decides what the children are, once, as soon as everything is sampled; then says how many
-    /// candidates were dropped as duplicates.
+    /// Decides once, as soon as everything is sampled, which candidates become children. Returns
+    /// the number dropped as duplicates; `None` before that and when called again.
     pub(crate) fn settle(&mut self, subject: &Subject<'_>) -> Result<Option<u64>, SkipReason> {
         let scored = self.reference.is_none() || self.reference_logps.is_some();
         if !self.settled.is_empty() || !scored {
@@ -217,7 +222,8 @@ impl Expansion {
         if self.settled.is_empty() { Err(SkipReason::NoCandidate) } else { Ok(Some(duplicates)) }
     }
 
-    /// Whether a sibling has the same token ids, or reads almost the same where that is asked for.
+    /// Whether an accepted sibling has the same token ids or, with a `threshold`, a text whose
+    /// similarity is above it.
     fn repeats(&self, step: &regrowth_datasets::Step, threshold: Option<f64>) -> bool {
         self.settled.iter().map(|s| &s.candidate.step).any(|other| {
             let alike = |most| similarity(&other.text, &step.text) > most;
@@ -229,7 +235,7 @@ impl Expansion {
         self.reference.as_ref().is_some_and(|step| *step.ids == *ids)
     }
 
-    /// Adds the step of the reference solution, unless it was sampled.
+    /// Adds the step of the reference solution unless the policy sampled it.
     fn inject(&mut self) {
         let sampled = self.settled.iter().any(|s| s.on_reference);
         let (Some(step), Some(logps), false) =
@@ -243,7 +249,7 @@ impl Expansion {
         self.settled.push(Settled { candidate, injected: true, on_reference: true });
     }
 
-    /// The requests that judge the candidates, in their order; their request_ids start at `first`.
+    /// The requests that judge the candidates, in order; their request ids count up from `first`.
     pub(crate) fn judges(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Judge> {
         let config = &subject.config.value;
         if !config.asks() {
@@ -268,7 +274,7 @@ impl Expansion {
         self.settled.iter().map(judge).collect()
     }
 
-    /// Files the judgement that `request_id` asked for.
+    /// Stores the judgement that answers `request_id`.
     pub(crate) fn set_judgement(
         &mut self,
         request_id: u64,
@@ -283,7 +289,7 @@ impl Expansion {
         Ok(())
     }
 
-    /// Whether everything that was asked for has come.
+    /// Whether all requests of the expansion are answered.
     pub(crate) fn is_complete(&self) -> bool {
         !self.settled.is_empty() && self.judgements.iter().all(Option::is_some)
     }
@@ -333,7 +339,7 @@ impl Expansion {
         let by_answer = terminal && value.judges_answers();
         let finished = by_answer.then(|| Finished::new(&turn, tokens, log_likelihood));
         let self_evaluation = match finished {
-            // Of its answer nothing but this solution is known yet.
+            // From this solution alone; others with the same answer are counted at the backup.
             Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),
             None if value.judges_likelihoods() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))
@@ -358,8 +364,8 @@ impl Expansion {
     }
 }
 
-/// What a judge is shown of the reference: its solution, else its answer, in the words of the option
-/// where it is a choice.
+/// The reference that a hinted judge sees: the solution, else the answer; for a multiple-choice
+/// problem, with the option's text.
 fn shown_reference(problem: &Problem) -> Option<String> {
     let given = |text: &String| !text.trim().is_empty();
     if let Some(solution) = problem.solution.as_ref().filter(|text| given(text)) {
@@ -373,24 +379,25 @@ fn shown_reference(problem: &Problem) -> Option<String> {
     })
 }
 
-/// Log-probabilities are one per token and numbers.
+/// Checks that there is one usable log-probability for each token.
 fn check_logps(logps: &[f32], tokens: usize) -> Result<(), SkipReason> {
     let ok = logps.len() == tokens && logps.iter().all(|&l| usable(l));
     if ok { Ok(()) } else { Err(SkipReason::BadLogProbs) }
 }
 
-/// A log-probability that arithmetic may have pushed a little above 0 is still one.
+/// Whether a log-probability is finite and at most 0, with a tolerance for rounding.
 fn usable(logp: f32) -> bool {
     logp.is_finite() && logp <= 1e-3
 }
 
-/// Whether the children of a node at `depth` are completed to the end in one step.
+/// Whether the children of a node at `depth` are forced completions: the rest of the solution in
+/// one step.
 fn is_forced(config: &SearchConfig, depth: u32) -> bool {
     config.depth_limit != DepthLimit::Relative && depth + 1 >= config.max_depth
 }
 
-/// Candidates of a node at `depth`. With a depth limit of 1 the root keeps its breadth: whole
-/// solutions, the instance-level variant.
+/// Number of candidates to sample at `depth`. The root keeps its breadth even where `max_depth` is
+/// 1 and every candidate is a whole solution (instance-level preference pairs).
 fn breadth(config: &SearchConfig, depth: u32, choice: bool) -> usize {
     match (depth, is_forced(config, depth)) {
         (0, _) => config.breadth[0],
@@ -400,7 +407,7 @@ fn breadth(config: &SearchConfig, depth: u32, choice: bool) -> usize {
     }
 }
 
-/// One key per candidate: (run seed, problem id, node path, candidate index).
+/// Random keys of a node's candidates, each from (run seed, problem id, node path, index).
 fn keys(seed: u64, problem: &str, path: &[u32], count: usize) -> Vec<u64> {
     let path: Vec<String> = path.iter().map(u32::to_string).collect();
     let path = path.join(".");

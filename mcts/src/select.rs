@@ -1,8 +1,10 @@
-//! Which child next: pure functions of a snapshot of the children.
+//! Selection by PUCT or UCT: pure functions of a snapshot of one parent's children.
 //!
-//! They know nothing of trees, threads or policies. PUCT is Rosin 2011 in the form of
-//! arXiv:2405.00451, eq. 3; in-flight visits count as unobserved samples (WU-UCT,
-//! arXiv:1810.11755): they widen the visit counts and leave the values alone.
+//! PUCT is Rosin 2011 in the form of arXiv:2405.00451, eq. 3. In-flight visits count as unobserved
+//! samples (WU-UCT, arXiv:1810.11755): they are added to the visit counts and leave Q unchanged.
+//! [`SelectionRule::at`] scores in double precision for searches that wait for a policy; [`Hint`]
+//! holds the same score's terms in single precision, cached in the nodes for
+//! [`crate::grow_shared`].
 
 use crate::{Edge, FirstPlay, PriorRule, Selection};
 
@@ -13,9 +15,9 @@ pub struct ChildStats {
     pub prior: f64,
     /// Completed visits.
     pub visits: u64,
-    /// Visits that are under way.
+    /// Visits in flight: simulations through the child that are not backed up yet.
     pub in_flight: u64,
-    /// Q of the step.
+    /// Q of the step: its reward and the discounted V behind it.
     pub q: f64,
     /// V of the state that the step leads to.
     pub v: f64,
@@ -23,7 +25,9 @@ pub struct ChildStats {
 
 /// Prior of a step from its token log-probabilities; 0 for an empty step.
 ///
-/// Code: `exp(sum / len^lambda)`; paper: `exp(sum) / len^lambda`.
+/// `exp(sum / len^lambda)` in the authors' code ([`PriorRule::LengthRoot`]),
+/// `exp(sum) / len^lambda` in the paper ([`PriorRule::LengthDivided`]), where `sum` is over the
+/// step's tokens.
 #[must_use]
 pub fn prior(rule: PriorRule, logps: &[f32], lambda: f64) -> f64 {
     if logps.is_empty() {
@@ -56,9 +60,10 @@ pub fn uct(q: f64, parent_visits: u64, child_visits: u64, c: f64) -> f64 {
 /// What selection sees of the parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParentStats {
-    /// Completed and in-flight visits, without the one that selects.
+    /// Completed and in-flight visits, less those of simulations that stand at the parent: the one
+    /// that selects, and others that still wait for its children.
     pub visits: u64,
-    /// V of its state.
+    /// V of the parent's state.
     pub v: f64,
 }
 
@@ -67,14 +72,14 @@ pub struct ParentStats {
 pub struct SelectionRule {
     /// Form of the score.
     pub selection: Selection,
-    /// Weight of the exploration term.
+    /// Weight of the exploration term (`c_puct`).
     pub c: f64,
-    /// Value of a child without completed visits.
+    /// First-play urgency (FPU): Q of a child without completed visits.
     pub first_play: FirstPlay,
 }
 
 impl SelectionRule {
-    /// The rule at one parent, whose share of every child's score is computed once.
+    /// The rule at one parent; the factor that all children's scores share is computed once.
     #[must_use]
     pub fn at(&self, parent: ParentStats) -> Scorer {
         let scale = match self.selection {
@@ -90,8 +95,9 @@ impl SelectionRule {
     }
 }
 
-/// What the score of a child needs of the child: `score = q + scale * u`, where `scale` is the
-/// parent's ([`SelectionRule::scale`]). Single precision: two scores closer than that are equal.
+/// A child's terms of its score, cached with the node: `score = q + scale * u`, where `scale` is
+/// the parent's factor ([`SelectionRule::scale`]). In single precision, so scores that differ by
+/// less than its rounding tie.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Hint {
     pub(crate) q: f32,
@@ -107,8 +113,8 @@ impl Hint {
 }
 
 impl SelectionRule {
-    /// The child's share of its score. With [`FirstPlay::BelowParent`], `q` of a child without
-    /// visits is not its value there: that depends on the parent ([`SelectionRule::urgency`]).
+    /// The child's terms of its score. With [`FirstPlay::BelowParent`], replace `q` of a child
+    /// without visits by [`SelectionRule::urgency`], which depends on the parent.
     #[inline]
     pub(crate) fn hint(&self, child: &ChildStats) -> Hint {
         let q = match self.first_play {
@@ -118,7 +124,7 @@ impl SelectionRule {
         Hint { q: q as f32, u: self.bonus(child.prior as f32, child.visits + child.in_flight) }
     }
 
-    /// [`SelectionRule::hint`] of a child that has just been made.
+    /// [`SelectionRule::hint`] of a new child: no visits, and V behind it is 0.
     #[inline]
     pub(crate) fn first_hint(&self, edge: &Edge) -> Hint {
         let q = match self.first_play {
@@ -128,7 +134,7 @@ impl SelectionRule {
         Hint { q: q as f32, u: self.bonus(edge.prior, 0) }
     }
 
-    /// `u` of [`Hint`] after so many visits, those under way included.
+    /// `u` of [`Hint`] after `visits`, completed and in flight.
     #[inline]
     pub(crate) fn bonus(&self, prior: f32, visits: u64) -> f32 {
         let all = visits as i64 as f32;
@@ -141,8 +147,8 @@ impl SelectionRule {
         }
     }
 
-    /// The parent's share of the score of its children; never 0 for UCT, so that children without
-    /// visits come first.
+    /// The factor of `u` in the scores of a parent's children: `c sqrt(N)` for PUCT, `c sqrt(ln N)`
+    /// for UCT. Never 0 for UCT, so that children without visits come first even where `ln 1 = 0`.
     #[inline]
     pub(crate) fn scale(&self, parent_visits: u64) -> f32 {
         let visits = parent_visits as i64 as f32;
@@ -152,13 +158,14 @@ impl SelectionRule {
         }
     }
 
-    /// Whether [`SelectionRule::urgency`] has an answer.
+    /// Whether first-play urgency depends on the parent: [`SelectionRule::urgency`] is `Some`.
     #[inline]
     pub(crate) fn looks_at_parent(&self) -> bool {
         matches!(self.first_play, FirstPlay::BelowParent(_))
     }
 
-    /// What a child without visits is worth beside a parent worth `v`, where that depends on it.
+    /// First-play urgency of a child whose parent's V is `v()`; `None` where it does not depend on
+    /// the parent and the child's own `q` holds.
     #[inline]
     pub(crate) fn urgency(&self, v: impl FnOnce() -> f64) -> Option<f32> {
         match self.first_play {
@@ -175,7 +182,7 @@ pub struct Scorer {
     c: f64,
     /// `c sqrt(N_parent)` for PUCT, `ln N_parent` for UCT.
     scale: f64,
-    /// Value of a child without completed visits, unless it is its own.
+    /// First-play urgency; `None` for the child's own Q.
     urgency: Option<f64>,
 }
 
@@ -187,7 +194,7 @@ impl Scorer {
         let urgency = if child.visits == 0 { self.urgency } else { None };
         let q = urgency.unwrap_or(child.q);
         match self.selection {
-            // As `puct`, with its constant part computed before.
+            // As `puct`, with `c sqrt(N_parent)` computed once for all children.
             Selection::Puct => q + self.scale * child.prior / (1.0 + visits as f64),
             // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
             Selection::Uct if visits == 0 => urgency.unwrap_or(f64::INFINITY),
@@ -196,7 +203,7 @@ impl Scorer {
     }
 }
 
-/// Index of the child with the highest score; the first of equals. `None` without children.
+/// Index of the child with the highest score; ties go to the first. `None` without children.
 #[must_use]
 pub fn select(
     rule: SelectionRule,
@@ -207,7 +214,7 @@ pub fn select(
     first_max(children.into_iter().map(|child| scorer.score(&child)))
 }
 
-/// Index of the first highest score; scores that are not numbers never win.
+/// Index of the first highest score. A NaN wins only where all scores are NaN.
 pub(crate) fn first_max(scores: impl IntoIterator<Item = f64>) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (index, score) in scores.into_iter().enumerate() {

@@ -1,12 +1,14 @@
-//! The search of arXiv:2405.00451, section 2.1: simulations from a search root down to an end, one
-//! backup each, and after the budget a commit to a child, which becomes the next root.
+//! The search of arXiv:2405.00451, section 2.1: simulations from a search root down to a terminal
+//! node, one backup each, and after the budget a commit to a child, which becomes the next root.
 //!
-//! It knows nothing of requests. With W simulations in flight, simulation k starts after exactly
-//! the results of simulations 1 to k - W are applied (at a commit all are), and results are applied
-//! in the order of the simulations. Simulations that meet at a node which is being expanded wait
-//! there and go on in their order. So the tree does not depend on the order of the answers: whoever
-//! waits at a node is the first to pass below it, together with the others who wait there, and
-//! nothing is applied between their choices.
+//! Unlike in most MCTS, a simulation does not end at the leaf that it expands: it descends further
+//! until its solution ends or the relative depth limit is reached.
+//!
+//! The tree does not depend on the order in which the policy answers. With W simulations in flight
+//! (`leaves_in_flight`), simulation k starts after exactly the backups of simulations 1 to k - W;
+//! at a commit all are backed up. Backups happen in the order of the simulations. Simulations that
+//! meet at a node in expansion wait there and resume in their order. They are the first to select
+//! among its children, and no backup happens between their selections.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -25,40 +27,44 @@ use crate::{CommitRecord, DepthLimit, SearchConfig, noise};
 /// A simulation that has started and is not yet backed up.
 struct Simulation {
     path: Vec<NodeId>,
-    /// Nodes that it was the one to expand.
+    /// Nodes that this simulation requested the expansion of.
     expanded: Vec<NodeId>,
+    /// Whether it has reached its end and waits for its backup.
     done: bool,
 }
 
-/// The plan of a Monte Carlo tree search.
+/// State of a Monte Carlo tree search between two answers of the policy.
 pub(super) struct Simulate {
-    /// Simulations `applied .. applied + running.len()`, in order.
+    /// Simulations in flight, oldest first: numbers `applied .. applied + running.len()`.
     running: VecDeque<Simulation>,
+    /// Simulations backed up so far.
     applied: u64,
-    /// Applied simulations when the present search root was committed.
+    /// `applied` when the current search root was committed.
     base: u64,
-    /// Simulations after which the next commit is due.
+    /// `applied` at which the next commit is due: `base` and the budget of this root.
     target: u64,
+    /// The search root.
     root: NodeId,
-    /// Priors of the root's children with noise; empty without noise.
+    /// Priors of the root's children with Dirichlet noise; empty without noise.
     noisy_priors: Vec<f64>,
+    /// The committed path, without the problem's root.
     committed: Vec<NodeId>,
-    /// What every commit saw of the root's children, where rows keep that.
+    /// Q and visits of the root's children at each commit, with `commit_values`.
     commits: Vec<CommitRecord>,
-    /// When the tree was begun, where a rule asks for the time.
+    /// When the search began; `None` without a time limit.
     begun: Option<Instant>,
-    /// What the applied simulations have spent.
+    /// Nodes and sampled tokens of the simulations backed up, for the stopping rules.
     nodes: u64,
     tokens: u64,
 }
 
-/// What a plan does next.
+/// Outcome of one step of the search.
 enum Move {
-    /// It did something and can go on.
+    /// Progress was made; call again.
     On,
-    /// It waits for an answer.
+    /// Nothing to do until the policy answers.
     Wait,
-    /// It is finished.
+    /// The search is finished.
     End,
 }
 
@@ -79,7 +85,8 @@ impl Simulate {
         }
     }
 
-    /// Starts, applies and commits as far as possible; true when the search is finished.
+    /// Starts simulations, backs them up and commits as far as the answers so far allow; true when
+    /// the search is finished.
     pub(super) fn advance(&mut self, grow: &mut Grow<'_>) -> bool {
         while grow.refused.is_none() {
             match self.step(grow) {
@@ -104,7 +111,8 @@ impl Simulate {
         if self.running.is_empty() { self.commit(grow) } else { self.apply_first(grow) }
     }
 
-    /// Whether a stopping rule ends the budget of this root; every root has one simulation.
+    /// Whether a stopping rule ends this root's budget early. Every root gets at least one
+    /// simulation.
     fn is_stopped(&self, grow: &Grow<'_>, started: u64) -> bool {
         let rules = &grow.subject.config.stop;
         if rules.is_empty() || started == self.base {
@@ -130,7 +138,7 @@ impl Simulate {
         self.descend(grow, self.running.len() - 1);
     }
 
-    /// Backup: applies the oldest simulation, if it has reached its end.
+    /// Backs up the oldest simulation, if it has reached its end.
     fn apply_first(&mut self, grow: &mut Grow<'_>) -> Move {
         match self.running.pop_front() {
             Some(first) if first.done => {
@@ -151,7 +159,7 @@ impl Simulate {
         }
     }
 
-    /// Lets every simulation that waits at `node` go on, in the order of their numbers.
+    /// Resumes all simulations that wait at `node`, which was expanded, oldest first.
     pub(super) fn go_on(&mut self, grow: &mut Grow<'_>, node: NodeId) {
         for index in 0..self.running.len() {
             let simulation = &self.running[index];
@@ -192,7 +200,7 @@ impl Simulate {
         depth(node) - depth(self.root) >= limit
     }
 
-    /// The child of an expanded node that a simulation passes to.
+    /// Selects a child of an expanded node.
     fn pick(&mut self, grow: &Grow<'_>, node: NodeId) -> NodeId {
         let config = grow.subject.config;
         let tree = &grow.tree;
@@ -206,8 +214,8 @@ impl Simulate {
             let prior = noisy.get(i).copied().unwrap_or(grow.steps[c as usize].prior);
             crate::ChildStats { prior, ..tree.stats(c) }
         });
-        // The parent's count leaves out this simulation's own visit, and those of later ones that
-        // wait here as well: how many have come before the answer is a matter of time.
+        // Exclude the in-flight visits of this simulation and of the others that wait here from the
+        // parent's count: how many had arrived before the answer depends on timing.
         let waits = |s: &&Simulation| !s.done && s.path.last() == Some(&node);
         let waiting = self.running.iter().filter(waits).count() as u64;
         let visits = tree.visits(node) + tree.in_flight(node) - waiting;
@@ -221,8 +229,8 @@ impl Simulate {
         children.start + pick.expect("an expanded node has children") as NodeId
     }
 
-    /// Commit: makes the best child the search root, or ends the search. Its subtree and counts
-    /// stay.
+    /// Commits to a child of the search root by the commit rule. The child becomes the search root
+    /// and keeps its subtree and counts; a terminal child ends the search.
     fn commit(&mut self, grow: &mut Grow<'_>) -> Move {
         let subject = &grow.subject;
         let tree = &grow.tree;
@@ -252,19 +260,19 @@ impl Simulate {
         if tree.state(self.root) == NodeState::Terminal { Move::End } else { Move::On }
     }
 
-    /// Takes back what is in flight.
+    /// Removes the in-flight visits of all running simulations from the tree.
     pub(super) fn undo(&mut self, tree: &mut Tree) {
         for simulation in self.running.drain(..) {
             tree.undo(&simulation.path);
         }
     }
 
-    /// Completed simulations.
+    /// Simulations backed up so far, over all search roots.
     pub(super) fn applied(&self) -> u64 {
         self.applied
     }
 
-    /// What is kept of the search beside its tree.
+    /// The committed path, the statistics at each commit, and the number of simulations.
     pub(super) fn end(self) -> Ended {
         Ended { committed: self.committed, commits: self.commits, simulations: self.applied }
     }

@@ -1,10 +1,10 @@
-//! The shape and the statistics of one tree: who is whose child, how often each node was visited,
-//! what it is worth.
+//! One search tree: parents and children, visit counts, Q and V.
 //!
-//! It knows nothing of steps, policies or verifiers: an edge is a prior, a reward and whether the
-//! solution ends behind it. Any number of threads may read and grow a tree at once; the protocol is
-//! told in `concurrency.md`. Counts are summed, values are recomputed from them: at rest Q and V are
-//! a pure function of visits and rewards, whatever the order in which backups arrived.
+//! An edge is a prior, a reward and whether the child is terminal; the texts of steps are kept by
+//! the caller ([`crate::TreeSearch`]). Any number of threads may read and grow a tree at once, by
+//! the protocol in `mcts/concurrency.md`. Backups add to visit counts, and V is recomputed from the
+//! children. So once no simulation is in flight, Q and V are a pure function of visits and rewards,
+//! whatever the order of the backups ([`BackupWeights::Returns`] sums returns instead).
 
 mod arena;
 pub(crate) mod bits;
@@ -23,29 +23,30 @@ use self::node::{Link, Node, Together};
 pub use self::walk::{Evaluator, GrowOptions, grow_shared};
 use crate::{BackupWeights, ChildStats, SelectionRule};
 
-/// How far ahead of their use new nodes are called from memory: about a dozen blocks (3 KiB).
+/// How many nodes ahead of their use new nodes are prefetched: about a dozen expansions (3 KiB).
 const AHEAD: usize = 64;
 
 /// Index of a node; the root is 0.
 pub type NodeId = u32;
 
-/// A tree of statistics.
+/// A search tree: the shape, visits and values of its nodes.
 pub struct Tree {
     arena: Arena,
+    /// Discount: `Q = r + gamma V`.
     gamma: f64,
     weights: BackupWeights,
-    /// Rule of the walkers' last hints.
+    /// Rule that the cached hints ([`crate::select::Hint`]) were computed by.
     rule: Option<SelectionRule>,
-    /// Whether only walkers have changed the tree since. No part of the protocol, so not loom's:
-    /// it is read by who has the tree alone.
+    /// Whether the cached hints are current: since they were computed, only walkers have changed
+    /// the tree, and those update them. Read only through `&mut`, so it needs no loom atomic.
     hinted: std::sync::atomic::AtomicBool,
 }
 
 impl Tree {
-    /// Memory of one node, without its text.
+    /// Bytes of one node, without its text.
     pub const NODE_BYTES: usize = size_of::<Node>();
 
-    /// A tree that is only a root.
+    /// A tree of one root.
     #[must_use]
     pub fn new(gamma: f64, weights: BackupWeights) -> Self {
         let hinted = std::sync::atomic::AtomicBool::new(false);
@@ -54,7 +55,7 @@ impl Tree {
         tree
     }
 
-    /// Makes it only a root again; its memory is kept for the next search.
+    /// Removes all nodes but the root; the memory is kept for the next search.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.hinted = false.into();
@@ -62,15 +63,15 @@ impl Tree {
         self.arena.get(root).fill(root, 1.0, 0.0, false);
     }
 
-    /// The root of the problem.
+    /// The root: the state before any step.
     #[must_use]
     pub fn root(&self) -> NodeId {
         0
     }
 
-    /// Number of nodes, the root included; while others grow the tree, some may not be published
-    /// yet. Ids are the numbers below it, but where several threads have grown the tree some of
-    /// those are no node's and some nodes lie above.
+    /// Number of nodes, the root included. While other threads grow the tree, some may not be
+    /// published yet. Ids are `0..len()` in a tree that one thread has grown; several threads leave
+    /// gaps, so ids may be larger.
     #[must_use]
     pub fn len(&self) -> usize {
         self.arena.len() as usize
@@ -86,7 +87,7 @@ impl Tree {
         self.arena.get(id)
     }
 
-    /// Where the node stands.
+    /// The node's expansion state.
     #[must_use]
     pub fn state(&self, id: NodeId) -> NodeState {
         self.node(id).link().state()
@@ -104,13 +105,13 @@ impl Tree {
         self.node(id).link().children()
     }
 
-    /// Claims the node for expansion; false when somebody has it already or it has no need.
+    /// Claims the node for expansion. False if it is terminal, expanded or claimed by another.
     pub fn claim(&self, id: NodeId) -> bool {
         self.node(id).claim()
     }
 
-    /// Publishes the children of a node that the caller has claimed; returns their ids. Without
-    /// edges the node turns out to be terminal.
+    /// Adds and publishes the children of a node that the caller has claimed; returns their ids.
+    /// Without edges the node becomes terminal.
     ///
     /// # Panics
     /// When there are 2^19 edges or more.
@@ -121,8 +122,8 @@ impl Tree {
         self.publish(id, self.node(id), edges, ids, |_, _| {})
     }
 
-    /// [`Tree::expand`], where the new nodes get these `ids` and each is `dressed` before others
-    /// see it.
+    /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `dress` before
+    /// it is published.
     #[inline]
     fn publish(
         &self,
@@ -148,7 +149,7 @@ impl Tree {
         } else {
             // SAFETY: the ids were reserved just now and lie in one chunk.
             let children = unsafe { self.arena.slice(ids.start, edges.len() as u32) };
-            // The next ones will probably lie behind these.
+            // The next nodes will probably lie behind these.
             prefetch(children.as_ptr().wrapping_add(AHEAD), children.len());
             children.iter().zip(edges).for_each(fill);
         }
@@ -156,19 +157,19 @@ impl Tree {
         ids
     }
 
-    /// Counts a simulation that has reached the node as under way; at most 65,535 at once.
+    /// Adds an in-flight visit to the node; at most 65,535 at once.
     pub fn enter(&self, id: NodeId) {
         self.node(id).enter::<Together>(1);
     }
 
-    /// Takes back [`Tree::enter`] for every node of a path whose simulation failed.
+    /// Removes the in-flight visit from every node of a path whose simulation failed.
     pub fn undo(&self, path: &[NodeId]) {
         path.iter().for_each(|&id| self.node(id).undo::<Together>(1));
     }
 
-    /// Ends a simulation whose nodes were entered: from the leaf to the start of the path, one
-    /// visit more, one in flight less, and the value brought up to date; above the start of the
-    /// path the value alone.
+    /// Backs up a simulation whose nodes were entered ([`Tree::enter`]). From the leaf to the start
+    /// of the path, an in-flight visit becomes a completed one and V is updated. Above the start,
+    /// only V is; nothing with [`BackupWeights::Returns`].
     pub fn backup(&self, path: &[NodeId]) {
         self.hinted.store(false, std::sync::atomic::Ordering::Relaxed);
         let mut value = 0.0;
@@ -184,8 +185,8 @@ impl Tree {
         }
     }
 
-    /// Gives steps, each told by its node, other rewards (finite numbers), and V of all above them the
-    /// value that follows. Returns that were counted before keep the old ones.
+    /// Overwrites the rewards (finite numbers) of these nodes and recomputes V of their ancestors.
+    /// Return sums already accumulated are not revised.
     pub fn set_rewards(&mut self, rewards: &[(NodeId, f64)]) {
         *self.hinted.get_mut() = false;
         for &(id, reward) in rewards {
@@ -195,7 +196,7 @@ impl Tree {
         if self.weights == BackupWeights::Returns {
             return;
         }
-        // Siblings have the same nodes above them: once for all of them.
+        // Siblings share their ancestors: refresh those once.
         let one_of_each: BTreeMap<_, _> =
             rewards.iter().map(|&(id, _)| (self.parent(id), id)).collect();
         for id in one_of_each.into_values() {
@@ -203,7 +204,7 @@ impl Tree {
         }
     }
 
-    /// Recomputes V of all nodes above one.
+    /// Recomputes V of all ancestors of a node.
     fn refresh_above(&self, id: NodeId) {
         let mut above = self.parent(id);
         while let Some(id) = above {
@@ -212,8 +213,8 @@ impl Tree {
         }
     }
 
-    /// Counts `visits` that were under way and brought returns of this sum, where others may count
-    /// as well.
+    /// Completes `visits` in-flight visits whose returns sum to `returns` (fixed point). Other
+    /// threads may do so at once.
     fn count(&self, node: &Node, visits: u64, returns: i64) {
         if self.weights == BackupWeights::Returns {
             node.add_returns::<Together>(returns);
@@ -223,9 +224,9 @@ impl Tree {
         }
     }
 
-    /// Counts visits, or none, and recomputes V of a node from its children, again if another
-    /// thread began to do so meanwhile: the last to store has seen every child's last value
-    /// (`concurrency.md`, "Recomputed values").
+    /// Completes `visits` (0 or more) and recomputes V of a node from its children. Repeats if
+    /// another thread began a recomputation meanwhile, so the last value stored has seen the last
+    /// value of every child (`concurrency.md`, "Recomputed values").
     fn refresh(&self, node: &Node, visits: u64) {
         let mut number = node.announce(visits);
         let link = node.link();
@@ -242,7 +243,7 @@ impl Tree {
         }
     }
 
-    /// `V(s) = sum w_c Q_c / sum w_c` (method, section 1).
+    /// `V(s) = sum w_c Q_c / sum w_c` over the children ([`mean_value`]).
     fn mean_of(&self, link: Link) -> f64 {
         let stats = |child: &Node| (child.counts().0, self.q_of(child));
         match self.children_of(link) {
@@ -251,7 +252,7 @@ impl Tree {
         }
     }
 
-    /// The children that a node's link tells of; `None` if they lie in two chunks.
+    /// The children in a node's link as one slice; `None` if they lie in two chunks.
     #[inline]
     fn children_of(&self, link: Link) -> Option<&[Node]> {
         // SAFETY: 1. links are made by `publish` alone, which says whether they are split, and were
@@ -278,7 +279,7 @@ impl Tree {
         self.q_of(self.node(id))
     }
 
-    /// V of the node's state; 0 where nothing below it is known.
+    /// V of the node's state; 0 without children (with [`BackupWeights::Returns`]: without visits).
     #[must_use]
     pub fn v(&self, id: NodeId) -> f64 {
         self.v_of(self.node(id))
@@ -290,13 +291,13 @@ impl Tree {
         self.node(id).counts().0
     }
 
-    /// Visits of the node that are under way.
+    /// In-flight visits of the node.
     #[must_use]
     pub fn in_flight(&self, id: NodeId) -> u64 {
         self.node(id).counts().1
     }
 
-    /// The node's edge, with its last reward.
+    /// The node's edge, with the current reward ([`Tree::set_rewards`]).
     #[must_use]
     pub fn edge(&self, id: NodeId) -> Edge {
         let node = self.node(id);
@@ -318,8 +319,8 @@ impl Tree {
     }
 }
 
-/// Weighted mean of children's Q, each given as (visits, Q) in creation order; 0 when all weights
-/// are 0 (method, section 1, both forms; returns weigh like visits).
+/// Mean of the children's Q, given as (visits, Q) in creation order, weighted by `weights`; 0 when
+/// all weights are 0. [`BackupWeights::Returns`] weighs like [`BackupWeights::Visits`].
 #[must_use]
 pub fn mean_value(weights: BackupWeights, children: impl IntoIterator<Item = (u64, f64)>) -> f64 {
     let (mut sum, mut total) = (0.0, 0.0);

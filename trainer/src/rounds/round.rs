@@ -1,7 +1,8 @@
-//! One round: search, train, validate, compare, decide, report.
+//! One round: search, train, validate, measure the KL to the base policy, gate, report.
 //!
-//! A round sees the policy that it starts from and its problems, and leaves a folder. Every phase is
-//! skipped if its files are whole ([`super::phase`]).
+//! The driver calls [`round`] with the policy that the round starts from. Everything a round leaves
+//! is in its folder, and a phase whose files match their checksums is skipped ([`super::phase`]),
+//! so a resumed run repeats nothing.
 
 use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
@@ -36,7 +37,7 @@ pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Fini
     Ok(Finished { report, candidate })
 }
 
-/// Does what is not done yet of a round.
+/// Runs the phases of a round that are not finished yet.
 pub(super) fn round(
     run: &RunContext,
     number: u32,
@@ -44,17 +45,17 @@ pub(super) fn round(
     observer: &mut dyn Observer,
 ) -> Result<Finished, TrainError> {
     let dir = RoundDir::open(run, number)?;
-    // 1. Grow trees by the policy that the round starts from; extract pairs.
+    // 1. Grow trees, by default with the round's start policy, and extract pairs.
     let searched = search(run, &dir, start, observer)?;
     // 2. Train on the pairs.
     let trained = train(run, &dir, start, observer)?;
-    // 3. Ask the trained policy the validation problems.
+    // 3. Validate the trained policy.
     let candidate = candidate(run, &dir, start, &trained, observer)?;
-    // 4. Measure how far it has moved from the base policy.
+    // 4. Estimate its KL divergence from the base policy.
     let drift = drift(run, &dir, &candidate, observer)?;
-    // 5. Decide whether the next round starts from it.
+    // 5. Gate: decide whether the next round starts from it.
     let gate = gate::decide(&run.config, start, &candidate, trained.not_trained.as_deref());
-    // 6. Report. Written last: the round is done.
+    // 6. Report. Written last: its presence marks the round as finished.
     let parts = Parts { dir: &dir, start, candidate: &candidate, searched, trained, gate, drift };
     let report = parts.report(run);
     write_checksummed(&dir.path.join("report.json"), &report)?;
@@ -103,7 +104,7 @@ fn train(
         for damaged in remove_damaged_states(&dir.path)? {
             observer.note(&format!("{damaged}; restarting this round's training"));
         }
-        // The engine's weights and cache make room for the training's.
+        // Free the engine's weights and KV cache before training loads its own.
         run.unload_policy();
         let phase = TrainPhase {
             dir: &dir.path,
@@ -127,7 +128,8 @@ fn train(
     })
 }
 
-/// The policy after the round and its answers to the validation problems.
+/// The policy after the round, validated where the round is to be: the trained one, or the start
+/// policy where nothing was trained.
 fn candidate(
     run: &RunContext,
     dir: &RoundDir,
@@ -146,7 +148,7 @@ fn candidate(
             RoundPolicy { round: dir.number, spec, identity, validated: None, ..start.clone() }
         }
     };
-    // The last round of a run that was made longer since has its answers.
+    // With `validate_every`, the last round of a run that was extended since was validated as such.
     let asked = run.config.validates(dir.number) || dir.path.join(VALIDATION).exists();
     if candidate.validated.is_none() && asked {
         candidate.validation = validate(run, dir, &candidate.spec, observer)?;
@@ -155,17 +157,18 @@ fn candidate(
     Ok(candidate)
 }
 
-/// Identity of the policy that a round left: that of its report, so that a run that goes on loads no
-/// policy of rounds that are done.
+/// Identity of the policy that a round trained. Read from the round's report where there is one, so
+/// that a resumed run need not load the checkpoints of finished rounds.
 fn identity(run: &RunContext, dir: &RoundDir, spec: &str) -> Result<String, TrainError> {
     match read_checksummed::<RoundReport>(&dir.path.join("report.json")) {
         Ok(Some(report)) => Ok(report.policy),
-        // A damaged report is written again at the end of the round.
+        // A corrupted report is rewritten at the end of the round.
         Ok(None) | Err(_) => Ok(run.policy(spec)?.identity().to_owned()),
     }
 }
 
-/// How far the round's policy has moved from the base policy.
+/// KL divergence of the round's policy from the base policy; `None` where nothing was trained or
+/// the round is not validated.
 fn drift(
     run: &RunContext,
     dir: &RoundDir,
@@ -201,7 +204,7 @@ fn validate(
     dir.timed(|s| &mut s.evaluate, || measure(run, spec, &asked, observer))
 }
 
-/// What the phases of a round left.
+/// Results of a round's phases, from which its report is made.
 struct Parts<'a> {
     dir: &'a RoundDir,
     start: &'a RoundPolicy,

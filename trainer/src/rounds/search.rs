@@ -1,8 +1,12 @@
-//! The first phase of a round: trees, durable one by one, and the pairs cut from them.
+//! The first phase of a round: grow trees, each durable when it is finished, and extract pairs.
 //!
-//! Trees go to the disk in the order of the problems as they are finished, so a search that was cut
-//! off goes on behind the last one. Pairs and counts are a pure function of the finished
-//! `trees.jsonl`, read as a stream: memory does not grow with the number of problems.
+//! Trees are written in the order of the problems, so an interrupted search resumes behind the last
+//! one. Pairs and round statistics are a pure function of the finished `trees.jsonl`, which is read
+//! as a stream: memory does not grow with the number of problems.
+//!
+//! Where a judge turns likelihoods into probabilities, the first problems of the round are searched
+//! with the calibration of the round before. Their verified outcomes give the calibration for the
+//! other problems ([`super::calibration`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +35,7 @@ use crate::artefact::{Checksums, checksums, write_checksummed};
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
 pub(super) const STEP_LABELS: &str = "step_labels.jsonl";
-/// The file whose presence says that the phase is done.
+/// Written last: its presence marks the phase as finished.
 pub(super) const DONE: &str = "search.json";
 
 /// `search.json`.
@@ -43,13 +47,13 @@ pub(super) struct SearchDone {
     pub(super) policy: String,
     /// Problems of the round.
     pub(super) problems: u64,
-    /// Counts over trees and pairs.
+    /// Round statistics: counts over trees and pairs.
     pub(super) audit: Audit,
     /// Checksums of the files.
     pub(super) checksums: Checksums,
 }
 
-/// What a search needs.
+/// Inputs of the search phase.
 pub(super) struct SearchPhase<'a> {
     pub(super) dir: &'a Path,
     pub(super) round: u32,
@@ -58,28 +62,32 @@ pub(super) struct SearchPhase<'a> {
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
-    /// What the round before found log-likelihoods to say of outcomes.
+    /// Calibration fitted on all trees of the round before; `None` in the first round.
     pub(super) likelihood: Option<LikelihoodCalibration>,
 }
 
-/// What is said while trees grow.
+/// Counts for the progress display.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     grown: u64,
     right: u64,
 }
 
-/// Writes trees as they are delivered and shows how far the search is.
+/// Writes trees in the order of their problems and reports progress.
 struct Watch<'w, 's> {
     observer: &'w mut dyn Observer,
     sink: &'w mut Sink<'s, TreeRecord>,
     control: &'w Control,
+    /// The log of model calls of trees that are not written yet.
     log: &'w Recording,
     tally: Tally,
+    /// The first error of writing, which cancels the search.
     written: Result<(), TrainError>,
-    /// Trees that were delivered, trees in flight at once, and trees after which the log is begun anew.
+    /// Trees delivered so far.
     delivered: usize,
+    /// Trees in flight at once, at most.
     window: usize,
+    /// `delivered` at which the log is rotated next.
     due: usize,
 }
 
@@ -95,8 +103,9 @@ impl<'w, 's> Watch<'w, 's> {
         Self { observer, sink, control, log, tally, written, delivered: 0, window, due: window }
     }
 
-    /// Writes a tree. When a window of trees has gone by, those that made the calls before the last time
-    /// are all delivered: the log gives these calls up.
+    /// Writes a tree and rotates the log every `window` trees. At most `window` trees are in
+    /// flight, so those that made the calls before the last rotation are all written by then, and
+    /// these calls can be dropped.
     fn write(
         &mut self,
         id: &str,
@@ -134,8 +143,8 @@ impl SearchObserver for Watch<'_, '_> {
 }
 
 impl SearchPhase<'_> {
-    /// Searches what is not searched yet and writes pairs and counts. Returns what the model
-    /// really computed.
+    /// Searches the problems that have no tree yet, then writes pairs and `search.json`. The usage
+    /// is what the model computed in this call.
     pub(super) fn run(
         &self,
         observer: &mut dyn Observer,
@@ -171,8 +180,9 @@ impl SearchPhase<'_> {
         Ok(done)
     }
 
-    /// Grows the trees of these problems: the first of the round on the scale of the round before, the
-    /// rest on what those say.
+    /// Grows the trees of `problems`, which is what is missing of the round: those among the first
+    /// of the round with the calibration of the round before, the rest with the one that is fitted
+    /// on the first.
     fn grow(
         &self,
         problems: &[Problem],
@@ -191,7 +201,7 @@ impl SearchPhase<'_> {
         let policy = &*self.config.search.value.judge_by(log.clone());
         let first = self.calibrating();
         let (own, rest) = calibration::part(problems, first);
-        // What a search that was cut off, or a repair, has of them already.
+        // Trees of the first problems that an interrupted search wrote, or a repair left intact.
         let mut known = self.known(first)?;
         let control = self.control;
         let mut keep = |id: &str, tree: &TreeRecord| {
@@ -208,29 +218,32 @@ impl SearchPhase<'_> {
         usage += self.search((policy, rest), scale, &simulated, &mut watch)?;
         let grown = watch.tally.grown;
         if grown == 0 && !problems.is_empty() && problems.len() == self.problems.len() {
-            let detail = "no problem of the round has a tree, for the reasons above";
+            let detail = "every problem of the round was skipped; the reasons are above";
             return Err(TrainError::Unmeasured(format!("round {}: {detail}", self.round)));
         }
         observer.end();
         Ok(usage)
     }
 
-    /// The scale on which the first problems are judged.
+    /// Calibration for the first problems: that of the round before, else the settings'.
     fn before(&self) -> LikelihoodCalibration {
         self.likelihood.unwrap_or(self.config.search.value.likelihood)
     }
 
-    /// The trees on the disk of the `first` problems.
+    /// Intact trees of the `first` problems on the disk, by problem id.
     fn known(&self, first: &[Problem]) -> Result<BTreeMap<String, TreeRecord>, TrainError> {
         journal::intact(&self.dir.join(TREES), &|id| calibration::has(first, id))
     }
 
-    /// The problems that set the scale of the others.
+    /// The first problems of the round, on whose trees the calibration of the others is fitted.
     fn calibrating(&self) -> &[Problem] {
         calibration::calibrating(self.config, self.problems)
     }
 
-    /// Grows trees whose likelihoods are judged on this scale.
+    /// Grows trees with the calibration `scale`. Skipped problems are logged.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when cancelled; what the policy, the search or the disk reports.
     fn search(
         &self,
         (policy, problems): (&dyn Policy, &[Problem]),
@@ -269,7 +282,7 @@ impl SearchPhase<'_> {
         Ok(summary.usage)
     }
 
-    /// Cuts the pairs of all trees into `pairs.jsonl`.
+    /// Extracts the pairs of all trees into `pairs.jsonl` and computes the round statistics.
     fn cut(&self) -> Result<Audit, TrainError> {
         let mut audit = Audit::default();
         let mut solutions = JudgedSolutions::default();
@@ -290,7 +303,7 @@ impl SearchPhase<'_> {
         Ok(audit)
     }
 
-    /// Cuts what teaches the judge into `step_labels.jsonl`.
+    /// Extracts the judge's training examples into `step_labels.jsonl`.
     fn cut_step_labels(&self) -> Result<(), TrainError> {
         let rules = &self.config.step_labels;
         Ok(extract_rows(&[self.dir.join(TREES)], &self.dir.join(STEP_LABELS), |tree| {
@@ -372,7 +385,7 @@ mod tests {
         assert_eq!(search(dir.path(), &problems), done);
     }
 
-    /// Problems, and settings under which the first of them set the scale of the others.
+    /// Problems, and settings that calibrate on the first 50 of them.
     fn calibrated() -> (RunConfig, Vec<Problem>) {
         let base = config();
         let mut config = RunConfig { calibration_problems: 50, problems_per_round: 60, ..base };
@@ -381,7 +394,8 @@ mod tests {
         (config, problems)
     }
 
-    /// Wherever a search is cut off and whichever tree is damaged, the scale is that of all first trees.
+    /// Wherever a search is interrupted and whichever tree is corrupted, the calibration is fitted
+    /// on the trees of all first problems.
     #[test]
     fn the_scale_is_found_again_in_the_first_trees() {
         let (config, problems) = calibrated();

@@ -1,8 +1,9 @@
-//! Step-level preference training (method, section 3): the run from pairs to weights.
+//! Step-level preference training, DPO and its variants (arXiv:2405.00451, section 2.2): from pairs
+//! to a trained model.
 //!
-//! All pairs of one tree are packed into one forest, so a prompt and its shared steps go through
-//! the model once. Which tokens count is [`super::pairs`]' business, against which reference is
-//! [`super::reference`]'s, and what is made of them [`super::preference`]'s.
+//! All pairs of one tree are packed into one token tree, so a prompt and the steps that pairs share
+//! go through the model once. [`super::pairs`] masks the tokens, [`super::reference`] computes the
+//! reference log-probabilities, and [`super::preference`] the loss.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +24,7 @@ use super::schedule::Schedule;
 use super::state;
 use crate::TrainError;
 
-/// What a run of preference training did.
+/// Result of a preference training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DpoSummary {
     /// Optimizer steps.
@@ -34,45 +35,47 @@ pub struct DpoSummary {
     pub step_labels: usize,
     /// Pairs and step labels left out, by reason.
     pub skipped: BTreeMap<String, usize>,
-    /// Tokens through forward and backward over all epochs.
+    /// Tokens of forward and backward passes, over all epochs.
     pub tokens: u64,
-    /// Tokens through reference forwards.
+    /// Tokens of the reference policy's forward passes.
     pub reference_tokens: u64,
-    /// Means of the last step, by TRL's names.
+    /// Metrics of the last step under TRL's names, such as `rewards/margins`.
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Mean difference of log-ratios below which a policy has not moved, in nats a pair: it prefers the
-/// chosen side with at most 51 in 100 (taste).
+/// Mean `rewards/margins / beta`, in nats a pair, below which a policy counts as unmoved. At 0.05
+/// the odds of the chosen against the rejected side have changed by 5 % (not tuned).
 const MOVED: f64 = 0.05;
-/// Steps below which that says nothing: the first is measured before any update.
+/// Fewer steps give no warning: metrics are measured before a step's update, so those of the first
+/// step say nothing.
 const FEW_STEPS: usize = 4;
 
 impl DpoSummary {
-    /// A warning where the last step still found the policy where the reference is, with the learning
-    /// rate to try.
+    /// A warning with a learning rate to try, where the margin of the last step is still next to 0:
+    /// the policy has hardly moved from the reference.
     #[must_use]
     pub fn unmoved(&self, config: &DpoConfig) -> Option<String> {
         let margin = self.metrics.get("rewards/margins").filter(|_| self.steps >= FEW_STEPS)?;
         let moved = (margin / config.beta).abs();
-        // Single precision: ten times 1e-6 is to read 1e-5.
+        // In single precision, so that ten times 1e-6 is printed as 1e-5.
         let (rate, more) = (config.learning_rate as f32, (10.0 * config.learning_rate) as f32);
         (moved < MOVED).then(|| {
             format!(
-                "{} steps moved the policy by {moved:.3} nats a pair, which is next to nothing: the \
-                 learning rate of {rate:e} is too low for this model; try --learning-rate {more:e}",
+                "{} steps moved the policy by {moved:.3} nats a pair, which is next to nothing: \
+                 the learning rate of {rate:e} is too low for this model; try --learning-rate \
+                 {more:e}",
                 self.steps,
             )
         })
     }
 }
 
-/// What preference training learns from.
+/// Data of a preference training.
 #[derive(Debug, Clone, Copy)]
 pub struct PreferenceData<'a> {
     /// The pairs; at least one.
     pub pairs: &'a [PreferencePair],
-    /// Labels of steps; used where the judge is taught.
+    /// Step labels; used only where `config.judge.weight` is above 0.
     pub step_labels: &'a [StepLabel],
 }
 
@@ -82,20 +85,21 @@ impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     }
 }
 
-/// Where a training runs, and what it is a part of.
+/// Threads and folder of a training, and the longer training that it belongs to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Session<'a> {
-    /// Micro-batches at once.
+    /// Micro-batches computed at once, one a thread.
     pub threads: usize,
-    /// Folder of its state, its metrics and computed reference log-probabilities, from which an
-    /// interrupted run goes on; `None` keeps nothing on disk.
+    /// Folder for training state, metrics and reference log-probabilities, from which an
+    /// interrupted training resumes; `None` writes nothing.
     pub dir: Option<&'a Path>,
-    /// The longer training that this one is a part of.
+    /// Several trainings under one learning-rate schedule and optimizer state (`carry_optimizer`);
+    /// `None` for a training of its own.
     pub course: Option<Course<'a>>,
 }
 
-/// Trains `model` on pairs and, where `config` says so, on step labels. With `dir`, state, metrics and
-/// computed reference log-probabilities go there and an interrupted run continues.
+/// Trains `model` in place on pairs and, where `config.judge.weight` is above 0, on step labels.
+/// `threads` and `dir` are those of [`Session`].
 ///
 /// # Errors
 /// When a row does not fit the model, a gradient is missing or not finite, or a file cannot be
@@ -113,10 +117,10 @@ pub fn train_dpo(
     train_dpo_within(model, data, reference, config, session, progress)
 }
 
-/// As [`train_dpo`], also as one part of a longer training.
+/// [`train_dpo`] within a [`Session`], which may be one part of a longer training.
 ///
 /// # Errors
-/// As [`train_dpo`]; when the state of the part before cannot be read.
+/// As [`train_dpo`], and when the optimizer state of the part before cannot be read.
 pub fn train_dpo_within(
     model: &Model,
     data: PreferenceData,
@@ -172,7 +176,7 @@ pub fn train_dpo_within(
     })
 }
 
-/// What training on `data` will take.
+/// Plans a training on `data` without running it: the memory that it will take.
 ///
 /// # Errors
 /// When a row does not fit the model or there is no pair.
@@ -190,7 +194,7 @@ pub fn plan_dpo(
     Ok(TrainingMemory::new(model, config.optimizer.kind, &busiest))
 }
 
-/// Checked rows, and what was left out.
+/// Tokenised and checked rows, and the number left out by reason.
 fn rows<'a>(
     model: &Model,
     data: PreferenceData<'a>,
@@ -205,7 +209,8 @@ fn rows<'a>(
     Ok((Rows { pairs, judge_examples }, skipped))
 }
 
-/// Mean smoothing of the pairs: the share of labels that visits say are swapped.
+/// Mean label smoothing (alpha) of the pairs: the share of flipped labels that robust DPO assumes
+/// where its `flip` is not set.
 fn mean_alpha(prepared: &[Prepared]) -> f64 {
     let total: f64 = prepared.iter().map(|p| p.pair.alpha).sum();
     total / prepared.len().max(1) as f64

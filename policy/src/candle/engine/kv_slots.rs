@@ -38,7 +38,7 @@ impl KvSlots {
         self.free.push(slot);
     }
 
-    /// KvSlots in use, by sequences or by the prefix tree.
+    /// Slots in use, by sequences or by the prefix tree.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
         self.used - self.free.len()

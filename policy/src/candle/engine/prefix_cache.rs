@@ -32,7 +32,7 @@ struct Node {
 pub(crate) struct Found {
     /// The node in which the known part ends, at its end.
     pub(crate) node: CacheNode,
-    /// KvSlots of the known part, as many as it has tokens.
+    /// KV slots of the known part, as many as it has tokens.
     pub(crate) slots: Vec<u32>,
     /// Final hidden row of its last token, if it was kept.
     pub(crate) hidden: Option<Vec<f32>>,

@@ -41,8 +41,8 @@ impl Shard {
         self.sample(vec![sequence], hidden, true);
     }
 
-    /// Draws the next token of every candidate of `sequences` from the sequences' hidden rows `[n, D]`.
-    /// Lanes that begin (`fresh`) may meet others that began in the same step and join them.
+    /// Samples the next token of every candidate of `sequences`, whose hidden states are `[n, D]`.
+    /// Sequences that begin (`fresh`) may join equal ones that began in the same step.
     pub(crate) fn sample(&mut self, sequences: Vec<Sequence>, hidden: &[f32], fresh: bool) {
         if sequences.is_empty() {
             return;

@@ -12,7 +12,7 @@ pub(crate) struct RequestState {
     caller: Caller,
     pub(crate) kind: Kind,
     pub(crate) usage: Usage,
-    /// KvSlots it may need at most, all its sequences together.
+    /// KV slots it may need at most, all its sequences together.
     pub(crate) reserved: usize,
 }
 

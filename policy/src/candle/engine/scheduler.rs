@@ -1,8 +1,9 @@
-//! Continuous batching: all requests in flight share one forward pass a step.
+//! Continuous batching: all sequences in flight share the forward pass of an engine step.
 //!
-//! A shard is a thread with its own keys, values and prefix tree. Every step it takes in requests,
-//! computes one row for every sequence that samples and a few for sequences that still read, and hands out
-//! what is finished. Equal requests get equal bits whatever else is in flight (see `decoder`).
+//! A shard is a thread with its own KV cache and prefix cache. In each engine step it admits
+//! requests, computes one token of every decoding sequence and up to [`PREFILL_ROWS`] tokens of
+//! prefill (chunked), and answers finished requests. Equal requests get equal bits whatever else is
+//! in flight, because a row's result does not depend on the other rows of a forward pass.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,24 +21,24 @@ use crate::decorate::Meter;
 use crate::text::tokenizer::Tokenizer;
 use crate::{PolicyError, Response};
 
-/// Rows of one step that sequences may spend on prefill given tokens.
+/// Token budget of an engine step: decoding sequences take one row each, prefill shares the rest.
 pub(crate) const PREFILL_ROWS: usize = 256;
 
-/// What all shards share.
+/// What all shards of an engine share.
 pub(crate) struct Shared {
     /// Shapes of the model.
     pub(crate) config: ModelConfig,
     pub(crate) tokenizer: Tokenizer,
-    /// Ids that mean (A) and (B).
+    /// Token ids that a judge's answers (A) and (B) are read from.
     pub(crate) labels: [Vec<TokenId>; 2],
-    /// Who is told that the cache is too small, until that was said.
+    /// Receives the warning that the KV cache is too small; taken by the first warning.
     warn: Mutex<Option<fn(&str)>>,
-    /// Counts the tokens of every step.
+    /// Counts the tokens computed in every step.
     meter: Option<Arc<Meter>>,
 }
 
-/// Share of the computed tokens that was computed before, from which the cache is too small, and the
-/// tokens from which a share means something (taste).
+/// When to warn that the KV cache is too small: the share of computed tokens that had been computed
+/// and evicted before, and the least number of such tokens (not tuned).
 const AGAIN: (f64, u64) = (0.05, 256);
 
 impl Shared {
@@ -51,44 +52,48 @@ impl Shared {
         Self { config, tokenizer, labels, warn: Mutex::new(warn), meter }
     }
 
-    /// Says once what is wrong with the cache.
+    /// Warns that the KV cache is too small; only the first call of an engine has an effect.
     fn warn(&self, slots: usize, detail: &str) {
-        // Nothing can panic while this lock is held; a poisoned one is as good.
+        // No code panics under this lock, so poisoning can be ignored.
         let warn = self.warn.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(warn) = warn {
             warn(&format!(
-                "the cache for keys and values holds {slots} tokens a shard, too few: {detail}. The \
-                 results are the same, later; a larger cache (--cache) is faster"
+                "the KV cache holds {slots} tokens a shard, which is too few: {detail}. Results \
+                 are the same but take longer; give a larger cache with --cache"
             ));
         }
     }
 }
 
-/// One thread of the engine.
+/// One engine thread: its KV slots, its prefix cache and the sequences in flight.
 pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) max_sequences: usize,
     pub(crate) model: Box<dyn Forward>,
-    /// KvSlots for keys and values.
+    /// Free KV slots.
     pub(crate) free: KvSlots,
     pub(crate) tree: PrefixCache,
+    /// Requests not admitted yet, oldest first.
     waiting: VecDeque<RequestState>,
+    /// Admitted requests by id.
     pub(crate) requests: BTreeMap<u64, RequestState>,
-    /// Jobs whose next tokens another sequence is computing just now.
+    /// Requests that wait because another sequence is computing the tokens that they need next.
     joining: Vec<u64>,
     pub(crate) sequences: Vec<Sequence>,
     next_job: u64,
+    /// KV slots reserved by admitted requests, at most the capacity: no request is preempted.
     reserved: usize,
-    /// Tokens computed, and those of them that had been computed and evicted before.
+    /// Tokens computed, and how many of them had been computed and evicted before.
     computed: [u64; 2],
-    /// Hidden rows of a step, `[R, D]`; kept for their memory.
+    /// Hidden states of a step, `[R, D]`: a buffer kept between steps.
     hidden: Vec<f32>,
-    /// Logits of the rows being sampled from, `[n, V]`; kept for their memory.
+    /// Logits of the rows that are sampled from, `[n, V]`: a buffer kept between steps.
     pub(crate) logits: Vec<f32>,
 }
 
 impl Shard {
-    /// A shard with room for `slots` tokens and about `max_sequences` sequences at once.
+    /// A shard with a KV capacity of `slots` tokens. It admits requests up to `max_sequences`
+    /// sequences; a single request may exceed that.
     pub(crate) fn new(
         shared: Arc<Shared>,
         model: Box<dyn Forward>,
@@ -113,8 +118,8 @@ impl Shard {
         }
     }
 
-    /// Serves requests until nobody can ask any more: requests in work are then abandoned, so that a stop is
-    /// one forward pass away.
+    /// Serves requests until all senders of `calls` are dropped. Requests in flight are then
+    /// abandoned, so shutdown takes at most one engine step.
     pub(crate) fn run(mut self, calls: &Receiver<RequestState>) {
         loop {
             if self.sequences.is_empty() && self.waiting.is_empty() {
@@ -135,7 +140,7 @@ impl Shard {
         }
     }
 
-    /// Starts waiting requests while there is room for their sequences and their slots.
+    /// Admits waiting requests, first come first served, while sequences and KV slots are left.
     fn admit(&mut self) {
         while let Some(state) = self.waiting.front_mut() {
             let busy = !self.sequences.is_empty();
@@ -149,7 +154,7 @@ impl Shard {
                 if busy {
                     break;
                 }
-                // Alone it may still fit with fewer candidates at once.
+                // It has the shard to itself: sample its candidates in smaller waves, or fail it.
                 let need = state.reserved;
                 if let Err(error) = state.shrink(have) {
                     if let Some(state) = self.waiting.pop_front() {
@@ -157,7 +162,7 @@ impl Shard {
                     }
                     continue;
                 }
-                let steps = format!("one request asks for {need}, its candidates take steps");
+                let steps = format!("one request needs {need}; it samples in several waves");
                 self.shared.warn(have, &steps);
             }
             if let Some(state) = self.waiting.pop_front() {
@@ -170,8 +175,9 @@ impl Shard {
         }
     }
 
-    /// Starts the request's next prefill, samples at once where nothing is left to compute, or
-    /// waits where another sequence is about to compute the same tokens.
+    /// Starts the request's next prefill behind its longest cached prefix. Where all is cached, the
+    /// request goes on at once; where another sequence is about to compute and cache the next
+    /// token, it waits in `joining`.
     pub(crate) fn start_prefill(&mut self, id: u64) {
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Some(pass) = state.next_prefill() else { return };
@@ -191,7 +197,8 @@ impl Shard {
         let judge = matches!(state.kind, Kind::Judge { .. });
         let ready = n == pass.keep && (judge || found.hidden.is_some());
         if !ready && n > pass.wanted {
-            // The last token's hidden row is needed and was not kept: compute that token again.
+            // The prefix is cached without the hidden state of its last token: recompute that
+            // token.
             found = self.tree.find(&pass.ids[..pass.wanted]);
         }
         self.tree.pin(found.node);
@@ -216,7 +223,8 @@ impl Shard {
         }
     }
 
-    /// Takes in hidden rows of wanted positions `[n, D]`, the next ones of a sequence that reads.
+    /// Takes the hidden states `[n, D]` of a prefill's next wanted positions: scores them for a
+    /// `Score` request, keeps the last one for others.
     fn read(&mut self, sequence: &mut Sequence, rows: &[f32]) -> Result<(), String> {
         let Role::Prefill(prefill) = &mut sequence.role else { return Ok(()) };
         if rows.is_empty() {
@@ -233,7 +241,7 @@ impl Shard {
         Ok(())
     }
 
-    /// One forward pass over rows of all sequences, and what follows from it.
+    /// One engine step: a forward pass over rows of all sequences, then sampling and answers.
     fn step(&mut self) {
         if self.sequences.is_empty() {
             return;
@@ -271,8 +279,8 @@ impl Shard {
         }
     }
 
-    /// Rows of each sequence in this step: one for sampling sequences, what the budget allows for others
-    /// (at least one for the first).
+    /// Rows of each sequence in this step: one for a decoding sequence, for a prefill what is left
+    /// of the budget, in the order of the sequences. The first sequence always gets at least one.
     fn plan(&self) -> Vec<usize> {
         let mut budget = PREFILL_ROWS;
         self.sequences
@@ -288,7 +296,8 @@ impl Shard {
             .collect()
     }
 
-    /// Counts the rows of this step, each once, for the requests that need them.
+    /// Adds the rows of this step to the usage of their requests. A row that several requests
+    /// share counts for one of them ([`Sequence::payer`]).
     fn count(&mut self, counts: &[usize]) {
         let computed = counts.iter().sum::<usize>() as u64;
         self.computed[0] += computed;
@@ -297,7 +306,7 @@ impl Shard {
         }
         let [all, again] = self.computed;
         if again >= AGAIN.1 && again as f64 >= AGAIN.0 * all as f64 {
-            let detail = format!("{again} of {all} tokens computed so far were computed before");
+            let detail = format!("{again} of {all} tokens had been computed before and evicted");
             self.shared.warn(self.free.capacity(), &detail);
         }
         for (sequence, &n) in self.sequences.iter().zip(counts) {
@@ -315,7 +324,8 @@ impl Shard {
         }
     }
 
-    /// Distributes hidden rows to the sequences that want them.
+    /// Hands each sequence its hidden states `[n, D]`, caches prefills, samples from decoding
+    /// sequences, and goes on with prefills that are complete.
     fn after(&mut self, counts: &[usize], hidden: &[f32]) {
         let d = self.shared.config.hidden_size;
         let mut sampled: Vec<Sequence> = Vec::new();
@@ -349,7 +359,7 @@ impl Shard {
         }
     }
 
-    /// All tokens of a pass are computed: go on with what the request is for.
+    /// Goes on with a request whose prefill is complete: sampling, judging or the scores.
     fn finish_prefill(&mut self, mut sequence: Sequence) {
         let Role::Prefill(Prefill { request, last, .. }) = &mut sequence.role else { return };
         let (id, last) = (*request, std::mem::take(last));
@@ -361,7 +371,7 @@ impl Shard {
         }
     }
 
-    /// Answers a request and gives back what it reserved.
+    /// Answers a request and releases its reservation of KV slots.
     pub(crate) fn answer(&mut self, id: u64, result: Result<Response, PolicyError>) {
         if let Some(state) = self.requests.remove(&id) {
             self.reserved -= state.reserved;
@@ -369,7 +379,7 @@ impl Shard {
         }
     }
 
-    /// Ends the requests of a sequence with an error.
+    /// Fails all requests of a sequence.
     pub(crate) fn fail(&mut self, sequence: Sequence, detail: &str) {
         let mut ids: Vec<u64> = match &sequence.role {
             Role::Prefill(prefill) => vec![prefill.request],
@@ -380,7 +390,7 @@ impl Shard {
         ids.into_iter().for_each(|id| self.end(id, detail));
     }
 
-    /// Ends a request with an error; sequences that serve no other request leave.
+    /// Fails a request. Its candidates leave the sequences; those without other candidates end.
     pub(crate) fn end(&mut self, id: u64, detail: &str) {
         for mut sequence in std::mem::take(&mut self.sequences) {
             if sequence.serves(id) {
@@ -400,7 +410,8 @@ impl Shard {
     }
 }
 
-/// A free slot; evicts old prefixes until there is one. Reservations make sure that there is.
+/// Takes a free KV slot, evicting the least recently used prefixes until there is one. Panics if
+/// none can be evicted, which reservations at admission rule out.
 fn take_slot(free: &mut KvSlots, tree: &mut PrefixCache) -> u32 {
     loop {
         match free.take() {

@@ -1,7 +1,7 @@
-//! One token sequence in flight: what of it is computed, and in whose slots.
+//! One token sequence in flight: its ids, how many of them are computed, and its KV slots.
 //!
-//! Candidates that have drawn the same tokens so far are one sequence and one sequence: a token is
-//! computed once however many candidates it belongs to, and they part where they first differ.
+//! Candidates that have sampled the same tokens so far share one sequence, so a token is computed
+//! once however many candidates it belongs to. The sequence forks where they first differ.
 
 use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::{Finish, TokenId};
@@ -13,15 +13,16 @@ use crate::text::growing::Growing;
 
 /// A sequence whose tokens are being computed.
 pub(crate) struct Sequence {
-    /// All ids so far.
+    /// All token ids so far, computed or not.
     pub(crate) ids: Vec<TokenId>,
-    /// KvSlots of the computed ids: those of the prefix tree first, then its own.
+    /// KV slots of the computed ids, in order: first those that the prefix cache owns, then its
+    /// own.
     pub(crate) slots: Vec<u32>,
-    /// The prefix tree's node it stands on; pinned.
+    /// Node of the prefix cache in which the cached ids end; pinned against eviction.
     pub(crate) node: CacheNode,
-    /// How many slots belong to the tree.
+    /// How many of `slots`, from the first on, the prefix cache owns.
     pub(crate) shared: usize,
-    /// What it is for.
+    /// Prefill or decode, and for whom.
     pub(crate) role: Role,
 }
 
@@ -29,19 +30,19 @@ pub(crate) struct Sequence {
 pub(crate) enum Role {
     /// Computes given tokens.
     Prefill(Prefill),
-    /// Samples tokens of candidates that are equal so far; at least one.
+    /// Samples tokens for these candidates, at least one, which are equal so far.
     Decode(Vec<CandidateState>),
 }
 
-/// Given tokens on their way through the model.
+/// State of a prefill.
 pub(crate) struct Prefill {
     /// The request they are computed for.
     pub(crate) request: u64,
-    /// First position whose hidden row is wanted and not known yet.
+    /// First position whose hidden state is needed and not known yet.
     pub(crate) wanted: usize,
-    /// Ids that are worth keeping in the prefix tree; what follows is forgotten.
+    /// How many ids go into the prefix cache; those behind, such as a judge's question, do not.
     pub(crate) keep: usize,
-    /// The hidden row of the last wanted position so far; of scores, none is kept.
+    /// Hidden state `[D]` of the last needed position so far; empty for `Score` requests.
     pub(crate) last: Vec<f32>,
 }
 
@@ -49,21 +50,21 @@ pub(crate) struct Prefill {
 pub(crate) struct CandidateState {
     /// The request it belongs to.
     pub(crate) request: u64,
-    /// Its place in the reply.
+    /// Its index in the reply.
     pub(crate) index: usize,
-    /// Its random stream.
+    /// Its random generator, from the candidate's key.
     pub(crate) rng: ChaCha8Rng,
-    /// Length of the prefix before it.
+    /// Tokens of the request's prefix: where the candidate starts in `ids`.
     pub(crate) from: usize,
     /// Log-probability of each sampled token.
     pub(crate) logps: Vec<f32>,
-    /// Its text so far, where that can end it.
+    /// Incremental detokenizer of its text, used where the text decides about its end.
     pub(crate) text: Growing,
-    /// Where it is cut if it runs out of tokens.
+    /// Where to cut it back if it reaches its token limit.
     pub(crate) cut: Cut,
 }
 
-/// A candidate with the token that it has just drawn, and why it ends there if it does.
+/// A candidate, the token sampled for it in this step, and its finish reason if it ends there.
 pub(crate) struct Drawn {
     pub(crate) candidate: CandidateState,
     pub(crate) id: TokenId,
@@ -71,12 +72,13 @@ pub(crate) struct Drawn {
 }
 
 impl Sequence {
-    /// Ids that have no keys and values yet.
+    /// Number of ids that are not computed yet.
     pub(crate) fn pending(&self) -> usize {
         self.ids.len() - self.slots.len()
     }
 
-    /// Whether the sequence will compute the token that ends `ids` and keep it in the tree.
+    /// Whether the sequence is going to compute the last token of `ids` and put it into the prefix
+    /// cache.
     pub(crate) fn will_keep(&self, ids: &[TokenId]) -> bool {
         match &self.role {
             Role::Prefill(prefill) => {
@@ -88,7 +90,7 @@ impl Sequence {
         }
     }
 
-    /// Whether a request has a part in the sequence.
+    /// Whether the sequence computes tokens for this request.
     pub(crate) fn serves(&self, request: u64) -> bool {
         match &self.role {
             Role::Prefill(prefill) => prefill.request == request,
@@ -96,7 +98,7 @@ impl Sequence {
         }
     }
 
-    /// The request that the sequence's next tokens are counted for.
+    /// The request whose usage the sequence's next tokens count for: of several, the first.
     pub(crate) fn payer(&self) -> Option<u64> {
         match &self.role {
             Role::Prefill(prefill) => Some(prefill.request),
@@ -104,10 +106,10 @@ impl Sequence {
         }
     }
 
-    /// Another sequence of the same sequence, for candidates that go on with `id`. Its slots must all
-    /// belong to the tree.
+    /// Forks the sequence for candidates that continue with `id`. The prefix cache must own all of
+    /// its slots ([`Self::settle`]).
     pub(crate) fn branch(&self, id: TokenId, role: Role, tree: &mut PrefixCache) -> Self {
-        debug_assert_eq!(self.shared, self.slots.len(), "slots of its own cannot be shared");
+        debug_assert_eq!(self.shared, self.slots.len(), "slots not in the cache cannot be shared");
         tree.pin(self.node);
         let mut ids = Vec::with_capacity(self.ids.len() + 1);
         ids.extend_from_slice(&self.ids);
@@ -115,8 +117,8 @@ impl Sequence {
         Self { ids, slots: self.slots.clone(), node: self.node, shared: self.shared, role }
     }
 
-    /// Puts the computed ids up to `keep` into the tree, and stands on the node in which they end,
-    /// pinned. KvSlots of ids past `keep` stay the sequence's own.
+    /// Moves the computed ids up to `keep` into the prefix cache and pins the node in which they
+    /// end. Slots of ids past `keep` stay the sequence's own.
     pub(crate) fn settle(&mut self, keep: usize, tree: &mut PrefixCache, free: &mut KvSlots) {
         let keep = keep.min(self.slots.len());
         if keep <= self.shared {
@@ -131,7 +133,7 @@ impl Sequence {
         self.shared = keep;
     }
 
-    /// Leaves the tree; the sequence is done.
+    /// Ends the sequence: releases its own slots and unpins its node.
     pub(crate) fn leave(mut self, tree: &mut PrefixCache, free: &mut KvSlots) {
         self.slots.drain(self.shared..).for_each(|slot| free.release(slot));
         tree.unpin(self.node);

@@ -1,10 +1,11 @@
-//! Products of a few rows with weights stored in bf16, with f32 sums: half the memory of f32 and, with
-//! AMX, several times its speed.
+//! GEMM of a few rows with packed bf16 weights and f32 accumulation: half the memory of f32 and,
+//! with AMX, several times its speed.
 //!
-//! Both operands are rounded to bf16. Inputs are taken in blocks of [`DEPTH`]: within a block, one chain
-//! of fused multiply-adds over the even inputs and one over the odd ones; the sum of both is added to the
-//! output. That is what AMX defines ([`super::amx`]), and what the portable kernel computes to the same
-//! bits (denormals aside). A row's result depends on neither the other rows nor the threads.
+//! Both operands are rounded to bf16. Inputs are taken in blocks of [`DEPTH`]. Within a block, one
+//! chain of fused multiply-adds runs over the even inputs and one over the odd ones; the sum of
+//! both is added to the output. AMX is defined so ([`super::amx`]), and the portable kernel
+//! computes the same bits (denormals aside: AMX counts them as zero). A row's result depends on
+//! neither the other rows nor the number of threads.
 
 use std::ops::Range;
 
@@ -14,28 +15,28 @@ use rayon::prelude::*;
 use super::panels::{Out, SHARED_WORK, Write};
 use super::simd::dispatch;
 
-/// Outputs in a panel: two tiles.
+/// Outputs in a panel, the unit of packing and of a thread's work: two tiles.
 pub(super) const PANEL: usize = 32;
 
-/// Inputs of a block: one tile.
+/// Inputs of a block: the depth of one tile.
 pub(super) const DEPTH: usize = 32;
 
 /// Outputs of one tile.
 const COLUMNS: usize = 16;
 
-/// Pairs of inputs in one tile of weights, as words.
+/// Words of one tile of weights; a word holds a pair of inputs of one output.
 const TILE: usize = DEPTH / 2 * COLUMNS;
 
-/// Rows of one tile; packed rows are filled up to whole ones.
+/// Rows of x in one tile; packed rows are padded with zeros to whole tiles.
 pub(super) const TILE_ROWS: usize = 16;
 
-/// Rows that share the loads of weights in the portable kernel.
+/// Rows for which the portable kernel loads a weight once.
 const ROWS: usize = 4;
 
 /// A weight matrix `[outputs, inputs]` in bf16, with an optional bias.
 pub(crate) struct Bf16Panels {
-    /// `[ceil(outputs / PANEL), ceil(inputs / DEPTH), 2 tiles, DEPTH / 2, COLUMNS]`; a word holds two
-    /// inputs of one output, the even one in its low half. What is past the last is 0.
+    /// `[ceil(outputs / PANEL), ceil(inputs / DEPTH), 2 tiles, DEPTH / 2, COLUMNS]`. A word holds
+    /// two inputs of one output, the even one in its low half. Padding is 0.
     words: Vec<u32>,
     /// `[outputs]`.
     bias: Option<Vec<f32>>,
@@ -44,17 +45,17 @@ pub(crate) struct Bf16Panels {
 }
 
 impl Bf16Panels {
-    /// A matrix whose weights are put in later, with room for all of them at once.
+    /// A matrix of zeros, allocated whole, for [`Self::put`] to fill.
     pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
         let words = vec![0; outputs.div_ceil(PANEL) * PANEL * padded(inputs) / 2];
         Self { words, bias, inputs, outputs }
     }
 
-    /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
+    /// Packs the weights of the outputs from `first` on, row-major `[n, inputs]`.
     ///
-    /// Weights are rounded up or down by chance, by a draw that is fixed for each place: an update of
-    /// less than half a unit in the last place (a merged adapter's) survives on average instead of
-    /// vanishing everywhere. What bf16 holds exactly stays.
+    /// Rounding is stochastic, with a random number fixed by the weight's position. So an update
+    /// below half a unit in the last place, such as a merged adapter's, survives on average instead
+    /// of vanishing everywhere. Values that bf16 represents are unchanged.
     pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
             for (pair, values) in row.chunks(2).enumerate() {
@@ -67,7 +68,7 @@ impl Bf16Panels {
         }
     }
 
-    /// Where the word of a pair of inputs of an output is.
+    /// Index in `words` of a pair of inputs of an output.
     fn word(&self, output: usize, pair: usize) -> usize {
         let blocks = padded(self.inputs) / DEPTH;
         let (panel, column) = (output / PANEL, output % PANEL);
@@ -75,12 +76,12 @@ impl Bf16Panels {
         ((panel * blocks + block) * 2 + column / COLUMNS) * TILE + line * COLUMNS + column % COLUMNS
     }
 
-    /// Width of an output row.
+    /// Number of outputs.
     pub(crate) fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// The weights of one output, `[inputs]`.
+    /// The weights of one output, `[inputs]`, as f32.
     pub(crate) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
         (0..self.inputs).map(move |input| {
             let word = self.words[self.word(output, input / 2)];
@@ -98,7 +99,7 @@ impl Bf16Panels {
         self.apply_to(x, Out::new(out.as_mut_ptr(), self.outputs), write);
     }
 
-    /// [`Self::apply`] with a new vector, which is not filled with zeros first.
+    /// `x w^T (+ bias)` as a new vector `[R, outputs]`, which is not zeroed first.
     pub(crate) fn product(&self, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.inputs * self.outputs;
         let mut out = Vec::with_capacity(n);
@@ -108,10 +109,10 @@ impl Bf16Panels {
         out
     }
 
-    /// The product into `out`, which must have room for it.
+    /// [`Self::apply`] into `out`, which must have room for `[R, outputs]`.
     fn apply_to(&self, x: &[f32], out: Out, write: Write) {
         let rows = x.len() / self.inputs;
-        assert_eq!(x.len(), rows * self.inputs, "rows of another width");
+        assert_eq!(x.len(), rows * self.inputs, "x is not whole rows of `inputs` values");
         let threads = match rows * self.inputs * self.outputs < SHARED_WORK {
             true => 1,
             false => rayon::current_num_threads(),
@@ -130,12 +131,13 @@ impl Bf16Panels {
     }
 }
 
-/// Inputs with the zeros that fill the last block.
+/// `inputs`, padded to whole blocks.
 fn padded(inputs: usize) -> usize {
     inputs.next_multiple_of(DEPTH)
 }
 
-/// Rows rounded to bf16 (to nearest, ties to even), two inputs a word: `[R up to whole tiles, pairs]`.
+/// Packs rows `[R, inputs]`, rounded to bf16 (nearest, ties to even), two inputs a word, into
+/// `[R padded to whole tiles, pairs]`. Runs on the rayon pool if `shared`.
 fn pack(x: &[f32], inputs: usize, shared: bool) -> Vec<u32> {
     let pairs = padded(inputs) / 2;
     let mut words = vec![0; (x.len() / inputs).next_multiple_of(TILE_ROWS) * pairs];
@@ -167,42 +169,42 @@ fn pack_row(words: &mut [u32], x: &[f32]) {
 /// The upper half of a word.
 const HIGH: u32 = 0xffff_0000;
 
-/// Bits of a value whose upper half is the nearest bf16. What is not finite stays so.
+/// Bits whose upper half is the bf16 nearest to `value`. NaN and infinities are kept.
 #[inline(always)]
 fn nearest(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    // A NaN must not be carried into an infinity or a zero.
+    // Set the quiet bit: rounding could carry a NaN into infinity or zero.
     if value.is_nan() { bits | 1 << 22 } else { rounded }
 }
 
-/// The bf16 above or below a value: away from zero where `draw`, out of 65,536, is below the part that
-/// is cut off.
+/// Stochastic rounding to bf16: away from zero if the 16 bits that are cut off exceed `draw`, which
+/// is uniform over 0 to 65,535; else towards zero.
 fn rounded_by(value: f32, draw: u16) -> u16 {
     let bits = value.to_bits();
     let carry = u32::from(u32::from(draw) < (bits & !HIGH));
-    // The largest finite values stay finite.
+    // Do not round the largest finite values to infinity.
     let up = (bits >> 16) + carry;
     let finite = up & 0x7f80 != 0x7f80 || bits >> 16 & 0x7f80 == 0x7f80;
     (if finite { up } else { bits >> 16 }) as u16
 }
 
-/// Both values of a word.
+/// Both values of a word, even input first.
 fn halves(word: u32) -> (f32, f32) {
     (f32::from_bits(word << 16), f32::from_bits(word & HIGH))
 }
 
-/// The finaliser of SplitMix64: bits that look drawn.
+/// The finaliser of SplitMix64, as a hash that gives random-looking bits.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ z >> 31
 }
 
-/// A product on its way; threads share it and take panels of their own.
+/// The operands and output of one product; each thread computes panels of its own.
 struct Product<'a> {
     weights: &'a Bf16Panels,
-    /// As [`pack`] makes them.
+    /// Rows from [`pack`].
     x: &'a [u32],
     rows: usize,
     out: Out,
@@ -210,7 +212,7 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// The product with some of the panels.
+    /// Computes the outputs of some panels, with AMX where the processor has it.
     fn panels(&self, panels: Range<usize>) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if let Some(tiles) = super::amx::Tiles::new() {
@@ -219,12 +221,13 @@ impl Product<'_> {
         Arch::new().dispatch(Portable { product: self, panels });
     }
 
-    /// The weights of a panel.
+    /// The packed weights of a panel.
     fn weights(&self, panel: usize) -> &[u32] {
         let size = padded(self.weights.inputs) / 2 * PANEL;
         &self.weights.words[panel * size..(panel + 1) * size]
     }
 
+    /// Computes one panel with AMX, 32 or 16 rows at a time.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     fn by_tiles(&self, tiles: &super::amx::Tiles, panel: usize) {
         let (weights, pairs) = (self.weights(panel), padded(self.weights.inputs) / 2);
@@ -238,21 +241,21 @@ impl Product<'_> {
         }
     }
 
-    /// Writes results of the rows from `first` on, as far as there are such rows.
+    /// Writes the results of the rows from `first` on; results of padding rows are dropped.
     #[inline(always)]
     fn store(&self, first: usize, panel: usize, results: &[[f32; PANEL]]) {
         let column = panel * PANEL;
         let n = PANEL.min(self.weights.outputs - column);
         let bias = self.weights.bias.as_ref().map(|b| &b[column..column + n]);
         for (row, result) in (first..self.rows).zip(results) {
-            // SAFETY: `row` is below R and `column + n` at most `outputs`; no other thread has this
-            // panel, and its callers hold the only reference to the whole.
+            // SAFETY: `row` is below R and `column + n` at most `outputs`. No other thread writes
+            // this panel's columns, and the caller of `apply_to` owns the output exclusively.
             unsafe { self.out.write((row, column), &result[..n], bias, self.write) };
         }
     }
 }
 
-/// The product with some of the panels by multiply-adds of f32.
+/// Computes some panels with f32 SIMD, where there is no AMX.
 struct Portable<'a> {
     product: &'a Product<'a>,
     panels: Range<usize>,
@@ -280,7 +283,7 @@ impl WithSimd for Portable<'_> {
 }
 
 impl Portable<'_> {
-    /// R rows from `first` on with one panel.
+    /// Computes R rows from `first` on of one panel.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(
         &self,
@@ -316,7 +319,7 @@ impl Portable<'_> {
     }
 }
 
-/// Even and odd inputs of words.
+/// Even and odd inputs of each word, widened to f32.
 #[inline(always)]
 fn widen<S: Simd>(simd: S, words: S::u32s) -> [S::f32s; 2] {
     let low = simd.wrapping_dyn_shl_u32s(words, simd.splat_u32s(16));
