@@ -102,8 +102,8 @@ impl EngineFlags {
     /// should know.
     #[must_use]
     pub fn load_options(&self, say: fn(&str)) -> LoadOptions {
-        let (device, numbers) = (self.device(), self.dtype());
-        if device == ComputeDevice::Cpu && numbers == Dtype::F16 {
+        let (device, dtype) = (self.device(), self.dtype());
+        if device == ComputeDevice::Cpu && dtype == Dtype::F16 {
             say("--dtype f16: the CPU computes in f32 or bf16; f32 is used");
         }
         let base = LoadOptions::default();
@@ -114,7 +114,7 @@ impl EngineFlags {
                 .cache
                 .map_or(base.cache_bytes, |mib| mib.get().saturating_mul(1 << 20)),
             device,
-            numbers,
+            dtype,
             server: self.server_options(),
             say: Some(say),
             ..base

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::decorate::Meter;
 use crate::{ComputeDevice, Dtype, PromptOptions};
 
-/// How a policy is run. On the processor nothing but `prompt` changes what it answers; a GPU rounds
-/// otherwise than a processor, and each type of numbers in its own way.
+/// How a policy is run. On a CPU nothing but `prompt` and `dtype` changes what it answers; a GPU rounds
+/// otherwise than a CPU, and so does each dtype.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
@@ -19,8 +19,8 @@ pub struct LoadOptions {
     pub cache_bytes: usize,
     /// Where a checkpoint is computed.
     pub device: ComputeDevice,
-    /// The numbers that a GPU computes with.
-    pub numbers: Dtype,
+    /// Type of weights and products.
+    pub dtype: Dtype,
     /// How servers are spoken to.
     pub server: ServerOptions,
     /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
@@ -42,7 +42,7 @@ impl Default for LoadOptions {
             max_batch: 64,
             cache_bytes: 1 << 30,
             device: ComputeDevice::Cpu,
-            numbers: Dtype::F32,
+            dtype: Dtype::F32,
             server,
             prompt: PromptOptions::default(),
             say: None,

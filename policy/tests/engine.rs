@@ -12,7 +12,7 @@ use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
-    Boundary, Call, Candidates, Judge, LoadOptions, OptionOrder, Policy, PolicyError,
+    Boundary, Call, Candidates, Dtype, Judge, LoadOptions, OptionOrder, Policy, PolicyError,
     PromptOptions, Propose, Request, Response, Restated, Sampling, Score, StopAt, Usage, call,
 };
 use serde_json::{Map, Value, json};
@@ -174,16 +174,43 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
         raw.insert("num_key_value_heads".into(), json!(2));
     });
     let answers = |policy: &CandlePolicy| answers(policy, Sampling::default());
-    let reference = answers(&CandlePolicy::new(&checkpoint, &options(1, 1)).unwrap());
-    for (threads, max_batch) in [(1, 8), (1, 64), (2, 64), (3, 5)] {
-        let policy = CandlePolicy::new(&checkpoint, &options(threads, max_batch)).unwrap();
-        assert_eq!(answers(&policy), reference, "cold, {threads} threads, batch {max_batch}");
-        assert_eq!(answers(&policy), reference, "warm, {threads} threads, batch {max_batch}");
+    let engine = |dtype, threads, max_batch| {
+        CandlePolicy::new(&checkpoint, &LoadOptions { dtype, ..options(threads, max_batch) })
+            .unwrap()
+    };
+    for dtype in [Dtype::Bf16, Dtype::F32] {
+        let reference = answers(&engine(dtype, 1, 1));
+        for (threads, max_batch) in [(1, 8), (1, 64), (2, 64), (3, 5)] {
+            let policy = engine(dtype, threads, max_batch);
+            let how = format!("{dtype}, {threads} threads, batch {max_batch}");
+            assert_eq!(answers(&policy), reference, "cold, {how}");
+            assert_eq!(answers(&policy), reference, "warm, {how}");
+        }
     }
+    let reference = answers(&engine(Dtype::F32, 1, 1));
     let slot = 2 * 2 * 16 * 4;
     let small = LoadOptions { cache_bytes: 130 * slot, ..options(1, 64) };
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     assert_eq!(answers(&policy), reference, "with a cache that must give up prefixes");
+}
+
+#[test]
+fn log_probabilities_in_bf16_are_near_those_in_f32_and_the_identity_says_which() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let engine =
+        |dtype| CandlePolicy::new(&checkpoint, &LoadOptions { dtype, ..options(1, 8) }).unwrap();
+    let (full, half) = (engine(Dtype::F32), engine(Dtype::Bf16));
+    assert_eq!(format!("{}+bf16", full.identity()), half.identity());
+    let score = Score { prefix: [3, 4, 5].into(), continuation: (5..25).collect() };
+    let scores = |policy: &CandlePolicy| match call(policy, Request::Score(score.clone())) {
+        Ok(Response::Scores(scores)) => scores.logps,
+        other => panic!("{other:?}"),
+    };
+    let (full, half) = (scores(&full), scores(&half));
+    assert!(full != half);
+    let distance = full.iter().zip(&half).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(distance < 0.1, "{distance}");
 }
 
 /// Architectures whose attention differs: plain, with a window, with biases, with norms of queries and

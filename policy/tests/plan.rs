@@ -19,8 +19,8 @@ fn attention_on_a_gpu_reaches_no_further_than_its_cache() {
     std::fs::write(dir.path().join("tokenizer.json"), "{}").unwrap();
     let source = Source::folder(dir.path()).unwrap();
     let peak = |cache_bytes| {
-        let (device, numbers) = (ComputeDevice::Cuda(0), Dtype::Bf16);
-        let options = LoadOptions { device, numbers, cache_bytes, ..LoadOptions::default() };
+        let (device, dtype) = (ComputeDevice::Cuda(0), Dtype::Bf16);
+        let options = LoadOptions { device, dtype, cache_bytes, ..LoadOptions::default() };
         CandlePolicy::plan(&source, &options).unwrap().device.unwrap().peak()
     };
     assert!(peak(1 << 30) < 20 << 30, "{}", peak(1 << 30));

@@ -164,7 +164,7 @@ fn tokenizer(words: &[String]) -> Value {
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": SPECIALS.iter().enumerate().map(special).collect::<Vec<_>>(),
         "normalizer": null,
-        "pre_tokenizer": { "type": "PackedSequence", "pretokenizers": [
+        "pre_tokenizer": { "type": "Sequence", "pretokenizers": [
             { "type": "Split", "pattern": { "Regex": SPLIT }, "behavior": "Isolated",
               "invert": false },
             bytes,

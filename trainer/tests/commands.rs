@@ -337,9 +337,12 @@ fn a_gpu_is_refused_before_anything_is_read_where_there_is_none() {
     let train =
         ["train", "--policy", "builtin", "--pairs", "none", "--out", "x", "--device", "cuda"];
     assert!(stderr(&regrowth(dir.path(), &train)).contains("training computes on the processor"));
-    // Numbers of 16 bits are for GPUs; on the processor the answer says so and is the same.
-    let half = ["evaluate", "--policy", "builtin", "--limit", "1", "--dtype", "bf16", "--json"];
+    // The CPU computes in f32 and bf16; f16 is for GPUs.
+    let half = ["evaluate", "--policy", "builtin", "--limit", "1", "--dtype", "f16", "--json"];
     let output = regrowth(dir.path(), &half);
-    assert!(stderr(&output).contains("computed in f32"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("f32 is used"), "{}", stderr(&output));
+    let half = half.map(|word| if word == "f16" { "bf16" } else { word });
+    let output = regrowth(dir.path(), &half);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("+bf16"), "{output:?}");
     ok(output);
 }

@@ -49,6 +49,6 @@ impl RunContext<'_> {
 
     /// What weights are multiplied in, by engine and trainer alike.
     pub(super) fn dtype(&self) -> Dtype {
-        self.load.numbers
+        self.load.dtype
     }
 }

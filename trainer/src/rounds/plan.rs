@@ -213,7 +213,7 @@ fn probe(
         doing("probe: training on a few pairs");
         let pairs = &pairs[..pairs.len().min(TRAINED)];
         let data = PreferenceData { pairs, step_labels: &step_labels };
-        probe.train(weights, config, data, (threads, load.numbers))?;
+        probe.train(weights, config, data, (threads, load.dtype))?;
     }
     probe.peak_bytes = peak_memory();
     Ok(probe)

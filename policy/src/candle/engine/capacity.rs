@@ -44,7 +44,7 @@ impl Capacity {
         let threads = options.threads.max(1);
         let (cpu, bytes) = match options.device {
             ComputeDevice::Cpu => (true, size_of::<f32>()),
-            ComputeDevice::Cuda(_) => (false, options.numbers.bytes()),
+            ComputeDevice::Cuda(_) => (false, options.dtype.bytes()),
         };
         // One thread feeds a GPU best: rows of all trees share its products.
         let sharded = cpu && config.parameter_count() <= SHARDED_PARAMETERS;
@@ -88,7 +88,7 @@ impl CandlePolicy {
         let device = match options.device {
             ComputeDevice::Cpu => None,
             ComputeDevice::Cuda(_) => {
-                let number = options.numbers.bytes() as u64;
+                let number = options.dtype.bytes() as u64;
                 let attention = on_device::attention_values(&config, PREFILL_ROWS, positions);
                 let plan = DevicePlan {
                     weights: number * config.parameter_count() as u64,
@@ -116,7 +116,7 @@ impl CandlePolicy {
 
 /// Bytes of a weight in the engine's memory.
 fn weight_bytes(options: &LoadOptions) -> usize {
-    match (options.device, options.numbers) {
+    match (options.device, options.dtype) {
         (ComputeDevice::Cpu, Dtype::Bf16) => Dtype::Bf16.bytes(),
         _ => Dtype::F32.bytes(),
     }

@@ -70,8 +70,8 @@ impl CandlePolicy {
         let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
         let form = PromptForm::read(&checkpoint.source, &tokenizer, &options.prompt)?;
         let mut identity = identity_of(&checkpoint, &tokenizer, &form)?;
-        match (options.device, options.numbers) {
-            (ComputeDevice::Cuda(_), numbers) => identity = format!("{identity}+cuda-{numbers}"),
+        match (options.device, options.dtype) {
+            (ComputeDevice::Cuda(_), dtype) => identity = format!("{identity}+cuda-{dtype}"),
             (ComputeDevice::Cpu, Dtype::Bf16) => identity.push_str(BF16),
             (ComputeDevice::Cpu, _) => {}
         }
@@ -299,13 +299,13 @@ fn models(
     let shards = 0..capacity.shards;
     match options.device {
         ComputeDevice::Cpu => {
-            let decoder = Arc::new(Decoder::new(config, tensors, options.numbers).map_err(fail)?);
+            let decoder = Arc::new(Decoder::new(config, tensors, options.dtype).map_err(fail)?);
             let model =
                 |_| Box::new(OnCpu::new(decoder.clone(), capacity.slots)) as Box<dyn Forward>;
             Ok(shards.map(model).collect())
         }
         ComputeDevice::Cuda(number) => {
-            let dtype = match options.numbers {
+            let dtype = match options.dtype {
                 Dtype::F32 => DType::F32,
                 Dtype::Bf16 => DType::BF16,
                 Dtype::F16 => DType::F16,
