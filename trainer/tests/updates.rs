@@ -132,7 +132,7 @@ fn a_run_goes_on_with_the_optimizer_that_the_round_before_left() {
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&moments, bytes).unwrap();
     let said = again("changed");
-    assert!(said.contains("round 4 is trained again"), "{said}");
+    assert!(said.contains("running phase `train` of round 4 again"), "{said}");
 }
 
 #[test]

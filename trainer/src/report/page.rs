@@ -212,7 +212,12 @@ fn costs(report: &RunReport) -> String {
         "probe s",
     ];
     let row = |r: &RoundReport| {
-        let seconds = [r.seconds.search, r.seconds.train, r.seconds.evaluate, r.seconds.probe];
+        let seconds = [
+            r.seconds.search,
+            r.seconds.train,
+            r.seconds.evaluate + r.seconds.test,
+            r.seconds.probe,
+        ];
         let mut row = vec![
             r.round.to_string(),
             r.tokens.prompts.to_string(),

@@ -167,7 +167,7 @@ fn examine(
         let rows = if candidate.validated == Some(report.round) {
             let (rows, seconds) = ask(run, &candidate, observer)?;
             let dir = RoundDir::open(run, report.round)?;
-            dir.charge(|cost| cost.seconds.evaluate += seconds)?;
+            dir.charge(|cost| cost.seconds.test += seconds)?;
             report.seconds = dir.cost().seconds;
             rows
         } else if let Some(at) = candidate.validated {

@@ -69,17 +69,17 @@ impl RoundDir {
         damage: impl FnOnce(&T) -> Result<Option<String>, TrainError>,
         run: impl FnOnce(&mut dyn Observer) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
-        let marker = self.path.join(name);
+        let (marker, round) = (self.path.join(name), self.number);
+        let phase = name.trim_end_matches(".json");
         match read_checksummed::<T>(&marker) {
             Ok(None) => {}
             Ok(Some(done)) => {
                 let Some(what) = damage(&done)? else { return Ok(done) };
-                observer
-                    .note(&format!("{what}; round {} makes again what is damaged", self.number));
+                observer.note(&format!("{what}; running phase `{phase}` of round {round} again"));
                 remove(&marker)?;
             }
             Err(error @ TrainError::File { .. }) => {
-                observer.note(&format!("{error}; its phase is run again"));
+                observer.note(&format!("{error}; running phase `{phase}` of round {round} again"));
                 remove(&marker)?;
             }
             Err(error) => return Err(error),

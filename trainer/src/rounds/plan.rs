@@ -174,7 +174,7 @@ impl RunPlan {
                 search: probe.seconds.search * trees,
                 train: probe.seconds.train * steps,
                 evaluate: probe.seconds.evaluate * answers,
-                probe: 0.0,
+                ..Seconds::default()
             },
             disk_bytes: scale(probe.tree_bytes + probe.pair_bytes, finished) + trained,
         })

@@ -142,8 +142,10 @@ pub struct Seconds {
     pub search: f64,
     /// Training.
     pub train: f64,
-    /// Validation and test.
+    /// Validation.
     pub evaluate: f64,
+    /// Test problems, at the end of the run.
+    pub test: f64,
     /// Divergence from the initial policy.
     pub probe: f64,
 }
@@ -152,7 +154,7 @@ impl Seconds {
     /// All phases together.
     #[must_use]
     pub fn total(&self) -> f64 {
-        self.search + self.train + self.evaluate + self.probe
+        self.search + self.train + self.evaluate + self.test + self.probe
     }
 }
 
