@@ -1,8 +1,7 @@
 //! Flags of both binaries that say how a policy is run: in this process, or behind servers.
 //!
-//! It knows nothing of engines and servers. Of these flags `--device` and `--dtype` alone change what
-//! a policy answers, and only away from the processor. In a settings file of `mcts` they are a table
-//! with the same names.
+//! Of these flags only `--device` and `--dtype` change what a policy answers. In a settings file they
+//! are the table `[engine]`, with the same names.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};

@@ -321,7 +321,7 @@ impl Run<'_> {
             });
         }
         json!({
-                        "output_type": "generate_until", "problems": args.problems.join(","),
+            "output_type": "generate_until", "problems": args.problems.join(","),
             "strategy": args.strategy.to_string(),
             "temperature": self.search.sampling.temperature, "samples": args.samples,
             "seed": args.seed, "max_tokens": self.max_tokens(), "stop": args.stop,

@@ -3,8 +3,8 @@
 //! Counted from shapes: what the graph of one micro-batch holds, its gradients, the optimizer's
 //! moments. What a process already holds when it asks (the weights among it) is not in the plan.
 
-use regrowth_policy::available_memory;
 use regrowth_policy::candle::ModelConfig;
+use regrowth_policy::{Dtype, available_memory};
 use serde::Serialize;
 
 use super::collate::PackedBatch;
@@ -22,6 +22,8 @@ const WORKER: u64 = 50_000_000;
 /// Bytes that training will take above what the process holds, by use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TrainingMemory {
+    /// Frozen weights packed in bf16 for both directions, where `--dtype bf16` multiplies them so.
+    pub frozen: u64,
     /// The optimizer's moments.
     pub moments: u64,
     /// Gradients: those of the micro-batches in work and their sum.
@@ -42,7 +44,11 @@ pub struct TrainingMemory {
 impl TrainingMemory {
     /// For steps of which `busiest` takes most.
     pub(super) fn new(model: &Model, optimizer: OptimizerKind, busiest: &Busiest) -> Self {
-        let (trained, _) = model.variables.sizes();
+        let (trained, frozen) = model.variables.sizes();
+        let packed = match model.variables.frozen_dtype() {
+            Dtype::Bf16 => 2 * (frozen * Dtype::Bf16.bytes()) as u64,
+            _ => 0,
+        };
         let moments = match optimizer {
             OptimizerKind::AdamW | OptimizerKind::Muon => 2 * trained as u64 * F32,
             OptimizerKind::Sgd => 0,
@@ -51,6 +57,7 @@ impl TrainingMemory {
         let block = (LOGITS / vocabulary).clamp(1, 512);
         let workers = busiest.workers as u64;
         Self {
+            frozen: packed,
             moments,
             gradients: busiest.gradients,
             activations: busiest.activations,
@@ -64,7 +71,12 @@ impl TrainingMemory {
     /// Most bytes at one time.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let steps = self.moments + self.gradients + self.activations + self.logits + self.buffers;
+        let steps = self.frozen
+            + self.moments
+            + self.gradients
+            + self.activations
+            + self.logits
+            + self.buffers;
         steps.max(self.saving)
     }
 
@@ -94,13 +106,14 @@ impl std::fmt::Display for TrainingMemory {
         write!(
             f,
             "training takes {:.0} MB more: activations {:.0}, gradients {:.0}, optimizer {:.0}, \
-             logits {:.0}, buffers {:.0}; then {:.0} MB to write the result",
+             logits {:.0}, buffers {:.0}, frozen weights {:.0}; then {:.0} MB to write the result",
             mb(self.total()),
             mb(self.activations),
             mb(self.gradients),
             mb(self.moments),
             mb(self.logits),
             mb(self.buffers),
+            mb(self.frozen),
             mb(self.saving),
         )
     }

@@ -1,5 +1,5 @@
-//! GEMM of a few rows with packed bf16 weights and f32 accumulation: half the memory of f32 and,
-//! with AMX, several times its speed.
+//! GEMM of a few rows with packed bf16 weights and f32 accumulation: half the memory of f32, and
+//! faster with AMX.
 //!
 //! Both operands are rounded to bf16. Inputs are taken in blocks of [`DEPTH`]. Within a block, one
 //! chain of fused multiply-adds runs over the even inputs and one over the odd ones; the sum of
@@ -79,6 +79,11 @@ impl Bf16Panels {
     /// Number of outputs.
     pub(crate) fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// Number of inputs.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
     }
 
     /// The weights of one output, `[inputs]`, as f32.

@@ -1,5 +1,7 @@
 //! A frozen projection with both of its products: forward, and back to the gradient of its input.
 
+use std::sync::{Arc, OnceLock};
+
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::bf16::Bf16Panels;
@@ -12,14 +14,31 @@ pub(crate) enum Frozen {
     /// In f32, as the checkpoint's tensor.
     F32(Tensor),
     /// In bf16 (see [`super::bf16`]): both operands of a product are rounded, sums are f32.
-    Bf16(std::sync::Arc<Bf16Pair>),
+    Bf16(Arc<Bf16Pair>),
 }
 
 /// A weight in bf16, packed for both directions.
 pub(crate) struct Bf16Pair {
     forward: Bf16Panels,
-    /// Of the transposed weight.
-    backward: Bf16Panels,
+    /// Of the transposed weight; packed at the first backward pass, as scoring needs none.
+    backward: OnceLock<Bf16Panels>,
+}
+
+impl Bf16Pair {
+    /// The transposed weight. It has the values of `forward`, so both directions are of one function.
+    fn backward(&self) -> &Bf16Panels {
+        self.backward.get_or_init(|| {
+            let (outputs, inputs) = (self.forward.outputs(), self.forward.inputs());
+            let mut transposed = vec![0f32; inputs * outputs];
+            for output in 0..outputs {
+                let column = transposed[output..].iter_mut().step_by(outputs);
+                column.zip(self.forward.row(output)).for_each(|(to, from)| *to = from);
+            }
+            let mut backward = Bf16Panels::zeros(inputs, outputs, None);
+            backward.put(0, &transposed);
+            backward
+        })
+    }
 }
 
 impl std::fmt::Debug for Frozen {
@@ -43,22 +62,14 @@ impl Frozen {
             forward.put(0, values);
             Ok(())
         })?;
-        // The transposed weight has the same values, so both directions are of one function.
-        let mut transposed = vec![0f32; inputs * outputs];
-        for output in 0..outputs {
-            let column = transposed[output..].iter_mut().step_by(outputs);
-            column.zip(forward.row(output)).for_each(|(to, from)| *to = from);
-        }
-        let mut backward = Bf16Panels::zeros(inputs, outputs, None);
-        backward.put(0, &transposed);
-        Ok(Self::Bf16(std::sync::Arc::new(Bf16Pair { forward, backward })))
+        Ok(Self::Bf16(Arc::new(Bf16Pair { forward, backward: OnceLock::new() })))
     }
 
     /// `(outputs, inputs)`.
     pub(crate) fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::F32(weight) => weight.dims2(),
-            Self::Bf16(pair) => Ok((pair.forward.outputs(), pair.backward.outputs())),
+            Self::Bf16(pair) => Ok((pair.forward.outputs(), pair.forward.inputs())),
         }
     }
 
@@ -82,7 +93,7 @@ impl Frozen {
                 let grad = Matrix::new(grad, grad.len() / outputs, outputs);
                 Ok(product(grad, Matrix::new(w, outputs, inputs)))
             }),
-            Self::Bf16(pair) => Ok(pair.backward.product(grad)),
+            Self::Bf16(pair) => Ok(pair.backward().product(grad)),
         }
     }
 }

@@ -23,8 +23,7 @@ macro_rules! either {
 }
 
 impl PackedWeights {
-    /// A matrix whose weights are put in later, with room for all of them at once. `bias` is
-    /// `[outputs]`.
+    /// A matrix of zeros, allocated whole, for [`Self::put`] to fill. `bias` is `[outputs]`.
     pub(crate) fn zeros(
         dtype: Dtype,
         (outputs, inputs): (usize, usize),
@@ -36,12 +35,12 @@ impl PackedWeights {
         }
     }
 
-    /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
+    /// Packs the weights of the outputs from `first` on, row-major `[n, inputs]`.
     pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
         either!(self, packed => packed.put(first, weights));
     }
 
-    /// Width of an output row.
+    /// Number of outputs.
     pub(crate) fn outputs(&self) -> usize {
         either!(self, packed => packed.outputs())
     }
