@@ -1,8 +1,8 @@
 //! Everything a search can be told, with the source of each default.
 //!
-//! It knows nothing of threads, batch sizes or files: those may never change a result and live in
-//! [`crate::RunOptions`]. "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the
-//! authors' public program, which differs from the paper in places: both forms can be chosen.
+//! Threads, batch sizes and files may never change a result; they live in [`crate::RunOptions`].
+//! "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the authors' public program,
+//! which differs from the paper in places: both forms can be chosen.
 
 mod check;
 
@@ -20,7 +20,7 @@ use crate::{LikelihoodCalibration, StopRule};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
-    /// Seed of every random number of the search; any value (default 0: taste).
+    /// Seed of every random number of the search; any value (default 0).
     pub seed: u64,
     /// What decides which node is expanded next (default tree search: method).
     pub strategy: Strategy,
@@ -89,11 +89,11 @@ pub struct SearchConfig {
     /// What ends a solution besides EOS, where the model does not end it by itself (default nothing).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
-    /// Tokens of one step at most, at least 1 (default 128: taste). With `boundary = "lines"` it is
-    /// the longest budget of a problem: at least a quarter of it is given, and more where the
-    /// reference solution, in view while data is generated, has more tokens a step (code).
+    /// Tokens of one step at most, at least 1 (default 128). With `boundary = "lines"` it is the
+    /// longest budget of a problem: at least a quarter of it is given, and more where the reference
+    /// solution, in view while data is generated, has more tokens a step (code).
     pub max_step_tokens: usize,
-    /// Tokens of one solution at most, at least 1 (default 512: taste).
+    /// Tokens of one solution at most, at least 1 (default 512).
     pub max_solution_tokens: usize,
     /// How steps are valued.
     pub value: ValueConfig,

@@ -1,8 +1,8 @@
 //! Many trees in flight over one policy: a few threads, a window of problems, no barrier.
 //!
-//! It knows nothing of what a tree does with its answers, nor of how they come (`worker`). Trees are
-//! delivered in the order of the problems (`delivery`), and a new one starts only when one is
-//! delivered, so memory is bounded by the window.
+//! `worker` runs them and fetches the answers of the policy. Trees are delivered in the order of
+//! the problems (`delivery`), and a new one starts only when one is delivered, so memory is bounded
+//! by the window.
 
 mod delivery;
 mod worker;

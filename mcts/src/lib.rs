@@ -17,6 +17,7 @@ mod commit;
 mod config;
 #[cfg(feature = "cli")]
 pub mod console;
+pub mod countdown;
 mod cut;
 mod driver;
 mod error;
@@ -47,7 +48,7 @@ mod value;
 pub use calibration::{
     Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece, unanswered,
 };
-pub use commit::{Contender, commit, spread};
+pub use commit::{RootChildStats, commit, spread};
 pub use config::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise,
     SearchConfig, Selection, Strategy, ValueConfig, VisitSpread,
@@ -59,7 +60,7 @@ pub use error::{SearchError, SkipReason};
 pub use flags::{EngineFlags, at_least_one};
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::fit::LikelihoodFit;
-pub use likelihood::{AnswerOdds, Finished, LikelihoodCalibration, SurprisalOdds};
+pub use likelihood::{AnswerCalibrator, Finished, LikelihoodCalibration, SurprisalCalibrator};
 pub use pairs::{
     DropReason, ExtractedPairs, Keep, PairConfig, PairValues, Parents, Rejected, alpha,
     extract_pairs,
@@ -76,4 +77,4 @@ pub use similar::similarity;
 pub use spelling::{breadth, expanded};
 pub use stop::{Spent, StopRule};
 pub use tree::{Edge, Evaluator, GrowOptions, NodeId, NodeState, Tree, grow_shared, mean_value};
-pub use value::{Observed, Worth, worth};
+pub use value::{StepObservation, StepValue, step_value};

@@ -1,7 +1,7 @@
 //! Cuts a finished tree into preference pairs: one pure function of the tree.
 //!
-//! It knows nothing of policies or training. The rules are those of arXiv:2405.00451, section 2.2,
-//! with the authors' code behind switches; whatever is left out is counted by its reason.
+//! The rules are those of arXiv:2405.00451, section 2.2, with the authors' code behind switches;
+//! whatever is left out is counted by its reason.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,9 +1,8 @@
 //! A tree for people: as text, one line a node, or as a page that folds its branches.
 //!
-//! It knows nothing of files. It shows what the search saw of each step (Q, N, p, C, O) and marks the
-//! committed path, the sides of pairs and equations that are false. Text comes from a model: nothing
-//! in it acts on a terminal (`foreign`), on the page it is escaped, and the page loads nothing and runs
-//! nothing.
+//! Shows what the search saw of each step (Q, N, p, C, O) and marks the committed path, the sides
+//! of pairs and equations that are false. Text comes from a model: nothing in it acts on a terminal
+//! (`foreign`), on the page it is escaped, and the page loads nothing and runs nothing.
 
 mod foreign;
 mod html;
@@ -17,7 +16,7 @@ pub use self::html::{escape_html, render_html};
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, extract_pairs};
 
-/// Characters of a step's text that a line shows where nobody asks for more (taste).
+/// Characters of a step's text that a line shows where nobody asks for more.
 pub const STEP_CHARS: usize = 100;
 
 /// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules; of each step at most

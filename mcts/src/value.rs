@@ -1,8 +1,7 @@
-//! What a step is worth: the one place where outcome and self-evaluation meet.
+//! What a step is step_value: the one place where outcome and self-evaluation meet.
 //!
-//! It knows nothing of trees or requests: it maps what was observed of a step to R, and R of a
-//! step and of its parent to the reward r. The forms are those of arXiv:2405.00451, section 2.1;
-//! the switches are those of the authors' code.
+//! Maps what was observed of a step to R, and R of a step and of its parent to the reward r. The
+//! forms are those of arXiv:2405.00451, section 2.1; the switches are those of the authors' code.
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
@@ -11,7 +10,7 @@ use crate::ValueConfig;
 
 /// What is known of a step when it is valued.
 #[derive(Debug, Clone, Copy)]
-pub struct Observed<'a> {
+pub struct StepObservation<'a> {
     /// The policy's judgement of the step; `None` when unknown or not asked.
     pub self_evaluation: Option<f64>,
     /// Whether the solution ends with this step, and if so, whether its answer is right. Always
@@ -28,9 +27,9 @@ pub struct Observed<'a> {
     pub step: &'a str,
 }
 
-/// A step's worth.
+/// A step's step_value.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Worth {
+pub struct StepValue {
     /// O: the outcome part; 0 unless the solution ends here and the oracle is on.
     pub outcome: f64,
     /// R(s) = O(s) + C(s).
@@ -43,11 +42,11 @@ pub struct Worth {
 
 /// Values a step: `R = O + C`, `r = R(s') - R(s)` (method, section 1; arXiv:2405.00451 eq. 2).
 #[must_use]
-pub fn worth(config: &ValueConfig, problem: &Problem, seen: Observed<'_>) -> Worth {
+pub fn step_value(config: &ValueConfig, problem: &Problem, seen: StepObservation<'_>) -> StepValue {
     let outcome = seen.correct.map_or(0.0, |correct| outcome(config, problem, correct, &seen));
     let value = value(config, outcome, seen.self_evaluation, seen.depth, seen.parent_value);
     let cost = false_arithmetic(config, seen.step);
-    Worth { outcome, value, cost, reward: reward(value, seen.parent_value, cost) }
+    StepValue { outcome, value, cost, reward: reward(value, seen.parent_value, cost) }
 }
 
 /// R of a step whose outcome is known, from its self-evaluation, its depth and R of its parent.
@@ -92,7 +91,12 @@ fn confidence(config: &ValueConfig, self_evaluation: Option<f64>, depth: u32) ->
 }
 
 /// O: +1 for a right end, -1 for a wrong one, with the code's switches.
-fn outcome(config: &ValueConfig, problem: &Problem, correct: bool, seen: &Observed<'_>) -> f64 {
+fn outcome(
+    config: &ValueConfig,
+    problem: &Problem,
+    correct: bool,
+    seen: &StepObservation<'_>,
+) -> f64 {
     if !correct {
         return -1.0;
     }
@@ -161,8 +165,8 @@ mod tests {
         }
     }
 
-    fn seen(c: f64, correct: Option<bool>) -> Observed<'static> {
-        Observed {
+    fn seen(c: f64, correct: Option<bool>) -> StepObservation<'static> {
+        StepObservation {
             self_evaluation: Some(c),
             correct,
             depth: 3,
@@ -175,8 +179,8 @@ mod tests {
     #[test]
     fn terminal_rewards_have_the_worked_values() {
         let config = ValueConfig::default();
-        let right = worth(&config, &problem(&[]), seen(0.8, Some(true)));
-        let wrong = worth(&config, &problem(&[]), seen(0.3, Some(false)));
+        let right = step_value(&config, &problem(&[]), seen(0.8, Some(true)));
+        let wrong = step_value(&config, &problem(&[]), seen(0.3, Some(false)));
         assert!((right.value - 1.8).abs() < 1e-12);
         assert!((wrong.value - -0.7).abs() < 1e-12);
     }
@@ -184,65 +188,72 @@ mod tests {
     #[test]
     fn the_reward_is_the_difference_of_values() {
         let config = ValueConfig::default();
-        let inner = Observed { parent_value: 0.25, ..seen(0.75, None) };
-        let worth = worth(&config, &problem(&[]), inner);
-        assert_eq!((worth.outcome, worth.value, worth.reward), (0.0, 0.75, 0.5));
+        let inner = StepObservation { parent_value: 0.25, ..seen(0.75, None) };
+        let step_value = step_value(&config, &problem(&[]), inner);
+        assert_eq!((step_value.outcome, step_value.value, step_value.reward), (0.0, 0.75, 0.5));
     }
 
     #[test]
     fn an_unknown_judgement_is_neither_right_nor_wrong() {
         let config = ValueConfig::default();
-        let unknown = Observed { self_evaluation: None, ..seen(0.0, None) };
-        assert_eq!(worth(&config, &problem(&[]), unknown).value, 0.5);
+        let unknown = StepObservation { self_evaluation: None, ..seen(0.0, None) };
+        assert_eq!(step_value(&config, &problem(&[]), unknown).value, 0.5);
     }
 
     #[test]
     fn without_self_evaluation_the_outcome_is_alone() {
         let config = ValueConfig { self_evaluation: false, ..ValueConfig::default() };
-        assert_eq!(worth(&config, &problem(&[]), seen(0.8, Some(true))).value, 1.0);
+        assert_eq!(step_value(&config, &problem(&[]), seen(0.8, Some(true))).value, 1.0);
         let code = ValueConfig { unasked: 1.0, ..config };
-        assert_eq!(worth(&code, &problem(&[]), seen(0.8, Some(true))).value, 2.0);
+        assert_eq!(step_value(&code, &problem(&[]), seen(0.8, Some(true))).value, 2.0);
     }
 
     #[test]
     fn depth_decay_starts_at_the_fifth_parent() {
         let config = ValueConfig { depth_decay: true, ..ValueConfig::default() };
-        let at = |depth| worth(&config, &problem(&[]), Observed { depth, ..seen(0.8, None) }).value;
+        let at = |depth| {
+            step_value(&config, &problem(&[]), StepObservation { depth, ..seen(0.8, None) }).value
+        };
         assert_eq!((at(1), at(5), at(6), at(7)), (0.8, 0.8, 0.4, 0.8 / 3.0));
     }
 
     #[test]
     fn a_zero_takes_the_parents_value() {
         let config = ValueConfig { inherit_zero: true, ..ValueConfig::default() };
-        let zero = Observed { parent_value: 0.4, ..seen(0.0, None) };
-        assert_eq!(worth(&config, &problem(&[]), zero).reward, 0.0);
+        let zero = StepObservation { parent_value: 0.4, ..seen(0.0, None) };
+        assert_eq!(step_value(&config, &problem(&[]), zero).reward, 0.0);
         // Before the outcome is added: 0.4 + 1 for a right end, and -1 + 1 is no zero to inherit for.
-        let right = Observed { correct: Some(true), ..zero };
-        assert_eq!(worth(&config, &problem(&[]), right).value, 1.4);
-        let cancelled = Observed { self_evaluation: Some(1.0), correct: Some(false), ..zero };
-        assert_eq!(worth(&config, &problem(&[]), cancelled).value, 0.0);
-        assert_eq!(worth(&ValueConfig::default(), &problem(&[]), zero).reward, -0.4);
+        let right = StepObservation { correct: Some(true), ..zero };
+        assert_eq!(step_value(&config, &problem(&[]), right).value, 1.4);
+        let cancelled =
+            StepObservation { self_evaluation: Some(1.0), correct: Some(false), ..zero };
+        assert_eq!(step_value(&config, &problem(&[]), cancelled).value, 0.0);
+        assert_eq!(step_value(&ValueConfig::default(), &problem(&[]), zero).reward, -0.4);
     }
 
     #[test]
     fn own_reasoning_earns_a_quarter() {
         let config = ValueConfig { own_reasoning_bonus: true, ..ValueConfig::default() };
-        let own = worth(&config, &problem(&[]), seen(0.0, Some(true)));
-        let copied = Observed { solution: "one  two\nthe answer", ..seen(0.0, Some(true)) };
+        let own = step_value(&config, &problem(&[]), seen(0.0, Some(true)));
+        let copied = StepObservation { solution: "one  two\nthe answer", ..seen(0.0, Some(true)) };
         assert_eq!(own.outcome, 1.25);
-        assert_eq!(worth(&config, &problem(&[]), copied).outcome, 1.0);
-        assert_eq!(worth(&config, &problem(&[]), seen(0.0, Some(false))).outcome, -1.0);
+        assert_eq!(step_value(&config, &problem(&[]), copied).outcome, 1.0);
+        assert_eq!(step_value(&config, &problem(&[]), seen(0.0, Some(false))).outcome, -1.0);
         // Neither for multiple choice nor without a solution to differ from.
-        assert_eq!(worth(&config, &problem(&["A"]), seen(0.0, Some(true))).outcome, 1.0);
+        assert_eq!(step_value(&config, &problem(&["A"]), seen(0.0, Some(true))).outcome, 1.0);
         let alone = Problem { solution: None, ..problem(&[]) };
-        assert_eq!(worth(&config, &alone, seen(0.0, Some(true))).outcome, 1.0);
+        assert_eq!(step_value(&config, &alone, seen(0.0, Some(true))).outcome, 1.0);
     }
 
     #[test]
     fn false_equations_cost_their_share_once() {
         let config = ValueConfig { arithmetic: 0.5, ..ValueConfig::default() };
         let reward = |config, step| {
-            worth(config, &problem(&[]), Observed { step, parent_value: 0.5, ..seen(0.75, None) })
+            step_value(
+                config,
+                &problem(&[]),
+                StepObservation { step, parent_value: 0.5, ..seen(0.75, None) },
+            )
         };
         assert_eq!(reward(&config, "no equation").reward, 0.25);
         assert_eq!(reward(&config, "3 + 4 = 7").reward, 0.25);
@@ -257,8 +268,8 @@ mod tests {
         let config = ValueConfig { choice_guard: true, ..ValueConfig::default() };
         let options = problem(&["A", "B"]);
         let at = |depth, solution| {
-            let seen = Observed { depth, solution, ..seen(0.0, Some(true)) };
-            worth(&config, &options, seen).outcome
+            let seen = StepObservation { depth, solution, ..seen(0.0, Some(true)) };
+            step_value(&config, &options, seen).outcome
         };
         assert_eq!((at(1, "(A)"), at(2, "(A)"), at(3, "(A)")), (0.0, 0.5, 1.0));
         assert_eq!((at(3, "(A) or (B)"), at(2, "(A) or (B)")), (0.45, 0.225));
@@ -266,7 +277,7 @@ mod tests {
         assert_eq!(at(3, "(B) melts.\nThe answer is (A)."), 1.0);
         assert_eq!(at(3, "(B) melts, so the answer is A) or B)."), 0.45);
         assert_eq!(at(3, "(B) melts.\nIt is (A), by the law of DNA)\n"), 1.0);
-        let free = Observed { depth: 1, ..seen(0.0, Some(true)) };
-        assert_eq!(worth(&config, &problem(&[]), free).outcome, 1.0);
+        let free = StepObservation { depth: 1, ..seen(0.0, Some(true)) };
+        assert_eq!(step_value(&config, &problem(&[]), free).outcome, 1.0);
     }
 }

@@ -65,7 +65,7 @@ pub struct ServerOptions {
     pub timeout: Duration,
     /// Times that a request is tried, at least 1; pauses between them double up to 8 seconds.
     pub attempts: u32,
-    /// Tokens of prompt and solution together, where the server does not say (default 4,096: taste).
+    /// Tokens of prompt and solution together, where the server does not say (default 4,096).
     pub context: Option<usize>,
     /// Told what a server that is not ready says, while it is waited for.
     pub say: Option<fn(&str)>,

@@ -146,6 +146,6 @@ fn trl_trains_a_round_through_accelerate_and_the_next_goes_on_from_it() {
         assert_eq!(second["policy"], policy(1));
         assert_ne!(policy(2), policy(1));
         assert!(run.join("round-0001/checkpoint/model.safetensors").is_file());
-        assert!(report["rounds"][1]["drift"]["per_token"].as_f64() > Some(0.0));
+        assert!(report["rounds"][1]["kl_to_base"]["per_token"].as_f64() > Some(0.0));
     }
 }

@@ -64,8 +64,8 @@ fn likelihoods_are_judged_on_the_scale_of_the_round() {
         let report = json(&round.join("report.json"));
         let scale =
             |value: &Value| serde_json::from_value::<LikelihoodCalibration>(value.clone()).unwrap();
-        let own = scale(&report["audit"]["calibrated"]);
-        let all = scale(&report["audit"]["likelihood"]);
+        let own = scale(&report["statistics"]["calibrated"]);
+        let all = scale(&report["statistics"]["likelihood"]);
         let mut outcomes = LikelihoodFit::default();
         for (index, tree) in read_trees(&round.join("trees.jsonl")).unwrap().enumerate() {
             let tree = tree.unwrap();
@@ -291,8 +291,12 @@ fn the_best_round_is_exported_as_the_result() {
     let files = |folder: &str| contents(&run.join(folder));
     assert_eq!(files("best"), files("round-0001/checkpoint"));
     assert!(files("best").contains_key("model.safetensors"));
-    let drift = |round: usize| report["rounds"][round]["drift"]["per_token"].as_f64();
-    assert!(drift(0).is_none() && drift(1).is_some_and(|kl| kl > 0.1), "{:?}", drift(1));
+    let kl_to_base = |round: usize| report["rounds"][round]["kl_to_base"]["per_token"].as_f64();
+    assert!(
+        kl_to_base(0).is_none() && kl_to_base(1).is_some_and(|kl| kl > 0.1),
+        "{:?}",
+        kl_to_base(1)
+    );
     // It is a policy like any other.
     let row = "{\"prompt\": \"1\", \"completion\": \"2\"}\n";
     std::fs::write(dir.path().join("rows.jsonl"), row).unwrap();

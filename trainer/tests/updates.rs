@@ -150,9 +150,9 @@ fn an_adapter_is_trained_over_all_rounds_and_small_on_the_disk() {
         assert_eq!(config["r"], 2);
     }
     // Every round moves the policy on from where the one before left it.
-    let drift =
+    let kl_to_base =
         |round: u32| json(&run.join(format!("round-000{round}/report.json")))["policy"].to_string();
-    assert!(drift(2) != drift(4) && drift(4) != drift(5));
+    assert!(kl_to_base(2) != kl_to_base(4) && kl_to_base(4) != kl_to_base(5));
     let checkpoint = run.join("round-0005/checkpoint");
     let args = ["evaluate", "--policy", checkpoint.to_str().unwrap(), "--limit", "3"];
     ok(regrowth(dir.path(), &[&args[..], &["--out", "results"]].concat()));

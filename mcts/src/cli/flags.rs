@@ -1,6 +1,6 @@
 //! Flags of `mcts search` that decide the result.
 //!
-//! It knows nothing of files; where the settings that they change come from is `sources.rs`'s.
+//! `sources.rs` decides which settings they change.
 
 use std::num::NonZeroUsize;
 

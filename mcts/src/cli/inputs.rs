@@ -1,6 +1,6 @@
 //! Problems by the names that the command line gives them, and the log of a policy's answers.
 //!
-//! It knows nothing of formats or engines; those are the business of the crates below.
+//! Formats and engines belong to the crates below.
 
 use std::path::Path;
 use std::sync::Arc;

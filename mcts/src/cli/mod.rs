@@ -4,6 +4,7 @@
 //! [`Exit`](crate::frontend::Exit)'s.
 
 mod config;
+mod countdown;
 mod failure;
 mod flags;
 mod folder;
@@ -54,6 +55,9 @@ enum Subcommands {
     /// Show one tree as text or as a page.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
+    /// Search a Countdown numbers game with a calculator instead of a language model.
+    #[command(after_help = countdown::EXAMPLES)]
+    Countdown(countdown::Arguments),
     /// Print a settings file with every key, what it means and its value.
     #[command(after_help = config::EXAMPLES)]
     Config(config::Arguments),
@@ -143,6 +147,7 @@ fn execute() -> Result<(), Failure> {
         Subcommands::Search(flags) => search::run(&flags),
         Subcommands::Pairs(arguments) => pairs::run(&arguments),
         Subcommands::Show(arguments) => show::run(&arguments),
+        Subcommands::Countdown(arguments) => countdown::run(&arguments),
         Subcommands::Config(arguments) => config::run(&arguments),
         Subcommands::Completions(arguments) => {
             say(String::from_utf8_lossy(&arguments.script(command())).trim_end())

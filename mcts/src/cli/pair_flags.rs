@@ -1,6 +1,6 @@
 //! Flags that change which pairs are cut.
 //!
-//! It knows nothing of where the rules that they change come from.
+//! `rules.rs` decides which rules they change.
 
 use clap::Args;
 

@@ -1,7 +1,7 @@
 //! The rules by which `mcts pairs` cuts and `mcts show` marks: those of the search or the run that
 //! grew the trees, then a settings file, then flags.
 //!
-//! It knows nothing of trees. Whoever asks is told on stderr which rules were the start.
+//! Whoever asks is told on stderr which rules were the start.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Everything that `mcts search` is told, as one value and as `config.toml`.
 //!
-//! It knows nothing of where settings come from; that is `sources.rs`'s. The effective settings are
-//! written beside the results, and the same file read with `--config` gives the same run.
+//! `sources.rs` decides where they come from. The effective settings are written beside the
+//! results, and the same file read with `--config` gives the same run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

@@ -1,6 +1,6 @@
 //! `mcts show`: one tree as text or as a page.
 //!
-//! It knows nothing of how a tree is drawn.
+//! [`crate::show`] draws the tree.
 
 use std::io::Write;
 use std::path::PathBuf;

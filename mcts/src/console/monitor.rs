@@ -19,7 +19,7 @@ use super::{command_line, note, show_bar};
 /// Between two lines where there is no terminal: below 30 seconds, on a busy machine too.
 const LINE_EVERY: Duration = Duration::from_secs(25);
 
-/// Between two versions of `progress.json` (taste).
+/// Between two versions of `progress.json`.
 const STATE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the phase is looked at, and the bar drawn.

@@ -1,8 +1,8 @@
 //! One tree as a small state machine: it says what it wants to know, is told, and goes on.
 //!
-//! It knows nothing of channels, threads or other trees; a tree that waits for the model is a
-//! value at rest. `grow` turns answers into nodes, `simulate` is the search of arXiv:2405.00451
-//! (section 2.1), `beam` is a step beam to compare with, `finish` writes the row.
+//! A tree that waits for the model is plain data: it holds no thread and no channel. `grow` turns
+//! answers into nodes, `simulate` is the search of arXiv:2405.00451 (section 2.1), `beam` is a step
+//! beam to compare with, `finish` writes the row.
 
 mod beam;
 mod finish;

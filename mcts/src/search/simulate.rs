@@ -18,7 +18,7 @@ use regrowth_datasets::keyed_rng;
 
 use super::finish::Ended;
 use super::grow::Grow;
-use crate::commit::{Contender, commit, spread};
+use crate::commit::{RootChildStats, commit, spread};
 use crate::select::{ParentStats, SelectionRule, select};
 use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState, Tree};
@@ -239,7 +239,7 @@ impl Simulate {
             let visits: Vec<u64> = tree.children(child).map(|c| tree.visits(c)).collect();
             let spread = spread(subject.config.visit_spread, &visits);
             let children = visits.len();
-            Contender { stats: tree.stats(child), spread, children }
+            RootChildStats { stats: tree.stats(child), spread, children }
         };
         let contenders: Vec<_> = children.clone().map(contender).collect();
         let turn = (self.committed.len() as u64).to_le_bytes();

@@ -1,6 +1,4 @@
 //! What a terminal or a page may show of text that comes from a model or a file of problems.
-//!
-//! It knows nothing of trees.
 
 /// The character, or a replacement for one that could act rather than be read: control characters
 /// (terminal escapes, NUL) and those that turn the reading direction. Line breaks and tabs stay.

@@ -1,6 +1,6 @@
 //! The page of a tree: nested folds, the committed path open.
 //!
-//! It knows nothing of files or scripts; style and structure are all in the page.
+//! Style and structure are all in the page.
 
 use super::foreign::shown;
 use super::{figures, marked_equations, marks, outline};

@@ -1,5 +1,5 @@
-//! `regrowth compare`: finished runs side by side, problem by problem where they share an exam, and
-//! variant by variant where they have several seeds (`seeds`).
+//! `regrowth compare`: finished runs side by side, problem by problem where they share test
+//! problems, and variant by variant where they have several seeds (`seeds`).
 
 mod seeds;
 

@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// Share of copied words: what a model learns to look up with, before anything else.
     #[arg(long, default_value_t = 0.0)]
     copy_share: f64,
-    /// Share of drills at the start.
+    /// Share of skill tasks at the start.
     #[arg(long, default_value_t = 0.5)]
     drill_share: f64,
     /// Share of chains with one wrong step that is carried through.

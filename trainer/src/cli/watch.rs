@@ -175,7 +175,7 @@ impl Observer for Watcher {
             report.pairs,
             regrowth_mcts::console::duration(report.seconds.total()),
         ));
-        let answers = [report.audit.unanswered, report.validation.unanswered()];
+        let answers = [report.statistics.unanswered, report.validation.unanswered()];
         let warnings = answers.iter().flat_map(|a| a.warnings("`search.max_solution_tokens`"));
         warnings.for_each(|warning| self.note(&warning));
     }

@@ -109,7 +109,7 @@ fn rounds(report: &RunReport) -> String {
          base policy, in nats a token of {} sampled probe solutions. \
          Equations that hold: of those in the solutions of validation problems.{early}{looks}</p>\n",
         table(&head, &rows),
-        report.rounds.iter().filter_map(|r| r.drift).map(|d| d.problems).max().unwrap_or(0),
+        report.rounds.iter().filter_map(|r| r.kl_to_base).map(|d| d.problems).max().unwrap_or(0),
     )
 }
 
@@ -133,42 +133,51 @@ fn round_row(report: &RunReport, round: &RoundReport) -> Vec<String> {
         round.steps.to_string(),
         round.forgotten.to_string(),
         round.learned.to_string(),
-        round.drift.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default(),
+        round.kl_to_base.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default(),
         round.validation.equations.map(|s| percent(s.accuracy)).unwrap_or_default(),
         gate,
     ]
 }
 
 fn pairs(round: &RoundReport) -> String {
-    let audit = &round.audit;
+    let statistics = &round.statistics;
     let mut out = format!("<h2>Pairs of round {}</h2>\n", round.round);
     let per = |sum: u64, n: u64| if n == 0 { 0.0 } else { sum as f64 / n as f64 };
     let share = |part: u64, n: u64| percent(per(part, n));
     let rows = [
-        ("trees with right and wrong solutions", share(audit.mixed, audit.trees)),
-        ("trees with wrong solutions only", share(audit.all_wrong, audit.trees)),
+        ("trees with right and wrong solutions", share(statistics.mixed, statistics.trees)),
+        ("trees with wrong solutions only", share(statistics.all_wrong, statistics.trees)),
         ("trained pairs by the round's own policy", percent(round.on_policy_share)),
         ("trained pairs replayed from earlier rounds", round.replayed.to_string()),
-        ("tokens of a chosen side", format!("{:.1}", per(audit.chosen_tokens, audit.pairs))),
-        ("tokens of a rejected side", format!("{:.1}", per(audit.rejected_tokens, audit.pairs))),
-        ("pairs whose chosen side is longer", share(audit.chosen_longer, audit.pairs)),
+        (
+            "tokens of a chosen side",
+            format!("{:.1}", per(statistics.chosen_tokens, statistics.pairs)),
+        ),
+        (
+            "tokens of a rejected side",
+            format!("{:.1}", per(statistics.rejected_tokens, statistics.pairs)),
+        ),
+        ("pairs whose chosen side is longer", share(statistics.chosen_longer, statistics.pairs)),
         (
             "candidates dropped as duplicates",
-            share(audit.duplicates, audit.duplicates + audit.nodes.saturating_sub(audit.trees)),
+            share(
+                statistics.duplicates,
+                statistics.duplicates + statistics.nodes.saturating_sub(statistics.trees),
+            ),
         ),
         (
             "solutions on which self-evaluation and outcome disagree",
-            share(audit.judge_disagrees, audit.judged_solutions),
+            share(statistics.judge_disagrees, statistics.judged_solutions),
         ),
     ];
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     out += &table(&["", "value"], &rows);
-    out += &audit.self_evaluation.as_ref().map(self_evaluation).unwrap_or_default();
+    out += &statistics.self_evaluation.as_ref().map(self_evaluation).unwrap_or_default();
     let depths: Vec<(String, u64)> =
-        audit.depths.iter().map(|d| (d.depth.to_string(), d.pairs)).collect();
+        statistics.depths.iter().map(|d| (d.depth.to_string(), d.pairs)).collect();
     out += &bars("depth", &depths);
-    out += &bars("margin", &margins(&audit.margins));
+    out += &bars("margin", &margins(&statistics.margins));
     let dropped: Vec<(String, u64)> =
         round.pairs_dropped.iter().map(|(k, v)| (k.clone(), *v)).collect();
     out + &bars("left out because", &dropped)
@@ -223,7 +232,7 @@ fn costs(report: &RunReport) -> String {
             r.tokens.prompts.to_string(),
             r.tokens.sampled.to_string(),
             r.tokens.trained.to_string(),
-            r.audit.model_calls.to_string(),
+            r.statistics.model_calls.to_string(),
         ];
         row.extend(seconds.map(|s| format!("{s:.1}")));
         row

@@ -81,7 +81,7 @@ enum End {
     NoNewBest,
 }
 
-/// All rounds, the exam, the reports.
+/// All rounds, the test evaluation, the reports.
 pub(super) fn finish(
     run: &RunContext,
     observer: &mut dyn Observer,

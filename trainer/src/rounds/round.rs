@@ -6,10 +6,10 @@
 
 use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
-use super::drift;
+use super::kl_to_base;
 use super::observer::Observer;
 use super::phase::RoundDir;
-use super::report::{Drift, EvalReport, GateReport, RoundReport, RoundTokens};
+use super::report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens};
 use super::round_files::{PROBE, VALIDATION};
 use super::search::{self, SearchDone, SearchPhase};
 use super::test_evaluation::EvalRow;
@@ -52,11 +52,12 @@ pub(super) fn round(
     // 3. Validate the trained policy.
     let candidate = candidate(run, &dir, start, &trained, observer)?;
     // 4. Estimate its KL divergence from the base policy.
-    let drift = drift(run, &dir, &candidate, observer)?;
+    let kl_to_base = kl_to_base(run, &dir, &candidate, observer)?;
     // 5. Gate: decide whether the next round starts from it.
     let gate = gate::decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     // 6. Report. Written last: its presence marks the round as finished.
-    let parts = Parts { dir: &dir, start, candidate: &candidate, searched, trained, gate, drift };
+    let parts =
+        Parts { dir: &dir, start, candidate: &candidate, searched, trained, gate, kl_to_base };
     let report = parts.report(run);
     write_checksummed(&dir.path.join("report.json"), &report)?;
     Ok(Finished { report, candidate })
@@ -81,7 +82,7 @@ fn search(
             problems: &run.sets.shard(dir.number, run.config.problems_per_round),
             threads: run.threads,
             control: run.control,
-            likelihood: before.and_then(|done| done.audit.likelihood),
+            likelihood: before.and_then(|done| done.statistics.likelihood),
         };
         let (done, usage) = phase.run(observer)?;
         dir.charge(|cost| cost.search = usage)?;
@@ -169,18 +170,18 @@ fn identity(run: &RunContext, dir: &RoundDir, spec: &str) -> Result<String, Trai
 
 /// KL divergence of the round's policy from the base policy; `None` where nothing was trained or
 /// the round is not validated.
-fn drift(
+fn kl_to_base(
     run: &RunContext,
     dir: &RoundDir,
     candidate: &RoundPolicy,
     observer: &mut dyn Observer,
-) -> Result<Option<Drift>, TrainError> {
+) -> Result<Option<KlToBase>, TrainError> {
     let problems = &run.sets.validation;
     let problems = &problems[..problems.len().min(run.config.probe_problems)];
     if !run.config.validates(dir.number) || candidate.round != dir.number || problems.is_empty() {
         return Ok(None);
     }
-    let probe = drift::Probed {
+    let probe = kl_to_base::Probed {
         path: &dir.path.join(PROBE),
         round: dir.number,
         problems,
@@ -189,7 +190,7 @@ fn drift(
     };
     let mut policies =
         |is_base: bool| run.policy(if is_base { &run.config.policy } else { &candidate.spec });
-    dir.timed(|s| &mut s.probe, || drift::measure(&probe, &mut policies, observer))
+    dir.timed(|s| &mut s.probe, || kl_to_base::measure(&probe, &mut policies, observer))
 }
 
 fn validate(
@@ -212,14 +213,14 @@ struct Parts<'a> {
     searched: SearchDone,
     trained: TrainDone,
     gate: GateReport,
-    drift: Option<Drift>,
+    kl_to_base: Option<KlToBase>,
 }
 
 impl Parts<'_> {
     fn report(self, run: &RunContext) -> RoundReport {
-        let Self { dir, start, candidate, searched, trained, gate, drift } = self;
-        let audit = searched.audit;
-        let mut pairs_dropped = audit.pairs_dropped.clone();
+        let Self { dir, start, candidate, searched, trained, gate, kl_to_base } = self;
+        let statistics = searched.statistics;
+        let mut pairs_dropped = statistics.pairs_dropped.clone();
         pairs_dropped.extend(trained.skipped);
         let changed = |before: bool| {
             let pairs = start.validation.iter().zip(&candidate.validation);
@@ -233,13 +234,13 @@ impl Parts<'_> {
             trained: trained.not_trained.is_none(),
             not_trained: trained.not_trained,
             problems: searched.problems,
-            pairs: audit.pairs,
+            pairs: statistics.pairs,
             pairs_dropped,
-            trees: audit.trees,
+            trees: statistics.trees,
             steps: trained.steps,
             tokens: RoundTokens {
-                prompts: audit.prompt_tokens,
-                sampled: audit.sampled_tokens,
+                prompts: statistics.prompt_tokens,
+                sampled: statistics.sampled_tokens,
                 trained: trained.tokens,
                 referenced: trained.reference_tokens,
                 validated: if asked { tokens(&candidate.validation) } else { 0 },
@@ -247,11 +248,11 @@ impl Parts<'_> {
             metrics: trained.metrics,
             on_policy_share: trained.mix.on_policy as f64 / trained.mix.rows.max(1) as f64,
             replayed: trained.mix.replayed,
-            drift,
+            kl_to_base,
             oracle: run.config.search.value.oracle,
             forgotten: changed(true),
             learned: changed(false),
-            audit,
+            statistics,
             seconds: dir.cost().seconds,
             ..RoundReport::of(dir.number, candidate.identity.clone())
         }

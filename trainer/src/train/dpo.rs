@@ -151,7 +151,7 @@ pub fn train_dpo_within(
         tensorboard: config.tensorboard,
         save_every: Duration::from_secs(config.save_seconds),
     };
-    let loss = config.loss.settled(mean_alpha(&rows.pairs));
+    let loss = config.loss.with_flip_rate(mean_alpha(&rows.pairs));
     let objective = Preference {
         loss,
         beta: config.beta,

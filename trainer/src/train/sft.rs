@@ -273,8 +273,8 @@ impl TrainingObjective for Nll {
             loss -= f64::from(logp * weight);
             metrics.record("nll", f64::from(-logp), f64::from(*weight));
         }
-        let slopes = batch.weights.iter().map(|w| -w).collect();
-        Evaluation { loss, slopes, metrics }
+        let gradient = batch.weights.iter().map(|w| -w).collect();
+        Evaluation { loss, gradient, metrics }
     }
 
     fn rows(&self, batch: &Batch) -> Vec<Value> {

@@ -25,7 +25,7 @@ impl Shard {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
         let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
         self.logits = logps;
-        sequence.leave(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.tree, &mut self.free);
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut state.kind else { return };
         if let Some(question) = ask.pop() {
@@ -63,7 +63,7 @@ impl Shard {
 
     /// Answers with the scores of a continuation.
     pub(crate) fn scored(&mut self, sequence: Sequence, id: u64) {
-        sequence.leave(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.tree, &mut self.free);
         let Some(RequestState { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =
             self.requests.get_mut(&id)
         else {

@@ -243,7 +243,7 @@ impl Policy for CandlePolicy {
             let detail = format!("the prompt of problem `{}` is empty", problem.id);
             return Err(PolicyError::Request(detail));
         }
-        self.router.know(&ids);
+        self.router.remember(&ids);
         let text = self.shared.tokenizer.without_frame(&text).to_owned();
         Ok(Prompt { text, ids: ids.into() })
     }

@@ -216,7 +216,7 @@ impl Shard {
             }),
         };
         let known = found.hidden.filter(|_| ready).unwrap_or_default();
-        match self.read(&mut sequence, &known) {
+        match self.take_hidden(&mut sequence, &known) {
             Err(detail) => self.fail(sequence, &detail),
             Ok(()) if sequence.pending() == 0 => self.finish_prefill(sequence),
             Ok(()) => self.sequences.push(sequence),
@@ -225,7 +225,7 @@ impl Shard {
 
     /// Takes the hidden states `[n, D]` of a prefill's next wanted positions: scores them for a
     /// `Score` request, keeps the last one for others.
-    fn read(&mut self, sequence: &mut Sequence, rows: &[f32]) -> Result<(), String> {
+    fn take_hidden(&mut self, sequence: &mut Sequence, rows: &[f32]) -> Result<(), String> {
         let Role::Prefill(prefill) = &mut sequence.role else { return Ok(()) };
         if rows.is_empty() {
             return Ok(());
@@ -246,7 +246,7 @@ impl Shard {
         if self.sequences.is_empty() {
             return;
         }
-        let counts = self.plan();
+        let counts = self.schedule();
         for (sequence, &n) in self.sequences.iter_mut().zip(&counts) {
             for _ in 0..n {
                 let slot = take_slot(&mut self.free, &mut self.tree);
@@ -267,7 +267,7 @@ impl Shard {
         let computed = self.model.hidden(&rows, &mut hidden);
         drop(rows);
         match computed {
-            Ok(()) => self.after(&counts, &hidden),
+            Ok(()) => self.process_outputs(&counts, &hidden),
             Err(error) => {
                 let sequences = std::mem::take(&mut self.sequences);
                 sequences.into_iter().for_each(|sequence| self.fail(sequence, &error.to_string()));
@@ -281,7 +281,7 @@ impl Shard {
 
     /// Rows of each sequence in this step: one for a decoding sequence, for a prefill what is left
     /// of the budget, in the order of the sequences. The first sequence always gets at least one.
-    fn plan(&self) -> Vec<usize> {
+    fn schedule(&self) -> Vec<usize> {
         let mut budget = PREFILL_ROWS;
         self.sequences
             .iter()
@@ -297,7 +297,7 @@ impl Shard {
     }
 
     /// Adds the rows of this step to the usage of their requests. A row that several requests
-    /// share counts for one of them ([`Sequence::payer`]).
+    /// share counts for one of them ([`Sequence::charged_request`]).
     fn count(&mut self, counts: &[usize]) {
         let computed = counts.iter().sum::<usize>() as u64;
         self.computed[0] += computed;
@@ -310,7 +310,8 @@ impl Shard {
             self.shared.warn(self.free.capacity(), &detail);
         }
         for (sequence, &n) in self.sequences.iter().zip(counts) {
-            let Some(state) = sequence.payer().and_then(|id| self.requests.get_mut(&id)) else {
+            let Some(state) = sequence.charged_request().and_then(|id| self.requests.get_mut(&id))
+            else {
                 continue;
             };
             match &sequence.role {
@@ -326,7 +327,7 @@ impl Shard {
 
     /// Hands each sequence its hidden states `[n, D]`, caches prefills, samples from decoding
     /// sequences, and goes on with prefills that are complete.
-    fn after(&mut self, counts: &[usize], hidden: &[f32]) {
+    fn process_outputs(&mut self, counts: &[usize], hidden: &[f32]) {
         let d = self.shared.config.hidden_size;
         let mut sampled: Vec<Sequence> = Vec::new();
         let mut sampled_rows: Vec<f32> = Vec::new();
@@ -341,13 +342,13 @@ impl Shard {
                 sampled.push(sequence);
                 continue;
             };
-            sequence.settle(keep, &mut self.tree, &mut self.free);
+            sequence.cache_computed(keep, &mut self.tree, &mut self.free);
             if wanted < keep && (first..first + n).contains(&(keep - 1)) {
                 let row = &rows[(keep - 1 - first) * d..][..d];
                 self.tree.keep_hidden(sequence.node, row.to_vec());
             }
             let skip = wanted.saturating_sub(first).min(n);
-            match self.read(&mut sequence, &rows[skip * d..]) {
+            match self.take_hidden(&mut sequence, &rows[skip * d..]) {
                 Err(detail) => self.fail(sequence, &detail),
                 Ok(()) if sequence.pending() == 0 => finished.push(sequence),
                 Ok(()) => self.sequences.push(sequence),
@@ -367,7 +368,7 @@ impl Shard {
             Some(Kind::Propose { .. }) => self.sample_from(sequence, id, &last),
             Some(Kind::Judge { .. }) => self.judged(sequence, id, &last),
             Some(Kind::Score { .. }) => self.scored(sequence, id),
-            None => sequence.leave(&mut self.tree, &mut self.free),
+            None => sequence.release(&mut self.tree, &mut self.free),
         }
     }
 
@@ -386,12 +387,12 @@ impl Shard {
             Role::Decode(candidates) => candidates.iter().map(|c| c.request).collect(),
         };
         ids.dedup();
-        sequence.leave(&mut self.tree, &mut self.free);
-        ids.into_iter().for_each(|id| self.end(id, detail));
+        sequence.release(&mut self.tree, &mut self.free);
+        ids.into_iter().for_each(|id| self.abort(id, detail));
     }
 
     /// Fails a request. Its candidates leave the sequences; those without other candidates end.
-    pub(crate) fn end(&mut self, id: u64, detail: &str) {
+    pub(crate) fn abort(&mut self, id: u64, detail: &str) {
         for mut sequence in std::mem::take(&mut self.sequences) {
             if sequence.serves(id) {
                 if let Role::Decode(candidates) = &mut sequence.role {
@@ -401,7 +402,7 @@ impl Shard {
                         continue;
                     }
                 }
-                sequence.leave(&mut self.tree, &mut self.free);
+                sequence.release(&mut self.tree, &mut self.free);
             } else {
                 self.sequences.push(sequence);
             }

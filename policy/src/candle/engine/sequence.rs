@@ -9,7 +9,7 @@ use regrowth_datasets::{Finish, TokenId};
 use crate::boundary::Cut;
 use crate::candle::engine::kv_slots::KvSlots;
 use crate::candle::engine::prefix_cache::{CacheNode, PrefixCache};
-use crate::text::growing::Growing;
+use crate::text::incremental_detokenizer::IncrementalDetokenizer;
 
 /// A sequence whose tokens are being computed.
 pub(crate) struct Sequence {
@@ -59,7 +59,7 @@ pub(crate) struct CandidateState {
     /// Log-probability of each sampled token.
     pub(crate) logps: Vec<f32>,
     /// Incremental detokenizer of its text, used where the text decides about its end.
-    pub(crate) text: Growing,
+    pub(crate) text: IncrementalDetokenizer,
     /// Where to cut it back if it reaches its token limit.
     pub(crate) cut: Cut,
 }
@@ -99,7 +99,7 @@ impl Sequence {
     }
 
     /// The request whose usage the sequence's next tokens count for: of several, the first.
-    pub(crate) fn payer(&self) -> Option<u64> {
+    pub(crate) fn charged_request(&self) -> Option<u64> {
         match &self.role {
             Role::Prefill(prefill) => Some(prefill.request),
             Role::Decode(candidates) => candidates.first().map(|c| c.request),
@@ -107,7 +107,7 @@ impl Sequence {
     }
 
     /// Forks the sequence for candidates that continue with `id`. The prefix cache must own all of
-    /// its slots ([`Self::settle`]).
+    /// its slots ([`Self::cache_computed`]).
     pub(crate) fn branch(&self, id: TokenId, role: Role, tree: &mut PrefixCache) -> Self {
         debug_assert_eq!(self.shared, self.slots.len(), "slots not in the cache cannot be shared");
         tree.pin(self.node);
@@ -119,7 +119,12 @@ impl Sequence {
 
     /// Moves the computed ids up to `keep` into the prefix cache and pins the node in which they
     /// end. Slots of ids past `keep` stay the sequence's own.
-    pub(crate) fn settle(&mut self, keep: usize, tree: &mut PrefixCache, free: &mut KvSlots) {
+    pub(crate) fn cache_computed(
+        &mut self,
+        keep: usize,
+        tree: &mut PrefixCache,
+        free: &mut KvSlots,
+    ) {
         let keep = keep.min(self.slots.len());
         if keep <= self.shared {
             return;
@@ -134,7 +139,7 @@ impl Sequence {
     }
 
     /// Ends the sequence: releases its own slots and unpins its node.
-    pub(crate) fn leave(mut self, tree: &mut PrefixCache, free: &mut KvSlots) {
+    pub(crate) fn release(mut self, tree: &mut PrefixCache, free: &mut KvSlots) {
         self.slots.drain(self.shared..).for_each(|slot| free.release(slot));
         tree.unpin(self.node);
     }

@@ -1,9 +1,8 @@
-//! Believable wrong steps: a slip in the result, an operand from elsewhere, another operation, a
-//! stale intermediate result, a wrong last line.
+//! Believable wrong steps: a changed result, an operand from elsewhere, another operation, a stale
+//! intermediate result, a wrong last line.
 //!
-//! It knows nothing of text beyond the final line: the chain is altered, and later lines follow from
-//! the alteration. The kinds are those a small model makes when it binds a number to the wrong
-//! clause.
+//! The chain is altered, not the text, so later lines follow from the alteration. The kinds are
+//! those a small model makes when it binds a number to the wrong clause.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -23,7 +22,7 @@ const ATTEMPTS: usize = 40;
 const WRONG_FINAL: f64 = 0.15;
 
 /// A solution in these groups with one wrong line.
-pub(super) fn slip(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> Option<Flawed> {
+pub(super) fn corrupt(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> Option<Flawed> {
     let chain = &draft.chain;
     let values = chain.values()?;
     if chance(rng, WRONG_FINAL) {
@@ -36,7 +35,9 @@ pub(super) fn slip(rng: &mut ChaCha8Rng, draft: &Draft, groups: &[usize]) -> Opt
         let mut altered = chain.clone();
         let at = rng.random_range(first..=last);
         match rng.random_range(0..10) {
-            0..=3 => altered.slip = Some((last, *pick(rng, &[-10, -3, -2, -1, 1, 2, 3, 10]))),
+            0..=3 => {
+                altered.wrong_result = Some((last, *pick(rng, &[-10, -3, -2, -1, 1, 2, 3, 10])))
+            }
             4..=6 => misread(rng, &mut altered.operations[at], &given),
             7 => altered.operations[at].op = *pick(rng, &Op::ALL),
             _ => altered.operations[at].left = stale(rng, chain, at, &given),
@@ -69,7 +70,7 @@ fn misread(rng: &mut ChaCha8Rng, operation: &mut Operation, given: &[u32]) {
 }
 
 /// Right lines, then an answer that they do not give: an earlier result (perhaps at once), a number
-/// of the question, or a slip.
+/// of the question, or a changed result.
 fn wrong_final(
     rng: &mut ChaCha8Rng,
     chain: &Chain,

@@ -1,15 +1,15 @@
 //! Weights of a projection, packed for products of a few rows, in the type that they are computed in.
 
-use super::bf16::Bf16Panels;
-use super::panels::{Panels, Write};
+use super::packed_bf16::PackedBf16;
+use super::packed_f32::{PackedF32, Write};
 use crate::Dtype;
 
 /// A weight matrix `[outputs, inputs]` with an optional bias.
 pub(crate) enum PackedWeights {
     /// Stored and multiplied in f32.
-    F32(Panels),
+    F32(PackedF32),
     /// Stored and multiplied in bf16, summed in f32.
-    Bf16(Bf16Panels),
+    Bf16(PackedBf16),
 }
 
 /// Calls a method that both forms have.
@@ -23,21 +23,21 @@ macro_rules! either {
 }
 
 impl PackedWeights {
-    /// A matrix of zeros, allocated whole, for [`Self::put`] to fill. `bias` is `[outputs]`.
+    /// A matrix of zeros, allocated whole, for [`Self::pack`] to fill. `bias` is `[outputs]`.
     pub(crate) fn zeros(
         dtype: Dtype,
         (outputs, inputs): (usize, usize),
         bias: Option<Vec<f32>>,
     ) -> Self {
         match dtype {
-            Dtype::Bf16 => Self::Bf16(Bf16Panels::zeros(outputs, inputs, bias)),
-            _ => Self::F32(Panels::zeros(outputs, inputs, bias)),
+            Dtype::Bf16 => Self::Bf16(PackedBf16::zeros(outputs, inputs, bias)),
+            _ => Self::F32(PackedF32::zeros(outputs, inputs, bias)),
         }
     }
 
     /// Packs the weights of the outputs from `first` on, row-major `[n, inputs]`.
-    pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
-        either!(self, packed => packed.put(first, weights));
+    pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
+        either!(self, packed => packed.pack(first, weights));
     }
 
     /// Number of outputs.

@@ -1,8 +1,8 @@
 //! Text of ids that go on from others: all of it, or as they come.
 //!
 //! Decoders treat the beginning of a text differently (Llama's takes a space off it), so ids are
-//! decoded with a few before them. It knows nothing of steps. While ids come, a character of which
-//! bytes are missing is not in the text yet.
+//! decoded with a few before them. While ids come, a character of which bytes are missing is not in
+//! the text yet.
 
 use regrowth_datasets::TokenId;
 
@@ -44,7 +44,7 @@ fn context<'a>(tokenizer: &Tokenizer, before: &'a [TokenId], special: bool) -> &
 
 /// The decoded text of ids that come one after another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Growing {
+pub(crate) struct IncrementalDetokenizer {
     text: String,
     /// The ids right before the text.
     context: Vec<TokenId>,
@@ -56,7 +56,7 @@ pub(crate) struct Growing {
     prefix_index: usize,
 }
 
-impl Growing {
+impl IncrementalDetokenizer {
     /// The text, none yet, that goes on from the ids `before`; with `special` as in
     /// [`Self::follow`].
     pub(crate) fn after(tokenizer: &Tokenizer, before: &[TokenId], special: bool) -> Self {
@@ -144,8 +144,8 @@ mod tests {
         let (before, step) = ([2, 3, 3], [2, 4, 3]);
         assert_eq!(tokenizer.decode(&step).unwrap(), "a b");
         assert_eq!(text_after(&tokenizer, &before, &step).unwrap(), " a b");
-        let mut growing = Growing::after(&tokenizer, &before, false);
-        assert_eq!(growing.follow(&tokenizer, &step, false).unwrap(), " a b");
+        let mut incremental_detokenizer = IncrementalDetokenizer::after(&tokenizer, &before, false);
+        assert_eq!(incremental_detokenizer.follow(&tokenizer, &step, false).unwrap(), " a b");
         // Where nothing that shows stands before it, it begins a text.
         assert_eq!(text_after(&tokenizer, &[0], &step).unwrap(), "a b");
         // The first two bytes of a character of three, then the third.
@@ -159,9 +159,12 @@ mod tests {
             { "type": "Fuse" },
             { "type": "Replace", "pattern": { "Regex": "^.*b$" }, "content": "a long word" },
         ] }));
-        let mut growing = Growing::default();
-        assert_eq!(growing.follow(&tokenizer, &[2], false).unwrap(), "\u{2581}a");
-        assert_eq!(growing.follow(&tokenizer, &[2, 3], false).unwrap(), "a long word");
+        let mut incremental_detokenizer = IncrementalDetokenizer::default();
+        assert_eq!(incremental_detokenizer.follow(&tokenizer, &[2], false).unwrap(), "\u{2581}a");
+        assert_eq!(
+            incremental_detokenizer.follow(&tokenizer, &[2, 3], false).unwrap(),
+            "a long word"
+        );
     }
 
     proptest! {
@@ -173,11 +176,11 @@ mod tests {
             by in 1usize..4,
         ) {
             let tokenizer = llama();
-            let mut growing = Growing::after(&tokenizer, &before, special);
+            let mut incremental_detokenizer = IncrementalDetokenizer::after(&tokenizer, &before, special);
             let head = tokenizer.decode_as(&before, special).unwrap();
             let all = [before.as_slice(), ids.as_slice()].concat();
             for end in (by..=ids.len()).step_by(by) {
-                let text = growing.follow(&tokenizer, &ids[..end], special).unwrap();
+                let text = incremental_detokenizer.follow(&tokenizer, &ids[..end], special).unwrap();
                 let whole = tokenizer.decode_as(&all[..before.len() + end], special).unwrap();
                 // Bytes of a character that is not whole yet are held back.
                 if !whole.contains('\u{fffd}') {

@@ -1,30 +1,30 @@
-//! Word pieces: how text is cut before it becomes tokens, and the closed list of all pieces.
+//! Pre-tokens: how text is split before it becomes tokens, and the closed list of all of them.
 //!
 //! The cut is that of the pattern `\n| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s`: a word carries the
-//! space before it, digits stand alone, so a number is read digit by digit. The list is gathered from
-//! generated text, so it cannot drift from the tables; it knows nothing of ids or of a tokenizer.
+//! space before it, digits stand alone, so a number is read digit by digit. The list is gathered
+//! from generated text, so it cannot drift from the tables; ids and tokenizer are made elsewhere.
 
 use std::collections::BTreeSet;
 
 use super::corpus::{CorpusConfig, corpus};
 use super::spec::TaskSpec;
 
-/// Examples per task that are read, half of them drills (measured: the list is complete after 84).
+/// Examples per task that are read, half of them skill tasks (measured: the list is complete after 84).
 const READ: usize = 3_000;
 /// The list does not depend on it; it has to be some seed.
 const SEED: u64 = 0;
 
-/// Cuts text into pieces; their concatenation is the text.
+/// Splits text into pre-tokens; their concatenation is the text.
 #[must_use]
-pub fn pieces(text: &str) -> Vec<&str> {
-    let mut pieces = Vec::new();
+pub fn pre_tokens(text: &str) -> Vec<&str> {
+    let mut pre_tokens = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(piece_length(rest));
-        pieces.push(piece);
+        pre_tokens.push(piece);
         rest = after;
     }
-    pieces
+    pre_tokens
 }
 
 /// Length in bytes of the first piece of a text that is not empty.
@@ -44,14 +44,15 @@ fn piece_length(text: &str) -> usize {
         }
 }
 
-/// Every piece of every question, option, solution and drill of all tasks at all levels, sorted.
+/// Every piece of every question, option, solution and skill task of all tasks at all levels,
+/// sorted.
 ///
 /// A word that also begins a line stands there twice, with and without the space before it; digits,
 /// option labels and whole questions (which may begin a prompt) come in both forms too.
 #[must_use]
 pub fn vocabulary() -> Vec<String> {
     let mut all = BTreeSet::new();
-    let mut add = |text: &str| all.extend(pieces(text).into_iter().map(str::to_owned));
+    let mut add = |text: &str| all.extend(pre_tokens(text).into_iter().map(str::to_owned));
     for digit in 0..10 {
         add(&format!("{digit} {digit}"));
     }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::panels::{Out, SHARED_WORK, Write};
+use super::packed_f32::{Out, SHARED_WORK, Write};
 use super::simd::dispatch;
 
 /// Outputs in a panel, the unit of packing and of a thread's work: two tiles.
@@ -34,7 +34,7 @@ pub(super) const TILE_ROWS: usize = 16;
 const ROWS: usize = 4;
 
 /// A weight matrix `[outputs, inputs]` in bf16, with an optional bias.
-pub(crate) struct Bf16Panels {
+pub(crate) struct PackedBf16 {
     /// `[ceil(outputs / PANEL), ceil(inputs / DEPTH), 2 tiles, DEPTH / 2, COLUMNS]`. A word holds
     /// two inputs of one output, the even one in its low half. Padding is 0.
     words: Vec<u32>,
@@ -44,8 +44,8 @@ pub(crate) struct Bf16Panels {
     outputs: usize,
 }
 
-impl Bf16Panels {
-    /// A matrix of zeros, allocated whole, for [`Self::put`] to fill.
+impl PackedBf16 {
+    /// A matrix of zeros, allocated whole, for [`Self::pack`] to fill.
     pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
         let words = vec![0; outputs.div_ceil(PANEL) * PANEL * padded(inputs) / 2];
         Self { words, bias, inputs, outputs }
@@ -56,7 +56,7 @@ impl Bf16Panels {
     /// Rounding is stochastic, with a random number fixed by the weight's position. So an update
     /// below half a unit in the last place, such as a merged adapter's, survives on average instead
     /// of vanishing everywhere. Values that bf16 represents are unchanged.
-    pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
+    pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
             for (pair, values) in row.chunks(2).enumerate() {
                 let draw = mix((output as u64) << 32 | pair as u64);
@@ -208,7 +208,7 @@ fn mix(mut z: u64) -> u64 {
 
 /// The operands and output of one product; each thread computes panels of its own.
 struct Product<'a> {
-    weights: &'a Bf16Panels,
+    weights: &'a PackedBf16,
     /// Rows from [`pack`].
     x: &'a [u32],
     rows: usize,
@@ -344,16 +344,16 @@ mod tests {
         (0..n).map(|_| rng.random_range(-1f32..1.0)).collect()
     }
 
-    fn weights(inputs: usize, outputs: usize) -> Bf16Panels {
-        let mut weights = Bf16Panels::zeros(outputs, inputs, None);
+    fn weights(inputs: usize, outputs: usize) -> PackedBf16 {
+        let mut weights = PackedBf16::zeros(outputs, inputs, None);
         let values = random(inputs * outputs, 1);
         let half = outputs / 2 * inputs;
-        weights.put(0, &values[..half]);
-        weights.put(outputs / 2, &values[half..]);
+        weights.pack(0, &values[..half]);
+        weights.pack(outputs / 2, &values[half..]);
         weights
     }
 
-    fn apply(weights: &Bf16Panels, x: &[f32]) -> Vec<f32> {
+    fn apply(weights: &PackedBf16, x: &[f32]) -> Vec<f32> {
         let mut out = vec![f32::NAN; x.len() / weights.inputs * weights.outputs];
         weights.apply(x, &mut out, Write::Set);
         out
@@ -405,8 +405,8 @@ mod tests {
     fn products_are_near_those_of_f32() {
         let (inputs, outputs) = (576, 64);
         let (values, x) = (random(inputs * outputs, 1), random(inputs, 2));
-        let mut weights = Bf16Panels::zeros(outputs, inputs, Some(vec![0.5; outputs]));
-        weights.put(0, &values);
+        let mut weights = PackedBf16::zeros(outputs, inputs, Some(vec![0.5; outputs]));
+        weights.pack(0, &values);
         let mut out = vec![1.0; outputs];
         weights.apply(&x, &mut out, Write::Add);
         for (out, w) in out.iter().zip(values.chunks_exact(inputs)) {
@@ -419,16 +419,16 @@ mod tests {
     #[test]
     fn weights_that_bf16_holds_stay_and_small_updates_survive_on_average() {
         let n = 4096;
-        let mut exact = Bf16Panels::zeros(1, n, None);
-        exact.put(0, &vec![1.5; n]);
+        let mut exact = PackedBf16::zeros(1, n, None);
+        exact.pack(0, &vec![1.5; n]);
         assert!(exact.row(0).all(|w| w == 1.5));
         // A sixteenth of the distance to the next value.
-        let mut moved = Bf16Panels::zeros(1, n, None);
-        moved.put(0, &vec![1.5 + 1.0 / 2048.0; n]);
+        let mut moved = PackedBf16::zeros(1, n, None);
+        moved.pack(0, &vec![1.5 + 1.0 / 2048.0; n]);
         let mean = moved.row(0).map(f64::from).sum::<f64>() / n as f64;
         assert!((mean - 1.5 - 1.0 / 2048.0).abs() < 1e-4, "{mean}");
-        let mut largest = Bf16Panels::zeros(1, 2, None);
-        largest.put(0, &[f32::MAX, -f32::MAX]);
+        let mut largest = PackedBf16::zeros(1, 2, None);
+        largest.pack(0, &[f32::MAX, -f32::MAX]);
         assert!(largest.row(0).all(f32::is_finite));
     }
 

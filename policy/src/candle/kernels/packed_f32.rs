@@ -14,8 +14,8 @@ const PANEL: usize = 32;
 /// keep both multiply-add units busy.
 const ROWS: usize = 8;
 
-/// Panels that a single row takes at a time: 8 accumulators hide the latency of multiply-adds.
-const ABREAST: usize = 4;
+/// PackedF32 that a single row takes at a time: 8 accumulators hide the latency of multiply-adds.
+const UNROLL: usize = 4;
 
 /// How far ahead of the weights in use others are fetched, in values: from memory into the second
 /// cache, and from there into the first (measured at 90 million parameters and 8 rows: 1.4 to 1.5
@@ -28,7 +28,7 @@ const NEAR: usize = 256;
 pub(super) const SHARED_WORK: usize = 1 << 16;
 
 /// A weight matrix `[outputs, inputs]` in panels, with an optional bias.
-pub(crate) struct Panels {
+pub(crate) struct PackedF32 {
     /// `[ceil(outputs / PANEL), inputs, PANEL]`; what is past the last output is 0.
     values: Vec<f32>,
     /// `[outputs]`.
@@ -46,7 +46,7 @@ pub(crate) enum Write {
     Add,
 }
 
-impl Panels {
+impl PackedF32 {
     /// A matrix whose weights are put in later, with room for all of them at once.
     pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
         let values = vec![0.0; outputs.div_ceil(PANEL) * PANEL * inputs];
@@ -54,7 +54,7 @@ impl Panels {
     }
 
     /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
-    pub(crate) fn put(&mut self, first: usize, weights: &[f32]) {
+    pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
             let start = output / PANEL * PANEL * self.inputs + output % PANEL;
             let column = self.values[start..].iter_mut().step_by(PANEL);
@@ -140,7 +140,7 @@ impl Out {
 
 /// The product with some of the panels.
 struct Part<'a> {
-    weights: &'a Panels,
+    weights: &'a PackedF32,
     x: &'a [f32],
     out: Out,
     panels: std::ops::Range<usize>,
@@ -184,19 +184,19 @@ impl Part<'_> {
     #[inline(always)]
     fn single<S: Simd>(&self, simd: S) {
         let mut panel = self.panels.start;
-        while self.panels.end - panel >= ABREAST {
-            self.abreast::<S, ABREAST>(simd, panel);
-            panel += ABREAST;
+        while self.panels.end - panel >= UNROLL {
+            self.unrolled::<S, UNROLL>(simd, panel);
+            panel += UNROLL;
         }
         while panel < self.panels.end {
-            self.abreast::<S, 1>(simd, panel);
+            self.unrolled::<S, 1>(simd, panel);
             panel += 1;
         }
     }
 
     /// One row with P panels.
     #[inline(always)]
-    fn abreast<S: Simd, const P: usize>(&self, simd: S, first: usize) {
+    fn unrolled<S: Simd, const P: usize>(&self, simd: S, first: usize) {
         let size = self.weights.inputs * PANEL;
         let panels: [&[f32]; P] =
             std::array::from_fn(|p| &self.weights.values[(first + p) * size..][..size]);
@@ -306,18 +306,18 @@ mod tests {
     }
 
     /// Several matrices side by side.
-    fn panels(parts: &[&[f32]], inputs: usize, bias: Option<Vec<f32>>) -> Panels {
+    fn panels(parts: &[&[f32]], inputs: usize, bias: Option<Vec<f32>>) -> PackedF32 {
         let all = parts.concat();
-        let mut panels = Panels::zeros(all.len() / inputs, inputs, bias);
+        let mut panels = PackedF32::zeros(all.len() / inputs, inputs, bias);
         let mut first = 0;
         for part in parts {
-            panels.put(first, part);
+            panels.pack(first, part);
             first += part.len() / inputs;
         }
         panels
     }
 
-    fn apply(weights: &Panels, x: &[f32]) -> Vec<f32> {
+    fn apply(weights: &PackedF32, x: &[f32]) -> Vec<f32> {
         let mut out = vec![f32::NAN; x.len() / weights.inputs * weights.outputs];
         weights.apply(x, &mut out, Write::Set);
         out

@@ -23,7 +23,7 @@ pub struct DepthCount {
 /// Counts over the trees of a round.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Audit {
+pub struct RoundStatistics {
     /// Trees.
     pub trees: u64,
     /// Nodes, roots included.
@@ -78,7 +78,7 @@ pub struct Audit {
     pub model_calls: u64,
 }
 
-impl Audit {
+impl RoundStatistics {
     /// Adds a tree and the pairs cut from it.
     pub fn add(&mut self, tree: &TreeRecord, extracted: &ExtractedPairs) {
         self.add_tree(tree);
@@ -141,23 +141,26 @@ mod tests {
     fn counts_add_up() {
         let problems: Vec<Problem> =
             problems_from_spec("choice", Split::Train, 0).unwrap().take(40).collect();
-        let mut audit = Audit::default();
+        let mut statistics = RoundStatistics::default();
         let summary = search_problems(
             &Scripted::new(),
             &ProblemVerifier,
             &problems,
             &SearchConfig::default(),
             &RunOptions::default(),
-            |tree| audit.add(&tree, &extract_pairs(&tree, &PairConfig::default())),
+            |tree| statistics.add(&tree, &extract_pairs(&tree, &PairConfig::default())),
         )
         .unwrap();
-        assert_eq!((audit.trees, audit.nodes), (summary.trees, summary.nodes));
-        assert_eq!(audit.model_calls, summary.model_calls);
-        assert!(audit.pairs > 0);
-        assert_eq!(audit.depths.iter().map(|d| d.pairs).sum::<u64>(), audit.pairs);
-        assert!(audit.depths.is_sorted_by_key(|d| d.depth));
-        assert_eq!(audit.margins.iter().sum::<u64>(), audit.pairs);
-        assert!(audit.mixed + audit.all_wrong <= audit.trees);
-        assert!(audit.judge_disagrees > 0 && audit.judge_disagrees < audit.judged_solutions);
+        assert_eq!((statistics.trees, statistics.nodes), (summary.trees, summary.nodes));
+        assert_eq!(statistics.model_calls, summary.model_calls);
+        assert!(statistics.pairs > 0);
+        assert_eq!(statistics.depths.iter().map(|d| d.pairs).sum::<u64>(), statistics.pairs);
+        assert!(statistics.depths.is_sorted_by_key(|d| d.depth));
+        assert_eq!(statistics.margins.iter().sum::<u64>(), statistics.pairs);
+        assert!(statistics.mixed + statistics.all_wrong <= statistics.trees);
+        assert!(
+            statistics.judge_disagrees > 0
+                && statistics.judge_disagrees < statistics.judged_solutions
+        );
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{self, Calls};
 use super::observer::{Control, Observer};
-use super::report::Drift;
+use super::report::KlToBase;
 use super::test_evaluation::ROW_VERSION;
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, ask_all, solve};
@@ -54,13 +54,13 @@ pub(super) struct Probed<'a> {
     pub(super) control: &'a Control,
 }
 
-/// Measures the drift, going on with the rows that are there; `None` without a problem that both
+/// Measures the kl_to_base, going on with the rows that are there; `None` without a problem that both
 /// policies can score.
 pub(super) fn measure(
     probed: &Probed,
     policies: &mut Policies,
     observer: &mut dyn Observer,
-) -> Result<Option<Drift>, TrainError> {
+) -> Result<Option<KlToBase>, TrainError> {
     let &Probed { path, round, problems, max_tokens, control } = probed;
     journal::complete(path, problems, observer, &mut |todo, observer, sink| {
         observer.begin(round, "probe", 0, Work::Items);
@@ -129,13 +129,13 @@ fn score(policy: &dyn Policy, samples: &[Sample]) -> Result<Vec<Option<f64>>, Tr
     Ok(scores)
 }
 
-fn summed(rows: &[ProbeRow]) -> Option<Drift> {
+fn summed(rows: &[ProbeRow]) -> Option<KlToBase> {
     let scored: Vec<(u64, f64)> =
         rows.iter().filter_map(|r| Some((r.tokens, r.logp? - r.logp_initial?))).collect();
     let problems = scored.len() as u64;
     let tokens: u64 = scored.iter().map(|(tokens, _)| tokens).sum();
     let total: f64 = scored.iter().map(|(_, difference)| difference).sum();
-    (problems > 0).then(|| Drift {
+    (problems > 0).then(|| KlToBase {
         problems,
         tokens,
         per_solution: total / problems as f64,
@@ -159,9 +159,9 @@ mod tests {
         let mut policies = |_| Ok(load("builtin", &LoadOptions::default())?);
         let control = &Control::default();
         let probed = Probed { path: &path, round: 1, problems: &problems, max_tokens: 32, control };
-        let drift = measure(&probed, &mut policies, &mut NoObserver).unwrap();
-        let drift = drift.unwrap();
-        assert_eq!((drift.problems, drift.per_token), (4, 0.0));
+        let kl_to_base = measure(&probed, &mut policies, &mut NoObserver).unwrap();
+        let kl_to_base = kl_to_base.unwrap();
+        assert_eq!((kl_to_base.problems, kl_to_base.per_token), (4, 0.0));
         let rows = read_jsonl::<ProbeRow>(&path).unwrap();
         assert!(rows.iter().all(|r| r.logp.is_some_and(|l| l < 0.0)));
     }
@@ -176,8 +176,8 @@ mod tests {
             logp_initial: Some(-3.0),
         };
         assert_eq!(summed(&[row(None)]), None);
-        let drift = summed(&[row(Some(-1.0)), row(None), row(Some(-2.0))]).unwrap();
-        assert_eq!((drift.problems, drift.tokens), (2, 8));
-        assert_eq!((drift.per_solution, drift.per_token), (1.5, 0.375));
+        let kl_to_base = summed(&[row(Some(-1.0)), row(None), row(Some(-2.0))]).unwrap();
+        assert_eq!((kl_to_base.problems, kl_to_base.tokens), (2, 8));
+        assert_eq!((kl_to_base.per_solution, kl_to_base.per_token), (1.5, 0.375));
     }
 }

@@ -1,8 +1,8 @@
-//! Drills: the small skills that a solution is made of, as problems of their own.
+//! Skill tasks: the small skills that a solution is made of, as problems of their own.
 //!
-//! Facts of the four operations, recall of one number among several, copying a clause, saying facts or
-//! options again in another order. A first recipe showed that a small model learns sums early and
-//! binding late, so the first part of a corpus is rich in these. It knows nothing of the corpus.
+//! Facts of the four operations, recall of one number among several, copying a clause, saying facts
+//! or options again in another order. A first recipe showed that a small model learns sums early
+//! and binding late, so the first part of a corpus is rich in these.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ use super::words::{
 use super::worked::final_line;
 use crate::{AnswerKind, Choice, Problem, content_hash};
 
-/// A drill of a task: a problem of level 0 and the lines to be learnt.
-pub(super) fn drill(rng: &mut ChaCha8Rng, task: Task) -> (Problem, Vec<String>) {
+/// A skill task: a problem of level 0 and the lines to be learnt.
+pub(super) fn skill_task(rng: &mut ChaCha8Rng, task: Task) -> (Problem, Vec<String>) {
     match (task, rng.random_range(0..3)) {
         (Task::Arithmetic, 0) => equation(rng),
         (Task::Arithmetic, 1) => recall(rng),
@@ -104,8 +104,8 @@ fn echo(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
 /// Many words, said again from one of them on: nothing to know and a look-up in every word.
 ///
 /// Looking up what followed a word the last time is what binding is made of. A model of this size
-/// learnt it from 0.4 million tokens of this drill alone, and not at all from 6 million tokens of
-/// problems.
+/// learnt it from 0.4 million tokens of this skill task alone, and not at all from 6 million tokens
+/// of problems.
 pub(super) fn copy(rng: &mut ChaCha8Rng) -> (Problem, Vec<String>) {
     let all = [&NAMES[..], &ANIMALS, &FOODS, &PLACES, &QUALITIES, &OBJECTS].concat();
     let size = rng.random_range(8..=30);
