@@ -432,7 +432,7 @@ fn a_cache_that_is_too_small_is_said_once_with_the_numbers() {
     let checkpoint = checkpoint(dir.path(), |_| {});
     let (slot, slots) = (2 * 2 * 32 * 4, 70);
     let say: fn(&str) = |text| SAID.lock().unwrap().push(text.to_owned());
-    let small = LoadOptions { cache_bytes: slots * slot, say: Some(say), ..options(1, 64) };
+    let small = LoadOptions { cache_bytes: slots * slot, log: Some(say), ..options(1, 64) };
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     let prefix = |i: u32| (1..40).map(|p| p % 30).chain([i]).collect::<Vec<u32>>();
     let ask = |i| candidates(call(&policy, propose(&prefix(i), 0..1)).unwrap()).usage;

@@ -116,7 +116,7 @@ impl Observer for StopAfter {
         }
     }
     fn end(&mut self) {}
-    fn note(&mut self, _text: &str) {}
+    fn log(&mut self, _text: &str) {}
     fn round(&mut self, _report: &RoundReport) {}
 }
 

@@ -89,7 +89,7 @@ impl Observer for StopAtFive<'_> {
     fn advance(&mut self, _work: u64, _message: String) {}
     fn step(&mut self, _progress: &StepProgress) {}
     fn end(&mut self) {}
-    fn note(&mut self, _text: &str) {}
+    fn log(&mut self, _text: &str) {}
     fn round(&mut self, _report: &RoundReport) {}
 }
 

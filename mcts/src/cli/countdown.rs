@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::failure::Failure;
-use super::say;
+use super::print_line;
 use crate::countdown::Countdown;
 use crate::{BackupWeights, FirstPlay, GrowOptions, Selection, SelectionRule, Tree, grow_shared};
 
@@ -59,12 +59,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let seconds = begun.elapsed().as_secs_f64();
     match game.solution(&tree) {
         Some(steps) if steps.is_empty() => {
-            say(&format!("{} is one of the numbers", arguments.target))?
+            print_line(&format!("{} is one of the numbers", arguments.target))?
         }
-        Some(steps) => say(&steps.join("\n"))?,
-        None => say(&format!("no solution in {done} simulations"))?,
+        Some(steps) => print_line(&steps.join("\n"))?,
+        None => print_line(&format!("no solution in {done} simulations"))?,
     }
-    super::note(format!(
+    super::log(format!(
         "{done} simulations, {} nodes, {seconds:.2} s: {:.2} million simulations/s",
         tree.len(),
         done as f64 / seconds.max(1e-9) / 1e6,

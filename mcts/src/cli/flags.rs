@@ -9,7 +9,7 @@ use regrowth_datasets::{ProblemSources, TokenId};
 use regrowth_policy::{Boundary, joined};
 
 use super::failure::Failure;
-use super::note;
+use super::log;
 use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
@@ -136,7 +136,7 @@ impl Flags {
             ("--leaves-in-flight", self.leaves_in_flight.is_some()),
         ];
         for (flag, _) in given.iter().filter(|(_, given)| *given) {
-            note(format!("{flag} does nothing: this strategy simulates nothing"));
+            log(format!("{flag} does nothing: this strategy simulates nothing"));
         }
     }
 

@@ -150,7 +150,7 @@ fn execute() -> Result<(), Failure> {
         Subcommands::Countdown(arguments) => countdown::run(&arguments),
         Subcommands::Config(arguments) => config::run(&arguments),
         Subcommands::Completions(arguments) => {
-            say(String::from_utf8_lossy(&arguments.script(command())).trim_end())
+            print_line(String::from_utf8_lossy(&arguments.script(command())).trim_end())
         }
         Subcommands::Man(arguments) => {
             arguments.write(command()).map_err(|e| Failure::file(format!("man pages: {e}")))
@@ -159,11 +159,11 @@ fn execute() -> Result<(), Failure> {
 }
 
 /// Writes a line to stderr.
-fn note(text: impl AsRef<str>) {
-    console::note(text.as_ref());
+fn log(text: impl AsRef<str>) {
+    console::log(text.as_ref());
 }
 
 /// Writes a line to stdout; a reader that went away is no failure.
-fn say(text: &str) -> Result<(), Failure> {
-    console::say(text).map_err(|error| Failure::file(format!("stdout: {error}")))
+fn print_line(text: &str) -> Result<(), Failure> {
+    console::print_line(text).map_err(|error| Failure::file(format!("stdout: {error}")))
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::failure::Failure;
-use super::note;
+use super::log;
 use super::pair_flags::PairFlags;
 use super::sources::{self, SettingsFile};
 use super::trees;
@@ -50,8 +50,8 @@ impl RuleFlags {
             table = overlay(table, set.clone());
         }
         match from.as_slice() {
-            [] => note("no settings beside the trees: pairs by the default rules"),
-            from => note(format!("pairs by the rules in {}", from.join(", changed by "))),
+            [] => log("no settings beside the trees: pairs by the default rules"),
+            from => log(format!("pairs by the rules in {}", from.join(", changed by "))),
         }
         let mut rules =
             PairConfig::deserialize(table).map_err(|e| Failure::usage(format!("rules: {e}")))?;

@@ -11,7 +11,7 @@ use regrowth_datasets::atomic_write;
 use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
-use super::{say, trees};
+use super::{print_line, trees};
 use crate::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
 
 pub(super) const EXAMPLES: &str = "\
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         None => {
             let longest = if arguments.full { usize::MAX } else { STEP_CHARS };
-            say(render_text(&tree, &rules, longest).trim_end())
+            print_line(render_text(&tree, &rules, longest).trim_end())
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use regrowth_datasets::tasks::{CorpusConfig, TaskSpec};
 
-use super::say;
+use super::print_line;
 use crate::{TrainError, bundled};
 
 /// Arguments of `regrowth corpus`.
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     bundled::write_init(&args.out.join("init"))?;
     let path = args.out.join("corpus.jsonl");
     bundled::write_corpus(&path, &config, args.examples)?;
-    say(&format!("{} examples in {}", args.examples, path.display()))
+    print_line(&format!("{} examples in {}", args.examples, path.display()))
 }
 
 #[cfg(test)]

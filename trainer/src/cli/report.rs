@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::say;
+use super::print_line;
 use crate::TrainError;
 use crate::report::write_html;
 use crate::rounds::read_report;
@@ -24,5 +24,5 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             .into(),
     })?;
     write_html(&args.run, &report)?;
-    say(&format!("written to {}", args.run.join("report.html").display()))
+    print_line(&format!("written to {}", args.run.join("report.html").display()))
 }

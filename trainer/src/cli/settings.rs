@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::ProblemSources;
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::log;
 use regrowth_mcts::frontend::{SetFlags, SettingsTree};
 use regrowth_mcts::{
     EngineFlags, JudgeForm, Preset, PromptFlags, SEARCH_KEYS, breadth, expanded, laid_over, overlay,
@@ -325,7 +325,7 @@ pub(super) fn read(path: &Path) -> Result<Table, TrainError> {
         .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })?;
     for key in SEARCH_KEYS {
         if table.remove(key).is_some() {
-            note(&format!("{}: only `mcts` uses {key}", path.display()));
+            log(&format!("{}: only `mcts` uses {key}", path.display()));
         }
     }
     Ok(table)

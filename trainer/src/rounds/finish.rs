@@ -48,7 +48,7 @@ pub(super) fn finished(
         },
         Err(error) => error.to_string(),
     };
-    observer.note(&format!("{what}; the run makes again what is damaged"));
+    observer.log(&format!("{what}; the run makes again what is damaged"));
     remove(&path)?;
     Ok(None)
 }
@@ -127,7 +127,7 @@ fn rounds(
             && since_best >= patience
             && number < run.config.rounds
         {
-            observer.note(&format!("no new best in {since_best} rounds: the run ends early"));
+            observer.log(&format!("no new best in {since_best} rounds: the run ends early"));
             return Ok((rounds, End::NoNewBest));
         }
     }

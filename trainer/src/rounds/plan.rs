@@ -126,8 +126,8 @@ pub fn plan(
 ) -> Result<RunPlan, TrainError> {
     config.check()?;
     let sets = ProblemSets::read(config)?;
-    if let Some(say) = load.say {
-        sets.notices.iter().for_each(|notice| say(notice));
+    if let Some(log) = load.log {
+        sets.notices.iter().for_each(|notice| log(notice));
     }
     let memory = memory(config, load)?;
     let probe = probe(config, &sets, (load, threads), doing)?;

@@ -103,7 +103,7 @@ fn train(
         prune::forget(&dir.path)?;
         run.control.check()?;
         for damaged in remove_damaged_states(&dir.path)? {
-            observer.note(&format!("{damaged}; restarting this round's training"));
+            observer.log(&format!("{damaged}; restarting this round's training"));
         }
         // Free the engine's weights and KV cache before training loads its own.
         run.unload_policy();
@@ -140,7 +140,7 @@ fn candidate(
 ) -> Result<RoundPolicy, TrainError> {
     let mut candidate = match &trained.not_trained {
         Some(reason) => {
-            observer.note(&format!("round {}: nothing was trained: {reason}", dir.number));
+            observer.log(&format!("round {}: nothing was trained: {reason}", dir.number));
             start.clone()
         }
         None => {

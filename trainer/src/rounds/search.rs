@@ -281,7 +281,7 @@ impl SearchPhase<'_> {
             let example = summary.skipped_examples.iter().find(|(_, r)| r.starts_with(reason));
             let example = example.map(|(id, why)| format!(", e.g. {id}: {why}"));
             let example = example.unwrap_or_default();
-            watch.observer.note(&format!("{count} problems skipped: {reason}{example}"));
+            watch.observer.log(&format!("{count} problems skipped: {reason}{example}"));
         }
         Ok(summary.usage)
     }

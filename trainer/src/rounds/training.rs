@@ -155,14 +155,14 @@ impl TrainPhase<'_> {
         let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
         let plan = plan_dpo(&model, data, &config, self.threads)?;
         plan.check()?;
-        observer.note(&format!("round {}: {plan}", self.round));
+        observer.log(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
         let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
         let summary = train_dpo_within(&model, data, &reference, &config, session, &mut on_step)?;
         observer.end();
         if let Some(warning) = summary.unmoved(&config) {
-            observer.note(&format!("round {}: {warning}", self.round));
+            observer.log(&format!("round {}: {warning}", self.round));
         }
         self.save(&model)?;
         Ok(TrainDone {
@@ -218,7 +218,7 @@ impl TrainPhase<'_> {
         let config = SftConfig { seed: self.seed(self.config.sft.seed), ..self.config.sft.clone() };
         let plan = plan_sft(&model, &examples, &config, self.threads)?;
         plan.check()?;
-        observer.note(&format!("round {}: {plan}", self.round));
+        observer.log(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
         let summary =

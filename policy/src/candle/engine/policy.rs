@@ -85,7 +85,7 @@ impl CandlePolicy {
             question: longest_question(&form, &tokenizer)?,
         };
         let shared =
-            Arc::new(Shared::new(config, tokenizer, labels, options.say, options.meter.clone()));
+            Arc::new(Shared::new(config, tokenizer, labels, options.log, options.meter.clone()));
         let mut policy = Self {
             shared,
             form,
