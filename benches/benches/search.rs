@@ -7,8 +7,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use regrowth_benches::{Game, Quick};
 use regrowth_datasets::{Split, tasks::problems_from_spec};
 use regrowth_mcts::{
-    BackupWeights, FirstPlay, GrowOptions, RunOptions, SearchConfig, Selection, SelectionRule,
-    Tree, grow_shared, search_problems,
+    BackupWeights, FirstPlay, GrowOptions, RunOptions, Search, SearchConfig, Selection,
+    SelectionRule, Tree, grow_shared,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -44,7 +44,9 @@ fn search(c: &mut Criterion) {
     for threads in [1, 2] {
         let options = RunOptions { threads, ..RunOptions::default() };
         let run = || {
-            search_problems(&Quick, &ProblemVerifier, &problems, &config, &options, |_| {})
+            Search::new(&Quick, &ProblemVerifier, &config)
+                .options(&options)
+                .run(&problems, |_| {})
                 .expect("a search")
                 .model_calls
         };

@@ -2,7 +2,7 @@
 //!
 //! A search asks a [`regrowth_policy::Policy`] for candidate steps and for its judgement of them,
 //! a [`regrowth_verifiers::Verifier`] for the outcome, and grows one tree per problem
-//! ([`search_problems`]). A finished tree is a plain row ([`TreeRecord`]); [`extract_pairs`] cuts
+//! ([`Search`]). A finished tree is a plain row ([`TreeRecord`]); [`extract_pairs`] cuts
 //! preference pairs out of it. The method is Xie et al. 2024, arXiv:2405.00451.
 //!
 //! The files are the algorithm, in the order in which a problem becomes pairs: `config`, `driver`
@@ -54,7 +54,7 @@ pub use config::{
     SearchConfig, Selection, Strategy, ValueConfig, VisitSpread,
 };
 pub use cut::extract_rows;
-pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_problems};
+pub use driver::{RunOptions, Search, SearchObserver, SearchSummary};
 pub use error::{SearchError, SkipReason};
 #[cfg(feature = "cli")]
 pub use flags::{EngineFlags, at_least_one};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use problems::{problems, verifier};
 use regrowth_datasets::TokenId;
-use regrowth_mcts::{RunOptions, SearchConfig, SearchError, TreeRecord, search_problems};
+use regrowth_mcts::{RunOptions, Search, SearchConfig, SearchError, TreeRecord};
 use regrowth_policy::decorate::{Around, Cached, Delay, Delayed, FaultRates, Faulty, FollowUps};
 use regrowth_policy::{Call, Limits, Policy, PolicyError, Recording, Scripted};
 
@@ -31,8 +31,9 @@ fn failures_skip_their_tree_by_reason_and_nothing_is_lost() {
             let options = RunOptions { threads, ..RunOptions::default() };
             let config = SearchConfig { leaves_in_flight: 3, ..SearchConfig::default() };
             let mut trees = Vec::new();
-            let summary =
-                search_problems(&policy, &verifier(), &problems, &config, &options, |t| {
+            let summary = Search::new(&policy, &verifier(), &config)
+                .options(&options)
+                .run(&problems, |t| {
                     trees.push(t);
                 })
                 .expect("a search");
@@ -65,7 +66,8 @@ fn a_policy_that_is_gone_stops_the_search_with_an_error() {
     let options = RunOptions { threads: 4, ..RunOptions::default() };
     let config = SearchConfig::default();
     let policy = Gone(Scripted::new(), Once::new());
-    let result = search_problems(&policy, &verifier(), &problems(9), &config, &options, |_| {});
+    let result =
+        Search::new(&policy, &verifier(), &config).options(&options).run(&problems(9), |_| {});
     assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
 }
 
@@ -73,7 +75,8 @@ fn a_policy_that_is_gone_stops_the_search_with_an_error() {
 fn any_number_of_trees_in_flight_will_do() {
     let options = RunOptions { trees_in_flight: Some(usize::MAX), ..RunOptions::default() };
     let (policy, config) = (Scripted::new(), SearchConfig::default());
-    let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
+    let summary =
+        Search::new(&policy, &verifier(), &config).options(&options).run(&problems(4), |_| {});
     assert_eq!(summary.expect("a search").trees, 4);
 }
 
@@ -122,8 +125,9 @@ fn dropped_calls_are_an_error_through_every_decorator() {
         for policy in decorated {
             let (config, problems) = (SearchConfig::default(), problems(9));
             let options = RunOptions { threads: 2, ..RunOptions::default() };
-            let result =
-                search_problems(&*policy, &verifier(), &problems, &config, &options, |_| {});
+            let result = Search::new(&*policy, &verifier(), &config)
+                .options(&options)
+                .run(&problems, |_| {});
             assert!(matches!(result, Err(SearchError::Policy(PolicyError::Gone))));
         }
     }
@@ -137,7 +141,8 @@ fn a_policy_that_is_slow_has_dropped_nothing() {
     let policy = Forgetful { inner, every: u64::MAX, calls: 0.into(), pause };
     let config = SearchConfig { simulations: 1, max_depth: 2, ..SearchConfig::default() };
     let options = RunOptions::default();
-    let summary = search_problems(&policy, &verifier(), &problems(4), &config, &options, |_| {});
+    let summary =
+        Search::new(&policy, &verifier(), &config).options(&options).run(&problems(4), |_| {});
     assert_eq!(summary.expect("a search").trees, 4);
 }
 
@@ -225,10 +230,12 @@ fn a_server_that_waits_for_full_batches_gets_them() {
     let (problems, config) = (problems(120), SearchConfig::default());
     let mut trees: Vec<TreeRecord> = Vec::new();
     let options = RunOptions { threads: 2, ..RunOptions::default() };
-    search_problems(&Scripted::new(), &verifier(), &problems, &config, &options, |tree| {
-        trees.push(tree);
-    })
-    .expect("a search");
+    Search::new(&Scripted::new(), &verifier(), &config)
+        .options(&options)
+        .run(&problems, |tree| {
+            trees.push(tree);
+        })
+        .expect("a search");
     let asking = |tree: &TreeRecord| Asking {
         prompt: tree.prompt_ids.clone().into(),
         left: tree.propose_calls + tree.judge_calls + tree.score_calls,
@@ -239,10 +246,12 @@ fn a_server_that_waits_for_full_batches_gets_them() {
     let server = std::thread::spawn(move || server.run());
     let policy = Queue(Scripted::new(), queue);
     let mut same = trees.into_iter();
-    search_problems(&policy, &verifier(), &problems, &config, &options, |tree| {
-        assert_eq!(Some(tree), same.next());
-    })
-    .expect("a search");
+    Search::new(&policy, &verifier(), &config)
+        .options(&options)
+        .run(&problems, |tree| {
+            assert_eq!(Some(tree), same.next());
+        })
+        .expect("a search");
     let batches = server.join().expect("every tree in flight asks");
     // While there are trees enough, every batch is full; there are trees enough most of the time.
     for &(in_flight, calls) in &batches {
@@ -258,7 +267,8 @@ fn a_delayed_server_answers_every_call_once() {
     let policy = Delayed::new(Arc::new(Scripted::new()), delay);
     let (problems, config) = (problems(12), SearchConfig::default());
     let options = RunOptions { threads: 2, ..RunOptions::default() };
-    let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |_| {});
+    let summary =
+        Search::new(&policy, &verifier(), &config).options(&options).run(&problems, |_| {});
     let (sizes, counts) = (policy.sizes(), policy.counts());
     assert_eq!(counts.calls, summary.expect("a search").model_calls);
     assert_eq!(

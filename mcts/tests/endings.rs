@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use problems::{problems, verifier};
 use regrowth_datasets::{Problem, TokenId};
 use regrowth_mcts::{
-    RunOptions, SearchConfig, SearchError, SearchObserver, SkipReason, TreeRecord, ValueConfig,
-    search_each, search_problems,
+    RunOptions, Search, SearchConfig, SearchError, SearchObserver, SkipReason, TreeRecord,
+    ValueConfig,
 };
 use regrowth_policy::decorate::Around;
 use regrowth_policy::{Call, Policy, Scripted};
@@ -51,7 +51,8 @@ fn a_panic_stops_the_search_with_an_error_that_repeats_it() {
         // More threads than any system has: there are no more than trees.
         for threads in [3, usize::MAX] {
             let options = RunOptions { threads, ..RunOptions::default() };
-            let result = search_problems(policy, check, &problems(40), &config, &options, |_| {});
+            let result =
+                Search::new(policy, check, &config).options(&options).run(&problems(40), |_| {});
             let error = result.expect_err("a panic");
             assert!(matches!(&error, SearchError::Panicked { message } if message.contains(word)));
         }
@@ -65,13 +66,15 @@ fn cancelling_keeps_the_delivered_trees_in_order() {
     let (problems, config) = (problems(3000), SearchConfig::default());
     let mut ids = Vec::new();
     let policy = Scripted::new();
-    let summary = search_problems(&policy, &verifier(), &problems, &config, &options, |tree| {
-        ids.push(tree.problem.id);
-        if ids.len() == 5 {
-            cancel.store(true, Ordering::Relaxed);
-        }
-    })
-    .expect("a search");
+    let summary = Search::new(&policy, &verifier(), &config)
+        .options(&options)
+        .run(&problems, |tree| {
+            ids.push(tree.problem.id);
+            if ids.len() == 5 {
+                cancel.store(true, Ordering::Relaxed);
+            }
+        })
+        .expect("a search");
     assert!(summary.cancelled && ids.len() >= 5 && ids.len() < 3000);
     assert!(ids.iter().zip(&problems).all(|(id, problem)| *id == problem.id));
 }
@@ -122,21 +125,18 @@ fn a_cancelled_search_delivers_trees_behind_an_unfinished_one_where_that_is_aske
         let policy = Stuck { inner: Scripted::new(), first, held };
         let options = RunOptions { keep_all, ..RunOptions::default() };
         let mut watch = Watch { left: 5, cancel: options.cancel.clone(), ids: Vec::new() };
-        let found = search_each(&policy, &verifier(), &problems, &config, &options, &mut watch);
+        let found = Search::new(&policy, &verifier(), &config)
+            .options(&options)
+            .observe(&problems, &mut watch);
         let found = found.expect("a search");
         let kept = if keep_all { 4 } else { 0 };
         let wanted: Vec<_> = problems[1..=kept].iter().map(|p| p.id.clone()).collect();
         assert_eq!((watch.ids, found.trees), (wanted, kept as u64));
         assert!(found.cancelled && found.timed);
         // What was asked about the first problem is counted, and the cost of what was answered.
-        let rest = search_problems(
-            &Scripted::new(),
-            &verifier(),
-            &problems[1..],
-            &config,
-            &RunOptions::default(),
-            |_| {},
-        );
+        let rest = Search::new(&Scripted::new(), &verifier(), &config)
+            .options(&RunOptions::default())
+            .run(&problems[1..], |_| {});
         let rest = rest.expect("a search");
         assert_eq!(found.model_calls, rest.model_calls + 1);
         assert_eq!(found.usage, rest.usage);
@@ -173,12 +173,14 @@ fn undecided_solutions_count_as_wrong_and_are_counted() {
         }
     };
     let options = RunOptions::default();
-    let found = search_problems(&policy, &Undecided, &problems(6), &config, &options, on_tree);
+    let found =
+        Search::new(&policy, &Undecided, &config).options(&options).run(&problems(6), on_tree);
     let found = found.expect("a search");
     assert!(odd > 0);
     assert_eq!(found.undecided.get("odd"), Some(&odd));
     let blind = ValueConfig { oracle: false, ..ValueConfig::default() };
     let config = SearchConfig { value: blind, ..config };
-    let found = search_problems(&policy, &Undecided, &problems(6), &config, &options, |_| {});
+    let found =
+        Search::new(&policy, &Undecided, &config).options(&options).run(&problems(6), |_| {});
     assert!(found.expect("a search").undecided.is_empty());
 }

@@ -8,7 +8,7 @@ use common::{drive, problems, verifier};
 use regrowth_datasets::Problem;
 use regrowth_mcts::{
     BackupWeights, Finished, JudgeForm, JudgedSolutions, LikelihoodCalibration, LikelihoodFit,
-    RunOptions, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value, search_problems,
+    RunOptions, Search, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value,
 };
 use regrowth_policy::Scripted;
 use regrowth_policy::decorate::{FaultRates, Faulty};
@@ -21,9 +21,10 @@ fn search(
 ) -> (Vec<TreeRecord>, SearchSummary) {
     let mut trees = Vec::new();
     let policy = Scripted::new();
-    let summary =
-        search_problems(&policy, &verifier(), problems, config, options, |t| trees.push(t))
-            .expect("a search");
+    let summary = Search::new(&policy, &verifier(), config)
+        .options(options)
+        .run(problems, |t| trees.push(t))
+        .expect("a search");
     (trees, summary)
 }
 
@@ -63,7 +64,7 @@ fn no_thread_and_no_tree_in_flight_are_refused_by_name() {
     let config = SearchConfig::default();
     let refused = |options: RunOptions| {
         let policy = Scripted::new();
-        let result = search_problems(&policy, &verifier(), &[], &config, &options, |_| {});
+        let result = Search::new(&policy, &verifier(), &config).options(&options).run(&[], |_| {});
         result.expect_err("is refused").to_string()
     };
     let none = RunOptions { threads: 0, ..RunOptions::default() };
@@ -323,12 +324,14 @@ fn unknown_judgements_are_neutral_not_zero() {
     let policy = Faulty::new(Arc::new(Scripted::new()), rates, 0);
     let options = RunOptions::default();
     let config = SearchConfig::default();
-    search_problems(&policy, &verifier(), &problems(4), &config, &options, |tree| {
-        for node in &tree.nodes[1..] {
-            assert_eq!(node.self_evaluation, None);
-            let reward = if node.depth == 1 { 0.5 } else { 0.0 } + node.outcome;
-            assert_eq!(node.reward, reward);
-        }
-    })
-    .expect("a search");
+    Search::new(&policy, &verifier(), &config)
+        .options(&options)
+        .run(&problems(4), |tree| {
+            for node in &tree.nodes[1..] {
+                assert_eq!(node.self_evaluation, None);
+                let reward = if node.depth == 1 { 0.5 } else { 0.0 } + node.outcome;
+                assert_eq!(node.reward, reward);
+            }
+        })
+        .expect("a search");
 }

@@ -10,11 +10,11 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use common::workshop;
 use regrowth_datasets::{PreferencePair, Problem, Split, tasks::problems_from_spec};
-use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
+use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs};
 use regrowth_policy::LoadOptions;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, Source};
 use regrowth_trainer::train::{
-    Course, DpoConfig, LoraConfig, Model, Reference, Session, StepProgress, train_dpo_within,
+    Course, DpoConfig, DpoTrainer, LoraConfig, Model, Reference, Session, StepProgress,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -32,17 +32,12 @@ fn trees(source: &Source) -> Vec<Vec<PreferencePair>> {
     };
     let rules = PairConfig { solved_only: false, ..PairConfig::default() };
     let mut found = Vec::new();
-    search_problems(
-        &policy,
-        &ProblemVerifier,
-        &problems,
-        &search,
-        &RunOptions::default(),
-        |tree| {
+    Search::new(&policy, &ProblemVerifier, &search)
+        .options(&RunOptions::default())
+        .run(&problems, |tree| {
             found.push(extract_pairs(&tree, &rules).pairs);
-        },
-    )
-    .unwrap();
+        })
+        .unwrap();
     found.retain(|pairs| !pairs.is_empty());
     assert!(found.len() >= 6, "{} trees", found.len());
     found.truncate(6);
@@ -75,7 +70,9 @@ fn part(
         if stop == Some(p.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let (data, reference) = (pairs.as_slice().into(), Reference::Model(base));
-    let done = train_dpo_within(model, data, &reference, &config(), session, &mut on_step);
+    let done =
+        DpoTrainer { model: model, reference: &reference, config: &config(), session: session }
+            .train(data, &mut on_step);
     assert_eq!(done.is_err(), stop.is_some());
     rates(dir)
 }
@@ -129,7 +126,10 @@ fn parts_of_a_course_learn_what_one_run_does() {
     let reference = Reference::Model(&base);
     let go_on = &mut |_: &StepProgress| ControlFlow::Continue(());
     let data = pairs.as_slice().into();
-    let error = train_dpo_within(&model, data, &reference, &config(), session, go_on).unwrap_err();
+    let error =
+        DpoTrainer { model: &model, reference: &reference, config: &config(), session: session }
+            .train(data, go_on)
+            .unwrap_err();
     assert!(error.to_string().contains("moments.safetensors"), "{error}");
 }
 

@@ -12,8 +12,8 @@ use candle_core::{DType, Device, Tensor};
 use common::{ok, regrowth, stderr, workshop};
 use regrowth_datasets::{PreferencePair, Problem, Split, StepLabel, tasks::problems_from_spec};
 use regrowth_mcts::{
-    PairConfig, RunOptions, SearchConfig, StepLabelConfig, TreeRecord, extract_pairs,
-    extract_step_labels, search_problems,
+    PairConfig, RunOptions, Search, SearchConfig, StepLabelConfig, TreeRecord, extract_pairs,
+    extract_step_labels,
 };
 use regrowth_policy::candle::{
     CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer,
@@ -21,8 +21,8 @@ use regrowth_policy::candle::{
 use regrowth_policy::{Judge, LoadOptions, OptionOrder, Request, Response, Score, call};
 use regrowth_trainer::TrainError;
 use regrowth_trainer::train::{
-    DpoConfig, DpoSummary, JudgeConfig, JudgeLabels, LoraConfig, Model, OptimizerConfig,
-    OptimizerKind, PreferenceData, Reference, Scope, StepProgress, train_dpo,
+    DpoConfig, DpoSummary, DpoTrainer, JudgeConfig, JudgeLabels, LoraConfig, Model,
+    OptimizerConfig, OptimizerKind, PreferenceData, Reference, Scope, Session, StepProgress,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -49,10 +49,12 @@ fn trees(source: &Source) -> Vec<TreeRecord> {
     };
     let mut found = Vec::new();
     let options = RunOptions::default();
-    search_problems(&policy, &ProblemVerifier, &problems, &config, &options, |tree| {
-        found.push(tree);
-    })
-    .unwrap();
+    Search::new(&policy, &ProblemVerifier, &config)
+        .options(&options)
+        .run(&problems, |tree| {
+            found.push(tree);
+        })
+        .unwrap();
     found
 }
 
@@ -94,8 +96,14 @@ fn train(
 ) -> (DpoSummary, Model) {
     let model = Model::load(source.clone(), config.lora.as_ref(), 1).unwrap();
     let reference = Reference::RoundStart;
-    let summary =
-        train_dpo(&model, pairs.into(), &reference, config, threads, None, &mut go_on).unwrap();
+    let summary = DpoTrainer {
+        model: &model,
+        reference: &reference,
+        config: config,
+        session: Session::new(threads, None),
+    }
+    .train(pairs.into(), &mut go_on)
+    .unwrap();
     (summary, model)
 }
 
@@ -193,8 +201,13 @@ fn reference_values_that_another_policy_sampled_are_refused() {
     }
     let model = Model::load(source, None, 0).unwrap();
     let reference = Reference::RoundStart;
-    let error =
-        train_dpo(&model, pairs.as_slice().into(), &reference, &config(), 1, None, &mut go_on);
+    let error = DpoTrainer {
+        model: &model,
+        reference: &reference,
+        config: &config(),
+        session: Session::new(1, None),
+    }
+    .train(pairs.as_slice().into(), &mut go_on);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("another policy"), "{error}");
 }
@@ -210,15 +223,13 @@ fn computed_reference_values_are_kept_and_equal_the_recorded_ones() {
         let model = Model::load(source.clone(), None, 0).unwrap();
         let other = Model::load(source.clone(), None, 0).unwrap();
         let reference = Reference::Model(&other);
-        let summary = train_dpo(
-            &model,
-            pairs.as_slice().into(),
-            &reference,
-            &config(),
-            1,
-            Some(&out),
-            &mut go_on,
-        );
+        let summary = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config(),
+            session: Session::new(1, Some(&out)),
+        }
+        .train(pairs.as_slice().into(), &mut go_on);
         (summary.unwrap(), model)
     };
     let (summary, model) = run();
@@ -239,15 +250,13 @@ fn a_step_that_is_not_finite_stops_and_leaves_its_pairs() {
     let config = DpoConfig { learning_rate: 1e30, ..config() };
     let model = Model::load(source, None, 0).unwrap();
     let out = Some(dir.path());
-    let error = train_dpo(
-        &model,
-        pairs.as_slice().into(),
-        &Reference::RoundStart,
-        &config,
-        1,
-        out,
-        &mut go_on,
-    );
+    let error = DpoTrainer {
+        model: &model,
+        reference: &Reference::RoundStart,
+        config: &config,
+        session: Session::new(1, out),
+    }
+    .train(pairs.as_slice().into(), &mut go_on);
     let Err(TrainError::Diverged { batch: Some(batch), step, .. }) = error else {
         panic!("{error:?}")
     };
@@ -266,8 +275,13 @@ fn a_weight_that_takes_no_part_is_an_error_at_the_first_step() {
     for gradient_checkpointing in [false, true] {
         let config = DpoConfig { gradient_checkpointing, ..config() };
         let reference = Reference::RoundStart;
-        let error =
-            train_dpo(&model, pairs.as_slice().into(), &reference, &config, 1, None, &mut go_on);
+        let error = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config,
+            session: Session::new(1, None),
+        }
+        .train(pairs.as_slice().into(), &mut go_on);
         let Err(TrainError::MissingGradient(name)) = error else { panic!("{error:?}") };
         assert_eq!(name, "model.unused.weight");
     }
@@ -556,8 +570,14 @@ fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
         };
         let model = Model::load(source.clone(), None, 1).unwrap();
         let reference = Reference::RoundStart;
-        let summary =
-            train_dpo(&model, data, &reference, &config, threads, None, &mut go_on).unwrap();
+        let summary = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config,
+            session: Session::new(threads, None),
+        }
+        .train(data, &mut go_on)
+        .unwrap();
         let out = dir.path().join(format!("judge-{weight}-{micro_tokens}-{threads}"));
         model.save(&out, SaveOptions::default()).unwrap();
         (summary, model, Source::folder(&out).unwrap())

@@ -20,7 +20,7 @@ use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, log, print_line};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
-use crate::{RunOptions, SearchObserver, SearchSummary, SkipReason, TreeRecord, search_each};
+use crate::{RunOptions, Search, SearchObserver, SearchSummary, SkipReason, TreeRecord};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -182,7 +182,8 @@ fn write_rows(
         };
         let (name, total) = ("search".to_owned(), problems.len() as u64);
         monitor.begin(Phase { name, unit: "trees", total, work, rest: None });
-        let found = search_each(policy, &verifier, problems, search, options, &mut watch);
+        let found =
+            Search::new(policy, &verifier, search).options(options).observe(problems, &mut watch);
         monitor.end();
         watch.written?;
         let found = result.insert(found.map_err(Failure::from));

@@ -15,7 +15,9 @@ use super::training::TrainingArgs;
 use super::{held, memory, print_line};
 use crate::TrainError;
 use crate::artefact::write_json;
-use crate::train::{Example, Model, SftConfig, plan_sft, tokenise_demonstrations, train_sft};
+use crate::train::{
+    Example, Model, Session, SftConfig, SftTrainer, plan_sft, tokenise_demonstrations,
+};
 
 /// Arguments of `regrowth sft`.
 #[derive(Debug, clap::Args)]
@@ -106,9 +108,11 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let memory = memory::announce(&plan)?;
     let started = Instant::now();
     let out = Some(args.out.as_path());
-    let summary = run.watch(plan.steps, |on_step| {
-        train_sft(&model, &examples, &validation, &config, threads, out, on_step)
-    })?;
+    let summary =
+        run.watch(plan.steps, |on_step| {
+            SftTrainer { model: &model, config: &config, session: Session::new(threads, out) }
+                .train(&examples, &validation, on_step)
+        })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
     let result = json!({ "sft": summary, "seconds": seconds, "memory": memory });

@@ -20,8 +20,8 @@ use crate::artefact::write_json;
 use crate::rounds::RunConfig;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
-    DpoConfig, DpoSummary, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
-    tokenise_preferences, train_dpo,
+    DpoConfig, DpoSummary, DpoTrainer, EndOfText, JudgeLabels, Model, PreferenceData, Reference,
+    Session, plan_dpo, tokenise_preferences,
 };
 use crate::{TrainError, inputs, pages};
 
@@ -150,7 +150,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let started = Instant::now();
     let out = Some(args.out.as_path());
     let summary = run.watch(plan.steps, |on_step| {
-        train_dpo(&model, data, &reference, &config, threads, out, on_step)
+        DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config,
+            session: Session::new(threads, out),
+        }
+        .train(data, on_step)
     })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use candle_core::Device;
 use regrowth_datasets::{Finish, PreferencePair, StepLabel, stream_key};
 use regrowth_mcts::{
-    RunOptions, SearchConfig, TreeRecord, extract_pairs, extract_step_labels, search_problems,
+    RunOptions, Search, SearchConfig, TreeRecord, extract_pairs, extract_step_labels,
 };
 use regrowth_policy::candle::{Checkpoint, Source};
 use regrowth_policy::{Dtype, LoadOptions, Policy};
@@ -24,7 +24,7 @@ use super::report::{RoundTokens, Seconds};
 use super::sets::ProblemSets;
 use crate::evaluate::{SamplePlan, solve};
 use crate::train::{
-    DpoConfig, Model, PreferenceData, Reference, StepProgress, peak_memory, train_dpo,
+    DpoConfig, DpoTrainer, Model, PreferenceData, Reference, Session, StepProgress, peak_memory,
 };
 use crate::{TrainError, inputs};
 
@@ -245,8 +245,9 @@ impl Probe {
                 step_labels.extend(extract_step_labels(&tree, &config.step_labels));
             }
         };
-        let summary =
-            search_problems(policy, &ProblemVerifier, &problems, &search, &options, on_tree)?;
+        let summary = Search::new(policy, &ProblemVerifier, &search)
+            .options(&options)
+            .run(&problems, on_tree)?;
         self.seconds.search = started.elapsed().as_secs_f64();
         // Relaxed: the search is over.
         let simulated = options.simulated.load(Ordering::Relaxed);
@@ -325,7 +326,13 @@ impl Probe {
         let dpo = DpoConfig { epochs: 1, ..config.dpo.clone() };
         let started = Instant::now();
         let go_on = &mut |_: &StepProgress| std::ops::ControlFlow::Continue(());
-        let summary = train_dpo(&model, data, &reference, &dpo, threads, None, go_on)?;
+        let summary = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &dpo,
+            session: Session::new(threads, None),
+        }
+        .train(data, go_on)?;
         self.seconds.train = started.elapsed().as_secs_f64();
         self.trained = data.pairs.len() as u64;
         self.tokens.trained = summary.tokens;

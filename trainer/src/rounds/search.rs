@@ -16,9 +16,8 @@ use std::sync::atomic::AtomicU64;
 use regrowth_datasets::{Problem, stream_key};
 use regrowth_mcts::console::Work;
 use regrowth_mcts::{
-    JudgedSolutions, LikelihoodCalibration, LikelihoodFit, RunOptions, SearchConfig,
+    JudgedSolutions, LikelihoodCalibration, LikelihoodFit, RunOptions, Search, SearchConfig,
     SearchObserver, SkipReason, TreeRecord, extract_pairs, extract_rows, extract_step_labels,
-    search_each,
 };
 use regrowth_policy::{Policy, Recording, Usage};
 use regrowth_verifiers::ProblemVerifier;
@@ -272,7 +271,8 @@ impl SearchPhase<'_> {
             ..RunOptions::default()
         };
         let verifier = &ProblemVerifier;
-        let summary = search_each(policy, verifier, problems, &config, &options, watch)?;
+        let summary =
+            Search::new(policy, verifier, &config).options(&options).observe(problems, watch)?;
         std::mem::replace(&mut watch.written, Ok(()))?;
         if summary.cancelled {
             return Err(TrainError::Interrupted);

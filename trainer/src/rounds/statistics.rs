@@ -133,7 +133,7 @@ impl RoundStatistics {
 mod tests {
     use super::*;
     use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
-    use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
+    use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs};
     use regrowth_policy::Scripted;
     use regrowth_verifiers::ProblemVerifier;
 
@@ -142,15 +142,12 @@ mod tests {
         let problems: Vec<Problem> =
             problems_from_spec("choice", Split::Train, 0).unwrap().take(40).collect();
         let mut statistics = RoundStatistics::default();
-        let summary = search_problems(
-            &Scripted::new(),
-            &ProblemVerifier,
-            &problems,
-            &SearchConfig::default(),
-            &RunOptions::default(),
-            |tree| statistics.add(&tree, &extract_pairs(&tree, &PairConfig::default())),
-        )
-        .unwrap();
+        let summary = Search::new(&Scripted::new(), &ProblemVerifier, &SearchConfig::default())
+            .options(&RunOptions::default())
+            .run(&problems, |tree| {
+                statistics.add(&tree, &extract_pairs(&tree, &PairConfig::default()))
+            })
+            .unwrap();
         assert_eq!((statistics.trees, statistics.nodes), (summary.trees, summary.nodes));
         assert_eq!(statistics.model_calls, summary.model_calls);
         assert!(statistics.pairs > 0);

@@ -26,8 +26,8 @@ use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_checksummed};
 use crate::train::{
-    Course, DpoConfig, Example, LoraConfig, Model, OPTIMIZER, PreferenceData, Reference, Session,
-    SftConfig, StepProgress, plan_dpo, plan_sft, train_dpo_within, train_sft,
+    Course, DpoConfig, DpoTrainer, Example, LoraConfig, Model, OPTIMIZER, PreferenceData,
+    Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
 };
 
 /// The file whose presence says that the phase is done.
@@ -159,7 +159,9 @@ impl TrainPhase<'_> {
         observer.begin(self.round, "train", 0, Work::Items);
         let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
-        let summary = train_dpo_within(&model, data, &reference, &config, session, &mut on_step)?;
+        let summary =
+            DpoTrainer { model: &model, reference: &reference, config: &config, session: session }
+                .train(data, &mut on_step)?;
         observer.end();
         if let Some(warning) = summary.unmoved(&config) {
             observer.log(&format!("round {}: {warning}", self.round));
@@ -221,8 +223,12 @@ impl TrainPhase<'_> {
         observer.log(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
-        let summary =
-            train_sft(&model, &examples, &[], &config, self.threads, Some(self.dir), &mut on_step)?;
+        let summary = SftTrainer {
+            model: &model,
+            config: &config,
+            session: Session::new(self.threads, Some(self.dir)),
+        }
+        .train(&examples, &[], &mut on_step)?;
         observer.end();
         self.save(&model)?;
         let skipped = [("longer than the context".to_owned(), long)];
@@ -374,7 +380,7 @@ fn right_paths(tree: &TreeRecord) -> impl Iterator<Item = Vec<TokenId>> + '_ {
 mod tests {
     use super::*;
     use regrowth_datasets::{Problem, Split, tasks::problems_from_spec, write_jsonl};
-    use regrowth_mcts::{RunOptions, SearchConfig, search_problems};
+    use regrowth_mcts::{RunOptions, Search, SearchConfig};
     use regrowth_policy::{Policy, Scripted};
     use regrowth_verifiers::{ProblemVerifier, Verifier};
 
@@ -385,10 +391,12 @@ mod tests {
         let mut trees = Vec::new();
         let config = SearchConfig::best_of(16);
         let options = RunOptions::default();
-        search_problems(&Scripted::new(), &ProblemVerifier, &problems, &config, &options, |t| {
-            trees.push(t);
-        })
-        .unwrap();
+        Search::new(&Scripted::new(), &ProblemVerifier, &config)
+            .options(&options)
+            .run(&problems, |t| {
+                trees.push(t);
+            })
+            .unwrap();
         let dir = tempfile::tempdir().unwrap();
         write_jsonl(&dir.path().join(TREES), &trees).unwrap();
         let examples = right_solutions(&dir.path().join(TREES), 2).unwrap();

@@ -6,7 +6,6 @@
 //! reference log-probabilities, and [`super::preference`] the loss.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use regrowth_datasets::{PreferencePair, StepLabel};
@@ -19,8 +18,9 @@ use super::model::Model;
 use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::reference::{self, Reference};
-use super::run::{Course, Look, OnStep, Steps, Trained};
+use super::run::{Look, OnStep, Steps, Trained};
 use super::schedule::Schedule;
+use super::session::Session;
 use super::state;
 use crate::TrainError;
 
@@ -85,95 +85,77 @@ impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     }
 }
 
-/// Threads and folder of a training, and the longer training that it belongs to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Session<'a> {
-    /// Micro-batches computed at once, one a thread.
-    pub threads: usize,
-    /// Folder for training state, metrics and reference log-probabilities, from which an
-    /// interrupted training resumes; `None` writes nothing.
-    pub dir: Option<&'a Path>,
-    /// Several trainings under one learning-rate schedule and optimizer state (`carry_optimizer`);
-    /// `None` for a training of its own.
-    pub course: Option<Course<'a>>,
+/// Trains a model on preference pairs, in place.
+#[derive(Clone, Copy)]
+pub struct DpoTrainer<'a> {
+    /// The model that is trained.
+    pub model: &'a Model,
+    /// Log-probabilities of the reference policy.
+    pub reference: &'a Reference<'a>,
+    /// Loss, optimizer and batches.
+    pub config: &'a DpoConfig,
+    /// Threads, folder, and the longer training that this one belongs to.
+    pub session: Session<'a>,
 }
 
-/// Trains `model` in place on pairs and, where `config.judge.weight` is above 0, on step labels.
-/// `threads` and `dir` are those of [`Session`].
-///
-/// # Errors
-/// When a row does not fit the model, a gradient is missing or not finite, or a file cannot be
-/// written.
-pub fn train_dpo(
-    model: &Model,
-    data: PreferenceData,
-    reference: &Reference,
-    config: &DpoConfig,
-    threads: usize,
-    dir: Option<&Path>,
-    progress: &mut OnStep,
-) -> Result<DpoSummary, TrainError> {
-    let session = Session { threads, dir, course: None };
-    train_dpo_within(model, data, reference, config, session, progress)
-}
-
-/// [`train_dpo`] within a [`Session`], which may be one part of a longer training.
-///
-/// # Errors
-/// As [`train_dpo`], and when the optimizer state of the part before cannot be read.
-pub fn train_dpo_within(
-    model: &Model,
-    data: PreferenceData,
-    reference: &Reference,
-    config: &DpoConfig,
-    session: Session,
-    progress: &mut OnStep,
-) -> Result<DpoSummary, TrainError> {
-    let Session { threads, dir, course } = session;
-    let (mut rows, skipped) = rows(model, data, config)?;
-    let reference_tokens =
-        reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
-    let steps = plan(&rows, config)?;
-    let run = Steps {
-        model,
-        schedule: Schedule::new(
-            (config.schedule, config.learning_rate, config.warmup),
-            course.map_or(steps.len(), |course| course.steps),
-        ),
-        steps: steps.len(),
-        course,
-        optimizer: config.optimizer,
-        epochs: config.epochs,
-        seed: config.seed,
-        recompute: config.gradient_checkpointing,
-        threads,
-        dir,
-        tensorboard: config.tensorboard,
-        save_every: Duration::from_secs(config.save_seconds),
-    };
-    let loss = config.loss.with_flip_rate(mean_alpha(&rows.pairs));
-    let objective = Preference {
-        loss,
-        beta: config.beta,
-        nll: config.nll,
-        judge: config.judge.weight,
-        rows: &rows,
-    };
-    let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
-    let Trained { last, tokens, .. } =
-        run.run(&objective, batches, |_| Ok(Look::default()), progress)?;
-    if let Some(dir) = dir {
-        state::clear(dir)?;
+impl DpoTrainer<'_> {
+    /// Trains on pairs and, where `config.judge.weight` is above 0, on step labels. `on_step` is called
+    /// after every micro-batch and may stop the training.
+    ///
+    /// # Errors
+    /// When a row does not fit the model, a gradient is missing or not finite, a file cannot be
+    /// written, or the optimizer state of the part before cannot be read.
+    pub fn train(
+        &self,
+        data: PreferenceData,
+        on_step: &mut OnStep,
+    ) -> Result<DpoSummary, TrainError> {
+        let &Self { model, reference, config, session: Session { threads, dir, course } } = self;
+        let (mut rows, skipped) = rows(model, data, config)?;
+        let reference_tokens =
+            reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
+        let steps = plan(&rows, config)?;
+        let run = Steps {
+            model,
+            schedule: Schedule::new(
+                (config.schedule, config.learning_rate, config.warmup),
+                course.map_or(steps.len(), |course| course.steps),
+            ),
+            steps: steps.len(),
+            course,
+            optimizer: config.optimizer,
+            epochs: config.epochs,
+            seed: config.seed,
+            recompute: config.gradient_checkpointing,
+            threads,
+            dir,
+            tensorboard: config.tensorboard,
+            save_every: Duration::from_secs(config.save_seconds),
+        };
+        let loss = config.loss.with_flip_rate(mean_alpha(&rows.pairs));
+        let objective = Preference {
+            loss,
+            beta: config.beta,
+            nll: config.nll,
+            judge: config.judge.weight,
+            rows: &rows,
+        };
+        let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
+        let Trained { last, tokens, .. } =
+            run.run(&objective, batches, |_| Ok(Look::default()), on_step)?;
+        if let Some(dir) = dir {
+            state::clear(dir)?;
+        }
+        Ok(DpoSummary {
+            steps: steps.len(),
+            pairs: rows.pairs.len(),
+            step_labels: rows.judge_examples.len(),
+            skipped,
+            tokens,
+            reference_tokens,
+            metrics: last.means().map(|(n, v)| (n.to_owned(), v)).collect(),
+        })
     }
-    Ok(DpoSummary {
-        steps: steps.len(),
-        pairs: rows.pairs.len(),
-        step_labels: rows.judge_examples.len(),
-        skipped,
-        tokens,
-        reference_tokens,
-        metrics: last.means().map(|(n, v)| (n.to_owned(), v)).collect(),
-    })
 }
 
 /// Plans a training on `data` without running it: the memory that it will take.

@@ -9,7 +9,7 @@ use regrowth_datasets::{Demonstrations, Notices, Turn, read_demonstrations};
 use regrowth_policy::PromptOptions;
 use regrowth_policy::candle::{PromptForm, SaveOptions, Source, Tokenizer};
 use regrowth_trainer::bundled::{write_corpus, write_init};
-use regrowth_trainer::train::{Model, SftConfig, tokenise_demonstrations, train_sft};
+use regrowth_trainer::train::{Model, Session, SftConfig, SftTrainer, tokenise_demonstrations};
 use serde_json::{Value, json};
 
 /// The program with these arguments, in this folder.
@@ -70,7 +70,8 @@ fn tiny_checkpoint(dir: &Path) {
     let examples = examples.expect("examples");
     let config =
         SftConfig { learning_rate: 2e-2, epochs: 2, batch_tokens: 512, ..SftConfig::default() };
-    train_sft(&model, &examples, &[], &config, 1, None, &mut |_| ControlFlow::Continue(()))
+    SftTrainer { model: &model, config: &config, session: Session::new(1, None) }
+        .train(&examples, &[], &mut |_| ControlFlow::Continue(()))
         .expect("trained");
     model.save(&dir.join("tiny"), SaveOptions::default()).expect("checkpoint");
 }
