@@ -1,196 +1,89 @@
-//! Whole searches of every variant, compared exactly with stored ones.
+//! Whole searches of every variant: those of the serial tree search are compared with the reference of
+//! `reference.rs`, all others with stored trees.
 //!
 //! `REGROWTH_BLESS=1 cargo test -p regrowth-mcts --test it golden::` stores them again; the difference
 //! then shows what a change did to the search. The policy is scripted, so nothing else can.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
-use crate::common::{Attentive, drive, problems, verifier};
-use regrowth_datasets::{TokenId, content_hash};
-use regrowth_mcts::{
-    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, Preset, PriorRule, RootNoise,
-    SearchConfig, Selection, StopRule, TreeRecord, ValueConfig,
-};
-use regrowth_policy::{Boundary, OptionOrder, Policy, Scripted};
-use serde::Serialize;
+use regrowth_datasets::Problem;
+use regrowth_mcts::{NodeRecord, SearchConfig, TreeRecord};
 
-/// An arithmetic and two multiple-choice problems on which every variant shows.
-const CHOSEN: [usize; 3] = [1, 5, 8];
+use crate::common::{drive, problems, verifier};
+use crate::reference;
+use crate::variants::{policy, trees, variants};
 
-/// Small trees, so that a difference can be read.
-fn small() -> SearchConfig {
-    SearchConfig { simulations: 7, breadth: [3, 2], max_depth: 3, ..SearchConfig::default() }
+/// Variants that the reference does not have: other strategies, simulations in flight, random draws,
+/// early stops, injected steps, and judges that ask nothing.
+const STORED: [&str; 16] = [
+    "arithmetic",
+    "backup_returns",
+    "beam",
+    "best_of",
+    "commit_sampled",
+    "commit_tempered",
+    "greedy",
+    "inject_reference",
+    "judge_answers",
+    "judge_likelihood",
+    "leaves_in_flight",
+    "root_noise",
+    "stop_decided",
+    "stop_nodes",
+    "stop_simulations",
+    "stop_tokens",
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-fn valued(value: ValueConfig) -> SearchConfig {
-    SearchConfig { value, ..small() }
-}
-
-type Variant = (&'static str, SearchConfig);
-
-fn variants() -> Vec<Variant> {
-    [whole_searches(), selections(), boundaries(), stops(), values(), judges()].concat()
-}
-
-fn whole_searches() -> Vec<Variant> {
-    vec![
-        ("default", small()),
-        ("leaves_in_flight", SearchConfig { leaves_in_flight: 4, simulations: 8, ..small() }),
-        ("beam", SearchConfig { max_depth: 3, breadth: [3, 2], ..SearchConfig::beam(2) }),
-        ("best_of", SearchConfig::best_of(4)),
-        ("greedy", SearchConfig::greedy()),
-        ("paper", Preset::Paper.search()),
-        ("paper_choice", Preset::PaperChoice.search()),
-    ]
-}
-
-/// Which node is next, what is kept of it, and which child is committed to.
-fn selections() -> Vec<Variant> {
-    let root_noise = Some(RootNoise { alpha: 0.3, weight: 0.5 });
-    let tempered = CommitRule::Tempered { temperature: 1.0, decay: 0.3 };
-    vec![
-        ("prior_paper", SearchConfig { prior: PriorRule::LengthDivided, ..small() }),
-        ("backup_visits", SearchConfig { backup_weights: BackupWeights::Visits, ..small() }),
-        ("backup_returns", SearchConfig { backup_weights: BackupWeights::Returns, ..small() }),
-        ("discount", SearchConfig { gamma: 0.8, ..small() }),
-        ("first_root_factor", SearchConfig { first_root_factor: 4, ..small() }),
-        ("commit_visits", SearchConfig { commit: CommitRule::Visits, simulations: 9, ..small() }),
-        ("commit_value", SearchConfig { commit: CommitRule::Value, simulations: 9, ..small() }),
-        ("commit_sampled", SearchConfig { commit: CommitRule::Sampled, ..small() }),
-        ("commit_spread_value", SearchConfig { commit: CommitRule::SpreadValue, ..small() }),
-        ("commit_tempered", SearchConfig { commit: tempered, ..small() }),
-        ("uct", SearchConfig { selection: Selection::Uct, ..small() }),
-        ("first_play", SearchConfig { first_play: FirstPlay::BelowParent(0.3), ..small() }),
-        ("first_play_fixed", SearchConfig { first_play: FirstPlay::Fixed(0.2), ..small() }),
-        ("root_noise", SearchConfig { root_noise, ..small() }),
-        ("greedy_first", SearchConfig { greedy_first: true, ..small() }),
-        ("similarity", SearchConfig { similarity: Some(0.4), ..small() }),
-        ("inject_reference", SearchConfig { inject_reference: true, ..small() }),
-    ]
-}
-
-/// Where a step and a solution end.
-fn boundaries() -> Vec<Variant> {
-    let relative = DepthLimit::Relative;
-    vec![
-        ("depth_relative", SearchConfig { depth_limit: relative, max_depth: 2, ..small() }),
-        ("depth_both", SearchConfig { depth_limit: DepthLimit::Both, ..small() }),
-        ("final_breadth", SearchConfig { final_breadth: 3, final_breadth_choice: 1, ..small() }),
-        ("boundary_sentence", SearchConfig { boundary: Boundary::Sentence, ..small() }),
-        ("boundary_tokens", SearchConfig { boundary: Boundary::Tokens(20), ..small() }),
-        ("boundary_marker", SearchConfig { boundary: Boundary::Marker("~\n".into()), ..small() }),
-        ("boundary_end", SearchConfig { boundary: Boundary::End, ..small() }),
-    ]
-}
-
-/// When a search ends early.
-fn stops() -> Vec<Variant> {
-    let by = |rule| SearchConfig { stop: vec![rule], ..small() };
-    vec![
-        ("stop_decided", SearchConfig { simulations: 16, ..by(StopRule::Decided) }),
-        ("stop_simulations", by(StopRule::Simulations(9))),
-        ("stop_nodes", by(StopRule::Nodes(8))),
-        ("stop_tokens", by(StopRule::SampledTokens(90))),
-    ]
-}
-
-/// What a step is worth.
-fn values() -> Vec<Variant> {
-    let value = ValueConfig::default;
-    let inherit_zero = ValueConfig { self_evaluation: false, inherit_zero: true, ..value() };
-    let decay = valued(ValueConfig { depth_decay: true, ..value() });
-    vec![
-        ("no_oracle", valued(ValueConfig { oracle: false, ..value() })),
-        ("no_self_evaluation", valued(ValueConfig { self_evaluation: false, ..value() })),
-        ("unasked", valued(ValueConfig { self_evaluation: false, unasked: 1.0, ..value() })),
-        ("arithmetic", valued(ValueConfig { arithmetic: 1.0, ..value() })),
-        ("inherit_zero", valued(inherit_zero)),
-        ("depth_decay", SearchConfig { max_depth: 7, ..decay }),
-        ("own_reasoning", valued(ValueConfig { own_reasoning_bonus: true, ..value() })),
-        ("choice_guard", valued(ValueConfig { choice_guard: true, ..value() })),
-    ]
-}
-
-/// Who says so.
-fn judges() -> Vec<Variant> {
-    let value = ValueConfig::default;
-    let by = |judge| valued(ValueConfig { judge, ..value() });
-    vec![
-        ("hinted", valued(ValueConfig { hinted: true, ..value() })),
-        ("judge_order", valued(ValueConfig { order: OptionOrder::Both, ..value() })),
-        ("judge_restated", by(JudgeForm::Restated)),
-        ("judge_direction", by(JudgeForm::Direction)),
-        ("judge_follow_ups", by(JudgeForm::FollowUps)),
-        ("judge_likelihood", by(JudgeForm::Likelihood)),
-        ("judge_answers", by(JudgeForm::Answers)),
-    ]
-}
-
-/// Says what is false now and then, where the scripted policy never does.
-const SLIPS: &str = r#"{"entries": [
-    {"after": "", "candidates": [
-        {"text": "4 + 6 = 11.\n", "correct": 0.8},
-        {"text": "4 + 6 = 10.\n", "correct": 0.6},
-        {"text": "4 + 6 = 10, 10 - 6 = 5.\n", "correct": 0.7}]},
-    {"after": "4 + 6 = 11.\n", "candidates": [{"text": "The answer is 11.\n", "end": true}]},
-    {"after": "4 + 6 = 10.\n", "candidates": [
-        {"text": "10 + 1 = 11.\nThe answer is 11.\n", "end": true},
-        {"text": "10 + 0 = 11.\nThe answer is 10.\n", "end": true}]},
-    {"after": "4 + 6 = 10, 10 - 6 = 5.\n", "candidates": [
-        {"text": "The answer is (B).\n", "end": true},
-        {"text": "The answer is 10.\n", "end": true}]}]}"#;
-
-/// The policy that a variant is asked of.
-fn policy(name: &str, config: &SearchConfig) -> Arc<dyn Policy> {
-    match name {
-        "arithmetic" => Arc::new(Scripted::from_json(SLIPS).expect("a script")),
-        _ => config.value.judge_by(Arc::new(Attentive(Scripted::new()))),
+/// A tree as it is stored: a line for what it is about and one for each node. Token ids and
+/// log-probabilities of the scripted policy follow from the text and show in the prior.
+fn lines(tree: &TreeRecord) -> String {
+    let TreeRecord { committed, commits, simulations, sampled_tokens, duplicates, .. } = tree;
+    let calls = [tree.propose_calls, tree.judge_calls, tree.score_calls];
+    let mut text = format!(
+        "{} by {}: committed {committed:?} correct {} oracle {} hinted {} timed {} simulations \
+         {simulations} calls {calls:?} tokens {sampled_tokens} duplicates {duplicates}\n",
+        tree.problem.id, tree.policy, tree.correct, tree.oracle, tree.hinted, tree.timed
+    );
+    for commit in commits {
+        writeln!(text, "commit Q {:?} N {:?}", commit.q, commit.visits).expect("a string");
     }
-}
-
-/// The trees of the chosen problems.
-fn trees(policy: &dyn Policy, config: &SearchConfig) -> Vec<TreeRecord> {
-    let problems = problems(12);
-    let chosen = CHOSEN.iter().map(|&index| &problems[index]);
-    chosen.map(|problem| drive(policy, &verifier(), problem, config, 9)).collect()
-}
-
-/// A tree as it is stored: of token ids and log-probabilities, which only repeat the text for a
-/// reader, there is a hash for each node.
-#[derive(Serialize)]
-struct Golden {
-    #[serde(flatten)]
-    tree: TreeRecord,
-    tokens: Vec<String>,
-}
-
-impl Golden {
-    fn new(mut tree: TreeRecord) -> Self {
-        let hash = |ids: &[TokenId], logps: &[f32]| {
-            content_hash(&serde_json::to_string(&(ids, logps)).expect("JSON"))[..16].to_owned()
-        };
-        let mut tokens = vec![hash(&tree.prompt_ids, &[])];
-        tree.prompt_ids.clear();
-        for node in &mut tree.nodes[1..] {
-            tokens.push(hash(&node.ids, &node.logps));
-            node.ids.clear();
-            node.logps.clear();
-        }
-        Self { tree, tokens }
+    for (id, node) in tree.nodes.iter().enumerate() {
+        writeln!(text, "{}", line(id, node)).expect("a string");
     }
+    text
+}
+
+/// Id, parent, visits, Q, V, reward, prior, self-evaluation, outcome, how the step ended, its text.
+fn line(id: usize, node: &NodeRecord) -> String {
+    let NodeRecord { visits, q, v, reward, prior, outcome, text, .. } = node;
+    let Some(parent) = node.parent else { return format!("{id}: N {visits} Q {q} V {v}") };
+    let c = node.self_evaluation.map_or("-".to_owned(), |c| c.to_string());
+    let finish = node.finish.map_or(String::new(), |finish| format!("{finish:?}"));
+    let flags = [
+        (node.terminal, " terminal"),
+        (node.injected, " injected"),
+        (!node.logps_exact, " inexact"),
+    ];
+    let flags: String = flags.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+    format!(
+        "{id} < {parent}: N {visits} Q {q} V {v} r {reward} p {prior} C {c} O {outcome} \
+         {finish}{flags} {text:?}"
+    )
 }
 
 #[test]
 fn searches_equal_the_stored_ones() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let bless = std::env::var_os("REGROWTH_BLESS").is_some();
     let mut changed = Vec::new();
-    for (name, config) in variants() {
-        let path = folder.join(format!("{name}.json"));
-        let trees = trees(&*policy(name, &config), &config);
-        let now: Vec<_> = trees.into_iter().map(Golden::new).collect();
-        let now = serde_json::to_string_pretty(&now).expect("JSON") + "\n";
+    for (name, config) in variants().into_iter().filter(|(name, _)| STORED.contains(name)) {
+        let path = folder().join(format!("{name}.txt"));
+        let now: String = trees(&*policy(name, &config), &config).iter().map(lines).collect();
         if bless {
             std::fs::write(&path, &now).expect("written");
         } else if std::fs::read_to_string(&path).unwrap_or_default() != now {
@@ -201,16 +94,45 @@ fn searches_equal_the_stored_ones() {
 }
 
 #[test]
-fn every_variant_does_something() {
-    // What is only written down, such as whether the judge was hinted, is not enough.
-    let grown = |name: &str, config: &SearchConfig, like: &SearchConfig| -> Vec<_> {
-        let trees = trees(&*policy(name, like), config);
-        trees.into_iter().map(|tree| (tree.nodes, tree.committed)).collect()
+fn every_stored_tree_is_of_a_variant() {
+    let files = std::fs::read_dir(folder()).expect("the folder");
+    let mut found: Vec<_> = files.map(|f| f.expect("a file").file_name()).collect();
+    found.sort();
+    assert_eq!(found, STORED.map(|name| OsString::from(format!("{name}.txt"))));
+    let all = variants();
+    assert!(STORED.iter().all(|stored| all.iter().any(|(name, _)| name == stored)));
+}
+
+/// Checks that two trees are equal but for the rounding of sums.
+fn assert_same(name: &str, found: TreeRecord, mut expected: TreeRecord) {
+    let settle = |expected: &mut f64, found: f64| {
+        if (*expected - found).abs() <= 1e-9 {
+            *expected = found;
+        }
     };
-    let same = |name: &str, config: &SearchConfig| {
-        let plain = SearchConfig { simulations: config.simulations, ..small() };
-        grown(name, config, config) == grown(name, &plain, &plain)
-    };
-    let idle: Vec<_> = variants().into_iter().filter(|(n, c)| same(n, c)).map(|(n, _)| n).collect();
-    assert_eq!(idle, ["default"]);
+    for (node, like) in expected.nodes.iter_mut().zip(&found.nodes) {
+        settle(&mut node.q, like.q);
+        settle(&mut node.v, like.v);
+        settle(&mut node.reward, like.reward);
+        settle(&mut node.prior, like.prior);
+    }
+    for (commit, like) in expected.commits.iter_mut().zip(&found.commits) {
+        commit.q.iter_mut().zip(&like.q).for_each(|(q, &like)| settle(q, like));
+    }
+    assert!(found == expected, "{name}\nfound {}\nexpected {}", lines(&found), lines(&expected));
+}
+
+#[test]
+fn searches_equal_those_of_the_reference() {
+    let problems: Vec<Problem> = problems(12);
+    let covered = variants().into_iter().filter(|(name, _)| !STORED.contains(name));
+    for (name, config) in covered {
+        let policy = policy(name, &config);
+        for (problem, seed) in problems.iter().zip([0, 1, 2].into_iter().cycle()) {
+            let config = SearchConfig { seed, ..config.clone() };
+            let found = drive(&*policy, &verifier(), problem, &config, seed);
+            let expected = reference::grow(&*policy, &verifier(), problem, &config);
+            assert_same(name, found, expected);
+        }
+    }
 }

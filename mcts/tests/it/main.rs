@@ -19,6 +19,7 @@ mod golden;
 mod options;
 #[cfg(all(unix, feature = "cli"))]
 mod places;
+mod reference;
 #[cfg(feature = "cli")]
 mod resume;
 mod search;
@@ -28,3 +29,4 @@ mod settings;
 mod skipped;
 #[cfg(all(feature = "candle", feature = "cli"))]
 mod tokens;
+mod variants;
