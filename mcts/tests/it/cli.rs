@@ -277,7 +277,9 @@ fn the_countdown_example_finds_the_solution() {
     // Cargo builds the examples of a package before it runs its tests.
     let binary = Path::new(env!("CARGO_BIN_EXE_mcts"));
     let example = binary.with_file_name("examples").join("countdown");
-    let output = Command::new(example).output().expect("the example runs");
+    let output = Command::new(example).output();
+    let output =
+        output.expect("the example; with `--test it`, run `cargo build --example countdown`");
     let text = assert_code(&output, 0) + &String::from_utf8_lossy(&output.stdout);
     assert!(text.starts_with("found: 3 * 7 = 21.\nThe answer is 3 * 7 + 5.\n"), "{text}");
     assert!(text.contains("better \"3 * 7 = 21.\\n\" than \"7 - 3 = 4.\\n\""), "{text}");

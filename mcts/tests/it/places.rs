@@ -91,7 +91,8 @@ fn a_signal_stops_a_search_with_one_message_and_the_same_command_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let whole = folder.path().join("whole");
-    let limit = "--limit 3000 --simulations 32 --threads 1";
+    // Long enough that the signal meets it, on a busy machine as well.
+    let limit = "--limit 300 --simulations 32 --threads 1";
     let mut child = spawn(&format!("search --policy scripted {limit} --out {}", out.display()));
     let started = Instant::now();
     while out.join("steps.jsonl").metadata().map_or(0, |log| log.len()) < 100_000 {

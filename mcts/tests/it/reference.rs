@@ -5,16 +5,14 @@
 //! with its priors, backups, depth limits, commits and values (arXiv:2405.00451, section 2.1, and the
 //! switches of the authors' code); what it lacks is listed there and has stored trees instead.
 
-use std::sync::Arc;
+mod steps;
 
-use regrowth_datasets::{Problem, TokenId, stream_key};
+use regrowth_datasets::{Problem, TokenId};
 use regrowth_mcts::{
-    BackupWeights, CommitRecord, CommitRule, DepthLimit, FirstPlay, JudgeForm, NodeRecord,
-    PriorRule, SearchConfig, Selection, TREE_VERSION, TreeRecord, VisitSpread, similarity,
+    BackupWeights, CommitRecord, CommitRule, DepthLimit, FirstPlay, NodeRecord, SearchConfig,
+    Selection, TREE_VERSION, TreeRecord, VisitSpread,
 };
-use regrowth_policy::{
-    Boundary, Candidate, Judge, Policy, Propose, Request, Response, Restated, call,
-};
+use regrowth_policy::{Policy, Prompt};
 use regrowth_verifiers::Verifier;
 
 /// A node, its row, and what its row leaves out.
@@ -50,22 +48,13 @@ pub fn grow(
     config: &SearchConfig,
 ) -> TreeRecord {
     let prompt = policy.prompt(problem).expect("a prompt");
-    let root = Node {
-        row: NodeRecord { prior: 1.0, ..blank() },
-        children: Vec::new(),
-        path: Vec::new(),
-        ids: prompt.ids.to_vec(),
-        solution: String::new(),
-        value: 0.0,
-    };
-    let prompt_tokens = prompt.ids.len();
     let mut search = Search {
         policy,
         verifier,
         problem,
         config,
-        prompt_tokens,
-        nodes: vec![root],
+        prompt_tokens: prompt.ids.len(),
+        nodes: vec![Node::root(prompt.ids.to_vec())],
         counts: [0; 4],
     };
     let (mut committed, mut commits, mut simulations) = (Vec::new(), Vec::new(), 0);
@@ -75,38 +64,26 @@ pub fn grow(
         (0..budget).for_each(|_| search.simulate(root));
         simulations += budget;
         budget = config.simulations;
-        let rows = || search.nodes[root].children.iter().map(|&c| &search.nodes[c].row);
-        let (q, visits) = rows().map(|row| (row.q, row.visits)).unzip();
+        let rows = search.nodes[root].children.iter().map(|&c| &search.nodes[c].row);
+        let (q, visits) = rows.map(|row| (row.q, row.visits)).unzip();
         commits.push(CommitRecord { q, visits });
         root = search.commit(root);
         committed.push(root);
     }
     commits.retain(|_| config.commit_values);
-    let end = &search.nodes[root];
-    let correct = search.is_correct(&end.solution, &end.row);
-    let [propose_calls, judge_calls, sampled_tokens, duplicates] = search.counts;
-    let (nodes, committed) = breadth_first(search.nodes, &committed);
-    TreeRecord {
-        version: TREE_VERSION,
-        round: 0,
-        policy: policy.identity().to_owned(),
-        seed: config.seed,
-        oracle: config.value.oracle,
-        hinted: config.value.hinted,
-        timed: false,
-        problem: problem.clone(),
-        prompt: prompt.text,
-        prompt_ids: prompt.ids.to_vec(),
-        nodes,
-        committed,
-        commits,
-        correct,
-        simulations,
-        propose_calls,
-        judge_calls,
-        score_calls: 0,
-        sampled_tokens,
-        duplicates,
+    search.record(prompt, committed, commits, simulations)
+}
+
+impl Node {
+    fn root(prompt: Vec<TokenId>) -> Self {
+        Self {
+            row: NodeRecord { prior: 1.0, ..steps::blank() },
+            children: Vec::new(),
+            path: Vec::new(),
+            ids: prompt,
+            solution: String::new(),
+            value: 0.0,
+        }
     }
 }
 
@@ -202,155 +179,47 @@ impl Search<'_> {
         })
     }
 
-    /// Samples the children of a node, drops doubles, judges and values the others.
-    fn expand(&mut self, parent: usize) {
-        let (config, above) = (self.config, &self.nodes[parent]);
-        let depth = above.row.depth;
-        let last = config.depth_limit != DepthLimit::Relative && depth + 1 >= config.max_depth;
-        let breadth = match (depth, last, self.problem.choices.is_empty()) {
-            (0, ..) => config.breadth[0],
-            (_, false, _) => config.breadth[1],
-            (_, true, true) => config.final_breadth,
-            (_, true, false) => config.final_breadth_choice,
-        };
-        let left = config.max_solution_tokens - (above.ids.len() - self.prompt_tokens);
-        let path = above.path.join(".");
-        let key = |index: u64| {
-            let name: [&[u8]; 4] =
-                [b"candidate", self.problem.id.as_bytes(), path.as_bytes(), &index.to_le_bytes()];
-            stream_key(config.seed, &name)
-        };
-        let propose = Propose {
-            prefix: above.ids.clone().into(),
-            keys: (0..breadth as u64).map(key).collect(),
-            sampling: config.sampling,
-            greedy_first: config.greedy_first,
-            boundary: if last { Boundary::End } else { config.boundary.clone() },
-            stop_at: config.stop_at.clone(),
-            max_tokens: if last { left } else { left.min(config.max_step_tokens) },
-        };
-        let Ok(Response::Candidates(sampled)) = call(self.policy, Request::Propose(propose)) else {
-            panic!("no candidates");
-        };
-        self.counts[0] += 1;
-        for candidate in sampled.candidates {
-            self.counts[2] += candidate.step.ids.len() as u64;
-            self.add(parent, candidate, last, left);
+    /// The tree as a file has it: siblings together, parents before children.
+    fn record(
+        self,
+        prompt: Prompt,
+        committed: Vec<usize>,
+        commits: Vec<CommitRecord>,
+        simulations: u64,
+    ) -> TreeRecord {
+        let mut order = vec![0];
+        for at in 0..self.nodes.len() {
+            order.extend(&self.nodes[order[at]].children);
         }
-    }
-
-    fn add(&mut self, parent: usize, candidate: Candidate, last: bool, left: usize) {
-        let (config, above, step) = (self.config, &self.nodes[parent], candidate.step);
-        let repeats = |&other: &usize| {
-            let other = &self.nodes[other].row;
-            other.ids == step.ids
-                || config.similarity.is_some_and(|most| similarity(&other.text, &step.text) > most)
+        let place = |old: usize| order.iter().position(|&o| o == old).expect("in the tree") as u32;
+        let row = |&old: &usize| {
+            let row = self.nodes[old].row.clone();
+            NodeRecord { parent: row.parent.map(|parent| place(parent as usize)), ..row }
         };
-        if above.children.iter().any(repeats) {
-            self.counts[3] += 1;
-            return;
+        let end = &self.nodes[*committed.last().expect("a commit")];
+        let [propose_calls, judge_calls, sampled_tokens, duplicates] = self.counts;
+        TreeRecord {
+            version: TREE_VERSION,
+            round: 0,
+            policy: self.policy.identity().to_owned(),
+            seed: self.config.seed,
+            oracle: self.config.value.oracle,
+            hinted: self.config.value.hinted,
+            timed: false,
+            problem: self.problem.clone(),
+            prompt: prompt.text,
+            prompt_ids: prompt.ids.to_vec(),
+            nodes: order.iter().map(row).collect(),
+            committed: committed.iter().map(|&node| place(node)).collect(),
+            commits,
+            correct: self.is_correct(&end.solution, &end.row),
+            simulations,
+            propose_calls,
+            judge_calls,
+            score_calls: 0,
+            sampled_tokens,
+            duplicates,
         }
-        let length = (step.ids.len() as f64).powf(config.prior_lambda);
-        let sum: f64 = step.logps.iter().map(|&l| f64::from(l)).sum();
-        let solution = format!("{}{}", above.solution, step.text);
-        let mut row = NodeRecord {
-            parent: Some(parent as u32),
-            depth: above.row.depth + 1,
-            logps_exact: candidate.logps_exact,
-            finish: Some(step.finish),
-            terminal: last
-                || step.finish != regrowth_datasets::Finish::Boundary
-                    && step.finish != regrowth_datasets::Finish::Length
-                || step.ids.len() >= left
-                || self.verifier.states_answer_finished(self.problem, &step.text, step.finish),
-            prior: match config.prior {
-                PriorRule::LengthRoot => (sum / length).exp(),
-                PriorRule::LengthDivided => sum.exp() / length,
-            },
-            text: step.text,
-            ids: step.ids,
-            logps: step.logps,
-            ..blank()
-        };
-        if config.value.self_evaluation {
-            row.self_evaluation = self.judge(above, &row, &solution);
-        }
-        if row.terminal && config.value.oracle {
-            row.outcome = self.outcome(&solution, &row);
-        }
-        let above = &self.nodes[parent];
-        let value = row.outcome + self.confidence(above, row.self_evaluation);
-        row.reward = value - above.value;
-        row.q = row.reward;
-        let path = [above.path.as_slice(), &[above.children.len().to_string()]].concat();
-        let ids = [above.ids.as_slice(), &row.ids].concat();
-        self.counts[1] += u64::from(config.value.self_evaluation);
-        let child = self.nodes.len();
-        self.nodes[parent].children.push(child);
-        self.nodes.push(Node { row, children: Vec::new(), path, ids, solution, value });
-    }
-
-    /// The policy's probability that the step is right.
-    fn judge(&self, above: &Node, row: &NodeRecord, solution: &str) -> Option<f64> {
-        let (value, problem) = (&self.config.value, self.problem);
-        let restates = matches!(value.judge, JudgeForm::Restated | JudgeForm::Direction);
-        assert!(restates || matches!(value.judge, JudgeForm::Question | JudgeForm::FollowUps));
-        let answer = || match problem.choices.iter().find(|c| c.label == problem.answer) {
-            Some(option) => format!("The answer is ({}) {}", option.label, option.text),
-            None => format!("The answer is {}", problem.answer),
-        };
-        let judge = Judge {
-            prefix: above.ids.clone().into(),
-            step: Arc::from(row.ids.as_slice()),
-            hint: value.hinted.then(|| problem.solution.clone().unwrap_or_else(answer)),
-            order: value.order,
-            restated: restates.then(|| Restated {
-                question: problem.question.clone(),
-                choices: problem.choices.clone(),
-                solution: solution.to_owned(),
-                direction: value.judge == JudgeForm::Direction,
-            }),
-        };
-        match call(self.policy, Request::Judge(judge)) {
-            Ok(Response::Judgement(judgement)) => judgement.correct,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// C(s), with the parent's R in the place of a zero where that is switched on.
-    fn confidence(&self, above: &Node, judged: Option<f64>) -> f64 {
-        let value = &self.config.value;
-        let decay = if value.depth_decay { f64::from(above.row.depth.max(4) - 3) } else { 1.0 };
-        let c = match value.self_evaluation {
-            true => judged.unwrap_or(value.unknown) / decay,
-            false => value.unasked,
-        };
-        if c == 0.0 && value.inherit_zero { above.value } else { c }
-    }
-
-    /// O(s) of an end.
-    fn outcome(&self, solution: &str, row: &NodeRecord) -> f64 {
-        let (value, problem) = (&self.config.value, self.problem);
-        if !self.is_correct(solution, row) {
-            return -1.0;
-        }
-        if problem.choices.is_empty() {
-            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let own = |reference: &String| !words(reference).starts_with(&words(solution));
-            let own = value.own_reasoning_bonus && problem.solution.as_ref().is_some_and(own);
-            return if own { 1.25 } else { 1.0 };
-        }
-        match row.depth {
-            _ if !value.choice_guard => 1.0,
-            1 => 0.0,
-            2 => 0.5,
-            _ => 1.0,
-        }
-    }
-
-    fn is_correct(&self, solution: &str, row: &NodeRecord) -> bool {
-        let finish = row.finish.expect("not the root");
-        self.verifier.verify_finished(self.problem, solution, finish).is_correct()
     }
 }
 
@@ -358,39 +227,4 @@ impl Search<'_> {
 fn first_best(items: &[usize], key: impl Fn(usize) -> [f64; 3]) -> usize {
     let better = |best: usize, next: usize| if key(next) > key(best) { next } else { best };
     items.iter().copied().reduce(better).expect("at least one child")
-}
-
-/// The rows as a file has them: siblings together, parents before children.
-fn breadth_first(nodes: Vec<Node>, committed: &[usize]) -> (Vec<NodeRecord>, Vec<u32>) {
-    let mut order = vec![0];
-    for at in 0..nodes.len() {
-        order.extend(&nodes[order[at]].children);
-    }
-    let place = |old: usize| order.iter().position(|&o| o == old).expect("in the tree") as u32;
-    let row = |&old: &usize| {
-        let row = nodes[old].row.clone();
-        NodeRecord { parent: row.parent.map(|parent| place(parent as usize)), ..row }
-    };
-    (order.iter().map(row).collect(), committed.iter().map(|&node| place(node)).collect())
-}
-
-fn blank() -> NodeRecord {
-    NodeRecord {
-        parent: None,
-        depth: 0,
-        text: String::new(),
-        ids: Vec::new(),
-        logps: Vec::new(),
-        logps_exact: true,
-        injected: false,
-        finish: None,
-        terminal: false,
-        prior: 0.0,
-        visits: 0,
-        reward: 0.0,
-        q: 0.0,
-        v: 0.0,
-        self_evaluation: None,
-        outcome: 0.0,
-    }
 }
