@@ -6,10 +6,10 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use regrowth_benches::{Game, Quick};
 use regrowth_datasets::{Split, tasks::problems_from_spec};
-use regrowth_mcts::{
-    BackupWeights, FirstPlay, GrowOptions, RunOptions, Search, SearchConfig, Selection,
-    SelectionRule, Tree, grow_shared,
-};
+use regrowth_mcts::config::{BackupWeights, FirstPlay, Selection};
+use regrowth_mcts::select::SelectionRule;
+use regrowth_mcts::tree::{GrowOptions, Tree, grow_shared};
+use regrowth_mcts::{RunOptions, Search, SearchConfig};
 use regrowth_verifiers::ProblemVerifier;
 
 const SIMULATIONS: u64 = 100_000;

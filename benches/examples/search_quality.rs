@@ -13,7 +13,8 @@ use std::sync::Arc;
 use rand::RngExt;
 use regrowth_benches::machine;
 use regrowth_datasets::{AnswerKind, Finish, Problem, Step, TokenId, keyed_rng};
-use regrowth_mcts::{CommitRule, RunOptions, Search, SearchConfig, TreeRecord};
+use regrowth_mcts::config::CommitRule;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord};
 use regrowth_policy::{
     Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Request, Response,
     Usage,

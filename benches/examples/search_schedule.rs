@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use regrowth_benches::{Quick, machine};
 use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
-use regrowth_mcts::{RunOptions, Search, SearchConfig, Subject, TreeSearch, TreeStatus};
+use regrowth_mcts::search::{Subject, TreeStatus};
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeSearch};
 use regrowth_policy::decorate::{Delay, Delayed};
 use regrowth_policy::{Policy, PolicyError, call};
 use regrowth_verifiers::ProblemVerifier;

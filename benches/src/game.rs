@@ -2,7 +2,7 @@
 //!
 //! `peers/src/game.rs` is its like for programs that are compared.
 
-use regrowth_mcts::{Edge, Evaluator};
+use regrowth_mcts::tree::{Edge, Evaluator};
 
 /// Steps until it is over.
 const DEPTH: u32 = 30;

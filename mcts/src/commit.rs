@@ -3,7 +3,8 @@
 //! They know nothing of trees or policies. arXiv:2405.00451 commits to the most visited child; the
 //! authors' code has three forms of its own, of which [`CommitRule::SpreadVisits`] is the default.
 
-use crate::{ChildStats, CommitRule, VisitSpread};
+use crate::config::{CommitRule, VisitSpread};
+use crate::select::ChildStats;
 
 /// What a commit sees of one child of the search root.
 #[derive(Debug, Clone, Copy, PartialEq)]

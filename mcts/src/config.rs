@@ -14,7 +14,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::check;
-use crate::{LikelihoodCalibration, StopRule};
+use crate::likelihood::LikelihoodCalibration;
+use crate::stop::StopRule;
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

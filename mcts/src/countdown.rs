@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Edge, Evaluator, NodeId, Tree};
+use crate::tree::{Edge, Evaluator, NodeId, Tree};
 
 /// Most numbers of a game.
 pub const MAX_NUMBERS: usize = 8;
@@ -195,7 +195,9 @@ impl Evaluator for Countdown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BackupWeights, FirstPlay, GrowOptions, Selection, SelectionRule, grow_shared};
+    use crate::config::{BackupWeights, FirstPlay, Selection};
+    use crate::select::SelectionRule;
+    use crate::tree::{GrowOptions, grow_shared};
 
     const RULE: SelectionRule =
         SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };

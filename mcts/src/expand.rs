@@ -12,10 +12,11 @@ use regrowth_datasets::{Choice, Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
 use regrowth_verifiers::{Verdict, is_thinking};
 
+use crate::config::{DepthLimit, JudgeForm};
 use crate::likelihood::{Finished, log_likelihood};
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
-use crate::{DepthLimit, JudgeForm, SearchConfig, SkipReason};
+use crate::{SearchConfig, SkipReason};
 
 /// A step and its position in the tree: what is kept of a node beside its statistics.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +48,7 @@ pub(crate) struct ProposedStep {
     /// C: the judge's probability that the step is right, in [0, 1]; `None` if unknown or not
     /// asked.
     pub(crate) self_evaluation: Option<f64>,
-    /// Prior, rounded to the precision of [`crate::Edge`].
+    /// Prior, rounded to the precision of [`crate::tree::Edge`].
     pub(crate) prior: f64,
     /// O: the outcome, nonzero only where the solution ends (arXiv:2405.00451, eq. 2).
     pub(crate) outcome: f64,

@@ -5,11 +5,13 @@
 //! paper asks the policy instead; a small model answers at random and still finds its own mistakes
 //! improbable (`docs/experiments/0008-likelihood-judge.md`, `0010-answer-judge.md`).
 
-pub(crate) mod fit;
+mod fit;
 
 use regrowth_verifiers::true_share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::fit::LikelihoodFit;
 
 /// Surprisal, in nats, that a certain solution counts as: no likelihood makes certain. (A
 /// measurement: of 0.1 and 1 the former is calibrated better at the ends of solutions; a line in the

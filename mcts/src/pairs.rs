@@ -3,6 +3,8 @@
 //! The rules are those of arXiv:2405.00451, section 2.2, with the authors' code behind switches;
 //! whatever is left out is counted by its reason.
 
+mod rows;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -11,9 +13,12 @@ use regrowth_datasets::{PAIR_VERSION, PreferencePair, TokenId, keyed_rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Strategy;
 use crate::config::is_default;
 use crate::record::{NodeRecord, TreeRecord};
-use crate::{SearchConfig, SearchError, Strategy, config};
+use crate::{SearchConfig, SearchError, config};
+
+pub use self::rows::extract_rows;
 
 /// Which pairs a tree gives. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

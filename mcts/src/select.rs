@@ -4,9 +4,10 @@
 //! samples (WU-UCT, arXiv:1810.11755): they are added to the visit counts and leave Q unchanged.
 //! [`SelectionRule::at`] scores in double precision for searches that wait for a policy; [`ScoreTerms`]
 //! holds the same score's terms in single precision, cached in the nodes for
-//! [`crate::grow_shared`].
+//! [`crate::tree::grow_shared`].
 
-use crate::{Edge, FirstPlay, PriorRule, Selection};
+use crate::config::{FirstPlay, PriorRule, Selection};
+use crate::tree::Edge;
 
 /// What selection sees of one child.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
 
-use crate::ValueConfig;
+use crate::config::ValueConfig;
 
 /// What is known of a step when it is valued.
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,10 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::print_line;
+use crate::config::{BackupWeights, FirstPlay, Selection};
 use crate::countdown::Countdown;
-use crate::{BackupWeights, FirstPlay, GrowOptions, Selection, SelectionRule, Tree, grow_shared};
+use crate::select::SelectionRule;
+use crate::tree::{GrowOptions, Tree, grow_shared};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -14,10 +14,13 @@ use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
 use super::sources::StartFlags;
-use crate::{
-    CommitRule, EngineFlags, JudgeForm, PairValues, PromptFlags, SearchConfig, Selection, StopRule,
-    Strategy, at_least_one, breadth,
-};
+use crate::SearchConfig;
+use crate::config::{CommitRule, JudgeForm, Selection, Strategy};
+use crate::flags::{EngineFlags, at_least_one};
+use crate::pairs::PairValues;
+use crate::prompting::PromptFlags;
+use crate::spelling::breadth;
+use crate::stop::StopRule;
 
 /// Flags that change settings.
 #[derive(Debug, Args)]

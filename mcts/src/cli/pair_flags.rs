@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::flags::set;
 use super::parse;
-use crate::{PairConfig, Parents, Rejected};
+use crate::PairConfig;
+use crate::pairs::{Parents, Rejected};
 
 /// Group of these flags in the help.
 pub(super) const GROUP: &str = "Pairs";

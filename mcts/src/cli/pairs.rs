@@ -11,7 +11,9 @@ use super::print_line;
 use super::rules::RuleFlags;
 use super::summary::PairCounts;
 use super::trees;
-use crate::{extract_pairs, extract_rows, extract_step_labels};
+use crate::extract_pairs;
+use crate::labels::extract_step_labels;
+use crate::pairs::extract_rows;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -13,7 +13,8 @@ use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
 use super::summary::PairCounts;
-use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs, unanswered};
+use crate::calibration::unanswered;
+use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs};
 
 /// The trees.
 pub(super) const TREES: &str = "trees.jsonl";

@@ -14,8 +14,9 @@ use super::log;
 use super::pair_flags::PairFlags;
 use super::sources::{self, SettingsFile};
 use super::trees;
+use crate::PairConfig;
 use crate::frontend::SetFlags;
-use crate::{PairConfig, overlay};
+use crate::settings::overlay;
 
 /// Flags that say by which rules pairs are cut.
 #[derive(Debug, Args)]

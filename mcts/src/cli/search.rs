@@ -20,7 +20,8 @@ use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, log, print_line};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
-use crate::{RunOptions, Search, SearchObserver, SearchSummary, SkipReason, TreeRecord};
+use crate::driver::SearchObserver;
+use crate::{RunOptions, Search, SearchSummary, SkipReason, TreeRecord};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::failure::Failure;
-use crate::{EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one};
+use crate::flags::{EngineFlags, at_least_one};
+use crate::prompting::PromptFlags;
+use crate::{PairConfig, SearchConfig, SearchError};
 
 /// Everything that a search is told, as written to `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

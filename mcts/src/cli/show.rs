@@ -12,7 +12,8 @@ use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::{print_line, trees};
-use crate::{STEP_CHARS, TreeRecord, read_trees, render_html, render_text};
+use crate::show::{STEP_CHARS, render_html, render_text};
+use crate::{TreeRecord, read_trees};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

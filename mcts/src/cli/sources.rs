@@ -13,8 +13,10 @@ use super::failure::Failure;
 use super::flags::Flags;
 use super::log;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
+use crate::Preset;
 use crate::frontend::{SetFlags, SettingsTree};
-use crate::{Preset, TRAINING_KEYS, expanded, laid_over, overlay};
+use crate::settings::{TRAINING_KEYS, laid_over, overlay};
+use crate::spelling::expanded;
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";

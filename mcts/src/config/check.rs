@@ -7,8 +7,9 @@ use regrowth_policy::Boundary;
 use super::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy,
 };
+use crate::SearchError;
+use crate::stop::StopRule;
 use crate::tree::bits::{MAX_CHILDREN, MAX_IN_FLIGHT};
-use crate::{SearchError, StopRule};
 
 /// Candidates of a node: a step of the reference solution may join them.
 const MOST_CANDIDATES: usize = MAX_CHILDREN - 1;

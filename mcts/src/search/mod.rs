@@ -21,9 +21,10 @@ use self::grow::Grow;
 pub(crate) use self::reference::ReferenceStep;
 use self::simulate::Simulate;
 pub use self::subject::{PolicyRequest, Subject};
+use crate::SkipReason;
+use crate::config::Strategy;
 use crate::record::TreeRecord;
 use crate::tree::Tree;
-use crate::{SkipReason, Strategy};
 
 /// Where a tree stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

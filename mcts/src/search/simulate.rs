@@ -19,10 +19,12 @@ use regrowth_datasets::keyed_rng;
 use super::finish::Ended;
 use super::grow::Grow;
 use crate::commit::{RootChildStats, commit, spread};
+use crate::config::DepthLimit;
+use crate::record::CommitRecord;
 use crate::select::{ParentStats, SelectionRule, select};
 use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState, Tree};
-use crate::{CommitRecord, DepthLimit, SearchConfig, noise};
+use crate::{SearchConfig, noise};
 
 /// A simulation that has started and is not yet backed up.
 struct Simulation {
@@ -212,7 +214,7 @@ impl Simulate {
         let noisy: &[f64] = if node == self.root { &self.noisy_priors } else { &[] };
         let stats = children.clone().enumerate().map(|(i, c)| {
             let prior = noisy.get(i).copied().unwrap_or(grow.steps[c as usize].prior);
-            crate::ChildStats { prior, ..tree.stats(c) }
+            crate::select::ChildStats { prior, ..tree.stats(c) }
         });
         // Exclude the in-flight visits of this simulation and of the others that wait here from the
         // parent's count: how many had arrived before the answer depends on timing.

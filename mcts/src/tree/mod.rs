@@ -21,7 +21,8 @@ use self::bits::MAX_CHILDREN;
 pub use self::edge::{Edge, NodeState};
 use self::node::{Link, Node, Shared};
 pub use self::walk::{Evaluator, GrowOptions, grow_shared};
-use crate::{BackupWeights, ChildStats, SelectionRule};
+use crate::config::BackupWeights;
+use crate::select::{ChildStats, SelectionRule};
 
 /// How many nodes ahead of their use new nodes are prefetched: about a dozen expansions (3 KiB).
 const AHEAD: usize = 64;

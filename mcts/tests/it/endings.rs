@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::{problems, verifier};
 use regrowth_datasets::{Problem, TokenId};
-use regrowth_mcts::{
-    RunOptions, Search, SearchConfig, SearchError, SearchObserver, SkipReason, TreeRecord,
-    ValueConfig,
-};
+use regrowth_mcts::config::ValueConfig;
+use regrowth_mcts::driver::SearchObserver;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, SearchError, SkipReason, TreeRecord};
 use regrowth_policy::decorate::Around;
 use regrowth_policy::{Call, Policy, Scripted};
 use regrowth_verifiers::{Verdict, Verifier};

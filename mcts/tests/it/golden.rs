@@ -9,7 +9,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::Problem;
-use regrowth_mcts::{NodeRecord, SearchConfig, TreeRecord};
+use regrowth_mcts::record::NodeRecord;
+use regrowth_mcts::{SearchConfig, TreeRecord};
 
 use crate::common::{drive, problems, verifier};
 use crate::reference;

@@ -2,10 +2,11 @@
 
 use crate::common::{drive, problems, verifier};
 use regrowth_datasets::{Finish, Problem};
-use regrowth_mcts::{
-    PairConfig, SearchConfig, SkipReason, StopRule, Subject, TreeRecord, TreeSearch, TreeStatus,
-    ValueConfig, extract_pairs, similarity,
-};
+use regrowth_mcts::config::ValueConfig;
+use regrowth_mcts::search::{Subject, TreeStatus};
+use regrowth_mcts::similar::similarity;
+use regrowth_mcts::stop::StopRule;
+use regrowth_mcts::{PairConfig, SearchConfig, SkipReason, TreeRecord, TreeSearch, extract_pairs};
 use regrowth_policy::{Policy, Response, Scripted, StopAt};
 
 fn trees(config: &SearchConfig) -> Vec<TreeRecord> {
@@ -134,7 +135,7 @@ fn a_reference_step_that_was_sampled_is_not_injected_beside_itself() {
     let mut sampled = 0;
     for tree in trees(&config) {
         for (id, node) in tree.nodes.iter().enumerate().skip(1) {
-            let twin = |other: &regrowth_mcts::NodeRecord| {
+            let twin = |other: &regrowth_mcts::record::NodeRecord| {
                 other.parent == node.parent && other.ids == node.ids
             };
             assert!(!tree.nodes[id + 1..].iter().any(twin), "{:?} twice", node.text);
@@ -208,7 +209,7 @@ fn stopping_rules_save_simulations_and_still_end() {
 
 #[test]
 fn a_decided_root_commits_as_the_full_budget_would() {
-    use regrowth_mcts::CommitRule;
+    use regrowth_mcts::config::CommitRule;
     let full =
         SearchConfig { simulations: 64, commit: CommitRule::Visits, ..SearchConfig::default() };
     let decided = SearchConfig { stop: vec![StopRule::Decided], ..full.clone() };

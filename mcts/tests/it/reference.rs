@@ -8,10 +8,11 @@
 mod steps;
 
 use regrowth_datasets::{Problem, TokenId};
-use regrowth_mcts::{
-    BackupWeights, CommitRecord, CommitRule, DepthLimit, FirstPlay, NodeRecord, SearchConfig,
-    Selection, TREE_VERSION, TreeRecord, VisitSpread,
+use regrowth_mcts::config::{
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, Selection, VisitSpread,
 };
+use regrowth_mcts::record::{CommitRecord, NodeRecord, TREE_VERSION};
+use regrowth_mcts::{SearchConfig, TreeRecord};
 use regrowth_policy::{Policy, Prompt};
 use regrowth_verifiers::Verifier;
 

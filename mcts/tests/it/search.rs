@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::common::{drive, problems, verifier};
 use regrowth_datasets::Problem;
-use regrowth_mcts::{
-    BackupWeights, Finished, JudgeForm, JudgedSolutions, LikelihoodCalibration, LikelihoodFit,
-    RunOptions, Search, SearchConfig, SearchSummary, TreeRecord, ValueConfig, mean_value,
-};
+use regrowth_mcts::calibration::JudgedSolutions;
+use regrowth_mcts::config::{BackupWeights, JudgeForm, ValueConfig};
+use regrowth_mcts::likelihood::{Finished, LikelihoodCalibration, LikelihoodFit};
+use regrowth_mcts::tree::mean_value;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, SearchSummary, TreeRecord};
 use regrowth_policy::Scripted;
 use regrowth_policy::decorate::{FaultRates, Faulty};
 use regrowth_verifiers::{agrees, stated};

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use regrowth_mcts::{
-    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, Preset, PriorRule, RootNoise,
-    SearchConfig, Selection, StopRule, TreeRecord, ValueConfig,
+use regrowth_mcts::config::{
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise, Selection,
+    ValueConfig,
 };
+use regrowth_mcts::stop::StopRule;
+use regrowth_mcts::{Preset, SearchConfig, TreeRecord};
 use regrowth_policy::{Boundary, OptionOrder, Policy, Scripted};
 
 use crate::common::{Attentive, drive, problems, verifier};

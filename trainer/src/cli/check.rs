@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regrowth_mcts::EngineFlags;
 use regrowth_mcts::console::{Work, log, warn};
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::LoadOptions;
 use regrowth_policy::decorate::Meter;
 use serde_json::json;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use regrowth_datasets::read_jsonl;
-use regrowth_mcts::JudgeForm;
+use regrowth_mcts::config::JudgeForm;
 use serde_json::{Value, json};
 
 use super::print_line;

@@ -1,6 +1,6 @@
 //! `regrowth config`: the settings file of a run, with every key explained.
 
-use regrowth_mcts::EngineFlags;
+use regrowth_mcts::flags::EngineFlags;
 use toml::{Table, Value};
 
 use super::print_line;

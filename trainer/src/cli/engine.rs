@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regrowth_mcts::EngineFlags;
 use regrowth_mcts::console::log;
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{LoadOptions, Policy, PromptOptions, joined};
 

@@ -9,8 +9,11 @@ use clap::builder::NonEmptyStringValueParser;
 use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
+use regrowth_mcts::SearchConfig;
+use regrowth_mcts::config::JudgeForm;
 use regrowth_mcts::console::{Monitor, Work, log};
-use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
+use regrowth_mcts::flags::EngineFlags;
+use regrowth_mcts::prompting::PromptFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
 use regrowth_verifiers::{ProblemVerifier, Unanswered};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regrowth_datasets::content_hash;
-use regrowth_mcts::EngineFlags;
 use regrowth_mcts::console::{Monitor, Phase, command_line, log, quoted};
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::frontend::Exit;
 use regrowth_policy::ComputeDevice;
 use regrowth_policy::decorate::Meter;

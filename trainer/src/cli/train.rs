@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
+use regrowth_mcts::Preset;
 use regrowth_mcts::console::{log, warn};
-use regrowth_mcts::{EngineFlags, Preset};
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::candle::{
     BF16, Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };

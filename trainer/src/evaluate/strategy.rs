@@ -8,7 +8,8 @@
 use std::str::FromStr;
 
 use regrowth_datasets::{Finish, Problem};
-use regrowth_mcts::{Calibration, JudgedSolutions, RunOptions, Search, SearchConfig, TreeRecord};
+use regrowth_mcts::calibration::{Calibration, JudgedSolutions};
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord};
 use regrowth_policy::{Policy, Sampling, Usage};
 use regrowth_verifiers::{Statement, Verifier, whole_turn};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use regrowth_mcts::escape_html;
+use regrowth_mcts::show::escape_html;
 
 /// A table; the first column is a row's name.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {

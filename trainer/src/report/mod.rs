@@ -10,7 +10,8 @@ mod page;
 use std::path::Path;
 
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::{PairConfig, STEP_CHARS, TreeRecord, read_trees, render_text};
+use regrowth_mcts::show::{STEP_CHARS, render_text};
+use regrowth_mcts::{PairConfig, TreeRecord, read_trees};
 
 use crate::TrainError;
 use crate::rounds::{RunReport, read_run_file};

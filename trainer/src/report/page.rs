@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::{Calibration, ECE_BINS, Figures, escape_html};
+use regrowth_mcts::calibration::{Calibration, ECE_BINS, Figures};
+use regrowth_mcts::show::escape_html;
 
 use super::chart;
 use super::html::{bars, table};

@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use regrowth_mcts::{PairConfig, Preset, PromptFlags, SearchConfig, StepLabelConfig};
+use regrowth_mcts::labels::StepLabelConfig;
+use regrowth_mcts::prompting::PromptFlags;
+use regrowth_mcts::{PairConfig, Preset, SearchConfig};
 use regrowth_policy::PromptName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

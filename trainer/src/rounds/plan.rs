@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use regrowth_datasets::{Finish, PreferencePair, StepLabel, stream_key};
-use regrowth_mcts::{
-    RunOptions, Search, SearchConfig, TreeRecord, extract_pairs, extract_step_labels,
-};
+use regrowth_mcts::labels::extract_step_labels;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
 use regrowth_policy::candle::{Checkpoint, Source};
 use regrowth_policy::{Dtype, LoadOptions, Policy};
 use regrowth_verifiers::ProblemVerifier;

@@ -1,6 +1,7 @@
 //! Named settings: every number that a run starts from, in one place, with its source.
 
-use regrowth_mcts::{Preset, StepLabelConfig};
+use regrowth_mcts::Preset;
+use regrowth_mcts::labels::StepLabelConfig;
 
 use super::config::{Gate, Objective, ReferenceKind, RunConfig};
 use super::variant::Variant;

@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use regrowth_datasets::{Problem, stream_key};
+use regrowth_mcts::calibration::JudgedSolutions;
 use regrowth_mcts::console::Work;
-use regrowth_mcts::{
-    JudgedSolutions, LikelihoodCalibration, LikelihoodFit, RunOptions, Search, SearchConfig,
-    SearchObserver, SkipReason, TreeRecord, extract_pairs, extract_rows, extract_step_labels,
-};
+use regrowth_mcts::driver::SearchObserver;
+use regrowth_mcts::labels::extract_step_labels;
+use regrowth_mcts::likelihood::{LikelihoodCalibration, LikelihoodFit};
+use regrowth_mcts::pairs::extract_rows;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, SkipReason, TreeRecord, extract_pairs};
 use regrowth_policy::{Policy, Recording, Usage};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
@@ -322,7 +324,8 @@ mod tests {
     use super::*;
     use crate::rounds::{NoObserver, ProblemSets};
     use regrowth_datasets::read_step_labels;
-    use regrowth_mcts::{JudgeForm, Preset};
+    use regrowth_mcts::Preset;
+    use regrowth_mcts::config::JudgeForm;
     use regrowth_policy::Scripted;
 
     fn config() -> RunConfig {

@@ -13,7 +13,7 @@ use regrowth_datasets::{
     DataError, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, keyed_rng,
     overlap, problem_key, split_of,
 };
-use regrowth_mcts::examples;
+use regrowth_mcts::prompting::examples;
 use regrowth_policy::{Exemplar, PromptOptions};
 use sha2::{Digest, Sha256};
 

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_mcts::{Calibration, ExtractedPairs, LikelihoodCalibration, TreeRecord, unanswered};
+use regrowth_mcts::TreeRecord;
+use regrowth_mcts::calibration::{Calibration, unanswered};
+use regrowth_mcts::likelihood::LikelihoodCalibration;
+use regrowth_mcts::pairs::ExtractedPairs;
 use regrowth_verifiers::Unanswered;
 use serde::{Deserialize, Serialize};
 

@@ -368,8 +368,9 @@ fn right_solutions(trees: &Path, most: usize) -> Result<Vec<(String, Example)>, 
 
 /// Token ids of every right solution of a tree.
 fn right_paths(tree: &TreeRecord) -> impl Iterator<Item = Vec<TokenId>> + '_ {
-    let right =
-        |(_, node): &(usize, &regrowth_mcts::NodeRecord)| node.terminal && node.outcome > 0.0;
+    let right = |(_, node): &(usize, &regrowth_mcts::record::NodeRecord)| {
+        node.terminal && node.outcome > 0.0
+    };
     tree.nodes.iter().enumerate().filter(right).map(|(id, _)| {
         let path = tree.path(id as u32);
         path.iter().flat_map(|&n| tree.nodes[n as usize].ids.iter().copied()).collect()

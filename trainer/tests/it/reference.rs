@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::{Arg, Command};
+use regrowth_mcts::Preset;
 use regrowth_mcts::frontend::{MOST_FLAGS, SettingsTree, described, unhidden};
-use regrowth_mcts::{Preset, SEARCH_KEYS, TRAINING_KEYS};
+use regrowth_mcts::settings::{SEARCH_KEYS, TRAINING_KEYS};
 use regrowth_trainer::rounds::RunConfig;
 use toml::Table;
 

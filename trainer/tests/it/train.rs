@@ -10,10 +10,8 @@ use std::sync::Arc;
 use crate::common::{ok, regrowth, stderr, workshop};
 use candle_core::{DType, Device, Tensor};
 use regrowth_datasets::{PreferencePair, Problem, Split, StepLabel, tasks::problems_from_spec};
-use regrowth_mcts::{
-    PairConfig, RunOptions, Search, SearchConfig, StepLabelConfig, TreeRecord, extract_pairs,
-    extract_step_labels,
-};
+use regrowth_mcts::labels::{StepLabelConfig, extract_step_labels};
+use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
 use regrowth_policy::candle::{
     CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer,
 };

@@ -6,11 +6,12 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{edge, from_the_root};
+use crate::config::{BackupWeights, FirstPlay, Selection};
+use crate::select::SelectionRule;
 use crate::tree::arena::{Arena, Supply};
 use crate::tree::node::{Exclusive, Node, Shared};
 use crate::tree::walk::{Budget, SharedTop, WalkProgress, Walker};
 use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
-use crate::{BackupWeights, FirstPlay, Selection, SelectionRule};
 
 fn tree(weights: BackupWeights) -> Tree {
     let tree = Tree::new(1.0, weights);

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::from_the_root;
+use crate::config::{BackupWeights, FirstPlay, Selection};
+use crate::select::SelectionRule;
 use crate::tree::walk::{Budget, SharedTop, WalkProgress, Walker, grow};
 use crate::tree::{Edge, NodeState, Tree, mean_value};
-use crate::{BackupWeights, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule};
+use crate::tree::{Evaluator, GrowOptions};
 
 /// A tree of hashes: branching 4, depth 12; one for each root.
 struct Hashes(u64);

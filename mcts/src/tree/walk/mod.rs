@@ -14,7 +14,7 @@ pub(super) use self::shared_top::SharedTop;
 pub(super) use self::walker::{WalkProgress, Walker};
 use super::node::{MAX_OWNERS, Node};
 use super::{Edge, Tree};
-use crate::BackupWeights;
+use crate::config::BackupWeights;
 use crate::select::SelectionRule;
 use crate::sync::yield_now;
 

@@ -8,7 +8,7 @@ use std::hint::select_unpredictable;
 
 use super::shared_top::{SharedTop, VisitBatch};
 use super::{Budget, Evaluator};
-use crate::BackupWeights;
+use crate::config::BackupWeights;
 use crate::select::{ChildStats, ScoreTerms, SelectionRule};
 use crate::tree::arena::{Supply, prefetch};
 use crate::tree::node::{Exclusive, Link, Node};

@@ -2,7 +2,8 @@
 
 use rand::RngExt;
 use regrowth_datasets::{Problem, keyed_rng};
-use regrowth_mcts::{SearchConfig, Subject, TreeRecord, TreeSearch, TreeStatus};
+use regrowth_mcts::search::{Subject, TreeStatus};
+use regrowth_mcts::{SearchConfig, TreeRecord, TreeSearch};
 use regrowth_policy::{Call, Policy, PolicyError, Request, Response};
 use regrowth_verifiers::Verifier;
 

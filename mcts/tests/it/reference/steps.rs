@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use regrowth_datasets::{Finish, stream_key};
-use regrowth_mcts::{DepthLimit, JudgeForm, NodeRecord, PriorRule, similarity};
+use regrowth_mcts::config::{DepthLimit, JudgeForm, PriorRule};
+use regrowth_mcts::record::NodeRecord;
+use regrowth_mcts::similar::similarity;
 use regrowth_policy::{Boundary, Candidate, Judge, Propose, Request, Response, Restated, call};
 
 use super::{Node, Search};
