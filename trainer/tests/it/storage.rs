@@ -93,7 +93,7 @@ impl Drop for Small {
 }
 
 #[test]
-#[ignore = "needs the right to mount a small file system"]
+#[ignore = "needs the right to mount a file system: .ci/run has the command"]
 fn a_full_disk_stops_the_run_and_space_lets_it_finish() {
     let (dir, whole) = with_whole();
     let at = dir.path().join("small");

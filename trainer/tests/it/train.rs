@@ -430,7 +430,7 @@ fn a_killed_training_ends_with_the_same_bytes() {
         .collect();
     std::fs::write(dir.path().join("rows.jsonl"), rows).unwrap();
     let args = |out| {
-        ["train", "--policy", "tiny", "--pairs", "rows.jsonl", "--out", out, "--epochs", "8"]
+        ["train", "--policy", "tiny", "--pairs", "rows.jsonl", "--out", out, "--epochs", "4"]
             .map(str::to_owned)
             .into_iter()
             .chain(["--batch-pairs", "4", "--save-seconds", "0", "--lora", "2"].map(str::to_owned))

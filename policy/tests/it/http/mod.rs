@@ -455,11 +455,11 @@ fn a_server_that_is_loading_its_model_is_waited_for() {
         })
     };
     // More often than a server is asked that does not answer at all.
-    let patient = ServerOptions { attempts: 6, ..options() };
+    let patient = ServerOptions { attempts: 4, ..options() };
     let met = |server: &Mock| {
         HttpPolicy::connect(&format!("{}/v1", server.address), &patient, &PromptOptions::default())
     };
-    assert!(met(&loading(4)).is_ok());
+    assert!(met(&loading(3)).is_ok());
     let error = met(&loading(usize::MAX)).err().unwrap().to_string();
     assert!(error.contains("Loading model") && error.contains("--server-attempts"), "{error}");
 }
