@@ -23,6 +23,7 @@ mod error;
 mod expand;
 #[cfg(feature = "cli")]
 mod flags;
+mod foreign;
 #[cfg(feature = "cli")]
 pub mod frontend;
 mod labels;
@@ -43,9 +44,12 @@ mod stop;
 mod sync;
 mod tree;
 mod value;
+#[cfg(feature = "cli")]
+pub mod viewer;
 
 pub use calibration::{
-    Calibration, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc, ece, unanswered,
+    Calibration, CalibrationBin, DepthFigures, ECE_BINS, Figures, Judged, JudgedSolutions, auc,
+    ece, unanswered,
 };
 pub use commit::{Contender, commit, spread};
 pub use config::{
@@ -57,6 +61,8 @@ pub use driver::{RunOptions, SearchObserver, SearchSummary, search_each, search_
 pub use error::{SearchError, SkipReason};
 #[cfg(feature = "cli")]
 pub use flags::{EngineFlags, at_least_one};
+#[cfg(feature = "cli")]
+pub use foreign::readable;
 pub use labels::{StepLabelConfig, extract_step_labels};
 pub use likelihood::fit::LikelihoodFit;
 pub use likelihood::{AnswerOdds, Finished, LikelihoodCalibration, SurprisalOdds};
@@ -71,7 +77,7 @@ pub use record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, read_trees}
 pub use search::{PolicyRequest, Subject, TreeSearch, TreeStatus};
 pub use select::{ChildStats, ParentStats, Scorer, SelectionRule, prior, puct, select, uct};
 pub use settings::{PolicyKind, SEARCH_KEYS, TRAINING_KEYS, laid_over, overlay};
-pub use show::{STEP_CHARS, escape_html, render_html, render_text};
+pub use show::{STEP_CHARS, render_text};
 pub use similar::similarity;
 pub use spelling::{breadth, expanded};
 pub use stop::{Spent, StopRule};
