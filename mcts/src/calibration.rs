@@ -46,14 +46,33 @@ pub fn ece(judged: &[Judged]) -> Option<f64> {
     if judged.is_empty() {
         return None;
     }
-    // Sums of self-evaluations and of right solutions in each bin.
-    let mut bins = [(0.0, 0.0); ECE_BINS];
+    let gap =
+        |bin: &CalibrationBin| bin.n as f64 * (bin.mean - bin.right as f64 / bin.n as f64).abs();
+    Some(bins(judged).iter().map(gap).sum::<f64>() / judged.len() as f64)
+}
+
+/// The solutions of one of [`ECE_BINS`] bins of self-evaluation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CalibrationBin {
+    /// Solutions.
+    pub n: u64,
+    /// Their mean self-evaluation, in [0, 1].
+    pub mean: f64,
+    /// How many came out right.
+    pub right: u64,
+}
+
+/// The bins that are not empty, in order.
+fn bins(judged: &[Judged]) -> Vec<CalibrationBin> {
+    let mut bins = [CalibrationBin::default(); ECE_BINS];
     for &(own, right) in judged {
         let bin = &mut bins[((own * ECE_BINS as f64) as usize).min(ECE_BINS - 1)];
-        bin.0 += own;
-        bin.1 += f64::from(u8::from(right));
+        bin.n += 1;
+        bin.mean += own;
+        bin.right += u64::from(right);
     }
-    Some(bins.iter().map(|(own, right)| (own - right).abs()).sum::<f64>() / judged.len() as f64)
+    let filled = bins.into_iter().filter(|bin| bin.n > 0);
+    filled.map(|bin| CalibrationBin { mean: bin.mean / bin.n as f64, ..bin }).collect()
 }
 
 /// Figures of some judged solutions.
@@ -81,6 +100,10 @@ pub struct Calibration {
     pub all: Figures,
     /// By the depth of the last step, in order.
     pub by_depth: Vec<DepthFigures>,
+    /// The calibration curve: what came out of the solutions that were judged alike. Reports from before
+    /// it was kept have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bins: Vec<CalibrationBin>,
 }
 
 /// Figures of the solutions that end at one depth.
@@ -139,7 +162,13 @@ impl JudgedSolutions {
         let by_depth = self.depths.iter();
         let by_depth =
             by_depth.map(|(&depth, seen)| DepthFigures { depth, figures: figures(seen) });
-        (!all.is_empty()).then(|| Calibration { all: figures(&all), by_depth: by_depth.collect() })
+        let judged: Vec<Judged> =
+            all.iter().filter_map(|&(own, right)| Some((own?, right))).collect();
+        (!all.is_empty()).then(|| Calibration {
+            all: figures(&all),
+            by_depth: by_depth.collect(),
+            bins: bins(&judged),
+        })
     }
 }
 
@@ -197,6 +226,9 @@ mod tests {
         assert!(close(ece(&judged), 0.5 * 0.45 + 0.5 * 0.2));
         assert!(close(ece(&[(1.0, true), (0.0, false)]), 0.0));
         assert_eq!(ece(&[]), None);
+        let curve = bins(&judged);
+        assert_eq!(curve.iter().map(|b| (b.n, b.right)).collect::<Vec<_>>(), [(2, 0), (2, 1)]);
+        assert!((curve[1].mean - 0.95).abs() < 1e-12);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod error;
 mod expand;
 #[cfg(feature = "cli")]
 pub mod flags;
+pub mod foreign;
 #[cfg(feature = "cli")]
 pub mod frontend;
 pub mod labels;
@@ -44,6 +45,8 @@ pub mod stop;
 mod sync;
 pub mod tree;
 pub mod value;
+#[cfg(feature = "cli")]
+pub mod viewer;
 
 pub use config::SearchConfig;
 pub use driver::{RunOptions, Search, SearchSummary};

@@ -208,6 +208,22 @@ impl DropReason {
             Self::TooManyPerTree => "too_many_per_tree",
         }
     }
+
+    /// The reason as pages and reports say it.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::TreeNotCorrect => "the tree's committed answer is wrong",
+            Self::TreeNotSolved => "the tree has no right solution",
+            Self::NoCommitValues => "the tree keeps no values of its commits",
+            Self::NoSibling => "no sibling to compare with",
+            Self::SmallMargin => "values too close: margin not above the threshold",
+            Self::FewVisits => "too few visits of one side",
+            Self::NotMixed => "both steps lead to the same kind of outcome",
+            Self::SameText => "both steps say the same",
+            Self::TooManyPerTree => "the tree has enough other pairs",
+        }
+    }
 }
 
 /// Pairs of one tree and what was left out.

@@ -1,18 +1,13 @@
-//! A tree for people: as text, one line a node, or as a page that folds its branches.
+//! A tree as text, one line a node: what the search saw of each step (Q, N, p, C, O), with marks for the
+//! committed path, the sides of pairs and equations that are false.
 //!
-//! Shows what the search saw of each step (Q, N, p, C, O) and marks the committed path, the sides
-//! of pairs and equations that are false. Text comes from a model: nothing in it acts on a terminal
-//! (`foreign`), on the page it is escaped, and the page loads nothing and runs nothing.
-
-mod foreign;
-mod html;
+//! Text comes from a model: nothing in it acts on a terminal ([`shown`]).
 
 use std::fmt::Write;
 
 use regrowth_verifiers::equations;
 
-use self::foreign::shown;
-pub use self::html::{escape_html, render_html};
+use crate::foreign::shown;
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, extract_pairs};
 
@@ -75,13 +70,8 @@ fn marks(tree: &TreeRecord, rules: &PairConfig) -> Vec<[char; 2]> {
     marks
 }
 
-/// The text with its false equations between `open` and `close`; `escape` is applied to the pieces.
-fn marked_equations(
-    text: &str,
-    open: &str,
-    close: &str,
-    escape: impl Fn(&str) -> String,
-) -> String {
+/// The text with its false equations between brackets.
+fn marked_equations(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for equation in equations(text).into_iter().filter(|e| !e.holds) {
@@ -89,19 +79,17 @@ fn marked_equations(
         if equation.span.start < done {
             continue;
         }
-        out.push_str(&escape(&text[done..equation.span.start]));
-        out.push_str(open);
-        out.push_str(&escape(&text[equation.span.range()]));
-        out.push_str(close);
+        let (before, span) = (&text[done..equation.span.start], &text[equation.span.range()]);
+        let _ = write!(out, "{before}[FALSE: {span}]");
         done = equation.span.end;
     }
-    out.push_str(&escape(&text[done..]));
+    out.push_str(&text[done..]);
     out
 }
 
 fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], longest: usize, out: &mut String) {
     let node = &tree.nodes[id as usize];
-    let marked = marked_equations(node.text.trim_end(), "[FALSE: ", "]", str::to_owned);
+    let marked = marked_equations(node.text.trim_end());
     let text = marked.replace('\n', " / ");
     let mut chars = text.chars().map(shown);
     let mut text: String = chars.by_ref().take(longest).collect();
@@ -138,11 +126,6 @@ mod tests {
         tree.nodes[1].text = "First 3 + 4 = 8 < 9, then 2 * 4 = 8.".to_owned();
         let text = render_text(&tree, &PairConfig::default(), STEP_CHARS);
         assert!(text.contains("First [FALSE: 3 + 4 = 8] < 9, then 2 * 4 = 8."), "{text}");
-        let page = render_html(&tree, &PairConfig::default());
-        assert!(
-            page.contains("First <mark title=\"false\">3 + 4 = 8</mark> &lt; 9, then"),
-            "{page}"
-        );
     }
 
     #[test]
@@ -169,17 +152,5 @@ mod tests {
         assert!(text(STEP_CHARS).contains("xx ...\n") && !text(STEP_CHARS).contains('y'));
         assert!(text(STEP_CHARS).contains("ww\n"), "{}", text(STEP_CHARS));
         assert!(text(usize::MAX).contains("xxyz\n"));
-    }
-
-    #[test]
-    fn a_page_escapes_what_a_model_wrote() {
-        let mut tree = example();
-        tree.nodes[1].text = "<script>alert('\"&')</script>".to_owned();
-        tree.problem.question = "1 < 2 & \"x\"?".to_owned();
-        let page = render_html(&tree, &PairConfig::default());
-        assert!(!page.contains("<script"), "{page}");
-        assert!(page.contains("&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;"));
-        assert!(page.contains("1 &lt; 2 &amp; &quot;x&quot;?"));
-        assert_eq!(page.matches("<details").count(), page.matches("</details>").count());
     }
 }

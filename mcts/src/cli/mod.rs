@@ -52,7 +52,7 @@ enum Subcommands {
     /// Extract pairs again from written trees, with other rules and no model.
     #[command(after_help = pairs::EXAMPLES)]
     Pairs(pairs::Arguments),
-    /// Show one tree as text or as a page.
+    /// Show trees as text or as a page.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
     /// Search a Countdown numbers game with a calculator instead of a language model.

@@ -1,9 +1,10 @@
-//! `mcts show`: one tree as text or as a page.
+//! `mcts show`: one tree as text, or trees as a page.
 //!
-//! [`crate::show`] draws the tree.
+//! Of a run, text shows the latest round; a page has all rounds, so that a problem's trees can be laid
+//! side by side.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use regrowth_datasets::atomic_write;
@@ -12,31 +13,39 @@ use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::{print_line, trees};
-use crate::show::{STEP_CHARS, render_html, render_text};
-use crate::{TreeRecord, read_trees};
+use crate::show::{STEP_CHARS, render_text};
+use crate::viewer::{TreeSet, TreeView, render_page};
+use crate::{PairConfig, TreeRecord, read_trees};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mcts show --trees search
-  mcts show --trees runs/default --html tree.html";
+  mcts show --trees runs/default --html trees.html
+  mcts show --trees before --against after --html trees.html";
 
 /// Arguments of `mcts show`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input and output")]
 pub(crate) struct Arguments {
-    /// Trees: a file, or the folder of a search, of a round or of a run
+    /// Trees: a file, or the folder of a search, of a round or of a run (text shows its latest round)
     #[arg(long, value_name = "PATH")]
     trees: PathBuf,
-    /// Id of the problem [default: that of the first tree]
+    /// Id of the problem [default: text shows the first tree, a page shows all]
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
     /// Show the whole text of every step, not its first 100 characters
     #[arg(long)]
     full: bool,
-    /// Write the tree as a page that folds its branches, instead of text to stdout
+    /// Write a page with a tree viewer (fold, search, compare rounds) instead of text to stdout
     /// [default: text on stdout]
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Trees of the page from each file at most
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "html")]
+    limit: usize,
+    /// Other trees, as in --trees, to lay beside those of the same problems on the page [default: none]
+    #[arg(long, value_name = "PATH", requires = "html")]
+    against: Option<PathBuf>,
     #[command(flatten)]
     rules: RuleFlags,
 }
@@ -44,36 +53,95 @@ pub(crate) struct Arguments {
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let files = trees::files(&arguments.trees)?;
-    if let Some(path) = &arguments.html {
-        let taken: Vec<_> = files.iter().map(|file| ("--trees", file.as_path())).collect();
-        check_output("--html", path, &taken)?;
-    }
-    let tree = find(arguments, &files)?;
-    let rules = arguments.rules.rules(&files[0])?;
+    let rules = |files: &[PathBuf]| arguments.rules.rules(&files[0]);
     match &arguments.html {
         Some(path) => {
-            let page = render_html(&tree, &rules);
-            atomic_write(path, |file| file.write_all(page.as_bytes())).map_err(unwritten)
+            let against = arguments.against.as_deref().map(trees::files).transpose()?;
+            let mut taken: Vec<_> = files.iter().map(|f| ("--trees", f.as_path())).collect();
+            taken.extend(against.iter().flatten().map(|f| ("--against", f.as_path())));
+            check_output("--html", path, &taken)?;
+            let mut sets = sets(arguments, &files, &rules(&files)?, None)?;
+            if let (Some(files), Some(named)) = (&against, &arguments.against) {
+                sets.extend(self::sets(arguments, files, &rules(files)?, Some(named))?);
+            }
+            write_page(arguments, path, &sets)
         }
         None => {
+            let tree = find(arguments, &files)?;
             let longest = if arguments.full { usize::MAX } else { STEP_CHARS };
-            print_line(render_text(&tree, &rules, longest).trim_end())
+            print_line(render_text(&tree, &rules(&files)?, longest).trim_end())
         }
     }
 }
 
+/// The first wanted tree of the latest file that has one.
 fn find(arguments: &Arguments, files: &[PathBuf]) -> Result<TreeRecord, Failure> {
-    for file in files {
+    for file in files.iter().rev() {
         for tree in read_trees(file)? {
             let tree = tree?;
-            if arguments.problem.as_ref().is_none_or(|id| *id == tree.problem.id) {
+            if is_wanted(arguments, &tree) {
                 return Ok(tree);
             }
         }
     }
+    Err(missing(arguments))
+}
+
+fn is_wanted(arguments: &Arguments, tree: &TreeRecord) -> bool {
+    arguments.problem.as_ref().is_none_or(|id| *id == tree.problem.id)
+}
+
+fn missing(arguments: &Arguments) -> Failure {
     let file = arguments.trees.display();
-    Err(Failure::file(match &arguments.problem {
+    Failure::file(match &arguments.problem {
         Some(id) => format!("{file}: no tree of the problem `{id}`"),
         None => format!("{file}: holds no tree"),
-    }))
+    })
+}
+
+/// The trees of each file, under the name of its round or folder; `source` is put before it.
+fn sets(
+    arguments: &Arguments,
+    files: &[PathBuf],
+    rules: &PairConfig,
+    source: Option<&Path>,
+) -> Result<Vec<TreeSet>, Failure> {
+    let mut sets = Vec::new();
+    for file in files {
+        let (mut total, mut round, mut shown) = (0, 0, Vec::new());
+        for tree in read_trees(file)? {
+            let tree = tree?;
+            if !is_wanted(arguments, &tree) {
+                continue;
+            }
+            total += 1;
+            round = tree.round;
+            if shown.len() < arguments.limit {
+                shown.push(TreeView::new(&tree, rules));
+            }
+        }
+        let folder = file.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        let mut name = match round {
+            0 => folder.map_or_else(|| "trees".to_owned(), |name| name.into_owned()),
+            round => format!("round {round}"),
+        };
+        if let Some(source) = source {
+            name = format!("{name} of {}", source.display());
+        }
+        sets.push(TreeSet::new(&name, total, shown));
+    }
+    sets.retain(|set| !set.is_empty());
+    Ok(sets)
+}
+
+fn write_page(arguments: &Arguments, path: &Path, sets: &[TreeSet]) -> Result<(), Failure> {
+    if sets.is_empty() {
+        return Err(missing(arguments));
+    }
+    let title = match &arguments.problem {
+        Some(id) => format!("Search trees of {id}"),
+        None => format!("Search trees of {}", arguments.trees.display()),
+    };
+    let page = render_page(&title, sets).map_err(|e| Failure::internal(format!("page: {e}")))?;
+    atomic_write(path, |file| file.write_all(page.as_bytes())).map_err(unwritten)
 }

@@ -210,7 +210,11 @@ fn pairs_are_cut_again_and_trees_are_shown() {
     let page = folder.path().join("tree.html");
     let html = mcts(&format!("show --trees {out}/trees.jsonl --html {}", page.display()));
     assert_code(&html, 0);
-    assert!(read(&page).contains("<details open>"));
+    let written = read(&page);
+    assert!(written.contains("\"total\":5,") && written.contains("\"chosen\":"));
+    let one = mcts(&format!("show --trees {out} --limit 1 --html {}", page.display()));
+    assert_code(&one, 0);
+    assert!(read(&page).contains("\"total\":5,") && read(&page).len() < written.len());
     let missing = mcts(&format!("show --trees {out}/trees.jsonl --problem nobody"));
     assert!(assert_code(&missing, 3).contains("nobody"));
 }

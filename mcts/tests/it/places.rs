@@ -59,6 +59,34 @@ fn a_run_is_shown_and_cut_by_its_own_rules() {
     assert!(show(none.path()).contains("is not finished"));
 }
 
+#[test]
+fn text_shows_the_latest_round_and_a_page_shows_all() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path());
+    let [first, second] = ["round-0001", "round-0002"].map(|name| folder.path().join(name));
+    let text = |trees: &Path| {
+        let shown = mcts(&format!("show --trees {}", trees.display()));
+        assert_code(&shown, 0);
+        String::from_utf8(shown.stdout).unwrap()
+    };
+    assert!(text(folder.path()) == text(&second) && text(&first) != text(&second));
+    let file = folder.path().join("trees.html");
+    let page = |trees: &Path, more: &str| {
+        let show = format!("show --trees {} --html {} {more}", trees.display(), file.display());
+        assert_code(&mcts(&show), 0);
+        read(&file)
+    };
+    let (one, two) = ("\"name\":\"round-0001\",\"total\":6", "\"name\":\"round-0002\",\"total\":6");
+    let all = page(folder.path(), "");
+    assert!(all.contains(one) && all.contains(two));
+    // Other trees of the same problems stand beside those that are shown.
+    let against = format!("--against {} --limit 2", second.display());
+    let both = page(&first, &against);
+    assert!(both.contains(one) && both.contains("\"name\":\"round-0002 of "));
+    assert!(both.len() < all.len() && !page(&first, "").contains("round-0002"));
+    assert_code(&mcts(&format!("show --trees {} --against x", first.display())), 2);
+}
+
 fn spawn(arguments: &str) -> std::process::Child {
     Command::new(env!("CARGO_BIN_EXE_mcts"))
         .args(arguments.split_whitespace())

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use regrowth_mcts::console::log;
+
 use super::print_line;
 use crate::TrainError;
 use crate::report::write_html;
-use crate::rounds::read_report;
+use crate::rounds::{ProblemSets, read_report};
 
 /// Arguments of `regrowth report`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +25,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
                  on with it"
             .into(),
     })?;
-    write_html(&args.run, &report)?;
+    let sets = ProblemSets::read(&report.config);
+    if let Err(error) = &sets {
+        log(&format!("the page shows ids in place of questions: {error}"));
+    }
+    write_html(&args.run, &report, &sets.map(|sets| sets.test).unwrap_or_default())?;
     print_line(&format!("written to {}", args.run.join("report.html").display()))
 }

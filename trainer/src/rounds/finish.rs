@@ -88,7 +88,7 @@ pub(super) fn finish(
 ) -> Result<RunReport, TrainError> {
     let (rounds, end) = rounds(run, observer)?;
     let report = examine(run, rounds, end, observer)?;
-    write_html(run.dir.path(), &report)?;
+    write_html(run.dir.path(), &report, &run.sets.test)?;
     // Written last: the run is done.
     write_checksummed(&run.dir.path().join(REPORT), &report)?;
     Ok(report)

@@ -171,7 +171,7 @@ fn sweep(path: &Path) -> Result<(), TrainError> {
 }
 
 /// The folder of a round in a run.
-pub(super) fn round_dir(run: &Path, round: u32) -> PathBuf {
+pub(crate) fn round_dir(run: &Path, round: u32) -> PathBuf {
     run.join(format!("round-{round:04}"))
 }
 

@@ -124,12 +124,9 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
     assert_eq!(first["on_policy_share"], 1.0);
     assert!(report["p_value"].as_f64().is_some_and(|p| p > 0.0 && p <= 1.0));
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
-    assert!(page.contains("<svg") && !page.contains("http://") && !page.contains("src="));
-}
-
-/// Whether a line of a tree is that of a chosen step: `+` before its figures.
-fn is_chosen(line: &str) -> bool {
-    line.split_once(" Q ").is_some_and(|(marks, _)| marks.contains('+'))
+    for part in ["Greedy accuracy", "id=\"problems\"", "data-chart=\"loss\"", "class=\"viewer\""] {
+        assert!(page.to_lowercase().contains(&part.to_lowercase()), "{part}");
+    }
 }
 
 #[test]
@@ -139,7 +136,7 @@ fn example_trees_of_the_page_are_marked_by_the_rules_of_the_run() {
         std::fs::write(dir.path().join("rules.toml"), rules).unwrap();
         ok(regrowth(dir.path(), &scripted(run, &["--config", "rules.toml"])));
         let page = std::fs::read_to_string(dir.path().join(run).join("report.html")).unwrap();
-        page.lines().filter(|line| is_chosen(line)).count()
+        page.matches("{\"chosen\":").count()
     };
     let usual = marked("usual", "[pairs]\nmin_margin = 0.1\n");
     let strict = marked("strict", "[pairs]\nmin_margin = 3.5\n");
@@ -385,7 +382,7 @@ fn own_problems_and_bad_input() {
         assert!(said.contains(wanted), "{said}");
     }
     let page = std::fs::read_to_string(dir.path().join("run/report.html")).unwrap();
-    assert!(page.contains("&lt;script&gt;alert") && !page.contains("<script"));
+    assert!(page.contains("\\u003cscript>alert") && !page.contains("<script>alert"));
     std::fs::write(dir.path().join("bad.jsonl"), "{\"question\": \"a\", \"answer\": \"1\"}\n{\n")
         .unwrap();
     for (problems, code, part) in [

@@ -1,0 +1,190 @@
+// The checks of report_browser.sh, which says what they need.
+"use strict";
+const assert = require("node:assert/strict");
+const { execFileSync } = require("node:child_process");
+const { copyFileSync, writeFileSync } = require("node:fs");
+const { join } = require("node:path");
+const { pathToFileURL } = require("node:url");
+const { chromium } = require("playwright-core");
+
+const { BIN, RUN, WORK, SHOTS, CHROMIUM } = process.env;
+const HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror=alert(1)> \\boxed{7} $x^2$";
+
+// ---- trees of our own ------------------------------------------------------------------------
+
+function node(parent, depth, text, more = {}) {
+  return {
+    parent, depth, text, ids: [1, 2], logps: [-0.5, -0.25], logps_exact: true, finish: "boundary", terminal: false,
+    prior: 0.5, visits: 4, reward: 0.1, q: 0.2, v: 0.1, self_evaluation: 0.5, outcome: 0, ...more,
+  };
+}
+
+// A tree with `breadth` steps below each step, breadth-first, of `size` nodes; some steps are given.
+function tree(id, size, breadth, texts = {}) {
+  const nodes = [node(null, 0, "", { ids: [], logps: [], finish: null, self_evaluation: null })];
+  for (let at = 1; at < size; at++) {
+    const parent = Math.floor((at - 1) / breadth);
+    nodes.push(node(parent, nodes[parent].depth + 1, texts[at] ?? `Step ${at}: 3 + 4 = ${at % 9}\n`, { q: Math.sin(at) }));
+  }
+  const inner = new Set(nodes.map((n) => n.parent));
+  nodes.forEach((n, at) => {
+    if (inner.has(at)) return;
+    Object.assign(n, { terminal: true, finish: "eos", outcome: at % 2 ? 1 : -1, text: `The answer is \\boxed{${at % 2 ? 7 : 8}}.` });
+  });
+  return {
+    version: 1, round: 1, policy: "scripted", seed: 0, oracle: true, hinted: false,
+    problem: { id, source: "generic", question: `What is 3 + 4? ${texts.question ?? ""}`, answer: "7", kind: { type: "number" } },
+    prompt: "What?", prompt_ids: [1], nodes, committed: [1], correct: false, simulations: 9, propose_calls: 1,
+    judge_calls: 1, sampled_tokens: 9, duplicates: 0,
+  };
+}
+
+function treePage(name, trees, against) {
+  const write = (file, rows) => {
+    writeFileSync(join(WORK, file), rows.map((row) => JSON.stringify(row) + "\n").join(""));
+    return join(WORK, file);
+  };
+  const page = join(WORK, `${name}.html`);
+  const args = ["show", "--trees", write(`${name}.jsonl`, trees), "--html", page];
+  if (against) args.push("--against", write(`${name}-against.jsonl`, against));
+  execFileSync(join(BIN, "mcts"), args, { stdio: ["ignore", "inherit", "ignore"] });
+  return page;
+}
+
+// ---- pages -----------------------------------------------------------------------------------
+
+// Opens a file and fails on everything that a page that stands alone must not do.
+async function open(browser, file, { width = 1280, dark = false } = {}) {
+  const context = await browser.newContext({
+    viewport: { width, height: 900 }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce",
+  });
+  const page = await context.newPage();
+  page.troubles = [];
+  page.on("console", (message) => page.troubles.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
+  page.on("dialog", (dialog) => page.troubles.push(`dialog: ${dialog.message()}`));
+  const url = pathToFileURL(file).href;
+  page.on("request", (request) => request.url() !== url && page.troubles.push(`request: ${request.url()}`));
+  await page.goto(url);
+  return page;
+}
+
+async function done(page) {
+  assert.deepEqual(page.troubles, []);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(wide <= 0, `the page is ${wide} pixels wider than the window`);
+  await page.context().close();
+}
+
+const rows = (page) => page.locator(".row").count();
+
+async function hostileTextStaysText(browser) {
+  const texts = { 1: HOSTILE, question: HOSTILE };
+  const page = await open(browser, treePage("hostile", [tree("</script>", 12, 3, texts)]));
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  const shown = await page.locator(".row .text").first().textContent();
+  assert.ok(shown.includes("</script><script>window.hacked = 1</script><img src=x"), shown);
+  assert.ok((await page.locator(".row math").count()) >= 1, "formulas are rendered");
+  await done(page);
+}
+
+async function largeTreesOpenAtOnce(browser) {
+  const page = await open(browser, treePage("large", [tree("large", 5000, 3)]));
+  const milliseconds = await page.evaluate(async () => {
+    const start = performance.now();
+    document.querySelector("[data-part=expand]").click();
+    // Behind the next frame the rows are laid out and painted.
+    await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+    return performance.now() - start;
+  });
+  assert.equal(await rows(page), 4999);
+  console.log(`5,000 nodes unfolded in ${milliseconds.toFixed(0)} ms`);
+  assert.ok(milliseconds < 2000, `${milliseconds} ms`);
+  await page.locator(".rows").evaluate((element) => (element.scrollTop = element.scrollHeight));
+  await done(page);
+}
+
+async function viewerFoldsSearchesAndListens(browser) {
+  const [left, right] = [tree("same", 40, 3, { 12: "a needle in a folded branch" }), tree("same", 20, 3)];
+  const other = tree("other", 30, 2);
+  const page = await open(browser, treePage("viewer", [left, other], [{ ...right, round: 2 }]));
+  // The page starts with the last set; the first one has both trees.
+  await page.selectOption("[data-part=set]", "0");
+  const first = await rows(page);
+  await page.click("[data-part=expand]");
+  assert.equal(await rows(page), 39);
+  await page.click("[data-part=fold]");
+  assert.equal(await rows(page), 3);
+  await page.fill("[data-part=search]", "NEEDLE");
+  await page.waitForSelector(".row mark");
+  assert.match(await page.textContent("[data-part=hits]"), /1 of 1 here; in 1 tree/);
+  await page.fill("[data-part=search]", "");
+  await page.waitForFunction(() => !document.querySelector(".row mark"));
+  // Two trees of one problem, side by side.
+  await page.selectOption("[data-part=beside]", { index: 1 });
+  assert.equal(await page.locator(".pane").count(), 2);
+  await page.selectOption("[data-part=beside]", "-1");
+  // Keys alone: reach the tree, unfold, move, change the tree, search.
+  await page.click("[data-part=path]");
+  await page.focus(".row[tabindex='0']");
+  const before = await rows(page);
+  await page.keyboard.press("ArrowLeft");
+  assert.ok((await rows(page)) < before);
+  await page.keyboard.press("*");
+  assert.ok((await rows(page)) > before);
+  await page.keyboard.press("ArrowDown");
+  const moved = await page.evaluate(() => document.activeElement.getAttribute("aria-selected"));
+  assert.equal(moved, "true");
+  await page.keyboard.press("n");
+  assert.match(await page.textContent(".tree-head h3"), /^other/);
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.part), "search");
+  await page.selectOption("[data-part=filter]", "pairs");
+  await page.selectOption("[data-part=filter]", "mixed");
+  assert.ok(first > 0);
+  await done(page);
+}
+
+// Everything that can be clicked can be reached by Tab.
+async function keysReachEverything(page) {
+  const missed = await page.evaluate(() => {
+    const shown = (element) => element.checkVisibility() && !element.disabled;
+    const clickable = [...document.querySelectorAll("a[href], button, select, input, summary")].filter(shown);
+    return clickable.filter((element) => element.tabIndex < 0).map((element) => element.outerHTML);
+  });
+  assert.deepEqual(missed, []);
+  assert.equal(await page.locator(".row[tabindex='0']").count(), await page.locator(".pane").count());
+}
+
+async function reports(browser) {
+  const file = join(WORK, "report.html");
+  execFileSync(join(BIN, "regrowth"), ["report", RUN], { stdio: ["ignore", "ignore", "inherit"] });
+  copyFileSync(join(RUN, "report.html"), file);
+  for (const [width, dark] of [[1280, false], [1280, true], [400, false], [400, true]]) {
+    const page = await open(browser, file, { width, dark });
+    await page.waitForSelector("canvas");
+    const charts = await page.locator("figure[data-chart]").count();
+    assert.equal(await page.locator("figure[data-chart] canvas").count(), charts);
+    assert.ok(!(await page.content()).includes("{{"));
+    if (await page.locator(".viewer").count()) await keysReachEverything(page);
+    // What is not on the screen is not painted otherwise.
+    await page.evaluate(() => document.querySelectorAll(".row").forEach((row) => (row.style.contentVisibility = "visible")));
+    const name = `report-${width}-${dark ? "dark" : "light"}`;
+    await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+    await page.screenshot({ path: join(SHOTS, `${name}-top.png`) });
+    await done(page);
+  }
+}
+
+(async () => {
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  try {
+    await hostileTextStaysText(browser);
+    await largeTreesOpenAtOnce(browser);
+    await viewerFoldsSearchesAndListens(browser);
+    await reports(browser);
+    console.log(`all checks passed; screenshots in ${SHOTS}`);
+  } finally {
+    await browser.close();
+  }
+})();

@@ -1,0 +1,288 @@
+//! A tree as the viewer's script reads it: what people ask about a node, and nothing that only training
+//! needs (token ids, log-probabilities of single tokens).
+
+use std::collections::BTreeMap;
+
+use regrowth_datasets::{Choice, Finish};
+use regrowth_verifiers::{ProblemVerifier, Statement, Verdict, Verifier, equations};
+use serde::Serialize;
+
+use crate::foreign::readable;
+use crate::pairs::ExtractedPairs;
+use crate::record::{NodeRecord, TreeRecord};
+use crate::{PairConfig, extract_pairs};
+
+/// Trees of one source: of a round, or of a search.
+#[derive(Debug, Clone, Serialize)]
+pub struct TreeSet {
+    name: String,
+    /// Trees of the source, of which `trees` may be a part.
+    total: usize,
+    trees: Vec<TreeView>,
+}
+
+impl TreeSet {
+    /// Trees under a name ("round 2"); the source holds `total` of them.
+    #[must_use]
+    pub fn new(name: &str, total: usize, trees: Vec<TreeView>) -> Self {
+        Self { name: readable(name), total, trees }
+    }
+
+    /// Whether there is nothing to show.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.trees.is_empty()
+    }
+}
+
+/// One tree.
+#[derive(Debug, Clone, Serialize)]
+pub struct TreeView {
+    id: String,
+    source: String,
+    question: String,
+    choices: Vec<Choice>,
+    reference: String,
+    solution: Option<String>,
+    policy: String,
+    /// Whether the committed solution is right.
+    correct: bool,
+    /// Whether outcomes saw the reference answer.
+    oracle: bool,
+    hinted: bool,
+    simulations: u64,
+    propose_calls: u64,
+    judge_calls: u64,
+    score_calls: u64,
+    prompt_tokens: usize,
+    sampled_tokens: u64,
+    duplicates: u64,
+    committed: Vec<u32>,
+    pairs: Vec<PairView>,
+    /// Why there are no more pairs, in words.
+    dropped: BTreeMap<&'static str, u64>,
+    nodes: Vec<NodeView>,
+}
+
+/// A pair of sibling nodes.
+#[derive(Debug, Clone, Serialize)]
+struct PairView {
+    chosen: u32,
+    rejected: u32,
+    margin: f64,
+    alpha: f64,
+}
+
+/// One step and the state behind it; what is absent is 0, false or unknown.
+#[derive(Debug, Clone, Serialize)]
+struct NodeView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<u32>,
+    /// The text in pieces; every second piece is a false equation.
+    text: Vec<String>,
+    q: f64,
+    v: f64,
+    visits: u64,
+    prior: f64,
+    reward: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    self_evaluation: Option<f64>,
+    tokens: usize,
+    /// Log-probability of the whole step.
+    logp: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish: Option<Finish>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    injected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<EndView>,
+}
+
+/// What the verifier read at the end of a solution.
+#[derive(Debug, Clone, Serialize)]
+struct EndView {
+    /// Outcome part of the value.
+    outcome: f64,
+    /// The answer that the solution states; empty if none.
+    answer: String,
+    /// The rule that found it, or why there is none.
+    rule: &'static str,
+    /// `right`, `wrong`, `undecided` or, without a reference, `unknown`.
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+}
+
+impl TreeView {
+    /// What the viewer shows of a tree, with the pairs that these rules extract.
+    #[must_use]
+    pub fn new(tree: &TreeRecord, rules: &PairConfig) -> Self {
+        let problem = &tree.problem;
+        let choice = |c: &Choice| Choice { label: readable(&c.label), text: readable(&c.text) };
+        let extracted = extract_pairs(tree, rules);
+        let dropped = extracted.dropped.iter().map(|(why, n)| (why.in_words(), *n)).collect();
+        Self {
+            id: readable(&problem.id),
+            source: readable(&problem.source),
+            question: readable(&problem.question),
+            choices: problem.choices.iter().map(choice).collect(),
+            reference: readable(&problem.answer),
+            solution: problem.solution.as_deref().map(readable),
+            policy: readable(&tree.policy),
+            correct: tree.correct,
+            oracle: tree.oracle,
+            hinted: tree.hinted,
+            simulations: tree.simulations,
+            propose_calls: tree.propose_calls,
+            judge_calls: tree.judge_calls,
+            score_calls: tree.score_calls,
+            prompt_tokens: tree.prompt_ids.len(),
+            sampled_tokens: tree.sampled_tokens,
+            duplicates: tree.duplicates,
+            committed: tree.committed.clone(),
+            pairs: pairs(&extracted),
+            dropped,
+            nodes: (0u32..).zip(&tree.nodes).map(|(id, node)| view(tree, id, node)).collect(),
+        }
+    }
+
+    /// Number of pairs.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether it has right and wrong solutions.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        let some = |verdict| {
+            self.nodes.iter().filter_map(|n| n.end.as_ref()).any(|e| e.verdict == verdict)
+        };
+        some("right") && some("wrong")
+    }
+}
+
+fn pairs(extracted: &ExtractedPairs) -> Vec<PairView> {
+    let pairs = extracted.sides.iter().zip(&extracted.pairs);
+    pairs
+        .map(|(&(chosen, rejected), pair)| PairView {
+            chosen,
+            rejected,
+            margin: rounded(pair.margin),
+            alpha: rounded(pair.alpha),
+        })
+        .collect()
+}
+
+fn view(tree: &TreeRecord, id: u32, node: &NodeRecord) -> NodeView {
+    NodeView {
+        parent: node.parent,
+        text: pieces(node.text.trim()),
+        q: rounded(node.q),
+        v: rounded(node.v),
+        visits: node.visits,
+        prior: rounded(node.prior),
+        reward: rounded(node.reward),
+        self_evaluation: node.self_evaluation.map(rounded),
+        tokens: node.ids.len(),
+        logp: rounded(node.logps.iter().map(|&l| f64::from(l)).sum()),
+        finish: node.finish,
+        injected: node.injected,
+        end: node.terminal.then(|| end(tree, id, node)),
+    }
+}
+
+/// What the verifier reads in the solution that ends here.
+fn end(tree: &TreeRecord, id: u32, node: &NodeRecord) -> EndView {
+    let (solution, finish) = (tree.turn(id), node.finish.unwrap_or(Finish::Eos));
+    let statement = Statement::of(&tree.problem, &solution, finish);
+    let mut reason = String::new();
+    let verdict = if tree.problem.has_reference() {
+        match ProblemVerifier.verify_finished(&tree.problem, &solution, finish) {
+            Verdict::Equal => "right",
+            Verdict::Different => "wrong",
+            Verdict::Undecided(why) => {
+                reason = why;
+                "undecided"
+            }
+        }
+    } else {
+        "unknown"
+    };
+    EndView {
+        outcome: node.outcome,
+        answer: readable(&statement.answer),
+        rule: statement.source(finish),
+        verdict,
+        reason,
+    }
+}
+
+/// Four decimals: more are never shown, and a page of many trees stays small.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// The text in pieces, of which every second is a false equation.
+fn pieces(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut done = 0;
+    for equation in equations(text).into_iter().filter(|e| !e.holds) {
+        // Links of one chain, `3 + 4 = 8 = 2`, overlap.
+        if equation.span.start < done {
+            continue;
+        }
+        out.push(readable(&text[done..equation.span.start]));
+        out.push(readable(&text[equation.span.range()]));
+        done = equation.span.end;
+    }
+    out.push(readable(&text[done..]));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pairs::tests::example;
+
+    #[test]
+    fn pairs_are_those_of_the_rules() {
+        let sides = |rules: &PairConfig| -> Vec<_> {
+            TreeView::new(&example(), rules).pairs.iter().map(|p| (p.chosen, p.rejected)).collect()
+        };
+        assert_eq!(sides(&PairConfig::default()), [(2, 3), (5, 4)]);
+        let strict = PairConfig { min_margin: 0.7, ..PairConfig::default() };
+        assert_eq!(sides(&strict), [(2, 3)]);
+        let none = TreeView::new(&example(), &PairConfig { min_margin: 9.0, ..strict });
+        assert_eq!(none.dropped.values().sum::<u64>(), 3, "{:?}", none.dropped);
+    }
+
+    #[test]
+    fn false_equations_stand_apart() {
+        assert_eq!(
+            pieces("First 3 + 4 = 8 < 9, then 2 * 4 = 8."),
+            ["First ", "3 + 4 = 8", " < 9, then 2 * 4 = 8."]
+        );
+        assert_eq!(pieces("a"), ["a"]);
+    }
+
+    #[test]
+    fn an_end_says_what_was_read_and_the_verdict() {
+        let mut tree = example();
+        tree.problem.answer = "7".to_owned();
+        tree.nodes[4].text = "The answer is \\boxed{7}.".to_owned();
+        tree.nodes[6].text = "The answer is \\boxed{8}.".to_owned();
+        let view = TreeView::new(&tree, &PairConfig::default());
+        let end = |id: usize| view.nodes[id].end.as_ref().map(|e| (&*e.answer, e.rule, e.verdict));
+        assert_eq!(end(4), Some(("7", "boxed", "right")));
+        assert_eq!(end(6), Some(("8", "boxed", "wrong")));
+        assert_eq!(end(5), None);
+        assert!(view.is_mixed());
+    }
+}

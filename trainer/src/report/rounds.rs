@@ -1,0 +1,274 @@
+//! Rounds side by side: one table, a column for each round, in groups of rows.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::charts::all_tokens;
+use super::sources::Sources;
+use super::words::{count, duration, interval, mean, part, percent, points, signed};
+use crate::rounds::RoundReport;
+use crate::stats::{Paired, p_value};
+
+/// The table.
+#[derive(Debug, Serialize)]
+pub(super) struct Table {
+    columns: Vec<Column>,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Serialize)]
+struct Column {
+    name: String,
+    best: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    name: &'static str,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// What the numbers mean; empty where the name says it.
+    meaning: &'static str,
+    cells: Vec<String>,
+}
+
+/// Name, meaning and the cell of a round.
+type Spec<'a> = (&'static str, &'static str, &'a dyn Fn(&RoundReport) -> String);
+
+/// Rounds by accuracy, data and training.
+pub(super) fn results(sources: &Sources) -> Table {
+    let mut accuracy = group("Accuracy", sources, &accuracy_rows());
+    // Behind the test accuracy and its interval.
+    let place = accuracy.rows.len().min(2);
+    accuracy.rows.splice(place..place, against_base(sources));
+    let groups = vec![
+        accuracy,
+        group("Search", sources, &search_rows()),
+        group("Pairs", sources, &pair_rows()),
+        group("Training", sources, &training_rows()),
+        metrics(sources),
+        group("Judge", sources, &judge_rows()),
+    ];
+    table(sources, groups)
+}
+
+/// Rounds by tokens and time.
+pub(super) fn costs(sources: &Sources) -> Table {
+    let tokens: [Spec; 7] = [
+        ("prompts", "each tree's once", &|r| count(r.tokens.prompts)),
+        ("sampled by the search", "", &|r| count(r.tokens.sampled)),
+        ("trained", "through forward and backward", &|r| count(r.tokens.trained)),
+        ("reference", "forward passes of the reference policy", &|r| count(r.tokens.referenced)),
+        ("validation", "sampled", &|r| count(r.tokens.validated)),
+        ("all tokens", "", &|r| count(all_tokens(r))),
+        ("model calls of the search", "", &|r| count(r.statistics.model_calls)),
+    ];
+    let time: [Spec; 6] = [
+        ("search", "", &|r| duration(r.seconds.search)),
+        ("training", "", &|r| duration(r.seconds.train)),
+        ("validation", "", &|r| duration(r.seconds.evaluate)),
+        ("KL to the base policy", "", &|r| duration(r.seconds.probe)),
+        ("test problems", "", &|r| duration(r.seconds.test)),
+        ("all phases", "", &|r| duration(r.seconds.total())),
+    ];
+    table(sources, vec![group("Tokens", sources, &tokens), group("Time", sources, &time)])
+}
+
+fn table(sources: &Sources, groups: Vec<Group>) -> Table {
+    let report = sources.report;
+    let column = |r: &RoundReport| Column {
+        name: if r.round == 0 { "base policy".into() } else { format!("round {}", r.round) },
+        best: r.round == report.best_round,
+    };
+    let mut groups = groups;
+    groups.retain(|group| !group.rows.is_empty());
+    Table { columns: report.rounds.iter().map(column).collect(), groups }
+}
+
+/// The rows that say something of some round.
+fn group(name: &'static str, sources: &Sources, specs: &[Spec]) -> Group {
+    let rows = specs.iter().map(|(name, meaning, cell)| Row {
+        name: (*name).to_owned(),
+        meaning,
+        cells: sources.report.rounds.iter().map(cell).collect(),
+    });
+    Group { name, rows: rows.filter(|row| row.cells.iter().any(|cell| !cell.is_empty())).collect() }
+}
+
+fn accuracy_rows() -> [Spec<'static>; 8] {
+    [
+        ("test", "greedy, asked once at the end", &|r| {
+            r.eval.as_ref().map(|e| percent(e.share.accuracy)).unwrap_or_default()
+        }),
+        ("95 % interval", "Wilson, in percent", &|r| {
+            r.eval.as_ref().map(|e| interval(&e.share)).unwrap_or_default()
+        }),
+        ("test solutions without an answer", "cut off included", &|r| {
+            let eval = r.eval.as_ref();
+            eval.map(|e| part(e.no_answer + e.cut_off, e.share.n)).unwrap_or_default()
+        }),
+        ("validation", "chooses the best round, feeds the gate", &|r| match r.validated {
+            true => percent(r.validation.share.accuracy),
+            false => String::new(),
+        }),
+        (
+            "validation problems learned",
+            "solved now, not by the policy the round started from",
+            &|r| changed(r, r.learned),
+        ),
+        ("validation problems forgotten", "the reverse", &|r| changed(r, r.forgotten)),
+        ("equations that hold", "of those in validation solutions", &|r| {
+            r.validation.equations.map(|s| percent(s.accuracy)).unwrap_or_default()
+        }),
+        ("gate", "whether the next round starts from this policy", &gate),
+    ]
+}
+
+fn changed(round: &RoundReport, n: u64) -> String {
+    if round.trained { count(n) } else { String::new() }
+}
+
+fn gate(round: &RoundReport) -> String {
+    match (&round.gate, &round.not_trained) {
+        (_, Some(reason)) => format!("not trained: {reason}"),
+        (Some(gate), None) if gate.accepted => "accepted".to_owned(),
+        (Some(gate), None) => format!("rejected, kept round {}", gate.start_round),
+        (None, None) => String::new(),
+    }
+}
+
+/// Each round against round 0 on the same test problems.
+fn against_base(sources: &Sources) -> Vec<Row> {
+    let Some(base) = sources.rounds.first().filter(|r| !r.answers.is_empty()) else {
+        return vec![];
+    };
+    let compared: Vec<Option<Paired>> = sources
+        .rounds
+        .iter()
+        .map(|round| {
+            let answered = round.report.round > 0 && round.answers.len() == base.answers.len();
+            let both = base.answers.iter().zip(&round.answers);
+            answered.then(|| Paired::of(both.map(|(a, b)| (a.correct, b.correct))))
+        })
+        .collect();
+    let row = |name: &str, meaning, cell: &dyn Fn(&Paired) -> String| Row {
+        name: name.to_owned(),
+        meaning,
+        cells: compared.iter().map(|c| c.as_ref().map(cell).unwrap_or_default()).collect(),
+    };
+    if compared.iter().all(Option::is_none) {
+        return vec![];
+    }
+    vec![
+        row("test, points against the base policy", "same problems", &|c| points(c.difference)),
+        row("95 % interval of the difference", "paired, Bonett and Price", &|c| {
+            format!("{} to {}", points(c.ci95[0]), points(c.ci95[1]))
+        }),
+        row("gained, lost", "test problems", &|c| format!("{}, {}", c.gained, c.lost)),
+        row("p-value", "exact McNemar test", &|c| p_value(c.p_value)),
+    ]
+}
+
+fn search_rows() -> [Spec<'static>; 8] {
+    [
+        ("problems", "", &|r| some(r, count(r.problems))),
+        ("trees", "", &|r| some(r, count(r.trees))),
+        ("steps a tree", "", &|r| {
+            mean(r.statistics.nodes.saturating_sub(r.statistics.trees), r.statistics.trees)
+        }),
+        ("simulations a tree", "", &|r| mean(r.statistics.simulations, r.statistics.trees)),
+        ("trees with right and wrong solutions", "these teach by outcome", &|r| {
+            part(r.statistics.mixed, r.statistics.trees)
+        }),
+        ("trees with wrong solutions only", "", &|r| {
+            part(r.statistics.all_wrong, r.statistics.trees)
+        }),
+        ("solutions without an answer", "cut off included", &|r| {
+            let seen = r.statistics.unanswered;
+            part(seen.no_answer + seen.cut_off, seen.solutions)
+        }),
+        ("candidates dropped as duplicates", "", &|r| {
+            let steps = r.statistics.nodes.saturating_sub(r.statistics.trees);
+            part(r.statistics.duplicates, r.statistics.duplicates + steps)
+        }),
+    ]
+}
+
+fn some(round: &RoundReport, text: String) -> String {
+    if round.trees > 0 { text } else { String::new() }
+}
+
+fn pair_rows() -> [Spec<'static>; 6] {
+    [
+        ("pairs", "", &|r| some(r, count(r.pairs))),
+        ("trained, sampled by the round's own policy", "", &|r| match r.trained {
+            true => percent(r.on_policy_share),
+            false => String::new(),
+        }),
+        ("trained, replayed from earlier rounds", "", &|r| match r.replayed {
+            0 => String::new(),
+            n => count(n),
+        }),
+        ("tokens of a chosen side", "mean", &|r| {
+            mean(r.statistics.chosen_tokens, r.statistics.pairs)
+        }),
+        ("tokens of a rejected side", "mean; a gap is a length bias", &|r| {
+            mean(r.statistics.rejected_tokens, r.statistics.pairs)
+        }),
+        ("pairs whose chosen side is longer", "", &|r| {
+            part(r.statistics.chosen_longer, r.statistics.pairs)
+        }),
+    ]
+}
+
+fn training_rows() -> [Spec<'static>; 2] {
+    [
+        ("optimizer steps", "", &|r| if r.trained { count(r.steps) } else { String::new() }),
+        ("KL to the base policy", "nats a token, of sampled validation solutions", &|r| {
+            r.kl_to_base.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default()
+        }),
+    ]
+}
+
+/// The last value of each metric that training wrote, by TRL's names.
+fn metrics(sources: &Sources) -> Group {
+    let rounds = &sources.report.rounds;
+    let names: BTreeSet<&String> = rounds.iter().flat_map(|r| r.metrics.keys()).collect();
+    let value = |r: &RoundReport, name| r.metrics.get(name).map(|v: &f64| signless(*v));
+    let rows = names.into_iter().map(|name| Row {
+        name: name.clone(),
+        meaning: "",
+        cells: rounds.iter().map(|r| value(r, name).unwrap_or_default()).collect(),
+    });
+    Group { name: "Metrics at the last step", rows: rows.collect() }
+}
+
+/// Four decimals, with a real minus sign.
+fn signless(value: f64) -> String {
+    let text = signed(value, 4);
+    text.strip_prefix('+').map_or(text.clone(), str::to_owned)
+}
+
+fn judge_rows() -> [Spec<'static>; 4] {
+    [
+        ("judged solutions", "", &|r| {
+            r.statistics.self_evaluation.as_ref().map(|c| count(c.all.n)).unwrap_or_default()
+        }),
+        ("AUC", "chance that a right solution is rated above a wrong one; 0.5 is chance", &|r| {
+            let judged = r.statistics.self_evaluation.as_ref();
+            judged.and_then(|c| c.all.auc).map(|v| format!("{v:.3}")).unwrap_or_default()
+        }),
+        ("ECE", "expected calibration error; 0 is calibrated", &|r| {
+            let judged = r.statistics.self_evaluation.as_ref();
+            judged.and_then(|c| c.all.ece).map(|v| format!("{v:.3}")).unwrap_or_default()
+        }),
+        ("judge and outcome disagree", "self-evaluation above or below one half", &|r| {
+            part(r.statistics.judge_disagrees, r.statistics.judged_solutions)
+        }),
+    ]
+}

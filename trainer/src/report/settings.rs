@@ -1,0 +1,140 @@
+//! The settings that differ from the preset, and the command that makes the run again.
+
+use regrowth_mcts::console::quoted;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::rounds::RunConfig;
+
+/// Settings that the command gives with flags of their own.
+const FLAGS: [(&str, &str); 5] = [
+    ("policy", "--policy"),
+    ("problems", "--problems"),
+    ("eval", "--eval"),
+    ("seed", "--seed"),
+    ("rounds", "--rounds"),
+];
+
+/// A setting whose value is not the preset's.
+#[derive(Debug, Serialize, PartialEq)]
+pub(super) struct Difference {
+    name: String,
+    preset: String,
+    run: String,
+}
+
+/// What differs from the preset that the run started from.
+pub(super) fn differences(config: &RunConfig) -> Vec<Difference> {
+    let preset = flat(&RunConfig::of(config.preset));
+    let run = flat(config);
+    let value = |side: &[(String, Value)], name: &str| {
+        side.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    };
+    let mut names: Vec<&String> = run.iter().chain(&preset).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let shown = |value: Option<Value>| match value {
+        None | Some(Value::Null) => "not set".to_owned(),
+        Some(Value::String(text)) => text,
+        Some(value) => value.to_string(),
+    };
+    names
+        .into_iter()
+        .filter(|name| value(&run, name) != value(&preset, name))
+        .map(|name| Difference {
+            name: name.clone(),
+            preset: shown(value(&preset, name)),
+            run: shown(value(&run, name)),
+        })
+        .collect()
+}
+
+/// A command that starts a run with these settings in this folder.
+pub(super) fn command(folder: &str, config: &RunConfig) -> String {
+    let mut base = RunConfig::of(config.preset);
+    // The flag changes these together.
+    config.variant.apply(&mut base);
+    let (base, changed) = (flat(&base), flat(config));
+    let preset = serde_json::to_value(config.preset).ok();
+    let preset = preset.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let mut words = vec![format!("regrowth iterate --run {} --preset {preset}", quoted(folder))];
+    for (name, value) in changed.iter().filter(|row| !base.contains(row)) {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
+        words.push(match FLAGS.iter().find(|(key, _)| key == name) {
+            Some((_, flag)) => format!("{flag} {}", quoted(&text)),
+            // JSON and TOML spell numbers, truth values, texts and lists of them alike.
+            None => format!("--set {}", quoted(&format!("{name}={value}"))),
+        });
+    }
+    let variant = serde_json::to_value(config.variant).ok();
+    if let Some(variant) = variant.as_ref().and_then(Value::as_str).filter(|v| *v != "step") {
+        words.push(format!("--variant {variant}"));
+    }
+    words.join(" \\\n  ")
+}
+
+/// Settings by dotted name; lists are values.
+fn flat(config: &RunConfig) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    collect("", &serde_json::to_value(config).unwrap_or_default(), &mut found);
+    // The preset is what the others are compared with; what is not set has no value.
+    found.retain(|(name, value)| name != "preset" && !value.is_null());
+    found
+}
+
+fn collect(at: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let name = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+                collect(&name, value, found);
+            }
+        }
+        value => found.push((at.to_owned(), value.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::Variant;
+    use regrowth_mcts::Preset;
+
+    #[test]
+    fn only_what_differs_is_listed() {
+        let mut config = RunConfig::of(Preset::Builtin);
+        assert!(differences(&config).is_empty());
+        config.search.simulations = 8;
+        config.eval = Some("my test.jsonl".into());
+        let found = differences(&config);
+        let names: Vec<&str> = found.iter().map(|d| d.name.as_str()).collect();
+        assert_eq!(names, ["eval", "search.simulations"]);
+        assert_eq!((found[0].preset.as_str(), found[1].run.as_str()), ("not set", "8"));
+    }
+
+    #[test]
+    fn the_command_names_what_differs() {
+        let mut config = RunConfig::of(Preset::Chat);
+        config.policy = "models/a b".into();
+        config.rounds = 2;
+        config.search.breadth = [8, 7];
+        let command = command("mine", &config);
+        assert_eq!(
+            command,
+            "regrowth iterate --run mine --preset chat \\\n  --policy 'models/a b' \\\n  --rounds 2 \\\n  \
+             --set 'search.breadth=[8,7]'"
+        );
+    }
+
+    #[test]
+    fn a_variant_is_one_flag() {
+        let mut config = RunConfig::of(Preset::Builtin);
+        Variant::Star.apply(&mut config);
+        let command = command("x", &config);
+        assert_eq!(command, "regrowth iterate --run x --preset builtin \\\n  --variant star");
+        assert!(differences(&config).len() > 2);
+    }
+}

@@ -1,0 +1,145 @@
+//! Tables of counts with bars, a column for each round: margins, depths and lengths of pairs, and what was
+//! left out.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::sources::{PAIRS_READ, RoundSources, Sources};
+use super::words::{count, drop_reason};
+use crate::rounds::HISTOGRAM_EDGES;
+
+/// Upper ends of the classes of lengths, in tokens.
+const LENGTHS: [usize; 7] = [4, 8, 16, 32, 64, 128, 256];
+
+/// A table.
+#[derive(Debug, Serialize)]
+pub(super) struct Shape {
+    title: &'static str,
+    explained: String,
+    columns: Vec<String>,
+    rows: Vec<ShapeRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShapeRow {
+    name: String,
+    cells: Vec<Cell>,
+}
+
+/// A count and the length of its bar in percent of the column's longest.
+#[derive(Debug, Serialize)]
+struct Cell {
+    count: String,
+    bar: String,
+}
+
+/// Every table that holds something.
+pub(super) fn shapes(sources: &Sources) -> Vec<Shape> {
+    let mut rounds = sources.searched().peekable();
+    if rounds.peek().is_none() {
+        return Vec::new();
+    }
+    let tables = [
+        table(
+            sources,
+            "Margins",
+            "Pairs by value gap: Q of the chosen less Q of the rejected step.".to_owned(),
+            &|round| margins(&round.report.statistics.margins),
+        ),
+        table(
+            sources,
+            "Depths",
+            "Pairs by the depth of their two steps; 1 is the first step of a solution.".to_owned(),
+            &|round| {
+                let depths = round.report.statistics.depths.iter();
+                depths.map(|d| (format!("{:>6}", d.depth), d.pairs)).collect()
+            },
+        ),
+        lengths(sources, "Lengths of chosen sides", |(chosen, _)| chosen),
+        lengths(sources, "Lengths of rejected sides", |(_, rejected)| rejected),
+        table(
+            sources,
+            "Left out",
+            "Places that gave no pair, and pairs that training left out, by reason.".to_owned(),
+            &|round| round.report.pairs_dropped.iter().map(|(k, n)| (drop_reason(k), *n)).collect(),
+        ),
+    ];
+    tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn lengths(sources: &Sources, title: &'static str, side: fn((usize, usize)) -> usize) -> Shape {
+    let cut = sources.searched().any(|r| r.report.pairs as usize > PAIRS_READ);
+    let of = if cut {
+        format!(" Of the first {} pairs.", count(PAIRS_READ as u64))
+    } else {
+        String::new()
+    };
+    table(sources, title, format!("Pairs by the tokens of this side.{of}"), &|round| {
+        let mut counts = vec![0; LENGTHS.len() + 1];
+        for &pair in &round.lengths {
+            counts[LENGTHS.partition_point(|&end| end < side(pair))] += 1;
+        }
+        if round.lengths.is_empty() { Vec::new() } else { named_lengths(&counts) }
+    })
+}
+
+/// Classes by name; those behind the longest are left out.
+fn named_lengths(counts: &[u64]) -> Vec<(String, u64)> {
+    let last = counts.iter().rposition(|&n| n > 0).unwrap_or(0);
+    let starts = std::iter::once(1).chain(LENGTHS.iter().map(|end| end + 1));
+    let name = |(start, at): (usize, usize)| match LENGTHS.get(at) {
+        Some(end) => format!("{start:>4} to {end}"),
+        None => format!("{start:>4} and more"),
+    };
+    starts.zip(0..).map(name).zip(counts.iter().copied()).take(last + 1).collect()
+}
+
+fn margins(counts: &[u64]) -> Vec<(String, u64)> {
+    let last = counts.iter().rposition(|&n| n > 0).map_or(0, |last| last + 1);
+    let label = |i: usize| match HISTOGRAM_EDGES.get(i + 1) {
+        Some(next) => format!("{:.2} to {next:.2}", HISTOGRAM_EDGES[i]),
+        None => format!("{:.2} and more", HISTOGRAM_EDGES[i]),
+    };
+    counts
+        .iter()
+        .take(HISTOGRAM_EDGES.len().min(last))
+        .enumerate()
+        .map(|(i, &n)| (label(i), n))
+        .collect()
+}
+
+/// Puts the counts of all rounds side by side. Rows are in the order of their names, which are padded where
+/// they begin with a number.
+fn table(
+    sources: &Sources,
+    title: &'static str,
+    explained: String,
+    counts: &dyn Fn(&RoundSources) -> Vec<(String, u64)>,
+) -> Shape {
+    let rounds: Vec<&RoundSources> = sources.searched().collect();
+    let mut rows: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (at, round) in rounds.iter().enumerate() {
+        for (name, n) in counts(round) {
+            rows.entry(name).or_insert_with(|| vec![0; rounds.len()])[at] += n;
+        }
+    }
+    let most = |at: usize| rows.values().map(|row| row[at]).max().unwrap_or(0).max(1);
+    let longest: Vec<u64> = (0..rounds.len()).map(most).collect();
+    let cell = |(n, most): (&u64, &u64)| Cell {
+        count: count(*n),
+        bar: format!("{:.1}", 100.0 * *n as f64 / *most as f64),
+    };
+    Shape {
+        title,
+        explained,
+        columns: rounds.iter().map(|round| format!("round {}", round.report.round)).collect(),
+        rows: rows
+            .iter()
+            .map(|(name, row)| ShapeRow {
+                name: name.trim().to_owned(),
+                cells: row.iter().zip(&longest).map(cell).collect(),
+            })
+            .collect(),
+    }
+}

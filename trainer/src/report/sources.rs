@@ -1,0 +1,153 @@
+//! What the page is made of, read from the folder of a run. What is missing or cannot be read is left out,
+//! because a page about the rest is better than none.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use regrowth_datasets::{JsonlReader, PreferencePair, Problem, read_jsonl};
+use regrowth_mcts::viewer::{TreeSet, TreeView};
+use regrowth_mcts::{PairConfig, TreeRecord, extract_pairs, read_trees};
+use serde_json::{Map, Value};
+
+use super::examples::picked;
+use crate::clock::utc;
+use crate::rounds::{EvalRow, RoundReport, RunFile, RunReport, read_run_file, round_dir};
+
+/// Trees of a round that are looked at to choose those that are shown (taste: a second of reading).
+const TREES_READ: usize = 1000;
+/// Trees of a round that are shown for what they are like, and for being shown in an earlier round.
+const TREES_SHOWN: usize = 12;
+/// Nodes of all shown trees: bounds their part of the page at about 5 MB, however many rounds there are.
+const NODES_SHOWN: usize = 24_000;
+/// Pairs of a round that are looked at (taste: a few megabytes of reading).
+pub(super) const PAIRS_READ: usize = 2000;
+
+/// Everything that the sections read.
+pub(super) struct Sources<'a> {
+    pub(super) run: &'a Path,
+    pub(super) report: &'a RunReport,
+    pub(super) test: &'a [Problem],
+    /// What the run was started with.
+    pub(super) file: Option<RunFile>,
+    /// Of each round in the report.
+    pub(super) rounds: Vec<RoundSources<'a>>,
+    /// When the run began and when its test problems were answered, by the times of its files.
+    pub(super) started: Option<String>,
+    pub(super) finished: Option<String>,
+}
+
+/// What lies in the folder of a round.
+pub(super) struct RoundSources<'a> {
+    pub(super) report: &'a RoundReport,
+    /// Answers to the test problems of the policy after the round; empty if it was not asked.
+    pub(super) answers: Vec<EvalRow>,
+    /// Rows of `metrics.jsonl`.
+    pub(super) metrics: Vec<Map<String, Value>>,
+    /// Tokens of the chosen and the rejected side of the first [`PAIRS_READ`] pairs.
+    pub(super) lengths: Vec<(usize, usize)>,
+    /// Pairs that stand for others, each with what it stands for.
+    pub(super) examples: Vec<(&'static str, PreferencePair)>,
+    /// Some trees.
+    pub(super) trees: Vec<TreeRecord>,
+}
+
+impl<'a> Sources<'a> {
+    pub(super) fn read(run: &'a Path, report: &'a RunReport, test: &'a [Problem]) -> Self {
+        let file = read_run_file(run).ok().flatten();
+        let rules = &report.config.pairs;
+        let mut rounds: Vec<RoundSources> = Vec::new();
+        let mut shown = BTreeSet::new();
+        let searched = report.rounds.iter().filter(|round| round.trees > 0).count();
+        let nodes = NODES_SHOWN / searched.max(1);
+        for round in &report.rounds {
+            let folder = round_dir(run, round.round);
+            let mut answers: Vec<EvalRow> =
+                read_jsonl(&folder.join("eval.jsonl")).unwrap_or_default();
+            if answers.is_empty() && round.eval.is_some() {
+                // Nothing was trained: the round ends with a policy that was asked before.
+                let same = rounds.iter().find(|earlier| earlier.report.policy == round.policy);
+                answers = same.map(|earlier| earlier.answers.clone()).unwrap_or_default();
+            }
+            let pairs = some_rows(&folder.join("pairs.jsonl"), PAIRS_READ);
+            let examples: Vec<_> =
+                picked(&pairs).into_iter().map(|(w, p)| (w, p.clone())).collect();
+            shown.extend(examples.iter().map(|(_, pair)| pair.problem_id.clone()));
+            let trees = chosen_trees(&folder.join("trees.jsonl"), rules, nodes, &mut shown);
+            rounds.push(RoundSources {
+                report: round,
+                answers,
+                metrics: read_jsonl(&folder.join("metrics.jsonl")).unwrap_or_default(),
+                lengths: pairs.iter().map(|p| (p.chosen_ids.len(), p.rejected_ids.len())).collect(),
+                examples,
+                trees,
+            });
+        }
+        let started = file_time(&run.join("run.json"));
+        let finished = file_time(&run.join("eval.jsonl"));
+        Self { run, report, test, file, rounds, started, finished }
+    }
+
+    /// The trees of the page, a set for each round that has some.
+    pub(super) fn tree_sets(&self) -> Vec<TreeSet> {
+        let rules = &self.report.config.pairs;
+        let sets = self.rounds.iter().filter(|round| !round.trees.is_empty()).map(|round| {
+            let trees = round.trees.iter().map(|tree| TreeView::new(tree, rules)).collect();
+            let number = round.report.round;
+            TreeSet::new(&format!("round {number}"), round.report.trees as usize, trees)
+        });
+        sets.collect()
+    }
+
+    /// The rounds that grew trees.
+    pub(super) fn searched(&self) -> impl Iterator<Item = &RoundSources<'a>> {
+        self.rounds.iter().filter(|round| round.report.trees > 0)
+    }
+}
+
+/// The first rows of a file; none where it cannot be read.
+fn some_rows(path: &Path, most: usize) -> Vec<PreferencePair> {
+    JsonlReader::open(path).map(|rows| rows.take(most).flatten().collect()).unwrap_or_default()
+}
+
+/// Trees that show most: problems that are shown elsewhere (`shown`: of an earlier round, or as an example of
+/// a pair), then those with right and
+/// wrong solutions and the most pairs, then others; at least one, and no more than `most_nodes` allows. In the
+/// order of the file.
+fn chosen_trees(
+    path: &Path,
+    rules: &PairConfig,
+    most_nodes: usize,
+    shown: &mut BTreeSet<String>,
+) -> Vec<TreeRecord> {
+    let Ok(trees) = read_trees(path) else { return Vec::new() };
+    let mut ranked: Vec<((bool, bool, usize), usize, TreeRecord)> = Vec::new();
+    for (place, tree) in trees.take(TREES_READ).flatten().enumerate() {
+        let pairs = extract_pairs(&tree, rules).pairs.len();
+        let rank = (shown.contains(&tree.problem.id), is_mixed(&tree), pairs);
+        ranked.push((rank, place, tree));
+        ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        ranked.truncate(TREES_SHOWN);
+    }
+    let mut nodes = 0;
+    ranked.retain(|(_, _, tree)| {
+        let fits = nodes == 0 || nodes + tree.nodes.len() <= most_nodes;
+        nodes += if fits { tree.nodes.len() } else { 0 };
+        fits
+    });
+    ranked.sort_by_key(|(_, place, _)| *place);
+    let trees: Vec<TreeRecord> = ranked.into_iter().map(|(_, _, tree)| tree).collect();
+    shown.extend(trees.iter().map(|tree| tree.problem.id.clone()));
+    trees
+}
+
+fn is_mixed(tree: &TreeRecord) -> bool {
+    let some = |right: bool| tree.nodes.iter().any(|n| n.terminal && (n.outcome > 0.0) == right);
+    some(true) && some(false)
+}
+
+fn file_time(path: &Path) -> Option<String> {
+    let changed = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
+    let seconds = changed.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(format!("{} UTC", &utc(seconds)[..16]))
+}

@@ -1,0 +1,198 @@
+//! The page's first words: one sentence of verdict, and short answers to what a reader asks of a run.
+
+use serde::Serialize;
+
+use super::answers::Answers;
+use super::charts::all_tokens;
+use super::sources::Sources;
+use super::troubles;
+use super::words::{count, counted, duration, percent, points};
+use crate::rounds::{Objective, RoundReport, RunReport};
+use crate::stats::p_value;
+
+/// Below this the interval excludes no difference at the 5 % level that the intervals use.
+const SIGNIFICANT: f64 = 0.05;
+
+/// What stands at the top.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    /// `better`, `worse` or `open`.
+    tone: &'static str,
+    verdict: String,
+    /// How the verdict was measured.
+    basis: String,
+    answers: Vec<ShortAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShortAnswer {
+    question: &'static str,
+    /// One sentence each.
+    answer: Vec<String>,
+}
+
+impl Summary {
+    pub(super) fn of(sources: &Sources, changed: Option<&Answers>) -> Self {
+        let report = sources.report;
+        let (tone, verdict) = verdict(report);
+        let ask = |question, answer: Vec<String>| ShortAnswer { question, answer };
+        let mut answers = vec![
+            ask("What was trained?", trained(sources)),
+            ask("On what?", data(report)),
+            ask("Did it help?", vec![in_short(report, tone)]),
+        ];
+        if let Some(kinds) = changed.and_then(Answers::kinds_in_words) {
+            answers.push(ask("On which kind of problem?", vec![kinds]));
+        }
+        answers.push(ask("What went wrong?", troubles::of(report)));
+        answers.push(ask("What did it cost?", vec![cost(report)]));
+        Self { tone, verdict, basis: basis(report), answers }
+    }
+}
+
+/// Whether training helped, with the numbers that say so.
+fn verdict(report: &RunReport) -> (&'static str, String) {
+    let eval =
+        |round: u32| report.round(round).and_then(|r| r.eval.as_ref()).filter(|e| e.share.n > 0);
+    let Some(before) = eval(0) else {
+        return (
+            "open",
+            "The run has no test evaluation, so whether training helped is not known.".into(),
+        );
+    };
+    let before_share = percent(before.share.accuracy);
+    if report.best_round == 0 {
+        let last = report.rounds.last().filter(|r| r.round > 0);
+        let last = last.and_then(|r| Some((r.round, r.eval.as_ref()?.share.accuracy)));
+        let then = last.map(|(round, accuracy)| {
+            format!("; round {round}, the last, reached {}", percent(accuracy))
+        });
+        let text = format!(
+            "No round beat the base policy on validation problems, so none was kept: on the test problems the \
+             base policy is right on {before_share}{}.",
+            then.unwrap_or_default()
+        );
+        return ("open", text);
+    }
+    let Some(after) = eval(report.best_round) else {
+        return ("open", "The best round has no test evaluation.".into());
+    };
+    let compared = &report.comparison;
+    let [low, high] = compared.ci95.map(points);
+    let (tone, lead) = match (compared.p_value < SIGNIFICANT, compared.difference > 0.0) {
+        (true, true) => ("better", "Training helped"),
+        (true, false) => ("worse", "Training hurt"),
+        (false, _) => ("open", "Training made no difference that these test problems can show"),
+    };
+    let text = format!(
+        "{lead}: greedy accuracy on {} unseen test problems went from {before_share} to {} after round {} \
+         ({} points, 95 % interval {low} to {high}; {} problems gained, {} lost; exact McNemar p = {}).",
+        count(after.share.n),
+        percent(after.share.accuracy),
+        report.best_round,
+        points(compared.difference),
+        count(compared.gained),
+        count(compared.lost),
+        p_value(compared.p_value),
+    );
+    (tone, text)
+}
+
+/// The verdict in a few words.
+fn in_short(report: &RunReport, tone: &str) -> String {
+    let difference = points(report.comparison.difference);
+    match (tone, report.best_round) {
+        ("better", best) => format!("Yes, {difference} points by round {best}."),
+        ("worse", best) => format!("No, {difference} points by round {best}."),
+        (_, 0) => "No round was kept.".to_owned(),
+        (_, best) => {
+            format!("Not to be seen: {difference} points by round {best}, inside the noise.")
+        }
+    }
+}
+
+fn basis(report: &RunReport) -> String {
+    let looks = report.earlier_looks().map(|looks| format!(" Note: {looks}.")).unwrap_or_default();
+    format!(
+        "Validation problems chose the best round; the test problems were asked once, when all rounds were \
+         done, and decided nothing.{looks}"
+    )
+}
+
+fn trained(sources: &Sources) -> Vec<String> {
+    let config = &sources.report.config;
+    let policy = match config.policy.as_str() {
+        "builtin" => "The bundled model".to_owned(),
+        policy => format!("The policy {policy}"),
+    };
+    let identity =
+        sources.file.as_ref().map(|file| format!(" ({})", file.policy)).unwrap_or_default();
+    let how = match (&config.trainer_command, config.objective) {
+        (Some(_), _) => "by an external trainer on preference pairs of sibling steps",
+        (None, Objective::Preferences) => "by preference training (DPO) on pairs of sibling steps",
+        (None, Objective::ChosenSteps) => {
+            "by supervised training on the chosen sides of step pairs"
+        }
+        (None, Objective::CorrectSolutions) => "by supervised training on right solutions (STaR)",
+    };
+    let lora = match (&config.dpo.lora, config.objective) {
+        (Some(lora), Objective::Preferences) => {
+            format!(", through a LoRA adapter of rank {}", lora.rank)
+        }
+        _ => String::new(),
+    };
+    let setting = |value: serde_json::Result<serde_json::Value>| {
+        value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    vec![
+        format!("{policy}{identity}, {how}{lora}."),
+        format!(
+            "Preset {}, variant {}.",
+            setting(serde_json::to_value(config.preset)),
+            setting(serde_json::to_value(config.variant))
+        ),
+    ]
+}
+
+fn data(report: &RunReport) -> Vec<String> {
+    let rounds: Vec<&RoundReport> = report.rounds.iter().filter(|r| r.round > 0).collect();
+    let sum = |of: fn(&RoundReport) -> u64| rounds.iter().map(|r| of(r)).sum();
+    let eval = report.round(0).and_then(|r| r.eval.as_ref());
+    let test = eval.map(|e| format!(" and {} test problems", count(e.share.n))).unwrap_or_default();
+    let from = report
+        .config
+        .eval
+        .as_ref()
+        .map(|eval| format!(" Test problems are from {eval}."))
+        .unwrap_or_default();
+    vec![
+        format!(
+            "{}: {} searched {} in all, and their trees gave {}.",
+            report.config.problems,
+            counted(rounds.len() as u64, "round"),
+            counted(sum(|r| r.problems), "problem"),
+            counted(sum(|r| r.pairs), "pair")
+        ),
+        format!(
+            "Measured on {} validation{test}; no problem is in two parts.{from}",
+            count(report.round(0).map_or(0, |r| r.validation.share.n)),
+        ),
+    ]
+}
+
+fn cost(report: &RunReport) -> String {
+    let tokens = report.rounds.iter().map(all_tokens).sum();
+    let sampled = report.rounds.iter().map(|r| r.tokens.sampled).sum();
+    let trained = report.rounds.iter().map(|r| r.tokens.trained).sum();
+    let sum = |of: fn(&RoundReport) -> f64| duration(report.rounds.iter().map(of).sum());
+    format!(
+        "{} of computing on this machine (search {}, training {}) and {} tokens, of which {} were sampled by \
+         searches and {} trained on.",
+        duration(report.total_seconds()),
+        sum(|r| r.seconds.search),
+        sum(|r| r.seconds.train),
+        count(tokens),
+        count(sampled),
+        count(trained),
+    )
+}

@@ -1,0 +1,145 @@
+//! What a reader should know before believing the result of a run.
+
+use super::words::{count, counted, percent};
+use crate::rounds::{RoundReport, RunReport};
+use crate::stats::Share;
+
+/// Share of solutions without an answer that is named as a problem, as in warnings of searches.
+const MANY_UNANSWERED: f64 = 0.2;
+/// An AUC below this is named as a judge that knows little.
+const WEAK_JUDGE: f64 = 0.6;
+/// Share of trees without a right solution that is named (taste: most of the search taught nothing).
+const MANY_UNSOLVED: f64 = 0.5;
+/// Width of a 95 % interval that is named, as in the warnings of a run.
+const WIDE: f64 = 0.1;
+/// Relative difference in length between chosen and rejected sides that is named.
+const LENGTH_BIAS: f64 = 0.15;
+
+/// One sentence for each trouble.
+pub(super) fn of(report: &RunReport) -> Vec<String> {
+    let rounds: Vec<&RoundReport> = report.rounds.iter().filter(|r| r.round > 0).collect();
+    let mut found: Vec<String> = rounds.iter().filter_map(|round| not_kept(round)).collect();
+    found.extend(weak_judges(&rounds));
+    found.extend(unsolved(&rounds));
+    found.extend(length_bias(&rounds));
+    found.extend(answers(report));
+    found.extend(small_sets(report));
+    if report.stopped_by_gate {
+        found.push("The gate ended the run before its last round.".into());
+    }
+    if report.stopped_early {
+        found.push("The run ended early: rounds in a row brought no new best.".into());
+    }
+    if found.is_empty() {
+        found.push("Nothing that the run noticed.".into());
+    }
+    found
+}
+
+/// A round whose policy the next one did not start from.
+fn not_kept(round: &RoundReport) -> Option<String> {
+    let number = round.round;
+    match (&round.not_trained, &round.gate) {
+        (Some(reason), _) => Some(format!("Round {number} was not trained: {reason}.")),
+        (None, Some(gate)) if !gate.accepted => {
+            Some(format!("The gate rejected round {number} ({}).", gate.reason))
+        }
+        _ => None,
+    }
+}
+
+/// Rounds by a value that each of them has, as `rounds 1, 2 and 3` and the values.
+fn named(rounds: &[(u32, String)]) -> Option<(String, String)> {
+    let joined = |parts: Vec<String>| match parts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    };
+    let numbers = joined(rounds.iter().map(|(number, _)| number.to_string()).collect());
+    let values = joined(rounds.iter().map(|(_, value)| value.clone()).collect());
+    let word = if rounds.len() == 1 { "round" } else { "rounds" };
+    (!rounds.is_empty()).then(|| (format!("{word} {numbers}"), values))
+}
+
+fn weak_judges(rounds: &[&RoundReport]) -> Option<String> {
+    let weak = rounds.iter().filter_map(|r| {
+        let auc = r.statistics.self_evaluation.as_ref()?.all.auc.filter(|auc| *auc < WEAK_JUDGE)?;
+        Some((r.round, format!("{auc:.2}")))
+    });
+    let (which, values) = named(&weak.collect::<Vec<_>>())?;
+    Some(format!(
+        "In {which} the judge hardly told right solutions from wrong ones (AUC {values}; 0.5 knows \
+         nothing)."
+    ))
+}
+
+fn unsolved(rounds: &[&RoundReport]) -> Option<String> {
+    let many = rounds.iter().filter_map(|r| {
+        let share = r.statistics.all_wrong as f64 / r.statistics.trees.max(1) as f64;
+        (share > MANY_UNSOLVED).then(|| (r.round, percent(share)))
+    });
+    let (which, values) = named(&many.collect::<Vec<_>>())?;
+    Some(format!("In {which} most trees ({values}) found wrong solutions only."))
+}
+
+fn length_bias(rounds: &[&RoundReport]) -> Option<String> {
+    let biased = rounds.iter().filter_map(|r| {
+        let (chosen, rejected) =
+            (r.statistics.chosen_tokens as f64, r.statistics.rejected_tokens as f64);
+        let bias = chosen / rejected.max(1.0) - 1.0;
+        let word = if bias < 0.0 { "shorter" } else { "longer" };
+        let told = rejected > 0.0 && bias.abs() > LENGTH_BIAS;
+        told.then(|| (r.round, format!("{} {word}", percent(bias.abs()))))
+    });
+    let (which, values) = named(&biased.collect::<Vec<_>>())?;
+    Some(format!(
+        "Pairs of {which} have a length bias: chosen sides are {values} than rejected ones."
+    ))
+}
+
+/// Of the test answers of the best round.
+fn answers(report: &RunReport) -> Vec<String> {
+    let mut found = Vec::new();
+    if report.comparison.lost > 0 {
+        found.push(format!(
+            "{} lost: solved by the base policy, and now not.",
+            counted(report.comparison.lost, "test problem")
+        ));
+    }
+    let Some(eval) = report.round(report.best_round).and_then(|r| r.eval.as_ref()) else {
+        return found;
+    };
+    let silent = eval.no_answer + eval.cut_off;
+    if silent as f64 > MANY_UNANSWERED * eval.share.n as f64 {
+        found.push(format!(
+            "{} of {} test solutions state no answer that can be read, {} of them because the token limit \
+             cut them off.",
+            count(silent),
+            count(eval.share.n),
+            count(eval.cut_off)
+        ));
+    }
+    if eval.failed > 0 {
+        let failed = counted(eval.failed, "test problem");
+        found.push(format!("{failed} without a solution, counted as wrong."));
+    }
+    found
+}
+
+/// Sets of problems that are too few to tell small differences.
+fn small_sets(report: &RunReport) -> Vec<String> {
+    let best = report.round(report.best_round);
+    let validation = best.map(|r| ("validation", r.validation.share));
+    let test = best.and_then(|r| Some(("test", r.eval.as_ref()?.share)));
+    let width = |share: &Share| share.ci95[1] - share.ci95[0];
+    let small = validation.into_iter().chain(test).filter(|(_, share)| width(share) > WIDE);
+    small
+        .map(|(name, share)| {
+            format!(
+                "{}: the 95 % interval of accuracy is {:.0} points wide.",
+                counted(share.n, &format!("{name} problem")),
+                100.0 * width(&share)
+            )
+        })
+        .collect()
+}

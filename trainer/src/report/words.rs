@@ -1,0 +1,105 @@
+//! Numbers and names as people read them.
+
+use regrowth_mcts::pairs::DropReason;
+use serde::Deserialize;
+use serde::de::value::StrDeserializer;
+
+use crate::stats::Share;
+
+/// `47.8 %`, which no line break parts.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}\u{a0}%", 100.0 * share)
+}
+
+/// A part of a whole as percent; nothing of nothing.
+pub(super) fn part(part: u64, whole: u64) -> String {
+    if whole == 0 { String::new() } else { percent(part as f64 / whole as f64) }
+}
+
+/// The mean with one decimal; nothing of nothing.
+pub(super) fn mean(sum: u64, n: u64) -> String {
+    if n == 0 { String::new() } else { format!("{:.1}", sum as f64 / n as f64) }
+}
+
+/// `+28.8`, in percentage points, with a real minus sign.
+pub(super) fn points(difference: f64) -> String {
+    signed(100.0 * difference, 1)
+}
+
+/// A number with its sign, a real minus sign for negative ones.
+pub(super) fn signed(value: f64, digits: usize) -> String {
+    let sign = if value < 0.0 { '\u{2212}' } else { '+' };
+    format!("{sign}{:.digits$}", value.abs())
+}
+
+/// `44.7 to 50.9`, in percent.
+pub(super) fn interval(share: &Share) -> String {
+    format!("{:.1} to {:.1}", 100.0 * share.ci95[0], 100.0 * share.ci95[1])
+}
+
+/// `1,234,567`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 round`, `2 rounds`, `2,400 problems`.
+pub(super) fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `1 h 12 min`, `3 min 5 s`, `4.2 s`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+/// Why pairs were left out, in words; training's own reasons are words already.
+pub(super) fn drop_reason(name: &str) -> String {
+    let known = DropReason::deserialize(StrDeserializer::<serde::de::value::Error>::new(name));
+    known.map_or_else(|_| name.replace('_', " "), |reason| reason.in_words().to_owned())
+}
+
+/// Why a solution states no answer.
+pub(super) fn unanswered(name: &str) -> String {
+    match name {
+        "cut_off" => "cut off by the token limit".to_owned(),
+        "no_answer" => "no answer can be read".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let counts = [0, 999, 1000, 1_234_567].map(count);
+        assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
+        let durations = [4.24, 185.0, 4320.0].map(duration);
+        assert_eq!(durations, ["4.2 s", "3 min 5 s", "1 h 12 min"]);
+        assert_eq!(points(-0.0512), "\u{2212}5.1");
+        assert_eq!(
+            (part(1, 4), part(0, 0), mean(3, 2)),
+            ("25.0\u{a0}%".into(), "".into(), "1.5".into())
+        );
+    }
+
+    #[test]
+    fn reasons_are_words() {
+        assert_eq!(drop_reason("no_sibling"), "no sibling to compare with");
+        assert_eq!(drop_reason("longer than the context"), "longer than the context");
+    }
+}
