@@ -155,6 +155,10 @@ fn sft_learns_rows_conversations_and_worked_problems() {
     let problem = json!({ "question": "2 + 5", "answer": "7", "solution": "2 + 5 = 7\n#### 7" });
     let other = trained("problem", problem, &["--prompt", "plain"]);
     assert!(other == text, "a worked problem");
+    let half =
+        ["sft", "--policy", "tiny", "--data", "text.jsonl", "--out", "half", "--dtype", "f16"];
+    let said = stderr(&regrowth(dir.path(), &half));
+    assert!(said.contains("--dtype f16") && said.contains("f32 is used"), "{said}");
 
     let refused = |row: Value, expected: &str| {
         std::fs::write(dir.path().join("bad.jsonl"), row.to_string()).unwrap();
