@@ -1,5 +1,7 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
+mod findings;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,7 @@ use regrowth_verifiers::{ProblemVerifier, Unanswered};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::findings::Findings;
 use super::engine::policy;
 use super::settings::StartFlags;
 use super::{print_line, progress, stop};
@@ -118,20 +121,6 @@ pub(super) struct Args {
 
 /// Problems of a built-in task, which has no end of its own.
 const BUILTIN_LIMIT: usize = 1000;
-
-/// What came out, on its way to stdout and to files.
-struct Findings {
-    /// Metrics by `name,filter`.
-    metrics: Vec<(String, f64)>,
-    /// The object on stdout.
-    json: Map<String, Value>,
-    /// The lines on stdout.
-    text: Vec<String>,
-    /// Rows of the samples file.
-    samples: Vec<Value>,
-    /// Answers of the strategy that could not be read; absent where nothing was generated.
-    unanswered: Option<Unanswered>,
-}
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let format = inputs::format(args.format.as_deref())?;
@@ -247,44 +236,6 @@ fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize)
     let problems = sources.read(options, &selection, &mut notices)?;
     notices.lines().iter().for_each(|line| log(line));
     Ok((problems, notices.skipped().len()))
-}
-
-impl Findings {
-    /// Nothing yet but the problems.
-    fn of(problems: &[Problem]) -> Self {
-        let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
-        let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
-        Self { metrics, json, text, samples, unanswered: None }
-    }
-
-    /// Files how many answers could not be read, and warns of many.
-    fn count(&mut self, unanswered: Unanswered) {
-        let Unanswered { no_answer, cut_off, .. } = unanswered;
-        if no_answer + cut_off > 0 {
-            self.text.push(format!(
-                "  {no_answer} without an answer that can be read, {cut_off} cut off by the token limit"
-            ));
-        }
-        self.put("no_answer", json!(no_answer));
-        self.put("cut_off", json!(cut_off));
-        self.unanswered = Some(unanswered);
-        unanswered.warnings("--max-tokens").iter().for_each(|warning| log(warning));
-    }
-
-    fn put(&mut self, key: &str, value: Value) {
-        self.json.insert(key.to_owned(), value);
-    }
-
-    /// Adds a field to the row of a problem.
-    fn set(&mut self, index: usize, key: &str, value: Value) {
-        if let Some(Value::Object(row)) = self.samples.get_mut(index) {
-            row.insert(key.to_owned(), value);
-        }
-    }
-}
-
-fn sample_row(index: usize, problem: &Problem) -> Value {
-    json!({ "doc_id": index, "doc": problem, "target": problem.answer })
 }
 
 /// The shape of searches, how everything is sampled, and how problems are put.
