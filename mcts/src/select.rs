@@ -87,12 +87,12 @@ impl SelectionRule {
             Selection::Puct => self.c * (parent.visits as f64).sqrt(),
             Selection::Uct => (parent.visits.max(1) as f64).ln(),
         };
-        let urgency = match self.first_play {
+        let fpu = match self.first_play {
             FirstPlay::Own => None,
             FirstPlay::Fixed(value) => Some(value),
             FirstPlay::BelowParent(loss) => Some(parent.v - loss),
         };
-        Scorer { selection: self.selection, c: self.c, scale, urgency }
+        Scorer { selection: self.selection, c: self.c, scale, fpu }
     }
 }
 
@@ -115,7 +115,7 @@ impl ScoreTerms {
 
 impl SelectionRule {
     /// The child's terms of its score. With [`FirstPlay::BelowParent`], replace `q` of a child
-    /// without visits by [`SelectionRule::urgency`], which depends on the parent.
+    /// without visits by [`SelectionRule::fpu`], which depends on the parent.
     #[inline]
     pub(crate) fn score_terms(&self, child: &ChildStats) -> ScoreTerms {
         let q = match self.first_play {
@@ -162,7 +162,7 @@ impl SelectionRule {
         }
     }
 
-    /// Whether first-play urgency depends on the parent: [`SelectionRule::urgency`] is `Some`.
+    /// Whether first-play urgency depends on the parent: [`SelectionRule::fpu`] is `Some`.
     #[inline]
     pub(crate) fn needs_parent_value(&self) -> bool {
         matches!(self.first_play, FirstPlay::BelowParent(_))
@@ -171,7 +171,7 @@ impl SelectionRule {
     /// First-play urgency of a child whose parent's V is `v()`; `None` where it does not depend on
     /// the parent and the child's own `q` holds.
     #[inline]
-    pub(crate) fn urgency(&self, v: impl FnOnce() -> f64) -> Option<f32> {
+    pub(crate) fn fpu(&self, v: impl FnOnce() -> f64) -> Option<f32> {
         match self.first_play {
             FirstPlay::BelowParent(loss) => Some((v() - loss) as f32),
             _ => None,
@@ -187,7 +187,7 @@ pub struct Scorer {
     /// `c sqrt(N_parent)` for PUCT, `ln N_parent` for UCT.
     scale: f64,
     /// First-play urgency; `None` for the child's own Q.
-    urgency: Option<f64>,
+    fpu: Option<f64>,
 }
 
 impl Scorer {
@@ -195,13 +195,13 @@ impl Scorer {
     #[must_use]
     pub fn score(&self, child: &ChildStats) -> f64 {
         let visits = child.visits + child.in_flight;
-        let urgency = if child.visits == 0 { self.urgency } else { None };
-        let q = urgency.unwrap_or(child.q);
+        let fpu = if child.visits == 0 { self.fpu } else { None };
+        let q = fpu.unwrap_or(child.q);
         match self.selection {
             // As `puct`, with `c sqrt(N_parent)` computed once for all children.
             Selection::Puct => q + self.scale * child.prior / (1.0 + visits as f64),
             // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
-            Selection::Uct if visits == 0 => urgency.unwrap_or(f64::INFINITY),
+            Selection::Uct if visits == 0 => fpu.unwrap_or(f64::INFINITY),
             Selection::Uct => q + self.c * (self.scale / visits as f64).sqrt(),
         }
     }
@@ -318,8 +318,8 @@ mod tests {
                     let stats = ChildStats { in_flight, ..child(0.5, visits) };
                     let exact = rule.at(AFTER_NINE).score(&stats).min(f64::from(f32::MAX));
                     let score_terms = rule.score_terms(&stats);
-                    let urgency = rule.urgency(|| AFTER_NINE.v).filter(|_| visits == 0);
-                    let q = urgency.unwrap_or(score_terms.q);
+                    let fpu = rule.fpu(|| AFTER_NINE.v).filter(|_| visits == 0);
+                    let q = fpu.unwrap_or(score_terms.q);
                     let score =
                         ScoreTerms { q, ..score_terms }.score(rule.scale(AFTER_NINE.visits));
                     let near = (f64::from(score) - exact).abs() <= 1e-6 * exact.abs();

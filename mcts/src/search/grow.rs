@@ -33,7 +33,7 @@ pub(super) struct Grow<'a> {
     expansions: BTreeMap<NodeId, Expansion>,
     /// Which expansion waits for which request_id.
     request_ids: BTreeMap<u64, NodeId>,
-    next_ticket: u64,
+    next_request_id: u64,
     asks: Vec<PolicyRequest>,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Grow<'a> {
             refused: None,
             expansions: BTreeMap::new(),
             request_ids: BTreeMap::new(),
-            next_ticket: 0,
+            next_request_id: 0,
             asks: Vec::new(),
         }
     }
@@ -107,8 +107,8 @@ impl<'a> Grow<'a> {
     }
 
     fn ask(&mut self, node: NodeId, request: Request) {
-        let request_id = self.next_ticket;
-        self.next_ticket += 1;
+        let request_id = self.next_request_id;
+        self.next_request_id += 1;
         self.request_ids.insert(request_id, node);
         self.asks.push(PolicyRequest { request_id, request });
     }
@@ -148,7 +148,7 @@ impl<'a> Grow<'a> {
 
     /// Asks for judgements once the candidates are complete; whether nothing is open any more.
     fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, SkipReason> {
-        let first = self.next_ticket;
+        let first = self.next_request_id;
         let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(false) };
         if let Some(duplicates) = expansion.select_children(&self.subject)? {
             self.counts.duplicates += duplicates;

@@ -123,7 +123,7 @@ impl Tree {
         self.publish(id, self.node(id), edges, ids, |_, _| {})
     }
 
-    /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `dress` before
+    /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `init_child` before
     /// it is published.
     #[inline]
     fn publish(
@@ -132,7 +132,7 @@ impl Tree {
         node: &Node,
         edges: &[Edge],
         ids: impl FnOnce(u32) -> Range<NodeId>,
-        dress: impl Fn(&Node, &Edge),
+        init_child: impl Fn(&Node, &Edge),
     ) -> Range<NodeId> {
         if edges.is_empty() {
             node.publish_end();
@@ -142,7 +142,7 @@ impl Tree {
         let ids = ids(edges.len() as u32);
         let fill = |(child, edge): (&Node, &Edge)| {
             child.fill(id, edge.prior, edge.reward, edge.terminal);
-            dress(child, edge);
+            init_child(child, edge);
         };
         let split = self.arena.is_split(&ids);
         if split {

@@ -137,7 +137,7 @@ pub enum Gate {
     Off,
 }
 
-/// What the trained policy is held to (method, section 3).
+/// What the trained policy is held to (docs/paper.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferenceKind {

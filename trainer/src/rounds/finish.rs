@@ -16,7 +16,7 @@ use super::round_files::{self, EVAL};
 use super::run_dir::RunDir;
 use super::test_evaluation::{self, EvalRow};
 use super::training::{self, TrainDone};
-use super::validation::{Asked, measure};
+use super::validation::{ValidationJob, measure};
 use super::{gate, prune};
 use crate::TrainError;
 use crate::artefact::{checksums, damage, read_checksummed, remove, write_checksummed};
@@ -209,8 +209,12 @@ fn ask(
 ) -> Result<(Vec<EvalRow>, f64), TrainError> {
     let started = Instant::now();
     let path = run.dir.round(candidate.round).join(EVAL);
-    let asked =
-        Asked { path: &path, round: candidate.round, phase: "test", problems: &run.sets.test };
+    let asked = ValidationJob {
+        path: &path,
+        round: candidate.round,
+        phase: "test",
+        problems: &run.sets.test,
+    };
     let rows = measure(run, &candidate.spec, &asked, observer)?;
     Ok((rows, started.elapsed().as_secs_f64()))
 }

@@ -1,8 +1,9 @@
-//! One round: search, train, validate, measure the KL to the base policy, gate, report.
+//! One round: search and extract pairs, train, validate, estimate the KL divergence from the base
+//! policy, gate, report.
 //!
-//! The driver calls [`round`] with the policy that the round starts from. Everything a round leaves
-//! is in its folder, and a phase whose files match their checksums is skipped ([`super::phase`]),
-//! so a resumed run repeats nothing.
+//! [`super::finish`] calls [`round()`] with the policy that the round starts from. Everything a
+//! round leaves is in its folder, and a phase whose files match their checksums is skipped
+//! ([`super::phase`]), so a resumed run repeats nothing.
 
 use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
@@ -14,13 +15,13 @@ use super::round_files::{PROBE, VALIDATION};
 use super::search::{self, SearchDone, SearchPhase};
 use super::test_evaluation::EvalRow;
 use super::training::{self, TrainDone, TrainPhase};
-use super::validation::{Asked, measure};
+use super::validation::{ValidationJob, measure};
 use super::{gate, prune};
 use crate::artefact::{damage, read_checksummed, write_checksummed};
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
 
-/// Round 0: the base policy's answers to the validation problems.
+/// Round 0: validates the base policy; nothing is searched or trained.
 pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
     let dir = RoundDir::open(run, 0)?;
     let spec = run.config.policy.clone();
@@ -56,8 +57,15 @@ pub(super) fn round(
     // 5. Gate: decide whether the next round starts from it.
     let gate = gate::decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     // 6. Report. Written last: its presence marks the round as finished.
-    let parts =
-        Parts { dir: &dir, start, candidate: &candidate, searched, trained, gate, kl_to_base };
+    let parts = PhaseResults {
+        dir: &dir,
+        start,
+        candidate: &candidate,
+        searched,
+        trained,
+        gate,
+        kl_to_base,
+    };
     let report = parts.report(run);
     write_checksummed(&dir.path.join("report.json"), &report)?;
     Ok(Finished { report, candidate })
@@ -69,8 +77,8 @@ fn search(
     start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<SearchDone, TrainError> {
-    let whole = |done: &SearchDone| Ok(damage(&dir.path, &done.checksums));
-    dir.resume_or_run((search::DONE, |s| &mut s.search), observer, whole, |observer| {
+    let find_damage = |done: &SearchDone| Ok(damage(&dir.path, &done.checksums));
+    dir.resume_or_run((search::DONE, |s| &mut s.search), observer, find_damage, |observer| {
         let spec = if run.config.on_policy { &start.spec } else { &run.config.policy };
         let before = run.dir.round(dir.number.saturating_sub(1)).join(search::DONE);
         let before: Option<SearchDone> = read_checksummed(&before)?;
@@ -96,10 +104,10 @@ fn train(
     start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<TrainDone, TrainError> {
-    let whole = |done: &TrainDone| {
+    let find_damage = |done: &TrainDone| {
         Ok(damage(&dir.path, &prune::present(&dir.path, done.checksums.clone())?))
     };
-    dir.resume_or_run((training::DONE, |s| &mut s.train), observer, whole, |observer| {
+    dir.resume_or_run((training::DONE, |s| &mut s.train), observer, find_damage, |observer| {
         prune::forget(&dir.path)?;
         run.control.check()?;
         for damaged in remove_damaged_states(&dir.path)? {
@@ -129,8 +137,8 @@ fn train(
     })
 }
 
-/// The policy after the round, validated where the round is to be: the trained one, or the start
-/// policy where nothing was trained.
+/// The policy after the round: the trained one, or the start policy if nothing was trained. It is
+/// validated if this round is due for validation (`validate_every`).
 fn candidate(
     run: &RunContext,
     dir: &RoundDir,
@@ -149,7 +157,8 @@ fn candidate(
             RoundPolicy { round: dir.number, spec, identity, validated: None, ..start.clone() }
         }
     };
-    // With `validate_every`, the last round of a run that was extended since was validated as such.
+    // `validate_every` may not select this round now, but it was once the last round of a run that
+    // has been extended since, and last rounds are always validated: keep using those results.
     let asked = run.config.validates(dir.number) || dir.path.join(VALIDATION).exists();
     if candidate.validated.is_none() && asked {
         candidate.validation = validate(run, dir, &candidate.spec, observer)?;
@@ -158,18 +167,18 @@ fn candidate(
     Ok(candidate)
 }
 
-/// Identity of the policy that a round trained. Read from the round's report where there is one, so
-/// that a resumed run need not load the checkpoints of finished rounds.
+/// Identity of the policy that the round trained, from the round's report if it exists, so that a
+/// resumed run need not load the checkpoint.
 fn identity(run: &RunContext, dir: &RoundDir, spec: &str) -> Result<String, TrainError> {
     match read_checksummed::<RoundReport>(&dir.path.join("report.json")) {
         Ok(Some(report)) => Ok(report.policy),
-        // A corrupted report is rewritten at the end of the round.
+        // Ignore a corrupted report: it is rewritten at the end of the round.
         Ok(None) | Err(_) => Ok(run.policy(spec)?.identity().to_owned()),
     }
 }
 
-/// KL divergence of the round's policy from the base policy; `None` where nothing was trained or
-/// the round is not validated.
+/// Estimates the KL divergence of the round's policy from the base policy on `probe_problems`
+/// validation problems; `None` if nothing was trained or the round is not validated.
 fn kl_to_base(
     run: &RunContext,
     dir: &RoundDir,
@@ -201,12 +210,12 @@ fn validate(
 ) -> Result<Vec<EvalRow>, TrainError> {
     let path = &dir.path.join(VALIDATION);
     let problems = &run.sets.validation;
-    let asked = Asked { path, round: dir.number, phase: "validate", problems };
+    let asked = ValidationJob { path, round: dir.number, phase: "validate", problems };
     dir.timed(|s| &mut s.evaluate, || measure(run, spec, &asked, observer))
 }
 
 /// Results of a round's phases, from which its report is made.
-struct Parts<'a> {
+struct PhaseResults<'a> {
     dir: &'a RoundDir,
     start: &'a RoundPolicy,
     candidate: &'a RoundPolicy,
@@ -216,7 +225,7 @@ struct Parts<'a> {
     kl_to_base: Option<KlToBase>,
 }
 
-impl Parts<'_> {
+impl PhaseResults<'_> {
     fn report(self, run: &RunContext) -> RoundReport {
         let Self { dir, start, candidate, searched, trained, gate, kl_to_base } = self;
         let statistics = searched.statistics;

@@ -74,7 +74,7 @@ impl Variant {
     }
 }
 
-/// As many whole solutions as there were simulations (method, section 2: breadth times 1).
+/// As many whole solutions as there were simulations (method: breadth times 1).
 fn whole_solutions(config: &mut RunConfig) {
     // Nothing is committed to step by step.
     config.pairs.values = PairValues::End;

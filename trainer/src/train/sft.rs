@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use super::collate::{PackedBatch, PackedSequence, pack};
 use super::gradients::{Evaluation, TrainingObjective};
 use super::lora::LoraConfig;
-use super::memory::{Busiest, TrainingMemory};
+use super::memory::{PeakBatch, TrainingMemory};
 use super::metrics::Metrics;
 use super::model::Model;
 use super::optim::OptimizerConfig;
-use super::run::{OnStep, Steps};
+use super::run::{OnStep, TrainLoop};
 use super::schedule::{Schedule, ScheduleKind};
 use super::session::Session;
 use super::state;
@@ -76,7 +76,7 @@ pub struct SftConfig {
     pub lora: Option<LoraConfig>,
     /// Whether TensorBoard event files are written beside the metrics.
     pub tensorboard: bool,
-    /// Steps between looks at the validation examples; the last step is always one.
+    /// TrainLoop between looks at the validation examples; the last step is always one.
     pub validate_every: usize,
     /// Looks in a row without a better one that end the run, which then keeps the weights of the
     /// best; 0 never does.
@@ -133,7 +133,7 @@ pub struct SftTrainer<'a> {
 
 impl SftTrainer<'_> {
     /// Trains on `examples`, looking at `validation` now and then. `on_step` is called after every
-    /// micro-batch and may stop the training.
+    /// optimizer step and may stop the training.
     ///
     /// # Errors
     /// When an example does not fit, a gradient is missing or not finite, or a file cannot be written.
@@ -149,7 +149,7 @@ impl SftTrainer<'_> {
             within(model.config.vocab_size, examples)?;
         }
         let steps = plan.len();
-        let run = Steps {
+        let run = TrainLoop {
             model,
             schedule: Schedule::new(
                 (config.schedule, config.learning_rate, config.warmup),
@@ -201,7 +201,7 @@ pub fn plan_sft(
     config: &SftConfig,
     threads: usize,
 ) -> Result<TrainingMemory, TrainError> {
-    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
+    let mut busiest = PeakBatch::new(model, config.gradient_checkpointing, threads);
     for step in plan(examples, config)? {
         let batches = micro_batches(examples, &step, config.micro_tokens);
         busiest.see(batches.iter().map(|b| &b.packed));

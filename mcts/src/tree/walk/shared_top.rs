@@ -1,10 +1,10 @@
-//! The few nodes near the root that all threads update.
+//! The shared top: the few nodes near the root that all threads update.
 //!
 //! Every subtree below the shared top is locked by one thread at a time. In the shared top, visits
-//! are counted by atomic additions, a batch at a time: a thread announces a number of simulations
-//! on the path to its subtree as in-flight visits, runs them, and adds their returns at once. So
-//! the counters that all threads read change rarely, and each thread sees the batches of the others
-//! as unobserved samples (WU-UCT, arXiv:1810.11755).
+//! are counted by atomic additions, a batch at a time: a thread adds the size of the batch as
+//! in-flight visits to the nodes on the path to its subtree (announces it), runs the simulations,
+//! and adds their returns in one go. So the counters that all threads read change rarely, and each
+//! thread sees the batches of the others as unobserved samples (WU-UCT, arXiv:1810.11755).
 
 use super::walker::score;
 use crate::select::SelectionRule;
@@ -12,9 +12,9 @@ use crate::tree::bits::MAX_IN_FLIGHT;
 use crate::tree::node::{Link, Node, Shared};
 use crate::tree::{NodeId, NodeState, Tree};
 
-/// A subtree has at most `1 / (SUBTREES * threads)` of the tree's visits, so there are enough of
-/// them that threads rarely want the same one.
-const SUBTREES: u64 = 8;
+/// A subtree root with more than `1 / (SUBTREES_PER_THREAD * threads)` of the tree's visits joins the shared
+/// top, so that there are enough subtrees for threads rarely to want the same one.
+const SUBTREES_PER_THREAD: u64 = 8;
 /// A batch is `1 / BATCH_SHARE` of the visits of its subtree. Measured: with batches half as long,
 /// two threads lose a seventh of their speed to cache traffic.
 const BATCH_SHARE: u64 = 8;
@@ -25,19 +25,20 @@ const MAX_BATCH: u64 = 512;
 pub(in crate::tree) struct SharedTop<'a> {
     tree: &'a Tree,
     rule: SelectionRule,
-    /// This thread's number, from 1.
+    /// Owner number of this thread in node locks, from 1 (0: unlocked).
     number: u16,
     threads: u64,
-    /// Largest batch for which the in-flight visits of all threads fit the counter of the root.
-    most: u64,
+    /// Upper bound of the batch size: small enough that the in-flight visits of all threads fit in
+    /// the root's counter.
+    max_batch: u64,
     /// Visits from which a node joins the shared top.
-    threshold: u64,
-    /// Children of the current node that other threads have locked.
-    busy: Vec<usize>,
+    join_threshold: u64,
+    /// Scratch buffer of `pick`: indices of children that other threads have locked.
+    locked_elsewhere: Vec<usize>,
 }
 
 /// Simulations of one subtree whose visits are announced in the shared top together.
-pub(super) struct VisitBatch<'a> {
+pub(super) struct SimulationBatch<'a> {
     /// From the root to the parent of the subtree.
     pub(super) path: Vec<PathNode<'a>>,
     pub(super) subtree: NodeId,
@@ -45,10 +46,10 @@ pub(super) struct VisitBatch<'a> {
     pub(super) node: &'a Node,
     /// Simulations announced and not flushed.
     announced: u64,
-    /// Of these, not started.
-    pub(super) left: u64,
-    /// Of these, finished.
-    done: u64,
+    /// How many of the announced simulations have not started.
+    pub(super) not_started: u64,
+    /// How many of the announced simulations have finished.
+    finished: u64,
 }
 
 /// A node of the shared top on the path to a subtree.
@@ -62,26 +63,27 @@ pub(super) struct PathNode<'a> {
     returns: i64,
 }
 
-impl<'a> VisitBatch<'a> {
+impl<'a> SimulationBatch<'a> {
     pub(super) fn new(node: &'a Node, subtree: NodeId) -> Self {
-        Self { path: vec![], subtree, node, announced: 0, left: 0, done: 0 }
+        Self { path: vec![], subtree, node, announced: 0, not_started: 0, finished: 0 }
     }
 
     /// Adds simulations to the batch.
     pub(super) fn add(&mut self, simulations: u64) {
         self.announced += simulations;
-        self.left += simulations;
+        self.not_started += simulations;
     }
 
     /// Whether a simulation of the batch is running or still to start.
     pub(super) fn is_live(&self) -> bool {
-        self.announced > self.done
+        self.announced > self.finished
     }
 
-    /// Records the end of a simulation whose return at the subtree's root is `value`.
+    /// Records a finished simulation. `value` is its return seen from the parent of the subtree's
+    /// root, the reward of the step to that root included.
     #[inline]
     pub(super) fn end(&mut self, mut value: f64, gamma: f64) {
-        self.done += 1;
+        self.finished += 1;
         for node in self.path.iter_mut().rev() {
             node.returns = node.returns.wrapping_add(Node::to_fixed(value));
             value = node.reward + gamma * value;
@@ -99,22 +101,25 @@ impl<'a> SharedTop<'a> {
     ) -> Self {
         let threads = u64::from(threads);
         // A thread has at most one batch for each descent, and one that is being opened.
-        let most = (MAX_IN_FLIGHT / (threads * (leaves as u64 + 1))).clamp(1, MAX_BATCH);
-        Self { tree, rule, number, threads, most, threshold: 1, busy: vec![] }
+        let max_batch = (MAX_IN_FLIGHT / (threads * (leaves as u64 + 1))).clamp(1, MAX_BATCH);
+        Self { tree, rule, number, threads, max_batch, join_threshold: 1, locked_elsewhere: vec![] }
     }
 
-    /// Selects through the shared top down to the first node below it that is free, and locks it.
-    /// `None` when other threads have locked all candidates, or when simulations in flight have to
-    /// end first.
-    pub(super) fn find(&mut self, path: &mut Vec<PathNode<'a>>) -> Option<(NodeId, &'a Node)> {
+    /// Selects from the root through the shared top to the best unlocked subtree root below it, and
+    /// locks it. `None` when other threads have locked all candidates, or when simulations in
+    /// flight have to end first.
+    pub(super) fn lock_subtree(
+        &mut self,
+        path: &mut Vec<PathNode<'a>>,
+    ) -> Option<(NodeId, &'a Node)> {
         path.clear();
         let mut id = self.tree.root();
         let mut node = self.tree.node(id);
-        self.threshold = 1 + node.counts().0 / (SUBTREES * self.threads);
+        self.join_threshold = 1 + node.counts().0 / (SUBTREES_PER_THREAD * self.threads);
         loop {
             let link = node.link();
             if !link.is_shared() {
-                // Only the root can be unlocked here.
+                // `pick` has locked every other node; only the tree's root may still be unlocked.
                 return (!path.is_empty() || self.lock(node, link)).then_some((id, node));
             }
             let (step, child) = self.pick(node, link)?;
@@ -124,32 +129,33 @@ impl<'a> SharedTop<'a> {
         }
     }
 
-    /// The child with the highest score of those that are in the shared top, locked by this thread,
-    /// or free and now locked by it.
+    /// The child with the highest score among those in the shared top and those that this thread
+    /// holds or can lock; locks it where needed.
     fn pick(&mut self, node: &'a Node, link: Link) -> Option<(usize, &'a Node)> {
         let (visits, in_flight) = node.counts();
         let scale = self.rule.scale(visits + in_flight);
-        let urgency = self.rule.urgency(|| self.tree.v_of(node));
-        self.busy.clear();
+        let fpu = self.rule.fpu(|| self.tree.v_of(node));
+        self.locked_elsewhere.clear();
         loop {
             let children = self.tree.arena.range(link.children()).enumerate();
-            let free = children.filter(|(step, _)| !self.busy.contains(step));
-            let (step, child) = best(free.map(|(i, child)| (i, child, scale, urgency)))?;
+            let free = children.filter(|(step, _)| !self.locked_elsewhere.contains(step));
+            let (step, child) = best(free.map(|(i, child)| (i, child, scale, fpu)))?;
             let link = child.link();
             if link.is_shared() || self.lock(child, link) {
                 return Some((step, child));
             }
             if link.owner() == self.number {
-                // About to join the shared top: wait instead of taking a sibling.
+                // This thread's own subtree that is due to join the shared top: wait for its
+                // simulations to end instead of taking a worse sibling.
                 return None;
             }
-            self.busy.push(step);
+            self.locked_elsewhere.push(step);
         }
     }
 
-    /// Locks the node, or finds it locked by this thread already; false otherwise. A node that is
-    /// due to join the shared top is not entered again, so that its last simulation can unlock it
-    /// soon.
+    /// Whether this thread holds the node's lock afterwards and may start simulations there. False
+    /// also for its own subtree when that is due to join the shared top: no new simulation may
+    /// start there, so that the subtree drains and is unlocked soon.
     fn lock(&self, node: &Node, link: Link) -> bool {
         if link.owner() == self.number {
             return !self.is_due(node);
@@ -160,16 +166,16 @@ impl<'a> SharedTop<'a> {
     /// Whether the subtree has enough visits for its root to join the shared top. A terminal node
     /// never does: there is nothing below it.
     fn is_due(&self, subtree: &Node) -> bool {
-        subtree.link().state() == NodeState::Expanded && subtree.counts().0 >= self.threshold
+        subtree.link().state() == NodeState::Expanded && subtree.counts().0 >= self.join_threshold
     }
 
     /// Size of the next batch for this subtree.
-    pub(super) fn size(&self, subtree: &Node) -> u64 {
-        (subtree.counts().0 / BATCH_SHARE).clamp(1, self.most)
+    pub(super) fn batch_size(&self, subtree: &Node) -> u64 {
+        (subtree.counts().0 / BATCH_SHARE).clamp(1, self.max_batch)
     }
 
     /// Announces `simulations` more as in-flight visits on the path of the batch.
-    pub(super) fn extend(&self, batch: &mut VisitBatch<'a>, simulations: u64) {
+    pub(super) fn announce(&self, batch: &mut SimulationBatch<'a>, simulations: u64) {
         batch.add(simulations);
         for node in &batch.path {
             node.node.enter::<Shared>(simulations);
@@ -178,23 +184,23 @@ impl<'a> SharedTop<'a> {
     }
 
     /// Adds the finished simulations to the shared top, from its deepest node to the root.
-    pub(super) fn flush(&self, batch: &mut VisitBatch<'a>) {
-        let done = std::mem::take(&mut batch.done);
-        if done == 0 {
+    pub(super) fn flush(&self, batch: &mut SimulationBatch<'a>) {
+        let finished = std::mem::take(&mut batch.finished);
+        if finished == 0 {
             return;
         }
-        batch.announced -= done;
+        batch.announced -= finished;
         for node in batch.path.iter_mut().rev() {
-            self.tree.count(node.node, done, std::mem::take(&mut node.returns));
+            self.tree.count(node.node, finished, std::mem::take(&mut node.returns));
             self.tree.set_score_terms(node.node, self.rule);
         }
     }
 
     /// Ends a batch: withdraws the announced visits that were not made and unlocks the subtree. Its
     /// root joins the shared top if it has enough visits.
-    pub(super) fn close(&self, batch: &mut VisitBatch<'a>) {
-        let missing = batch.announced - batch.done;
-        (batch.announced, batch.left) = (batch.done, 0);
+    pub(super) fn close(&self, batch: &mut SimulationBatch<'a>) {
+        let missing = batch.announced - batch.finished;
+        (batch.announced, batch.not_started) = (batch.finished, 0);
         for node in batch.path.iter().filter(|_| missing > 0) {
             node.node.undo::<Shared>(missing);
         }
@@ -202,7 +208,8 @@ impl<'a> SharedTop<'a> {
         self.unlock(batch.node);
     }
 
-    /// Unlocks a subtree in which this thread has no simulation any more.
+    /// Unlocks a subtree in which this thread has no simulations left; its root joins the shared
+    /// top if due.
     pub(super) fn unlock(&self, subtree: &Node) {
         subtree.release(self.is_due(subtree));
     }
@@ -213,8 +220,8 @@ fn best<'a>(
     children: impl Iterator<Item = (usize, &'a Node, f32, Option<f32>)>,
 ) -> Option<(usize, &'a Node)> {
     let mut best: Option<(usize, &Node, f32)> = None;
-    for (step, child, scale, urgency) in children {
-        let score = score(child, scale, urgency);
+    for (step, child, scale, fpu) in children {
+        let score = score(child, scale, fpu);
         if best.is_none_or(|(_, _, top)| score > top) {
             best = Some((step, child, score));
         }

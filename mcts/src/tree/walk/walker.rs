@@ -1,12 +1,13 @@
-//! The simulations of one thread: several descents at once, each advanced by one level in turn.
+//! The search loop of one thread. It interleaves several simulations and advances each by one tree
+//! level in turn, so that the cache misses of one overlap with the work of the others.
 //!
 //! This thread is the only writer of every node here: of the whole tree if it is alone, else of the
-//! subtree that it has locked (`shared_top`). So counts are added by a plain load and store.
-//! Descents take turns because each waits for memory at every level.
+//! subtree that it has locked (`shared_top`). So counters are updated with a plain load and store
+//! instead of an atomic read-modify-write.
 
 use std::hint::select_unpredictable;
 
-use super::shared_top::{SharedTop, VisitBatch};
+use super::shared_top::{SharedTop, SimulationBatch};
 use super::{Budget, Evaluator};
 use crate::config::BackupWeights;
 use crate::select::{ChildStats, ScoreTerms, SelectionRule};
@@ -20,11 +21,12 @@ pub(in crate::tree) struct Walker<'a, E: Evaluator> {
     descents: Vec<Descent<'a, E::State>>,
     /// With several threads.
     top: Option<SharedTop<'a>>,
-    /// One for each subtree that this thread has locked; places of ended batches are reused.
-    batches: Vec<VisitBatch<'a>>,
+    /// One batch of simulations for each subtree that this thread has locked; slots of finished
+    /// batches are reused.
+    batches: Vec<SimulationBatch<'a>>,
     /// The batch that new simulations belong to.
     current: usize,
-    /// Ids for new nodes.
+    /// Reserved ids for new nodes.
     supply: Supply<'a>,
     edges: Vec<Edge>,
     /// The leaf that is being expanded.
@@ -52,12 +54,15 @@ struct Descent<'a, S> {
     path: Vec<&'a Node>,
     /// Id of the current node, the last of `path`.
     id: NodeId,
-    /// Children of the current node, if it had any when the descent got there, they lie in one
-    /// chunk, and their scores do not depend on the node's value; else empty.
+    /// Children of the current node for the fast path of selection. Empty, so that
+    /// [`Walker::advance`] takes the general path, if the node had no children when the descent
+    /// arrived, if they lie in two arena chunks, or if first-play urgency depends on the node's
+    /// value.
     children: &'a [Node],
     /// Id of the first child.
     first: NodeId,
-    /// The parent's factor of the children's scores ([`SelectionRule::scale`]).
+    /// Exploration factor of the current node, `c sqrt(N)` for PUCT: a child's score is `q + scale
+    /// * u` ([`SelectionRule::scale`]).
     scale: f32,
 }
 
@@ -67,12 +72,12 @@ impl<S> Descent<'_, S> {
     }
 }
 
-/// What a round of a walker came to.
+/// Result of [`Walker::advance_all`].
 #[derive(PartialEq)]
 pub(in crate::tree) enum WalkProgress {
     /// A simulation is running.
     Running,
-    /// Nothing can start now: other threads have locked everything that could be searched.
+    /// No simulation can start now: other threads have locked every subtree that could be searched.
     Blocked,
     /// The budget is used up.
     Done,
@@ -90,7 +95,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         let needs_parent_value = rule.needs_parent_value();
         let context =
             WalkContext { tree, evaluator, rule, counts_in_flight: leaves > 1, needs_parent_value };
-        let batches = vec![VisitBatch::new(tree.node(tree.root()), tree.root())];
+        let batches = vec![SimulationBatch::new(tree.node(tree.root()), tree.root())];
         let supply = Supply::new(&tree.arena);
         Self { context, descents, top, batches, current: 0, supply, edges: Vec::new(), leaf: None }
     }
@@ -114,7 +119,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
     /// Starts a simulation at the root of a subtree.
     #[inline]
     fn begin(&mut self, number: usize, budget: &Budget) -> WalkProgress {
-        if self.batches[self.current].left == 0 {
+        if self.batches[self.current].not_started == 0 {
             let begun = self.batch(budget);
             if begun != WalkProgress::Running {
                 return begun;
@@ -122,7 +127,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         }
         let Self { context, descents, batches, current, .. } = self;
         let (descent, batch) = (&mut descents[number], &mut batches[*current]);
-        batch.left -= 1;
+        batch.not_started -= 1;
         descent.batch = *current;
         descent.state = context.evaluator.root();
         for node in &batch.path {
@@ -133,24 +138,24 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         WalkProgress::Running
     }
 
-    /// Takes simulations from the budget for a subtree that this thread locks; a single thread
-    /// takes all of them for the whole tree.
+    /// Opens or refills the current batch: locks the best free subtree and takes simulations from
+    /// the budget for it. A single thread takes the whole budget for the whole tree.
     fn batch(&mut self, budget: &Budget) -> WalkProgress {
         let Some(top) = &mut self.top else {
             self.batches[0].add(budget.take(u64::MAX));
-            return if self.batches[0].left > 0 {
+            return if self.batches[0].not_started > 0 {
                 WalkProgress::Running
             } else {
                 WalkProgress::Done
             };
         };
         let mut path = Vec::new();
-        let Some((subtree, node)) = top.find(&mut path) else {
+        let Some((subtree, node)) = top.lock_subtree(&mut path) else {
             return if budget.is_over() { WalkProgress::Done } else { WalkProgress::Blocked };
         };
-        let live = |batch: &VisitBatch<'_>| batch.is_live();
+        let live = |batch: &SimulationBatch<'_>| batch.is_live();
         let held = self.batches.iter().position(|batch| live(batch) && batch.subtree == subtree);
-        let simulations = budget.take(top.size(node));
+        let simulations = budget.take(top.batch_size(node));
         if simulations == 0 {
             if held.is_none() {
                 top.unlock(node);
@@ -160,20 +165,20 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         let place = held.or_else(|| self.batches.iter().position(|batch| !live(batch)));
         self.current = place.unwrap_or(self.batches.len());
         if place.is_none() {
-            self.batches.push(VisitBatch::new(node, subtree));
+            self.batches.push(SimulationBatch::new(node, subtree));
         }
         let batch = &mut self.batches[self.current];
         if held.is_none() {
-            *batch = VisitBatch::new(node, subtree);
+            *batch = SimulationBatch::new(node, subtree);
             batch.path = path;
         }
         top.flush(batch);
-        top.extend(batch, simulations);
+        top.announce(batch, simulations);
         WalkProgress::Running
     }
 
-    /// Select: advances the descents from number `next` on by one level, up to the first whose
-    /// children are not prefetched; its number.
+    /// Select, fast path: advances descents `next..` by one level each and stops at the first that
+    /// needs the general path ([`Self::advance`]). Returns its index.
     #[inline]
     fn descend(&mut self, next: usize) -> Option<usize> {
         let Self { context, descents, .. } = self;
@@ -191,7 +196,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         stays.map(|stays| next + stays)
     }
 
-    /// Select in the general form, or expand and back up; true when the simulation has ended.
+    /// General path: selects a child, or, at a leaf, expands it and backs up. True when the
+    /// simulation has ended.
     fn advance(&mut self, number: usize) -> bool {
         let Self { context, descents, .. } = self;
         let descent = &mut descents[number];
@@ -218,9 +224,9 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         edges.clear();
         self.leaf = Some(leaf);
         let value = context.evaluator.expand(&descent.state, edges);
-        let dress =
+        let init_child =
             |child: &Node, edge: &Edge| child.set_score_terms(context.rule.first_score_terms(edge));
-        context.tree.publish(descent.id, leaf, edges, |count| supply.take(count), dress);
+        context.tree.publish(descent.id, leaf, edges, |count| supply.take(count), init_child);
         self.leaf = None;
         value
     }
@@ -270,22 +276,23 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         node.set_bonus(self.rule.bonus(node.prior(), visits + in_flight));
     }
 
-    /// The child with the highest score, the first of equals. The general form: for children in two
-    /// chunks, published after the descent arrived, or scored by their parent's value.
+    /// The child with the highest score, the first of equals. The general path, for the cases that
+    /// [`Descent::children`] excludes.
     fn pick(
         &self,
         descent: &mut Descent<'a, E::State>,
         node: &Node,
         link: Link,
     ) -> (usize, &'a Node) {
-        let urgency = self.rule.urgency(|| self.tree.v_of(node));
+        let fpu = self.rule.fpu(|| self.tree.v_of(node));
         let child = |step| self.tree.node(link.first() + step as NodeId);
-        let step = best(link.count() as usize, |step| score(child(step), descent.scale, urgency));
+        let step = best(link.count() as usize, |step| score(child(step), descent.scale, fpu));
         descent.first = link.first();
         (step, child(step))
     }
 
-    /// Backup, leaf to root: visits, values, score terms. The value of the path's first step.
+    /// Backs up from leaf to root: visits, values, score terms. The result is the return seen from
+    /// the parent of the path's first node, that node's reward included.
     #[inline]
     fn back_up(&self, path: &[&Node], leaf: f64) -> f64 {
         let tree = self.tree;
@@ -303,7 +310,8 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         })
     }
 
-    /// [`WalkContext::back_up`] with `count(node, visits, return)`, which updates V and returns it.
+    /// [`WalkContext::back_up`] for one kind of backup: `count(node, visits, return)` updates the
+    /// node's V and returns it.
     #[inline]
     fn back_up_by(&self, path: &[&Node], leaf: f64, count: impl Fn(&Node, u64, f64) -> f64) -> f64 {
         let (gamma, rule, counts_in_flight) = (self.tree.gamma, self.rule, self.counts_in_flight);
@@ -318,8 +326,8 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
     }
 }
 
-/// After a panic of the evaluator, its leaf becomes terminal, in-flight visits are withdrawn and
-/// subtrees unlocked, so that no thread waits for ever. Without one there is nothing to undo.
+/// If the evaluator panicked, makes its leaf terminal, withdraws in-flight visits and unlocks
+/// subtrees, so that no other thread waits forever. After a normal end there is nothing to undo.
 impl<E: Evaluator> Drop for Walker<'_, E> {
     fn drop(&mut self) {
         if let Some(leaf) = self.leaf {
@@ -337,8 +345,8 @@ impl<E: Evaluator> Drop for Walker<'_, E> {
     }
 }
 
-/// Index of the highest score, the first of equals. The result is unpredictable, so the loop must
-/// not branch on it.
+/// Index of the highest score, the first of equals. The comparison is unpredictable, so it is
+/// compiled to a conditional move rather than a branch.
 #[inline]
 fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     let (mut best, mut top) = (0, f32::NEG_INFINITY);
@@ -351,10 +359,11 @@ fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     best
 }
 
-/// Score of a child where `urgency` stands for the value of one without visits.
-pub(super) fn score(child: &Node, scale: f32, urgency: Option<f32>) -> f32 {
+/// Score of a child. For a child without visits, `fpu` (first-play urgency, lc0's FPU), if
+/// given, replaces Q.
+pub(super) fn score(child: &Node, scale: f32, fpu: Option<f32>) -> f32 {
     let score_terms = child.score_terms();
-    match urgency {
+    match fpu {
         Some(q) if child.counts().0 == 0 => ScoreTerms { q, ..score_terms }.score(scale),
         _ => score_terms.score(scale),
     }

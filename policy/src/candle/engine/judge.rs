@@ -13,7 +13,7 @@ use crate::{Judgement, Response, Scores};
 
 impl Shard {
     /// Reads the two labels' probabilities; asks the next question or answers.
-    pub(crate) fn judged(&mut self, sequence: Sequence, id: u64, hidden: &[f32]) {
+    pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, hidden: &[f32]) {
         let mut logps = std::mem::take(&mut self.logits);
         if let Err(error) = self.model.logits(hidden, &mut logps) {
             return self.fail(sequence, &error.to_string());
@@ -62,7 +62,7 @@ impl Shard {
     }
 
     /// Answers with the scores of a continuation.
-    pub(crate) fn scored(&mut self, sequence: Sequence, id: u64) {
+    pub(crate) fn finish_score(&mut self, sequence: Sequence, id: u64) {
         sequence.release(&mut self.tree, &mut self.free);
         let Some(RequestState { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =
             self.requests.get_mut(&id)

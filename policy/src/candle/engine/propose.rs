@@ -139,8 +139,8 @@ impl Shard {
                 Some(candidates) => candidates.push(drawn.candidate),
                 None => {
                     let role = Role::Decode(vec![drawn.candidate]);
-                    let branch = sequence.branch(drawn.id, role, &mut self.tree);
-                    self.sequences.push(branch);
+                    let fork = sequence.fork(drawn.id, role, &mut self.tree);
+                    self.sequences.push(fork);
                 }
             }
         }
