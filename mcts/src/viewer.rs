@@ -17,8 +17,12 @@ pub const THEME: &str = include_str!("viewer/assets/theme.css");
 /// Style of the viewer.
 pub const STYLE: &str = include_str!("viewer/assets/viewer.css");
 /// The viewer; makes `Regrowth.viewer`, needs [`MATHEMATICS`].
-pub const SCRIPT: &str = include_str!("viewer/assets/viewer.js");
-/// Finds formulas in text and renders them with [`KATEX`], where it is there; makes
+pub const SCRIPT: &str = concat!(
+    include_str!("viewer/assets/tree.js"),
+    include_str!("viewer/assets/pane.js"),
+    include_str!("viewer/assets/viewer.js"),
+);
+/// Finds formulas in text and renders them with KaTeX, where the page has it ([`katex_for`]); makes
 /// `Regrowth.mathematics`.
 pub const MATHEMATICS: &str = include_str!("viewer/assets/mathematics.js");
 /// Markup of the viewer, which the script fills.

@@ -1,18 +1,18 @@
 //! `report.html`: one page that says what a run did, readable without anything else and without a network.
 //!
-//! It is made of the run's files alone: the same files give the same page. [`sources`] reads them, each of
-//! the other modules makes one section, and [`page`] puts them into the templates. Text of models and
+//! It is made of the run's files alone: the same files give the same page. `sources` reads them, each of
+//! the other modules makes one section, and `page` puts them into the templates. Text of models and
 //! problems is foreign: templates escape it, scripts insert it as text.
 
-mod answers;
+mod changes;
 mod charts;
 mod examples;
+mod histograms;
 mod page;
-mod rounds;
 mod settings;
-mod shapes;
 mod sources;
 mod summary;
+mod tables;
 mod troubles;
 mod words;
 

@@ -10,16 +10,16 @@ use regrowth_mcts::foreign::readable;
 use regrowth_mcts::viewer;
 use serde::Serialize;
 
-use super::answers::Answers;
+use super::changes::Changes;
 
 use super::sources::Sources;
 use super::summary::Summary;
-use super::{charts, examples, rounds, settings, shapes};
+use super::{charts, examples, histograms, settings, tables};
 use crate::rounds::Fork;
 
 const TEMPLATES: [(&str, &str); 6] = [
     ("page.html", include_str!("templates/page.html")),
-    ("answers.html", include_str!("templates/answers.html")),
+    ("changes.html", include_str!("templates/changes.html")),
     ("pairs.html", include_str!("templates/pairs.html")),
     ("settings.html", include_str!("templates/settings.html")),
     ("parts.html", include_str!("templates/parts.html")),
@@ -62,10 +62,10 @@ struct Page<'a> {
     started: Option<&'a str>,
     finished: Option<&'a str>,
     summary: Summary,
-    answers: Option<Answers>,
-    results: rounds::Table,
-    costs: rounds::Table,
-    shapes: Vec<shapes::Shape>,
+    changes: Option<Changes>,
+    results: tables::Table,
+    costs: tables::Table,
+    histograms: Vec<histograms::Histogram>,
     examples: Vec<examples::Example>,
     /// A problem as it is put to the policy.
     prompt: Option<String>,
@@ -95,10 +95,11 @@ pub(super) fn render(sources: &Sources) -> Result<String, Error> {
 
 fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
     let (report, file) = (sources.report, sources.file.as_ref());
-    let (answers, charts) = (Answers::of(sources), charts::charts(sources));
+    let identity = file.map_or("", |file| file.policy.as_str());
+    let (changes, charts) = (Changes::of(sources), charts::charts(sources));
     let (trees, examples) = (sources.tree_sets(), examples::examples(sources));
     let (chart_data, tree_data) = (json(&charts)?, json(&trees)?);
-    let texts = [tree_data.as_str(), &json(&examples)?, &json(&answers)?].concat();
+    let texts = [tree_data.as_str(), &json(&examples)?, &json(&changes)?].concat();
     let katex = viewer::katex_for(&texts);
     Ok(Page {
         policy: viewer::CONTENT_POLICY,
@@ -111,11 +112,11 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
         fork: file.and_then(|file| file.fork.as_ref()),
         started: sources.started.as_deref(),
         finished: sources.finished.as_deref(),
-        summary: Summary::of(sources, answers.as_ref()),
-        answers,
-        results: rounds::results(sources),
-        costs: rounds::costs(sources),
-        shapes: shapes::shapes(sources),
+        summary: Summary::of(sources, changes.as_ref()),
+        changes,
+        results: tables::results(sources),
+        costs: tables::costs(sources),
+        histograms: histograms::histograms(sources),
         examples,
         judge: serde_json::to_value(report.config.search.value.judge).unwrap_or_default(),
         prompt: report.prompt_example.as_deref().map(readable),
@@ -124,7 +125,7 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
         has_trees: !trees.is_empty(),
         tree_data,
         differences: settings::differences(&report.config),
-        command: settings::command(name, &report.config),
+        command: settings::command(name, &report.config, identity),
         settings: readable(&serde_json::to_string_pretty(&report.config).unwrap_or_default()),
         files: files(sources),
     })

@@ -49,8 +49,8 @@ pub(super) fn differences(config: &RunConfig) -> Vec<Difference> {
         .collect()
 }
 
-/// A command that starts a run with these settings in this folder.
-pub(super) fn command(folder: &str, config: &RunConfig) -> String {
+/// A command that starts a run with these settings in this folder; `identity` is that of its base policy.
+pub(super) fn command(folder: &str, config: &RunConfig, identity: &str) -> String {
     let mut base = RunConfig::of(config.preset);
     // The flag changes these together.
     config.variant.apply(&mut base);
@@ -73,7 +73,18 @@ pub(super) fn command(folder: &str, config: &RunConfig) -> String {
     if let Some(variant) = variant.as_ref().and_then(Value::as_str).filter(|v| *v != "step") {
         words.push(format!("--variant {variant}"));
     }
+    words.extend(computed_with(identity));
     words.join(" \\\n  ")
+}
+
+/// Flags of the device and the dtype, which are no settings of a run: the policy's identity names them where
+/// they change what it answers.
+fn computed_with(identity: &str) -> Option<String> {
+    let (_, form) = identity.rsplit_once('+')?;
+    match form.strip_prefix("cuda-") {
+        Some(dtype) => Some(format!("--device cuda --dtype {dtype}")),
+        None => (form == "bf16").then(|| "--dtype bf16".to_owned()),
+    }
 }
 
 /// Settings by dotted name; lists are values.
@@ -121,11 +132,11 @@ mod tests {
         config.policy = "models/a b".into();
         config.rounds = 2;
         config.search.breadth = [8, 7];
-        let command = command("mine", &config);
+        let command = command("mine", &config, "llama@1+bf16");
         assert_eq!(
             command,
             "regrowth iterate --run mine --preset chat \\\n  --policy 'models/a b' \\\n  --rounds 2 \\\n  \
-             --set 'search.breadth=[8,7]'"
+             --set 'search.breadth=[8,7]' \\\n  --dtype bf16"
         );
     }
 
@@ -133,7 +144,7 @@ mod tests {
     fn a_variant_is_one_flag() {
         let mut config = RunConfig::of(Preset::Builtin);
         Variant::Star.apply(&mut config);
-        let command = command("x", &config);
+        let command = command("x", &config, "llama@1");
         assert_eq!(command, "regrowth iterate --run x --preset builtin \\\n  --variant star");
         assert!(differences(&config).len() > 2);
     }

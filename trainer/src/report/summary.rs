@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::answers::Answers;
+use super::changes::Changes;
 use super::charts::all_tokens;
 use super::sources::Sources;
 use super::troubles;
@@ -32,7 +32,7 @@ struct ShortAnswer {
 }
 
 impl Summary {
-    pub(super) fn of(sources: &Sources, changed: Option<&Answers>) -> Self {
+    pub(super) fn of(sources: &Sources, changed: Option<&Changes>) -> Self {
         let report = sources.report;
         let (tone, verdict) = verdict(report);
         let ask = |question, answer: Vec<String>| ShortAnswer { question, answer };
@@ -41,7 +41,7 @@ impl Summary {
             ask("On what?", data(report)),
             ask("Did it help?", vec![in_short(report, tone)]),
         ];
-        if let Some(kinds) = changed.and_then(Answers::kinds_in_words) {
+        if let Some(kinds) = changed.and_then(Changes::kinds_in_words) {
             answers.push(ask("On which kind of problem?", vec![kinds]));
         }
         answers.push(ask("What went wrong?", troubles::of(report)));

@@ -19,7 +19,7 @@ const KINDS: usize = 12;
 
 /// The section.
 #[derive(Debug, Serialize)]
-pub(super) struct Answers {
+pub(super) struct Changes {
     /// The round that is compared with round 0.
     round: u32,
     gained: Changed,
@@ -70,7 +70,7 @@ struct Kind {
     p: String,
 }
 
-impl Answers {
+impl Changes {
     /// Compares the best round, or the last where none beat round 0, with round 0; `None` without
     /// answers of both.
     pub(super) fn of(sources: &Sources) -> Option<Self> {
@@ -159,6 +159,9 @@ fn answer(problem: Option<&Problem>, row: &EvalRow, prompt: &str) -> Answer {
     Answer { right: row.correct, answer: readable(&stated), text: readable(row.text.trim()) }
 }
 
+/// The kind of a problem; `None` where it has none.
+type Key<'a> = &'a dyn Fn(&EvalRow) -> Option<String>;
+
 /// The problems by level, where the set has levels; else by data set, where there are several.
 fn kinds(
     both: &[(&EvalRow, &EvalRow)],
@@ -171,15 +174,14 @@ fn kinds(
         let end = row.id.find(|c: char| !c.is_alphabetic()).filter(|&end| end > 0)?;
         Some(row.id[..end].to_owned())
     };
-    let by: [(&'static str, &dyn Fn(&EvalRow) -> Option<String>); 3] =
-        [("level", &level), ("set", &source), ("set", &prefix)];
+    let by: [(&'static str, Key); 3] = [("level", &level), ("set", &source), ("set", &prefix)];
     by.into_iter()
         .map(|(kind, key)| (kind, grouped(both, key)))
         .find(|(_, kinds)| (2..=KINDS).contains(&kinds.len()))
         .unwrap_or_default()
 }
 
-fn grouped(both: &[(&EvalRow, &EvalRow)], key: &dyn Fn(&EvalRow) -> Option<String>) -> Vec<Kind> {
+fn grouped(both: &[(&EvalRow, &EvalRow)], key: Key) -> Vec<Kind> {
     let mut groups: BTreeMap<(u64, String), Vec<(bool, bool)>> = BTreeMap::new();
     for (before, after) in both {
         let Some(name) = key(before) else { continue };

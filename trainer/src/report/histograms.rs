@@ -14,15 +14,15 @@ const LENGTHS: [usize; 7] = [4, 8, 16, 32, 64, 128, 256];
 
 /// A table.
 #[derive(Debug, Serialize)]
-pub(super) struct Shape {
+pub(super) struct Histogram {
     title: &'static str,
     explained: String,
     columns: Vec<String>,
-    rows: Vec<ShapeRow>,
+    rows: Vec<HistogramRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct ShapeRow {
+struct HistogramRow {
     name: String,
     cells: Vec<Cell>,
 }
@@ -35,7 +35,7 @@ struct Cell {
 }
 
 /// Every table that holds something.
-pub(super) fn shapes(sources: &Sources) -> Vec<Shape> {
+pub(super) fn histograms(sources: &Sources) -> Vec<Histogram> {
     let mut rounds = sources.searched().peekable();
     if rounds.peek().is_none() {
         return Vec::new();
@@ -68,7 +68,7 @@ pub(super) fn shapes(sources: &Sources) -> Vec<Shape> {
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
-fn lengths(sources: &Sources, title: &'static str, side: fn((usize, usize)) -> usize) -> Shape {
+fn lengths(sources: &Sources, title: &'static str, side: fn((usize, usize)) -> usize) -> Histogram {
     let cut = sources.searched().any(|r| r.report.pairs as usize > PAIRS_READ);
     let of = if cut {
         format!(" Of the first {} pairs.", count(PAIRS_READ as u64))
@@ -116,7 +116,7 @@ fn table(
     title: &'static str,
     explained: String,
     counts: &dyn Fn(&RoundSources) -> Vec<(String, u64)>,
-) -> Shape {
+) -> Histogram {
     let rounds: Vec<&RoundSources> = sources.searched().collect();
     let mut rows: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for (at, round) in rounds.iter().enumerate() {
@@ -130,13 +130,13 @@ fn table(
         count: count(*n),
         bar: format!("{:.1}", 100.0 * *n as f64 / *most as f64),
     };
-    Shape {
+    Histogram {
         title,
         explained,
         columns: rounds.iter().map(|round| format!("round {}", round.report.round)).collect(),
         rows: rows
             .iter()
-            .map(|(name, row)| ShapeRow {
+            .map(|(name, row)| HistogramRow {
                 name: name.trim().to_owned(),
                 cells: row.iter().zip(&longest).map(cell).collect(),
             })
