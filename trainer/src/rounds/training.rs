@@ -159,9 +159,8 @@ impl TrainPhase<'_> {
         observer.begin(self.round, "train", 0, Work::Items);
         let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
-        let summary =
-            DpoTrainer { model: &model, reference: &reference, config: &config, session: session }
-                .train(data, &mut on_step)?;
+        let summary = DpoTrainer { model: &model, reference: &reference, config: &config, session }
+            .train(data, &mut on_step)?;
         observer.end();
         if let Some(warning) = summary.unmoved(&config) {
             observer.log(&format!("round {}: {warning}", self.round));
