@@ -67,9 +67,8 @@ fn part(
         if stop == Some(p.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let (data, reference) = (pairs.as_slice().into(), Reference::Model(base));
-    let done =
-        DpoTrainer { model: model, reference: &reference, config: &config(), session: session }
-            .train(data, &mut on_step);
+    let done = DpoTrainer { model, reference: &reference, config: &config(), session }
+        .train(data, &mut on_step);
     assert_eq!(done.is_err(), stop.is_some());
     rates(dir)
 }
@@ -123,10 +122,9 @@ fn parts_of_a_course_learn_what_one_run_does() {
     let reference = Reference::Model(&base);
     let go_on = &mut |_: &StepProgress| ControlFlow::Continue(());
     let data = pairs.as_slice().into();
-    let error =
-        DpoTrainer { model: &model, reference: &reference, config: &config(), session: session }
-            .train(data, go_on)
-            .unwrap_err();
+    let error = DpoTrainer { model: &model, reference: &reference, config: &config(), session }
+        .train(data, go_on)
+        .unwrap_err();
     assert!(error.to_string().contains("moments.safetensors"), "{error}");
 }
 

@@ -96,7 +96,7 @@ fn train(
     let summary = DpoTrainer {
         model: &model,
         reference: &reference,
-        config: config,
+        config,
         session: Session::new(threads, None),
     }
     .train(pairs.into(), &mut go_on)
