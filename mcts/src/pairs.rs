@@ -249,13 +249,13 @@ pub struct ExtractedPairs {
 #[must_use]
 pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
     let mut out = ExtractedPairs::default();
-    if let Some(reason) = refused(tree, config) {
+    if let Some(reason) = tree_drop_reason(tree, config) {
         out.dropped.insert(reason, 1);
         return out;
     }
     let tree = match config.values {
         PairValues::End => Cow::Borrowed(tree),
-        PairValues::Commit => Cow::Owned(at_commits(tree)),
+        PairValues::Commit => Cow::Owned(with_commit_values(tree)),
     };
     let tree = &*tree;
     let children = children_of(tree);
@@ -288,7 +288,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
 type PairWithIds = ((u32, u32), PreferencePair);
 
 /// Why the whole tree is skipped; `None` if it is not.
-fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
+fn tree_drop_reason(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
     if config.correct_only && !tree.correct {
         return Some(DropReason::TreeNotCorrect);
     }
@@ -301,7 +301,7 @@ fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
 
 /// A copy of the tree in which children of search roots have the Q and visits that they had when
 /// the search committed at that root.
-fn at_commits(tree: &TreeRecord) -> TreeRecord {
+fn with_commit_values(tree: &TreeRecord) -> TreeRecord {
     let mut then = tree.clone();
     let roots = std::iter::once(0).chain(tree.committed.iter().copied());
     for (root, commit) in roots.zip(&tree.commits) {
@@ -347,8 +347,9 @@ fn pair_at(
 ) -> Result<PairWithIds, DropReason> {
     let siblings = &children[parent as usize];
     let node = |id: u32| &tree.nodes[id as usize];
-    let (best, worst) = choose(tree, config, siblings, parent).ok_or(DropReason::NoSibling)?;
-    let (w, l) = (node(best), node(worst));
+    let (chosen_id, rejected_id) =
+        choose(tree, config, siblings, parent).ok_or(DropReason::NoSibling)?;
+    let (w, l) = (node(chosen_id), node(rejected_id));
     let margin = w.q - l.q;
     if margin.is_nan() || margin <= config.min_margin {
         return Err(DropReason::SmallMargin);
@@ -359,13 +360,13 @@ fn pair_at(
     if config.mixed && !(w.q > 0.0 && l.q < 1.0) {
         return Err(DropReason::NotMixed);
     }
-    let chosen = Side::new(tree, config, children, best);
-    let rejected = Side::new(tree, config, children, worst);
+    let chosen = Side::new(tree, config, children, chosen_id);
+    let rejected = Side::new(tree, config, children, rejected_id);
     if chosen.text == rejected.text {
         return Err(DropReason::SameText);
     }
     let alpha = if config.smoothing { alpha(w.visits, l.visits) } else { 0.0 };
-    Ok(((best, worst), assemble(tree, parent, (w, chosen), (l, rejected), alpha)))
+    Ok(((chosen_id, rejected_id), assemble(tree, parent, (w, chosen), (l, rejected), alpha)))
 }
 
 /// Chosen and rejected child.

@@ -115,7 +115,8 @@ fn outcome(
         return -1.0;
     }
     if problem.choices.is_empty() {
-        let own = config.own_reasoning_bonus && reasons_alone(problem, observation.solution);
+        let own =
+            config.own_reasoning_bonus && differs_from_reference(problem, observation.solution);
         return if own { 1.25 } else { 1.0 };
     }
     if !config.choice_guard {
@@ -132,7 +133,7 @@ fn outcome(
 
 /// Whether there is a reference solution and this one is not merely a prefix of it (white space
 /// ignored).
-fn reasons_alone(problem: &Problem, solution: &str) -> bool {
+fn differs_from_reference(problem: &Problem, solution: &str) -> bool {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let reference = problem.solution.as_deref().map(words).unwrap_or_default();
     !reference.is_empty() && !reference.starts_with(&words(solution))

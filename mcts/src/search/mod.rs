@@ -39,7 +39,7 @@ pub enum TreeStatus {
 
 /// How the tree decides what to expand next.
 enum Method {
-    MctsState(MctsState),
+    Mcts(MctsState),
     Beam(Beam),
 }
 
@@ -55,7 +55,7 @@ impl<'a> TreeSearch<'a> {
     #[must_use]
     pub fn new(subject: Subject<'a>) -> Self {
         let plan = match subject.config.strategy {
-            Strategy::Mcts => Method::MctsState(MctsState::new(subject.config)),
+            Strategy::Mcts => Method::Mcts(MctsState::new(subject.config)),
             Strategy::Beam { width } => Method::Beam(Beam::new(width, subject.config)),
         };
         let mut search = Self { grow: Grow::new(subject), plan, progress: TreeStatus::Waiting };
@@ -102,7 +102,7 @@ impl<'a> TreeSearch<'a> {
     /// Completed simulations so far; none where nothing is simulated.
     pub(crate) fn simulations(&self) -> u64 {
         match &self.plan {
-            Method::MctsState(simulate) => simulate.applied(),
+            Method::Mcts(state) => state.completed(),
             Method::Beam(_) => 0,
         }
     }
@@ -114,8 +114,8 @@ impl<'a> TreeSearch<'a> {
         }
         match self.grow.accept(request_id, result) {
             Ok(Some(node)) => {
-                if let Method::MctsState(simulate) = &mut self.plan {
-                    simulate.resume_waiting(&mut self.grow, node);
+                if let Method::Mcts(state) = &mut self.plan {
+                    state.resume_waiting(&mut self.grow, node);
                 }
                 self.advance();
             }
@@ -127,7 +127,7 @@ impl<'a> TreeSearch<'a> {
     /// Goes as far as possible without another answer.
     fn advance(&mut self) {
         let finished = match &mut self.plan {
-            Method::MctsState(simulate) => simulate.advance(&mut self.grow),
+            Method::Mcts(state) => state.advance(&mut self.grow),
             Method::Beam(beam) => beam.advance(&mut self.grow),
         };
         if let Some(skip) = self.grow.refused.take() {
@@ -139,8 +139,8 @@ impl<'a> TreeSearch<'a> {
 
     /// Undoes everything in flight, so that the tree stays consistent, and stops.
     fn give_up(&mut self, skip: SkipReason) {
-        if let Method::MctsState(simulate) = &mut self.plan {
-            simulate.undo(&mut self.grow.tree);
+        if let Method::Mcts(state) = &mut self.plan {
+            state.undo(&mut self.grow.tree);
         }
         self.grow.stop();
         self.progress = TreeStatus::Skipped(skip);
@@ -153,7 +153,7 @@ impl<'a> TreeSearch<'a> {
             return None;
         }
         let ended = match self.plan {
-            Method::MctsState(simulate) => simulate.end(),
+            Method::Mcts(state) => state.end(),
             Method::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
         };
         finish::record(self.grow, ended, policy, round)

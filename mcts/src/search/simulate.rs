@@ -39,16 +39,16 @@ struct Simulation {
 
 /// State of the MCTS strategy of one tree between two policy responses.
 pub(super) struct MctsState {
-    /// Simulations in flight, oldest first. Simulation numbers (from 0) are `applied .. applied +
+    /// Simulations in flight, oldest first. Simulation numbers (from 0) are `completed .. completed +
     /// running.len()`.
     running: VecDeque<Simulation>,
     /// Simulations backed up so far.
-    applied: u64,
-    /// `applied` when the current search root was committed.
+    completed: u64,
+    /// `completed` when the current search root was committed.
     base: u64,
-    /// Value of `applied` at which the next commit is due: `base` plus the simulation budget of
+    /// Value of `completed` at which the next commit is due: `base` plus the simulation budget of
     /// this root.
-    target: u64,
+    commit_at: u64,
     /// The search root.
     root: NodeId,
     /// Priors of the root's children with Dirichlet noise; empty without noise.
@@ -58,7 +58,7 @@ pub(super) struct MctsState {
     /// Q and visits of the root's children at each commit, with `commit_values`.
     commits: Vec<CommitRecord>,
     /// When the search began; `None` without a time limit.
-    begun: Option<Instant>,
+    started_at: Option<Instant>,
     /// Nodes and sampled tokens of the simulations backed up, for the stopping rules.
     nodes: u64,
     tokens: u64,
@@ -78,14 +78,14 @@ impl MctsState {
     pub(super) fn new(config: &SearchConfig) -> Self {
         Self {
             running: VecDeque::new(),
-            applied: 0,
+            completed: 0,
             base: 0,
-            target: config.simulations.saturating_mul(config.first_root_factor),
+            commit_at: config.simulations.saturating_mul(config.first_root_factor),
             root: 0,
             noisy_priors: Vec::new(),
             committed: Vec::new(),
             commits: Vec::new(),
-            begun: config.is_timed().then(Instant::now),
+            started_at: config.is_timed().then(Instant::now),
             nodes: 1,
             tokens: 0,
         }
@@ -105,9 +105,9 @@ impl MctsState {
     }
 
     fn step(&mut self, grow: &mut Grow<'_>) -> Move {
-        let started = self.applied + self.running.len() as u64;
+        let started = self.completed + self.running.len() as u64;
         let window = grow.subject.config.leaves_in_flight;
-        if started < self.target && !self.is_stopped(grow, started) {
+        if started < self.commit_at && !self.is_stopped(grow, started) {
             if self.running.len() < window {
                 self.start(grow);
                 return Move::On;
@@ -126,11 +126,11 @@ impl MctsState {
         }
         let children = grow.tree.children(self.root);
         let spent = Spent {
-            simulations: self.applied,
-            elapsed: self.begun.map(|begun| begun.elapsed()).unwrap_or_default(),
+            simulations: self.completed,
+            elapsed: self.started_at.map(|started_at| started_at.elapsed()).unwrap_or_default(),
             nodes: self.nodes,
             sampled_tokens: self.tokens,
-            simulations_left: self.target - self.applied,
+            simulations_left: self.commit_at - self.completed,
             root_visits: children.map(|c| grow.tree.visits(c)).collect(),
         };
         rules.iter().any(|rule| rule.is_met(&spent))
@@ -149,7 +149,7 @@ impl MctsState {
         match self.running.pop_front() {
             Some(first) if first.done => {
                 grow.tree.backup(&first.path);
-                self.applied += 1;
+                self.completed += 1;
                 for node in first.expanded {
                     grow.count_answers(node);
                     self.nodes += grow.tree.children(node).len() as u64;
@@ -262,8 +262,8 @@ impl MctsState {
         self.root = children.start + pick.expect("a visited root has children") as NodeId;
         self.committed.push(self.root);
         self.noisy_priors.clear();
-        self.base = self.applied;
-        self.target = self.applied.saturating_add(subject.config.simulations);
+        self.base = self.completed;
+        self.commit_at = self.completed.saturating_add(subject.config.simulations);
         if tree.state(self.root) == NodeState::Terminal { Move::End } else { Move::On }
     }
 
@@ -275,13 +275,13 @@ impl MctsState {
     }
 
     /// Number of simulations backed up so far, over all search roots.
-    pub(super) fn applied(&self) -> u64 {
-        self.applied
+    pub(super) fn completed(&self) -> u64 {
+        self.completed
     }
 
     /// Consumes the state: the committed path, the statistics at each commit, and the number of
     /// simulations.
     pub(super) fn end(self) -> Ended {
-        Ended { committed: self.committed, commits: self.commits, simulations: self.applied }
+        Ended { committed: self.committed, commits: self.commits, simulations: self.completed }
     }
 }

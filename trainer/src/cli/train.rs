@@ -169,7 +169,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if args.json {
         return print_line(&result.to_string());
     }
-    if let Some(warning) = summary.unmoved(&config) {
+    if let Some(warning) = summary.low_learning_rate_warning(&config) {
         warn(&warning);
     }
     print_line(&format!("{}; {written}", described(&summary, bad_rows)))

@@ -162,7 +162,7 @@ impl TrainPhase<'_> {
         let summary = DpoTrainer { model: &model, reference: &reference, config: &config, session }
             .train(data, &mut on_step)?;
         observer.end();
-        if let Some(warning) = summary.unmoved(&config) {
+        if let Some(warning) = summary.low_learning_rate_warning(&config) {
             observer.log(&format!("round {}: {warning}", self.round));
         }
         self.save(&model)?;

@@ -56,7 +56,7 @@ impl DpoSummary {
     /// A warning that suggests a higher learning rate, if the reward margin of the last step is
     /// still close to 0, i.e. the policy has hardly moved from the reference.
     #[must_use]
-    pub fn unmoved(&self, config: &DpoConfig) -> Option<String> {
+    pub fn low_learning_rate_warning(&self, config: &DpoConfig) -> Option<String> {
         let margin =
             self.metrics.get("rewards/margins").filter(|_| self.steps >= MIN_STEPS_TO_WARN)?;
         let moved = (margin / config.beta).abs();
@@ -188,8 +188,8 @@ fn rows<'a>(
     config: &DpoConfig,
 ) -> Result<(Rows<'a>, BTreeMap<String, usize>), TrainError> {
     let (pairs, mut skipped) = prepare(data.pairs, model, config.scope)?;
-    let taught = if config.judge.weight > 0.0 { data.step_labels } else { &[] };
-    let (judge_examples, long) = judge::judge_examples(taught, model, config.judge.labels)?;
+    let step_labels = if config.judge.weight > 0.0 { data.step_labels } else { &[] };
+    let (judge_examples, long) = judge::judge_examples(step_labels, model, config.judge.labels)?;
     if long > 0 {
         skipped.insert("step label longer than the context".into(), long);
     }
@@ -215,7 +215,7 @@ mod tests {
             let (pairs, step_labels, tokens, reference_tokens) = (9, 0, 9, 0);
             let skipped = BTreeMap::new();
             DpoSummary { steps, pairs, step_labels, skipped, tokens, reference_tokens, metrics }
-                .unmoved(&config)
+                .low_learning_rate_warning(&config)
         };
         let said = after(44, -0.0004).expect("a warning");
         assert!(said.contains("1e-6") && said.contains("--learning-rate 1e-5"), "{said}");

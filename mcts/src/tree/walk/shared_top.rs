@@ -25,8 +25,8 @@ const MAX_BATCH: u64 = 512;
 pub(in crate::tree) struct SharedTop<'a> {
     tree: &'a Tree,
     rule: SelectionRule,
-    /// Owner number of this thread in node locks, from 1 (0: unlocked).
-    number: u16,
+    /// Owner owner of this thread in node locks, from 1 (0: unlocked).
+    owner: u16,
     threads: u64,
     /// Upper bound of the batch size: small enough that the in-flight visits of all threads fit in
     /// the root's counter.
@@ -95,14 +95,14 @@ impl<'a> SharedTop<'a> {
     pub(in crate::tree) fn new(
         tree: &'a Tree,
         rule: SelectionRule,
-        number: u16,
+        owner: u16,
         threads: u16,
         leaves: usize,
     ) -> Self {
         let threads = u64::from(threads);
         // A thread has at most one batch for each descent, and one that is being opened.
         let max_batch = (MAX_IN_FLIGHT / (threads * (leaves as u64 + 1))).clamp(1, MAX_BATCH);
-        Self { tree, rule, number, threads, max_batch, join_threshold: 1, locked_elsewhere: vec![] }
+        Self { tree, rule, owner, threads, max_batch, join_threshold: 1, locked_elsewhere: vec![] }
     }
 
     /// Selects from the root through the shared top to the best unlocked subtree root below it, and
@@ -144,7 +144,7 @@ impl<'a> SharedTop<'a> {
             if link.is_shared() || self.lock(child, link) {
                 return Some((step, child));
             }
-            if link.owner() == self.number {
+            if link.owner() == self.owner {
                 // This thread's own subtree that is due to join the shared top: wait for its
                 // simulations to end instead of taking a worse sibling.
                 return None;
@@ -157,10 +157,10 @@ impl<'a> SharedTop<'a> {
     /// also for its own subtree when that is due to join the shared top: no new simulation may
     /// start there, so that the subtree drains and is unlocked soon.
     fn lock(&self, node: &Node, link: Link) -> bool {
-        if link.owner() == self.number {
+        if link.owner() == self.owner {
             return !self.is_due(node);
         }
-        node.lock(link, self.number)
+        node.lock(link, self.owner)
     }
 
     /// Whether the subtree has enough visits for its root to join the shared top. A terminal node

@@ -111,9 +111,9 @@ impl<'a, E: Evaluator> Walker<'a, E> {
                 last = self.begin(number, budget);
             }
         }
-        let rest = last != WalkProgress::Running
+        let idle = last != WalkProgress::Running
             && self.descents.iter().all(|descent| descent.path.is_empty());
-        if rest { last } else { WalkProgress::Running }
+        if idle { last } else { WalkProgress::Running }
     }
 
     /// Starts a simulation at the root of a subtree.
@@ -183,7 +183,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
     fn descend(&mut self, next: usize) -> Option<usize> {
         let Self { context, descents, .. } = self;
         let descents = descents.get_mut(next..)?;
-        let stays = descents.iter_mut().position(|descent| {
+        let needs_general = descents.iter_mut().position(|descent| {
             let children = descent.children;
             if children.is_empty() {
                 return true;
@@ -193,7 +193,7 @@ impl<'a, E: Evaluator> Walker<'a, E> {
             context.follow(descent, step, &children[step]);
             false
         });
-        stays.map(|stays| next + stays)
+        needs_general.map(|needs_general| next + needs_general)
     }
 
     /// General path: selects a child, or, at a leaf, expands it and backs up. True when the
