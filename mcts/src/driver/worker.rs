@@ -26,7 +26,7 @@ pub(super) struct Worker<'a> {
     /// Trees that it holds at most.
     capacity: usize,
     active: HashMap<u32, Active<'a>>,
-    /// Number of the next tree; the upper half of its request_ids.
+    /// Number of the next tree; the upper half of its request ids.
     serial: u32,
     /// Where the policy answers.
     reply: Sender<Answered>,

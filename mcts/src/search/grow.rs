@@ -31,7 +31,7 @@ pub(super) struct Grow<'a> {
     /// Why the last expansion could not even be asked for.
     pub(super) refused: Option<SkipReason>,
     expansions: BTreeMap<NodeId, Expansion>,
-    /// Which expansion waits for which request_id.
+    /// Which expansion waits for which request id.
     request_ids: BTreeMap<u64, NodeId>,
     next_request_id: u64,
     asks: Vec<PolicyRequest>,

@@ -107,7 +107,7 @@ impl<'a> TreeSearch<'a> {
         }
     }
 
-    /// Gives the tree one answer. An answer to a request_id that is not waited for is ignored.
+    /// Gives the tree one answer. An answer to a request id that is not waited for is ignored.
     pub fn answer(&mut self, request_id: u64, result: Result<Response, PolicyError>) {
         if self.progress != TreeStatus::Waiting {
             return;

@@ -9,7 +9,7 @@ use regrowth_verifiers::{Verifier, whole_turn};
 use super::reference::ReferenceSolution;
 use crate::SearchConfig;
 
-/// A request of a tree; its answer goes to [`TreeSearch::answer`](super::TreeSearch::answer) with the same request_id.
+/// A request of a tree; its answer goes to [`TreeSearch::answer`](super::TreeSearch::answer) with the same request id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRequest {
     /// Unique within the tree.
