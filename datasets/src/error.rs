@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// What can go wrong while reading, generating or writing data.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file could not be read or written.
     #[error("{path}: {source}")]

@@ -10,6 +10,7 @@ use regrowth_policy::PolicyError;
 
 /// What stops a search.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SearchError {
     /// A setting is out of its range.
     #[error("setting `{field}`: expected {expected}, got {got}")]
@@ -58,6 +59,7 @@ pub enum SearchError {
 
 /// Why one tree was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SkipReason {
     /// The problem could not be rendered as a prompt.
     Prompt(String),

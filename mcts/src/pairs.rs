@@ -179,6 +179,7 @@ pub enum PairValues {
 /// Why a pair or a tree was left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DropReason {
     /// The tree's committed answer is wrong and `correct_only` is on.
     TreeNotCorrect,

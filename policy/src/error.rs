@@ -6,6 +6,7 @@ use crate::ComputeDevice;
 
 /// What can go wrong while loading or asking a policy.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// A file could not be read.
     #[error("{path}: {detail}")]

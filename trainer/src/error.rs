@@ -8,6 +8,7 @@ use regrowth_policy::PolicyError;
 
 /// What can go wrong while training or running rounds.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// A tensor operation failed.
     #[error("tensor operation: {0}")]

@@ -4,6 +4,7 @@
 
 /// What can go wrong while answers are checked in bulk.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     /// A row does not have the form that the input asks for.
     #[error(
