@@ -4,6 +4,7 @@
 //! side by side.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +14,7 @@ use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::{print_line, trees};
+use crate::flags::at_least_one;
 use crate::show::{STEP_CHARS, render_text};
 use crate::viewer::{TreeSet, TreeView, render_page};
 use crate::{PairConfig, TreeRecord, read_trees};
@@ -41,8 +43,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Trees of the page from each file at most
-    #[arg(long, value_name = "N", default_value_t = 200, requires = "html")]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value = "200", value_parser = at_least_one::<NonZeroUsize>, requires = "html")]
+    limit: NonZeroUsize,
     /// Other trees, as in --trees, to lay beside those of the same problems on the page [default: none]
     #[arg(long, value_name = "PATH", requires = "html")]
     against: Option<PathBuf>,
@@ -116,7 +118,7 @@ fn sets(
             }
             total += 1;
             round = tree.round;
-            if shown.len() < arguments.limit {
+            if shown.len() < arguments.limit.get() {
                 shown.push(TreeView::new(&tree, rules));
             }
         }

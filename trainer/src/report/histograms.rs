@@ -24,6 +24,9 @@ pub(super) struct Histogram {
 #[derive(Debug, Serialize)]
 struct HistogramRow {
     name: String,
+    /// Over all rounds.
+    #[serde(skip)]
+    total: u64,
     cells: Vec<Cell>,
 }
 
@@ -58,14 +61,19 @@ pub(super) fn histograms(sources: &Sources) -> Vec<Histogram> {
         ),
         lengths(sources, "Lengths of chosen sides", |(chosen, _)| chosen),
         lengths(sources, "Lengths of rejected sides", |(_, rejected)| rejected),
-        table(
-            sources,
-            "Left out",
-            "Places that gave no pair, and pairs that training left out, by reason.".to_owned(),
-            &|round| round.report.pairs_dropped.iter().map(|(k, n)| (drop_reason(k), *n)).collect(),
-        ),
+        left_out(sources),
     ];
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
+}
+
+/// What gave no pair, the most frequent reason first.
+fn left_out(sources: &Sources) -> Histogram {
+    let explained = "Places that gave no pair, and pairs that training left out, by reason.";
+    let mut table = table(sources, "Left out", explained.to_owned(), &|round| {
+        round.report.pairs_dropped.iter().map(|(k, n)| (drop_reason(k), *n)).collect()
+    });
+    table.rows.sort_by_key(|row| std::cmp::Reverse(row.total));
+    table
 }
 
 fn lengths(sources: &Sources, title: &'static str, side: fn((usize, usize)) -> usize) -> Histogram {
@@ -138,6 +146,7 @@ fn table(
             .iter()
             .map(|(name, row)| HistogramRow {
                 name: name.trim().to_owned(),
+                total: row.iter().sum(),
                 cells: row.iter().zip(&longest).map(cell).collect(),
             })
             .collect(),

@@ -86,12 +86,12 @@ fn verdict(report: &RunReport) -> (&'static str, String) {
     };
     let text = format!(
         "{lead}: greedy accuracy on {} unseen test problems went from {before_share} to {} after round {} \
-         ({} points, 95 % interval {low} to {high}; {} problems gained, {} lost; exact McNemar p = {}).",
+         ({} points, 95\u{a0}% interval {low} to {high}; {} gained, {} lost; exact McNemar p = {}).",
         count(after.share.n),
         percent(after.share.accuracy),
         report.best_round,
         points(compared.difference),
-        count(compared.gained),
+        counted(compared.gained, "problem"),
         count(compared.lost),
         p_value(compared.p_value),
     );

@@ -136,10 +136,26 @@ fn small_sets(report: &RunReport) -> Vec<String> {
     small
         .map(|(name, share)| {
             format!(
-                "{}: the 95 % interval of accuracy is {:.0} points wide.",
+                "{}: the 95\u{a0}% interval of accuracy is {:.0} points wide.",
                 counted(share.n, &format!("{name} problem")),
                 100.0 * width(&share)
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::named;
+
+    #[test]
+    fn rounds_are_listed_as_people_list_them() {
+        let rounds = |numbers: &[u32]| {
+            named(&numbers.iter().map(|n| (*n, format!("{n}.0"))).collect::<Vec<_>>())
+        };
+        let told = |which: &str, values: &str| Some((which.to_owned(), values.to_owned()));
+        assert_eq!(rounds(&[]), None);
+        assert_eq!(rounds(&[2]), told("round 2", "2.0"));
+        assert_eq!(rounds(&[1, 3, 4]), told("rounds 1, 3 and 4", "1.0, 3.0 and 4.0"));
+    }
 }

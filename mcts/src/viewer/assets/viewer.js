@@ -99,6 +99,8 @@ Regrowth.viewer = (() => {
       const tree = set.trees.find((other) => other.id === this.listed[this.index].id);
       this.second = new Pane(this.panes, this);
       this.second.show(tree, this.label(tree, set));
+      // The earlier one stands on the left.
+      if (Number(value) < this.sets.indexOf(this.set)) this.panes.prepend(this.second.element);
     }
 
     setColour() {
