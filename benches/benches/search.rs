@@ -6,10 +6,10 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use regrowth_benches::{Game, Quick};
 use regrowth_datasets::{Split, tasks::problems_from_spec};
-use regrowth_mcts::{
-    BackupWeights, FirstPlay, GrowOptions, RunOptions, SearchConfig, Selection, SelectionRule,
-    Tree, grow_shared, search_problems,
-};
+use regrowth_mcts::config::{BackupWeights, FirstPlay, Selection};
+use regrowth_mcts::select::SelectionRule;
+use regrowth_mcts::tree::{GrowOptions, Tree, grow_shared};
+use regrowth_mcts::{RunOptions, Search, SearchConfig};
 use regrowth_verifiers::ProblemVerifier;
 
 const SIMULATIONS: u64 = 100_000;
@@ -44,7 +44,9 @@ fn search(c: &mut Criterion) {
     for threads in [1, 2] {
         let options = RunOptions { threads, ..RunOptions::default() };
         let run = || {
-            search_problems(&Quick, &ProblemVerifier, &problems, &config, &options, |_| {})
+            Search::new(&Quick, &ProblemVerifier, &config)
+                .options(&options)
+                .run(&problems, |_| {})
                 .expect("a search")
                 .model_calls
         };

@@ -4,7 +4,7 @@
 //! The tables are those of the crate's tests; `examples/throughput` of the crate adds percentiles, and
 //! `peers/math_verify_speed.py` the ratio to Math-Verify in one run.
 
-#[path = "../../verifiers/tests/table/mod.rs"]
+#[path = "../../verifiers/tests/it/table.rs"]
 mod table;
 
 use std::path::Path;

@@ -3,9 +3,9 @@
 //! `cargo run --release -p regrowth-benches --example search_memory [NODES]`
 
 use regrowth_benches::{Game, machine, resident_bytes};
-use regrowth_mcts::{
-    BackupWeights, FirstPlay, GrowOptions, Selection, SelectionRule, Tree, grow_shared,
-};
+use regrowth_mcts::config::{BackupWeights, FirstPlay, Selection};
+use regrowth_mcts::select::SelectionRule;
+use regrowth_mcts::tree::{GrowOptions, Tree, grow_shared};
 
 fn main() {
     let nodes = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(20_000_000);

@@ -7,7 +7,7 @@ use std::error::Error;
 
 use regrowth_benches::{Quick, cpu_seconds, machine};
 use regrowth_datasets::{Split, tasks::problems_from_spec};
-use regrowth_mcts::{RunOptions, SearchConfig, search_problems};
+use regrowth_mcts::{RunOptions, Search, SearchConfig};
 use regrowth_verifiers::ProblemVerifier;
 
 const TURNS: usize = 10;
@@ -25,14 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut calls = 0;
             for _ in 0..TURNS {
                 let start = cpu_seconds();
-                let summary = search_problems(
-                    &Quick,
-                    &ProblemVerifier,
-                    &problems,
-                    &config,
-                    &options,
-                    |_| {},
-                )?;
+                let summary = Search::new(&Quick, &ProblemVerifier, &config)
+                    .options(&options)
+                    .run(&problems, |_| {})?;
                 calls = summary.model_calls;
                 micros.push((cpu_seconds() - start) * 1e6 / calls as f64);
             }

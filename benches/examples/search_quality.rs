@@ -13,7 +13,8 @@ use std::sync::Arc;
 use rand::RngExt;
 use regrowth_benches::machine;
 use regrowth_datasets::{AnswerKind, Finish, Problem, Step, TokenId, keyed_rng};
-use regrowth_mcts::{CommitRule, RunOptions, SearchConfig, TreeRecord, search_problems};
+use regrowth_mcts::config::CommitRule;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord};
 use regrowth_policy::{
     Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Request, Response,
     Usage,
@@ -186,7 +187,7 @@ fn successes(
 ) -> Result<Vec<bool>, Box<dyn Error>> {
     let mut found = Vec::with_capacity(problems.len());
     let options = RunOptions { threads: 2, ..RunOptions::default() };
-    search_problems(player, player, problems, config, &options, |tree: TreeRecord| {
+    Search::new(player, player, config).options(&options).run(problems, |tree: TreeRecord| {
         let number: usize = tree.problem.answer.parse().unwrap_or_default();
         let first = tree.nodes[tree.committed[0] as usize].ids[0] as usize;
         found.push(player.0[number].is_best(first));

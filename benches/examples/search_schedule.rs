@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use regrowth_benches::{Quick, machine};
 use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
-use regrowth_mcts::{RunOptions, SearchConfig, Subject, TreeSearch, TreeStatus, search_problems};
+use regrowth_mcts::search::{Subject, TreeStatus};
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeSearch};
 use regrowth_policy::decorate::{Delay, Delayed};
 use regrowth_policy::{Policy, PolicyError, call};
 use regrowth_verifiers::ProblemVerifier;
@@ -58,7 +59,7 @@ fn ours(problems: &[Problem], config: &SearchConfig) -> Result<usize, Box<dyn Er
     let window = 4 * policy.limits().in_flight;
     let start = Instant::now();
     let (mut delivered, mut tail) = (0, None);
-    search_problems(&policy, &ProblemVerifier, problems, config, &options, |_| {
+    Search::new(&policy, &ProblemVerifier, config).options(&options).run(problems, |_| {
         delivered += 1;
         if delivered + window >= problems.len() {
             tail = tail.or(Some(policy.counts().batches as usize));

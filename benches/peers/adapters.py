@@ -7,7 +7,7 @@ Usage, from the workspace root (the environment of parity.py, and peft==0.21.2):
 
 `golden` writes the configurations, names and shapes of adapters and the log-probabilities under PEFT's own
 load of the saved folder. Weights of models and adapters come from the integer hash of parity.py, so the
-test in policy/tests/adapters.rs makes the same ones. It also writes `adapter_model.bin` beside the file.
+test in policy/tests/it/adapters.rs makes the same ones. It also writes `adapter_model.bin` beside the file.
 
 `fields` checks that the table of the docs has a row for every field of PEFT's `LoraConfig`.
 """

@@ -6,7 +6,7 @@ Usage, from the workspace root:
     venv/bin/python benches/peers/parity.py policy/tests/golden/parity.json
 
 Weights come from an integer hash of name and index, so the golden file holds none: the test in
-policy/tests/parity.rs makes the same ones. Sequences of different lengths go through transformers in
+policy/tests/it/parity.rs makes the same ones. Sequences of different lengths go through transformers in
 one batch padded on the right.
 """
 

@@ -5,7 +5,7 @@ Usage, from the workspace root (the environment of parity.py):
     venv/bin/python benches/peers/templates.py policy/tests/golden/templates.json
 
 The file holds tokenizers, templates, messages and the ids of `apply_chat_template`; the test in
-policy/tests/templates.rs reads the same folders. Templates and messages are our own.
+policy/tests/it/templates.rs reads the same folders. Templates and messages are our own.
 """
 
 import json

@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export REGROWTH_KILLS="${1:-200}" REGROWTH_KILL_SEED="${2:-1}"
-exec cargo test -p regrowth-trainer --test crash -- --nocapture killed_at_any_moment
+exec cargo test -p regrowth-trainer --test it -- --nocapture crash::killed_at_any_moment

@@ -1,8 +1,8 @@
 //! A synthetic game for the tree alone: branching 5, depth 30, everything a hash.
 //!
-//! It knows nothing of searches. `peers/src/game.rs` is its like for programs that are compared.
+//! `peers/src/game.rs` is its like for programs that are compared.
 
-use regrowth_mcts::{Edge, Evaluator};
+use regrowth_mcts::tree::{Edge, Evaluator};
 
 /// Steps until it is over.
 const DEPTH: u32 = 30;

@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all: written under another name in the same folder, synced,
-//! renamed, and the folder synced. It knows nothing of what is written. Every artefact of a run goes
-//! through here, so a file that exists is a file that was finished.
+//! renamed, and the folder synced. Every artefact of a run goes through here, so a file that exists
+//! is a file that was finished.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

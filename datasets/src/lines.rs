@@ -1,6 +1,6 @@
-//! Lines of a text file with their numbers, bounded in length, checked to be UTF-8. It strips a
-//! byte order mark and carriage returns and skips blank lines; it knows nothing of what a line
-//! holds. A line without an end is marked, because that is how a torn write looks.
+//! Lines of a text file with their numbers, bounded in length, checked to be UTF-8. A byte order
+//! mark, carriage returns and blank lines are dropped. A line without an end is marked, because an
+//! interrupted write leaves one.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};

@@ -1,7 +1,7 @@
 //! A folder that one process alone writes.
 //!
-//! It knows nothing of what is written. The lock is the system's, on a file in the folder, so it
-//! vanishes with the process that held it, however that ended; the file stays and means nothing.
+//! The lock is the system's, on a file in the folder, so it vanishes with the process that held it,
+//! however that ended; the file stays and means nothing.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;

@@ -11,7 +11,7 @@ use crate::TokenId;
 /// Version of the pair row; readers refuse a newer one.
 pub const PAIR_VERSION: u32 = 1;
 
-/// Two sibling steps of one search tree, the better one first (method, section 2).
+/// Two sibling steps of one search tree, the better one first (docs/paper.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreferencePair {
     /// [`PAIR_VERSION`].

@@ -1,7 +1,7 @@
 //! A problem: question, options, reference answer and, where known, a reference solution.
 //!
-//! It knows nothing of prompts (the policy's business) or of how an answer is checked (the
-//! verifiers'); [`AnswerKind`] only says which kind of answer the reference is.
+//! Prompts are made by the policy and answers checked by the verifiers; [`AnswerKind`] only says
+//! which kind of answer the reference is.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! Train, validation and test parts that go by what a problem says, not by where it stands in a
 //! file. Nothing is drawn: a problem belongs to the same part in every file, format, order and run,
-//! so parts of different files never share a problem. It knows nothing of the official parts of a
-//! published set; a test file of one is kept apart by naming it on the command line.
+//! so parts of different files never share a problem. Official splits of a published set are not
+//! recognised; keep a test file apart by naming it on the command line.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Search as a library, without a model: reach 26 with 3, 5 and 7, each used at most once.
 
 use regrowth_datasets::{AnswerKind, Problem};
-use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
+use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs};
 use regrowth_policy::Scripted;
 use regrowth_verifiers::ProblemVerifier;
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (policy, config) = (Scripted::from_json(SCRIPT)?, SearchConfig::default());
     let (problems, options) = ([problem], RunOptions::default());
-    search_problems(&policy, &ProblemVerifier, &problems, &config, &options, |tree| {
+    Search::new(&policy, &ProblemVerifier, &config).options(&options).run(&problems, |tree| {
         println!("{}: {}", if tree.correct { "found" } else { "missed" }, tree.solution());
         for pair in extract_pairs(&tree, &PairConfig::default()).pairs {
             println!("better {:?} than {:?}: {:+.2}", pair.chosen, pair.rejected, pair.margin);

@@ -1,7 +1,7 @@
 //! The answers that a tree has found: which solutions state them, and how likely they are together.
 //!
 //! A policy may reach an answer by several solutions; what it believes of the answer is the sum of
-//! their probabilities. It knows nothing of odds or values, and never looks at the reference.
+//! their probabilities. The reference is never looked at.
 
 use regrowth_datasets::{Finish, Problem};
 use regrowth_verifiers::{Statement, Verifier, agrees};

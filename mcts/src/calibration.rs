@@ -1,7 +1,7 @@
 //! How well self-evaluations foretell verified outcomes: AUC, ECE, and how many are unknown.
 //!
-//! It knows nothing of how a step was judged. Only steps that end a solution are looked at, since
-//! only their outcome is verified; they are few enough to be kept as they are, so that AUC is exact.
+//! Only steps that end a solution are looked at, since only their outcome is verified; they are few
+//! enough to be kept as they are, so that AUC is exact.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ pub struct Figures {
     pub right: f64,
     /// Their mean self-evaluation, in [0, 1].
     pub mean: f64,
-    /// [`auc`]: 0.5 knows nothing, 1 tells right from wrong without fail.
+    /// [`auc`]: 0.5 is chance, 1 separates right from wrong.
     pub auc: Option<f64>,
     /// [`ece`]: 0 is calibrated.
     pub ece: Option<f64>,

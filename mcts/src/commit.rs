@@ -3,11 +3,12 @@
 //! They know nothing of trees or policies. arXiv:2405.00451 commits to the most visited child; the
 //! authors' code has three forms of its own, of which [`CommitRule::SpreadVisits`] is the default.
 
-use crate::{ChildStats, CommitRule, VisitSpread};
+use crate::config::{CommitRule, VisitSpread};
+use crate::select::ChildStats;
 
 /// What a commit sees of one child of the search root.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Contender {
+pub struct RootChildStats {
     /// The child as selection sees it.
     pub stats: ChildStats,
     /// Spread of the visits of its own children ([`spread`]), at least 0.
@@ -21,15 +22,20 @@ pub struct Contender {
 /// `depth` is that of the search root, 0 for the problem; `draw` in [0, 1) decides where the rule
 /// samples.
 #[must_use]
-pub fn commit(rule: CommitRule, children: &[Contender], depth: u32, draw: f64) -> Option<usize> {
-    let highest = |key: &dyn Fn(&Contender) -> [f64; 3]| {
+pub fn commit(
+    rule: CommitRule,
+    children: &[RootChildStats],
+    depth: u32,
+    draw: f64,
+) -> Option<usize> {
+    let highest = |key: &dyn Fn(&RootChildStats) -> [f64; 3]| {
         (0..children.len()).reduce(|best, next| {
             let (a, b) = (key(&children[next]), key(&children[best]));
             if a.partial_cmp(&b) == Some(std::cmp::Ordering::Greater) { next } else { best }
         })
     };
-    let visits = |c: &Contender| c.stats.visits as f64;
-    let (q, v) = (|c: &Contender| c.stats.q, |c: &Contender| c.stats.v);
+    let visits = |c: &RootChildStats| c.stats.visits as f64;
+    let (q, v) = (|c: &RootChildStats| c.stats.q, |c: &RootChildStats| c.stats.v);
     match rule {
         CommitRule::SpreadVisits => highest(&|c| [visits(c) * (1.0 + c.spread), q(c), v(c)]),
         CommitRule::SpreadValue => highest(&|c| [(q(c) + 2.0) * (1.0 + c.spread), visits(c), v(c)]),
@@ -45,7 +51,7 @@ pub fn commit(rule: CommitRule, children: &[Contender], depth: u32, draw: f64) -
 /// Weights `(exp(Q) (1 + children))^(1 / temperature)`, over the highest of them: logarithms are
 /// subtracted first, so no temperature is too low. At 0 the highest alone has weight.
 fn tempered(
-    children: &[Contender],
+    children: &[RootChildStats],
     temperature: f64,
 ) -> impl ExactSizeIterator<Item = f64> + Clone {
     let logs = children.iter().map(|c| c.stats.q + (1.0 + c.children as f64).ln());
@@ -92,12 +98,12 @@ fn variance(visits: &[u64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn child(q: f64, visits: u64, spread: f64) -> Contender {
+    fn child(q: f64, visits: u64, spread: f64) -> RootChildStats {
         let stats = ChildStats { prior: 0.5, visits, in_flight: 0, q, v: 0.0 };
-        Contender { stats, spread, children: 0 }
+        RootChildStats { stats, spread, children: 0 }
     }
 
-    fn pick(rule: CommitRule, children: &[Contender], draw: f64) -> Option<usize> {
+    fn pick(rule: CommitRule, children: &[RootChildStats], draw: f64) -> Option<usize> {
         commit(rule, children, 0, draw)
     }
 
@@ -125,9 +131,10 @@ mod tests {
         assert_eq!(pick(CommitRule::SpreadValue, &children, 0.0), Some(1));
         assert_eq!(pick(CommitRule::SpreadValue, &[children[2], children[0]], 0.0), Some(1));
         // Ties go by visits, then by V, then to the first.
-        let worth = |v, c: Contender| Contender { stats: ChildStats { v, ..c.stats }, ..c };
-        let rarer = worth(0.9, child(0.4, 2, 0.2));
-        let tied = [rarer, children[2], worth(0.1, children[2]), worth(0.1, children[2])];
+        let valued =
+            |v, c: RootChildStats| RootChildStats { stats: ChildStats { v, ..c.stats }, ..c };
+        let rarer = valued(0.9, child(0.4, 2, 0.2));
+        let tied = [rarer, children[2], valued(0.1, children[2]), valued(0.1, children[2])];
         assert_eq!(pick(CommitRule::SpreadValue, &tied, 0.0), Some(2));
     }
 
@@ -135,7 +142,7 @@ mod tests {
     fn tempered_draws_have_the_worked_odds() {
         // exp(0) x (1 + 1) = 2 and exp(ln 3) x (1 + 1) = 6: at temperature 1 a quarter falls to the
         // first, at 0.5 a tenth (4 of 40). A value of 0 is a value like others.
-        let parent = |q| Contender { children: 1, ..child(q, 1, 0.0) };
+        let parent = |q| RootChildStats { children: 1, ..child(q, 1, 0.0) };
         let children = [parent(0.0), parent(3f64.ln())];
         let share = |temperature: f64, decay, depth| {
             let rule = CommitRule::Tempered { temperature, decay };

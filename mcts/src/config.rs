@@ -1,10 +1,11 @@
 //! Everything a search can be told, with the source of each default.
 //!
-//! It knows nothing of threads, batch sizes or files: those may never change a result and live in
-//! [`crate::RunOptions`]. "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the
-//! authors' public program, which differs from the paper in places: both forms can be chosen.
+//! Threads, batch sizes and files may never change a result; they live in [`crate::RunOptions`].
+//! "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the authors' public program,
+//! which differs from the paper in places: both forms can be chosen.
 
 mod check;
+mod rules;
 
 use std::sync::Arc;
 
@@ -14,13 +15,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::check::check;
-use crate::{LikelihoodCalibration, StopRule};
+pub use self::rules::{
+    BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise, Selection,
+    Strategy, VisitSpread,
+};
+use crate::likelihood::LikelihoodCalibration;
+use crate::stop::StopRule;
 
 /// How a tree is grown. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
-    /// Seed of every random number of the search; any value (default 0: taste).
+    /// Seed of every random number of the search; any value (default 0).
     pub seed: u64,
     /// What decides which node is expanded next (default tree search: method).
     pub strategy: Strategy,
@@ -89,11 +95,11 @@ pub struct SearchConfig {
     /// What ends a solution besides EOS, where the model does not end it by itself (default nothing).
     #[serde(skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
-    /// Tokens of one step at most, at least 1 (default 128: taste). With `boundary = "lines"` it is
-    /// the longest budget of a problem: at least a quarter of it is given, and more where the
-    /// reference solution, in view while data is generated, has more tokens a step (code).
+    /// Tokens of one step at most, at least 1 (default 128). With `boundary = "lines"` it is the
+    /// longest budget of a problem: at least a quarter of it is given, and more where the reference
+    /// solution, in view while data is generated, has more tokens a step (code).
     pub max_step_tokens: usize,
-    /// Tokens of one solution at most, at least 1 (default 512: taste).
+    /// Tokens of one solution at most, at least 1 (default 512).
     pub max_solution_tokens: usize,
     /// How steps are valued.
     pub value: ValueConfig,
@@ -199,38 +205,6 @@ impl Default for ValueConfig {
     }
 }
 
-/// How a step is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "snake_case")]
-pub enum JudgeForm {
-    /// By the answer to "is this correct, (A) or (B)?", asked right after the step. Same question as the
-    /// paper; with the prefix cached, only the question's tokens are computed.
-    #[default]
-    Question,
-    /// By the answer to that question in a prompt of its own, which restates the problem and the
-    /// whole solution so far (paper).
-    Restated,
-    /// In such a prompt as well, but asked whether the solution so far heads in the right direction
-    /// (code).
-    Direction,
-    /// By how much likelier approving follow-ups are than disapproving ones.
-    #[cfg_attr(feature = "cli", value(alias = "follow_ups"))]
-    FollowUps,
-    /// By the log-likelihood of the solution so far, which is known: nothing is asked (ours).
-    Likelihood,
-    /// As `likelihood`, but finished solutions by that of their answer: of all solutions of the tree
-    /// that state it, those found later included (ours).
-    Answers,
-}
-
-impl JudgeForm {
-    /// Whether steps are judged by what is known of them already.
-    fn reads(self) -> bool {
-        matches!(self, Self::Likelihood | Self::Answers)
-    }
-}
-
 impl ValueConfig {
     /// As the authors' code values steps.
     #[must_use]
@@ -272,134 +246,6 @@ impl ValueConfig {
             _ => policy,
         }
     }
-}
-
-/// What decides which node is expanded next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Monte Carlo tree search.
-    Mcts,
-    /// A step beam: of every level the `width` partial solutions with the highest value are kept.
-    Beam {
-        /// Partial solutions that are kept, at least 1.
-        width: usize,
-    },
-}
-
-/// Form of the selection score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Selection {
-    /// `Q + c p sqrt(N_parent) / (1 + N_child)`: the method.
-    Puct,
-    /// `Q + c sqrt(ln N_parent / N_child)`: without priors.
-    Uct,
-}
-
-/// Value that a child without completed visits competes with.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FirstPlay {
-    /// Its own reward (UCT: it comes first).
-    Own,
-    /// This value, any number.
-    Fixed(f64),
-    /// This much below its parent's V.
-    BelowParent(f64),
-}
-
-/// Dirichlet noise: `(1 - weight) p + weight eta`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RootNoise {
-    /// Concentration, above 0.
-    pub alpha: f64,
-    /// Share of the noise, in [0, 1].
-    pub weight: f64,
-}
-
-/// What the depth limit counts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DepthLimit {
-    /// The problem: a node at depth `max_depth - 1` is completed to the end in one step.
-    Absolute,
-    /// The search root: a simulation stops `max_depth` steps below it, nothing is completed by
-    /// force, and solutions end by themselves or by their token budget.
-    Relative,
-    /// Both at once: completed as by `Absolute`, and a simulation stops `max_depth - 1` steps, at
-    /// least one, below the search root (code, whose `depth_limit` is `max_depth - 1`).
-    Both,
-}
-
-/// How log-probabilities become a prior.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PriorRule {
-    /// exp(sum of log-probabilities / length^lambda): the code.
-    LengthRoot,
-    /// exp(sum of log-probabilities) / length^lambda: the paper.
-    LengthDivided,
-}
-
-/// How the values below a node become its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BackupWeights {
-    /// Mean of the children's Q, weighted by max(1, visits): the code.
-    AtLeastOne,
-    /// Mean of the children's Q, weighted by visits: the paper.
-    Visits,
-    /// Mean of the returns of the simulations that passed: plain Monte Carlo backup, the only form
-    /// whose cost does not grow with the breadth.
-    Returns,
-}
-
-/// Which child of the search root becomes the next root.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum CommitRule {
-    /// Most visits x (1 + spread of its children's visits); ties by Q, then V: the code.
-    SpreadVisits,
-    /// Highest (Q + 2) x (1 + spread of its children's visits); ties by visits, then V: the code,
-    /// second form.
-    SpreadValue,
-    /// Most visits; ties by Q, then V.
-    Visits,
-    /// Highest Q among visited children; ties by visits.
-    Value,
-    /// Drawn with probability proportional to visits.
-    Sampled,
-    /// Drawn with probability proportional to (exp(Q) x (1 + number of its children))^(1 / T), where
-    /// T = temperature x decay^depth of the search root: the code, third form. (There a child whose
-    /// Q is exactly 0 is never drawn, which is an accident and not copied.)
-    Tempered {
-        /// T at the problem's root, above 0.
-        temperature: f64,
-        /// Multiplies T with every step, above 0 and at most 1 (default 1: the code's command line).
-        #[serde(default = "CommitRule::default_decay")]
-        decay: f64,
-    },
-}
-
-impl CommitRule {
-    /// `decay` of [`CommitRule::Tempered`] where none is set.
-    #[must_use]
-    pub fn default_decay() -> f64 {
-        1.0
-    }
-}
-
-/// How the spread of the visits of a node's children is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum VisitSpread {
-    /// Their population variance.
-    #[default]
-    Variance,
-    /// The highest less the lowest: the code.
-    Range,
 }
 
 /// For settings that are written only where they differ from their default.

@@ -1,8 +1,8 @@
 //! Many trees in flight over one policy: a few threads, a window of problems, no barrier.
 //!
-//! It knows nothing of what a tree does with its answers, nor of how they come (`worker`). Trees are
-//! delivered in the order of the problems (`delivery`), and a new one starts only when one is
-//! delivered, so memory is bounded by the window.
+//! `worker` runs them and fetches the answers of the policy. Trees are delivered in the order of
+//! the problems (`delivery`), and a new one starts only when one is delivered, so memory is bounded
+//! by the window.
 
 mod delivery;
 mod worker;
@@ -122,64 +122,68 @@ impl<F: FnMut(TreeRecord)> SearchObserver for OnTree<F> {
     }
 }
 
-/// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems; a tree
-/// that is given up is counted. See [`search_each`].
-///
-/// # Errors
-/// Those of [`search_each`].
-pub fn search_problems(
-    policy: &dyn Policy,
-    verifier: &dyn Verifier,
-    problems: &[Problem],
-    config: &SearchConfig,
-    options: &RunOptions,
-    on_tree: impl FnMut(TreeRecord),
-) -> Result<SearchSummary, SearchError> {
-    search_each(policy, verifier, problems, config, options, &mut OnTree(on_tree))
-}
-
-/// Grows a tree for every problem and hands it, or the reason why there is none, to `observer`, in the
-/// order of the problems.
+/// A search of many problems with one policy.
 ///
 /// The same problems, configuration and policy give the same trees for any [`RunOptions`] but the
-/// round. A tree whose request fails is given up.
-///
-/// # Errors
-/// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-/// stopped for good or let a call go without an answer, [`SearchError::Panicked`] when it, or the
-/// verifier, panicked in a thread of the search.
-pub fn search_each(
-    policy: &dyn Policy,
-    verifier: &dyn Verifier,
-    problems: &[Problem],
-    config: &SearchConfig,
-    options: &RunOptions,
-    observer: &mut dyn SearchObserver,
-) -> Result<SearchSummary, SearchError> {
-    config.check()?;
-    crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
-    let window = options.window(policy);
-    crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
-    let stop = AtomicBool::new(false);
-    // A thread holds a tree at least, or it has nothing to do.
-    let threads = options.threads.min(window).min(problems.len().max(1));
-    let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
-    let (jobs, job_queue) = unbounded();
-    let (reports, ended) = unbounded();
-    for index in 0..window.min(problems.len()) {
-        // The queue is open: this function holds its other end.
-        let _ = jobs.send(index);
+/// round. A tree whose request fails is skipped and counted.
+pub struct Search<'a> {
+    policy: &'a dyn Policy,
+    verifier: &'a dyn Verifier,
+    config: &'a SearchConfig,
+    options: Option<&'a RunOptions>,
+}
+
+impl<'a> Search<'a> {
+    /// A search with the default [`RunOptions`].
+    pub fn new(
+        policy: &'a dyn Policy,
+        verifier: &'a dyn Verifier,
+        config: &'a SearchConfig,
+    ) -> Self {
+        Self { policy, verifier, config, options: None }
     }
-    std::thread::scope(|scope| {
-        let _stop = StopAtEnd(&stop);
-        let per_worker = window.div_ceil(threads);
-        for _ in 0..threads {
-            let worker = Worker::new(shared, job_queue.clone(), reports.clone(), per_worker);
-            scope.spawn(move || worker.run());
-        }
-        drop((job_queue, reports));
-        Delivery::new(shared, jobs, window, observer).run(&ended)
-    })
+
+    /// Sets threads, trees in flight, and how the search is cancelled.
+    #[must_use]
+    pub fn options(self, options: &'a RunOptions) -> Self {
+        Self { options: Some(options), ..self }
+    }
+
+    /// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems.
+    ///
+    /// # Errors
+    /// Those of [`Self::observe`].
+    pub fn run(
+        &self,
+        problems: &[Problem],
+        on_tree: impl FnMut(TreeRecord),
+    ) -> Result<SearchSummary, SearchError> {
+        self.observe(problems, &mut OnTree(on_tree))
+    }
+
+    /// Grows a tree for every problem and hands it, or the reason why there is none, to `observer`, in
+    /// the order of the problems.
+    ///
+    /// # Errors
+    /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
+    /// stopped for good or let a call go without an answer, [`SearchError::Panicked`] when it, or the
+    /// verifier, panicked in a thread of the search.
+    pub fn observe(
+        &self,
+        problems: &[Problem],
+        observer: &mut dyn SearchObserver,
+    ) -> Result<SearchSummary, SearchError> {
+        let &Self { policy, verifier, config, options } = self;
+        let default = RunOptions::default();
+        let options = options.unwrap_or(&default);
+        config.check()?;
+        crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
+        let window = options.window(policy);
+        crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
+        let stop = AtomicBool::new(false);
+        let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
+        shared.run(window, observer)
+    }
 }
 
 /// Tells the workers that nobody waits for them any more, also where the observer panics.
@@ -204,6 +208,32 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
+    /// Starts the workers, and delivers their trees in this thread.
+    fn run(
+        self,
+        window: usize,
+        observer: &mut dyn SearchObserver,
+    ) -> Result<SearchSummary, SearchError> {
+        // A thread holds a tree at least, or it has nothing to do.
+        let threads = self.options.threads.min(window).min(self.problems.len().max(1));
+        let (jobs, job_queue) = unbounded();
+        let (reports, ended) = unbounded();
+        for index in 0..window.min(self.problems.len()) {
+            // The queue is open: this function holds its other end.
+            let _ = jobs.send(index);
+        }
+        std::thread::scope(|scope| {
+            let _stop = StopAtEnd(self.stop);
+            let per_worker = window.div_ceil(threads);
+            for _ in 0..threads {
+                let worker = Worker::new(self, job_queue.clone(), reports.clone(), per_worker);
+                scope.spawn(move || worker.run());
+            }
+            drop((job_queue, reports));
+            Delivery::new(self, jobs, window, observer).run(&ended)
+        })
+    }
+
     fn is_over(&self) -> bool {
         // Relaxed: the flags carry no data, and soon is soon enough.
         self.options.cancel.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed)

@@ -12,10 +12,11 @@ use regrowth_datasets::{Choice, Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
 use regrowth_verifiers::{Verdict, is_thinking};
 
+use crate::config::{DepthLimit, JudgeForm};
 use crate::likelihood::{Finished, log_likelihood};
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
-use crate::{DepthLimit, JudgeForm, SearchConfig, SkipReason};
+use crate::{SearchConfig, SkipReason};
 
 /// A step and its position in the tree: what is kept of a node beside its statistics.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +48,7 @@ pub(crate) struct ProposedStep {
     /// C: the judge's probability that the step is right, in [0, 1]; `None` if unknown or not
     /// asked.
     pub(crate) self_evaluation: Option<f64>,
-    /// Prior, rounded to the precision of [`crate::Edge`].
+    /// Prior, rounded to the precision of [`crate::tree::Edge`].
     pub(crate) prior: f64,
     /// O: the outcome, nonzero only where the solution ends (arXiv:2405.00451, eq. 2).
     pub(crate) outcome: f64,
@@ -100,14 +101,14 @@ pub(crate) struct Expansion {
     /// Log-probabilities of the injected step.
     reference_logps: Option<Vec<f32>>,
     /// The candidates that become children; empty until everything is sampled.
-    settled: Vec<Settled>,
+    accepted: Vec<Accepted>,
     judgements: Vec<Option<Judgement>>,
     first_judge: u64,
 }
 
 /// A candidate that becomes a child: neither empty nor a duplicate.
 #[derive(Debug)]
-struct Settled {
+struct Accepted {
     candidate: Candidate,
     injected: bool,
     on_reference: bool,
@@ -165,7 +166,7 @@ impl Expansion {
             sampled: None,
             reference: reference.filter(|step| step.ids.len() <= room),
             reference_logps: None,
-            settled: Vec::new(),
+            accepted: Vec::new(),
             judgements: Vec::new(),
             first_judge: 0,
         };
@@ -200,9 +201,12 @@ impl Expansion {
 
     /// Decides once, as soon as everything is sampled, which candidates become children. Returns
     /// the number dropped as duplicates; `None` before that and when called again.
-    pub(crate) fn settle(&mut self, subject: &Subject<'_>) -> Result<Option<u64>, SkipReason> {
+    pub(crate) fn select_children(
+        &mut self,
+        subject: &Subject<'_>,
+    ) -> Result<Option<u64>, SkipReason> {
         let scored = self.reference.is_none() || self.reference_logps.is_some();
-        if !self.settled.is_empty() || !scored {
+        if !self.accepted.is_empty() || !scored {
             return Ok(None);
         }
         let Some(sampled) = self.sampled.take() else { return Ok(None) };
@@ -215,17 +219,17 @@ impl Expansion {
                 duplicates += 1;
             } else {
                 let on_reference = self.is_reference(&candidate.step.ids);
-                self.settled.push(Settled { candidate, injected: false, on_reference });
+                self.accepted.push(Accepted { candidate, injected: false, on_reference });
             }
         }
         self.inject();
-        if self.settled.is_empty() { Err(SkipReason::NoCandidate) } else { Ok(Some(duplicates)) }
+        if self.accepted.is_empty() { Err(SkipReason::NoCandidate) } else { Ok(Some(duplicates)) }
     }
 
     /// Whether an accepted sibling has the same token ids or, with a `threshold`, a text whose
     /// similarity is above it.
     fn repeats(&self, step: &regrowth_datasets::Step, threshold: Option<f64>) -> bool {
-        self.settled.iter().map(|s| &s.candidate.step).any(|other| {
+        self.accepted.iter().map(|s| &s.candidate.step).any(|other| {
             let alike = |most| similarity(&other.text, &step.text) > most;
             other.ids == step.ids || threshold.is_some_and(alike)
         })
@@ -237,7 +241,7 @@ impl Expansion {
 
     /// Adds the step of the reference solution unless the policy sampled it.
     fn inject(&mut self) {
-        let sampled = self.settled.iter().any(|s| s.on_reference);
+        let sampled = self.accepted.iter().any(|s| s.on_reference);
         let (Some(step), Some(logps), false) =
             (self.reference.clone(), self.reference_logps.take(), sampled)
         else {
@@ -246,7 +250,7 @@ impl Expansion {
         let ids = step.ids.to_vec();
         let step = regrowth_datasets::Step { ids, text: step.text, logps, finish: step.finish };
         let candidate = Candidate { step, logps_exact: false };
-        self.settled.push(Settled { candidate, injected: true, on_reference: true });
+        self.accepted.push(Accepted { candidate, injected: true, on_reference: true });
     }
 
     /// The requests that judge the candidates, in order; their request ids count up from `first`.
@@ -256,22 +260,22 @@ impl Expansion {
             return Vec::new();
         }
         self.first_judge = first;
-        self.judgements = vec![None; self.settled.len()];
+        self.judgements = vec![None; self.accepted.len()];
         let hint = config.hinted.then(|| shown_reference(subject.problem)).flatten();
         let restates = matches!(config.judge, JudgeForm::Restated | JudgeForm::Direction);
-        let judge = |settled: &Settled| Judge {
+        let judge = |accepted: &Accepted| Judge {
             prefix: self.prefix.clone(),
-            step: Arc::from(settled.candidate.step.ids.as_slice()),
+            step: Arc::from(accepted.candidate.step.ids.as_slice()),
             hint: hint.clone(),
             order: config.order,
             restated: restates.then(|| Restated {
                 question: subject.problem.question.clone(),
                 choices: subject.problem.choices.clone(),
-                solution: format!("{}{}", self.solution, settled.candidate.step.text),
+                solution: format!("{}{}", self.solution, accepted.candidate.step.text),
                 direction: config.judge == JudgeForm::Direction,
             }),
         };
-        self.settled.iter().map(judge).collect()
+        self.accepted.iter().map(judge).collect()
     }
 
     /// Stores the judgement that answers `request_id`.
@@ -291,7 +295,7 @@ impl Expansion {
 
     /// Whether all requests of the expansion are answered.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.settled.is_empty() && self.judgements.iter().all(Option::is_some)
+        !self.accepted.is_empty() && self.judgements.iter().all(Option::is_some)
     }
 
     /// The children, in the order of their candidates.
@@ -300,8 +304,8 @@ impl Expansion {
         subject: &Subject<'_>,
         parent: &ProposedStep,
     ) -> Vec<Child> {
-        let settled = std::mem::take(&mut self.settled);
-        let children = settled.into_iter().enumerate();
+        let accepted = std::mem::take(&mut self.accepted);
+        let children = accepted.into_iter().enumerate();
         children.map(|(index, s)| self.child(subject, parent, index, s)).collect()
     }
 
@@ -310,9 +314,9 @@ impl Expansion {
         subject: &Subject<'_>,
         parent: &ProposedStep,
         index: usize,
-        settled: Settled,
+        accepted: Accepted,
     ) -> Child {
-        let sampled = settled.candidate.step;
+        let sampled = accepted.candidate.step;
         let solution = format!("{}{}", self.solution, sampled.text);
         let turn = subject.turn(&solution);
         let states = || {
@@ -332,7 +336,7 @@ impl Expansion {
             Some(Verdict::Undecided(reason)) => Some(reason),
             _ => None,
         };
-        let reference = parent.reference_steps.filter(|_| settled.on_reference);
+        let reference = parent.reference_steps.filter(|_| accepted.on_reference);
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
         let tokens = parent.tokens + sampled.ids.len();
         let value = &subject.config.value;
@@ -350,8 +354,8 @@ impl Expansion {
             tokens,
             log_likelihood,
             sampled,
-            logps_exact: settled.candidate.logps_exact,
-            injected: settled.injected,
+            logps_exact: accepted.candidate.logps_exact,
+            injected: accepted.injected,
             reference_steps: reference.map(|done| done + 1),
             path: parent.path.clone(),
             depth: parent.depth + 1,

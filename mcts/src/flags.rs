@@ -1,4 +1,4 @@
-//! Flags of both binaries that say how a policy is run: in this process, or behind servers.
+//! Flags of both binaries that set how a policy is run: in this process, or behind servers.
 //!
 //! Of these flags only `--device` and `--dtype` change what a policy answers. In a settings file they
 //! are the table `[engine]`, with the same names.
@@ -97,13 +97,13 @@ impl EngineFlags {
         self.tokenizer.as_deref()
     }
 
-    /// Options for loading a policy, with defaults where there is no flag. `say` is told what a user
-    /// should know.
+    /// Options for loading a policy, with defaults where there is no flag. `log` is called with what a
+    /// user should know.
     #[must_use]
-    pub fn load_options(&self, say: fn(&str)) -> LoadOptions {
+    pub fn load_options(&self, log: fn(&str)) -> LoadOptions {
         let (device, dtype) = (self.device(), self.dtype());
         if device == ComputeDevice::Cpu && dtype == Dtype::F16 {
-            say("--dtype f16: the CPU computes in f32 or bf16; f32 is used");
+            log("--dtype f16: the CPU computes in f32 or bf16; f32 is used");
         }
         let base = LoadOptions::default();
         LoadOptions {
@@ -115,7 +115,7 @@ impl EngineFlags {
             device,
             dtype,
             server: self.server_options(),
-            say: Some(say),
+            log: Some(log),
             ..base
         }
     }

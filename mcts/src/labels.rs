@@ -1,8 +1,8 @@
 //! Cuts a finished tree into step labels: steps with what the solutions through them came to.
 //!
 //! A pure function of the tree, the counterpart of `pairs` for teaching the judge. Where the paper
-//! asks the policy as it is, the search itself knows better: outcomes below a step are a Monte Carlo
-//! estimate of the state behind it. It knows nothing of policies or training.
+//! asks the policy as it is, the search itself knows better: outcomes below a step are a Monte
+//! Carlo estimate of the state behind it.
 
 use rand::seq::SliceRandom;
 use regrowth_datasets::{STEP_LABEL_VERSION, StepLabel, keyed_rng};
@@ -20,7 +20,7 @@ pub struct StepLabelConfig {
     /// Labels of one tree at most, drawn evenly by a stream of the search's seed (default 8:
     /// as many as pairs).
     pub max_per_tree: usize,
-    /// Fewest verified solutions through a step that does not end one (default 2: taste).
+    /// Fewest verified solutions through a step that does not end one (default 2).
     pub min_solutions: u64,
 }
 

@@ -1,16 +1,17 @@
 //! Judges that ask nothing: how likely the policy itself finds the solution so far, or an answer.
 //!
-//! A few numbers make a probability of a log-likelihood, and verified outcomes of a search give them (as
-//! Platt 1999 does for margins, *Probabilistic outputs for support vector machines*). It knows nothing
-//! of requests or of how steps are valued. The paper asks the policy instead; a small model answers at
-//! random and still finds its own mistakes improbable (`docs/experiments/0008-likelihood-judge.md`,
-//! `0010-answer-judge.md`).
+//! A few numbers make a probability of a log-likelihood, and verified outcomes of a search give
+//! them (as Platt 1999 does for margins, *Probabilistic outputs for support vector machines*). The
+//! paper asks the policy instead; a small model answers at random and still finds its own mistakes
+//! improbable (`docs/experiments/0008-likelihood-judge.md`, `0010-answer-judge.md`).
 
-pub(crate) mod fit;
+mod fit;
 
 use regrowth_verifiers::true_share;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::fit::LikelihoodFit;
 
 /// Surprisal, in nats, that a certain solution counts as: no likelihood makes certain. (A
 /// measurement: of 0.1 and 1 the former is calibrated better at the ends of solutions; a line in the
@@ -20,7 +21,7 @@ const LEAST_SURPRISAL: f64 = 0.1;
 /// Odds that fall with a power of the surprisal u: log-odds `intercept - slope ln(u + 0.1)`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct SurprisalOdds {
+pub struct SurprisalCalibrator {
     /// Log-odds at about one nat; any finite number.
     pub intercept: f64,
     /// How fast they fall; at least 0: what is likelier is never less probably right.
@@ -35,7 +36,7 @@ pub struct SurprisalOdds {
 /// equation is false]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AnswerOdds {
+pub struct AnswerCalibrator {
     /// Log-odds of one token at about one nat; any finite number.
     pub intercept: f64,
     /// How fast they fall with the surprisal of the answer; at least 0.
@@ -58,26 +59,32 @@ pub struct Finished {
     /// Tokens of the solution.
     pub tokens: usize,
     /// Whether it states a false equation.
-    pub slips: bool,
+    pub false_equation: bool,
 }
 
 impl Finished {
     /// Of a solution with this text, so many tokens and this log-likelihood.
     #[must_use]
     pub fn new(text: &str, tokens: usize, log_likelihood: f64) -> Self {
-        let slips = true_share(text).is_some_and(|share| share < 1.0);
-        Self { log_likelihood, tokens, slips }
+        let false_equation = true_share(text).is_some_and(|share| share < 1.0);
+        Self { log_likelihood, tokens, false_equation }
     }
 
     /// What the odds are a weighted sum of, with the log-likelihood of the answer.
     fn features(self, answer: f64) -> [f64; 5] {
         let tokens = self.tokens.max(1) as f64;
-        let slips = f64::from(u8::from(self.slips));
-        [1.0, -log_surprisal(answer), -log_surprisal(self.log_likelihood), tokens.ln(), -slips]
+        let false_equation = f64::from(u8::from(self.false_equation));
+        [
+            1.0,
+            -log_surprisal(answer),
+            -log_surprisal(self.log_likelihood),
+            tokens.ln(),
+            -false_equation,
+        ]
     }
 }
 
-impl AnswerOdds {
+impl AnswerCalibrator {
     /// Probability that a solution is right whose answer has this log-likelihood, in [0, 1].
     #[must_use]
     pub fn at(self, log_likelihood: f64, solution: Finished) -> f64 {
@@ -101,26 +108,26 @@ impl AnswerOdds {
 pub struct LikelihoodCalibration {
     /// Share of right ones among the solutions through a step, by the log-likelihood of the solution
     /// up to and with it.
-    pub step: SurprisalOdds,
+    pub step: SurprisalCalibrator,
     /// Whether a finished solution is right, by its log-likelihood.
-    pub end: SurprisalOdds,
+    pub end: SurprisalCalibrator,
     /// The same by the log-likelihood of its answer, where answers are judged.
     #[serde(default = "LikelihoodCalibration::answer")]
-    pub answer: AnswerOdds,
+    pub answer: AnswerCalibrator,
 }
 
 impl Default for LikelihoodCalibration {
     /// A measurement: the embedded model on `arithmetic`, before any training.
     fn default() -> Self {
         Self {
-            step: SurprisalOdds { intercept: -1.4, slope: 0.6 },
-            end: SurprisalOdds { intercept: 1.5, slope: 2.0 },
+            step: SurprisalCalibrator { intercept: -1.4, slope: 0.6 },
+            end: SurprisalCalibrator { intercept: 1.5, slope: 2.0 },
             answer: Self::answer(),
         }
     }
 }
 
-impl SurprisalOdds {
+impl SurprisalCalibrator {
     /// Probability at a log-likelihood, in [0, 1].
     #[must_use]
     pub fn at(self, log_likelihood: f64) -> f64 {
@@ -150,8 +157,14 @@ fn log_surprisal(log_likelihood: f64) -> f64 {
 
 impl LikelihoodCalibration {
     /// [`LikelihoodCalibration::answer`](Self#structfield.answer) where none is set: a measurement, as the others.
-    fn answer() -> AnswerOdds {
-        AnswerOdds { intercept: -2.6, slope: 3.1, solution: -0.6, length: 1.3, false_equation: 2.3 }
+    fn answer() -> AnswerCalibrator {
+        AnswerCalibrator {
+            intercept: -2.6,
+            slope: 3.1,
+            solution: -0.6,
+            length: 1.3,
+            false_equation: 2.3,
+        }
     }
 
     /// C of a step, from the log-probability of all steps up to and with it.
@@ -178,8 +191,8 @@ mod tests {
     #[test]
     fn worked_values_of_a_scale() {
         let scale = LikelihoodCalibration {
-            step: SurprisalOdds { intercept: 0.0, slope: 1.0 },
-            end: SurprisalOdds { intercept: 1.0, slope: 2.0 },
+            step: SurprisalCalibrator { intercept: 0.0, slope: 1.0 },
+            end: SurprisalCalibrator { intercept: 1.0, slope: 2.0 },
             answer: LikelihoodCalibration::answer(),
         };
         // Odds are 1 / (u + 0.1) for a step, e / (u + 0.1)^2 for an end.
@@ -194,7 +207,8 @@ mod tests {
     #[test]
     fn worked_values_of_an_answer() {
         let [slope, solution] = [2.0, -1.0];
-        let odds = AnswerOdds { intercept: 1.0, slope, solution, length: 0.5, false_equation: 3.0 };
+        let odds =
+            AnswerCalibrator { intercept: 1.0, slope, solution, length: 0.5, false_equation: 3.0 };
         // e x 4^0.5 (s + 0.1) / (u + 0.1)^2, and a false equation takes e^3 off.
         let at = |text| odds.at(-0.9, Finished::new(text, 4, -1.9));
         let right = 4.0 * 1f64.exp();

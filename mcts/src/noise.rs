@@ -1,7 +1,7 @@
 //! Dirichlet noise on the priors of a search root, from a keyed stream.
 //!
-//! It knows nothing of selection. The mixture is that of AlphaZero (arXiv:1712.01815); Gamma draws
-//! are by Marsaglia and Tsang (2000), normal ones by Box and Muller.
+//! The mixture is that of AlphaZero (arXiv:1712.01815); Gamma draws are by Marsaglia and Tsang
+//! (2000), normal ones by Box and Muller.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

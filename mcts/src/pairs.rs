@@ -1,7 +1,10 @@
-//! Cuts a finished tree into preference pairs: one pure function of the tree.
+//! Extracts preference pairs from a finished tree: a pure function of the tree.
 //!
-//! It knows nothing of policies or training. The rules are those of arXiv:2405.00451, section 2.2,
-//! with the authors' code behind switches; whatever is left out is counted by its reason.
+//! The rules follow arXiv:2405.00451, section 2.2. In the comments below, "paper" or "method" marks
+//! a default from the paper, "code" one from the authors' program, and "ours" our own. Dropped
+//! pairs are counted by reason.
+
+mod rows;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,44 +14,51 @@ use regrowth_datasets::{PAIR_VERSION, PreferencePair, TokenId, keyed_rng};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Strategy;
 use crate::config::is_default;
 use crate::record::{NodeRecord, TreeRecord};
-use crate::{SearchConfig, SearchError, Strategy, config};
+use crate::{SearchConfig, SearchError, config};
+
+pub use self::rows::extract_rows;
 
 /// Which pairs a tree gives. Unknown keys are refused; a missing key takes its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PairConfig {
-    /// Which parents give a pair (default the committed path: method).
+    /// Which parents yield a pair (default `committed`, as in the paper).
     pub parents: Parents,
-    /// Which sibling is rejected (default the lowest Q: paper; the code's flag picks at random).
+    /// Which sibling is rejected (default `lowest` Q, as in the paper; the authors' code has a flag
+    /// that picks one at random).
     pub rejected: Rejected,
-    /// Smallest `Q_chosen - Q_rejected`; a pair needs more than this, at least 0 (default 0).
+    /// Lower bound of the margin `Q_chosen - Q_rejected`, exclusive; must be at least 0 (default
+    /// 0).
     pub min_margin: f64,
     /// Fewest visits of the chosen side (default 0: method).
     pub min_visits_chosen: u64,
     /// Fewest visits of the rejected side (default 0: method).
     pub min_visits_rejected: u64,
-    /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1` (default false: method, option).
+    /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1`, an option of the paper (default false).
     pub mixed: bool,
     /// Only trees whose committed answer is right (default false; the code's training scripts: true).
     pub correct_only: bool,
-    /// Only trees with a right solution anywhere (default true: ours; without one, siblings differ by
-    /// self-evaluation alone). Searches without the oracle cannot tell and are not filtered. A file
-    /// without this key was written before it existed, and means false.
+    /// Only trees with at least one correct solution (default true, ours: without one, siblings
+    /// differ by self-evaluation only). Trees searched without the oracle (no reference answers)
+    /// are not filtered. Settings files without this key predate it and mean false.
     #[serde(default)]
     pub solved_only: bool,
     /// Pairs of one tree at most (default 8: method).
     pub max_per_tree: usize,
-    /// Which pairs stay where a tree has more (default those with the largest margins: ours).
+    /// Which pairs to keep if a tree has more (default those with the largest margins; ours).
     #[serde(skip_serializing_if = "is_default")]
     pub keep: Keep,
     /// When the Q and the visits of a pair are taken (default at the end of the search).
     #[serde(skip_serializing_if = "is_default")]
     pub values: PairValues,
-    /// Whether chains of only children are glued to the step before them (default true: method).
+    /// Whether a step with a single child is merged with it, repeatedly, into one longer step
+    /// (default true, as in the paper).
     pub glue_chains: bool,
-    /// Whether visits smooth the labels (default true: method); otherwise alpha is 0.
+    /// Whether the label smoothing alpha of a pair comes from visit counts (default true, as in the
+    /// paper); otherwise it is 0.
     pub smoothing: bool,
 }
 
@@ -84,7 +94,8 @@ impl PairConfig {
         }
     }
 
-    /// As the authors' code and its training scripts extract pairs.
+    /// Pair rules of the authors' code and training scripts; not `rejected = "random"`, which is a
+    /// flag there.
     #[must_use]
     pub fn paper() -> Self {
         Self {
@@ -109,7 +120,8 @@ impl PairConfig {
     /// Checks that trees of this search hold what the rules ask for.
     ///
     /// # Errors
-    /// [`SearchError::Config`] where `values = "commit"` and rows do not keep what commits saw.
+    /// [`SearchError::Config`] if `values = "commit"` but the search does not store Q and visits at
+    /// commits.
     pub fn check_for(&self, search: &SearchConfig) -> Result<(), SearchError> {
         let kept = search.commit_values && search.strategy == Strategy::Mcts;
         let expected =
@@ -136,7 +148,7 @@ pub enum Rejected {
     Lowest,
     /// The second highest Q.
     Second,
-    /// Any sibling but the best, drawn by a stream of the search's seed.
+    /// A random sibling other than the best, drawn with the search's seed.
     Random,
 }
 
@@ -147,7 +159,7 @@ pub enum Keep {
     /// Those with the largest margins.
     #[default]
     LargestMargins,
-    /// The first by depth: the code.
+    /// The shallowest ones, as in the authors' code.
     First,
 }
 
@@ -158,8 +170,9 @@ pub enum PairValues {
     /// At the end of the search.
     #[default]
     End,
-    /// When the search committed to one of the siblings: the code. Parents off the committed path
-    /// have those of the end. The search must have kept them (`search.commit_values`).
+    /// When the search committed to one of the siblings, as in the authors' code. For parents off
+    /// the committed path, the values at the end are used. Needs trees with `search.commit_values =
+    /// true`.
     Commit,
 }
 
@@ -179,11 +192,11 @@ pub enum DropReason {
     SmallMargin,
     /// A side has fewer visits than asked for.
     FewVisits,
-    /// `mixed` is on and the values do not straddle.
+    /// `mixed` is on, and not (`Q_chosen > 0` and `Q_rejected < 1`).
     NotMixed,
     /// Both sides say the same, though their token ids differ.
     SameText,
-    /// The tree has `max_per_tree` pairs that go before it.
+    /// The tree already has `max_per_tree` better pairs.
     TooManyPerTree,
 }
 
@@ -232,7 +245,7 @@ pub struct ExtractedPairs {
     pub dropped: BTreeMap<DropReason, u64>,
 }
 
-/// The pairs of a tree (method, section 2).
+/// Extracts the pairs of a tree (arXiv:2405.00451, section 2.2).
 #[must_use]
 pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
     let mut out = ExtractedPairs::default();
@@ -254,7 +267,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
         }
     }
     let surplus = found.len().saturating_sub(config.max_per_tree);
-    let by_place = |found: &mut Vec<Found>| {
+    let by_place = |found: &mut Vec<PairWithIds>| {
         found.sort_by_key(|(sides, pair)| (pair.depth, tree.nodes[sides.0 as usize].parent));
     };
     if surplus > 0 {
@@ -271,10 +284,10 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
     out
 }
 
-/// Sides by node and the pair that they make.
-type Found = ((u32, u32), PreferencePair);
+/// Node ids of (chosen, rejected), and the pair made of them.
+type PairWithIds = ((u32, u32), PreferencePair);
 
-/// Why no pair of this tree is wanted.
+/// Why the whole tree is skipped; `None` if it is not.
 fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
     if config.correct_only && !tree.correct {
         return Some(DropReason::TreeNotCorrect);
@@ -286,7 +299,8 @@ fn refused(tree: &TreeRecord, config: &PairConfig) -> Option<DropReason> {
     lacks.then_some(DropReason::NoCommitValues)
 }
 
-/// The tree with the Q and the visits that children of search roots had at the commit there.
+/// A copy of the tree in which children of search roots have the Q and visits that they had when
+/// the search committed at that root.
 fn at_commits(tree: &TreeRecord) -> TreeRecord {
     let mut then = tree.clone();
     let roots = std::iter::once(0).chain(tree.committed.iter().copied());
@@ -330,7 +344,7 @@ fn pair_at(
     config: &PairConfig,
     children: &[Vec<u32>],
     parent: u32,
-) -> Result<Found, DropReason> {
+) -> Result<PairWithIds, DropReason> {
     let siblings = &children[parent as usize];
     let node = |id: u32| &tree.nodes[id as usize];
     let (best, worst) = choose(tree, config, siblings, parent).ok_or(DropReason::NoSibling)?;
@@ -364,7 +378,7 @@ fn choose(
     if siblings.len() < 2 {
         return None;
     }
-    // Best first; a stable sort, so the first of equals is the better.
+    // Best first. The sort is stable, so of equal Q the first child wins.
     let mut ranked = siblings.to_vec();
     ranked.sort_by(|&a, &b| tree.nodes[b as usize].q.total_cmp(&tree.nodes[a as usize].q));
     let rejected = match config.rejected {
@@ -379,14 +393,15 @@ fn choose(
     Some((ranked[0], ranked[rejected]))
 }
 
-/// Label smoothing from visits: `N_l / (max(1, N_w) + N_l)`, at most 0.5 (method, section 2).
+/// Label smoothing from visits: `N_rejected / (max(1, N_chosen) + N_rejected)`, at most 0.5
+/// (arXiv:2405.00451, section 2.2).
 #[must_use]
 pub fn alpha(visits_chosen: u64, visits_rejected: u64) -> f64 {
     let (w, l) = (visits_chosen.max(1) as f64, visits_rejected as f64);
     (l / (w + l)).min(0.5)
 }
 
-/// One side of a pair: a step, with the chain of only children behind it.
+/// One side of a pair: a step, merged with the single-child steps that follow it (`glue_chains`).
 struct Side {
     text: String,
     ids: Vec<TokenId>,

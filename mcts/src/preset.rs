@@ -6,7 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{PairConfig, PolicyKind, SearchConfig};
+use crate::settings::PolicyKind;
+use crate::{PairConfig, SearchConfig};
 
 /// A named set of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

@@ -2,11 +2,12 @@
 //!
 //! PUCT is Rosin 2011 in the form of arXiv:2405.00451, eq. 3. In-flight visits count as unobserved
 //! samples (WU-UCT, arXiv:1810.11755): they are added to the visit counts and leave Q unchanged.
-//! [`SelectionRule::at`] scores in double precision for searches that wait for a policy; [`Hint`]
+//! [`SelectionRule::at`] scores in double precision for searches that wait for a policy; [`ScoreTerms`]
 //! holds the same score's terms in single precision, cached in the nodes for
-//! [`crate::grow_shared`].
+//! [`crate::tree::grow_shared`].
 
-use crate::{Edge, FirstPlay, PriorRule, Selection};
+use crate::config::{FirstPlay, PriorRule, Selection};
+use crate::tree::Edge;
 
 /// What selection sees of one child.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,12 +87,12 @@ impl SelectionRule {
             Selection::Puct => self.c * (parent.visits as f64).sqrt(),
             Selection::Uct => (parent.visits.max(1) as f64).ln(),
         };
-        let urgency = match self.first_play {
+        let fpu = match self.first_play {
             FirstPlay::Own => None,
             FirstPlay::Fixed(value) => Some(value),
             FirstPlay::BelowParent(loss) => Some(parent.v - loss),
         };
-        Scorer { selection: self.selection, c: self.c, scale, urgency }
+        Scorer { selection: self.selection, c: self.c, scale, fpu }
     }
 }
 
@@ -99,12 +100,12 @@ impl SelectionRule {
 /// the parent's factor ([`SelectionRule::scale`]). In single precision, so scores that differ by
 /// less than its rounding tie.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Hint {
+pub(crate) struct ScoreTerms {
     pub(crate) q: f32,
     pub(crate) u: f32,
 }
 
-impl Hint {
+impl ScoreTerms {
     /// The child's score.
     #[inline]
     pub(crate) fn score(self, scale: f32) -> f32 {
@@ -114,27 +115,30 @@ impl Hint {
 
 impl SelectionRule {
     /// The child's terms of its score. With [`FirstPlay::BelowParent`], replace `q` of a child
-    /// without visits by [`SelectionRule::urgency`], which depends on the parent.
+    /// without visits by [`SelectionRule::fpu`], which depends on the parent.
     #[inline]
-    pub(crate) fn hint(&self, child: &ChildStats) -> Hint {
+    pub(crate) fn score_terms(&self, child: &ChildStats) -> ScoreTerms {
         let q = match self.first_play {
             FirstPlay::Fixed(value) if child.visits == 0 => value,
             _ => child.q,
         };
-        Hint { q: q as f32, u: self.bonus(child.prior as f32, child.visits + child.in_flight) }
+        ScoreTerms {
+            q: q as f32,
+            u: self.bonus(child.prior as f32, child.visits + child.in_flight),
+        }
     }
 
-    /// [`SelectionRule::hint`] of a new child: no visits, and V behind it is 0.
+    /// [`SelectionRule::score_terms`] of a new child: no visits, and V behind it is 0.
     #[inline]
-    pub(crate) fn first_hint(&self, edge: &Edge) -> Hint {
+    pub(crate) fn first_score_terms(&self, edge: &Edge) -> ScoreTerms {
         let q = match self.first_play {
             FirstPlay::Fixed(value) => value,
             _ => edge.reward,
         };
-        Hint { q: q as f32, u: self.bonus(edge.prior, 0) }
+        ScoreTerms { q: q as f32, u: self.bonus(edge.prior, 0) }
     }
 
-    /// `u` of [`Hint`] after `visits`, completed and in flight.
+    /// `u` of [`ScoreTerms`] after `visits`, completed and in flight.
     #[inline]
     pub(crate) fn bonus(&self, prior: f32, visits: u64) -> f32 {
         let all = visits as i64 as f32;
@@ -158,16 +162,16 @@ impl SelectionRule {
         }
     }
 
-    /// Whether first-play urgency depends on the parent: [`SelectionRule::urgency`] is `Some`.
+    /// Whether first-play urgency depends on the parent: [`SelectionRule::fpu`] is `Some`.
     #[inline]
-    pub(crate) fn looks_at_parent(&self) -> bool {
+    pub(crate) fn needs_parent_value(&self) -> bool {
         matches!(self.first_play, FirstPlay::BelowParent(_))
     }
 
     /// First-play urgency of a child whose parent's V is `v()`; `None` where it does not depend on
     /// the parent and the child's own `q` holds.
     #[inline]
-    pub(crate) fn urgency(&self, v: impl FnOnce() -> f64) -> Option<f32> {
+    pub(crate) fn fpu(&self, v: impl FnOnce() -> f64) -> Option<f32> {
         match self.first_play {
             FirstPlay::BelowParent(loss) => Some((v() - loss) as f32),
             _ => None,
@@ -183,7 +187,7 @@ pub struct Scorer {
     /// `c sqrt(N_parent)` for PUCT, `ln N_parent` for UCT.
     scale: f64,
     /// First-play urgency; `None` for the child's own Q.
-    urgency: Option<f64>,
+    fpu: Option<f64>,
 }
 
 impl Scorer {
@@ -191,13 +195,13 @@ impl Scorer {
     #[must_use]
     pub fn score(&self, child: &ChildStats) -> f64 {
         let visits = child.visits + child.in_flight;
-        let urgency = if child.visits == 0 { self.urgency } else { None };
-        let q = urgency.unwrap_or(child.q);
+        let fpu = if child.visits == 0 { self.fpu } else { None };
+        let q = fpu.unwrap_or(child.q);
         match self.selection {
             // As `puct`, with `c sqrt(N_parent)` computed once for all children.
             Selection::Puct => q + self.scale * child.prior / (1.0 + visits as f64),
             // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
-            Selection::Uct if visits == 0 => urgency.unwrap_or(f64::INFINITY),
+            Selection::Uct if visits == 0 => fpu.unwrap_or(f64::INFINITY),
             Selection::Uct => q + self.c * (self.scale / visits as f64).sqrt(),
         }
     }
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_give_the_scores_in_single_precision() {
+    fn score_terms_give_the_scores_in_single_precision() {
         for selection in [Selection::Puct, Selection::Uct] {
             for first_play in
                 [FirstPlay::Own, FirstPlay::Fixed(-0.25), FirstPlay::BelowParent(0.125)]
@@ -313,10 +317,11 @@ mod tests {
                 for (visits, in_flight) in [(0, 0), (0, 2), (1, 0), (7, 1)] {
                     let stats = ChildStats { in_flight, ..child(0.5, visits) };
                     let exact = rule.at(AFTER_NINE).score(&stats).min(f64::from(f32::MAX));
-                    let hint = rule.hint(&stats);
-                    let urgency = rule.urgency(|| AFTER_NINE.v).filter(|_| visits == 0);
-                    let q = urgency.unwrap_or(hint.q);
-                    let score = Hint { q, ..hint }.score(rule.scale(AFTER_NINE.visits));
+                    let score_terms = rule.score_terms(&stats);
+                    let fpu = rule.fpu(|| AFTER_NINE.v).filter(|_| visits == 0);
+                    let q = fpu.unwrap_or(score_terms.q);
+                    let score =
+                        ScoreTerms { q, ..score_terms }.score(rule.scale(AFTER_NINE.visits));
                     let near = (f64::from(score) - exact).abs() <= 1e-6 * exact.abs();
                     assert!(near || score > 1e30 && exact > 1e30, "{rule:?} {stats:?}");
                 }
@@ -324,7 +329,7 @@ mod tests {
         }
         // A first visit is due even where the parent has one visit and ln 1 = 0.
         let rule = SelectionRule { selection: Selection::Uct, ..PUCT };
-        let score = |visits| rule.hint(&child(0.5, visits)).score(rule.scale(1));
+        let score = |visits| rule.score_terms(&child(0.5, visits)).score(rule.scale(1));
         assert!(score(0) > score(1));
     }
 }

@@ -11,7 +11,7 @@ use crate::foreign::shown;
 use crate::record::{NodeRecord, TreeRecord};
 use crate::{PairConfig, extract_pairs};
 
-/// Characters of a step's text that a line shows where nobody asks for more (taste).
+/// Characters of a step's text that a line shows where nobody asks for more.
 pub const STEP_CHARS: usize = 100;
 
 /// The tree as text: `*` committed, `+` chosen and `-` rejected by these rules; of each step at most

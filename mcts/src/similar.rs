@@ -1,8 +1,8 @@
 //! How alike two steps read: a number in [0, 1] from their text alone.
 //!
-//! It knows nothing of tokens or meanings. It is the Dice coefficient of the multisets of character
-//! trigrams (Dice 1945), letter case and white space left out; the authors' code compares
-//! embeddings instead, which only an engine with hidden states could give.
+//! The Dice coefficient of the multisets of character trigrams (Dice 1945), letter case and white
+//! space left out; the authors' code compares embeddings instead, which only an engine with hidden
+//! states could give.
 
 /// Share of common trigrams: 1 for equal texts, 0 for texts without a common one.
 #[must_use]

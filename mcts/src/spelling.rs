@@ -7,7 +7,8 @@ use regrowth_policy::Boundary;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::{CommitRule, StopRule, Strategy};
+use crate::config::{CommitRule, Strategy};
+use crate::stop::StopRule;
 
 /// `name` or `name@number`.
 fn numbered(text: &str) -> Result<(&str, Option<u64>), String> {

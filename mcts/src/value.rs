@@ -1,53 +1,65 @@
-//! What a step is worth: the one place where outcome and self-evaluation meet.
+//! The value of a step: the only place that combines outcome and self-evaluation.
 //!
-//! It knows nothing of trees or requests: it maps what was observed of a step to R, and R of a
-//! step and of its parent to the reward r. The forms are those of arXiv:2405.00451, section 2.1;
-//! the switches are those of the authors' code.
+//! Notation of arXiv:2405.00451, section 2.1: O is the outcome, C the self-evaluation, R(s) = O + C
+//! the value of the state behind a step, and r = R(s') - R(s) the reward of the step. Options of
+//! [`ValueConfig`] that deviate reproduce the authors' code.
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
 
-use crate::ValueConfig;
+use crate::config::ValueConfig;
 
-/// What is known of a step when it is valued.
+/// Inputs to [`step_value`].
 #[derive(Debug, Clone, Copy)]
-pub struct Observed<'a> {
+pub struct StepObservation<'a> {
     /// The policy's judgement of the step; `None` when unknown or not asked.
     pub self_evaluation: Option<f64>,
     /// Whether the solution ends with this step, and if so, whether its answer is right. Always
-    /// `None` without the oracle. An answer that the verifier cannot decide about is not right: its
-    /// outcome is that of a wrong one, as 0 would make a text that cannot be read the better sibling.
+    /// `None` without the oracle. An answer that the verifier cannot decide counts as wrong: with
+    /// outcome 0 an unparsable answer would be preferred over a wrong one.
     pub correct: Option<bool>,
     /// Depth of the step's node; the root's children are at depth 1.
     pub depth: u32,
     /// R of the parent's node; 0 at the root.
     pub parent_value: f64,
-    /// Text of the whole solution up to and with this step.
+    /// Text of the solution up to and including this step.
     pub solution: &'a str,
     /// Text of this step.
     pub step: &'a str,
 }
 
-/// A step's worth.
+/// The value of a step, with its parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Worth {
-    /// O: the outcome part; 0 unless the solution ends here and the oracle is on.
+pub struct StepValue {
+    /// O: the outcome; 0 unless the solution ends here and reference answers may be used
+    /// (`oracle`).
     pub outcome: f64,
     /// R(s) = O(s) + C(s).
     pub value: f64,
-    /// What its false equations cost.
+    /// Penalty for false equations in the step.
     pub cost: f64,
-    /// r(s, a) = R(s') - R(s), less the cost.
+    /// r(s, a) = R(s') - R(s) - cost.
     pub reward: f64,
 }
 
-/// Values a step: `R = O + C`, `r = R(s') - R(s)` (method, section 1; arXiv:2405.00451 eq. 2).
+/// Value of a step: `R = O + C`, `r = R(s') - R(s)` (arXiv:2405.00451, section 2.1, eq. 2).
 #[must_use]
-pub fn worth(config: &ValueConfig, problem: &Problem, seen: Observed<'_>) -> Worth {
-    let outcome = seen.correct.map_or(0.0, |correct| outcome(config, problem, correct, &seen));
-    let value = value(config, outcome, seen.self_evaluation, seen.depth, seen.parent_value);
-    let cost = false_arithmetic(config, seen.step);
-    Worth { outcome, value, cost, reward: reward(value, seen.parent_value, cost) }
+pub fn step_value(
+    config: &ValueConfig,
+    problem: &Problem,
+    observation: StepObservation<'_>,
+) -> StepValue {
+    let outcome =
+        observation.correct.map_or(0.0, |correct| outcome(config, problem, correct, &observation));
+    let value = value(
+        config,
+        outcome,
+        observation.self_evaluation,
+        observation.depth,
+        observation.parent_value,
+    );
+    let cost = false_arithmetic(config, observation.step);
+    StepValue { outcome, value, cost, reward: reward(value, observation.parent_value, cost) }
 }
 
 /// R of a step whose outcome is known, from its self-evaluation, its depth and R of its parent.
@@ -63,13 +75,13 @@ pub(crate) fn value(
     outcome + if inherits { parent_value } else { confidence }
 }
 
-/// r of a step, from R of it and of its parent and from what its false equations cost.
+/// Reward r of a step from its R, its parent's R and its penalty.
 pub(crate) fn reward(value: f64, parent_value: f64, cost: f64) -> f64 {
     value - parent_value - cost
 }
 
-/// What the false equations of a step cost. It is taken off r rather than R, or the next step would
-/// get it back.
+/// Penalty for false equations in a step. It is subtracted from r, not from R: r of the next step
+/// is a difference of R, so a penalty in R would be refunded there.
 fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
     if config.arithmetic == 0.0 {
         return 0.0;
@@ -77,50 +89,56 @@ fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
     config.arithmetic * (1.0 - true_share(step).unwrap_or(1.0))
 }
 
-/// C: the judgement, or what stands in for it.
+/// C: the self-evaluation, or its default when it is unknown or switched off.
 fn confidence(config: &ValueConfig, self_evaluation: Option<f64>, depth: u32) -> f64 {
     if !config.self_evaluation {
         return config.unasked;
     }
     let c = self_evaluation.unwrap_or(config.unknown);
     if config.depth_decay {
-        // The parent of a node at depth d is at depth d - 1.
+        // The authors' code divides by max(parent depth - 3, 1), and the parent is at depth - 1.
         c / f64::from(depth.saturating_sub(4).max(1))
     } else {
         c
     }
 }
 
-/// O: +1 for a right end, -1 for a wrong one, with the code's switches.
-fn outcome(config: &ValueConfig, problem: &Problem, correct: bool, seen: &Observed<'_>) -> f64 {
+/// O: +1 for a correct solution, -1 for a wrong one, modified by `own_reasoning_bonus` and
+/// `choice_guard` as in the authors' code.
+fn outcome(
+    config: &ValueConfig,
+    problem: &Problem,
+    correct: bool,
+    observation: &StepObservation<'_>,
+) -> f64 {
     if !correct {
         return -1.0;
     }
     if problem.choices.is_empty() {
-        let own = config.own_reasoning_bonus && reasons_alone(problem, seen.solution);
+        let own = config.own_reasoning_bonus && reasons_alone(problem, observation.solution);
         return if own { 1.25 } else { 1.0 };
     }
     if !config.choice_guard {
         return 1.0;
     }
-    let by_depth = match seen.depth {
+    let by_depth = match observation.depth {
         0 | 1 => 0.0,
         2 => 0.5,
         _ => 1.0,
     };
-    let named = named_options(problem, answer_clause(seen.solution));
+    let named = named_options(problem, answer_clause(observation.solution));
     by_depth * if named > 1 { 0.9 / named as f64 } else { 1.0 }
 }
 
-/// Whether there is a reference solution and this one, up to white space, is no prefix of it.
+/// Whether there is a reference solution and this one is not merely a prefix of it (white space
+/// ignored).
 fn reasons_alone(problem: &Problem, solution: &str) -> bool {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let reference = problem.solution.as_deref().map(words).unwrap_or_default();
     !reference.is_empty() && !reference.starts_with(&words(solution))
 }
 
-/// What follows the last announcement of an answer; the last line that says something where there is
-/// none.
+/// The text after the last "answer is" or "Answer:"; without one, the last non-blank line.
 fn answer_clause(solution: &str) -> &str {
     const ANNOUNCED: [&str; 2] = ["answer is", "Answer:"];
     let after = |words: &&str| Some(solution.rfind(*words)? + words.len());
@@ -161,8 +179,8 @@ mod tests {
         }
     }
 
-    fn seen(c: f64, correct: Option<bool>) -> Observed<'static> {
-        Observed {
+    fn observation(c: f64, correct: Option<bool>) -> StepObservation<'static> {
+        StepObservation {
             self_evaluation: Some(c),
             correct,
             depth: 3,
@@ -175,8 +193,8 @@ mod tests {
     #[test]
     fn terminal_rewards_have_the_worked_values() {
         let config = ValueConfig::default();
-        let right = worth(&config, &problem(&[]), seen(0.8, Some(true)));
-        let wrong = worth(&config, &problem(&[]), seen(0.3, Some(false)));
+        let right = step_value(&config, &problem(&[]), observation(0.8, Some(true)));
+        let wrong = step_value(&config, &problem(&[]), observation(0.3, Some(false)));
         assert!((right.value - 1.8).abs() < 1e-12);
         assert!((wrong.value - -0.7).abs() < 1e-12);
     }
@@ -184,65 +202,77 @@ mod tests {
     #[test]
     fn the_reward_is_the_difference_of_values() {
         let config = ValueConfig::default();
-        let inner = Observed { parent_value: 0.25, ..seen(0.75, None) };
-        let worth = worth(&config, &problem(&[]), inner);
-        assert_eq!((worth.outcome, worth.value, worth.reward), (0.0, 0.75, 0.5));
+        let inner = StepObservation { parent_value: 0.25, ..observation(0.75, None) };
+        let step_value = step_value(&config, &problem(&[]), inner);
+        assert_eq!((step_value.outcome, step_value.value, step_value.reward), (0.0, 0.75, 0.5));
     }
 
     #[test]
     fn an_unknown_judgement_is_neither_right_nor_wrong() {
         let config = ValueConfig::default();
-        let unknown = Observed { self_evaluation: None, ..seen(0.0, None) };
-        assert_eq!(worth(&config, &problem(&[]), unknown).value, 0.5);
+        let unknown = StepObservation { self_evaluation: None, ..observation(0.0, None) };
+        assert_eq!(step_value(&config, &problem(&[]), unknown).value, 0.5);
     }
 
     #[test]
     fn without_self_evaluation_the_outcome_is_alone() {
         let config = ValueConfig { self_evaluation: false, ..ValueConfig::default() };
-        assert_eq!(worth(&config, &problem(&[]), seen(0.8, Some(true))).value, 1.0);
+        assert_eq!(step_value(&config, &problem(&[]), observation(0.8, Some(true))).value, 1.0);
         let code = ValueConfig { unasked: 1.0, ..config };
-        assert_eq!(worth(&code, &problem(&[]), seen(0.8, Some(true))).value, 2.0);
+        assert_eq!(step_value(&code, &problem(&[]), observation(0.8, Some(true))).value, 2.0);
     }
 
     #[test]
     fn depth_decay_starts_at_the_fifth_parent() {
         let config = ValueConfig { depth_decay: true, ..ValueConfig::default() };
-        let at = |depth| worth(&config, &problem(&[]), Observed { depth, ..seen(0.8, None) }).value;
+        let at = |depth| {
+            step_value(&config, &problem(&[]), StepObservation { depth, ..observation(0.8, None) })
+                .value
+        };
         assert_eq!((at(1), at(5), at(6), at(7)), (0.8, 0.8, 0.4, 0.8 / 3.0));
     }
 
     #[test]
     fn a_zero_takes_the_parents_value() {
         let config = ValueConfig { inherit_zero: true, ..ValueConfig::default() };
-        let zero = Observed { parent_value: 0.4, ..seen(0.0, None) };
-        assert_eq!(worth(&config, &problem(&[]), zero).reward, 0.0);
+        let zero = StepObservation { parent_value: 0.4, ..observation(0.0, None) };
+        assert_eq!(step_value(&config, &problem(&[]), zero).reward, 0.0);
         // Before the outcome is added: 0.4 + 1 for a right end, and -1 + 1 is no zero to inherit for.
-        let right = Observed { correct: Some(true), ..zero };
-        assert_eq!(worth(&config, &problem(&[]), right).value, 1.4);
-        let cancelled = Observed { self_evaluation: Some(1.0), correct: Some(false), ..zero };
-        assert_eq!(worth(&config, &problem(&[]), cancelled).value, 0.0);
-        assert_eq!(worth(&ValueConfig::default(), &problem(&[]), zero).reward, -0.4);
+        let right = StepObservation { correct: Some(true), ..zero };
+        assert_eq!(step_value(&config, &problem(&[]), right).value, 1.4);
+        let cancelled =
+            StepObservation { self_evaluation: Some(1.0), correct: Some(false), ..zero };
+        assert_eq!(step_value(&config, &problem(&[]), cancelled).value, 0.0);
+        assert_eq!(step_value(&ValueConfig::default(), &problem(&[]), zero).reward, -0.4);
     }
 
     #[test]
     fn own_reasoning_earns_a_quarter() {
         let config = ValueConfig { own_reasoning_bonus: true, ..ValueConfig::default() };
-        let own = worth(&config, &problem(&[]), seen(0.0, Some(true)));
-        let copied = Observed { solution: "one  two\nthe answer", ..seen(0.0, Some(true)) };
+        let own = step_value(&config, &problem(&[]), observation(0.0, Some(true)));
+        let copied =
+            StepObservation { solution: "one  two\nthe answer", ..observation(0.0, Some(true)) };
         assert_eq!(own.outcome, 1.25);
-        assert_eq!(worth(&config, &problem(&[]), copied).outcome, 1.0);
-        assert_eq!(worth(&config, &problem(&[]), seen(0.0, Some(false))).outcome, -1.0);
+        assert_eq!(step_value(&config, &problem(&[]), copied).outcome, 1.0);
+        assert_eq!(step_value(&config, &problem(&[]), observation(0.0, Some(false))).outcome, -1.0);
         // Neither for multiple choice nor without a solution to differ from.
-        assert_eq!(worth(&config, &problem(&["A"]), seen(0.0, Some(true))).outcome, 1.0);
+        assert_eq!(
+            step_value(&config, &problem(&["A"]), observation(0.0, Some(true))).outcome,
+            1.0
+        );
         let alone = Problem { solution: None, ..problem(&[]) };
-        assert_eq!(worth(&config, &alone, seen(0.0, Some(true))).outcome, 1.0);
+        assert_eq!(step_value(&config, &alone, observation(0.0, Some(true))).outcome, 1.0);
     }
 
     #[test]
     fn false_equations_cost_their_share_once() {
         let config = ValueConfig { arithmetic: 0.5, ..ValueConfig::default() };
         let reward = |config, step| {
-            worth(config, &problem(&[]), Observed { step, parent_value: 0.5, ..seen(0.75, None) })
+            step_value(
+                config,
+                &problem(&[]),
+                StepObservation { step, parent_value: 0.5, ..observation(0.75, None) },
+            )
         };
         assert_eq!(reward(&config, "no equation").reward, 0.25);
         assert_eq!(reward(&config, "3 + 4 = 7").reward, 0.25);
@@ -257,8 +287,8 @@ mod tests {
         let config = ValueConfig { choice_guard: true, ..ValueConfig::default() };
         let options = problem(&["A", "B"]);
         let at = |depth, solution| {
-            let seen = Observed { depth, solution, ..seen(0.0, Some(true)) };
-            worth(&config, &options, seen).outcome
+            let observation = StepObservation { depth, solution, ..observation(0.0, Some(true)) };
+            step_value(&config, &options, observation).outcome
         };
         assert_eq!((at(1, "(A)"), at(2, "(A)"), at(3, "(A)")), (0.0, 0.5, 1.0));
         assert_eq!((at(3, "(A) or (B)"), at(2, "(A) or (B)")), (0.45, 0.225));
@@ -266,7 +296,7 @@ mod tests {
         assert_eq!(at(3, "(B) melts.\nThe answer is (A)."), 1.0);
         assert_eq!(at(3, "(B) melts, so the answer is A) or B)."), 0.45);
         assert_eq!(at(3, "(B) melts.\nIt is (A), by the law of DNA)\n"), 1.0);
-        let free = Observed { depth: 1, ..seen(0.0, Some(true)) };
-        assert_eq!(worth(&config, &problem(&[]), free).outcome, 1.0);
+        let free = StepObservation { depth: 1, ..observation(0.0, Some(true)) };
+        assert_eq!(step_value(&config, &problem(&[]), free).outcome, 1.0);
     }
 }

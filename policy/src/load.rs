@@ -137,7 +137,7 @@ fn fitting(
 
 #[cfg(feature = "http")]
 fn served(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    let server = crate::ServerOptions { say: options.say, ..options.server.clone() };
+    let server = crate::ServerOptions { log: options.log, ..options.server.clone() };
     Ok(Arc::new(crate::http::HttpPolicy::connect(spec, &server, &options.prompt)?))
 }
 
@@ -154,8 +154,8 @@ fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Poli
     use crate::candle::{CandlePolicy, Checkpoint, Source};
     let source = Source::named(spec)?;
     let plan = fitting(&source, options)?;
-    if let Some(say) = options.say {
-        say(&format!("memory: {plan}"));
+    if let Some(log) = options.log {
+        log(&format!("memory: {plan}"));
     }
     let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
     Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))

@@ -28,7 +28,7 @@ pub struct LoadOptions {
     pub prompt: PromptOptions,
     /// Is told what a user should know of an engine in this process: the memory it will take, before
     /// its weights are read, and, once, that its cache is too small; may be called from any thread.
-    pub say: Option<fn(&str)>,
+    pub log: Option<fn(&str)>,
     /// Counts what the policy answers and computes.
     pub meter: Option<Arc<Meter>>,
 }
@@ -45,7 +45,7 @@ impl Default for LoadOptions {
             dtype: Dtype::F32,
             server,
             prompt: PromptOptions::default(),
-            say: None,
+            log: None,
             meter: None,
         }
     }
@@ -65,10 +65,10 @@ pub struct ServerOptions {
     pub timeout: Duration,
     /// Times that a request is tried, at least 1; pauses between them double up to 8 seconds.
     pub attempts: u32,
-    /// Tokens of prompt and solution together, where the server does not say (default 4,096: taste).
+    /// Tokens of prompt and solution together, where the server does not say (default 4,096).
     pub context: Option<usize>,
     /// Told what a server that is not ready says, while it is waited for.
-    pub say: Option<fn(&str)>,
+    pub log: Option<fn(&str)>,
 }
 
 impl Default for ServerOptions {
@@ -80,7 +80,7 @@ impl Default for ServerOptions {
             timeout: Duration::from_secs(600),
             attempts: 8,
             context: None,
-            say: None,
+            log: None,
         }
     }
 }

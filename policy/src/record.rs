@@ -1,9 +1,9 @@
 //! An append-only log of everything a policy answered, and a policy that keeps one.
 //!
-//! It knows nothing of searches: a search is deterministic, so one that runs again over its log
-//! asks the same questions and gets the same answers without the model, up to where it was cut
-//! off. One JSON object a line, written in one call before the answer is passed on; a torn last
-//! line, as `kill -9` leaves one, is cut off when the log is opened again.
+//! A search is deterministic, so one that runs again over its log asks the same questions and gets
+//! the same answers without the model, up to where it was cut off. One JSON object a line, written
+//! in one call before the answer is passed on; a torn last line, as `kill -9` leaves one, is cut
+//! off when the log is opened again.
 
 mod log;
 

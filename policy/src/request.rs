@@ -301,7 +301,7 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// Probability that the two labels must hold together to mean anything (taste).
+    /// Probability that the two labels must hold together to mean anything.
     const MASS_FLOOR: f64 = 0.05;
 
     /// One judgement from the answers to each question: the probabilities of the labels that mean

@@ -1,8 +1,8 @@
 //! A policy without a model: every answer is a seeded hash of the request, or comes from a script.
 //!
-//! It knows nothing of weights, caches or batches, answers at once in the thread that asks, and is
-//! a pure function of the request, so a search on it is exactly repeatable. It is a product, not a
-//! fixture: the default policy of examples and benches, and the way to try a search for nothing.
+//! It answers at once in the calling thread and is a pure function of the request, so a search on
+//! it is exactly repeatable. It is a product, not a fixture: the default policy of examples and
+//! benches, and the way to try a search for nothing.
 
 mod script;
 

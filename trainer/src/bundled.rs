@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use regrowth_datasets::tasks::{CorpusConfig, CorpusExample, corpus, pieces, vocabulary};
+use regrowth_datasets::tasks::{CorpusConfig, CorpusExample, corpus, pre_tokens, vocabulary};
 use regrowth_datasets::{Problem, atomic_write};
 use regrowth_policy::candle::{ModelConfig, PROMPT_FILE, PromptForm};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::TrainError;
 /// Special tokens: padding, then end of text.
 const SPECIALS: [&str; 2] = ["<|pad|>", "<|end|>"];
 
-/// Splits text as the tasks' pieces are cut: words and first digits carry their leading space.
+/// Splits text into the tasks' pre-tokens: words and first digits carry their leading space.
 const SPLIT: &str = r"\n| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s";
 
 /// Hidden width, feed-forward width, layers, heads: about 0.85 million parameters.
@@ -117,11 +117,11 @@ fn prompt(problem: &Problem) -> String {
     text
 }
 
-/// The byte alphabet and the tasks' pieces, in the byte-level form of `tokenizer.json`.
+/// The byte alphabet and the tasks' pre-tokens, in the byte-level form of `tokenizer.json`.
 fn words() -> Vec<String> {
     let alphabet = byte_alphabet();
     let form = "A right B wrong: A wrong B right: A B\n- A";
-    let listed = vocabulary().into_iter().chain(pieces(form).into_iter().map(str::to_owned));
+    let listed = vocabulary().into_iter().chain(pre_tokens(form).into_iter().map(str::to_owned));
     let mut words: Vec<String> = alphabet.iter().map(|c| c.to_string()).collect();
     for piece in listed {
         let word: String = piece.bytes().map(|b| alphabet[b as usize]).collect();
@@ -201,7 +201,7 @@ mod tests {
             let row = row(&example, i % 2 == 0);
             for text in [&row.prompt, &row.completion] {
                 let ids = tokenizer.encode(text).unwrap();
-                assert_eq!(ids.len(), pieces(text).len(), "{text}");
+                assert_eq!(ids.len(), pre_tokens(text).len(), "{text}");
                 assert_eq!(&tokenizer.decode(&ids).unwrap(), text);
             }
         }

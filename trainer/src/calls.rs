@@ -11,27 +11,27 @@ use regrowth_policy::{Policy, PolicyError, Recording};
 
 use crate::TrainError;
 
-/// `policy` with its answers kept in `log`: what was asked before is answered from there. A log that
+/// `policy` with its answers kept in the file `calls`: what was asked before is answered from there. A log that
 /// is of no use (another policy's, or damaged) is named and its calls are made again.
 pub(crate) fn recorded(
-    log: &Path,
+    calls: &Path,
     policy: Arc<dyn Policy>,
-    note: &mut dyn FnMut(&str),
+    log: &mut dyn FnMut(&str),
 ) -> Result<Arc<Recording>, TrainError> {
-    let recording = match Recording::open(policy.clone(), log) {
+    let recording = match Recording::open(policy.clone(), calls) {
         Err(error @ PolicyError::File { .. }) => {
-            note(&format!("{error}; removed, its calls are made again"));
-            Recording::remove(log)?;
-            Recording::open(policy, log)?
+            log(&format!("{error}; removed, its calls are made again"));
+            Recording::remove(calls)?;
+            Recording::open(policy, calls)?
         }
         other => other?,
     };
-    let at = log.display();
+    let at = calls.display();
     if let Some(what) = recording.damage() {
-        note(&format!("{at}: {what}; calls from there on are made again"));
+        log(&format!("{at}: {what}; calls from there on are made again"));
     }
     if recording.recorded() > 0 {
-        note(&format!("resuming: {at} holds {} finished model calls", recording.recorded()));
+        log(&format!("resuming: {at} holds {} finished model calls", recording.recorded()));
     }
     Ok(Arc::new(recording))
 }

@@ -1,8 +1,8 @@
 //! How long the allocator keeps pages that were freed.
 //!
-//! Training takes the same buffers at every step and wants to keep them; loading a policy frees each
-//! tensor when its rearranged form is made, and those pages should go back. It knows nothing else of
-//! either, and does nothing in programs that have another allocator.
+//! Training takes the same buffers at every step and wants to keep them; loading a policy frees
+//! each tensor when its rearranged form is made, and those pages should go back. In programs that
+//! have another allocator it does nothing.
 
 /// `mi_option_purge_delay` of mimalloc's list of options, versions 2 and 3.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -3,7 +3,7 @@
 //! CASES is a file of rows as in `regrowth verify`, with `expect`, or a folder of such files; every
 //! round grades all rows, extraction included.
 
-#[path = "../tests/table/mod.rs"]
+#[path = "../tests/it/table.rs"]
 mod table;
 
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Checks the arithmetic inside a step: finds equations of plain numbers, `48 / 2 = 24` and GSM8K's
 //! `<<48/2=24>>`, and evaluates both sides exactly.
 //!
-//! It knows nothing of the problem; a step can be wrong with every equation true. Sides that hold a
-//! variable, a word or LaTeX are left alone. Usable as an extra step reward (off unless a search asks
-//! for it) and to mark false equations in a view of a tree.
+//! The problem is not looked at, so a step can be wrong with every equation true. Sides that hold a
+//! variable, a word or LaTeX are left alone. Usable as an extra step reward (off unless a search
+//! asks for it) and to mark false equations in a view of a tree.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;

@@ -1,6 +1,6 @@
 //! The synthetic game that all contestants search: branching 5, depth 30, everything a hash.
 //!
-//! It knows nothing of any search. Values are in [0, 1), priors of siblings sum to 1.
+//! Values are in [0, 1), priors of siblings sum to 1.
 
 /// Children of every state that is not the last.
 pub const BRANCHING: usize = 5;

@@ -13,7 +13,8 @@ mod peer;
 
 use std::time::Instant;
 
-use regrowth_mcts::{BackupWeights, GrowOptions, Tree};
+use regrowth_mcts::config::BackupWeights;
+use regrowth_mcts::tree::{GrowOptions, Tree};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

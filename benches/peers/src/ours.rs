@@ -1,9 +1,8 @@
 //! This project on the synthetic game.
 
-use regrowth_mcts::{
-    BackupWeights, Edge, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule, Tree,
-    grow_shared,
-};
+use regrowth_mcts::config::{BackupWeights, FirstPlay, Selection};
+use regrowth_mcts::select::SelectionRule;
+use regrowth_mcts::tree::{Edge, Evaluator, GrowOptions, Tree, grow_shared};
 
 use crate::game::State;
 

@@ -1,15 +1,15 @@
 //! `arithmetic`: word problems of two to six operations in the manner of GSM8K, with every number
 //! from 0 to 99.
 //!
-//! Each line of the solution echoes the clause it uses and then computes; that, short word lists and
-//! small numbers are what lets a model of half a million parameters learn it. It knows nothing of
-//! splits or streams. The manner is that of arXiv:2110.14168, the sentences are our own.
+//! Each line of the solution echoes the clause it uses and then computes; that, short word lists
+//! and small numbers are what lets a model of half a million parameters learn it. The manner is
+//! that of arXiv:2110.14168, the sentences are our own.
 
 mod chain;
 mod comparison;
+mod corrupt;
 mod draft;
 mod shopping;
-mod slip;
 mod story;
 
 use rand::RngExt;
@@ -91,7 +91,7 @@ impl SolvedProblem for Arithmetic {
 
     fn solve_wrongly(&self, rng: &mut ChaCha8Rng, merge_scale: f64) -> Option<Flawed> {
         let groups = self.groups(rng, merge_scale);
-        slip::slip(rng, &self.draft, &groups)
+        corrupt::corrupt(rng, &self.draft, &groups)
     }
 }
 

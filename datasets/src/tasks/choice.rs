@@ -1,9 +1,9 @@
 //! `choice`: four options, facts in the question, one to three hops from the subject to the answer,
 //! in the manner of ARC.
 //!
-//! Facts are orders with two objects ("Give frogs figs."), so the word that is looked up stands right
-//! before the one that is found: a small model learns that long before it learns to reach over a word
-//! between. It knows nothing of splits or streams. The manner is that of arXiv:1803.05457.
+//! Facts are orders with two objects ("Give frogs figs."), so the word that is looked up stands
+//! right before the one that is found: a small model learns that long before it learns to reach
+//! over a word between. The manner is that of arXiv:1803.05457.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

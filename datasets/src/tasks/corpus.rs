@@ -1,13 +1,13 @@
-//! The corpus that teaches a small model the tasks: solutions to imitate, steps to judge, drills.
+//! The corpus that teaches a small model the tasks: solutions to imitate, steps to judge, skill tasks.
 //!
-//! Head-room for search is planted on purpose: some solutions merge operations or skip hops, some go
-//! wrong. Example `i` depends on the configuration and `i` only, and only train problems are used.
-//! It knows nothing of prompts, tokens or models; the mix follows a first recipe that worked.
+//! Head-room for search is planted on purpose: some solutions merge operations or skip hops, some
+//! go wrong. Example `i` depends on the configuration and `i` only, and only train problems are
+//! used. The mixture follows a first recipe that worked.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::drill::{copy, drill};
+use super::skill_task::{copy, skill_task};
 use super::spec::TaskSpec;
 use super::stream::draw_from;
 use super::task::Task;
@@ -23,17 +23,18 @@ pub struct CorpusConfig {
     /// Tasks with their weights, each at least 0 and their sum above 0; by default `arithmetic` 0.55,
     /// `choice` 0.3, `countdown` 0.15.
     pub tasks: Vec<(TaskSpec, f64)>,
-    /// Share of judged prefixes among what is no drill, in [0, 1]; 0.35 by default.
+    /// Share of judged prefixes among the examples that are no skill tasks, in [0, 1]; 0.35 by
+    /// default.
     pub judged_share: f64,
     /// Share of wrong steps among judged ones, in [0, 1]; 0.5 by default.
     pub judged_wrong_share: f64,
     /// Share of copied words, in [0, 1]; the rest is drawn as if there were none. 0 by default: they
     /// work undiluted, as a corpus of their own (1) before everything else.
     pub copy_share: f64,
-    /// Share of drills at the start, in [0, 1]; 0.5 by default. As many of the other examples come
+    /// Share of skill tasks at the start, in [0, 1]; 0.5 by default. As many of the other examples come
     /// from the lower half of their task's levels: a short curriculum.
     pub drill_share: f64,
-    /// Examples in which the share of drills falls by a factor of e, above 0; 40,000 by default.
+    /// Examples in which the share of skill tasks falls by a factor of e, above 0; 40,000 by default.
     pub drill_decay: f64,
     /// Multiplies the probabilities of merging operations (0.35 to 0.65 by kind of word problem); 0
     /// for one operation in every line, 1 by default.
@@ -84,7 +85,7 @@ pub enum CorpusExample {
         correct: bool,
     },
     /// A small skill, with the same shape as a solution; its problem is in no part of any task.
-    Drill {
+    SkillTask {
         /// A problem of level 0.
         problem: Problem,
         /// All lines.
@@ -99,7 +100,7 @@ impl CorpusExample {
         match self {
             Self::Solution { problem, .. }
             | Self::Judged { problem, .. }
-            | Self::Drill { problem, .. } => problem,
+            | Self::SkillTask { problem, .. } => problem,
         }
     }
 
@@ -109,7 +110,7 @@ impl CorpusExample {
         match self {
             Self::Solution { steps, .. }
             | Self::Judged { steps, .. }
-            | Self::Drill { steps, .. } => steps,
+            | Self::SkillTask { steps, .. } => steps,
         }
     }
 }
@@ -135,13 +136,13 @@ impl Corpus {
         let mut rng = keyed_rng(config.seed, &[b"corpus", &index.to_le_bytes()]);
         if chance(&mut rng, config.copy_share) {
             let (problem, steps) = copy(&mut rng);
-            return CorpusExample::Drill { problem, steps };
+            return CorpusExample::SkillTask { problem, steps };
         }
         let spec = self.draw_task(&mut rng);
         let early = config.drill_share * (-(index as f64) / config.drill_decay).exp();
         if chance(&mut rng, early) {
-            let (problem, steps) = drill(&mut rng, spec.task());
-            return CorpusExample::Drill { problem, steps };
+            let (problem, steps) = skill_task(&mut rng, spec.task());
+            return CorpusExample::SkillTask { problem, steps };
         }
         let spec = if chance(&mut rng, early) { spec.easier() } else { spec };
         let worked = draw_from(&mut rng, spec, Split::Train);

@@ -1,8 +1,7 @@
 //! `countdown`: make a target from a few numbers, each used at most once; often in several ways.
 //!
 //! Whole number sets are held out, not only targets, so no train problem shows a test problem's
-//! numbers. It knows nothing of splits or streams. The game is that of arXiv:2404.03683, the text is
-//! our own.
+//! numbers. The game is that of arXiv:2404.03683, the text is our own.
 
 mod expression;
 
@@ -89,7 +88,7 @@ impl SolvedProblem for Countdown {
 
     fn solve_wrongly(&self, rng: &mut ChaCha8Rng, _merge_scale: f64) -> Option<Flawed> {
         let dead_end = chance(rng, DEAD_END);
-        (0..ATTEMPTS).find_map(|_| if dead_end { self.dead_end(rng) } else { self.slip(rng) })
+        (0..ATTEMPTS).find_map(|_| if dead_end { self.dead_end(rng) } else { self.corrupt(rng) })
     }
 }
 
@@ -121,7 +120,7 @@ impl Countdown {
 
     /// The winning moves up to one with a false result, then legal moves from what it claims; or a
     /// last line that does not follow.
-    fn slip(&self, rng: &mut ChaCha8Rng) -> Option<Flawed> {
+    fn corrupt(&self, rng: &mut ChaCha8Rng) -> Option<Flawed> {
         let wrong = rng.random_range(0..=self.moves.len());
         let mut game = Game::new(&self.numbers);
         for &step in self.moves.iter().take(wrong) {
@@ -141,7 +140,7 @@ impl Countdown {
         Some(Flawed { steps, wrong })
     }
 
-    /// This move with a slip in its result or, for the last one, any move that claims the target.
+    /// This move with a wrong result or, for the last one, any move that claims the target.
     fn false_move(&self, rng: &mut ChaCha8Rng, values: &[u32], step: Move) -> Option<Move> {
         if values.len() == 2 && chance(rng, CLAIMS_TARGET) {
             let misses: Vec<Move> =

@@ -1,8 +1,7 @@
 //! Endless streams of problems of one part.
 //!
 //! Each item has a random stream of its own, keyed by task, levels, seed and position; draws that
-//! belong to another part are thrown away. It knows nothing of what a problem says beyond its id and
-//! its split key.
+//! belong to another part are thrown away.
 
 use std::collections::BTreeSet;
 

@@ -217,7 +217,7 @@ fn corpus_examples_depend_on_their_index_only() {
 #[test]
 fn corpus_shares_are_as_configured_and_only_train_is_used() {
     let config = CorpusConfig { drill_share: 0.5, drill_decay: 1_000.0, ..CorpusConfig::default() };
-    let (mut drills, mut judged, mut right, mut wrong_solutions) = ([0; 2], 0, 0, 0);
+    let (mut skill_tasks, mut judged, mut right, mut wrong_solutions) = ([0; 2], 0, 0, 0);
     let known: BTreeSet<String> = SPLITS[1..]
         .iter()
         .flat_map(|&split| take(Task::Countdown, split, 3, 2_000))
@@ -226,7 +226,7 @@ fn corpus_shares_are_as_configured_and_only_train_is_used() {
     for (i, example) in corpus(&config).take(10_000).enumerate() {
         assert!(!known.contains(&example.problem().question));
         match &example {
-            CorpusExample::Drill { .. } => drills[usize::from(i >= 1_000)] += 1,
+            CorpusExample::SkillTask { .. } => skill_tasks[usize::from(i >= 1_000)] += 1,
             CorpusExample::Judged { correct, .. } => {
                 judged += 1;
                 right += usize::from(*correct);
@@ -238,7 +238,7 @@ fn corpus_shares_are_as_configured_and_only_train_is_used() {
             }
         }
     }
-    assert!((250..400).contains(&drills[0]) && drills[1] < 250, "{drills:?}");
+    assert!((250..400).contains(&skill_tasks[0]) && skill_tasks[1] < 250, "{skill_tasks:?}");
     assert!((3_150..3_550).contains(&judged), "{judged}");
     assert!((judged * 45 / 100..judged * 56 / 100).contains(&right), "{right} of {judged}");
     assert!((250..450).contains(&wrong_solutions), "{wrong_solutions}");
@@ -250,7 +250,7 @@ fn corpus_starts_with_easier_levels() {
         let stream = corpus(config);
         let levels: Vec<u32> = (from..from + 1_500)
             .map(|i| stream.example(i))
-            .filter(|example| !matches!(example, CorpusExample::Drill { .. }))
+            .filter(|example| !matches!(example, CorpusExample::SkillTask { .. }))
             .filter_map(|example| example.problem().level)
             .collect();
         f64::from(levels.iter().sum::<u32>()) / levels.len() as f64
@@ -287,10 +287,10 @@ fn right_judged_steps_are_right() {
 #[test]
 fn vocabulary_covers_every_text_and_stays_small() {
     let list = vocabulary();
-    assert!(list.len() < 300, "{} pieces", list.len());
+    assert!(list.len() < 300, "{} pre-tokens", list.len());
     let known: BTreeSet<&str> = list.iter().map(String::as_str).collect();
     let check = |text: &str| {
-        for piece in pieces(text) {
+        for piece in pre_tokens(text) {
             assert!(known.contains(piece), "{piece:?} of {text:?}");
         }
     };
@@ -324,11 +324,11 @@ fn texts_are_short_enough_for_a_small_context() {
             problems.iter().map(length).sum::<usize>() / problems.len()
         };
         let asked = mean(&|p| {
-            let options: usize = p.choices.iter().map(|c| 3 + pieces(&c.text).len()).sum();
-            pieces(&p.question).len() + options
+            let options: usize = p.choices.iter().map(|c| 3 + pre_tokens(&c.text).len()).sum();
+            pre_tokens(&p.question).len() + options
         });
         assert!(asked <= question, "{task:?}: {asked}");
-        let solved = mean(&|p| pieces(p.solution.as_deref().unwrap_or_default()).len());
+        let solved = mean(&|p| pre_tokens(p.solution.as_deref().unwrap_or_default()).len());
         assert!(solved <= solution, "{task:?}: {solved}");
     }
 }
@@ -336,7 +336,7 @@ fn texts_are_short_enough_for_a_small_context() {
 #[test]
 fn pieces_are_cut_as_documented() {
     assert_eq!(
-        pieces("She buys 12 more: 3 + 4 = 7\n#### ( 3"),
+        pre_tokens("She buys 12 more: 3 + 4 = 7\n#### ( 3"),
         [
             "She", " buys", " 1", "2", " more", ":", " 3", " +", " 4", " =", " 7", "\n", "####",
             " (", " 3"
@@ -347,7 +347,7 @@ fn pieces_are_cut_as_documented() {
 proptest! {
     #[test]
     fn pieces_concatenate_to_the_text(text in "\\PC*|[a-c1-3 \n:]*") {
-        prop_assert_eq!(pieces(&text).concat(), text.clone());
-        prop_assert!(pieces(&text).iter().all(|piece| !piece.is_empty()));
+        prop_assert_eq!(pre_tokens(&text).concat(), text.clone());
+        prop_assert!(pre_tokens(&text).iter().all(|piece| !piece.is_empty()));
     }
 }

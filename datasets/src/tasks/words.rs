@@ -1,7 +1,7 @@
 //! The closed word lists that every built-in task draws from, and small helpers to draw with.
 //!
-//! It knows nothing of sentences or problems. The lists are short on purpose: a model of half a
-//! million parameters binds a word to its clause only after seeing it often.
+//! The lists are short on purpose: a model of half a million parameters binds a word to its clause
+//! only after seeing it often.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -1,7 +1,7 @@
 //! What a generator hands over: a problem together with everything needed to write it down, solve
 //! it as the reference does, imitate a hasty solver, and go wrong in a believable way.
 //!
-//! It knows nothing of any one task; [`super::corpus`] and [`super::Task`] only see this trait.
+//! [`super::corpus`] and [`super::Task`] only see this trait.
 
 use rand_chacha::ChaCha8Rng;
 

@@ -1,5 +1,5 @@
-//! Commands that the documentation gives, for the tests of the binaries: `mcts/tests/documented.rs`
-//! and `trainer/tests/documented.rs`.
+//! Commands that the documentation gives, for the tests of the binaries: `mcts/tests/it/documented.rs`
+//! and `trainer/tests/it/documented.rs`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -4,7 +4,7 @@ use clap::Args;
 use toml::Table;
 
 use super::failure::Failure;
-use super::say;
+use super::print_line;
 use super::settings::unwritable;
 use super::sources::{self, StartFlags};
 
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut table = Table::try_from(&settings).map_err(|e| unwritable(&e))?;
     let name = toml::Value::try_from(preset).map_err(|e| unwritable(&e))?;
     table.insert("preset".to_owned(), name);
-    say(sources::known().commented(&table).trim_end())
+    print_line(sources::known().commented(&table).trim_end())
 }
 
 #[cfg(test)]

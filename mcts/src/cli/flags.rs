@@ -1,6 +1,6 @@
 //! Flags of `mcts search` that decide the result.
 //!
-//! It knows nothing of files; where the settings that they change come from is `sources.rs`'s.
+//! `sources.rs` decides which settings they change.
 
 use std::num::NonZeroUsize;
 
@@ -9,15 +9,18 @@ use regrowth_datasets::{ProblemSources, TokenId};
 use regrowth_policy::{Boundary, joined};
 
 use super::failure::Failure;
-use super::note;
+use super::log;
 use super::pair_flags::PairFlags;
 use super::parse;
 use super::settings::{RunSettings, Settings};
 use super::sources::StartFlags;
-use crate::{
-    CommitRule, EngineFlags, JudgeForm, PairValues, PromptFlags, SearchConfig, Selection, StopRule,
-    Strategy, at_least_one, breadth,
-};
+use crate::SearchConfig;
+use crate::config::{CommitRule, JudgeForm, Selection, Strategy};
+use crate::flags::{EngineFlags, at_least_one};
+use crate::pairs::PairValues;
+use crate::prompting::PromptFlags;
+use crate::spelling::breadth;
+use crate::stop::StopRule;
 
 /// Flags that change settings.
 #[derive(Debug, Args)]
@@ -136,7 +139,7 @@ impl Flags {
             ("--leaves-in-flight", self.leaves_in_flight.is_some()),
         ];
         for (flag, _) in given.iter().filter(|(_, given)| *given) {
-            note(format!("{flag} does nothing: this strategy simulates nothing"));
+            log(format!("{flag} does nothing: this strategy simulates nothing"));
         }
     }
 

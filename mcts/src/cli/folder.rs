@@ -1,8 +1,8 @@
 //! The folder of a search: who may write into it, and what of it may be replaced.
 //!
-//! It knows nothing of how trees are grown. Results are replaced only by results of the same search,
-//! or where that was asked for; `config.toml` describes the trees beside it at any time, and
-//! `summary.json`, written last, means that they are complete.
+//! Results are replaced only by results of the same search, or where that was asked for;
+//! `config.toml` describes the trees beside it at any time, and `summary.json`, written last, means
+//! that they are complete.
 
 use std::io;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Problems by the names that the command line gives them, and the log of a policy's answers.
 //!
-//! It knows nothing of formats or engines; those are the business of the crates below.
+//! Formats and engines belong to the crates below.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use regrowth_datasets::{Notices, Problem, ProblemSelection, ProblemSources, Read
 use regrowth_policy::{Policy, PromptOptions, Recording};
 
 use super::failure::Failure;
-use super::note;
+use super::log;
 use super::settings::Settings;
 
 /// Problems taken from a built-in task, which has no end of its own.
@@ -27,10 +27,10 @@ pub(crate) fn recorded(
     }
     let recording = Recording::open(policy, path)?;
     if let Some(what) = recording.damage() {
-        note(format!("{}: {what}; calls from there on are made again", path.display()));
+        log(format!("{}: {what}; calls from there on are made again", path.display()));
     }
     if recording.recorded() > 0 {
-        note(format!("continuing with {} recorded answers", recording.recorded()));
+        log(format!("continuing with {} recorded answers", recording.recorded()));
     }
     Ok(Arc::new(recording))
 }

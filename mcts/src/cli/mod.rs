@@ -4,6 +4,7 @@
 //! [`Exit`](crate::frontend::Exit)'s.
 
 mod config;
+mod countdown;
 mod failure;
 mod flags;
 mod folder;
@@ -54,6 +55,9 @@ enum Subcommands {
     /// Show trees as text or as a page.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
+    /// Search a Countdown numbers game with a calculator instead of a language model.
+    #[command(after_help = countdown::EXAMPLES)]
+    Countdown(countdown::Arguments),
     /// Print a settings file with every key, what it means and its value.
     #[command(after_help = config::EXAMPLES)]
     Config(config::Arguments),
@@ -143,9 +147,10 @@ fn execute() -> Result<(), Failure> {
         Subcommands::Search(flags) => search::run(&flags),
         Subcommands::Pairs(arguments) => pairs::run(&arguments),
         Subcommands::Show(arguments) => show::run(&arguments),
+        Subcommands::Countdown(arguments) => countdown::run(&arguments),
         Subcommands::Config(arguments) => config::run(&arguments),
         Subcommands::Completions(arguments) => {
-            say(String::from_utf8_lossy(&arguments.script(command())).trim_end())
+            print_line(String::from_utf8_lossy(&arguments.script(command())).trim_end())
         }
         Subcommands::Man(arguments) => {
             arguments.write(command()).map_err(|e| Failure::file(format!("man pages: {e}")))
@@ -154,11 +159,11 @@ fn execute() -> Result<(), Failure> {
 }
 
 /// Writes a line to stderr.
-fn note(text: impl AsRef<str>) {
-    console::note(text.as_ref());
+fn log(text: impl AsRef<str>) {
+    console::log(text.as_ref());
 }
 
 /// Writes a line to stdout; a reader that went away is no failure.
-fn say(text: &str) -> Result<(), Failure> {
-    console::say(text).map_err(|error| Failure::file(format!("stdout: {error}")))
+fn print_line(text: &str) -> Result<(), Failure> {
+    console::print_line(text).map_err(|error| Failure::file(format!("stdout: {error}")))
 }

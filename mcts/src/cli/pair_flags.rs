@@ -1,12 +1,13 @@
 //! Flags that change which pairs are cut.
 //!
-//! It knows nothing of where the rules that they change come from.
+//! `rules.rs` decides which rules they change.
 
 use clap::Args;
 
 use super::flags::set;
 use super::parse;
-use crate::{PairConfig, Parents, Rejected};
+use crate::PairConfig;
+use crate::pairs::{Parents, Rejected};
 
 /// Group of these flags in the help.
 pub(super) const GROUP: &str = "Pairs";

@@ -7,11 +7,13 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::paths::check_output;
+use super::print_line;
 use super::rules::RuleFlags;
-use super::say;
 use super::summary::PairCounts;
 use super::trees;
-use crate::{extract_pairs, extract_rows, extract_step_labels};
+use crate::extract_pairs;
+use crate::labels::extract_step_labels;
+use crate::pairs::extract_rows;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -75,10 +77,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let PairCounts { pairs, dropped, .. } = counts;
     if arguments.json {
-        return say(&serde_json::json!({
-            "trees": grown, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
-        })
-        .to_string());
+        return print_line(
+            &serde_json::json!({
+                "trees": grown, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
+            })
+            .to_string(),
+        );
     }
     let mut text = format!("{pairs} pairs from {grown} trees");
     if arguments.step_labels.is_some() {
@@ -87,5 +91,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for (reason, count) in dropped {
         text.push_str(&format!("\n{count} dropped: {}", reason.name()));
     }
-    say(&text)
+    print_line(&text)
 }

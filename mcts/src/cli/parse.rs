@@ -1,7 +1,8 @@
 //! Values of flags that are names of more than one setting, or of a type without a name of its own.
 
 use super::flags::SearchPlan;
-use crate::{Rejected, Selection, Strategy};
+use crate::config::{Selection, Strategy};
+use crate::pairs::Rejected;
 
 pub(super) fn plan(text: &str) -> Result<SearchPlan, String> {
     let count = |number: &str| number.parse().map_err(|e| format!("{number}: {e}"));

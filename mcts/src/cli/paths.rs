@@ -1,6 +1,6 @@
 //! Whether files that a command names may be written.
 //!
-//! It knows nothing of what they hold. A mistake is refused before anything is read or written.
+//! A mistake is refused before anything is read or written.
 
 use std::path::{Path, PathBuf};
 

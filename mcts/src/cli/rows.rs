@@ -1,8 +1,8 @@
 //! The rows of a search: `trees.jsonl`, `pairs.jsonl`, and `skipped.jsonl` where problems were
 //! skipped.
 //!
-//! It knows nothing of settings but the rules for pairs. Rows are written as they are delivered, in
-//! the order of the problems; the files are there whole or not at all.
+//! Rows are written as they are delivered, in the order of the problems; the files are there whole
+//! or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -13,7 +13,8 @@ use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
 
 use super::summary::PairCounts;
-use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs, unanswered};
+use crate::calibration::unanswered;
+use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs};
 
 /// The trees.
 pub(super) const TREES: &str = "trees.jsonl";

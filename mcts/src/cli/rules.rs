@@ -1,7 +1,7 @@
 //! The rules by which `mcts pairs` cuts and `mcts show` marks: those of the search or the run that
 //! grew the trees, then a settings file, then flags.
 //!
-//! It knows nothing of trees. Whoever asks is told on stderr which rules were the start.
+//! Whoever asks is told on stderr which rules were the start.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,13 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::failure::Failure;
-use super::note;
+use super::log;
 use super::pair_flags::PairFlags;
 use super::sources::{self, SettingsFile};
 use super::trees;
+use crate::PairConfig;
 use crate::frontend::SetFlags;
-use crate::{PairConfig, overlay};
+use crate::settings::overlay;
 
 /// Flags that say by which rules pairs are cut.
 #[derive(Debug, Args)]
@@ -50,8 +51,8 @@ impl RuleFlags {
             table = overlay(table, set.clone());
         }
         match from.as_slice() {
-            [] => note("no settings beside the trees: pairs by the default rules"),
-            from => note(format!("pairs by the rules in {}", from.join(", changed by "))),
+            [] => log("no settings beside the trees: pairs by the default rules"),
+            from => log(format!("pairs by the rules in {}", from.join(", changed by "))),
         }
         let mut rules =
             PairConfig::deserialize(table).map_err(|e| Failure::usage(format!("rules: {e}")))?;

@@ -18,9 +18,10 @@ use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
 use super::sources;
 use super::summary::{PairCounts, Summary};
-use super::{inputs, note, say};
+use super::{inputs, log, print_line};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
-use crate::{RunOptions, SearchObserver, SearchSummary, SkipReason, TreeRecord, search_each};
+use crate::driver::SearchObserver;
+use crate::{RunOptions, Search, SearchSummary, SkipReason, TreeRecord};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -36,15 +37,15 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     // Before a model is loaded, which may take minutes.
     folder::check(out, &settings, flags.force)?;
     let (problems, notices) = inputs::problems(&settings)?;
-    notices.lines().into_iter().for_each(note);
+    notices.lines().into_iter().for_each(log);
     let meter = Arc::<Meter>::default();
-    let mut load_options = settings.engine.load_options(|text| note(text));
+    let mut load_options = settings.engine.load_options(|text| log(text));
     load_options.meter = Some(meter.clone());
-    note(format!("loading {} for {} problems", settings.policy, problems.len()));
+    log(format!("loading {} for {} problems", settings.policy, problems.len()));
     load_options.prompt = inputs::prompts(&settings, &problems)?;
     let mut policy = load(&settings.policy, &load_options)?;
     for text in policy.notes() {
-        note(text);
+        log(text);
     }
     let mut folder = Folder::hold(out, &settings, flags.force)?;
     if !settings.run.no_log.unwrap_or(false) {
@@ -94,8 +95,8 @@ fn finish(
         .map_err(|e| Failure::internal(format!("summary: {e}")))?;
     folder.map_or(Ok(()), |folder| folder.complete(&text))?;
     let json = settings.run.json.unwrap_or(false);
-    say(&if json { text } else { summary.text(folder.is_some()) })?;
-    summary.warnings().iter().for_each(note);
+    print_line(&if json { text } else { summary.text(folder.is_some()) })?;
+    summary.warnings().iter().for_each(log);
     if summary.is_fruitless() {
         let kept = if folder.is_none() { KEPT } else { "" };
         return Err(Failure::policy(format!("no problem has a tree, for the reasons above{kept}")));
@@ -182,7 +183,8 @@ fn write_rows(
         };
         let (name, total) = ("search".to_owned(), problems.len() as u64);
         monitor.begin(Phase { name, unit: "trees", total, work, rest: None });
-        let found = search_each(policy, &verifier, problems, search, options, &mut watch);
+        let found =
+            Search::new(policy, &verifier, search).options(options).observe(problems, &mut watch);
         monitor.end();
         watch.written?;
         let found = result.insert(found.map_err(Failure::from));

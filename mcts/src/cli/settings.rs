@@ -1,7 +1,7 @@
 //! Everything that `mcts search` is told, as one value and as `config.toml`.
 //!
-//! It knows nothing of where settings come from; that is `sources.rs`'s. The effective settings are
-//! written beside the results, and the same file read with `--config` gives the same run.
+//! `sources.rs` decides where they come from. The effective settings are written beside the
+//! results, and the same file read with `--config` gives the same run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::failure::Failure;
-use crate::{EngineFlags, PairConfig, PromptFlags, SearchConfig, SearchError, at_least_one};
+use crate::flags::{EngineFlags, at_least_one};
+use crate::prompting::PromptFlags;
+use crate::{PairConfig, SearchConfig, SearchError};
 
 /// Everything that a search is told, as written to `config.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -13,9 +13,11 @@ use regrowth_datasets::atomic_write;
 use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
-use super::{say, trees};
+use super::{print_line, trees};
+use crate::flags::at_least_one;
+use crate::show::{STEP_CHARS, render_text};
 use crate::viewer::{TreeSet, TreeView, render_page};
-use crate::{PairConfig, STEP_CHARS, TreeRecord, at_least_one, read_trees, render_text};
+use crate::{PairConfig, TreeRecord, read_trees};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -69,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => {
             let tree = find(arguments, &files)?;
             let longest = if arguments.full { usize::MAX } else { STEP_CHARS };
-            say(render_text(&tree, &rules(&files)?, longest).trim_end())
+            print_line(render_text(&tree, &rules(&files)?, longest).trim_end())
         }
     }
 }

@@ -11,10 +11,12 @@ use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::Flags;
-use super::note;
+use super::log;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
+use crate::Preset;
 use crate::frontend::{SetFlags, SettingsTree};
-use crate::{Preset, TRAINING_KEYS, expanded, laid_over, overlay};
+use crate::settings::{TRAINING_KEYS, laid_over, overlay};
+use crate::spelling::expanded;
 
 /// The settings of a search in its folder.
 pub(super) const CONFIG_FILE: &str = "config.toml";
@@ -65,7 +67,7 @@ pub(super) fn start(flags: &StartFlags) -> Result<(Settings, Preset), Failure> {
     let recorded = recorded(flags);
     let mut file = match (&recorded, flags.config.as_deref()) {
         (Some(path), _) => {
-            note(format!("a replay with the settings in {}", path.display()));
+            log(format!("a replay with the settings in {}", path.display()));
             let mut file = SettingsFile::read(path)?;
             // Where and how the recorded search ran is not what it found.
             file.own.retain(|key, _| !["run", "engine"].contains(&key));
@@ -116,7 +118,7 @@ impl<'a> SettingsFile<'a> {
             own.keys().filter(|key| TRAINING_KEYS.contains(&key.as_str())).cloned().collect();
         if !others.is_empty() {
             let path = path.display();
-            note(format!("{path}: a search does not use {}", others.join(", ")));
+            log(format!("{path}: a search does not use {}", others.join(", ")));
         }
         own.retain(|key, _| !TRAINING_KEYS.contains(&key));
         let preset = preset(&mut own).map_err(|e| bad(&e))?;

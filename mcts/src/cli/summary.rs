@@ -10,10 +10,10 @@ use regrowth_verifiers::Unanswered;
 use serde::Serialize;
 
 use super::rows::SKIPPED;
-use crate::{
-    Calibration, DropReason, ExtractedPairs, JudgedSolutions, LikelihoodCalibration, LikelihoodFit,
-    SearchSummary,
-};
+use crate::SearchSummary;
+use crate::calibration::{Calibration, JudgedSolutions};
+use crate::likelihood::{LikelihoodCalibration, LikelihoodFit};
+use crate::pairs::{DropReason, ExtractedPairs};
 
 /// Version of the file.
 const SUMMARY_VERSION: u32 = 1;

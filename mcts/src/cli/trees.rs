@@ -9,7 +9,7 @@ use toml::Table;
 use super::failure::Failure;
 use super::rows::TREES;
 use super::sources::{CONFIG_FILE, SettingsFile};
-use crate::StepLabelConfig;
+use crate::labels::StepLabelConfig;
 
 /// What a run was started with, in its folder.
 const RUN_FILE: &str = "run.json";

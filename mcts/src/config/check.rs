@@ -1,17 +1,18 @@
 //! The range of every setting of a search.
 //!
-//! It knows nothing of files or flags; whoever reads them asks here before a search begins.
+//! Whoever reads settings from files or flags calls this before a search begins.
 
 use regrowth_policy::Boundary;
 
 use super::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy,
 };
-use crate::tree::bits::{MOST_CHILDREN, MOST_IN_FLIGHT};
-use crate::{SearchError, StopRule};
+use crate::SearchError;
+use crate::stop::StopRule;
+use crate::tree::bits::{MAX_CHILDREN, MAX_IN_FLIGHT};
 
 /// Candidates of a node: a step of the reference solution may join them.
-const MOST_CANDIDATES: usize = MOST_CHILDREN - 1;
+const MOST_CANDIDATES: usize = MAX_CHILDREN - 1;
 
 impl SearchConfig {
     /// Checks every range.
@@ -49,7 +50,7 @@ impl SearchConfig {
         let sums = self.backup_weights == BackupWeights::Returns;
         let ok = !(sums && self.value.judges_answers());
         check("value.judge", expected, format!("{:?}", self.value.judge), ok)?;
-        let wide = self.leaves_in_flight as u64 <= MOST_IN_FLIGHT;
+        let wide = self.leaves_in_flight as u64 <= MAX_IN_FLIGHT;
         check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
         let not_negative = [
             ("c_puct", self.c_puct),

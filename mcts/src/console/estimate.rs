@@ -10,10 +10,10 @@ use std::time::Duration;
 use regrowth_policy::decorate::Meter;
 use serde::{Deserialize, Serialize};
 
-/// Finished items from which their mean work stands for the items to come (taste).
+/// Finished items from which their mean work stands for the items to come.
 const ENOUGH_ITEMS: u64 = 5;
 
-/// Least time of measurement from which a speed means something (taste).
+/// Least time of measurement from which a speed means something.
 const ENOUGH_TIME: Duration = Duration::from_secs(2);
 
 /// What a phase is measured by.

@@ -22,7 +22,7 @@ pub use state::{PROGRESS_FILE, ProgressState};
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Writes a line to stderr. If nobody reads it any more, nothing happens.
-pub fn note(text: &str) {
+pub fn log(text: &str) {
     // A poisoned lock holds a bar that is as good as before.
     let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let write = || {
@@ -37,14 +37,14 @@ pub fn note(text: &str) {
 
 /// Writes a warning to stderr.
 pub fn warn(text: &str) {
-    note(&format!("warning: {text}"));
+    log(&format!("warning: {text}"));
 }
 
 /// Writes a line to stdout. If nobody reads it any more, nothing happens.
 ///
 /// # Errors
 /// What the system says of a stdout that is open and cannot be written, as on a full disk.
-pub fn say(text: &str) -> io::Result<()> {
+pub fn print_line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),

@@ -14,12 +14,12 @@ use regrowth_policy::decorate::Meter;
 
 use super::estimate::{Rest, Standing, TimeEstimate, Work};
 use super::state::{ProgressState, unix_time};
-use super::{command_line, note, show_bar};
+use super::{command_line, log, show_bar};
 
 /// Between two lines where there is no terminal: below 30 seconds, on a busy machine too.
 const LINE_EVERY: Duration = Duration::from_secs(25);
 
-/// Between two versions of `progress.json` (taste).
+/// Between two versions of `progress.json`.
 const STATE_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the phase is looked at, and the bar drawn.
@@ -100,7 +100,7 @@ impl Monitor {
         let running = Running::new(phase, &shared.meter);
         show_bar(running.bar.clone());
         if running.bar.is_none() {
-            note(&running.heading());
+            log(&running.heading());
         }
         let mut now = shared.lock();
         now.phase = Some(running);
@@ -145,7 +145,7 @@ impl Monitor {
         show_bar(None);
         match ended.bar.take() {
             Some(bar) => bar.finish_and_clear(),
-            None if ended.at.total > 0 => note(&shared.state(&mut ended, false).text()),
+            None if ended.at.total > 0 => log(&shared.state(&mut ended, false).text()),
             None => {}
         }
     }
@@ -210,7 +210,7 @@ impl Shared {
                 Some(bar) => running.draw(bar, text),
                 None if line => {
                     now.line = Some(Instant::now());
-                    note(&text);
+                    log(&text);
                 }
                 None => {}
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::note;
+use super::log;
 
 /// Exit code after a second signal: 128 and the number of SIGINT, as shells report it.
 const KILLED: i32 = 130;
@@ -19,7 +19,7 @@ pub fn on_signal(cancel: Arc<AtomicBool>, waits_for: &'static str) -> Result<(),
             // Everything on disk is whole at every moment; there is nothing to clean up.
             std::process::exit(KILLED);
         }
-        note(&format!("stopping: {waits_for}; press Ctrl-C again to stop at once"));
+        log(&format!("stopping: {waits_for}; press Ctrl-C again to stop at once"));
     })
     .map_err(|error| format!("signals cannot be handled: {error}"))
 }

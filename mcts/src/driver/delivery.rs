@@ -1,7 +1,6 @@
 //! Ended trees in the order of the problems, and their sums.
 //!
-//! It knows nothing of how trees are grown. A tree that ends before its turn waits here, and a new one
-//! starts for each that is delivered.
+//! A tree that ends before its turn waits here, and a new one starts for each that is delivered.
 
 use std::collections::BTreeMap;
 

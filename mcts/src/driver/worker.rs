@@ -1,6 +1,6 @@
 //! One thread of a search: it owns its trees and a channel for their answers.
 //!
-//! It knows nothing of the order in which trees are delivered. A tree that waits costs no thread.
+//! A tree that waits costs no thread.
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};

@@ -8,7 +8,7 @@ use regrowth_datasets::DataError;
 use regrowth_policy::PolicyError;
 
 use crate::SearchError;
-use crate::console::note;
+use crate::console::log;
 
 /// What the help of a program says of its exit codes.
 pub const EXIT_CODES: &str = "\
@@ -77,7 +77,7 @@ pub fn run<E: Display>(
         Ok(Err(error)) => {
             let exit = kind(&error);
             let prefix = if exit == Exit::Stopped { "stopped" } else { "error" };
-            note(&format!("{prefix}: {error}"));
+            log(&format!("{prefix}: {error}"));
             exit
         }
         Err(_) => Exit::Internal,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::SettingsTree;
-use crate::overlay;
+use crate::settings::overlay;
 
 /// The flag of every command that takes settings.
 #[derive(Debug, Clone, Default, clap::Args)]

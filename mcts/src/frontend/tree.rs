@@ -372,7 +372,9 @@ fn kind(schema: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FirstPlay, PriorRule, SearchConfig, StopRule};
+    use crate::SearchConfig;
+    use crate::config::{FirstPlay, PriorRule};
+    use crate::stop::StopRule;
 
     #[test]
     fn a_commented_file_holds_what_it_was_made_of() {

@@ -4,8 +4,8 @@ use regrowth_datasets::Finish;
 use regrowth_verifiers::Verifier;
 
 use super::{
-    AnswerOdds, Finished, LikelihoodCalibration, SurprisalOdds, features, log_likelihood,
-    probability,
+    AnswerCalibrator, Finished, LikelihoodCalibration, SurprisalCalibrator, features,
+    log_likelihood, probability,
 };
 use crate::TreeRecord;
 use crate::answers::Answers;
@@ -70,13 +70,9 @@ impl LikelihoodFit {
     /// of: whole solutions, say, have no steps. `None` where there are too few of all.
     #[must_use]
     pub fn scale(&self, before: LikelihoodCalibration) -> Option<LikelihoodCalibration> {
-        let odds = |[intercept, slope]: [f64; 2]| SurprisalOdds { intercept, slope };
-        let answer = |[intercept, slope, solution, length, false_equation]: [f64; 5]| AnswerOdds {
-            intercept,
-            slope,
-            solution,
-            length,
-            false_equation,
+        let odds = |[intercept, slope]: [f64; 2]| SurprisalCalibrator { intercept, slope };
+        let answer = |[intercept, slope, solution, length, false_equation]: [f64; 5]| {
+            AnswerCalibrator { intercept, slope, solution, length, false_equation }
         };
         let step = fitted(&self.steps).map(odds);
         let end = fitted(&self.ends).map(odds);
@@ -137,7 +133,7 @@ fn regression<const N: usize>(seen: &[Seen<N>]) -> [f64; N] {
 /// The gradient of the mean loss over its Hessian, each with a prior.
 fn newton_step<const N: usize>(weights: &[f64; N], seen: &[Seen<N>]) -> [f64; N] {
     /// What half a weight's square counts beside the losses: a Gaussian prior of variance 10, which
-    /// keeps weights finite where all outcomes are alike (taste).
+    /// keeps weights finite where all outcomes are alike.
     const PRIOR: f64 = 0.1;
     let share = 1.0 / seen.len() as f64;
     let mut gradient = weights.map(|weight| share * PRIOR * weight);
@@ -187,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_fit_finds_the_scale_that_made_the_outcomes() {
-        let made = SurprisalOdds { intercept: 0.7, slope: 0.9 };
+        let made = SurprisalCalibrator { intercept: 0.7, slope: 0.9 };
         let seen: Vec<Seen<2>> =
             (0..400).map(|i| -f64::from(i) / 20.0).map(|x| (features(x), made.at(x))).collect();
         let [intercept, slope] = fitted(&seen).unwrap();
@@ -198,11 +194,11 @@ mod tests {
     fn a_fit_finds_what_length_and_false_equations_say() {
         let [slope, solution] = [1.5, -0.5];
         let made =
-            AnswerOdds { intercept: -2.0, slope, solution, length: 0.8, false_equation: 2.0 };
+            AnswerCalibrator { intercept: -2.0, slope, solution, length: 0.8, false_equation: 2.0 };
         let of = |i: u32| Finished {
             log_likelihood: -f64::from(i % 101) / 10.0 - f64::from(i % 17) / 4.0,
             tokens: 5 + (i % 37) as usize,
-            slips: i.is_multiple_of(3),
+            false_equation: i.is_multiple_of(3),
         };
         let likelihood = |i: u32| -f64::from(i % 101) / 10.0;
         let seen: Vec<Seen<5>> = (0..4_000)
@@ -210,7 +206,7 @@ mod tests {
             .collect();
         // The prior holds the weights a little back.
         let [intercept, slope, solution, length, false_equation] = fitted(&seen).unwrap();
-        let found = AnswerOdds { intercept, slope, solution, length, false_equation };
+        let found = AnswerCalibrator { intercept, slope, solution, length, false_equation };
         for i in (0..4_000).step_by(123) {
             let (found, made) = (found.at(likelihood(i), of(i)), made.at(likelihood(i), of(i)));
             assert!((found - made).abs() < 0.03, "{found} {made}");

@@ -1,8 +1,8 @@
 //! A step beam: all candidates of the best few partial solutions, level by level.
 //!
-//! It is here to be compared with at equal tokens; it knows nothing of visits or backups. Width 1
-//! with a depth limit of 1 is best-of-n: whole solutions, the highest value wins. Between levels a
-//! stopping rule may end it; before it has a whole solution, the rule leaves it one partial solution.
+//! A baseline at equal tokens, without visits or backups. Width 1 with a depth limit of 1 is
+//! best-of-n: whole solutions, the highest value wins. Between levels a stopping rule may end it;
+//! before it has a whole solution, the rule leaves it one partial solution.
 
 use std::time::Instant;
 

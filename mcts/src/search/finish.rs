@@ -1,7 +1,7 @@
 //! A finished search as a row.
 //!
-//! It knows nothing of how the tree was grown. Nodes are numbered breadth-first, because with
-//! several leaves in flight the order of creation is an accident of timing.
+//! Nodes are numbered breadth-first, because with several leaves in flight the order of creation is
+//! an accident of timing.
 
 use super::grow::Grow;
 use crate::expand::ProposedStep;

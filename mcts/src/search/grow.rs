@@ -1,7 +1,7 @@
 //! Answers become nodes: asks for the children of a node, values what comes, publishes it.
 //!
-//! It knows nothing of why a node is expanded; that is the business of a plan. It is the only place
-//! that talks to the outside, and it keeps the tree's statistics and its texts side by side.
+//! The plan decides which node is expanded. This is the only place that talks to the outside, and
+//! it keeps the tree's statistics and its texts side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::answers::Answers;
 use crate::expand::{Child, Expansion, ProposedStep};
 use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
-use crate::value::{Observed, reward, value, worth};
+use crate::value::{StepObservation, reward, step_value, value};
 
 /// A tree, what its nodes say, and what is being asked.
 pub(super) struct Grow<'a> {
@@ -33,7 +33,7 @@ pub(super) struct Grow<'a> {
     expansions: BTreeMap<NodeId, Expansion>,
     /// Which expansion waits for which request_id.
     request_ids: BTreeMap<u64, NodeId>,
-    next_ticket: u64,
+    next_request_id: u64,
     asks: Vec<PolicyRequest>,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Grow<'a> {
             refused: None,
             expansions: BTreeMap::new(),
             request_ids: BTreeMap::new(),
-            next_ticket: 0,
+            next_request_id: 0,
             asks: Vec::new(),
         }
     }
@@ -107,8 +107,8 @@ impl<'a> Grow<'a> {
     }
 
     fn ask(&mut self, node: NodeId, request: Request) {
-        let request_id = self.next_ticket;
-        self.next_ticket += 1;
+        let request_id = self.next_request_id;
+        self.next_request_id += 1;
         self.request_ids.insert(request_id, node);
         self.asks.push(PolicyRequest { request_id, request });
     }
@@ -148,9 +148,9 @@ impl<'a> Grow<'a> {
 
     /// Asks for judgements once the candidates are complete; whether nothing is open any more.
     fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, SkipReason> {
-        let first = self.next_ticket;
+        let first = self.next_request_id;
         let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(false) };
-        if let Some(duplicates) = expansion.settle(&self.subject)? {
+        if let Some(duplicates) = expansion.select_children(&self.subject)? {
             self.counts.duplicates += duplicates;
             let judges = expansion.judges(&self.subject, first);
             self.counts.judge_calls += judges.len() as u64;
@@ -174,7 +174,7 @@ impl<'a> Grow<'a> {
             if let Some(reason) = undecided {
                 *self.undecided.entry(reason).or_default() += 1;
             }
-            let seen = Observed {
+            let seen = StepObservation {
                 self_evaluation: step.self_evaluation,
                 correct,
                 depth: step.depth,
@@ -182,15 +182,15 @@ impl<'a> Grow<'a> {
                 solution: &solution,
                 step: &step.sampled.text,
             };
-            let worth = worth(&config.value, self.subject.problem, seen);
-            step.outcome = worth.outcome;
-            step.value = worth.value;
-            step.cost = worth.cost;
+            let step_value = step_value(&config.value, self.subject.problem, seen);
+            step.outcome = step_value.outcome;
+            step.value = step_value.value;
+            step.cost = step_value.cost;
             step.path.push(index as u32);
             step.prior = prior(config.prior, &step.sampled.logps, config.prior_lambda);
             edges.push(Edge {
                 prior: step.prior as f32,
-                reward: worth.reward,
+                reward: step_value.reward,
                 terminal: step.terminal,
             });
             self.steps.push(step);

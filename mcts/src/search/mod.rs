@@ -1,8 +1,8 @@
 //! One tree as a small state machine: it says what it wants to know, is told, and goes on.
 //!
-//! It knows nothing of channels, threads or other trees; a tree that waits for the model is a
-//! value at rest. `grow` turns answers into nodes, `simulate` is the search of arXiv:2405.00451
-//! (section 2.1), `beam` is a step beam to compare with, `finish` writes the row.
+//! A tree that waits for the model is plain data: it holds no thread and no channel. `grow` turns
+//! answers into nodes, `simulate` is the search of arXiv:2405.00451 (section 2.1), `beam` is a step
+//! beam to compare with, `finish` writes the row.
 
 mod beam;
 mod finish;
@@ -19,11 +19,12 @@ use self::beam::Beam;
 use self::finish::Ended;
 use self::grow::Grow;
 pub(crate) use self::reference::ReferenceStep;
-use self::simulate::Simulate;
+use self::simulate::MctsState;
 pub use self::subject::{PolicyRequest, Subject};
+use crate::SkipReason;
+use crate::config::Strategy;
 use crate::record::TreeRecord;
 use crate::tree::Tree;
-use crate::{SkipReason, Strategy};
 
 /// Where a tree stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum TreeStatus {
 
 /// How the tree decides what to expand next.
 enum Method {
-    Simulate(Simulate),
+    MctsState(MctsState),
     Beam(Beam),
 }
 
@@ -54,7 +55,7 @@ impl<'a> TreeSearch<'a> {
     #[must_use]
     pub fn new(subject: Subject<'a>) -> Self {
         let plan = match subject.config.strategy {
-            Strategy::Mcts => Method::Simulate(Simulate::new(subject.config)),
+            Strategy::Mcts => Method::MctsState(MctsState::new(subject.config)),
             Strategy::Beam { width } => Method::Beam(Beam::new(width, subject.config)),
         };
         let mut search = Self { grow: Grow::new(subject), plan, progress: TreeStatus::Waiting };
@@ -101,7 +102,7 @@ impl<'a> TreeSearch<'a> {
     /// Completed simulations so far; none where nothing is simulated.
     pub(crate) fn simulations(&self) -> u64 {
         match &self.plan {
-            Method::Simulate(simulate) => simulate.applied(),
+            Method::MctsState(simulate) => simulate.applied(),
             Method::Beam(_) => 0,
         }
     }
@@ -113,8 +114,8 @@ impl<'a> TreeSearch<'a> {
         }
         match self.grow.accept(request_id, result) {
             Ok(Some(node)) => {
-                if let Method::Simulate(simulate) = &mut self.plan {
-                    simulate.go_on(&mut self.grow, node);
+                if let Method::MctsState(simulate) = &mut self.plan {
+                    simulate.resume_waiting(&mut self.grow, node);
                 }
                 self.advance();
             }
@@ -126,7 +127,7 @@ impl<'a> TreeSearch<'a> {
     /// Goes as far as possible without another answer.
     fn advance(&mut self) {
         let finished = match &mut self.plan {
-            Method::Simulate(simulate) => simulate.advance(&mut self.grow),
+            Method::MctsState(simulate) => simulate.advance(&mut self.grow),
             Method::Beam(beam) => beam.advance(&mut self.grow),
         };
         if let Some(skip) = self.grow.refused.take() {
@@ -138,7 +139,7 @@ impl<'a> TreeSearch<'a> {
 
     /// Undoes everything in flight, so that the tree stays consistent, and stops.
     fn give_up(&mut self, skip: SkipReason) {
-        if let Method::Simulate(simulate) = &mut self.plan {
+        if let Method::MctsState(simulate) = &mut self.plan {
             simulate.undo(&mut self.grow.tree);
         }
         self.grow.stop();
@@ -152,7 +153,7 @@ impl<'a> TreeSearch<'a> {
             return None;
         }
         let ended = match self.plan {
-            Method::Simulate(simulate) => simulate.end(),
+            Method::MctsState(simulate) => simulate.end(),
             Method::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
         };
         finish::record(self.grow, ended, policy, round)

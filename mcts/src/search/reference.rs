@@ -1,8 +1,7 @@
 //! The reference solution as steps that can be injected as candidates.
 //!
-//! It knows nothing of trees. A step is a line of the solution with its line break; the last one
-//! states the answer and ends in EOS. (The paper's run with injected steps is a switch of the
-//! authors' code.)
+//! A step is a line of the solution with its line break; the last one states the answer and ends in
+//! EOS. (The paper's run with injected steps is a switch of the authors' code.)
 
 use std::sync::Arc;
 

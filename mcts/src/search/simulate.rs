@@ -1,14 +1,16 @@
-//! The search of arXiv:2405.00451, section 2.1: simulations from a search root down to a terminal
-//! node, one backup each, and after the budget a commit to a child, which becomes the next root.
+//! The search of arXiv:2405.00451, section 2.1: each simulation descends from the search root to a
+//! terminal node and is backed up once; when a root's simulation budget is used up, the search
+//! commits to one of its children, which becomes the next search root.
 //!
 //! Unlike in most MCTS, a simulation does not end at the leaf that it expands: it descends further
 //! until its solution ends or the relative depth limit is reached.
 //!
-//! The tree does not depend on the order in which the policy answers. With W simulations in flight
-//! (`leaves_in_flight`), simulation k starts after exactly the backups of simulations 1 to k - W;
-//! at a commit all are backed up. Backups happen in the order of the simulations. Simulations that
-//! meet at a node in expansion wait there and resume in their order. They are the first to select
-//! among its children, and no backup happens between their selections.
+//! The resulting tree does not depend on the order in which policy responses arrive. With W
+//! simulations in flight (`leaves_in_flight`), simulation k starts after exactly the backups of
+//! simulations 1 to k - W; a commit waits until all are backed up. Backups happen in the order of
+//! the simulations. Simulations that arrive at a node whose expansion is pending wait there and
+//! resume in the order in which they started. So they select among its children before any other
+//! simulation does, and with the same statistics, because no backup happens in between.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -18,30 +20,34 @@ use regrowth_datasets::keyed_rng;
 
 use super::finish::Ended;
 use super::grow::Grow;
-use crate::commit::{Contender, commit, spread};
+use crate::commit::{RootChildStats, commit, spread};
+use crate::config::DepthLimit;
+use crate::record::CommitRecord;
 use crate::select::{ParentStats, SelectionRule, select};
 use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState, Tree};
-use crate::{CommitRecord, DepthLimit, SearchConfig, noise};
+use crate::{SearchConfig, noise};
 
 /// A simulation that has started and is not yet backed up.
 struct Simulation {
     path: Vec<NodeId>,
-    /// Nodes that this simulation requested the expansion of.
+    /// Nodes whose expansion this simulation requested.
     expanded: Vec<NodeId>,
     /// Whether it has reached its end and waits for its backup.
     done: bool,
 }
 
-/// State of a Monte Carlo tree search between two answers of the policy.
-pub(super) struct Simulate {
-    /// Simulations in flight, oldest first: numbers `applied .. applied + running.len()`.
+/// State of the MCTS strategy of one tree between two policy responses.
+pub(super) struct MctsState {
+    /// Simulations in flight, oldest first. Simulation numbers (from 0) are `applied .. applied +
+    /// running.len()`.
     running: VecDeque<Simulation>,
     /// Simulations backed up so far.
     applied: u64,
     /// `applied` when the current search root was committed.
     base: u64,
-    /// `applied` at which the next commit is due: `base` and the budget of this root.
+    /// Value of `applied` at which the next commit is due: `base` plus the simulation budget of
+    /// this root.
     target: u64,
     /// The search root.
     root: NodeId,
@@ -58,7 +64,7 @@ pub(super) struct Simulate {
     tokens: u64,
 }
 
-/// Outcome of one step of the search.
+/// Result of [`MctsState::step`].
 enum Move {
     /// Progress was made; call again.
     On,
@@ -68,7 +74,7 @@ enum Move {
     End,
 }
 
-impl Simulate {
+impl MctsState {
     pub(super) fn new(config: &SearchConfig) -> Self {
         Self {
             running: VecDeque::new(),
@@ -106,9 +112,9 @@ impl Simulate {
                 self.start(grow);
                 return Move::On;
             }
-            return self.apply_first(grow);
+            return self.back_up_oldest(grow);
         }
-        if self.running.is_empty() { self.commit(grow) } else { self.apply_first(grow) }
+        if self.running.is_empty() { self.commit(grow) } else { self.back_up_oldest(grow) }
     }
 
     /// Whether a stopping rule ends this root's budget early. Every root gets at least one
@@ -139,7 +145,7 @@ impl Simulate {
     }
 
     /// Backs up the oldest simulation, if it has reached its end.
-    fn apply_first(&mut self, grow: &mut Grow<'_>) -> Move {
+    fn back_up_oldest(&mut self, grow: &mut Grow<'_>) -> Move {
         match self.running.pop_front() {
             Some(first) if first.done => {
                 grow.tree.backup(&first.path);
@@ -159,8 +165,8 @@ impl Simulate {
         }
     }
 
-    /// Resumes all simulations that wait at `node`, which was expanded, oldest first.
-    pub(super) fn go_on(&mut self, grow: &mut Grow<'_>, node: NodeId) {
+    /// Resumes, oldest first, all simulations that wait at `node`, whose expansion is now complete.
+    pub(super) fn resume_waiting(&mut self, grow: &mut Grow<'_>, node: NodeId) {
         for index in 0..self.running.len() {
             let simulation = &self.running[index];
             if !simulation.done && simulation.path.last() == Some(&node) {
@@ -212,10 +218,11 @@ impl Simulate {
         let noisy: &[f64] = if node == self.root { &self.noisy_priors } else { &[] };
         let stats = children.clone().enumerate().map(|(i, c)| {
             let prior = noisy.get(i).copied().unwrap_or(grow.steps[c as usize].prior);
-            crate::ChildStats { prior, ..tree.stats(c) }
+            crate::select::ChildStats { prior, ..tree.stats(c) }
         });
-        // Exclude the in-flight visits of this simulation and of the others that wait here from the
-        // parent's count: how many had arrived before the answer depends on timing.
+        // Subtract the in-flight visits of all simulations that wait at this node (this one
+        // included) from the parent's N: how many had arrived before the policy responded depends
+        // on timing, and must not affect selection.
         let waits = |s: &&Simulation| !s.done && s.path.last() == Some(&node);
         let waiting = self.running.iter().filter(waits).count() as u64;
         let visits = tree.visits(node) + tree.in_flight(node) - waiting;
@@ -239,7 +246,7 @@ impl Simulate {
             let visits: Vec<u64> = tree.children(child).map(|c| tree.visits(c)).collect();
             let spread = spread(subject.config.visit_spread, &visits);
             let children = visits.len();
-            Contender { stats: tree.stats(child), spread, children }
+            RootChildStats { stats: tree.stats(child), spread, children }
         };
         let contenders: Vec<_> = children.clone().map(contender).collect();
         let turn = (self.committed.len() as u64).to_le_bytes();
@@ -267,12 +274,13 @@ impl Simulate {
         }
     }
 
-    /// Simulations backed up so far, over all search roots.
+    /// Number of simulations backed up so far, over all search roots.
     pub(super) fn applied(&self) -> u64 {
         self.applied
     }
 
-    /// The committed path, the statistics at each commit, and the number of simulations.
+    /// Consumes the state: the committed path, the statistics at each commit, and the number of
+    /// simulations.
     pub(super) fn end(self) -> Ended {
         Ended { committed: self.committed, commits: self.commits, simulations: self.applied }
     }

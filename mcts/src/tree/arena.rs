@@ -1,8 +1,8 @@
 //! An append-only arena: a node, once there, never moves, so a reader needs no lock and a tree can
 //! grow under its readers.
 //!
-//! It knows nothing of what nodes mean. Chunks double in size, so a small tree is small and a tree
-//! of billions of nodes needs 27 chunks; ids are dense, in the order of reservation.
+//! Chunks double in size, so a small tree is small and a tree of billions of nodes needs 27 chunks;
+//! ids are dense, in the order of reservation.
 
 use std::ops::Range;
 use std::ptr::null_mut;
@@ -24,7 +24,8 @@ pub(super) struct Arena {
     chunks: [OnceLock<ChunkMemory>; CHUNKS],
     /// For each of them, where the node with id 0 would be if its nodes went on downwards; null
     /// before the chunk is there. Stored with Release when it is, and every load is an Acquire: who
-    /// has the address sees blank nodes behind it. No part of the protocol of nodes, so not loom's.
+    /// has the address sees blank nodes behind it. Not part of the protocol of nodes, so not a loom
+    /// type.
     origins: [AtomicPtr<Node>; CHUNKS],
     /// Ids that were handed out. Relaxed: it hands out numbers and publishes nothing; a node is
     /// published by its parent's link.
@@ -126,9 +127,9 @@ impl Arena {
     }
 }
 
-/// Ids that one thread has reserved for the nodes it is going to make: threads that took each
-/// block from the common counter would write it in turn, and neighbouring blocks of two threads
-/// would share lines of their caches.
+/// Ids that one thread has reserved for the nodes it is going to make: threads that took each block
+/// from the common counter would write it in turn, and neighbouring blocks of two threads would
+/// share lines of their caches.
 pub(super) struct Supply<'a> {
     arena: &'a Arena,
     ids: Range<u32>,
@@ -185,7 +186,7 @@ impl Drop for Supply<'_> {
     }
 }
 
-/// Calls for nodes from memory before they are used; a hint and no more. What five nodes can touch
+/// Calls for nodes from memory before they are used; a score_terms and no more. What five nodes can touch
 /// is called for without asking how many there are, or where in a line they begin: a loop that ends
 /// now here, now there is guessed wrong.
 #[inline]

@@ -1,9 +1,9 @@
 //! Zeroed memory for nodes: small pieces from the allocator, large ones straight from the system,
 //! in huge pages where it has them.
 //!
-//! It knows nothing of what nodes mean. A large tree is read at random, and with pages of 4 KiB the
-//! processor looks up an address nearly as often as it reads one (measured on the synthetic game of
-//! `benches/peers`: a fifth more simulations per second with huge pages).
+//! A large tree is read at random, and with pages of 4 KiB the processor looks up an address nearly
+//! as often as it reads one (measured on the synthetic game of `benches/peers`: a fifth more
+//! simulations per second with huge pages).
 
 use super::node::Node;
 

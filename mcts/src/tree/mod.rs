@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use self::arena::{Arena, prefetch};
-use self::bits::MOST_CHILDREN;
+use self::bits::MAX_CHILDREN;
 pub use self::edge::{Edge, NodeState};
-use self::node::{Link, Node, Together};
+use self::node::{Link, Node, Shared};
 pub use self::walk::{Evaluator, GrowOptions, grow_shared};
-use crate::{BackupWeights, ChildStats, SelectionRule};
+use crate::config::BackupWeights;
+use crate::select::{ChildStats, SelectionRule};
 
 /// How many nodes ahead of their use new nodes are prefetched: about a dozen expansions (3 KiB).
 const AHEAD: usize = 64;
@@ -35,11 +36,11 @@ pub struct Tree {
     /// Discount: `Q = r + gamma V`.
     gamma: f64,
     weights: BackupWeights,
-    /// Rule that the cached hints ([`crate::select::Hint`]) were computed by.
+    /// Rule that the cached score terms ([`crate::select::ScoreTerms`]) were computed by.
     rule: Option<SelectionRule>,
-    /// Whether the cached hints are current: since they were computed, only walkers have changed
+    /// Whether the cached score terms are current: since they were computed, only walkers have changed
     /// the tree, and those update them. Read only through `&mut`, so it needs no loom atomic.
-    hinted: std::sync::atomic::AtomicBool,
+    scored: std::sync::atomic::AtomicBool,
 }
 
 impl Tree {
@@ -49,8 +50,8 @@ impl Tree {
     /// A tree of one root.
     #[must_use]
     pub fn new(gamma: f64, weights: BackupWeights) -> Self {
-        let hinted = std::sync::atomic::AtomicBool::new(false);
-        let mut tree = Self { arena: Arena::new(), gamma, weights, rule: None, hinted };
+        let scored = std::sync::atomic::AtomicBool::new(false);
+        let mut tree = Self { arena: Arena::new(), gamma, weights, rule: None, scored };
         tree.clear();
         tree
     }
@@ -58,7 +59,7 @@ impl Tree {
     /// Removes all nodes but the root; the memory is kept for the next search.
     pub fn clear(&mut self) {
         self.arena.clear();
-        self.hinted = false.into();
+        self.scored = false.into();
         let root = self.arena.reserve(1).start;
         self.arena.get(root).fill(root, 1.0, 0.0, false);
     }
@@ -117,12 +118,12 @@ impl Tree {
     /// When there are 2^19 edges or more.
     pub fn expand(&self, id: NodeId, edges: &[Edge]) -> Range<NodeId> {
         debug_assert_eq!(self.state(id), NodeState::Expanding);
-        self.hinted.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.scored.store(false, std::sync::atomic::Ordering::Relaxed);
         let ids = |count| self.arena.reserve(count);
         self.publish(id, self.node(id), edges, ids, |_, _| {})
     }
 
-    /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `dress` before
+    /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `init_child` before
     /// it is published.
     #[inline]
     fn publish(
@@ -131,17 +132,17 @@ impl Tree {
         node: &Node,
         edges: &[Edge],
         ids: impl FnOnce(u32) -> Range<NodeId>,
-        dress: impl Fn(&Node, &Edge),
+        init_child: impl Fn(&Node, &Edge),
     ) -> Range<NodeId> {
         if edges.is_empty() {
             node.publish_end();
             return 0..0;
         }
-        assert!(edges.len() <= MOST_CHILDREN, "fewer than 2^19 children");
+        assert!(edges.len() <= MAX_CHILDREN, "fewer than 2^19 children");
         let ids = ids(edges.len() as u32);
         let fill = |(child, edge): (&Node, &Edge)| {
             child.fill(id, edge.prior, edge.reward, edge.terminal);
-            dress(child, edge);
+            init_child(child, edge);
         };
         let split = self.arena.is_split(&ids);
         if split {
@@ -159,19 +160,19 @@ impl Tree {
 
     /// Adds an in-flight visit to the node; at most 65,535 at once.
     pub fn enter(&self, id: NodeId) {
-        self.node(id).enter::<Together>(1);
+        self.node(id).enter::<Shared>(1);
     }
 
     /// Removes the in-flight visit from every node of a path whose simulation failed.
     pub fn undo(&self, path: &[NodeId]) {
-        path.iter().for_each(|&id| self.node(id).undo::<Together>(1));
+        path.iter().for_each(|&id| self.node(id).undo::<Shared>(1));
     }
 
     /// Backs up a simulation whose nodes were entered ([`Tree::enter`]). From the leaf to the start
     /// of the path, an in-flight visit becomes a completed one and V is updated. Above the start,
     /// only V is; nothing with [`BackupWeights::Returns`].
     pub fn backup(&self, path: &[NodeId]) {
-        self.hinted.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.scored.store(false, std::sync::atomic::Ordering::Relaxed);
         let mut value = 0.0;
         for node in path.iter().rev().map(|&id| self.node(id)) {
             self.count(node, 1, Node::to_fixed(value));
@@ -188,7 +189,7 @@ impl Tree {
     /// Overwrites the rewards (finite numbers) of these nodes and recomputes V of their ancestors.
     /// Return sums already accumulated are not revised.
     pub fn set_rewards(&mut self, rewards: &[(NodeId, f64)]) {
-        *self.hinted.get_mut() = false;
+        *self.scored.get_mut() = false;
         for &(id, reward) in rewards {
             debug_assert!(reward.is_finite());
             self.node(id).set_reward(reward);
@@ -217,8 +218,8 @@ impl Tree {
     /// threads may do so at once.
     fn count(&self, node: &Node, visits: u64, returns: i64) {
         if self.weights == BackupWeights::Returns {
-            node.add_returns::<Together>(returns);
-            node.complete::<Together>(visits, true);
+            node.add_returns::<Shared>(returns);
+            node.complete::<Shared>(visits, true);
         } else {
             self.refresh(node, visits);
         }

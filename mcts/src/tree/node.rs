@@ -1,19 +1,19 @@
 //! One node: 48 bytes of atomics, grouped by contract.
 //!
-//! It knows nothing of its neighbours. The protocol is told in `concurrency.md`; here each field
-//! says who writes it, when, and what its ordering pairs with.
+//! The protocol is described in `concurrency.md`; here each field says who writes it, when, and
+//! what its ordering pairs with.
 
-use super::bits::{COUNT_BITS, IN_FLIGHT_BITS, MOST_CHILDREN, MOST_IN_FLIGHT};
+use super::bits::{COUNT_BITS, IN_FLIGHT_BITS, MAX_CHILDREN, MAX_IN_FLIGHT};
 use super::edge::NodeState;
-use crate::select::Hint;
+use crate::select::ScoreTerms;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, UntrackedU32};
 
 /// Scale of sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33; a sum
-/// may reach +-2^31, as 2^30 visits of returns up to 2, or 2^13 of the largest.
+/// may visit +-2^31, as 2^30 visits of returns up to 2, or 2^13 of the largest.
 const SCALE: f64 = (1u64 << 32) as f64;
 
 /// Most that a return can be.
-const MOST_RETURN: f64 = (1u64 << 18) as f64;
+const MAX_RETURN: f64 = (1u64 << 18) as f64;
 /// 1.5 * 2^52: here and 2^51 up or down, neighbours among doubles are whole numbers.
 const WHOLE: f64 = (3u64 << 51) as f64;
 
@@ -24,22 +24,23 @@ const REFRESH: u64 = 1 << 48;
 
 /// A node.
 pub(super) struct Node {
-    /// What a walker selects by, bits of `q` and `u` of [`Hint`]: a cache of a function of the
+    /// What a walker selects by, bits of `q` and `u` of [`ScoreTerms`]: a cache of a function of the
     /// fields below. Relaxed, the last writer wins; stale for a while where threads meet. It decides
     /// which child is next and nothing else, so not loom's.
-    hint: [UntrackedU32; 2],
+    score_terms: [UntrackedU32; 2],
 
     // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
-    /// From the top: state in 2 bits, whether the node is trunk in 1, who holds it in
-    /// [`HOLDER_BITS`], whether the children lie in two chunks in 1, their number in
-    /// [`COUNT_BITS`], id of the first in 32. Expanding and holding are taken by compare-exchange; expanded and released are stored with Release and pair
-    /// with the Acquire of every load.
+    /// From the top: state in 2 bits, whether the node is in the shared top in 1, the thread that
+    /// has locked it in [`OWNER_BITS`], whether the children lie in two chunks in 1, their number
+    /// in [`COUNT_BITS`], id of the first in 32. Claims and locks are taken by compare-exchange;
+    /// expanded and unlocked states are stored with Release and pair with the Acquire of every
+    /// load.
     link: AtomicU64,
 
     // Commutative: sums do not care for order.
     /// From the top: announcements without a visit in 16 bits (wrapping), completed visits in 32,
-    /// visits under way in 16. Relaxed where nothing is published. A backup that recomputes V adds
-    /// with AcqRel: the word above the visits under way numbers the announcements of changed
+    /// in-flight visits in 16. Relaxed where nothing is published. A backup that recomputes V adds
+    /// with AcqRel: the word above the in-flight visits numbers the announcements of changed
     /// children (`Tree::refresh`).
     counts: AtomicU64,
     /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed. Relaxed.
@@ -56,23 +57,23 @@ pub(super) struct Node {
     parent: AtomicU32,
 }
 
-const HOLDER_BITS: u32 = 9;
+const OWNER_BITS: u32 = 9;
 const SPLIT: u64 = 1 << (32 + COUNT_BITS);
-const HOLDER_SHIFT: u32 = 33 + COUNT_BITS;
-const TRUNK: u64 = 1 << (HOLDER_SHIFT + HOLDER_BITS);
+const OWNER_SHIFT: u32 = 33 + COUNT_BITS;
+const SHARED: u64 = 1 << (OWNER_SHIFT + OWNER_BITS);
 const STATE_SHIFT: u32 = 62;
 /// Numbers of holders, from 1.
-pub(super) const MOST_HOLDERS: usize = (1 << HOLDER_BITS) - 1;
+pub(super) const MAX_OWNERS: usize = (1 << OWNER_BITS) - 1;
 
 /// State and children.
 fn link(state: NodeState, first: u32, count: u32) -> u64 {
     ((state as u64) << STATE_SHIFT) | (u64::from(count) << 32) | u64::from(first)
 }
 
-/// Completed visits and visits under way.
+/// Completed visits and in-flight visits.
 #[inline]
 fn split(counts: u64) -> (u64, u64) {
-    (u64::from((counts >> 16) as u32), counts & MOST_IN_FLIGHT)
+    (u64::from((counts >> 16) as u32), counts & MAX_IN_FLIGHT)
 }
 
 /// A sum of returns.
@@ -104,7 +105,7 @@ impl Link {
 
     /// Number of children.
     pub(super) fn count(self) -> u32 {
-        (self.word >> 32) as u32 & MOST_CHILDREN as u32
+        (self.word >> 32) as u32 & MAX_CHILDREN as u32
     }
 
     /// Whether the children lie in two chunks or more.
@@ -116,13 +117,13 @@ impl Link {
         self.first()..self.first() + self.count()
     }
 
-    pub(super) fn is_trunk(self) -> bool {
-        self.word & TRUNK != 0
+    pub(super) fn is_shared(self) -> bool {
+        self.word & SHARED != 0
     }
 
     /// Number of the thread that holds the node; 0 for none.
-    pub(super) fn holder(self) -> u16 {
-        (self.word >> HOLDER_SHIFT) as u16 & MOST_HOLDERS as u16
+    pub(super) fn owner(self) -> u16 {
+        (self.word >> OWNER_SHIFT) as u16 & MAX_OWNERS as u16
     }
 }
 
@@ -133,18 +134,18 @@ pub(super) trait Access {
 }
 
 /// Several threads may write: a locked addition.
-pub(super) struct Together;
+pub(super) struct Shared;
 
 /// No other thread writes: a load and a store, an order of magnitude cheaper.
-pub(super) struct Alone;
+pub(super) struct Exclusive;
 
-impl Access for Together {
+impl Access for Shared {
     fn add(cell: &AtomicU64, delta: u64) -> u64 {
         cell.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta)
     }
 }
 
-impl Access for Alone {
+impl Access for Exclusive {
     #[inline]
     fn add(cell: &AtomicU64, delta: u64) -> u64 {
         let new = cell.load(Ordering::Relaxed).wrapping_add(delta);
@@ -157,7 +158,7 @@ impl Node {
     #[cfg(loom)]
     pub(super) fn blank() -> Self {
         Self {
-            hint: Default::default(),
+            score_terms: Default::default(),
             link: AtomicU64::new(0),
             counts: AtomicU64::new(0),
             value: AtomicU64::new(0),
@@ -167,8 +168,8 @@ impl Node {
         }
     }
 
-    /// Makes a place that nobody else can reach yet a node without visits, whatever was there. Its
-    /// hint is left to those who use it.
+    /// Makes a place that nobody else can visit yet a node without visits, whatever was there. Its
+    /// score_terms is left to those who use it.
     pub(super) fn fill(&self, parent: u32, prior: f32, reward: f64, terminal: bool) {
         self.counts.store(0, Ordering::Relaxed);
         self.value.store(0, Ordering::Relaxed);
@@ -196,25 +197,25 @@ impl Node {
         self.parent.load(Ordering::Relaxed)
     }
 
-    pub(super) fn hint(&self) -> Hint {
-        let [q, u] = &self.hint;
+    pub(super) fn score_terms(&self) -> ScoreTerms {
+        let [q, u] = &self.score_terms;
         let read = |bits: &UntrackedU32| f32::from_bits(bits.load(Ordering::Relaxed));
-        Hint { q: read(q), u: read(u) }
+        ScoreTerms { q: read(q), u: read(u) }
     }
 
-    pub(super) fn set_hint(&self, hint: Hint) {
-        self.hint[0].store(hint.q.to_bits(), Ordering::Relaxed);
-        self.set_bonus(hint.u);
+    pub(super) fn set_score_terms(&self, score_terms: ScoreTerms) {
+        self.score_terms[0].store(score_terms.q.to_bits(), Ordering::Relaxed);
+        self.set_bonus(score_terms.u);
     }
 
-    /// Stores `u` of the hint alone: all of it that visits under way change.
+    /// Stores `u` of the score terms alone: all of it that in-flight visits change.
     pub(super) fn set_bonus(&self, u: f32) {
-        self.hint[1].store(u.to_bits(), Ordering::Relaxed);
+        self.score_terms[1].store(u.to_bits(), Ordering::Relaxed);
     }
 
     /// State and children. Acquire: pairs with the Release of [`Node::publish`], so the children's
     /// constant fields are visible, and with that of [`Node::release`], so all that was done below
-    /// a node that was held is visible to whoever finds it trunk.
+    /// a locked node is visible to whoever finds it in the shared top.
     pub(super) fn link(&self) -> Link {
         Link { word: self.link.load(Ordering::Acquire) }
     }
@@ -226,14 +227,14 @@ impl Node {
         self.link.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Goes on to expanded, by the one thread that may. Release: pairs with [`Node::link`].
+    /// Running on to expanded, by the one thread that may. Release: pairs with [`Node::link`].
     pub(super) fn publish(&self, children: std::ops::Range<u32>, split: bool) {
         let count = children.end - children.start;
         let split = if split { SPLIT } else { 0 };
         self.move_on(link(NodeState::Expanded, children.start, count) | split);
     }
 
-    /// Goes on to terminal: there are no children after all.
+    /// Running on to terminal: there are no children after all.
     pub(super) fn publish_end(&self) {
         self.move_on(link(NodeState::Terminal, 0, 0));
     }
@@ -242,33 +243,33 @@ impl Node {
     /// exchange: nobody else writes a link that is claimed or held.
     fn move_on(&self, to: u64) {
         let kept =
-            self.link.load(Ordering::Relaxed) & (TRUNK | (MOST_HOLDERS as u64) << HOLDER_SHIFT);
+            self.link.load(Ordering::Relaxed) & (SHARED | (MAX_OWNERS as u64) << OWNER_SHIFT);
         self.link.store(to | kept, Ordering::Release);
     }
 
-    /// Takes a free node that is not trunk, for the thread with this number; true when it holds it
-    /// now. Acquire: pairs with [`Node::release`], so the holder sees all that earlier ones did.
-    pub(super) fn hold(&self, seen: Link, holder: u16) -> bool {
-        if seen.holder() != 0 || seen.is_trunk() {
+    /// Locks a free node below the shared top for the thread with this number; true on success.
+    /// Acquire: pairs with [`Node::release`], so the owner sees all that earlier owners did.
+    pub(super) fn lock(&self, seen: Link, owner: u16) -> bool {
+        if seen.owner() != 0 || seen.is_shared() {
             return false;
         }
-        let to = seen.word | u64::from(holder) << HOLDER_SHIFT;
+        let to = seen.word | u64::from(owner) << OWNER_SHIFT;
         self.link.compare_exchange(seen.word, to, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Gives a held node back, as trunk from now on if `promote`. Release: pairs with
-    /// [`Node::hold`] and [`Node::link`].
+    /// Unlocks a node; with `promote` it joins the shared top. Release: pairs with [`Node::lock`]
+    /// and [`Node::link`].
     pub(super) fn release(&self, promote: bool) {
-        let free = self.link.load(Ordering::Relaxed) & !((MOST_HOLDERS as u64) << HOLDER_SHIFT);
-        self.link.store(free | if promote { TRUNK } else { 0 }, Ordering::Release);
+        let free = self.link.load(Ordering::Relaxed) & !((MAX_OWNERS as u64) << OWNER_SHIFT);
+        self.link.store(free | if promote { SHARED } else { 0 }, Ordering::Release);
     }
 
-    /// Completed visits and visits under way, of one moment.
+    /// Completed visits and in-flight visits, of one moment.
     pub(super) fn counts(&self) -> (u64, u64) {
         split(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Counts `visits` more as under way; [`Node::counts`] from now on.
+    /// Counts `visits` more as in flight; [`Node::counts`] from now on.
     #[inline]
     pub(super) fn enter<A: Access>(&self, visits: u64) -> (u64, u64) {
         split(A::add(&self.counts, visits))
@@ -279,20 +280,20 @@ impl Node {
         A::add(&self.counts, visits.wrapping_neg());
     }
 
-    /// Counts `visits` more, which were under way if `marked`: one addition; [`Node::counts`] from
+    /// Counts `visits` more, which were in flight if `counts_in_flight`: one addition; [`Node::counts`] from
     /// now on.
     #[inline]
-    pub(super) fn complete<A: Access>(&self, visits: u64, marked: bool) -> (u64, u64) {
-        split(A::add(&self.counts, visits * if marked { VISIT - 1 } else { VISIT }))
+    pub(super) fn complete<A: Access>(&self, visits: u64, counts_in_flight: bool) -> (u64, u64) {
+        split(A::add(&self.counts, visits * if counts_in_flight { VISIT - 1 } else { VISIT }))
     }
 
-    /// A return as it is summed, at most [`MOST_RETURN`] up or down; what is not a number is the
+    /// A return as it is summed, at most [`MAX_RETURN`] up or down; what is not a number is the
     /// lowest.
     #[inline]
     pub(super) fn to_fixed(value: f64) -> i64 {
         // Comparisons, not `clamp`: an instruction each.
-        let value = if value > -MOST_RETURN { value } else { -MOST_RETURN };
-        let value = if value < MOST_RETURN { value } else { MOST_RETURN };
+        let value = if value > -MAX_RETURN { value } else { -MAX_RETURN };
+        let value = if value < MAX_RETURN { value } else { MAX_RETURN };
         // Added to a number whose lowest bit is worth 1, it is rounded to a whole one, and the sum's
         // bits count up from there: `round` is a call where the processor may be an old one.
         (value * SCALE + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i64
@@ -319,7 +320,7 @@ impl Node {
         self.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Counts `visits` more that were under way, or none, and announces that a child has changed
+    /// Counts `visits` more that were in flight, or none, and announces that a child has changed
     /// and `value` is being recomputed; the number of the announcement. AcqRel: see
     /// [`Node::counts`].
     pub(super) fn announce(&self, visits: u64) -> u64 {

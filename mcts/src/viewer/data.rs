@@ -8,8 +8,9 @@ use regrowth_verifiers::{ProblemVerifier, Statement, Verdict, Verifier, equation
 use serde::Serialize;
 
 use crate::foreign::readable;
+use crate::pairs::ExtractedPairs;
 use crate::record::{NodeRecord, TreeRecord};
-use crate::{ExtractedPairs, PairConfig, extract_pairs};
+use crate::{PairConfig, extract_pairs};
 
 /// Trees of one source: of a round, or of a search.
 #[derive(Debug, Clone, Serialize)]

@@ -1,7 +1,7 @@
 //! The shape that decorators share: everything but calls goes to the policy inside.
 //!
-//! It knows nothing of what a decorator changes. One blanket implementation stands for all of them,
-//! so that none forgets a method (the notes of a server, say).
+//! One blanket implementation stands for all of them, so that none forgets a method (the notes of a
+//! server, say).
 
 use regrowth_datasets::{Problem, TokenId};
 

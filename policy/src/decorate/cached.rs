@@ -1,8 +1,8 @@
 //! Answers that are kept: an equal request is asked once.
 //!
-//! It knows nothing of what is asked. Answers are pure functions of requests, so a kept one is as
-//! good as a new one; equal requests in flight at the same time wait for one answer. Nothing is
-//! given up: memory grows with the number of different requests.
+//! Answers are pure functions of requests, so a kept one is as good as a new one; equal requests in
+//! flight at the same time wait for one answer. Nothing is given up: memory grows with the number
+//! of different requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

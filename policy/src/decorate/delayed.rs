@@ -1,7 +1,7 @@
 //! A server that answers in batches and takes its time: one thread, a batch limit, a latency.
 //!
-//! It knows nothing of models; the answers are those of the policy inside. Latencies are drawn from
-//! a seeded stream by the number of the batch, so a schedule can be told in advance.
+//! The answers are those of the policy inside. Latencies are drawn from a seeded stream by the
+//! number of the batch, so a schedule can be told in advance.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

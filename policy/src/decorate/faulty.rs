@@ -1,7 +1,7 @@
 //! A policy that fails now and then, the same way for the same request.
 //!
-//! It knows nothing of who asks. It makes the faults that a real engine makes: an error, no
-//! candidate, log-probabilities that are not numbers, an unknown judgement.
+//! Makes the faults that a real engine makes: an error, no candidate, log-probabilities that are
+//! not numbers, an unknown judgement.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! A judge that asks nothing: how likely is it that somebody approves of the step next?
 //!
-//! It knows nothing of models; every judgement is made of log-probabilities of fixed follow-ups that
-//! the policy inside gives, so it works with any engine or server that scores. After the follow-up
-//! utterances of FED (Mehri and Eskenazi 2020, arXiv:2006.12719).
+//! Every judgement is made of log-probabilities of fixed follow-ups that the policy inside gives,
+//! so it works with any engine or server that scores. After the follow-up utterances of FED (Mehri
+//! and Eskenazi 2020, arXiv:2006.12719).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

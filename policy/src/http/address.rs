@@ -1,7 +1,6 @@
 //! Where a server is and which of its models is meant: `http://host:port/v1#model`.
 //!
-//! It knows nothing of what runs there. Several servers of one model are written with commas
-//! between them.
+//! Several servers of one model are written with commas between them.
 
 use crate::PolicyError;
 

@@ -1,6 +1,6 @@
 //! What a dialect is asked and what it answers: one sampled continuation, two labels, scores.
 //!
-//! It knows nothing of any server. Prompts are token ids whatever the server takes.
+//! Prompts are token ids whatever the server takes.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use super::{llama_cpp, llama_cpp_python, sglang, vllm};
 use crate::Dialect;
 use crate::text::is_label;
 
-/// Texts whose ids are remembered: judge questions and the like (taste).
+/// Texts whose ids are remembered: judge questions and the like.
 const REMEMBERED: usize = 4096;
 
 impl Model {

@@ -20,7 +20,7 @@ use crate::{Dialect, PolicyError, PromptOptions, ServerOptions};
 
 const MODELS: &str = "/v1/models";
 
-/// Context of a server that does not say (taste).
+/// Context of a server that does not say.
 const CONTEXT: usize = 4096;
 
 /// A served model, how it is prompted, and what a user should know of it.

@@ -1,8 +1,8 @@
 //! Several servers of one model: who is asked, and what happens when one does not answer.
 //!
-//! It knows nothing of what is asked. Requests that begin alike go to one server, so that its
-//! prefix cache is of use, unless that one is down or has much more to do than another. Repeated
-//! requests carry the same seeds, so who answers in the end changes no result.
+//! Requests that begin alike go to one server, so that its prefix cache is of use, unless that one
+//! is down or has much more to do than another. Repeated requests carry the same seeds, so who
+//! answers in the end changes no result.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -162,9 +162,9 @@ async fn patiently(
         if tried >= most {
             return Err(error);
         }
-        if let Some(say) = options.say {
+        if let Some(log) = options.log {
             let seconds = pause.as_secs_f64();
-            say(&format!("attempt {tried} of {most}: {error}; trying again in {seconds:.1} s"));
+            log(&format!("attempt {tried} of {most}: {error}; trying again in {seconds:.1} s"));
         }
         tokio::time::sleep(pause).await;
         (tried, pause) = (tried + 1, (2 * pause).min(fleet::LONGEST_PAUSE));

@@ -19,13 +19,13 @@ use crate::ServerOptions;
 /// Environment variable with the key that servers ask for, sent as a bearer token.
 pub const API_KEY: &str = "REGROWTH_API_KEY";
 
-/// Bytes of a reply at most: log-probabilities of a long context with room to spare (taste).
+/// Bytes of a reply at most: log-probabilities of a long context with room to spare.
 const REPLY_BYTES: usize = 64 << 20;
 
 /// Characters of a refusal that a message shows.
 const REFUSAL_SHOWN: usize = 400;
 
-/// How long a server that did not answer is left alone while others do (taste).
+/// How long a server that did not answer is left alone while others do.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// The longest pause that a server may ask for.

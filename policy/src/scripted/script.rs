@@ -1,7 +1,6 @@
 //! The script of a scripted policy: which candidates follow which text.
 //!
-//! It knows nothing of tokens or channels, only of text and entries. The form is described at
-//! [`super::Scripted::from_file`].
+//! The form is described at [`super::Scripted::from_file`].
 
 use regrowth_datasets::content_hash;
 use serde::Deserialize;

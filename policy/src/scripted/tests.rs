@@ -41,7 +41,9 @@ fn candidates(policy: &Scripted, request: Request) -> Vec<Candidate> {
 fn what_stops_a_solution_ends_the_step() {
     let policy = Scripted::new();
     let prompt = policy.prompt(&problem()).expect("a prompt");
-    let Request::Propose(ask) = propose(&prompt.ids, vec![5], Boundary::End) else { return };
+    let Request::Propose(ask) = propose(&prompt.ids, vec![5], Boundary::End) else {
+        panic!("a proposal")
+    };
     let whole = candidates(&policy, Request::Propose(ask.clone())).remove(0).step;
     let at = whole.text.find(' ').expect("several words");
     let text = StopAt { strings: vec![whole.text[at..at + 2].to_owned()], ids: vec![] };

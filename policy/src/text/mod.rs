@@ -5,7 +5,7 @@
 
 pub(crate) mod files;
 #[cfg(feature = "candle")]
-pub(crate) mod growing;
+pub(crate) mod incremental_detokenizer;
 mod library;
 pub(crate) mod prompt;
 mod python;

@@ -205,7 +205,7 @@ fn best_boundary(
     all.min_by(|a, b| a.1.fault().total_cmp(&b.1.fault())).unwrap_or((Boundary::Paragraph, given))
 }
 
-/// Finished solutions from which on limits are lowered to what they need (taste).
+/// Finished solutions from which on limits are lowered to what they need.
 const ENOUGH: usize = 4;
 
 impl Recommended {

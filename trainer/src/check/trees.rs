@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use regrowth_datasets::{Finish, Problem, Step, TokenId, stream_key};
-use regrowth_mcts::{RunOptions, SearchConfig, search_problems};
+use regrowth_mcts::{RunOptions, Search, SearchConfig};
 use regrowth_policy::{
     Boundary, Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Propose,
     Request, Response, Scores, Usage,
@@ -62,7 +62,7 @@ pub(super) fn tree_cost(
         judged += tree.judge_calls;
     };
     let (coin, options) = (Coin { right }, RunOptions::default());
-    let found = search_problems(&stand_in, &coin, &problems, search, &options, on_tree)?;
+    let found = Search::new(&stand_in, &coin, search).options(&options).run(&problems, on_tree)?;
     let trees = found.trees.max(1) as f64;
     let asked = judged as f64 * policy.limits().question as f64 / trees;
     let (sampled_tokens, other_tokens) = (sampled as f64 / trees, prompt as f64 + asked);

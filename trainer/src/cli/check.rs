@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use regrowth_mcts::EngineFlags;
-use regrowth_mcts::console::{Work, note, warn};
+use regrowth_mcts::console::{Work, log, warn};
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::LoadOptions;
 use regrowth_policy::decorate::Meter;
 use serde_json::json;
 
 use super::engine::say_once;
 use super::settings::SettingArgs;
-use super::{progress, say};
+use super::{print_line, progress};
 use crate::check::{Check, End, MOST_PROBLEMS, Sample, check};
 use crate::rounds::{ProblemSets, RunConfig};
 use crate::{TrainError, inputs};
@@ -36,9 +36,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let found = look(&config, &engine, Duration::from_secs(args.seconds))?;
     found.warnings().iter().for_each(|text| warn(text));
     if args.json {
-        return say(&json(&found, &config).to_string());
+        return print_line(&json(&found, &config).to_string());
     }
-    say(&described(&found, &config))
+    print_line(&described(&found, &config))
 }
 
 /// Looks at the policy of a run; `limit` counts from here.
@@ -58,7 +58,7 @@ fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Che
     };
     let planned = regrowth_policy::plan(&config.policy, &options)?;
     let policy = config.search.value.judge_by(inputs::policy(&config.policy, &options)?);
-    policy.notes().iter().for_each(|text| note(text));
+    policy.notes().iter().for_each(|text| log(text));
     let monitor = progress::over("check", "solutions", 0, Work::Items, &meter);
     let mut shown = |done: usize, all: usize| monitor.set(done as u64, all as u64, String::new());
     let left = limit.saturating_sub(started.elapsed());

@@ -1,5 +1,5 @@
-//! `regrowth compare`: finished runs side by side, problem by problem where they share an exam, and
-//! variant by variant where they have several seeds (`seeds`).
+//! `regrowth compare`: finished runs side by side, problem by problem where they share test
+//! problems, and variant by variant where they have several seeds (`seeds`).
 
 mod seeds;
 
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use regrowth_datasets::read_jsonl;
-use regrowth_mcts::JudgeForm;
+use regrowth_mcts::config::JudgeForm;
 use serde_json::{Value, json};
 
-use super::say;
+use super::print_line;
 use crate::TrainError;
 use crate::artefact::damage;
 use crate::rounds::{ROW_VERSION, RoundTokens, RunReport, TestRow, Variant, read_report};
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if args.json {
         let rows: Vec<Value> = runs.iter().zip(&against).map(|(r, p)| as_json(r, *p)).collect();
         let groups: Vec<Value> = seeds.iter().map(|group| group.json(other(group))).collect();
-        return say(&json!({ "runs": rows, "over_seeds": groups }).to_string());
+        return print_line(&json!({ "runs": rows, "over_seeds": groups }).to_string());
     }
     let mut lines = vec![row([
         "run",
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         lines.extend(seeds.iter().map(|group| group.row(other(group))));
         text += &format!("\n\nover seeds, paired by seed:\n{}", aligned(&lines));
     }
-    say(&text)
+    print_line(&text)
 }
 
 fn read(path: &Path) -> Result<Run, TrainError> {

@@ -1,9 +1,9 @@
 //! `regrowth config`: the settings file of a run, with every key explained.
 
-use regrowth_mcts::EngineFlags;
+use regrowth_mcts::flags::EngineFlags;
 use toml::{Table, Value};
 
-use super::say;
+use super::print_line;
 use super::settings::{StartFlags, known};
 use crate::TrainError;
 
@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let (config, engine) = args.start.base(&args.policy, &EngineFlags::default())?;
     let mut table = Table::try_from(config).map_err(bad)?;
     table.insert("engine".to_owned(), Value::try_from(engine).map_err(bad)?);
-    say(known().commented(&table).trim_end())
+    print_line(known().commented(&table).trim_end())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use regrowth_datasets::tasks::{CorpusConfig, TaskSpec};
 
-use super::say;
+use super::print_line;
 use crate::{TrainError, bundled};
 
 /// Arguments of `regrowth corpus`.
@@ -33,7 +33,7 @@ pub(super) struct Args {
     /// Share of copied words: what a model learns to look up with, before anything else.
     #[arg(long, default_value_t = 0.0)]
     copy_share: f64,
-    /// Share of drills at the start.
+    /// Share of skill tasks at the start.
     #[arg(long, default_value_t = 0.5)]
     drill_share: f64,
     /// Share of chains with one wrong step that is carried through.
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     bundled::write_init(&args.out.join("init"))?;
     let path = args.out.join("corpus.jsonl");
     bundled::write_corpus(&path, &config, args.examples)?;
-    say(&format!("{} examples in {}", args.examples, path.display()))
+    print_line(&format!("{} examples in {}", args.examples, path.display()))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use regrowth_mcts::EngineFlags;
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::log;
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{LoadOptions, Policy, PromptOptions, joined};
 
@@ -16,7 +16,7 @@ pub(super) fn say_once(text: &str) {
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if *last != text {
         text.clone_into(&mut last);
-        note(text);
+        log(text);
     }
 }
 
@@ -31,10 +31,10 @@ pub(super) fn policy(
     meter: &Arc<Meter>,
 ) -> Result<Arc<dyn Policy>, TrainError> {
     let spec = joined(specs)?.unwrap_or_default();
-    note(&format!("loading {spec}"));
+    log(&format!("loading {spec}"));
     let options =
         LoadOptions { prompt, meter: Some(meter.clone()), ..engine.load_options(say_once) };
     let policy = inputs::policy(&spec, &options)?;
-    policy.notes().iter().for_each(|text| note(text));
+    policy.notes().iter().for_each(|text| log(text));
     Ok(policy)
 }

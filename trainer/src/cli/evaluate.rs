@@ -1,5 +1,7 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
+mod findings;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,17 +11,21 @@ use clap::builder::NonEmptyStringValueParser;
 use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
-use regrowth_mcts::console::{Monitor, Work, note};
-use regrowth_mcts::{EngineFlags, JudgeForm, PromptFlags, SearchConfig};
+use regrowth_mcts::SearchConfig;
+use regrowth_mcts::config::JudgeForm;
+use regrowth_mcts::console::{Monitor, Work, log};
+use regrowth_mcts::flags::EngineFlags;
+use regrowth_mcts::prompting::PromptFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
 use regrowth_verifiers::{ProblemVerifier, Unanswered};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::findings::Findings;
 use super::engine::policy;
 use super::settings::StartFlags;
-use super::{progress, say, stop};
+use super::{print_line, progress, stop};
 use crate::artefact::check_folder;
 use crate::evaluate::{
     Beside, Decoding, EvalSummary, LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan,
@@ -116,20 +122,6 @@ pub(super) struct Args {
 /// Problems of a built-in task, which has no end of its own.
 const BUILTIN_LIMIT: usize = 1000;
 
-/// What came out, on its way to stdout and to files.
-struct Findings {
-    /// Metrics by `name,filter`.
-    metrics: Vec<(String, f64)>,
-    /// The object on stdout.
-    json: Map<String, Value>,
-    /// The lines on stdout.
-    text: Vec<String>,
-    /// Rows of the samples file.
-    samples: Vec<Value>,
-    /// Answers of the strategy that could not be read; absent where nothing was generated.
-    unanswered: Option<Unanswered>,
-}
-
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let format = inputs::format(args.format.as_deref())?;
     let (problems, bad_rows) = problems(args, format)?;
@@ -154,12 +146,12 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let policy = policy(&args.policy, &engine, prompt, &run.meter)?;
     let example = policy.prompt(first).map(|prompt| prompt.text);
     if args.show_prompt {
-        return say(&example?);
+        return print_line(&example?);
     }
     let config = run.config(prompts.prompt, example.as_ref().ok());
-    let log = folder.map(|folder| calls_log(&folder, &config, &task));
-    let policy = match &log {
-        Some(log) => calls::recorded(log, policy, &mut note)?,
+    let calls_file = folder.map(|folder| calls_log(&folder, &config, &task));
+    let policy = match &calls_file {
+        Some(file) => calls::recorded(file, policy, &mut log)?,
         None => policy,
     };
     stop::on_signals(&run.stop, "saving the answers so far")?;
@@ -174,7 +166,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if !args.log_likelihood {
         findings.put("prompt", json!(example.as_ref().ok()));
     }
-    run.measure(&*policy, &mut findings).map_err(|error| stopped(error, log.as_deref()))?;
+    run.measure(&*policy, &mut findings).map_err(|error| stopped(error, calls_file.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
     if let Some(out) = &args.out {
@@ -191,14 +183,14 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             time: clock::utc_now(),
         };
         let path = write_lm_eval(out, &run)?;
-        log.as_deref().map_or(Ok(()), Recording::remove)?;
+        calls_file.as_deref().map_or(Ok(()), Recording::remove)?;
         findings.json.insert("results".into(), json!(path));
         findings.text.push(format!("written to {}", path.display()));
     }
     if args.json {
-        return say(&Value::Object(findings.json).to_string());
+        return print_line(&Value::Object(findings.json).to_string());
     }
-    say(&findings.text.join("\n"))
+    print_line(&findings.text.join("\n"))
 }
 
 /// An evaluation in hand.
@@ -212,13 +204,13 @@ struct Run<'a> {
 }
 
 /// A stop by a signal says what is saved.
-fn stopped(error: TrainError, log: Option<&Path>) -> TrainError {
-    if let (TrainError::Unmeasured(_), Some(log)) = (&error, log) {
+fn stopped(error: TrainError, calls_file: Option<&Path>) -> TrainError {
+    if let (TrainError::Unmeasured(_), Some(file)) = (&error, calls_file) {
         // There is nothing in it; if it cannot be removed, the error at hand is the one to tell.
-        let _ = Recording::remove(log);
+        let _ = Recording::remove(file);
     }
     stop::stopped(error, || {
-        log.map(|log| format!("every finished model call is saved in {}", log.display()))
+        calls_file.map(|file| format!("every finished model call is saved in {}", file.display()))
     })
 }
 
@@ -242,46 +234,8 @@ fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize)
     let mut notices = Notices::skipping(args.skip_bad);
     let options = ReadOptions { format, needs_answer: true };
     let problems = sources.read(options, &selection, &mut notices)?;
-    notices.lines().iter().for_each(|line| note(line));
+    notices.lines().iter().for_each(|line| log(line));
     Ok((problems, notices.skipped().len()))
-}
-
-impl Findings {
-    /// Nothing yet but the problems.
-    fn of(problems: &[Problem]) -> Self {
-        let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
-        let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
-        Self { metrics, json, text, samples, unanswered: None }
-    }
-
-    /// Files how many answers could not be read, and warns of many.
-    fn count(&mut self, unanswered: Unanswered) {
-        let Unanswered { no_answer, cut_off, .. } = unanswered;
-        if no_answer + cut_off > 0 {
-            self.text.push(format!(
-                "  {no_answer} without an answer that can be read, {cut_off} cut off by the token limit"
-            ));
-        }
-        self.put("no_answer", json!(no_answer));
-        self.put("cut_off", json!(cut_off));
-        self.unanswered = Some(unanswered);
-        unanswered.warnings("--max-tokens").iter().for_each(|warning| note(warning));
-    }
-
-    fn put(&mut self, key: &str, value: Value) {
-        self.json.insert(key.to_owned(), value);
-    }
-
-    /// Adds a field to the row of a problem.
-    fn note(&mut self, index: usize, key: &str, value: Value) {
-        if let Some(Value::Object(row)) = self.samples.get_mut(index) {
-            row.insert(key.to_owned(), value);
-        }
-    }
-}
-
-fn sample_row(index: usize, problem: &Problem) -> Value {
-    json!({ "doc_id": index, "doc": problem, "target": problem.answer })
 }
 
 /// The shape of searches, how everything is sampled, and how problems are put.
@@ -369,16 +323,16 @@ impl Run<'_> {
             if let Some(failure) = answer.failure {
                 *summary.failures.entry(failure).or_default() += 1;
             }
-            findings.note(answer.index, "resps", json!([answer.texts]));
+            findings.set(answer.index, "resps", json!([answer.texts]));
             let stated = answer.stated.as_ref();
             let read = stated.map(|(statement, _)| statement.answer.as_str()).unwrap_or_default();
             let source = stated.map(|(statement, finish)| statement.source(*finish));
             if let Some((statement, finish)) = stated {
                 summary.unanswered.add(statement, *finish);
             }
-            findings.note(answer.index, "filtered_resps", json!([read]));
-            findings.note(answer.index, "answer_source", json!(source));
-            findings.note(answer.index, "exact_match", json!(u8::from(answer.correct)));
+            findings.set(answer.index, "filtered_resps", json!([read]));
+            findings.set(answer.index, "answer_source", json!(source));
+            findings.set(answer.index, "exact_match", json!(u8::from(answer.correct)));
             let share = summary.share();
             progress.advance(1, format!("{} of {} right", share.correct, share.n));
             Ok(())
@@ -464,7 +418,7 @@ impl Run<'_> {
             let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();
             pass.add(samples as u64, correct as u64);
             solved.attempts.iter().for_each(|a| unanswered.add(&a.statement, a.finish));
-            findings.note(solved.index, "samples_correct", json!(correct));
+            findings.set(solved.index, "samples_correct", json!(correct));
             progress.advance(1, String::new());
             Ok(())
         })?;
@@ -485,7 +439,7 @@ impl Run<'_> {
             means.iter().map(|(k, m)| (k.to_string(), json!(m))).collect();
         findings.put("pass_at", Value::Object(table));
         findings.put("samples_unanswered", json!(unanswered));
-        unanswered.warnings("--max-tokens").iter().for_each(|warning| note(warning));
+        unanswered.warnings("--max-tokens").iter().for_each(|warning| log(warning));
         Ok(())
     }
 
@@ -514,9 +468,9 @@ impl Run<'_> {
             })?
         };
         for (index, score) in scores.iter().enumerate() {
-            findings.note(index, "resps", json!(score.logps));
-            findings.note(index, "acc", json!(u8::from(score.correct)));
-            findings.note(index, "acc_norm", json!(u8::from(score.correct_norm)));
+            findings.set(index, "resps", json!(score.logps));
+            findings.set(index, "acc", json!(u8::from(score.correct)));
+            findings.set(index, "acc_norm", json!(u8::from(score.correct_norm)));
         }
         let summary = OptionSummary::of(&scores);
         findings.metrics.push(("acc,none".into(), summary.acc.accuracy));

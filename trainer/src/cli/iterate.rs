@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regrowth_datasets::content_hash;
-use regrowth_mcts::EngineFlags;
-use regrowth_mcts::console::{Monitor, Phase, command_line, note, quoted};
+use regrowth_mcts::console::{Monitor, Phase, command_line, log, quoted};
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::frontend::Exit;
 use regrowth_policy::ComputeDevice;
 use regrowth_policy::decorate::Meter;
@@ -13,7 +13,7 @@ use regrowth_policy::decorate::Meter;
 use super::engine::say_once;
 use super::settings::SettingArgs;
 use super::watch::Watcher;
-use super::{exit, say, stop};
+use super::{exit, print_line, stop};
 use crate::TrainError;
 use crate::rounds::{
     Control, RunConfig, RunOutcome, RunPlan, RunReport, RunRequest, iterate, plan,
@@ -67,19 +67,19 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             path: request.dir.join("report.json"),
             detail: e.to_string(),
         })?;
-        return say(&text);
+        return print_line(&text);
     }
     if before {
-        say(&format!("{dir} is a finished run; its result:"))?;
+        print_line(&format!("{dir} is a finished run; its result:"))?;
     }
-    say(&summary(&request.dir, &report))
+    print_line(&summary(&request.dir, &report))
 }
 
 /// What ended a run before its end, with what is saved.
 fn ended(error: TrainError, dir: &Path) -> TrainError {
     let started = dir.join("run.json").exists();
     if started && !matches!(exit(&error), Exit::Usage | Exit::Stopped) {
-        note(&format!(
+        log(&format!(
             "progress is saved in {}; fix the problem below and resume with:\n  {}",
             dir.display(),
             command_line()
@@ -189,10 +189,10 @@ fn dry_run(args: &Args, config: &RunConfig, engine: &EngineFlags) -> Result<(), 
     let unwritable = |detail: String| TrainError::Setting { name: "dry-run", detail };
     if args.json {
         let text = serde_json::to_string(&plan).map_err(|e| unwritable(e.to_string()))?;
-        return say(&text);
+        return print_line(&text);
     }
     let settings = toml::to_string(config).map_err(|e| unwritable(e.to_string()))?;
-    say(&format!("run {}: {}\n{settings}", args.run.display(), described(&plan)))
+    print_line(&format!("run {}: {}\n{settings}", args.run.display(), described(&plan)))
 }
 
 /// A plan in words.

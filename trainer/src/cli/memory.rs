@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::log;
 use serde::Serialize;
 
 use crate::TrainError;
@@ -41,7 +41,7 @@ pub(super) fn announce(plan: &TrainingMemory) -> Result<Keeper, TrainError> {
     let before = resident_memory();
     let held = before.unwrap_or(0) as f64 / 1e6;
     let most = held + plan.total() as f64 / 1e6;
-    note(&format!("memory: at most {most:.0} MB at a time: {held:.0} held, {plan}"));
+    log(&format!("memory: at most {most:.0} MB at a time: {held:.0} held, {plan}"));
     plan.check()?;
     let ended = Arc::new(AtomicBool::new(false));
     let allowed = before.map(|before| before + plan.total());

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use regrowth_datasets::DataError;
 use regrowth_mcts::SearchError;
-use regrowth_mcts::console::{self, note};
+use regrowth_mcts::console::{self, log};
 use regrowth_mcts::frontend::{
     self, CompletionArgs, EXIT_CODES, Exit, ManualArgs, SettingsTree, parse, version, version_text,
     with_help,
@@ -153,7 +153,7 @@ pub fn settings() -> SettingsTree {
 pub fn main() -> ExitCode {
     frontend::run(run, |error| {
         if is_full(error) {
-            note("the disk is full: free space; what was written stays, the same command resumes");
+            log("the disk is full: free space; what was written stays, the same command resumes");
         }
         exit(error)
     })
@@ -174,7 +174,7 @@ fn run() -> Result<(), TrainError> {
         Command::Status(args) => status::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => {
-            say(String::from_utf8_lossy(&args.script(command())).trim_end())
+            print_line(String::from_utf8_lossy(&args.script(command())).trim_end())
         }
         Command::Man(args) => args.write(command()).map_err(TrainError::io("man pages")),
     }
@@ -222,6 +222,6 @@ fn cores() -> usize {
 }
 
 /// Writes a line to stdout; a reader that went away is no failure.
-fn say(text: &str) -> Result<(), TrainError> {
-    console::say(text).map_err(TrainError::io("stdout"))
+fn print_line(text: &str) -> Result<(), TrainError> {
+    console::print_line(text).map_err(TrainError::io("stdout"))
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::log;
 
-use super::say;
+use super::print_line;
 use crate::TrainError;
 use crate::report::write_html;
 use crate::rounds::{ProblemSets, read_report};
@@ -27,8 +27,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     })?;
     let sets = ProblemSets::read(&report.config);
     if let Err(error) = &sets {
-        note(&format!("the page shows ids in place of questions: {error}"));
+        log(&format!("the page shows ids in place of questions: {error}"));
     }
     write_html(&args.run, &report, &sets.map(|sets| sets.test).unwrap_or_default())?;
-    say(&format!("written to {}", args.run.join("report.html").display()))
+    print_line(&format!("written to {}", args.run.join("report.html").display()))
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regrowth_datasets::{AnswerKind, DataError, JsonlReader, JsonlWriter, Problem, TokenId};
-use regrowth_mcts::EngineFlags;
 use regrowth_mcts::console::Work;
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, PolicyError, PromptOptions, Request, Response, Score};

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::ProblemSources;
-use regrowth_mcts::console::note;
+use regrowth_mcts::Preset;
+use regrowth_mcts::config::JudgeForm;
+use regrowth_mcts::console::log;
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::frontend::{SetFlags, SettingsTree};
-use regrowth_mcts::{
-    EngineFlags, JudgeForm, Preset, PromptFlags, SEARCH_KEYS, breadth, expanded, laid_over, overlay,
-};
+use regrowth_mcts::prompting::PromptFlags;
+use regrowth_mcts::settings::{SEARCH_KEYS, laid_over, overlay};
+use regrowth_mcts::spelling::{breadth, expanded};
 use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -325,7 +328,7 @@ pub(super) fn read(path: &Path) -> Result<Table, TrainError> {
         .map_err(|e| TrainError::File { path: path.to_owned(), detail: e.to_string() })?;
     for key in SEARCH_KEYS {
         if table.remove(key).is_some() {
-            note(&format!("{}: only `mcts` uses {key}", path.display()));
+            log(&format!("{}: only `mcts` uses {key}", path.display()));
         }
     }
     Ok(table)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use regrowth_datasets::{Demonstrations, Notices, read_demonstrations};
-use regrowth_mcts::console::{note, warn};
+use regrowth_mcts::console::{log, warn};
 use regrowth_policy::candle::{Files, ModelConfig, PromptForm, Source, Tokenizer};
 use regrowth_policy::{Dtype, PromptName, PromptOptions};
 
@@ -12,10 +12,12 @@ use serde_json::json;
 use toml::Table;
 
 use super::training::TrainingArgs;
-use super::{held, memory, say};
+use super::{held, memory, print_line};
 use crate::TrainError;
 use crate::artefact::write_json;
-use crate::train::{Example, Model, SftConfig, plan_sft, tokenise_demonstrations, train_sft};
+use crate::train::{
+    Example, Model, Session, SftConfig, SftTrainer, plan_sft, tokenise_demonstrations,
+};
 
 /// Arguments of `regrowth sft`.
 #[derive(Debug, clap::Args)]
@@ -66,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let config = args.training.settings("sft", &SftConfig::default(), own)?;
     let run = held::Training::begin(&args.out, "sft")?;
     let from = args.init.as_deref().map_or(args.policy.clone(), |dir| dir.display().to_string());
-    note(&format!("loading {from} and {}", args.data.display()));
+    log(&format!("loading {from} and {}", args.data.display()));
     let source = match &args.init {
         Some(dir) => Source::folder(dir)?,
         None => Source::named(&args.policy)?,
@@ -75,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let data = Data::new(&source, args.prompt.clone())?;
     let (examples, are_problems) = data.read(&args.data, &mut notices)?;
     if are_problems {
-        note(&format!(
+        log(&format!(
             "trains on all {} problems of {}: give `iterate` and `evaluate` other ones, or what they \
              measure has been seen",
             examples.len(),
@@ -100,27 +102,29 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         },
     };
     let model = model.with_frozen_dtype(args.dtype);
-    model.warnings.iter().for_each(|text| note(text));
+    model.warnings.iter().for_each(|text| log(text));
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
     let plan = plan_sft(&model, &examples, &config, threads)?;
     let memory = memory::announce(&plan)?;
     let started = Instant::now();
     let out = Some(args.out.as_path());
-    let summary = run.watch(plan.steps, |on_step| {
-        train_sft(&model, &examples, &validation, &config, threads, out, on_step)
-    })?;
+    let summary =
+        run.watch(plan.steps, |on_step| {
+            SftTrainer { model: &model, config: &config, session: Session::new(threads, out) }
+                .train(&examples, &validation, on_step)
+        })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
     let result = json!({ "sft": summary, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;
     run.finished();
     if args.json {
-        return say(&result.to_string());
+        return print_line(&result.to_string());
     }
     let best = summary.best.map_or(String::new(), |best| {
         format!(", best validation loss {:.4} after step {}", best.nll, best.step)
     });
-    say(&format!(
+    print_line(&format!(
         "{} steps, {} tokens, loss {:.4}{best}; {written}",
         summary.steps, summary.tokens, summary.loss
     ))

@@ -10,7 +10,7 @@ use regrowth_mcts::console::{ProgressState, duration};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::say;
+use super::print_line;
 use crate::artefact::read_json;
 use crate::rounds::{read_report, read_run_file};
 use crate::{TrainError, clock};
@@ -76,9 +76,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
             path: args.dir.clone(),
             detail: format!("its status cannot be written as JSON: {e}"),
         })?;
-        return say(&text);
+        return print_line(&text);
     }
-    say(&status.text(now))
+    print_line(&status.text(now))
 }
 
 impl Status {

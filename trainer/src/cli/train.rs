@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use candle_core::Device;
 use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
-use regrowth_mcts::console::{note, warn};
-use regrowth_mcts::{EngineFlags, Preset};
+use regrowth_mcts::Preset;
+use regrowth_mcts::console::{log, warn};
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::candle::{
     BF16, Checkpoint, Files, ModelConfig, PromptForm, Source, Tokenizer, identity,
 };
@@ -15,13 +16,13 @@ use serde_json::json;
 use toml::Table;
 
 use super::training::TrainingArgs;
-use super::{held, memory, say};
+use super::{held, memory, print_line};
 use crate::artefact::write_json;
 use crate::rounds::RunConfig;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
-    DpoConfig, DpoSummary, EndOfText, JudgeLabels, Model, PreferenceData, Reference, plan_dpo,
-    tokenise_preferences, train_dpo,
+    DpoConfig, DpoSummary, DpoTrainer, EndOfText, JudgeLabels, Model, PreferenceData, Reference,
+    Session, plan_dpo, tokenise_preferences,
 };
 use crate::{TrainError, inputs, pages};
 
@@ -124,17 +125,17 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     }
     let config = config(args)?;
     let run = held::Training::begin(&args.out, "dpo")?;
-    note(&format!("loading {} and {}", args.policy, args.pairs.display()));
+    log(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
     let mut notices = Notices::skipping(args.skip_bad);
     let pairs = pairs(args, &source, &mut notices)?;
-    notices.lines().iter().for_each(|line| note(line));
+    notices.lines().iter().for_each(|line| log(line));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
     let (model, sampled) = pages::giving_back(|| load(source, &config, &pairs))?;
     let model = model.with_frozen_dtype(args.engine.dtype());
-    model.warnings.iter().for_each(|text| note(text));
+    model.warnings.iter().for_each(|text| log(text));
     let named = args.reference.as_deref();
     let other = named.map(|name| Model::load(weights(name)?, None, 0)).transpose()?;
     let reference = match &other {
@@ -150,7 +151,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let started = Instant::now();
     let out = Some(args.out.as_path());
     let summary = run.watch(plan.steps, |on_step| {
-        train_dpo(&model, data, &reference, &config, threads, out, on_step)
+        DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config,
+            session: Session::new(threads, out),
+        }
+        .train(data, on_step)
     })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
@@ -160,12 +167,12 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     write_json(&args.out.join("train.json"), &result)?;
     run.finished();
     if args.json {
-        return say(&result.to_string());
+        return print_line(&result.to_string());
     }
     if let Some(warning) = summary.unmoved(&config) {
         warn(&warning);
     }
-    say(&format!("{}; {written}", described(&summary, bad_rows)))
+    print_line(&format!("{}; {written}", described(&summary, bad_rows)))
 }
 
 /// The model to train, and whether it sampled the pairs.

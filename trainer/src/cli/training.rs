@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use regrowth_mcts::frontend::SetFlags;
-use regrowth_mcts::overlay;
+use regrowth_mcts::settings::overlay;
 use regrowth_policy::candle::SaveOptions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

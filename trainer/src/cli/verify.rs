@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 use regrowth_datasets::atomic_write;
-use regrowth_mcts::console::note;
+use regrowth_mcts::console::log;
 use regrowth_verifiers::{Grader, Tally, VerifyError, verify_jsonl};
 use serde_json::json;
 
-use super::say;
+use super::print_line;
 use crate::TrainError;
 
 /// Arguments of `regrowth verify`.
@@ -60,10 +60,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         )
     };
     if is_dash(&args.output) {
-        note(&counts);
+        log(&counts);
         return Ok(());
     }
-    say(&counts)
+    print_line(&counts)
 }
 
 fn is_dash(path: &Path) -> bool {

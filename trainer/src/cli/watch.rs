@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use regrowth_mcts::console::{Bound, Monitor, Phase, Remaining, Work, note};
+use regrowth_mcts::console::{Bound, Monitor, Phase, Remaining, Work, log};
 use regrowth_policy::decorate::Meter;
 
 use super::progress;
@@ -145,8 +145,8 @@ impl Observer for Watcher {
         }
     }
 
-    fn note(&mut self, text: &str) {
-        note(text);
+    fn log(&mut self, text: &str) {
+        log(text);
     }
 
     fn round(&mut self, report: &RoundReport) {
@@ -167,7 +167,7 @@ impl Observer for Watcher {
             Some(gate) if !gate.accepted => format!(", kept round {}", gate.start_round),
             _ => String::new(),
         };
-        self.note(&format!(
+        self.log(&format!(
             "round {}: validation {}, {} trees, {} pairs{gate} ({})",
             report.round,
             report.validation.share,
@@ -175,9 +175,9 @@ impl Observer for Watcher {
             report.pairs,
             regrowth_mcts::console::duration(report.seconds.total()),
         ));
-        let answers = [report.audit.unanswered, report.validation.unanswered()];
+        let answers = [report.statistics.unanswered, report.validation.unanswered()];
         let warnings = answers.iter().flat_map(|a| a.warnings("`search.max_solution_tokens`"));
-        warnings.for_each(|warning| self.note(&warning));
+        warnings.for_each(|warning| self.log(&warning));
     }
 }
 

@@ -8,9 +8,8 @@
 use std::str::FromStr;
 
 use regrowth_datasets::{Finish, Problem};
-use regrowth_mcts::{
-    Calibration, JudgedSolutions, RunOptions, SearchConfig, TreeRecord, search_problems,
-};
+use regrowth_mcts::calibration::{Calibration, JudgedSolutions};
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord};
 use regrowth_policy::{Policy, Sampling, Usage};
 use regrowth_verifiers::{Statement, Verifier, whole_turn};
 
@@ -221,25 +220,27 @@ fn by_search(
         failure: Some("the search was given up".to_owned()),
         usage: Usage::default(),
     };
-    let summary = search_problems(policy, verifier, problems, &config, &options, |tree| {
-        solutions.add(&tree, verifier);
-        // Trees come in the order of the problems; those between two were given up.
-        while result.is_ok() && next < problems.len() {
-            let index = next;
-            next += 1;
-            if problems[index].id == tree.problem.id {
-                let ((text, finish), texts) = choice(&tree, verifier);
-                let turn = whole_turn(&tree.prompt, &text);
-                let verdict = verifier.verify_finished(&tree.problem, &turn, finish);
-                let correct = verdict.is_correct();
-                let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
-                let failure = None;
-                result = on_answer(Answer { text, stated, correct, texts, failure, ..none(index) });
-                return;
+    let summary =
+        Search::new(policy, verifier, &config).options(&options).run(problems, |tree| {
+            solutions.add(&tree, verifier);
+            // Trees come in the order of the problems; those between two were given up.
+            while result.is_ok() && next < problems.len() {
+                let index = next;
+                next += 1;
+                if problems[index].id == tree.problem.id {
+                    let ((text, finish), texts) = choice(&tree, verifier);
+                    let turn = whole_turn(&tree.prompt, &text);
+                    let verdict = verifier.verify_finished(&tree.problem, &turn, finish);
+                    let correct = verdict.is_correct();
+                    let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
+                    let failure = None;
+                    result =
+                        on_answer(Answer { text, stated, correct, texts, failure, ..none(index) });
+                    return;
+                }
+                result = on_answer(none(index));
             }
-            result = on_answer(none(index));
-        }
-    })?;
+        })?;
     result?;
     if summary.cancelled {
         return Err(TrainError::Interrupted);

@@ -1,7 +1,6 @@
 //! One answer by votes: solutions that state the same answer vote together.
 //!
-//! It knows nothing of where solutions and their weights come from. Equal weights are the majority
-//! of Wang et al. 2022 (arXiv:2203.11171).
+//! Equal weights are the majority of Wang et al. 2022 (arXiv:2203.11171).
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::{Verifier, agrees};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use regrowth_datasets::{Finish, Problem};
-use regrowth_mcts::readable;
+use regrowth_mcts::foreign::readable;
 use regrowth_verifiers::{Statement, whole_turn};
 use serde::Serialize;
 

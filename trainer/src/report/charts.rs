@@ -192,7 +192,7 @@ fn divergence(sources: &Sources) -> Chart {
     let mut steps = 0;
     let points = sources.report.rounds.iter().filter_map(|round| {
         steps += round.steps;
-        Some(Point::plain(steps as f64, round.drift?.per_token))
+        Some(Point::plain(steps as f64, round.kl_to_base?.per_token))
     });
     let mut points: Vec<Point> = points.collect();
     if !points.is_empty() {
@@ -216,7 +216,7 @@ fn calibration(sources: &Sources) -> Chart {
         ["solutions that are right", "percent"],
     );
     for round in &sources.rounds {
-        let Some(judged) = &round.report.audit.self_evaluation else { continue };
+        let Some(judged) = &round.report.statistics.self_evaluation else { continue };
         let points = judged.bins.iter().map(|bin| Point {
             x: bin.mean,
             y: bin.right as f64 / bin.n as f64,

@@ -1,13 +1,13 @@
 //! Pairs of a round as text, and why each of them is shown.
 
 use regrowth_datasets::PreferencePair;
-use regrowth_mcts::readable;
+use regrowth_mcts::foreign::readable;
 use serde::Serialize;
 
 use super::sources::{RoundSources, Sources};
 use super::words::signed;
 
-/// Characters of a pair's prompt that are shown, from its end (taste): few-shot prompts are long.
+/// Characters of a pair's prompt that are shown, from its end: few-shot prompts are long.
 const PROMPT_CHARS: usize = 700;
 
 /// A pair as the page shows it.

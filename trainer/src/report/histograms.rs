@@ -48,14 +48,14 @@ pub(super) fn histograms(sources: &Sources) -> Vec<Histogram> {
             sources,
             "Margins",
             "Pairs by value gap: Q of the chosen less Q of the rejected step.".to_owned(),
-            &|round| margins(&round.report.audit.margins),
+            &|round| margins(&round.report.statistics.margins),
         ),
         table(
             sources,
             "Depths",
             "Pairs by the depth of their two steps; 1 is the first step of a solution.".to_owned(),
             &|round| {
-                let depths = round.report.audit.depths.iter();
+                let depths = round.report.statistics.depths.iter();
                 depths.map(|d| (format!("{:>6}", d.depth), d.pairs)).collect()
             },
         ),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value};
-use regrowth_mcts::readable;
+use regrowth_mcts::foreign::readable;
 use regrowth_mcts::viewer;
 use serde::Serialize;
 

@@ -66,7 +66,7 @@ pub(super) fn costs(sources: &Sources) -> Table {
         ("reference", "forward passes of the reference policy", &|r| count(r.tokens.referenced)),
         ("validation", "sampled", &|r| count(r.tokens.validated)),
         ("all tokens", "", &|r| count(all_tokens(r))),
-        ("model calls of the search", "", &|r| count(r.audit.model_calls)),
+        ("model calls of the search", "", &|r| count(r.statistics.model_calls)),
     ];
     let time: [Spec; 6] = [
         ("search", "", &|r| duration(r.seconds.search)),
@@ -178,19 +178,23 @@ fn search_rows() -> [Spec<'static>; 8] {
     [
         ("problems", "", &|r| some(r, count(r.problems))),
         ("trees", "", &|r| some(r, count(r.trees))),
-        ("steps a tree", "", &|r| mean(r.audit.nodes.saturating_sub(r.audit.trees), r.audit.trees)),
-        ("simulations a tree", "", &|r| mean(r.audit.simulations, r.audit.trees)),
-        ("trees with right and wrong solutions", "these teach by outcome", &|r| {
-            part(r.audit.mixed, r.audit.trees)
+        ("steps a tree", "", &|r| {
+            mean(r.statistics.nodes.saturating_sub(r.statistics.trees), r.statistics.trees)
         }),
-        ("trees with wrong solutions only", "", &|r| part(r.audit.all_wrong, r.audit.trees)),
+        ("simulations a tree", "", &|r| mean(r.statistics.simulations, r.statistics.trees)),
+        ("trees with right and wrong solutions", "these teach by outcome", &|r| {
+            part(r.statistics.mixed, r.statistics.trees)
+        }),
+        ("trees with wrong solutions only", "", &|r| {
+            part(r.statistics.all_wrong, r.statistics.trees)
+        }),
         ("solutions without an answer", "cut off included", &|r| {
-            let seen = r.audit.unanswered;
+            let seen = r.statistics.unanswered;
             part(seen.no_answer + seen.cut_off, seen.solutions)
         }),
         ("candidates dropped as duplicates", "", &|r| {
-            let steps = r.audit.nodes.saturating_sub(r.audit.trees);
-            part(r.audit.duplicates, r.audit.duplicates + steps)
+            let steps = r.statistics.nodes.saturating_sub(r.statistics.trees);
+            part(r.statistics.duplicates, r.statistics.duplicates + steps)
         }),
     ]
 }
@@ -210,11 +214,15 @@ fn pair_rows() -> [Spec<'static>; 6] {
             0 => String::new(),
             n => count(n),
         }),
-        ("tokens of a chosen side", "mean", &|r| mean(r.audit.chosen_tokens, r.audit.pairs)),
-        ("tokens of a rejected side", "mean; a gap is a length bias", &|r| {
-            mean(r.audit.rejected_tokens, r.audit.pairs)
+        ("tokens of a chosen side", "mean", &|r| {
+            mean(r.statistics.chosen_tokens, r.statistics.pairs)
         }),
-        ("pairs whose chosen side is longer", "", &|r| part(r.audit.chosen_longer, r.audit.pairs)),
+        ("tokens of a rejected side", "mean; a gap is a length bias", &|r| {
+            mean(r.statistics.rejected_tokens, r.statistics.pairs)
+        }),
+        ("pairs whose chosen side is longer", "", &|r| {
+            part(r.statistics.chosen_longer, r.statistics.pairs)
+        }),
     ]
 }
 
@@ -222,7 +230,7 @@ fn training_rows() -> [Spec<'static>; 2] {
     [
         ("optimizer steps", "", &|r| if r.trained { count(r.steps) } else { String::new() }),
         ("KL to the base policy", "nats a token, of sampled validation solutions", &|r| {
-            r.drift.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default()
+            r.kl_to_base.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default()
         }),
     ]
 }
@@ -249,22 +257,18 @@ fn signless(value: f64) -> String {
 fn judge_rows() -> [Spec<'static>; 4] {
     [
         ("judged solutions", "", &|r| {
-            r.audit.self_evaluation.as_ref().map(|c| count(c.all.n)).unwrap_or_default()
+            r.statistics.self_evaluation.as_ref().map(|c| count(c.all.n)).unwrap_or_default()
         }),
-        (
-            "AUC",
-            "chance that a right solution is rated above a wrong one; 0.5 knows nothing",
-            &|r| {
-                let judged = r.audit.self_evaluation.as_ref();
-                judged.and_then(|c| c.all.auc).map(|v| format!("{v:.3}")).unwrap_or_default()
-            },
-        ),
+        ("AUC", "chance that a right solution is rated above a wrong one; 0.5 is chance", &|r| {
+            let judged = r.statistics.self_evaluation.as_ref();
+            judged.and_then(|c| c.all.auc).map(|v| format!("{v:.3}")).unwrap_or_default()
+        }),
         ("ECE", "expected calibration error; 0 is calibrated", &|r| {
-            let judged = r.audit.self_evaluation.as_ref();
+            let judged = r.statistics.self_evaluation.as_ref();
             judged.and_then(|c| c.all.ece).map(|v| format!("{v:.3}")).unwrap_or_default()
         }),
         ("judge and outcome disagree", "self-evaluation above or below one half", &|r| {
-            part(r.audit.judge_disagrees, r.audit.judged_solutions)
+            part(r.statistics.judge_disagrees, r.statistics.judged_solutions)
         }),
     ]
 }

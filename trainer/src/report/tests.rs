@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use regrowth_datasets::{Problem, Split, tasks::problems_from_spec, write_jsonl, write_pairs};
-use regrowth_mcts::{PairConfig, Preset, RunOptions, SearchConfig, extract_pairs, search_problems};
+use regrowth_mcts::{PairConfig, Preset, RunOptions, Search, SearchConfig, extract_pairs};
 use regrowth_policy::Scripted;
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn round(number: u32, more: Value) -> RoundReport {
         "version": 1, "round": number, "policy": format!("policy {number}"), "validation": share(8, 20),
         "trained": false, "problems": 0, "pairs": 0, "pairs_dropped": {}, "trees": 0, "steps": 0, "tokens": {
             "trained": 0, "referenced": 0, "validated": 0 },
-        "metrics": {}, "on_policy_share": 0.0, "oracle": true, "forgotten": 0, "learned": 0, "audit": {},
+        "metrics": {}, "on_policy_share": 0.0, "oracle": true, "forgotten": 0, "learned": 0, "statistics": {},
         "seconds": {},
     });
     report.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -95,11 +95,13 @@ fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
     let (mut trees, mut pairs) = (Vec::new(), Vec::new());
     let config = SearchConfig::default();
     let options = RunOptions::default();
-    search_problems(&Scripted::new(), &ProblemVerifier, &problems, &config, &options, |tree| {
-        pairs.extend(extract_pairs(&tree, &PairConfig::default()).pairs);
-        trees.push(tree);
-    })
-    .unwrap();
+    Search::new(&Scripted::new(), &ProblemVerifier, &config)
+        .options(&options)
+        .run(&problems, |tree| {
+            pairs.extend(extract_pairs(&tree, &PairConfig::default()).pairs);
+            trees.push(tree);
+        })
+        .unwrap();
     write_jsonl(&second.join("trees.jsonl"), &trees).unwrap();
     write_pairs(&second.join("pairs.jsonl"), &pairs).unwrap();
     let metric =
@@ -117,7 +119,7 @@ fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
         "eval": share(12, 20), "trained": true, "trees": trees.len(), "pairs": pairs.len(), "problems": 20,
         "pairs_dropped": { "no_sibling": 7 }, "steps": 699, "gate": {
             "start_round": 0, "accepted": true, "reason": "better" },
-        "metrics": { "loss": 0.01 }, "audit": { "trees": trees.len(), "margins": [0, 3, 4],
+        "metrics": { "loss": 0.01 }, "statistics": { "trees": trees.len(), "margins": [0, 3, 4],
             "depths": [{ "depth": 1, "pairs": 7 }], "self_evaluation": judged },
         "tokens": { "prompts": 10, "sampled": 20, "trained": 30, "referenced": 0, "validated": 5 },
     });

@@ -6,13 +6,13 @@ use crate::stats::Share;
 
 /// Share of solutions without an answer that is named as a problem, as in warnings of searches.
 const MANY_UNANSWERED: f64 = 0.2;
-/// An AUC below this is named as a judge that knows little (taste).
+/// An AUC below this is named as a judge that knows little.
 const WEAK_JUDGE: f64 = 0.6;
 /// Share of trees without a right solution that is named (taste: most of the search taught nothing).
 const MANY_UNSOLVED: f64 = 0.5;
 /// Width of a 95 % interval that is named, as in the warnings of a run.
 const WIDE: f64 = 0.1;
-/// Relative difference in length between chosen and rejected sides that is named (taste).
+/// Relative difference in length between chosen and rejected sides that is named.
 const LENGTH_BIAS: f64 = 0.15;
 
 /// One sentence for each trouble.
@@ -63,7 +63,7 @@ fn named(rounds: &[(u32, String)]) -> Option<(String, String)> {
 
 fn weak_judges(rounds: &[&RoundReport]) -> Option<String> {
     let weak = rounds.iter().filter_map(|r| {
-        let auc = r.audit.self_evaluation.as_ref()?.all.auc.filter(|auc| *auc < WEAK_JUDGE)?;
+        let auc = r.statistics.self_evaluation.as_ref()?.all.auc.filter(|auc| *auc < WEAK_JUDGE)?;
         Some((r.round, format!("{auc:.2}")))
     });
     let (which, values) = named(&weak.collect::<Vec<_>>())?;
@@ -75,7 +75,7 @@ fn weak_judges(rounds: &[&RoundReport]) -> Option<String> {
 
 fn unsolved(rounds: &[&RoundReport]) -> Option<String> {
     let many = rounds.iter().filter_map(|r| {
-        let share = r.audit.all_wrong as f64 / r.audit.trees.max(1) as f64;
+        let share = r.statistics.all_wrong as f64 / r.statistics.trees.max(1) as f64;
         (share > MANY_UNSOLVED).then(|| (r.round, percent(share)))
     });
     let (which, values) = named(&many.collect::<Vec<_>>())?;
@@ -84,7 +84,8 @@ fn unsolved(rounds: &[&RoundReport]) -> Option<String> {
 
 fn length_bias(rounds: &[&RoundReport]) -> Option<String> {
     let biased = rounds.iter().filter_map(|r| {
-        let (chosen, rejected) = (r.audit.chosen_tokens as f64, r.audit.rejected_tokens as f64);
+        let (chosen, rejected) =
+            (r.statistics.chosen_tokens as f64, r.statistics.rejected_tokens as f64);
         let bias = chosen / rejected.max(1.0) - 1.0;
         let word = if bias < 0.0 { "shorter" } else { "longer" };
         let told = rejected > 0.0 && bias.abs() > LENGTH_BIAS;

@@ -1,6 +1,6 @@
 //! Numbers and names as people read them.
 
-use regrowth_mcts::DropReason;
+use regrowth_mcts::pairs::DropReason;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 

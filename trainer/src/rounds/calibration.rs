@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::Problem;
-use regrowth_mcts::{LikelihoodCalibration, LikelihoodFit, TreeRecord};
+use regrowth_mcts::TreeRecord;
+use regrowth_mcts::likelihood::{LikelihoodCalibration, LikelihoodFit};
 use regrowth_verifiers::ProblemVerifier;
 
 use super::config::RunConfig;

@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
-use regrowth_mcts::{PairConfig, Preset, PromptFlags, SearchConfig, StepLabelConfig};
+use regrowth_mcts::labels::StepLabelConfig;
+use regrowth_mcts::prompting::PromptFlags;
+use regrowth_mcts::{PairConfig, Preset, SearchConfig};
 use regrowth_policy::PromptName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +55,7 @@ pub struct RunConfig {
     /// Seed of validation and test problems of a built-in task: the same ones for every `seed`.
     #[serde(alias = "exam_seed")]
     pub eval_seed: u64,
-    /// Rounds, at least 1 (default 3: taste).
+    /// Rounds, at least 1 (default 3).
     pub rounds: u32,
     /// Training problems searched in each round, at least 1.
     pub problems_per_round: usize,
@@ -88,7 +90,7 @@ pub struct RunConfig {
     /// on to the last round (default 0: method).
     pub patience: u32,
     /// Validation problems on which the divergence from the initial policy is measured, one sampled
-    /// solution each; 0 leaves it out (default 64: taste).
+    /// solution each; 0 leaves it out (default 64).
     pub probe_problems: usize,
     /// Problems at the beginning of a round whose verified outcomes set the scale on which likelihoods
     /// judge in the rest of it, where likelihoods judge; 0, or as many as the round has, leaves that to
@@ -124,16 +126,18 @@ fn is_zero(count: &usize) -> bool {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
-    /// The next round starts from the policy that this one started from.
+    /// The new policy is rejected: the next round starts from the policy that this one started from.
     #[default]
-    Keep,
+    #[serde(alias = "keep")]
+    #[value(alias = "keep")]
+    Reject,
     /// The run ends.
     Stop,
     /// The next round starts from the new policy all the same.
     Off,
 }
 
-/// What the trained policy is held to (method, section 3).
+/// What the trained policy is held to (docs/paper.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferenceKind {

@@ -55,7 +55,7 @@ pub fn iterate(
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
     let sets = ProblemSets::read(&request.config)?;
-    sets.notices.iter().for_each(|notice| observer.note(notice));
+    sets.notices.iter().for_each(|notice| observer.log(notice));
     let mut run = RunContext {
         dir,
         config: request.config.clone(),
@@ -68,11 +68,11 @@ pub fn iterate(
     };
     run.extended = claim(&run, request, observer)?;
     let spec = run.config.policy.clone();
-    run.policy(&spec)?.notes().iter().for_each(|note| observer.note(note));
+    run.policy(&spec)?.notes().iter().for_each(|note| observer.log(note));
     if let Some(report) = finish::finished(&run, observer)? {
         return Ok(RunOutcome::AlreadyFinished(Box::new(report)));
     }
-    run.sets.warnings().iter().for_each(|text| observer.note(text));
+    run.sets.warnings().iter().for_each(|text| observer.log(text));
     let report = finish::finish(&run, observer)?;
     if report.stopped_by_gate {
         return Err(TrainError::Gate(format!(
@@ -102,7 +102,7 @@ fn claim(
         }
         if let Some(longer) = old.with_rounds_of(&file, finish::is_finished(&run.dir)) {
             let (from, to) = (old.config.rounds, file.config.rounds);
-            observer.note(&format!("a run of {from} rounds: going on to {to}"));
+            observer.log(&format!("a run of {from} rounds: going on to {to}"));
             run.dir.write_run_file(&longer)?;
             return Ok(longer.extended);
         }

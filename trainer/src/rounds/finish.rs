@@ -16,7 +16,7 @@ use super::round_files::{self, EVAL};
 use super::run_dir::RunDir;
 use super::test_evaluation::{self, EvalRow};
 use super::training::{self, TrainDone};
-use super::validation::{Asked, measure};
+use super::validation::{ValidationJob, measure};
 use super::{gate, prune};
 use crate::TrainError;
 use crate::artefact::{checksums, damage, read_checksummed, remove, write_checksummed};
@@ -48,7 +48,7 @@ pub(super) fn finished(
         },
         Err(error) => error.to_string(),
     };
-    observer.note(&format!("{what}; the run makes again what is damaged"));
+    observer.log(&format!("{what}; the run makes again what is damaged"));
     remove(&path)?;
     Ok(None)
 }
@@ -81,7 +81,7 @@ enum End {
     NoNewBest,
 }
 
-/// All rounds, the exam, the reports.
+/// All rounds, the test evaluation, the reports.
 pub(super) fn finish(
     run: &RunContext,
     observer: &mut dyn Observer,
@@ -127,7 +127,7 @@ fn rounds(
             && since_best >= patience
             && number < run.config.rounds
         {
-            observer.note(&format!("no new best in {since_best} rounds: the run ends early"));
+            observer.log(&format!("no new best in {since_best} rounds: the run ends early"));
             return Ok((rounds, End::NoNewBest));
         }
     }
@@ -209,8 +209,12 @@ fn ask(
 ) -> Result<(Vec<EvalRow>, f64), TrainError> {
     let started = Instant::now();
     let path = run.dir.round(candidate.round).join(EVAL);
-    let asked =
-        Asked { path: &path, round: candidate.round, phase: "test", problems: &run.sets.test };
+    let asked = ValidationJob {
+        path: &path,
+        round: candidate.round,
+        phase: "test",
+        problems: &run.sets.test,
+    };
     let rows = measure(run, &candidate.spec, &asked, observer)?;
     Ok((rows, started.elapsed().as_secs_f64()))
 }

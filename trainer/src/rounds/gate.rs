@@ -1,7 +1,7 @@
 //! Whether the next round starts from a round's policy, by validation problems alone.
 //!
-//! A pure function of two lists of answers; it knows nothing of what made them. The paper keeps the
-//! best of its rounds (Xie et al. 2024, section 4); the slack is ours.
+//! A pure function of two lists of answers. The paper keeps the best of its rounds (Xie et al.
+//! 2024, section 4); the slack is ours.
 
 use super::candidate::RoundPolicy;
 use super::config::{Gate, RunConfig};
@@ -9,8 +9,8 @@ use super::report::GateReport;
 use super::test_evaluation::EvalRow;
 use crate::stats::Share;
 
-/// Validation problems from which they decide anything: with fewer, a change of 10 points is one or two
-/// problems (taste).
+/// Validation problems from which they decide anything: with fewer, a change of 10 points is one or
+/// two problems.
 pub const GATE_MINIMUM: usize = 20;
 
 /// Whether so many validation problems may decide about rounds.
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_gate_keeps_the_better_policy() {
-        for gate in [Gate::Keep, Gate::Stop] {
+        for gate in [Gate::Reject, Gate::Stop] {
             assert!(accepted(gate, 0.0, 12, None) && accepted(gate, 0.0, 10, None));
             assert!(!accepted(gate, 0.0, 8, None) && accepted(gate, 0.1, 8, None));
         }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_handful_of_problems_decides_nothing_and_the_reason_says_so() {
-        let config = RunConfig { gate: Gate::Keep, ..RunConfig::of(Preset::Builtin) };
+        let config = RunConfig { gate: Gate::Reject, ..RunConfig::of(Preset::Builtin) };
         let few = GATE_MINIMUM - 1;
         let decided = decide(&config, &after(0, few, few), &after(1, 0, few), None);
         assert!(decided.accepted && decided.reason.contains("19 validation problems are too few"));

@@ -67,14 +67,14 @@ pub(super) fn complete<T: Serialize>(
                 return Ok(());
             }
             State::Unknown(what) => {
-                observer.note(&format!("{}: {what}; made again", path.display()));
+                observer.log(&format!("{}: {what}; made again", path.display()));
                 remove(path)?;
                 remove(&beside(path, "part"))?;
                 remove(&beside(path, "sums"))?;
             }
             State::Longer => {
                 let what = "rows at its end have no checksum; made again";
-                observer.note(&format!("{}: {what}", path.display()));
+                observer.log(&format!("{}: {what}", path.display()));
                 let part = beside(path, "part");
                 std::fs::rename(path, &part).map_err(TrainError::io(&part))?;
             }
@@ -83,7 +83,7 @@ pub(super) fn complete<T: Serialize>(
                 let mut again = Vec::new();
                 for (line, id) in &lines {
                     let what = "does not match its checksum; made again";
-                    observer.note(&format!("{}:{}: `{id}` {what}", path.display(), line + 1));
+                    observer.log(&format!("{}:{}: `{id}` {what}", path.display(), line + 1));
                     again.extend(problems.iter().find(|p| p.id == *id).cloned());
                 }
                 make(&again, observer, &mut |id, row| {
@@ -130,7 +130,7 @@ pub(super) fn recorded(
     policy: Arc<dyn Policy>,
     observer: &mut dyn Observer,
 ) -> Result<Arc<Recording>, TrainError> {
-    calls::recorded(&whose.of(path), policy, &mut |text| observer.note(text))
+    calls::recorded(&whose.of(path), policy, &mut |text| observer.log(text))
 }
 
 /// The rows at the beginning of a growing or finished file whose problems are `wanted`, by the problem's
@@ -170,7 +170,7 @@ fn grow<T: Serialize>(
             Some(index) => index + 1,
             None => {
                 let part = beside(path, "part");
-                observer.note(&format!("{}: rows of other problems; made again", part.display()));
+                observer.log(&format!("{}: rows of other problems; made again", part.display()));
                 journal.restart()?;
                 0
             }

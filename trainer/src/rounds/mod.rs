@@ -9,26 +9,25 @@
 //! |---|---|
 //! | `config`, `preset`, `variant` | settings |
 //! | `sets` | which problems each round, validation and test get |
-//! | `report`, `audit`, `test_evaluation`, `run_dir` | what a run writes |
+//! | `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
 //! | `observer`, `journal`, `context`, `phase`, `candidate` | what all phases share; how they resume |
 //! | `calibration`, `search` | phase 1: trees and pairs |
 //! | `replay`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
-//! | `validation`, `drift`, `gate` | phase 3: is it better, how far has it moved, is it kept |
+//! | `validation`, `kl_to_base`, `gate` | phase 3: is it better, how far has it moved, is it kept |
 //! | `round`, `finish`, `fork`, `driver` | one round; all rounds and the test problems; a run |
 //! | `plan` | a dry run |
 
-mod audit;
 mod calibration;
 mod candidate;
 mod config;
 mod context;
-mod drift;
 mod driver;
 mod external;
 mod finish;
 mod fork;
 mod gate;
 mod journal;
+mod kl_to_base;
 mod observer;
 mod phase;
 mod plan;
@@ -41,19 +40,20 @@ mod round_files;
 mod run_dir;
 mod search;
 mod sets;
+mod statistics;
 mod test_evaluation;
 mod training;
 mod validation;
 mod variant;
 
-pub use audit::{Audit, DepthCount, HISTOGRAM_EDGES};
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
 pub use driver::{RunOutcome, RunRequest, iterate};
 pub use observer::{Control, NoObserver, Observer};
 pub use plan::{Estimate, Probe, ProbeMemory, RunPlan, plan};
-pub use report::{Drift, EvalReport, GateReport, RoundReport, RoundTokens, RunReport, Seconds};
+pub use report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, RunReport, Seconds};
 pub use run_dir::{Fork, RunDir, RunFile, differences, read_report};
 pub(crate) use run_dir::{read_run_file, round_dir};
 pub use sets::ProblemSets;
+pub use statistics::{DepthCount, HISTOGRAM_EDGES, RoundStatistics};
 pub use test_evaluation::{EvalRow, ROW_VERSION, TestRow};
 pub use variant::Variant;

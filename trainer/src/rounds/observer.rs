@@ -49,7 +49,7 @@ pub trait Observer {
     /// The phase is over.
     fn end(&mut self);
     /// Something a person should know.
-    fn note(&mut self, text: &str);
+    fn log(&mut self, text: &str);
     /// A round is over.
     fn round(&mut self, report: &RoundReport);
 }
@@ -65,6 +65,6 @@ impl Observer for NoObserver {
     fn advance(&mut self, _work: u64, _message: String) {}
     fn step(&mut self, _progress: &StepProgress) {}
     fn end(&mut self) {}
-    fn note(&mut self, _text: &str) {}
+    fn log(&mut self, _text: &str) {}
     fn round(&mut self, _report: &RoundReport) {}
 }

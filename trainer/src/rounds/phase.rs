@@ -75,11 +75,11 @@ impl RoundDir {
             Ok(None) => {}
             Ok(Some(done)) => {
                 let Some(what) = damage(&done)? else { return Ok(done) };
-                observer.note(&format!("{what}; running phase `{phase}` of round {round} again"));
+                observer.log(&format!("{what}; running phase `{phase}` of round {round} again"));
                 remove(&marker)?;
             }
             Err(error @ TrainError::File { .. }) => {
-                observer.note(&format!("{error}; running phase `{phase}` of round {round} again"));
+                observer.log(&format!("{error}; running phase `{phase}` of round {round} again"));
                 remove(&marker)?;
             }
             Err(error) => return Err(error),

@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use regrowth_datasets::{Finish, PreferencePair, StepLabel, stream_key};
-use regrowth_mcts::{
-    RunOptions, SearchConfig, TreeRecord, extract_pairs, extract_step_labels, search_problems,
-};
+use regrowth_mcts::labels::extract_step_labels;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
 use regrowth_policy::candle::{Checkpoint, Source};
 use regrowth_policy::{Dtype, LoadOptions, Policy};
 use regrowth_verifiers::ProblemVerifier;
@@ -24,7 +23,7 @@ use super::report::{RoundTokens, Seconds};
 use super::sets::ProblemSets;
 use crate::evaluate::{SamplePlan, solve};
 use crate::train::{
-    DpoConfig, Model, PreferenceData, Reference, StepProgress, peak_memory, train_dpo,
+    DpoConfig, DpoTrainer, Model, PreferenceData, Reference, Session, StepProgress, peak_memory,
 };
 use crate::{TrainError, inputs};
 
@@ -126,8 +125,8 @@ pub fn plan(
 ) -> Result<RunPlan, TrainError> {
     config.check()?;
     let sets = ProblemSets::read(config)?;
-    if let Some(say) = load.say {
-        sets.notices.iter().for_each(|notice| say(notice));
+    if let Some(log) = load.log {
+        sets.notices.iter().for_each(|notice| log(notice));
     }
     let memory = memory(config, load)?;
     let probe = probe(config, &sets, (load, threads), doing)?;
@@ -245,8 +244,9 @@ impl Probe {
                 step_labels.extend(extract_step_labels(&tree, &config.step_labels));
             }
         };
-        let summary =
-            search_problems(policy, &ProblemVerifier, &problems, &search, &options, on_tree)?;
+        let summary = Search::new(policy, &ProblemVerifier, &search)
+            .options(&options)
+            .run(&problems, on_tree)?;
         self.seconds.search = started.elapsed().as_secs_f64();
         // Relaxed: the search is over.
         let simulated = options.simulated.load(Ordering::Relaxed);
@@ -325,7 +325,13 @@ impl Probe {
         let dpo = DpoConfig { epochs: 1, ..config.dpo.clone() };
         let started = Instant::now();
         let go_on = &mut |_: &StepProgress| std::ops::ControlFlow::Continue(());
-        let summary = train_dpo(&model, data, &reference, &dpo, threads, None, go_on)?;
+        let summary = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &dpo,
+            session: Session::new(threads, None),
+        }
+        .train(data, go_on)?;
         self.seconds.train = started.elapsed().as_secs_f64();
         self.trained = data.pairs.len() as u64;
         self.tokens.trained = summary.tokens;

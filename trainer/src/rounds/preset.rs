@@ -1,6 +1,7 @@
 //! Named settings: every number that a run starts from, in one place, with its source.
 
-use regrowth_mcts::{Preset, StepLabelConfig};
+use regrowth_mcts::Preset;
+use regrowth_mcts::labels::StepLabelConfig;
 
 use super::config::{Gate, Objective, ReferenceKind, RunConfig};
 use super::variant::Variant;
@@ -40,7 +41,7 @@ fn defaults() -> RunConfig {
         problems_per_round: 2048, // method section 3: 32 to 64 trees a step, a few dozen steps
         validation_problems: 400, // taste: a standard error of 2.5 points at most
         eval_problems: 1000,      // taste: a standard error of 1.6 points at most
-        gate: Gate::Keep,
+        gate: Gate::Reject,
         gate_slack: 0.0,
         on_policy: true,
         reference: ReferenceKind::RoundStart,

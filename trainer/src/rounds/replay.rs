@@ -47,7 +47,7 @@ pub(super) fn draw(
 mod tests {
     use super::*;
     use regrowth_datasets::{Problem, Split, tasks::problems_from_spec, write_pairs};
-    use regrowth_mcts::{PairConfig, RunOptions, SearchConfig, extract_pairs, search_problems};
+    use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs};
     use regrowth_policy::Scripted;
     use regrowth_verifiers::ProblemVerifier;
 
@@ -59,10 +59,12 @@ mod tests {
         let options = RunOptions { round, ..RunOptions::default() };
         let config = SearchConfig::default();
         let mut pairs = Vec::new();
-        search_problems(&Scripted::new(), &ProblemVerifier, &problems, &config, &options, |tree| {
-            pairs.extend(extract_pairs(&tree, &PairConfig::default()).pairs);
-        })
-        .unwrap();
+        Search::new(&Scripted::new(), &ProblemVerifier, &config)
+            .options(&options)
+            .run(&problems, |tree| {
+                pairs.extend(extract_pairs(&tree, &PairConfig::default()).pairs);
+            })
+            .unwrap();
         pairs
     }
 

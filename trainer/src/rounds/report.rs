@@ -9,8 +9,8 @@ use regrowth_policy::Usage;
 use regrowth_verifiers::{Unanswered, equations};
 use serde::{Deserialize, Serialize};
 
-use super::audit::Audit;
 use super::config::RunConfig;
+use super::statistics::RoundStatistics;
 use super::test_evaluation::EvalRow;
 use crate::stats::{Paired, Share};
 
@@ -160,7 +160,7 @@ impl Seconds {
 
 /// Divergence of a policy from the base policy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Drift {
+pub struct KlToBase {
     /// Probe problems with a solution that both policies could score.
     pub problems: u64,
     /// Tokens of those solutions.
@@ -228,8 +228,8 @@ pub struct RoundReport {
     #[serde(default)]
     pub replayed: u64,
     /// Divergence from the initial policy; absent where nothing was trained or measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Drift>,
+    #[serde(default, alias = "drift", skip_serializing_if = "Option::is_none")]
+    pub kl_to_base: Option<KlToBase>,
     /// Whether the search saw the reference answers (as it may while making data).
     pub oracle: bool,
     /// Validation problems that the start policy solved and this one does not.
@@ -237,7 +237,8 @@ pub struct RoundReport {
     /// Validation problems that this policy solves and the start policy did not.
     pub learned: u64,
     /// Counts over trees and pairs.
-    pub audit: Audit,
+    #[serde(alias = "audit")]
+    pub statistics: RoundStatistics,
     /// Wall time.
     pub seconds: Seconds,
 }
@@ -264,11 +265,11 @@ impl RoundReport {
             metrics: BTreeMap::new(),
             on_policy_share: 0.0,
             replayed: 0,
-            drift: None,
+            kl_to_base: None,
             oracle: false,
             forgotten: 0,
             learned: 0,
-            audit: Audit::default(),
+            statistics: RoundStatistics::default(),
             seconds: Seconds::default(),
         }
     }

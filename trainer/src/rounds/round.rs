@@ -1,26 +1,27 @@
-//! One round: search, train, validate, measure the KL to the base policy, gate, report.
+//! One round: search and extract pairs, train, validate, estimate the KL divergence from the base
+//! policy, gate, report.
 //!
-//! The driver calls [`round`] with the policy that the round starts from. Everything a round leaves
-//! is in its folder, and a phase whose files match their checksums is skipped ([`super::phase`]),
-//! so a resumed run repeats nothing.
+//! [`super::finish`] calls [`round()`] with the policy that the round starts from. Everything a
+//! round leaves is in its folder, and a phase whose files match their checksums is skipped
+//! ([`super::phase`]), so a resumed run repeats nothing.
 
 use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
-use super::drift;
+use super::kl_to_base;
 use super::observer::Observer;
 use super::phase::RoundDir;
-use super::report::{Drift, EvalReport, GateReport, RoundReport, RoundTokens};
+use super::report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens};
 use super::round_files::{PROBE, VALIDATION};
 use super::search::{self, SearchDone, SearchPhase};
 use super::test_evaluation::EvalRow;
 use super::training::{self, TrainDone, TrainPhase};
-use super::validation::{Asked, measure};
+use super::validation::{ValidationJob, measure};
 use super::{gate, prune};
 use crate::artefact::{damage, read_checksummed, write_checksummed};
 use crate::train::remove_damaged_states;
 use crate::{TrainError, inputs};
 
-/// Round 0: the base policy's answers to the validation problems.
+/// Round 0: validates the base policy; nothing is searched or trained.
 pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
     let dir = RoundDir::open(run, 0)?;
     let spec = run.config.policy.clone();
@@ -52,11 +53,19 @@ pub(super) fn round(
     // 3. Validate the trained policy.
     let candidate = candidate(run, &dir, start, &trained, observer)?;
     // 4. Estimate its KL divergence from the base policy.
-    let drift = drift(run, &dir, &candidate, observer)?;
+    let kl_to_base = kl_to_base(run, &dir, &candidate, observer)?;
     // 5. Gate: decide whether the next round starts from it.
     let gate = gate::decide(&run.config, start, &candidate, trained.not_trained.as_deref());
     // 6. Report. Written last: its presence marks the round as finished.
-    let parts = Parts { dir: &dir, start, candidate: &candidate, searched, trained, gate, drift };
+    let parts = PhaseResults {
+        dir: &dir,
+        start,
+        candidate: &candidate,
+        searched,
+        trained,
+        gate,
+        kl_to_base,
+    };
     let report = parts.report(run);
     write_checksummed(&dir.path.join("report.json"), &report)?;
     Ok(Finished { report, candidate })
@@ -68,8 +77,8 @@ fn search(
     start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<SearchDone, TrainError> {
-    let whole = |done: &SearchDone| Ok(damage(&dir.path, &done.checksums));
-    dir.resume_or_run((search::DONE, |s| &mut s.search), observer, whole, |observer| {
+    let find_damage = |done: &SearchDone| Ok(damage(&dir.path, &done.checksums));
+    dir.resume_or_run((search::DONE, |s| &mut s.search), observer, find_damage, |observer| {
         let spec = if run.config.on_policy { &start.spec } else { &run.config.policy };
         let before = run.dir.round(dir.number.saturating_sub(1)).join(search::DONE);
         let before: Option<SearchDone> = read_checksummed(&before)?;
@@ -81,7 +90,7 @@ fn search(
             problems: &run.sets.shard(dir.number, run.config.problems_per_round),
             threads: run.threads,
             control: run.control,
-            likelihood: before.and_then(|done| done.audit.likelihood),
+            likelihood: before.and_then(|done| done.statistics.likelihood),
         };
         let (done, usage) = phase.run(observer)?;
         dir.charge(|cost| cost.search = usage)?;
@@ -95,14 +104,14 @@ fn train(
     start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<TrainDone, TrainError> {
-    let whole = |done: &TrainDone| {
+    let find_damage = |done: &TrainDone| {
         Ok(damage(&dir.path, &prune::present(&dir.path, done.checksums.clone())?))
     };
-    dir.resume_or_run((training::DONE, |s| &mut s.train), observer, whole, |observer| {
+    dir.resume_or_run((training::DONE, |s| &mut s.train), observer, find_damage, |observer| {
         prune::forget(&dir.path)?;
         run.control.check()?;
         for damaged in remove_damaged_states(&dir.path)? {
-            observer.note(&format!("{damaged}; restarting this round's training"));
+            observer.log(&format!("{damaged}; restarting this round's training"));
         }
         // Free the engine's weights and KV cache before training loads its own.
         run.unload_policy();
@@ -128,8 +137,8 @@ fn train(
     })
 }
 
-/// The policy after the round, validated where the round is to be: the trained one, or the start
-/// policy where nothing was trained.
+/// The policy after the round: the trained one, or the start policy if nothing was trained. It is
+/// validated if this round is due for validation (`validate_every`).
 fn candidate(
     run: &RunContext,
     dir: &RoundDir,
@@ -139,7 +148,7 @@ fn candidate(
 ) -> Result<RoundPolicy, TrainError> {
     let mut candidate = match &trained.not_trained {
         Some(reason) => {
-            observer.note(&format!("round {}: nothing was trained: {reason}", dir.number));
+            observer.log(&format!("round {}: nothing was trained: {reason}", dir.number));
             start.clone()
         }
         None => {
@@ -148,7 +157,8 @@ fn candidate(
             RoundPolicy { round: dir.number, spec, identity, validated: None, ..start.clone() }
         }
     };
-    // With `validate_every`, the last round of a run that was extended since was validated as such.
+    // `validate_every` may not select this round now, but it was once the last round of a run that
+    // has been extended since, and last rounds are always validated: keep using those results.
     let asked = run.config.validates(dir.number) || dir.path.join(VALIDATION).exists();
     if candidate.validated.is_none() && asked {
         candidate.validation = validate(run, dir, &candidate.spec, observer)?;
@@ -157,30 +167,30 @@ fn candidate(
     Ok(candidate)
 }
 
-/// Identity of the policy that a round trained. Read from the round's report where there is one, so
-/// that a resumed run need not load the checkpoints of finished rounds.
+/// Identity of the policy that the round trained, from the round's report if it exists, so that a
+/// resumed run need not load the checkpoint.
 fn identity(run: &RunContext, dir: &RoundDir, spec: &str) -> Result<String, TrainError> {
     match read_checksummed::<RoundReport>(&dir.path.join("report.json")) {
         Ok(Some(report)) => Ok(report.policy),
-        // A corrupted report is rewritten at the end of the round.
+        // Ignore a corrupted report: it is rewritten at the end of the round.
         Ok(None) | Err(_) => Ok(run.policy(spec)?.identity().to_owned()),
     }
 }
 
-/// KL divergence of the round's policy from the base policy; `None` where nothing was trained or
-/// the round is not validated.
-fn drift(
+/// Estimates the KL divergence of the round's policy from the base policy on `probe_problems`
+/// validation problems; `None` if nothing was trained or the round is not validated.
+fn kl_to_base(
     run: &RunContext,
     dir: &RoundDir,
     candidate: &RoundPolicy,
     observer: &mut dyn Observer,
-) -> Result<Option<Drift>, TrainError> {
+) -> Result<Option<KlToBase>, TrainError> {
     let problems = &run.sets.validation;
     let problems = &problems[..problems.len().min(run.config.probe_problems)];
     if !run.config.validates(dir.number) || candidate.round != dir.number || problems.is_empty() {
         return Ok(None);
     }
-    let probe = drift::Probed {
+    let probe = kl_to_base::Probed {
         path: &dir.path.join(PROBE),
         round: dir.number,
         problems,
@@ -189,7 +199,7 @@ fn drift(
     };
     let mut policies =
         |is_base: bool| run.policy(if is_base { &run.config.policy } else { &candidate.spec });
-    dir.timed(|s| &mut s.probe, || drift::measure(&probe, &mut policies, observer))
+    dir.timed(|s| &mut s.probe, || kl_to_base::measure(&probe, &mut policies, observer))
 }
 
 fn validate(
@@ -200,26 +210,26 @@ fn validate(
 ) -> Result<Vec<EvalRow>, TrainError> {
     let path = &dir.path.join(VALIDATION);
     let problems = &run.sets.validation;
-    let asked = Asked { path, round: dir.number, phase: "validate", problems };
+    let asked = ValidationJob { path, round: dir.number, phase: "validate", problems };
     dir.timed(|s| &mut s.evaluate, || measure(run, spec, &asked, observer))
 }
 
 /// Results of a round's phases, from which its report is made.
-struct Parts<'a> {
+struct PhaseResults<'a> {
     dir: &'a RoundDir,
     start: &'a RoundPolicy,
     candidate: &'a RoundPolicy,
     searched: SearchDone,
     trained: TrainDone,
     gate: GateReport,
-    drift: Option<Drift>,
+    kl_to_base: Option<KlToBase>,
 }
 
-impl Parts<'_> {
+impl PhaseResults<'_> {
     fn report(self, run: &RunContext) -> RoundReport {
-        let Self { dir, start, candidate, searched, trained, gate, drift } = self;
-        let audit = searched.audit;
-        let mut pairs_dropped = audit.pairs_dropped.clone();
+        let Self { dir, start, candidate, searched, trained, gate, kl_to_base } = self;
+        let statistics = searched.statistics;
+        let mut pairs_dropped = statistics.pairs_dropped.clone();
         pairs_dropped.extend(trained.skipped);
         let changed = |before: bool| {
             let pairs = start.validation.iter().zip(&candidate.validation);
@@ -233,13 +243,13 @@ impl Parts<'_> {
             trained: trained.not_trained.is_none(),
             not_trained: trained.not_trained,
             problems: searched.problems,
-            pairs: audit.pairs,
+            pairs: statistics.pairs,
             pairs_dropped,
-            trees: audit.trees,
+            trees: statistics.trees,
             steps: trained.steps,
             tokens: RoundTokens {
-                prompts: audit.prompt_tokens,
-                sampled: audit.sampled_tokens,
+                prompts: statistics.prompt_tokens,
+                sampled: statistics.sampled_tokens,
                 trained: trained.tokens,
                 referenced: trained.reference_tokens,
                 validated: if asked { tokens(&candidate.validation) } else { 0 },
@@ -247,11 +257,11 @@ impl Parts<'_> {
             metrics: trained.metrics,
             on_policy_share: trained.mix.on_policy as f64 / trained.mix.rows.max(1) as f64,
             replayed: trained.mix.replayed,
-            drift,
+            kl_to_base,
             oracle: run.config.search.value.oracle,
             forgotten: changed(true),
             learned: changed(false),
-            audit,
+            statistics,
             seconds: dir.cost().seconds,
             ..RoundReport::of(dir.number, candidate.identity.clone())
         }

@@ -1,7 +1,7 @@
 //! The folder of a run: who may write it, what it was started with, where its files lie.
 //!
-//! It knows nothing of what the phases do. A second process is refused; `run.json` pins the settings,
-//! so the same command goes on and another one is refused by name of what differs.
+//! A second process is refused; `run.json` pins the settings, so the same command goes on and
+//! another one is refused by name of what differs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

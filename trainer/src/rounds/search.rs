@@ -14,21 +14,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use regrowth_datasets::{Problem, stream_key};
+use regrowth_mcts::calibration::JudgedSolutions;
 use regrowth_mcts::console::Work;
-use regrowth_mcts::{
-    JudgedSolutions, LikelihoodCalibration, LikelihoodFit, RunOptions, SearchConfig,
-    SearchObserver, SkipReason, TreeRecord, extract_pairs, extract_rows, extract_step_labels,
-    search_each,
-};
+use regrowth_mcts::driver::SearchObserver;
+use regrowth_mcts::labels::extract_step_labels;
+use regrowth_mcts::likelihood::{LikelihoodCalibration, LikelihoodFit};
+use regrowth_mcts::pairs::extract_rows;
+use regrowth_mcts::{RunOptions, Search, SearchConfig, SkipReason, TreeRecord, extract_pairs};
 use regrowth_policy::{Policy, Recording, Usage};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
-use super::audit::Audit;
 use super::calibration;
 use super::config::RunConfig;
 use super::journal::{self, Calls, Sink};
 use super::observer::{Control, Observer};
+use super::statistics::RoundStatistics;
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_checksummed};
 
@@ -48,7 +49,7 @@ pub(super) struct SearchDone {
     /// Problems of the round.
     pub(super) problems: u64,
     /// Round statistics: counts over trees and pairs.
-    pub(super) audit: Audit,
+    pub(super) statistics: RoundStatistics,
     /// Checksums of the files.
     pub(super) checksums: Checksums,
 }
@@ -159,21 +160,25 @@ impl SearchPhase<'_> {
                 Ok(())
             },
         )?;
-        let audit = self.cut()?;
+        let statistics = self.cut()?;
         let mut files = vec![TREES, PAIRS];
         if self.config.dpo.judge.weight > 0.0 {
             self.cut_step_labels()?;
             files.push(STEP_LABELS);
         }
-        Ok((self.finish(audit, &files)?, usage))
+        Ok((self.finish(statistics, &files)?, usage))
     }
 
-    fn finish(&self, audit: Audit, files: &[&str]) -> Result<SearchDone, TrainError> {
+    fn finish(
+        &self,
+        statistics: RoundStatistics,
+        files: &[&str],
+    ) -> Result<SearchDone, TrainError> {
         let done = SearchDone {
             version: 1,
             policy: self.policy.identity().to_owned(),
             problems: self.problems.len() as u64,
-            audit,
+            statistics,
             checksums: checksums(self.dir, files)?,
         };
         write_checksummed(&self.dir.join(DONE), &done)?;
@@ -268,7 +273,8 @@ impl SearchPhase<'_> {
             ..RunOptions::default()
         };
         let verifier = &ProblemVerifier;
-        let summary = search_each(policy, verifier, problems, &config, &options, watch)?;
+        let summary =
+            Search::new(policy, verifier, &config).options(&options).observe(problems, watch)?;
         std::mem::replace(&mut watch.written, Ok(()))?;
         if summary.cancelled {
             return Err(TrainError::Interrupted);
@@ -277,30 +283,31 @@ impl SearchPhase<'_> {
             let example = summary.skipped_examples.iter().find(|(_, r)| r.starts_with(reason));
             let example = example.map(|(id, why)| format!(", e.g. {id}: {why}"));
             let example = example.unwrap_or_default();
-            watch.observer.note(&format!("{count} problems skipped: {reason}{example}"));
+            watch.observer.log(&format!("{count} problems skipped: {reason}{example}"));
         }
         Ok(summary.usage)
     }
 
     /// Extracts the pairs of all trees into `pairs.jsonl` and computes the round statistics.
-    fn cut(&self) -> Result<Audit, TrainError> {
-        let mut audit = Audit::default();
+    fn cut(&self) -> Result<RoundStatistics, TrainError> {
+        let mut statistics = RoundStatistics::default();
         let mut solutions = JudgedSolutions::default();
         let mut likelihood = LikelihoodFit::default();
         extract_rows(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
-            audit.add(tree, &extracted);
+            statistics.add(tree, &extracted);
             solutions.add(tree, &ProblemVerifier);
             likelihood.add(tree, &ProblemVerifier);
             extracted.pairs
         })?;
-        audit.self_evaluation = solutions.calibration();
-        audit.likelihood = likelihood.scale(self.before());
+        statistics.self_evaluation = solutions.calibration();
+        statistics.likelihood = likelihood.scale(self.before());
         let first = self.calibrating();
         if !first.is_empty() {
-            audit.calibrated = Some(calibration::found(first, &self.known(first)?, self.before()));
+            statistics.calibrated =
+                Some(calibration::found(first, &self.known(first)?, self.before()));
         }
-        Ok(audit)
+        Ok(statistics)
     }
 
     /// Extracts the judge's training examples into `step_labels.jsonl`.
@@ -317,7 +324,8 @@ mod tests {
     use super::*;
     use crate::rounds::{NoObserver, ProblemSets};
     use regrowth_datasets::read_step_labels;
-    use regrowth_mcts::{JudgeForm, Preset};
+    use regrowth_mcts::Preset;
+    use regrowth_mcts::config::JudgeForm;
     use regrowth_policy::Scripted;
 
     fn config() -> RunConfig {
@@ -364,7 +372,7 @@ mod tests {
         let (with, labels) = cut(&config);
         let labels = labels.unwrap();
         assert!(with.checksums.contains_key(STEP_LABELS));
-        assert_eq!(with.audit, without.audit);
+        assert_eq!(with.statistics, without.statistics);
         assert!(labels.iter().any(|l| l.label) && labels.iter().any(|l| !l.label));
     }
 
@@ -373,7 +381,7 @@ mod tests {
         let problems = ProblemSets::read(&config()).unwrap().train;
         let dir = tempfile::tempdir().unwrap();
         let done = search(dir.path(), &problems);
-        assert!(done.audit.pairs > 0);
+        assert!(done.statistics.pairs > 0);
         let trees = std::fs::read(dir.path().join(TREES)).unwrap();
         for at in [100, trees.len() / 2, trees.len() - 1] {
             let mut flipped = trees.clone();
@@ -402,7 +410,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let done = search_with(dir.path(), &problems, &config);
-        assert!(done.audit.calibrated.is_some_and(|s| s != config.search.value.likelihood));
+        assert!(done.statistics.calibrated.is_some_and(|s| s != config.search.value.likelihood));
         let (trees, sums) = (path(TREES), path("trees.jsonl.sums"));
         let [rows, lines] = [&trees, &sums].map(|file| std::fs::read_to_string(file).unwrap());
         for kept in [0, 20, 50, 55] {
@@ -427,7 +435,7 @@ mod tests {
         let (config, problems) = calibrated();
         let calibrated = |config: &RunConfig| {
             let dir = tempfile::tempdir().unwrap();
-            search_with(dir.path(), &problems, config).audit.calibrated
+            search_with(dir.path(), &problems, config).statistics.calibrated
         };
         let mut unseen = config.clone();
         unseen.search.value.oracle = false;

@@ -13,7 +13,7 @@ use regrowth_datasets::{
     DataError, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, keyed_rng,
     overlap, problem_key, split_of,
 };
-use regrowth_mcts::examples;
+use regrowth_mcts::prompting::examples;
 use regrowth_policy::{Exemplar, PromptOptions};
 use sha2::{Digest, Sha256};
 
@@ -148,13 +148,13 @@ impl ProblemSets {
         config: &RunConfig,
         count: RangeInclusive<usize>,
     ) -> Result<Vec<Exemplar>, TrainError> {
-        let exam = [self.validation.as_slice(), &self.test].concat();
+        let evaluation = [self.validation.as_slice(), &self.test].concat();
         let prompts = config.prompts();
         let pool = match &prompts.shots_from {
             Some(_) => Cow::Owned(prompts.pool(&config.problems, None, 0, config.seed)?),
             None => Cow::Borrowed(&self.train),
         };
-        Ok(examples(&pool, &exam, count, config.seed)?)
+        Ok(examples(&pool, &evaluation, count, config.seed)?)
     }
 
     /// How the problems of the run are put to its policies.
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn a_test_file_that_shares_a_problem_is_refused_by_content() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("exam.jsonl");
+        let path = dir.path().join("evaluation.jsonl");
         let taught = &ProblemSets::read(&config()).unwrap().train[3];
         // Another format, other spacing and another id: still the same problem.
         let row = serde_json::json!({

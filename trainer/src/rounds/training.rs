@@ -26,8 +26,8 @@ use super::search::{PAIRS, STEP_LABELS, TREES};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, write_checksummed};
 use crate::train::{
-    Course, DpoConfig, Example, LoraConfig, Model, OPTIMIZER, PreferenceData, Reference, Session,
-    SftConfig, StepProgress, plan_dpo, plan_sft, train_dpo_within, train_sft,
+    Course, DpoConfig, DpoTrainer, Example, LoraConfig, Model, OPTIMIZER, PreferenceData,
+    Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
 };
 
 /// The file whose presence says that the phase is done.
@@ -155,14 +155,16 @@ impl TrainPhase<'_> {
         let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
         let plan = plan_dpo(&model, data, &config, self.threads)?;
         plan.check()?;
-        observer.note(&format!("round {}: {plan}", self.round));
+        observer.log(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
         let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
-        let summary = train_dpo_within(&model, data, &reference, &config, session, &mut on_step)?;
+        let summary =
+            DpoTrainer { model: &model, reference: &reference, config: &config, session: session }
+                .train(data, &mut on_step)?;
         observer.end();
         if let Some(warning) = summary.unmoved(&config) {
-            observer.note(&format!("round {}: {warning}", self.round));
+            observer.log(&format!("round {}: {warning}", self.round));
         }
         self.save(&model)?;
         Ok(TrainDone {
@@ -218,11 +220,15 @@ impl TrainPhase<'_> {
         let config = SftConfig { seed: self.seed(self.config.sft.seed), ..self.config.sft.clone() };
         let plan = plan_sft(&model, &examples, &config, self.threads)?;
         plan.check()?;
-        observer.note(&format!("round {}: {plan}", self.round));
+        observer.log(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
-        let summary =
-            train_sft(&model, &examples, &[], &config, self.threads, Some(self.dir), &mut on_step)?;
+        let summary = SftTrainer {
+            model: &model,
+            config: &config,
+            session: Session::new(self.threads, Some(self.dir)),
+        }
+        .train(&examples, &[], &mut on_step)?;
         observer.end();
         self.save(&model)?;
         let skipped = [("longer than the context".to_owned(), long)];
@@ -362,8 +368,9 @@ fn right_solutions(trees: &Path, most: usize) -> Result<Vec<(String, Example)>, 
 
 /// Token ids of every right solution of a tree.
 fn right_paths(tree: &TreeRecord) -> impl Iterator<Item = Vec<TokenId>> + '_ {
-    let right =
-        |(_, node): &(usize, &regrowth_mcts::NodeRecord)| node.terminal && node.outcome > 0.0;
+    let right = |(_, node): &(usize, &regrowth_mcts::record::NodeRecord)| {
+        node.terminal && node.outcome > 0.0
+    };
     tree.nodes.iter().enumerate().filter(right).map(|(id, _)| {
         let path = tree.path(id as u32);
         path.iter().flat_map(|&n| tree.nodes[n as usize].ids.iter().copied()).collect()
@@ -374,7 +381,7 @@ fn right_paths(tree: &TreeRecord) -> impl Iterator<Item = Vec<TokenId>> + '_ {
 mod tests {
     use super::*;
     use regrowth_datasets::{Problem, Split, tasks::problems_from_spec, write_jsonl};
-    use regrowth_mcts::{RunOptions, SearchConfig, search_problems};
+    use regrowth_mcts::{RunOptions, Search, SearchConfig};
     use regrowth_policy::{Policy, Scripted};
     use regrowth_verifiers::{ProblemVerifier, Verifier};
 
@@ -385,10 +392,12 @@ mod tests {
         let mut trees = Vec::new();
         let config = SearchConfig::best_of(16);
         let options = RunOptions::default();
-        search_problems(&Scripted::new(), &ProblemVerifier, &problems, &config, &options, |t| {
-            trees.push(t);
-        })
-        .unwrap();
+        Search::new(&Scripted::new(), &ProblemVerifier, &config)
+            .options(&options)
+            .run(&problems, |t| {
+                trees.push(t);
+            })
+            .unwrap();
         let dir = tempfile::tempdir().unwrap();
         write_jsonl(&dir.path().join(TREES), &trees).unwrap();
         let examples = right_solutions(&dir.path().join(TREES), 2).unwrap();

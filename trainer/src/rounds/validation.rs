@@ -14,7 +14,7 @@ use crate::TrainError;
 use crate::evaluate::{SamplePlan, Solved, solve};
 
 /// Which problems are asked, and where the answers go.
-pub(super) struct Asked<'a> {
+pub(super) struct ValidationJob<'a> {
     pub(super) path: &'a Path,
     pub(super) round: u32,
     /// What the phase is called.
@@ -27,10 +27,10 @@ pub(super) struct Asked<'a> {
 pub(super) fn measure(
     run: &RunContext,
     spec: &str,
-    asked: &Asked,
+    asked: &ValidationJob,
     observer: &mut dyn Observer,
 ) -> Result<Vec<EvalRow>, TrainError> {
-    let &Asked { path, round, phase, problems } = asked;
+    let &ValidationJob { path, round, phase, problems } = asked;
     journal::complete(path, problems, observer, &mut |todo, observer, sink| {
         let policy = run.policy(spec)?;
         observer.begin(round, phase, problems.len(), Work::Calls);

@@ -5,7 +5,8 @@
 //! search has simulations a root (measured with the embedded model: 855 tokens a problem sampled or
 //! judged by the method, 926 by `instance`, 850 by `star`); `regrowth compare` prints what was spent.
 
-use regrowth_mcts::{PairValues, Strategy};
+use regrowth_mcts::config::Strategy;
+use regrowth_mcts::pairs::PairValues;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ impl Variant {
     }
 }
 
-/// As many whole solutions as there were simulations (method, section 2: breadth times 1).
+/// As many whole solutions as there were simulations (method: breadth times 1).
 fn whole_solutions(config: &mut RunConfig) {
     // Nothing is committed to step by step.
     config.pairs.values = PairValues::End;

@@ -1,12 +1,12 @@
 //! Step-level preference training, DPO and its variants (arXiv:2405.00451, section 2.2): from pairs
 //! to a trained model.
 //!
-//! All pairs of one tree are packed into one token tree, so a prompt and the steps that pairs share
-//! go through the model once. [`super::pairs`] masks the tokens, [`super::reference`] computes the
-//! reference log-probabilities, and [`super::preference`] the loss.
+//! All pairs of one search tree are packed into one sequence with a tree attention mask, so that
+//! the prompt and shared steps go through the model only once. [`super::pairs`] makes the loss
+//! masks, [`super::reference`] computes the reference log-probabilities, and [`super::preference`]
+//! the loss.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use regrowth_datasets::{PreferencePair, StepLabel};
@@ -14,13 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use super::dpo_config::DpoConfig;
 use super::judge;
-use super::memory::{Busiest, TrainingMemory};
+use super::memory::{PeakBatch, TrainingMemory};
 use super::model::Model;
 use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::reference::{self, Reference};
-use super::run::{Course, Look, OnStep, Steps, Trained};
+use super::run::{Look, OnStep, TrainLoop, Trained};
 use super::schedule::Schedule;
+use super::session::Session;
 use super::state;
 use crate::TrainError;
 
@@ -43,23 +44,25 @@ pub struct DpoSummary {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// Mean `rewards/margins / beta`, in nats a pair, below which a policy counts as unmoved. At 0.05
-/// the odds of the chosen against the rejected side have changed by 5 % (not tuned).
-const MOVED: f64 = 0.05;
-/// Fewer steps give no warning: metrics are measured before a step's update, so those of the first
-/// step say nothing.
-const FEW_STEPS: usize = 4;
+/// Threshold of the mean `rewards/margins / beta`, in nats per pair, below which the policy counts
+/// as unmoved. At 0.05 the odds of the chosen against the rejected side have changed by 5 % (not
+/// tuned).
+const MIN_MARGIN_NATS: f64 = 0.05;
+/// Minimum number of steps for the warning. Metrics of a step are measured before its update, so
+/// after very few steps the margin is close to 0 in any case.
+const MIN_STEPS_TO_WARN: usize = 4;
 
 impl DpoSummary {
-    /// A warning with a learning rate to try, where the margin of the last step is still next to 0:
-    /// the policy has hardly moved from the reference.
+    /// A warning that suggests a higher learning rate, if the reward margin of the last step is
+    /// still close to 0, i.e. the policy has hardly moved from the reference.
     #[must_use]
     pub fn unmoved(&self, config: &DpoConfig) -> Option<String> {
-        let margin = self.metrics.get("rewards/margins").filter(|_| self.steps >= FEW_STEPS)?;
+        let margin =
+            self.metrics.get("rewards/margins").filter(|_| self.steps >= MIN_STEPS_TO_WARN)?;
         let moved = (margin / config.beta).abs();
         // In single precision, so that ten times 1e-6 is printed as 1e-5.
         let (rate, more) = (config.learning_rate as f32, (10.0 * config.learning_rate) as f32);
-        (moved < MOVED).then(|| {
+        (moved < MIN_MARGIN_NATS).then(|| {
             format!(
                 "{} steps moved the policy by {moved:.3} nats a pair, which is next to nothing: \
                  the learning rate of {rate:e} is too low for this model; try --learning-rate \
@@ -85,95 +88,79 @@ impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     }
 }
 
-/// Threads and folder of a training, and the longer training that it belongs to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Session<'a> {
-    /// Micro-batches computed at once, one a thread.
-    pub threads: usize,
-    /// Folder for training state, metrics and reference log-probabilities, from which an
-    /// interrupted training resumes; `None` writes nothing.
-    pub dir: Option<&'a Path>,
-    /// Several trainings under one learning-rate schedule and optimizer state (`carry_optimizer`);
-    /// `None` for a training of its own.
-    pub course: Option<Course<'a>>,
+/// Trains a model on preference pairs, in place.
+#[derive(Clone, Copy)]
+pub struct DpoTrainer<'a> {
+    /// The model that is trained.
+    pub model: &'a Model,
+    /// Log-probabilities of the reference policy.
+    pub reference: &'a Reference<'a>,
+    /// Loss, optimizer and batches.
+    pub config: &'a DpoConfig,
+    /// Threads, output folder, and, with `carry_optimizer`, the multi-round training whose schedule
+    /// and optimizer state this one continues (`course`).
+    pub session: Session<'a>,
 }
 
-/// Trains `model` in place on pairs and, where `config.judge.weight` is above 0, on step labels.
-/// `threads` and `dir` are those of [`Session`].
-///
-/// # Errors
-/// When a row does not fit the model, a gradient is missing or not finite, or a file cannot be
-/// written.
-pub fn train_dpo(
-    model: &Model,
-    data: PreferenceData,
-    reference: &Reference,
-    config: &DpoConfig,
-    threads: usize,
-    dir: Option<&Path>,
-    progress: &mut OnStep,
-) -> Result<DpoSummary, TrainError> {
-    let session = Session { threads, dir, course: None };
-    train_dpo_within(model, data, reference, config, session, progress)
-}
-
-/// [`train_dpo`] within a [`Session`], which may be one part of a longer training.
-///
-/// # Errors
-/// As [`train_dpo`], and when the optimizer state of the part before cannot be read.
-pub fn train_dpo_within(
-    model: &Model,
-    data: PreferenceData,
-    reference: &Reference,
-    config: &DpoConfig,
-    session: Session,
-    progress: &mut OnStep,
-) -> Result<DpoSummary, TrainError> {
-    let Session { threads, dir, course } = session;
-    let (mut rows, skipped) = rows(model, data, config)?;
-    let reference_tokens =
-        reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
-    let steps = plan(&rows, config)?;
-    let run = Steps {
-        model,
-        schedule: Schedule::new(
-            (config.schedule, config.learning_rate, config.warmup),
-            course.map_or(steps.len(), |course| course.steps),
-        ),
-        steps: steps.len(),
-        course,
-        optimizer: config.optimizer,
-        epochs: config.epochs,
-        seed: config.seed,
-        recompute: config.gradient_checkpointing,
-        threads,
-        dir,
-        tensorboard: config.tensorboard,
-        save_every: Duration::from_secs(config.save_seconds),
-    };
-    let loss = config.loss.settled(mean_alpha(&rows.pairs));
-    let objective = Preference {
-        loss,
-        beta: config.beta,
-        nll: config.nll,
-        judge: config.judge.weight,
-        rows: &rows,
-    };
-    let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
-    let Trained { last, tokens, .. } =
-        run.run(&objective, batches, |_| Ok(Look::default()), progress)?;
-    if let Some(dir) = dir {
-        state::clear(dir)?;
+impl DpoTrainer<'_> {
+    /// Trains on pairs and, where `config.judge.weight` is above 0, on step labels. `on_step` is
+    /// called after every optimizer step and may stop the training, which then returns
+    /// [`TrainError::Interrupted`] with its state saved.
+    ///
+    /// # Errors
+    /// When a row does not fit the model, a gradient is missing or not finite, a file cannot be
+    /// written, or the optimizer state of the previous round cannot be read.
+    pub fn train(
+        &self,
+        data: PreferenceData,
+        on_step: &mut OnStep,
+    ) -> Result<DpoSummary, TrainError> {
+        let &Self { model, reference, config, session: Session { threads, dir, course } } = self;
+        let (mut rows, skipped) = rows(model, data, config)?;
+        let reference_tokens =
+            reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
+        let steps = plan(&rows, config)?;
+        let run = TrainLoop {
+            model,
+            schedule: Schedule::new(
+                (config.schedule, config.learning_rate, config.warmup),
+                course.map_or(steps.len(), |course| course.steps),
+            ),
+            steps: steps.len(),
+            course,
+            optimizer: config.optimizer,
+            epochs: config.epochs,
+            seed: config.seed,
+            recompute: config.gradient_checkpointing,
+            threads,
+            dir,
+            tensorboard: config.tensorboard,
+            save_every: Duration::from_secs(config.save_seconds),
+        };
+        let loss = config.loss.with_flip_rate(mean_alpha(&rows.pairs));
+        let objective = Preference {
+            loss,
+            beta: config.beta,
+            nll: config.nll,
+            judge: config.judge.weight,
+            rows: &rows,
+        };
+        let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
+        let Trained { last, tokens, .. } =
+            run.run(&objective, batches, |_| Ok(Look::default()), on_step)?;
+        if let Some(dir) = dir {
+            state::clear(dir)?;
+        }
+        Ok(DpoSummary {
+            steps: steps.len(),
+            pairs: rows.pairs.len(),
+            step_labels: rows.judge_examples.len(),
+            skipped,
+            tokens,
+            reference_tokens,
+            metrics: last.means().map(|(n, v)| (n.to_owned(), v)).collect(),
+        })
     }
-    Ok(DpoSummary {
-        steps: steps.len(),
-        pairs: rows.pairs.len(),
-        step_labels: rows.judge_examples.len(),
-        skipped,
-        tokens,
-        reference_tokens,
-        metrics: last.means().map(|(n, v)| (n.to_owned(), v)).collect(),
-    })
 }
 
 /// Plans a training on `data` without running it: the memory that it will take.
@@ -187,14 +174,14 @@ pub fn plan_dpo(
     threads: usize,
 ) -> Result<TrainingMemory, TrainError> {
     let (rows, _) = rows(model, data, config)?;
-    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
+    let mut busiest = PeakBatch::new(model, config.gradient_checkpointing, threads);
     for step in plan(&rows, config)? {
         busiest.see(micro_batches(&rows, &step, config).iter().map(|b| &b.packed));
     }
     Ok(TrainingMemory::new(model, config.optimizer.kind, &busiest))
 }
 
-/// Tokenised and checked rows, and the number left out by reason.
+/// Prepares the training rows; also returns how many were skipped, by reason.
 fn rows<'a>(
     model: &Model,
     data: PreferenceData<'a>,
@@ -209,8 +196,8 @@ fn rows<'a>(
     Ok((Rows { pairs, judge_examples }, skipped))
 }
 
-/// Mean label smoothing (alpha) of the pairs: the share of flipped labels that robust DPO assumes
-/// where its `flip` is not set.
+/// Mean label smoothing (alpha) of the pairs: used as the label flip rate of robust DPO (TRL:
+/// `label_smoothing`) if its `flip` is not set.
 fn mean_alpha(prepared: &[Prepared]) -> f64 {
     let total: f64 = prepared.iter().map(|p| p.pair.alpha).sum();
     total / prepared.len().max(1) as f64

@@ -1,4 +1,4 @@
-//! Settings of step-level preference training (method, section 3).
+//! Settings of step-level preference training (docs/paper.md).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::loss::PreferenceLoss;
 use super::optim::OptimizerConfig;
 use super::schedule::ScheduleKind;
 
-/// Settings of preference training (method, section 3).
+/// Settings of preference training (docs/paper.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DpoConfig {

@@ -1,6 +1,6 @@
 //! Loss and gradients of one micro-batch: a forward pass, an objective, a backward pass.
 //!
-//! An objective sees log-probabilities and gives slopes; nothing here knows a loss. Who computes
+//! An objective sees log-probabilities and gives gradient; nothing here knows a loss. Who computes
 //! which micro-batch, and how they are added up, is [`super::workers`]' business.
 
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ pub struct Evaluation {
     /// Its part of the step's loss; the parts of a step are summed.
     pub loss: f64,
     /// Derivative of that part by each log-probability, as many as the batch has targets.
-    pub slopes: Vec<f32>,
+    pub gradient: Vec<f32>,
     /// Its parts of the step's metrics.
     pub metrics: Metrics,
 }
 
 /// A loss as a pure function of the log-probabilities of target tokens.
 ///
-/// Giving slopes in place of a differentiable tensor keeps every loss a function of plain numbers
+/// Giving gradient in place of a differentiable tensor keeps every loss a function of plain numbers
 /// that can be tabulated and tested, and leaves the model as the only thing to differentiate.
 pub trait TrainingObjective: Sync {
     /// What one micro-batch holds.
@@ -38,7 +38,7 @@ pub trait TrainingObjective: Sync {
     /// The packed tokens of a batch.
     fn packed<'a>(&self, batch: &'a Self::Batch) -> &'a PackedBatch;
 
-    /// Loss and slopes, given the log-probability of every target of the batch.
+    /// Loss and gradient, given the log-probability of every target of the batch.
     fn evaluate(&self, batch: &Self::Batch, logps: &[f32]) -> Evaluation;
 
     /// The rows of a batch, for a file that shows what a step failed on.
@@ -122,7 +122,7 @@ pub(super) fn gradients<O: TrainingObjective>(
 pub(super) struct Top {
     pub(super) loss: f64,
     pub(super) metrics: Metrics,
-    /// A number whose gradient is the loss's: log-probabilities times their slopes.
+    /// A number whose gradient is the loss's: log-probabilities times their gradient.
     pub(super) functional: Tensor,
 }
 
@@ -136,8 +136,8 @@ impl Top {
     ) -> Result<Self, TrainError> {
         let logps = target_log_probs(model, objective.packed(batch), x)?;
         let result = objective.evaluate(batch, &logps.to_vec1::<f32>()?);
-        let slopes = Tensor::from_vec(result.slopes, logps.shape(), logps.device())?;
-        let functional = (logps * slopes)?.sum_all()?;
+        let gradient = Tensor::from_vec(result.gradient, logps.shape(), logps.device())?;
+        let functional = (logps * gradient)?.sum_all()?;
         Ok(Self { loss: result.loss, metrics: result.metrics, functional })
     }
 }

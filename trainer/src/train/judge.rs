@@ -103,7 +103,7 @@ pub(super) fn judge_examples<'a>(
         });
     }
     let before = judge_examples.len();
-    judge_examples.retain(|lesson| lesson.longest() < model.config.context);
+    judge_examples.retain(|example| example.longest() < model.config.context);
     let long = before - judge_examples.len();
     Ok((judge_examples, long))
 }
@@ -137,13 +137,13 @@ impl JudgeExample<'_> {
         self.asks.iter().map(|ask| ask.labels.len()).sum()
     }
 
-    /// A sequence of this lesson with one of its tails.
+    /// A sequence of this example with one of its tails.
     pub(super) fn sequence<'a>(&'a self, tail: &'a [TokenId]) -> PackedSequence<'a> {
         let scored = self.base.len() + tail.len() - 1;
         PackedSequence { prefix: &self.base, tail, scored }
     }
 
-    /// The mean loss over the questions; `logps` and `slopes` are those of [`Self::tails`]. With P
+    /// The mean loss over the questions; `logps` and `gradient` are those of [`Self::tails`]. With P
     /// the probability of all tokens of a label, it is
     /// `-(target ln P(correct) + (1 - target) ln P(other))`: cross entropy, which also keeps the mass
     /// on the labels.
@@ -151,7 +151,7 @@ impl JudgeExample<'_> {
         &self,
         logps: &[f32],
         weight: f64,
-        slopes: &mut [f32],
+        gradient: &mut [f32],
         metrics: &mut Metrics,
         share: f64,
     ) -> f64 {
@@ -163,7 +163,7 @@ impl JudgeExample<'_> {
                 let total = log_sum_exp(&logps[range.clone()]);
                 for at in range {
                     let part = (f64::from(logps[at]) - total).exp();
-                    slopes[at] = (-weight * each * target * part) as f32;
+                    gradient[at] = (-weight * each * target * part) as f32;
                 }
                 loss -= each * target * total;
                 total
@@ -209,7 +209,7 @@ mod tests {
         }
     }
 
-    fn lesson(row: &StepLabel) -> JudgeExample<'_> {
+    fn example(row: &StepLabel) -> JudgeExample<'_> {
         let ask = |question: TokenId, labels: [TokenId; 3], correct| JudgeQuestion {
             question: vec![question],
             labels: labels.to_vec(),
@@ -220,19 +220,19 @@ mod tests {
     }
 
     fn loss(logps: &[f32]) -> (f64, Vec<f32>) {
-        let (row, mut slopes) = (row(), vec![0.0; logps.len()]);
-        let lesson = lesson(&row);
-        let value = lesson.loss(logps, 2.0, &mut slopes, &mut Metrics::default(), 1.0);
-        (value, slopes)
+        let (row, mut gradient) = (row(), vec![0.0; logps.len()]);
+        let example = example(&row);
+        let value = example.loss(logps, 2.0, &mut gradient, &mut Metrics::default(), 1.0);
+        (value, gradient)
     }
 
     #[test]
     fn tails_are_questions_with_every_label() {
         let row = row();
-        let lesson = lesson(&row);
-        let tails = lesson.tails();
+        let example = example(&row);
+        let tails = example.tails();
         assert_eq!(tails, [[7, 10], [7, 11], [7, 20], [8, 20], [8, 10], [8, 11]]);
-        assert_eq!(lesson.sequence(&tails[0]).scored, 4);
+        assert_eq!(example.sequence(&tails[0]).scored, 4);
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn slopes_are_the_derivatives() {
         let logps = [-1.2f32, -2.3, -0.7, -1.6, -1.2, -1.3];
-        let (_, slopes) = loss(&logps);
+        let (_, gradient) = loss(&logps);
         for at in 0..logps.len() {
             let moved = |by: f32| {
                 let mut logps = logps;
@@ -255,7 +255,7 @@ mod tests {
                 loss(&logps).0
             };
             let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            assert!((f64::from(slopes[at]) - numeric).abs() < 1e-4, "{at} {numeric}");
+            assert!((f64::from(gradient[at]) - numeric).abs() < 1e-4, "{at} {numeric}");
         }
     }
 }

@@ -155,7 +155,7 @@ impl PreferenceLoss {
 
     /// The loss with the share of swapped labels that the pairs suggest, where it names none.
     #[must_use]
-    pub fn settled(self, mean_alpha: f64) -> Self {
+    pub fn with_flip_rate(self, mean_alpha: f64) -> Self {
         match self {
             // At one half nothing could be learnt and the loss has a pole.
             Self::Robust { flip: None } => Self::Robust { flip: Some(mean_alpha.min(0.45)) },

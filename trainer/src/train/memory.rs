@@ -43,7 +43,7 @@ pub struct TrainingMemory {
 
 impl TrainingMemory {
     /// For steps of which `busiest` takes most.
-    pub(super) fn new(model: &Model, optimizer: OptimizerKind, busiest: &Busiest) -> Self {
+    pub(super) fn new(model: &Model, optimizer: OptimizerKind, busiest: &PeakBatch) -> Self {
         let (trained, frozen) = model.variables.sizes();
         let packed = match model.variables.frozen_dtype() {
             Dtype::Bf16 => 2 * (frozen * Dtype::Bf16.bytes()) as u64,
@@ -127,7 +127,7 @@ fn largest(model: &Model) -> u64 {
 }
 
 /// The step of a run that takes most memory.
-pub(super) struct Busiest {
+pub(super) struct PeakBatch {
     threads: usize,
     row: u64,
     gradient: u64,
@@ -139,11 +139,11 @@ pub(super) struct Busiest {
     gradients: u64,
     /// Micro-batches in work at once.
     workers: usize,
-    /// Steps that were looked at.
+    /// TrainLoop that were looked at.
     steps: usize,
 }
 
-impl Busiest {
+impl PeakBatch {
     /// For this many micro-batches at once.
     pub(super) fn new(model: &Model, recompute: bool, threads: usize) -> Self {
         let largest = model.variables.iter().map(|(_, var)| var.elem_count()).max().unwrap_or(0);

@@ -93,9 +93,13 @@ impl Model {
         Ok(Self { config, variables, origin, warnings })
     }
 
-    /// The same model with weights frozen beneath updates multiplied in this type (f32 or bf16).
+    /// The same model with weights frozen beneath updates multiplied in this type. Training knows f32
+    /// and bf16; f16 is computed in f32, with a warning.
     #[must_use]
     pub fn with_frozen_dtype(mut self, dtype: Dtype) -> Self {
+        if dtype == Dtype::F16 {
+            self.warnings.push("--dtype f16: training computes in f32 or bf16; f32 is used".into());
+        }
         self.variables = self.variables.with_frozen_dtype(dtype);
         self
     }

@@ -2,7 +2,7 @@
 //!
 //! Only tokens from the first difference of the two sides are scored, unless whole completions are
 //! asked for. EOS counts where a step really ended the solution, because ids are used as they were
-//! sampled. Judged steps of a tree travel with its pairs. It knows nothing of losses.
+//! sampled. Judged steps of a tree travel with its pairs.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -173,7 +173,7 @@ fn trees(rows: &Rows) -> Vec<TreeRows> {
             trees.push(TreeRows::default());
         }
         match index.checked_sub(rows.pairs.len()) {
-            Some(lesson) => trees[place].judge_examples.push(lesson),
+            Some(example) => trees[place].judge_examples.push(example),
             None => trees[place].pairs.push(index),
         }
     }
@@ -199,9 +199,9 @@ pub(super) struct BatchPair {
     pub(super) share: f64,
 }
 
-/// One lesson of a micro-batch.
+/// One example of a micro-batch.
 pub(super) struct BatchLesson {
-    /// Index of the lesson.
+    /// Index of the example.
     pub(super) index: usize,
     /// Targets: the labels of its questions.
     pub(super) labels: Range<usize>,
@@ -284,7 +284,7 @@ fn batch(
     let mut take = |count: usize| {
         let (own, rest) = labels.split_at(count);
         labels = rest;
-        // Targets of one lesson follow each other, one for every label.
+        // Targets of one example follow each other, one for every label.
         own[0].start..own[count - 1].end
     };
     let judge_examples = group

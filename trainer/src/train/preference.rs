@@ -45,23 +45,23 @@ impl TrainingObjective for Preference<'_> {
 
     fn evaluate(&self, batch: &Batch, logps: &[f32]) -> Evaluation {
         let mut result =
-            Evaluation { loss: 0.0, slopes: vec![0.0; logps.len()], metrics: Metrics::default() };
+            Evaluation { loss: 0.0, gradient: vec![0.0; logps.len()], metrics: Metrics::default() };
         for pair in &batch.pairs {
             let values = self.logps(pair, logps);
             let value = self.loss.with_nll(self.beta, self.nll, &values);
             result.loss += pair.share * value.loss;
-            result.slopes[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
-            result.slopes[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
+            result.gradient[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
+            result.gradient[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
             record(&mut result.metrics, &values, self.beta, pair.share);
             let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
             result.metrics.record("on_policy_share", newest, pair.share);
         }
-        for lesson in &batch.judge_examples {
-            let at = lesson.labels.clone();
-            let slopes = &mut result.slopes[at.clone()];
-            let (weight, metrics) = (self.judge * lesson.share, &mut result.metrics);
-            let row = &self.rows.judge_examples[lesson.index];
-            result.loss += row.loss(&logps[at], weight, slopes, metrics, lesson.share);
+        for example in &batch.judge_examples {
+            let at = example.labels.clone();
+            let gradient = &mut result.gradient[at.clone()];
+            let (weight, metrics) = (self.judge * example.share, &mut result.metrics);
+            let row = &self.rows.judge_examples[example.index];
+            result.loss += row.loss(&logps[at], weight, gradient, metrics, example.share);
         }
         result
     }

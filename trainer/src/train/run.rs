@@ -17,12 +17,12 @@ use super::workers::{Summed, Workers};
 use crate::TrainError;
 
 /// What a run of steps needs beside its batches.
-pub(super) struct Steps<'a> {
+pub(super) struct TrainLoop<'a> {
     /// The model to train.
     pub(super) model: &'a Model,
     /// Learning rate by step of the course.
     pub(super) schedule: Schedule,
-    /// Steps of this run.
+    /// TrainLoop of this run.
     pub(super) steps: usize,
     /// The longer training that this run is a part of.
     pub(super) course: Option<Course<'a>>,
@@ -47,7 +47,7 @@ pub(super) struct Steps<'a> {
 /// A training in several runs, with one schedule and one optimizer state over all of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Course<'a> {
-    /// Steps of all runs, which the schedule is made for.
+    /// TrainLoop of all runs, which the schedule is made for.
     pub steps: usize,
     /// Folder of the run before, whose [`OPTIMIZER`](super::OPTIMIZER) this one goes on with; `None`
     /// starts the course. This run leaves its own in its folder.
@@ -59,7 +59,7 @@ pub struct Course<'a> {
 pub struct StepProgress<'a> {
     /// Step just done, from 1.
     pub step: usize,
-    /// Steps of the run.
+    /// TrainLoop of the run.
     pub steps: usize,
     /// Loss of the step.
     pub loss: f64,
@@ -87,13 +87,13 @@ pub(super) struct Look {
 pub(super) struct Trained {
     /// Means of the last step.
     pub(super) last: Metrics,
-    /// Steps that were done.
+    /// TrainLoop that were done.
     pub(super) steps: usize,
     /// Tokens through forward and backward, over all steps.
     pub(super) tokens: u64,
 }
 
-impl Steps<'_> {
+impl TrainLoop<'_> {
     /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
     /// micro-batches of a step (from 1) and must depend on the step alone; `look(step)` runs when the
     /// update of a step is done, adds to its row and may end the run.
@@ -245,7 +245,7 @@ struct Logs {
 
 impl Logs {
     /// Those of a run that goes on behind `step`.
-    fn open(steps: &Steps, step: usize) -> Result<Self, TrainError> {
+    fn open(steps: &TrainLoop, step: usize) -> Result<Self, TrainError> {
         let Some(dir) = steps.dir else { return Ok(Self { metrics: None, events: None }) };
         let events = steps.tensorboard.then(|| EventFile::create(&dir.join("tensorboard"), step));
         let metrics = Some(MetricsLog::resume(&dir.join("metrics.jsonl"), step)?);

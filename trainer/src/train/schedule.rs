@@ -12,7 +12,7 @@ pub enum ScheduleKind {
     Constant,
     /// Falls in a line to 0.
     Linear,
-    /// Falls along half a cosine to 0 (method, section 3).
+    /// Falls along half a cosine to 0 (docs/paper.md).
     #[default]
     Cosine,
 }
@@ -24,9 +24,9 @@ pub struct Schedule {
     pub kind: ScheduleKind,
     /// Highest rate.
     pub peak: f64,
-    /// Steps of linear warm-up.
+    /// TrainLoop of linear warm-up.
     pub warmup: usize,
-    /// Steps of the run.
+    /// TrainLoop of the run.
     pub steps: usize,
 }
 

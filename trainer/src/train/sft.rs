@@ -3,7 +3,6 @@
 //! This trains the embedded model from nothing and is the second half of the STaR and chosen-step
 //! baselines. Only completion tokens count.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
@@ -15,12 +14,13 @@ use serde_json::{Value, json};
 use super::collate::{PackedBatch, PackedSequence, pack};
 use super::gradients::{Evaluation, TrainingObjective};
 use super::lora::LoraConfig;
-use super::memory::{Busiest, TrainingMemory};
+use super::memory::{PeakBatch, TrainingMemory};
 use super::metrics::Metrics;
 use super::model::Model;
 use super::optim::OptimizerConfig;
-use super::run::{OnStep, Steps};
+use super::run::{OnStep, TrainLoop};
 use super::schedule::{Schedule, ScheduleKind};
+use super::session::Session;
 use super::state;
 use super::validation::{Best, Validation};
 use crate::TrainError;
@@ -76,7 +76,7 @@ pub struct SftConfig {
     pub lora: Option<LoraConfig>,
     /// Whether TensorBoard event files are written beside the metrics.
     pub tensorboard: bool,
-    /// Steps between looks at the validation examples; the last step is always one.
+    /// TrainLoop between looks at the validation examples; the last step is always one.
     pub validate_every: usize,
     /// Looks in a row without a better one that end the run, which then keeps the weights of the
     /// best; 0 never does.
@@ -120,48 +120,63 @@ pub struct SftSummary {
     pub best: Option<Best>,
 }
 
-/// Trains `model` on `examples`, looking at `validation` now and then. With `dir`, state and `metrics.jsonl` go there and an interrupted
-/// run continues.
-///
-/// # Errors
-/// When an example does not fit, a gradient is missing or not finite, or a file cannot be written.
-pub fn train_sft(
-    model: &Model,
-    examples: &[Example],
-    validation: &[Example],
-    config: &SftConfig,
-    threads: usize,
-    dir: Option<&Path>,
-    progress: &mut OnStep,
-) -> Result<SftSummary, TrainError> {
-    let plan = plan(examples, config)?;
-    for examples in [examples, validation] {
-        within(model.config.vocab_size, examples)?;
+/// Trains a model on prompts with completions (supervised fine-tuning), in place.
+#[derive(Clone, Copy)]
+pub struct SftTrainer<'a> {
+    /// The model that is trained.
+    pub model: &'a Model,
+    /// Optimizer and batches.
+    pub config: &'a SftConfig,
+    /// Threads, folder, and the longer training that this one belongs to.
+    pub session: Session<'a>,
+}
+
+impl SftTrainer<'_> {
+    /// Trains on `examples`, looking at `validation` now and then. `on_step` is called after every
+    /// optimizer step and may stop the training.
+    ///
+    /// # Errors
+    /// When an example does not fit, a gradient is missing or not finite, or a file cannot be written.
+    pub fn train(
+        &self,
+        examples: &[Example],
+        validation: &[Example],
+        on_step: &mut OnStep,
+    ) -> Result<SftSummary, TrainError> {
+        let &Self { model, config, session: Session { threads, dir, course } } = self;
+        let plan = plan(examples, config)?;
+        for examples in [examples, validation] {
+            within(model.config.vocab_size, examples)?;
+        }
+        let steps = plan.len();
+        let run = TrainLoop {
+            model,
+            schedule: Schedule::new(
+                (config.schedule, config.learning_rate, config.warmup),
+                course.map_or(steps, |course| course.steps),
+            ),
+            steps,
+            course,
+            optimizer: config.optimizer,
+            epochs: config.epochs,
+            seed: config.seed,
+            recompute: config.gradient_checkpointing,
+            threads,
+            dir,
+            tensorboard: config.tensorboard,
+            save_every: Duration::from_secs(config.save_seconds),
+        };
+        let batches =
+            |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
+        let mut validation = Validation::new(model, validation, config, dir)?;
+        let done = run.run(&Nll, batches, |step| validation.look(step, steps), on_step)?;
+        let best = validation.finish()?;
+        if let Some(dir) = dir {
+            state::clear(dir)?;
+        }
+        let loss = done.last.mean("nll").unwrap_or(f64::NAN);
+        Ok(SftSummary { steps: done.steps, tokens: done.tokens, loss, best })
     }
-    let steps = plan.len();
-    let run = Steps {
-        model,
-        schedule: Schedule::new((config.schedule, config.learning_rate, config.warmup), steps),
-        steps,
-        course: None,
-        optimizer: config.optimizer,
-        epochs: config.epochs,
-        seed: config.seed,
-        recompute: config.gradient_checkpointing,
-        threads,
-        dir,
-        tensorboard: config.tensorboard,
-        save_every: Duration::from_secs(config.save_seconds),
-    };
-    let batches = |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
-    let mut validation = Validation::new(model, validation, config, dir)?;
-    let done = run.run(&Nll, batches, |step| validation.look(step, steps), progress)?;
-    let best = validation.finish()?;
-    if let Some(dir) = dir {
-        state::clear(dir)?;
-    }
-    let loss = done.last.mean("nll").unwrap_or(f64::NAN);
-    Ok(SftSummary { steps: done.steps, tokens: done.tokens, loss, best })
 }
 
 /// Refuses tokens for which a model has no row, such as those that were added to a tokenizer alone.
@@ -186,7 +201,7 @@ pub fn plan_sft(
     config: &SftConfig,
     threads: usize,
 ) -> Result<TrainingMemory, TrainError> {
-    let mut busiest = Busiest::new(model, config.gradient_checkpointing, threads);
+    let mut busiest = PeakBatch::new(model, config.gradient_checkpointing, threads);
     for step in plan(examples, config)? {
         let batches = micro_batches(examples, &step, config.micro_tokens);
         busiest.see(batches.iter().map(|b| &b.packed));
@@ -273,8 +288,8 @@ impl TrainingObjective for Nll {
             loss -= f64::from(logp * weight);
             metrics.record("nll", f64::from(-logp), f64::from(*weight));
         }
-        let slopes = batch.weights.iter().map(|w| -w).collect();
-        Evaluation { loss, slopes, metrics }
+        let gradient = batch.weights.iter().map(|w| -w).collect();
+        Evaluation { loss, gradient, metrics }
     }
 
     fn rows(&self, batch: &Batch) -> Vec<Value> {

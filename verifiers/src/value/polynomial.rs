@@ -1,8 +1,8 @@
 //! Polynomials in one variable with rational coefficients, taken from trees, and their real roots.
 //!
-//! It knows nothing of inequalities; it says where a quotient of polynomials changes its sign. Roots
-//! are found where they are rational or of the form `c ± sqrt(d)`; other polynomials are given up.
-//! Square-free factors after Yun (1976), rational roots by the divisors of the outer coefficients.
+//! Says where a quotient of polynomials changes its sign. Roots are found where they are rational
+//! or of the form `c ± sqrt(d)`; other polynomials are given up. Square-free factors after Yun
+//! (1976), rational roots by the divisors of the outer coefficients.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,7 @@
-//! A chain of operations: its values, its lines, its merged lines and its slips.
+//! A chain of operations: its values, its lines, its merged lines and its corruptions.
 //!
-//! It knows nothing of stories: an operation brings the clause that it echoes. Merging and slips are
-//! applied to the operations, never to text, so every later line follows from what really stands
-//! before it.
+//! An operation brings the clause that it echoes. Merging and corruptions are applied to the operations,
+//! never to text, so every later line follows from what really stands before it.
 
 /// Largest value anywhere in a chain.
 pub(super) const MAX_VALUE: u32 = 99;
@@ -80,7 +79,7 @@ pub(super) struct Operation {
 pub(super) struct Chain {
     pub operations: Vec<Operation>,
     /// Operation whose result is written wrongly, and by how much.
-    pub slip: Option<(usize, i32)>,
+    pub wrong_result: Option<(usize, i32)>,
 }
 
 impl Chain {
@@ -97,7 +96,7 @@ impl Chain {
             let value = operation
                 .op
                 .apply(resolve(operation.left, &values), resolve(operation.right, &values))?;
-            values.push(match self.slip {
+            values.push(match self.wrong_result {
                 Some((at, delta)) if at == i => {
                     value.checked_add_signed(delta).filter(|&v| v <= MAX_VALUE)?
                 }

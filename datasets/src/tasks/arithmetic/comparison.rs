@@ -1,7 +1,7 @@
 //! Comparisons: several people's things, each told by another's.
 //!
-//! It knows nothing of lines or slips, it only fills a [`Draft`]. The question may need only some of
-//! the people, and the sentences may come in any order, so a solver has to find the way back.
+//! Fills a [`Draft`]. The question may need only some of the people, and the sentences may come in
+//! any order, so a solver has to find the way back.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

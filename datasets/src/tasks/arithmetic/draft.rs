@@ -1,6 +1,6 @@
 //! An arithmetic problem while it is written: sentences, the chain, and the values so far.
 //!
-//! It knows nothing of the kind of problem; the three kinds fill it.
+//! All three kinds of problem fill it.
 
 use super::chain::{Chain, Clause, Op, Operand};
 

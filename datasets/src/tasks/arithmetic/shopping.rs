@@ -1,7 +1,7 @@
 //! Shopping: prices, amounts, coupons, and what is left.
 //!
-//! It knows nothing of lines or slips, it only fills a [`Draft`]. Prices stand beside the amounts or
-//! apart from them; in the second form a solver has to bring the two together.
+//! Fills a [`Draft`]. Prices stand beside the amounts or apart from them; in the second form a
+//! solver has to bring the two together.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -1,7 +1,7 @@
 //! Stories: one person's things through several events.
 //!
-//! It knows nothing of lines or slips, it only fills a [`Draft`]; the events are those of primary
-//! school books (gains, losses, groups of equal size, shares).
+//! Fills a [`Draft`]; the events are those of primary school books (gains, losses, groups of equal
+//! size, shares).
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -22,7 +22,7 @@ fn wrong_line_is_the_first_to_leave_the_right_solution() {
     for (problem, mut rng) in draws(LEVELS, 1_500) {
         let groups = problem.groups(&mut rng, 1.0);
         let right = problem.lines(&problem.draft.chain, &groups).unwrap();
-        let Some(flawed) = slip::slip(&mut rng, &problem.draft, &groups) else { continue };
+        let Some(flawed) = corrupt::corrupt(&mut rng, &problem.draft, &groups) else { continue };
         found += 1;
         assert_eq!(flawed.steps[..flawed.wrong], right[..flawed.wrong]);
         let line = &flawed.steps[flawed.wrong];
@@ -32,7 +32,7 @@ fn wrong_line_is_the_first_to_leave_the_right_solution() {
             assert_ne!(result(line), result(&right[flawed.wrong]), "{right:?} {line}");
         }
     }
-    assert!(found > 1_400, "a believable slip nearly always exists, found {found}");
+    assert!(found > 1_400, "a believable corruption nearly always exists, found {found}");
 }
 
 #[test]
@@ -69,9 +69,9 @@ fn slips_are_carried_through() {
     let mut chain = Chain::default();
     let sum = chain.push(Clause::Own("Now"), Operand::Given(2), Op::Add, Operand::Given(3));
     chain.push(Clause::Own("Now"), sum, Op::Mul, Operand::Given(4));
-    chain.slip = Some((0, 1));
+    chain.wrong_result = Some((0, 1));
     assert_eq!(chain.values(), Some(vec![6, 24]));
-    chain.slip = Some((0, 95));
+    chain.wrong_result = Some((0, 95));
     assert_eq!(chain.values(), None, "100 is out of range");
 }
 

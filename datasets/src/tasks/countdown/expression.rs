@@ -1,7 +1,7 @@
 //! Moves of a Countdown game: two of the numbers left become one, and the expression that results.
 //!
-//! It knows nothing of problems; it plays, looks for a way to a target, and writes expressions with
-//! spaces around every sign and no needless parentheses.
+//! Plays the game, looks for a way to a target, and writes expressions with spaces around every
+//! sign and no needless parentheses.
 
 /// Largest number a move may make.
 pub(super) const MAX_VALUE: u32 = 99;

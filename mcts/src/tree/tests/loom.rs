@@ -6,11 +6,12 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{edge, from_the_root};
+use crate::config::{BackupWeights, FirstPlay, Selection};
+use crate::select::SelectionRule;
 use crate::tree::arena::{Arena, Supply};
-use crate::tree::node::{Alone, Node, Together};
-use crate::tree::walk::{Budget, Trunk, Turn, Walker};
+use crate::tree::node::{Exclusive, Node, Shared};
+use crate::tree::walk::{Budget, SharedTop, WalkProgress, Walker};
 use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
-use crate::{BackupWeights, FirstPlay, Selection, SelectionRule};
 
 fn tree(weights: BackupWeights) -> Tree {
     let tree = Tree::new(1.0, weights);
@@ -145,22 +146,22 @@ impl Evaluator for Steps {
 const RULE: SelectionRule =
     SelectionRule { selection: Selection::Puct, c: 1.0, first_play: FirstPlay::Own };
 
-/// One simulation, if others leave a part for it; whether they did. `run` would try again, which a
+/// One simulation, if others leave a subtree for it; whether they did. `run` would try again, which a
 /// model could do for ever.
 fn simulate(tree: &Tree, number: u16) -> bool {
     let budget = Budget::new(1);
-    let trunk = Trunk::new(tree, RULE, number, 2, 1);
-    let mut walker = Walker::new(tree, &Steps, RULE, 1, Some(trunk));
+    let top = SharedTop::new(tree, RULE, number, 2, 1);
+    let mut walker = Walker::new(tree, &Steps, RULE, 1, Some(top));
     loop {
-        match walker.turn(&budget) {
-            Turn::Goes => {}
-            turn => return turn == Turn::Over,
+        match walker.advance_all(&budget) {
+            WalkProgress::Running => {}
+            progress => return progress == WalkProgress::Done,
         }
     }
 }
 
-/// After so many simulations of one thread, two more by two threads that meet in the trunk, hold
-/// what is below it, give it back and promote it. `bound` is the most preemptions of a run.
+/// After so many simulations of one thread, two more by two threads that meet in the shared top,
+/// hold what is below it, give it back and promote it. `bound` is the most preemptions of a run.
 fn walk(weights: BackupWeights, before: u64, bound: Option<usize>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = bound;
@@ -185,10 +186,10 @@ fn start(weights: BackupWeights, simulations: u64) -> Arc<Tree> {
 /// What holds when all have left.
 fn check(tree: Arc<Tree>, weights: BackupWeights, simulations: u64) {
     let mut tree = Arc::try_unwrap(tree).ok().expect("the others have left");
-    tree.settle(RULE);
+    tree.finalize(RULE);
     assert_eq!(tree.visits(0), simulations);
     for id in from_the_root(&tree) {
-        assert_eq!((tree.in_flight(id), tree.node(id).link().holder()), (0, 0));
+        assert_eq!((tree.in_flight(id), tree.node(id).link().owner()), (0, 0));
         let children = tree.children(id);
         if !children.is_empty() {
             let below: u64 = children.clone().map(|c| tree.visits(c)).sum();
@@ -220,10 +221,10 @@ fn a_walker_that_gives_up_takes_its_lease_back() {
         let tree = start(BackupWeights::AtLeastOne, 2);
         let other = tree.clone();
         let failing = thread::spawn(move || {
-            let trunk = Trunk::new(&other, RULE, 2, 2, 1);
-            let mut walker = Walker::new(&other, &Steps, RULE, 1, Some(trunk));
-            // A lease is announced, its simulation never ends.
-            assert!(walker.turn(&Budget::new(1)) != Turn::Over);
+            let top = SharedTop::new(&other, RULE, 2, 2, 1);
+            let mut walker = Walker::new(&other, &Steps, RULE, 1, Some(top));
+            // A batch is announced, its simulation never ends.
+            assert!(walker.advance_all(&Budget::new(1)) != WalkProgress::Done);
         });
         let done = simulate(&tree, 1);
         failing.join().expect("joined");
@@ -238,11 +239,11 @@ fn who_holds_a_part_sees_what_earlier_holders_did() {
         let work = |number| {
             let tree = tree.clone();
             move || {
-                let part = tree.node(1);
-                let held = part.hold(part.link(), number);
+                let subtree = tree.node(1);
+                let held = subtree.lock(subtree.link(), number);
                 if held {
-                    part.complete::<Alone>(1, false);
-                    part.release(false);
+                    subtree.complete::<Exclusive>(1, false);
+                    subtree.release(false);
                 }
                 held
             }
@@ -260,28 +261,28 @@ fn who_finds_a_part_promoted_sees_what_its_holder_did() {
     loom::model(|| {
         let tree = Arc::new(Tree::new(1.0, BackupWeights::Returns));
         let other = tree.clone();
-        let holder = thread::spawn(move || {
-            let part = other.node(0);
-            assert!(part.hold(part.link(), 2));
+        let owner = thread::spawn(move || {
+            let subtree = other.node(0);
+            assert!(subtree.lock(subtree.link(), 2));
             other.publish(
                 0,
-                part,
+                subtree,
                 &[edge(0.25, false)],
                 |count| other.arena.reserve(count),
                 |_, _| {},
             );
-            part.complete::<Alone>(1, false);
-            other.node(1).complete::<Alone>(1, false);
-            part.release(true);
+            subtree.complete::<Exclusive>(1, false);
+            other.node(1).complete::<Exclusive>(1, false);
+            subtree.release(true);
         });
-        let part = tree.node(0);
-        let joins = part.link().is_trunk();
+        let subtree = tree.node(0);
+        let joins = subtree.link().is_shared();
         if joins {
             assert_eq!([0, 1].map(|id| tree.visits(id)), [1, 1]);
             assert_eq!(tree.edge(1), edge(0.25, false));
-            part.complete::<Together>(1, false);
+            subtree.complete::<Shared>(1, false);
         }
-        holder.join().expect("joined");
+        owner.join().expect("joined");
         assert_eq!(tree.visits(0), 1 + u64::from(joins));
     });
 }
@@ -290,16 +291,16 @@ fn who_finds_a_part_promoted_sees_what_its_holder_did() {
 fn leases_that_meet_are_counted_and_taken_back() {
     loom::model(|| {
         let tree = Arc::new(tree(BackupWeights::Returns));
-        let lease = |announced, done| {
+        let batch = |announced, done| {
             let tree = tree.clone();
             move || {
-                tree.node(0).enter::<Together>(announced);
-                tree.node(0).undo::<Together>(announced - done);
+                tree.node(0).enter::<Shared>(announced);
+                tree.node(0).undo::<Shared>(announced - done);
                 tree.count(tree.node(0), done, Node::to_fixed(0.5) * done as i64);
             }
         };
-        let other = thread::spawn(lease(3, 2));
-        lease(5, 4)();
+        let other = thread::spawn(batch(3, 2));
+        batch(5, 4)();
         other.join().expect("joined");
         assert_eq!((tree.visits(0), tree.in_flight(0), tree.v(0)), (6, 0, 0.5));
     });

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::from_the_root;
-use crate::tree::walk::{Budget, Trunk, Turn, Walker, grow};
+use crate::config::{BackupWeights, FirstPlay, Selection};
+use crate::select::SelectionRule;
+use crate::tree::walk::{Budget, SharedTop, WalkProgress, Walker, grow};
 use crate::tree::{Edge, NodeState, Tree, mean_value};
-use crate::{BackupWeights, Evaluator, FirstPlay, GrowOptions, Selection, SelectionRule};
+use crate::tree::{Evaluator, GrowOptions};
 
 /// A tree of hashes: branching 4, depth 12; one for each root.
 struct Hashes(u64);
@@ -83,10 +85,10 @@ fn sixteen_threads_leave_a_consistent_tree() {
             let mut tree = Tree::new(0.9, weights);
             // In turns, so that threads also meet on a tree that is there already, and one thread
             // on a tree that several have grown.
-            for (turn, threads) in [16, 1, 16].into_iter().enumerate() {
+            for (round, threads) in [16, 1, 16].into_iter().enumerate() {
                 let options = GrowOptions { threads, leaves_in_flight };
                 grow(&mut tree, &Hashes(1), RULE, 20_000, options);
-                check(&tree, weights, 0.9, 20_000 * (turn as u64 + 1));
+                check(&tree, weights, 0.9, 20_000 * (round as u64 + 1));
             }
         }
     }
@@ -138,8 +140,8 @@ fn in_turns(root: u64, leaves: usize, turns: [usize; 2]) -> (f64, f64) {
     tree.prepare(RULE);
     let (budget, game) = (Budget::new(SIMULATIONS), Hashes(root));
     let walker = |number| {
-        let trunk = Trunk::new(&tree, RULE, number, 2, leaves);
-        Walker::new(&tree, &game, RULE, leaves, Some(trunk))
+        let top = SharedTop::new(&tree, RULE, number, 2, leaves);
+        Walker::new(&tree, &game, RULE, leaves, Some(top))
     };
     let mut walkers = [walker(1), walker(2)];
     let (mut all, mut busy, mut over) = (0, 0, false);
@@ -147,16 +149,16 @@ fn in_turns(root: u64, leaves: usize, turns: [usize; 2]) -> (f64, f64) {
         over = true;
         for (walker, turns) in walkers.iter_mut().zip(turns) {
             for _ in 0..turns {
-                let turn = walker.turn(&budget);
+                let progress = walker.advance_all(&budget);
                 all += 1;
-                busy += u64::from(turn == Turn::Busy);
-                over &= turn == Turn::Over;
+                busy += u64::from(progress == WalkProgress::Blocked);
+                over &= progress == WalkProgress::Done;
             }
         }
         assert!(all < 100 * SIMULATIONS, "each waits for the other");
     }
     drop(walkers);
-    tree.settle(RULE);
+    tree.finalize(RULE);
     check(&tree, BackupWeights::Returns, 1.0, SIMULATIONS);
     (tree.v(0), busy as f64 / all as f64)
 }
@@ -172,7 +174,7 @@ fn mean(of: impl Fn(u64) -> (f64, f64)) -> (f64, f64) {
 
 #[test]
 fn two_threads_find_what_one_with_as_many_leaves_in_flight_does() {
-    // The figures of `concurrency.md`. A part that its own thread turned away, or leases as long as
+    // The figures of `concurrency.md`. A subtree that its own thread turned away, or batches as long as
     // their parts are visited, cost more than is allowed here.
     let allowed = [(1, [1, 1], 0.13), (8, [1, 1], 0.1), (8, [5, 5], 0.1), (8, [1, 3], 0.45)];
     for (leaves, turns, loss) in allowed {
@@ -206,10 +208,10 @@ fn sums_of_returns_do_not_depend_on_their_order() {
         serial.backup(path);
     }
     std::thread::scope(|scope| {
-        for part in paths.chunks(300) {
+        for subtree in paths.chunks(300) {
             let tree = &parallel;
             scope.spawn(move || {
-                for path in part.iter().rev() {
+                for path in subtree.iter().rev() {
                     path.iter().for_each(|&id| tree.enter(id));
                     tree.backup(path);
                 }
@@ -265,7 +267,7 @@ fn brittle(options: GrowOptions, fault: Fault) {
     let broken = std::panic::AssertUnwindSafe(|| grow(&mut tree, &evaluator, RULE, 3_000, options));
     assert!(std::panic::catch_unwind(broken).is_err());
     for id in from_the_root(&tree) {
-        assert_eq!((tree.in_flight(id), tree.node(id).link().holder()), (0, 0), "{fault:?}");
+        assert_eq!((tree.in_flight(id), tree.node(id).link().owner()), (0, 0), "{fault:?}");
         assert_ne!(tree.state(id), NodeState::Expanding);
     }
     // Nobody is turned away afterwards.

@@ -1,21 +1,20 @@
-//! Several simulations at once on one tree, by one thread or more, for evaluators that answer at
-//! once: games, cheap value functions, benchmarks.
+//! Tree-parallel search: several simulations of one tree at once, by one or more threads, for
+//! evaluators that answer at once (games, cheap value functions). `mcts countdown` runs it.
 //!
-//! It knows nothing of policies: a tree that waits for a model is [`crate::TreeSearch`], and many of
-//! them keep a model busy without sharing one. `walker` is one thread's loop, `trunk` is what
-//! threads do where they meet; what is exact with several threads, and what is not, is said in
-//! `concurrency.md`.
+//! A tree that waits for a model is [`crate::TreeSearch`]; many of those keep a model busy without
+//! sharing a tree. `walker` is the loop of one thread, `shared_top` the nodes that threads share.
+//! `concurrency.md` says what is exact with several threads and what is not.
 
-mod trunk;
+mod shared_top;
 mod walker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(super) use self::trunk::Trunk;
-pub(super) use self::walker::{Turn, Walker};
-use super::node::{MOST_HOLDERS, Node};
+pub(super) use self::shared_top::SharedTop;
+pub(super) use self::walker::{WalkProgress, Walker};
+use super::node::{MAX_OWNERS, Node};
 use super::{Edge, Tree};
-use crate::BackupWeights;
+use crate::config::BackupWeights;
 use crate::select::SelectionRule;
 use crate::sync::yield_now;
 
@@ -36,13 +35,13 @@ pub trait Evaluator: Sync {
     fn expand(&self, state: &Self::State, edges: &mut Vec<Edge>) -> f64;
 }
 
-/// How many simulations of one tree are under way at once. All of it is part of the result.
+/// How many simulations of one tree are in flight at once. All of it is part of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GrowOptions {
     /// Threads, at least 1 (default 1; with more, the tree depends on timing). More than the
     /// processor has cores would only take turns on them, so no more are started.
     pub threads: usize,
-    /// Simulations that each thread keeps under way in turns, 1 to 64 (default 1: a serial search).
+    /// Simulations that each thread keeps in flight in turns, 1 to 64 (default 1: a serial search).
     /// While one waits for its nodes to come from memory, the others go on; 16 were measured to be
     /// 1.9 times as fast as 1 on a large tree.
     pub leaves_in_flight: usize,
@@ -55,11 +54,11 @@ impl Default for GrowOptions {
 }
 
 /// Most simulations of one thread at once.
-const MOST_LEAVES: usize = 64;
-/// Most threads: their visits under way must fit a node's counter.
-const MOST_THREADS: usize = 255;
-// A number of each, and the leases and marks of all of them fit.
-const _: () = assert!(MOST_THREADS <= MOST_HOLDERS);
+const MAX_LEAVES: usize = 64;
+/// Most threads: their in-flight visits must fit a node's counter.
+const MAX_THREADS: usize = 255;
+// Every thread has an owner number, and the in-flight visits of all batches fit the counter.
+const _: () = assert!(MAX_THREADS <= MAX_OWNERS);
 
 /// Runs `simulations` more simulations on `tree`. One simulation is one descent by `rule`, one
 /// expansion and one backup of the new leaf's value.
@@ -86,8 +85,8 @@ pub(super) fn grow<E: Evaluator>(
     options: GrowOptions,
 ) {
     tree.prepare(rule);
-    let leaves = options.leaves_in_flight.clamp(1, MOST_LEAVES);
-    let threads = options.threads.clamp(1, MOST_THREADS);
+    let leaves = options.leaves_in_flight.clamp(1, MAX_LEAVES);
+    let threads = options.threads.clamp(1, MAX_THREADS);
     let budget = Budget::new(simulations);
     let shared = &*tree;
     if threads == 1 {
@@ -95,8 +94,8 @@ pub(super) fn grow<E: Evaluator>(
     }
     let threads = threads as u16;
     let work = |number| {
-        let trunk = Trunk::new(shared, rule, number, threads, leaves);
-        run(Walker::new(shared, evaluator, rule, leaves, Some(trunk)), &budget);
+        let top = SharedTop::new(shared, rule, number, threads, leaves);
+        run(Walker::new(shared, evaluator, rule, leaves, Some(top)), &budget);
     };
     let together = std::panic::AssertUnwindSafe(|| {
         std::thread::scope(|scope| {
@@ -109,7 +108,7 @@ pub(super) fn grow<E: Evaluator>(
     });
     // Whatever an evaluator does, the values are put right first.
     let panic = std::panic::catch_unwind(together).err();
-    tree.settle(rule);
+    tree.finalize(rule);
     if let Some(panic) = panic {
         std::panic::resume_unwind(panic);
     }
@@ -118,10 +117,10 @@ pub(super) fn grow<E: Evaluator>(
 /// One thread's simulations, until the common budget is used up.
 pub(super) fn run<E: Evaluator>(mut walker: Walker<'_, E>, budget: &Budget) {
     loop {
-        match walker.turn(budget) {
-            Turn::Goes => {}
-            Turn::Busy => yield_now(),
-            Turn::Over => return,
+        match walker.advance_all(budget) {
+            WalkProgress::Running => {}
+            WalkProgress::Blocked => yield_now(),
+            WalkProgress::Done => return,
         }
     }
 }
@@ -148,36 +147,36 @@ impl Budget {
 }
 
 impl Tree {
-    /// Makes the hints those of `rule`, where they are not.
+    /// Makes the score terms those of `rule`, where they are not.
     pub(super) fn prepare(&mut self, rule: SelectionRule) {
-        if self.rule != Some(rule) || !*self.hinted.get_mut() {
+        if self.rule != Some(rule) || !*self.scored.get_mut() {
             for node in self.arena.range(0..self.arena.end()) {
-                self.set_hint(node, rule);
+                self.set_score_terms(node, rule);
             }
             self.rule = Some(rule);
-            *self.hinted.get_mut() = true;
+            *self.scored.get_mut() = true;
         }
     }
 
-    fn set_hint(&self, node: &Node, rule: SelectionRule) {
-        node.set_hint(rule.hint(&self.stats_of(node)));
+    fn set_score_terms(&self, node: &Node, rule: SelectionRule) {
+        node.set_score_terms(rule.score_terms(&self.stats_of(node)));
     }
 
-    /// Brings the values of the trunk up to date when all threads have left, children first: below
-    /// the trunk they are, because there every node had one writer at a time.
-    pub(super) fn settle(&mut self, rule: SelectionRule) {
-        let mut trunk = vec![self.node(self.root())];
+    /// Recomputes the values of the shared top, children first, when all threads have left. Below
+    /// it values are current, because every node there had one writer at a time.
+    pub(super) fn finalize(&mut self, rule: SelectionRule) {
+        let mut top = vec![self.node(self.root())];
         let mut next = 0;
-        while let Some(node) = trunk.get(next) {
+        while let Some(node) = top.get(next) {
             let children = self.arena.range(node.link().children());
-            trunk.extend(children.filter(|child| child.link().is_trunk()));
+            top.extend(children.filter(|child| child.link().is_shared()));
             next += 1;
         }
-        for node in trunk.into_iter().rev() {
+        for node in top.into_iter().rev() {
             if self.weights != BackupWeights::Returns && node.link().count() > 0 {
                 node.set_value(self.mean_of(node.link()));
             }
-            self.set_hint(node, rule);
+            self.set_score_terms(node, rule);
         }
     }
 }

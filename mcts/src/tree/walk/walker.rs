@@ -1,81 +1,86 @@
-//! One thread's simulations: several on their way down at once, each a level further in its turn.
+//! The search loop of one thread. It interleaves several simulations and advances each by one tree
+//! level in turn, so that the cache misses of one overlap with the work of the others.
 //!
-//! Here every node has this thread as its only writer: the whole tree where one thread grows it, or
-//! a part that the thread holds (`trunk`). So counts are added by a load and a store. Turns are
-//! taken because a descent waits for memory at every level; meanwhile the others go on.
+//! This thread is the only writer of every node here: of the whole tree if it is alone, else of the
+//! subtree that it has locked (`shared_top`). So counters are updated with a plain load and store
+//! instead of an atomic read-modify-write.
 
 use std::hint::select_unpredictable;
 
-use super::trunk::{Lease, Trunk};
+use super::shared_top::{SharedTop, SimulationBatch};
 use super::{Budget, Evaluator};
-use crate::BackupWeights;
-use crate::select::{ChildStats, Hint, SelectionRule};
+use crate::config::BackupWeights;
+use crate::select::{ChildStats, ScoreTerms, SelectionRule};
 use crate::tree::arena::{Supply, prefetch};
-use crate::tree::node::{Alone, Link, Node};
+use crate::tree::node::{Exclusive, Link, Node};
 use crate::tree::{Edge, NodeId, NodeState, Tree};
 
-/// One thread's way through the tree.
+/// One thread's descents through the tree.
 pub(in crate::tree) struct Walker<'a, E: Evaluator> {
-    ground: Ground<'a, E>,
-    lanes: Vec<Lane<'a, E::State>>,
-    /// Where other threads are about.
-    trunk: Option<Trunk<'a>>,
-    /// One for each part that this thread holds; the places of those that are over serve again.
-    leases: Vec<Lease<'a>>,
-    /// The one that new simulations are for.
+    context: WalkContext<'a, E>,
+    descents: Vec<Descent<'a, E::State>>,
+    /// With several threads.
+    top: Option<SharedTop<'a>>,
+    /// One batch of simulations for each subtree that this thread has locked; slots of finished
+    /// batches are reused.
+    batches: Vec<SimulationBatch<'a>>,
+    /// The batch that new simulations belong to.
     current: usize,
-    /// Ids for new nodes.
+    /// Reserved ids for new nodes.
     supply: Supply<'a>,
     edges: Vec<Edge>,
-    /// A leaf whose children are being made.
+    /// The leaf that is being expanded.
     leaf: Option<&'a Node>,
 }
 
-/// What all lanes of a walker share.
-struct Ground<'a, E> {
+/// What all descents of a walker share.
+struct WalkContext<'a, E> {
     tree: &'a Tree,
     evaluator: &'a E,
     rule: SelectionRule,
-    /// Whether nodes on the way are marked as in flight, which turns the other lanes elsewhere.
-    marked: bool,
-    /// Whether scores of children look at their parent's value: asked of the rule once and not at
-    /// every node.
-    looks_at_parent: bool,
+    /// Whether nodes on a path get in-flight visits, which steer the other descents elsewhere.
+    counts_in_flight: bool,
+    /// Whether scores of children depend on their parent's value
+    /// ([`SelectionRule::needs_parent_value`]).
+    needs_parent_value: bool,
 }
 
-/// One simulation on its way.
-struct Lane<'a, S> {
+/// A simulation in flight.
+struct Descent<'a, S> {
     state: S,
-    /// Which of the walker's leases it belongs to.
-    lease: usize,
-    /// Nodes from the first of its part to the present one; empty while no simulation is under way.
+    /// Index of its batch.
+    batch: usize,
+    /// Nodes from the root of its subtree to the current one; empty while there is no simulation.
     path: Vec<&'a Node>,
-    /// Id of the last of `path`.
+    /// Id of the current node, the last of `path`.
     id: NodeId,
-    /// Its children, if it had any when the lane got there, and they lie in one chunk, and their
-    /// scores do not look at the node's value.
+    /// Children of the current node for the fast path of selection. Empty, so that
+    /// [`Walker::advance`] takes the general path, if the node had no children when the descent
+    /// arrived, if they lie in two arena chunks, or if first-play urgency depends on the node's
+    /// value.
     children: &'a [Node],
-    /// Id of the first of them.
+    /// Id of the first child.
     first: NodeId,
-    /// Its share of their scores.
+    /// Exploration factor of the current node, `c sqrt(N)` for PUCT: a child's score is `q + scale
+    /// * u` ([`SelectionRule::scale`]).
     scale: f32,
 }
 
-impl<S> Lane<'_, S> {
+impl<S> Descent<'_, S> {
     fn new(state: S) -> Self {
-        Self { state, lease: 0, path: vec![], id: 0, children: &[], first: 0, scale: 0.0 }
+        Self { state, batch: 0, path: vec![], id: 0, children: &[], first: 0, scale: 0.0 }
     }
 }
 
-/// How it goes on.
+/// Result of [`Walker::advance_all`].
 #[derive(PartialEq)]
-pub(in crate::tree) enum Turn {
-    /// With a simulation that was begun, or is on its way.
-    Goes,
-    /// Not now: other threads hold everything that could be searched.
-    Busy,
-    /// No more: the budget is used up.
-    Over,
+pub(in crate::tree) enum WalkProgress {
+    /// A simulation is running.
+    Running,
+    /// No simulation can start now: other threads have locked every subtree that could be searched.
+    Blocked,
+    /// The budget is used up.
+    Done,
 }
 
 impl<'a, E: Evaluator> Walker<'a, E> {
@@ -84,115 +89,123 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         evaluator: &'a E,
         rule: SelectionRule,
         leaves: usize,
-        trunk: Option<Trunk<'a>>,
+        top: Option<SharedTop<'a>>,
     ) -> Self {
-        let lanes = (0..leaves).map(|_| Lane::new(evaluator.root())).collect();
-        let looks_at_parent = rule.looks_at_parent();
-        let ground = Ground { tree, evaluator, rule, marked: leaves > 1, looks_at_parent };
-        let leases = vec![Lease::new(tree.node(tree.root()), tree.root())];
+        let descents = (0..leaves).map(|_| Descent::new(evaluator.root())).collect();
+        let needs_parent_value = rule.needs_parent_value();
+        let context =
+            WalkContext { tree, evaluator, rule, counts_in_flight: leaves > 1, needs_parent_value };
+        let batches = vec![SimulationBatch::new(tree.node(tree.root()), tree.root())];
         let supply = Supply::new(&tree.arena);
-        Self { ground, lanes, trunk, leases, current: 0, supply, edges: Vec::new(), leaf: None }
+        Self { context, descents, top, batches, current: 0, supply, edges: Vec::new(), leaf: None }
     }
 
-    /// Takes every lane a level further, or to its next simulation.
+    /// Advances every descent by one level, or starts its next simulation.
     #[inline]
-    pub(in crate::tree) fn turn(&mut self, budget: &Budget) -> Turn {
-        let mut last = Turn::Goes;
+    pub(in crate::tree) fn advance_all(&mut self, budget: &Budget) -> WalkProgress {
+        let mut last = WalkProgress::Running;
         let mut next = 0;
         while let Some(number) = self.descend(next) {
             next = number + 1;
-            if self.lanes[number].path.is_empty() || self.advance(number) {
+            if self.descents[number].path.is_empty() || self.advance(number) {
                 last = self.begin(number, budget);
             }
         }
-        let rest = last != Turn::Goes && self.lanes.iter().all(|lane| lane.path.is_empty());
-        if rest { last } else { Turn::Goes }
+        let rest = last != WalkProgress::Running
+            && self.descents.iter().all(|descent| descent.path.is_empty());
+        if rest { last } else { WalkProgress::Running }
     }
 
-    /// Begins a simulation at the first node of a part.
+    /// Starts a simulation at the root of a subtree.
     #[inline]
-    fn begin(&mut self, number: usize, budget: &Budget) -> Turn {
-        if self.leases[self.current].left == 0 {
-            let begun = self.lease(budget);
-            if begun != Turn::Goes {
+    fn begin(&mut self, number: usize, budget: &Budget) -> WalkProgress {
+        if self.batches[self.current].not_started == 0 {
+            let begun = self.batch(budget);
+            if begun != WalkProgress::Running {
                 return begun;
             }
         }
-        let Self { ground, lanes, leases, current, .. } = self;
-        let (lane, lease) = (&mut lanes[number], &mut leases[*current]);
-        lease.left -= 1;
-        lane.lease = *current;
-        lane.state = ground.evaluator.root();
-        for passed in &lease.way {
-            ground.evaluator.follow(&mut lane.state, passed.step);
+        let Self { context, descents, batches, current, .. } = self;
+        let (descent, batch) = (&mut descents[number], &mut batches[*current]);
+        batch.not_started -= 1;
+        descent.batch = *current;
+        descent.state = context.evaluator.root();
+        for node in &batch.path {
+            context.evaluator.follow(&mut descent.state, node.step);
         }
-        lane.id = lease.part;
-        ground.reach(lane, lease.node);
-        Turn::Goes
+        descent.id = batch.subtree;
+        context.enter_node(descent, batch.node);
+        WalkProgress::Running
     }
 
-    /// Takes simulations from the budget, for a part that this thread holds then; alone, all of
-    /// them for the whole tree.
-    fn lease(&mut self, budget: &Budget) -> Turn {
-        let Some(trunk) = &mut self.trunk else {
-            self.leases[0].add(budget.take(u64::MAX));
-            return if self.leases[0].left > 0 { Turn::Goes } else { Turn::Over };
+    /// Opens or refills the current batch: locks the best free subtree and takes simulations from
+    /// the budget for it. A single thread takes the whole budget for the whole tree.
+    fn batch(&mut self, budget: &Budget) -> WalkProgress {
+        let Some(top) = &mut self.top else {
+            self.batches[0].add(budget.take(u64::MAX));
+            return if self.batches[0].not_started > 0 {
+                WalkProgress::Running
+            } else {
+                WalkProgress::Done
+            };
         };
-        let mut way = Vec::new();
-        let Some((part, node)) = trunk.find(&mut way) else {
-            return if budget.is_over() { Turn::Over } else { Turn::Busy };
+        let mut path = Vec::new();
+        let Some((subtree, node)) = top.lock_subtree(&mut path) else {
+            return if budget.is_over() { WalkProgress::Done } else { WalkProgress::Blocked };
         };
-        let live = |lease: &Lease<'_>| lease.is_live();
-        let held = self.leases.iter().position(|lease| live(lease) && lease.part == part);
-        let simulations = budget.take(trunk.size(node));
+        let live = |batch: &SimulationBatch<'_>| batch.is_live();
+        let held = self.batches.iter().position(|batch| live(batch) && batch.subtree == subtree);
+        let simulations = budget.take(top.batch_size(node));
         if simulations == 0 {
             if held.is_none() {
-                trunk.give_back(node);
+                top.unlock(node);
             }
-            return Turn::Over;
+            return WalkProgress::Done;
         }
-        let place = held.or_else(|| self.leases.iter().position(|lease| !live(lease)));
-        self.current = place.unwrap_or(self.leases.len());
+        let place = held.or_else(|| self.batches.iter().position(|batch| !live(batch)));
+        self.current = place.unwrap_or(self.batches.len());
         if place.is_none() {
-            self.leases.push(Lease::new(node, part));
+            self.batches.push(SimulationBatch::new(node, subtree));
         }
-        let lease = &mut self.leases[self.current];
+        let batch = &mut self.batches[self.current];
         if held.is_none() {
-            *lease = Lease::new(node, part);
-            lease.way = way;
+            *batch = SimulationBatch::new(node, subtree);
+            batch.path = path;
         }
-        trunk.bring_in(lease);
-        trunk.extend(lease, simulations);
-        Turn::Goes
+        top.flush(batch);
+        top.announce(batch, simulations);
+        WalkProgress::Running
     }
 
-    /// Select: takes the lanes from number `next` on a level down, until one has no children called
-    /// for; that one's number.
+    /// Select, fast path: advances descents `next..` by one level each and stops at the first that
+    /// needs the general path ([`Self::advance`]). Returns its index.
     #[inline]
     fn descend(&mut self, next: usize) -> Option<usize> {
-        let Self { ground, lanes, .. } = self;
-        let lanes = lanes.get_mut(next..)?;
-        let stays = lanes.iter_mut().position(|lane| {
-            let children = lane.children;
+        let Self { context, descents, .. } = self;
+        let descents = descents.get_mut(next..)?;
+        let stays = descents.iter_mut().position(|descent| {
+            let children = descent.children;
             if children.is_empty() {
                 return true;
             }
-            let step = best(children.len(), |step| children[step].hint().score(lane.scale));
-            ground.follow(lane, step, &children[step]);
+            let step =
+                best(children.len(), |step| children[step].score_terms().score(descent.scale));
+            context.follow(descent, step, &children[step]);
             false
         });
         stays.map(|stays| next + stays)
     }
 
-    /// Select where there is more to it, or expand and back up: true when a simulation has ended.
+    /// General path: selects a child, or, at a leaf, expands it and backs up. True when the
+    /// simulation has ended.
     fn advance(&mut self, number: usize) -> bool {
-        let Self { ground, lanes, .. } = self;
-        let lane = &mut lanes[number];
-        let node = lane.path[lane.path.len() - 1];
+        let Self { context, descents, .. } = self;
+        let descent = &mut descents[number];
+        let node = descent.path[descent.path.len() - 1];
         let link = node.link();
         if link.count() > 0 {
-            let (step, child) = ground.pick(lane, node, link);
-            ground.follow(lane, step, child);
+            let (step, child) = context.pick(descent, node, link);
+            context.follow(descent, step, child);
             return false;
         }
         let value = match link.state() {
@@ -203,82 +216,89 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         true
     }
 
-    /// Makes the children of the lane's node; the node's value.
+    /// Expands the descent's node; returns its value.
     #[inline]
     fn expand(&mut self, number: usize, leaf: &'a Node) -> f64 {
-        let Self { ground, lanes, supply, edges, .. } = self;
-        let lane = &lanes[number];
+        let Self { context, descents, supply, edges, .. } = self;
+        let descent = &descents[number];
         edges.clear();
         self.leaf = Some(leaf);
-        let value = ground.evaluator.expand(&lane.state, edges);
-        let dress = |child: &Node, edge: &Edge| child.set_hint(ground.rule.first_hint(edge));
-        ground.tree.publish(lane.id, leaf, edges, |count| supply.take(count), dress);
+        let value = context.evaluator.expand(&descent.state, edges);
+        let init_child =
+            |child: &Node, edge: &Edge| child.set_score_terms(context.rule.first_score_terms(edge));
+        context.tree.publish(descent.id, leaf, edges, |count| supply.take(count), init_child);
         self.leaf = None;
         value
     }
 
-    /// Backs a simulation up and takes the lane off its path.
+    /// Backs up the simulation and clears its path.
     fn end(&mut self, number: usize, value: f64) {
-        let lane = &mut self.lanes[number];
-        let value = self.ground.back_up(&lane.path, value);
-        lane.path.clear();
-        lane.children = &[];
-        let lease = &mut self.leases[lane.lease];
-        lease.end(value, self.ground.tree.gamma);
-        if let Some(trunk) = self.trunk.as_ref().filter(|_| !lease.is_live()) {
-            trunk.close(lease);
+        let descent = &mut self.descents[number];
+        let value = self.context.back_up(&descent.path, value);
+        descent.path.clear();
+        descent.children = &[];
+        let batch = &mut self.batches[descent.batch];
+        batch.end(value, self.context.tree.gamma);
+        if let Some(top) = self.top.as_ref().filter(|_| !batch.is_live()) {
+            top.close(batch);
         }
     }
 }
 
-impl<'a, E: Evaluator> Ground<'a, E> {
-    /// Takes a lane a step down.
+impl<'a, E: Evaluator> WalkContext<'a, E> {
+    /// Moves a descent to a child.
     #[inline]
-    fn follow(&self, lane: &mut Lane<'a, E::State>, step: usize, child: &'a Node) {
-        lane.id = lane.first + step as NodeId;
-        self.evaluator.follow(&mut lane.state, step);
-        self.reach(lane, child);
+    fn follow(&self, descent: &mut Descent<'a, E::State>, step: usize, child: &'a Node) {
+        descent.id = descent.first + step as NodeId;
+        self.evaluator.follow(&mut descent.state, step);
+        self.enter_node(descent, child);
     }
 
-    /// Puts a lane on a node and calls for what its next turn will read.
+    /// Enters a node and prefetches what the next level will read.
     #[inline(always)]
-    fn reach(&self, lane: &mut Lane<'a, E::State>, node: &'a Node) {
-        lane.path.push(node);
+    fn enter_node(&self, descent: &mut Descent<'a, E::State>, node: &'a Node) {
+        descent.path.push(node);
         let link = node.link();
-        lane.first = link.first();
-        lane.children = match self.tree.children_of(link) {
-            Some(children) if !self.looks_at_parent => children,
+        descent.first = link.first();
+        descent.children = match self.tree.children_of(link) {
+            Some(children) if !self.needs_parent_value => children,
             _ => &[],
         };
-        if !self.marked {
+        if !self.counts_in_flight {
             let (visits, in_flight) = node.counts();
-            lane.scale = self.rule.scale(visits + in_flight);
+            descent.scale = self.rule.scale(visits + in_flight);
             return;
         }
-        prefetch(lane.children.as_ptr(), lane.children.len());
-        let (visits, in_flight) = node.enter::<Alone>(1);
-        // Its own mark is none of the visits that a simulation chooses by.
-        lane.scale = self.rule.scale(visits + in_flight - 1);
+        prefetch(descent.children.as_ptr(), descent.children.len());
+        let (visits, in_flight) = node.enter::<Exclusive>(1);
+        // Exclude this simulation's own in-flight visit from the parent count.
+        descent.scale = self.rule.scale(visits + in_flight - 1);
         node.set_bonus(self.rule.bonus(node.prior(), visits + in_flight));
     }
 
-    /// The child with the highest score, the first of equals, where children lie in two chunks, or
-    /// have come since, or depend on their parent.
-    fn pick(&self, lane: &mut Lane<'a, E::State>, node: &Node, link: Link) -> (usize, &'a Node) {
-        let urgency = self.rule.urgency(|| self.tree.v_of(node));
+    /// The child with the highest score, the first of equals. The general path, for the cases that
+    /// [`Descent::children`] excludes.
+    fn pick(
+        &self,
+        descent: &mut Descent<'a, E::State>,
+        node: &Node,
+        link: Link,
+    ) -> (usize, &'a Node) {
+        let fpu = self.rule.fpu(|| self.tree.v_of(node));
         let child = |step| self.tree.node(link.first() + step as NodeId);
-        let step = best(link.count() as usize, |step| score(child(step), lane.scale, urgency));
-        lane.first = link.first();
+        let step = best(link.count() as usize, |step| score(child(step), descent.scale, fpu));
+        descent.first = link.first();
         (step, child(step))
     }
 
-    /// Backup, leaf to root: visits, values, hints. The value of the path's first step.
+    /// Backs up from leaf to root: visits, values, score terms. The result is the return seen from
+    /// the parent of the path's first node, that node's reward included.
     #[inline]
     fn back_up(&self, path: &[&Node], leaf: f64) -> f64 {
         let tree = self.tree;
         if tree.weights == BackupWeights::Returns {
             return self.back_up_by(path, leaf, |node, visits, value| {
-                node.add_returns::<Alone>(Node::to_fixed(value)) / f64::from(visits as u32)
+                node.add_returns::<Exclusive>(Node::to_fixed(value)) / f64::from(visits as u32)
             });
         }
         self.back_up_by(path, leaf, |node, _, _| {
@@ -290,41 +310,43 @@ impl<'a, E: Evaluator> Ground<'a, E> {
         })
     }
 
-    /// [`Ground::back_up`], where `count` brings V up to date with a return, given the node's
-    /// visits; the new V.
+    /// [`WalkContext::back_up`] for one kind of backup: `count(node, visits, return)` updates the
+    /// node's V and returns it.
     #[inline]
     fn back_up_by(&self, path: &[&Node], leaf: f64, count: impl Fn(&Node, u64, f64) -> f64) -> f64 {
-        let (gamma, rule, marked) = (self.tree.gamma, self.rule, self.marked);
+        let (gamma, rule, counts_in_flight) = (self.tree.gamma, self.rule, self.counts_in_flight);
         path.iter().rev().fold(leaf, |value, node| {
-            let (visits, in_flight) = node.complete::<Alone>(1, marked);
+            let (visits, in_flight) = node.complete::<Exclusive>(1, counts_in_flight);
             let v = count(node, visits, value);
             let (prior, reward) = (f64::from(node.prior()), node.reward());
             let q = reward + gamma * v;
-            node.set_hint(rule.hint(&ChildStats { prior, visits, in_flight, q, v }));
+            node.set_score_terms(rule.score_terms(&ChildStats { prior, visits, in_flight, q, v }));
             reward + gamma * value
         })
     }
 }
 
-/// At the end there is nothing to take back. After a panic of the evaluator there is: its leaf
-/// becomes terminal, no mark stays and nothing is held, so that nobody waits for ever.
+/// If the evaluator panicked, makes its leaf terminal, withdraws in-flight visits and unlocks
+/// subtrees, so that no other thread waits forever. After a normal end there is nothing to undo.
 impl<E: Evaluator> Drop for Walker<'_, E> {
     fn drop(&mut self) {
         if let Some(leaf) = self.leaf {
             leaf.publish_end();
         }
-        let Ground { tree, rule, marked, .. } = self.ground;
-        for node in self.lanes.iter().flat_map(|lane| &lane.path).filter(|_| marked) {
-            node.undo::<Alone>(1);
-            tree.set_hint(node, rule);
+        let WalkContext { tree, rule, counts_in_flight, .. } = self.context;
+        for node in
+            self.descents.iter().flat_map(|descent| &descent.path).filter(|_| counts_in_flight)
+        {
+            node.undo::<Exclusive>(1);
+            tree.set_score_terms(node, rule);
         }
-        let Some(trunk) = &self.trunk else { return };
-        self.leases.iter_mut().filter(|lease| lease.is_live()).for_each(|lease| trunk.close(lease));
+        let Some(top) = &self.top else { return };
+        self.batches.iter_mut().filter(|batch| batch.is_live()).for_each(|batch| top.close(batch));
     }
 }
 
-/// Index of the highest score, the first of equals. Which one it is can hardly be foreseen, so
-/// nothing may branch on it.
+/// Index of the highest score, the first of equals. The comparison is unpredictable, so it is
+/// compiled to a conditional move rather than a branch.
 #[inline]
 fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     let (mut best, mut top) = (0, f32::NEG_INFINITY);
@@ -337,11 +359,12 @@ fn best(count: usize, score: impl Fn(usize) -> f32) -> usize {
     best
 }
 
-/// Score of a child where `urgency` stands for the value of one without visits.
-pub(super) fn score(child: &Node, scale: f32, urgency: Option<f32>) -> f32 {
-    let hint = child.hint();
-    match urgency {
-        Some(q) if child.counts().0 == 0 => Hint { q, ..hint }.score(scale),
-        _ => hint.score(scale),
+/// Score of a child. For a child without visits, `fpu` (first-play urgency, lc0's FPU), if
+/// given, replaces Q.
+pub(super) fn score(child: &Node, scale: f32, fpu: Option<f32>) -> f32 {
+    let score_terms = child.score_terms();
+    match fpu {
+        Some(q) if child.counts().0 == 0 => ScoreTerms { q, ..score_terms }.score(scale),
+        _ => score_terms.score(scale),
     }
 }

@@ -1,8 +1,8 @@
 //! The name of a policy: equal for checkpoints that answer alike, different for all others.
 //!
 //! Logs of searches and rounds go by it, so everything that changes an answer is in it: weights,
-//! shapes and switches, tokenizer, prompts, and the ids that begin and end them. It knows nothing of
-//! engines; all of them answer alike.
+//! shapes and switches, tokenizer, prompts, and the ids that begin and end them. The engine is not
+//! part of it, because all engines give the same answers.
 
 use regrowth_datasets::stream_key;
 

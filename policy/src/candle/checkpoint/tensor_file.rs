@@ -168,7 +168,7 @@ fn field<T: DeserializeOwned>(entry: &Value, name: &str, expected: &str) -> Resu
         .map_err(|_| format!("`{name}` is {}; expected {expected}", cut(&value.to_string())))
 }
 
-/// Most characters of a list that a message quotes (taste).
+/// Most characters of a list that a message quotes.
 const MOST_QUOTED: usize = 80;
 
 fn cut(text: &str) -> String {

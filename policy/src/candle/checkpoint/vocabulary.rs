@@ -1,7 +1,6 @@
 //! The tokenizer of a checkpoint, checked against its embedding.
 //!
-//! It knows nothing of how text is rendered; it joins the vocabulary, which knows no model, with the
-//! configuration, which knows no text.
+//! Joins the vocabulary of the tokenizer with the token ids that the configuration names.
 
 use serde_json::Value;
 

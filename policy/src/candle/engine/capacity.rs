@@ -6,7 +6,7 @@ use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::weights_file::holds_head;
 use crate::candle::engine::policy::CandlePolicy;
-use crate::candle::engine::scheduler::PREFILL_ROWS;
+use crate::candle::engine::scheduler::MAX_BATCHED_TOKENS;
 use crate::candle::kernels::attended_values;
 use crate::candle::model::decoder::Scratch;
 use crate::candle::model::on_device;
@@ -79,7 +79,7 @@ impl CandlePolicy {
         let largest = config.tensor_shapes().iter().map(|(_, s)| s.iter().product()).max();
         let cached_tokens = (capacity.slots * capacity.shards) as u64;
         // A step has rows that read and one for each sequence; the logits are those of sequences.
-        let rows = PREFILL_ROWS + capacity.sequences;
+        let rows = MAX_BATCHED_TOKENS + capacity.sequences;
         let step = rows * Scratch::row_width(&config) + capacity.sequences * config.vocab_size;
         let rotations = config.context * config.head_dim;
         let positions = config.context.min(capacity.slots);
@@ -89,7 +89,7 @@ impl CandlePolicy {
             ComputeDevice::Cpu => None,
             ComputeDevice::Cuda(_) => {
                 let number = options.dtype.bytes() as u64;
-                let attention = on_device::attention_values(&config, PREFILL_ROWS, positions);
+                let attention = on_device::attention_values(&config, MAX_BATCHED_TOKENS, positions);
                 let plan = DevicePlan {
                     weights: number * config.parameter_count() as u64,
                     cache,

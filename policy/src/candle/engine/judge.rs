@@ -13,7 +13,7 @@ use crate::{Judgement, Response, Scores};
 
 impl Shard {
     /// Reads the two labels' probabilities; asks the next question or answers.
-    pub(crate) fn judged(&mut self, sequence: Sequence, id: u64, hidden: &[f32]) {
+    pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, hidden: &[f32]) {
         let mut logps = std::mem::take(&mut self.logits);
         if let Err(error) = self.model.logits(hidden, &mut logps) {
             return self.fail(sequence, &error.to_string());
@@ -25,7 +25,7 @@ impl Shard {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
         let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
         self.logits = logps;
-        sequence.leave(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.tree, &mut self.free);
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut state.kind else { return };
         if let Some(question) = ask.pop() {
@@ -62,8 +62,8 @@ impl Shard {
     }
 
     /// Answers with the scores of a continuation.
-    pub(crate) fn scored(&mut self, sequence: Sequence, id: u64) {
-        sequence.leave(&mut self.tree, &mut self.free);
+    pub(crate) fn finish_score(&mut self, sequence: Sequence, id: u64) {
+        sequence.release(&mut self.tree, &mut self.free);
         let Some(RequestState { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =
             self.requests.get_mut(&id)
         else {

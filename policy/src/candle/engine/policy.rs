@@ -85,7 +85,7 @@ impl CandlePolicy {
             question: longest_question(&form, &tokenizer)?,
         };
         let shared =
-            Arc::new(Shared::new(config, tokenizer, labels, options.say, options.meter.clone()));
+            Arc::new(Shared::new(config, tokenizer, labels, options.log, options.meter.clone()));
         let mut policy = Self {
             shared,
             form,
@@ -190,7 +190,7 @@ impl CandlePolicy {
         self.asked(base, &text[before..], correct_first)
     }
 
-    /// Checks a request and renders its questions. A judged step loses its EOS: the question goes on
+    /// Checks a request and renders its questions. A finish_judgement step loses its EOS: the question goes on
     /// from its text.
     fn prepare(&self, request: &mut Request) -> Result<Vec<Question>, PolicyError> {
         if let Request::Judge(judge) = request
@@ -243,7 +243,7 @@ impl Policy for CandlePolicy {
             let detail = format!("the prompt of problem `{}` is empty", problem.id);
             return Err(PolicyError::Request(detail));
         }
-        self.router.know(&ids);
+        self.router.remember(&ids);
         let text = self.shared.tokenizer.without_frame(&text).to_owned();
         Ok(Prompt { text, ids: ids.into() })
     }

@@ -47,7 +47,7 @@ pub(crate) struct PrefixCache {
     given_up: HashSet<u64>,
 }
 
-/// Evicted leaves that are remembered; then all are forgotten (8 bytes each: taste).
+/// Evicted leaves that are remembered; then all are forgotten (8 bytes each).
 const MOST_GIVEN_UP: usize = 1 << 16;
 
 impl PrefixCache {

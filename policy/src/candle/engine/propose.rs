@@ -12,7 +12,7 @@ use crate::candle::engine::sampler;
 use crate::candle::engine::scheduler::Shard;
 use crate::candle::engine::sequence::{CandidateState, Drawn, Role, Sequence};
 use crate::text::Tokenizer;
-use crate::text::growing::{Growing, text_after};
+use crate::text::incremental_detokenizer::{IncrementalDetokenizer, text_after};
 use crate::{Candidates, PolicyError, Propose, Response, Sampling};
 
 impl Shard {
@@ -21,13 +21,13 @@ impl Shard {
         let Some(RequestState { kind: Kind::Propose { request, started, wave, .. }, .. }) =
             self.requests.get_mut(&id)
         else {
-            return sequence.leave(&mut self.tree, &mut self.free);
+            return sequence.release(&mut self.tree, &mut self.free);
         };
         let from = sequence.ids.len();
         let next = *started..(*started + *wave).min(request.keys.len());
         *started = next.end;
         let special = boundary::reads_special(request);
-        let text = Growing::after(&self.shared.tokenizer, &sequence.ids, special);
+        let text = IncrementalDetokenizer::after(&self.shared.tokenizer, &sequence.ids, special);
         let candidate = |index: usize| CandidateState {
             request: id,
             index,
@@ -124,7 +124,7 @@ impl Shard {
             return;
         }
         // What is computed goes to the tree, where all branches find it.
-        sequence.settle(usize::MAX, &mut self.tree, &mut self.free);
+        sequence.cache_computed(usize::MAX, &mut self.tree, &mut self.free);
         let (ended, going): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|d| d.finish.is_some());
         for drawn in going {
             let mut same = self.sequences.iter_mut().filter_map(|other| match &mut other.role {
@@ -139,13 +139,13 @@ impl Shard {
                 Some(candidates) => candidates.push(drawn.candidate),
                 None => {
                     let role = Role::Decode(vec![drawn.candidate]);
-                    let branch = sequence.branch(drawn.id, role, &mut self.tree);
-                    self.sequences.push(branch);
+                    let fork = sequence.fork(drawn.id, role, &mut self.tree);
+                    self.sequences.push(fork);
                 }
             }
         }
         let ids = std::mem::take(&mut sequence.ids);
-        sequence.leave(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.tree, &mut self.free);
         for drawn in ended {
             self.finish_candidate(&ids, drawn);
         }
@@ -163,7 +163,7 @@ impl Shard {
         }
         let text = match text_after(&self.shared.tokenizer, &before[..from], &ids) {
             Ok(text) => text,
-            Err(error) => return self.end(id, &error.to_string()),
+            Err(error) => return self.abort(id, &error.to_string()),
         };
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Propose { request, done, started, .. } = &mut state.kind else { return };
@@ -187,7 +187,7 @@ impl Shard {
 fn finish_of(
     request: &Propose,
     step: &[TokenId],
-    (text, cut): (&mut Growing, &mut Cut),
+    (text, cut): (&mut IncrementalDetokenizer, &mut Cut),
     tokenizer: &Tokenizer,
 ) -> Result<Option<Finish>, PolicyError> {
     let Some(&last) = step.last() else { return Ok(None) };

@@ -13,7 +13,7 @@ use regrowth_datasets::TokenId;
 /// Tokens that stand for a prompt that is not known.
 const FIRST: usize = 24;
 
-/// Prompts that are remembered; then all are forgotten and met again (16 bytes each: taste).
+/// Prompts that are remembered; then all are forgotten and met again (16 bytes each).
 const MOST: usize = 1 << 18;
 
 /// Chooses shards.
@@ -30,7 +30,7 @@ impl Router {
     }
 
     /// Remembers a prompt.
-    pub(crate) fn know(&self, prompt: &[TokenId]) {
+    pub(crate) fn remember(&self, prompt: &[TokenId]) {
         if let Some(hash) = beginnings(prompt).last() {
             self.deal(&mut self.prompts(), hash);
         }
@@ -96,7 +96,7 @@ mod tests {
             let mut load = [0; 2];
             for problem in 0..200 {
                 let prompt = prompt(n, problem);
-                router.know(&prompt);
+                router.remember(&prompt);
                 let own = router.shard(&prompt);
                 load[own] += 1;
                 for step in 0..20 {

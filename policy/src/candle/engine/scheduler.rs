@@ -1,9 +1,10 @@
 //! Continuous batching: all sequences in flight share the forward pass of an engine step.
 //!
 //! A shard is a thread with its own KV cache and prefix cache. In each engine step it admits
-//! requests, computes one token of every decoding sequence and up to [`PREFILL_ROWS`] tokens of
-//! prefill (chunked), and answers finished requests. Equal requests get equal bits whatever else is
-//! in flight, because a row's result does not depend on the other rows of a forward pass.
+//! requests, computes one token of every decoding sequence plus chunked prefill within the step's
+//! token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. The same request gets
+//! bit-identical results whatever else is in the batch, because a token's result does not depend on
+//! the other tokens of the forward pass (batch invariance).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +22,10 @@ use crate::decorate::Meter;
 use crate::text::tokenizer::Tokenizer;
 use crate::{PolicyError, Response};
 
-/// Token budget of an engine step: decoding sequences take one row each, prefill shares the rest.
-pub(crate) const PREFILL_ROWS: usize = 256;
+/// Token budget of an engine step, like vLLM's `max_num_batched_tokens`. A row is one token of a
+/// forward pass. Every decoding sequence takes one row, even beyond the budget; prefills get what
+/// earlier sequences leave.
+pub(crate) const MAX_BATCHED_TOKENS: usize = 256;
 
 /// What all shards of an engine share.
 pub(crate) struct Shared {
@@ -31,14 +34,15 @@ pub(crate) struct Shared {
     pub(crate) tokenizer: Tokenizer,
     /// Token ids that a judge's answers (A) and (B) are read from.
     pub(crate) labels: [Vec<TokenId>; 2],
-    /// Receives the warning that the KV cache is too small; taken by the first warning.
+    /// Callback for the warning that the KV cache is too small; `None` after the first warning, so
+    /// it is given once.
     warn: Mutex<Option<fn(&str)>>,
     /// Counts the tokens computed in every step.
     meter: Option<Arc<Meter>>,
 }
 
-/// When to warn that the KV cache is too small: the share of computed tokens that had been computed
-/// and evicted before, and the least number of such tokens (not tuned).
+/// Thresholds for the warning that the KV cache is too small: minimum share of computed tokens that
+/// are recomputed after eviction, and minimum number of such tokens (not tuned).
 const AGAIN: (f64, u64) = (0.05, 256);
 
 impl Shared {
@@ -52,7 +56,7 @@ impl Shared {
         Self { config, tokenizer, labels, warn: Mutex::new(warn), meter }
     }
 
-    /// Warns that the KV cache is too small; only the first call of an engine has an effect.
+    /// Warns, once per engine, that the KV cache is too small.
     fn warn(&self, slots: usize, detail: &str) {
         // No code panics under this lock, so poisoning can be ignored.
         let warn = self.warn.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -77,13 +81,16 @@ pub(crate) struct Shard {
     waiting: VecDeque<RequestState>,
     /// Admitted requests by id.
     pub(crate) requests: BTreeMap<u64, RequestState>,
-    /// Requests that wait because another sequence is computing the tokens that they need next.
-    joining: Vec<u64>,
+    /// Ids of requests whose prefill waits for another sequence that is about to cache the same
+    /// prefix.
+    awaiting_prefix: Vec<u64>,
     pub(crate) sequences: Vec<Sequence>,
-    next_job: u64,
-    /// KV slots reserved by admitted requests, at most the capacity: no request is preempted.
+    next_request_id: u64,
+    /// KV slots reserved by admitted requests. Never above the capacity, so no request is ever
+    /// preempted (unlike vLLM).
     reserved: usize,
-    /// Tokens computed, and how many of them had been computed and evicted before.
+    /// `[all, recomputed]`: tokens computed, and how many of them had been computed and evicted
+    /// before.
     computed: [u64; 2],
     /// Hidden states of a step, `[R, D]`: a buffer kept between steps.
     hidden: Vec<f32>,
@@ -92,8 +99,9 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// A shard with a KV capacity of `slots` tokens. It admits requests up to `max_sequences`
-    /// sequences; a single request may exceed that.
+    /// A shard with a KV capacity of `slots` tokens. It admits requests while their sequences
+    /// together are at most `max_sequences`; a request that alone needs more runs when the shard is
+    /// idle.
     pub(crate) fn new(
         shared: Arc<Shared>,
         model: Box<dyn Forward>,
@@ -108,9 +116,9 @@ impl Shard {
             tree: PrefixCache::new(),
             waiting: VecDeque::new(),
             requests: BTreeMap::new(),
-            joining: Vec::new(),
+            awaiting_prefix: Vec::new(),
             sequences: Vec::new(),
-            next_job: 0,
+            next_request_id: 0,
             reserved: 0,
             computed: [0; 2],
             hidden: Vec::new(),
@@ -145,7 +153,8 @@ impl Shard {
         while let Some(state) = self.waiting.front_mut() {
             let busy = !self.sequences.is_empty();
             if busy
-                && self.sequences.len() + self.joining.len() + state.width() > self.max_sequences
+                && self.sequences.len() + self.awaiting_prefix.len() + state.width()
+                    > self.max_sequences
             {
                 break;
             }
@@ -154,7 +163,8 @@ impl Shard {
                 if busy {
                     break;
                 }
-                // It has the shard to itself: sample its candidates in smaller waves, or fail it.
+                // The shard is idle and the request still does not fit: sample its candidates in
+                // several waves, or fail.
                 let need = state.reserved;
                 if let Err(error) = state.shrink(have) {
                     if let Some(state) = self.waiting.pop_front() {
@@ -167,26 +177,26 @@ impl Shard {
             }
             if let Some(state) = self.waiting.pop_front() {
                 self.reserved += state.reserved;
-                let id = self.next_job;
-                self.next_job += 1;
+                let id = self.next_request_id;
+                self.next_request_id += 1;
                 self.requests.insert(id, state);
                 self.start_prefill(id);
             }
         }
     }
 
-    /// Starts the request's next prefill behind its longest cached prefix. Where all is cached, the
-    /// request goes on at once; where another sequence is about to compute and cache the next
-    /// token, it waits in `joining`.
+    /// Starts the request's next prefill after its longest cached prefix. If everything is cached,
+    /// the request continues at once; if another sequence is about to cache the next token, the
+    /// request waits in `awaiting_prefix` to reuse it.
     pub(crate) fn start_prefill(&mut self, id: u64) {
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Some(pass) = state.next_prefill() else { return };
         let mut found = self.tree.find(&pass.ids[..pass.keep]);
         let n = found.slots.len();
         if n < pass.keep
-            && self.sequences.iter().any(|sequence| sequence.will_keep(&pass.ids[..=n]))
+            && self.sequences.iter().any(|sequence| sequence.will_cache(&pass.ids[..=n]))
         {
-            self.joining.push(id);
+            self.awaiting_prefix.push(id);
             return;
         }
         if n < pass.keep && self.tree.was_evicted(&pass.ids[..=n]) {
@@ -216,16 +226,16 @@ impl Shard {
             }),
         };
         let known = found.hidden.filter(|_| ready).unwrap_or_default();
-        match self.read(&mut sequence, &known) {
+        match self.take_hidden(&mut sequence, &known) {
             Err(detail) => self.fail(sequence, &detail),
             Ok(()) if sequence.pending() == 0 => self.finish_prefill(sequence),
             Ok(()) => self.sequences.push(sequence),
         }
     }
 
-    /// Takes the hidden states `[n, D]` of a prefill's next wanted positions: scores them for a
-    /// `Score` request, keeps the last one for others.
-    fn read(&mut self, sequence: &mut Sequence, rows: &[f32]) -> Result<(), String> {
+    /// Consumes final hidden states `[n, D]` of a prefill: computes log-probabilities from them for
+    /// a `Score` request, else keeps only the last one, from which sampling or judging starts.
+    fn take_hidden(&mut self, sequence: &mut Sequence, rows: &[f32]) -> Result<(), String> {
         let Role::Prefill(prefill) = &mut sequence.role else { return Ok(()) };
         if rows.is_empty() {
             return Ok(());
@@ -246,7 +256,7 @@ impl Shard {
         if self.sequences.is_empty() {
             return;
         }
-        let counts = self.plan();
+        let counts = self.schedule();
         for (sequence, &n) in self.sequences.iter_mut().zip(&counts) {
             for _ in 0..n {
                 let slot = take_slot(&mut self.free, &mut self.tree);
@@ -267,22 +277,23 @@ impl Shard {
         let computed = self.model.hidden(&rows, &mut hidden);
         drop(rows);
         match computed {
-            Ok(()) => self.after(&counts, &hidden),
+            Ok(()) => self.process_outputs(&counts, &hidden),
             Err(error) => {
                 let sequences = std::mem::take(&mut self.sequences);
                 sequences.into_iter().for_each(|sequence| self.fail(sequence, &error.to_string()));
             }
         }
         self.hidden = hidden;
-        for id in std::mem::take(&mut self.joining) {
+        for id in std::mem::take(&mut self.awaiting_prefix) {
             self.start_prefill(id);
         }
     }
 
-    /// Rows of each sequence in this step: one for a decoding sequence, for a prefill what is left
-    /// of the budget, in the order of the sequences. The first sequence always gets at least one.
-    fn plan(&self) -> Vec<usize> {
-        let mut budget = PREFILL_ROWS;
+    /// Number of tokens that each sequence computes in this step: one for a decoding sequence; for
+    /// a prefill, as many as the budget left by earlier sequences allows, possibly 0. The first
+    /// sequence always gets at least one, so every step makes progress.
+    fn schedule(&self) -> Vec<usize> {
+        let mut budget = MAX_BATCHED_TOKENS;
         self.sequences
             .iter()
             .map(|sequence| {
@@ -297,7 +308,7 @@ impl Shard {
     }
 
     /// Adds the rows of this step to the usage of their requests. A row that several requests
-    /// share counts for one of them ([`Sequence::payer`]).
+    /// share counts for one of them ([`Sequence::charged_request`]).
     fn count(&mut self, counts: &[usize]) {
         let computed = counts.iter().sum::<usize>() as u64;
         self.computed[0] += computed;
@@ -310,7 +321,8 @@ impl Shard {
             self.shared.warn(self.free.capacity(), &detail);
         }
         for (sequence, &n) in self.sequences.iter().zip(counts) {
-            let Some(state) = sequence.payer().and_then(|id| self.requests.get_mut(&id)) else {
+            let Some(state) = sequence.charged_request().and_then(|id| self.requests.get_mut(&id))
+            else {
                 continue;
             };
             match &sequence.role {
@@ -324,9 +336,9 @@ impl Shard {
         }
     }
 
-    /// Hands each sequence its hidden states `[n, D]`, caches prefills, samples from decoding
-    /// sequences, and goes on with prefills that are complete.
-    fn after(&mut self, counts: &[usize], hidden: &[f32]) {
+    /// Distributes the hidden states to their sequences, puts prefilled tokens into the prefix
+    /// cache, samples for decoding sequences, and continues requests whose prefill is complete.
+    fn process_outputs(&mut self, counts: &[usize], hidden: &[f32]) {
         let d = self.shared.config.hidden_size;
         let mut sampled: Vec<Sequence> = Vec::new();
         let mut sampled_rows: Vec<f32> = Vec::new();
@@ -341,13 +353,13 @@ impl Shard {
                 sampled.push(sequence);
                 continue;
             };
-            sequence.settle(keep, &mut self.tree, &mut self.free);
+            sequence.cache_computed(keep, &mut self.tree, &mut self.free);
             if wanted < keep && (first..first + n).contains(&(keep - 1)) {
                 let row = &rows[(keep - 1 - first) * d..][..d];
                 self.tree.keep_hidden(sequence.node, row.to_vec());
             }
             let skip = wanted.saturating_sub(first).min(n);
-            match self.read(&mut sequence, &rows[skip * d..]) {
+            match self.take_hidden(&mut sequence, &rows[skip * d..]) {
                 Err(detail) => self.fail(sequence, &detail),
                 Ok(()) if sequence.pending() == 0 => finished.push(sequence),
                 Ok(()) => self.sequences.push(sequence),
@@ -359,15 +371,16 @@ impl Shard {
         }
     }
 
-    /// Goes on with a request whose prefill is complete: sampling, judging or the scores.
+    /// Continues a request whose prefill is complete: starts sampling, or finishes a judgement or a
+    /// score.
     fn finish_prefill(&mut self, mut sequence: Sequence) {
         let Role::Prefill(Prefill { request, last, .. }) = &mut sequence.role else { return };
         let (id, last) = (*request, std::mem::take(last));
         match self.requests.get(&id).map(|state| &state.kind) {
             Some(Kind::Propose { .. }) => self.sample_from(sequence, id, &last),
-            Some(Kind::Judge { .. }) => self.judged(sequence, id, &last),
-            Some(Kind::Score { .. }) => self.scored(sequence, id),
-            None => sequence.leave(&mut self.tree, &mut self.free),
+            Some(Kind::Judge { .. }) => self.finish_judgement(sequence, id, &last),
+            Some(Kind::Score { .. }) => self.finish_score(sequence, id),
+            None => sequence.release(&mut self.tree, &mut self.free),
         }
     }
 
@@ -386,12 +399,13 @@ impl Shard {
             Role::Decode(candidates) => candidates.iter().map(|c| c.request).collect(),
         };
         ids.dedup();
-        sequence.leave(&mut self.tree, &mut self.free);
-        ids.into_iter().for_each(|id| self.end(id, detail));
+        sequence.release(&mut self.tree, &mut self.free);
+        ids.into_iter().for_each(|id| self.abort(id, detail));
     }
 
-    /// Fails a request. Its candidates leave the sequences; those without other candidates end.
-    pub(crate) fn end(&mut self, id: u64, detail: &str) {
+    /// Fails a request and removes its candidates from their sequences; a sequence left without
+    /// candidates is released.
+    pub(crate) fn abort(&mut self, id: u64, detail: &str) {
         for mut sequence in std::mem::take(&mut self.sequences) {
             if sequence.serves(id) {
                 if let Role::Decode(candidates) = &mut sequence.role {
@@ -401,7 +415,7 @@ impl Shard {
                         continue;
                     }
                 }
-                sequence.leave(&mut self.tree, &mut self.free);
+                sequence.release(&mut self.tree, &mut self.free);
             } else {
                 self.sequences.push(sequence);
             }
@@ -411,7 +425,7 @@ impl Shard {
 }
 
 /// Takes a free KV slot, evicting the least recently used prefixes until there is one. Panics if
-/// none can be evicted, which reservations at admission rule out.
+/// nothing can be evicted; reservations at admission make that impossible.
 fn take_slot(free: &mut KvSlots, tree: &mut PrefixCache) -> u32 {
     loop {
         match free.take() {

@@ -1,7 +1,7 @@
 //! One token sequence in flight: its ids, how many of them are computed, and its KV slots.
 //!
-//! Candidates that have sampled the same tokens so far share one sequence, so a token is computed
-//! once however many candidates it belongs to. The sequence forks where they first differ.
+//! Candidates (sampled continuations) that have the same tokens so far share one sequence, so a
+//! common token is computed only once. The sequence is forked at the first token where they differ.
 
 use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::{Finish, TokenId};
@@ -9,16 +9,16 @@ use regrowth_datasets::{Finish, TokenId};
 use crate::boundary::Cut;
 use crate::candle::engine::kv_slots::KvSlots;
 use crate::candle::engine::prefix_cache::{CacheNode, PrefixCache};
-use crate::text::growing::Growing;
+use crate::text::incremental_detokenizer::IncrementalDetokenizer;
 
 /// A sequence whose tokens are being computed.
 pub(crate) struct Sequence {
     /// All token ids so far, computed or not.
     pub(crate) ids: Vec<TokenId>,
-    /// KV slots of the computed ids, in order: first those that the prefix cache owns, then its
-    /// own.
+    /// KV slots of the computed tokens, in order: the first `shared` belong to the prefix cache,
+    /// the rest to this sequence.
     pub(crate) slots: Vec<u32>,
-    /// Node of the prefix cache in which the cached ids end; pinned against eviction.
+    /// Prefix-cache node at which the cached tokens end; pinned against eviction.
     pub(crate) node: CacheNode,
     /// How many of `slots`, from the first on, the prefix cache owns.
     pub(crate) shared: usize,
@@ -36,13 +36,14 @@ pub(crate) enum Role {
 
 /// State of a prefill.
 pub(crate) struct Prefill {
-    /// The request they are computed for.
+    /// The request that the tokens are computed for.
     pub(crate) request: u64,
-    /// First position whose hidden state is needed and not known yet.
+    /// First position whose final hidden state is needed (for logits) and not yet known.
     pub(crate) wanted: usize,
-    /// How many ids go into the prefix cache; those behind, such as a judge's question, do not.
+    /// How many leading tokens go into the prefix cache; the tokens after them, such as a judge's
+    /// question, do not.
     pub(crate) keep: usize,
-    /// Hidden state `[D]` of the last needed position so far; empty for `Score` requests.
+    /// Final hidden state `[D]` of the last position computed so far; empty for `Score` requests.
     pub(crate) last: Vec<f32>,
 }
 
@@ -54,13 +55,15 @@ pub(crate) struct CandidateState {
     pub(crate) index: usize,
     /// Its random generator, from the candidate's key.
     pub(crate) rng: ChaCha8Rng,
-    /// Tokens of the request's prefix: where the candidate starts in `ids`.
+    /// Length of the request's prefix: index in `Sequence::ids` at which the candidate starts.
     pub(crate) from: usize,
     /// Log-probability of each sampled token.
     pub(crate) logps: Vec<f32>,
-    /// Incremental detokenizer of its text, used where the text decides about its end.
-    pub(crate) text: Growing,
-    /// Where to cut it back if it reaches its token limit.
+    /// Detokenizes the candidate incrementally, if its end is decided by text (stop strings, step
+    /// boundaries).
+    pub(crate) text: IncrementalDetokenizer,
+    /// Last position at which the candidate may be truncated if it reaches its token limit (see
+    /// `Cut`).
     pub(crate) cut: Cut,
 }
 
@@ -77,9 +80,9 @@ impl Sequence {
         self.ids.len() - self.slots.len()
     }
 
-    /// Whether the sequence is going to compute the last token of `ids` and put it into the prefix
-    /// cache.
-    pub(crate) fn will_keep(&self, ids: &[TokenId]) -> bool {
+    /// Whether `ids` is a prefix of this sequence whose last token it will compute and put into the
+    /// prefix cache.
+    pub(crate) fn will_cache(&self, ids: &[TokenId]) -> bool {
         match &self.role {
             Role::Prefill(prefill) => {
                 ids.len() <= prefill.keep
@@ -98,8 +101,9 @@ impl Sequence {
         }
     }
 
-    /// The request whose usage the sequence's next tokens count for: of several, the first.
-    pub(crate) fn payer(&self) -> Option<u64> {
+    /// The request whose usage is charged for the sequence's next tokens: the first one if
+    /// candidates of several share it.
+    pub(crate) fn charged_request(&self) -> Option<u64> {
         match &self.role {
             Role::Prefill(prefill) => Some(prefill.request),
             Role::Decode(candidates) => candidates.first().map(|c| c.request),
@@ -107,8 +111,8 @@ impl Sequence {
     }
 
     /// Forks the sequence for candidates that continue with `id`. The prefix cache must own all of
-    /// its slots ([`Self::settle`]).
-    pub(crate) fn branch(&self, id: TokenId, role: Role, tree: &mut PrefixCache) -> Self {
+    /// its slots ([`Self::cache_computed`]).
+    pub(crate) fn fork(&self, id: TokenId, role: Role, tree: &mut PrefixCache) -> Self {
         debug_assert_eq!(self.shared, self.slots.len(), "slots not in the cache cannot be shared");
         tree.pin(self.node);
         let mut ids = Vec::with_capacity(self.ids.len() + 1);
@@ -119,7 +123,12 @@ impl Sequence {
 
     /// Moves the computed ids up to `keep` into the prefix cache and pins the node in which they
     /// end. Slots of ids past `keep` stay the sequence's own.
-    pub(crate) fn settle(&mut self, keep: usize, tree: &mut PrefixCache, free: &mut KvSlots) {
+    pub(crate) fn cache_computed(
+        &mut self,
+        keep: usize,
+        tree: &mut PrefixCache,
+        free: &mut KvSlots,
+    ) {
         let keep = keep.min(self.slots.len());
         if keep <= self.shared {
             return;
@@ -134,7 +143,7 @@ impl Sequence {
     }
 
     /// Ends the sequence: releases its own slots and unpins its node.
-    pub(crate) fn leave(mut self, tree: &mut PrefixCache, free: &mut KvSlots) {
+    pub(crate) fn release(mut self, tree: &mut PrefixCache, free: &mut KvSlots) {
         self.slots.drain(self.shared..).for_each(|slot| free.release(slot));
         tree.unpin(self.node);
     }

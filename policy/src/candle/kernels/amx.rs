@@ -2,13 +2,13 @@
 //!
 //! `TDPBF16PS` is defined to the last bit (Intel SDM, volume 2): within a tile of [`DEPTH`] inputs, one
 //! chain of fused multiply-adds over the even inputs and one over the odd ones, whose sum is added to
-//! the result. [`super::bf16`] computes the same elsewhere. Denormals count as zero here.
+//! the result. [`super::packed_bf16`] computes the same elsewhere. Denormals count as zero here.
 
 use std::arch::asm;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::bf16::{DEPTH, PANEL, TILE_ROWS};
+use super::packed_bf16::{DEPTH, PANEL, TILE_ROWS};
 
 /// Results of two tiles of rows and a panel, `[32, PANEL]`.
 type Results = [f32; 2 * TILE_ROWS * PANEL];

@@ -158,13 +158,13 @@ pub(super) fn backward(rows: &Rows, q: &[Vec<f32>], k: &[f32], v: &[f32], g: &[V
         let (mut dk, mut dv) = (vec![0f32; width * d], vec![0f32; width * d]);
         for ((q, g), dq) in q.iter().zip(g).zip(&mut grads.dq) {
             let weights = rows.weights(&block, q, &keys);
-            let mut slopes = rows.products(&block, g, &values);
-            through_softmax(&mut slopes, &weights, width);
+            let mut gradient = rows.products(&block, g, &values);
+            through_softmax(&mut gradient, &weights, width);
             let own = block.rows.start * d..block.rows.end * d;
             let [q, g] = [q, g].map(|x| Matrix::new(&x[own.clone()], n, d));
-            let [weights, slopes] = [&weights, &slopes].map(|x| Matrix::new(x, n, width));
-            multiply(&mut dq[own], slopes, Matrix::new(&keys, width, d), false);
-            multiply(&mut dk, slopes.t(), q, true);
+            let [weights, gradient] = [&weights, &gradient].map(|x| Matrix::new(x, n, width));
+            multiply(&mut dq[own], gradient, Matrix::new(&keys, width, d), false);
+            multiply(&mut dk, gradient.t(), q, true);
             multiply(&mut dv, weights.t(), g, true);
         }
         block.scatter(&dk, &mut grads.dk, d);
@@ -174,14 +174,15 @@ pub(super) fn backward(rows: &Rows, q: &[Vec<f32>], k: &[f32], v: &[f32], g: &[V
 }
 
 /// Gradients by scores from gradients by weights, in place: `w (x - sum(w x))`, row by row.
-fn through_softmax(slopes: &mut [f32], weights: &[f32], width: usize) {
+fn through_softmax(gradient: &mut [f32], weights: &[f32], width: usize) {
     dispatch(
         #[inline(always)]
         || {
-            for (slopes, weights) in slopes.chunks_exact_mut(width).zip(weights.chunks_exact(width))
+            for (gradient, weights) in
+                gradient.chunks_exact_mut(width).zip(weights.chunks_exact(width))
             {
-                let mean = dot(weights, slopes);
-                for (s, w) in slopes.iter_mut().zip(weights) {
+                let mean = dot(weights, gradient);
+                for (s, w) in gradient.iter_mut().zip(weights) {
                     *s = w * (*s - mean);
                 }
             }

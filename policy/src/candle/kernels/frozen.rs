@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::bf16::Bf16Panels;
 use super::gemm::{Matrix, product};
+use super::packed_bf16::PackedBf16;
 use super::{values, with_values};
 
 /// A weight `[outputs, inputs]` that is not trained.
@@ -13,20 +13,20 @@ use super::{values, with_values};
 pub(crate) enum Frozen {
     /// In f32, as the checkpoint's tensor.
     F32(Tensor),
-    /// In bf16 (see [`super::bf16`]): both operands of a product are rounded, sums are f32.
+    /// In bf16 (see [`super::packed_bf16`]): both operands of a product are rounded, sums are f32.
     Bf16(Arc<Bf16Pair>),
 }
 
 /// A weight in bf16, packed for both directions.
 pub(crate) struct Bf16Pair {
-    forward: Bf16Panels,
+    forward: PackedBf16,
     /// Of the transposed weight; packed at the first backward pass, as scoring needs none.
-    backward: OnceLock<Bf16Panels>,
+    backward: OnceLock<PackedBf16>,
 }
 
 impl Bf16Pair {
     /// The transposed weight. It has the values of `forward`, so both directions are of one function.
-    fn backward(&self) -> &Bf16Panels {
+    fn backward(&self) -> &PackedBf16 {
         self.backward.get_or_init(|| {
             let (outputs, inputs) = (self.forward.outputs(), self.forward.inputs());
             let mut transposed = vec![0f32; inputs * outputs];
@@ -34,8 +34,8 @@ impl Bf16Pair {
                 let column = transposed[output..].iter_mut().step_by(outputs);
                 column.zip(self.forward.row(output)).for_each(|(to, from)| *to = from);
             }
-            let mut backward = Bf16Panels::zeros(inputs, outputs, None);
-            backward.put(0, &transposed);
+            let mut backward = PackedBf16::zeros(inputs, outputs, None);
+            backward.pack(0, &transposed);
             backward
         })
     }
@@ -57,9 +57,9 @@ impl Frozen {
     /// When it is no matrix on the CPU.
     pub(crate) fn bf16(weight: &Tensor) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
-        let mut forward = Bf16Panels::zeros(outputs, inputs, None);
+        let mut forward = PackedBf16::zeros(outputs, inputs, None);
         with_values(weight, |values| {
-            forward.put(0, values);
+            forward.pack(0, values);
             Ok(())
         })?;
         Ok(Self::Bf16(Arc::new(Bf16Pair { forward, backward: OnceLock::new() })))

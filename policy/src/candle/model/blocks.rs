@@ -9,7 +9,7 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::candle::model::forward::TokenRow;
 
-/// Slots that a block of single rows gathers at most (a bound on memory: taste).
+/// Slots that a block of single rows gathers at most (a bound on memory).
 pub(crate) const GATHERED: usize = 1 << 15;
 
 /// Rows that attend together.

@@ -234,7 +234,7 @@ impl Packer {
         let mut first = 0;
         for part in parts {
             with_values(&part, |values| {
-                packed.put(first, values);
+                packed.pack(first, values);
                 Ok(())
             })?;
             first += part.dim(0)?;

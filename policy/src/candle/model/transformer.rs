@@ -1,8 +1,8 @@
 //! The Llama-family decoder in its differentiable form, over packed batches.
 //!
-//! T token rows, D hidden width, H heads, K key/value heads. It knows nothing of losses or of what
-//! the segments of a batch mean; the inference engine runs the same weights in another form. The
-//! pass is also open layer by layer, for training that computes activations twice to hold fewer.
+//! T token rows, D hidden width, H heads, K key/value heads. The inference engine runs the same
+//! weights in another form. The pass is also open layer by layer, for training that computes
+//! activations twice to hold fewer.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use super::super::tokenizer::Tokenizer;
 use super::{ChatTemplate, PromptForm, chat, forms};
 use crate::{PolicyError, Restated};
 
-/// The paper's self-evaluation question in our words (method, section 1).
+/// The paper's self-evaluation question in our words (docs/paper.md).
 pub(super) const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}\n\
     Is the last step above correct? \
     {% if correct_first %}(A) Correct (B) Incorrect{% else %}(A) Incorrect (B) Correct{% endif %}\n\

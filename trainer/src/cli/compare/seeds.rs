@@ -1,7 +1,7 @@
 //! Runs of one variant with several seeds as one row: what a claim about a method rests on.
 //!
 //! Two variants are compared seed by seed, so what a seed does to both (problems, order) falls out.
-//! It knows nothing of single problems; those are compared run by run.
+//! Single problems are compared run by run.
 
 use std::collections::BTreeMap;
 

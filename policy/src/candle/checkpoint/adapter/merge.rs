@@ -65,7 +65,7 @@ pub(crate) fn merge_adapter(
     let mut warnings = merge.warnings();
     warnings.extend(absent);
     if tied {
-        settle_head(&config, &parts, model, tensors, &mut warnings)
+        resolve_tied_head(&config, &parts, model, tensors, &mut warnings)
             .map_err(|e| PolicyError::Model(e.to_string()))?;
     }
     resized(model, tensors).map_err(|detail| source.error(file, detail))?;
@@ -385,7 +385,7 @@ fn scaled_to(weight: &Tensor, magnitude: &Tensor, rows: bool) -> TensorResult<Te
 }
 
 /// Decides whether embedding and head are still one after an adapter of a model that ties them.
-fn settle_head(
+fn resolve_tied_head(
     config: &AdapterConfig,
     parts: &Parts,
     model: &mut ModelConfig,

@@ -136,7 +136,7 @@ fn number(value: &Value) -> Option<f64> {
 
 /// A value as a message shows it: short, whatever its length.
 fn shown(value: &Value) -> String {
-    /// Most characters of a value that are shown (taste).
+    /// Most characters of a value that are shown.
     const MOST: usize = 60;
     match value {
         Value::Array(values) => format!("a list of {} values", values.len()),

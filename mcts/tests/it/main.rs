@@ -1,0 +1,32 @@
+//! The search and its binary as their users see them: one module an area, linked once.
+
+#[cfg(feature = "cli")]
+#[path = "../../../datasets/tests/documented/mod.rs"]
+mod documented_commands;
+
+#[cfg(feature = "cli")]
+mod cli;
+mod common;
+#[cfg(feature = "cli")]
+mod documented;
+mod driver;
+mod endings;
+#[cfg(all(feature = "candle", feature = "cli"))]
+mod engine;
+#[cfg(feature = "cli")]
+mod folder;
+mod golden;
+mod options;
+#[cfg(all(unix, feature = "cli"))]
+mod places;
+mod reference;
+#[cfg(feature = "cli")]
+mod resume;
+mod search;
+#[cfg(feature = "cli")]
+mod settings;
+#[cfg(feature = "cli")]
+mod skipped;
+#[cfg(all(feature = "candle", feature = "cli"))]
+mod tokens;
+mod variants;

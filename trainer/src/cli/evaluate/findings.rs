@@ -1,0 +1,58 @@
+//! What an evaluation found, until it is printed and written.
+
+use regrowth_datasets::Problem;
+use regrowth_mcts::console::log;
+use regrowth_verifiers::Unanswered;
+use serde_json::{Map, Value, json};
+
+/// What came out, on its way to stdout and to files.
+pub(super) struct Findings {
+    /// Metrics by `name,filter`.
+    pub(super) metrics: Vec<(String, f64)>,
+    /// The object on stdout.
+    pub(super) json: Map<String, Value>,
+    /// The lines on stdout.
+    pub(super) text: Vec<String>,
+    /// Rows of the samples file.
+    pub(super) samples: Vec<Value>,
+    /// Answers of the strategy that could not be read; absent where nothing was generated.
+    pub(super) unanswered: Option<Unanswered>,
+}
+
+impl Findings {
+    /// Nothing yet but the problems.
+    pub(super) fn of(problems: &[Problem]) -> Self {
+        let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
+        let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
+        Self { metrics, json, text, samples, unanswered: None }
+    }
+
+    /// Files how many answers could not be read, and warns of many.
+    pub(super) fn count(&mut self, unanswered: Unanswered) {
+        let Unanswered { no_answer, cut_off, .. } = unanswered;
+        if no_answer + cut_off > 0 {
+            self.text.push(format!(
+                "  {no_answer} without an answer that can be read, {cut_off} cut off by the token limit"
+            ));
+        }
+        self.put("no_answer", json!(no_answer));
+        self.put("cut_off", json!(cut_off));
+        self.unanswered = Some(unanswered);
+        unanswered.warnings("--max-tokens").iter().for_each(|warning| log(warning));
+    }
+
+    pub(super) fn put(&mut self, key: &str, value: Value) {
+        self.json.insert(key.to_owned(), value);
+    }
+
+    /// Adds a field to the row of a problem.
+    pub(super) fn set(&mut self, index: usize, key: &str, value: Value) {
+        if let Some(Value::Object(row)) = self.samples.get_mut(index) {
+            row.insert(key.to_owned(), value);
+        }
+    }
+}
+
+fn sample_row(index: usize, problem: &Problem) -> Value {
+    json!({ "doc_id": index, "doc": problem, "target": problem.answer })
+}

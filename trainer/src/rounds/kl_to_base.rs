@@ -1,0 +1,183 @@
+//! How far a policy has moved from the base policy: KL divergence on a fixed set of problems.
+//!
+//! The policy samples one solution of each probe problem, always with the same random numbers, and
+//! both policies score it: the mean of `log pi - log pi_0` over sampled solutions is an unbiased
+//! estimate of KL(pi || pi_0). Nothing is decided by it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use regrowth_datasets::{Problem, TokenId, read_jsonl};
+use regrowth_mcts::console::Work;
+use regrowth_policy::{Policy, Request, Response, Sampling, Score};
+use regrowth_verifiers::ProblemVerifier;
+use serde::{Deserialize, Serialize};
+
+use super::journal::{self, Calls};
+use super::observer::{Control, Observer};
+use super::report::KlToBase;
+use super::test_evaluation::ROW_VERSION;
+use crate::TrainError;
+use crate::evaluate::{SamplePlan, ask_all, solve};
+
+/// Seed of the probe's random numbers: the same in every run.
+const SEED: u64 = 0;
+
+/// One solution of one probe problem; absent figures could not be scored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct ProbeRow {
+    version: u32,
+    id: String,
+    tokens: u64,
+    /// Log-probability of the solution under the policy that sampled it.
+    logp: Option<f64>,
+    /// The same under the initial policy.
+    logp_initial: Option<f64>,
+}
+
+/// A sampled solution with its prompt.
+struct Sample {
+    id: String,
+    prompt: Arc<[TokenId]>,
+    ids: Arc<[TokenId]>,
+}
+
+/// Which policies are compared; called with false for the round's own, with true for the initial.
+pub(super) type Policies<'a> = dyn FnMut(bool) -> Result<Arc<dyn Policy>, TrainError> + 'a;
+
+/// What is sampled and where the rows go.
+pub(super) struct Probed<'a> {
+    pub(super) path: &'a Path,
+    pub(super) round: u32,
+    pub(super) problems: &'a [Problem],
+    pub(super) max_tokens: usize,
+    pub(super) control: &'a Control,
+}
+
+/// Measures the kl_to_base, going on with the rows that are there; `None` without a problem that both
+/// policies can score.
+pub(super) fn measure(
+    probed: &Probed,
+    policies: &mut Policies,
+    observer: &mut dyn Observer,
+) -> Result<Option<KlToBase>, TrainError> {
+    let &Probed { path, round, problems, max_tokens, control } = probed;
+    journal::complete(path, problems, observer, &mut |todo, observer, sink| {
+        observer.begin(round, "probe", 0, Work::Items);
+        let policy = journal::recorded(path, Calls::Own, policies(false)?, observer)?;
+        let samples = sample(&*policy, todo, max_tokens, control)?;
+        let own = score(&*policy, &samples)?;
+        drop(policy);
+        let initial = journal::recorded(path, Calls::Initial, policies(true)?, observer)?;
+        let initial = score(&*initial, &samples)?;
+        for ((sample, logp), logp_initial) in samples.into_iter().zip(own).zip(initial) {
+            let tokens = sample.ids.len() as u64;
+            let Sample { id, .. } = sample;
+            let version = ROW_VERSION;
+            let row = ProbeRow { version, id, tokens, logp, logp_initial };
+            sink(&row.id, &row)?;
+        }
+        observer.end();
+        Ok(())
+    })?;
+    Ok(summed(&read_jsonl::<ProbeRow>(path)?))
+}
+
+fn sample(
+    policy: &dyn Policy,
+    problems: &[Problem],
+    max_tokens: usize,
+    control: &Control,
+) -> Result<Vec<Sample>, TrainError> {
+    let plan = SamplePlan {
+        seed: SEED,
+        sampling: Sampling::default(),
+        cancel: control.cancel.clone(),
+        ..SamplePlan::greedy(max_tokens)
+    };
+    let mut samples = Vec::new();
+    solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
+        if let Some(first) = solved.attempts.first().filter(|a| !a.ids.is_empty()) {
+            samples.push(Sample {
+                id: problems[solved.index].id.clone(),
+                prompt: solved.prompt,
+                ids: first.ids.as_slice().into(),
+            });
+        }
+        Ok(())
+    })?;
+    Ok(samples)
+}
+
+/// Log-probability of every sample; `None` where the policy cannot score it.
+fn score(policy: &dyn Policy, samples: &[Sample]) -> Result<Vec<Option<f64>>, TrainError> {
+    let request = |s: &Sample| {
+        Request::Score(Score { prefix: s.prompt.clone(), continuation: s.ids.clone() })
+    };
+    let mut scores = Vec::with_capacity(samples.len());
+    for group in samples.chunks(policy.limits().in_flight.max(1)) {
+        for answer in ask_all(policy, group.iter().map(request).collect())? {
+            scores.push(match answer {
+                Ok(Response::Scores(scores)) => {
+                    Some(scores.logps.iter().map(|&l| f64::from(l)).sum())
+                }
+                Err(error) if error.is_final() => return Err(error.into()),
+                Ok(_) | Err(_) => None,
+            });
+        }
+    }
+    Ok(scores)
+}
+
+fn summed(rows: &[ProbeRow]) -> Option<KlToBase> {
+    let scored: Vec<(u64, f64)> =
+        rows.iter().filter_map(|r| Some((r.tokens, r.logp? - r.logp_initial?))).collect();
+    let problems = scored.len() as u64;
+    let tokens: u64 = scored.iter().map(|(tokens, _)| tokens).sum();
+    let total: f64 = scored.iter().map(|(_, difference)| difference).sum();
+    (problems > 0).then(|| KlToBase {
+        problems,
+        tokens,
+        per_solution: total / problems as f64,
+        per_token: total / tokens as f64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rounds::NoObserver;
+    use regrowth_datasets::{Split, tasks::problems_from_spec};
+    use regrowth_policy::{LoadOptions, load};
+
+    #[test]
+    fn a_policy_has_not_moved_from_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("probe.jsonl");
+        let problems: Vec<Problem> =
+            problems_from_spec("arithmetic", Split::Validation, 0).unwrap().take(4).collect();
+        let mut policies = |_| Ok(load("builtin", &LoadOptions::default())?);
+        let control = &Control::default();
+        let probed = Probed { path: &path, round: 1, problems: &problems, max_tokens: 32, control };
+        let kl_to_base = measure(&probed, &mut policies, &mut NoObserver).unwrap();
+        let kl_to_base = kl_to_base.unwrap();
+        assert_eq!((kl_to_base.problems, kl_to_base.per_token), (4, 0.0));
+        let rows = read_jsonl::<ProbeRow>(&path).unwrap();
+        assert!(rows.iter().all(|r| r.logp.is_some_and(|l| l < 0.0)));
+    }
+
+    #[test]
+    fn rows_that_cannot_be_scored_do_not_count() {
+        let row = |logp: Option<f64>| ProbeRow {
+            version: ROW_VERSION,
+            id: "x".into(),
+            tokens: 4,
+            logp,
+            logp_initial: Some(-3.0),
+        };
+        assert_eq!(summed(&[row(None)]), None);
+        let kl_to_base = summed(&[row(Some(-1.0)), row(None), row(Some(-2.0))]).unwrap();
+        assert_eq!((kl_to_base.problems, kl_to_base.tokens), (2, 8));
+        assert_eq!((kl_to_base.per_solution, kl_to_base.per_token), (1.5, 0.375));
+    }
+}

@@ -1,0 +1,35 @@
+//! The library and its binary as their users see them: one module an area, linked once.
+
+#[cfg(unix)]
+#[allow(dead_code, reason = "the tests of the crate `policy` use the rest")]
+#[path = "../../../policy/tests/it/http/dialects.rs"]
+mod dialects;
+#[path = "../../../datasets/tests/documented/mod.rs"]
+mod documented_commands;
+#[cfg(unix)]
+#[allow(dead_code, reason = "the tests of the crate `policy` use the rest")]
+#[path = "../../../policy/tests/it/http/mock.rs"]
+mod mock;
+
+mod answers;
+mod check;
+mod commands;
+mod common;
+#[cfg(unix)]
+mod console;
+mod course;
+#[cfg(unix)]
+mod crash;
+mod damage;
+mod documented;
+#[cfg(unix)]
+mod hand_off;
+mod iterate;
+mod losses;
+mod reference;
+#[cfg(unix)]
+mod stops;
+#[cfg(unix)]
+mod storage;
+mod train;
+mod updates;

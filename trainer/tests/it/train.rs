@@ -1,0 +1,595 @@
+//! Training through the public interface: what must not change a result, and what comes out.
+
+use crate::common;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use crate::common::{ok, regrowth, stderr, workshop};
+use candle_core::{DType, Device, Tensor};
+use regrowth_datasets::{PreferencePair, Problem, Split, StepLabel, tasks::problems_from_spec};
+use regrowth_mcts::labels::{StepLabelConfig, extract_step_labels};
+use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
+use regrowth_policy::candle::{
+    CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer,
+};
+use regrowth_policy::{Judge, LoadOptions, OptionOrder, Request, Response, Score, call};
+use regrowth_trainer::TrainError;
+use regrowth_trainer::train::{
+    DpoConfig, DpoSummary, DpoTrainer, JudgeConfig, JudgeLabels, LoraConfig, Model,
+    OptimizerConfig, OptimizerKind, PreferenceData, Reference, Scope, Session, StepProgress,
+};
+use regrowth_verifiers::ProblemVerifier;
+
+/// A folder with the tiny checkpoint in `tiny`.
+fn tiny() -> (tempfile::TempDir, Source) {
+    let dir = workshop();
+    let source = Source::folder(&dir.path().join("tiny")).unwrap();
+    (dir, source)
+}
+
+/// Trees of a small search with the tiny checkpoint.
+fn trees(source: &Source) -> Vec<TreeRecord> {
+    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
+    let problems: Vec<Problem> =
+        problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(12).collect();
+    // Steps so short that solutions have several, and trees several pairs.
+    let config = SearchConfig {
+        simulations: 4,
+        max_depth: 4,
+        max_step_tokens: 3,
+        max_solution_tokens: 18,
+        ..SearchConfig::default()
+    };
+    let mut found = Vec::new();
+    let options = RunOptions::default();
+    Search::new(&policy, &ProblemVerifier, &config)
+        .options(&options)
+        .run(&problems, |tree| {
+            found.push(tree);
+        })
+        .unwrap();
+    found
+}
+
+/// Their pairs.
+fn pairs(source: &Source) -> Vec<PreferencePair> {
+    // The tiny model solves next to nothing.
+    let rules = PairConfig { solved_only: false, ..PairConfig::default() };
+    let found: Vec<_> =
+        trees(source).iter().flat_map(|tree| extract_pairs(tree, &rules).pairs).collect();
+    assert!(found.len() > 8, "{} pairs", found.len());
+    found
+}
+
+fn go_on(_: &StepProgress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn sgd() -> OptimizerConfig {
+    let kind = OptimizerKind::Sgd;
+    OptimizerConfig { kind, weight_decay: 0.0, max_grad_norm: 0.0, ..OptimizerConfig::default() }
+}
+
+fn config() -> DpoConfig {
+    DpoConfig {
+        epochs: 2,
+        batch_pairs: 8,
+        learning_rate: 0.05,
+        optimizer: sgd(),
+        ..DpoConfig::default()
+    }
+}
+
+/// Trains from the checkpoint; returns the summary and the model.
+fn train(
+    source: &Source,
+    pairs: &[PreferencePair],
+    config: &DpoConfig,
+    threads: usize,
+) -> (DpoSummary, Model) {
+    let model = Model::load(source.clone(), config.lora.as_ref(), 1).unwrap();
+    let reference = Reference::RoundStart;
+    let summary = DpoTrainer {
+        model: &model,
+        reference: &reference,
+        config: config,
+        session: Session::new(threads, None),
+    }
+    .train(pairs.into(), &mut go_on)
+    .unwrap();
+    (summary, model)
+}
+
+fn largest_difference(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> f32 {
+    assert!(a.keys().eq(b.keys()));
+    a.iter()
+        .map(|(name, x)| {
+            let gap = (x - &b[name]).unwrap().abs().unwrap().flatten_all().unwrap();
+            gap.max(0).unwrap().to_scalar::<f32>().unwrap()
+        })
+        .fold(0.0, f32::max)
+}
+
+/// How far training moved the weights, so that a comparison of two runs says something.
+fn moved(model: &Model, source: &Source) -> f32 {
+    let start = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    largest_difference(&model.weights().unwrap(), &start.tensors)
+}
+
+#[test]
+fn sharing_recomputing_and_cutting_batches_do_not_change_what_is_learnt() {
+    let (_dir, source) = tiny();
+    let pairs = pairs(&source);
+    let (plain_summary, plain) = train(&source, &pairs, &config(), 2);
+    assert!(moved(&plain, &source) > 1e-3, "{}", moved(&plain, &source));
+    let same = |name: &str, config: DpoConfig| {
+        let (summary, model) = train(&source, &pairs, &config, 1);
+        let gap = largest_difference(&plain.weights().unwrap(), &model.weights().unwrap());
+        assert!(gap <= 1e-5, "{name}: weights differ by {gap}");
+        let (a, b) = (plain_summary.metrics["logps/chosen"], summary.metrics["logps/chosen"]);
+        assert!((a - b).abs() <= 1e-4, "{name}: {a} and {b}");
+        summary
+    };
+    let naive = same("pair by pair", DpoConfig { share_prefixes: false, ..config() });
+    assert!(naive.tokens > 2 * plain_summary.tokens, "{} {}", naive.tokens, plain_summary.tokens);
+    same("recomputed", DpoConfig { gradient_checkpointing: true, ..config() });
+    same("eight micro-batches for one", DpoConfig { micro_tokens: 1, ..config() });
+    let (_, threads) = train(&source, &pairs, &config(), 8);
+    assert_eq!(largest_difference(&plain.weights().unwrap(), &threads.weights().unwrap()), 0.0);
+}
+
+#[test]
+fn updates_of_an_adapter_are_exact_when_merged_saved_and_recomputed() {
+    let (dir, source) = tiny();
+    let pairs = pairs(&source);
+    let lora = LoraConfig { dropout: 0.1, ..LoraConfig::of_rank(3) };
+    let config = DpoConfig { lora: Some(lora), learning_rate: 1.0, ..config() };
+    let (_, model) = train(&source, &pairs, &config, 2);
+    assert!(moved(&model, &source) > 1e-3);
+    // The same masks are drawn again where activations are computed a second time.
+    let again = DpoConfig { gradient_checkpointing: true, ..config };
+    let (_, recomputed) = train(&source, &pairs, &again, 1);
+    let gap = largest_difference(&model.weights().unwrap(), &recomputed.weights().unwrap());
+    assert!(gap <= 1e-4, "{gap}");
+
+    // The forward with updates beside the weights, and that with them merged.
+    let ids = &pairs[0].prompt_ids;
+    let logps = |transformer: &Transformer| -> Vec<f32> {
+        let mut layout = PackedLayout::default();
+        layout.push(None, ids.len());
+        let hidden = transformer.hidden(ids, &Arc::new(layout)).unwrap();
+        let rows = hidden.narrow(0, 0, ids.len() - 1).unwrap();
+        transformer.log_probs(&rows, &ids[1..]).unwrap().to_vec1().unwrap()
+    };
+    let beside = logps(&model.transformer().unwrap());
+    let merged = Transformer::new(&model.config, &model.weights().unwrap()).unwrap();
+    for (a, b) in beside.iter().zip(logps(&merged)) {
+        assert!((a - b).abs() <= 1e-5, "{a} {b}");
+    }
+
+    let (merged, adapter) = (dir.path().join("merged"), dir.path().join("adapter"));
+    model.save(&merged, SaveOptions::default()).unwrap();
+    model.save_adapter(&adapter, DType::F32).unwrap();
+    let read =
+        |dir: &Path| Checkpoint::read(Source::folder(dir).unwrap(), &Device::Cpu).unwrap().tensors;
+    assert_eq!(largest_difference(&read(&merged), &read(&adapter)), 0.0);
+    let half = dir.path().join("half");
+    model.save_adapter(&half, DType::BF16).unwrap();
+    let bytes =
+        |dir: &Path| std::fs::metadata(dir.join("adapter_model.safetensors")).unwrap().len();
+    assert!(bytes(&half) < bytes(&adapter));
+    assert!(largest_difference(&read(&half), &read(&adapter)) < 1e-2);
+    let config = std::fs::read_to_string(adapter.join("adapter_config.json")).unwrap();
+    for field in ["\"peft_type\": \"LORA\"", "\"r\": 3", "\"task_type\": \"CAUSAL_LM\""] {
+        assert!(config.contains(field), "{config}");
+    }
+}
+
+#[test]
+fn reference_values_that_another_policy_sampled_are_refused() {
+    let (_dir, source) = tiny();
+    let mut pairs = pairs(&source);
+    for pair in &mut pairs {
+        pair.chosen_logps.iter_mut().for_each(|l| *l -= 1.0);
+    }
+    let model = Model::load(source, None, 0).unwrap();
+    let reference = Reference::RoundStart;
+    let error = DpoTrainer {
+        model: &model,
+        reference: &reference,
+        config: &config(),
+        session: Session::new(1, None),
+    }
+    .train(pairs.as_slice().into(), &mut go_on);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("another policy"), "{error}");
+}
+
+#[test]
+fn computed_reference_values_are_kept_and_equal_the_recorded_ones() {
+    let (dir, source) = tiny();
+    let pairs = pairs(&source);
+    let (_, recorded) = train(&source, &pairs, &config(), 1);
+    let out = dir.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let run = || {
+        let model = Model::load(source.clone(), None, 0).unwrap();
+        let other = Model::load(source.clone(), None, 0).unwrap();
+        let reference = Reference::Model(&other);
+        let summary = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config(),
+            session: Session::new(1, Some(&out)),
+        }
+        .train(pairs.as_slice().into(), &mut go_on);
+        (summary.unwrap(), model)
+    };
+    let (summary, model) = run();
+    let gap = largest_difference(&recorded.weights().unwrap(), &model.weights().unwrap());
+    assert!(gap <= 1e-5 && summary.reference_tokens > 0, "{gap}");
+    let kept = out.join("reference.json");
+    let before = std::fs::metadata(&kept).unwrap().modified().unwrap();
+    let (again, second) = run();
+    assert_eq!(std::fs::metadata(&kept).unwrap().modified().unwrap(), before);
+    assert_eq!(again.reference_tokens, summary.reference_tokens);
+    assert_eq!(largest_difference(&second.weights().unwrap(), &model.weights().unwrap()), 0.0);
+}
+
+#[test]
+fn a_step_that_is_not_finite_stops_and_leaves_its_pairs() {
+    let (dir, source) = tiny();
+    let pairs = pairs(&source);
+    let config = DpoConfig { learning_rate: 1e30, ..config() };
+    let model = Model::load(source, None, 0).unwrap();
+    let out = Some(dir.path());
+    let error = DpoTrainer {
+        model: &model,
+        reference: &Reference::RoundStart,
+        config: &config,
+        session: Session::new(1, out),
+    }
+    .train(pairs.as_slice().into(), &mut go_on);
+    let Err(TrainError::Diverged { batch: Some(batch), step, .. }) = error else {
+        panic!("{error:?}")
+    };
+    let kept = regrowth_datasets::read_pairs(&batch).unwrap();
+    assert!(step > 1 && !kept.is_empty() && kept.len() <= pairs.len());
+}
+
+#[test]
+fn a_weight_that_takes_no_part_is_an_error_at_the_first_step() {
+    let (_dir, source) = tiny();
+    let pairs = pairs(&source);
+    let mut checkpoint = Checkpoint::read(source, &Device::Cpu).unwrap();
+    let unused = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    checkpoint.tensors.insert("model.unused.weight".into(), unused);
+    let model = Model::from_checkpoint(checkpoint.clone()).unwrap();
+    for gradient_checkpointing in [false, true] {
+        let config = DpoConfig { gradient_checkpointing, ..config() };
+        let reference = Reference::RoundStart;
+        let error = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config,
+            session: Session::new(1, None),
+        }
+        .train(pairs.as_slice().into(), &mut go_on);
+        let Err(TrainError::MissingGradient(name)) = error else { panic!("{error:?}") };
+        assert_eq!(name, "model.unused.weight");
+    }
+}
+
+#[test]
+fn whole_completions_score_the_shared_beginning_too() {
+    let (_dir, source) = tiny();
+    let pairs = pairs(&source);
+    let whole = DpoConfig { scope: Scope::Completion, ..config() };
+    let (difference, a) = train(&source, &pairs, &config(), 1);
+    let (completion, b) = train(&source, &pairs, &whole, 1);
+    // A shared beginning cancels in the difference of sums, so the loss is the same.
+    assert!(largest_difference(&a.weights().unwrap(), &b.weights().unwrap()) <= 1e-5);
+    assert!(completion.metrics["logps/chosen"] < difference.metrics["logps/chosen"]);
+}
+
+#[test]
+fn checkpoints_are_cut_into_shards_and_keep_their_type() {
+    let (dir, source) = tiny();
+    let model = Model::load(source, None, 0).unwrap();
+    let folder = dir.path().join("sharded");
+    let options = SaveOptions { dtype: Some(DType::BF16), max_shard_bytes: 6_000 };
+    model.save(&folder, options).unwrap();
+    let index = std::fs::read_to_string(folder.join("model.safetensors.index.json")).unwrap();
+    assert!(index.contains("model-00002-of-") && index.contains("total_size"), "{index}");
+    assert!(!folder.join("model.safetensors").exists());
+    let read = Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap();
+    assert_eq!(read.config.dtype(), DType::BF16);
+    let gap = largest_difference(&read.tensors, &model.weights().unwrap());
+    assert!(gap > 0.0 && gap < 0.01, "{gap}");
+    // The type of the folder is kept by default.
+    let again = dir.path().join("again");
+    let model = Model::load(Source::folder(&folder).unwrap(), None, 0).unwrap();
+    model.save(&again, SaveOptions::default()).unwrap();
+    let read = Checkpoint::read(Source::folder(&again).unwrap(), &Device::Cpu).unwrap();
+    assert_eq!(read.config.dtype(), DType::BF16);
+}
+
+#[test]
+fn an_adapter_folder_is_a_policy() {
+    let (dir, source) = tiny();
+    let pairs = pairs(&source);
+    let lora = LoraConfig::of_rank(2);
+    let config = DpoConfig { lora: Some(lora), learning_rate: 1.0, ..config() };
+    let (_, model) = train(&source, &pairs, &config, 1);
+    let adapter = dir.path().join("adapter");
+    model.save_adapter(&adapter, DType::F32).unwrap();
+    let spec = adapter.to_str().unwrap();
+    let score = |spec: &str| {
+        let policy = regrowth_policy::load(spec, &LoadOptions::default()).unwrap();
+        let (prefix, continuation) = (pairs[0].prompt_ids.as_slice(), &pairs[0].chosen_ids[..]);
+        let score = Score { prefix: prefix.into(), continuation: continuation.into() };
+        match call(&*policy, Request::Score(score)).unwrap() {
+            Response::Scores(scores) => scores.logps.iter().sum::<f32>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let base = dir.path().join("tiny");
+    assert!((score(spec) - score(base.to_str().unwrap())).abs() > 1e-3);
+    std::fs::remove_dir_all(base).unwrap();
+    let error = regrowth_policy::load(spec, &LoadOptions::default()).err().unwrap().to_string();
+    assert!(error.contains("adapter_config.json") && error.contains("base"), "{error}");
+}
+
+/// Text rows in three layouts, the same preference in each.
+const TEXTS: [(&str, &str); 2] = [
+    ("standard.jsonl", r#"{"prompt": "1 + 1", "chosen": " = 2", "rejected": " = 3", "extra": 1}"#),
+    (
+        "steps.jsonl",
+        r#"{"prompt": "1 + 1", "initial_reason_steps": " = 2", "chosen": "1", "rejected": "2"}"#,
+    ),
+];
+
+#[test]
+fn rows_of_other_programs_are_trained_on() {
+    let dir = workshop();
+    for (file, row) in TEXTS {
+        std::fs::write(dir.path().join(file), format!("{row}\n")).unwrap();
+        let args = ["train", "--policy", "tiny", "--pairs", file, "--out", "out", "--loss", "ipo"];
+        let text = ok(regrowth(dir.path(), &args));
+        assert!(text.contains("1 steps on 1 pairs"), "{text}");
+        for written in ["metrics.jsonl", "train.json", "tensorboard", "checkpoint/config.json"] {
+            assert!(dir.path().join("out").join(written).exists(), "{written}");
+        }
+        std::fs::remove_dir_all(dir.path().join("out")).unwrap();
+    }
+    // The tiny checkpoint has no chat template.
+    let row = r#"{"prompt": [{"role": "user", "content": "1 + 1"}],
+        "chosen": [{"role": "assistant", "content": "2"}],
+        "rejected": [{"role": "assistant", "content": "3"}]}"#;
+    std::fs::write(dir.path().join("chat.jsonl"), row.replace('\n', " ")).unwrap();
+    let args = ["train", "--policy", "tiny", "--pairs", "chat.jsonl", "--out", "out"];
+    let output = regrowth(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(3));
+    let error = stderr(&output);
+    assert!(error.contains("chat.jsonl:1") && error.contains("no chat template"), "{error}");
+    let template = "{% for m in messages %}{{ m.content }}\n{% endfor %}";
+    std::fs::write(dir.path().join("tiny/chat_template.jinja"), template).unwrap();
+    ok(regrowth(dir.path(), &args));
+}
+
+#[test]
+fn bad_pairs_are_named_and_nothing_is_written() {
+    let dir = workshop();
+    let long =
+        format!(r#"{{"prompt": "{}", "chosen": " 1", "rejected": " 2"}}"#, "1 ".repeat(2000));
+    for (row, says) in [
+        (r#"{"prompt": "a", "better": "b", "worse": "c"}"#, "`chosen`"),
+        (r#"{"prompt": "a", "chosen": "b", "rejected": "b"}"#, "the same"),
+        (r#"{"prompt": "a", "chosen": "b""#, "cut"),
+        (long.as_str(), "context"),
+    ] {
+        std::fs::write(dir.path().join("rows.jsonl"), row).unwrap();
+        let args = ["train", "--policy", "tiny", "--pairs", "rows.jsonl", "--out", "out"];
+        let output = regrowth(dir.path(), &args);
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{says}: {}", stderr(&output));
+        assert!(!dir.path().join("out/checkpoint").exists());
+    }
+}
+
+#[test]
+fn pairs_of_another_tokenizer_are_refused() {
+    let (dir, source) = tiny();
+    let mut pairs = pairs(&source);
+    let path = dir.path().join("pairs.jsonl");
+    let args = ["train", "--policy", "tiny", "--pairs", "pairs.jsonl", "--out", "out"];
+    regrowth_datasets::write_pairs(&path, &pairs).unwrap();
+    ok(regrowth(dir.path(), &args));
+    for pair in &mut pairs {
+        pair.chosen_ids.iter_mut().for_each(|id| *id = *id % 100 + 100);
+    }
+    regrowth_datasets::write_pairs(&path, &pairs).unwrap();
+    let output = regrowth(dir.path(), &args);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("another tokenizer"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_killed_training_ends_with_the_same_bytes() {
+    let dir = workshop();
+    let rows: String = (0..60)
+        .map(|i| {
+            let (a, b) = (i % 7, i % 5);
+            format!("{{\"prompt\": \"{a} + {b}\", \"chosen\": \" = {}\", ", a + b)
+                + &format!("\"rejected\": \" = {}\"}}\n", a + b + 1)
+        })
+        .collect();
+    std::fs::write(dir.path().join("rows.jsonl"), rows).unwrap();
+    let args = |out| {
+        ["train", "--policy", "tiny", "--pairs", "rows.jsonl", "--out", out, "--epochs", "4"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["--batch-pairs", "4", "--save-seconds", "0", "--lora", "2"].map(str::to_owned))
+            .chain(["--lora-dropout", "0.2", "--learning-rate", "0.01"].map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let run = |out| {
+        let args = args(out);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let started = std::time::Instant::now();
+        ok(regrowth(dir.path(), &args));
+        started.elapsed()
+    };
+    let whole = run("whole");
+    for kill in 1..6u32 {
+        let args = args("killed");
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut command = common::command(dir.path(), &args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * kill / 6);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    run("killed");
+    for file in
+        ["checkpoint/model.safetensors", "adapter/adapter_model.safetensors", "metrics.jsonl"]
+    {
+        let bytes = |out: &str| std::fs::read(dir.path().join(out).join(file)).unwrap();
+        assert!(bytes("whole") == bytes("killed"), "{file} differs");
+    }
+}
+
+#[test]
+fn supervised_training_stops_early_and_keeps_the_best_weights() {
+    let dir = workshop();
+    let row = |a: u32, b: u32| {
+        format!("{{\"prompt\": \"{a} + {b}\", \"completion\": \" = {}\"}}\n", a + b)
+    };
+    let train: String = (0..6).map(|i| row(i, 1)).collect();
+    std::fs::write(dir.path().join("train.jsonl"), train).unwrap();
+    std::fs::write(dir.path().join("held.jsonl"), row(2, 2) + &row(3, 3)).unwrap();
+    std::fs::write(dir.path().join("sft.toml"), "validate_every = 2\npatience = 3\n").unwrap();
+    let args = [
+        "sft",
+        "--policy",
+        "tiny",
+        "--data",
+        "train.jsonl",
+        "--validation",
+        "held.jsonl",
+        "--out",
+        "out",
+        "--config",
+        "sft.toml",
+        "--epochs",
+        "200",
+        "--learning-rate",
+        "0.02",
+        "--schedule",
+        "constant",
+        "--json",
+        "--batch-tokens",
+        "30",
+    ];
+    let result: serde_json::Value = serde_json::from_str(&ok(regrowth(dir.path(), &args))).unwrap();
+    let (steps, best) = (result["sft"]["steps"].as_u64().unwrap(), &result["sft"]["best"]);
+    let step = best["step"].as_u64().unwrap();
+    assert!(steps < 400 && steps == step + 6, "{result}");
+    let metrics = std::fs::read_to_string(dir.path().join("out/metrics.jsonl")).unwrap();
+    let seen: Vec<f64> = metrics
+        .lines()
+        .filter_map(|l| {
+            serde_json::from_str::<serde_json::Value>(l).unwrap()["validation/nll"].as_f64()
+        })
+        .collect();
+    assert_eq!(seen.iter().copied().fold(f64::MAX, f64::min), best["nll"].as_f64().unwrap());
+    // The written weights give the best loss, not the last one.
+    let score = ["score", "--policy", "out/checkpoint", "--input", "held.jsonl"];
+    let (mut total, mut tokens) = (0.0, 0);
+    for line in ok(regrowth(dir.path(), &score)).lines() {
+        let scored: serde_json::Value = serde_json::from_str(line).unwrap();
+        total -= scored["sum"].as_f64().unwrap();
+        tokens += scored["tokens"].as_array().unwrap().len();
+    }
+    // EOS is a target in training and none of the scored tokens.
+    let bound = best["nll"].as_f64().unwrap() * (tokens + 2) as f64;
+    assert!(total <= bound + 1e-3, "{total} {bound}");
+}
+
+/// Mean cross entropy of the engine's own judgements, both orders averaged, with what was taught.
+fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
+    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
+    let one = |row: &StepLabel| {
+        let request = Request::Judge(Judge {
+            prefix: row.prompt_ids.clone().into(),
+            step: row.completion_ids.clone().into(),
+            hint: None,
+            order: OptionOrder::Both,
+            restated: None,
+        });
+        let said = match call(&policy, request).unwrap() {
+            Response::Judgement(judgement) => judgement.correct.unwrap_or(0.5),
+            other => panic!("{other:?}"),
+        };
+        let target = f64::from(u8::from(row.label));
+        -(target * said.max(1e-9).ln() + (1.0 - target) * (1.0 - said).max(1e-9).ln())
+    };
+    labels.iter().map(one).sum::<f64>() / labels.len() as f64
+}
+
+#[test]
+fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
+    let (dir, source) = tiny();
+    let trees = trees(&source);
+    let pairs = pairs(&source);
+    let mut labels: Vec<_> =
+        trees.iter().flat_map(|t| extract_step_labels(t, &StepLabelConfig::default())).collect();
+    assert!(labels.len() > 20, "{}", labels.len());
+    // All the tiny model can learn is to find "wrong" in both orders of the options.
+    for row in &mut labels {
+        (row.label, row.right) = (false, 0);
+    }
+    let data = PreferenceData { pairs: &pairs, step_labels: &labels };
+    let train = |weight: f64, micro_tokens: usize, threads: usize| {
+        let judge = JudgeConfig { weight, labels: JudgeLabels::Reached };
+        let config = DpoConfig {
+            judge,
+            micro_tokens,
+            epochs: 40,
+            learning_rate: 1e-2,
+            optimizer: OptimizerConfig::default(),
+            ..config()
+        };
+        let model = Model::load(source.clone(), None, 1).unwrap();
+        let reference = Reference::RoundStart;
+        let summary = DpoTrainer {
+            model: &model,
+            reference: &reference,
+            config: &config,
+            session: Session::new(threads, None),
+        }
+        .train(data, &mut go_on)
+        .unwrap();
+        let out = dir.path().join(format!("judge-{weight}-{micro_tokens}-{threads}"));
+        model.save(&out, SaveOptions::default()).unwrap();
+        (summary, model, Source::folder(&out).unwrap())
+    };
+    let (without, _, alone) = train(0.0, 4096, 1);
+    let (with, taught, together) = train(4.0, 4096, 1);
+    assert_eq!((without.step_labels, with.step_labels), (0, labels.len()));
+    assert_eq!((with.pairs, with.steps), (without.pairs, without.steps));
+    let (before, after) = (misjudged(&alone, &labels), misjudged(&together, &labels));
+    assert!(after < 0.5 * before, "{before} {after}");
+    // How a step is cut into micro-batches and who computes them changes nothing.
+    let (_, cut, _) = train(4.0, 1, 1);
+    let gap = largest_difference(&taught.weights().unwrap(), &cut.weights().unwrap());
+    assert!(gap <= 1e-4, "{gap}");
+    let (_, threads, _) = train(4.0, 4096, 4);
+    let gap = largest_difference(&taught.weights().unwrap(), &threads.weights().unwrap());
+    assert_eq!(gap, 0.0);
+}

@@ -1,0 +1,12 @@
+//! The checkers as their users see them: one module an area, linked once.
+
+mod cases;
+mod development_set;
+mod fuzz;
+mod hostile;
+mod hostile_inputs;
+mod model_outputs;
+mod properties;
+mod published;
+mod published_sets;
+mod table;
