@@ -19,8 +19,8 @@ pub struct RootChildStats {
 
 /// Index of the child that becomes the next search root. `None` without children.
 ///
-/// `depth` is that of the search root, 0 for the problem; `draw` in [0, 1) decides where the rule
-/// samples.
+/// `depth` is that of the search root, 0 for the problem; `draw` is a uniform random number in [0,
+/// 1), used by the rules that sample.
 #[must_use]
 pub fn commit(
     rule: CommitRule,
@@ -41,28 +41,30 @@ pub fn commit(
         CommitRule::SpreadValue => highest(&|c| [(q(c) + 2.0) * (1.0 + c.spread), visits(c), v(c)]),
         CommitRule::Visits => highest(&|c| [visits(c), q(c), v(c)]),
         CommitRule::Value => highest(&|c| [visits(c).min(1.0), q(c), visits(c)]),
-        CommitRule::Sampled => drawn(children.iter().map(visits), draw),
-        CommitRule::Tempered { temperature, decay } => {
-            drawn(tempered(children, temperature * decay.powf(f64::from(depth))), draw)
-        }
+        CommitRule::Sampled => sample_index(children.iter().map(visits), draw),
+        CommitRule::Tempered { temperature, decay } => sample_index(
+            tempered_weights(children, temperature * decay.powf(f64::from(depth))),
+            draw,
+        ),
     }
 }
 
-/// Weights `(exp(Q) (1 + children))^(1 / temperature)`, over the highest of them: logarithms are
-/// subtracted first, so no temperature is too low. At 0 the highest alone has weight.
-fn tempered(
+/// Returns the weights `(exp(Q) (1 + children))^(1 / temperature)` divided by the largest, computed
+/// in log space so that low temperatures do not overflow. At temperature 0, only the children with
+/// the largest weight have any.
+fn tempered_weights(
     children: &[RootChildStats],
     temperature: f64,
 ) -> impl ExactSizeIterator<Item = f64> + Clone {
     let logs = children.iter().map(|c| c.stats.q + (1.0 + c.children as f64).ln());
     let highest = logs.clone().fold(f64::NEG_INFINITY, f64::max);
-    // 0 / 0 would be no number.
+    // At temperature 0, `(log - highest) / temperature` would be NaN.
     logs.map(move |log| if log == highest { 1.0 } else { ((log - highest) / temperature).exp() })
 }
 
-/// The index at which the running sum of the weights passes the share `draw` of their total; the last
-/// if rounding lets none pass.
-fn drawn(weights: impl ExactSizeIterator<Item = f64> + Clone, draw: f64) -> Option<usize> {
+/// Samples an index with probability proportional to its weight, by the inverse transform of
+/// `draw`. Returns the last index if rounding finds none; `None` without weights.
+fn sample_index(weights: impl ExactSizeIterator<Item = f64> + Clone, draw: f64) -> Option<usize> {
     let last = weights.len().checked_sub(1);
     let mut left = draw * weights.clone().sum::<f64>();
     let passed = weights.into_iter().position(|weight| {

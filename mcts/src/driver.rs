@@ -1,4 +1,5 @@
-//! Many trees in flight over one policy: a few threads, a window of problems, no barrier.
+//! Searches many problems concurrently with one policy: a few worker threads and a sliding window
+//! of trees, without a barrier between batches.
 //!
 //! `worker` runs them and fetches the answers of the policy. Trees are delivered in the order of
 //! the problems (`delivery`), and a new one starts only when one is delivered, so memory is bounded
@@ -22,20 +23,22 @@ use self::worker::Worker;
 use crate::record::TreeRecord;
 use crate::{SearchConfig, SearchError, SkipReason};
 
-/// How a search is run; nothing here changes a tree.
+/// Options for running a search; none of them changes how a tree grows.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Threads that advance trees, at least 1 (default 1: the policy does the work).
     pub threads: usize,
-    /// Trees in flight at once, at least 1; `None` takes four times the calls that the policy wants in
-    /// flight (measured: with twice as many one batch in five was not full).
+    /// Trees in flight at once, at least 1; `None` takes four times the number of calls that the
+    /// policy wants in flight (measured: with twice that number instead of four times, one batch in
+    /// five was not full).
     pub trees_in_flight: Option<usize>,
     /// Round of the run, from 1; 0 outside a run. Written into every row.
     pub round: u32,
     /// Set to true from anywhere, stops the search soon; delivered trees stay.
     pub cancel: Arc<AtomicBool>,
-    /// Whether a cancelled search delivers the finished trees behind an unfinished one as well
-    /// (default false: then whoever goes on behind the last tree leaves none out).
+    /// Whether a cancelled search also delivers finished trees that come after an unfinished one
+    /// (default false: the delivered trees are then those of the first problems without a gap, so a
+    /// later search can continue after the last one).
     pub keep_all: bool,
     /// Counts completed simulations, those of unfinished trees included, for whoever shows progress.
     pub simulated: Arc<AtomicU64>,
@@ -55,8 +58,8 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// Trees in flight at once over this policy: a tree starts when the one so many before it is
-    /// delivered.
+    /// Returns the window size W for this policy: the tree of problem i + W starts when that of
+    /// problem i is delivered.
     #[must_use]
     pub fn window(&self, policy: &dyn Policy) -> usize {
         let wanted = || policy.limits().in_flight.max(1).saturating_mul(4);
@@ -77,8 +80,8 @@ pub struct SearchSummary {
     pub simulations: u64,
     /// Trees whose committed answer is right.
     pub correct: u64,
-    /// Solutions in these trees whose answer the verifier could call neither right nor wrong, by its
-    /// reason: their outcome is that of a wrong one.
+    /// Solutions in these trees with verdict `Undecided`, by reason; their outcome is that of a
+    /// wrong solution.
     #[serde(default)]
     pub undecided: BTreeMap<String, u64>,
     /// Requests for candidates and for judgements, those of unfinished trees included.
@@ -93,16 +96,17 @@ pub struct SearchSummary {
     pub skipped_examples: Vec<(String, String)>,
     /// Whether the outcome reward saw the reference answers: then `correct` is no accuracy.
     pub oracle: bool,
-    /// Whether time had a say in the trees, by a stopping rule or a cancel: then another run may give
-    /// others.
+    /// Whether the result depends on timing, through a time-based stopping rule or a cancellation:
+    /// another run may then give different trees.
     pub timed: bool,
     /// Whether the search was cancelled before its end.
     pub cancelled: bool,
 }
 
-/// Is told how a search goes, in the thread that called for it.
+/// Receives the progress and the trees of a search, in the calling thread.
 pub trait SearchObserver {
-    /// A tree has ended; it is delivered when its turn comes. Nothing for one that was given up.
+    /// Called when a tree has ended, before it is delivered in problem order; `tree` is `None` if
+    /// the problem was skipped.
     fn ended(&mut self, tree: Option<&TreeRecord>) {
         let _ = tree;
     }
@@ -111,7 +115,7 @@ pub trait SearchObserver {
     fn delivered(&mut self, problem: &Problem, result: Result<TreeRecord, SkipReason>);
 }
 
-/// Lets a function have the trees and nothing else.
+/// Adapts a closure to [`SearchObserver`]; skipped problems are ignored.
 struct OnTree<F>(F);
 
 impl<F: FnMut(TreeRecord)> SearchObserver for OnTree<F> {
@@ -186,7 +190,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Tells the workers that nobody waits for them any more, also where the observer panics.
+/// Stops the workers when dropped, also if the observer panics.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {
@@ -214,7 +218,7 @@ impl Shared<'_> {
         window: usize,
         observer: &mut dyn SearchObserver,
     ) -> Result<SearchSummary, SearchError> {
-        // A thread holds a tree at least, or it has nothing to do.
+        // Start no more threads than trees in flight: the others would idle.
         let threads = self.options.threads.min(window).min(self.problems.len().max(1));
         let (jobs, job_queue) = unbounded();
         let (reports, ended) = unbounded();
@@ -235,7 +239,7 @@ impl Shared<'_> {
     }
 
     fn is_over(&self) -> bool {
-        // Relaxed: the flags carry no data, and soon is soon enough.
+        // Relaxed: the flags publish no data and need not be seen at once.
         self.options.cancel.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed)
     }
 }
@@ -256,11 +260,11 @@ struct Done {
     cost: Cost,
 }
 
-/// What a worker says.
+/// A message from a worker to the delivery.
 enum Report {
     /// A tree has ended.
     Ended(Box<Done>),
-    /// A cancelled search leaves a tree.
+    /// A tree that a cancelled search left unfinished, with its cost.
     Unfinished(Cost),
     /// The search cannot go on.
     Failed(SearchError),

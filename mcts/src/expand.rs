@@ -18,17 +18,19 @@ use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
 use crate::{SearchConfig, SkipReason};
 
-/// A step and its position in the tree: what is kept of a node beside its statistics.
+/// A step and its position in the tree: everything stored about a node except its search
+/// statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ProposedStep {
     /// The step as it was sampled.
     pub(crate) sampled: regrowth_datasets::Step,
-    /// Whether its log-probabilities are those that it was sampled with (no temperature, no
-    /// truncation).
+    /// Whether the log-probabilities are those of the distribution that the step was sampled from
+    /// (temperature 1, no top-k, top-p or min-p truncation).
     pub(crate) logps_exact: bool,
     /// Whether it was injected from the reference solution and not sampled.
     pub(crate) injected: bool,
-    /// How many steps of the reference solution lead here; `None` where the path is another.
+    /// Number of reference-solution steps on the path if the whole path follows the reference
+    /// solution; otherwise `None`.
     pub(crate) reference_steps: Option<usize>,
     /// Tokens sampled when the node was expanded.
     pub(crate) expansion_tokens: u64,
@@ -52,7 +54,7 @@ pub(crate) struct ProposedStep {
     pub(crate) prior: f64,
     /// O: the outcome, nonzero only where the solution ends (arXiv:2405.00451, eq. 2).
     pub(crate) outcome: f64,
-    /// R = O + C, of which the reward is the difference to the parent's.
+    /// R = O + C. The reward is R less the parent's R, less `cost`.
     pub(crate) value: f64,
     /// Penalty for false equations in the step, taken off the reward.
     pub(crate) cost: f64,
@@ -126,7 +128,8 @@ pub(crate) struct Child {
 }
 
 impl Expansion {
-    /// The expansion of the node whose step is `place`, and the request that starts it.
+    /// Prepares the expansion of the node whose step is `place`. Returns it with its request for
+    /// candidates.
     ///
     /// # Errors
     /// [`SkipReason::NoRoom`] when the context or the solution's token limit leaves no token.
@@ -411,7 +414,8 @@ fn breadth(config: &SearchConfig, depth: u32, choice: bool) -> usize {
     }
 }
 
-/// Random keys of a node's candidates, each from (run seed, problem id, node path, index).
+/// Returns the sampling seeds of a node's candidates, each derived from (run seed, problem id, node
+/// path, index).
 fn keys(seed: u64, problem: &str, path: &[u32], count: usize) -> Vec<u64> {
     let path: Vec<String> = path.iter().map(u32::to_string).collect();
     let path = path.join(".");

@@ -2,8 +2,8 @@
 //!
 //! PUCT is Rosin 2011 in the form of arXiv:2405.00451, eq. 3. In-flight visits count as unobserved
 //! samples (WU-UCT, arXiv:1810.11755): they are added to the visit counts and leave Q unchanged.
-//! [`SelectionRule::at`] scores in double precision for searches that wait for a policy; [`ScoreTerms`]
-//! holds the same score's terms in single precision, cached in the nodes for
+//! [`SelectionRule::at`] scores in double precision, for searches over a language model;
+//! [`ScoreTerms`] holds the same score's terms in single precision, cached in the nodes for
 //! [`crate::tree::grow_shared`].
 
 use crate::config::{FirstPlay, PriorRule, Selection};
@@ -61,8 +61,8 @@ pub fn uct(q: f64, parent_visits: u64, child_visits: u64, c: f64) -> f64 {
 /// What selection sees of the parent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ParentStats {
-    /// Completed and in-flight visits, less those of simulations that stand at the parent: the one
-    /// that selects, and others that still wait for its children.
+    /// Completed plus in-flight visits, without those of simulations that have not left the parent:
+    /// the one that is selecting, and others that wait for its expansion.
     pub visits: u64,
     /// V of the parent's state.
     pub v: f64,
@@ -80,7 +80,8 @@ pub struct SelectionRule {
 }
 
 impl SelectionRule {
-    /// The rule at one parent; the factor that all children's scores share is computed once.
+    /// Returns a scorer for the children of one parent, with the factor that their scores share
+    /// computed once.
     #[must_use]
     pub fn at(&self, parent: ParentStats) -> Scorer {
         let scale = match self.selection {
@@ -168,8 +169,8 @@ impl SelectionRule {
         matches!(self.first_play, FirstPlay::BelowParent(_))
     }
 
-    /// First-play urgency of a child whose parent's V is `v()`; `None` where it does not depend on
-    /// the parent and the child's own `q` holds.
+    /// Returns the first-play urgency (lc0: FPU) of children of a parent with V `v()`; `None` if it
+    /// does not depend on the parent, so the cached `q` is used.
     #[inline]
     pub(crate) fn fpu(&self, v: impl FnOnce() -> f64) -> Option<f32> {
         match self.first_play {

@@ -1,4 +1,4 @@
-//! One node: 48 bytes of atomics, grouped by contract.
+//! A node: 48 bytes of atomics, grouped by who may write a field and when.
 //!
 //! The protocol is described in `concurrency.md`; here each field says who writes it, when, and
 //! what its ordering pairs with.
@@ -9,12 +9,12 @@ use crate::select::ScoreTerms;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, UntrackedU32};
 
 /// Scale of sums of returns: 32 fractional bits. A return is rounded once, by at most 2^-33; a sum
-/// may visit +-2^31, as 2^30 visits of returns up to 2, or 2^13 of the largest.
+/// may reach +-2^31: 2^30 visits with returns up to 2, or 2^13 with the largest.
 const SCALE: f64 = (1u64 << 32) as f64;
 
-/// Most that a return can be.
+/// Largest magnitude of a return; larger ones are clamped.
 const MAX_RETURN: f64 = (1u64 << 18) as f64;
-/// 1.5 * 2^52: here and 2^51 up or down, neighbours among doubles are whole numbers.
+/// 1.5 * 2^52: doubles within 2^51 of it are spaced by 1, so adding it rounds to a whole number.
 const WHOLE: f64 = (3u64 << 51) as f64;
 
 /// One visit in [`Node::counts`].
@@ -24,9 +24,10 @@ const REFRESH: u64 = 1 << 48;
 
 /// A node.
 pub(super) struct Node {
-    /// What a walker selects by, bits of `q` and `u` of [`ScoreTerms`]: a cache of a function of the
-    /// fields below. Relaxed, the last writer wins; stale for a while where threads meet. It decides
-    /// which child is next and nothing else, so not loom's.
+    /// Cached score terms `q` and `u` ([`ScoreTerms`], as bits), computed from the fields below;
+    /// the walkers of `grow_shared` select by them. Relaxed, the last writer wins; may be stale
+    /// while several threads update the node. It affects only which child is selected, so loom does
+    /// not track it.
     score_terms: [UntrackedU32; 2],
 
     // Only ever moves forward: unexpanded -> expanding -> expanded, or terminal from the start.
@@ -37,7 +38,7 @@ pub(super) struct Node {
     /// load.
     link: AtomicU64,
 
-    // Commutative: sums do not care for order.
+    // Commutative: additions may come in any order.
     /// From the top: announcements without a visit in 16 bits (wrapping), completed visits in 32,
     /// in-flight visits in 16. Relaxed where nothing is published. A backup that recomputes V adds
     /// with AcqRel: the word above the in-flight visits numbers the announcements of changed
@@ -46,9 +47,10 @@ pub(super) struct Node {
     /// Sum of returns in fixed point (`Returns`), or bits of V as last recomputed. Relaxed.
     value: AtomicU64,
 
-    // Constant after publication, but that who has the tree alone may set rewards anew. Written by the
-    // one thread that expands the parent, before it stores the parent's link with Release; whoever has
-    // loaded that link with Acquire reads them Relaxed.
+    // Constant after publication, except that `Tree::set_rewards`, which has exclusive access to
+    // the tree, may overwrite rewards. Written by the one thread that expands the parent, before it
+    // stores the parent's link with Release; whoever has loaded that link with Acquire reads them
+    // Relaxed.
     /// Bits of the reward r of the step that leads here.
     reward: AtomicU64,
     /// Bits of its prior.
@@ -62,7 +64,7 @@ const SPLIT: u64 = 1 << (32 + COUNT_BITS);
 const OWNER_SHIFT: u32 = 33 + COUNT_BITS;
 const SHARED: u64 = 1 << (OWNER_SHIFT + OWNER_BITS);
 const STATE_SHIFT: u32 = 62;
-/// Numbers of holders, from 1.
+/// Largest number of a lock owner (thread); numbers start at 1, and 0 is no owner.
 pub(super) const MAX_OWNERS: usize = (1 << OWNER_BITS) - 1;
 
 /// State and children.
@@ -127,13 +129,13 @@ impl Link {
     }
 }
 
-/// How counts are added to: with others about, or alone.
+/// How counters are increased: with or without concurrent writers.
 pub(super) trait Access {
     /// Adds `delta`, wrapping; the new content.
     fn add(cell: &AtomicU64, delta: u64) -> u64;
 }
 
-/// Several threads may write: a locked addition.
+/// Several threads may write: an atomic addition.
 pub(super) struct Shared;
 
 /// No other thread writes: a load and a store, an order of magnitude cheaper.
@@ -168,8 +170,8 @@ impl Node {
         }
     }
 
-    /// Makes a place that nobody else can visit yet a node without visits, whatever was there. Its
-    /// score_terms is left to those who use it.
+    /// Initialises an unpublished slot as a node without visits, overwriting what was there. Does
+    /// not set `score_terms`.
     pub(super) fn fill(&self, parent: u32, prior: f32, reward: f64, terminal: bool) {
         self.counts.store(0, Ordering::Relaxed);
         self.value.store(0, Ordering::Relaxed);
@@ -184,7 +186,7 @@ impl Node {
         f64::from_bits(self.reward.load(Ordering::Relaxed))
     }
 
-    /// Only for who has the tree alone (`Tree::set_rewards`): nobody else may read it meanwhile.
+    /// Overwrites the reward. Requires exclusive access to the tree (`Tree::set_rewards`).
     pub(super) fn set_reward(&self, reward: f64) {
         self.reward.store(reward.to_bits(), Ordering::Relaxed);
     }
@@ -208,7 +210,7 @@ impl Node {
         self.set_bonus(score_terms.u);
     }
 
-    /// Stores `u` of the score terms alone: all of it that in-flight visits change.
+    /// Stores only `u`, the one score term that in-flight visits change.
     pub(super) fn set_bonus(&self, u: f32) {
         self.score_terms[1].store(u.to_bits(), Ordering::Relaxed);
     }
@@ -227,20 +229,21 @@ impl Node {
         self.link.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Running on to expanded, by the one thread that may. Release: pairs with [`Node::link`].
+    /// Publishes the children: moves the node to expanded, by the thread that claimed it or holds
+    /// its subtree. Release: pairs with [`Node::link`].
     pub(super) fn publish(&self, children: std::ops::Range<u32>, split: bool) {
         let count = children.end - children.start;
         let split = if split { SPLIT } else { 0 };
         self.move_on(link(NodeState::Expanded, children.start, count) | split);
     }
 
-    /// Running on to terminal: there are no children after all.
+    /// Moves the node to terminal: its expansion found no children.
     pub(super) fn publish_end(&self) {
         self.move_on(link(NodeState::Terminal, 0, 0));
     }
 
-    /// Stores a new state; who holds the node stays. The load is of this thread's own last store or
-    /// exchange: nobody else writes a link that is claimed or held.
+    /// Stores a new state and keeps the owner and the shared flag. The load is of this thread's own
+    /// last store or exchange: nobody else writes a link that is claimed or held.
     fn move_on(&self, to: u64) {
         let kept =
             self.link.load(Ordering::Relaxed) & (SHARED | (MAX_OWNERS as u64) << OWNER_SHIFT);
@@ -264,42 +267,42 @@ impl Node {
         self.link.store(free | if promote { SHARED } else { 0 }, Ordering::Release);
     }
 
-    /// Completed visits and in-flight visits, of one moment.
+    /// Returns completed and in-flight visits, read by one atomic load.
     pub(super) fn counts(&self) -> (u64, u64) {
         split(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Counts `visits` more as in flight; [`Node::counts`] from now on.
+    /// Adds in-flight visits (lc0: `IncrementNInFlight`). Returns the new [`Node::counts`].
     #[inline]
     pub(super) fn enter<A: Access>(&self, visits: u64) -> (u64, u64) {
         split(A::add(&self.counts, visits))
     }
 
-    /// Takes back [`Node::enter`].
+    /// Removes in-flight visits without completing them (lc0: `CancelScoreUpdate`).
     pub(super) fn undo<A: Access>(&self, visits: u64) {
         A::add(&self.counts, visits.wrapping_neg());
     }
 
-    /// Counts `visits` more, which were in flight if `counts_in_flight`: one addition; [`Node::counts`] from
-    /// now on.
+    /// Adds completed visits by one addition and, with `counts_in_flight`, removes as many
+    /// in-flight visits (lc0: `FinalizeScoreUpdate`). Returns the new [`Node::counts`].
     #[inline]
     pub(super) fn complete<A: Access>(&self, visits: u64, counts_in_flight: bool) -> (u64, u64) {
         split(A::add(&self.counts, visits * if counts_in_flight { VISIT - 1 } else { VISIT }))
     }
 
-    /// A return as it is summed, at most [`MAX_RETURN`] up or down; what is not a number is the
-    /// lowest.
+    /// Converts a return to fixed point, clamped to +-[`MAX_RETURN`]; NaN becomes the minimum.
     #[inline]
     pub(super) fn to_fixed(value: f64) -> i64 {
         // Comparisons, not `clamp`: an instruction each.
         let value = if value > -MAX_RETURN { value } else { -MAX_RETURN };
         let value = if value < MAX_RETURN { value } else { MAX_RETURN };
-        // Added to a number whose lowest bit is worth 1, it is rounded to a whole one, and the sum's
-        // bits count up from there: `round` is a call where the processor may be an old one.
+        // Adding `WHOLE` rounds to a whole number, and the bits of the sum then count up from those
+        // of `WHOLE`. `f64::round` would be a function call in code that must also run on old
+        // processors.
         (value * SCALE + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()) as i64
     }
 
-    /// Adds returns to the sum; the new [`Node::sum`].
+    /// Adds to the sum of returns. Returns the new [`Node::sum`].
     #[inline]
     pub(super) fn add_returns<A: Access>(&self, sum: i64) -> f64 {
         from_fixed(A::add(&self.value, sum as u64))
@@ -320,8 +323,8 @@ impl Node {
         self.value.store(value.to_bits(), Ordering::Relaxed);
     }
 
-    /// Counts `visits` more that were in flight, or none, and announces that a child has changed
-    /// and `value` is being recomputed; the number of the announcement. AcqRel: see
+    /// Completes `visits` in-flight visits (0 or more) and announces that `value` is being
+    /// recomputed because a child changed. Returns the number of the announcement. AcqRel: see
     /// [`Node::counts`].
     pub(super) fn announce(&self, visits: u64) -> u64 {
         let delta = if visits == 0 { REFRESH } else { visits * (VISIT - 1) };

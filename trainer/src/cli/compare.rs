@@ -111,11 +111,14 @@ fn tokens(run: &Run, kind: impl Fn(&RoundTokens) -> u64) -> u64 {
     run.report.rounds.iter().map(|r| kind(&r.tokens)).sum()
 }
 
-/// Name of the variant, with the loss, the judge and what is seen where they are not the usual ones.
+/// Name of the variant, with prompt, loss, judge and what is seen where they are not the usual ones.
 fn variant(run: &Run) -> String {
     let config = &run.report.config;
     let (loss, steps) = (config.dpo.loss, &config.search.value);
     let mut names = vec![name(config.variant)];
+    if let Some(prompt) = &config.prompt {
+        names.push(format!("prompt {prompt}"));
+    }
     if loss != DpoConfig::default().loss {
         names.push(loss.to_string());
     }

@@ -1,7 +1,7 @@
 //! From the first round to the report: when a run ends, which round was best, and what it exports.
 //!
-//! It reads the order of things like a table of contents. Rounds are judged by validation problems
-//! alone; the test problems are looked at once, behind all decisions.
+//! [`finish`] runs all rounds, evaluates on the test problems and writes the reports. Only
+//! validation problems decide about rounds; the test problems are used once, after all decisions.
 
 use std::time::Instant;
 
@@ -22,13 +22,14 @@ use crate::TrainError;
 use crate::artefact::{checksums, damage, read_checksummed, remove, write_checksummed};
 use crate::report::write_html;
 
-/// File that says that a run is done.
+/// File whose presence marks a run as finished.
 const REPORT: &str = "report.json";
 /// Folder of the best round's checkpoint.
 const BEST: &str = "best";
 
-/// The report of a run that was finished before. A run whose files were damaged since is named and
-/// counts as not finished: what is damaged is made again.
+/// Returns the report of a finished run; `None` if there is none, rounds were added or a file is
+/// corrupted. Corruption is logged and the report removed, so that the run recomputes the corrupted
+/// files.
 pub(super) fn finished(
     run: &RunContext,
     observer: &mut dyn Observer,
@@ -81,20 +82,21 @@ enum End {
     NoNewBest,
 }
 
-/// All rounds, the test evaluation, the reports.
+/// Runs all rounds and the test evaluation, and writes the reports. Returns the run's report.
 pub(super) fn finish(
     run: &RunContext,
     observer: &mut dyn Observer,
 ) -> Result<RunReport, TrainError> {
     let (rounds, end) = rounds(run, observer)?;
-    let report = examine(run, rounds, end, observer)?;
+    let report = evaluate_on_test(run, rounds, end, observer)?;
     write_html(run.dir.path(), &report, &run.sets.test)?;
     // Written last: the run is done.
     write_checksummed(&run.dir.path().join(REPORT), &report)?;
     Ok(report)
 }
 
-/// Round after round, until one of the reasons to end.
+/// Runs rounds until the last one, or until the gate or `patience` ends the run. Returns the rounds
+/// and why the run ended.
 fn rounds(
     run: &RunContext,
     observer: &mut dyn Observer,
@@ -110,7 +112,8 @@ fn rounds(
         observer.round(&finished.report);
         let accepted = finished.report.gate.as_ref().is_some_and(|g| g.accepted);
         let worse = finished.report.trained && !accepted;
-        // Where nothing was trained, the candidate is the same policy, perhaps validated by now.
+        // If nothing was trained, the candidate is the start policy; this round may have validated
+        // it.
         start = if worse { fallback.clone() } else { finished.candidate.clone() };
         if start.validated.is_some() {
             fallback = start.clone();
@@ -134,12 +137,12 @@ fn rounds(
     Ok((rounds, End::LastRound))
 }
 
-/// Round with the most validation problems solved, the first of equals; the last that was trained,
-/// where there are too few of them to decide.
+/// Returns the round with the most validation problems solved, the earliest on a tie. With too few
+/// validation problems to decide, returns the last round whose policy was validated in that round.
 fn best_round(rounds: &[Finished]) -> usize {
     let right = |i: &usize| rounds[*i].report.validation.share.correct;
-    // A round that trained nothing ends with the policy of an earlier one, which is a candidate
-    // already unless this round was the first to ask it.
+    // A round that trained nothing ends with an earlier round's policy, which is among the
+    // candidates already unless this round was the first to validate it.
     let asked = |i: &usize| rounds[*i].candidate.validated == Some(*i as u32);
     let mut candidates = (0..rounds.len()).filter(asked).rev();
     let problems = rounds.first().map_or(0, |zero| zero.report.validation.share.n);
@@ -149,8 +152,9 @@ fn best_round(rounds: &[Finished]) -> usize {
     candidates.max_by_key(right).unwrap_or(0)
 }
 
-/// Asks every policy of the run the test problems and compares the best round with round 0.
-fn examine(
+/// Evaluates every validated policy of the run on the test problems and compares the best round
+/// with round 0. Returns the run's report.
+fn evaluate_on_test(
     run: &RunContext,
     rounds: Vec<Finished>,
     end: End,
@@ -165,13 +169,13 @@ fn examine(
     for finished in rounds {
         let Finished { mut report, candidate } = finished;
         let rows = if candidate.validated == Some(report.round) {
-            let (rows, seconds) = ask(run, &candidate, observer)?;
+            let (rows, seconds) = answer_test_problems(run, &candidate, observer)?;
             let dir = RoundDir::open(run, report.round)?;
             dir.charge(|cost| cost.seconds.test += seconds)?;
             report.seconds = dir.cost().seconds;
             rows
         } else if let Some(at) = candidate.validated {
-            // Nothing was trained: the round ends with a policy that was asked before.
+            // Nothing was trained: reuse the answers of the round that validated this policy.
             answers[at as usize].clone()
         } else {
             vec![]
@@ -202,7 +206,7 @@ fn examine(
 }
 
 /// One policy's answers to the test problems, and the seconds it took.
-fn ask(
+fn answer_test_problems(
     run: &RunContext,
     candidate: &RoundPolicy,
     observer: &mut dyn Observer,
@@ -227,9 +231,8 @@ fn best_checksums(run: &RunContext, round: u32) -> Result<crate::artefact::Check
     Ok(recorded.into_iter().filter_map(|(name, sum)| Some((moved(&name)?, sum))).collect())
 }
 
-/// Puts the best round's checkpoint where the result of a run is looked for: the folder `best`, with
-/// links to the same files where the file system knows them. Nothing is exported where the
-/// base policy was best.
+/// Exports the best round's checkpoint to the folder `best`, as hard links, or copies where they
+/// fail. Returns the folder's name; `None`, and exports nothing, if the base policy was best.
 fn export(run: &RunContext, round: u32) -> Result<Option<String>, TrainError> {
     let target = run.dir.path().join(BEST);
     let wanted = best_checksums(run, round)?;

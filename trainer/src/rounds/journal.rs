@@ -1,10 +1,10 @@
 //! Rows of a phase, one for each problem, durable as they come and each with a checksum.
 //!
-//! While it grows the file is called `NAME.part`, with a line in `NAME.sums` for each line of its
-//! own; whole, it gets its name. It does not know what a row means: whoever makes rows is asked for
-//! those that are missing or damaged, so a bad byte costs one row. Rows take many model calls each and
-//! are in flight together; the calls are kept in a log beside the file until it is whole
-//! ([`recorded`]), so a kill costs the calls in flight and no finished one.
+//! While incomplete, the file is `NAME.part`, with one checksum line in `NAME.sums` for each row;
+//! when complete, it is renamed to `NAME`. A callback computes missing and corrupted rows, so a bad
+//! byte costs one row. Rows take many model calls each and are in flight together; the calls are
+//! kept in a log beside the file until it is whole ([`recorded`]), so a kill costs the calls in
+//! flight and no finished one.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -26,13 +26,14 @@ use crate::{TrainError, calls};
 /// process.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
-/// How often a file is repaired before the disk is blamed.
+/// Repairs of a file after which [`complete`] returns an error.
 const REPAIRS: usize = 3;
 
-/// Takes the row of a problem, by the problem's id.
+/// Callback that stores one row: problem id, row.
 pub(super) type Sink<'a, T> = dyn FnMut(&str, &T) -> Result<(), TrainError> + 'a;
 
-/// Makes the rows of these problems, in their order; a problem may be left out.
+/// Callback that computes the rows of these problems and passes them to the sink in problem order;
+/// it may leave problems out.
 pub(super) type Make<'a, T> =
     dyn FnMut(&[Problem], &mut dyn Observer, &mut Sink<T>) -> Result<(), TrainError> + 'a;
 
@@ -47,10 +48,12 @@ struct Sum {
     sha256: String,
 }
 
-/// Makes `path` hold a row for each problem, asking `make` for what is missing or damaged.
+/// Completes the file `path`: calls `make` for rows that are missing or do not match their
+/// checksums.
 ///
 /// # Errors
-/// What `make` or the system answers; rows that were made before stay.
+/// Those of `make`, I/O errors, and [`TrainError::File`] if the file is corrupted again after each
+/// repair. Rows already written are kept.
 pub(super) fn complete<T: Serialize>(
     path: &Path,
     problems: &[Problem],
@@ -100,12 +103,12 @@ pub(super) fn complete<T: Serialize>(
     })
 }
 
-/// Whose answers a log beside a file of rows holds.
+/// Which policy's calls a call log beside a file of rows holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Calls {
     /// Those of the policy that makes the rows.
     Own,
-    /// Those of the initial policy, where it takes part.
+    /// Those of the base policy, for the KL estimate.
     Initial,
 }
 
@@ -122,8 +125,8 @@ impl Calls {
     }
 }
 
-/// `policy` with its answers kept beside `path` until that file is whole: what a run that was stopped
-/// had asked already is answered from there.
+/// Wraps `policy` so that its answers are logged beside `path` until that file is complete. Calls
+/// that a stopped run had finished are answered from the log.
 pub(super) fn recorded(
     path: &Path,
     whose: Calls,
@@ -133,8 +136,8 @@ pub(super) fn recorded(
     calls::recorded(&whose.of(path), policy, &mut |text| observer.log(text))
 }
 
-/// The rows at the beginning of a growing or finished file whose problems are `wanted`, by the problem's
-/// id; without those that do not match their checksums.
+/// Returns, by problem id, the leading rows of a growing or finished file, up to the first whose
+/// problem is not `wanted`; rows that do not match their checksums are left out.
 pub(super) fn intact<T: DeserializeOwned>(
     path: &Path,
     wanted: &dyn Fn(&str) -> bool,
@@ -156,7 +159,7 @@ pub(super) fn intact<T: DeserializeOwned>(
     Ok(found)
 }
 
-/// Makes the rows behind the last whole one and gives the file its name.
+/// Appends the rows after the last intact one and renames `NAME.part` to `NAME`.
 fn grow<T: Serialize>(
     path: &Path,
     problems: &[Problem],
@@ -180,7 +183,7 @@ fn grow<T: Serialize>(
     journal.finish()
 }
 
-/// A file of rows that grows.
+/// The incomplete file `NAME.part` and its checksums.
 struct Journal {
     path: PathBuf,
     part: PathBuf,
@@ -191,7 +194,7 @@ struct Journal {
 }
 
 impl Journal {
-    /// Opens the part of `path`, cutting off what was torn.
+    /// Opens `NAME.part` and truncates it after the last row that has a checksum.
     fn open(path: &Path) -> Result<Self, TrainError> {
         let open = |path: &Path| {
             let options = OpenOptions::new().read(true).append(true).create(true).clone();
@@ -217,7 +220,7 @@ impl Journal {
         let start = self.last.as_ref().map_or(0, |l| l.end);
         let sum = sum_of(id, start, &line);
         self.rows.write_all(&line).map_err(TrainError::io(&self.part))?;
-        // Second, so a checksum says that its row is there.
+        // Written after the row, so that a checksum implies that its row was written.
         let line = to_line(&self.part, &sum)?;
         self.sums.write_all(&line).map_err(TrainError::io(beside(&self.path, "sums")))?;
         self.last = Some(sum);
@@ -261,7 +264,8 @@ fn last_sum(sums: &mut File, rows: u64) -> std::io::Result<Option<Sum>> {
     Ok(None)
 }
 
-/// Where the line begins that `at` lies in: behind the last line break before `at`.
+/// Returns the offset at which the line that contains `at` starts: just after the last line break
+/// before `at`.
 fn line_start(file: &mut File, at: u64) -> std::io::Result<u64> {
     const BLOCK: u64 = 1 << 16;
     let mut end = at;
@@ -279,14 +283,14 @@ fn line_start(file: &mut File, at: u64) -> std::io::Result<u64> {
     Ok(0)
 }
 
-/// What a finished file is like.
+/// Result of checking a finished file against its checksums.
 enum State {
     Whole,
-    /// Lines (from 0) that are not what was written, with the ids of their problems.
+    /// Lines, counted from 0, that do not match their checksums, with their problem ids.
     Damaged(BTreeMap<usize, String>),
     /// There are bytes behind the last row that has a checksum.
     Longer,
-    /// The checksums are of no use, and why.
+    /// The checksums are missing, unreadable or of other problems; holds the reason.
     Unknown(String),
 }
 
@@ -405,7 +409,7 @@ fn to_line(path: &Path, row: &impl Serialize) -> Result<Vec<u8>, TrainError> {
     Ok(line)
 }
 
-/// `path` with another ending behind its own.
+/// Returns `path` with `.` and `ending` appended.
 fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");

@@ -1,8 +1,8 @@
 //! The second phase of a round: pairs (or solutions) become a checkpoint.
 //!
-//! Which objective, against which reference, from which weights; how a step is computed is
-//! [`crate::train`]'s business. A checkpoint appears whole, and `train.json` after it says that the
-//! phase is done and what the files' checksums are.
+//! Chooses the objective, the reference policy and the weights; [`crate::train`] computes the
+//! steps. A checkpoint appears whole, and `train.json` after it says that the phase is done and
+//! what the files' checksums are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ use crate::train::{
 /// The file whose presence says that the phase is done.
 pub(super) const DONE: &str = "train.json";
 const METRICS: &str = "metrics.jsonl";
-/// Folder of the trained candidate.
+/// Folder of the trained checkpoint.
 pub(super) const CHECKPOINT: &str = "checkpoint";
 
 /// `train.json`.
@@ -80,22 +80,23 @@ pub(super) struct TrainPhase<'a> {
     pub(super) start: &'a str,
     /// Its weights; `None` where there are none to train.
     pub(super) weights: Option<Source>,
-    /// Weights of round 0.
+    /// Weights of the base policy (round 0).
     pub(super) initial: Option<Source>,
-    /// Folder of the round that left the start policy; `None` for the policy of round 0.
+    /// Folder of the round that trained the start policy; `None` for the base policy.
     pub(super) start_dir: Option<PathBuf>,
     /// Identity of the policy that the round starts from.
     pub(super) identity: &'a str,
     /// Pairs of the rounds before this one.
     pub(super) earlier: Vec<PathBuf>,
     pub(super) threads: usize,
-    /// What weights frozen beneath updates are multiplied in.
+    /// Dtype in which frozen base weights are multiplied when an adapter (LoRA) is trained.
     pub(super) dtype: Dtype,
     pub(super) control: &'a Control,
 }
 
 impl TrainPhase<'_> {
-    /// Trains, or says why not.
+    /// Trains and writes `train.json`. Returns its content, with `not_trained` set if nothing was
+    /// trained.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
         let mut done = match (&self.config.trainer_command, &self.weights) {
             (Some(command), _) => self.external(command, observer)?,
@@ -177,7 +178,8 @@ impl TrainPhase<'_> {
         })
     }
 
-    /// The model to train: a whole one, or the adapter of the rounds before on the weights of round 0.
+    /// Loads the model to train: the full model, or with LoRA the adapter of the previous rounds on
+    /// the base policy's weights.
     fn model(&self, weights: &Source, lora: Option<&LoraConfig>) -> Result<Model, TrainError> {
         let model = match lora {
             Some(lora) => Model::load_adapter(weights.clone(), lora, self.seed(0)),
@@ -186,7 +188,7 @@ impl TrainPhase<'_> {
         Ok(model?.with_frozen_dtype(self.dtype))
     }
 
-    /// Writes what was trained: a whole checkpoint, or an adapter of the weights of round 0.
+    /// Writes the result: a full checkpoint, or an adapter of the base policy.
     fn save(&self, model: &Model) -> Result<(), TrainError> {
         let dir = self.dir.join(CHECKPOINT);
         match model.variables.lora() {
@@ -195,7 +197,8 @@ impl TrainPhase<'_> {
         }
     }
 
-    /// Where this round stands in the training of the whole run, where that is one.
+    /// Returns the planned steps of the run and the folder with the previous optimizer state if
+    /// training continues across rounds (`carry_optimizer`); otherwise `None`.
     fn course(&self) -> Option<Course<'_>> {
         let before = self.start_dir.as_deref().filter(|dir| dir.join(OPTIMIZER).is_dir());
         let steps = self.config.planned_steps();
@@ -282,7 +285,8 @@ impl TrainPhase<'_> {
         pairs.extend(replay::draw(&self.earlier, count, self.seed(self.config.dpo.seed))?);
         let mut on_policy = 0;
         for pair in &mut pairs {
-            // Log-probabilities recorded while sampling are the start policy's only on policy.
+            // Log-probabilities recorded at sampling time are the start policy's only if that
+            // policy sampled the pair.
             let own = pair.policy == self.identity;
             pair.logps_exact &= own;
             on_policy += u64::from(own);
@@ -292,7 +296,8 @@ impl TrainPhase<'_> {
         Ok((pairs, mix))
     }
 
-    /// The judged steps of the round, where the judge is taught.
+    /// Returns the round's step labels if the judge is trained (`judge.weight` above 0); otherwise
+    /// none.
     fn step_labels(&self) -> Result<Vec<StepLabel>, TrainError> {
         let taught = self.config.dpo.judge.weight > 0.0;
         let path = self.dir.join(STEP_LABELS);
@@ -311,13 +316,13 @@ impl TrainPhase<'_> {
         })
     }
 
-    /// Shows a step; breaks off after it when the run was cancelled.
+    /// Reports a step to the observer. Returns `Break` if the run was cancelled.
     fn on_step(&self, progress: &StepProgress, observer: &mut dyn Observer) -> ControlFlow<()> {
         observer.step(progress);
         if self.control.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// A seed of this round's own.
+    /// Returns a seed derived from `seed` and the number of the round.
     fn seed(&self, seed: u64) -> u64 {
         stream_key(seed, &[b"round", &u64::from(self.round).to_le_bytes()])
     }

@@ -27,26 +27,27 @@ pub struct PairLogps {
     pub len_chosen: f64,
     /// Scored tokens of the rejected side, l_r, at least 1.
     pub len_rejected: f64,
-    /// Probability that the labels are swapped, in [0, 0.5].
+    /// Label smoothing of this pair (TRL: `label_smoothing`): probability that chosen and rejected
+    /// are swapped, in [0, 0.5].
     pub alpha: f64,
-    /// Q_c - Q_r.
+    /// Value gap Q_c - Q_r of the two steps in the search tree.
     pub margin: f64,
 }
 
 impl PairLogps {
-    /// a_c - a_r, the difference of the two log-ratios.
+    /// Returns D, the chosen less the rejected log-ratio; `beta D` is TRL's `rewards/margins`.
     #[must_use]
     pub fn delta(&self) -> f64 {
         self.ratio_chosen() - self.ratio_rejected()
     }
 
-    /// a_c = s_c - s0_c.
+    /// Returns a_c = s_c - s0_c, the chosen log-ratio; `beta a_c` is TRL's `rewards/chosen`.
     #[must_use]
     pub fn ratio_chosen(&self) -> f64 {
         self.chosen - self.reference_chosen
     }
 
-    /// a_r = s_r - s0_r.
+    /// Returns a_r = s_r - s0_r, the rejected log-ratio; `beta a_r` is TRL's `rewards/rejected`.
     #[must_use]
     pub fn ratio_rejected(&self) -> f64 {
         self.rejected - self.reference_rejected
@@ -70,9 +71,10 @@ pub struct LossValue {
 pub enum PreferenceLoss {
     /// DPO (Rafailov et al. 2023, arXiv:2305.18290, eq. 7).
     Sigmoid,
-    /// DPO with the smoothing of each pair (Xie et al. 2024, arXiv:2405.00451, eq. 5).
+    /// Conservative DPO: label smoothing by each pair's alpha (Xie et al. 2024, arXiv:2405.00451,
+    /// eq. 5; TRL has one `label_smoothing` for all pairs).
     Conservative,
-    /// DPO with strength from the value gap, `1 - sigmoid(margin / temperature)` as smoothing
+    /// DPO with label smoothing `1 - sigmoid(margin / temperature)`, where margin is the value gap
     /// (Online Self-Preferring Language Models, 2024).
     Soft {
         /// Value gap that counts as one unit, above 0.
@@ -102,7 +104,7 @@ pub enum PreferenceLoss {
         /// Margin per unit of value gap.
         kappa: f64,
     },
-    /// DPO plus regression of `beta D` on `kappa * (Q_c - Q_r)`.
+    /// DPO plus `lambda` times the squared difference of `beta D` and `kappa * (Q_c - Q_r)`.
     Degree {
         /// Target per unit of value gap.
         kappa: f64,
@@ -153,7 +155,8 @@ impl PreferenceLoss {
         }
     }
 
-    /// The loss with the share of swapped labels that the pairs suggest, where it names none.
+    /// Returns [`Self::Robust`] with `flip` set to the pairs' mean alpha, at most 0.45, if it was
+    /// not set; other losses unchanged.
     #[must_use]
     pub fn with_flip_rate(self, mean_alpha: f64) -> Self {
         match self {
@@ -209,7 +212,7 @@ impl FromStr for PreferenceLoss {
     }
 }
 
-/// As it is parsed.
+/// Writes the form that [`FromStr`] parses.
 impl fmt::Display for PreferenceLoss {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Ok(Value::Object(mut object)) = serde_json::to_value(self) else {
@@ -260,7 +263,7 @@ pub fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// Its logarithm without overflow or cancellation.
+/// Returns `log(sigmoid(x))` without overflow or cancellation.
 #[must_use]
 pub fn log_sigmoid(x: f64) -> f64 {
     if x >= 0.0 { -(-x).exp().ln_1p() } else { x - x.exp().ln_1p() }

@@ -139,7 +139,7 @@ pub(super) struct PeakBatch {
     gradients: u64,
     /// Micro-batches in work at once.
     workers: usize,
-    /// TrainLoop that were looked at.
+    /// Optimizer steps that were looked at.
     steps: usize,
 }
 

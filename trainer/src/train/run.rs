@@ -16,15 +16,16 @@ use super::tensorboard::EventFile;
 use super::workers::{Summed, Workers};
 use crate::TrainError;
 
-/// What a run of steps needs beside its batches.
+/// Settings of the training loop; [`TrainLoop::run`] runs it.
 pub(super) struct TrainLoop<'a> {
     /// The model to train.
     pub(super) model: &'a Model,
-    /// Learning rate by step of the course.
+    /// Learning-rate schedule, over the optimizer steps of the whole [`Course`] if there is one.
     pub(super) schedule: Schedule,
-    /// TrainLoop of this run.
+    /// Optimizer steps of this run.
     pub(super) steps: usize,
-    /// The longer training that this run is a part of.
+    /// The training across rounds that this run is a part of (`carry_optimizer`); `None` if it
+    /// stands alone.
     pub(super) course: Option<Course<'a>>,
     /// Optimizer settings.
     pub(super) optimizer: OptimizerConfig,
@@ -32,9 +33,10 @@ pub(super) struct TrainLoop<'a> {
     pub(super) epochs: usize,
     /// Seed of dropout masks.
     pub(super) seed: u64,
-    /// Whether activations are computed a second time in place of being held.
+    /// Whether gradient checkpointing is on: activations are recomputed in the backward pass, not
+    /// stored.
     pub(super) recompute: bool,
-    /// Micro-batches at once.
+    /// Micro-batches computed at once, one a thread.
     pub(super) threads: usize,
     /// Where state and metrics go; `None` keeps nothing on disk.
     pub(super) dir: Option<&'a Path>,
@@ -44,13 +46,14 @@ pub(super) struct TrainLoop<'a> {
     pub(super) save_every: Duration,
 }
 
-/// A training in several runs, with one schedule and one optimizer state over all of them.
+/// A training that spans several runs (`carry_optimizer`: the rounds of `regrowth iterate`), with
+/// one learning-rate schedule and one optimizer state.
 #[derive(Debug, Clone, Copy)]
 pub struct Course<'a> {
-    /// TrainLoop of all runs, which the schedule is made for.
+    /// Optimizer steps of all runs together, over which the learning-rate schedule extends.
     pub steps: usize,
-    /// Folder of the run before, whose [`OPTIMIZER`](super::OPTIMIZER) this one goes on with; `None`
-    /// starts the course. This run leaves its own in its folder.
+    /// Folder of the previous run, whose optimizer state ([`OPTIMIZER`](super::OPTIMIZER)) this run
+    /// continues from; `None` for the first run. Each run saves its own state at its end.
     pub before: Option<&'a Path>,
 }
 
@@ -59,7 +62,7 @@ pub struct Course<'a> {
 pub struct StepProgress<'a> {
     /// Step just done, from 1.
     pub step: usize,
-    /// TrainLoop of the run.
+    /// Optimizer steps of this run in all.
     pub steps: usize,
     /// Loss of the step.
     pub loss: f64,
@@ -71,23 +74,24 @@ pub struct StepProgress<'a> {
     pub metrics: &'a Metrics,
 }
 
-/// Sees every step and may end the run after it: the state is saved, and the same call goes on.
+/// Called after every optimizer step. `Break` before the last step saves the state and ends the run
+/// with [`TrainError::Interrupted`]; the same call later resumes it.
 pub type OnStep<'a> = dyn FnMut(&StepProgress) -> ControlFlow<()> + 'a;
 
-/// What a look at the model after a step found.
+/// Result of the callback that evaluates the model after a step (TRL: `eval_steps`).
 #[derive(Default)]
 pub(super) struct Look {
     /// Added to the step's metrics.
     pub(super) row: Vec<(&'static str, f64)>,
-    /// Whether the run ends here.
+    /// Whether the run ends after this step (early stopping).
     pub(super) stop: bool,
 }
 
-/// What the steps of a run left beside the weights.
+/// Result of a training loop; the weights are updated in place.
 pub(super) struct Trained {
     /// Means of the last step.
     pub(super) last: Metrics,
-    /// TrainLoop that were done.
+    /// Optimizer steps done, those before an interruption included.
     pub(super) steps: usize,
     /// Tokens through forward and backward, over all steps.
     pub(super) tokens: u64,
@@ -104,8 +108,8 @@ impl TrainLoop<'_> {
         mut look: impl FnMut(usize) -> Result<Look, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
-        let standing = self.restore()?;
-        let logs = Logs::open(self, standing.step)?;
+        let current = self.restore()?;
+        let logs = Logs::open(self, current.step)?;
         let transformer = self.model.transformer()?;
         let compute = Compute {
             model: &transformer,
@@ -115,35 +119,37 @@ impl TrainLoop<'_> {
         };
         std::thread::scope(|scope| {
             let workers = Workers::start(scope, objective, compute, self.threads);
-            let mut step = |step: usize, standing: &mut Restored| {
-                self.step((objective, &workers), batches(step)?, step, standing)
+            let mut step = |step: usize, current: &mut Restored| {
+                self.step((objective, &workers), batches(step)?, step, current)
             };
-            self.go_on(standing, logs, &mut step, &mut look, progress)
+            self.run_steps(current, logs, &mut step, &mut look, progress)
         })
     }
 
-    /// From the state of the last step on: a step, a look, the log, now and then the state.
-    fn go_on(
+    /// Runs the remaining steps. For each: train, call `look`, log, report progress, and save the
+    /// state when due.
+    fn run_steps(
         &self,
-        mut standing: Restored,
+        mut current: Restored,
         mut logs: Logs,
         take: &mut dyn FnMut(usize, &mut Restored) -> Result<StepDone, TrainError>,
         look: &mut dyn FnMut(usize) -> Result<Look, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
-        let (started, before) = (Instant::now(), standing.tokens);
+        let (started, before) = (Instant::now(), current.tokens);
         let mut saved = Instant::now();
         let mut last = Metrics::default();
-        for step in standing.step + 1..=self.steps {
-            let mut done = take(step, &mut standing)?;
+        for step in current.step + 1..=self.steps {
+            let mut done = take(step, &mut current)?;
             let look = look(step)?;
             done.row.extend(look.row);
             logs.write(step, &done.row)?;
-            let (steps, tokens) = (self.steps, standing.tokens);
+            let (steps, tokens) = (self.steps, current.tokens);
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
             let (loss, metrics) = (done.loss, &done.metrics);
             let seen = StepProgress { step, steps, loss, tokens, rate, metrics };
-            // The last step's metrics are its own result, so a run never resumes behind it.
+            // No stop after the last step: its metrics are part of the result, and a resumed run
+            // without steps left would not have them.
             let stop = progress(&seen).is_break() && step < steps;
             last = done.metrics;
             if look.stop {
@@ -152,7 +158,7 @@ impl TrainLoop<'_> {
             let due = saved.elapsed() >= self.save_every && step < steps;
             if let (Some(dir), true) = (self.dir, stop || due) {
                 logs.sync()?;
-                state::save(dir, (step, tokens), &self.model.variables, &standing.optimizer)?;
+                state::save(dir, (step, tokens), &self.model.variables, &current.optimizer)?;
                 saved = Instant::now();
             }
             if stop {
@@ -160,12 +166,13 @@ impl TrainLoop<'_> {
             }
         }
         if let (Some(dir), Some(_)) = (self.dir, self.course) {
-            state::save_optimizer(dir, &standing.optimizer)?;
+            state::save_optimizer(dir, &current.optimizer)?;
         }
-        Ok(Trained { last, steps: standing.step, tokens: standing.tokens })
+        Ok(Trained { last, steps: current.step, tokens: current.tokens })
     }
 
-    /// The state of this run's last step, or else that of the run before.
+    /// Restores this run's last saved state. Without one, starts at step 0 with the previous run's
+    /// optimizer, or a new one.
     fn restore(&self) -> Result<Restored, TrainError> {
         let before = self.course.and_then(|course| course.before);
         if let Some(dir) = self.dir {
@@ -188,7 +195,7 @@ impl TrainLoop<'_> {
         (objective, workers): (&O, &Workers<O::Batch>),
         batches: Vec<O::Batch>,
         step: usize,
-        standing: &mut Restored,
+        current: &mut Restored,
     ) -> Result<StepDone, TrainError> {
         let variables = &self.model.variables;
         let dropout = stream_key(self.seed, &[b"step", &(step as u64).to_le_bytes()]);
@@ -197,19 +204,18 @@ impl TrainLoop<'_> {
         if !sums.loss.is_finite() {
             return Err(diverged("the loss"));
         }
-        let rate = self.schedule.rate(standing.optimizer.steps() + 1);
-        let norm = standing.optimizer.update(variables, &sums.gradients, rate)?;
+        let rate = self.schedule.rate(current.optimizer.steps() + 1);
+        let norm = current.optimizer.update(variables, &sums.gradients, rate)?;
         let norm = norm.ok_or_else(|| diverged("the gradient"))?;
-        standing.step = step;
-        standing.tokens +=
-            batches.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
+        current.step = step;
+        current.tokens += batches.iter().map(|b| objective.packed(b).ids.len() as u64).sum::<u64>();
         let epoch = self.epochs as f64 * step as f64 / self.steps as f64;
         let mut row = vec![
             ("loss", sums.loss),
             ("learning_rate", rate),
             ("grad_norm", norm),
             ("epoch", epoch),
-            ("num_tokens", standing.tokens as f64),
+            ("num_tokens", current.tokens as f64),
         ];
         row.extend(sums.metrics.means());
         Ok(StepDone { loss: sums.loss, metrics: sums.metrics, row })
@@ -230,14 +236,14 @@ impl TrainLoop<'_> {
     }
 }
 
-/// What one step leaves behind.
+/// Loss, metrics and log row of one step.
 struct StepDone {
     loss: f64,
     metrics: Metrics,
     row: Vec<(&'static str, f64)>,
 }
 
-/// Where the rows of steps go.
+/// The logs that get one row per step: metrics and TensorBoard events.
 struct Logs {
     metrics: Option<MetricsLog>,
     events: Option<EventFile>,

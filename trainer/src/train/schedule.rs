@@ -24,9 +24,9 @@ pub struct Schedule {
     pub kind: ScheduleKind,
     /// Highest rate.
     pub peak: f64,
-    /// TrainLoop of linear warm-up.
+    /// Optimizer steps of linear warm-up.
     pub warmup: usize,
-    /// TrainLoop of the run.
+    /// Optimizer steps of the run.
     pub steps: usize,
 }
 

@@ -76,7 +76,8 @@ pub struct SftConfig {
     pub lora: Option<LoraConfig>,
     /// Whether TensorBoard event files are written beside the metrics.
     pub tensorboard: bool,
-    /// TrainLoop between looks at the validation examples; the last step is always one.
+    /// Optimizer steps between evaluations on the validation examples (TRL: `eval_steps`); the last
+    /// step is always evaluated.
     pub validate_every: usize,
     /// Looks in a row without a better one that end the run, which then keeps the weights of the
     /// best; 0 never does.

@@ -44,7 +44,7 @@ struct Saved {
 
 /// Where a run goes on.
 pub(super) struct Restored {
-    /// TrainLoop that are done.
+    /// Optimizer steps that are done.
     pub(super) step: usize,
     /// Tokens that they took.
     pub(super) tokens: u64,

@@ -215,6 +215,15 @@ fn runs_of_several_seeds_are_compared_seed_by_seed() {
     // Seed 1 alone is in both, so there is no interval.
     let against = serde_json::json!({ "n": 1, "mean": after(2) - after(1) });
     assert_eq!(groups[1]["against_first"], against);
+
+    // Another prompt is another variant, not a third seed.
+    ok(regrowth(dir.path(), &tiny("plain", &["--seed", "2", "--prompt", "plain"])));
+    let text = ok(regrowth(dir.path(), &["compare", "a0", "a1", "plain", "--json"]));
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["runs"][2]["variant"], "step, prompt plain");
+    let groups = value["over_seeds"].as_array().unwrap();
+    let seeds: Vec<&Value> = groups.iter().map(|group| &group["seeds"]).collect();
+    assert_eq!(seeds, [&serde_json::json!([0, 1]), &serde_json::json!([2])]);
 }
 
 #[test]

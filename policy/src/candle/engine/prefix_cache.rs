@@ -24,17 +24,18 @@ struct Node {
     children: BTreeMap<TokenId, CacheNode>,
     pins: usize,
     used_at: u64,
-    /// Final hidden rows by offset in `ids`, where a later request may start to sample.
+    /// Final hidden states by offset in `ids`, of tokens after which a later request may start to
+    /// sample.
     hidden: BTreeMap<usize, Vec<f32>>,
 }
 
-/// What the tree knows of a prefix.
+/// The longest cached prefix of a request.
 pub(crate) struct Found {
-    /// The node in which the known part ends, at its end.
+    /// The node at whose end the cached prefix ends.
     pub(crate) node: CacheNode,
-    /// KV slots of the known part, as many as it has tokens.
+    /// KV slots of the cached prefix, one per token.
     pub(crate) slots: Vec<u32>,
-    /// Final hidden row of its last token, if it was kept.
+    /// Final hidden state of its last token, if it was stored.
     pub(crate) hidden: Option<Vec<f32>>,
 }
 
@@ -43,12 +44,12 @@ pub(crate) struct PrefixCache {
     nodes: Vec<Option<Node>>,
     vacant: Vec<CacheNode>,
     clock: u64,
-    /// Hashes of the first beginning that each evicted leaf spelled.
-    given_up: HashSet<u64>,
+    /// For each evicted leaf, the hash of the token prefix that ends with the leaf's first token.
+    evicted: HashSet<u64>,
 }
 
-/// Evicted leaves that are remembered; then all are forgotten (8 bytes each).
-const MOST_GIVEN_UP: usize = 1 << 16;
+/// Evicted leaves to remember at most; when there are as many, all are forgotten (8 bytes each).
+const MAX_EVICTED: usize = 1 << 16;
 
 impl PrefixCache {
     pub(crate) fn new() -> Self {
@@ -61,10 +62,10 @@ impl PrefixCache {
             used_at: 0,
             hidden: BTreeMap::new(),
         };
-        Self { nodes: vec![Some(root)], vacant: vec![], clock: 0, given_up: HashSet::new() }
+        Self { nodes: vec![Some(root)], vacant: vec![], clock: 0, evicted: HashSet::new() }
     }
 
-    /// Longest known beginning of `ids`. Splits a node where the beginning ends inside it.
+    /// Finds the longest cached prefix of `ids`. Splits a node if the prefix ends inside it.
     pub(crate) fn find(&mut self, ids: &[TokenId]) -> Found {
         self.clock += 1;
         let (mut node, mut slots) = (ROOT, Vec::new());
@@ -86,9 +87,9 @@ impl PrefixCache {
         Found { node, slots, hidden }
     }
 
-    /// Adds `ids` with their slots below `node`, whose own prefix they continue. Where the tree
-    /// already knows a beginning of them, it keeps its own slots and gives back the others through
-    /// `free`. Returns the node in which `ids` end and the slots of `ids` as the tree has them.
+    /// Inserts `ids` and their slots below `node`. For tokens that are cached already, keeps the
+    /// cached slots and releases the given ones to `free`. Returns the node at whose end `ids` end,
+    /// and the cached slots of `ids`.
     pub(crate) fn extend(
         &mut self,
         node: CacheNode,
@@ -117,7 +118,7 @@ impl PrefixCache {
         (node, known)
     }
 
-    /// Keeps the final hidden row of the last token of a node.
+    /// Stores the final hidden state of the last token of a node.
     pub(crate) fn keep_hidden(&mut self, node: CacheNode, hidden: Vec<f32>) {
         let entry = self.node_mut(node);
         if let Some(last) = entry.ids.len().checked_sub(1) {
@@ -125,7 +126,7 @@ impl PrefixCache {
         }
     }
 
-    /// Keeps a node and what is above it from being evicted.
+    /// Protects a node and its ancestors from eviction.
     pub(crate) fn pin(&mut self, node: CacheNode) {
         self.node_mut(node).pins += 1;
     }
@@ -162,15 +163,16 @@ impl PrefixCache {
         }
         let above = above.iter().rev().flat_map(|&id| &self.node(id).ids);
         let hash = hash(above.chain(&leaf.ids[..1]));
-        if self.given_up.len() >= MOST_GIVEN_UP {
-            self.given_up.clear();
+        if self.evicted.len() >= MAX_EVICTED {
+            self.evicted.clear();
         }
-        self.given_up.insert(hash);
+        self.evicted.insert(hash);
     }
 
-    /// Whether the last of `ids` was stored after the others once, and was evicted.
+    /// Returns whether a leaf that began with the last token of `ids`, after the other tokens, was
+    /// evicted. May return false after many evictions.
     pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
-        !self.given_up.is_empty() && self.given_up.contains(&hash(ids.iter()))
+        !self.evicted.is_empty() && self.evicted.contains(&hash(ids.iter()))
     }
 
     fn node(&self, id: CacheNode) -> &Node {
@@ -210,7 +212,8 @@ impl PrefixCache {
         id
     }
 
-    /// Cuts a node after `at` ids. The lower part keeps its index, so pins stay where they were.
+    /// Splits a node after `at` ids. Returns the new upper node; the lower part keeps its index, so
+    /// its pins stay valid.
     fn split(&mut self, id: CacheNode, at: usize) -> CacheNode {
         let lower = self.node_mut(id);
         let ids = lower.ids.drain(..at).collect();

@@ -1,7 +1,8 @@
-//! Candidates of proposals: drawn together, parted where they differ, stored when they end.
+//! Samples the candidates of `Propose` requests. Candidates with equal tokens so far share one
+//! sequence, which is forked where they differ.
 //!
-//! All candidates that have drawn the same tokens stand on one sequence and read one row of logits;
-//! each draws from its own random stream. What a request is and how rows are computed is not known here.
+//! Candidates that share a sequence share its row of logits; each samples from it with its own
+//! random generator. The scheduler computes the hidden states.
 
 use rayon::prelude::*;
 use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
@@ -16,7 +17,8 @@ use crate::text::incremental_detokenizer::{IncrementalDetokenizer, text_after};
 use crate::{Candidates, PolicyError, Propose, Response, Sampling};
 
 impl Shard {
-    /// Starts candidates of a proposal whose prefix is computed and ends in `hidden`.
+    /// Starts the next wave of candidates of a request whose prefix is computed. `hidden` is the
+    /// final hidden state `[D]` of its last token.
     pub(crate) fn sample_from(&mut self, mut sequence: Sequence, id: u64, hidden: &[f32]) {
         let Some(RequestState { kind: Kind::Propose { request, started, wave, .. }, .. }) =
             self.requests.get_mut(&id)
@@ -42,7 +44,8 @@ impl Shard {
     }
 
     /// Samples the next token of every candidate of `sequences`, whose hidden states are `[n, D]`.
-    /// Sequences that begin (`fresh`) may join equal ones that began in the same step.
+    /// With `fresh`, the sequences have just finished their prefill, and their candidates may join
+    /// a decoding sequence with the same tokens.
     pub(crate) fn sample(&mut self, sequences: Vec<Sequence>, hidden: &[f32], fresh: bool) {
         if sequences.is_empty() {
             return;
@@ -68,7 +71,8 @@ impl Shard {
         self.logits = logits;
     }
 
-    /// Draws one token for each candidate of a sequence and looks whether it ends there.
+    /// Samples one token for each candidate of a sequence. Returns the candidates with their tokens
+    /// and, if they end there, finish reasons.
     fn draw(&self, sequence: &mut Sequence, logps: &[f32]) -> Result<Vec<Drawn>, PolicyError> {
         let Role::Decode(candidates) = &mut sequence.role else { return Ok(vec![]) };
         let tokenizer = &self.shared.tokenizer;
@@ -87,7 +91,8 @@ impl Shard {
             let sampling = if greedy { Sampling::greedy() } else { request.sampling };
             let token = sampler::draw(logps, &sampling, &mut candidate.rng);
             candidate.logps.push(token.logp);
-            // Candidates of one request that drew the same token read and end alike.
+            // Candidates of one request that sampled the same token have the same text and finish
+            // reason.
             let like = drawn.iter().position(|d| (d.0, d.1) == (candidate.request, token.id));
             let finish = match like {
                 Some(like) => {
@@ -111,7 +116,8 @@ impl Shard {
         Ok(candidates.zip(drawn).map(with).collect())
     }
 
-    /// Goes on with one sequence for each token that was drawn; stores the candidates that end.
+    /// Continues with one sequence per distinct sampled token, forking if there are several, and
+    /// finishes the candidates that end.
     fn part(&mut self, mut sequence: Sequence, drawn: Vec<Drawn>, fresh: bool) {
         let one = drawn.first().map(|d| d.id);
         if let Some(id) = one
@@ -123,7 +129,7 @@ impl Shard {
             self.sequences.push(sequence);
             return;
         }
-        // What is computed goes to the tree, where all branches find it.
+        // Move the computed KV slots to the prefix cache, so that the forks can share them.
         sequence.cache_computed(usize::MAX, &mut self.tree, &mut self.free);
         let (ended, going): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|d| d.finish.is_some());
         for drawn in going {
@@ -151,7 +157,8 @@ impl Shard {
         }
     }
 
-    /// Stores a step that has ended; answers if it was the proposal's last.
+    /// Stores a finished candidate. Then starts the request's next wave, or answers the request,
+    /// once nothing of it is running.
     fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
         let CandidateState { request: id, index, from, mut logps, cut, .. } = drawn.candidate;
         let mut ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
@@ -182,8 +189,8 @@ impl Shard {
     }
 }
 
-/// Why a step ends with its last token, if it does. `text` and `cut` are those of the step before the
-/// token.
+/// Returns the finish reason (vLLM: `finish_reason`) if the step ends with its last token. `text`
+/// and `cut` are the states before that token and are updated.
 fn finish_of(
     request: &Propose,
     step: &[TokenId],

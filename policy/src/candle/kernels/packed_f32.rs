@@ -1,4 +1,4 @@
-//! Products of a few rows with stored weights, for decoding.
+//! Multiplies a few rows (tokens) by packed weights, for decoding.
 //!
 //! Weights lie in panels of [`PANEL`] outputs, so that a product reads them once, in order, whatever
 //! the number of rows. Every output is one chain of fused multiply-adds over the inputs, first to
@@ -14,14 +14,15 @@ const PANEL: usize = 32;
 /// keep both multiply-add units busy.
 const ROWS: usize = 8;
 
-/// PackedF32 that a single row takes at a time: 8 accumulators hide the latency of multiply-adds.
+/// Panels that a single row is multiplied by at a time: 8 accumulators hide the latency of
+/// multiply-adds.
 const UNROLL: usize = 4;
 
-/// How far ahead of the weights in use others are fetched, in values: from memory into the second
-/// cache, and from there into the first (measured at 90 million parameters and 8 rows: 1.4 to 1.5
-/// times the tokens/s of no fetching; 1,024 and 2,048 alike, 4,096 worse).
+/// Prefetch distance into the L2 cache, in values (measured at 90 million parameters and 8 rows,
+/// with [`NEAR`]: 1.4 to 1.5 times the tokens/s without prefetching; 1,024 and 2,048 alike, 4,096
+/// worse).
 const FAR: usize = 2048;
-/// As [`FAR`], into the first cache.
+/// Prefetch distance into the L1 cache, in values.
 const NEAR: usize = 256;
 
 /// Multiplications below which a second thread costs more than it saves (measured).
@@ -37,7 +38,7 @@ pub(crate) struct PackedF32 {
     outputs: usize,
 }
 
-/// What happens to a product where it is written.
+/// How a product is written to the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
     /// It replaces what was there.
@@ -47,13 +48,14 @@ pub(crate) enum Write {
 }
 
 impl PackedF32 {
-    /// A matrix whose weights are put in later, with room for all of them at once.
+    /// Allocates a matrix of zeros, to be filled by [`Self::pack`].
     pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
         let values = vec![0.0; outputs.div_ceil(PANEL) * PANEL * inputs];
         Self { values, bias, inputs, outputs }
     }
 
-    /// Puts in weights of the outputs from `first` on, `[n, inputs]` in the order of checkpoints.
+    /// Packs the weights `[n, inputs]` (row-major, as in checkpoints) of the outputs from `first`
+    /// on.
     pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
             let start = output / PANEL * PANEL * self.inputs + output % PANEL;
@@ -161,7 +163,7 @@ impl WithSimd for Part<'_> {
             for (block, x) in self.x.chunks(ROWS * k).enumerate() {
                 let first = block * ROWS;
                 match x.len() / k {
-                    // The first block of rows has brought the panel into the second cache.
+                    // The first block of rows has brought the panel into the L2 cache.
                     ROWS if block > 0 => {
                         self.tile::<S, ROWS, false>(simd, x, weights, panel, first)
                     }
@@ -222,7 +224,7 @@ impl Part<'_> {
         }
     }
 
-    /// R rows from `first` on with one panel; FETCH asks for the weights ahead.
+    /// Multiplies R rows, from `first` on, by one panel; FETCH prefetches the weights ahead.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const FETCH: bool>(
         &self,
@@ -273,7 +275,8 @@ impl Part<'_> {
     }
 }
 
-/// Asks for the weights that come [`FAR`] and [`NEAR`] of these, a row of a panel.
+/// Prefetches the weights that lie [`FAR`] and [`NEAR`] values behind `weights`, a row of a panel
+/// (two cache lines).
 #[inline(always)]
 fn fetch(weights: &[f32]) {
     #[cfg(target_arch = "x86_64")]

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use super::{Run, accuracy, percent, tokens, variant};
 use crate::stats::Mean;
 
-/// Runs that differ by their seed alone, as far as their variant and problems say.
+/// Runs of one variant that began with one policy and prompt and differ by their seed.
 pub(super) struct Group<'a> {
     variant: String,
     problems: &'a str,
+    /// Identity of the policy of round 0, which also holds its prompt.
+    start: Option<&'a str>,
     /// By seed; of two runs with one seed the last counts.
     runs: BTreeMap<u64, &'a Run>,
 }
@@ -23,9 +25,10 @@ pub(super) fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for run in runs {
         let (variant, problems) = (variant(run), run.report.config.problems.as_str());
-        let same = |g: &Group<'_>| g.variant == variant && g.problems == problems;
+        let start = run.report.round(0).map(|round| round.policy.as_str());
+        let same = |g: &Group<'_>| (&g.variant, g.problems, g.start) == (&variant, problems, start);
         let at = groups.iter().position(same).unwrap_or_else(|| {
-            groups.push(Group { variant, problems, runs: BTreeMap::new() });
+            groups.push(Group { variant, problems, start, runs: BTreeMap::new() });
             groups.len() - 1
         });
         groups[at].runs.insert(run.report.seed, run);
