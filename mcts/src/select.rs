@@ -3,7 +3,7 @@
 //! PUCT is Rosin 2011 in the form of arXiv:2405.00451, eq. 3. In-flight visits count as unobserved
 //! samples (WU-UCT, arXiv:1810.11755): they are added to the visit counts and leave Q unchanged.
 //! [`SelectionRule::at`] scores in double precision, for searches over a language model;
-//! [`ScoreTerms`] holds the same score's terms in single precision, cached in the nodes for
+//! `ScoreTerms` holds the same score's terms in single precision, cached in the nodes for
 //! [`crate::tree::grow_shared`].
 
 use crate::config::{FirstPlay, PriorRule, Selection};

@@ -1,7 +1,7 @@
 //! A tree as text, one line a node: what the search saw of each step (Q, N, p, C, O), with marks for the
 //! committed path, the sides of pairs and equations that are false.
 //!
-//! Text comes from a model: nothing in it acts on a terminal ([`shown`]).
+//! Text comes from a model: nothing in it acts on a terminal (`foreign`).
 
 use std::fmt::Write;
 
