@@ -1,5 +1,5 @@
-//! JSON lines of any serde type: one object a line, errors with line and field. A last line that
-//! was cut off is told apart from a wrong one, because the remedy differs.
+//! JSON lines of any serde type: one object a line, errors with line and field. A truncated last
+//! line and a malformed line are different errors, because their remedies differ.
 
 use std::io::{self, Write};
 use std::marker::PhantomData;

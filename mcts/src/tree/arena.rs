@@ -186,9 +186,9 @@ impl Drop for Supply<'_> {
     }
 }
 
-/// Calls for nodes from memory before they are used; a score_terms and no more. What five nodes can touch
-/// is called for without asking how many there are, or where in a line they begin: a loop that ends
-/// now here, now there is guessed wrong.
+/// Prefetches nodes before they are used; a hint without effect on results. It always prefetches
+/// the cache lines that five nodes can touch, whatever their number and alignment: a loop of
+/// varying length would be mispredicted.
 #[inline]
 #[cfg(target_arch = "x86_64")]
 pub(super) fn prefetch(first: *const Node, count: usize) {

@@ -54,8 +54,8 @@ pub(super) struct Probed<'a> {
     pub(super) control: &'a Control,
 }
 
-/// Measures the kl_to_base, going on with the rows that are there; `None` without a problem that both
-/// policies can score.
+/// Estimates the KL divergence from the base policy, resuming from the rows that are there; `None`
+/// without a problem that both policies can score.
 pub(super) fn measure(
     probed: &Probed,
     policies: &mut Policies,

@@ -1,7 +1,7 @@
 //! Loss and gradients of one micro-batch: a forward pass, an objective, a backward pass.
 //!
-//! An objective sees log-probabilities and gives gradient; nothing here knows a loss. Who computes
-//! which micro-batch, and how they are added up, is [`super::workers`]' business.
+//! An objective maps log-probabilities to a loss and its gradient with respect to them. Who
+//! computes which micro-batch, and how they are added up, is [`super::workers`]' business.
 
 use std::collections::BTreeMap;
 
@@ -29,8 +29,9 @@ pub struct Evaluation {
 
 /// A loss as a pure function of the log-probabilities of target tokens.
 ///
-/// Giving gradient in place of a differentiable tensor keeps every loss a function of plain numbers
-/// that can be tabulated and tested, and leaves the model as the only thing to differentiate.
+/// Returning a gradient instead of a differentiable tensor keeps every loss a function of plain
+/// numbers that can be tabulated and tested, and leaves the model as the only thing to
+/// differentiate.
 pub trait TrainingObjective: Sync {
     /// What one micro-batch holds.
     type Batch: Send + Sync;
@@ -122,7 +123,8 @@ pub(super) fn gradients<O: TrainingObjective>(
 pub(super) struct Top {
     pub(super) loss: f64,
     pub(super) metrics: Metrics,
-    /// A number whose gradient is the loss's: log-probabilities times their gradient.
+    /// A number whose gradient is the loss's: log-probabilities times the gradient with respect to
+    /// them.
     pub(super) functional: Tensor,
 }
 

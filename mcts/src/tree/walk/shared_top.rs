@@ -25,7 +25,7 @@ const MAX_BATCH: u64 = 512;
 pub(in crate::tree) struct SharedTop<'a> {
     tree: &'a Tree,
     rule: SelectionRule,
-    /// Owner owner of this thread in node locks, from 1 (0: unlocked).
+    /// Owner number of this thread in node locks, from 1 (0: unlocked).
     owner: u16,
     threads: u64,
     /// Upper bound of the batch size: small enough that the in-flight visits of all threads fit in

@@ -190,8 +190,8 @@ impl CandlePolicy {
         self.asked(base, &text[before..], correct_first)
     }
 
-    /// Checks a request and renders its questions. A finish_judgement step loses its EOS: the question goes on
-    /// from its text.
+    /// Checks a request and renders its questions. A judged step loses its EOS: the question goes
+    /// on from its text.
     fn prepare(&self, request: &mut Request) -> Result<Vec<Question>, PolicyError> {
         if let Request::Judge(judge) = request
             && let Some((last, rest)) = judge.step.split_last()

@@ -10,7 +10,7 @@ pub(crate) struct KvStore {
 impl KvStore {
     /// A store of `capacity` slots for `layers` layers of `width` = kv heads x head width.
     pub(crate) fn new(layers: usize, width: usize, capacity: usize) -> Self {
-        // Room for all at once: incremental_detokenizer would copy, and hold both copies meanwhile.
+        // Allocate all capacity at once: growing later would copy, and hold both copies meanwhile.
         let room = || Vec::with_capacity(capacity * width);
         Self { layers: (0..layers).map(|_| [room(), room()]).collect(), width }
     }
