@@ -11,7 +11,8 @@ use regrowth_policy::{Boundary, joined};
 use super::failure::Failure;
 use super::log;
 use super::pair_flags::PairFlags;
-use super::parse;
+use super::parse::{self, set};
+use super::search_plan::SearchPlan;
 use super::settings::{RunSettings, Settings};
 use super::sources::StartFlags;
 use crate::SearchConfig;
@@ -73,7 +74,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "C", hide = true)]
     c_puct: Option<f64>,
     /// What decides which node is expanded next; the last three are there to be compared with
-    #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = parse::plan)]
+    #[arg(long, value_name = "mcts|beam@W|best-of@N|greedy", value_parser = SearchPlan::parse)]
     strategy: Option<SearchPlan>,
     /// Form of the selection score
     #[arg(long, value_name = "puct|uct", value_parser = parse::selection, hide = true)]
@@ -184,37 +185,5 @@ impl Flags {
         }
         self.pairs.apply(&mut settings.pairs);
         Ok(())
-    }
-}
-
-/// A strategy by name, with what belongs to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SearchPlan {
-    Mcts,
-    Beam(usize),
-    BestOf(usize),
-    Greedy,
-}
-
-impl SearchPlan {
-    /// Sets what tells this strategy from the others; the rest stays.
-    fn apply(self, search: &mut SearchConfig) {
-        let like = match self {
-            Self::Mcts => return search.strategy = Strategy::Mcts,
-            Self::Beam(width) => return search.strategy = Strategy::Beam { width },
-            Self::BestOf(count) => SearchConfig::best_of(count),
-            Self::Greedy => SearchConfig::greedy(),
-        };
-        search.strategy = like.strategy;
-        search.breadth = like.breadth;
-        search.max_depth = like.max_depth;
-        search.sampling = if self == Self::Greedy { like.sampling } else { search.sampling };
-        search.value.self_evaluation &= like.value.self_evaluation;
-    }
-}
-
-pub(super) fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
     }
 }

@@ -16,6 +16,7 @@ mod paths;
 mod rows;
 mod rules;
 mod search;
+mod search_plan;
 mod settings;
 mod show;
 mod sources;

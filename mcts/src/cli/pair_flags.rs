@@ -4,8 +4,7 @@
 
 use clap::Args;
 
-use super::flags::set;
-use super::parse;
+use super::parse::{self, set};
 use crate::PairConfig;
 use crate::pairs::{Parents, Rejected};
 
