@@ -41,7 +41,11 @@ impl FromStr for StopRule {
             }
             ("millis", Some(most)) => Ok(Self::Millis(most)),
             ("decided", None) => Ok(Self::Decided),
-            _ => Err("expected simulations@N, nodes@N, tokens@N, millis@N or decided".to_owned()),
+            ("same-outcome" | "same_outcome", Some(least)) => Ok(Self::SameOutcome(least)),
+            _ => Err(
+                "expected simulations@N, nodes@N, tokens@N, millis@N, decided or same-outcome@N"
+                    .to_owned(),
+            ),
         }
     }
 }

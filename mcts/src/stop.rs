@@ -1,8 +1,8 @@
 //! When a search root has had enough before its simulations are used up, or a beam at the end of a
 //! level: small rules, any of which stops.
 //!
-//! They know nothing of trees, only of what the applied simulations have spent, so with several
-//! leaves in flight they are as repeatable as the rest, time apart. Every root gets at least one
+//! They see only what the simulations that are backed up have spent and found, so with several leaves
+//! in flight they are as repeatable as the rest of the search, time apart. Every root gets at least one
 //! simulation, so a stopped search still ends in a whole solution.
 
 use std::time::Duration;
@@ -28,6 +28,10 @@ pub enum StopRule {
     /// then goes to the child that the full budget would commit to. One that also weighs the spread of
     /// visits below the children may still differ.
     Decided,
+    /// At least this many solutions have ended in the tree, and all of them are right or all are wrong:
+    /// the problem is probably too easy or too hard to give a pair whose sides differ in verified
+    /// outcome (ours). Needs the reference answers (`value.oracle`).
+    SameOutcome(u64),
 }
 
 /// What the applied simulations of a tree have spent.
@@ -45,6 +49,10 @@ pub struct Spent {
     pub simulations_left: u64,
     /// Visits of the search root's children.
     pub root_visits: Vec<u64>,
+    /// Solutions that have ended in the tree and are right; 0 where outcomes are not verified.
+    pub right: u64,
+    /// Solutions that have ended in the tree and are not right.
+    pub wrong: u64,
 }
 
 impl StopRule {
@@ -60,7 +68,8 @@ impl StopRule {
             Self::Simulations(most)
             | Self::Nodes(most)
             | Self::SampledTokens(most)
-            | Self::Millis(most) => Some(most),
+            | Self::Millis(most)
+            | Self::SameOutcome(most) => Some(most),
             Self::Decided => None,
         }
     }
@@ -73,6 +82,9 @@ impl StopRule {
             Self::Millis(most) => spent.elapsed >= Duration::from_millis(most),
             Self::Nodes(most) => spent.nodes >= most,
             Self::SampledTokens(most) => spent.sampled_tokens >= most,
+            Self::SameOutcome(most) => {
+                spent.right + spent.wrong >= most && spent.right.min(spent.wrong) == 0
+            }
             Self::Decided => {
                 let mut visits = spent.root_visits.clone();
                 visits.sort_unstable_by(|a, b| b.cmp(a));
@@ -97,6 +109,8 @@ mod tests {
             sampled_tokens: 200,
             simulations_left: 3,
             root_visits: vec![2, 6, 1],
+            right: 0,
+            wrong: 4,
         };
         assert!(StopRule::Nodes(10).is_met(&spent) && !StopRule::Nodes(11).is_met(&spent));
         assert!(StopRule::Simulations(20).is_met(&spent));
@@ -105,6 +119,11 @@ mod tests {
         assert!(StopRule::SampledTokens(200).is_met(&spent));
         assert!(!StopRule::SampledTokens(201).is_met(&spent));
         assert!(StopRule::Decided.is_met(&spent));
+        assert!(
+            StopRule::SameOutcome(4).is_met(&spent) && !StopRule::SameOutcome(5).is_met(&spent)
+        );
+        assert!(!StopRule::SameOutcome(4).is_met(&Spent { right: 1, ..spent.clone() }));
+        assert!(StopRule::SameOutcome(4).is_met(&Spent { right: 4, wrong: 0, ..spent.clone() }));
         assert!(!StopRule::Decided.is_met(&Spent { simulations_left: 4, ..spent.clone() }));
         assert!(!StopRule::Decided.is_met(&Spent { root_visits: vec![], ..spent }));
     }

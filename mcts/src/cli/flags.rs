@@ -86,10 +86,14 @@ pub(crate) struct Flags {
         hide = true
     )]
     commit: Option<CommitRule>,
-    /// Commit before the simulations of a root are used up, or end a beam (nodes, tokens, millis) after
-    /// a level; may be given several times
+    /// Commit before the simulations of a root are used up, or end a beam (nodes, tokens, millis,
+    /// same-outcome) after a level; may be given several times
     /// [default: none]
-    #[arg(long, value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided", hide = true)]
+    #[arg(
+        long,
+        value_name = "simulations@N|nodes@N|tokens@N|millis@N|decided|same-outcome@N",
+        hide = true
+    )]
     stop: Vec<StopRule>,
     /// A text that ends a solution besides EOS; may be given several times
     /// [default: none]

@@ -1,4 +1,4 @@
-//! Flags that change which pairs are cut.
+//! Flags that change which pairs are extracted.
 //!
 //! `rules.rs` decides which rules they change.
 
@@ -11,7 +11,7 @@ use crate::pairs::{Parents, Rejected};
 /// Group of these flags in the help.
 pub(super) const GROUP: &str = "Pairs";
 
-/// Flags that change which pairs are cut; a flag that says yes or no means yes without a value.
+/// Flags that change which pairs are extracted; a flag that says yes or no means yes without a value.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pairs")]
 pub(crate) struct PairFlags {

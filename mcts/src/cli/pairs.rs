@@ -1,4 +1,4 @@
-//! `mcts pairs`: cut pairs (and labels of steps) again from written trees, with other rules and no
+//! `mcts pairs`: extract pairs (and step labels) again from written trees, with other rules and no
 //! model.
 
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ use crate::{PairConfig, SkipReason, TreeRecord, extract_pairs};
 
 /// The trees.
 pub(super) const TREES: &str = "trees.jsonl";
-/// The pairs cut from them.
+/// The pairs extracted from them.
 pub(super) const PAIRS: &str = "pairs.jsonl";
 /// Problems without a tree; absent where there are none.
 pub(super) const SKIPPED: &str = "skipped.jsonl";

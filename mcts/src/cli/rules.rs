@@ -1,4 +1,4 @@
-//! The rules by which `mcts pairs` cuts and `mcts show` marks: those of the search or the run that
+//! The rules by which `mcts pairs` extracts and `mcts show` marks pairs: those of the search or the run that
 //! grew the trees, then a settings file, then flags.
 //!
 //! Whoever asks is told on stderr which rules were the start.
@@ -18,7 +18,7 @@ use crate::PairConfig;
 use crate::frontend::SetFlags;
 use crate::settings::overlay;
 
-/// Flags that say by which rules pairs are cut.
+/// Flags that say by which rules pairs are extracted.
 #[derive(Debug, Args)]
 pub(crate) struct RuleFlags {
     /// Settings file of a search (TOML), of which `[pairs]` is used; wins over the settings of the

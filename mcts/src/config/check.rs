@@ -87,8 +87,12 @@ impl SearchConfig {
         check("no rule where whole solutions are sampled at once", !(beam && whole))?;
         let counted = matches!(rule, StopRule::Simulations(_) | StopRule::Decided);
         check(
-            "nodes, sampled tokens or milliseconds for a beam, which simulates nothing",
+            "nodes, sampled tokens, milliseconds or same outcome for a beam, which simulates nothing",
             !(beam && counted),
+        )?;
+        check(
+            "no `same_outcome` without `value.oracle`, which verifies the outcomes",
+            self.value.oracle || !matches!(rule, StopRule::SameOutcome(_)),
         )?;
         let by_visits = matches!(self.commit, CommitRule::Visits | CommitRule::SpreadVisits);
         check(
@@ -187,6 +191,8 @@ mod tests {
                 "commit by visits",
             ),
             ("strategy = { beam = { width = 2 } }\nstop = ['decided']", "for a beam"),
+            ("value = { oracle = false }\nstop = [{ same_outcome = 4 }]", "value.oracle"),
+            ("stop = [{ same_outcome = 0 }]", "at least 1"),
             ("strategy = { beam = { width = 2 } }\nstop = [{ simulations = 3 }]", "Simulations(3)"),
             (
                 "strategy = { beam = { width = 1 } }\nmax_depth = 1\nstop = [{ nodes = 3 }]",

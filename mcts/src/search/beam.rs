@@ -63,6 +63,8 @@ impl Beam {
     }
 
     fn is_stopped(&self, grow: &Grow<'_>) -> bool {
+        let is_right = |node: &&NodeId| grow.steps[**node as usize].outcome > 0.0;
+        let right = self.ends.iter().filter(is_right).count() as u64;
         let spent = Spent {
             simulations: 0,
             elapsed: self.begun.map(|begun| begun.elapsed()).unwrap_or_default(),
@@ -70,6 +72,8 @@ impl Beam {
             sampled_tokens: grow.counts.sampled_tokens,
             simulations_left: 0,
             root_visits: Vec::new(),
+            right,
+            wrong: self.ends.len() as u64 - right,
         };
         grow.subject.config.stop.iter().any(|rule| rule.is_met(&spent))
     }

@@ -236,6 +236,14 @@ impl<'a> Grow<'a> {
         rewards
     }
 
+    /// Right and wrong solutions among the children of `node`.
+    pub(super) fn solutions_below(&self, node: NodeId) -> (u64, u64) {
+        let ends = self.tree.children(node).map(|id| &self.steps[id as usize]);
+        let (right, wrong): (Vec<_>, Vec<_>) =
+            ends.filter(|step| step.terminal).partition(|step| step.outcome > 0.0);
+        (right.len() as u64, wrong.len() as u64)
+    }
+
     /// Ids from the root's child to `node`.
     fn path(&self, node: NodeId) -> Vec<NodeId> {
         let up = std::iter::successors(Some(node), |&id| self.tree.parent(id));

@@ -59,9 +59,12 @@ pub(super) struct MctsState {
     commits: Vec<CommitRecord>,
     /// When the search began; `None` without a time limit.
     started_at: Option<Instant>,
-    /// Nodes and sampled tokens of the simulations backed up, for the stopping rules.
+    /// Nodes, sampled tokens, right and wrong solutions of the simulations backed up, for the stopping
+    /// rules.
     nodes: u64,
     tokens: u64,
+    right: u64,
+    wrong: u64,
 }
 
 /// Result of [`MctsState::step`].
@@ -88,6 +91,8 @@ impl MctsState {
             started_at: config.is_timed().then(Instant::now),
             nodes: 1,
             tokens: 0,
+            right: 0,
+            wrong: 0,
         }
     }
 
@@ -132,6 +137,8 @@ impl MctsState {
             sampled_tokens: self.tokens,
             simulations_left: self.commit_at - self.completed,
             root_visits: children.map(|c| grow.tree.visits(c)).collect(),
+            right: self.right,
+            wrong: self.wrong,
         };
         rules.iter().any(|rule| rule.is_met(&spent))
     }
@@ -154,6 +161,9 @@ impl MctsState {
                     grow.count_answers(node);
                     self.nodes += grow.tree.children(node).len() as u64;
                     self.tokens += grow.steps[node as usize].expansion_tokens;
+                    let (right, wrong) = grow.solutions_below(node);
+                    self.right += right;
+                    self.wrong += wrong;
                 }
                 Move::On
             }

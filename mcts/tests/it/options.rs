@@ -207,6 +207,32 @@ fn stopping_rules_save_simulations_and_still_end() {
     }
 }
 
+/// Right and wrong ends of a tree.
+fn ends(tree: &TreeRecord) -> (usize, usize) {
+    let ends = tree.nodes.iter().filter(|n| n.terminal);
+    let right = ends.clone().filter(|n| n.outcome > 0.0).count();
+    (right, ends.count() - right)
+}
+
+#[test]
+fn trees_whose_outcomes_agree_stop_early_and_the_others_stay_as_they_are() {
+    let full = SearchConfig { simulations: 16, ..SearchConfig::default() };
+    let stop = vec![StopRule::SameOutcome(6)];
+    let (mut saved, mut kept) = (0, 0);
+    for (a, b) in trees(&full).iter().zip(trees(&SearchConfig { stop, ..full.clone() })) {
+        assert!(b.nodes[*b.committed.last().expect("end") as usize].terminal);
+        let (right, wrong) = ends(&b);
+        if right.min(wrong) == 0 {
+            // Stopped at the bound: later roots have one simulation each.
+            assert!(b.simulations < a.simulations, "{right} right, {wrong} wrong");
+            saved += a.sampled_tokens - b.sampled_tokens;
+        } else if *a == b {
+            kept += 1;
+        }
+    }
+    assert!(saved > 0 && kept > 0, "{saved} tokens saved, {kept} trees as before");
+}
+
 #[test]
 fn a_decided_root_commits_as_the_full_budget_would() {
     use regrowth_mcts::config::CommitRule;

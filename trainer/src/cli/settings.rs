@@ -15,7 +15,7 @@ use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::TrainError;
+use crate::{TrainError, inputs};
 use crate::rounds::{Gate, ProblemSets, RunConfig, Variant};
 use crate::train::loss::PreferenceLoss;
 use crate::train::{JudgeLabels, LoraConfig};
@@ -204,14 +204,10 @@ impl SettingArgs {
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);
         if let Some(rank) = self.lora {
+            // Targets, dropout and scale of a settings file stay.
+            let at_rank = |lora: &LoraConfig| lora.at_rank(rank);
             let of_rank = |before: &Option<LoraConfig>| {
-                let base = LoraConfig::of_rank(rank);
-                // Targets and dropout of a settings file stay.
-                let lora = before.clone().map_or(base.clone(), |lora| LoraConfig {
-                    rank: base.rank,
-                    alpha: base.alpha,
-                    ..lora
-                });
+                let lora = before.as_ref().map_or_else(|| LoraConfig::of_rank(rank), at_rank);
                 (rank > 0).then_some(lora)
             };
             config.dpo.lora = of_rank(&config.dpo.lora);
@@ -285,10 +281,21 @@ impl StartFlags {
             (None, Some(value)) => value.clone().try_into()?,
             (None, None) => Preset::of_policy(policy),
         };
-        let base = Table::try_from(RunConfig::of(preset)).map_err(serde::de::Error::custom)?;
+        let mut defaults = RunConfig::of(preset);
+        if let Some(lora) = lora_of_adapter(policy) {
+            defaults.dpo.lora = Some(lora.clone());
+            defaults.sft.lora = Some(lora);
+        }
+        let base = Table::try_from(defaults).map_err(serde::de::Error::custom)?;
         let config = RunConfig::deserialize(overlay(base, table))?;
         Ok((RunConfig { preset, ..config }, engine))
     }
+}
+
+/// The settings under which a policy that is an adapter is trained further. What names nothing is
+/// reported where it is loaded.
+pub(super) fn lora_of_adapter(policy: &str) -> Option<LoraConfig> {
+    inputs::weights(policy).ok().flatten().as_ref().and_then(LoraConfig::of_adapter)
 }
 
 /// Every key of a settings file that `regrowth` reads.

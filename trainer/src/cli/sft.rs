@@ -11,6 +11,7 @@ use regrowth_policy::{Dtype, PromptName, PromptOptions};
 use serde_json::json;
 use toml::Table;
 
+use super::settings::lora_of_adapter;
 use super::training::TrainingArgs;
 use super::{held, memory, print_line};
 use crate::TrainError;
@@ -65,7 +66,9 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     if let Some(tokens) = args.batch_tokens {
         own.insert("batch_tokens".into(), tokens.into());
     }
-    let config = args.training.settings("sft", &SftConfig::default(), own)?;
+    let lora = if args.init.is_some() { None } else { lora_of_adapter(&args.policy) };
+    let defaults = SftConfig { lora, ..SftConfig::default() };
+    let config = args.training.settings("sft", &defaults, own)?;
     let run = held::Training::begin(&args.out, "sft")?;
     let from = args.init.as_deref().map_or(args.policy.clone(), |dir| dir.display().to_string());
     log(&format!("loading {from} and {}", args.data.display()));

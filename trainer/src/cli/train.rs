@@ -15,6 +15,7 @@ use regrowth_policy::{ComputeDevice, PromptOptions};
 use serde_json::json;
 use toml::Table;
 
+use super::settings::lora_of_adapter;
 use super::training::TrainingArgs;
 use super::{held, memory, print_line};
 use crate::artefact::write_json;
@@ -235,7 +236,9 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
         own.insert("share_prefixes".into(), false.into());
     }
     let preset = args.preset.unwrap_or_else(|| Preset::of_policy(&args.policy));
-    let mut config: DpoConfig = args.training.settings("dpo", &RunConfig::of(preset).dpo, own)?;
+    let mut defaults = RunConfig::of(preset).dpo;
+    defaults.lora = lora_of_adapter(&args.policy).or(defaults.lora);
+    let mut config: DpoConfig = args.training.settings("dpo", &defaults, own)?;
     if args.batch_pairs.is_some() {
         config.batch_trees = None;
     }

@@ -157,13 +157,13 @@ impl TrainingArgs {
         let Some(rank) = self.lora.filter(|&rank| rank > 0) else { return Ok(None) };
         let bad = |e: String| TrainError::Setting { name: "lora", detail: e };
         let mut lora = match below.get("lora") {
-            Some(lora) => lora.clone().try_into().map_err(|e| bad(e.to_string()))?,
+            Some(lora) => {
+                let lora: LoraConfig = lora.clone().try_into().map_err(|e| bad(e.to_string()))?;
+                lora.at_rank(rank)
+            }
             None => LoraConfig::of_rank(rank),
         };
-        // Another rank keeps the scale.
-        let alpha = lora.scale() * rank as f64;
-        lora.rank = rank;
-        lora.alpha = self.lora_alpha.unwrap_or(alpha);
+        lora.alpha = self.lora_alpha.unwrap_or(lora.alpha);
         lora.dropout = self.lora_dropout.unwrap_or(lora.dropout);
         lora.targets = self.lora_targets.clone().unwrap_or(lora.targets);
         lora.check()?;

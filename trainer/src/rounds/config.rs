@@ -102,7 +102,7 @@ pub struct RunConfig {
     pub max_solutions: usize,
     /// How trees are grown.
     pub search: SearchConfig,
-    /// Which pairs are cut from them.
+    /// Which pairs are extracted from them.
     pub pairs: PairConfig,
     /// Which judged steps are cut from them, where `dpo.judge` teaches the judge.
     pub step_labels: StepLabelConfig,

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use regrowth_policy::LoadOptions;
 
-use super::config::RunConfig;
+use super::config::{Objective, RunConfig};
 use super::context::RunContext;
 use super::observer::{Control, Observer};
 use super::report::RunReport;
 use super::run_dir::{RunDir, RunFile};
 use super::sets::ProblemSets;
 use super::{finish, fork};
-use crate::TrainError;
+use crate::{TrainError, inputs};
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -52,6 +52,7 @@ pub fn iterate(
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
     request.config.check()?;
+    check_adapter(&request.config)?;
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
     let sets = ProblemSets::read(&request.config)?;
@@ -81,6 +82,19 @@ pub fn iterate(
         )));
     }
     Ok(RunOutcome::Finished(Box::new(report)))
+}
+
+/// Refuses an adapter that the settings cannot train further, before anything is searched.
+fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
+    let lora = match config.objective {
+        _ if config.trainer_command.is_some() => None,
+        Objective::Preferences => config.dpo.lora.as_ref(),
+        Objective::ChosenSteps | Objective::CorrectSolutions => config.sft.lora.as_ref(),
+    };
+    match (lora, inputs::weights(&config.policy)?) {
+        (Some(lora), Some(source)) => lora.check_adapter(&source),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the folder this run's, or checks that it is. More rounds than it was started with are added.

@@ -70,7 +70,7 @@ pub struct Probe {
     /// The same with a share of each tree that was not finished, by its simulations: an estimate from it
     /// is an upper bound.
     pub searched: f64,
-    /// Pairs cut from them.
+    /// Pairs extracted from them.
     pub pairs: u64,
     /// Pairs that were trained on.
     pub trained: u64,

@@ -82,7 +82,7 @@ pub struct RoundStatistics {
 }
 
 impl RoundStatistics {
-    /// Adds a tree and the pairs cut from it.
+    /// Adds a tree and the pairs extracted from it.
     pub fn add(&mut self, tree: &TreeRecord, extracted: &ExtractedPairs) {
         self.add_tree(tree);
         for (reason, count) in &extracted.dropped {

@@ -1,5 +1,8 @@
 //! Settings of low-rank adaptation (Hu et al. 2021, arXiv:2106.09685).
 
+use std::collections::BTreeSet;
+
+use regrowth_policy::candle::{Adapter, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +39,64 @@ impl LoraConfig {
     pub fn of_rank(rank: usize) -> Self {
         let targets = ALL_LINEAR.map(str::to_owned).to_vec();
         Self { rank, alpha: 2.0 * rank as f64, dropout: 0.0, targets }
+    }
+
+    /// The same targets and scale at another rank.
+    #[must_use]
+    pub fn at_rank(&self, rank: usize) -> Self {
+        Self { rank, alpha: self.scale() * rank as f64, ..self.clone() }
+    }
+
+    /// The settings under which the adapter in `source` can be trained further; `None` where there is
+    /// none, it cannot be read, or its updates differ in rank or scale.
+    #[must_use]
+    pub fn of_adapter(source: &Source) -> Option<Self> {
+        if !source.is_adapter() {
+            return None;
+        }
+        // Whoever loads the adapter reports what is wrong with it.
+        let adapter = Adapter::read(source).ok()?;
+        let first = adapter.updates.values().next()?;
+        let rank = first.a.dims()[0];
+        let alike = |scale: f64| (scale - first.scale).abs() < 1e-9;
+        if !adapter.updates.values().all(|u| u.a.dims()[0] == rank && alike(u.scale)) {
+            return None;
+        }
+        let last = |module: &String| module.rsplit('.').next().unwrap_or_default().to_owned();
+        let updated: BTreeSet<String> = adapter.updates.keys().map(last).collect();
+        let targets = ALL_LINEAR.iter().filter(|name| updated.contains(**name));
+        Some(Self {
+            rank,
+            alpha: first.scale * rank as f64,
+            dropout: adapter.config.lora_dropout,
+            targets: targets.map(|name| (*name).to_owned()).collect(),
+        })
+    }
+
+    /// Checks that an adapter in `source`, if it is one, can be trained further under these settings.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] with what differs and what to do.
+    pub fn check_adapter(&self, source: &Source) -> Result<(), TrainError> {
+        let Some(own) = Self::of_adapter(source) else { return Ok(()) };
+        let sorted = |lora: &Self| lora.targets.iter().cloned().collect::<BTreeSet<_>>();
+        let alike = own.rank == self.rank && (own.scale() - self.scale()).abs() < 1e-9;
+        if alike && sorted(&own) == sorted(self) {
+            return Ok(());
+        }
+        let shape = |lora: &Self| {
+            format!("rank {}, alpha {} on {}", lora.rank, lora.alpha, lora.targets.join(", "))
+        };
+        Err(TrainError::Setting {
+            name: "lora",
+            detail: format!(
+                "{} is an adapter of {}, and the settings ask for {}; leave the settings of adapters out \
+                 to train it further, or start from the merged model",
+                source.name(),
+                shape(&own),
+                shape(self)
+            ),
+        })
     }
 
     /// What an update is multiplied with.

@@ -193,6 +193,42 @@ fn an_adapter_is_trained_further_on_the_same_base() {
 }
 
 #[test]
+fn an_adapter_keeps_its_shape_where_no_other_is_asked_for() {
+    let dir = workshop();
+    let row = json!({ "prompt": "2 + 5\n", "completion": "2 + 5 = 7\nThe answer is 7." });
+    std::fs::write(dir.path().join("rows.jsonl"), row.to_string()).unwrap();
+    let sft = |policy: &str, out: &str, more: &[&str]| {
+        let args = ["sft", "--policy", policy, "--data", "rows.jsonl", "--out", out];
+        ok(regrowth(dir.path(), &[&args[..], more].concat()));
+        let path = dir.path().join(out).join("adapter/adapter_config.json");
+        path.exists().then(|| parse(&std::fs::read_to_string(path).unwrap()))
+    };
+    let shape = ["--lora", "2", "--lora-alpha", "6", "--lora-targets", "q_proj,up_proj"];
+    let first = sft("tiny", "first", &shape).unwrap();
+    let second = sft("first/adapter", "second", &[]).unwrap();
+    for key in ["r", "lora_alpha", "target_modules", "base_model_name_or_path"] {
+        assert_eq!(first[key], second[key], "{key}");
+    }
+    assert_eq!(sft("first/adapter", "whole", &["--lora", "0"]), None);
+
+    // `iterate` says so at once, not when a round has been searched.
+    let iterate = |more: &[&str]| {
+        let args = ["iterate", "--policy", "first/adapter", "--preset", "chat", "--run", "run"];
+        let few = ["--rounds", "1", "--problems-per-round", "2", "--validation-problems", "1"];
+        let few = [&few[..], &["--eval-problems", "1", "--min-pairs", "1", "--depth", "2"]].concat();
+        regrowth(dir.path(), &[&args[..], &few, more].concat())
+    };
+    let output = iterate(&["--lora", "3"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("rank 2, alpha 6 on q_proj, up_proj") && said.contains("rank 3"), "{said}");
+    assert!(!dir.path().join("run/round-0000").exists());
+    ok(iterate(&[]));
+    let run = parse(&std::fs::read_to_string(dir.path().join("run/run.json")).unwrap());
+    assert_eq!(run["config"]["dpo"]["lora"]["rank"], 2);
+}
+
+#[test]
 fn score_and_evaluate_run_on_a_checkpoint() {
     let dir = workshop();
     std::fs::write(
