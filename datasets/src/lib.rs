@@ -49,7 +49,7 @@ pub use pair::{PAIR_VERSION, PreferencePair};
 pub use pairs::{read_pairs, write_pairs};
 pub use preference::{Message, Preferences, TextPreference, Turn, read_preferences};
 pub use problem::{AnswerKind, Choice, Problem};
-pub use read::{ReadOptions, read_problem_file, read_problems};
+pub use read::{RawRow, ReadOptions, read_problem_file, read_problems, read_raw_rows};
 pub use sources::{ProblemSelection, ProblemSource, ProblemSources};
 pub use split::{Split, overlap, problem_key, split_of, split_of_key};
 pub use step::{Finish, Step, TokenId, Trajectory};

@@ -70,6 +70,29 @@ pub fn read_problems(path: &Path, format: Option<Format>) -> Result<Vec<Problem>
     read_problem_file(path, options, &mut Notices::default())
 }
 
+/// One record of a file as it stands there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RawRow {
+    /// Line that it begins at, from 1; for Parquet the number of the record.
+    pub line: usize,
+    /// Its columns.
+    pub fields: serde_json::Map<String, Value>,
+}
+
+/// All records of a file in any container that problems are read from, in their order and as they are.
+///
+/// # Errors
+/// As [`read_problem_file`], formats apart.
+pub fn read_raw_rows(path: &Path) -> Result<Vec<RawRow>, DataError> {
+    let raw = |row: Row| RawRow { line: row.line, fields: row.into_fields() };
+    let rows: Vec<RawRow> =
+        rows::open(path)?.map(|row| row.map(raw)).collect::<Result<_, DataError>>()?;
+    if rows.is_empty() {
+        return Err(DataError::Empty { path: path.to_owned() });
+    }
+    Ok(rows)
+}
+
 /// What is known of a file while its rows are read.
 struct Reader<'a> {
     path: &'a Path,

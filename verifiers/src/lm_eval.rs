@@ -11,28 +11,59 @@ mod minerva;
 pub use hendrycks::hendrycks_math;
 pub use minerva::minerva_math;
 
-/// `gsm8k`, filter `strict-match`: the first `#### number` of the output.
-///
-/// `target` is the task's target: the solution with its `#### number` line, or that number.
+/// `gsm8k`, filter `strict-match`: what stands behind the first `#### ` that a number follows.
 #[must_use]
-pub fn gsm8k_strict(target: &str, output: &str) -> bool {
-    let number = |text: &str| {
-        let sign = usize::from(text.starts_with('-'));
-        let length = text[sign..]
-            .bytes()
-            .take_while(|b| b.is_ascii_digit() || matches!(b, b'.' | b','))
-            .count();
-        (length > 0).then(|| text[..sign + length].to_owned())
-    };
-    let found =
-        output.match_indices("#### ").find_map(|(at, mark)| number(&output[at + mark.len()..]));
-    found.is_some_and(|answer| exact_match(target, &answer))
+pub fn gsm8k_strict_answer(output: &str) -> Option<&str> {
+    output.match_indices("#### ").find_map(|(at, mark)| strict_number(&output[at + mark.len()..]))
 }
 
-/// `gsm8k`, filter `flexible-extract`: the last number of the output.
+/// `gsm8k_cot`, filter `strict-match`: what stands behind the first `The answer is ` that a number and
+/// one more character follow.
+#[must_use]
+pub fn gsm8k_cot_answer(output: &str) -> Option<&str> {
+    output.match_indices("The answer is ").find_map(|(at, mark)| {
+        let rest = &output[at + mark.len()..];
+        let number = strict_number(rest)?;
+        if rest[number.len()..].starts_with(|next| next != '\n') {
+            return Some(number);
+        }
+        // The pattern's last character is then the number's own last one.
+        let shorter = &number[..number.len() - 1];
+        (!matches!(shorter, "" | "-")).then_some(shorter)
+    })
+}
+
+/// `gsm8k` and `gsm8k_cot`, filter `flexible-extract`: the last number of the output.
+#[must_use]
+pub fn gsm8k_flexible_answer(output: &str) -> Option<&str> {
+    last_loose_number(output)
+}
+
+/// Whether an answer that one of the filters found is the target: the solution with its `#### number`
+/// line, or that number.
+#[must_use]
+pub fn gsm8k_matches(target: &str, answer: Option<&str>) -> bool {
+    answer.is_some_and(|answer| exact_match(target, answer))
+}
+
+/// `gsm8k` by the filter `strict-match`.
+#[must_use]
+pub fn gsm8k_strict(target: &str, output: &str) -> bool {
+    gsm8k_matches(target, gsm8k_strict_answer(output))
+}
+
+/// `gsm8k` by the filter `flexible-extract`.
 #[must_use]
 pub fn gsm8k_flexible(target: &str, output: &str) -> bool {
-    last_loose_number(output).is_some_and(|answer| exact_match(target, answer))
+    gsm8k_matches(target, gsm8k_flexible_answer(output))
+}
+
+/// `\-?[0-9\.\,]+` at the beginning of the text.
+fn strict_number(text: &str) -> Option<&str> {
+    let sign = usize::from(text.starts_with('-'));
+    let digit = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b',');
+    let length = text.as_bytes()[sign..].iter().take_while(|b| digit(b)).count();
+    (length > 0).then(|| &text[..sign + length])
 }
 
 /// The last match of `(-?[$0-9.,]{2,})|(-?[0-9]+)`, scanning as regular expressions do.
@@ -102,6 +133,17 @@ mod tests {
         assert!(!gsm8k_strict("5", "####5"));
         assert!(!gsm8k_strict("5", "#### $5"));
         assert!(!gsm8k_strict("5", "#### 5.0"));
+    }
+
+    #[test]
+    fn chains_of_thought_name_their_answer() {
+        assert_eq!(gsm8k_cot_answer("The answer is x. The answer is 1,005. Q"), Some("1,005."));
+        assert_eq!(gsm8k_cot_answer("The answer is -7 apples"), Some("-7"));
+        // As the pattern has it: one character must follow, if need be the last digit.
+        assert_eq!(gsm8k_cot_answer("The answer is 12"), Some("1"));
+        assert_eq!(gsm8k_cot_answer("The answer is 12.\n"), Some("12"));
+        assert_eq!(gsm8k_cot_answer("The answer is 7\nQ"), None);
+        assert!(gsm8k_matches("9", gsm8k_cot_answer("So it is. The answer is 9.")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
 mod findings;
+mod harness;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,9 +60,21 @@ pub(super) struct Args {
         hide = true
     )]
     skip_bad: usize,
-    /// Name of the task in the results [default: the source of the problems].
+    /// Name of the task in the results [default: the source of the problems]; with `--protocol lm-eval`
+    /// the task of lm-eval: arc_easy, arc_challenge, openbookqa, commonsense_qa, sciq, gsm8k, gsm8k_cot,
+    /// minerva_math or hendrycks_math.
     #[arg(long, help_heading = "Policy and problems", hide = true)]
     task: Option<String>,
+    /// Whose prompts, worked examples and answer extraction are used: this program's, or those of the
+    /// lm-evaluation-harness 0.4.13 for `--task`. Figures of the two are not comparable.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Protocol::Generative,
+        help_heading = "Policy and problems",
+        hide = true
+    )]
+    protocol: Protocol,
     /// Format of the problem file, where detection is wrong
     /// [default: detected]
     #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
@@ -119,10 +132,22 @@ pub(super) struct Args {
     engine: EngineFlags,
 }
 
+/// By whose rules a policy is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Protocol {
+    /// Solutions in the policy's own prompt form; answers are read in every wording.
+    Generative,
+    /// As lm-eval scores the task.
+    LmEval,
+}
+
 /// Problems of a built-in task, which has no end of its own.
 const BUILTIN_LIMIT: usize = 1000;
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    if args.protocol == Protocol::LmEval {
+        return harness::run(args);
+    }
     let format = inputs::format(args.format.as_deref())?;
     let (problems, bad_rows) = problems(args, format)?;
     let Some(first) = problems.first() else {

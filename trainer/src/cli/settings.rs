@@ -15,10 +15,10 @@ use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::{TrainError, inputs};
 use crate::rounds::{Gate, ProblemSets, RunConfig, Variant};
 use crate::train::loss::PreferenceLoss;
 use crate::train::{JudgeLabels, LoraConfig};
+use crate::{TrainError, inputs};
 
 /// Flags that say what settings start from.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,7 +1,77 @@
 //! Many requests at once, answers in the order of the requests.
 
-use crossbeam::channel::unbounded;
-use regrowth_policy::{Call, Policy, PolicyError, Request, Response};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
+use regrowth_policy::{Answered, Call, Policy, PolicyError, Request, Response};
+
+use crate::TrainError;
+
+/// How often a waiting evaluation looks at its cancel flag.
+const CANCEL_POLL: Duration = Duration::from_millis(100);
+
+/// Waits for an answer, looking at the cancel flag now and then.
+///
+/// # Errors
+/// [`TrainError::Interrupted`] when cancelled, [`PolicyError::Gone`] when the policy stopped.
+pub(crate) fn receive(
+    answers: &Receiver<Answered>,
+    cancel: &AtomicBool,
+) -> Result<Answered, TrainError> {
+    loop {
+        // Relaxed: the flag carries no data.
+        if cancel.load(Ordering::Relaxed) {
+            return Err(TrainError::Interrupted);
+        }
+        match answers.recv_timeout(CANCEL_POLL) {
+            Ok(answered) => return Ok(answered),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(PolicyError::Gone.into()),
+        }
+    }
+}
+
+/// Asks for everything that `requests` holds, with as much in flight as the policy wants, and hands the
+/// answers over in that order.
+///
+/// # Errors
+/// As [`receive`]; [`TrainError::Policy`] when the policy stopped for good, and whatever `seen` returns.
+/// Errors of single requests go to `seen`.
+pub(crate) fn ask_in_order(
+    policy: &dyn Policy,
+    requests: impl IntoIterator<Item = Request>,
+    cancel: &AtomicBool,
+    seen: &mut dyn FnMut(Result<Response, PolicyError>) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
+    let (reply, answers) = unbounded();
+    let width = policy.limits().in_flight.max(1) as u64;
+    let mut requests = requests.into_iter().fuse();
+    let (mut asked, mut next) = (0, 0);
+    let mut early = BTreeMap::new();
+    loop {
+        while asked < next + width
+            && let Some(request) = requests.next()
+        {
+            policy.submit(Call::new(asked, request, reply.clone()));
+            asked += 1;
+        }
+        if next == asked {
+            return Ok(());
+        }
+        if let Some(result) = early.remove(&next) {
+            seen(result)?;
+            next += 1;
+            continue;
+        }
+        let Answered { request_id, result } = receive(&answers, cancel)?;
+        match result {
+            Err(error) if error.is_final() => return Err(error.into()),
+            result => drop(early.insert(request_id, result)),
+        }
+    }
+}
 
 /// Submits all requests and waits for all answers; hold the list to what the policy wants in
 /// flight.

@@ -81,8 +81,8 @@ fn judge(problem: &Problem, logps: Vec<f64>) -> OptionScores {
     }
 }
 
-/// Index of the largest value, the first of equals.
-fn best(values: &[f64]) -> Option<usize> {
+/// Index of the largest value, the first of equals, as numpy's `argmax`.
+pub(super) fn best(values: &[f64]) -> Option<usize> {
     (0..values.len()).rev().max_by(|&a, &b| values[a].total_cmp(&values[b]))
 }
 

@@ -6,10 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam::channel::{Sender, unbounded};
 use regrowth_datasets::{Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{
     Answered, Boundary, Call, Candidate, Policy, PolicyError, Prompt, Propose, Request, Response,
@@ -17,10 +16,8 @@ use regrowth_policy::{
 };
 use regrowth_verifiers::{Statement, Verdict, Verifier, is_thinking, whole_turn};
 
+use super::ask::receive;
 use crate::TrainError;
-
-/// How often a waiting evaluation looks at its cancel flag.
-const CANCEL_POLL: Duration = Duration::from_millis(100);
 
 /// What is asked for each problem.
 #[derive(Debug, Clone)]
@@ -127,21 +124,6 @@ pub fn solve(
         }
     }
     Ok(())
-}
-
-/// Waits for an answer, looking at the cancel flag now and then.
-fn receive(answers: &Receiver<Answered>, cancel: &AtomicBool) -> Result<Answered, TrainError> {
-    loop {
-        // Relaxed: the flag carries no data.
-        if cancel.load(Ordering::Relaxed) {
-            return Err(TrainError::Interrupted);
-        }
-        match answers.recv_timeout(CANCEL_POLL) {
-            Ok(answered) => return Ok(answered),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(PolicyError::Gone.into()),
-        }
-    }
 }
 
 /// Problems that are asked or answered but not yet handed over.
@@ -278,6 +260,8 @@ fn cut<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use regrowth_datasets::{Split, tasks::problems_from_spec};
     use regrowth_policy::Scripted;

@@ -215,13 +215,17 @@ fn an_adapter_keeps_its_shape_where_no_other_is_asked_for() {
     let iterate = |more: &[&str]| {
         let args = ["iterate", "--policy", "first/adapter", "--preset", "chat", "--run", "run"];
         let few = ["--rounds", "1", "--problems-per-round", "2", "--validation-problems", "1"];
-        let few = [&few[..], &["--eval-problems", "1", "--min-pairs", "1", "--depth", "2"]].concat();
+        let few =
+            [&few[..], &["--eval-problems", "1", "--min-pairs", "1", "--depth", "2"]].concat();
         regrowth(dir.path(), &[&args[..], &few, more].concat())
     };
     let output = iterate(&["--lora", "3"]);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("rank 2, alpha 6 on q_proj, up_proj") && said.contains("rank 3"), "{said}");
+    assert!(
+        said.contains("rank 2, alpha 6 on q_proj, up_proj") && said.contains("rank 3"),
+        "{said}"
+    );
     assert!(!dir.path().join("run/round-0000").exists());
     ok(iterate(&[]));
     let run = parse(&std::fs::read_to_string(dir.path().join("run/run.json")).unwrap());

@@ -1,0 +1,114 @@
+//! Which tasks of lm-eval are scored, and what each asks for.
+
+use std::str::FromStr;
+
+/// A task of the lm-evaluation-harness, version 0.4.13, by its name there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HarnessTask {
+    /// `arc_easy` and `arc_challenge`: options scored after `Question: ...`, `Answer:`.
+    Arc,
+    /// `openbookqa`: options scored after the bare question.
+    OpenBookQa,
+    /// `commonsense_qa`: the letters A to E scored after question and options.
+    CommonsenseQa,
+    /// `sciq`: options scored after support, question and `Answer:`.
+    SciQ,
+    /// `gsm8k`: five worked examples in the form of the data set, greedy.
+    Gsm8k,
+    /// `gsm8k_cot`: the eight worked examples of arXiv:2201.11903, greedy.
+    Gsm8kCot,
+    /// `minerva_math...`: the four worked examples of arXiv:2206.14858, greedy.
+    MinervaMath,
+    /// `hendrycks_math...`: no worked example, greedy.
+    HendrycksMath,
+}
+
+/// What a task lets the policy do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Log-likelihoods of given continuations; whether `acc_norm` is reported as well.
+    MultipleChoice { normed: bool },
+    /// Greedy text up to one of these.
+    Generate { until: &'static [&'static str] },
+}
+
+/// Tokens of one generated text at most (`max_gen_toks` of lm-eval's models).
+pub(super) const MAX_TOKENS: usize = 256;
+
+/// The names, as an error lists them.
+const NAMES: &str = "arc_easy, arc_challenge, openbookqa, commonsense_qa, sciq, gsm8k, gsm8k_cot, \
+                     minerva_math or hendrycks_math (both also with the name of a part behind them, as \
+                     minerva_math_algebra)";
+
+impl FromStr for HarnessTask {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "arc_easy" | "arc_challenge" => Ok(Self::Arc),
+            "openbookqa" => Ok(Self::OpenBookQa),
+            "commonsense_qa" => Ok(Self::CommonsenseQa),
+            "sciq" => Ok(Self::SciQ),
+            "gsm8k" => Ok(Self::Gsm8k),
+            "gsm8k_cot" => Ok(Self::Gsm8kCot),
+            _ if name.starts_with("minerva_math") => Ok(Self::MinervaMath),
+            _ if name.starts_with("hendrycks_math") => Ok(Self::HendrycksMath),
+            _ => Err(format!(
+                "`{name}` is not a task that is scored as lm-eval does; expected {NAMES}"
+            )),
+        }
+    }
+}
+
+impl HarnessTask {
+    pub(super) fn output(self) -> Output {
+        match self {
+            Self::Arc | Self::OpenBookQa | Self::SciQ => Output::MultipleChoice { normed: true },
+            Self::CommonsenseQa => Output::MultipleChoice { normed: false },
+            Self::Gsm8k => Output::Generate { until: &["Question:", "</s>", "<|im_end|>"] },
+            Self::Gsm8kCot => Output::Generate { until: &["Q:", "</s>", "<|im_end|>"] },
+            Self::MinervaMath | Self::HendrycksMath => Output::Generate { until: &["Problem:"] },
+        }
+    }
+
+    /// What lm-eval calls the task's `output_type`.
+    #[must_use]
+    pub fn output_type(self) -> &'static str {
+        match self.output() {
+            Output::MultipleChoice { .. } => "multiple_choice",
+            Output::Generate { .. } => "generate_until",
+        }
+    }
+
+    /// Worked examples where nothing else is asked for.
+    #[must_use]
+    pub fn default_shots(self) -> usize {
+        match self {
+            Self::Gsm8k => 5,
+            Self::Gsm8kCot => 8,
+            Self::MinervaMath => 4,
+            _ => 0,
+        }
+    }
+
+    /// The version of the task that lm-eval writes into its results.
+    #[must_use]
+    pub fn version(self) -> f64 {
+        match self {
+            Self::Arc | Self::OpenBookQa | Self::SciQ | Self::HendrycksMath => 1.0,
+            Self::CommonsenseQa => 0.0,
+            Self::Gsm8k | Self::Gsm8kCot => 3.0,
+            Self::MinervaMath => 3.1,
+        }
+    }
+
+    /// Worked examples that belong to the task: rows of JSON in the form of its data. `None` where they
+    /// are drawn from the training part.
+    pub(super) fn own_examples(self) -> Option<&'static str> {
+        match self {
+            Self::Gsm8kCot => Some(include_str!("gsm8k_cot.jsonl")),
+            Self::MinervaMath => Some(include_str!("minerva_math.jsonl")),
+            _ => None,
+        }
+    }
+}
