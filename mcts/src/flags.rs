@@ -23,7 +23,8 @@ pub struct EngineFlags {
     /// Sequences decoded at once; changes no result [default: 64]
     #[arg(long, value_name = "B", value_parser = at_least_one::<NonZeroUsize>, hide = true)]
     max_batch: Option<NonZeroUsize>,
-    /// Memory for stored keys and values of prefixes, in MiB; changes no result [default: 1024]
+    /// Memory for stored keys and values of prefixes, in MiB; changes no result [default: 1024; on the CPU
+    /// up to 4096 for larger models, if a quarter of the free memory is as much]
     #[arg(long, value_name = "MIB", value_parser = at_least_one::<NonZeroUsize>, hide = true)]
     cache: Option<NonZeroUsize>,
     /// Where a checkpoint is computed; a GPU needs a build with the feature `cuda` [default: cpu]
@@ -109,9 +110,7 @@ impl EngineFlags {
         LoadOptions {
             threads: self.threads(),
             max_batch: self.max_batch.map_or(base.max_batch, usize::from),
-            cache_bytes: self
-                .cache
-                .map_or(base.cache_bytes, |mib| mib.get().saturating_mul(1 << 20)),
+            cache_bytes: self.cache.map(|mib| mib.get().saturating_mul(1 << 20)),
             device,
             dtype,
             server: self.server_options(),
@@ -171,7 +170,7 @@ mod tests {
         let flags: EngineFlags = toml::from_str(text).expect("valid");
         assert_eq!(toml::to_string(&flags).expect("serialises"), text);
         let options = flags.load_options(|_| {});
-        assert_eq!((options.threads, options.cache_bytes), (2, 64 << 20));
+        assert_eq!((options.threads, options.cache_bytes), (2, Some(64 << 20)));
         assert_eq!(options.device, ComputeDevice::Cuda(1));
         assert_eq!(options.server.dialect, Some(Dialect::LlamaCpp));
         assert_eq!(options.server.timeout, Duration::from_secs(5));

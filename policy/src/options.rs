@@ -15,8 +15,9 @@ pub struct LoadOptions {
     pub threads: usize,
     /// Sequences decoded at once, at least 1.
     pub max_batch: usize,
-    /// Bytes for keys and values of stored prefixes.
-    pub cache_bytes: usize,
+    /// Bytes for keys and values of stored prefixes. `None`: 1 GiB, and on the CPU up to 4 where the trees
+    /// in flight of a larger model need it and the memory is free.
+    pub cache_bytes: Option<usize>,
     /// Where a checkpoint is computed.
     pub device: ComputeDevice,
     /// Type of weights and products.
@@ -40,7 +41,7 @@ impl Default for LoadOptions {
         Self {
             threads,
             max_batch: 64,
-            cache_bytes: 1 << 30,
+            cache_bytes: None,
             device: ComputeDevice::Cpu,
             dtype: Dtype::F32,
             server,

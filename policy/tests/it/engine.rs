@@ -188,7 +188,7 @@ fn the_same_bits_for_any_batch_thread_count_and_cache() {
     }
     let reference = answers(&engine(Dtype::F32, 1, 1));
     let slot = 2 * 2 * 16 * 4;
-    let small = LoadOptions { cache_bytes: 130 * slot, ..options(1, 64) };
+    let small = LoadOptions { cache_bytes: Some(130 * slot), ..options(1, 64) };
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     assert_eq!(answers(&policy), reference, "with a cache that must give up prefixes");
 }
@@ -242,7 +242,7 @@ fn the_same_bits_where_threads_share_a_shard() {
         let slot = c.layers * 2 * c.kv_heads * c.head_dim * size_of::<f32>();
         // Room for one sequence of the context, so for one shard, whatever the number of threads.
         let one_shard = |threads, max_batch| LoadOptions {
-            cache_bytes: (c.context + c.context / 2) * slot,
+            cache_bytes: Some((c.context + c.context / 2) * slot),
             ..options(threads, max_batch)
         };
         for sampling in [Sampling::default(), TRUNCATED] {
@@ -417,7 +417,7 @@ fn a_cache_too_small_for_all_candidates_takes_them_in_turns() {
     let expected = candidates(call(&roomy, propose(&prefix, 0..5)).unwrap()).candidates;
     let slot = 2 * 2 * 32 * 4;
     for slots in [prefix.len() + 24, prefix.len() + 2 * 24 + 5] {
-        let small = LoadOptions { cache_bytes: slots * slot, ..options(1, 64) };
+        let small = LoadOptions { cache_bytes: Some(slots * slot), ..options(1, 64) };
         let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
         let found = candidates(call(&policy, propose(&prefix, 0..5)).unwrap());
         assert_eq!(found.candidates, expected);
@@ -431,7 +431,7 @@ fn a_cache_that_is_too_small_is_said_once_with_the_numbers() {
     let checkpoint = checkpoint(dir.path(), |_| {});
     let (slot, slots) = (2 * 2 * 32 * 4, 70);
     let say: fn(&str) = |text| SAID.lock().unwrap().push(text.to_owned());
-    let small = LoadOptions { cache_bytes: slots * slot, log: Some(say), ..options(1, 64) };
+    let small = LoadOptions { cache_bytes: Some(slots * slot), log: Some(say), ..options(1, 64) };
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     let prefix = |i: u32| (1..40).map(|p| p % 30).chain([i]).collect::<Vec<u32>>();
     let ask = |i| candidates(call(&policy, propose(&prefix(i), 0..1)).unwrap()).usage;
@@ -478,7 +478,7 @@ fn requests_that_cannot_be_served_are_refused_with_the_reason() {
     refused(propose(&[1], 0..0), "at least one key");
     refused(propose(&[9999], 0..1), "outside the vocabulary");
     refused(propose(&vec![1; 1100], 0..1), "context");
-    let tight = LoadOptions { cache_bytes: 4096, ..options(1, 4) };
+    let tight = LoadOptions { cache_bytes: Some(4096), ..options(1, 4) };
     let policy = CandlePolicy::new(&checkpoint, &tight).unwrap();
     let error = call(&policy, propose(&[1, 2, 3], 0..4)).unwrap_err();
     assert!(error.to_string().contains("cache budget"), "{error}");

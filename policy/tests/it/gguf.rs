@@ -87,7 +87,8 @@ fn a_file_answers_as_the_folder_that_it_was_made_of() {
             let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(values(&file.tensors[name]), values(tensor), "{family}: {name}");
         }
-        let options = LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+        let options =
+            LoadOptions { threads: 1, cache_bytes: Some(1 << 22), ..LoadOptions::default() };
         let [a, b] = [&file, &folder].map(|c| CandlePolicy::new(c, &options).unwrap());
         let text = "Start with 7. Add 5, then: 12 + 3 = 15";
         assert_eq!(a.encode(text).unwrap(), b.encode(text).unwrap());
@@ -169,7 +170,7 @@ fn every_tensor_type_is_read_as_transformers_reads_it() {
             assert!((f64::from(*value) - wanted.as_f64().unwrap()).abs() < 1e-6, "{name}");
         }
     }
-    let options = LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+    let options = LoadOptions { threads: 1, cache_bytes: Some(1 << 22), ..LoadOptions::default() };
     let policy = CandlePolicy::new(&file, &options).unwrap();
     let ids: Vec<u32> = serde_json::from_value(expected["ids"].clone()).unwrap();
     let wanted: Vec<f32> = serde_json::from_value(expected["logps"].clone()).unwrap();

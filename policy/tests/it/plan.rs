@@ -18,6 +18,7 @@ fn attention_on_a_gpu_reaches_no_further_than_its_cache() {
     let source = Source::folder(dir.path()).unwrap();
     let peak = |cache_bytes| {
         let (device, dtype) = (ComputeDevice::Cuda(0), Dtype::Bf16);
+        let cache_bytes = Some(cache_bytes);
         let options = LoadOptions { device, dtype, cache_bytes, ..LoadOptions::default() };
         CandlePolicy::plan(&source, &options).unwrap().device.unwrap().peak()
     };

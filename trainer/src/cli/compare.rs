@@ -1,6 +1,8 @@
 //! `regrowth compare`: finished runs side by side, problem by problem where they share test
-//! problems, and variant by variant where they have several seeds (`seeds`).
+//! problems, and variant by variant where they have several seeds (`seeds`); or samples files of evaluations,
+//! item by item (`samples`).
 
+mod samples;
 mod seeds;
 
 use std::collections::BTreeMap;
@@ -22,8 +24,9 @@ use crate::train::DpoConfig;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Args {
-    /// Folders of finished runs; the others are compared with the first.
-    #[arg(required = true, value_name = "RUN")]
+    /// Folders of finished runs, or samples files of `evaluate --out` or lm-eval; the others are compared
+    /// with the first.
+    #[arg(required = true, value_name = "RUN|SAMPLES")]
     runs: Vec<PathBuf>,
     /// Print the comparison as one JSON object.
     #[arg(long)]
@@ -39,6 +42,9 @@ struct Run {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
+    if args.runs.iter().all(|path| path.is_file()) {
+        return print_line(&samples::compared(&args.runs, args.json)?);
+    }
     let runs: Vec<Run> = args.runs.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let against: Vec<Option<Paired>> =
         runs.iter().enumerate().map(|(i, run)| (i > 0).then(|| paired(&runs[0], run))).collect();

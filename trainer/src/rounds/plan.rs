@@ -13,7 +13,7 @@ use candle_core::Device;
 use regrowth_datasets::{Finish, PreferencePair, StepLabel, stream_key};
 use regrowth_mcts::labels::extract_step_labels;
 use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
-use regrowth_policy::candle::{Checkpoint, Source};
+use regrowth_policy::candle::{CandlePolicy, Checkpoint, Source};
 use regrowth_policy::{Dtype, LoadOptions, Policy};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
@@ -106,7 +106,7 @@ pub struct Estimate {
 pub struct ProbeMemory {
     /// Parameters of the model.
     pub parameters: u64,
-    /// While searching: weights, and keys and values of stored prefixes at most, in bytes.
+    /// While searching: program, weights, and keys and values of stored prefixes at most, in bytes.
     pub search_bytes: u64,
     /// While training: weights, gradients, two moments and a separate reference, in bytes;
     /// activations come on top.
@@ -182,15 +182,12 @@ impl RunPlan {
 
 fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<ProbeMemory>, TrainError> {
     let Some(source) = inputs::weights(&config.policy)? else { return Ok(None) };
+    let search_bytes = CandlePolicy::plan(&source, load)?.peak();
     let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
     let parameters: u64 = checkpoint.tensors.values().map(|t| t.elem_count() as u64).sum();
     let weights = 4 * parameters;
     let reference = u64::from(config.reference == ReferenceKind::Initial);
-    Ok(Some(ProbeMemory {
-        parameters,
-        search_bytes: weights + load.cache_bytes as u64,
-        training_bytes: weights * (4 + reference),
-    }))
+    Ok(Some(ProbeMemory { parameters, search_bytes, training_bytes: weights * (4 + reference) }))
 }
 
 fn probe(

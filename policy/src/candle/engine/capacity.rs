@@ -11,7 +11,9 @@ use crate::candle::kernels::attended_values;
 use crate::candle::model::decoder::Scratch;
 use crate::candle::model::on_device;
 use crate::text::Files;
-use crate::{ComputeDevice, DevicePlan, Dtype, LoadOptions, MemoryPlan, PolicyError};
+use crate::{
+    ComputeDevice, DevicePlan, Dtype, LoadOptions, MemoryPlan, PolicyError, available_memory,
+};
 
 /// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
 /// then work without meeting, but each reads all weights. Measured on four trees and two threads:
@@ -24,6 +26,23 @@ const TOKENIZER: u64 = 8;
 /// Bytes of the program, and of each of its threads: code, stacks, pages that are not full, and the trees
 /// of some hundred problems (measured on models of 1 to 90 million parameters with 1 to 4 threads).
 const PROGRAM: [u64; 2] = [40 << 20, 5 << 20];
+
+/// Tokens that the cache holds where memory allows: 64 trees in flight with a prompt and a thousand
+/// sampled tokens each, and as many again that are not yet evicted.
+const CACHED_TOKENS: usize = 1 << 17;
+
+/// Bytes of the cache where nothing is asked for, at least and at most.
+const LEAST_CACHE: usize = 1 << 30;
+const MOST_CACHE: usize = 4 << 30;
+
+/// Bytes of the cache where nothing is asked for: a model whose tokens take `slot` bytes gets room for
+/// [`CACHED_TOKENS`], if that is no more than a quarter of the free memory. Pages that hold nothing take
+/// no memory.
+fn cache_for(slot: usize, available: Option<u64>) -> usize {
+    let quarter =
+        available.map_or(LEAST_CACHE, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX));
+    CACHED_TOKENS.saturating_mul(slot).min(quarter).clamp(LEAST_CACHE, MOST_CACHE)
+}
 
 /// How the engine of a model is divided.
 pub(crate) struct Capacity {
@@ -49,7 +68,11 @@ impl Capacity {
         // One thread feeds a GPU best: rows of all trees share its products.
         let sharded = cpu && config.parameter_count() <= SHARDED_PARAMETERS;
         let slot = config.layers * 2 * config.kv_heads * config.head_dim * bytes;
-        let slots = (options.cache_bytes / slot).max(1);
+        let bytes = options.cache_bytes.unwrap_or_else(|| match options.device {
+            ComputeDevice::Cpu => cache_for(slot, available_memory()),
+            ComputeDevice::Cuda(_) => LEAST_CACHE,
+        });
+        let slots = (bytes / slot).max(1);
         // Each shard holds the longest sequence, so that no request depends on their number.
         let most = if sharded { (slots / config.context).max(1) } else { 1 };
         let shards = threads.min(most);
@@ -119,5 +142,24 @@ fn weight_bytes(options: &LoadOptions) -> usize {
     match (options.device, options.dtype) {
         (ComputeDevice::Cpu, Dtype::Bf16) => Dtype::Bf16.bytes(),
         _ => Dtype::F32.bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_grows_with_the_model_and_the_free_memory() {
+        const GIB: usize = 1 << 30;
+        let free = |gib: u64| Some(gib << 30);
+        // Little, a token of the embedded model's size, and not knowing how much is free.
+        assert_eq!(cache_for(46_080, free(3)), GIB);
+        assert_eq!(cache_for(2_048, free(64)), GIB);
+        assert_eq!(cache_for(46_080, None), GIB);
+        // Qwen2.5-0.5B: as much as the tokens take; SmolLM2-135M and Llama 3.1 8B: the most.
+        assert_eq!(cache_for(24_576, free(64)), 24_576 << 17);
+        assert_eq!(cache_for(46_080, free(64)), 4 * GIB);
+        assert_eq!(cache_for(262_144, free(10)), 10 * GIB / 4);
     }
 }

@@ -377,7 +377,8 @@ mod tests {
 
     #[test]
     fn an_engine_over_tensors_samples_what_one_on_the_processor_does() {
-        let options = LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+        let options =
+            LoadOptions { threads: 1, cache_bytes: Some(1 << 22), ..LoadOptions::default() };
         let cpu = CandlePolicy::taking(builtin(), &options).unwrap();
         let device = CandlePolicy::over(builtin(), &options, |config, tensors, capacity| {
             let decoder = DeviceDecoder::new(config, tensors, &Device::Cpu, DType::F32).unwrap();
@@ -426,7 +427,8 @@ mod tests {
 
     #[test]
     fn what_is_asked_of_a_shard_that_panics_is_answered_through_a_log() {
-        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let options =
+            LoadOptions { threads: 1, cache_bytes: Some(1 << 20), ..LoadOptions::default() };
         let policy =
             CandlePolicy::over(builtin(), &options, |_, _, _| Ok(vec![Box::new(Panicking)]));
         let dir = tempfile::tempdir().unwrap();
@@ -459,7 +461,8 @@ mod tests {
 
     #[test]
     fn what_is_in_work_when_a_policy_is_let_go_is_given_up() {
-        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let options =
+            LoadOptions { threads: 1, cache_bytes: Some(1 << 20), ..LoadOptions::default() };
         let passes = Arc::new(AtomicUsize::new(0));
         let counted = passes.clone();
         let policy = CandlePolicy::over(builtin(), &options, move |config, tensors, capacity| {
@@ -487,7 +490,8 @@ mod tests {
 
     #[test]
     fn a_device_that_fails_fails_its_requests_and_no_other() {
-        let options = LoadOptions { threads: 1, cache_bytes: 1 << 20, ..LoadOptions::default() };
+        let options =
+            LoadOptions { threads: 1, cache_bytes: Some(1 << 20), ..LoadOptions::default() };
         let policy = CandlePolicy::over(builtin(), &options, |config, tensors, capacity| {
             let decoder = Arc::new(Decoder::new(config, tensors, Dtype::F32).unwrap());
             Ok(vec![Box::new(Failing(OnCpu::new(decoder, capacity.slots), 0))])
