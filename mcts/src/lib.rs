@@ -12,6 +12,7 @@
 //! every caller needs are re-exported here.
 
 mod answers;
+pub mod audit;
 pub mod calibration;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -28,6 +29,7 @@ pub mod flags;
 pub mod foreign;
 #[cfg(feature = "cli")]
 pub mod frontend;
+pub mod interval;
 pub mod labels;
 pub mod likelihood;
 mod noise;

@@ -6,12 +6,11 @@
 
 mod mean;
 
+use regrowth_mcts::interval::Z95;
 use serde::{Deserialize, Serialize};
 
 pub use self::mean::Mean;
-
-/// Two-sided 95 % point of the normal distribution.
-const Z95: f64 = 1.959_963_984_540_054;
+pub use regrowth_mcts::interval::wilson;
 
 /// Correct answers among answered problems, with a 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -51,22 +50,6 @@ impl std::fmt::Display for Share {
         let percent = 100.0 * self.accuracy;
         write!(f, "{percent:.1} % [{low:.1}, {high:.1}] ({} of {})", self.correct, self.n)
     }
-}
-
-/// Wilson's score interval at 95 %.
-#[must_use]
-pub fn wilson(correct: u64, n: u64) -> [f64; 2] {
-    if n == 0 {
-        return [0.0, 1.0];
-    }
-    let (k, n, z2) = (correct as f64, n as f64, Z95 * Z95);
-    let p = k / n;
-    let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = Z95 / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-    // At 0 and n the interval ends there; rounding must not leave it short.
-    let low = if correct == 0 { 0.0 } else { (centre - half).max(0.0) };
-    let high = if k == n { 1.0 } else { (centre + half).min(1.0) };
-    [low, high]
 }
 
 /// Two policies on the same problems.

@@ -3,6 +3,7 @@
 //! stdout is data or a short result, progress and messages go to stderr. The exit codes are
 //! [`Exit`](crate::frontend::Exit)'s.
 
+mod audit;
 mod config;
 mod countdown;
 mod failure;
@@ -53,6 +54,10 @@ enum Subcommands {
     /// Extract pairs again from written trees, with other rules and no model.
     #[command(after_help = pairs::EXAMPLES)]
     Pairs(pairs::Arguments),
+    /// Audit preference pairs: the factors that they follow, what they rest on, repeats, test problems
+    /// among them, drift over rounds.
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Arguments),
     /// Show trees as text or as a page.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
@@ -147,6 +152,7 @@ fn execute() -> Result<(), Failure> {
     match parse::<Arguments>(command(), None).command {
         Subcommands::Search(flags) => search::run(&flags),
         Subcommands::Pairs(arguments) => pairs::run(&arguments),
+        Subcommands::Audit(arguments) => audit::run(&arguments),
         Subcommands::Show(arguments) => show::run(&arguments),
         Subcommands::Countdown(arguments) => countdown::run(&arguments),
         Subcommands::Config(arguments) => config::run(&arguments),

@@ -5,6 +5,8 @@
 mod documented_commands;
 
 #[cfg(feature = "cli")]
+mod audit;
+#[cfg(feature = "cli")]
 mod cli;
 mod common;
 #[cfg(feature = "cli")]

@@ -1,8 +1,10 @@
 //! The curves of the page as data; `report.js` draws them with uPlot.
 
+use regrowth_mcts::audit::PairAudit;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::preferences::factor_in_words;
 use super::sources::{RoundSources, Sources};
 use crate::rounds::RoundReport;
 use crate::stats::{Share, wilson};
@@ -89,7 +91,7 @@ impl Chart {
 pub(super) fn charts(sources: &Sources) -> Vec<Chart> {
     let mut charts = vec![accuracy(sources), tokens(sources)];
     charts.extend(training(sources));
-    charts.extend([divergence(sources), calibration(sources)]);
+    charts.extend([divergence(sources), factors(sources), calibration(sources)]);
     charts.retain(|chart| !chart.series.is_empty());
     charts
 }
@@ -205,6 +207,27 @@ fn divergence(sources: &Sources) -> Chart {
         ["nats a token", "number"],
     )
     .with("at the end of each round", "line", points)
+}
+
+/// Kendall's tau-b of preference and factor, a curve for each factor.
+fn factors(sources: &Sources) -> Chart {
+    let chart = Chart::new(
+        "factors",
+        "What preferences follow",
+        ["round", "integer"],
+        ["Kendall's tau-b", "number"],
+    );
+    let audits: Vec<_> =
+        sources.rounds.iter().filter_map(|r| Some((r.report.round, r.audit.as_ref()?))).collect();
+    let Some((_, first)) = audits.first() else { return chart };
+    (0..first.factors.len()).fold(chart, |chart, at| {
+        let point = |(round, audit): &(u32, &PairAudit)| {
+            let factor = &audit.factors[at];
+            Some(Point { x: f64::from(*round), y: factor.tau_b?, interval: factor.ci95 })
+        };
+        let points = audits.iter().filter_map(point).collect();
+        chart.with(factor_in_words(&first.factors[at].name), "line", points)
+    })
 }
 
 /// Share of right solutions among those with a like self-evaluation.

@@ -9,6 +9,7 @@ mod charts;
 mod examples;
 mod histograms;
 mod page;
+mod preferences;
 mod settings;
 mod sources;
 mod summary;

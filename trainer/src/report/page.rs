@@ -14,7 +14,7 @@ use super::changes::Changes;
 
 use super::sources::Sources;
 use super::summary::Summary;
-use super::{charts, examples, histograms, settings, tables};
+use super::{charts, examples, histograms, preferences, settings, tables};
 use crate::rounds::Fork;
 
 const TEMPLATES: [(&str, &str); 6] = [
@@ -65,6 +65,8 @@ struct Page<'a> {
     changes: Option<Changes>,
     results: tables::Table,
     costs: tables::Table,
+    /// Which factors preferences follow, and what they rest on.
+    preferences: tables::Table,
     histograms: Vec<histograms::Histogram>,
     examples: Vec<examples::Example>,
     /// A problem as it is put to the policy.
@@ -116,6 +118,7 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
         changes,
         results: tables::results(sources),
         costs: tables::costs(sources),
+        preferences: preferences::table(sources),
         histograms: histograms::histograms(sources),
         examples,
         judge: serde_json::to_value(report.config.search.value.judge).unwrap_or_default(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use regrowth_datasets::{JsonlReader, PreferencePair, Problem, read_jsonl};
+use regrowth_mcts::audit::{AuditRow, Factor, PairAudit, audit};
 use regrowth_mcts::viewer::{TreeSet, TreeView};
 use regrowth_mcts::{PairConfig, TreeRecord, extract_pairs, read_trees};
 use serde_json::{Map, Value};
@@ -46,6 +47,8 @@ pub(super) struct RoundSources<'a> {
     pub(super) metrics: Vec<Map<String, Value>>,
     /// Tokens of the chosen and the rejected side of the first [`PAIRS_READ`] pairs.
     pub(super) lengths: Vec<(usize, usize)>,
+    /// Factors, evidence and test problems of the same pairs; `None` without pairs.
+    pub(super) audit: Option<PairAudit>,
     /// Pairs that stand for others, each with what it stands for.
     pub(super) examples: Vec<(&'static str, PreferencePair)>,
     /// Some trees.
@@ -79,6 +82,7 @@ impl<'a> Sources<'a> {
                 answers,
                 metrics: read_jsonl(&folder.join("metrics.jsonl")).unwrap_or_default(),
                 lengths: pairs.iter().map(|p| (p.chosen_ids.len(), p.rejected_ids.len())).collect(),
+                audit: audited(&pairs, test),
                 examples,
                 trees,
             });
@@ -103,6 +107,13 @@ impl<'a> Sources<'a> {
     pub(super) fn searched(&self) -> impl Iterator<Item = &RoundSources<'a>> {
         self.rounds.iter().filter(|round| round.report.trees > 0)
     }
+}
+
+/// The audit of some pairs, with these test problems where there are any.
+fn audited(pairs: &[PreferencePair], test: &[Problem]) -> Option<PairAudit> {
+    let rows: Vec<AuditRow> = pairs.iter().map(AuditRow::from).collect();
+    let test = (!test.is_empty()).then_some(test);
+    (!rows.is_empty()).then(|| audit(&rows, &Factor::builtin(), test))
 }
 
 /// The first rows of a file; none where it cannot be read.

@@ -24,17 +24,17 @@ struct Column {
 }
 
 #[derive(Debug, Serialize)]
-struct Group {
-    name: &'static str,
-    rows: Vec<Row>,
+pub(super) struct Group {
+    pub(super) name: &'static str,
+    pub(super) rows: Vec<Row>,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
-    name: String,
+pub(super) struct Row {
+    pub(super) name: String,
     /// What the numbers mean; empty where the name says it.
-    meaning: &'static str,
-    cells: Vec<String>,
+    pub(super) meaning: &'static str,
+    pub(super) cells: Vec<String>,
 }
 
 /// Name, meaning and the cell of a round.
@@ -79,7 +79,8 @@ pub(super) fn costs(sources: &Sources) -> Table {
     table(sources, vec![group("Tokens", sources, &tokens), group("Time", sources, &time)])
 }
 
-fn table(sources: &Sources, groups: Vec<Group>) -> Table {
+/// Groups that hold something, with a column for each round.
+pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
     let report = sources.report;
     let column = |r: &RoundReport| Column {
         name: if r.round == 0 { "base policy".into() } else { format!("round {}", r.round) },
