@@ -19,7 +19,7 @@ pub(crate) struct PairFlags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     all_parents: Option<bool>,
     /// Which sibling is rejected
-    #[arg(long, value_parser = parse::rejected, value_name = "lowest|second|random", hide = true)]
+    #[arg(long, value_parser = parse::rejected, value_name = "lowest|second|random|all", hide = true)]
     rejected: Option<Rejected>,
     /// A pair's values differ by more than this
     #[arg(long, value_name = "GAP")]

@@ -16,7 +16,8 @@ pub(super) fn rejected(text: &str) -> Result<Rejected, String> {
         "lowest" => Ok(Rejected::Lowest),
         "second" => Ok(Rejected::Second),
         "random" => Ok(Rejected::Random),
-        _ => Err("expected lowest, second or random".to_owned()),
+        "all" => Ok(Rejected::All),
+        _ => Err("expected lowest, second, random or all".to_owned()),
     }
 }
 

@@ -3,7 +3,7 @@
 use regrowth_datasets::{AnswerKind, Finish, Problem};
 
 use super::*;
-use crate::record::{CommitRecord, TREE_VERSION};
+use crate::record::{CommitRecord, NodeRecord, TREE_VERSION};
 
 /// A node: parent, Q, visits, text.
 type Plan<'a> = (u32, f64, u64, &'a str);
@@ -133,6 +133,16 @@ fn chains_stay_apart_when_asked() {
 fn the_second_best_can_be_rejected() {
     let config = PairConfig { rejected: Rejected::Second, ..PairConfig::default() };
     assert_eq!(sides(&extract_pairs(&example(), &config))[0], ("b", "a"));
+}
+
+#[test]
+fn all_ranked_siblings_give_pairs() {
+    let config = PairConfig { rejected: Rejected::All, ..PairConfig::default() };
+    let found = extract_pairs(&example(), &config);
+    assert_eq!(sides(&found)[..3], [("b", "a"), ("b", "c"), ("a", "c")]);
+    let margins: Vec<f64> = found.pairs[..3].iter().map(|p| p.margin).collect();
+    assert!(margins.iter().all(|&margin| margin > 0.0) && margins[1] > margins[0]);
+    assert_eq!(found.dropped[&DropReason::NoSibling], 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `regrowth train`: preference training on a file of pairs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::Device;
@@ -68,6 +68,11 @@ pub(super) struct Args {
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     step_labels: Option<PathBuf>,
+    /// Pairs that are not trained on, in any layout of --pairs: when the training is over, train.json
+    /// says how the policy ranks them and the trained pairs
+    /// [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
+    held_out: Option<PathBuf>,
     /// Weight of the judge's loss on them [default: 1].
     #[arg(
         long,
@@ -129,12 +134,16 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     log(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
     let mut notices = Notices::skipping(args.skip_bad);
-    let pairs = pairs(args, &source, &mut notices)?;
+    let reader = PairReader { source: &source, eos: args.eos };
+    let pairs = reader.read(&args.pairs, &mut notices)?;
+    let held_out = args.held_out.as_deref().map(|file| reader.read(file, &mut notices));
+    let held_out = held_out.transpose()?.unwrap_or_default();
     notices.lines().iter().for_each(|line| log(line));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let step_labels = step_labels.unwrap_or_default();
-    let data = PreferenceData { pairs: &pairs, step_labels: &step_labels };
-    let (model, sampled) = pages::giving_back(|| load(source, &config, &pairs))?;
+    let data = PreferenceData { pairs: &pairs, step_labels: &step_labels, held_out: &held_out };
+    let sampled_pairs: Vec<&PreferencePair> = pairs.iter().chain(&held_out).collect();
+    let (model, sampled) = pages::giving_back(|| load(source, &config, &sampled_pairs))?;
     let model = model.with_frozen_dtype(args.engine.dtype());
     model.warnings.iter().for_each(|text| log(text));
     let named = args.reference.as_deref();
@@ -180,7 +189,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
 fn load(
     source: Source,
     config: &DpoConfig,
-    pairs: &[PreferencePair],
+    pairs: &[&PreferencePair],
 ) -> Result<(Model, bool), TrainError> {
     let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
     let sampled = sampled_by(&checkpoint, pairs)?;
@@ -256,29 +265,34 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     Ok(config)
 }
 
-/// The pairs of the file, text rows tokenised for the policy.
-fn pairs(
-    args: &Args,
-    source: &Source,
-    notices: &mut Notices,
-) -> Result<Vec<PreferencePair>, TrainError> {
-    let config = ModelConfig::parse(&source.text("config.json")?)
-        .map_err(|detail| source.error("config.json", detail))?;
-    let tokenizer = Tokenizer::read(source, &config)?;
-    let rows = match read_preferences(&args.pairs, notices)? {
-        Preferences::Pairs(pairs) => {
-            check_tokenizer(&pairs, &tokenizer)?;
-            return Ok(pairs);
-        }
-        Preferences::Texts(rows) => rows,
-    };
-    let form = PromptForm::read(source, &tokenizer, &PromptOptions::default())?;
-    let end = match args.eos {
-        Eos::Auto => EndOfText::Auto,
-        Eos::Always => EndOfText::Always,
-        Eos::Never => EndOfText::Never,
-    };
-    tokenise_preferences(&args.pairs, &rows, &tokenizer, (&form, end), notices)
+/// Reads files of pairs for a policy.
+struct PairReader<'a> {
+    source: &'a Source,
+    eos: Eos,
+}
+
+impl PairReader<'_> {
+    /// The pairs of the file, text rows tokenised for the policy.
+    fn read(&self, file: &Path, notices: &mut Notices) -> Result<Vec<PreferencePair>, TrainError> {
+        let source = self.source;
+        let config = ModelConfig::parse(&source.text("config.json")?)
+            .map_err(|detail| source.error("config.json", detail))?;
+        let tokenizer = Tokenizer::read(source, &config)?;
+        let rows = match read_preferences(file, notices)? {
+            Preferences::Pairs(pairs) => {
+                check_tokenizer(&pairs, &tokenizer)?;
+                return Ok(pairs);
+            }
+            Preferences::Texts(rows) => rows,
+        };
+        let form = PromptForm::read(source, &tokenizer, &PromptOptions::default())?;
+        let end = match self.eos {
+            Eos::Auto => EndOfText::Auto,
+            Eos::Always => EndOfText::Always,
+            Eos::Never => EndOfText::Never,
+        };
+        tokenise_preferences(file, &rows, &tokenizer, (&form, end), notices)
+    }
 }
 
 /// Pairs whose text is compared with what their ids say under the policy's tokenizer.
@@ -310,7 +324,7 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
 }
 
 /// Whether all pairs were sampled by the policy that is trained.
-fn sampled_by(checkpoint: &Checkpoint, pairs: &[PreferencePair]) -> Result<bool, TrainError> {
+fn sampled_by(checkpoint: &Checkpoint, pairs: &[&PreferencePair]) -> Result<bool, TrainError> {
     let policy = identity(checkpoint)?;
     // The same weights in another type are near enough to be the reference.
     let in_bf16 = format!("{policy}{BF16}");

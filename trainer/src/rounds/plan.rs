@@ -208,7 +208,7 @@ fn probe(
     if let Some(weights) = inputs::weights(&config.policy)? {
         doing("probe: training on a few pairs");
         let pairs = &pairs[..pairs.len().min(TRAINED)];
-        let data = PreferenceData { pairs, step_labels: &step_labels };
+        let data = PreferenceData { pairs, step_labels: &step_labels, held_out: &[] };
         probe.train(weights, config, data, (threads, load.dtype))?;
     }
     probe.peak_bytes = peak_memory();

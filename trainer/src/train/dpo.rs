@@ -13,11 +13,14 @@ use regrowth_datasets::{PreferencePair, StepLabel};
 use serde::{Deserialize, Serialize};
 
 use super::dpo_config::DpoConfig;
+use super::flip_rate::LabelEvidence;
 use super::judge;
+use super::loss::PreferenceLoss;
 use super::memory::{PeakBatch, TrainingMemory};
 use super::model::Model;
 use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
+use super::ranking::Ranking;
 use super::reference::{self, Reference};
 use super::run::{Look, OnStep, TrainLoop, Trained};
 use super::schedule::Schedule;
@@ -40,7 +43,9 @@ pub struct DpoSummary {
     pub tokens: u64,
     /// Tokens of the reference policy's forward passes.
     pub reference_tokens: u64,
-    /// Metrics of the last step under TRL's names, such as `rewards/margins`.
+    /// Metrics of the last step under TRL's names, such as `rewards/margins`; with
+    /// [`DpoConfig::ranking`] also those of the trained policy over all pairs (`train/...`,
+    /// `held_out/...`).
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -80,11 +85,13 @@ pub struct PreferenceData<'a> {
     pub pairs: &'a [PreferencePair],
     /// Step labels; used only where `config.judge.weight` is above 0.
     pub step_labels: &'a [StepLabel],
+    /// Pairs that are not trained on, and ranked when the training is over.
+    pub held_out: &'a [PreferencePair],
 }
 
 impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     fn from(pairs: &'a [PreferencePair]) -> Self {
-        Self { pairs, step_labels: &[] }
+        Self { pairs, step_labels: &[], held_out: &[] }
     }
 }
 
@@ -117,8 +124,12 @@ impl DpoTrainer<'_> {
     ) -> Result<DpoSummary, TrainError> {
         let &Self { model, reference, config, session: Session { threads, dir, course } } = self;
         let (mut rows, skipped) = rows(model, data, config)?;
-        let reference_tokens =
+        let loss = flip_rate(config, &rows.pairs)?;
+        let mut reference_tokens =
             reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
+        let ranked = (loss, config, threads);
+        let (ranking, more) = Ranking::prepare(data.held_out, model, reference, ranked)?;
+        reference_tokens += more;
         let steps = plan(&rows, config)?;
         let run = TrainLoop {
             model,
@@ -137,7 +148,6 @@ impl DpoTrainer<'_> {
             tensorboard: config.tensorboard,
             save_every: Duration::from_secs(config.save_seconds),
         };
-        let loss = config.loss.with_flip_rate(mean_alpha(&rows.pairs));
         let objective = Preference {
             loss,
             beta: config.beta,
@@ -148,6 +158,11 @@ impl DpoTrainer<'_> {
         let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
         let Trained { last, tokens, .. } =
             run.run(&objective, batches, |_| Ok(Look::default()), on_step)?;
+        let mut metrics: BTreeMap<String, f64> =
+            last.means().map(|(n, v)| (n.to_owned(), v)).collect();
+        if let Some(ranking) = ranking {
+            metrics.extend(ranking.measure(&rows.pairs, model, dir)?);
+        }
         if let Some(dir) = dir {
             state::clear(dir)?;
         }
@@ -158,7 +173,7 @@ impl DpoTrainer<'_> {
             skipped,
             tokens,
             reference_tokens,
-            metrics: last.means().map(|(n, v)| (n.to_owned(), v)).collect(),
+            metrics,
         })
     }
 }
@@ -196,11 +211,12 @@ fn rows<'a>(
     Ok((Rows { pairs, judge_examples }, skipped))
 }
 
-/// Mean label smoothing (alpha) of the pairs: used as the label flip rate of robust DPO (TRL:
-/// `label_smoothing`) if its `flip` is not set.
-fn mean_alpha(prepared: &[Prepared]) -> f64 {
-    let total: f64 = prepared.iter().map(|p| p.pair.alpha).sum();
-    total / prepared.len().max(1) as f64
+/// The loss, robust DPO with its share of swapped labels (TRL: `label_smoothing`) from verified
+/// outcomes if that is not set.
+fn flip_rate(config: &DpoConfig, prepared: &[Prepared]) -> Result<PreferenceLoss, TrainError> {
+    let evidence = LabelEvidence::of(prepared.iter().map(|p| p.pair));
+    let setting = |detail| TrainError::Setting { name: "loss", detail };
+    config.loss.with_flip_rate(evidence).map_err(setting)
 }
 
 #[cfg(test)]

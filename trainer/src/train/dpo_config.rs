@@ -23,6 +23,10 @@ pub struct DpoConfig {
     pub nll: f64,
     /// Teaching the judge beside the policy.
     pub judge: JudgeConfig,
+    /// Whether ranking accuracies over all pairs are measured after training, by one forward pass
+    /// (default false; always measured if there are held-out pairs).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ranking: bool,
     /// Passes over the pairs.
     pub epochs: usize,
     /// Pairs of one optimizer step, roughly (whole trees are kept together).
@@ -74,6 +78,7 @@ impl Default for DpoConfig {
             beta: 0.1,
             nll: 0.0,
             judge: JudgeConfig::default(),
+            ranking: false,
             epochs: 1,
             batch_pairs: 64,
             batch_trees: None,

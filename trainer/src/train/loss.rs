@@ -82,7 +82,8 @@ pub enum PreferenceLoss {
     },
     /// Robust to a share of swapped labels (Provably Robust DPO, arXiv:2403.00409).
     Robust {
-        /// Share of swapped labels, in [0, 0.5); by default the mean smoothing of the pairs.
+        /// Share of swapped labels, in [0, 0.5); by default the share of flips among pairs with
+        /// verified outcomes on both sides (refused if there are none).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flip: Option<f64>,
     },
@@ -99,12 +100,16 @@ pub enum PreferenceLoss {
     },
     /// DPO on length-normalised log-ratios (Tulu 3, arXiv:2411.15124).
     SigmoidNorm,
-    /// DPO with a margin of `kappa * (Q_c - Q_r)`.
+    /// DPO with a margin of `kappa * (Q_c - Q_r)` (the adaptive margin of Secrets of RLHF II,
+    /// arXiv:2401.06080). Siblings share their parent, so the value gap is a difference of
+    /// advantages: the regret form of a preference (arXiv:2310.13639).
     Margin {
         /// Margin per unit of value gap.
         kappa: f64,
     },
-    /// DPO plus `lambda` times the squared difference of `beta D` and `kappa * (Q_c - Q_r)`.
+    /// DPO plus a regression on the degree of preference: `lambda` times the squared difference of
+    /// `beta D` and `kappa * (Q_c - Q_r)`, the difference of advantages of `margin`. Our own form,
+    /// not the loss of a paper.
     Degree {
         /// Target per unit of value gap.
         kappa: f64,
@@ -152,17 +157,6 @@ impl PreferenceLoss {
                 let miss = x - kappa * pair.margin;
                 symmetric((loss + lambda * miss * miss, slope + 2.0 * lambda * miss), beta)
             }
-        }
-    }
-
-    /// Returns [`Self::Robust`] with `flip` set to the pairs' mean alpha, at most 0.45, if it was
-    /// not set; other losses unchanged.
-    #[must_use]
-    pub fn with_flip_rate(self, mean_alpha: f64) -> Self {
-        match self {
-            // At one half nothing could be learnt and the loss has a pole.
-            Self::Robust { flip: None } => Self::Robust { flip: Some(mean_alpha.min(0.45)) },
-            other => other,
         }
     }
 

@@ -13,6 +13,7 @@ use regrowth_datasets::{PreferencePair, TokenId, keyed_rng};
 use super::collate::{PackedBatch, PackedSequence, common_prefix, pack};
 use super::dpo_config::{Average, DpoConfig, Scope};
 use super::judge::JudgeExample;
+use super::loss::PairLogps;
 use super::model::Model;
 use crate::TrainError;
 
@@ -50,6 +51,23 @@ pub(super) fn prepare<'a>(
 }
 
 impl Prepared<'_> {
+    /// The pair as a loss sees it, with these sums of both sides' scored log-probabilities under
+    /// the policy.
+    pub(super) fn logps(&self, (chosen, rejected): (f64, f64)) -> PairLogps {
+        let (reference_chosen, reference_rejected) = self.reference.unwrap_or_default();
+        let scored = |ids: &[TokenId]| (ids.len() - self.first) as f64;
+        PairLogps {
+            chosen,
+            rejected,
+            reference_chosen,
+            reference_rejected,
+            len_chosen: scored(&self.pair.chosen_ids),
+            len_rejected: scored(&self.pair.rejected_ids),
+            alpha: self.pair.alpha,
+            margin: self.pair.margin,
+        }
+    }
+
     /// The recorded log-probabilities of the scored tokens, where they are exact.
     pub(super) fn recorded(&self) -> Option<(f64, f64)> {
         let sum = |logps: &[f32]| logps[self.first..].iter().map(|&l| f64::from(l)).sum::<f64>();

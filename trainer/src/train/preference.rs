@@ -6,7 +6,7 @@ use super::collate::PackedBatch;
 use super::gradients::{Evaluation, TrainingObjective};
 use super::loss::{PairLogps, PreferenceLoss};
 use super::metrics::Metrics;
-use super::pairs::{Batch, BatchPair, Prepared, Rows};
+use super::pairs::{Batch, BatchPair, Rows};
 
 /// The weighted mean of a preference loss over the pairs of a step, and the judge's beside it.
 pub(super) struct Preference<'a> {
@@ -20,19 +20,8 @@ pub(super) struct Preference<'a> {
 
 impl Preference<'_> {
     fn logps(&self, pair: &BatchPair, logps: &[f32]) -> PairLogps {
-        let Prepared { pair: row, reference, .. } = &self.rows.pairs[pair.index];
         let sum = |r: &std::ops::Range<usize>| logps[r.clone()].iter().map(|&l| f64::from(l)).sum();
-        let (reference_chosen, reference_rejected) = reference.unwrap_or_default();
-        PairLogps {
-            chosen: sum(&pair.chosen),
-            rejected: sum(&pair.rejected),
-            reference_chosen,
-            reference_rejected,
-            len_chosen: pair.chosen.len() as f64,
-            len_rejected: pair.rejected.len() as f64,
-            alpha: row.alpha,
-            margin: row.margin,
-        }
+        self.rows.pairs[pair.index].logps((sum(&pair.chosen), sum(&pair.rejected)))
     }
 }
 
@@ -52,7 +41,8 @@ impl TrainingObjective for Preference<'_> {
             result.loss += pair.share * value.loss;
             result.gradient[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
             result.gradient[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
-            record(&mut result.metrics, &values, self.beta, pair.share);
+            let idealised = self.loss.ranks_right_at_optimum(self.beta, &values);
+            record(&mut result.metrics, &values, (self.beta, idealised), pair.share);
             let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
             result.metrics.record("on_policy_share", newest, pair.share);
         }
@@ -75,16 +65,17 @@ impl TrainingObjective for Preference<'_> {
 }
 
 /// TRL's names for what a preference loss did to a pair, and ranking accuracy beside them
-/// (arXiv:2405.19534: whether the policy itself ranks the pair right).
-fn record(metrics: &mut Metrics, pair: &PairLogps, beta: f64, weight: f64) {
+/// (arXiv:2405.19534: whether the policy itself ranks the pair right, and whether it would at the
+/// optimum of the loss, where that says).
+fn record(
+    metrics: &mut Metrics,
+    pair: &PairLogps,
+    (beta, idealised): (f64, Option<bool>),
+    weight: f64,
+) {
     let (chosen, rejected) = (beta * pair.ratio_chosen(), beta * pair.ratio_rejected());
     let truth = |b: bool| f64::from(u8::from(b));
-    // The idealised optimum ranks a pair right unless the reference's own gap outweighs the
-    // preference: a pair of strength p flips only if ln(p / (1 - p)) / beta exceeds that gap.
-    let gap = pair.reference_rejected - pair.reference_chosen;
-    let strength = ((1.0 - pair.alpha) / pair.alpha.max(1e-12)).ln() / beta;
     let observed = truth(pair.chosen > pair.rejected);
-    let idealised = truth(strength > gap);
     for (name, value) in [
         ("logps/chosen", pair.chosen),
         ("logps/rejected", pair.rejected),
@@ -94,9 +85,11 @@ fn record(metrics: &mut Metrics, pair: &PairLogps, beta: f64, weight: f64) {
         ("rewards/accuracies", truth(pair.ratio_chosen() > pair.ratio_rejected())),
         ("ranking_accuracy", observed),
         ("ranking_accuracy_reference", truth(pair.reference_chosen > pair.reference_rejected)),
-        ("ranking_accuracy_idealised", idealised),
-        ("alignment_gap", idealised - observed),
     ] {
         metrics.record(name, value, weight);
+    }
+    if let Some(idealised) = idealised.map(truth) {
+        metrics.record("ranking_accuracy_idealised", idealised, weight);
+        metrics.record("alignment_gap", idealised - observed, weight);
     }
 }

@@ -176,7 +176,7 @@ impl Parameters for Merged {
 
 /// Sums of both sides of the listed pairs under `scorer`, and the tokens that took. Groups of pairs
 /// are shared out among threads; the result does not depend on their number.
-fn forward(
+pub(super) fn forward(
     prepared: &[Prepared],
     indices: &[usize],
     scorer: &Model,

@@ -60,3 +60,34 @@ fn values_and_gradients_equal_those_of_the_reference() {
         }
     }
 }
+
+#[derive(Deserialize)]
+struct Optimum {
+    loss: PreferenceLoss,
+    beta: f64,
+    alpha: f64,
+    margin: f64,
+    optimum: f64,
+}
+
+/// The golden file comes from `benches/peers/optimum_margins.py`, which minimises the expected loss
+/// numerically.
+#[test]
+fn the_optimum_of_each_loss_is_where_the_reference_finds_it() {
+    let goldens: Vec<Optimum> =
+        serde_json::from_str(include_str!("../golden/optimum_margins.json")).expect("golden file");
+    for Optimum { loss, beta, alpha, margin, optimum } in goldens {
+        let pair = PairLogps {
+            chosen: -3.0,
+            rejected: -4.0,
+            reference_chosen: -3.0,
+            reference_rejected: -4.0,
+            len_chosen: 2.0,
+            len_rejected: 3.0,
+            alpha,
+            margin,
+        };
+        let found = loss.optimum_margin(beta, &pair).expect("an optimum");
+        assert!((found - optimum).abs() < 1e-9, "{loss} at {beta}: {found}, expected {optimum}");
+    }
+}

@@ -554,7 +554,7 @@ fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
     for row in &mut labels {
         (row.label, row.right) = (false, 0);
     }
-    let data = PreferenceData { pairs: &pairs, step_labels: &labels };
+    let data = PreferenceData { pairs: &pairs, step_labels: &labels, held_out: &[] };
     let train = |weight: f64, micro_tokens: usize, threads: usize| {
         let judge = JudgeConfig { weight, labels: JudgeLabels::Reached };
         let config = DpoConfig {

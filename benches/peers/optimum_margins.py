@@ -1,0 +1,70 @@
+"""The margin at which each preference loss is least, found by minimising the formula numerically: the values
+that trainer/src/train/optimum.rs is tested against.
+
+Usage, from the workspace root:
+
+    python3 -m venv venv && venv/bin/pip install scipy==1.17.1
+    venv/bin/python benches/peers/optimum_margins.py trainer/tests/golden/optimum_margins.json
+
+A label is right with probability p = 1 - alpha. What is minimised over D is p L(D, m) + (1 - p) L(-D, -m), with the
+value gap m of the labelled order.
+"""
+
+import json
+import sys
+
+import numpy as np
+from scipy.optimize import brentq
+
+
+def slope_sigmoid(x):
+    """Derivative of -log sigmoid(x)."""
+    return -1 / (1 + np.exp(x))
+
+
+def slope(name, settings, beta, alpha, d, m):
+    """Derivative of the loss of a label by D, for D and value gap as the label orders the sides."""
+    x = beta * d
+    if name in ("sigmoid", "conservative"):
+        return beta * slope_sigmoid(x)
+    if name == "robust":
+        e = settings["flip"]
+        return beta * ((1 - e) * slope_sigmoid(x) + e * slope_sigmoid(-x)) / (1 - 2 * e)
+    if name == "ipo_sum":
+        return 2 * (d - 1 / (2 * beta))
+    if name == "margin":
+        return beta * slope_sigmoid(x - settings["kappa"] * m)
+    if name == "degree":
+        return beta * (slope_sigmoid(x) + 2 * settings["lambda"] * (x - settings["kappa"] * m))
+    raise ValueError(name)
+
+
+def optimum(name, settings, beta, alpha, m):
+    if name == "soft":  # The smoothing is in the loss itself: p comes from the value gap.
+        p = 1 / (1 + np.exp(-m / settings["temperature"]))
+        name = "sigmoid"
+    else:
+        p = 1 - alpha
+
+    def expected(d):
+        return p * slope(name, settings, beta, alpha, d, m) - (1 - p) * slope(name, settings, beta, alpha, -d, -m)
+
+    return brentq(expected, -1e4, 1e4, xtol=1e-13, rtol=1e-14)
+
+
+def main():
+    specs = [("sigmoid", {}), ("conservative", {}), ("soft", {"temperature": 0.7}), ("robust", {"flip": 0.05}),
+             ("ipo_sum", {}), ("margin", {"kappa": 0.3}), ("degree", {"kappa": 0.3, "lambda": 0.1}),
+             ("degree", {"kappa": 2.0, "lambda": 3.0})]
+    rows = []
+    with np.errstate(over="ignore"):
+        for name, settings in specs:
+            for beta, alpha, m in [(0.1, 0.2, 0.8), (0.5, 0.07, 1.9), (2.0, 0.45, 0.1)]:
+                rows.append({"loss": {"name": name, **settings}, "beta": beta, "alpha": alpha, "margin": m,
+                             "optimum": optimum(name, settings, beta, alpha, m)})
+    with open(sys.argv[1], "w", encoding="utf-8") as out:
+        out.write("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+//! Why a pair or a tree gives nothing: reasons that summaries and reports count by.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a pair or a tree was left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The tree's committed answer is wrong and `correct_only` is on.
+    TreeNotCorrect,
+    /// The tree has no right solution and `solved_only` is on.
+    TreeNotSolved,
+    /// The tree's row has no values at commits, and `values = "commit"` asks for them.
+    NoCommitValues,
+    /// The parent has fewer than two children.
+    NoSibling,
+    /// The margin is not above `min_margin`.
+    SmallMargin,
+    /// A side has fewer visits than asked for.
+    FewVisits,
+    /// `mixed` is on, and not (`Q_chosen > 0` and `Q_rejected < 1`).
+    NotMixed,
+    /// Both sides say the same, though their token ids differ.
+    SameText,
+    /// The tree already has `max_per_tree` better pairs.
+    TooManyPerTree,
+}
+
+impl DropReason {
+    /// The name it is counted by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TreeNotCorrect => "tree_not_correct",
+            Self::TreeNotSolved => "tree_not_solved",
+            Self::NoCommitValues => "no_commit_values",
+            Self::NoSibling => "no_sibling",
+            Self::SmallMargin => "small_margin",
+            Self::FewVisits => "few_visits",
+            Self::NotMixed => "not_mixed",
+            Self::SameText => "same_text",
+            Self::TooManyPerTree => "too_many_per_tree",
+        }
+    }
+
+    /// The reason as pages and reports say it.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::TreeNotCorrect => "the tree's committed answer is wrong",
+            Self::TreeNotSolved => "the tree has no right solution",
+            Self::NoCommitValues => "the tree keeps no values of its commits",
+            Self::NoSibling => "no sibling to compare with",
+            Self::SmallMargin => "values too close: margin not above the threshold",
+            Self::FewVisits => "too few visits of one side",
+            Self::NotMixed => "both steps lead to the same kind of outcome",
+            Self::SameText => "both steps say the same",
+            Self::TooManyPerTree => "the tree has enough other pairs",
+        }
+    }
+}
