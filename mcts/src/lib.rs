@@ -38,6 +38,7 @@ mod preset;
 #[cfg(feature = "cli")]
 pub mod prompting;
 pub mod record;
+pub mod rejudge;
 pub mod search;
 pub mod select;
 pub mod settings;

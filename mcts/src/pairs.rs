@@ -7,6 +7,7 @@ mod config;
 mod dropped;
 mod rows;
 mod side;
+mod strength;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,11 +16,13 @@ use rand::RngExt;
 use regrowth_datasets::{PreferencePair, keyed_rng};
 
 use self::side::{Side, assemble};
+use self::strength::has_outcome_contrast;
 use crate::record::TreeRecord;
 
 pub use self::config::{Keep, PairConfig, PairValues, Parents, Rejected};
 pub use self::dropped::DropReason;
 pub use self::rows::extract_rows;
+pub use self::strength::{Ensemble, Strength};
 
 /// Pairs of one tree and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,6 +31,8 @@ pub struct ExtractedPairs {
     pub pairs: Vec<PreferencePair>,
     /// Ids of the chosen and the rejected child of each pair.
     pub sides: Vec<(u32, u32)>,
+    /// Pairs whose sides the ensemble swapped.
+    pub flipped: u64,
     /// How many were left out, by reason.
     pub dropped: BTreeMap<DropReason, u64>,
 }
@@ -45,16 +50,16 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
         PairValues::Commit => Cow::Owned(with_commit_values(tree)),
     };
     let tree = &*tree;
-    let children = children_of(tree);
+    let extraction = Extraction::new(tree, config);
     let mut found = Vec::new();
     for parent in parents(tree, config.parents) {
-        let siblings = &children[parent as usize];
+        let siblings = &extraction.children[parent as usize];
         if siblings.len() < 2 {
             *out.dropped.entry(DropReason::NoSibling).or_default() += 1;
         }
         for (chosen, rejected) in choose(tree, config, siblings, parent) {
-            match pair_of(tree, config, &children, (chosen, rejected)) {
-                Ok(pair) => found.push(((chosen, rejected), pair)),
+            match extraction.pair((chosen, rejected)) {
+                Ok(pair) => found.push(pair),
                 Err(reason) => *out.dropped.entry(reason).or_default() += 1,
             }
         }
@@ -73,6 +78,8 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
         out.dropped.insert(DropReason::TooManyPerTree, surplus as u64);
     }
     by_place(&mut found);
+    // A value gap below 0 is left only where the sides were swapped.
+    out.flipped = found.iter().filter(|(_, pair)| pair.q_chosen < pair.q_rejected).count() as u64;
     (out.sides, out.pairs) = found.into_iter().unzip();
     out
 }
@@ -131,32 +138,78 @@ fn parents(tree: &TreeRecord, which: Parents) -> Vec<u32> {
     }
 }
 
-/// The pair of two siblings, or why they are none.
-fn pair_of(
-    tree: &TreeRecord,
-    config: &PairConfig,
-    children: &[Vec<u32>],
-    (chosen_id, rejected_id): (u32, u32),
-) -> Result<PreferencePair, DropReason> {
-    let node = |id: u32| &tree.nodes[id as usize];
-    let (w, l) = (node(chosen_id), node(rejected_id));
-    let margin = w.q - l.q;
-    if margin.is_nan() || margin <= config.min_margin {
-        return Err(DropReason::SmallMargin);
+/// What the pairs of one tree are made of.
+struct Extraction<'a> {
+    tree: &'a TreeRecord,
+    config: &'a PairConfig,
+    /// Children of every node, by id.
+    children: Vec<Vec<u32>>,
+    /// Verified solutions through every node: all and right ones.
+    counts: Vec<(u64, u64)>,
+}
+
+impl<'a> Extraction<'a> {
+    fn new(tree: &'a TreeRecord, config: &'a PairConfig) -> Self {
+        Self { tree, config, children: children_of(tree), counts: tree.solutions_below() }
     }
-    if w.visits < config.min_visits_chosen || l.visits < config.min_visits_rejected {
-        return Err(DropReason::FewVisits);
+
+    /// The pair of two siblings, the better one first, or why they are none.
+    fn pair(&self, (chosen, rejected): (u32, u32)) -> Result<PairWithIds, DropReason> {
+        let config = self.config;
+        let node = |id: u32| &self.tree.nodes[id as usize];
+        let (w, l) = (node(chosen), node(rejected));
+        let margin = w.q - l.q;
+        if margin.is_nan() || margin <= config.min_margin {
+            return Err(DropReason::SmallMargin);
+        }
+        if w.visits < config.min_visits_chosen || l.visits < config.min_visits_rejected {
+            return Err(DropReason::FewVisits);
+        }
+        if config.mixed && !(w.q > 0.0 && l.q < 1.0) {
+            return Err(DropReason::NotMixed);
+        }
+        if config.outcome_contrast && !has_outcome_contrast(&self.counts, (chosen, rejected)) {
+            return Err(DropReason::NoOutcomeContrast);
+        }
+        let strength = match config.ensemble {
+            Ensemble::Off => None,
+            _ => Strength::of(self.tree, &self.counts, (chosen, rejected)),
+        };
+        match (config.ensemble, strength) {
+            (Ensemble::Drop | Ensemble::Margin, Some(s)) if s.mean <= 0.0 => {
+                Err(DropReason::EnsembleAgainst)
+            }
+            (Ensemble::Flip, Some(s)) if s.mean < 0.0 => {
+                self.assembled((rejected, chosen), Some(s))
+            }
+            _ => self.assembled((chosen, rejected), strength),
+        }
     }
-    if config.mixed && !(w.q > 0.0 && l.q < 1.0) {
-        return Err(DropReason::NotMixed);
+
+    /// The pair of these sides, with what the ensemble makes of it.
+    fn assembled(
+        &self,
+        (chosen, rejected): (u32, u32),
+        strength: Option<Strength>,
+    ) -> Result<PairWithIds, DropReason> {
+        let side = |id| Side::new(self.tree, self.config, &self.children, id);
+        let (w, l) = (side(chosen), side(rejected));
+        if w.text == l.text {
+            return Err(DropReason::SameText);
+        }
+        let nodes = [chosen, rejected].map(|id| &self.tree.nodes[id as usize]);
+        let visits = nodes.map(|node| node.visits);
+        let alpha = if self.config.smoothing { alpha(visits[0], visits[1]) } else { 0.0 };
+        let mut pair = assemble(self.tree, (nodes[0], w), (nodes[1], l), alpha);
+        match (self.config.ensemble, strength) {
+            (Ensemble::Soften, Some(strength)) => pair.alpha = strength.alpha(),
+            (Ensemble::Margin, Some(strength)) => pair.margin = strength.mean,
+            // Swapped sides: what the ensemble is sure of stands for the gap, which is negative.
+            (Ensemble::Flip, Some(strength)) if pair.margin < 0.0 => pair.margin = -strength.mean,
+            _ => {}
+        }
+        Ok(((chosen, rejected), pair))
     }
-    let chosen = Side::new(tree, config, children, chosen_id);
-    let rejected = Side::new(tree, config, children, rejected_id);
-    if chosen.text == rejected.text {
-        return Err(DropReason::SameText);
-    }
-    let alpha = if config.smoothing { alpha(w.visits, l.visits) } else { 0.0 };
-    Ok(assemble(tree, (w, chosen), (l, rejected), alpha))
 }
 
 /// Chosen and rejected children of a parent, better pairs first; none for fewer than two children.

@@ -14,6 +14,7 @@ mod pair_flags;
 mod pairs;
 mod parse;
 mod paths;
+mod rejudge;
 mod rows;
 mod rules;
 mod search;
@@ -58,6 +59,9 @@ enum Subcommands {
     /// among them, drift over rounds.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Arguments),
+    /// Let another policy judge the pairs of a file: agreement, and pairs with its ratings.
+    #[command(after_help = rejudge::EXAMPLES)]
+    Rejudge(rejudge::Arguments),
     /// Show trees as text or as a page.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
@@ -153,6 +157,7 @@ fn execute() -> Result<(), Failure> {
         Subcommands::Search(flags) => search::run(&flags),
         Subcommands::Pairs(arguments) => pairs::run(&arguments),
         Subcommands::Audit(arguments) => audit::run(&arguments),
+        Subcommands::Rejudge(arguments) => rejudge::run(&arguments),
         Subcommands::Show(arguments) => show::run(&arguments),
         Subcommands::Countdown(arguments) => countdown::run(&arguments),
         Subcommands::Config(arguments) => config::run(&arguments),

@@ -75,11 +75,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             rows
         })?;
     }
-    let PairCounts { pairs, dropped, .. } = counts;
+    let PairCounts { pairs, dropped, flipped, .. } = counts;
     if arguments.json {
         return print_line(
             &serde_json::json!({
                 "trees": grown, "pairs": pairs, "pairs_dropped": dropped, "step_labels": labels,
+                "pairs_flipped": flipped,
             })
             .to_string(),
         );
@@ -87,6 +88,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut text = format!("{pairs} pairs from {grown} trees");
     if arguments.step_labels.is_some() {
         text.push_str(&format!("\n{labels} steps labelled"));
+    }
+    if flipped > 0 {
+        text.push_str(&format!("\n{flipped} flipped by the ensemble"));
     }
     for (reason, count) in dropped {
         text.push_str(&format!("\n{count} dropped: {}", reason.name()));

@@ -117,6 +117,8 @@ impl Spread {
 pub(crate) struct PairCounts {
     pub(crate) pairs: u64,
     pub(crate) dropped: BTreeMap<DropReason, u64>,
+    /// Pairs whose sides the ensemble swapped.
+    pub(crate) flipped: u64,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -136,6 +138,7 @@ impl PairCounts {
         for (reason, count) in &extracted.dropped {
             *self.dropped.entry(*reason).or_default() += count;
         }
+        self.flipped += extracted.flipped;
         extracted.pairs.iter().for_each(|pair| self.add_pair(pair));
     }
 

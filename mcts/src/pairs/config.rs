@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::strength::Ensemble;
 use crate::config::{Strategy, is_default};
 use crate::{SearchConfig, SearchError, config};
 
@@ -27,6 +28,14 @@ pub struct PairConfig {
     pub min_visits_rejected: u64,
     /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1`, an option of the paper (default false).
     pub mixed: bool,
+    /// Only pairs whose chosen step has a larger share of right solutions below it than the rejected
+    /// one (default false).
+    #[serde(skip_serializing_if = "is_default")]
+    pub outcome_contrast: bool,
+    /// What the judges of the tree together do to pairs (default off; Secrets of RLHF II,
+    /// arXiv:2401.06080).
+    #[serde(skip_serializing_if = "is_default")]
+    pub ensemble: Ensemble,
     /// Only trees whose committed answer is right (default false; the code's training scripts: true).
     pub correct_only: bool,
     /// Only trees with at least one correct solution (default true, ours: without one, siblings
@@ -59,6 +68,8 @@ impl Default for PairConfig {
             min_visits_chosen: 0,
             min_visits_rejected: 0,
             mixed: false,
+            outcome_contrast: false,
+            ensemble: Ensemble::Off,
             correct_only: false,
             solved_only: true,
             max_per_tree: 8,

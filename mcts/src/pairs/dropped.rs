@@ -21,6 +21,11 @@ pub enum DropReason {
     FewVisits,
     /// `mixed` is on, and not (`Q_chosen > 0` and `Q_rejected < 1`).
     NotMixed,
+    /// `outcome_contrast` is on, and the share of right solutions below the chosen step is not the
+    /// larger one.
+    NoOutcomeContrast,
+    /// The judges of the tree together do not prefer the chosen step (`ensemble`).
+    EnsembleAgainst,
     /// Both sides say the same, though their token ids differ.
     SameText,
     /// The tree already has `max_per_tree` better pairs.
@@ -39,6 +44,8 @@ impl DropReason {
             Self::SmallMargin => "small_margin",
             Self::FewVisits => "few_visits",
             Self::NotMixed => "not_mixed",
+            Self::NoOutcomeContrast => "no_outcome_contrast",
+            Self::EnsembleAgainst => "ensemble_against",
             Self::SameText => "same_text",
             Self::TooManyPerTree => "too_many_per_tree",
         }
@@ -55,6 +62,8 @@ impl DropReason {
             Self::SmallMargin => "values too close: margin not above the threshold",
             Self::FewVisits => "too few visits of one side",
             Self::NotMixed => "both steps lead to the same kind of outcome",
+            Self::NoOutcomeContrast => "no more right solutions below the chosen step",
+            Self::EnsembleAgainst => "all judges together do not prefer the chosen step",
             Self::SameText => "both steps say the same",
             Self::TooManyPerTree => "the tree has enough other pairs",
         }

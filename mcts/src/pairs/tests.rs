@@ -306,3 +306,67 @@ fn alpha_has_the_worked_values() {
     let config = PairConfig { smoothing: false, ..PairConfig::default() };
     assert!(extract_pairs(&example(), &config).pairs.iter().all(|p| p.alpha == 0.0));
 }
+
+/// Root with children a, b and c: a has more right solutions below, b the best Q.
+fn judged() -> TreeRecord {
+    let plan = [
+        (0, 0.4, 2, "a"),
+        (0, 0.9, 6, "b"),
+        (0, 0.1, 1, "c"),
+        (1, 1.0, 1, "d."),
+        (2, 1.0, 1, "e."),
+        (2, -1.0, 1, "f."),
+        (3, -1.0, 1, "g."),
+    ];
+    let mut tree = tree(&plan, &[2, 5]);
+    (tree.nodes[6].outcome, tree.nodes[7].outcome) = (-1.0, -1.0);
+    for (id, rating) in [(1, 0.9), (2, 0.3), (3, 0.1)] {
+        tree.nodes[id].self_evaluation = Some(rating);
+    }
+    tree
+}
+
+/// Pairs of the root alone, best against second best.
+fn at_root(ensemble: Ensemble) -> ExtractedPairs {
+    let second = PairConfig { rejected: Rejected::Second, glue_chains: false, ..any_tree() };
+    let mut found = extract_pairs(&judged(), &PairConfig { ensemble, ..second });
+    found.pairs.retain(|pair| pair.depth == 1);
+    found
+}
+
+#[test]
+fn outcome_contrast_asks_for_more_right_solutions_below_the_chosen_step() {
+    let second = |outcome_contrast| {
+        let rules = PairConfig { rejected: Rejected::Second, outcome_contrast, ..any_tree() };
+        extract_pairs(&judged(), &rules)
+    };
+    assert_eq!(sides(&second(false))[0], ("b", "ad."));
+    let found = second(true);
+    assert_eq!(sides(&found), [("e.", "f.")]);
+    assert_eq!(found.dropped[&DropReason::NoOutcomeContrast], 1);
+    let lowest = PairConfig { outcome_contrast: true, ..any_tree() };
+    assert_eq!(sides(&extract_pairs(&judged(), &lowest))[0], ("b", "cg."));
+}
+
+#[test]
+fn an_ensemble_flips_softens_drops_or_sets_the_margin() {
+    // b against a: self-evaluation 0.3 - 0.9, right solutions 1/2 - 1, likelihood alike.
+    let mean = (-0.6 - 0.5) / 3.0;
+    let off = at_root(Ensemble::Off);
+    assert_eq!((sides(&off), off.flipped), (vec![("b", "a")], 0));
+    for dropping in [Ensemble::Drop, Ensemble::Margin] {
+        let found = at_root(dropping);
+        assert!(found.pairs.is_empty() && found.dropped[&DropReason::EnsembleAgainst] == 1);
+    }
+    let flipped = at_root(Ensemble::Flip);
+    assert_eq!((sides(&flipped), flipped.flipped), (vec![("a", "b")], 1));
+    assert!((flipped.pairs[0].margin + mean).abs() < 1e-12);
+    assert!((flipped.pairs[0].q_chosen, flipped.pairs[0].q_rejected) == (0.4, 0.9));
+    let softened = &at_root(Ensemble::Soften).pairs[0];
+    assert_eq!((softened.chosen.as_str(), softened.alpha), ("b", 0.5));
+    // b against c: 0.3 - 0.1, 1/2 - 0, alike.
+    let rules = PairConfig { ensemble: Ensemble::Margin, glue_chains: false, ..any_tree() };
+    let margin = &extract_pairs(&judged(), &rules).pairs[0];
+    assert_eq!((margin.chosen.as_str(), margin.rejected.as_str()), ("b", "c"));
+    assert!((margin.margin - 0.7 / 3.0).abs() < 1e-12);
+}

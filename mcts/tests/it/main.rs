@@ -23,6 +23,8 @@ mod options;
 mod places;
 mod reference;
 #[cfg(feature = "cli")]
+mod rejudge;
+#[cfg(feature = "cli")]
 mod resume;
 mod search;
 #[cfg(feature = "cli")]

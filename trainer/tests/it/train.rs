@@ -17,6 +17,7 @@ use regrowth_policy::candle::{
 };
 use regrowth_policy::{Judge, LoadOptions, OptionOrder, Request, Response, Score, call};
 use regrowth_trainer::TrainError;
+use regrowth_trainer::train::loss::PreferenceLoss;
 use regrowth_trainer::train::{
     DpoConfig, DpoSummary, DpoTrainer, JudgeConfig, JudgeLabels, LoraConfig, Model,
     OptimizerConfig, OptimizerKind, PreferenceData, Reference, Scope, Session, StepProgress,
@@ -118,6 +119,56 @@ fn largest_difference(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>
 fn moved(model: &Model, source: &Source) -> f32 {
     let start = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
     largest_difference(&model.weights().unwrap(), &start.tensors)
+}
+
+#[test]
+fn all_and_held_out_pairs_are_ranked_by_the_trained_policy() {
+    let (_dir, source) = tiny();
+    let pairs = pairs(&source);
+    let (trained, held_out) = pairs.split_at(pairs.len() / 2);
+    let ranked = |learning_rate: f64, epochs| {
+        let config = DpoConfig { ranking: true, learning_rate, epochs, ..config() };
+        let out = tempfile::tempdir().unwrap();
+        let model = Model::load(source.clone(), None, 1).unwrap();
+        let reference = Reference::RoundStart;
+        let session = Session::new(1, Some(out.path()));
+        let data = PreferenceData { pairs: trained, step_labels: &[], held_out };
+        let metrics = DpoTrainer { model: &model, reference: &reference, config: &config, session }
+            .train(data, &mut go_on)
+            .unwrap()
+            .metrics;
+        let rows = std::fs::read_to_string(out.path().join("ranking.jsonl")).unwrap();
+        assert_eq!(rows.lines().count(), trained.len());
+        move |name: &str| metrics[name]
+    };
+    let still = ranked(0.0, 1);
+    for part in ["train", "held_out"] {
+        let value = |name: &str| still(&format!("{part}/{name}"));
+        assert_eq!(value("ranking_accuracy"), value("ranking_accuracy_reference"), "{part}");
+        let gap = value("ranking_accuracy_idealised") - value("ranking_accuracy");
+        assert_eq!(value("alignment_gap"), gap, "{part}");
+    }
+    let moved = ranked(0.05, 8);
+    assert_eq!(moved("train/ranking_accuracy_reference"), still("train/ranking_accuracy"));
+    assert!(moved("train/ranking_accuracy") > still("train/ranking_accuracy"));
+    let (plain, _) = train(&source, trained, &config(), 1);
+    assert!(!plain.metrics.contains_key("train/ranking_accuracy"));
+}
+
+#[test]
+fn robust_dpo_is_refused_without_verified_outcomes() {
+    let (_dir, source) = tiny();
+    let mut pairs = pairs(&source);
+    pairs.iter_mut().for_each(|pair| pair.oracle = false);
+    let config = DpoConfig { loss: PreferenceLoss::Robust { flip: None }, ..config() };
+    let model = Model::load(source.clone(), None, 1).unwrap();
+    let (reference, session) = (Reference::RoundStart, Session::new(1, None));
+    let error = DpoTrainer { model: &model, reference: &reference, config: &config, session }
+        .train(pairs.as_slice().into(), &mut go_on)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("robust:flip=0.1"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! `mcts rejudge`: another policy judges the pairs of a file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use regrowth_datasets::{PreferencePair, read_pairs, write_pairs};
+use regrowth_policy::{joined, load};
+
+use super::failure::Failure;
+use super::paths::{check_output, unwritten};
+use super::{log, print_line};
+use crate::flags::EngineFlags;
+use crate::rejudge::{Ratings, RejudgeReport, rejudge};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mcts rejudge --pairs pairs.jsonl --policy models/Qwen2.5-7B-Instruct --out rejudged.jsonl
+  mcts rejudge --pairs pairs.jsonl --policy http://localhost:8000/v1#model --budget 200000 --out rejudged.jsonl";
+
+/// Arguments of `mcts rejudge`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input and output")]
+pub(crate) struct Arguments {
+    /// Pairs of a search or of a round
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// The judge: builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given
+    /// several times), scripted
+    #[arg(long, value_name = "POLICY", required = true)]
+    policy: Vec<String>,
+    /// Where the pairs go, with the judge's ratings as self-evaluations of those it was asked about
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Ask only about the pairs with the smallest margins, as many as surely cost no more tokens
+    /// [default: all pairs]
+    #[arg(long, value_name = "TOKENS")]
+    budget: Option<u64>,
+    /// Leave out pairs of which the judge prefers the rejected side
+    #[arg(long)]
+    drop_disagreeing: bool,
+    /// Print the report as one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    engine: EngineFlags,
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    check_output("--out", &arguments.out, &[("--pairs", &arguments.pairs)])?;
+    let pairs = read_pairs(&arguments.pairs)?;
+    let spec = joined(&arguments.policy)?.unwrap_or_default();
+    log(format!("loading {spec} for {} pairs", pairs.len()));
+    let policy = load(&spec, &arguments.engine.load_options(|text| log(text)))?;
+    policy.notes().iter().for_each(log);
+    if arguments.budget.is_some() && policy.limits().question == 0 {
+        log(
+            "this policy does not say how long its question is; the budget counts pairs without it",
+        );
+    }
+    let rejudged = rejudge(&*policy, &pairs, arguments.budget)?;
+    let report = RejudgeReport::of(&pairs, &rejudged);
+    let rated = pairs.into_iter().zip(&rejudged.ratings);
+    let kept: Vec<PreferencePair> = rated
+        .filter(|(_, r)| !(arguments.drop_disagreeing && disagrees(r.as_ref())))
+        .map(with_ratings)
+        .collect();
+    write_pairs(&arguments.out, &kept).map_err(unwritten)?;
+    if arguments.json {
+        let text = serde_json::to_string(&report);
+        return print_line(&text.map_err(|e| Failure::internal(format!("report: {e}")))?);
+    }
+    print_line(&format!("{}\n{} pairs written", report.text(), kept.len()))
+}
+
+fn disagrees(ratings: Option<&Ratings>) -> bool {
+    ratings.and_then(|r| r.strength()).is_some_and(|strength| strength < 0.0)
+}
+
+/// The pair with the judge's ratings; one that was not asked about as it was.
+fn with_ratings((mut pair, ratings): (PreferencePair, &Option<Ratings>)) -> PreferencePair {
+    if let Some(ratings) = ratings {
+        pair.self_evaluation_chosen = ratings.chosen;
+        pair.self_evaluation_rejected = ratings.rejected;
+    }
+    pair
+}
