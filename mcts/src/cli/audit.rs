@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     /// dpo.ranking = true [default: those in the folder that --pairs names]
     #[arg(long, value_name = "FILE")]
     ranking: Option<PathBuf>,
-    /// One more factor: matches of a regular expression in a side; may be repeated
+    /// One more factor: matches of a regular expression in a side; may be given several times
+    /// [default: none]
     #[arg(long, value_name = "NAME=REGEX", value_parser = str::parse::<Factor>)]
     factor: Vec<Factor>,
     /// Print the audit as one JSON object
