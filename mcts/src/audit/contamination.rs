@@ -95,7 +95,7 @@ impl<'a> Index<'a> {
                     // A whole question is met by its first sequence.
                     match text[at..].starts_with(question) {
                         true => whole.insert(number),
-                        false => n == OVERLAP_WORDS && part.insert(number),
+                        false => part.insert(number),
                     };
                 }
             }

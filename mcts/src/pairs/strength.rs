@@ -114,7 +114,7 @@ mod tests {
     fn mean_deviation_and_alpha_are_those_of_numpy() {
         let strength = Strength::over(&[0.3, -0.1, 0.5]).unwrap();
         assert!((strength.mean - 0.233_333_333_333_333_34).abs() < 1e-15);
-        assert!((strength.deviation - 0.249_443_825_784_929_42).abs() < 1e-15);
+        assert!((strength.deviation - 0.249_443_825_784_929_4).abs() < 1e-15);
         assert!((strength.alpha() - 0.28182755314055824).abs() < 1e-12, "{}", strength.alpha());
     }
 

@@ -56,7 +56,8 @@ fn a_budget_goes_to_the_smallest_margins_and_is_kept() {
     assert!(none.ratings.iter().all(Option::is_none));
 }
 
-/// The example of Cohen's kappa that textbooks have: 20 and 15 agreements, 5 and 10 disagreements.
+/// An example that textbooks have: 45 and 15 agreements, 25 and 15 disagreements give
+/// (0.6 - 0.54) / (1 - 0.54), as `sklearn.metrics.cohen_kappa_score` does.
 #[test]
 fn kappa_is_that_of_the_textbooks() {
     let template = pairs().remove(0);
@@ -68,7 +69,8 @@ fn kappa_is_that_of_the_textbooks() {
     let agrees =
         |yes: bool| Ratings { chosen: Some(if yes { 0.9 } else { 0.1 }), rejected: Some(0.5) };
     let (first, second) = (pair("a", "b"), pair("b", "a"));
-    let table = [(20, &first, true), (5, &first, false), (10, &second, false), (15, &second, true)];
+    let table =
+        [(45, &first, true), (15, &first, false), (25, &second, false), (15, &second, true)];
     let (mut pairs, mut ratings) = (Vec::new(), Vec::new());
     for (count, pair, yes) in table {
         pairs.extend(std::iter::repeat_n(pair.clone(), count));
@@ -81,8 +83,8 @@ fn kappa_is_that_of_the_textbooks() {
     ratings.push(None);
     let found = Rejudged { ratings, usage: Usage::default(), failed: 1 };
     let report = RejudgeReport::of(&pairs, &found);
-    assert!((report.kappa.unwrap() - 0.4).abs() < 1e-12, "{:?}", report.kappa);
-    assert_eq!((report.agreement.pairs, report.agreement.agree), (50, 35));
-    assert_eq!((report.asked, report.unknown, report.tied), (52, 1, 1));
-    assert!(report.text().contains("Cohen's kappa 0.400"), "{}", report.text());
+    assert!((report.kappa.unwrap() - 0.06 / 0.46).abs() < 1e-12, "{:?}", report.kappa);
+    assert_eq!((report.agreement.pairs, report.agreement.agree), (100, 60));
+    assert_eq!((report.asked, report.unknown, report.tied), (102, 1, 1));
+    assert!(report.text().contains("Cohen's kappa 0.130"), "{}", report.text());
 }

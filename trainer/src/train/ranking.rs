@@ -67,7 +67,7 @@ impl<'a> Ranking<'a> {
             });
             metrics.extend(mean.named(part));
             if let (Some(dir), "train") = (dir, part) {
-                write_jsonl(&dir.join(RANKING), &rows(pairs, &after))?;
+                write_jsonl(&dir.join(RANKING), rows(pairs, &after))?;
             }
         }
         Ok(metrics)
