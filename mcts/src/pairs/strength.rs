@@ -37,12 +37,13 @@ pub enum Ensemble {
 pub struct Strength {
     /// Mean.
     pub mean: f64,
-    /// Standard deviation over the judges; 0 for one judge.
+    /// Standard deviation over the judges.
     pub deviation: f64,
 }
 
 impl Strength {
-    /// The strengths of the judges that rate both siblings; `None` if none does.
+    /// The strengths of the judges that rate both siblings; `None` for fewer than two: one judge is no
+    /// ensemble, and where solutions lie below one sibling alone, likelihood would decide against them.
     ///
     /// The judges: self-evaluation; probability of a token (the geometric mean over the step's
     /// tokens); share of right solutions below the step (`counts`: all and right ones by node).
@@ -66,12 +67,12 @@ impl Strength {
         Self::over(&strengths)
     }
 
-    /// Mean and deviation of some strengths; `None` for none.
+    /// Mean and deviation of some strengths; `None` for fewer than two.
     fn over(strengths: &[f64]) -> Option<Self> {
         let n = strengths.len() as f64;
         let mean = strengths.iter().sum::<f64>() / n;
         let variance = strengths.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / n;
-        (n > 0.0).then(|| Self { mean, deviation: variance.sqrt() })
+        (n > 1.0).then(|| Self { mean, deviation: variance.sqrt() })
     }
 
     /// Label smoothing: `sigmoid(-mean / deviation)`, at most 0.5. Judges that agree to the last
@@ -119,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_judge_leaves_no_doubt_and_no_judge_says_nothing() {
-        assert_eq!(Strength::over(&[0.2]).unwrap().alpha(), 0.0);
-        assert_eq!(Strength::over(&[-0.2]).unwrap().alpha(), 0.5);
+    fn agreeing_judges_leave_no_doubt_and_one_judge_is_no_ensemble() {
+        assert_eq!(Strength::over(&[0.2, 0.2]).unwrap().alpha(), 0.0);
+        assert_eq!(Strength::over(&[-0.2, -0.2]).unwrap().alpha(), 0.5);
         assert_eq!(Strength::over(&[-0.2, -0.4]).unwrap().alpha(), 0.5, "at most one half");
-        assert_eq!(Strength::over(&[]), None);
+        assert_eq!(Strength::over(&[0.2]), None);
     }
 }
