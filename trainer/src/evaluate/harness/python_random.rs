@@ -32,7 +32,7 @@ impl PythonRandom {
             copied += 4_u32.pow(((count * 3) as f64).log(4.0).ceil() as u32);
         }
         if n <= copied {
-            return self.from_copy(n, count);
+            return self.sample_copy(n, count);
         }
         let mut drawn = BTreeSet::new();
         let one = |_| {
@@ -46,7 +46,7 @@ impl PythonRandom {
         (0..count).map(one).collect()
     }
 
-    fn from_copy(&mut self, n: u32, count: usize) -> Vec<u32> {
+    fn sample_copy(&mut self, n: u32, count: usize) -> Vec<u32> {
         let mut pool: Vec<u32> = (0..n).collect();
         let one = |i| {
             let left = n - i as u32;
