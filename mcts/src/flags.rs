@@ -40,6 +40,12 @@ pub struct EngineFlags {
     /// Folder with the tokenizer.json of a served model [default: the server tokenises]
     #[arg(long, value_name = "DIR", hide = true)]
     tokenizer: Option<PathBuf>,
+    /// File with the key of the servers [default: environment variable REGROWTH_API_KEY]
+    #[arg(long, value_name = "FILE", help_heading = "Servers", hide = true)]
+    server_key_file: Option<PathBuf>,
+    /// File with certificates (PEM) to trust for https:// besides the system's [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Servers", hide = true)]
+    server_ca: Option<PathBuf>,
     /// What the server speaks [default: it is asked]
     #[arg(
         long,
@@ -124,6 +130,8 @@ impl EngineFlags {
         let base = ServerOptions::default();
         ServerOptions {
             tokenizer: self.tokenizer.clone(),
+            key_file: self.server_key_file.clone(),
+            ca_file: self.server_ca.clone(),
             dialect: self.server_dialect,
             in_flight: self.server_in_flight.map_or(base.in_flight, usize::from),
             timeout: self.server_timeout.map_or(base.timeout, |s| Duration::from_secs(s.get())),
@@ -165,7 +173,8 @@ mod tests {
     #[test]
     fn flags_are_a_table_with_the_same_names() {
         let text = "threads = 2\nmax_batch = 8\ncache = 64\ndevice = \"cuda:1\"\ndtype = \"bf16\"\n\
-                    tokenizer = \"model\"\nserver_dialect = \"llama.cpp\"\nserver_in_flight = 3\n\
+                    tokenizer = \"model\"\nserver_key_file = \"key\"\n\
+                    server_ca = \"ca.pem\"\nserver_dialect = \"llama.cpp\"\nserver_in_flight = 3\n\
                     server_timeout = 5\nserver_attempts = 2\nserver_context = 512\n";
         let flags: EngineFlags = toml::from_str(text).expect("valid");
         assert_eq!(toml::to_string(&flags).expect("serialises"), text);

@@ -58,6 +58,12 @@ pub struct ServerOptions {
     /// Folder with the model's `tokenizer.json` (and chat template, `regrowth.json`); by default the
     /// server tokenises.
     pub tokenizer: Option<PathBuf>,
+    /// File with the key of the servers; by default it is in the environment ([`API_KEY`]).
+    ///
+    /// [`API_KEY`]: crate::http::API_KEY
+    pub key_file: Option<PathBuf>,
+    /// File with certificates (PEM) that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// What the server speaks; by default it is asked.
     pub dialect: Option<Dialect>,
     /// Requests in flight at each server, at least 1.
@@ -76,6 +82,8 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             tokenizer: None,
+            key_file: None,
+            ca_file: None,
             dialect: None,
             in_flight: 64,
             timeout: Duration::from_secs(600),

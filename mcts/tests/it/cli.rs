@@ -362,3 +362,39 @@ fn the_key_for_servers_comes_from_the_environment() {
     assert!(said.contains("REGROWTH_API_KEY") && !said.contains("secret"), "{said}");
     assert!(server.join().expect("a request").contains("authorization: bearer secret"));
 }
+
+#[cfg(feature = "http")]
+#[test]
+fn servers_elsewhere_are_reached_through_the_proxy_of_the_environment() {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let proxy = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut first = String::new();
+        BufReader::new(&stream).read_line(&mut first).expect("a request");
+        let answer = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno";
+        stream.write_all(answer).expect("an answer");
+        first
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let search = |url: &str| {
+        Command::new(env!("CARGO_BIN_EXE_mcts"))
+            .env("HTTP_PROXY", format!("http://{address}"))
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy")
+            .args(["search", "--server-attempts", "1", "--policy", url, "--out"])
+            .arg(folder.path().join("out"))
+            .output()
+            .expect("the binary runs")
+    };
+    // On this machine there is none between.
+    let said = assert_code(&search("http://127.0.0.1:1/v1"), 4);
+    assert!(said.contains("refused"), "{said}");
+    assert_code(&search("http://model.example:8000/v1"), 4);
+    let first = proxy.join().expect("a request");
+    assert!(first.starts_with("GET http://model.example:8000/v1/models "), "{first}");
+    // That one is gone.
+    let said = assert_code(&search("http://model.example:8000/v1"), 4);
+    assert!(said.contains("NO_PROXY"), "{said}");
+}

@@ -1,4 +1,4 @@
-//! Where a server is and which of its models is meant: `http://host:port/v1#model`.
+//! Where a server is and which of its models is meant: `http://host:port/v1#model`, or `https://`.
 //!
 //! Several servers of one model are written with commas between them.
 
@@ -7,7 +7,7 @@ use crate::PolicyError;
 /// One server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
-    /// `http://host:port`, and any path before `/v1`; no slash at the end.
+    /// `http://host:port` or `https://host`, and any path before `/v1`; no slash at the end.
     pub(super) root: String,
     /// The model, where one is named.
     pub(super) model: Option<String>,
@@ -25,19 +25,13 @@ pub(super) fn parse(spec: &str) -> Result<Vec<Address>, PolicyError> {
 }
 
 fn address(text: &str) -> Result<Address, String> {
-    if text.starts_with("https:") {
-        return Err(
-            "this program speaks plain HTTP alone; put a local proxy in front of a server \
-                    behind TLS (ssh -L 8000:host:port, or stunnel) and name that"
-                .into(),
-        );
-    }
     let (url, model) = match text.split_once('#') {
         Some((url, model)) => (url, Some(model.to_owned()).filter(|m| !m.is_empty())),
         None => (text, None),
     };
-    let expected = || format!("`{text}`: expected http://host:port/v1#model");
-    let rest = url.strip_prefix("http://").ok_or_else(expected)?;
+    let expected = || format!("`{text}`: expected http://host:port/v1#model or https://host/v1#model");
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let rest = rest.ok_or_else(expected)?;
     let host = rest.split('/').next().unwrap_or_default();
     if host.is_empty() || rest.contains(['?', ' ', '@']) {
         return Err(expected());
@@ -59,6 +53,8 @@ mod tests {
         let two = parse("http://a:1/v1/, http://b:2/x/v1").unwrap();
         assert_eq!((two[0].root.as_str(), two[1].root.as_str()), ("http://a:1", "http://b:2/x"));
         assert_eq!(two[0].model, None);
+        let behind_tls = parse("https://api.example/v1#m").unwrap();
+        assert_eq!(behind_tls[0].root, "https://api.example");
     }
 
     #[test]
@@ -68,6 +64,5 @@ mod tests {
             assert!(error.contains("http://host:port/v1#model"), "{error}");
         }
         assert!(parse("http://a:1#x,http://b:1#y").unwrap_err().to_string().contains("one model"));
-        assert!(parse("https://a").unwrap_err().to_string().contains("plain HTTP"));
     }
 }

@@ -55,6 +55,10 @@ pub(super) async fn discover(
     let mut lost = None;
     for server in &fleet.servers {
         match identify(server, options).await {
+            Err(Fault::Protocol(detail)) => {
+                let spec = server.address.root.clone();
+                return Err(PolicyError::Spec { spec, detail }.into());
+            }
             Err(fault) if fault.is_passing() => {
                 notes.push(format!("{fault}; the other servers take its share"));
                 lost = Some(fault);
@@ -73,7 +77,8 @@ pub(super) async fn discover(
             return Err(Unmet::Busy(PolicyError::Server(detail)));
         }
         return Err(Unmet::Failed(PolicyError::Server(format!(
-            "{said}; no server answers: start one (docs/servers.md), or check host and port"
+            "{said}; no server answers: start one (docs/servers.md), or check host and port, and \
+             whether it is https://"
         ))));
     };
     let own = learn(&server, &mut model, options, &mut notes).await.map_err(explained)?;

@@ -9,6 +9,9 @@ use crate::PolicyError;
 pub(super) enum Fault {
     /// Nobody answers there: another server, or the same one later.
     Down(String),
+    /// The two ends agree on no protocol: TLS against none, or a certificate that is not trusted.
+    /// Another server may do.
+    Protocol(String),
     /// The server is there and asks for patience (429, 5xx).
     Busy {
         /// What it said.
@@ -28,6 +31,7 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Down(detail)
+            | Self::Protocol(detail)
             | Self::Busy { detail, .. }
             | Self::Refused(detail)
             | Self::Reply(detail)
@@ -39,14 +43,14 @@ impl std::fmt::Display for Fault {
 impl Fault {
     /// Whether the same request may succeed later or elsewhere.
     pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Down(_) | Self::Busy { .. })
+        matches!(self, Self::Down(_) | Self::Protocol(_) | Self::Busy { .. })
     }
 }
 
 impl From<Fault> for PolicyError {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Down(_) | Fault::Busy { .. } => Self::Server(format!(
+            Fault::Down(_) | Fault::Protocol(_) | Fault::Busy { .. } => Self::Server(format!(
                 "{fault}; no server answered in time: see that they run (docs/servers.md); what is \
                  done is kept, and the same command goes on"
             )),

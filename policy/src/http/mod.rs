@@ -5,6 +5,8 @@
 //! server's fields; prompts, boundaries, judging and retries are the same for all.
 
 mod address;
+mod api_key;
+mod client;
 mod completion;
 mod dialect;
 mod discover;
@@ -26,9 +28,11 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use regrowth_datasets::{Problem, TokenId, stream_key};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-pub use server::API_KEY;
+pub use api_key::API_KEY;
 
 use crate::{Call, Limits, Policy, PolicyError, Prompt, PromptOptions, ServerOptions};
+use api_key::ApiKey;
+use client::Clients;
 use discover::{Discovered, Unmet, discover};
 use fleet::Fleet;
 use serve::{Order, Service};
@@ -56,12 +60,13 @@ struct Met {
 }
 
 impl HttpPolicy {
-    /// Connects to the servers that `spec` names: `http://host:port/v1#model`, several with commas
-    /// between them.
+    /// Connects to the servers that `spec` names: `http://host:port/v1#model` or `https://...`,
+    /// several with commas between them.
     ///
     /// # Errors
-    /// [`PolicyError::Spec`] when `spec` is no address, [`PolicyError::Server`] when no server
-    /// answers or they are of no known kind, and those of a prompt form.
+    /// [`PolicyError::Spec`] when `spec` is no address or its server speaks another protocol,
+    /// [`PolicyError::Server`] when no server answers or they are of no known kind, and those of a
+    /// prompt form, of the certificates and of the key.
     pub fn connect(
         spec: &str,
         options: &ServerOptions,
@@ -100,15 +105,13 @@ impl HttpPolicy {
 }
 
 fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
-    let client = reqwest::Client::builder()
-        .connect_timeout(options.timeout.min(std::time::Duration::from_secs(10)))
-        .timeout(options.timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(|e| PolicyError::Model(format!("the HTTP client: {e}")))?;
-    let servers = address::parse(spec)?.into_iter();
-    let servers = servers.map(|a| Arc::new(Server::new(a, client.clone(), options))).collect();
+    let key = ApiKey::read(options.key_file.as_deref())?;
+    let mut clients = Clients::new(options);
+    let mut servers = Vec::new();
+    for address in address::parse(spec)? {
+        let client = clients.of(&address)?;
+        servers.push(Arc::new(Server::new(address, client, key.clone(), options.in_flight)));
+    }
     Ok(Fleet::new(servers, options.in_flight, options.attempts))
 }
 

@@ -1,23 +1,20 @@
 //! One server: bounded, timed exchanges of JSON, and whether it answers at present.
 //!
-//! It knows no dialect. A reply is read piece by piece up to a limit of bytes; the key for servers
-//! that ask for one comes from the environment and goes nowhere else.
+//! A reply is read piece by piece up to a limit of bytes, and the key is taken out of it first.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, RequestBuilder, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::address::Address;
+use super::api_key::{API_KEY, ApiKey};
+use super::client::lost;
 use super::fault::Fault;
-use crate::ServerOptions;
-
-/// Environment variable with the key that servers ask for, sent as a bearer token.
-pub const API_KEY: &str = "REGROWTH_API_KEY";
 
 /// Bytes of a reply at most: log-probabilities of a long context with room to spare.
 const REPLY_BYTES: usize = 64 << 20;
@@ -35,7 +32,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Server {
     pub(super) address: Address,
     client: Client,
-    key: Option<String>,
+    key: Option<ApiKey>,
     /// Requests that it works on at once.
     slots: Semaphore,
     waiting: AtomicUsize,
@@ -43,12 +40,17 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(address: Address, client: Client, options: &ServerOptions) -> Self {
+    pub(super) fn new(
+        address: Address,
+        client: Client,
+        key: Option<ApiKey>,
+        in_flight: usize,
+    ) -> Self {
         Self {
             address,
             client,
-            key: std::env::var(API_KEY).ok().filter(|key| !key.is_empty()),
-            slots: Semaphore::new(options.in_flight.max(1)),
+            key,
+            slots: Semaphore::new(in_flight.max(1)),
             waiting: AtomicUsize::new(0),
             alone_until: Mutex::new(None),
         }
@@ -98,59 +100,60 @@ impl Server {
             Err(_) => Err(Fault::Down(format!("{}: closed", self.url(path)))),
         };
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.note(!matches!(result, Err(Fault::Down(_))));
+        self.note(!matches!(result, Err(Fault::Down(_) | Fault::Protocol(_))));
         result
     }
 
     async fn answer(&self, mut request: RequestBuilder, path: &str) -> Result<Value, Fault> {
         let url = self.url(path);
-        let lost = |e: reqwest::Error| Fault::Down(format!("{url}: {}", causes(&e)));
         if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
+            request = request.header(header::AUTHORIZATION, key.header());
         }
-        let mut response = request.send().await.map_err(lost)?;
+        let mut response = request.send().await.map_err(|e| lost(&url, &e))?;
         let status = response.status();
-        let after = retry_after(&response);
+        let (after, location) = (retry_after(&response), location(&response));
         let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(lost)? {
+        while let Some(piece) = response.chunk().await.map_err(|e| lost(&url, &e))? {
             if body.len() + piece.len() > REPLY_BYTES {
                 return Err(Fault::Reply(format!("{url}: a reply above {REPLY_BYTES} bytes")));
             }
             body.extend_from_slice(&piece);
         }
+        let body = match &self.key {
+            Some(key) => key.redact(body),
+            None => body,
+        };
         if status.is_success() {
             return serde_json::from_slice(&body)
                 .map_err(|e| Fault::Reply(format!("{url}: the reply is not valid JSON: {e}")));
         }
         let said: String = String::from_utf8_lossy(&body).chars().take(REFUSAL_SHOWN).collect();
         let detail = format!("{url}: {status}: {}", said.trim());
-        Err(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Fault::Refused(format!("{detail}; set the environment variable {API_KEY}"))
-            }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+        Err(match (status, location) {
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Fault::Refused(format!(
+                "{detail}; set the environment variable {API_KEY}, or give --server-key-file FILE"
+            )),
+            (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => {
                 Fault::Busy { detail, after }
             }
-            s if s.is_server_error() => Fault::Busy { detail, after },
+            (s, _) if s.is_server_error() => Fault::Busy { detail, after },
+            (s, Some(to)) if s.is_redirection() => {
+                Fault::Refused(format!("{url}: {status}: it is now at `{to}`; name that address"))
+            }
             _ => Fault::Refused(detail),
         })
     }
 }
 
+/// Where a reply sends the client instead.
+fn location(response: &Response) -> Option<String> {
+    let value = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    Some(value.chars().take(REFUSAL_SHOWN).collect())
+}
+
 /// Seconds that the server asks to wait, bounded.
-fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     let seconds: u64 = value.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-}
-
-/// An error with what caused it, down to the system's own words.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

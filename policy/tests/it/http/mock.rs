@@ -1,9 +1,9 @@
 //! An HTTP server for tests: a listener, a thread a connection, and a function that answers.
 //!
-//! It knows requests with a length and nothing of their content. A connection can be cut instead of
+//! Requests have a length; their content is the handler's. A connection can be cut instead of
 //! answered, and everything that was asked is kept.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// What is asked: path and body (null without one).
+/// What is asked: path, header lines and body (null without one).
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub path: String,
+    pub head: String,
     pub body: Value,
 }
 
@@ -22,6 +23,10 @@ pub struct Asked {
 pub enum Answer {
     Json(Value),
     Status(u16, &'static str),
+    /// A status with this body.
+    Says(u16, String),
+    /// A redirect.
+    Moved(&'static str),
     Raw(&'static str),
     Cut,
     Late(Duration),
@@ -38,6 +43,14 @@ pub struct Mock {
 
 impl Mock {
     pub fn start(handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::over(|stream| stream, handler)
+    }
+
+    /// A server that speaks through what `layer` makes of a connection.
+    pub fn over<S: Read + Write>(
+        layer: impl Fn(TcpStream) -> S + Clone + Send + 'static,
+        handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (asked, down) = (Arc::new(Mutex::new(vec![])), Arc::new(AtomicBool::new(false)));
@@ -46,7 +59,8 @@ impl Mock {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (handler, log, closed) = (handler.clone(), log.clone(), closed.clone());
-                std::thread::spawn(move || serve(&stream, &*handler, &log, &closed));
+                let layer = layer.clone();
+                std::thread::spawn(move || serve(layer(stream), &*handler, &log, &closed));
             }
         });
         Self { address, asked, down }
@@ -63,7 +77,12 @@ impl Mock {
     }
 }
 
-fn serve(stream: &TcpStream, handler: &Handler, log: &Mutex<Vec<Asked>>, down: &AtomicBool) {
+fn serve(
+    stream: impl Read + Write,
+    handler: &Handler,
+    log: &Mutex<Vec<Asked>>,
+    down: &AtomicBool,
+) {
     let mut reader = BufReader::new(stream);
     while let Some(asked) = read(&mut reader) {
         if down.load(Ordering::SeqCst) {
@@ -74,6 +93,12 @@ fn serve(stream: &TcpStream, handler: &Handler, log: &Mutex<Vec<Asked>>, down: &
         let (status, body) = match answer {
             Answer::Json(value) => (200, value.to_string()),
             Answer::Status(status, body) => (status, body.to_owned()),
+            Answer::Says(status, body) => (status, body),
+            Answer::Moved(to) => {
+                let head = format!("HTTP/1.1 308 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+                let _ = reader.get_mut().write_all(head.as_bytes());
+                return;
+            }
             Answer::Raw(body) => (200, body.to_owned()),
             Answer::Cut => return,
             Answer::Late(pause) => {
@@ -82,7 +107,8 @@ fn serve(stream: &TcpStream, handler: &Handler, log: &Mutex<Vec<Asked>>, down: &
             }
         };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
-        if (&*stream).write_all((head + &body).as_bytes()).is_err() {
+        let stream = reader.get_mut();
+        if stream.write_all((head + &body).as_bytes()).and_then(|()| stream.flush()).is_err() {
             return;
         }
     }
@@ -92,10 +118,11 @@ fn read(reader: &mut impl BufRead) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
     let path = line.split(' ').nth(1)?.to_owned();
-    let mut length = 0;
+    let (mut length, mut head) = (0, String::new());
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
+        head.push_str(&header);
         let Some((name, value)) = header.trim().split_once(':') else { break };
         if name.eq_ignore_ascii_case("content-length") {
             length = value.trim().parse().ok()?;
@@ -103,5 +130,5 @@ fn read(reader: &mut impl BufRead) -> Option<Asked> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { path, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
+    Some(Asked { path, head, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
 }

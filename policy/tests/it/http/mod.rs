@@ -2,6 +2,7 @@
 
 mod dialects;
 mod mock;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
