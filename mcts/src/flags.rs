@@ -49,7 +49,7 @@ pub struct EngineFlags {
     /// What the server speaks [default: it is asked]
     #[arg(
         long,
-        value_name = "vllm|sglang|llama.cpp|llama-cpp-python",
+        value_name = "vllm|sglang|llama.cpp|llama-cpp-python|openai",
         help_heading = "Servers",
         hide = true
     )]

@@ -105,15 +105,18 @@ pub enum Dialect {
     LlamaCpp,
     /// The server of llama-cpp-python: text both ways.
     LlamaCppPython,
+    /// A chat server of OpenAI's kind, hosted ones among them: messages in, text out.
+    OpenAi,
 }
 
 impl Dialect {
     /// All of them by the names that `--server-dialect` takes.
-    pub const NAMES: [(&str, Self); 4] = [
+    pub const NAMES: [(&str, Self); 5] = [
         ("vllm", Self::Vllm),
         ("sglang", Self::Sglang),
         ("llama.cpp", Self::LlamaCpp),
         ("llama-cpp-python", Self::LlamaCppPython),
+        ("openai", Self::OpenAi),
     ];
 
     /// The name.

@@ -79,6 +79,19 @@ pub(super) fn label_masses<T>(
     Some([mass(0)?, mass(1)?])
 }
 
+/// Log-probabilities of the server's tokens on `count` ids: one each where the numbers agree, else
+/// their sum on the last.
+pub(super) fn spread(logps: &[f64], count: usize) -> Vec<f32> {
+    if logps.len() == count {
+        return logps.iter().map(|&l| l as f32).collect();
+    }
+    let mut spread = vec![0.0; count];
+    if let Some(last) = spread.last_mut() {
+        *last = logps.iter().sum::<f64>() as f32;
+    }
+    spread
+}
+
 /// Scores of a continuation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scored {
@@ -100,6 +113,13 @@ mod tests {
         let listed = [("A", 0.5f64.ln()), (" A", 0.1f64.ln()), ("(B", 0.2f64.ln()), ("x", -9.0)];
         let [a, b] = label_masses(&listed, |t, l| is_label(t, LABEL_TEXTS[l])).unwrap();
         assert!((a - 0.6).abs() < 1e-12 && (b - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn log_probabilities_keep_their_sum() {
+        assert_eq!(spread(&[-1.0, -2.0], 2), [-1.0, -2.0]);
+        assert_eq!(spread(&[-1.0, -2.0], 3), [0.0, 0.0, -3.0]);
+        assert_eq!(spread(&[-1.0], 0), [0.0f32; 0]);
     }
 
     #[test]

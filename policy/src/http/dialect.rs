@@ -9,6 +9,7 @@ use super::completion::{Completed, Completion, LABEL_TEXTS, Scored};
 use super::fault::Fault;
 use super::model::Model;
 use super::server::Server;
+use super::openai::{self, Talk, packed};
 use super::{llama_cpp, llama_cpp_python, sglang, vllm};
 use crate::Dialect;
 use crate::text::is_label;
@@ -36,6 +37,7 @@ impl Model {
                 let ids = llama_cpp_python::encode(self, server, text).await?;
                 ids.strip_prefix(self.begin.as_slice()).map(<[_]>::to_vec).unwrap_or(ids)
             }
+            Dialect::OpenAi => return Ok(packed::encode(text)),
         };
         if self.known.len() < REMEMBERED {
             self.known.insert(text.to_owned(), ids.clone());
@@ -58,6 +60,7 @@ impl Model {
             Dialect::Sglang => sglang::decode(server, ids).await,
             Dialect::LlamaCpp => llama_cpp::decode(server, ids).await,
             Dialect::LlamaCppPython => llama_cpp_python::decode(self, server, ids).await,
+            Dialect::OpenAi => Ok(packed::without_marks(&packed::decode(ids))),
         }
     }
 
@@ -72,6 +75,7 @@ impl Model {
             Dialect::Sglang => sglang::complete(self, server, ask).await,
             Dialect::LlamaCpp => llama_cpp::complete(server, ask).await,
             Dialect::LlamaCppPython => llama_cpp_python::complete(self, server, ask).await,
+            Dialect::OpenAi => openai::complete(self, server, ask).await,
         }
     }
 
@@ -86,6 +90,7 @@ impl Model {
             Dialect::Sglang => sglang::labels(self, server, prompt).await,
             Dialect::LlamaCpp => llama_cpp::labels(self, server, prompt).await,
             Dialect::LlamaCppPython => llama_cpp_python::labels(self, server, prompt).await,
+            Dialect::OpenAi => openai::labels(self, server, prompt).await,
         }
     }
 
@@ -103,7 +108,24 @@ impl Model {
             Dialect::LlamaCppPython => {
                 llama_cpp_python::score(self, server, prefix, continuation).await
             }
+            Dialect::OpenAi => openai::score(server),
         }
+    }
+
+    /// The talk that a prompt of a chat server is.
+    pub(super) fn talk(&self, prompt: &[TokenId]) -> Result<Talk, Fault> {
+        let text = match &self.tokenizer {
+            Some(tokenizer) => tokenizer.decode_as(prompt, true)?,
+            None => packed::decode(prompt),
+        };
+        let talk = self.turns.as_ref().and_then(|turns| turns.read(&text));
+        talk.ok_or_else(|| {
+            Fault::Refused(
+                "a prompt that does not begin with a turn of the user in the chat template of \
+                 --tokenizer DIR: was it made with another one?"
+                    .into(),
+            )
+        })
     }
 
     /// Whether the server begins a chat with its own BOS where the template writes none: llama.cpp, and
@@ -150,6 +172,7 @@ impl Model {
             Dialect::LlamaCppPython => {
                 return llama_cpp_python::encode(self, server, "").await;
             }
+            Dialect::OpenAi => return Ok(vec![]),
         };
         Ok(framed.strip_suffix(bare.as_slice()).map(<[_]>::to_vec).unwrap_or_default())
     }

@@ -3,6 +3,7 @@
 //! It asks a few cheap questions once, at the start. What a server does not tell is taken from the
 //! options or left out, and said in a note.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -11,6 +12,7 @@ use super::fault::Fault;
 use super::fleet::Fleet;
 use super::llama_cpp;
 use super::model::{Chat, Model};
+use super::openai::{Form, LETTERS, Turns, packed};
 use super::reply::Reply;
 use super::server::Server;
 use super::vllm;
@@ -114,6 +116,10 @@ fn same(first: &Model, other: &Model, server: &Server) -> Result<(), PolicyError
 
 /// Dialect, name and context from the list of models, which all servers have.
 async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fault> {
+    if let (Some(Dialect::OpenAi), Some(name)) = (options.dialect, &server.address.model) {
+        // Some of them have no list, and others one of hundreds.
+        return Ok(Model::new(Dialect::OpenAi, name.clone(), options.context.unwrap_or(0)));
+    }
     let value = server.get(MODELS).await?;
     let reply = Reply::new(&server.url(MODELS), &value);
     let models = reply.field("data")?.list()?;
@@ -121,24 +127,20 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
         models.iter().map(|m| m.field("id")?.text()).collect::<Result<Vec<&str>, Fault>>()?;
     let first = models.first().ok_or_else(|| reply.bad("at least one model"))?;
     let owner = first.optional("owned_by").and_then(|o| o.text().ok()).unwrap_or_default();
-    let dialect = options.dialect.or(match owner {
-        "vllm" => Some(Dialect::Vllm),
-        "sglang" => Some(Dialect::Sglang),
-        "llamacpp" => Some(Dialect::LlamaCpp),
-        "me" => Some(Dialect::LlamaCppPython),
-        _ => None,
+    let dialect = options.dialect.unwrap_or(match owner {
+        "vllm" => Dialect::Vllm,
+        "sglang" => Dialect::Sglang,
+        "llamacpp" => Dialect::LlamaCpp,
+        "me" => Dialect::LlamaCppPython,
+        _ => Dialect::OpenAi,
     });
-    let dialect = dialect.ok_or_else(|| {
-        let known = Dialect::NAMES.map(|(name, _)| name).join(", ");
-        first.bad(&format!("a server of a known kind ({known}); name it with --server-dialect"))
-    })?;
     let wanted = server.address.model.as_deref();
     let named = wanted.and_then(|name| models.iter().zip(&names).find(|(_, n)| **n == name));
     let (entry, name) = match (wanted, named, names.as_slice()) {
         (_, Some((entry, name)), _) => (entry, (*name).to_owned()),
         (None, _, [only]) => (first, (*only).to_owned()),
         // One model is loaded there, whatever it is called; SGLang takes adapters by name.
-        (Some(name), _, _) if dialect != Dialect::Vllm => (first, name.to_owned()),
+        (Some(name), _, _) if !matches!(dialect, Dialect::Vllm | Dialect::OpenAi) => (first, name.to_owned()),
         _ => {
             let list = names.join(", ");
             return Err(Fault::Refused(format!(
@@ -179,6 +181,10 @@ async fn learn(
         model.tokenizer = Some(tokenizer);
         form = Some(own);
     }
+    if model.dialect == Dialect::OpenAi {
+        find_turns(model, options)?;
+        model.form = Some(Form::find(model, server).await?);
+    }
     model.begin = model.find_begin(server).await?;
     model.context_free = model.is_context_free(server).await?;
     // Of a folder that asks for a chat and has no template, it is the server's.
@@ -197,6 +203,28 @@ async fn learn(
     model.labels = model.find_labels(server).await?;
     tell(model, notes);
     Ok(form)
+}
+
+/// How turns stand in the prompts of a chat server, whose own template is not known.
+fn find_turns(model: &mut Model, options: &ServerOptions) -> Result<(), Fault> {
+    if model.tokenizer.is_none() {
+        let text = packed::TEMPLATE.to_owned();
+        model.chat = Chat::Template(ChatTemplate { text, ..ChatTemplate::default() });
+    }
+    let template = match &model.chat {
+        Chat::Template(template) => Some(template),
+        Chat::Plain | Chat::Server => None,
+    };
+    model.turns = template.and_then(Turns::of);
+    let folder = options.tokenizer.as_deref().unwrap_or(Path::new(""));
+    match model.turns {
+        Some(_) => Ok(()),
+        None => Err(Fault::Refused(format!(
+            "{}: a chat server needs a folder with the model's chat template \
+             (tokenizer_config.json or chat_template.jinja), which must write what the user says",
+            folder.display()
+        ))),
+    }
 }
 
 /// How the model turns to the judge's question; `None` where it chats in no such turns.
@@ -249,7 +277,10 @@ fn tell(model: &Model, notes: &mut Vec<String>) {
                 .into(),
         );
     }
-    if model.eos.is_empty() {
+    if let Some(form) = &model.form {
+        tell_of_chat(model, form, notes);
+    }
+    if model.eos.is_empty() && model.form.is_none() {
         notes.push(format!(
             "the server does not say which id ends a solution; --tokenizer DIR (tokenizer.json, \
              {PROMPT_FILE}) would"
@@ -265,5 +296,38 @@ fn tell(model: &Model, notes: &mut Vec<String>) {
         notes.push(
             "no token of the vocabulary is a label A or B: every judgement is unknown".into(),
         );
+    }
+}
+
+/// What is lost with a chat server.
+fn tell_of_chat(model: &Model, form: &Form, notes: &mut Vec<String>) {
+    notes.push(
+        "this chat server takes and gives text: steps are cut out of answers here, their ids are \
+         made from text, and every row says `logps_exact: false`, so that training computes the \
+         log-probabilities of its reference itself"
+            .into(),
+    );
+    if model.is_packed() {
+        notes.push(
+            "without --tokenizer DIR ids stand for three bytes of text: budgets in tokens count \
+             those, and `regrowth train` takes no pairs with them; the texts of the pairs are whole"
+                .into(),
+        );
+    }
+    if form.continuation.is_none() {
+        notes.push(
+            "the server begins a new answer instead of continuing one: the steps so far are shown to \
+             the model in the user's turn"
+                .into(),
+        );
+    }
+    if form.top == 0 {
+        notes.push(format!(
+            "the server gives no log-probabilities: priors are equal, and a judgement is a share of \
+             {LETTERS} sampled letters"
+        ));
+    }
+    if !form.seed {
+        notes.push("the server takes no seed, so a run cannot be repeated".into());
     }
 }

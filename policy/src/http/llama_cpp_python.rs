@@ -8,7 +8,7 @@
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, label_masses};
+use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, label_masses, spread};
 use super::fault::Fault;
 use super::model::Model;
 use super::reply::Reply;
@@ -96,19 +96,6 @@ async fn continued(
         Some(rest) if !rest.is_empty() => Ok(rest.to_vec()),
         _ => model.encode(server, text).await,
     }
-}
-
-/// Log-probabilities of the server's tokens on `count` ids: one each where the numbers agree, else
-/// their sum on the last.
-fn spread(logps: &[f64], count: usize) -> Vec<f32> {
-    if logps.len() == count {
-        return logps.iter().map(|&l| l as f32).collect();
-    }
-    let mut spread = vec![0.0; count];
-    if let Some(last) = spread.last_mut() {
-        *last = logps.iter().sum::<f64>() as f32;
-    }
-    spread
 }
 
 pub(super) async fn labels(
@@ -212,12 +199,5 @@ mod tests {
         let stops = ["\n".to_owned(), ".".to_owned()];
         assert_eq!(stop_tail("a. b\nc", &stops), ("\nc".to_owned(), true));
         assert_eq!(stop_tail("abc", &stops), (String::new(), false));
-    }
-
-    #[test]
-    fn log_probabilities_keep_their_sum() {
-        assert_eq!(spread(&[-1.0, -2.0], 2), [-1.0, -2.0]);
-        assert_eq!(spread(&[-1.0, -2.0], 3), [0.0, 0.0, -3.0]);
-        assert_eq!(spread(&[-1.0], 0), [0.0f32; 0]);
     }
 }

@@ -1,4 +1,5 @@
-//! Policies behind inference servers: vLLM, SGLang, llama.cpp (C++) and llama-cpp-python.
+//! Policies behind inference servers: vLLM, SGLang, llama.cpp (C++), llama-cpp-python, and
+//! chat servers of OpenAI's kind.
 //!
 //! A thread of its own speaks to the servers, many requests in flight; the stateless interface in
 //! front of it is that of the engine in this process. Each dialect is a small file that knows one
@@ -15,6 +16,7 @@ mod fleet;
 mod llama_cpp;
 mod llama_cpp_python;
 mod model;
+mod openai;
 mod reply;
 mod serve;
 mod server;
@@ -180,7 +182,11 @@ fn identity(service: &Service) -> String {
     let model = &service.model;
     let form = serde_json::to_vec(&service.form).unwrap_or_default();
     let chat = format!("{:?}", model.chat);
-    let key = stream_key(0, &[model.name.as_bytes(), &form, chat.as_bytes()]);
+    let mut parts = vec![model.name.as_bytes(), &form, chat.as_bytes()];
+    // What such a server takes decides what is asked of it.
+    let taken = model.form.as_ref().map(|taken| format!("{taken:?}"));
+    parts.extend(taken.as_deref().map(str::as_bytes));
+    let key = stream_key(0, &parts);
     let name = model.name.rsplit('/').next().unwrap_or_default();
     format!("{}:{name}@{key:016x}", model.dialect.name())
 }

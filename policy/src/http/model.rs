@@ -3,6 +3,8 @@
 use dashmap::DashMap;
 use regrowth_datasets::TokenId;
 
+use super::fault::Fault;
+use super::openai::{Form, Turns, packed};
 use crate::Dialect;
 use crate::text::{ChatTemplate, Tokenizer, Told};
 
@@ -29,6 +31,10 @@ pub(super) struct Model {
     pub(super) told: Told,
     /// Tokens of prompt and continuation together.
     pub(super) context: usize,
+    /// A chat server of OpenAI's kind: what it takes, once it was asked.
+    pub(super) form: Option<Form>,
+    /// The same: how turns are found in the text of a prompt.
+    pub(super) turns: Option<Turns>,
     /// Ids of texts that were asked for before.
     pub(super) known: DashMap<String, Vec<TokenId>>,
 }
@@ -59,7 +65,23 @@ impl Model {
             chat: Chat::Plain,
             told: Told::default(),
             context,
+            form: None,
+            turns: None,
             known: DashMap::new(),
         }
+    }
+    /// Whether ids are [`packed`] text.
+    pub(super) fn is_packed(&self) -> bool {
+        self.dialect == Dialect::OpenAi && self.tokenizer.is_none()
+    }
+
+    /// Text that comes from elsewhere, without what only prompts may hold.
+    pub(super) fn clean(&self, text: &str) -> String {
+        if self.is_packed() { packed::clean(text) } else { text.to_owned() }
+    }
+
+    /// What a chat server takes.
+    pub(super) fn form(&self) -> Result<&Form, Fault> {
+        self.form.as_ref().ok_or_else(|| Fault::Unsupported("a server that was not asked".into()))
     }
 }

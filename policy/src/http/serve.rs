@@ -14,7 +14,9 @@ use super::completion::{Completed, Completion, End};
 use super::fault::Fault;
 use super::fleet::Fleet;
 use super::model::{Chat, Model};
+use super::openai::packed;
 use super::vllm;
+use crate::Dialect;
 use crate::boundary::{Cut, finish_of, part_tokens, stops};
 use crate::check::check;
 use crate::text::{CONTEXT, PromptForm, Restating, prompt, user};
@@ -139,13 +141,17 @@ impl Service {
                 (self.decode(&ids).await?, ids)
             }
             Chat::Template(template) => {
-                let text = prompt::chat(template, &[user(bare)], true)?;
+                let text = prompt::chat(template, &[user(self.model.clean(&bare))], true)?;
                 let mut ids = self.encode(&text).await?;
                 if self.model.begins_chats() && !ids.starts_with(&self.model.begin) {
                     ids.splice(..0, self.model.begin.iter().copied());
                 }
-                let own = self.model.tokenizer.as_ref();
-                (own.map_or(text.as_str(), |t| t.without_frame(&text)).to_owned(), ids)
+                let shown = match &self.model.tokenizer {
+                    Some(own) => own.without_frame(&text).to_owned(),
+                    None if self.model.is_packed() => packed::without_marks(&text),
+                    None => text,
+                };
+                (shown, ids)
             }
             Chat::Plain => {
                 let ids = self.begun(&bare).await?;
@@ -204,6 +210,9 @@ impl Service {
         let sampling = if greedy { Sampling::greedy() } else { propose.sampling };
         let exact = propose.sampling.is_exact() && !greedy;
         let mut drawn = Drawn { ids: vec![], logps: vec![], exact, usage: Usage::default() };
+        if self.model.dialect == Dialect::OpenAi {
+            return self.cut_candidate(propose, index, (sampling, drawn)).await;
+        }
         let (mut text, mut cut) = (String::new(), Cut::default());
         for part in 0u64.. {
             let ask = Completion {
@@ -241,6 +250,59 @@ impl Service {
             return Ok((Candidate { step, logps_exact: drawn.exact }, drawn.usage));
         }
         Err(Fault::Reply("a candidate without end".into()))
+    }
+
+    /// One candidate of a server that does not tell what stopped it: all tokens that a step may have
+    /// are drawn, and the step is cut out of them.
+    async fn cut_candidate(
+        &self,
+        propose: &Propose,
+        index: usize,
+        (sampling, mut drawn): (Sampling, Drawn),
+    ) -> Result<(Candidate, Usage), Fault> {
+        let ask = Completion {
+            prompt: propose.prefix.clone(),
+            max_tokens: propose.max_tokens,
+            sampling,
+            seed: stream_key(propose.keys[index], &[b"part", &0u64.to_le_bytes()]),
+            stops: vec![],
+        };
+        let complete = async |server: Arc<_>| self.model.complete(&server, &ask).await;
+        let done = self.fleet.ask(&propose.prefix, complete).await?;
+        if done.ids.is_empty() && done.end != End::Eos {
+            return Err(Fault::Reply("the server generated nothing and no end".into()));
+        }
+        let ended = done.end == End::Eos && done.ids.len() <= propose.max_tokens;
+        drawn.take(&ask, done, propose.max_tokens, &self.model.eos);
+        drawn.stop_at(&propose.stop_at.ids);
+        let whole = self.decode_after(&propose.prefix, &drawn.ids).await?;
+        let (mut text, mut cut, mut finish) = (String::new(), Cut::default(), None);
+        for count in 1..=drawn.ids.len() {
+            text = self.decode_after(&propose.prefix, &drawn.ids[..count]).await?;
+            finish = finish_of(propose, count, &text);
+            cut.note(&propose.boundary, count, &text);
+            // A solution may end with a line break.
+            let is_rest = ended && whole.get(text.len()..).is_some_and(|r| r.trim().is_empty());
+            if finish.is_some() && !is_rest {
+                drawn.truncate(count);
+                break;
+            }
+        }
+        let stopped = drawn.ids.last().is_some_and(|id| propose.stop_at.ids.contains(id));
+        let finish = match (finish, cut.kept()) {
+            (_, _) if stopped => Finish::Stop,
+            (Some(Finish::Stop), _) => Finish::Stop,
+            (Some(finish), _) if !ended || whole.len() > text.len() => finish,
+            _ if ended => Finish::Eos,
+            (_, Some(kept)) => {
+                drawn.truncate(kept);
+                text = self.decode_after(&propose.prefix, &drawn.ids).await?;
+                Finish::Boundary
+            }
+            _ => Finish::Length,
+        };
+        let step = Step { ids: drawn.ids, text, logps: drawn.logps, finish };
+        Ok((Candidate { step, logps_exact: drawn.exact }, drawn.usage))
     }
 
     /// What is asked in each order that a judge request asks for. A judged step loses its EOS: the

@@ -2,6 +2,7 @@
 
 mod dialects;
 mod mock;
+mod openai;
 mod tls;
 
 use std::sync::Arc;
@@ -485,7 +486,7 @@ fn what_cannot_be_connected_says_what_to_do() {
     let unknown =
         Mock::start(|_| Answer::Json(json!({ "data": [{ "id": "m", "owned_by": "?" }] })));
     let error = refused(&unknown.address).to_string();
-    assert!(error.contains("--server-dialect") && error.contains("llama.cpp"), "{error}");
+    assert!(error.contains("--server-dialect") && error.contains("choices"), "{error}");
     let [vllm, sglang, ..] = dialects::all(|_, _| "x".into());
     let error = refused(&format!("{}/v1#other", vllm.1.address)).to_string();
     assert!(error.contains("serves tiny"), "{error}");

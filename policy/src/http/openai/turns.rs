@@ -1,0 +1,114 @@
+//! The turns of a talk, found again in the text of its prompt.
+//!
+//! Prompts are token ids everywhere else, made by a chat template; a chat server wants the turns
+//! themselves. What the template writes around them is learnt from a talk whose turns are known.
+
+use regrowth_datasets::Message;
+
+use super::assistant;
+use crate::text::{ChatTemplate, prompt, user};
+
+/// Stand for what is said in a talk whose rendering is taken apart.
+const PROBLEM: &str = "a problem";
+const SOLUTION: &str = "a solution so far";
+const QUESTION: &str = "a question about it";
+
+/// What a chat template writes around turns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Turns {
+    /// Before the first turn.
+    head: String,
+    /// Between the first turn and the assistant's.
+    open: String,
+    /// Around a question that is asked after the assistant's turn.
+    again: Option<[String; 2]>,
+}
+
+/// A talk that ends within a turn of the assistant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Talk {
+    problem: String,
+    solution: String,
+    /// A question about it, and what its answer begins with.
+    asked: Option<[String; 2]>,
+}
+
+impl Turns {
+    /// From a chat template; `None` for one that leaves out what is said.
+    pub(in crate::http) fn of(template: &ChatTemplate) -> Option<Self> {
+        let first = prompt::chat(template, &[user(PROBLEM.into())], true).ok()?;
+        let (head, open) = first.split_once(PROBLEM)?;
+        let talk =
+            [user(PROBLEM.into()), assistant(SOLUTION.into()), user(QUESTION.into())];
+        let talk = prompt::chat(template, &talk, true).ok();
+        let again = talk.as_deref().and_then(|talk| {
+            let (_, rest) = talk.split_once(SOLUTION)?;
+            let (before, after) = rest.split_once(QUESTION)?;
+            Some([before.to_owned(), after.to_owned()])
+        });
+        (!open.is_empty()).then(|| Self { head: head.to_owned(), open: open.to_owned(), again })
+    }
+
+    /// The talk whose prompt this is; `None` if it is none of this template.
+    pub(in crate::http) fn read(&self, text: &str) -> Option<Talk> {
+        let rest = text.strip_prefix(self.head.as_str())?;
+        let (problem, rest) = rest.split_once(self.open.as_str())?;
+        let again = self.again.as_ref().and_then(|[before, after]| {
+            let (solution, asked) = rest.rsplit_once(before.as_str())?;
+            let (question, opening) = asked.split_once(after.as_str())?;
+            Some((solution, [question.to_owned(), opening.to_owned()]))
+        });
+        let (solution, asked) = match again {
+            Some((solution, asked)) => (solution, Some(asked)),
+            None => (rest, None),
+        };
+        Some(Talk { problem: problem.to_owned(), solution: solution.to_owned(), asked })
+    }
+}
+
+impl Talk {
+    /// The problem and the solution so far.
+    pub(super) fn opened(self) -> (String, String) {
+        (self.problem, self.solution)
+    }
+
+    /// All turns; the last one is the assistant's and goes on.
+    pub(super) fn messages(self) -> Vec<Message> {
+        let mut messages = vec![user(self.problem), assistant(self.solution)];
+        if let Some([question, opening]) = self.asked {
+            messages.extend([user(question), assistant(opening)]);
+        }
+        messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n\
+                          {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+    #[test]
+    fn turns_are_found_again() {
+        for text in [CHATML, super::super::packed::TEMPLATE] {
+            let template = ChatTemplate { text: text.into(), ..ChatTemplate::default() };
+            let turns = Turns::of(&template).unwrap();
+            let [problem, steps, question] = ["1 + 1?", "It is\n", "Right?\n(A) or (B)"];
+            let opened = prompt::chat(&template, &[user(problem.into())], true).unwrap() + steps;
+            let talk = turns.read(&opened).unwrap();
+            assert_eq!(talk.opened(), (problem.to_owned(), steps.to_owned()));
+            let [before, after] = turns.again.clone().unwrap();
+            let asked = format!("{opened}{before}{question}{after}The answer is (");
+            let messages = turns.read(&asked).unwrap().messages();
+            let said: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+            assert_eq!(said, [problem, steps, question, "The answer is ("]);
+        }
+    }
+
+    #[test]
+    fn a_template_without_the_users_turn_is_none() {
+        let template = ChatTemplate { text: "Hello".into(), ..ChatTemplate::default() };
+        assert_eq!(Turns::of(&template), None);
+    }
+}
