@@ -15,12 +15,11 @@ fi
 "$PYTHON" "$here/llama_cpp_server.py" "$model" "$port" >"$out/server.log" 2>&1 &
 server=$!
 trap 'kill $server' EXIT
-# It says 503 while it loads its model, which is waited for.
-until curl -s -o "$out/models.json" "localhost:$port/v1/models"; do sleep 1; done
+until curl -sf -o "$out/models.json" "localhost:$port/v1/models"; do sleep 1; done
 
 "$mcts" search --policy "http://localhost:$port/v1#model" --server-dialect openai --tokenizer "$checkpoint" \
     --server-context 8192 --server-attempts 100 --server-timeout 1200 --problems builtin:arithmetic --limit "${LIMIT:-4}" \
-    --simulations "${SIMULATIONS:-4}" --breadth 2 --depth 3 --set search.max_step_tokens=32 --out "$out/search"
+    --simulations "${SIMULATIONS:-4}" --breadth 2,2 --depth 3 --set search.max_step_tokens=32 --out "$out/search"
 "$mcts" pairs --trees "$out/search" --out "$out/pairs.jsonl" --solved-only false
 grep -c '"logps_exact":false' "$out/pairs.jsonl"
 "$regrowth" train --policy "$checkpoint" --lora 4 --pairs "$out/pairs.jsonl" --out "$out/trained"

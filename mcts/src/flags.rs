@@ -56,7 +56,7 @@ pub struct EngineFlags {
     #[serde(with = "by_name")]
     #[schemars(with = "Option<String>")]
     server_dialect: Option<Dialect>,
-    /// Requests in flight at each server [default: 64]
+    /// Requests in flight at each server at most [default: 64]
     #[arg(long, value_name = "N", value_parser = at_least_one::<NonZeroUsize>, help_heading = "Servers", hide = true)]
     server_in_flight: Option<NonZeroUsize>,
     /// Longest time of one request [default: 600]

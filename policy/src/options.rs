@@ -66,7 +66,7 @@ pub struct ServerOptions {
     pub ca_file: Option<PathBuf>,
     /// What the server speaks; by default it is asked.
     pub dialect: Option<Dialect>,
-    /// Requests in flight at each server, at least 1.
+    /// Requests in flight at each server at most, at least 1.
     pub in_flight: usize,
     /// Longest time that one request may take.
     pub timeout: Duration,

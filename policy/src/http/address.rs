@@ -29,7 +29,8 @@ fn address(text: &str) -> Result<Address, String> {
         Some((url, model)) => (url, Some(model.to_owned()).filter(|m| !m.is_empty())),
         None => (text, None),
     };
-    let expected = || format!("`{text}`: expected http://host:port/v1#model or https://host/v1#model");
+    let expected =
+        || format!("`{text}`: expected http://host:port/v1#model or https://host/v1#model");
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let rest = rest.ok_or_else(expected)?;
     let host = rest.split('/').next().unwrap_or_default();

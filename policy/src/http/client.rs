@@ -141,8 +141,8 @@ fn proxy_of_environment() -> Option<&'static str> {
 /// What to do about a failure of TLS.
 fn tls_advice(error: &rustls::Error) -> &'static str {
     use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
-        NotValidYetContext, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+        NotValidYet, NotValidYetContext, UnknownIssuer,
     };
     use rustls::Error::{InvalidCertificate, InvalidMessage};
     match error {

@@ -9,18 +9,16 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::fault::Fault;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, look_after};
 use super::llama_cpp;
 use super::model::{Chat, Model};
 use super::openai::{Form, LETTERS, Turns, packed};
 use super::reply::Reply;
-use super::server::Server;
+use super::server::{MODELS, Server};
 use super::vllm;
 use crate::text::tokenizer::optional_json;
 use crate::text::{ChatTemplate, JudgeTurn, PROMPT_FILE, PromptForm, Tokenizer, Told, user};
 use crate::{Dialect, PolicyError, PromptOptions, ServerOptions};
-
-const MODELS: &str = "/v1/models";
 
 /// Context of a server that does not say.
 const CONTEXT: usize = 4096;
@@ -54,7 +52,7 @@ pub(super) async fn discover(
 ) -> Result<Discovered, Unmet> {
     let mut notes = Vec::new();
     let mut found: Option<(Arc<Server>, Model)> = None;
-    let mut lost = None;
+    let (mut lost, mut absent) = (None, Vec::new());
     for server in &fleet.servers {
         match identify(server, options).await {
             Err(Fault::Protocol(detail)) => {
@@ -64,6 +62,7 @@ pub(super) async fn discover(
             Err(fault) if fault.is_passing() => {
                 notes.push(format!("{fault}; the other servers take its share"));
                 lost = Some(fault);
+                absent.push(server);
             }
             Err(fault) => return Err(PolicyError::from(fault).into()),
             Ok(model) => match &found {
@@ -75,29 +74,43 @@ pub(super) async fn discover(
     let Some((server, mut model)) = found else {
         let said = lost.as_ref().map(Fault::to_string).unwrap_or_default();
         if matches!(lost, Some(Fault::Busy { .. })) {
-            let detail = format!("{said}; the server is there but not ready (--server-attempts)");
-            return Err(Unmet::Busy(PolicyError::Server(detail)));
+            return Err(not_ready(&said));
         }
         return Err(Unmet::Failed(PolicyError::Server(format!(
             "{said}; no server answers: start one (docs/servers.md), or check host and port, and \
              whether it is https://"
         ))));
     };
-    let own = learn(&server, &mut model, options, &mut notes).await.map_err(explained)?;
+    for other in absent {
+        // It joins when it serves this model.
+        other.serves_as(&server);
+        other.health.take_out();
+        look_after(other);
+    }
+    let own = learn(&server, &mut model, options, &mut notes).await.map_err(unlearnt)?;
     let mut form = match own {
         Some(own) => own.changed(prompt)?,
         None => PromptForm::of_kind(model.chat != Chat::Plain, prompt)?,
     };
-    form.turn = turn(&server, &model).await.map_err(explained)?;
+    form.turn = turn(&server, &model).await.map_err(unlearnt)?;
     Ok(Discovered { model, form, notes })
 }
 
 /// A failure while the model is learnt is one of the server, whatever its kind.
-fn explained(fault: Fault) -> PolicyError {
-    PolicyError::Server(format!(
+fn unlearnt(fault: Fault) -> Unmet {
+    if let Fault::Busy { detail, .. } = fault {
+        return not_ready(&detail);
+    }
+    let error = PolicyError::Server(format!(
         "{fault}; give --tokenizer DIR if the server cannot tokenise, --server-dialect NAME if it \
          was taken for another"
-    ))
+    ));
+    Unmet::Failed(error)
+}
+
+fn not_ready(said: &str) -> Unmet {
+    let detail = format!("{said}; the server is there but not ready (--server-attempts)");
+    Unmet::Busy(PolicyError::Server(detail))
 }
 
 fn same(first: &Model, other: &Model, server: &Server) -> Result<(), PolicyError> {
@@ -140,7 +153,9 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
         (_, Some((entry, name)), _) => (entry, (*name).to_owned()),
         (None, _, [only]) => (first, (*only).to_owned()),
         // One model is loaded there, whatever it is called; SGLang takes adapters by name.
-        (Some(name), _, _) if !matches!(dialect, Dialect::Vllm | Dialect::OpenAi) => (first, name.to_owned()),
+        (Some(name), _, _) if !matches!(dialect, Dialect::Vllm | Dialect::OpenAi) => {
+            (first, name.to_owned())
+        }
         _ => {
             let list = names.join(", ");
             return Err(Fault::Refused(format!(
@@ -149,6 +164,9 @@ async fn identify(server: &Server, options: &ServerOptions) -> Result<Model, Fau
             )));
         }
     };
+    if names.contains(&name.as_str()) {
+        server.serves(&name);
+    }
     let told =
         entry.optional("max_model_len").or_else(|| entry.optional("meta")?.optional("n_ctx"));
     let context = told.and_then(|t| t.count().ok()).map(|t| t as usize);

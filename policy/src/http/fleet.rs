@@ -1,19 +1,23 @@
 //! Several servers of one model: who is asked, and what happens when one does not answer.
 //!
 //! Requests that begin alike go to one server, so that its prefix cache is of use, unless that one
-//! is down or has much more to do than another. Repeated requests carry the same seeds, so who
-//! answers in the end changes no result.
+//! is out or has much more to do than another. Repeated requests carry the same seeds, so who
+//! answers in the end, and after which pause, changes no result. A request is answered once: what an
+//! earlier attempt draws after all has nobody that listens.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use regrowth_datasets::{TokenId, stream_key};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::fault::Fault;
+use super::health::{FIRST_LOOK, LONGEST_LOOK};
 use super::server::Server;
 
-/// Tokens of a prefix that decide its server (as many as decide a shard of the engine here).
+/// Tokens that decide the server of a prefix, behind those with which all prompts begin: a system's turn
+/// and worked examples are the same for all problems (as many as decide a shard of the engine here).
 const ROUTE_TOKENS: usize = 24;
 
 /// Requests that a server may have waiting above the least busy one before affinity gives way.
@@ -24,13 +28,32 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
+/// How many times as often a request is tried while servers answer others: then it is luck, or the
+/// request itself that a server cannot stand.
+const WHILE_OTHERS_SUCCEED: u32 = 4;
+
 /// The servers, and how often a request is tried.
 pub(super) struct Fleet {
     pub(super) servers: Vec<Arc<Server>>,
     /// Times that a request is tried, at least 1.
     pub(super) attempts: u32,
+    /// Requests that were answered.
+    answered: AtomicU64,
+    /// What all prompts so far begin with, and how much that is.
+    head: Mutex<Option<Vec<TokenId>>>,
+    head_len: AtomicUsize,
     /// Candidates that are worked on at once.
     turns: Semaphore,
+}
+
+/// The failed attempts of a request.
+#[derive(Default)]
+struct Tries {
+    /// Since any request was answered.
+    in_vain: u32,
+    all: u32,
+    /// Answers to all requests at the last attempt.
+    answered: u64,
 }
 
 impl Fleet {
@@ -39,7 +62,37 @@ impl Fleet {
         // With slack, or candidates that wait for one server would keep the others idle.
         let slack = AFFINITY_SLACK * servers.len().saturating_sub(1);
         let turns = Semaphore::new(in_flight.max(1) * servers.len().max(1) + slack);
-        Self { servers, attempts, turns }
+        Self {
+            servers,
+            attempts: attempts.max(1),
+            answered: AtomicU64::new(0),
+            head: Mutex::new(None),
+            head_len: AtomicUsize::new(0),
+            turns,
+        }
+    }
+
+    /// Takes note of the prompt of a problem.
+    pub(super) fn note_prompt(&self, ids: &[TokenId]) {
+        let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let common = match &*head {
+            // Of one prompt nothing is known to be common.
+            None => 0,
+            Some(head) => head.iter().zip(ids).take_while(|(a, b)| a == b).count(),
+        };
+        match &mut *head {
+            Some(head) => head.truncate(common),
+            None => *head = Some(ids.to_vec()),
+        }
+        self.head_len.store(common, Ordering::Relaxed);
+    }
+
+    /// What decides the server of a prefix.
+    fn route(&self, prefix: &[TokenId]) -> u64 {
+        let head = self.head_len.load(Ordering::Relaxed);
+        let own = prefix.iter().take(head + ROUTE_TOKENS);
+        let bytes: Vec<u8> = own.flat_map(|id| id.to_le_bytes()).collect();
+        stream_key(0, &[&bytes])
     }
 
     /// Waits until a candidate may begin; it is held until the candidate is complete. A candidate takes
@@ -58,41 +111,96 @@ impl Fleet {
     where
         F: Future<Output = Result<T, Fault>>,
     {
-        let mut pause = FIRST_PAUSE;
-        let mut tried = 0;
+        let route = self.route(prefix);
+        let (mut tries, mut failed) = (Tries::default(), None);
         loop {
-            let fault = match ask(self.choose(prefix)).await {
+            let at = self.choose(route, failed);
+            let server = &self.servers[at];
+            let fault = match ask(server.clone()).await {
                 Err(fault) if fault.is_passing() => fault,
-                done => return done,
+                done => {
+                    // Relaxed: a count that nothing is ordered by.
+                    self.answered.fetch_add(1, Ordering::Relaxed);
+                    return done;
+                }
             };
-            tried += 1;
-            if tried >= self.attempts.max(1) {
+            if server.health.is_out() {
+                look_after(server);
+            }
+            self.count(&mut tries);
+            if tries.in_vain >= self.attempts {
                 return Err(fault);
             }
-            let after = match &fault {
-                Fault::Busy { after, .. } => *after,
-                // Another server is up: no reason to wait.
-                Fault::Down(_) if self.servers.iter().any(|s| s.is_up()) => Some(Duration::ZERO),
-                _ => None,
+            if tries.all >= self.attempts.saturating_mul(WHILE_OTHERS_SUCCEED) {
+                return Err(fault.of_one_request());
+            }
+            failed = Some(at);
+            let up = |(i, other): (usize, &Arc<Server>)| i != at && other.health.is_up();
+            let pause = match self.servers.iter().enumerate().any(up) {
+                // Somebody else takes it: no reason to wait long.
+                true => FIRST_PAUSE / 8,
+                false => pause(&fault, tries.in_vain),
             };
-            tokio::time::sleep(after.unwrap_or(pause)).await;
-            pause = (2 * pause).min(LONGEST_PAUSE);
+            tokio::time::sleep(jittered(pause, route, tries.all)).await;
         }
     }
 
-    /// The server that the prefix names, or the least busy one that is up.
-    fn choose(&self, prefix: &[TokenId]) -> Arc<Server> {
-        let bytes: Vec<u8> =
-            prefix.iter().take(ROUTE_TOKENS).flat_map(|id| id.to_le_bytes()).collect();
-        let count = self.servers.len();
-        let home = (stream_key(0, &[&bytes]) % count as u64) as usize;
-        // From the home on around, so that the prefixes of a lost server spread evenly.
-        let order = (0..count).map(|i| &self.servers[(home + i) % count]);
-        let up: Vec<&Arc<Server>> = order.filter(|s| s.is_up()).collect();
-        let Some(least) = up.iter().map(|s| s.load()).min() else {
-            return self.servers[home].clone();
-        };
-        let close = up.iter().find(|s| s.load() <= least + AFFINITY_SLACK);
-        close.map_or_else(|| self.servers[home].clone(), |s| (*s).clone())
+    fn count(&self, tries: &mut Tries) {
+        let answered = self.answered.load(Ordering::Relaxed);
+        tries.all += 1;
+        tries.in_vain = if answered > tries.answered { 1 } else { tries.in_vain + 1 };
+        tries.answered = answered;
     }
+
+    /// The server that the prefix names, or the least busy one that is up; not the one that has `failed`
+    /// if another one is up.
+    fn choose(&self, route: u64, failed: Option<usize>) -> usize {
+        let count = self.servers.len();
+        let home = (route % count as u64) as usize;
+        // From the home on around, so that the prefixes of a lost server spread evenly.
+        let order = (0..count).map(|i| (home + i) % count);
+        let mut up: Vec<usize> = order.filter(|&i| self.servers[i].health.is_up()).collect();
+        if up.len() > 1 {
+            up.retain(|i| Some(*i) != failed);
+        }
+        let load = |i: usize| self.servers[i].load();
+        let least = up.iter().map(|&i| load(i)).min().unwrap_or(0);
+        let close = up.into_iter().find(|&i| load(i) <= least + AFFINITY_SLACK);
+        // Where nobody answers at present each has its turn.
+        close.unwrap_or_else(|| failed.map_or(home, |last| (last + 1) % count))
+    }
+}
+
+/// How long the next attempt is waited for after so many `in_vain`, where nobody else takes it.
+fn pause(fault: &Fault, in_vain: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << in_vain.saturating_sub(1).min(10));
+    match fault {
+        Fault::Busy { after: Some(after), .. } => (*after).max(FIRST_PAUSE),
+        _ => doubled.min(LONGEST_PAUSE),
+    }
+}
+
+/// Between all and one and a half of a pause, so that requests that failed together do not come back
+/// together. It is drawn from what the request begins with; no result depends on it.
+fn jittered(pause: Duration, route: u64, tried: u32) -> Duration {
+    let drawn = stream_key(u64::from(tried), &[b"jitter", &route.to_le_bytes()]);
+    pause.mul_f64(1.0 + 0.5 * (drawn >> 11) as f64 / (1u64 << 53) as f64)
+}
+
+/// Looks at a server that is out until it serves the model again, once for each time it goes out.
+pub(super) fn look_after(server: &Arc<Server>) {
+    if !server.health.claim_look() {
+        return;
+    }
+    let server = server.clone();
+    tokio::spawn(async move {
+        let mut pause = FIRST_LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            if server.is_back().await {
+                return server.health.close();
+            }
+            pause = (2 * pause).min(LONGEST_LOOK);
+        }
+    });
 }

@@ -13,6 +13,7 @@ mod dialect;
 mod discover;
 mod fault;
 mod fleet;
+mod health;
 mod llama_cpp;
 mod llama_cpp_python;
 mod model;
@@ -21,6 +22,7 @@ mod reply;
 mod serve;
 mod server;
 mod sglang;
+mod slots;
 mod vllm;
 
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub struct HttpPolicy {
     limits: Limits,
     eos: Option<TokenId>,
     notes: Vec<String>,
+    servers: Vec<Arc<Server>>,
     orders: Option<UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -75,6 +78,7 @@ impl HttpPolicy {
         prompt: &PromptOptions,
     ) -> Result<Self, PolicyError> {
         let fleet = fleet(spec, options)?;
+        let servers = fleet.servers.clone();
         let (options, prompt) = (options.clone(), prompt.clone());
         let (orders, queue) = unbounded_channel();
         let (met, meeting) = bounded(1);
@@ -87,7 +91,14 @@ impl HttpPolicy {
             .map_err(failed)?;
         let Met { identity, limits, eos, notes } =
             meeting.recv().map_err(|_| PolicyError::Gone)??;
-        Ok(Self { identity, limits, eos, notes, orders: Some(orders), thread: Some(thread) })
+        let (orders, thread) = (Some(orders), Some(thread));
+        Ok(Self { identity, limits, eos, notes, servers, orders, thread })
+    }
+
+    /// Requests that wait for each server or are worked on by it, in the order of the addresses.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<usize> {
+        self.servers.iter().map(|server| server.load()).collect()
     }
 
     fn order(&self, order: Order) -> Result<(), PolicyError> {

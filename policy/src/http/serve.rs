@@ -128,6 +128,7 @@ impl Service {
                 self.model.context
             )));
         }
+        self.fleet.note_prompt(&ids);
         Ok(Prompt { text, ids: ids.into() })
     }
 

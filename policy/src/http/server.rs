@@ -2,19 +2,18 @@
 //!
 //! A reply is read piece by piece up to a limit of bytes, and the key is taken out of it first.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::address::Address;
 use super::api_key::{API_KEY, ApiKey};
 use super::client::lost;
-use super::fault::Fault;
+use super::fault::{Busy, Fault};
+use super::health::Health;
+use super::slots::Slots;
 
 /// Bytes of a reply at most: log-probabilities of a long context with room to spare.
 const REPLY_BYTES: usize = 64 << 20;
@@ -22,8 +21,8 @@ const REPLY_BYTES: usize = 64 << 20;
 /// Characters of a refusal that a message shows.
 const REFUSAL_SHOWN: usize = 400;
 
-/// How long a server that did not answer is left alone while others do.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
+/// What every server lists its models under.
+pub(super) const MODELS: &str = "/v1/models";
 
 /// The longest pause that a server may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -33,10 +32,11 @@ pub(super) struct Server {
     pub(super) address: Address,
     client: Client,
     key: Option<ApiKey>,
-    /// Requests that it works on at once.
-    slots: Semaphore,
-    waiting: AtomicUsize,
-    alone_until: Mutex<Option<Instant>>,
+    /// Requests that it is given at once.
+    slots: Slots,
+    pub(super) health: Health,
+    /// The model that it listed at the start, where it lists some.
+    listed: OnceLock<String>,
 }
 
 impl Server {
@@ -46,31 +46,37 @@ impl Server {
         key: Option<ApiKey>,
         in_flight: usize,
     ) -> Self {
-        Self {
-            address,
-            client,
-            key,
-            slots: Semaphore::new(in_flight.max(1)),
-            waiting: AtomicUsize::new(0),
-            alone_until: Mutex::new(None),
-        }
+        let slots = Slots::new(in_flight.max(1));
+        Self { address, client, key, slots, health: Health::default(), listed: OnceLock::new() }
     }
 
     /// Requests that wait for it or are worked on.
     pub(super) fn load(&self) -> usize {
-        // Relaxed: an estimate for choosing among servers.
-        self.waiting.load(Ordering::Relaxed)
+        self.slots.load()
     }
 
-    /// Whether it answered when it was asked last, or long enough ago.
-    pub(super) fn is_up(&self) -> bool {
-        let until = self.alone_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_none_or(|until| Instant::now() >= until)
+    /// Remembers which of the models in its list is meant.
+    pub(super) fn serves(&self, name: &str) {
+        // Met several times while it starts: the first name stays.
+        let _ = self.listed.set(name.to_owned());
     }
 
-    fn note(&self, answered: bool) {
-        let until = (!answered).then(|| Instant::now() + LEFT_ALONE);
-        *self.alone_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    /// It is to serve what another server lists.
+    pub(super) fn serves_as(&self, other: &Self) {
+        if let Some(name) = other.listed.get() {
+            self.serves(name);
+        }
+    }
+
+    /// Whether it answers again and still serves the model.
+    pub(super) async fn is_back(&self) -> bool {
+        let answer = self.answer(self.client.get(self.url(MODELS)), MODELS).await;
+        let Some(name) = self.listed.get() else {
+            return answer.is_ok() || answer.is_err_and(|fault| !fault.is_passing());
+        };
+        let models = answer.ok();
+        let models = models.as_ref().and_then(|value| value.get("data")?.as_array());
+        models.is_some_and(|all| all.iter().any(|m| m.get("id").is_some_and(|id| id == name)))
     }
 
     /// Address of a path from the server's root.
@@ -92,16 +98,30 @@ impl Server {
     }
 
     async fn exchange(&self, request: RequestBuilder, path: &str) -> Result<Value, Fault> {
-        // Relaxed: see `load`.
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let slot = self.slots.acquire().await;
-        let result = match slot {
-            Ok(_slot) => self.answer(request, path).await,
-            Err(_) => Err(Fault::Down(format!("{}: closed", self.url(path)))),
-        };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.note(!matches!(result, Err(Fault::Down(_) | Fault::Protocol(_))));
+        let _slot = self.slots.take().await;
+        let result = self.answer(request, path).await;
+        self.note(&result);
         result
+    }
+
+    fn note(&self, result: &Result<Value, Fault>) {
+        match result {
+            Err(Fault::Down(_) | Fault::Protocol(_)) => self.health.lost(),
+            Err(Fault::Busy { kind, after, .. }) => {
+                match kind {
+                    Busy::Overloaded => self.slots.overloaded(),
+                    Busy::NotReady => self.health.lost(),
+                    Busy::Failed => {}
+                }
+                if let Some(after) = after {
+                    self.health.leave(*after);
+                }
+            }
+            _ => {
+                self.health.answered();
+                self.slots.answered();
+            }
+        }
     }
 
     async fn answer(&self, mut request: RequestBuilder, path: &str) -> Result<Value, Fault> {
@@ -125,7 +145,7 @@ impl Server {
         };
         if status.is_success() {
             return serde_json::from_slice(&body)
-                .map_err(|e| Fault::Reply(format!("{url}: the reply is not valid JSON: {e}")));
+                .map_err(|e| Fault::Garbled(format!("{url}: the reply is not valid JSON: {e}")));
         }
         let said: String = String::from_utf8_lossy(&body).chars().take(REFUSAL_SHOWN).collect();
         let detail = format!("{url}: {status}: {}", said.trim());
@@ -134,9 +154,12 @@ impl Server {
                 "{detail}; set the environment variable {API_KEY}, or give --server-key-file FILE"
             )),
             (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => {
-                Fault::Busy { detail, after }
+                Fault::Busy { kind: Busy::Overloaded, detail, after }
             }
-            (s, _) if s.is_server_error() => Fault::Busy { detail, after },
+            (StatusCode::SERVICE_UNAVAILABLE, _) => {
+                Fault::Busy { kind: Busy::NotReady, detail, after }
+            }
+            (s, _) if s.is_server_error() => Fault::Busy { kind: Busy::Failed, detail, after },
             (s, Some(to)) if s.is_redirection() => {
                 Fault::Refused(format!("{url}: {status}: it is now at `{to}`; name that address"))
             }

@@ -38,8 +38,7 @@ impl Turns {
     pub(in crate::http) fn of(template: &ChatTemplate) -> Option<Self> {
         let first = prompt::chat(template, &[user(PROBLEM.into())], true).ok()?;
         let (head, open) = first.split_once(PROBLEM)?;
-        let talk =
-            [user(PROBLEM.into()), assistant(SOLUTION.into()), user(QUESTION.into())];
+        let talk = [user(PROBLEM.into()), assistant(SOLUTION.into()), user(QUESTION.into())];
         let talk = prompt::chat(template, &talk, true).ok();
         let again = talk.as_deref().and_then(|talk| {
             let (_, rest) = talk.split_once(SOLUTION)?;

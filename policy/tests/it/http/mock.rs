@@ -25,6 +25,8 @@ pub enum Answer {
     Status(u16, &'static str),
     /// A status with this body.
     Says(u16, String),
+    /// A status with `Retry-After`.
+    Wait(u16, &'static str),
     /// A redirect.
     Moved(&'static str),
     Raw(&'static str),
@@ -71,18 +73,18 @@ impl Mock {
         self.down.store(true, Ordering::SeqCst);
     }
 
+    /// From now on connections are answered again.
+    pub fn resume(&self) {
+        self.down.store(false, Ordering::SeqCst);
+    }
+
     /// What was asked under a path so far.
     pub fn asked(&self, path: &str) -> Vec<Asked> {
         self.asked.lock().unwrap().iter().filter(|a| a.path == path).cloned().collect()
     }
 }
 
-fn serve(
-    stream: impl Read + Write,
-    handler: &Handler,
-    log: &Mutex<Vec<Asked>>,
-    down: &AtomicBool,
-) {
+fn serve(stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Asked>>, down: &AtomicBool) {
     let mut reader = BufReader::new(stream);
     while let Some(asked) = read(&mut reader) {
         if down.load(Ordering::SeqCst) {
@@ -94,9 +96,14 @@ fn serve(
             Answer::Json(value) => (200, value.to_string()),
             Answer::Status(status, body) => (status, body.to_owned()),
             Answer::Says(status, body) => (status, body),
+            Answer::Wait(status, seconds) => {
+                let head = format!("HTTP/1.1 {status} X\r\nretry-after: {seconds}");
+                let _ = reader.get_mut().write_all(without_body(&head).as_bytes());
+                return;
+            }
             Answer::Moved(to) => {
-                let head = format!("HTTP/1.1 308 X\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
-                let _ = reader.get_mut().write_all(head.as_bytes());
+                let head = format!("HTTP/1.1 308 X\r\nlocation: {to}");
+                let _ = reader.get_mut().write_all(without_body(&head).as_bytes());
                 return;
             }
             Answer::Raw(body) => (200, body.to_owned()),
@@ -112,6 +119,11 @@ fn serve(
             return;
         }
     }
+}
+
+/// An answer of these lines; the connection ends with it.
+fn without_body(head: &str) -> String {
+    format!("{head}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
 }
 
 fn read(reader: &mut impl BufRead) -> Option<Asked> {

@@ -1,6 +1,7 @@
 //! Policies behind servers, through the public interface, against servers of this file's own.
 
 mod dialects;
+mod fleet;
 mod mock;
 mod openai;
 mod tls;

@@ -1,6 +1,7 @@
 //! Chat servers of OpenAI's kind: a loopback one that behaves as hosted ones do.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use regrowth_datasets::{Finish, TokenId};
 use regrowth_policy::http::HttpPolicy;
@@ -58,8 +59,10 @@ fn chat(can: Hosted, script: &Arc<Script>, asked: &Asked) -> Answer {
     let messages = body["messages"].as_array().unwrap();
     let last = messages.last().unwrap();
     let continued = can.continues && last["role"] == "assistant";
-    let talk: Vec<String> =
-        messages.iter().map(|m| format!("{}: {}", m["role"], m["content"].as_str().unwrap())).collect();
+    let talk: Vec<String> = messages
+        .iter()
+        .map(|m| format!("{}: {}", m["role"], m["content"].as_str().unwrap()))
+        .collect();
     let said = script(&talk.join("\n"), body["seed"].as_u64().unwrap_or(0));
     let most = body["max_tokens"].as_u64().unwrap() as usize;
     let (mut text, mut finish) = (said.trim_end_matches('\u{3}').to_owned(), "stop");
@@ -124,7 +127,10 @@ fn judge(policy: &dyn Policy, order: OptionOrder) -> Judgement {
 fn kinds() -> [(&'static str, Hosted); 4] {
     [
         ("hosted", Hosted { strict: true, ..Hosted::default() }),
-        ("hosted with log-probabilities", Hosted { strict: true, lists: true, ..Hosted::default() }),
+        (
+            "hosted with log-probabilities",
+            Hosted { strict: true, lists: true, ..Hosted::default() },
+        ),
         ("open", Hosted { lists: true, continues: true, ..Hosted::default() }),
         ("echo", Hosted { continues: true, echoes: true, ..Hosted::default() }),
     ]
@@ -282,6 +288,16 @@ fn a_named_model_needs_no_list_and_an_unnamed_one_is_asked_for() {
     let policy = meet(&mock, &named);
     assert_eq!(mock.asked("/v1/models").len(), 1);
     assert!(policy.identity().starts_with("openai:small@"), "{}", policy.identity());
+    // One that is loading its model is waited for, as there is no list to be asked for first.
+    let left = AtomicUsize::new(3);
+    let can = Hosted::default();
+    let script: Arc<Script> = Arc::new(|_: &str, _| "x".into());
+    let loading = Mock::start(move |asked| {
+        let less = |n: usize| n.checked_sub(1);
+        let busy = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        if busy { Answer::Status(503, "Loading model") } else { chat(can, &script, asked) }
+    });
+    meet(&loading, &named);
     let prefix = policy.prompt(&problem()).unwrap().ids;
     let score = Score { prefix, continuation: policy.encode("2").unwrap().into() };
     let error = call(&policy, Request::Score(score)).unwrap_err();

@@ -1,0 +1,218 @@
+//! What the client of a fleet of servers costs: simulated endpoints on loopback, many trees in flight.
+//!
+//!     cargo run --release -p regrowth-benches --example fleet -- [TREES] [STEPS] [ENDPOINTS...]
+//!
+//! For each number of endpoints (1, 4 and 32 by default) it starts them in a process of their own, lets TREES
+//! trees (10,000) ask for STEPS expansions each (6), and prints the requests a second, this process's CPU per
+//! request and its largest memory, and the share of the endpoints' slots that were in use. An endpoint answers in
+//! the shape of vLLM, 64 requests at once; an answer takes 0.4 to 0.8 seconds, one of fifty four times as long.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use regrowth_benches::process::{cpu_seconds, peak_bytes};
+use regrowth_datasets::{TokenId, stream_key};
+use regrowth_policy::http::HttpPolicy;
+use regrowth_policy::{
+    Boundary, Call, Policy, PromptOptions, Propose, Request, Response, Sampling, ServerOptions,
+    StopAt,
+};
+
+/// Requests that an endpoint works on at once.
+const SLOTS: usize = 64;
+/// Candidates of an expansion, a request each.
+const BREADTH: u64 = 4;
+/// What every step says.
+const STEP: &str = "He gives 4 of the 12 stones to Dan: 12 - 4 = 8 stones are left for him\n";
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|first| first == "serve") {
+        return serve(args[1].parse().expect("a number of endpoints"));
+    }
+    let number =
+        |at: usize, default| args.get(at).map_or(default, |n| n.parse().expect("a number"));
+    let (trees, steps) = (number(0, 10_000), number(1, 6));
+    let counts: Vec<usize> = args.iter().skip(2).map(|n| n.parse().expect("a number")).collect();
+    let counts = if counts.is_empty() { vec![1, 4, 32] } else { counts };
+    println!("endpoints  requests  seconds  requests/s  CPU us/request  peak MiB  slots in use");
+    counts.into_iter().for_each(|endpoints| measure(endpoints, trees, steps));
+}
+
+/// One line of the table.
+fn measure(endpoints: usize, trees: usize, steps: usize) {
+    let mut fleet = Fleet::start(endpoints);
+    let bundled = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled"));
+    let options =
+        ServerOptions { tokenizer: Some(bundled), in_flight: SLOTS, ..Default::default() };
+    let policy =
+        HttpPolicy::connect(&fleet.addresses.join(","), &options, &PromptOptions::default())
+            .expect("the endpoints answer");
+    // Fewer trees where there are fewer endpoints, so that each line takes as long.
+    let trees = trees * endpoints.min(32) / 32;
+    let (begun, cpu) = (Instant::now(), cpu_seconds());
+    let expansions = grow(&policy, trees.max(1), steps);
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - cpu);
+    assert!(policy.in_flight().iter().all(|n| *n == 0), "requests are left over");
+    let requests = expansions * BREADTH;
+    println!(
+        "{endpoints:9}  {requests:8}  {seconds:7.1}  {:10.0}  {:14.1}  {:8}  {:11.1}%",
+        requests as f64 / seconds,
+        1e6 * cpu / requests as f64,
+        peak_bytes() >> 20,
+        100.0 * fleet.stop() / seconds,
+    );
+}
+
+/// Grows `trees` trees at once, each a chain of expansions; the number of expansions.
+fn grow(policy: &HttpPolicy, trees: usize, steps: usize) -> u64 {
+    let (reply, answers) = crossbeam::channel::unbounded();
+    let mut prefixes: Vec<Vec<TokenId>> =
+        (0..trees).map(|tree| policy.encode(&format!("Problem {tree}:\n")).expect("ids")).collect();
+    let submit = |tree: usize, prefix: &[TokenId]| {
+        let key =
+            |i: u64| stream_key(i, &[&(tree as u64).to_le_bytes(), &prefix.len().to_le_bytes()]);
+        let propose = Propose {
+            prefix: prefix.into(),
+            keys: (0..BREADTH).map(key).collect(),
+            sampling: Sampling::default(),
+            greedy_first: false,
+            boundary: Boundary::Newline,
+            stop_at: StopAt::default(),
+            max_tokens: 48,
+        };
+        policy.submit(Call::new(tree as u64, Request::Propose(propose), reply.clone()));
+    };
+    let mut left = vec![steps; trees];
+    (0..trees).for_each(|tree| submit(tree, &prefixes[tree]));
+    for _ in 0..trees * steps {
+        let answered = answers.recv().expect("an answer");
+        let tree = answered.request_id as usize;
+        let Ok(Response::Candidates(found)) = answered.result else { panic!("{answered:?}") };
+        assert_eq!(found.candidates.len() as u64, BREADTH);
+        prefixes[tree].extend(&found.candidates[0].step.ids);
+        left[tree] -= 1;
+        if left[tree] > 0 {
+            submit(tree, &prefixes[tree]);
+        }
+    }
+    (trees * steps) as u64
+}
+
+/// The endpoints, in a process of their own.
+struct Fleet {
+    child: Child,
+    addresses: Vec<String>,
+}
+
+impl Fleet {
+    fn start(endpoints: usize) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["serve", &endpoints.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the endpoints");
+        let lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
+        let addresses = lines.take(endpoints).map(|line| line.expect("an address")).collect();
+        Self { child, addresses }
+    }
+
+    /// Ends them; the seconds for which their slots were in use, as if all were.
+    fn stop(&mut self) -> f64 {
+        drop(self.child.stdin.take());
+        let mut said = String::new();
+        let mut out = BufReader::new(self.child.stdout.as_mut().expect("a pipe"));
+        out.read_line(&mut said).expect("the slots in use");
+        self.child.wait().expect("the end of the endpoints");
+        said.trim().parse().expect("a number")
+    }
+}
+
+/// Serves until the standard input ends.
+fn serve(endpoints: usize) {
+    let bundled = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled"));
+    let ids =
+        regrowth_policy::candle::Tokenizer::from_files(bundled.as_path(), &Default::default())
+            .and_then(|tokenizer| tokenizer.encode(STEP))
+            .expect("ids");
+    let logps = vec!["-0.25"; ids.len()].join(",");
+    let answer = format!(
+        "{{\"choices\": [{{\"text\": \"\", \"token_ids\": {ids:?}, \"finish_reason\": \"stop\", \
+         \"stop_reason\": \"\\n\", \"logprobs\": {{\"token_logprobs\": [{logps}]}}}}]}}"
+    );
+    let (answer, micros) = (Arc::new(answer), Arc::new(AtomicU64::new(0)));
+    for _ in 0..endpoints {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        println!("http://{}/v1#tiny", listener.local_addr().expect("an address"));
+        let (answer, micros) = (answer.clone(), micros.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, micros) = (answer.clone(), micros.clone());
+                let one = move || connection(&stream, &answer, &micros);
+                std::thread::Builder::new().stack_size(64 << 10).spawn(one).expect("a thread");
+            }
+        });
+    }
+    std::io::stdin().lines().for_each(drop);
+    println!("{}", micros.load(Ordering::Relaxed) as f64 / 1e6 / (endpoints * SLOTS) as f64);
+}
+
+fn connection(stream: &TcpStream, answer: &str, micros: &AtomicU64) {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut body, mut asked) = (String::new(), Vec::new(), 0u64);
+    loop {
+        let (mut length, mut path) = (0, String::new());
+        loop {
+            line.clear();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            if path.is_empty() {
+                path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            }
+            let Some((name, value)) = line.trim().split_once(':') else {
+                if line.trim().is_empty() {
+                    break;
+                }
+                continue;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+        }
+        body.resize(length, 0);
+        if std::io::Read::read_exact(&mut reader, &mut body).is_err() {
+            return;
+        }
+        let text = match path.as_str() {
+            "/v1/completions" => {
+                let begun = Instant::now();
+                std::thread::sleep(latency(&body, asked));
+                asked += 1;
+                micros.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+                answer
+            }
+            "/v1/models" => {
+                r#"{"data": [{"id": "tiny", "owned_by": "vllm", "max_model_len": 100000}]}"#
+            }
+            _ => r#"{"tokens": []}"#,
+        };
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", text.len());
+        if (&*stream).write_all((head + text).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Jitter, and a straggler now and then.
+fn latency(body: &[u8], asked: u64) -> Duration {
+    let drawn = stream_key(asked, &[body]);
+    let straggles = if drawn % 50 == 0 { 4 } else { 1 };
+    straggles * Duration::from_millis(400 + drawn / 50 % 400)
+}

@@ -1,0 +1,189 @@
+//! Fleets whose servers fail, hang, go and come back: every candidate arrives, once, and is the one
+//! that a server which never fails would have given.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use regrowth_datasets::stream_key;
+use regrowth_policy::http::HttpPolicy;
+use regrowth_policy::{
+    Boundary, Candidate, Policy, PolicyError, PromptOptions, Request, Response, ServerOptions, call,
+};
+use serde_json::json;
+
+use super::dialects;
+use super::mock::{Answer, Asked, Mock};
+use super::{connect, options, propose, request};
+
+fn script(prompt: &str, seed: u64) -> String {
+    format!("{} and {}\nmore", seed % 1000, prompt.len())
+}
+
+/// One of the ways to fail, by a number below 6.
+fn fault(kind: u64) -> Answer {
+    match kind {
+        0 => Answer::Cut,
+        1 => Answer::Late(Duration::from_millis(30)),
+        2 => Answer::Raw("{\"choices\": [{\"tex"),
+        3 => Answer::Wait(429, "0"),
+        4 => Answer::Status(500, "out of memory"),
+        _ => Answer::Status(503, "draining"),
+    }
+}
+
+/// A vLLM that takes its time and, once `broken` is set, fails at three of ten requests.
+fn failing(name: u64, pause: Duration, broken: &Arc<AtomicBool>) -> Mock {
+    let vllm = dialects::vllm(Arc::new(script));
+    let (asked, broken) = (AtomicU64::new(0), broken.clone());
+    Mock::start(move |what: &Asked| {
+        let count = asked.fetch_add(1, Ordering::Relaxed);
+        let drawn = stream_key(name, &[&count.to_le_bytes()]);
+        if what.path == "/v1/completions" {
+            std::thread::sleep(pause);
+        }
+        match broken.load(Ordering::Relaxed) && drawn % 10 < 3 {
+            true => fault(drawn / 10 % 6),
+            false => vllm(what),
+        }
+    })
+}
+
+/// Candidates after many prefixes, asked for by several threads.
+fn all(policy: &HttpPolicy, meanwhile: impl FnOnce() + Send) -> Vec<Vec<Candidate>> {
+    const THREADS: usize = 8;
+    let prefixes: Vec<String> = (0..64).map(|i| format!("Question {i}:")).collect();
+    let mut found: Vec<Vec<Candidate>> = vec![vec![]; prefixes.len()];
+    std::thread::scope(|scope| {
+        for (found, prefixes) in found
+            .chunks_mut(prefixes.len() / THREADS)
+            .zip(prefixes.chunks(prefixes.len() / THREADS))
+        {
+            scope.spawn(move || {
+                for (found, prefix) in found.iter_mut().zip(prefixes) {
+                    *found = propose(policy, prefix, Boundary::Newline);
+                }
+            });
+        }
+        scope.spawn(meanwhile);
+    });
+    found
+}
+
+/// Waits until something is so.
+fn soon(what: &str, mut is: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn meet(servers: &[&Mock], options: &ServerOptions) -> HttpPolicy {
+    let specs: Vec<String> = servers.iter().map(|s| format!("{}/v1#tiny", s.address)).collect();
+    HttpPolicy::connect(&specs.join(","), options, &PromptOptions::default()).unwrap()
+}
+
+#[test]
+fn faults_lose_no_candidate_and_change_none() {
+    let whole = all(&connect(&Mock::start(dialects::vllm(Arc::new(script)))), || ());
+    let broken = Arc::new(AtomicBool::new(false));
+    let quick = failing(1, Duration::from_millis(2), &broken);
+    let slow = failing(2, Duration::from_millis(20), &broken);
+    let dying = failing(3, Duration::from_millis(2), &broken);
+    let policy = meet(&[&quick, &slow, &dying], &ServerOptions { attempts: 8, ..options() });
+    broken.store(true, Ordering::Relaxed);
+    let found = all(&policy, || {
+        std::thread::sleep(Duration::from_millis(100));
+        dying.stop();
+    });
+    assert!(found == whole, "another candidate");
+    assert!([&quick, &slow, &dying].iter().all(|s| !s.asked("/v1/completions").is_empty()));
+    soon("requests in flight", || policy.in_flight() == [0, 0, 0]);
+}
+
+#[test]
+fn a_request_that_fails_leaves_nothing_in_flight() {
+    let vllm = dialects::vllm(Arc::new(script));
+    // One of the candidates is refused at once, while the others take their time.
+    let mock = Mock::start(move |asked: &Asked| match asked.body["seed"].as_u64() {
+        Some(seed) if seed % 3 == 0 => Answer::Status(400, "no"),
+        Some(_) => Answer::Late(Duration::from_secs(2)),
+        None => vllm(asked),
+    });
+    let policy = connect(&mock);
+    let many = regrowth_policy::Propose { keys: (0..12).collect(), ..request("Q", Boundary::End) };
+    assert!(matches!(call(&policy, Request::Propose(many)), Err(PolicyError::Request(_))));
+    soon("requests in flight", || policy.in_flight() == [0]);
+}
+
+#[test]
+fn one_request_that_no_server_stands_fails_alone() {
+    let vllm = dialects::vllm(Arc::new(script));
+    let mock = Mock::start(move |asked: &Asked| {
+        let poison = asked.body["prompt"].as_array().is_some_and(|p| p.iter().any(|id| id == b'!'));
+        if poison && asked.path == "/v1/completions" {
+            return Answer::Status(500, "crashed");
+        }
+        vllm(asked)
+    });
+    let policy = meet(&[&mock], &ServerOptions { attempts: 2, ..options() });
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                propose(&policy, "Q", Boundary::Newline);
+            }
+        });
+        let error = call(&policy, Request::Propose(request("Q!", Boundary::End))).unwrap_err();
+        done.store(true, Ordering::Relaxed);
+        assert!(!error.is_final() && error.to_string().contains("never this one"), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_comes_back_with_its_model_is_asked_again() {
+    let other = Arc::new(AtomicBool::new(false));
+    let (vllm, renamed) = (dialects::vllm(Arc::new(script)), other.clone());
+    let first = Mock::start(move |asked: &Asked| match asked.path.as_str() {
+        "/v1/models" if renamed.load(Ordering::Relaxed) => {
+            Answer::Json(json!({ "data": [{ "id": "other", "owned_by": "vllm" }] }))
+        }
+        _ => vllm(asked),
+    });
+    let second = Mock::start(dialects::vllm(Arc::new(script)));
+    let policy = meet(&[&first, &second], &options());
+    let asked = || first.asked("/v1/completions").len();
+    let ask_all =
+        || (0..16).for_each(|i| drop(propose(&policy, &format!("Q{i}"), Boundary::Newline)));
+    first.stop();
+    ask_all();
+    other.store(true, Ordering::Relaxed);
+    first.resume();
+    soon("looks at the server", || first.asked("/v1/models").len() > 2);
+    ask_all();
+    assert_eq!(asked(), 0, "it serves another model");
+    other.store(false, Ordering::Relaxed);
+    soon("work for the server", || {
+        ask_all();
+        asked() > 0
+    });
+}
+
+#[test]
+fn prompts_that_begin_alike_are_spread_by_what_is_their_own() {
+    let servers = [(); 2].map(|()| Mock::start(dialects::vllm(Arc::new(script))));
+    let policy = meet(&[&servers[0], &servers[1]], &options());
+    let shown = "Worked examples that all problems share, far longer than what decides a server. ";
+    let prefixes: Vec<String> = (0..16).map(|i| format!("{shown}Question {i}:")).collect();
+    for question in ["a", "b"] {
+        let mut problem = super::problem();
+        problem.question = format!("{shown}{question}");
+        policy.prompt(&problem).unwrap();
+    }
+    // The prompt form puts a word before the question.
+    let framed = |prefix: &String| format!("Question: {prefix}");
+    prefixes.iter().for_each(|p| drop(propose(&policy, &framed(p), Boundary::Newline)));
+    let counts = [0, 1].map(|i: usize| servers[i].asked("/v1/completions").len());
+    assert!(counts.iter().all(|c| *c > 0 && c % 3 == 0), "{counts:?}");
+}
