@@ -137,9 +137,9 @@ impl Fleet {
             failed = Some(at);
             let up = |(i, other): (usize, &Arc<Server>)| i != at && other.health.is_up();
             let pause = match self.servers.iter().enumerate().any(up) {
-                // Somebody else takes it: no reason to wait long.
-                true => FIRST_PAUSE / 8,
-                false => pause(&fault, tries.in_vain),
+                // Somebody else takes it at once; if that is in vain, too, something is wrong with all.
+                true if tries.in_vain == 1 => FIRST_PAUSE / 8,
+                _ => pause(&fault, tries.in_vain),
             };
             tokio::time::sleep(jittered(pause, route, tries.all)).await;
         }
@@ -157,7 +157,7 @@ impl Fleet {
     fn choose(&self, route: u64, failed: Option<usize>) -> usize {
         let count = self.servers.len();
         let home = (route % count as u64) as usize;
-        // From the home on around, so that the prefixes of a lost server spread evenly.
+        // From the home on around: the next one takes the prefixes of a lost server.
         let order = (0..count).map(|i| (home + i) % count);
         let mut up: Vec<usize> = order.filter(|&i| self.servers[i].health.is_up()).collect();
         if up.len() > 1 {
