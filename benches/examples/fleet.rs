@@ -213,6 +213,6 @@ fn connection(stream: &TcpStream, answer: &str, micros: &AtomicU64) {
 /// Jitter, and a straggler now and then.
 fn latency(body: &[u8], asked: u64) -> Duration {
     let drawn = stream_key(asked, &[body]);
-    let straggles = if drawn % 50 == 0 { 4 } else { 1 };
+    let straggles = if drawn.is_multiple_of(50) { 4 } else { 1 };
     straggles * Duration::from_millis(400 + drawn / 50 % 400)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use regrowth_datasets::stream_key;
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{
-    Boundary, Candidate, Policy, PolicyError, PromptOptions, Request, Response, ServerOptions, call,
+    Boundary, Candidate, Policy, PolicyError, PromptOptions, Request, ServerOptions, call,
 };
 use serde_json::json;
 
@@ -107,7 +107,7 @@ fn a_request_that_fails_leaves_nothing_in_flight() {
     let vllm = dialects::vllm(Arc::new(script));
     // One of the candidates is refused at once, while the others take their time.
     let mock = Mock::start(move |asked: &Asked| match asked.body["seed"].as_u64() {
-        Some(seed) if seed % 3 == 0 => Answer::Status(400, "no"),
+        Some(seed) if seed.is_multiple_of(3) => Answer::Status(400, "no"),
         Some(_) => Answer::Late(Duration::from_secs(2)),
         None => vllm(asked),
     });

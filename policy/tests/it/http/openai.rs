@@ -192,7 +192,7 @@ fn fields_that_a_server_refuses_are_left_out() {
 #[test]
 fn judgements_are_listed_probabilities_or_shares_of_letters() {
     let script = |talk: &str, seed: u64| match talk.contains("(A)") {
-        true => if seed % 4 == 0 { "(B)\u{3}" } else { "A.\u{3}" }.to_owned(),
+        true => if seed.is_multiple_of(4) { "(B)\u{3}" } else { "A.\u{3}" }.to_owned(),
         false => "x\u{3}".to_owned(),
     };
     for (name, can) in kinds() {
