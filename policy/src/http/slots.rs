@@ -1,7 +1,7 @@
 //! How many requests a server is given at once, and how many it has.
 //!
 //! The number begins at the upper limit and follows what the server says: it is halved, at most once a
-//! second, when the server refuses work for want of room or lets a request time out, and grows by one
+//! second, when the server refuses work for want of room (429, 408), and grows by one
 //! for every round of answers (additive increase, multiplicative decrease, as in TCP). Requests wait
 //! in the order in which they came. Every count is given back when a request ends, also when whoever
 //! asked has stopped waiting.
