@@ -136,7 +136,8 @@ pub struct JudgedSolutions {
 impl JudgedSolutions {
     /// Adds the finished solutions of a tree whose steps were judged. Where the search did not see
     /// the reference, the verifier looks at the texts now. Of a problem without a reference no solution is
-    /// known to be right or wrong, so none is added.
+    /// known to be right or wrong, so none is added; nor is one about which a verifier command gave no
+    /// verdict.
     pub fn add(&mut self, tree: &TreeRecord, verifier: &dyn Verifier) {
         if !tree.problem.has_reference() {
             return;
@@ -145,7 +146,10 @@ impl JudgedSolutions {
             return;
         }
         for (id, node) in tree.nodes.iter().enumerate().filter(|(_, node)| node.terminal) {
-            let right = if node.outcome == 0.0 {
+            let right = if let Some(finding) = node.checked() {
+                let Some(right) = finding.correct else { continue };
+                right
+            } else if node.outcome == 0.0 {
                 let finish = node.finish.unwrap_or(Finish::Eos);
                 verifier.verify_finished(&tree.problem, &tree.turn(id as u32), finish).is_correct()
             } else {

@@ -6,6 +6,7 @@
 
 mod check;
 mod rules;
+mod verifier;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use self::rules::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, PriorRule, RootNoise, Selection,
     Strategy, VisitSpread,
 };
+pub use self::verifier::{VERDICTS_FILE, VerifierConfig};
 use crate::likelihood::LikelihoodCalibration;
 use crate::stop::StopRule;
 
@@ -103,6 +105,9 @@ pub struct SearchConfig {
     pub max_solution_tokens: usize,
     /// How steps are valued.
     pub value: ValueConfig,
+    /// What checks solutions and steps (default the built-in grader of reference answers).
+    #[serde(skip_serializing_if = "is_default")]
+    pub verifier: VerifierConfig,
 }
 
 impl Default for SearchConfig {
@@ -139,6 +144,7 @@ impl Default for SearchConfig {
             max_step_tokens: 128,
             max_solution_tokens: 512,
             value: ValueConfig::default(),
+            verifier: VerifierConfig::default(),
         }
     }
 }

@@ -81,7 +81,7 @@ pub struct SearchSummary {
     /// Trees whose committed answer is right.
     pub correct: u64,
     /// Solutions in these trees with verdict `Undecided`, by reason; their outcome is that of a
-    /// wrong solution.
+    /// wrong solution, or 0 where a verifier command gave no verdict (`verifier_...`).
     #[serde(default)]
     pub undecided: BTreeMap<String, u64>,
     /// Requests for candidates and for judgements, those of unfinished trees included.
@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// [`SearchError::Config`] for a setting out of range, [`SearchError::Policy`] when the policy
-    /// stopped for good or let a call go without an answer, [`SearchError::Panicked`] when it, or the
+    /// stopped for good or let a call go without an answer, [`SearchError::Verifier`] when the verifier did, [`SearchError::Panicked`] when it, or the
     /// verifier, panicked in a thread of the search.
     pub fn observe(
         &self,

@@ -25,6 +25,9 @@ pub enum SearchError {
     /// The policy stopped for good.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The verifier cannot be asked any more; it says why and what to do.
+    #[error("{0}")]
+    Verifier(String),
     /// A thread of the search panicked: a fault of this program, or of a policy or verifier that was
     /// given to it.
     #[error("a thread of the search panicked: {message}")]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use regrowth_datasets::{Choice, Finish, Problem, TokenId, stream_key};
 use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
-use regrowth_verifiers::{Verdict, is_thinking};
+use regrowth_verifiers::{Finding, is_thinking};
 
 use crate::config::{DepthLimit, JudgeForm};
 use crate::likelihood::{Finished, log_likelihood};
@@ -58,6 +58,8 @@ pub(crate) struct ProposedStep {
     pub(crate) value: f64,
     /// Penalty for false equations in the step, taken off the reward.
     pub(crate) cost: f64,
+    /// What a verifier command and the calculator found.
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl ProposedStep {
@@ -85,6 +87,7 @@ impl ProposedStep {
             outcome: 0.0,
             value: 0.0,
             cost: 0.0,
+            findings: Vec::new(),
         }
     }
 }
@@ -121,9 +124,10 @@ pub(crate) struct Child {
     pub(crate) step: ProposedStep,
     /// Text of the solution up to and including the step.
     pub(crate) solution: String,
-    /// Whether the answer is right; `None` unless the solution ends here and the oracle is on.
+    /// Whether the answer is right; `None` before it is examined, and unless the solution ends here and
+    /// the oracle is on.
     pub(crate) correct: Option<bool>,
-    /// Why the verifier could not decide; `correct` is then `Some(false)`.
+    /// Why the verifier could not decide; `correct` is then `Some(false)`, or `None` of a verifier command.
     pub(crate) undecided: Option<String>,
 }
 
@@ -331,14 +335,6 @@ impl Expansion {
             || matches!(sampled.finish, Finish::Eos | Finish::Stop)
             || sampled.ids.len() >= self.room
             || states();
-        let asks_reference = terminal && subject.config.value.oracle;
-        let verify = || subject.verifier.verify_finished(subject.problem, &turn, sampled.finish);
-        let verdict = asks_reference.then(verify);
-        let correct = verdict.as_ref().map(Verdict::is_correct);
-        let undecided = match verdict {
-            Some(Verdict::Undecided(reason)) => Some(reason),
-            _ => None,
-        };
         let reference = parent.reference_steps.filter(|_| accepted.on_reference);
         let log_likelihood = parent.log_likelihood + log_likelihood(&sampled.logps);
         let tokens = parent.tokens + sampled.ids.len();
@@ -367,7 +363,7 @@ impl Expansion {
             self_evaluation,
             ..ProposedStep::root()
         };
-        Child { step, solution, correct, undecided }
+        Child { step, solution, correct: None, undecided: None }
     }
 }
 

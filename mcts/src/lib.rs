@@ -23,6 +23,7 @@ pub mod console;
 pub mod countdown;
 pub mod driver;
 mod error;
+mod examine;
 mod expand;
 #[cfg(feature = "cli")]
 pub mod flags;

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use regrowth_datasets::{Finish, Problem, TokenId};
-use regrowth_verifiers::whole_turn;
+use regrowth_verifiers::{About, Finding, FoundBy, whole_turn};
 use serde::{Deserialize, Serialize};
 
 use crate::SearchError;
@@ -32,6 +32,9 @@ pub struct TreeRecord {
     pub oracle: bool,
     /// Whether the judge saw the reference solution.
     pub hinted: bool,
+    /// Command of the verifier that checked solutions; absent for the built-in grader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
     /// Whether a time budget had a say: then another run may give another tree.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed: bool,
@@ -112,8 +115,25 @@ pub struct NodeRecord {
     /// The policy's judgement, in [0, 1]; absent when unknown or not asked.
     pub self_evaluation: Option<f64>,
     /// Outcome part of the value; 0 unless terminal, that of a wrong answer where none could be decided
-    /// about.
+    /// about. 0 also where a verifier command gave no verdict.
     pub outcome: f64,
+    /// What a verifier command and the calculator found about the step or the solution; absent where
+    /// neither was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+impl NodeRecord {
+    /// What a verifier command found about the solution that ends here.
+    #[must_use]
+    pub fn checked(&self) -> Option<&Finding> {
+        checked(&self.findings)
+    }
+}
+
+/// What a verifier command found about a solution, among what was found about its last step.
+pub(crate) fn checked(findings: &[Finding]) -> Option<&Finding> {
+    findings.iter().find(|found| found.by == FoundBy::Command && found.about == About::Solution)
 }
 
 impl TreeRecord {
@@ -160,7 +180,11 @@ impl TreeRecord {
     /// the oracle tell: there a wrong one is -1, a right one never below 0.
     #[must_use]
     pub fn is_solved(&self) -> bool {
-        self.oracle && self.nodes.iter().any(|node| node.terminal && node.outcome >= 0.0)
+        let right = |node: &NodeRecord| match node.checked() {
+            Some(finding) => finding.correct == Some(true),
+            None => node.outcome >= 0.0,
+        };
+        self.oracle && self.nodes.iter().any(|node| node.terminal && right(node))
     }
 
     /// Ids of the children of `node`, in order.

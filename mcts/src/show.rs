@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use regrowth_verifiers::equations;
+use regrowth_verifiers::{Finding, FoundBy, equations};
 
 use crate::foreign::shown;
 use crate::record::{NodeRecord, TreeRecord};
@@ -87,6 +87,11 @@ fn marked_equations(text: &str) -> String {
     out
 }
 
+/// Whether the step's text shows what was found, as it does of the calculator.
+fn is_shown(finding: &Finding) -> bool {
+    finding.by == FoundBy::Calculator
+}
+
 fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], longest: usize, out: &mut String) {
     let node = &tree.nodes[id as usize];
     let marked = marked_equations(node.text.trim_end());
@@ -100,10 +105,21 @@ fn line(tree: &TreeRecord, id: u32, marks: &[char; 2], longest: usize, out: &mut
     let end = if node.terminal { " [end]" } else { "" };
     let [committed, side] = marks;
     let _ = writeln!(out, "{committed}{side} {:indent$}{}  {text}{end}", "", figures(node));
+    for finding in node.findings.iter().filter(|found| !is_shown(found)) {
+        let mut summary = finding.summary().chars().map(shown).collect::<Vec<_>>();
+        if summary.len() > longest {
+            summary.truncate(longest);
+            summary.extend(" ...".chars());
+        }
+        let summary: String = summary.into_iter().collect();
+        let _ = writeln!(out, "   {:indent$}  verifier: {summary}", "");
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use regrowth_verifiers::About;
+
     use super::*;
     use crate::pairs::tests::example;
 
@@ -126,6 +142,23 @@ mod tests {
         tree.nodes[1].text = "First 3 + 4 = 8 < 9, then 2 * 4 = 8.".to_owned();
         let text = render_text(&tree, &PairConfig::default(), STEP_CHARS);
         assert!(text.contains("First [FALSE: 3 + 4 = 8] < 9, then 2 * 4 = 8."), "{text}");
+    }
+
+    #[test]
+    fn what_a_verifier_command_found_stands_below_its_step() {
+        let mut tree = example();
+        tree.nodes[4].findings = vec![Finding {
+            by: FoundBy::Command,
+            about: About::Solution,
+            correct: Some(false),
+            score: Some(0.5),
+            trace: "1 of 2 tests\u{1b} pass".to_owned(),
+            fault: None,
+        }];
+        let text = render_text(&tree, &PairConfig::default(), STEP_CHARS);
+        assert!(text.contains("verifier: wrong 0.50 (1 of 2 tests\u{fffd} pass)"), "{text}");
+        let short = render_text(&tree, &PairConfig::default(), 5);
+        assert!(short.contains("verifier: wrong ...\n"), "{short}");
     }
 
     #[test]

@@ -14,9 +14,12 @@ use crate::config::ValueConfig;
 pub struct StepObservation<'a> {
     /// The policy's judgement of the step; `None` when unknown or not asked.
     pub self_evaluation: Option<f64>,
+    /// What a verifier command says of the step, in [0, 1]; it takes the place of the self-evaluation.
+    pub score: Option<f64>,
     /// Whether the solution ends with this step, and if so, whether its answer is right. Always
-    /// `None` without the oracle. An answer that the verifier cannot decide counts as wrong: with
-    /// outcome 0 an unparsable answer would be preferred over a wrong one.
+    /// `None` without the oracle. An answer that the built-in grader cannot decide counts as wrong:
+    /// with outcome 0 an unparsable answer would be preferred over a wrong one. A verifier command that
+    /// gives no verdict says `None`.
     pub correct: Option<bool>,
     /// Depth of the step's node; the root's children are at depth 1.
     pub depth: u32,
@@ -54,24 +57,37 @@ pub fn step_value(
     let value = value(
         config,
         outcome,
-        observation.self_evaluation,
-        observation.depth,
+        Evaluation {
+            score: observation.score,
+            self_evaluation: observation.self_evaluation,
+            depth: observation.depth,
+        },
         observation.parent_value,
     );
     let cost = false_arithmetic(config, observation.step);
     StepValue { outcome, value, cost, reward: reward(value, observation.parent_value, cost) }
 }
 
-/// R of a step whose outcome is known, from its self-evaluation, its depth and R of its parent.
+/// What C of a step is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evaluation {
+    /// As [`StepObservation::score`].
+    pub(crate) score: Option<f64>,
+    /// As [`StepObservation::self_evaluation`].
+    pub(crate) self_evaluation: Option<f64>,
+    /// As [`StepObservation::depth`].
+    pub(crate) depth: u32,
+}
+
+/// R of a step whose outcome is known, from what C is made of and R of its parent.
 pub(crate) fn value(
     config: &ValueConfig,
     outcome: f64,
-    self_evaluation: Option<f64>,
-    depth: u32,
+    evaluation: Evaluation,
     parent_value: f64,
 ) -> f64 {
-    let confidence = confidence(config, self_evaluation, depth);
-    let inherits = config.inherit_zero && confidence == 0.0;
+    let confidence = confidence(config, evaluation);
+    let inherits = config.inherit_zero && confidence == 0.0 && evaluation.score.is_none();
     outcome + if inherits { parent_value } else { confidence }
 }
 
@@ -89,8 +105,13 @@ fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
     config.arithmetic * (1.0 - true_share(step).unwrap_or(1.0))
 }
 
-/// C: the self-evaluation, or its default when it is unknown or switched off.
-fn confidence(config: &ValueConfig, self_evaluation: Option<f64>, depth: u32) -> f64 {
+/// C: the score of a verifier command, else the self-evaluation, or its default when it is unknown or
+/// switched off. Rules for self-evaluations do not change a score.
+fn confidence(config: &ValueConfig, evaluation: Evaluation) -> f64 {
+    let Evaluation { score, self_evaluation, depth } = evaluation;
+    if let Some(score) = score {
+        return score;
+    }
     if !config.self_evaluation {
         return config.unasked;
     }
@@ -183,6 +204,7 @@ mod tests {
     fn observation(c: f64, correct: Option<bool>) -> StepObservation<'static> {
         StepObservation {
             self_evaluation: Some(c),
+            score: None,
             correct,
             depth: 3,
             parent_value: 0.0,
@@ -221,6 +243,22 @@ mod tests {
         assert_eq!(step_value(&config, &problem(&[]), observation(0.8, Some(true))).value, 1.0);
         let code = ValueConfig { unasked: 1.0, ..config };
         assert_eq!(step_value(&code, &problem(&[]), observation(0.8, Some(true))).value, 2.0);
+    }
+
+    #[test]
+    fn a_verifiers_score_takes_the_place_of_the_self_evaluation() {
+        let config = ValueConfig { depth_decay: true, ..ValueConfig::default() };
+        let scored = StepObservation { score: Some(0.25), depth: 9, ..observation(0.8, None) };
+        assert_eq!(step_value(&config, &problem(&[]), scored).value, 0.25);
+        let right = StepObservation { correct: Some(true), ..scored };
+        assert_eq!(step_value(&config, &problem(&[]), right).value, 1.25);
+        let off = ValueConfig { self_evaluation: false, ..config };
+        assert_eq!(step_value(&off, &problem(&[]), scored).value, 0.25);
+        // No verdict: the outcome is 0, and C alone is left.
+        assert_eq!(
+            step_value(&off, &problem(&[]), StepObservation { score: None, ..scored }).outcome,
+            0.0
+        );
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn agrees(
         return false;
     }
     let reference = Problem { answer: other.to_owned(), ..problem.clone() };
-    verifier.verify(&reference, solution).is_correct()
+    verifier.same_answer(&reference, solution).is_correct()
 }
 
 #[cfg(test)]

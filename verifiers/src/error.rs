@@ -35,4 +35,16 @@ pub enum VerifyError {
         #[from]
         source: std::io::Error,
     },
+    /// A verifier command cannot be run.
+    #[error("verifier command `{command}` {detail}")]
+    Command {
+        /// The command line.
+        command: String,
+        /// What is wrong, and what to do.
+        detail: String,
+    },
+    /// A verifier command cannot be asked any more, or the file of its findings cannot be used; it says why
+    /// and what to do.
+    #[error("{0}")]
+    Verifier(String),
 }

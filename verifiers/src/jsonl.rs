@@ -5,7 +5,9 @@
 //! they stand in, because they come from models and must not stop a run.
 
 use std::io::{BufRead, Write};
+use std::time::Instant;
 
+use regrowth_datasets::{AnswerKind, Choice, Finish, Problem};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,6 +15,7 @@ use crate::batch::{self, Timed};
 use crate::choice::ChoiceOption;
 use crate::error::VerifyError;
 use crate::grader::{Form, Grader, Pair};
+use crate::{About, Claim, Finding, Verdict, Verifier};
 
 /// Rows that are graded together.
 const BLOCK: usize = 4096;
@@ -51,8 +54,36 @@ pub struct Tally {
 pub fn verify_jsonl(
     grader: &Grader,
     input: impl BufRead,
-    mut output: impl Write,
+    output: impl Write,
     threads: usize,
+) -> Result<Tally, VerifyError> {
+    check_rows(input, output, |rows| Ok(batch::map_ordered(rows, threads, |row| row.grade(grader))))
+}
+
+/// As [`verify_jsonl`], by a verifier that gives findings, as a verifier command does: a row is put to it as
+/// a solution (`pred`) of a problem (`question`, if given, and `choices`) with the reference `gold`. A
+/// verdict then has the rule `command` and, if given, `score` and `trace`.
+///
+/// # Errors
+///
+/// As [`verify_jsonl`], and [`VerifyError::Verifier`] when the verifier cannot be asked any more.
+pub fn verify_jsonl_with(
+    verifier: &dyn Verifier,
+    input: impl BufRead,
+    output: impl Write,
+    threads: usize,
+) -> Result<Tally, VerifyError> {
+    check_rows(input, output, |rows| {
+        let checked = batch::map_ordered(rows, threads, |row| row.check(verifier));
+        verifier.failure().map_or(Ok(checked), |why| Err(VerifyError::Verifier(why)))
+    })
+}
+
+/// Reads rows block by block, and writes what `check` says of each.
+fn check_rows(
+    input: impl BufRead,
+    mut output: impl Write,
+    check: impl Fn(&[CaseRow]) -> Result<Vec<Checked>, VerifyError>,
 ) -> Result<Tally, VerifyError> {
     let mut tally = Tally::default();
     let mut lines = Lines { input, line: 0, buffer: Vec::new() };
@@ -62,21 +93,30 @@ pub fn verify_jsonl(
             output.flush()?;
             return Ok(tally);
         }
-        let results = batch::map_ordered(&rows, threads, |row| row.grade(grader));
-        for (row, timed) in rows.iter().zip(results) {
-            tally.count(&timed);
-            write_verdict(&mut output, &row.id, &timed)?;
+        for (row, checked) in rows.iter().zip(check(&rows)?) {
+            tally.count(&checked.verdict);
+            write_verdict(&mut output, &row.id, &checked)?;
         }
     }
 }
 
+/// What was found about a row.
+struct Checked {
+    verdict: Verdict,
+    rule: &'static str,
+    reason: Option<String>,
+    micros: u64,
+    score: Option<f64>,
+    trace: String,
+}
+
 impl Tally {
-    fn count(&mut self, timed: &Timed) {
+    fn count(&mut self, verdict: &Verdict) {
         self.rows += 1;
-        match timed.graded.verdict {
-            crate::Verdict::Equal => self.equal += 1,
-            crate::Verdict::Different => self.different += 1,
-            crate::Verdict::Undecided(_) => self.undecided += 1,
+        match verdict {
+            Verdict::Equal => self.equal += 1,
+            Verdict::Different => self.different += 1,
+            Verdict::Undecided(_) => self.undecided += 1,
         }
     }
 }
@@ -88,21 +128,31 @@ struct VerdictRow<'a> {
     verdict: &'static str,
     rule: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    trace: &'a str,
     micros: u64,
 }
 
-fn write_verdict(output: &mut impl Write, id: &Value, timed: &Timed) -> Result<(), VerifyError> {
+fn write_verdict(
+    output: &mut impl Write,
+    id: &Value,
+    checked: &Checked,
+) -> Result<(), VerifyError> {
     let row = VerdictRow {
         id,
-        verdict: match timed.graded.verdict {
-            crate::Verdict::Equal => "equal",
-            crate::Verdict::Different => "different",
-            crate::Verdict::Undecided(_) => "undecided",
+        verdict: match checked.verdict {
+            Verdict::Equal => "equal",
+            Verdict::Different => "different",
+            Verdict::Undecided(_) => "undecided",
         },
-        rule: timed.graded.rule.name(),
-        reason: timed.graded.reason.map(crate::Reason::name),
-        micros: timed.micros,
+        rule: checked.rule,
+        reason: checked.reason.as_deref(),
+        score: checked.score,
+        trace: &checked.trace,
+        micros: checked.micros,
     };
     serde_json::to_writer(&mut *output, &row).map_err(std::io::Error::from)?;
     output.write_all(b"\n")?;
@@ -112,6 +162,7 @@ fn write_verdict(output: &mut impl Write, id: &Value, timed: &Timed) -> Result<(
 /// A row that has been read.
 struct CaseRow {
     id: Value,
+    question: String,
     gold: String,
     answer: String,
     gold_form: Form,
@@ -120,7 +171,7 @@ struct CaseRow {
 }
 
 impl CaseRow {
-    fn grade(&self, grader: &Grader) -> Timed {
+    fn grade(&self, grader: &Grader) -> Checked {
         let options: Vec<ChoiceOption<'_>> =
             self.options.iter().map(|(label, text)| ChoiceOption { label, text }).collect();
         let pair = Pair {
@@ -130,7 +181,58 @@ impl CaseRow {
             answer_form: self.answer_form,
             options: &options,
         };
-        batch::timed(grader, &pair)
+        let Timed { graded, micros } = batch::timed(grader, &pair);
+        Checked {
+            verdict: graded.verdict,
+            rule: graded.rule.name(),
+            reason: graded.reason.map(|reason| reason.name().to_owned()),
+            micros,
+            score: None,
+            trace: String::new(),
+        }
+    }
+
+    /// Puts the row to a verifier as a finished solution.
+    fn check(&self, verifier: &dyn Verifier) -> Checked {
+        let start = Instant::now();
+        let truncated = self.answer_form == Form::Truncated;
+        let claim = Claim {
+            about: About::Solution,
+            solution: &self.answer,
+            step: "",
+            finish: if truncated { Finish::Length } else { Finish::Eos },
+            reference: true,
+        };
+        let found = verifier.examine(&self.problem(), &[claim]).and_then(|mut found| found.pop());
+        let found = found.unwrap_or_else(|| Finding::faulty(About::Solution, "stopped"));
+        let reason = found.correct.is_none().then(|| found.undecided());
+        Checked {
+            verdict: match found.correct {
+                Some(true) => Verdict::Equal,
+                Some(false) => Verdict::Different,
+                None => Verdict::Undecided(found.undecided()),
+            },
+            rule: "command",
+            reason,
+            micros: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            score: found.score,
+            trace: found.trace,
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        let choice =
+            |(label, text): &(String, String)| Choice { label: label.clone(), text: text.clone() };
+        Problem {
+            id: self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned),
+            source: "rows".to_owned(),
+            question: self.question.clone(),
+            choices: self.options.iter().map(choice).collect(),
+            answer: self.gold.clone(),
+            kind: if self.options.is_empty() { AnswerKind::Text } else { AnswerKind::Choice },
+            solution: None,
+            level: None,
+        }
     }
 }
 
@@ -202,6 +304,7 @@ fn row(text: &str, line: usize) -> Result<CaseRow, VerifyError> {
     };
     Ok(CaseRow {
         id,
+        question: object.get("question").and_then(Value::as_str).unwrap_or_default().to_owned(),
         gold: string("gold")?,
         answer: match object.get("pred") {
             // A missing output is a wrong answer, not a wrong row.

@@ -2,6 +2,8 @@
 
 use regrowth_datasets::{Finish, Problem};
 
+use crate::{Claim, Finding};
+
 /// The verdict on an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -40,5 +42,24 @@ pub trait Verifier: Send + Sync {
     fn states_answer_finished(&self, problem: &Problem, step: &str, finish: Finish) -> bool {
         let _ = finish;
         self.states_answer(problem, step)
+    }
+
+    /// Compares the answer stated in `solution` with another answer, which stands in the place of the
+    /// reference: for votes, and for judges by answers.
+    fn same_answer(&self, problem: &Problem, solution: &str) -> Verdict {
+        self.verify(problem, solution)
+    }
+
+    /// What a verifier that gives more than verdicts finds about claims on one problem, one finding each,
+    /// in order; `None` from a verifier of verdicts alone.
+    fn examine(&self, problem: &Problem, claims: &[Claim<'_>]) -> Option<Vec<Finding>> {
+        let _ = (problem, claims);
+        None
+    }
+
+    /// Why this verifier can give no verdicts any more. Callers stop, and deliver nothing that they made
+    /// of its last verdicts.
+    fn failure(&self) -> Option<String> {
+        None
     }
 }

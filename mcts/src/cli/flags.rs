@@ -118,6 +118,10 @@ pub(crate) struct Flags {
     /// How steps are judged
     #[arg(long, hide = true)]
     judge: Option<JudgeForm>,
+    /// Command of a process that checks finished solutions by JSON lines (docs/judges.md)
+    /// [default: none: answers are compared with the reference]
+    #[arg(long, value_name = "CMD", hide = true)]
+    verifier_command: Option<String>,
     /// Replace the results of another search in the folder
     #[arg(long, help_heading = "Output", hide = true)]
     pub(super) force: bool,
@@ -178,6 +182,8 @@ impl Flags {
         set(&mut search.value.oracle, self.oracle);
         set(&mut search.value.self_evaluation, self.self_evaluation);
         set(&mut search.value.judge, self.judge);
+        let command = &mut search.verifier.command;
+        *command = self.verifier_command.clone().or(command.take());
         if !self.stop.is_empty() {
             search.stop.clone_from(&self.stop);
         }

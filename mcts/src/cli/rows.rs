@@ -9,7 +9,7 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 
 use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
-use regrowth_verifiers::ProblemVerifier;
+use regrowth_verifiers::Verifier;
 use serde::Serialize;
 
 use super::summary::PairCounts;
@@ -39,6 +39,8 @@ pub(super) struct Rows<'a> {
     pairs: Writer<'a>,
     skipped: Writer<'a>,
     rules: &'a PairConfig,
+    /// Looks at solutions whose outcome the search did not see.
+    verifier: &'a dyn Verifier,
     /// What is counted on the way.
     counts: &'a mut PairCounts,
 }
@@ -47,7 +49,7 @@ impl Rows<'_> {
     /// Opens the files in the folder `out` and lets `fill` write them, counting the pairs.
     pub(super) fn write(
         out: &Path,
-        rules: &PairConfig,
+        (rules, verifier): (&PairConfig, &dyn Verifier),
         counts: &mut PairCounts,
         fill: impl FnOnce(&mut Rows<'_>) -> io::Result<()>,
     ) -> Result<(), DataError> {
@@ -56,7 +58,7 @@ impl Rows<'_> {
             atomic_write(&out.join(PAIRS), |pairs| {
                 atomic_write(&out.join(SKIPPED), |skipped| {
                     let [trees, pairs, skipped] = [trees, pairs, skipped].map(JsonlWriter::new);
-                    fill(&mut Rows { trees, pairs, skipped, rules, counts })
+                    fill(&mut Rows { trees, pairs, skipped, rules, verifier, counts })
                 })
                 .map_err(inner)
             })
@@ -84,9 +86,9 @@ impl Rows<'_> {
         let extracted = extract_pairs(tree, self.rules);
         self.counts.add(&extracted);
         self.counts.sampled += tree.sampled_tokens;
-        self.counts.solutions.add(tree, &ProblemVerifier);
+        self.counts.solutions.add(tree, self.verifier);
         self.counts.unanswered.merge(unanswered(tree));
-        self.counts.likelihood.add(tree, &ProblemVerifier);
+        self.counts.likelihood.add(tree, self.verifier);
         extracted.pairs.iter().try_for_each(|pair| self.pairs.write(pair))
     }
 }

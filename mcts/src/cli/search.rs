@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use regrowth_datasets::Problem;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{LOG_FILE, Policy, load};
-use regrowth_verifiers::ProblemVerifier;
+use regrowth_verifiers::Verifier;
 
 use super::failure::Failure;
 use super::flags::Flags;
@@ -19,6 +19,7 @@ use super::settings::Settings;
 use super::sources;
 use super::summary::{PairCounts, Summary};
 use super::{inputs, log, print_line};
+use crate::config::VERDICTS_FILE;
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
 use crate::driver::SearchObserver;
 use crate::{RunOptions, Search, SearchSummary, SkipReason, TreeRecord};
@@ -53,6 +54,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     }
     folder.begin()?;
     let policy = settings.search.value.judge_by(policy);
+    let verifier =
+        settings.search.verifier.start(Some(out.join(VERDICTS_FILE)), |text| log(text))?;
 
     let options = RunOptions {
         threads: load_options.threads,
@@ -69,7 +72,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let start = Instant::now();
     let monitor = Monitor::new(meter);
     monitor.keep_in(out.to_owned());
-    let (found, pairs) = write_rows(&folder, &*policy, &problems, &settings, &options, &monitor)?;
+    let ask = (&*policy, &*verifier, problems.as_slice());
+    let (found, pairs) = write_rows(&folder, ask, &settings, &options, &monitor)?;
     let kept = folder.keeps_results(&found);
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
     let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
@@ -165,18 +169,18 @@ impl SearchObserver for Watch<'_, '_> {
 /// keeps its results.
 fn write_rows(
     folder: &Folder<'_>,
-    policy: &dyn Policy,
-    problems: &[Problem],
+    (policy, verifier, problems): (&dyn Policy, &dyn Verifier, &[Problem]),
     settings: &Settings,
     options: &RunOptions,
     monitor: &Monitor,
 ) -> Result<(SearchSummary, PairCounts), Failure> {
     let mut counts = PairCounts::default();
     let mut result = None;
-    let written = Rows::write(folder.path(), &settings.pairs, &mut counts, |rows| {
+    let rules = (&settings.pairs, verifier);
+    let written = Rows::write(folder.path(), rules, &mut counts, |rows| {
         let (cancel, written) = (&*options.cancel, Ok(()));
         let mut watch = Watch { monitor, rows, written, cancel, right: 0, grown: 0 };
-        let (verifier, search) = (ProblemVerifier, &settings.search);
+        let search = &settings.search;
         let work = match search.most_simulations() {
             0 => Work::Items,
             most => Work::Counted(options.simulated.clone(), most),
@@ -184,7 +188,7 @@ fn write_rows(
         let (name, total) = ("search".to_owned(), problems.len() as u64);
         monitor.begin(Phase { name, unit: "trees", total, work, rest: None });
         let found =
-            Search::new(policy, &verifier, search).options(options).observe(problems, &mut watch);
+            Search::new(policy, verifier, search).options(options).observe(problems, &mut watch);
         monitor.end();
         watch.written?;
         let found = result.insert(found.map_err(Failure::from));

@@ -249,7 +249,12 @@ impl Summary {
             text.push_str(&format!("\nself-evaluation: {}", found.all));
         }
         for (reason, count) in &self.undecided {
-            text.push_str(&format!("\n{count} solutions undecided, counted as wrong: {reason}"));
+            // Of a verifier command; see `Finding::undecided`.
+            let counts = match reason.starts_with("verifier_") {
+                true => "outcome 0",
+                false => "counted as wrong",
+            };
+            text.push_str(&format!("\n{count} solutions undecided, {counts}: {reason}"));
         }
         if self.bad_rows > 0 {
             text.push_str(&format!("\n{} bad rows of the problem files skipped", self.bad_rows));

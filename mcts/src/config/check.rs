@@ -37,6 +37,7 @@ impl SearchConfig {
             check(field, "at least 1", value, value >= 1)?;
         }
         self.check_breadth()?;
+        self.verifier.check()?;
         let asks = matches!(
             self.value.judge,
             JudgeForm::Question | JudgeForm::Restated | JudgeForm::Direction

@@ -139,6 +139,9 @@ impl<'a> Worker<'a> {
             let request_id = u64::from(serial) << 32 | ask.request_id;
             self.shared.policy.submit(Call::new(request_id, ask.request, self.reply.clone()));
         }
+        if let Some(why) = self.shared.verifier.failure() {
+            return self.fail(SearchError::Verifier(why));
+        }
         let simulated = active.search.simulations();
         let new = simulated - std::mem::replace(&mut active.simulated, simulated);
         // Relaxed: a statistic.

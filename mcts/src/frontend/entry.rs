@@ -12,7 +12,7 @@ use crate::console::log;
 
 /// What the help of a program says of its exit codes.
 pub const EXIT_CODES: &str = "\
-Exit codes: 0 ok, 2 usage, 3 bad or unwritable file, 4 policy or server failed, 5 stopped by a signal, \
+Exit codes: 0 ok, 2 usage, 3 bad or unwritable file, 4 policy, server or verifier failed, 5 stopped by a signal, \
 a budget or a gate, 70 internal error.";
 
 /// Kinds of failure, by their exit codes; 0 is success.
@@ -23,7 +23,7 @@ pub enum Exit {
     Usage = 2,
     /// A file cannot be read or written, or does not hold what it should.
     File = 3,
-    /// The policy could not be loaded, or failed.
+    /// The policy or the verifier could not be loaded, or failed.
     Policy = 4,
     /// Stopped by a signal, a budget or a gate; the same command resumes.
     Stopped = 5,
@@ -59,6 +59,7 @@ impl From<&SearchError> for Exit {
         match error {
             SearchError::Config { .. } => Self::Usage,
             SearchError::Policy(error) => error.into(),
+            SearchError::Verifier(_) => Self::Policy,
             SearchError::Data(error) => error.into(),
             SearchError::Io { .. } | SearchError::Row { .. } => Self::File,
             SearchError::Panicked { .. } => Self::Internal,

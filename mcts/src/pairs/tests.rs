@@ -21,6 +21,7 @@ pub(crate) fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
         seed: 7,
         oracle: true,
         hinted: false,
+        verifier: None,
         timed: false,
         problem: Problem {
             id: "p".to_owned(),
@@ -65,6 +66,7 @@ fn node(parent: Option<u32>, depth: u32, q: f64, visits: u64, text: &str) -> Nod
         v: 0.0,
         self_evaluation: Some(0.5),
         outcome: if text.ends_with('.') { 1.0 } else { 0.0 },
+        findings: Vec::new(),
     }
 }
 

@@ -3,9 +3,12 @@
 //! Nodes are numbered breadth-first, because with several leaves in flight the order of creation is
 //! an accident of timing.
 
+use regrowth_verifiers::{About, Claim};
+
 use super::grow::Grow;
+use super::subject::Subject;
 use crate::expand::ProposedStep;
-use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord};
+use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, checked};
 use crate::tree::{NodeId, Tree};
 
 /// What a plan leaves beside the tree.
@@ -24,11 +27,8 @@ pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> 
     let Ended { committed, commits, simulations } = ended;
     let last = *committed.last()?;
     let solution = grow.solution(last);
-    let Grow { subject, tree, steps, counts, .. } = grow;
-    let finish = steps[last as usize].sampled.finish;
-    let verdict =
-        subject.verifier.verify_finished(subject.problem, &subject.turn(&solution), finish);
-    let correct = verdict.is_correct();
+    let Grow { subject, tree, mut steps, counts, .. } = grow;
+    let correct = is_correct(&subject, &mut steps[last as usize], &solution);
     let order = breadth_first(&tree);
     let mut place = vec![0; order.len()];
     for (new, &old) in order.iter().enumerate() {
@@ -46,6 +46,7 @@ pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> 
         seed: subject.config.seed,
         oracle: subject.config.value.oracle,
         hinted: subject.config.value.hinted,
+        verifier: subject.config.verifier.command.clone(),
         timed: subject.config.is_timed(),
         problem: subject.problem.clone(),
         prompt: subject.prompt.text.clone(),
@@ -61,6 +62,23 @@ pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> 
         sampled_tokens: counts.sampled_tokens,
         duplicates: counts.duplicates,
     })
+}
+
+/// Whether the committed solution is right, now that the search is over and the reference may be seen. What
+/// a verifier command finds is kept with its last step.
+fn is_correct(subject: &Subject<'_>, last: &mut ProposedStep, solution: &str) -> bool {
+    if let Some(finding) = checked(&last.findings) {
+        return finding.correct == Some(true);
+    }
+    let (solution, finish) = (subject.turn(solution), last.sampled.finish);
+    let step = last.sampled.text.as_str();
+    let claim =
+        Claim { about: About::Solution, solution: &solution, step, finish, reference: true };
+    if let Some(found) = subject.verifier.examine(subject.problem, &[claim]) {
+        last.findings.extend(found);
+        return checked(&last.findings).is_some_and(|finding| finding.correct == Some(true));
+    }
+    subject.verifier.verify_finished(subject.problem, &solution, finish).is_correct()
 }
 
 /// All nodes, parents before children and siblings together.
@@ -93,5 +111,6 @@ fn node(tree: &Tree, id: NodeId, parent: Option<u32>, step: ProposedStep) -> Nod
         v: tree.v(id),
         self_evaluation: step.self_evaluation,
         outcome: step.outcome,
+        findings: step.findings,
     }
 }

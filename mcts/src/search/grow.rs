@@ -12,10 +12,11 @@ use regrowth_policy::{PolicyError, Request, Response, Usage};
 use super::subject::{PolicyRequest, Subject};
 use crate::SkipReason;
 use crate::answers::Answers;
+use crate::examine::{examine, step_score};
 use crate::expand::{Child, Expansion, ProposedStep};
 use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
-use crate::value::{StepObservation, reward, step_value, value};
+use crate::value::{Evaluation, StepObservation, reward, step_value, value};
 
 /// A tree, what its nodes say, and what is being asked.
 pub(super) struct Grow<'a> {
@@ -167,7 +168,8 @@ impl<'a> Grow<'a> {
         let config = self.subject.config;
         let parent = &self.steps[node as usize];
         let parent_value = parent.value;
-        let children = expansion.into_children(&self.subject, parent);
+        let mut children = expansion.into_children(&self.subject, parent);
+        examine(&self.subject, &mut children);
         let mut edges = Vec::with_capacity(children.len());
         for (index, child) in children.into_iter().enumerate() {
             let Child { mut step, solution, correct, undecided } = child;
@@ -176,6 +178,7 @@ impl<'a> Grow<'a> {
             }
             let seen = StepObservation {
                 self_evaluation: step.self_evaluation,
+                score: step_score(&step.findings),
                 correct,
                 depth: step.depth,
                 parent_value,
@@ -230,7 +233,10 @@ impl<'a> Grow<'a> {
             let step = &mut self.steps[node as usize];
             step.self_evaluation =
                 Some(config.likelihood.answer.at(answer.log_likelihood, finished));
-            step.value = value(config, step.outcome, step.self_evaluation, step.depth, above);
+            let (self_evaluation, depth) = (step.self_evaluation, step.depth);
+            let score = step_score(&step.findings);
+            let evaluation = Evaluation { score, self_evaluation, depth };
+            step.value = value(config, step.outcome, evaluation, above);
             rewards.push((node, reward(step.value, above, step.cost)));
         }
         rewards

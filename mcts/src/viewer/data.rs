@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use regrowth_datasets::{Choice, Finish};
-use regrowth_verifiers::{ProblemVerifier, Statement, Verdict, Verifier, equations};
+use regrowth_verifiers::{FoundBy, ProblemVerifier, Statement, Verdict, Verifier, equations};
 use serde::Serialize;
 
 use crate::foreign::readable;
@@ -96,6 +96,9 @@ struct NodeView {
     injected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     end: Option<EndView>,
+    /// What a verifier command found, a line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<String>,
 }
 
 /// What the verifier read at the end of a solution.
@@ -195,7 +198,14 @@ fn view(tree: &TreeRecord, id: u32, node: &NodeRecord) -> NodeView {
         finish: node.finish,
         injected: node.injected,
         end: node.terminal.then(|| end(tree, id, node)),
+        findings: findings(node),
     }
+}
+
+/// What a verifier command found; the calculator's findings are marked in the text.
+fn findings(node: &NodeRecord) -> Vec<String> {
+    let found = node.findings.iter().filter(|found| found.by == FoundBy::Command);
+    found.map(|found| readable(&found.summary())).collect()
 }
 
 /// What the verifier reads in the solution that ends here.
@@ -203,7 +213,16 @@ fn end(tree: &TreeRecord, id: u32, node: &NodeRecord) -> EndView {
     let (solution, finish) = (tree.turn(id), node.finish.unwrap_or(Finish::Eos));
     let statement = Statement::of(&tree.problem, &solution, finish);
     let mut reason = String::new();
-    let verdict = if tree.problem.has_reference() {
+    let verdict = if let Some(finding) = node.checked() {
+        match finding.correct {
+            Some(true) => "right",
+            Some(false) => "wrong",
+            None => {
+                reason = finding.undecided();
+                "undecided"
+            }
+        }
+    } else if tree.problem.has_reference() {
         match ProblemVerifier.verify_finished(&tree.problem, &solution, finish) {
             Verdict::Equal => "right",
             Verdict::Different => "wrong",

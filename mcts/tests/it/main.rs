@@ -34,3 +34,7 @@ mod skipped;
 #[cfg(all(feature = "candle", feature = "cli"))]
 mod tokens;
 mod variants;
+#[cfg(all(unix, feature = "cli"))]
+mod verifier;
+#[cfg(unix)]
+mod verifier_examples;

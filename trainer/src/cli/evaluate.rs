@@ -13,13 +13,13 @@ use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
 use regrowth_mcts::SearchConfig;
-use regrowth_mcts::config::JudgeForm;
+use regrowth_mcts::config::{JudgeForm, VERDICTS_FILE};
 use regrowth_mcts::console::{Monitor, Work, log};
 use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::prompting::PromptFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
-use regrowth_verifiers::{ProblemVerifier, Unanswered};
+use regrowth_verifiers::{Unanswered, Verifier};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -106,6 +106,10 @@ pub(super) struct Args {
     /// How the strategies that search judge steps
     #[arg(long, help_heading = "Sampling", hide = true)]
     judge: Option<JudgeForm>,
+    /// Command of a process that checks solutions by JSON lines (docs/judges.md)
+    /// [default: none: answers are compared with the reference]
+    #[arg(long, value_name = "CMD", help_heading = "Sampling", hide = true)]
+    verifier_command: Option<String>,
     /// Text at which a solution ends and is cut; may be given several times
     /// [default: none]
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = "Sampling", hide = true)]
@@ -166,8 +170,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let folder = args.out.as_deref().map(|out| results_folder(out, &model));
     // Before a model is loaded, which may take minutes.
     folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
-    let run =
-        Run { args, problems: &problems, search, meter: Arc::default(), stop: Arc::default() };
+    let verdicts = folder.as_deref().map(|folder| folder.join(VERDICTS_FILE));
+    let verifier = search.verifier.start(verdicts, |text| log(text))?;
+    let (meter, stop) = (Arc::default(), Arc::default());
+    let run = Run { args, problems: &problems, search, verifier, meter, stop };
     let policy = policy(&args.policy, &engine, prompt, &run.meter)?;
     let example = policy.prompt(first).map(|prompt| prompt.text);
     if args.show_prompt {
@@ -223,6 +229,7 @@ struct Run<'a> {
     args: &'a Args,
     problems: &'a [Problem],
     search: SearchConfig,
+    verifier: Arc<dyn Verifier>,
     meter: Arc<Meter>,
     /// Set by a signal.
     stop: Arc<AtomicBool>,
@@ -271,6 +278,8 @@ fn settings(args: &Args) -> Result<(RunConfig, EngineFlags), TrainError> {
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
     search.value.judge = args.judge.unwrap_or(search.value.judge);
     search.stop_at.strings.extend(args.stop.iter().cloned());
+    let command = &mut search.verifier.command;
+    *command = args.verifier_command.clone().or(command.take());
     Ok((config, engine))
 }
 
@@ -299,13 +308,17 @@ impl Run<'_> {
                 "seed": args.seed,
             });
         }
-        json!({
+        let mut config = json!({
             "output_type": "generate_until", "problems": args.problems.join(","),
             "strategy": args.strategy.to_string(),
             "temperature": self.search.sampling.temperature, "samples": args.samples,
             "seed": args.seed, "max_tokens": self.max_tokens(), "stop": args.stop,
             "split": args.split, "prompt": prompt, "prompt_example": example,
-        })
+        });
+        if let Some(command) = &self.search.verifier.command {
+            config["verifier_command"] = json!(command);
+        }
+        config
     }
 
     /// What was asked for.
@@ -336,7 +349,7 @@ impl Run<'_> {
 
     /// Accuracy of the strategy.
     fn by_strategy(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
-        let Run { args, problems, search, .. } = self;
+        let Run { args, problems, search, verifier, .. } = self;
         let samples = matches!(args.strategy, Decoding::Greedy | Decoding::Majority(_));
         let work = if samples { Work::Calls } else { Work::Items };
         let progress = self.progress("evaluate", work);
@@ -362,15 +375,8 @@ impl Run<'_> {
             progress.advance(1, format!("{} of {} right", share.correct, share.n));
             Ok(())
         };
-        let beside = answer(
-            policy,
-            &ProblemVerifier,
-            problems,
-            args.strategy,
-            &plan,
-            search,
-            &mut on_answer,
-        )?;
+        let beside =
+            answer(policy, &**verifier, problems, args.strategy, &plan, search, &mut on_answer)?;
         summary.usage += beside.usage;
         drop(progress);
         self.tell(&summary, &beside, findings)
@@ -437,7 +443,7 @@ impl Run<'_> {
         let (mut failed, mut reason) = (0, None);
         let mut pass = PassAtK::default();
         let mut unanswered = Unanswered::default();
-        solve(policy, &ProblemVerifier, self.problems, &plan, &mut |solved| {
+        solve(policy, &*self.verifier, self.problems, &plan, &mut |solved| {
             failed += u64::from(solved.failure.is_some());
             reason = reason.take().or(solved.failure.clone());
             let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();

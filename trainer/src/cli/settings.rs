@@ -139,6 +139,10 @@ pub(super) struct SettingArgs {
     /// How steps are judged.
     #[arg(long, help_heading = "Search", hide = true)]
     judge: Option<JudgeForm>,
+    /// Command of a process that checks finished solutions by JSON lines (docs/judges.md)
+    /// [default: none: answers are compared with the reference]
+    #[arg(long, value_name = "CMD", help_heading = "Search", hide = true)]
+    verifier_command: Option<String>,
     /// Weight of the judge's loss on steps with known outcomes beside that of the pairs; 0 leaves the
     /// judge alone.
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
@@ -200,6 +204,8 @@ impl SettingArgs {
         set(&mut search.boundary, &self.boundary);
         set(&mut search.c_puct, &self.c_puct);
         set(&mut search.value.judge, &self.judge);
+        let command = &mut search.verifier.command;
+        *command = self.verifier_command.clone().or(command.take());
         set(&mut search.sampling.temperature, &self.temperature);
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);

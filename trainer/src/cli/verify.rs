@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use regrowth_datasets::atomic_write;
+use regrowth_mcts::config::VerifierConfig;
 use regrowth_mcts::console::log;
-use regrowth_verifiers::{Grader, Tally, VerifyError, verify_jsonl};
+use regrowth_mcts::{SearchConfig, SearchError};
+use regrowth_verifiers::{Grader, Tally, Verifier, VerifyError, verify_jsonl, verify_jsonl_with};
 use serde_json::json;
 
 use super::print_line;
@@ -29,6 +32,19 @@ pub(super) struct Args {
     /// Decimals within 1e-4, intervals and inequalities for one another, any units.
     #[arg(long, help_heading = "Grading")]
     lenient: bool,
+    /// Command of a process that checks each row by JSON lines (docs/judges.md)
+    /// [default: none: `pred` is compared with `gold`]
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["strict", "lenient"], help_heading = "Grading")]
+    verifier_command: Option<String>,
+    /// Seconds that the command may take for one row.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        requires = "verifier_command",
+        help_heading = "Grading"
+    )]
+    verifier_timeout: u64,
     /// Threads [default: number of cores]; changes no verdict.
     #[arg(long, value_name = "T", help_heading = "Engine")]
     threads: Option<usize>,
@@ -38,11 +54,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
-    let grader = match (args.strict, args.lenient) {
-        (true, _) => Grader::strict(),
-        (false, true) => Grader::lenient(),
-        (false, false) => Grader::default(),
-    };
+    let grader = grader(args)?;
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
     let tally = if is_dash(&args.input) {
         grade(&grader, stdin().lock(), args, threads)?
@@ -66,13 +78,50 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     print_line(&counts)
 }
 
+/// What checks the rows.
+enum RowGrader {
+    BuiltIn(Grader),
+    Command(Arc<dyn Verifier>),
+}
+
+impl RowGrader {
+    fn verify(
+        &self,
+        input: impl BufRead,
+        output: impl Write,
+        threads: usize,
+    ) -> Result<Tally, VerifyError> {
+        match self {
+            Self::BuiltIn(grader) => verify_jsonl(grader, input, output, threads),
+            Self::Command(verifier) => verify_jsonl_with(&**verifier, input, output, threads),
+        }
+    }
+}
+
+fn grader(args: &Args) -> Result<RowGrader, TrainError> {
+    if let Some(command) = args.verifier_command.clone() {
+        let (command, timeout) = (Some(command), args.verifier_timeout);
+        let config = SearchConfig {
+            verifier: VerifierConfig { command, timeout, ..VerifierConfig::default() },
+            ..SearchConfig::default()
+        };
+        config.check()?;
+        return Ok(RowGrader::Command(config.verifier.start(None, |text| log(text))?));
+    }
+    Ok(RowGrader::BuiltIn(match (args.strict, args.lenient) {
+        (true, _) => Grader::strict(),
+        (false, true) => Grader::lenient(),
+        (false, false) => Grader::default(),
+    }))
+}
+
 fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
 /// Grades all rows; nothing where the reader of the verdicts went away.
 fn grade(
-    grader: &Grader,
+    grader: &RowGrader,
     input: impl BufRead,
     args: &Args,
     threads: usize,
@@ -86,7 +135,7 @@ fn grade(
     } else {
         return whole_file(grader, input, args, threads).map(Some);
     };
-    match verify_jsonl(grader, input, BufWriter::new(stream), threads) {
+    match grader.verify(input, BufWriter::new(stream), threads) {
         Ok(tally) => Ok(Some(tally)),
         Err(VerifyError::Write { source }) if source.kind() == ErrorKind::BrokenPipe => Ok(None),
         Err(VerifyError::Write { source }) => Err(TrainError::io(&args.output)(source)),
@@ -96,24 +145,23 @@ fn grade(
 
 /// Grades into a file that is there as a whole or not at all.
 fn whole_file(
-    grader: &Grader,
+    grader: &RowGrader,
     input: impl BufRead,
     args: &Args,
     threads: usize,
 ) -> Result<Tally, TrainError> {
     let (mut tally, mut failed) = (Tally::default(), None);
-    let written =
-        atomic_write(&args.output, |file| match verify_jsonl(grader, input, file, threads) {
-            Ok(counts) => {
-                tally = counts;
-                Ok(())
-            }
-            Err(VerifyError::Write { source }) => Err(source),
-            Err(error) => {
-                failed = Some(bad_row(args, &error));
-                Err(std::io::Error::other("not graded"))
-            }
-        });
+    let written = atomic_write(&args.output, |file| match grader.verify(input, file, threads) {
+        Ok(counts) => {
+            tally = counts;
+            Ok(())
+        }
+        Err(VerifyError::Write { source }) => Err(source),
+        Err(error) => {
+            failed = Some(bad_row(args, &error));
+            Err(std::io::Error::other("not graded"))
+        }
+    });
     match failed {
         Some(error) => Err(error),
         None => Ok(written.map(|()| tally)?),
@@ -121,5 +169,8 @@ fn whole_file(
 }
 
 fn bad_row(args: &Args, error: &VerifyError) -> TrainError {
+    if let VerifyError::Verifier(why) = error {
+        return SearchError::Verifier(why.clone()).into();
+    }
     TrainError::File { path: args.input.clone(), detail: error.to_string() }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use crossbeam::channel::{Sender, unbounded};
 use regrowth_datasets::{Finish, Problem, TokenId, stream_key};
+use regrowth_mcts::SearchError;
 use regrowth_policy::{
     Answered, Boundary, Call, Candidate, Policy, PolicyError, Prompt, Propose, Request, Response,
     Sampling, StopAt, Usage,
@@ -201,6 +202,9 @@ impl Window<'_> {
                     .into_iter()
                     .map(|c| attempt((problem, &asked), c, &self.plan.stop_at.strings, verifier))
                     .collect();
+                if let Some(why) = verifier.failure() {
+                    return Err(SearchError::Verifier(why).into());
+                }
                 Solved { index, prompt, attempts, failure: None, usage: found.usage }
             }
             Ok(_) => {

@@ -2,10 +2,12 @@
 //!
 //! A context does not change while the run goes; only the loaded policy is exchanged.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
+use regrowth_mcts::config::VERDICTS_FILE;
 use regrowth_policy::{Dtype, LoadOptions, Policy};
+use regrowth_verifiers::Verifier;
 
 use super::config::RunConfig;
 use super::observer::Control;
@@ -27,6 +29,8 @@ pub(super) struct RunContext<'a> {
     pub(super) load: LoadOptions,
     /// The policy that was asked for last, by its specification.
     pub(super) loaded: RefCell<Option<(String, Arc<dyn Policy>)>>,
+    /// What checks solutions, once it was needed.
+    pub(super) checking: OnceCell<Arc<dyn Verifier>>,
 }
 
 impl RunContext<'_> {
@@ -40,6 +44,18 @@ impl RunContext<'_> {
         let policy = inputs::policy(spec, &self.load)?;
         *loaded = Some((spec.to_owned(), policy.clone()));
         Ok(policy)
+    }
+
+    /// What checks solutions: the built-in grader or the command of the settings, started when it is first
+    /// needed. All rounds share what it finds.
+    pub(super) fn verifier(&self) -> Result<Arc<dyn Verifier>, TrainError> {
+        if let Some(verifier) = self.checking.get() {
+            return Ok(verifier.clone());
+        }
+        let verdicts = self.dir.path().join(VERDICTS_FILE);
+        let log = self.load.log.unwrap_or(|_| {});
+        let verifier = self.config.search.verifier.start(Some(verdicts), log)?;
+        Ok(self.checking.get_or_init(|| verifier).clone())
     }
 
     /// Frees the memory of the loaded policy.

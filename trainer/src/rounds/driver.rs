@@ -2,7 +2,7 @@
 //!
 //! What a run does is in [`super::finish`].
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 
 use regrowth_policy::LoadOptions;
@@ -66,6 +66,7 @@ pub fn iterate(
         load: LoadOptions { prompt: sets.prompts(&request.config), ..request.load.clone() },
         sets,
         loaded: RefCell::new(None),
+        checking: OnceCell::new(),
     };
     run.extended = claim(&run, request, observer)?;
     let spec = run.config.policy.clone();

@@ -87,6 +87,7 @@ fn search(
             round: dir.number,
             config: &run.config,
             policy: run.policy(spec)?,
+            verifier: run.verifier()?,
             problems: &run.sets.shard(dir.number, run.config.problems_per_round),
             threads: run.threads,
             control: run.control,

@@ -22,7 +22,7 @@ use regrowth_mcts::likelihood::{LikelihoodCalibration, LikelihoodFit};
 use regrowth_mcts::pairs::extract_rows;
 use regrowth_mcts::{RunOptions, Search, SearchConfig, SkipReason, TreeRecord, extract_pairs};
 use regrowth_policy::{Policy, Recording, Usage};
-use regrowth_verifiers::ProblemVerifier;
+use regrowth_verifiers::Verifier;
 use serde::{Deserialize, Serialize};
 
 use super::calibration;
@@ -60,6 +60,7 @@ pub(super) struct SearchPhase<'a> {
     pub(super) round: u32,
     pub(super) config: &'a RunConfig,
     pub(super) policy: Arc<dyn Policy>,
+    pub(super) verifier: Arc<dyn Verifier>,
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
@@ -272,7 +273,7 @@ impl SearchPhase<'_> {
             simulated: simulated.clone(),
             ..RunOptions::default()
         };
-        let verifier = &ProblemVerifier;
+        let verifier = &*self.verifier;
         let summary =
             Search::new(policy, verifier, &config).options(&options).observe(problems, watch)?;
         std::mem::replace(&mut watch.written, Ok(()))?;
@@ -296,8 +297,8 @@ impl SearchPhase<'_> {
         extract_rows(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             statistics.add(tree, &extracted);
-            solutions.add(tree, &ProblemVerifier);
-            likelihood.add(tree, &ProblemVerifier);
+            solutions.add(tree, &*self.verifier);
+            likelihood.add(tree, &*self.verifier);
             extracted.pairs
         })?;
         statistics.self_evaluation = solutions.calibration();

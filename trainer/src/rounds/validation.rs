@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use regrowth_datasets::{Problem, read_jsonl};
-use regrowth_mcts::console::Work;
-use regrowth_verifiers::ProblemVerifier;
-
 use super::context::RunContext;
 use super::journal::{self, Calls};
 use super::observer::Observer;
 use super::test_evaluation::{EvalRow, ROW_VERSION};
 use crate::TrainError;
 use crate::evaluate::{SamplePlan, Solved, solve};
+use regrowth_datasets::{Problem, read_jsonl};
+use regrowth_mcts::console::Work;
 
 /// Which problems are asked, and where the answers go.
 pub(super) struct ValidationJob<'a> {
@@ -36,12 +34,13 @@ pub(super) fn measure(
         observer.begin(round, phase, problems.len(), Work::Calls);
         observer.skip(problems.len() - todo.len());
         let policy = journal::recorded(path, Calls::Own, policy, observer)?;
+        let verifier = run.verifier()?;
         let (mut right, mut asked, mut unanswered) = (0, 0, Vec::new());
         let plan = SamplePlan {
             cancel: run.control.cancel.clone(),
             ..SamplePlan::greedy(run.config.search.max_solution_tokens)
         };
-        solve(&*policy, &ProblemVerifier, todo, &plan, &mut |solved| {
+        solve(&*policy, &*verifier, todo, &plan, &mut |solved| {
             let row = row(&todo[solved.index], solved);
             asked += 1;
             right += usize::from(row.correct);

@@ -2,6 +2,8 @@
 
 mod cases;
 mod development_set;
+#[cfg(unix)]
+mod external;
 mod fuzz;
 mod hostile;
 mod hostile_inputs;

@@ -313,6 +313,9 @@ Regrowth.Pane = (() => {
       if (node.self_evaluation !== undefined) {
         rows.push(["Self-evaluation", node.self_evaluation.toFixed(3), "The judge's probability that the step is right."]);
       }
+      for (const finding of node.findings || []) {
+        rows.push(["Verifier command", finding, "Its verdict, score and trace."]);
+      }
       if (solutions[id] && !node.end) {
         rows.push(["Solutions below", `${right[id]} of ${solutions[id]} right`, "By the verifier."]);
       }

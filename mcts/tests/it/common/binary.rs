@@ -5,10 +5,13 @@ use std::process::{Command, Output};
 
 /// Runs the binary with white-space separated arguments.
 pub fn mcts(arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mcts"))
-        .args(arguments.split_whitespace())
-        .output()
-        .expect("the binary runs")
+    mcts_args(&arguments.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Runs the binary with these arguments.
+pub fn mcts_args(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcts"));
+    command.args(arguments).output().expect("the binary runs")
 }
 
 pub fn read(path: impl AsRef<Path>) -> String {

@@ -181,5 +181,6 @@ pub(super) fn blank() -> NodeRecord {
         v: 0.0,
         self_evaluation: None,
         outcome: 0.0,
+        findings: Vec::new(),
     }
 }

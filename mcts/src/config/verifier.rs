@@ -1,0 +1,69 @@
+//! Settings of what checks solutions and steps beside the reference answer's grader.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regrowth_verifiers::{CommandOptions, CommandVerifier, ProblemVerifier, Verifier};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::SearchError;
+use crate::foreign::shown;
+
+/// What checks solutions and steps. Unknown keys are refused; a missing key takes its default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerifierConfig {
+    /// Command of a long-lived process that checks finished solutions in place of the built-in grader, by
+    /// JSON lines (docs/judges.md); outcomes are +1, -1 or, without a verdict, 0 (default none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Whether the command is asked about every step as well; its score, or verdict as 1 or 0, then takes
+    /// the place of the self-evaluation (default false).
+    pub steps: bool,
+    /// Seconds that the command may take for one answer, 1 to 86,400 (default 30).
+    pub timeout: u64,
+    /// Whether the tree's nodes record which plain equations of a step are false; what they cost is
+    /// `value.arithmetic` (default false).
+    pub calculator: bool,
+}
+
+impl Default for VerifierConfig {
+    fn default() -> Self {
+        Self { command: None, steps: false, timeout: 30, calculator: false }
+    }
+}
+
+/// File of a verifier command's findings, in the folder of a search or run.
+pub const VERDICTS_FILE: &str = "verdicts.jsonl";
+
+impl VerifierConfig {
+    /// Checks every range.
+    pub(super) fn check(&self) -> Result<(), SearchError> {
+        let ok = (1..=86_400).contains(&self.timeout);
+        super::check("verifier.timeout", "seconds from 1 to 86400", self.timeout, ok)?;
+        let ok = self.command.as_ref().is_none_or(|command| !command.trim().is_empty());
+        super::check("verifier.command", "a command that is not empty", "nothing", ok)?;
+        let ok = !self.steps || self.command.is_some();
+        super::check("verifier.steps", "false without `verifier.command`", self.steps, ok)
+    }
+
+    /// The verifier that these settings name: the grader of reference answers, or the command, started.
+    /// `verdicts` keeps the command's findings; `log` gets its stderr and what happens to it.
+    ///
+    /// # Errors
+    /// [`SearchError::Verifier`] when the command cannot be started or the file cannot be used.
+    pub fn start(
+        &self,
+        verdicts: Option<PathBuf>,
+        log: fn(&str),
+    ) -> Result<Arc<dyn Verifier>, SearchError> {
+        let Some(command) = self.command.clone() else { return Ok(Arc::new(ProblemVerifier)) };
+        let timeout = Duration::from_secs(self.timeout);
+        let clean = move |text: &str| log(&text.chars().map(shown).collect::<String>());
+        let options = CommandOptions { command, timeout, verdicts, log: Arc::new(clean) };
+        let started = CommandVerifier::start(options);
+        Ok(Arc::new(started.map_err(|error| SearchError::Verifier(error.to_string()))?))
+    }
+}

@@ -1,0 +1,114 @@
+//! What the verifier and the calculator say of new children: outcomes of finished solutions, findings
+//! about steps.
+//!
+//! Called once for each expanded node, before its children are valued. A verifier command is asked about
+//! all children at once, so that it can work on them together.
+
+use regrowth_verifiers::{About, Claim, Finding, FoundBy, Verdict, equations};
+
+use crate::expand::Child;
+use crate::record::checked;
+use crate::search::Subject;
+
+/// Sets outcomes and findings of the children of one node.
+pub(crate) fn examine(subject: &Subject<'_>, children: &mut [Child]) {
+    let turns: Vec<String> =
+        children.iter().map(|child| subject.turn(&child.solution).into_owned()).collect();
+    let abouts: Vec<Option<About>> = children.iter().map(|child| about(subject, child)).collect();
+    let claims: Vec<Claim<'_>> = children
+        .iter()
+        .zip(&turns)
+        .zip(&abouts)
+        .filter_map(|((child, turn), about)| {
+            Some(Claim {
+                about: (*about)?,
+                solution: turn,
+                step: &child.step.sampled.text,
+                finish: child.step.sampled.finish,
+                reference: subject.config.value.oracle,
+            })
+        })
+        .collect();
+    let found = match claims.is_empty() {
+        true => None,
+        false => subject.verifier.examine(subject.problem, &claims),
+    };
+    drop(claims);
+    let mut found = found.map(Vec::into_iter);
+    for ((child, turn), about) in children.iter_mut().zip(&turns).zip(abouts) {
+        match (&mut found, about) {
+            (Some(found), Some(_)) => child.step.findings.extend(found.next()),
+            (None, Some(About::Solution)) => grade(subject, child, turn),
+            _ => {}
+        }
+        if let Some(finding) = checked(&child.step.findings) {
+            child.correct = finding.correct;
+            child.undecided = finding.correct.is_none().then(|| finding.undecided());
+        }
+        if subject.config.verifier.calculator {
+            child.step.findings.extend(calculated(&child.step.sampled.text));
+        }
+    }
+}
+
+/// What the verifier is asked about a child: a finished solution where the reference is in view, else the
+/// step where steps are checked.
+fn about(subject: &Subject<'_>, child: &Child) -> Option<About> {
+    if child.step.terminal && subject.config.value.oracle {
+        return Some(About::Solution);
+    }
+    subject.config.verifier.steps.then_some(About::Step)
+}
+
+/// The verdict of a verifier of verdicts alone; without one, the solution counts as wrong.
+fn grade(subject: &Subject<'_>, child: &mut Child, turn: &str) {
+    let finish = child.step.sampled.finish;
+    let verdict = subject.verifier.verify_finished(subject.problem, turn, finish);
+    child.correct = Some(verdict.is_correct());
+    child.undecided = match verdict {
+        Verdict::Undecided(reason) => Some(reason),
+        _ => None,
+    };
+}
+
+/// What a verifier command says of a step, in [0, 1], among what was found about it.
+pub(crate) fn step_score(findings: &[Finding]) -> Option<f64> {
+    findings.iter().find(|found| found.by == FoundBy::Command)?.step_score()
+}
+
+/// What the calculator finds in a step; nothing without an equation. It gives no score: false equations
+/// cost what `value.arithmetic` says.
+fn calculated(step: &str) -> Option<Finding> {
+    let found = equations(step);
+    let wrong: Vec<String> = found
+        .iter()
+        .filter(|equation| !equation.holds)
+        .map(|equation| format!("{} (left side: {})", &step[equation.span.range()], equation.left))
+        .collect();
+    (!found.is_empty()).then(|| Finding {
+        by: FoundBy::Calculator,
+        about: About::Step,
+        correct: Some(wrong.is_empty()),
+        score: None,
+        trace: wrong.join("; "),
+        fault: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calculator_names_false_equations() {
+        let found = calculated("3 + 4 = 8, 2 * 4 = 8").expect("has equations");
+        assert_eq!((found.correct, &*found.trace), (Some(false), "3 + 4 = 8 (left side: 7)"));
+        assert_eq!(
+            calculated("3 + 4 = 7").map(|f| (f.correct, f.trace)),
+            Some((Some(true), String::new()))
+        );
+        assert_eq!(calculated("no equation"), None);
+        // It is no verifier command: what it finds is not the step's C.
+        assert_eq!(step_score(&[calculated("3 + 4 = 8").expect("has one")]), None);
+    }
+}
