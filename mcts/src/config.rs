@@ -10,7 +10,7 @@ mod verifier;
 
 use std::sync::Arc;
 
-use regrowth_policy::decorate::FollowUps;
+use regrowth_policy::decorate::{FollowUps, JudgedBy, Meter};
 use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling, StopAt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,15 @@ impl Default for SearchConfig {
     }
 }
 
+/// A policy that judges for another one.
+#[derive(Clone)]
+pub struct JudgePolicy {
+    /// The policy.
+    pub policy: Arc<dyn Policy>,
+    /// Counts its answers and their tokens, which are no part of the search's.
+    pub meter: Arc<Meter>,
+}
+
 /// How the value of a step is made of the outcome and the policy's self-evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -160,6 +169,10 @@ pub struct ValueConfig {
     pub self_evaluation: bool,
     /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
+    /// Another policy that judges in place of the searched one, named as `--policy` names policies; it is
+    /// asked in its own prompt and tokens (default none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judge_policy: Option<String>,
     /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default:
     /// measured on the embedded model; a search's `summary.json` and every round have that of their
     /// policy).
@@ -197,6 +210,7 @@ impl Default for ValueConfig {
             oracle: true,
             self_evaluation: true,
             judge: JudgeForm::default(),
+            judge_policy: None,
             likelihood: LikelihoodCalibration::default(),
             hinted: false,
             order: OptionOrder::default(),
@@ -244,13 +258,31 @@ impl ValueConfig {
         self.self_evaluation && self.judge == JudgeForm::Answers
     }
 
-    /// The policy that judges as this says and does everything else as `policy` does.
+    /// Whether a judge's prompt restates problem and solution.
+    fn restates(&self) -> bool {
+        matches!(self.judge, JudgeForm::Restated | JudgeForm::Direction)
+    }
+
+    /// Whether requests for judgements say what a prompt restates.
+    pub(crate) fn says_all(&self) -> bool {
+        self.restates() || self.judge_policy.is_some()
+    }
+
+    /// The policy that judges as this says and does everything else as `policy` does; `judge` is the loaded
+    /// [`judge_policy`](Self::judge_policy), where there is one.
     #[must_use]
-    pub fn judge_by(&self, policy: Arc<dyn Policy>) -> Arc<dyn Policy> {
-        match self.judge {
-            JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)),
+    pub fn judge_by(
+        &self,
+        policy: Arc<dyn Policy>,
+        judge: Option<&JudgePolicy>,
+    ) -> Arc<dyn Policy> {
+        let asked = |policy: Arc<dyn Policy>| match self.judge {
+            JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)) as Arc<dyn Policy>,
             _ => policy,
-        }
+        };
+        let Some(JudgePolicy { policy: judge, meter }) = judge else { return asked(policy) };
+        let judge = asked(judge.clone());
+        Arc::new(JudgedBy::new(policy, judge, meter.clone(), self.restates()))
     }
 }
 

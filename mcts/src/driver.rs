@@ -34,6 +34,8 @@ pub struct RunOptions {
     pub trees_in_flight: Option<usize>,
     /// Round of the run, from 1; 0 outside a run. Written into every row.
     pub round: u32,
+    /// Identity of the policy that judges in place of the searched one. Written into every row.
+    pub judge: Option<String>,
     /// Set to true from anywhere, stops the search soon; delivered trees stay.
     pub cancel: Arc<AtomicBool>,
     /// Whether a cancelled search also delivers finished trees that come after an unfinished one
@@ -50,6 +52,7 @@ impl Default for RunOptions {
             threads: 1,
             trees_in_flight: None,
             round: 0,
+            judge: None,
             cancel: Arc::default(),
             keep_all: false,
             simulated: Arc::default(),

@@ -269,7 +269,7 @@ impl Expansion {
         self.first_judge = first;
         self.judgements = vec![None; self.accepted.len()];
         let hint = config.hinted.then(|| shown_reference(subject.problem)).flatten();
-        let restates = matches!(config.judge, JudgeForm::Restated | JudgeForm::Direction);
+        let restates = config.says_all();
         let judge = |accepted: &Accepted| Judge {
             prefix: self.prefix.clone(),
             step: Arc::from(accepted.candidate.step.ids.as_slice()),

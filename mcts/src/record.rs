@@ -32,6 +32,9 @@ pub struct TreeRecord {
     pub oracle: bool,
     /// Whether the judge saw the reference solution.
     pub hinted: bool,
+    /// Identity of the policy that judged the steps; absent where the searched policy did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
     /// Command of the verifier that checked solutions; absent for the built-in grader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<String>,

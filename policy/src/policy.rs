@@ -6,7 +6,7 @@ use crossbeam::channel::{Sender, bounded};
 use regrowth_datasets::{Problem, TokenId};
 
 use crate::decorate::Meter;
-use crate::{PolicyError, Request, Response};
+use crate::{PolicyError, Request, Response, Usage};
 
 /// A language model that proposes, judges and scores steps.
 ///
@@ -83,7 +83,10 @@ impl Call {
     /// A request whose answer goes to `reply` with this request_id, which tells it from others there.
     #[must_use]
     pub fn new(request_id: u64, request: Request, reply: Sender<Answered>) -> Self {
-        Self { request, caller: Caller { request_id, reply: Some(reply), meter: None } }
+        Self {
+            request,
+            caller: Caller { request_id, reply: Some(reply), meter: None, apart: false },
+        }
     }
 }
 
@@ -95,6 +98,8 @@ pub struct Caller {
     request_id: u64,
     reply: Option<Sender<Answered>>,
     meter: Option<Arc<Meter>>,
+    /// Whether the meter alone counts what a judgement cost.
+    apart: bool,
 }
 
 impl Caller {
@@ -108,10 +113,19 @@ impl Caller {
         self.meter = Some(meter.clone());
     }
 
-    fn send(&mut self, result: Result<Response, PolicyError>) {
+    /// Counts the answer in `meter` alone: a judgement reaches the caller without its cost.
+    pub(crate) fn count_apart(&mut self, meter: &Arc<Meter>) {
+        self.count_in(meter);
+        self.apart = true;
+    }
+
+    fn send(&mut self, mut result: Result<Response, PolicyError>) {
         if let Some(reply) = self.reply.take() {
             if let (Some(meter), Ok(response)) = (&self.meter, &result) {
                 meter.answered(response);
+            }
+            if let (true, Ok(Response::Judgement(judgement))) = (self.apart, &mut result) {
+                judgement.usage = Usage::default();
             }
             // A closed channel means that nobody waits any more.
             let _ = reply.send(Answered { request_id: self.request_id, result });

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use regrowth_datasets::Format;
-use regrowth_policy::{LoadOptions, Policy, candle::Source, load};
+use regrowth_mcts::config::{JudgePolicy, ValueConfig};
+use regrowth_policy::{LoadOptions, Policy, PromptOptions, candle::Source, load};
 
 use crate::{TrainError, pages};
 
@@ -13,6 +14,20 @@ use crate::{TrainError, pages};
 /// When nothing of that name exists or it cannot be loaded.
 pub fn policy(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, TrainError> {
     Ok(pages::giving_back(|| load(spec, options))?)
+}
+
+/// Loads the policy that judges in place of another one, where the settings name one.
+///
+/// # Errors
+/// As [`policy`].
+pub fn judge(
+    value: &ValueConfig,
+    options: &LoadOptions,
+) -> Result<Option<JudgePolicy>, TrainError> {
+    let Some(spec) = &value.judge_policy else { return Ok(None) };
+    // Worked examples and the form of the prompt are the searched policy's.
+    let options = LoadOptions { prompt: PromptOptions::default(), meter: None, ..options.clone() };
+    Ok(Some(JudgePolicy { policy: policy(spec, &options)?, meter: Arc::default() }))
 }
 
 /// Where the weights of a policy lie; `None` for one that cannot be trained here.

@@ -118,6 +118,10 @@ pub(crate) struct Flags {
     /// How steps are judged
     #[arg(long, hide = true)]
     judge: Option<JudgeForm>,
+    /// Another policy that judges the steps, in its own prompt (docs/judges.md)
+    /// [default: none: the searched policy judges]
+    #[arg(long, value_name = "POLICY", hide = true)]
+    judge_policy: Option<String>,
     /// Command of a process that checks finished solutions by JSON lines (docs/judges.md)
     /// [default: none: answers are compared with the reference]
     #[arg(long, value_name = "CMD", hide = true)]
@@ -182,6 +186,8 @@ impl Flags {
         set(&mut search.value.oracle, self.oracle);
         set(&mut search.value.self_evaluation, self.self_evaluation);
         set(&mut search.value.judge, self.judge);
+        let judge = &mut search.value.judge_policy;
+        *judge = self.judge_policy.clone().or(judge.take());
         let command = &mut search.verifier.command;
         *command = self.verifier_command.clone().or(command.take());
         if !self.stop.is_empty() {

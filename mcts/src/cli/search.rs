@@ -1,6 +1,7 @@
 //! `mcts search`: problems in, trees and pairs out.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,9 +18,9 @@ use super::paths::unwritten;
 use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
 use super::sources;
-use super::summary::{PairCounts, Summary};
+use super::summary::{JudgeCost, PairCounts, Summary};
 use super::{inputs, log, print_line};
-use crate::config::VERDICTS_FILE;
+use crate::config::{JudgePolicy, VERDICTS_FILE};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
 use crate::driver::SearchObserver;
 use crate::{RunOptions, Search, SearchSummary, SkipReason, TreeRecord};
@@ -53,7 +54,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         policy = inputs::recorded(policy, &settings.policy, &out.join(LOG_FILE))?;
     }
     folder.begin()?;
-    let policy = settings.search.value.judge_by(policy);
+    let judge = judge(&settings, out)?;
+    let policy = settings.search.value.judge_by(policy, judge.as_ref());
     let verifier =
         settings.search.verifier.start(Some(out.join(VERDICTS_FILE)), |text| log(text))?;
 
@@ -61,6 +63,7 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
         threads: load_options.threads,
         trees_in_flight: settings.run.trees_in_flight.map(usize::from),
         keep_all: true,
+        judge: judge.as_ref().map(|judge| judge.policy.identity().to_owned()),
         ..RunOptions::default()
     };
     let out_of_time = Arc::<AtomicBool>::default();
@@ -78,7 +81,9 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
     let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
     let read = (problems.as_slice(), &notices);
-    let summary = Summary::new((policy.identity(), example), read, scale, found, pairs, seconds);
+    let mut summary =
+        Summary::new((policy.identity(), example), read, scale, found, pairs, seconds);
+    summary.judge = judge.as_ref().map(JudgeCost::of);
     finish(&summary, (!kept).then_some(&folder), &settings)?;
     if summary.cancelled {
         let time_is_up = out_of_time.load(Ordering::Relaxed);
@@ -108,6 +113,9 @@ fn finish(
     Ok(())
 }
 
+/// The log of the answers of a policy that judges.
+const JUDGE_LOG: &str = "judgements.jsonl";
+
 const KEPT: &str = "; the folder keeps its earlier results";
 
 /// What stopped the search, what is saved, and the command that resumes.
@@ -124,6 +132,19 @@ fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings)
         text += &format!(", every finished model call is in {LOG_FILE}");
     }
     Failure::stopped(format!("{text}; resume with:\n  {}", command_line()))
+}
+
+/// The policy that judges in place of the searched one, with its answers kept in a log of its own.
+fn judge(settings: &Settings, out: &Path) -> Result<Option<JudgePolicy>, Failure> {
+    let Some(spec) = &settings.search.value.judge_policy else { return Ok(None) };
+    log(format!("loading the judge {spec}"));
+    let policy = load(spec, &settings.engine.load_options(|text| log(text)))?;
+    policy.notes().iter().for_each(log);
+    let policy = match settings.run.no_log.unwrap_or(false) {
+        true => policy,
+        false => inputs::recorded(policy, spec, &out.join(JUDGE_LOG))?,
+    };
+    Ok(Some(JudgePolicy { policy, meter: Arc::default() }))
 }
 
 /// Cancels the search when the time is up.

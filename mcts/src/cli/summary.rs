@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::rows::SKIPPED;
 use crate::SearchSummary;
 use crate::calibration::{Calibration, JudgedSolutions};
+use crate::config::JudgePolicy;
 use crate::likelihood::{LikelihoodCalibration, LikelihoodFit};
 use crate::pairs::{DropReason, ExtractedPairs};
 
@@ -51,6 +52,10 @@ pub(crate) struct Summary {
     skipped_examples: Vec<(String, String)>,
     tokens: SearchTokens,
     model_calls: u64,
+    /// What a policy that judges in place of the searched one cost; its calls are among `model_calls`, its
+    /// tokens are not among `tokens`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) judge: Option<JudgeCost>,
     /// Self-evaluations against verified outcomes; absent when nothing was judged.
     self_evaluation: Option<Calibration>,
     /// What the outcomes say of log-likelihoods; absent without enough of them.
@@ -151,6 +156,24 @@ impl PairCounts {
     }
 }
 
+/// What a policy that judges cost.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct JudgeCost {
+    /// Its identity.
+    policy: String,
+    /// Judgements that it gave.
+    calls: u64,
+    /// Tokens computed for them.
+    tokens: u64,
+}
+
+impl JudgeCost {
+    pub(super) fn of(judge: &JudgePolicy) -> Self {
+        let JudgePolicy { policy, meter } = judge;
+        Self { policy: policy.identity().to_owned(), calls: meter.calls(), tokens: meter.tokens() }
+    }
+}
+
 impl Summary {
     /// Whether the search ran to its end and no problem has a tree.
     pub(crate) fn is_fruitless(&self) -> bool {
@@ -202,6 +225,7 @@ impl Summary {
                     / search.unique_tokens.max(1) as f64,
             },
             model_calls: search.model_calls,
+            judge: None,
             self_evaluation: pairs.solutions.calibration(),
             likelihood: pairs.likelihood.scale(scale),
             margin: pairs.margin,
@@ -245,6 +269,9 @@ impl Summary {
             self.tokens.reused,
             self.seconds,
         );
+        if let Some(JudgeCost { policy, calls, tokens }) = &self.judge {
+            text.push_str(&format!("\njudge {policy}: {calls} judgements, {tokens} tokens"));
+        }
         if let Some(found) = &self.self_evaluation {
             text.push_str(&format!("\nself-evaluation: {}", found.all));
         }

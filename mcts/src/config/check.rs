@@ -44,6 +44,10 @@ impl SearchConfig {
         );
         let expected = "false unless the judge is asked a question";
         check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
+        let expected = "none unless the judge is asked something";
+        let judge = &self.value.judge_policy;
+        let ok = judge.is_none() || self.value.asks();
+        check("value.judge_policy", expected, judge.clone().unwrap_or_default(), ok)?;
         let expected = "finite numbers, slopes of at least 0";
         let scale = &self.value.likelihood;
         check("value.likelihood", expected, format!("{scale:?}"), scale.is_usable())?;

@@ -13,7 +13,7 @@ use regrowth_policy::{Answered, Call};
 
 use super::{Cost, Done, Report, Shared};
 use crate::search::{Subject, TreeSearch, TreeStatus};
-use crate::{SearchError, SkipReason};
+use crate::{SearchError, SkipReason, TreeRecord};
 
 /// How often a waiting worker looks whether the search is over.
 const CANCEL_POLL: Duration = Duration::from_millis(50);
@@ -157,7 +157,9 @@ impl<'a> Worker<'a> {
             TreeStatus::Skipped(skip) => Some(skip.clone()),
             _ => None,
         };
-        let record = search.record(self.shared.policy.identity(), self.shared.options.round);
+        let options = self.shared.options;
+        let record = search.record(self.shared.policy.identity(), options.round);
+        let record = record.map(|tree| TreeRecord { judge: options.judge.clone(), ..tree });
         let result = record.ok_or_else(|| skip.unwrap_or(SkipReason::NoCandidate));
         self.report(Done { index, result, undecided, cost })
     }

@@ -21,6 +21,7 @@ pub(crate) fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
         seed: 7,
         oracle: true,
         hinted: false,
+        judge: None,
         verifier: None,
         timed: false,
         problem: Problem {

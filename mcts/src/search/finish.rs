@@ -46,6 +46,7 @@ pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> 
         seed: subject.config.seed,
         oracle: subject.config.value.oracle,
         hinted: subject.config.value.hinted,
+        judge: None,
         verifier: subject.config.verifier.command.clone(),
         timed: subject.config.is_timed(),
         problem: subject.problem.clone(),

@@ -18,6 +18,8 @@ mod engine;
 #[cfg(feature = "cli")]
 mod folder;
 mod golden;
+#[cfg(feature = "cli")]
+mod judge_policy;
 mod options;
 #[cfg(all(unix, feature = "cli"))]
 mod places;

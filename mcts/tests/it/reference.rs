@@ -206,6 +206,7 @@ impl Search<'_> {
             seed: self.config.seed,
             oracle: self.config.value.oracle,
             hinted: self.config.value.hinted,
+            judge: None,
             verifier: None,
             timed: false,
             problem: self.problem.clone(),

@@ -145,7 +145,7 @@ const SLIPS: &str = r#"{"entries": [
 pub fn policy(name: &str, config: &SearchConfig) -> Arc<dyn Policy> {
     match name {
         "arithmetic" => Arc::new(Scripted::from_json(SLIPS).expect("a script")),
-        _ => config.value.judge_by(Arc::new(Attentive(Scripted::new()))),
+        _ => config.value.judge_by(Arc::new(Attentive(Scripted::new())), None),
     }
 }
 

@@ -8,6 +8,7 @@ mod cached;
 mod delayed;
 mod faulty;
 mod follow_ups;
+mod judged_by;
 mod metered;
 
 pub use around::Around;
@@ -15,4 +16,5 @@ pub use cached::Cached;
 pub use delayed::{Delay, Delayed, ServerCounts};
 pub use faulty::{FaultRates, Faulty};
 pub use follow_ups::FollowUps;
+pub use judged_by::JudgedBy;
 pub use metered::{Meter, Metered};

@@ -13,7 +13,7 @@ use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
 use regrowth_mcts::SearchConfig;
-use regrowth_mcts::config::{JudgeForm, VERDICTS_FILE};
+use regrowth_mcts::config::{JudgeForm, JudgePolicy, VERDICTS_FILE};
 use regrowth_mcts::console::{Monitor, Work, log};
 use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::prompting::PromptFlags;
@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use self::findings::Findings;
-use super::engine::policy;
+use super::engine::{policy, say_once};
 use super::settings::StartFlags;
 use super::{print_line, progress, stop};
 use crate::artefact::check_folder;
@@ -106,6 +106,10 @@ pub(super) struct Args {
     /// How the strategies that search judge steps
     #[arg(long, help_heading = "Sampling", hide = true)]
     judge: Option<JudgeForm>,
+    /// Another policy that judges the steps for strategies that search (docs/judges.md)
+    /// [default: none: the evaluated policy judges]
+    #[arg(long, value_name = "POLICY", help_heading = "Sampling", hide = true)]
+    judge_policy: Option<String>,
     /// Command of a process that checks solutions by JSON lines (docs/judges.md)
     /// [default: none: answers are compared with the reference]
     #[arg(long, value_name = "CMD", help_heading = "Sampling", hide = true)]
@@ -185,6 +189,11 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         Some(file) => calls::recorded(file, policy, &mut log)?,
         None => policy,
     };
+    let judge = inputs::judge(&run.search.value, &engine.load_options(say_once))?;
+    let policy = match &judge {
+        Some(_) => run.search.value.judge_by(policy, judge.as_ref()),
+        None => policy,
+    };
     stop::on_signals(&run.stop, "saving the answers so far")?;
     let started = Instant::now();
     let mut findings = Findings::of(&problems);
@@ -200,6 +209,11 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     run.measure(&*policy, &mut findings).map_err(|error| stopped(error, calls_file.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
+    if let Some(JudgePolicy { policy, meter }) = &judge {
+        let (name, calls, tokens) = (policy.identity(), meter.calls(), meter.tokens());
+        findings.put("judge", json!({ "policy": name, "calls": calls, "tokens": tokens }));
+        findings.text.push(format!("  judge {name}: {calls} judgements, {tokens} tokens"));
+    }
     if let Some(out) = &args.out {
         let run = LmEvalRun {
             task,
@@ -278,6 +292,8 @@ fn settings(args: &Args) -> Result<(RunConfig, EngineFlags), TrainError> {
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);
     search.value.judge = args.judge.unwrap_or(search.value.judge);
     search.stop_at.strings.extend(args.stop.iter().cloned());
+    let judge = &mut search.value.judge_policy;
+    *judge = args.judge_policy.clone().or(judge.take());
     let command = &mut search.verifier.command;
     *command = args.verifier_command.clone().or(command.take());
     Ok((config, engine))
@@ -317,6 +333,9 @@ impl Run<'_> {
         });
         if let Some(command) = &self.search.verifier.command {
             config["verifier_command"] = json!(command);
+        }
+        if let Some(judge) = &self.search.value.judge_policy {
+            config["judge_policy"] = json!(judge);
         }
         config
     }

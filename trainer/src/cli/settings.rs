@@ -139,6 +139,10 @@ pub(super) struct SettingArgs {
     /// How steps are judged.
     #[arg(long, help_heading = "Search", hide = true)]
     judge: Option<JudgeForm>,
+    /// Another policy that judges the steps, in its own prompt (docs/judges.md)
+    /// [default: none: the searched policy judges]
+    #[arg(long, value_name = "POLICY", help_heading = "Search", hide = true)]
+    judge_policy: Option<String>,
     /// Command of a process that checks finished solutions by JSON lines (docs/judges.md)
     /// [default: none: answers are compared with the reference]
     #[arg(long, value_name = "CMD", help_heading = "Search", hide = true)]
@@ -204,6 +208,8 @@ impl SettingArgs {
         set(&mut search.boundary, &self.boundary);
         set(&mut search.c_puct, &self.c_puct);
         set(&mut search.value.judge, &self.judge);
+        let judge = &mut search.value.judge_policy;
+        *judge = self.judge_policy.clone().or(judge.take());
         let command = &mut search.verifier.command;
         *command = self.verifier_command.clone().or(command.take());
         set(&mut search.sampling.temperature, &self.temperature);

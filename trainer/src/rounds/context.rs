@@ -5,7 +5,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
-use regrowth_mcts::config::VERDICTS_FILE;
+use regrowth_mcts::config::{JudgePolicy, VERDICTS_FILE};
 use regrowth_policy::{Dtype, LoadOptions, Policy};
 use regrowth_verifiers::Verifier;
 
@@ -31,6 +31,8 @@ pub(super) struct RunContext<'a> {
     pub(super) loaded: RefCell<Option<(String, Arc<dyn Policy>)>>,
     /// What checks solutions, once it was needed.
     pub(super) checking: OnceCell<Arc<dyn Verifier>>,
+    /// The policy that judges in place of the searched one, once it was needed; it is never trained.
+    pub(super) judging: OnceCell<Option<JudgePolicy>>,
 }
 
 impl RunContext<'_> {
@@ -56,6 +58,15 @@ impl RunContext<'_> {
         let log = self.load.log.unwrap_or(|_| {});
         let verifier = self.config.search.verifier.start(Some(verdicts), log)?;
         Ok(self.checking.get_or_init(|| verifier).clone())
+    }
+
+    /// The policy that judges in place of the searched one, where the settings name one.
+    pub(super) fn judge(&self) -> Result<Option<JudgePolicy>, TrainError> {
+        if let Some(judge) = self.judging.get() {
+            return Ok(judge.clone());
+        }
+        let judge = inputs::judge(&self.config.search.value, &self.load)?;
+        Ok(self.judging.get_or_init(|| judge).clone())
     }
 
     /// Frees the memory of the loaded policy.

@@ -67,6 +67,7 @@ pub fn iterate(
         sets,
         loaded: RefCell::new(None),
         checking: OnceCell::new(),
+        judging: OnceCell::new(),
     };
     run.extended = claim(&run, request, observer)?;
     let spec = run.config.policy.clone();

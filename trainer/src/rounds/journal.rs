@@ -110,16 +110,19 @@ pub(super) enum Calls {
     Own,
     /// Those of the base policy, for the KL estimate.
     Initial,
+    /// Those of a policy that judges.
+    Judge,
 }
 
 impl Calls {
-    const ALL: [Self; 2] = [Self::Own, Self::Initial];
+    const ALL: [Self; 3] = [Self::Own, Self::Initial, Self::Judge];
 
     /// The log beside `path`.
     fn of(self, path: &Path) -> PathBuf {
         let ending = match self {
             Self::Own => "calls",
             Self::Initial => "initial.calls",
+            Self::Judge => "judge.calls",
         };
         beside(path, ending)
     }

@@ -198,7 +198,8 @@ fn probe(
 ) -> Result<Probe, TrainError> {
     doing(&format!("loading {}", config.policy));
     let load = LoadOptions { prompt: sets.prompts(config), ..load.clone() };
-    let policy = config.search.value.judge_by(inputs::policy(&config.policy, &load)?);
+    let (value, policy) = (&config.search.value, inputs::policy(&config.policy, &load)?);
+    let policy = value.judge_by(policy, inputs::judge(value, &load)?.as_ref());
     let mut probe = Probe::default();
     doing(&format!("probe: searching for at most {} s", LIMIT.as_secs()));
     let (pairs, step_labels) = probe.search(&*policy, config, sets, threads)?;

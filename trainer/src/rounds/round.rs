@@ -88,6 +88,7 @@ fn search(
             config: &run.config,
             policy: run.policy(spec)?,
             verifier: run.verifier()?,
+            judge: run.judge()?,
             problems: &run.sets.shard(dir.number, run.config.problems_per_round),
             threads: run.threads,
             control: run.control,

@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicU64;
 
 use regrowth_datasets::{Problem, stream_key};
 use regrowth_mcts::calibration::JudgedSolutions;
+use regrowth_mcts::config::JudgePolicy;
 use regrowth_mcts::console::Work;
 use regrowth_mcts::driver::SearchObserver;
 use regrowth_mcts::labels::extract_step_labels;
@@ -61,6 +62,8 @@ pub(super) struct SearchPhase<'a> {
     pub(super) config: &'a RunConfig,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) verifier: Arc<dyn Verifier>,
+    /// Judges in place of `policy`.
+    pub(super) judge: Option<JudgePolicy>,
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
@@ -204,7 +207,8 @@ impl SearchPhase<'_> {
         observer.skip(self.problems.len() - problems.len());
         let trees = self.dir.join(TREES);
         let log = journal::recorded(&trees, Calls::Own, self.policy.clone(), observer)?;
-        let policy = &*self.config.search.value.judge_by(log.clone());
+        let judge = self.recorded_judge(&trees, observer)?;
+        let policy = &*self.config.search.value.judge_by(log.clone(), judge.as_ref());
         let first = self.calibrating();
         let (own, rest) = calibration::part(problems, first);
         // Trees of the first problems that an interrupted search wrote, or a repair left intact.
@@ -222,6 +226,12 @@ impl SearchPhase<'_> {
         let scale = calibration::found(first, &known, self.before());
         let mut watch = Watch { tally, ..Watch::new(&mut *observer, sink, control, &log) };
         usage += self.search((policy, rest), scale, &simulated, &mut watch)?;
+        if let Some(JudgePolicy { policy, meter }) = &self.judge {
+            let (name, calls, tokens) = (policy.identity(), meter.calls(), meter.tokens());
+            watch.observer.log(&format!(
+                "the judge {name} has given {calls} judgements for {tokens} tokens in this process"
+            ));
+        }
         let grown = watch.tally.grown;
         if grown == 0 && !problems.is_empty() && problems.len() == self.problems.len() {
             let detail = "every problem of the round was skipped; the reasons are above";
@@ -229,6 +239,17 @@ impl SearchPhase<'_> {
         }
         observer.end();
         Ok(usage)
+    }
+
+    /// The judge with its calls logged until the trees are complete.
+    fn recorded_judge(
+        &self,
+        trees: &Path,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<JudgePolicy>, TrainError> {
+        let Some(JudgePolicy { policy, meter }) = self.judge.clone() else { return Ok(None) };
+        let policy = journal::recorded(trees, Calls::Judge, policy, observer)?;
+        Ok(Some(JudgePolicy { policy, meter }))
     }
 
     /// Calibration for the first problems: that of the round before, else the settings'.
@@ -269,6 +290,7 @@ impl SearchPhase<'_> {
         let options = RunOptions {
             threads: self.threads,
             round: self.round,
+            judge: self.judge.as_ref().map(|judge| judge.policy.identity().to_owned()),
             cancel: self.control.cancel.clone(),
             simulated: simulated.clone(),
             ..RunOptions::default()
