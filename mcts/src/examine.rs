@@ -36,14 +36,11 @@ pub(crate) fn examine(subject: &Subject<'_>, children: &mut [Child]) {
     drop(claims);
     let mut found = found.map(Vec::into_iter);
     for ((child, turn), about) in children.iter_mut().zip(&turns).zip(abouts) {
-        match (&mut found, about) {
-            (Some(found), Some(_)) => child.step.findings.extend(found.next()),
-            (None, Some(About::Solution)) => grade(subject, child, turn),
-            _ => {}
+        if let (Some(found), Some(_)) = (&mut found, about) {
+            child.step.findings.extend(found.next());
         }
-        if let Some(finding) = checked(&child.step.findings) {
-            child.correct = finding.correct;
-            child.undecided = finding.correct.is_none().then(|| finding.undecided());
+        if child.step.terminal && subject.config.value.oracle {
+            decide(subject, child, turn);
         }
         if subject.config.verifier.calculator {
             child.step.findings.extend(calculated(&child.step.sampled.text));
@@ -51,17 +48,24 @@ pub(crate) fn examine(subject: &Subject<'_>, children: &mut [Child]) {
     }
 }
 
-/// What the verifier is asked about a child: a finished solution where the reference is in view, else the
-/// step where steps are checked.
+/// What a verifier command is asked about a child: a finished solution where it decides outcomes and the
+/// reference is in view, else the step where steps are checked.
 fn about(subject: &Subject<'_>, child: &Child) -> Option<About> {
-    if child.step.terminal && subject.config.value.oracle {
+    let config = &subject.config.verifier;
+    if child.step.terminal && subject.config.value.oracle && config.solutions {
         return Some(About::Solution);
     }
-    subject.config.verifier.steps.then_some(About::Step)
+    config.steps.then_some(About::Step)
 }
 
-/// The verdict of a verifier of verdicts alone; without one, the solution counts as wrong.
-fn grade(subject: &Subject<'_>, child: &mut Child, turn: &str) {
+/// Sets the outcome of a finished solution: as the command found, else by the verdict. Without a verdict, a
+/// command leaves the outcome open, and otherwise the solution counts as wrong.
+fn decide(subject: &Subject<'_>, child: &mut Child, turn: &str) {
+    if let Some(finding) = checked(&child.step.findings) {
+        child.correct = finding.correct;
+        child.undecided = finding.correct.is_none().then(|| finding.undecided());
+        return;
+    }
     let finish = child.step.sampled.finish;
     let verdict = subject.verifier.verify_finished(subject.problem, turn, finish);
     child.correct = Some(verdict.is_correct());

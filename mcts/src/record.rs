@@ -35,7 +35,7 @@ pub struct TreeRecord {
     /// Identity of the policy that judged the steps; absent where the searched policy did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
-    /// Command of the verifier that checked solutions; absent for the built-in grader.
+    /// Command of the verifier that checked solutions or steps; absent for the built-in grader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<String>,
     /// Whether a time budget had a say: then another run may give another tree.

@@ -49,7 +49,8 @@ impl Rows<'_> {
     /// Opens the files in the folder `out` and lets `fill` write them, counting the pairs.
     pub(super) fn write(
         out: &Path,
-        (rules, verifier): (&PairConfig, &dyn Verifier),
+        rules: &PairConfig,
+        verifier: &dyn Verifier,
         counts: &mut PairCounts,
         fill: impl FnOnce(&mut Rows<'_>) -> io::Result<()>,
     ) -> Result<(), DataError> {

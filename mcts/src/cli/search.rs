@@ -75,8 +75,8 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let start = Instant::now();
     let monitor = Monitor::new(meter);
     monitor.keep_in(out.to_owned());
-    let ask = (&*policy, &*verifier, problems.as_slice());
-    let (found, pairs) = write_rows(&folder, ask, &settings, &options, &monitor)?;
+    let asked = Asked { policy: &*policy, verifier: &*verifier, problems: &problems };
+    let (found, pairs) = write_rows(&folder, asked, &settings, &options, &monitor)?;
     let kept = folder.keeps_results(&found);
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
     let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
@@ -186,19 +186,26 @@ impl SearchObserver for Watch<'_, '_> {
     }
 }
 
+/// What is searched, and who is asked.
+struct Asked<'a> {
+    policy: &'a dyn Policy,
+    verifier: &'a dyn Verifier,
+    problems: &'a [Problem],
+}
+
 /// Searches, and writes what becomes of each problem as it is delivered; nothing where the folder
 /// keeps its results.
 fn write_rows(
     folder: &Folder<'_>,
-    (policy, verifier, problems): (&dyn Policy, &dyn Verifier, &[Problem]),
+    asked: Asked<'_>,
     settings: &Settings,
     options: &RunOptions,
     monitor: &Monitor,
 ) -> Result<(SearchSummary, PairCounts), Failure> {
+    let Asked { policy, verifier, problems } = asked;
     let mut counts = PairCounts::default();
     let mut result = None;
-    let rules = (&settings.pairs, verifier);
-    let written = Rows::write(folder.path(), rules, &mut counts, |rows| {
+    let written = Rows::write(folder.path(), &settings.pairs, verifier, &mut counts, |rows| {
         let (cancel, written) = (&*options.cancel, Ok(()));
         let mut watch = Watch { monitor, rows, written, cancel, right: 0, grown: 0 };
         let search = &settings.search;

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regrowth_verifiers::{CommandOptions, CommandVerifier, ProblemVerifier, Verifier};
+use regrowth_datasets::{Finish, Problem};
+use regrowth_verifiers::{
+    About, Claim, CommandOptions, CommandVerifier, Finding, ProblemVerifier, Verdict, Verifier,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,9 @@ pub struct VerifierConfig {
     /// JSON lines (docs/judges.md); outcomes are +1, -1 or, without a verdict, 0 (default none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// Whether the command decides outcomes; if not, it is asked about steps alone, those that end a
+    /// solution among them, and the built-in grader decides (default true).
+    pub solutions: bool,
     /// Whether the command is asked about every step as well; its score, or verdict as 1 or 0, then takes
     /// the place of the self-evaluation (default false).
     pub steps: bool,
@@ -31,7 +37,7 @@ pub struct VerifierConfig {
 
 impl Default for VerifierConfig {
     fn default() -> Self {
-        Self { command: None, steps: false, timeout: 30, calculator: false }
+        Self { command: None, solutions: true, steps: false, timeout: 30, calculator: false }
     }
 }
 
@@ -45,6 +51,8 @@ impl VerifierConfig {
         super::check("verifier.timeout", "seconds from 1 to 86400", self.timeout, ok)?;
         let ok = self.command.as_ref().is_none_or(|command| !command.trim().is_empty());
         super::check("verifier.command", "a command that is not empty", "nothing", ok)?;
+        let ok = self.solutions || self.steps;
+        super::check("verifier.solutions", "true unless `verifier.steps` is", self.solutions, ok)?;
         let ok = !self.steps || self.command.is_some();
         super::check("verifier.steps", "false without `verifier.command`", self.steps, ok)
     }
@@ -64,6 +72,40 @@ impl VerifierConfig {
         let clean = move |text: &str| log(&text.chars().map(shown).collect::<String>());
         let options = CommandOptions { command, timeout, verdicts, log: Arc::new(clean) };
         let started = CommandVerifier::start(options);
-        Ok(Arc::new(started.map_err(|error| SearchError::Verifier(error.to_string()))?))
+        let command = started.map_err(|error| SearchError::Verifier(error.to_string()))?;
+        Ok(match self.solutions {
+            true => Arc::new(command),
+            false => Arc::new(StepVerifier(command)),
+        })
+    }
+}
+
+/// A command that is asked about steps; the built-in grader decides about solutions.
+struct StepVerifier(CommandVerifier);
+
+impl Verifier for StepVerifier {
+    fn verify(&self, problem: &Problem, solution: &str) -> Verdict {
+        ProblemVerifier.verify(problem, solution)
+    }
+
+    fn verify_finished(&self, problem: &Problem, solution: &str, finish: Finish) -> Verdict {
+        ProblemVerifier.verify_finished(problem, solution, finish)
+    }
+
+    fn states_answer(&self, problem: &Problem, step: &str) -> bool {
+        ProblemVerifier.states_answer(problem, step)
+    }
+
+    fn states_answer_finished(&self, problem: &Problem, step: &str, finish: Finish) -> bool {
+        ProblemVerifier.states_answer_finished(problem, step, finish)
+    }
+
+    fn examine(&self, problem: &Problem, claims: &[Claim<'_>]) -> Option<Vec<Finding>> {
+        let steps = claims.iter().all(|claim| claim.about == About::Step);
+        steps.then(|| self.0.examine(problem, claims)).flatten()
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.0.failure()
     }
 }

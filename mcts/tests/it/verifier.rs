@@ -134,6 +134,29 @@ fn steps_are_scored_without_the_reference_where_it_is_out_of_sight() {
 }
 
 #[test]
+fn outcomes_stay_the_graders_where_the_command_scores_steps_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [plain, scored] = ["plain", "scored"].map(|name| folder.path().join(name));
+    let command = r#"while IFS= read -r line; do
+      id=${line#*\"id\":}; id=${id%%,*}
+      case "$line" in *'"about":"solution"'*) exit 1 ;; esac
+      printf '{"id":%s,"score":0.75}\n' "$id"
+    done"#;
+    let steps = ["--set", "search.verifier.steps=true", "--set", "search.verifier.solutions=false"];
+    assert_code(&search(&scored, command, &steps), 0);
+    let search = format!("search --policy scripted --limit 4 --out {}", plain.display());
+    assert_code(&crate::common::mcts(&search), 0);
+    for tree in trees(&scored) {
+        for node in &tree.nodes[1..] {
+            assert_eq!(node.findings[0].score, Some(0.75));
+            assert_eq!(node.outcome == 0.0, !node.terminal);
+        }
+    }
+    let missing = mcts_args(&["search", "--out", "x", "--set", "search.verifier.solutions=false"]);
+    assert!(assert_code(&missing, 2).contains("verifier.solutions"));
+}
+
+#[test]
 fn a_broken_command_ends_the_search_with_code_4_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let missing = search(&folder.path().join("missing"), "no-such-verifier", &[]);

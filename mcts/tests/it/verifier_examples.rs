@@ -7,9 +7,17 @@ use regrowth_datasets::{AnswerKind, Finish, Problem};
 use regrowth_mcts::config::VerifierConfig;
 use regrowth_verifiers::{About, Claim, Finding};
 
+fn claim(solution: &str) -> Claim<'_> {
+    let (about, finish) = (About::Solution, Finish::Eos);
+    Claim { about, solution, step: "", finish, reference: true }
+}
+
+/// Python, as the shell that runs a command finds it: `PYTHON` names another one.
+const PYTHON: &str = "${PYTHON:-python3}";
+
 fn check(script: &str, answer: &str, solutions: &[&str]) -> Vec<Finding> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/verifiers");
-    let command = Some(format!("exec python3 '{folder}/{script}'"));
+    let command = Some(format!("exec {PYTHON} {folder}/{script}"));
     let config = VerifierConfig { command, timeout: 120, ..VerifierConfig::default() };
     let verifier = config.start(None, |_| {}).expect("starts");
     let problem = Problem {
@@ -22,14 +30,7 @@ fn check(script: &str, answer: &str, solutions: &[&str]) -> Vec<Finding> {
         solution: None,
         level: None,
     };
-    let claim = |&solution: &&str| Claim {
-        about: About::Solution,
-        solution,
-        step: "",
-        finish: Finish::Eos,
-        reference: true,
-    };
-    let claims: Vec<_> = solutions.iter().map(claim).collect();
+    let claims: Vec<_> = solutions.iter().map(|text| claim(text)).collect();
     let found = verifier.examine(&problem, &claims).expect("finds");
     assert_eq!(verifier.failure(), None);
     found
@@ -76,4 +77,38 @@ fn sympy_compares_expressions_and_runs_no_code() {
     );
     assert_eq!(found, [Some(true), None, None]);
     assert_eq!(verdicts("2\\sqrt{3}", &["\\boxed{\\sqrt{12}}"]), [Some(true)]);
+}
+
+/// Writes a random reward model with the bundled tokenizer, and prints what its parts say of the problem `?`
+/// and the solution `1 + 1 = 2`: the sigmoid of the score head at the last token.
+const TINY: &str = r#"
+import sys, torch
+from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
+torch.manual_seed(0)
+tokenizer = PreTrainedTokenizerFast(tokenizer_file=sys.argv[1])
+config = LlamaConfig(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+                     num_attention_heads=4, num_labels=1, pad_token_id=0)
+model = LlamaForSequenceClassification(config)
+model.save_pretrained(sys.argv[2])
+tokenizer.save_pretrained(sys.argv[2])
+ids = tokenizer("?\n1 + 1 = 2", return_tensors="pt")["input_ids"]
+hidden = model.model(ids).last_hidden_state[0, -1]
+print(torch.sigmoid(model.score.weight @ hidden).item())
+"#;
+
+#[test]
+#[ignore = "needs python3 with PyTorch and transformers"]
+fn a_reward_model_scores_as_transformers_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tokenizer = concat!(env!("CARGO_MANIFEST_DIR"), "/../policy/bundled/tokenizer.json");
+    let (script, model) = (folder.path().join("tiny.py"), folder.path().join("model"));
+    std::fs::write(&script, TINY).expect("written");
+    let line = format!("exec {PYTHON} {} {tokenizer} {}", script.display(), model.display());
+    let made = std::process::Command::new("sh").args(["-c", &line]).output().expect("runs");
+    let expected: f64 =
+        String::from_utf8_lossy(&made.stdout).trim().parse().expect("a probability");
+    let found = check(&format!("reward_model.py {}", model.display()), "", &["1 + 1 = 2"]);
+    let score = found[0].score.expect("a score");
+    assert!((score - expected).abs() < 1e-4, "{score} {expected}");
+    assert!((0.01..0.99).contains(&score) && (score - 0.5).abs() > 1e-3, "{score} tells nothing");
 }

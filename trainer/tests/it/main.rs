@@ -33,3 +33,5 @@ mod stops;
 mod storage;
 mod train;
 mod updates;
+#[cfg(unix)]
+mod verifier;

@@ -61,7 +61,7 @@ impl CommandVerifier {
         // Holds what the process writes faster than it is read, and no more.
         let (events, inbox) = sync_channel(256);
         let failure = Arc::<OnceLock<String>>::default();
-        let mut supervisor = Supervisor::new(options, (events.clone(), inbox), failure.clone());
+        let mut supervisor = Supervisor::new(options, events.clone(), inbox, failure.clone());
         supervisor.first_launch()?;
         let thread = std::thread::spawn(move || supervisor.run());
         Ok(Self { verdicts, events, failure, supervisor: Some(thread) })

@@ -92,7 +92,8 @@ pub(super) struct Supervisor {
 impl Supervisor {
     pub(super) fn new(
         options: CommandOptions,
-        (events, inbox): (SyncSender<Event>, Receiver<Event>),
+        events: SyncSender<Event>,
+        inbox: Receiver<Event>,
         failure: Arc<OnceLock<String>>,
     ) -> Self {
         Self {

@@ -40,6 +40,7 @@ impl Verdicts {
         let mut known = Known { findings: HashMap::new(), log: None };
         if let Some(path) = &options.verdicts {
             let bad = |e: std::io::Error| VerifyError::Verifier(unwritten(path, &e));
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(bad)?;
             let mut file = OpenOptions::new();
             let file = file.create(true).append(true).read(true).open(path).map_err(bad)?;
             let whole = read(&file, &mut known.findings).map_err(bad)?;
