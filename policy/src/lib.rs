@@ -36,7 +36,7 @@ pub use device::{ComputeDevice, Dtype};
 pub use error::PolicyError;
 pub use load::{joined, load, plan, wants_shots};
 pub use memory::{DevicePlan, MemoryPlan, available_memory};
-pub use options::{Dialect, LoadOptions, ServerOptions};
+pub use options::{Dialect, LoadOptions, ServedAdapter, ServedWeights, ServerOptions};
 pub use policy::{Answered, Call, Caller, Limits, Policy, Prompt, call};
 pub use prompts::{Exemplar, PromptName, PromptOptions};
 pub use record::{LOG_FILE, LOG_VERSION, Recording};

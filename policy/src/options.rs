@@ -74,8 +74,30 @@ pub struct ServerOptions {
     pub attempts: u32,
     /// Tokens of prompt and solution together, where the server does not say (default 4,096).
     pub context: Option<usize>,
+    /// The weights that a server answers with, where its model's name does not tell.
+    pub weights: Option<ServedWeights>,
     /// Told what a server that is not ready says, while it is waited for.
     pub log: Option<fn(&str)>,
+}
+
+/// Weights that were trained from a served model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedWeights {
+    /// Tells them from all others; part of the policy's identity.
+    pub revision: String,
+    /// The adapter that holds them; none where the server was started with them.
+    pub adapter: Option<ServedAdapter>,
+}
+
+/// A LoRA adapter that servers load while they run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedAdapter {
+    /// Name by which it is asked for.
+    pub name: String,
+    /// Its folder in PEFT's layout, as servers find it.
+    pub folder: PathBuf,
+    /// How the names of its family begin: others of the family are unloaded before it is loaded.
+    pub family: String,
 }
 
 impl Default for ServerOptions {
@@ -89,6 +111,7 @@ impl Default for ServerOptions {
             timeout: Duration::from_secs(600),
             attempts: 8,
             context: None,
+            weights: None,
             log: None,
         }
     }

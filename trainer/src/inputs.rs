@@ -36,10 +36,16 @@ pub fn judge(
 /// When `spec` is neither a known name nor a folder.
 pub fn weights(spec: &str) -> Result<Option<Source>, TrainError> {
     let scripted = spec == "scripted" || spec.starts_with("scripted:");
-    if scripted || spec.starts_with("replay:") || spec.starts_with("http") && spec.contains("://") {
+    if scripted || spec.starts_with("replay:") || is_served(spec) {
         return Ok(None);
     }
     Ok(Some(Source::named(spec)?))
+}
+
+/// Whether the policy that `spec` names is behind servers.
+#[must_use]
+pub fn is_served(spec: &str) -> bool {
+    spec.starts_with("http") && spec.contains("://")
 }
 
 /// The format that `--format` names.

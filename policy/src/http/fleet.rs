@@ -12,8 +12,9 @@ use std::time::Duration;
 use regrowth_datasets::{TokenId, stream_key};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::fault::Fault;
+use super::fault::{Busy, Fault};
 use super::health::{FIRST_LOOK, LONGEST_LOOK};
+use super::lora::Lora;
 use super::server::Server;
 
 /// Tokens that decide the server of a prefix, behind those with which all prompts begin: a system's turn
@@ -42,6 +43,8 @@ pub(super) struct Fleet {
     /// What all prompts so far begin with, and how much that is.
     head: Mutex<Option<Vec<TokenId>>>,
     head_len: AtomicUsize,
+    /// The adapter that is asked, where it is one.
+    lora: Option<Lora>,
     /// Candidates that are worked on at once.
     turns: Semaphore,
 }
@@ -68,6 +71,7 @@ impl Fleet {
             answered: AtomicU64::new(0),
             head: Mutex::new(None),
             head_len: AtomicUsize::new(0),
+            lora: None,
             turns,
         }
     }
@@ -95,6 +99,21 @@ impl Fleet {
         stream_key(0, &[&bytes])
     }
 
+    /// Loads an adapter on every server that is up; the others get it when they refuse a request for
+    /// want of it.
+    pub(super) async fn load(&mut self, lora: Lora) -> Result<(), Fault> {
+        let (mut loaded, mut lost) = (false, None);
+        for server in &self.servers {
+            match lora.ensure(server).await {
+                Ok(()) => loaded = true,
+                Err(fault) if fault.is_passing() => lost = Some(fault),
+                Err(fault) => return Err(fault),
+            }
+        }
+        self.lora = Some(lora);
+        if loaded { Ok(()) } else { lost.map_or(Ok(()), Err) }
+    }
+
     /// Waits until a candidate may begin; it is held until the candidate is complete. A candidate takes
     /// several requests, and one that has begun goes before those that have not: its prefix is still
     /// in the server's cache, and a stop loses little.
@@ -113,11 +132,19 @@ impl Fleet {
     {
         let route = self.route(prefix);
         let (mut tries, mut failed) = (Tries::default(), None);
+        let mut restored = false;
         loop {
             let at = self.choose(route, failed);
             let server = &self.servers[at];
             let fault = match ask(server.clone()).await {
                 Err(fault) if fault.is_passing() => fault,
+                Err(Fault::Refused(_)) if self.lora.is_some() && !restored => {
+                    restored = true;
+                    match self.restore(server).await {
+                        None => continue,
+                        Some(fault) => fault,
+                    }
+                }
                 done => {
                     // Relaxed: a count that nothing is ordered by.
                     self.answered.fetch_add(1, Ordering::Relaxed);
@@ -143,6 +170,18 @@ impl Fleet {
             };
             tokio::time::sleep(jittered(pause, route, tries.all)).await;
         }
+    }
+
+    /// Loads the adapter again on a server that refused a request: it may have been restarted. What keeps
+    /// it from that is returned; it passes when the server is started as it should be.
+    async fn restore(&self, server: &Server) -> Option<Fault> {
+        let fault = self.lora.as_ref()?.ensure(server).await.err()?;
+        Some(match fault {
+            Fault::Refused(detail) => {
+                Fault::Busy { detail, kind: Busy::Failed, after: None }
+            }
+            other => other,
+        })
     }
 
     fn count(&self, tries: &mut Tries) {

@@ -16,6 +16,7 @@ mod fleet;
 mod health;
 mod llama_cpp;
 mod llama_cpp_python;
+mod lora;
 mod model;
 mod openai;
 mod reply;
@@ -34,11 +35,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 pub use api_key::API_KEY;
 
-use crate::{Call, Limits, Policy, PolicyError, Prompt, PromptOptions, ServerOptions};
+use crate::text::PromptForm;
+use crate::{
+    Call, Dialect, Limits, Policy, PolicyError, Prompt, PromptOptions, ServedAdapter,
+    ServedWeights, ServerOptions,
+};
 use api_key::ApiKey;
 use client::Clients;
 use discover::{Discovered, Unmet, discover};
 use fleet::Fleet;
+use lora::Lora;
+use model::Model;
 use serve::{Order, Service};
 use server::Server;
 
@@ -48,6 +55,7 @@ const ATTEMPTS_AT_START: u32 = 3;
 /// A model behind one or several servers.
 pub struct HttpPolicy {
     identity: String,
+    dialect: Dialect,
     limits: Limits,
     eos: Option<TokenId>,
     notes: Vec<String>,
@@ -59,6 +67,7 @@ pub struct HttpPolicy {
 /// What the thread tells when it has met the servers.
 struct Met {
     identity: String,
+    dialect: Dialect,
     limits: Limits,
     eos: Option<TokenId>,
     notes: Vec<String>,
@@ -89,16 +98,22 @@ impl HttpPolicy {
             .name("regrowth-http".into())
             .spawn(move || runtime.block_on(work(fleet, options, prompt, queue, met)))
             .map_err(failed)?;
-        let Met { identity, limits, eos, notes } =
+        let Met { identity, dialect, limits, eos, notes } =
             meeting.recv().map_err(|_| PolicyError::Gone)??;
         let (orders, thread) = (Some(orders), Some(thread));
-        Ok(Self { identity, limits, eos, notes, servers, orders, thread })
+        Ok(Self { identity, dialect, limits, eos, notes, servers, orders, thread })
     }
 
     /// Requests that wait for each server or are worked on by it, in the order of the addresses.
     #[must_use]
     pub fn in_flight(&self) -> Vec<usize> {
         self.servers.iter().map(|server| server.load()).collect()
+    }
+
+    /// Whether these servers load adapters while they run ([`ServerOptions::weights`]).
+    #[must_use]
+    pub fn loads_adapters(&self) -> bool {
+        lora::loads_adapters(self.dialect)
     }
 
     fn order(&self, order: Order) -> Result<(), PolicyError> {
@@ -130,13 +145,18 @@ fn fleet(spec: &str, options: &ServerOptions) -> Result<Fleet, PolicyError> {
 
 /// The thread: meets the servers, then serves orders until nobody can give any more.
 async fn work(
-    fleet: Fleet,
+    mut fleet: Fleet,
     options: ServerOptions,
     prompt: PromptOptions,
     orders: tokio::sync::mpsc::UnboundedReceiver<Order>,
     met: Sender<Result<Met, PolicyError>>,
 ) {
-    let discovered = patiently(&fleet, &options, &prompt).await;
+    let mut discovered = patiently(&fleet, &options, &prompt).await;
+    let adapter = options.weights.as_ref().and_then(|weights| weights.adapter.clone());
+    if let (Ok(found), Some(adapter)) = (&mut discovered, adapter) {
+        let loaded = load_adapter(&mut fleet, found, adapter).await;
+        discovered = loaded.and(discovered);
+    }
     let (service, told) = match discovered {
         Ok(Discovered { model, form, notes }) => {
             let limits = Limits {
@@ -144,9 +164,10 @@ async fn work(
                 in_flight: options.in_flight.max(1) * fleet.servers.len(),
                 question: 0,
             };
-            let eos = model.eos.first().copied();
-            let service = Service::new(fleet, model, form);
-            let told = Met { identity: identity(&service), limits, eos, notes };
+            let (eos, dialect) = (model.eos.first().copied(), model.dialect);
+            let named = identity(&model, &form, options.weights.as_ref());
+            let told = Met { identity: named, dialect, limits, eos, notes };
+            let service = Service::new(fleet, asked(model, options.weights.as_ref()), form);
             (Some(service), Ok(told))
         }
         Err(error) => (None, Err(error)),
@@ -187,11 +208,32 @@ async fn patiently(
     }
 }
 
-/// What is asked of which model; where it runs and on how many servers is not part of it, so a run
-/// goes on when they move.
-fn identity(service: &Service) -> String {
-    let model = &service.model;
-    let form = serde_json::to_vec(&service.form).unwrap_or_default();
+/// Loads an adapter of the model that was met.
+async fn load_adapter(
+    fleet: &mut Fleet,
+    found: &Discovered,
+    adapter: ServedAdapter,
+) -> Result<(), PolicyError> {
+    let lora = Lora::new(adapter, found.model.dialect)?;
+    let loaded = fleet.load(lora).await;
+    loaded.map_err(|fault| PolicyError::Server(fault.to_string()))
+}
+
+/// The model as requests name it: by its adapter, where it has one.
+fn asked(mut model: Model, weights: Option<&ServedWeights>) -> Model {
+    if let Some(ServedAdapter { name, .. }) = weights.and_then(|weights| weights.adapter.as_ref()) {
+        match model.dialect {
+            Dialect::Sglang => model.adapter = Some(name.clone()),
+            _ => model.name.clone_from(name),
+        }
+    }
+    model
+}
+
+/// What is asked of which model, with which weights; where it runs and on how many servers is not part
+/// of it, so a run goes on when they move.
+fn identity(model: &Model, form: &PromptForm, weights: Option<&ServedWeights>) -> String {
+    let form = serde_json::to_vec(form).unwrap_or_default();
     let chat = format!("{:?}", model.chat);
     let mut parts = vec![model.name.as_bytes(), &form, chat.as_bytes()];
     // What such a server takes decides what is asked of it.
@@ -199,7 +241,8 @@ fn identity(service: &Service) -> String {
     parts.extend(taken.as_deref().map(str::as_bytes));
     let key = stream_key(0, &parts);
     let name = model.name.rsplit('/').next().unwrap_or_default();
-    format!("{}:{name}@{key:016x}", model.dialect.name())
+    let revision = weights.map(|weights| format!("+{}", weights.revision)).unwrap_or_default();
+    format!("{}:{name}@{key:016x}{revision}", model.dialect.name())
 }
 
 impl Policy for HttpPolicy {

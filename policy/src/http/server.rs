@@ -85,10 +85,17 @@ impl Server {
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value, Fault> {
-        self.exchange(self.client.get(self.url(path)), path).await
+        let reply = self.exchange(self.client.get(self.url(path)), path).await?;
+        self.json(path, &reply)
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Fault> {
+        let reply = self.tell(path, body).await?;
+        self.json(path, &reply)
+    }
+
+    /// Posts something of whose reply only the status counts; returns the reply as it came.
+    pub(super) async fn tell(&self, path: &str, body: &Value) -> Result<Vec<u8>, Fault> {
         let request = self
             .client
             .post(self.url(path))
@@ -97,14 +104,20 @@ impl Server {
         self.exchange(request, path).await
     }
 
-    async fn exchange(&self, request: RequestBuilder, path: &str) -> Result<Value, Fault> {
+    fn json(&self, path: &str, reply: &[u8]) -> Result<Value, Fault> {
+        serde_json::from_slice(reply).map_err(|e| {
+            Fault::Garbled(format!("{}: the reply is not valid JSON: {e}", self.url(path)))
+        })
+    }
+
+    async fn exchange(&self, request: RequestBuilder, path: &str) -> Result<Vec<u8>, Fault> {
         let _slot = self.slots.take().await;
         let result = self.answer(request, path).await;
         self.note(&result);
         result
     }
 
-    fn note(&self, result: &Result<Value, Fault>) {
+    fn note(&self, result: &Result<Vec<u8>, Fault>) {
         match result {
             Err(Fault::Down(_) | Fault::Protocol(_)) => self.health.lost(),
             Err(Fault::Busy { kind, after, .. }) => {
@@ -124,7 +137,7 @@ impl Server {
         }
     }
 
-    async fn answer(&self, mut request: RequestBuilder, path: &str) -> Result<Value, Fault> {
+    async fn answer(&self, mut request: RequestBuilder, path: &str) -> Result<Vec<u8>, Fault> {
         let url = self.url(path);
         if let Some(key) = &self.key {
             request = request.header(header::AUTHORIZATION, key.header());
@@ -144,8 +157,7 @@ impl Server {
             None => body,
         };
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|e| Fault::Garbled(format!("{url}: the reply is not valid JSON: {e}")));
+            return Ok(body);
         }
         let said: String = String::from_utf8_lossy(&body).chars().take(REFUSAL_SHOWN).collect();
         let detail = format!("{url}: {status}: {}", said.trim());

@@ -10,7 +10,8 @@ use candle_core::quantized::gguf_file::Value;
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
 use regrowth_policy::candle::{
-    CandlePolicy, Checkpoint, Files, SaveOptions, Source, Tokenizer, identity, save_checkpoint,
+    CandlePolicy, Checkpoint, Files, GgufType, RopeScaling, SaveOptions, Source, Tokenizer,
+    identity, save_checkpoint, write_gguf,
 };
 use regrowth_policy::{LoadOptions, Policy, PolicyError, Request, Response, Score, call, load};
 use serde_json::{Map, json};
@@ -95,6 +96,74 @@ fn a_file_answers_as_the_folder_that_it_was_made_of() {
         assert_eq!(scores(&a, text), scores(&b, text), "{family}");
         assert_eq!((a.eos(), a.limits().context), (b.eos(), b.limits().context));
     }
+}
+
+/// Gives the tokenizer of a folder another way to cut a text.
+fn cut_by(folder: &Path, pre_tokenizer: &serde_json::Value) {
+    let file = folder.join("tokenizer.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut tokenizer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    tokenizer["pre_tokenizer"] = pre_tokenizer.clone();
+    std::fs::write(&file, tokenizer.to_string()).unwrap();
+}
+
+#[test]
+fn a_file_that_is_exported_answers_as_the_checkpoint() {
+    for family in ["llama", "qwen2", "qwen3"] {
+        let (dir, folder, path) = pair(family);
+        let settings = json!({ "chat_template": "{{ messages }}", "eos_token": "<end>" });
+        let origin = dir.path().join("plain");
+        let options = SaveOptions::default();
+        save_checkpoint(&origin, &folder.config, &folder.tensors, &folder.source, options).unwrap();
+        std::fs::write(origin.join("tokenizer_config.json"), settings.to_string()).unwrap();
+        cut_by(
+            &origin,
+            &json!({ "type": "Sequence", "pretokenizers": [
+            { "type": "Digits", "individual_digits": true },
+            { "type": "ByteLevel", "add_prefix_space": false, "use_regex": true },
+        ] }),
+        );
+        for (kind, apart) in [(GgufType::F16, 1e-3), (GgufType::Q8_0, 5e-2)] {
+            write_gguf(&path, read(&origin).unwrap(), kind).unwrap();
+            let (file, folder) = (read(&path).unwrap(), read(&origin).unwrap());
+            assert_eq!(file.config.tensor_shapes(), folder.config.tensor_shapes(), "{family}");
+            assert_eq!(file.config.context, folder.config.context);
+            let tokenizer = |c: &Checkpoint| Tokenizer::read(&c.source, &c.config).unwrap();
+            let (a, b) = (tokenizer(&file), tokenizer(&folder));
+            assert_eq!((a.eos_ids(), a.bos(), a.opening()), (b.eos_ids(), b.bos(), b.opening()));
+            assert_eq!(a.chat_template(), Some("{{ messages }}"));
+            let options =
+                LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+            let [a, b] = [&file, &folder].map(|c| CandlePolicy::new(c, &options).unwrap());
+            let text = "Start with 7. Add 5, then: 12 + 3 = 15";
+            assert_eq!(a.encode(text).unwrap(), b.encode(text).unwrap());
+            let (x, y) = (scores(&a, text), scores(&b, text));
+            let far = x.iter().zip(&y).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(far > 0.0 && far < apart, "{family}, {kind:?}: {far}");
+        }
+    }
+}
+
+#[test]
+fn what_llama_cpp_would_compute_otherwise_is_not_exported() {
+    let (dir, folder, path) = pair("llama");
+    let refused = |change: &dyn Fn(&mut Checkpoint)| {
+        let mut changed = Checkpoint::read(folder.source.clone(), &Device::Cpu).unwrap();
+        change(&mut changed);
+        write_gguf(&path, changed, GgufType::F16).unwrap_err().to_string()
+    };
+    let yarn = |c: &mut Checkpoint| {
+        c.config.rope_scaling = RopeScaling::Yarn { factor: 2.0, ramp: (0.0, 1.0), scale: 1.0 };
+    };
+    assert!(refused(&yarn).contains("rope_scaling"));
+    let window = |c: &mut Checkpoint| {
+        c.config.sliding_window = Some(8);
+        c.config.windowed = vec![true; c.config.layers];
+    };
+    assert!(refused(&window).contains("sliding_window"));
+    cut_by(&dir.path().join("checkpoint"), &json!({ "type": "Whitespace" }));
+    let error = refused(&|_| {});
+    assert!(error.contains("tokenizer.json") && error.contains("no name for"), "{error}");
 }
 
 #[test]

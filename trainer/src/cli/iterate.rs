@@ -29,6 +29,12 @@ pub(super) struct Args {
     /// Go on from the finished rounds of --run with other settings, in a new folder beside it.
     #[arg(long, help_heading = "Output", hide = true)]
     fork: bool,
+    /// A command that serves REGROWTH_CHECKPOINT as REGROWTH_MODEL at the address of --policy: started by
+    /// this program, watched, ended with it, and started anew with weights that a running server cannot
+    /// load
+    /// [default: the servers run already]
+    #[arg(long, value_name = "CMD", help_heading = "Policy and problems", hide = true)]
+    serve_command: Option<String>,
     /// Say what would be done and what it would take, from a short probe; nothing is written.
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -112,7 +118,8 @@ fn request(
     }
     let (mut load, threads) = (engine.load_options(say_once), engine.threads());
     load.meter = Some(meter.clone());
-    Ok(RunRequest { dir, config, load, threads, fork })
+    let serve_command = args.serve_command.clone();
+    Ok(RunRequest { dir, config, load, threads, serve_command, fork })
 }
 
 /// The result and what to try next.

@@ -10,6 +10,7 @@ mod corpus;
 mod defaults;
 mod engine;
 mod evaluate;
+mod export;
 mod held;
 mod iterate;
 mod memory;
@@ -91,6 +92,11 @@ Examples:
   regrowth train --pairs search/pairs.jsonl --policy builtin --out trained
   regrowth train --pairs trl.jsonl --policy models/Qwen2.5-0.5B --lora 16 --set dpo.judge.weight=1 --out trained")]
     Train(Box<train::Args>),
+    /// Write a checkpoint or a merged adapter as a GGUF file.
+    #[command(after_help = "\
+Examples:
+  regrowth export --policy runs/default/best --gguf best.gguf --type q8_0")]
+    Export(export::Args),
     /// Log-probabilities of given completions.
     #[command(after_help = "\
 Examples:
@@ -167,6 +173,7 @@ fn run() -> Result<(), TrainError> {
         Command::Compare(args) => compare::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Sft(args) => sft::run(&args),

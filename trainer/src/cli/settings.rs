@@ -45,6 +45,11 @@ pub(super) struct SettingArgs {
     /// scripted[:FILE] or replay:FILE [default: builtin].
     #[arg(long, help_heading = "Policy and problems")]
     policy: Vec<String>,
+    /// Where --policy is a server: the checkpoint with its model's weights, which is trained and whose
+    /// trained weights are served in the next round (docs/servers.md#rounds)
+    /// [default: a served policy is not trained]
+    #[arg(long, value_name = "DIR", help_heading = "Policy and problems", hide = true)]
+    weights: Option<String>,
     /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
     /// several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic].
     #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
@@ -182,6 +187,7 @@ impl SettingArgs {
     fn apply(&self, config: &mut RunConfig) -> Result<(), TrainError> {
         set(&mut config.problems, &ProblemSources::joined(&self.problems)?);
         set(&mut config.skip_bad, &self.skip_bad);
+        config.weights = self.weights.clone().or(config.weights.take());
         config.format = self.format.clone().or(config.format.take());
         config.eval = ProblemSources::joined(&self.eval)?.or(config.eval.take());
         config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());

@@ -9,11 +9,13 @@ use regrowth_mcts::labels::StepLabelConfig;
 use regrowth_mcts::prompting::PromptFlags;
 use regrowth_mcts::{PairConfig, Preset, SearchConfig};
 use regrowth_policy::PromptName;
+use regrowth_policy::candle::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::variant::Variant;
 use crate::TrainError;
+use crate::inputs::{self, is_served};
 use crate::train::{DpoConfig, SftConfig};
 
 /// Settings of a run. Unknown keys are refused; a missing key takes the default of the preset.
@@ -22,6 +24,10 @@ use crate::train::{DpoConfig, SftConfig};
 pub struct RunConfig {
     /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, `scripted`, `replay:FILE`.
     pub policy: String,
+    /// Where `policy` is served: the checkpoint with its weights, which is trained; what is trained is
+    /// served in its place (docs/servers.md#rounds). Absent, a served policy is searched and not trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// Problems: `builtin:NAME`, a file, or several with weights, parted by commas; split by content
     /// into train, validation and test.
     pub problems: String,
@@ -172,6 +178,17 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
+    /// The weights of a policy of the run; `None` where there are none to train.
+    ///
+    /// # Errors
+    /// When `spec` is neither a known name nor a checkpoint.
+    pub fn weights_of(&self, spec: &str) -> Result<Option<Source>, TrainError> {
+        match &self.weights {
+            Some(weights) if spec == self.policy => Ok(Some(Source::named(weights)?)),
+            _ => inputs::weights(spec),
+        }
+    }
+
     /// Whether the policy after this round is asked the validation problems.
     #[must_use]
     pub fn validates(&self, round: u32) -> bool {
@@ -213,6 +230,10 @@ impl RunConfig {
         let weight = self.dpo.judge.weight;
         check("dpo.judge.weight", weight.is_finite() && weight >= 0.0, || {
             format!("is {weight}; expected a number of at least 0")
+        })?;
+        check("weights", self.weights.is_none() || is_served(&self.policy), || {
+            let policy = &self.policy;
+            format!("are those of a served policy, but the policy is `{policy}`, which has its own")
         })?;
         let at_least_one = [
             ("rounds", self.rounds as usize),

@@ -12,6 +12,7 @@ use regrowth_verifiers::Verifier;
 use super::config::RunConfig;
 use super::observer::Control;
 use super::run_dir::RunDir;
+use super::serving::{self, Serving};
 use super::sets::ProblemSets;
 use crate::{TrainError, inputs};
 
@@ -27,6 +28,8 @@ pub(super) struct RunContext<'a> {
     pub(super) control: &'a Control,
     /// How policies are loaded.
     pub(super) load: LoadOptions,
+    /// The servers of a run whose model is served.
+    pub(super) serving: Serving,
     /// The policy that was asked for last, by its specification.
     pub(super) loaded: RefCell<Option<(String, Arc<dyn Policy>)>>,
     /// What checks solutions, once it was needed.
@@ -43,7 +46,10 @@ impl RunContext<'_> {
             return Ok(policy.clone());
         }
         *loaded = None;
-        let policy = inputs::policy(spec, &self.load)?;
+        let policy = match self.config.weights {
+            Some(_) => serving::policy(self, spec)?,
+            None => inputs::policy(spec, &self.load)?,
+        };
         *loaded = Some((spec.to_owned(), policy.clone()));
         Ok(policy)
     }

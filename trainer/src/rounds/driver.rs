@@ -12,6 +12,7 @@ use super::context::RunContext;
 use super::observer::{Control, Observer};
 use super::report::RunReport;
 use super::run_dir::{RunDir, RunFile};
+use super::serving::{self, Serving};
 use super::sets::ProblemSets;
 use super::{finish, fork};
 use crate::{TrainError, inputs};
@@ -27,6 +28,8 @@ pub struct RunRequest {
     pub load: LoadOptions,
     /// Threads of search and training; changes no result.
     pub threads: usize,
+    /// A command that serves the weights of a round; changes no result.
+    pub serve_command: Option<String>,
     /// Another run whose finished rounds are taken over, with other settings from there on.
     pub fork: Option<PathBuf>,
 }
@@ -53,17 +56,20 @@ pub fn iterate(
 ) -> Result<RunOutcome, TrainError> {
     request.config.check()?;
     check_adapter(&request.config)?;
+    let serving = Serving::new(&request.config, request.serve_command.clone())?;
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
     let sets = ProblemSets::read(&request.config)?;
     sets.notices.iter().for_each(|notice| observer.log(notice));
+    let load = LoadOptions { prompt: sets.prompts(&request.config), ..request.load.clone() };
     let mut run = RunContext {
         dir,
         config: request.config.clone(),
         extended: Vec::new(),
         threads: request.threads,
         control,
-        load: LoadOptions { prompt: sets.prompts(&request.config), ..request.load.clone() },
+        load: serving::load_options(&request.config, request.serve_command.is_some(), load),
+        serving,
         sets,
         loaded: RefCell::new(None),
         checking: OnceCell::new(),

@@ -1,4 +1,4 @@
-//! TrainerCall-off to an external trainer: one command, told where everything is by variables.
+//! Hand-off to an external trainer: one command, told where everything is by variables.
 //!
 //! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON
 //! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
@@ -8,20 +8,15 @@
 //! does not write are those of `REGROWTH_POLICY`.
 
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
 
-use candle_core::Device;
-use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
+use candle_core::{DType, Device};
+use regrowth_policy::candle::{Adapter, Checkpoint, SaveOptions, Source, save_checkpoint};
 
 use super::observer::Control;
+use super::process::{GRACE, POLL, ProcessGroup};
 use crate::TrainError;
-
-/// How often a waiting hand-off looks at its trainer and at its cancel flag.
-const POLL: Duration = Duration::from_millis(50);
-
-/// How long a trainer that was asked to end may take.
-const GRACE: Duration = Duration::from_secs(20);
 
 /// What an external trainer is told.
 pub(super) struct TrainerCall<'a> {
@@ -35,6 +30,9 @@ pub(super) struct TrainerCall<'a> {
     pub(super) pairs: &'a Path,
     pub(super) out: &'a Path,
     pub(super) seed: u64,
+    /// The weights that the round starts from, where a server answers with them: an adapter that the
+    /// command leaves then stays one, of the served model.
+    pub(super) served: Option<&'a Source>,
 }
 
 /// Runs the command and moves what it leaves into place once it is a whole checkpoint.
@@ -65,8 +63,11 @@ pub(super) fn run_trainer(
         .and_then(|source| Checkpoint::read(source, &Device::Cpu))
         .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
     if left.source.is_adapter() {
-        // Merged, so the round's checkpoint needs no other folder.
-        save(&left, hand.out)?;
+        match hand.served {
+            Some(start) => keep_adapter(&left.source, start, hand.out)?,
+            // Merged, so the round's checkpoint needs no other folder.
+            None => save(&left, hand.out)?,
+        }
         return std::fs::remove_dir_all(&staged).map_err(TrainError::io(&staged));
     }
     for entry in std::fs::read_dir(&staged).map_err(TrainError::io(&staged))? {
@@ -98,7 +99,22 @@ fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {
     Ok(save_checkpoint(to, config, tensors, source, SaveOptions::default())?)
 }
 
-fn start(command: &str, hand: &TrainerCall, staged: &Path) -> Result<Child, TrainError> {
+/// Writes an adapter of the round's start policy as one of the served model: where the start is an
+/// adapter itself, both become one.
+fn keep_adapter(left: &Source, start: &Source, out: &Path) -> Result<(), TrainError> {
+    let mut adapter = Adapter::read(left)?;
+    let base = match start {
+        Source::Adapter { base, .. } => {
+            adapter = Adapter::read(start)?.plus(&adapter)?;
+            base
+        }
+        base => base,
+    };
+    adapter.config.base_model_name_or_path = Some(base.name());
+    Ok(adapter.save(out, base, DType::F32)?)
+}
+
+fn start(command: &str, hand: &TrainerCall, staged: &Path) -> Result<ProcessGroup, TrainError> {
     let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
     let mut shell = Command::new("sh");
     shell
@@ -112,38 +128,24 @@ fn start(command: &str, hand: &TrainerCall, staged: &Path) -> Result<Child, Trai
         .stdin(Stdio::null())
         // stdout belongs to this program's result; a trainer's chatter goes to stderr.
         .stdout(std::io::stderr());
-    // A group of its own, so that what the shell started ends with it.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
-    shell.spawn().map_err(|e| failed(command, &format!("cannot be started: {e}")))
+    ProcessGroup::start(&mut shell).map_err(|e| failed(command, &format!("cannot be started: {e}")))
 }
 
 /// Waits for the trainer's end; a cancelled one is asked to end, then made to.
-fn wait(trainer: &mut Child, control: &Control) -> std::io::Result<ExitStatus> {
+fn wait(trainer: &mut ProcessGroup, control: &Control) -> std::io::Result<ExitStatus> {
     let mut asked: Option<Instant> = None;
     loop {
-        if let Some(status) = trainer.try_wait()? {
+        if let Some(status) = trainer.ended()? {
             return Ok(status);
         }
         if control.is_cancelled() && asked.is_none() {
-            signal(trainer, "TERM")?;
+            trainer.ask_to_end()?;
             asked = Some(Instant::now());
         }
         if asked.is_some_and(|at| at.elapsed() > GRACE) {
-            signal(trainer, "KILL")?;
-            return trainer.wait();
+            return trainer.kill();
         }
         std::thread::sleep(POLL);
-    }
-}
-
-/// Sends a signal to the trainer's process group.
-fn signal(trainer: &mut Child, name: &str) -> std::io::Result<()> {
-    if cfg!(unix) {
-        let kill = format!("kill -{name} -{}", trainer.id());
-        Command::new("sh").args(["-c", &kill]).status().map(|_| ())
-    } else {
-        trainer.kill()
     }
 }
 

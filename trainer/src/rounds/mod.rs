@@ -11,6 +11,7 @@
 //! | `sets` | which problems each round, validation and test get |
 //! | `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
 //! | `observer`, `journal`, `context`, `phase`, `candidate` | what all phases share; how they resume |
+//! | `process`, `serve_command`, `served_check`, `serving` | policies behind servers: put there, compared, watched |
 //! | `calibration`, `search` | phase 1: trees and pairs |
 //! | `replay`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
 //! | `validation`, `kl_to_base`, `gate` | phase 3: is it better, how far has it moved, is it kept |
@@ -32,6 +33,7 @@ mod observer;
 mod phase;
 mod plan;
 mod preset;
+mod process;
 mod prune;
 mod replay;
 mod report;
@@ -39,6 +41,9 @@ mod round;
 mod round_files;
 mod run_dir;
 mod search;
+mod serve_command;
+mod served_check;
+mod serving;
 mod sets;
 mod statistics;
 mod test_evaluation;

@@ -181,7 +181,7 @@ impl RunPlan {
 }
 
 fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<ProbeMemory>, TrainError> {
-    let Some(source) = inputs::weights(&config.policy)? else { return Ok(None) };
+    let Some(source) = config.weights_of(&config.policy)? else { return Ok(None) };
     let search_bytes = CandlePolicy::plan(&source, load)?.peak();
     let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
     let parameters: u64 = checkpoint.tensors.values().map(|t| t.elem_count() as u64).sum();
@@ -206,7 +206,7 @@ fn probe(
     doing(&format!("probe: answering for at most {} s", LIMIT.as_secs()));
     probe.answer(&*policy, config, sets)?;
     drop(policy);
-    if let Some(weights) = inputs::weights(&config.policy)? {
+    if let Some(weights) = config.weights_of(&config.policy)? {
         doing("probe: training on a few pairs");
         let pairs = &pairs[..pairs.len().min(TRAINED)];
         let data = PreferenceData { pairs, step_labels: &step_labels, held_out: &[] };

@@ -17,9 +17,9 @@ use super::test_evaluation::EvalRow;
 use super::training::{self, TrainDone, TrainPhase};
 use super::validation::{ValidationJob, measure};
 use super::{gate, prune};
+use crate::TrainError;
 use crate::artefact::{damage, read_checksummed, write_checksummed};
 use crate::train::remove_damaged_states;
-use crate::{TrainError, inputs};
 
 /// Round 0: validates the base policy; nothing is searched or trained.
 pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Finished, TrainError> {
@@ -122,8 +122,9 @@ fn train(
             round: dir.number,
             config: &run.config,
             start: &start.spec,
-            weights: inputs::weights(&start.spec)?,
-            initial: inputs::weights(&run.config.policy)?,
+            weights: run.config.weights_of(&start.spec)?,
+            initial: run.config.weights_of(&run.config.policy)?,
+            served: run.config.weights.is_some().then_some(&run.load),
             start_dir: (start.round > 0).then(|| run.dir.round(start.round)),
             identity: &start.identity,
             earlier: (1..dir.number)

@@ -14,8 +14,8 @@ use regrowth_datasets::{
 };
 use regrowth_mcts::console::Work;
 use regrowth_mcts::{TreeRecord, read_trees};
-use regrowth_policy::Dtype;
 use regrowth_policy::candle::{SaveOptions, Source};
+use regrowth_policy::{Dtype, LoadOptions};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
@@ -23,8 +23,9 @@ use super::external::{self, TrainerCall};
 use super::observer::{Control, Observer};
 use super::replay;
 use super::search::{PAIRS, STEP_LABELS, TREES};
+use super::served_check::{self, Expected};
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, write_checksummed};
+use crate::artefact::{Checksums, checksums, remove, write_checksummed};
 use crate::train::{
     Course, DpoConfig, DpoTrainer, Example, LoraConfig, Model, OPTIMIZER, PreferenceData,
     Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
@@ -82,6 +83,9 @@ pub(super) struct TrainPhase<'a> {
     pub(super) weights: Option<Source>,
     /// Weights of the base policy (round 0).
     pub(super) initial: Option<Source>,
+    /// How engines are loaded in a run whose model is served: what is trained is scored by one, to be
+    /// compared with what the servers answer.
+    pub(super) served: Option<&'a LoadOptions>,
     /// Folder of the round that trained the start policy; `None` for the base policy.
     pub(super) start_dir: Option<PathBuf>,
     /// Identity of the policy that the round starts from.
@@ -98,6 +102,8 @@ impl TrainPhase<'_> {
     /// Trains and writes `train.json`. Returns its content, with `not_trained` set if nothing was
     /// trained.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
+        // Before the training: weights that the server does not answer with are not worth it.
+        let expected = self.expected()?;
         let mut done = match (&self.config.trainer_command, &self.weights) {
             (Some(command), _) => self.external(command, observer)?,
             (None, Some(weights)) => self.train(weights, observer)?,
@@ -108,10 +114,20 @@ impl TrainPhase<'_> {
         };
         done.version = 1;
         if done.not_trained.is_none() {
+            if let (Some(expected), Some(load)) = (expected, self.served) {
+                expected.write(self.dir, load)?;
+            }
             done.checksums = result_checksums(self.dir)?;
         }
         write_checksummed(&self.dir.join(DONE), &done)?;
         Ok(done)
+    }
+
+    /// What the round's first pairs are worth under the start policy's weights, where they are served.
+    fn expected(&self) -> Result<Option<Expected>, TrainError> {
+        let (Some(load), Some(weights)) = (self.served, &self.weights) else { return Ok(None) };
+        remove(&self.dir.join(served_check::FILE))?;
+        Expected::before(self.dir, (&weights.name(), self.identity), load)
     }
 
     fn train(
@@ -257,22 +273,33 @@ impl TrainPhase<'_> {
         if mix.replayed > 0 {
             write_pairs(&mixed, &pairs)?;
         }
-        let folder = |source: &Option<Source>| match source {
-            Some(source) => external::as_folder(source, &self.dir.with_file_name("initial")),
+        let folder = |source: &Option<Source>, written: PathBuf| match source {
+            Some(source) => external::as_folder(source, &written),
             None => Ok(self.start.to_owned()),
         };
-        let initial = self.config.reference == ReferenceKind::Initial;
+        // An adapter that a served round started from is merged for the trainer alone.
+        let merged = self.dir.join("start");
+        let (first, initial) = (self.start_dir.is_none(), self.dir.with_file_name("initial"));
+        let policy = folder(&self.weights, if first { initial.clone() } else { merged.clone() })?;
+        let reference = match self.config.reference {
+            ReferenceKind::Initial => folder(&self.initial, initial)?,
+            ReferenceKind::RoundStart => policy.clone(),
+        };
         let hand = TrainerCall {
             dir: self.dir,
             round: self.round,
-            policy: &folder(&self.weights)?,
-            reference: &folder(if initial { &self.initial } else { &self.weights })?,
+            policy: &policy,
+            reference: &reference,
             pairs: &if mix.replayed > 0 { mixed } else { self.dir.join(PAIRS) },
             out: &self.dir.join(CHECKPOINT),
             seed: self.seed(self.config.dpo.seed),
+            served: self.served.and(self.weights.as_ref()),
         };
         observer.begin(self.round, "train", 0, Work::Items);
         external::run_trainer(command, &hand, self.control)?;
+        if merged.is_dir() {
+            std::fs::remove_dir_all(&merged).map_err(TrainError::io(&merged))?;
+        }
         observer.end();
         Ok(TrainDone { mix, ..TrainDone::default() })
     }
@@ -332,8 +359,10 @@ impl TrainPhase<'_> {
 /// optimizer.
 fn result_checksums(dir: &Path) -> Result<Checksums, TrainError> {
     let mut names = BTreeSet::new();
-    if dir.join(METRICS).is_file() {
-        names.insert(METRICS.to_owned());
+    for name in [METRICS, served_check::FILE] {
+        if dir.join(name).is_file() {
+            names.insert(name.to_owned());
+        }
     }
     for name in [CHECKPOINT, OPTIMIZER] {
         let folder = dir.join(name);

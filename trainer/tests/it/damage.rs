@@ -135,6 +135,7 @@ fn a_stopped_training_goes_on_behind_its_step_and_a_damaged_state_is_named() {
             config,
             load: LoadOptions::default(),
             threads: 1,
+            serve_command: None,
             fork: None,
         };
         let control = Control::default();

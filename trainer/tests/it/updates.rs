@@ -96,7 +96,8 @@ fn stopped(dir: &Path, name: &str) -> PathBuf {
     let config: RunConfig = serde_json::from_value(report["config"].clone()).unwrap();
     let run = dir.join(name);
     let load = LoadOptions::default();
-    let request = RunRequest { dir: run.clone(), config, load, threads: 1, fork: None };
+    let request =
+        RunRequest { dir: run.clone(), config, load, threads: 1, serve_command: None, fork: None };
     let control = Control::default();
     let stop = rounds::iterate(&request, &control, &mut StopAtFive(&control));
     assert!(stop.is_err() && !run.join("round-0005/report.json").exists());

@@ -21,7 +21,7 @@ pub use adapter::config::AdapterConfig;
 pub use adapter::module_pattern::ModulePattern;
 pub use adapter::{Adapter, LowRank};
 pub use config::{ModelConfig, RopeScaling};
-pub use gguf::Gguf;
+pub use gguf::{Gguf, GgufType, write_gguf};
 pub use identity::{BF16, identity};
 pub use source::Source;
 pub use weights_file::{Checkpoint, SaveOptions, save_checkpoint, write_tensors};

@@ -45,7 +45,15 @@ pub struct Mock {
 
 impl Mock {
     pub fn start(handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        Self::over(|stream| stream, handler)
+        Self::start_at("127.0.0.1:0", handler)
+    }
+
+    /// A server at a given address.
+    pub fn start_at(
+        address: &str,
+        handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(address, |stream| stream, handler)
     }
 
     /// A server that speaks through what `layer` makes of a connection.
@@ -53,7 +61,15 @@ impl Mock {
         layer: impl Fn(TcpStream) -> S + Clone + Send + 'static,
         handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve("127.0.0.1:0", layer, handler)
+    }
+
+    fn serve<S: Read + Write>(
+        address: &str,
+        layer: impl Fn(TcpStream) -> S + Clone + Send + 'static,
+        handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (asked, down) = (Arc::new(Mutex::new(vec![])), Arc::new(AtomicBool::new(false)));
         let handler: Arc<Handler> = Arc::new(handler);

@@ -9,6 +9,7 @@ pub(crate) mod file;
 mod init;
 pub(crate) mod merge;
 pub(crate) mod module_pattern;
+mod sum;
 mod targets;
 
 use std::collections::BTreeMap;

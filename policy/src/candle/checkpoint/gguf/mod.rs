@@ -6,6 +6,8 @@
 
 mod companions;
 mod config;
+mod export;
+mod export_tokenizer;
 mod header;
 mod metadata;
 mod names;
@@ -27,6 +29,7 @@ use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::kernels::with_values;
 use crate::text::{Files, PROMPT_FILE};
 
+pub use self::export::{GgufType, write_gguf};
 pub(super) use self::header::is_gguf;
 
 const TOKENIZER_FILE: &str = "tokenizer.json";

@@ -61,6 +61,16 @@ impl<'a> Names<'a> {
     /// For the llama architecture llama.cpp interleaves the two halves of every head of q and k, as
     /// its rotation takes neighbours: row `2 i + half` of a head is row `half D/2 + i` here.
     pub(super) fn in_order(&self, name: &str, tensor: Tensor) -> Result<Tensor> {
+        self.reordered(name, tensor, [self.config.head_dim / 2, 2])
+    }
+
+    /// A tensor with its rows in the order of a file: the reverse of [`Self::in_order`].
+    pub(super) fn in_order_of_file(&self, name: &str, tensor: Tensor) -> Result<Tensor> {
+        self.reordered(name, tensor, [2, self.config.head_dim / 2])
+    }
+
+    /// Takes the rows of each head of q and k as a table of this shape and transposes it.
+    fn reordered(&self, name: &str, tensor: Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
         let heads = match name.rsplit('.').nth(1) {
             Some("q_proj") => self.config.heads,
             Some("k_proj") => self.config.kv_heads,
@@ -70,9 +80,9 @@ impl<'a> Names<'a> {
             return Ok(tensor);
         }
         let shape = tensor.shape().clone();
-        let columns = shape.elem_count() / (heads * self.config.head_dim);
-        let pairs = tensor.reshape((heads, self.config.head_dim / 2, 2, columns))?;
-        pairs.transpose(1, 2)?.contiguous()?.reshape(shape)
+        let inputs = shape.elem_count() / (heads * rows * columns);
+        let table = tensor.reshape((heads, rows, columns, inputs))?;
+        table.transpose(1, 2)?.contiguous()?.reshape(shape)
     }
 }
 

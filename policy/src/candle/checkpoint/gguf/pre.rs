@@ -94,6 +94,38 @@ pub(super) fn named(name: Option<&str>) -> Result<&'static PreTokenizer, String>
         .ok_or_else(|| format!("metadata `tokenizer.ggml.pre` is `{name}`; known are {}", known()))
 }
 
+/// The name of the one that a `tokenizer.json` has; `None` where it is none of those that are known.
+pub(super) fn of(file: &Value) -> Option<&'static str> {
+    let own = steps(&file["pre_tokenizer"])?;
+    let nfc = file["normalizer"]["type"] == "NFC";
+    let ignores = file["model"]["ignore_merges"] == true;
+    let same = |pre: &&PreTokenizer| {
+        let plain = pre.nfc == nfc && pre.ignore_merges == ignores;
+        plain && steps(&pre.json()).is_some_and(|steps| steps == own)
+    };
+    KNOWN.iter().find(same).map(|pre| pre.names[0])
+}
+
+/// What a `pre_tokenizer` does one after the other, without fields that change nothing; `None` for what no
+/// file here has.
+fn steps(pre: &Value) -> Option<Vec<String>> {
+    let one = |step: &Value| match step["type"].as_str()? {
+        "Digits" if step["individual_digits"] == true => Some("digits".to_owned()),
+        "ByteLevel" if step["add_prefix_space"] == false => {
+            // Absent is true.
+            Some(format!("bytes, regex {}", step["use_regex"] != false))
+        }
+        "Split" if step["behavior"] == "Isolated" && step["invert"] != true => {
+            Some(format!("split {}", step["pattern"]["Regex"].as_str()?))
+        }
+        _ => None,
+    };
+    match pre["type"].as_str()? {
+        "Sequence" => pre["pretokenizers"].as_array()?.iter().map(one).collect(),
+        _ => Some(vec![one(pre)?]),
+    }
+}
+
 impl PreTokenizer {
     /// `pre_tokenizer` of a `tokenizer.json`.
     pub(super) fn json(&self) -> Value {

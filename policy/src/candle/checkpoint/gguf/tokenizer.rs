@@ -15,11 +15,11 @@ use super::metadata::Metadata;
 use super::{pre, sentencepiece};
 
 /// Kinds of tokens (`tokenizer.ggml.token_type`).
-const NORMAL: u64 = 1;
+pub(super) const NORMAL: u64 = 1;
 const UNKNOWN: u64 = 2;
-const CONTROL: u64 = 3;
-const USER_DEFINED: u64 = 4;
-const UNUSED: u64 = 5;
+pub(super) const CONTROL: u64 = 3;
+pub(super) const USER_DEFINED: u64 = 4;
+pub(super) const UNUSED: u64 = 5;
 
 /// The content of `tokenizer.json`; `beside` is the file of that name beside the GGUF file.
 pub(super) fn build(metadata: &Metadata, beside: &Path) -> Result<Vec<u8>, String> {

@@ -1,0 +1,306 @@
+//! `--serve-command`: a server that this program starts with the weights of a round, watches and ends.
+//!
+//! The command runs through the shell with `REGROWTH_CHECKPOINT` (the weights to serve),
+//! `REGROWTH_MODEL` (the name behind the # of the policy) and `REGROWTH_RUN` (the folder of the run).
+//! It counts as up when every address of the policy takes connections. What it prints goes to
+//! `server.log`. A server that ends by itself is started again a few times; one that a killed run left
+//! behind is ended by the next process on the run.
+
+use std::fs::OpenOptions;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::observer::Control;
+use super::process::{GRACE, POLL, ProcessGroup, signal_group};
+use crate::TrainError;
+use crate::artefact::{read_json, remove, write_json};
+
+/// What is known of the server while it runs.
+const RECORD: &str = "server.json";
+/// What it prints.
+const LOG: &str = "server.log";
+/// Variable by which the processes of a run's server are known again.
+const RUN: &str = "REGROWTH_RUN";
+/// Times that a server which ended by itself is started again.
+const RESTARTS: u32 = 3;
+/// Longest wait for one connection.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// `server.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    version: u32,
+    /// Process group.
+    group: u32,
+}
+
+/// What is served where.
+pub(super) struct ServeCall<'a> {
+    pub(super) command: &'a str,
+    /// Folder of the run.
+    pub(super) run: &'a Path,
+    /// Weights to serve: a folder or a GGUF file.
+    pub(super) checkpoint: &'a str,
+    /// The policy's addresses.
+    pub(super) policy: &'a str,
+    pub(super) log: Option<fn(&str)>,
+}
+
+/// A server that runs until it is dropped.
+pub(super) struct StartedServer {
+    record: PathBuf,
+    state: Arc<State>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+/// What the thread that watches shares with the run.
+#[derive(Default)]
+struct State {
+    stop: AtomicBool,
+    /// Whether it has answered: one that never did is not started again.
+    up: AtomicBool,
+    /// Why it is not there any more.
+    failed: Mutex<Option<String>>,
+}
+
+impl StartedServer {
+    /// Starts the command and waits until it takes connections.
+    pub(super) fn start(call: &ServeCall, control: &Control) -> Result<Self, TrainError> {
+        end_left_behind(call.run)?;
+        let addresses = addresses(call.policy)?;
+        if let Some(taken) = addresses.iter().find(|address| takes_connections(address)) {
+            return Err(failed(&format!(
+                "cannot serve at {taken}: something answers there already; end it, or name another port \
+                 in --policy and in the command"
+            )));
+        }
+        let mut shell = shell(call)?;
+        let group = ProcessGroup::start(&mut shell)
+            .map_err(|e| failed(&format!("`{}` cannot be started: {e}", call.command)))?;
+        let record = call.run.join(RECORD);
+        let state = Arc::<State>::default();
+        let watch = Watch { group, shell, record: record.clone(), log: call.log };
+        watch.write_record()?;
+        let shared = state.clone();
+        let watcher = std::thread::Builder::new()
+            .name("regrowth-server".into())
+            .spawn(move || watch.run(&shared))
+            .map_err(TrainError::io("a thread"))?;
+        let started = Self { record, state, watcher: Some(watcher) };
+        started.wait_until_up(&addresses, call, control)?;
+        Ok(started)
+    }
+
+    fn wait_until_up(
+        &self,
+        addresses: &[String],
+        call: &ServeCall,
+        control: &Control,
+    ) -> Result<(), TrainError> {
+        while !addresses.iter().all(|address| takes_connections(address)) {
+            control.check()?;
+            if let Some(why) = self.failure() {
+                let log = call.run.join(LOG);
+                return Err(failed(&format!(
+                    "`{}` {why} before it took connections at {}; what it printed is in {}",
+                    call.command,
+                    addresses.join(", "),
+                    log.display()
+                )));
+            }
+            std::thread::sleep(4 * POLL);
+        }
+        // Relaxed: only the watcher reads it, and a moment later is early enough.
+        self.state.up.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Why it is not there any more.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.state.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for StartedServer {
+    fn drop(&mut self) {
+        // Relaxed: the watcher is joined below.
+        self.state.stop.store(true, Ordering::Relaxed);
+        if let Some(watcher) = self.watcher.take() {
+            let _ = watcher.join();
+        }
+        let _ = remove(&self.record);
+    }
+}
+
+/// The thread that starts a server again and ends it.
+struct Watch {
+    group: ProcessGroup,
+    shell: Command,
+    record: PathBuf,
+    log: Option<fn(&str)>,
+}
+
+impl Watch {
+    fn run(mut self, state: &State) {
+        let mut restarts = 0;
+        // Relaxed: flags that are looked at again and again.
+        while !state.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(POLL);
+            let why = match self.group.ended() {
+                Ok(None) => continue,
+                Ok(Some(status)) => format!("ended with {status}"),
+                Err(error) => format!("cannot be watched: {error}"),
+            };
+            // What the command left behind would hold the port.
+            let _ = self.group.end();
+            let again = state.up.load(Ordering::Relaxed) && restarts < RESTARTS;
+            if !again || self.restart().is_err() {
+                *state.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+                return;
+            }
+            restarts += 1;
+            if let Some(log) = self.log {
+                log(&format!("the server {why}; started again ({restarts} of {RESTARTS} times)"));
+            }
+        }
+        let _ = self.group.end();
+    }
+
+    fn restart(&mut self) -> Result<(), TrainError> {
+        self.group = ProcessGroup::start(&mut self.shell).map_err(TrainError::io("sh"))?;
+        self.write_record()
+    }
+
+    fn write_record(&self) -> Result<(), TrainError> {
+        write_json(&self.record, &Record { version: 1, group: self.group.id() })
+    }
+}
+
+fn shell(call: &ServeCall) -> Result<Command, TrainError> {
+    let run = std::path::absolute(call.run).map_err(TrainError::io(call.run))?;
+    let path = run.join(LOG);
+    let log = OpenOptions::new().create(true).append(true).open(&path);
+    let log = log.map_err(TrainError::io(&path))?;
+    let both = log.try_clone().map_err(TrainError::io(&path))?;
+    let model = call.policy.split(',').next().and_then(|one| one.split_once('#'));
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", call.command])
+        .env("REGROWTH_CHECKPOINT", call.checkpoint)
+        .env("REGROWTH_MODEL", model.map_or("", |(_, name)| name))
+        .env(RUN, run)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(both);
+    Ok(shell)
+}
+
+/// Hosts and ports of a policy's servers.
+fn addresses(policy: &str) -> Result<Vec<String>, TrainError> {
+    let address = |one: &str| {
+        let (scheme, rest) = one.trim().split_once("://")?;
+        let host = rest.split(['/', '#']).next().filter(|host| !host.is_empty())?;
+        let with_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port = if scheme == "https" { 443 } else { 80 };
+        Some(if with_port { host.to_owned() } else { format!("{host}:{port}") })
+    };
+    let all: Option<Vec<String>> = policy.split(',').map(address).collect();
+    all.ok_or_else(|| failed(&format!("`{policy}`: expected http://host:port/v1#model")))
+}
+
+fn takes_connections(address: &str) -> bool {
+    let found = address.to_socket_addrs().into_iter().flatten();
+    found.into_iter().any(|at| TcpStream::connect_timeout(&at, CONNECT).is_ok())
+}
+
+/// Ends the server of a run that was killed and could not end it.
+fn end_left_behind(run: &Path) -> Result<(), TrainError> {
+    let path = run.join(RECORD);
+    let Ok(Some(record)) = read_json::<Record>(&path) else { return remove(&path) };
+    let run = std::path::absolute(run).map_err(TrainError::io(run))?;
+    let failed = |e| TrainError::io(Path::new("sh"))(e);
+    let started = Instant::now();
+    let mut signal = "TERM";
+    while lives(record.group, &run) {
+        signal_group(record.group, signal).map_err(failed)?;
+        std::thread::sleep(4 * POLL);
+        if started.elapsed() > GRACE {
+            signal = "KILL";
+        }
+    }
+    remove(&path)
+}
+
+/// Whether a process of the group is one that a server of this run started: ids of groups are used again.
+fn lives(group: u32, run: &Path) -> bool {
+    let mark = format!("{RUN}={}\0", run.display()).into_bytes();
+    let is_one = |process: &Path| {
+        let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+        // After the name, which may hold anything, in parentheses: state, parent, group.
+        let own = stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<u32>().ok()?;
+        let environment = std::fs::read(process.join("environ")).ok()?;
+        let marked = environment.windows(mark.len()).any(|part| part == mark);
+        Some(own == group && marked)
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.into_iter().any(|process| is_one(&process.path()) == Some(true))
+}
+
+fn failed(detail: &str) -> TrainError {
+    TrainError::Setting { name: "serve_command", detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_those_of_all_servers() {
+        let found = addresses("http://a:8000/v1#m,https://b/v1#m, http://10.0.0.1/x").unwrap();
+        assert_eq!(found, ["a:8000", "b:443", "10.0.0.1:80"]);
+        assert!(addresses("scripted").is_err());
+    }
+
+    #[test]
+    fn a_server_that_never_answers_is_named_with_what_it_did() {
+        let dir = tempfile::tempdir().unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        let call = ServeCall {
+            command: "echo \"$REGROWTH_CHECKPOINT as $REGROWTH_MODEL\"; exit 3",
+            run: dir.path(),
+            checkpoint: "tiny",
+            policy: &format!("http://{address}/v1#m"),
+            log: None,
+        };
+        let error = |call| StartedServer::start(call, &Control::default()).err().unwrap();
+        let taken = error(&call).to_string();
+        assert!(taken.contains("something answers there already"), "{taken}");
+        drop(free);
+        let ended = error(&call).to_string();
+        assert!(ended.contains("exit status: 3") && ended.contains(LOG), "{ended}");
+        let printed = std::fs::read_to_string(dir.path().join(LOG)).unwrap();
+        assert_eq!(printed, "tiny as m\n");
+        assert!(!dir.path().join(RECORD).exists());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_behind_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 900 & sleep 900"]).env(RUN, dir.path());
+        let mut left = ProcessGroup::start(&mut shell).unwrap();
+        let record = Record { version: 1, group: left.id() };
+        write_json(&dir.path().join(RECORD), &record).unwrap();
+        assert!(lives(left.id(), dir.path()) && !lives(left.id(), Path::new("/other")));
+        end_left_behind(dir.path()).unwrap();
+        assert!(left.ended().unwrap().is_some());
+    }
+}

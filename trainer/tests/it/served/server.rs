@@ -1,0 +1,197 @@
+//! A server in vLLM's dialect that really answers: the engine of this project behind a loopback port,
+//! with adapters that are loaded and unloaded while it runs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use regrowth_datasets::{Finish, TokenId};
+use regrowth_policy::{
+    Boundary, Candidate, LoadOptions, Policy, Propose, Request, Response, Sampling, Score, StopAt,
+    call, load,
+};
+use serde_json::{Value, json};
+
+use crate::mock::{Answer, Asked, Mock};
+
+/// What the server does wrong.
+#[derive(Default)]
+pub struct Faults {
+    /// Knows no adapters, as a vLLM that was not told to.
+    pub refuses: AtomicBool,
+    /// Answers for an adapter with the weights it was started with.
+    pub ignores: AtomicBool,
+    /// Loses its adapters, as by a restart, behind so many further requests; 0 is never.
+    pub forgets_after: AtomicUsize,
+}
+
+/// Weights behind a port.
+pub struct Engine {
+    pub faults: Faults,
+    base: Arc<dyn Policy>,
+    adapters: Mutex<BTreeMap<String, Arc<dyn Policy>>>,
+    /// Adapters in the order in which they were loaded.
+    pub loaded: Mutex<Vec<String>>,
+}
+
+/// The engine over a checkpoint.
+pub fn engine(checkpoint: &Path) -> Arc<dyn Policy> {
+    let options = LoadOptions { threads: 1, ..LoadOptions::default() };
+    load(checkpoint.to_str().expect("UTF-8"), &options).expect("a checkpoint")
+}
+
+/// Log-probabilities of a continuation.
+pub fn logps(policy: &dyn Policy, prefix: &[TokenId], ids: &[TokenId]) -> Vec<f32> {
+    let score = Score { prefix: prefix.into(), continuation: ids.into() };
+    match call(policy, Request::Score(score)).expect("scores") {
+        Response::Scores(scores) => scores.logps,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One continuation.
+pub fn continuation(policy: &dyn Policy, propose: Propose) -> Candidate {
+    match call(policy, Request::Propose(propose)).expect("a candidate") {
+        Response::Candidates(mut found) => found.candidates.remove(0),
+        other => panic!("{other:?}"),
+    }
+}
+
+impl Engine {
+    /// Serves a checkpoint as `tiny` at an address (port 0: any).
+    pub fn serve(checkpoint: &Path, address: &str) -> (Arc<Self>, Mock) {
+        let served = Arc::new(Self {
+            faults: Faults::default(),
+            base: engine(checkpoint),
+            adapters: Mutex::default(),
+            loaded: Mutex::default(),
+        });
+        let answering = served.clone();
+        (served, Mock::start_at(address, move |asked| answering.answer(asked)))
+    }
+
+    /// Names of the adapters that it has.
+    pub fn names(&self) -> Vec<String> {
+        self.adapters.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// As a restart does.
+    pub fn forget(&self) {
+        self.adapters.lock().unwrap().clear();
+    }
+
+    fn answer(&self, asked: &Asked) -> Answer {
+        let body = &asked.body;
+        match asked.path.as_str() {
+            "/v1/models" => self.models(),
+            "/v1/load_lora_adapter" if !self.faults.refuses.load(Ordering::SeqCst) => {
+                self.load(body)
+            }
+            "/v1/unload_lora_adapter" => {
+                let name = body["lora_name"].as_str().unwrap();
+                self.adapters.lock().unwrap().remove(name);
+                Answer::Raw("Success: the adapter was removed.")
+            }
+            "/v1/completions" => match self.policy(body["model"].as_str().unwrap()) {
+                Some(policy) => completion(&*policy, body),
+                None => Answer::Status(404, "{\"error\": \"the model does not exist\"}"),
+            },
+            _ => Answer::Status(404, "{\"detail\":\"Not Found\"}"),
+        }
+    }
+
+    fn models(&self) -> Answer {
+        let base = json!({ "id": "tiny", "owned_by": "vllm", "max_model_len": 256 });
+        let adapters = self.names();
+        let adapters =
+            adapters.iter().map(|id| json!({ "id": id, "owned_by": "vllm", "parent": "tiny" }));
+        let data: Vec<Value> = std::iter::once(base).chain(adapters).collect();
+        Answer::Json(json!({ "data": data }))
+    }
+
+    fn load(&self, body: &Value) -> Answer {
+        let name = body["lora_name"].as_str().unwrap().to_owned();
+        let mut adapters = self.adapters.lock().unwrap();
+        if adapters.contains_key(&name) {
+            return Answer::Status(400, "The lora adapter has already been loaded.");
+        }
+        let policy = match self.faults.ignores.load(Ordering::SeqCst) {
+            true => self.base.clone(),
+            false => engine(Path::new(body["lora_path"].as_str().unwrap())),
+        };
+        adapters.insert(name.clone(), policy);
+        self.loaded.lock().unwrap().push(name);
+        Answer::Raw("Success: the adapter was added.")
+    }
+
+    fn policy(&self, name: &str) -> Option<Arc<dyn Policy>> {
+        if name == "tiny" {
+            return Some(self.base.clone());
+        }
+        let less = |left: usize| left.checked_sub(1);
+        let left = &self.faults.forgets_after;
+        if left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) == Ok(1) {
+            self.forget();
+        }
+        self.adapters.lock().unwrap().get(name).cloned()
+    }
+}
+
+fn ids(value: &Value) -> Vec<TokenId> {
+    serde_json::from_value(value.clone()).expect("token ids")
+}
+
+fn completion(policy: &dyn Policy, body: &Value) -> Answer {
+    let prompt = ids(&body["prompt"]);
+    if body["prompt_logprobs"] == 1 {
+        let scored = logps(policy, &prompt[..1], &prompt[1..]);
+        let place =
+            |(id, logp): (&TokenId, f32)| json!({ id.to_string(): { "logprob": logp, "rank": 1 } });
+        let mut places = vec![Value::Null];
+        places.extend(prompt[1..].iter().zip(scored).map(place));
+        return Answer::Json(json!({ "choices": [{ "prompt_logprobs": places }] }));
+    }
+    if body["logprobs"] == 20 {
+        let labels =
+            ["A", "B", " A", " B"].map(|label| *policy.encode(label).unwrap().last().unwrap());
+        let listed =
+            labels.map(|id| (format!("token_id:{id}"), json!(logps(policy, &prompt, &[id])[0])));
+        let listed: serde_json::Map<_, _> = listed.into_iter().collect();
+        return Answer::Json(json!({ "choices": [{ "logprobs": { "top_logprobs": [listed] } }] }));
+    }
+    sampled(policy, prompt, body)
+}
+
+fn sampled(policy: &dyn Policy, prompt: Vec<TokenId>, body: &Value) -> Answer {
+    let number = |name: &str| body[name].as_f64().unwrap_or(0.0);
+    let stops: Vec<String> = serde_json::from_value(body["stop"].clone()).expect("stop strings");
+    let step = continuation(
+        policy,
+        Propose {
+            prefix: prompt.into(),
+            keys: vec![body["seed"].as_u64().unwrap()],
+            sampling: Sampling {
+                temperature: number("temperature") as f32,
+                top_k: number("top_k").max(0.0) as usize,
+                top_p: number("top_p") as f32,
+                min_p: number("min_p") as f32,
+            },
+            greedy_first: false,
+            boundary: Boundary::End,
+            stop_at: StopAt { strings: stops.clone(), ids: vec![] },
+            max_tokens: number("max_tokens") as usize,
+        },
+    )
+    .step;
+    let (finish, reason) = match step.finish {
+        Finish::Stop => ("stop", json!(stops.iter().find(|s| step.text.contains(s.as_str())))),
+        Finish::Eos => ("stop", Value::Null),
+        Finish::Boundary | Finish::Length => ("length", Value::Null),
+    };
+    let names: Vec<String> = step.ids.iter().map(|id| format!("token_id:{id}")).collect();
+    Answer::Json(json!({ "choices": [{
+        "text": step.text, "token_ids": step.ids, "finish_reason": finish, "stop_reason": reason,
+        "logprobs": { "tokens": names, "token_logprobs": step.logps },
+    }] }))
+}
