@@ -31,7 +31,7 @@ impl PolicyKind {
 }
 
 /// Keys of a settings file that only `regrowth` reads: rounds and training.
-pub const TRAINING_KEYS: [&str; 25] = [
+pub const TRAINING_KEYS: [&str; 26] = [
     "calibration_problems",
     "carry_optimizer",
     "dpo",
@@ -57,6 +57,7 @@ pub const TRAINING_KEYS: [&str; 25] = [
     "validate_every",
     "validation_problems",
     "variant",
+    "weights",
 ];
 
 /// Keys of a settings file that only `mcts` reads.

@@ -120,7 +120,7 @@ fn a_file_that_is_exported_answers_as_the_checkpoint() {
             &origin,
             &json!({ "type": "Sequence", "pretokenizers": [
             { "type": "Digits", "individual_digits": true },
-            { "type": "ByteLevel", "add_prefix_space": false, "use_regex": true },
+            { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true },
         ] }),
         );
         for (kind, apart) in [(GgufType::F16, 1e-3), (GgufType::Q8_0, 5e-2)] {

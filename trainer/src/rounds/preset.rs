@@ -25,8 +25,8 @@ impl RunConfig {
 /// What the presets change; numbers are those of Xie et al. 2024, sections 3 and 4, appendix.
 fn defaults() -> RunConfig {
     RunConfig {
-        weights: None,
         policy: "builtin".into(),
+        weights: None,
         problems: "builtin:arithmetic".into(),
         skip_bad: 0,
         format: None,

@@ -269,20 +269,12 @@ impl TrainPhase<'_> {
         if let Some(done) = self.too_few(mix) {
             return Ok(done);
         }
-        let mixed = self.dir.join("mixed_pairs.jsonl");
-        if mix.replayed > 0 {
-            write_pairs(&mixed, &pairs)?;
-        }
-        let folder = |source: &Option<Source>, written: PathBuf| match source {
-            Some(source) => external::as_folder(source, &written),
-            None => Ok(self.start.to_owned()),
-        };
         // An adapter that a served round started from is merged for the trainer alone.
-        let merged = self.dir.join("start");
-        let (first, initial) = (self.start_dir.is_none(), self.dir.with_file_name("initial"));
-        let policy = folder(&self.weights, if first { initial.clone() } else { merged.clone() })?;
+        let (initial, merged) = (self.dir.with_file_name("initial"), self.dir.join("start"));
+        let written = if self.start_dir.is_none() { &initial } else { &merged };
+        let policy = self.folder(&self.weights, written)?;
         let reference = match self.config.reference {
-            ReferenceKind::Initial => folder(&self.initial, initial)?,
+            ReferenceKind::Initial => self.folder(&self.initial, &initial)?,
             ReferenceKind::RoundStart => policy.clone(),
         };
         let hand = TrainerCall {
@@ -290,7 +282,7 @@ impl TrainPhase<'_> {
             round: self.round,
             policy: &policy,
             reference: &reference,
-            pairs: &if mix.replayed > 0 { mixed } else { self.dir.join(PAIRS) },
+            pairs: &self.pairs_file(&pairs, mix)?,
             out: &self.dir.join(CHECKPOINT),
             seed: self.seed(self.config.dpo.seed),
             served: self.served.and(self.weights.as_ref()),
@@ -302,6 +294,23 @@ impl TrainPhase<'_> {
         }
         observer.end();
         Ok(TrainDone { mix, ..TrainDone::default() })
+    }
+
+    /// Weights as a folder for an external trainer, written where they are none; of a policy without
+    /// weights, its name.
+    fn folder(&self, source: &Option<Source>, written: &Path) -> Result<String, TrainError> {
+        let as_folder = |source| external::as_folder(source, written);
+        source.as_ref().map_or_else(|| Ok(self.start.to_owned()), as_folder)
+    }
+
+    /// The file of the pairs to train on: the round's own, or one with replayed pairs as well.
+    fn pairs_file(&self, pairs: &[PreferencePair], mix: Mix) -> Result<PathBuf, TrainError> {
+        if mix.replayed == 0 {
+            return Ok(self.dir.join(PAIRS));
+        }
+        let mixed = self.dir.join("mixed_pairs.jsonl");
+        write_pairs(&mixed, pairs)?;
+        Ok(mixed)
     }
 
     /// The pairs to train on: the round's own and those drawn from earlier rounds.
