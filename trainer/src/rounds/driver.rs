@@ -15,7 +15,7 @@ use super::run_dir::{RunDir, RunFile};
 use super::serving::{self, Serving};
 use super::sets::ProblemSets;
 use super::{finish, fork};
-use crate::{TrainError, inputs};
+use crate::TrainError;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
         Objective::Preferences => config.dpo.lora.as_ref(),
         Objective::ChosenSteps | Objective::CorrectSolutions => config.sft.lora.as_ref(),
     };
-    match (lora, inputs::weights(&config.policy)?) {
+    match (lora, config.weights_of(&config.policy)?) {
         (Some(lora), Some(source)) => lora.check_adapter(&source),
         _ => Ok(()),
     }

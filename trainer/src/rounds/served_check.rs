@@ -64,7 +64,7 @@ impl Expected {
     ) -> Result<Option<Self>, TrainError> {
         let log = |text: &str| load.log.iter().for_each(|log| log(text));
         let pairs = read_pairs(&dir.join(PAIRS))?;
-        let own = |pair: &&PreferencePair| pair.logps_exact && pair.policy == sampler;
+        let own = |pair: &&PreferencePair| pair.policy == sampler && !pair.injected;
         let pairs: Vec<&PreferencePair> = pairs.iter().filter(own).take(PAIRS_COMPARED).collect();
         if pairs.is_empty() {
             log(
@@ -192,9 +192,10 @@ fn scores(policy: &dyn Policy, steps: &[Step]) -> Result<Vec<Vec<f32>>, TrainErr
     answers.into_iter().map(logps).collect()
 }
 
-/// Mean absolute difference of a token's log-probability.
+/// Mean absolute difference of a token's log-probability. An exact 0 stands for an EOS of which the server
+/// did not tell the probability.
 fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
-    let pairs = a.iter().flatten().zip(b.iter().flatten());
+    let pairs = a.iter().flatten().zip(b.iter().flatten()).filter(|(_, y)| **y < 0.0);
     let (sum, count) = pairs
         .fold((0.0, 0usize), |(sum, count), (x, y)| (sum + f64::from((x - y).abs()), count + 1));
     sum / count.max(1) as f64

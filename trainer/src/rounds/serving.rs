@@ -66,6 +66,15 @@ impl Serving {
                  --lora RANK, or start the server with --serve-command",
             );
         }
+        if let Some(weights) = &config.weights
+            && Source::named(weights)?.is_adapter()
+        {
+            return fail(
+                "weights",
+                "is an adapter, and adapters of rounds are loaded on the served model itself; name the \
+                 model that the server was started with",
+            );
+        }
         Ok(Self { command, ..Self::default() })
     }
 }
