@@ -177,9 +177,7 @@ impl Fleet {
     async fn restore(&self, server: &Server) -> Option<Fault> {
         let fault = self.lora.as_ref()?.ensure(server).await.err()?;
         Some(match fault {
-            Fault::Refused(detail) => {
-                Fault::Busy { detail, kind: Busy::Failed, after: None }
-            }
+            Fault::Refused(detail) => Fault::Busy { detail, kind: Busy::Failed, after: None },
             other => other,
         })
     }

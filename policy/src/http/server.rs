@@ -74,7 +74,7 @@ impl Server {
         let Some(name) = self.listed.get() else {
             return answer.is_ok() || answer.is_err_and(|fault| !fault.is_passing());
         };
-        let models = answer.ok();
+        let models = answer.and_then(|reply| self.json(MODELS, &reply)).ok();
         let models = models.as_ref().and_then(|value| value.get("data")?.as_array());
         models.is_some_and(|all| all.iter().any(|m| m.get("id").is_some_and(|id| id == name)))
     }
