@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use regrowth_benches::process::{cpu_seconds, peak_bytes};
+use regrowth_benches::{cpu_seconds, peak_bytes};
 use regrowth_datasets::{TokenId, stream_key};
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{

@@ -9,5 +9,5 @@ mod process;
 mod quick;
 
 pub use game::Game;
-pub use process::{cpu_seconds, machine, resident_bytes};
+pub use process::{cpu_seconds, machine, peak_bytes, resident_bytes};
 pub use quick::Quick;

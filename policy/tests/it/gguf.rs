@@ -133,7 +133,7 @@ fn a_file_that_is_exported_answers_as_the_checkpoint() {
             assert_eq!((a.eos_ids(), a.bos(), a.opening()), (b.eos_ids(), b.bos(), b.opening()));
             assert_eq!(a.chat_template(), Some("{{ messages }}"));
             let options =
-                LoadOptions { threads: 1, cache_bytes: 1 << 22, ..LoadOptions::default() };
+                LoadOptions { threads: 1, cache_bytes: Some(1 << 22), ..LoadOptions::default() };
             let [a, b] = [&file, &folder].map(|c| CandlePolicy::new(c, &options).unwrap());
             let text = "Start with 7. Add 5, then: 12 + 3 = 15";
             assert_eq!(a.encode(text).unwrap(), b.encode(text).unwrap());

@@ -350,6 +350,7 @@ mod tests {
     use regrowth_mcts::Preset;
     use regrowth_mcts::config::JudgeForm;
     use regrowth_policy::Scripted;
+    use regrowth_verifiers::ProblemVerifier;
 
     fn config() -> RunConfig {
         RunConfig {
@@ -372,6 +373,8 @@ mod tests {
             round: 1,
             config,
             policy: Arc::new(Scripted::new()),
+            verifier: Arc::new(ProblemVerifier),
+            judge: None,
             problems,
             threads: 1,
             control: &Control::default(),
