@@ -20,6 +20,7 @@ use crate::Sampling;
 use crate::text::{is_label, user};
 use form::Continuation;
 pub(super) use form::Form;
+use turns::assistant;
 pub(super) use turns::{Talk, Turns};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -210,10 +211,6 @@ pub(super) fn score(server: &Server) -> Result<Scored, Fault> {
          their own interfaces (--server-dialect)",
         server.url(CHAT)
     )))
-}
-
-pub(super) fn assistant(content: String) -> Message {
-    Message { role: "assistant".into(), content }
 }
 
 #[cfg(test)]

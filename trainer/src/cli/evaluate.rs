@@ -175,7 +175,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     // Before a model is loaded, which may take minutes.
     folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
     let verdicts = folder.as_deref().map(|folder| folder.join(VERDICTS_FILE));
-    let verifier = search.verifier.start(verdicts, |text| log(text))?;
+    let verifier = search.verifier.start(verdicts, log)?;
     let (meter, stop) = (Arc::default(), Arc::default());
     let run = Run { args, problems: &problems, search, verifier, meter, stop };
     let policy = policy(&args.policy, &engine, prompt, &run.meter)?;

@@ -106,7 +106,7 @@ fn grader(args: &Args) -> Result<RowGrader, TrainError> {
             ..SearchConfig::default()
         };
         config.check()?;
-        return Ok(RowGrader::Command(config.verifier.start(None, |text| log(text))?));
+        return Ok(RowGrader::Command(config.verifier.start(None, log)?));
     }
     Ok(RowGrader::BuiltIn(match (args.strict, args.lenient) {
         (true, _) => Grader::strict(),

@@ -6,40 +6,23 @@
 //! the pipes. The process is not trusted: what it writes is bounded and can only become a finding, a
 //! counted fault or the end of the run. docs/judges.md describes the protocol.
 
+mod options;
 mod process;
 mod protocol;
 mod supervisor;
 mod verdicts;
 
-use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use regrowth_datasets::{Finish, Problem};
 
+pub use self::options::{CommandOptions, VerifierLog};
 use self::protocol::Question;
 use self::supervisor::{Event, Job, Supervisor};
 use self::verdicts::Verdicts;
 use crate::{About, Claim, Finding, ProblemVerifier, Verdict, Verifier, VerifyError};
-
-/// How a verifier command is run.
-#[derive(Clone)]
-pub struct CommandOptions {
-    /// Command line, run by `sh`.
-    pub command: String,
-    /// Longest time that the process may take for one answer while it has something to answer.
-    pub timeout: Duration,
-    /// File that keeps findings by content; `None` keeps them in memory alone.
-    pub verdicts: Option<PathBuf>,
-    /// Called with each line that the process writes to stderr (bounded), and with each failure. The text
-    /// may hold any character.
-    pub log: VerifierLog,
-}
-
-/// Where lines for people go.
-pub type VerifierLog = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Checks solutions and steps by a process, and everything else as [`ProblemVerifier`] does.
 pub struct CommandVerifier {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::VerifierLog;
+use super::options::VerifierLog;
 use super::supervisor::Event;
 
 /// Longest line of stdout in bytes.

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::CommandOptions;
+use super::options::CommandOptions;
 use super::process::Process;
 use super::protocol::{Question, Reply, finding};
 use crate::{About, Finding, VerifyError};

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use regrowth_datasets::{Problem, stream_key};
 use serde::{Deserialize, Serialize};
 
-use super::CommandOptions;
+use super::options::CommandOptions;
 use super::protocol::Question;
 use crate::{Claim, Finding, VerifyError};
 

@@ -10,7 +10,8 @@ use super::super::fault::Fault;
 use super::super::model::Model;
 use super::super::reply::Reply;
 use super::super::server::Server;
-use super::{CHAT, assistant, body, content};
+use super::turns::assistant;
+use super::{CHAT, body, content};
 use crate::text::user;
 
 /// Numbers of tokens that are asked for at a place; servers have different limits.

@@ -5,13 +5,17 @@
 
 use regrowth_datasets::Message;
 
-use super::assistant;
 use crate::text::{ChatTemplate, prompt, user};
 
 /// Stand for what is said in a talk whose rendering is taken apart.
 const PROBLEM: &str = "a problem";
 const SOLUTION: &str = "a solution so far";
 const QUESTION: &str = "a question about it";
+
+/// A turn of the assistant.
+pub(super) fn assistant(content: String) -> Message {
+    Message { role: "assistant".into(), content }
+}
 
 /// What a chat template writes around turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
