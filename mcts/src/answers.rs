@@ -26,17 +26,28 @@ pub(crate) struct Answer {
     pub(crate) solutions: Vec<(NodeId, Finished)>,
 }
 
+/// A solution that has ended.
+pub(crate) struct EndedSolution<'a> {
+    /// Where it ends.
+    pub(crate) node: NodeId,
+    /// All that the policy wrote.
+    pub(crate) text: &'a str,
+    /// Why it ended.
+    pub(crate) finish: Finish,
+    /// What is known of it.
+    pub(crate) finished: Finished,
+}
+
 impl Answers {
-    /// Adds the solution that ends in `node`; the place of its answer among [`all`](Self::all). A
-    /// solution that states none agrees with no other.
+    /// Adds a solution; the place of its answer among [`all`](Self::all). A solution that states none
+    /// agrees with no other.
     pub(crate) fn add(
         &mut self,
         verifier: &dyn Verifier,
         problem: &Problem,
-        node: NodeId,
-        (solution, finish): (&str, Finish),
-        finished: Finished,
+        solution: EndedSolution<'_>,
     ) -> usize {
+        let EndedSolution { node, text: solution, finish, finished } = solution;
         let text = Statement::of(problem, solution, finish).answer;
         let at = self.place(verifier, problem, &text, solution).unwrap_or_else(|| {
             let log_likelihood = f64::NEG_INFINITY;
@@ -93,7 +104,9 @@ mod tests {
             [("#### 7", 0.25), ("#### 12", 0.1), ("so #### 7.0", 0.125), ("", 0.5), ("", 0.5)];
         for (node, (text, likelihood)) in rows.into_iter().enumerate() {
             let finished = Finished::new(text, 3, f64::ln(likelihood));
-            answers.add(&ProblemVerifier, &problem, node as NodeId, (text, Finish::Eos), finished);
+            let (node, finish) = (node as NodeId, Finish::Eos);
+            let solution = EndedSolution { node, text, finish, finished };
+            answers.add(&ProblemVerifier, &problem, solution);
         }
         let found: Vec<_> =
             answers.all().iter().map(|a| (a.log_likelihood.exp(), &a.solutions)).collect();

@@ -18,7 +18,7 @@ use super::paths::unwritten;
 use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
 use super::sources;
-use super::summary::{JudgeCost, PairCounts, Summary};
+use super::summary::{JudgeCost, PairCounts, Searched, Summary};
 use super::{inputs, log, print_line};
 use crate::config::{JudgePolicy, VERDICTS_FILE};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
@@ -80,9 +80,16 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let kept = folder.keeps_results(&found);
     let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
     let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
-    let read = (problems.as_slice(), &notices);
-    let mut summary =
-        Summary::new((policy.identity(), example), read, scale, found, pairs, seconds);
+    let mut summary = Summary::of(Searched {
+        policy: policy.identity(),
+        prompt_example: example,
+        problems: &problems,
+        notices: &notices,
+        scale,
+        search: found,
+        pairs,
+        seconds,
+    });
     summary.judge = judge.as_ref().map(JudgeCost::of);
     finish(&summary, (!kept).then_some(&folder), &settings)?;
     if summary.cancelled {

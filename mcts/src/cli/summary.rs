@@ -174,22 +174,35 @@ impl JudgeCost {
     }
 }
 
+/// A search that has ended.
+pub(crate) struct Searched<'a> {
+    /// Identity of the policy.
+    pub(crate) policy: &'a str,
+    /// Prompt of the first problem.
+    pub(crate) prompt_example: Option<String>,
+    /// The problems.
+    pub(crate) problems: &'a [Problem],
+    /// What was found while they were read.
+    pub(crate) notices: &'a Notices,
+    /// What steps were judged by, if by likelihoods.
+    pub(crate) scale: LikelihoodCalibration,
+    /// Counts of the search.
+    pub(crate) search: SearchSummary,
+    /// Counts of its rows.
+    pub(crate) pairs: PairCounts,
+    /// How long it took.
+    pub(crate) seconds: f64,
+}
+
 impl Summary {
     /// Whether the search ran to its end and no problem has a tree.
     pub(crate) fn is_fruitless(&self) -> bool {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    /// Of a search for these problems with a policy, of which an example of a prompt is shown, that was
-    /// judged on this `scale`, if by likelihoods.
-    pub(crate) fn new(
-        (policy, prompt_example): (&str, Option<String>),
-        (problems, notices): (&[Problem], &Notices),
-        scale: LikelihoodCalibration,
-        search: SearchSummary,
-        pairs: PairCounts,
-        seconds: f64,
-    ) -> Self {
+    pub(crate) fn of(searched: Searched<'_>) -> Self {
+        let Searched { policy, prompt_example, problems, notices, .. } = searched;
+        let Searched { scale, search, pairs, seconds, .. } = searched;
         let measured = problems.iter().any(Problem::has_reference);
         let usage = search.usage;
         Self {

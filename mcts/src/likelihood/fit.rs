@@ -8,7 +8,7 @@ use super::{
     log_likelihood, probability,
 };
 use crate::TreeRecord;
-use crate::answers::Answers;
+use crate::answers::{Answers, EndedSolution};
 
 /// Collects verified steps of trees, for a scale of the policy that grew them.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,8 @@ impl LikelihoodFit {
                         tree.path(id).iter().map(|&id| tree.nodes[id as usize].ids.len()).sum();
                     let finished = Finished::new(&text, tokens, likelihood);
                     let finish = node.finish.unwrap_or(Finish::Eos);
-                    answers.add(verifier, &tree.problem, id, (&text, finish), finished);
+                    let solution = EndedSolution { node: id, text: &text, finish, finished };
+                    answers.add(verifier, &tree.problem, solution);
                 }
                 // One solution says little of where a step leads.
                 (Some(_), false) if solutions > 1 => self.steps.push(seen),

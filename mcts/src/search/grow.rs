@@ -11,7 +11,7 @@ use regrowth_policy::{PolicyError, Request, Response, Usage};
 
 use super::subject::{PolicyRequest, Subject};
 use crate::SkipReason;
-use crate::answers::Answers;
+use crate::answers::{Answers, EndedSolution};
 use crate::examine::{examine, step_score};
 use crate::expand::{Child, Expansion, ProposedStep};
 use crate::select::prior;
@@ -215,7 +215,8 @@ impl<'a> Grow<'a> {
                 let text = self.solution(end);
                 let turn = self.subject.turn(&text);
                 let finish = self.steps[end as usize].sampled.finish;
-                let place = self.answers.add(verifier, problem, end, (&turn, finish), finished);
+                let solution = EndedSolution { node: end, text: &turn, finish, finished };
+                let place = self.answers.add(verifier, problem, solution);
                 touched.insert(place);
             }
         }

@@ -16,7 +16,7 @@ use regrowth_policy::Policy;
 use regrowth_verifiers::{ProblemVerifier, Statement, Verifier, whole_turn};
 use serde::Serialize;
 
-use self::sample::{Draft, sample};
+use self::sample::{Draft, Drawn, Waves};
 pub use self::sample::{End, MOST_PROBLEMS};
 pub use self::steps::Recommended;
 use self::steps::{Cutting, recommend};
@@ -112,7 +112,8 @@ pub fn check(
         Some(problem) => policy.prompt(problem)?.text,
         None => String::new(),
     };
-    let drawn = sample(policy, &ProblemVerifier, problems, search, deadline, progress)?;
+    let (verifier, drawn) = (&ProblemVerifier, Drawn::default());
+    let drawn = Waves { policy, verifier, problems, search, deadline, drawn }.sample(progress)?;
     let cuttings: Vec<Cutting> =
         drawn.drafts.iter().map(|d| Cutting::of(policy, d)).collect::<Result<_, _>>()?;
     let finished: Vec<&Cutting> = cuttings

@@ -74,56 +74,51 @@ impl Drawn {
     }
 }
 
-/// Samples one solution of each of the first problems, as many as fit.
-pub(super) fn sample(
-    policy: &dyn Policy,
-    verifier: &dyn Verifier,
-    problems: &[Problem],
-    search: &SearchConfig,
-    deadline: Instant,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Drawn, TrainError> {
-    let mut waves = Waves { policy, verifier, problems, search, deadline, drawn: Drawn::default() };
-    let wanted = problems.len().min(MOST_PROBLEMS);
-    if wanted == 0 {
-        return Ok(waves.drawn);
-    }
-    waves.begin(1)?;
-    if !waves.draw()? {
-        return Ok(waves.drawn);
-    }
-    let fit = PROMPT_SHARE * waves.left() / waves.drawn.seconds.max(1e-6);
-    waves.begin(wanted.min((fit as usize).max(1)))?;
-    let mut count = 1;
-    while waves.open() > 0 {
-        let (tokens, seconds) = (waves.drawn.tokens, waves.drawn.seconds);
-        if !waves.draw()? {
-            break;
-        }
-        count += 1;
-        // The second wave computed the prompts, the third is the first at full speed.
-        if count == 3 {
-            let (tokens, seconds) = (waves.drawn.tokens - tokens, waves.drawn.seconds - seconds);
-            let rate = tokens as f64 / seconds.max(1e-6);
-            waves.keep((waves.left() * rate / EXPECTED_TOKENS).round() as usize);
-        }
-        let (open, all) = (waves.open(), waves.drawn.drafts.len());
-        progress(all - open, all);
-    }
-    Ok(waves.drawn)
-}
-
-/// What the waves have in common.
-struct Waves<'a> {
-    policy: &'a dyn Policy,
-    verifier: &'a dyn Verifier,
-    problems: &'a [Problem],
-    search: &'a SearchConfig,
-    deadline: Instant,
-    drawn: Drawn,
+/// Solutions in the making, sampled in waves: one request for each that is open.
+pub(super) struct Waves<'a> {
+    pub(super) policy: &'a dyn Policy,
+    pub(super) verifier: &'a dyn Verifier,
+    pub(super) problems: &'a [Problem],
+    pub(super) search: &'a SearchConfig,
+    pub(super) deadline: Instant,
+    pub(super) drawn: Drawn,
 }
 
 impl Waves<'_> {
+    /// Samples one solution of each of the first problems, as many as fit.
+    pub(super) fn sample(
+        mut self,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Drawn, TrainError> {
+        let wanted = self.problems.len().min(MOST_PROBLEMS);
+        if wanted == 0 {
+            return Ok(self.drawn);
+        }
+        self.begin(1)?;
+        if !self.draw()? {
+            return Ok(self.drawn);
+        }
+        let fit = PROMPT_SHARE * self.left() / self.drawn.seconds.max(1e-6);
+        self.begin(wanted.min((fit as usize).max(1)))?;
+        let mut count = 1;
+        while self.open() > 0 {
+            let (tokens, seconds) = (self.drawn.tokens, self.drawn.seconds);
+            if !self.draw()? {
+                break;
+            }
+            count += 1;
+            // The second wave computed the prompts, the third is the first at full speed.
+            if count == 3 {
+                let (tokens, seconds) = (self.drawn.tokens - tokens, self.drawn.seconds - seconds);
+                let rate = tokens as f64 / seconds.max(1e-6);
+                self.keep((self.left() * rate / EXPECTED_TOKENS).round() as usize);
+            }
+            let (open, all) = (self.open(), self.drawn.drafts.len());
+            progress(all - open, all);
+        }
+        Ok(self.drawn)
+    }
+
     /// Seconds that are left.
     fn left(&self) -> f64 {
         self.deadline.saturating_duration_since(Instant::now()).as_secs_f64()

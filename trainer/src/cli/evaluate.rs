@@ -29,8 +29,8 @@ use super::settings::StartFlags;
 use super::{print_line, progress, stop};
 use crate::artefact::check_folder;
 use crate::evaluate::{
-    Beside, Decoding, EvalSummary, LmEvalRun, OptionScores, OptionSummary, PassAtK, SamplePlan,
-    answer, results_folder, score_options, solve, write_lm_eval,
+    Beside, Decoding, EvalSummary, Evaluation, LmEvalRun, OptionScores, OptionSummary, PassAtK,
+    SamplePlan, results_folder, score_options, write_lm_eval,
 };
 use crate::rounds::RunConfig;
 use crate::{TrainError, calls, clock, inputs};
@@ -394,8 +394,12 @@ impl Run<'_> {
             progress.advance(1, format!("{} of {} right", share.correct, share.n));
             Ok(())
         };
-        let beside =
-            answer(policy, &**verifier, problems, args.strategy, &plan, search, &mut on_answer)?;
+        let verifier = &**verifier;
+        let beside = Evaluation { policy, verifier, problems, plan: &plan }.answer(
+            args.strategy,
+            search,
+            &mut on_answer,
+        )?;
         summary.usage += beside.usage;
         drop(progress);
         self.tell(&summary, &beside, findings)
@@ -462,7 +466,8 @@ impl Run<'_> {
         let (mut failed, mut reason) = (0, None);
         let mut pass = PassAtK::default();
         let mut unanswered = Unanswered::default();
-        solve(policy, &*self.verifier, self.problems, &plan, &mut |solved| {
+        let (verifier, problems) = (&*self.verifier, self.problems);
+        Evaluation { policy, verifier, problems, plan: &plan }.solve(&mut |solved| {
             failed += u64::from(solved.failure.is_some());
             reason = reason.take().or(solved.failure.clone());
             let correct = solved.attempts.iter().filter(|a| a.is_correct()).count();

@@ -18,6 +18,6 @@ pub(crate) use ask::ask_all;
 pub use harness::{Harness, HarnessFiles, HarnessResult, HarnessTask};
 pub use lm_eval::{LmEvalRun, results_folder, write_lm_eval};
 pub use options::{OptionScores, OptionSummary, score_options};
-pub use sample::{Attempt, SamplePlan, Solved, solve};
-pub use strategy::{Answer, Beside, Decoding, answer};
+pub use sample::{Attempt, Evaluation, SamplePlan, Solved};
+pub use strategy::{Answer, Beside, Decoding};
 pub use summary::{EvalSummary, PassAtK};

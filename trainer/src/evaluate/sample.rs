@@ -99,32 +99,46 @@ impl Solved {
     }
 }
 
-/// Asks for solutions of every problem and hands them over in the order of the problems.
-///
-/// # Errors
-/// [`TrainError::Interrupted`] when cancelled, [`TrainError::Policy`] when the policy stopped for
-/// good, whatever `on_solved` returns.
-pub fn solve(
-    policy: &dyn Policy,
-    verifier: &dyn Verifier,
-    problems: &[Problem],
-    plan: &SamplePlan,
-    on_solved: &mut dyn FnMut(Solved) -> Result<(), TrainError>,
-) -> Result<(), TrainError> {
-    let (reply, answers) = unbounded();
-    let mut window = Window { policy, problems, plan, reply, early: BTreeMap::new(), submitted: 0 };
-    let width = policy.limits().in_flight.max(1);
-    for next in 0..problems.len() {
-        window.fill((next + width).min(problems.len()));
-        while !matches!(window.early.get(&next), Some(State::Done(_))) {
-            let answered = receive(&answers, &plan.cancel)?;
-            window.take(answered, verifier)?;
+/// Who is asked what, and who checks the answers.
+#[derive(Clone, Copy)]
+pub struct Evaluation<'a> {
+    /// Answers.
+    pub policy: &'a dyn Policy,
+    /// Checks the answers.
+    pub verifier: &'a dyn Verifier,
+    /// What is asked.
+    pub problems: &'a [Problem],
+    /// How it is asked.
+    pub plan: &'a SamplePlan,
+}
+
+impl Evaluation<'_> {
+    /// Asks for solutions of every problem and hands them over in the order of the problems.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`] when cancelled, [`TrainError::Policy`] when the policy stopped for
+    /// good, whatever `on_solved` returns.
+    pub fn solve(
+        &self,
+        on_solved: &mut dyn FnMut(Solved) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let Self { policy, verifier, problems, plan } = *self;
+        let (reply, answers) = unbounded();
+        let mut window =
+            Window { policy, problems, plan, reply, early: BTreeMap::new(), submitted: 0 };
+        let width = policy.limits().in_flight.max(1);
+        for next in 0..problems.len() {
+            window.fill((next + width).min(problems.len()));
+            while !matches!(window.early.get(&next), Some(State::Done(_))) {
+                let answered = receive(&answers, &plan.cancel)?;
+                window.take(answered, verifier)?;
+            }
+            if let Some(State::Done(solved)) = window.early.remove(&next) {
+                on_solved(solved)?;
+            }
         }
-        if let Some(State::Done(solved)) = window.early.remove(&next) {
-            on_solved(solved)?;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Problems that are asked or answered but not yet handed over.
@@ -275,9 +289,18 @@ mod tests {
         problems_from_spec("arithmetic", Split::Validation, 0).unwrap().take(n).collect()
     }
 
+    fn solve(
+        problems: &[Problem],
+        plan: &SamplePlan,
+        on_solved: &mut dyn FnMut(Solved) -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
+        let (policy, verifier) = (&Scripted::new(), &ProblemVerifier);
+        Evaluation { policy, verifier, problems, plan }.solve(on_solved)
+    }
+
     fn texts(plan: &SamplePlan, problems: &[Problem]) -> Vec<Vec<String>> {
         let mut all = Vec::new();
-        solve(&Scripted::new(), &ProblemVerifier, problems, plan, &mut |solved| {
+        solve(problems, plan, &mut |solved| {
             assert_eq!(solved.index, all.len());
             all.push(solved.attempts.into_iter().map(|a| a.text).collect());
             Ok(())
@@ -322,7 +345,7 @@ mod tests {
         problems[0].question = "1 ".repeat(1 << 16);
         let mut failures = Vec::new();
         let plan = SamplePlan::greedy(64);
-        solve(&Scripted::new(), &ProblemVerifier, &problems, &plan, &mut |solved| {
+        solve(&problems, &plan, &mut |solved| {
             failures.push(solved.failure.is_some());
             Ok(())
         })
@@ -334,8 +357,7 @@ mod tests {
     fn a_cancelled_evaluation_says_so() {
         let plan = SamplePlan::greedy(64);
         plan.cancel.store(true, Ordering::Relaxed);
-        let result =
-            solve(&Scripted::new(), &ProblemVerifier, &problems(2), &plan, &mut |_| Ok(()));
+        let result = solve(&problems(2), &plan, &mut |_| Ok(()));
         assert!(matches!(result, Err(TrainError::Interrupted)));
     }
 }

@@ -7,13 +7,13 @@
 
 use std::str::FromStr;
 
-use regrowth_datasets::{Finish, Problem};
+use regrowth_datasets::Finish;
 use regrowth_mcts::calibration::{Calibration, JudgedSolutions};
 use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord};
-use regrowth_policy::{Policy, Sampling, Usage};
+use regrowth_policy::{Sampling, Usage};
 use regrowth_verifiers::{Statement, Verifier, whole_turn};
 
-use super::sample::{Attempt, SamplePlan, Solved, solve};
+use super::sample::{Attempt, Evaluation, SamplePlan, Solved};
 use super::vote::{Ballot, elect};
 use crate::TrainError;
 
@@ -94,51 +94,114 @@ pub struct Beside {
     pub self_evaluation: Option<Calibration>,
 }
 
-/// Answers every problem, in order; returns what is not told per answer.
-///
-/// `plan` gives seed, sampling (of majority votes) and token budget; `search` the shape and sampling
-/// of the trees, of which simulations and oracle are overridden.
-///
-/// # Errors
-/// As [`solve`], and when a setting of the search is out of range.
-pub fn answer(
-    policy: &dyn Policy,
-    verifier: &dyn Verifier,
-    problems: &[Problem],
-    strategy: Decoding,
-    plan: &SamplePlan,
-    search: &SearchConfig,
-    on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
-) -> Result<Beside, TrainError> {
-    let (samples, sampling) = match strategy {
-        Decoding::Greedy => (1, Sampling::greedy()),
-        Decoding::Majority(k) => (k, plan.sampling),
-        Decoding::BestOf(k) => {
-            let (value, sampling) = (search.value.clone(), search.sampling);
-            let config = SearchConfig { value, sampling, ..SearchConfig::best_of(k) };
-            return by_search(policy, verifier, problems, config, plan, committed, on_answer);
+impl Evaluation<'_> {
+    /// Answers every problem, in order; returns what is not told per answer.
+    ///
+    /// The plan gives seed, sampling (of majority votes) and token budget; `search` the shape and
+    /// sampling of the trees, of which simulations and oracle are overridden.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve), and when a setting of the search is out of range.
+    pub fn answer(
+        &self,
+        strategy: Decoding,
+        search: &SearchConfig,
+        on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
+    ) -> Result<Beside, TrainError> {
+        let Self { verifier, problems, plan, .. } = *self;
+        let (samples, sampling) = match strategy {
+            Decoding::Greedy => (1, Sampling::greedy()),
+            Decoding::Majority(k) => (k, plan.sampling),
+            Decoding::BestOf(k) => {
+                let (value, sampling) = (search.value.clone(), search.sampling);
+                let config = SearchConfig { value, sampling, ..SearchConfig::best_of(k) };
+                return self.by_search(config, committed, on_answer);
+            }
+            Decoding::Mcts(k) => {
+                let config = SearchConfig { simulations: k, ..search.clone() };
+                return self.by_search(config, committed, on_answer);
+            }
+            Decoding::MctsVote(k) => {
+                // All simulations from the problem's root: whoever votes need not commit.
+                let config =
+                    SearchConfig { simulations: 1, first_root_factor: k, ..search.clone() };
+                return self.by_search(config, voted, on_answer);
+            }
+        };
+        let plan = SamplePlan { samples, sampling, ..plan.clone() };
+        Evaluation { plan: &plan, ..*self }.solve(&mut |solved| {
+            let ballots: Vec<Ballot<'_>> = solved
+                .attempts
+                .iter()
+                .map(|a| Ballot { text: &a.text, answer: &a.statement.answer, weight: 1.0 })
+                .collect();
+            let chosen = elect(verifier, &problems[solved.index], &ballots);
+            on_answer(from_samples(solved, chosen))
+        })?;
+        Ok(Beside::default())
+    }
+
+    /// Answers by searches that do not see the reference.
+    fn by_search(
+        &self,
+        mut config: SearchConfig,
+        choice: Choice,
+        on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
+    ) -> Result<Beside, TrainError> {
+        let Self { policy, verifier, problems, plan } = *self;
+        config.value.oracle = false;
+        config.value.hinted = false;
+        config.value.own_reasoning_bonus = false;
+        config.inject_reference = false;
+        config.seed = plan.seed;
+        config.max_solution_tokens = plan.max_tokens;
+        let options = RunOptions { cancel: plan.cancel.clone(), ..RunOptions::default() };
+        let mut next = 0;
+        let mut solutions = JudgedSolutions::default();
+        let mut result = Ok(());
+        let none = |index: usize| Answer {
+            index,
+            text: String::new(),
+            stated: None,
+            correct: false,
+            texts: Vec::new(),
+            failure: Some("the search was given up".to_owned()),
+            usage: Usage::default(),
+        };
+        let summary =
+            Search::new(policy, verifier, &config).options(&options).run(problems, |tree| {
+                solutions.add(&tree, verifier);
+                // Trees come in the order of the problems; those between two were given up.
+                while result.is_ok() && next < problems.len() {
+                    let index = next;
+                    next += 1;
+                    if problems[index].id == tree.problem.id {
+                        let ((text, finish), texts) = choice(&tree, verifier);
+                        let turn = whole_turn(&tree.prompt, &text);
+                        let verdict = verifier.verify_finished(&tree.problem, &turn, finish);
+                        let correct = verdict.is_correct();
+                        let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
+                        let failure = None;
+                        result = on_answer(Answer {
+                            text,
+                            stated,
+                            correct,
+                            texts,
+                            failure,
+                            ..none(index)
+                        });
+                        return;
+                    }
+                    result = on_answer(none(index));
+                }
+            })?;
+        result?;
+        if summary.cancelled {
+            return Err(TrainError::Interrupted);
         }
-        Decoding::Mcts(k) => {
-            let config = SearchConfig { simulations: k, ..search.clone() };
-            return by_search(policy, verifier, problems, config, plan, committed, on_answer);
-        }
-        Decoding::MctsVote(k) => {
-            // All simulations from the problem's root: whoever votes need not commit.
-            let config = SearchConfig { simulations: 1, first_root_factor: k, ..search.clone() };
-            return by_search(policy, verifier, problems, config, plan, voted, on_answer);
-        }
-    };
-    let plan = SamplePlan { samples, sampling, ..plan.clone() };
-    solve(policy, verifier, problems, &plan, &mut |solved| {
-        let ballots: Vec<Ballot<'_>> = solved
-            .attempts
-            .iter()
-            .map(|a| Ballot { text: &a.text, answer: &a.statement.answer, weight: 1.0 })
-            .collect();
-        let chosen = elect(verifier, &problems[solved.index], &ballots);
-        on_answer(from_samples(solved, chosen))
-    })?;
-    Ok(Beside::default())
+        (next..problems.len()).try_for_each(|index| on_answer(none(index)))?;
+        Ok(Beside { usage: summary.usage, self_evaluation: solutions.calibration() })
+    }
 }
 
 fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
@@ -191,68 +254,10 @@ fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (Ended, Vec<String>) {
     (best.map_or(none, |i| (texts[i].clone(), finishes[i])), texts)
 }
 
-/// Answers by searches that do not see the reference.
-fn by_search(
-    policy: &dyn Policy,
-    verifier: &dyn Verifier,
-    problems: &[Problem],
-    mut config: SearchConfig,
-    plan: &SamplePlan,
-    choice: Choice,
-    on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
-) -> Result<Beside, TrainError> {
-    config.value.oracle = false;
-    config.value.hinted = false;
-    config.value.own_reasoning_bonus = false;
-    config.inject_reference = false;
-    config.seed = plan.seed;
-    config.max_solution_tokens = plan.max_tokens;
-    let options = RunOptions { cancel: plan.cancel.clone(), ..RunOptions::default() };
-    let mut next = 0;
-    let mut solutions = JudgedSolutions::default();
-    let mut result = Ok(());
-    let none = |index: usize| Answer {
-        index,
-        text: String::new(),
-        stated: None,
-        correct: false,
-        texts: Vec::new(),
-        failure: Some("the search was given up".to_owned()),
-        usage: Usage::default(),
-    };
-    let summary =
-        Search::new(policy, verifier, &config).options(&options).run(problems, |tree| {
-            solutions.add(&tree, verifier);
-            // Trees come in the order of the problems; those between two were given up.
-            while result.is_ok() && next < problems.len() {
-                let index = next;
-                next += 1;
-                if problems[index].id == tree.problem.id {
-                    let ((text, finish), texts) = choice(&tree, verifier);
-                    let turn = whole_turn(&tree.prompt, &text);
-                    let verdict = verifier.verify_finished(&tree.problem, &turn, finish);
-                    let correct = verdict.is_correct();
-                    let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
-                    let failure = None;
-                    result =
-                        on_answer(Answer { text, stated, correct, texts, failure, ..none(index) });
-                    return;
-                }
-                result = on_answer(none(index));
-            }
-        })?;
-    result?;
-    if summary.cancelled {
-        return Err(TrainError::Interrupted);
-    }
-    (next..problems.len()).try_for_each(|index| on_answer(none(index)))?;
-    Ok(Beside { usage: summary.usage, self_evaluation: solutions.calibration() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regrowth_datasets::{Split, tasks::problems_from_spec};
+    use regrowth_datasets::{Problem, Split, tasks::problems_from_spec};
     use regrowth_policy::Scripted;
     use regrowth_verifiers::ProblemVerifier;
 
@@ -272,20 +277,17 @@ mod tests {
             problems_from_spec("choice", Split::Train, 0).unwrap().take(12).collect();
         for strategy in ["greedy", "majority@3", "best-of@3", "mcts@4", "mcts-vote@4"] {
             let mut indices = Vec::new();
-            let beside = answer(
-                &Scripted::new(),
-                &ProblemVerifier,
-                &problems,
-                strategy.parse().unwrap(),
-                &SamplePlan { sampling: Sampling::default(), ..SamplePlan::greedy(256) },
-                &SearchConfig::default(),
-                &mut |answer| {
+            let plan = SamplePlan { sampling: Sampling::default(), ..SamplePlan::greedy(256) };
+            let (policy, verifier) = (&Scripted::new(), &ProblemVerifier);
+            let evaluation = Evaluation { policy, verifier, problems: &problems, plan: &plan };
+            let search = SearchConfig::default();
+            let beside = evaluation
+                .answer(strategy.parse().unwrap(), &search, &mut |answer| {
                     assert!(!answer.text.is_empty(), "{strategy}");
                     indices.push(answer.index);
                     Ok(())
-                },
-            )
-            .unwrap();
+                })
+                .unwrap();
             assert_eq!(indices, (0..12).collect::<Vec<_>>(), "{strategy}");
             // Strategies that search ask for judgements, and these are held against the outcomes.
             let judged = beside.self_evaluation.is_some_and(|found| found.all.n > 0);

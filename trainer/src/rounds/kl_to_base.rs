@@ -18,7 +18,7 @@ use super::observer::{Control, Observer};
 use super::report::KlToBase;
 use super::test_evaluation::ROW_VERSION;
 use crate::TrainError;
-use crate::evaluate::{SamplePlan, ask_all, solve};
+use crate::evaluate::{Evaluation, SamplePlan, ask_all};
 
 /// Seed of the probe's random numbers: the same in every run.
 const SEED: u64 = 0;
@@ -96,7 +96,8 @@ fn sample(
         ..SamplePlan::greedy(max_tokens)
     };
     let mut samples = Vec::new();
-    solve(policy, &ProblemVerifier, problems, &plan, &mut |solved| {
+    let verifier = &ProblemVerifier;
+    Evaluation { policy, verifier, problems, plan: &plan }.solve(&mut |solved| {
         if let Some(first) = solved.attempts.first().filter(|a| !a.ids.is_empty()) {
             samples.push(Sample {
                 id: problems[solved.index].id.clone(),

@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::config::{Objective, ReferenceKind, RunConfig};
 use super::report::{RoundTokens, Seconds};
 use super::sets::ProblemSets;
-use crate::evaluate::{SamplePlan, solve};
+use crate::evaluate::{Evaluation, SamplePlan};
 use crate::train::{
     DpoConfig, DpoTrainer, Model, PreferenceData, Reference, Session, StepProgress, peak_memory,
 };
@@ -274,7 +274,9 @@ impl Probe {
         for size in GROUPS {
             let (group, rest) = problems.split_at(size.min(problems.len()));
             problems = rest;
-            let answered = solve(policy, &ProblemVerifier, group, &plan, &mut |solved| {
+            let verifier = &ProblemVerifier;
+            let evaluation = Evaluation { policy, verifier, problems: group, plan: &plan };
+            let answered = evaluation.solve(&mut |solved| {
                 self.answered += 1;
                 for attempt in &solved.attempts {
                     let tokens = attempt.ids.len();

@@ -7,7 +7,7 @@ use super::journal::{self, Calls};
 use super::observer::Observer;
 use super::test_evaluation::{EvalRow, ROW_VERSION};
 use crate::TrainError;
-use crate::evaluate::{SamplePlan, Solved, solve};
+use crate::evaluate::{Evaluation, SamplePlan, Solved};
 use regrowth_datasets::{Problem, read_jsonl};
 use regrowth_mcts::console::Work;
 
@@ -40,7 +40,8 @@ pub(super) fn measure(
             cancel: run.control.cancel.clone(),
             ..SamplePlan::greedy(run.config.search.max_solution_tokens)
         };
-        solve(&*policy, &*verifier, todo, &plan, &mut |solved| {
+        let (policy, verifier) = (&*policy, &*verifier);
+        Evaluation { policy, verifier, problems: todo, plan: &plan }.solve(&mut |solved| {
             let row = row(&todo[solved.index], solved);
             asked += 1;
             right += usize::from(row.correct);
