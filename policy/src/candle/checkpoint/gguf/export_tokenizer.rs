@@ -70,8 +70,8 @@ fn vocabulary(file: &Value, rows: usize) -> Result<Fields, String> {
         return Err("only byte-level BPE is exported".into());
     }
     let pre = pre::of(file).ok_or(
-        "cuts a text before merging in a way that llama.cpp has no name for, as far as this program \
-         knows",
+        "its pre-tokenizer is none that this program knows llama.cpp's name of (`tokenizer.ggml.pre`); \
+         expected that of Llama 3, Qwen2, SmolLM or GPT-2",
     )?;
     let mut tokens: Vec<String> = (0..rows).map(|id| format!("[PAD{id}]")).collect();
     let mut kinds = vec![UNUSED as i32; rows];
