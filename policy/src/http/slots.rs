@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// What one overload is told apart by from the next: the requests in flight at the time all fail.
+/// Refusals within this time are one overload: the requests in flight at the time all fail.
 const ONE_OVERLOAD: Duration = Duration::from_secs(1);
 
 /// The slots of one server.

@@ -163,7 +163,10 @@ fn what_llama_cpp_would_compute_otherwise_is_not_exported() {
     assert!(refused(&window).contains("sliding_window"));
     cut_by(&dir.path().join("checkpoint"), &json!({ "type": "Whitespace" }));
     let error = refused(&|_| {});
-    assert!(error.contains("tokenizer.json") && error.contains("expected that of Llama 3"), "{error}");
+    assert!(
+        error.contains("tokenizer.json") && error.contains("expected that of Llama 3"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
 use regrowth_mcts::SearchConfig;
-use regrowth_mcts::config::{JudgeForm, JudgePolicy, VERDICTS_FILE};
+use regrowth_mcts::config::{JudgeForm, VERDICTS_FILE};
 use regrowth_mcts::console::{Monitor, Work, log};
 use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::prompting::PromptFlags;
@@ -158,10 +158,10 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     }
     let format = inputs::format(args.format.as_deref())?;
     let (problems, bad_rows) = problems(args, format)?;
-    let Some(first) = problems.first() else {
-        let detail = format!("`{}` has no problem in this part", args.problems.join(", "));
-        return Err(TrainError::Setting { name: "problems", detail });
-    };
+    let first = problems.first().ok_or_else(|| TrainError::Setting {
+        name: "problems",
+        detail: format!("`{}` has no problem in this part", args.problems.join(", ")),
+    })?;
     let task = args.task.clone().unwrap_or_else(|| first.source.clone());
     let (settings, engine) = settings(args)?;
     let (prompts, search) = (settings.prompts(), settings.search);
@@ -199,37 +199,41 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let mut findings = Findings::of(&problems);
     findings.put("task", json!(task));
     findings.put("policy", json!(policy.identity()));
-    if bad_rows > 0 {
-        findings.put("bad_rows", json!(bad_rows));
-        findings.text.push(format!("{bad_rows} bad rows of the problem files were skipped"));
-    }
+    findings.skipped(bad_rows);
     if !args.log_likelihood {
         findings.put("prompt", json!(example.as_ref().ok()));
     }
     run.measure(&*policy, &mut findings).map_err(|error| stopped(error, calls_file.as_deref()))?;
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
-    if let Some(JudgePolicy { policy, meter }) = &judge {
-        let (name, calls, tokens) = (policy.identity(), meter.calls(), meter.tokens());
-        findings.put("judge", json!({ "policy": name, "calls": calls, "tokens": tokens }));
-        findings.text.push(format!("  judge {name}: {calls} judgements, {tokens} tokens"));
-    }
+    findings.judged(judge.as_ref());
+    let problems = (problems.len(), problems.len());
+    let results = LmEvalRun {
+        task,
+        model,
+        metrics: std::mem::take(&mut findings.metrics),
+        config,
+        unanswered: findings.unanswered,
+        shots,
+        problems,
+        samples: std::mem::take(&mut findings.samples),
+        seconds,
+        time: clock::utc_now(),
+    };
+    finish(args, findings, &results, calls_file.as_deref())
+}
+
+/// Writes the files, if a folder is named, and prints what was found.
+fn finish(
+    args: &Args,
+    mut findings: Findings,
+    results: &LmEvalRun,
+    calls_file: Option<&Path>,
+) -> Result<(), TrainError> {
     if let Some(out) = &args.out {
-        let run = LmEvalRun {
-            task,
-            model,
-            metrics: findings.metrics,
-            config,
-            unanswered: findings.unanswered,
-            shots,
-            problems: (problems.len(), problems.len()),
-            samples: findings.samples,
-            seconds,
-            time: clock::utc_now(),
-        };
-        let path = write_lm_eval(out, &run)?;
-        calls_file.as_deref().map_or(Ok(()), Recording::remove)?;
-        findings.json.insert("results".into(), json!(path));
+        let path = write_lm_eval(out, results)?;
+        calls_file.map_or(Ok(()), Recording::remove)?;
+        findings.put("results", json!(path));
         findings.text.push(format!("written to {}", path.display()));
     }
     if args.json {

@@ -1,8 +1,7 @@
 //! The lines that a verifier process reads and writes.
 //!
 //! A request is `{id, about, problem, reference?, solution, step?, truncated}`, a reply `{id, correct, score, trace}`.
-//! What is wrong with a reply is told by field; nothing that a process writes can be an error of this
-//! program.
+//! Messages about bad replies name the field. Nothing that a process writes can make this program fail.
 
 use std::fmt::Write;
 

@@ -24,7 +24,7 @@ struct Row {
 
 /// Findings by content.
 pub(super) struct Verdicts {
-    /// Part of every key: another command knows nothing of what this one found.
+    /// Part of every key: findings of another command are not used.
     command: String,
     known: Mutex<Known>,
 }

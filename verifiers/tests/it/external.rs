@@ -246,7 +246,7 @@ fn findings_are_kept_by_content_and_faults_are_not() {
     assert_eq!(ask(&second, &["a", "b", "a"]), found[..3]);
     assert_eq!(count(), 3);
     drop(second);
-    // Another command knows nothing of it.
+    // Findings of another command are not used.
     let other = CommandOptions { command: script(""), ..options() };
     let third = CommandVerifier::start(other).unwrap();
     assert_eq!(verdicts(&ask(&third, &["a"])), [Ok(None)]);

@@ -1,6 +1,7 @@
 //! What an evaluation found, until it is printed and written.
 
 use regrowth_datasets::Problem;
+use regrowth_mcts::config::JudgePolicy;
 use regrowth_mcts::console::log;
 use regrowth_verifiers::Unanswered;
 use serde_json::{Map, Value, json};
@@ -39,6 +40,22 @@ impl Findings {
         self.put("cut_off", json!(cut_off));
         self.unanswered = Some(unanswered);
         unanswered.warnings("--max-tokens").iter().for_each(|warning| log(warning));
+    }
+
+    /// Files how many bad rows of the problem files were skipped, if any.
+    pub(super) fn skipped(&mut self, bad_rows: usize) {
+        if bad_rows > 0 {
+            self.put("bad_rows", json!(bad_rows));
+            self.text.push(format!("{bad_rows} bad rows of the problem files were skipped"));
+        }
+    }
+
+    /// Files what another policy that judged has cost, if there is one.
+    pub(super) fn judged(&mut self, judge: Option<&JudgePolicy>) {
+        let Some(JudgePolicy { policy, meter }) = judge else { return };
+        let (name, calls, tokens) = (policy.identity(), meter.calls(), meter.tokens());
+        self.put("judge", json!({ "policy": name, "calls": calls, "tokens": tokens }));
+        self.text.push(format!("  judge {name}: {calls} judgements, {tokens} tokens"));
     }
 
     pub(super) fn put(&mut self, key: &str, value: Value) {
