@@ -246,9 +246,9 @@ impl<'a> Grow<'a> {
     /// Right and wrong solutions among the children of `node`.
     pub(super) fn solutions_below(&self, node: NodeId) -> (u64, u64) {
         let ends = self.tree.children(node).map(|id| &self.steps[id as usize]);
-        let (right, wrong): (Vec<_>, Vec<_>) =
-            ends.filter(|step| step.terminal).partition(|step| step.outcome > 0.0);
-        (right.len() as u64, wrong.len() as u64)
+        ends.filter(|step| step.terminal).fold((0, 0), |(right, wrong), step| {
+            if step.outcome > 0.0 { (right + 1, wrong) } else { (right, wrong + 1) }
+        })
     }
 
     /// Ids from the root's child to `node`.

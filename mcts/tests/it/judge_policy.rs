@@ -2,19 +2,10 @@
 
 use std::path::Path;
 
-use regrowth_mcts::{TreeRecord, read_trees};
-
-use crate::common::{assert_code, mcts, read};
+use crate::common::{assert_code, mcts, read, trees};
 
 fn search(out: &Path, more: &str) -> std::process::Output {
     mcts(&format!("search --policy scripted --limit 4 --out {} {more}", out.display()))
-}
-
-fn trees(folder: &Path) -> Vec<TreeRecord> {
-    read_trees(&folder.join("trees.jsonl"))
-        .expect("opens")
-        .map(|tree| tree.expect("a tree"))
-        .collect()
 }
 
 #[test]

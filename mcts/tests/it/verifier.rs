@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use regrowth_mcts::{TreeRecord, read_trees};
-
-use crate::common::{assert_code, mcts_args, read};
+use crate::common::{assert_code, mcts_args, read, trees};
 
 /// Calls a solution right if its text has an even number of characters in its JSON form, and asks for a
 /// trace; counts its requests in `asked`.
@@ -25,13 +23,6 @@ fn search(out: &Path, command: &str, more: &[&str]) -> std::process::Output {
     arguments.extend(["--verifier-command", command]);
     arguments.extend(more);
     mcts_args(&arguments)
-}
-
-fn trees(folder: &Path) -> Vec<TreeRecord> {
-    read_trees(&folder.join("trees.jsonl"))
-        .expect("opens")
-        .map(|tree| tree.expect("a tree"))
-        .collect()
 }
 
 #[test]

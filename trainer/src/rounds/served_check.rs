@@ -68,7 +68,8 @@ impl Expected {
         let pairs: Vec<&PreferencePair> = pairs.iter().filter(own).take(PAIRS_COMPARED).collect();
         if pairs.is_empty() {
             log(
-                "no pair has the server's own log-probabilities: what it will serve is not compared",
+                "no pair was sampled by the policy that the round started from: the weights that the \
+                 server will load are not compared",
             );
             return Ok(None);
         }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use regrowth_mcts::{TreeRecord, read_trees};
+
 /// Runs the binary with white-space separated arguments.
 pub fn mcts(arguments: &str) -> Output {
     mcts_args(&arguments.split_whitespace().collect::<Vec<_>>())
@@ -22,4 +24,12 @@ pub fn assert_code(output: &Output, code: i32) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     stderr
+}
+
+/// The trees of a search in this folder.
+pub fn trees(folder: &Path) -> Vec<TreeRecord> {
+    read_trees(&folder.join("trees.jsonl"))
+        .expect("opens")
+        .map(|tree| tree.expect("a tree"))
+        .collect()
 }

@@ -8,6 +8,6 @@ mod problems;
 
 pub use attentive::Attentive;
 #[cfg(feature = "cli")]
-pub use binary::{assert_code, mcts, mcts_args, read};
+pub use binary::{assert_code, mcts, mcts_args, read, trees};
 pub use drive::drive;
 pub use problems::{problems, verifier};
