@@ -37,7 +37,8 @@ pub struct RunConfig {
     /// Format of the problem file, where detection is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Other files or built-in tasks whose problems are the test part, as in `problems`.
+    /// Other files or built-in tasks whose problems are the test problems, as in `problems`, whose own
+    /// test part is then trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eval: Option<String>,
     /// How problems are put to the policy: `boxed`, `gsm8k`, `choice`, `plain` or a file with a template;

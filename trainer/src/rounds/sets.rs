@@ -88,7 +88,7 @@ impl ProblemSets {
     }
 
     /// Parts of files, by content. A built-in task among them adds training problems, as many as a run
-    /// may need.
+    /// may need. The test part is trained on where the test problems come from other files.
     fn files(
         config: &RunConfig,
         sources: &ProblemSources,
@@ -108,7 +108,10 @@ impl ProblemSets {
         all.sort_by_cached_key(problem_key);
         all.dedup_by_key(|p| problem_key(p));
         let part = |split: Split, seed: u64, limit: usize| {
-            let of_part = |p: &&Problem| split_of(p) == split;
+            let of_part = |p: &&Problem| match split_of(p) {
+                Split::Test if config.eval.is_some() => split == Split::Train,
+                own => own == split,
+            };
             let mut part: Vec<Problem> = all.iter().filter(of_part).cloned().collect();
             part.shuffle(&mut keyed_rng(seed, &[b"order", split.to_string().as_bytes()]));
             part.truncate(limit);
@@ -334,6 +337,14 @@ mod tests {
         }
     }
 
+    /// Writes a file of `count` problems whose questions begin with `name`.
+    fn file(dir: &std::path::Path, name: &str, count: usize) -> String {
+        let path = dir.join(name);
+        let row = |i| format!("{{\"question\": \"{name} {i}?\", \"answer\": {i}}}\n");
+        std::fs::write(&path, (0..count).map(row).collect::<String>()).unwrap();
+        path.display().to_string()
+    }
+
     #[test]
     fn built_in_parts_have_their_sizes_and_rounds_do_not_meet() {
         let sets = ProblemSets::read(&config()).unwrap();
@@ -395,12 +406,7 @@ mod tests {
     #[test]
     fn test_problems_come_from_several_files_and_tasks() {
         let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, count: usize| {
-            let path = dir.path().join(name);
-            let row = |i| format!("{{\"question\": \"{name} {i}?\", \"answer\": {i}}}\n");
-            std::fs::write(&path, (0..count).map(row).collect::<String>()).unwrap();
-            path.display().to_string()
-        };
+        let file = |name: &str, count: usize| file(dir.path(), name, count);
         let (a, b) = (file("a", 8), file("b", 8));
         let read = |eval: String| {
             ProblemSets::read(&RunConfig { eval: Some(eval), ..config() }).unwrap().test
@@ -415,6 +421,21 @@ mod tests {
         let task = read(format!("{a},builtin:countdown"));
         // As many problems as asked for, of the file and of the task.
         assert_eq!(task.len(), 20);
+    }
+
+    #[test]
+    fn the_test_part_is_trained_on_where_other_files_hold_the_test_problems() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, count: usize| file(dir.path(), name, count);
+        let (problems, eval) = (file("a", 200), file("b", 8));
+        let alone = RunConfig { problems, validation_problems: 200, ..config() };
+        let (without, with) = (
+            ProblemSets::read(&RunConfig { eval_problems: 200, ..alone.clone() }).unwrap(),
+            ProblemSets::read(&RunConfig { eval: Some(eval), ..alone }).unwrap(),
+        );
+        assert_eq!(without.train.len() + without.validation.len() + without.test.len(), 200);
+        assert_eq!(with.train.len(), without.train.len() + without.test.len());
+        assert_eq!((with.validation, with.test.len()), (without.validation, 8));
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Supervised fine-tuning: negative log-likelihood of completions, packed without padding.
+//! Supervised fine-tuning: negative log-likelihood of completions, packed without padding and with
+//! shared prompts computed once.
 //!
 //! This trains the embedded model from nothing and is the second half of the STaR and chosen-step
 //! baselines. Only completion tokens count.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
@@ -11,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::collate::{PackedBatch, PackedSequence, pack};
+use super::collate::{PackedBatch, PackedSequence, common_prefix, pack};
 use super::gradients::{Evaluation, TrainingObjective};
 use super::lora::LoraConfig;
 use super::memory::{PeakBatch, TrainingMemory};
@@ -210,7 +212,8 @@ pub fn plan_sft(
     Ok(TrainingMemory::new(model, config.optimizer.kind, &busiest))
 }
 
-/// Example indices of every step.
+/// Example indices of every step. In shuffled passes examples with one prompt stay together, so that
+/// the prompt is computed once for all of them.
 fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, TrainError> {
     if examples.is_empty() || config.epochs == 0 {
         let detail = "nothing to train on; expected at least one example and one epoch".into();
@@ -218,12 +221,16 @@ fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, Tra
     }
     let mut steps: Vec<Vec<usize>> = Vec::new();
     let mut room = 0;
+    let mut groups = match config.shuffle {
+        true => by_prompt(examples),
+        false => (0..examples.len()).map(|index| vec![index]).collect(),
+    };
     for epoch in 0..config.epochs as u64 {
-        let mut order: Vec<usize> = (0..examples.len()).collect();
         if config.shuffle {
-            order.shuffle(&mut keyed_rng(config.seed, &[b"sft-order", &epoch.to_le_bytes()]));
+            groups.sort_unstable_by_key(|group| group[0]);
+            groups.shuffle(&mut keyed_rng(config.seed, &[b"sft-order", &epoch.to_le_bytes()]));
         }
-        for index in order {
+        for &index in groups.iter().flatten() {
             if room == 0 {
                 steps.push(Vec::new());
                 room = config.batch_tokens;
@@ -237,6 +244,20 @@ fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, Tra
     Ok(steps)
 }
 
+/// Indices of the examples of each prompt, in the order in which the prompts appear.
+fn by_prompt(examples: &[Example]) -> Vec<Vec<usize>> {
+    let mut place: HashMap<&[TokenId], usize> = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (index, example) in examples.iter().enumerate() {
+        let group = *place.entry(&example.prompt).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
+}
+
 /// A micro-batch: packed tokens and the slope of each target.
 struct Batch {
     packed: PackedBatch,
@@ -244,27 +265,31 @@ struct Batch {
     weights: Vec<f32>,
 }
 
+/// Micro-batches of one step. Equal beginnings are computed once and counted once.
 fn micro_batches(examples: &[Example], indices: &[usize], micro_tokens: usize) -> Vec<Batch> {
     let weight = |i: &usize| examples[*i].weight * examples[*i].completion.len() as f32;
     let total: f32 = indices.iter().map(weight).sum();
     let mut groups: Vec<Vec<&Example>> = Vec::new();
     let mut room = 0usize;
     for example in indices.iter().map(|&i| &examples[i]) {
-        if example.len() > room || groups.is_empty() {
+        let before = groups.last().and_then(|group| group.last());
+        let shared = before.map_or(0, |before| common_prefix(&before.prompt, &example.prompt));
+        let mut rows = example.len() - shared;
+        if rows > room || groups.is_empty() {
             groups.push(Vec::new());
-            room = micro_tokens;
+            (room, rows) = (micro_tokens, example.len());
         }
         if let Some(group) = groups.last_mut() {
             group.push(example);
         }
-        room = room.saturating_sub(example.len());
+        room = room.saturating_sub(rows);
     }
     groups.iter().map(|group| batch(group, total)).collect()
 }
 
 fn batch(group: &[&Example], total: f32) -> Batch {
     let sequences: Vec<PackedSequence> = group.iter().map(|e| e.sequence()).collect();
-    let (packed, _) = pack(&sequences, false);
+    let (packed, _) = pack(&sequences, true);
     let weights = group
         .iter()
         .flat_map(|e| std::iter::repeat_n(e.weight / total, e.completion.len()))
@@ -295,5 +320,38 @@ impl TrainingObjective for Nll {
 
     fn rows(&self, batch: &Batch) -> Vec<Value> {
         vec![json!({ "ids": batch.packed.ids, "targets": batch.packed.targets })]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(prompt: &[TokenId], completion: &[TokenId]) -> Example {
+        Example { prompt: prompt.to_vec(), completion: completion.to_vec(), weight: 1.0 }
+    }
+
+    #[test]
+    fn solutions_of_one_prompt_share_its_rows() {
+        let examples =
+            [example(&[1, 2, 3], &[4, 9]), example(&[5, 6], &[9]), example(&[1, 2, 3], &[7, 9])];
+        let config = SftConfig { epochs: 2, batch_tokens: 100, ..SftConfig::default() };
+        let steps = plan(&examples, &config).unwrap();
+        for order in steps.concat().chunks(3) {
+            let at = |index| order.iter().position(|&i| i == index).unwrap();
+            assert_eq!(at(2), at(0) + 1, "{order:?}");
+        }
+        let batches = micro_batches(&examples, &[0, 2, 1], 10);
+        assert_eq!(batches.len(), 1);
+        // The last token of a sequence is only predicted: 1 2 3 | 4 | 7 and 5 6.
+        assert_eq!(batches[0].packed.ids, [1, 2, 3, 4, 7, 5, 6]);
+        assert_eq!(batches[0].packed.targets, [4, 9, 7, 9, 9]);
+    }
+
+    #[test]
+    fn a_pass_that_is_not_shuffled_keeps_the_order_of_the_file() {
+        let examples = [example(&[1], &[9]), example(&[2], &[9]), example(&[1], &[8])];
+        let config = SftConfig { shuffle: false, ..SftConfig::default() };
+        assert_eq!(plan(&examples, &config).unwrap().concat(), [0, 1, 2]);
     }
 }
