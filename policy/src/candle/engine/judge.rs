@@ -3,6 +3,7 @@
 //! A judgement is the probability of two labels after a question; a score is the log-probability of
 //! each token of a continuation. The question's wording is not known here.
 
+use rayon::prelude::*;
 use regrowth_datasets::TokenId;
 
 use crate::candle::engine::request::{Kind, RequestState};
@@ -12,19 +13,11 @@ use crate::candle::engine::sequence::Sequence;
 use crate::{Judgement, Response, Scores};
 
 impl Shard {
-    /// Reads the two labels' probabilities; asks the next question or answers.
-    pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, hidden: &[f32]) {
-        let mut logps = std::mem::take(&mut self.logits);
-        if let Err(error) = self.model.logits(hidden, &mut logps) {
-            return self.fail(sequence, &error.to_string());
-        }
-        if !sampler::normalise(&mut logps) {
-            self.logits = logps;
-            return self.fail(sequence, "its logits are not finite numbers");
-        }
+    /// Reads the two labels' probabilities off log-probabilities `[V]`; asks the next question or
+    /// answers.
+    pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, logps: &[f32]) {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
         let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
-        self.logits = logps;
         sequence.release(&mut self.tree, &mut self.free);
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut state.kind else { return };
@@ -50,12 +43,14 @@ impl Shard {
         let targets = request.continuation[logps.len()..].chunks(self.max_sequences);
         for (rows, targets) in hidden.chunks(self.max_sequences * d).zip(targets) {
             self.model.logits(rows, &mut self.logits).map_err(|e| e.to_string())?;
-            for (row, &target) in self.logits.chunks_exact_mut(v).zip(targets) {
-                if !sampler::normalise(row) {
-                    return Err("its logits are not finite numbers".to_owned());
-                }
-                logps.push(row[target as usize]);
-                greedy.push(sampler::greedy(row).id == target);
+            let scored = self.logits.par_chunks_exact_mut(v).zip(targets).map(|(row, &target)| {
+                sampler::normalise(row)
+                    .then(|| (row[target as usize], sampler::greedy(row).id == target))
+            });
+            for scored in scored.collect::<Vec<_>>() {
+                let (logp, is_greedy) = scored.ok_or("its logits are not finite numbers")?;
+                logps.push(logp);
+                greedy.push(is_greedy);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@
 mod capacity;
 mod judge;
 mod kv_slots;
+mod logits;
 mod policy;
 mod prefix_cache;
 mod propose;

@@ -4,7 +4,6 @@
 //! Candidates that share a sequence share its row of logits; each samples from it with its own
 //! random generator. The scheduler computes the hidden states.
 
-use rayon::prelude::*;
 use regrowth_datasets::{Finish, Step, TokenId, keyed_rng};
 
 use crate::boundary::{self, Cut};
@@ -33,6 +32,10 @@ impl Shard {
         let candidate = |index: usize| CandidateState {
             request: id,
             index,
+            sampling: match request.greedy_first && index == 0 {
+                true => Sampling::greedy(),
+                false => request.sampling,
+            },
             rng: keyed_rng(request.keys[index], &[b"candidate"]),
             from,
             logps: vec![],
@@ -40,65 +43,39 @@ impl Shard {
             cut: Cut::default(),
         };
         sequence.role = Role::Decode(next.map(candidate).collect());
-        self.sample(vec![sequence], hidden, true);
+        self.await_logits(sequence, hidden);
     }
 
-    /// Samples the next token of every candidate of `sequences`, whose hidden states are `[n, D]`.
-    /// With `fresh`, the sequences have just finished their prefill, and their candidates may join
-    /// a decoding sequence with the same tokens.
-    pub(crate) fn sample(&mut self, sequences: Vec<Sequence>, hidden: &[f32], fresh: bool) {
-        if sequences.is_empty() {
-            return;
-        }
-        let mut logits = std::mem::take(&mut self.logits);
-        if let Err(error) = self.model.logits(hidden, &mut logits) {
-            let detail = error.to_string();
-            return sequences.into_iter().for_each(|sequence| self.fail(sequence, &detail));
-        }
-        let v = self.shared.config.vocab_size;
-        let finite: Vec<bool> = logits.par_chunks_exact_mut(v).map(sampler::normalise).collect();
-        let rows = logits.chunks_exact(v).zip(finite);
-        for (mut sequence, (row, finite)) in sequences.into_iter().zip(rows) {
-            if !finite {
-                self.fail(sequence, "its logits are not finite numbers");
-                continue;
-            }
-            match self.draw(&mut sequence, row) {
-                Ok(drawn) => self.part(sequence, drawn, fresh),
-                Err(error) => self.fail(sequence, &error.to_string()),
-            }
-        }
-        self.logits = logits;
-    }
-
-    /// Samples one token for each candidate of a sequence. Returns the candidates with their tokens
-    /// and, if they end there, finish reasons.
-    fn draw(&self, sequence: &mut Sequence, logps: &[f32]) -> Result<Vec<Drawn>, PolicyError> {
+    /// Gives each candidate of a sequence the token sampled for it. Returns the candidates with their
+    /// tokens and, if they end there, finish reasons.
+    pub(crate) fn follow(
+        &self,
+        sequence: &mut Sequence,
+        tokens: Vec<sampler::Drawn>,
+    ) -> Result<Vec<Drawn>, PolicyError> {
         let Role::Decode(candidates) = &mut sequence.role else { return Ok(vec![]) };
         let tokenizer = &self.shared.tokenizer;
-        // A request that failed through another of its sequences is gone.
-        candidates.retain(|c| self.requests.contains_key(&c.request));
-        let mut drawn: Vec<(u64, TokenId, Option<Finish>)> = Vec::with_capacity(candidates.len());
+        let mut finishes: Vec<Option<Finish>> = Vec::with_capacity(candidates.len());
         for at in 0..candidates.len() {
             let (before, rest) = candidates.split_at_mut(at);
             let Some(candidate) = rest.first_mut() else { break };
+            let token = tokens[at];
+            candidate.logps.push(token.logp);
             let Some(RequestState { kind: Kind::Propose { request, .. }, .. }) =
                 self.requests.get(&candidate.request)
             else {
+                finishes.push(None);
                 continue;
             };
-            let greedy = request.greedy_first && candidate.index == 0;
-            let sampling = if greedy { Sampling::greedy() } else { request.sampling };
-            let token = sampler::draw(logps, &sampling, &mut candidate.rng);
-            candidate.logps.push(token.logp);
             // Candidates of one request that sampled the same token have the same text and finish
             // reason.
-            let like = drawn.iter().position(|d| (d.0, d.1) == (candidate.request, token.id));
-            let finish = match like {
+            let same =
+                |b: &usize| (before[*b].request, tokens[*b].id) == (candidate.request, token.id);
+            let finish = match (0..at).find(same) {
                 Some(like) => {
                     candidate.text.clone_from(&before[like].text);
                     candidate.cut = before[like].cut;
-                    drawn[like].2
+                    finishes[like]
                 }
                 None => {
                     sequence.ids.push(token.id);
@@ -109,17 +86,24 @@ impl Shard {
                     finish?
                 }
             };
-            drawn.push((candidate.request, token.id, finish));
+            finishes.push(finish);
         }
-        let candidates = std::mem::take(candidates).into_iter();
-        let with = |(candidate, (_, id, finish))| Drawn { candidate, id, finish };
-        Ok(candidates.zip(drawn).map(with).collect())
+        let with = |((candidate, token), finish): ((_, sampler::Drawn), _)| Drawn {
+            candidate,
+            id: token.id,
+            finish,
+        };
+        let drawn = std::mem::take(candidates).into_iter().zip(tokens).zip(finishes).map(with);
+        // A request that failed through another of its sequences is gone.
+        Ok(drawn.filter(|d| self.requests.contains_key(&d.candidate.request)).collect())
     }
 
     /// Continues with one sequence per distinct sampled token, forking if there are several, and
-    /// finishes the candidates that end.
-    fn part(&mut self, mut sequence: Sequence, drawn: Vec<Drawn>, fresh: bool) {
+    /// finishes the candidates that end. After their first token, candidates may join a decoding
+    /// sequence with the same tokens.
+    pub(crate) fn part(&mut self, mut sequence: Sequence, drawn: Vec<Drawn>) {
         let one = drawn.first().map(|d| d.id);
+        let fresh = drawn.first().is_some_and(|d| d.candidate.logps.len() == 1);
         if let Some(id) = one
             && !fresh
             && drawn.iter().all(|d| d.id == id && d.finish.is_none())

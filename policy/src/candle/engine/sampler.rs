@@ -9,7 +9,7 @@ use regrowth_datasets::TokenId;
 
 use crate::Sampling;
 use crate::candle::engine::truncation::truncate;
-use crate::candle::kernels::{draw_row, log_softmax_row, pick};
+use crate::candle::kernels::{RowWeights, log_softmax_row, pick};
 
 /// A drawn token with its log-probability at temperature 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,20 +35,56 @@ pub(crate) fn greedy(logps: &[f32]) -> Drawn {
     Drawn { id: best as TokenId, logp: logps[best] }
 }
 
-/// A token drawn from log-probabilities at temperature 1, as `sampling` says.
-pub(crate) fn draw(logps: &[f32], sampling: &Sampling, rng: &mut ChaCha8Rng) -> Drawn {
-    if sampling.temperature <= 0.0 {
-        return greedy(logps);
+/// Draws tokens from one row of log-probabilities at temperature 1. Candidates with the same settings
+/// share the passes over the row.
+pub(crate) struct RowSampler<'a> {
+    logps: &'a [f32],
+    prepared: Option<(Sampling, Prepared<'a>)>,
+}
+
+/// What draws with the same settings have in common.
+enum Prepared<'a> {
+    Greedy(Drawn),
+    Whole(RowWeights<'a>),
+    Truncated { ids: Vec<TokenId>, weights: Vec<f64> },
+}
+
+impl<'a> Prepared<'a> {
+    fn new(logps: &'a [f32], sampling: &Sampling) -> Self {
+        let untruncated = sampling.top_k == 0 && sampling.top_p >= 1.0 && sampling.min_p <= 0.0;
+        if sampling.temperature <= 0.0 {
+            Self::Greedy(greedy(logps))
+        } else if untruncated {
+            Self::Whole(RowWeights::new(logps, sampling.temperature))
+        } else {
+            let (ids, weights) = truncate(logps, sampling);
+            Self::Truncated { ids, weights }
+        }
     }
-    let uniform: f64 = rng.random();
-    let untruncated = sampling.top_k == 0 && sampling.top_p >= 1.0 && sampling.min_p <= 0.0;
-    let id = if untruncated {
-        draw_row(logps, sampling.temperature, uniform)
-    } else {
-        let (ids, weights) = truncate(logps, sampling);
-        ids[pick(&weights, uniform * weights.iter().sum::<f64>()).0] as usize
-    };
-    Drawn { id: id as TokenId, logp: logps[id] }
+}
+
+impl<'a> RowSampler<'a> {
+    pub(crate) fn new(logps: &'a [f32]) -> Self {
+        Self { logps, prepared: None }
+    }
+
+    /// A token drawn as `sampling` says; greedy sampling takes no random number.
+    pub(crate) fn draw(&mut self, sampling: &Sampling, rng: &mut ChaCha8Rng) -> Drawn {
+        if self.prepared.as_ref().is_some_and(|(of, _)| of != sampling) {
+            self.prepared = None;
+        }
+        let logps = self.logps;
+        let prepare = || (*sampling, Prepared::new(logps, sampling));
+        let id = match &self.prepared.get_or_insert_with(prepare).1 {
+            Prepared::Greedy(drawn) => return *drawn,
+            Prepared::Whole(row) => row.draw(rng.random()),
+            Prepared::Truncated { ids, weights } => {
+                let uniform: f64 = rng.random();
+                ids[pick(weights, uniform * weights.iter().sum::<f64>()).0] as usize
+            }
+        };
+        Drawn { id: id as TokenId, logp: logps[id] }
+    }
 }
 
 #[cfg(test)]
@@ -63,8 +99,10 @@ mod tests {
     fn shares(sampling: &Sampling) -> [f64; 4] {
         let mut counts = [0f64; 4];
         let mut rng = keyed_rng(1, &[b"shares"]);
+        let logps = logps();
+        let mut row = RowSampler::new(&logps);
         for _ in 0..20_000 {
-            counts[draw(&logps(), sampling, &mut rng).id as usize] += 1.0 / 20_000.0;
+            counts[row.draw(sampling, &mut rng).id as usize] += 1.0 / 20_000.0;
         }
         counts
     }
@@ -88,17 +126,35 @@ mod tests {
     }
 
     #[test]
+    fn settings_may_change_from_draw_to_draw() {
+        let logps = logps();
+        let mut row = RowSampler::new(&logps);
+        let settings = [
+            Sampling::default(),
+            Sampling::greedy(),
+            Sampling { top_k: 2, ..Sampling::default() },
+            Sampling { temperature: 0.5, ..Sampling::default() },
+        ];
+        let streams = || keyed_rng(3, &[b"settings"]);
+        let (mut together, mut apart) = (streams(), streams());
+        for sampling in settings.iter().cycle().take(400) {
+            let drawn = row.draw(sampling, &mut together);
+            assert_eq!(drawn, RowSampler::new(&logps).draw(sampling, &mut apart));
+        }
+    }
+
+    #[test]
     fn temperature_zero_takes_the_first_maximum() {
         let mut rng = keyed_rng(1, &[b"greedy"]);
         let tied = [0.4f32, 0.4, 0.2].map(f32::ln);
-        assert_eq!(draw(&tied, &Sampling::greedy(), &mut rng).id, 0);
+        assert_eq!(RowSampler::new(&tied).draw(&Sampling::greedy(), &mut rng).id, 0);
     }
 
     #[test]
     fn the_recorded_log_probability_is_the_models_own() {
         let mut rng = keyed_rng(1, &[b"logp"]);
         let sampling = Sampling { temperature: 0.3, top_k: 1, ..Sampling::default() };
-        let drawn = draw(&logps(), &sampling, &mut rng);
+        let drawn = RowSampler::new(&logps()).draw(&sampling, &mut rng);
         assert_eq!(drawn.logp, 0.5f32.ln());
     }
 

@@ -7,6 +7,7 @@
 //! the other tokens of the forward pass (batch invariance).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::channel::{Receiver, TryRecvError};
@@ -14,6 +15,7 @@ use regrowth_datasets::TokenId;
 
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::engine::kv_slots::KvSlots;
+use crate::candle::engine::logits::AwaitingLogits;
 use crate::candle::engine::prefix_cache::PrefixCache;
 use crate::candle::engine::request::{Kind, RequestState};
 use crate::candle::engine::sequence::{Prefill, Role, Sequence};
@@ -92,9 +94,11 @@ pub(crate) struct Shard {
     /// `[all, recomputed]`: tokens computed, and how many of them had been computed and evicted
     /// before.
     computed: [u64; 2],
+    /// Sequences that go on once their logits are known.
+    pub(crate) awaiting_logits: AwaitingLogits,
     /// Hidden states of a step, `[R, D]`: a buffer kept between steps.
     hidden: Vec<f32>,
-    /// Logits of the rows that are sampled from, `[n, V]`: a buffer kept between steps.
+    /// Logits, `[n, V]`: a buffer kept between steps.
     pub(crate) logits: Vec<f32>,
 }
 
@@ -121,6 +125,7 @@ impl Shard {
             next_request_id: 0,
             reserved: 0,
             computed: [0; 2],
+            awaiting_logits: AwaitingLogits::default(),
             hidden: Vec::new(),
             logits: Vec::new(),
         }
@@ -151,11 +156,9 @@ impl Shard {
     /// Admits waiting requests, first come first served, while sequences and KV slots are left.
     fn admit(&mut self) {
         while let Some(state) = self.waiting.front_mut() {
-            let busy = !self.sequences.is_empty();
-            if busy
-                && self.sequences.len() + self.awaiting_prefix.len() + state.width()
-                    > self.max_sequences
-            {
+            let in_flight = self.sequences.len() + self.awaiting_logits.width();
+            let busy = in_flight > 0;
+            if busy && in_flight + self.awaiting_prefix.len() + state.width() > self.max_sequences {
                 break;
             }
             let have = self.free.capacity();
@@ -251,8 +254,10 @@ impl Shard {
         Ok(())
     }
 
-    /// One engine step: a forward pass over rows of all sequences, then sampling and answers.
+    /// One engine step: what was admitted is sampled from, then a forward pass over rows of all
+    /// sequences, sampling and answers.
     fn step(&mut self) {
+        self.read_logits();
         if self.sequences.is_empty() {
             return;
         }
@@ -264,20 +269,23 @@ impl Shard {
             }
         }
         self.count(&counts);
-        let rows: Vec<TokenRow> = self
-            .sequences
-            .iter()
-            .zip(&counts)
-            .flat_map(|(sequence, &n)| {
-                (sequence.slots.len() - n..sequence.slots.len())
-                    .map(|p| TokenRow { id: sequence.ids[p], path: &sequence.slots[..=p] })
-            })
-            .collect();
+        let order = self.by_path();
+        let mut rows: Vec<TokenRow> = Vec::with_capacity(counts.iter().sum());
+        let mut starts = vec![0; counts.len()];
+        for index in order {
+            let sequence = &self.sequences[index];
+            starts[index] = rows.len();
+            let new = sequence.slots.len() - counts[index]..sequence.slots.len();
+            rows.extend(new.map(|p| TokenRow { id: sequence.ids[p], path: &sequence.slots[..=p] }));
+        }
         let mut hidden = std::mem::take(&mut self.hidden);
         let computed = self.model.hidden(&rows, &mut hidden);
         drop(rows);
         match computed {
-            Ok(()) => self.process_outputs(&counts, &hidden),
+            Ok(()) => {
+                let ranges = starts.iter().zip(&counts).map(|(&start, &n)| start..start + n);
+                self.process_outputs(ranges, &hidden);
+            }
             Err(error) => {
                 let sequences = std::mem::take(&mut self.sequences);
                 sequences.into_iter().for_each(|sequence| self.fail(sequence, &error.to_string()));
@@ -287,6 +295,15 @@ impl Shard {
         for id in std::mem::take(&mut self.awaiting_prefix) {
             self.start_prefill(id);
         }
+        self.read_logits();
+    }
+
+    /// Indices of the sequences, those with a common prefix side by side: attention then reads its keys
+    /// and values once for several rows.
+    fn by_path(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.sequences.len()).collect();
+        order.sort_by(|&a, &b| self.sequences[a].slots.cmp(&self.sequences[b].slots));
+        order
     }
 
     /// Number of tokens that each sequence computes in this step: one for a decoding sequence; for
@@ -336,21 +353,17 @@ impl Shard {
         }
     }
 
-    /// Distributes the hidden states to their sequences, puts prefilled tokens into the prefix
-    /// cache, samples for decoding sequences, and continues requests whose prefill is complete.
-    fn process_outputs(&mut self, counts: &[usize], hidden: &[f32]) {
+    /// Distributes the hidden states to their sequences (`ranges` are their rows), puts prefilled tokens
+    /// into the prefix cache, and continues requests whose prefill is complete.
+    fn process_outputs(&mut self, ranges: impl Iterator<Item = Range<usize>>, hidden: &[f32]) {
         let d = self.shared.config.hidden_size;
-        let mut sampled: Vec<Sequence> = Vec::new();
-        let mut sampled_rows: Vec<f32> = Vec::new();
-        let mut offset = 0;
         let mut finished = Vec::new();
-        for (mut sequence, &n) in std::mem::take(&mut self.sequences).into_iter().zip(counts) {
-            let rows = &hidden[offset * d..(offset + n) * d];
-            offset += n;
+        for (mut sequence, range) in std::mem::take(&mut self.sequences).into_iter().zip(ranges) {
+            let n = range.len();
+            let rows = &hidden[range.start * d..range.end * d];
             let first = sequence.slots.len() - n;
             let Role::Prefill(Prefill { wanted, keep, .. }) = sequence.role else {
-                sampled_rows.extend_from_slice(rows);
-                sampled.push(sequence);
+                self.await_logits(sequence, rows);
                 continue;
             };
             sequence.cache_computed(keep, &mut self.tree, &mut self.free);
@@ -365,20 +378,19 @@ impl Shard {
                 Ok(()) => self.sequences.push(sequence),
             }
         }
-        self.sample(sampled, &sampled_rows, false);
         for sequence in finished {
             self.finish_prefill(sequence);
         }
     }
 
-    /// Continues a request whose prefill is complete: starts sampling, or finishes a judgement or a
-    /// score.
+    /// Continues a request whose prefill is complete: starts sampling, judges from the next logits, or
+    /// finishes a score.
     fn finish_prefill(&mut self, mut sequence: Sequence) {
         let Role::Prefill(Prefill { request, last, .. }) = &mut sequence.role else { return };
         let (id, last) = (*request, std::mem::take(last));
         match self.requests.get(&id).map(|state| &state.kind) {
             Some(Kind::Propose { .. }) => self.sample_from(sequence, id, &last),
-            Some(Kind::Judge { .. }) => self.finish_judgement(sequence, id, &last),
+            Some(Kind::Judge { .. }) => self.await_logits(sequence, &last),
             Some(Kind::Score { .. }) => self.finish_score(sequence, id),
             None => sequence.release(&mut self.tree, &mut self.free),
         }

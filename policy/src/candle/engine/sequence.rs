@@ -6,6 +6,7 @@
 use rand_chacha::ChaCha8Rng;
 use regrowth_datasets::{Finish, TokenId};
 
+use crate::Sampling;
 use crate::boundary::Cut;
 use crate::candle::engine::kv_slots::KvSlots;
 use crate::candle::engine::prefix_cache::{CacheNode, PrefixCache};
@@ -53,6 +54,8 @@ pub(crate) struct CandidateState {
     pub(crate) request: u64,
     /// Its index in the reply.
     pub(crate) index: usize,
+    /// How its tokens are drawn.
+    pub(crate) sampling: Sampling,
     /// Its random generator, from the candidate's key.
     pub(crate) rng: ChaCha8Rng,
     /// Length of the request's prefix: index in `Sequence::ids` at which the candidate starts.

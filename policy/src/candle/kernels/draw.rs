@@ -7,21 +7,39 @@ use super::simd::{dispatch, exp, max, sum};
 /// Values that are summed together.
 const BLOCK: usize = 64;
 
-/// Index of the value in whose part of the sum of all weights `e^(l / temperature)` the share
-/// `uniform` of it falls, in [0, 1); values may be -inf, but not all of them.
-pub(crate) fn draw_row(logps: &[f32], temperature: f32, uniform: f64) -> usize {
-    dispatch(
-        #[inline(always)]
-        || {
-            let top = max(logps);
-            let totals: Vec<f64> = totals(logps, top, temperature).collect();
-            let (index, rest) = pick(&totals, uniform * totals.iter().sum::<f64>());
-            let from = index * BLOCK;
-            let part = &logps[from..logps.len().min(from + BLOCK)];
-            let part = weights(part, top, temperature);
-            from + pick(&part.map(f64::from), rest).0
-        },
-    )
+/// A row to draw from any number of times: its weights `e^(l / temperature)`, summed by blocks.
+pub(crate) struct RowWeights<'a> {
+    logps: &'a [f32],
+    temperature: f32,
+    top: f32,
+    totals: Vec<f64>,
+}
+
+impl<'a> RowWeights<'a> {
+    /// Values may be -inf, but not all of them.
+    pub(crate) fn new(logps: &'a [f32], temperature: f32) -> Self {
+        dispatch(
+            #[inline(always)]
+            || {
+                let top = max(logps);
+                let totals = totals(logps, top, temperature).collect();
+                Self { logps, temperature, top, totals }
+            },
+        )
+    }
+
+    /// Index of the value in whose part of the sum of all weights the share `uniform` of it falls, in
+    /// [0, 1).
+    pub(crate) fn draw(&self, uniform: f64) -> usize {
+        let (index, rest) = pick(&self.totals, uniform * self.totals.iter().sum::<f64>());
+        let from = index * BLOCK;
+        let part = &self.logps[from..self.logps.len().min(from + BLOCK)];
+        let part = dispatch(
+            #[inline(always)]
+            || weights(part, self.top, self.temperature),
+        );
+        from + pick(&part.map(f64::from), rest).0
+    }
 }
 
 /// Sum of all weights `e^((l - top) / temperature)`, in a fixed order.
@@ -84,12 +102,13 @@ mod tests {
             let weights: Vec<f64> =
                 logps.iter().map(|l| f64::from(l / temperature).exp()).collect();
             let total: f64 = weights.iter().sum();
+            let row = RowWeights::new(&logps, temperature);
             let mut below = 0.0;
             for (i, w) in weights.iter().enumerate() {
                 // Away from the borders by more than single precision loses.
                 for share in [0.01, 0.5, 0.99] {
                     if *w / total > 1e-4 {
-                        assert_eq!(draw_row(&logps, temperature, (below + share * w) / total), i);
+                        assert_eq!(row.draw((below + share * w) / total), i);
                     }
                 }
                 below += w;
@@ -102,7 +121,7 @@ mod tests {
         let mut logps = [f32::NEG_INFINITY; 200];
         logps[150] = -3.0;
         for uniform in [0.0, 0.5, 1.0 - f64::EPSILON] {
-            assert_eq!(draw_row(&logps, 0.01, uniform), 150);
+            assert_eq!(RowWeights::new(&logps, 0.01).draw(uniform), 150);
         }
     }
 }

@@ -26,7 +26,7 @@ mod swiglu;
 
 pub(crate) use attend_rows::{Query, Stored, attend_rows, attended_values};
 pub(crate) use attention::{AttentionShape, attention};
-pub(crate) use draw::{draw_row, highest, pick, total_weight};
+pub(crate) use draw::{RowWeights, highest, pick, total_weight};
 pub(crate) use frozen::{Frozen, frozen_linear};
 pub use layout::{PackedLayout, Segment};
 pub(crate) use linear::linear;

@@ -7,6 +7,7 @@
 //! computes the same bits (denormals aside: AMX counts them as zero). A row's result depends on
 //! neither the other rows nor the number of threads.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -122,8 +123,9 @@ impl PackedBf16 {
             true => 1,
             false => rayon::current_num_threads(),
         };
-        let x = pack(x, self.inputs, threads > 1);
-        let product = Product { weights: self, x: &x, rows, out, write };
+        let mut words = PACKED_ROWS.take();
+        pack(x, self.inputs, threads > 1, &mut words);
+        let product = Product { weights: self, x: &words, rows, out, write };
         let panels = self.outputs.div_ceil(PANEL);
         let bound = |i: usize| panels * i / threads;
         match threads {
@@ -133,6 +135,7 @@ impl PackedBf16 {
                 .with_max_len(1)
                 .for_each(|i| product.panels(bound(i)..bound(i + 1))),
         }
+        PACKED_ROWS.set(words);
     }
 }
 
@@ -141,11 +144,17 @@ fn padded(inputs: usize) -> usize {
     inputs.next_multiple_of(DEPTH)
 }
 
-/// Packs rows `[R, inputs]`, rounded to bf16 (nearest, ties to even), two inputs a word, into
-/// `[R padded to whole tiles, pairs]`. Runs on the rayon pool if `shared`.
-fn pack(x: &[f32], inputs: usize, shared: bool) -> Vec<u32> {
+thread_local! {
+    /// Packed rows of a product; kept because a new allocation of this size costs zeroed pages.
+    static PACKED_ROWS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Packs rows `[R, inputs]`, rounded to bf16 (nearest, ties to even), two inputs a word, into `words`
+/// `[R padded to whole tiles, pairs]`. Rows of padding keep what `words` held: their results are
+/// dropped. Runs on the rayon pool if `shared`.
+fn pack(x: &[f32], inputs: usize, shared: bool, words: &mut Vec<u32>) {
     let pairs = padded(inputs) / 2;
-    let mut words = vec![0; (x.len() / inputs).next_multiple_of(TILE_ROWS) * pairs];
+    words.resize((x.len() / inputs).next_multiple_of(TILE_ROWS) * pairs, 0);
     let row = |(words, x): (&mut [u32], &[f32])| {
         dispatch(
             #[inline(always)]
@@ -156,7 +165,6 @@ fn pack(x: &[f32], inputs: usize, shared: bool) -> Vec<u32> {
         true => words.par_chunks_mut(pairs).zip(x.par_chunks(inputs)).for_each(row),
         false => words.chunks_mut(pairs).zip(x.chunks(inputs)).for_each(row),
     }
-    words
 }
 
 /// [`pack`] of one row.
@@ -166,8 +174,10 @@ fn pack_row(words: &mut [u32], x: &[f32]) {
     for (word, [even, odd]) in words.iter_mut().zip(whole) {
         *word = nearest(*even) >> 16 | nearest(*odd) & HIGH;
     }
+    let padding = &mut words[whole.len()..];
+    padding.fill(0);
     if let [last] = rest {
-        words[whole.len()] = nearest(*last) >> 16;
+        padding[0] = nearest(*last) >> 16;
     }
 }
 
@@ -237,7 +247,13 @@ impl Product<'_> {
     fn by_tiles(&self, tiles: &super::amx::Tiles, panel: usize) {
         let (weights, pairs) = (self.weights(panel), padded(self.weights.inputs) / 2);
         let mut result = [0f32; 2 * TILE_ROWS * PANEL];
-        for (block, x) in self.x.chunks(2 * TILE_ROWS * pairs).enumerate() {
+        let blocks = self.x.chunks(2 * TILE_ROWS * pairs);
+        // The next panel is fetched from memory while this one is multiplied.
+        let next = &self.weights.words[(panel + 1) * weights.len()..];
+        let next = &next[..next.len().min(weights.len())];
+        let mut parts = next.chunks(next.len().div_ceil(blocks.len()).max(1));
+        for (block, x) in blocks.enumerate() {
+            parts.next().map(super::amx::prefetch);
             match x.len() / pairs {
                 TILE_ROWS => tiles.multiply_16(x, weights, &mut result),
                 _ => tiles.multiply_32(x, weights, &mut result),
@@ -390,7 +406,8 @@ mod tests {
                 let expected = &whole[..rows * outputs];
                 assert!(apply(&weights, x) == expected, "{rows} rows of {inputs} x {outputs}");
                 assert!(pool.install(|| apply(&weights, x)) == expected, "on three threads");
-                let (packed, mut out) = (pack(x, inputs, false), vec![f32::NAN; rows * outputs]);
+                let (mut packed, mut out) = (vec![], vec![f32::NAN; rows * outputs]);
+                pack(x, inputs, false, &mut packed);
                 let out_of = Out::new(out.as_mut_ptr(), outputs);
                 let product =
                     Product { weights: &weights, x: &packed, rows, out: out_of, write: Write::Set };
