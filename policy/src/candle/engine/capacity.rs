@@ -62,7 +62,7 @@ impl Capacity {
     pub(crate) fn new(config: &ModelConfig, options: &LoadOptions) -> Self {
         let threads = options.threads.max(1);
         let (cpu, bytes) = match options.device {
-            ComputeDevice::Cpu => (true, size_of::<f32>()),
+            ComputeDevice::Cpu => (true, bytes_on_cpu(options.dtype)),
             ComputeDevice::Cuda(_) => (false, options.dtype.bytes()),
         };
         // One thread feeds a GPU best: rows of all trees share its products.
@@ -139,9 +139,17 @@ impl CandlePolicy {
 
 /// Bytes of a weight in the engine's memory.
 fn weight_bytes(options: &LoadOptions) -> usize {
-    match (options.device, options.dtype) {
-        (ComputeDevice::Cpu, Dtype::Bf16) => Dtype::Bf16.bytes(),
-        _ => Dtype::F32.bytes(),
+    match options.device {
+        ComputeDevice::Cpu => bytes_on_cpu(options.dtype),
+        ComputeDevice::Cuda(_) => size_of::<f32>(),
+    }
+}
+
+/// Bytes of a weight, a key or a value on the processor.
+fn bytes_on_cpu(dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::Bf16 => Dtype::Bf16.bytes(),
+        _ => size_of::<f32>(),
     }
 }
 

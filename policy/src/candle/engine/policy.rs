@@ -19,7 +19,7 @@ use crate::candle::engine::request::{Question, RequestState};
 use crate::candle::engine::router::Router;
 use crate::candle::engine::scheduler::{Shard, Shared};
 use crate::candle::model::cuda;
-use crate::candle::model::decoder::{Decoder, OnCpu};
+use crate::candle::model::decoder::{Decoder, on_cpu};
 use crate::candle::model::forward::Forward;
 use crate::candle::model::on_device::{DeviceDecoder, OnDevice};
 use crate::check::check;
@@ -300,8 +300,7 @@ fn models(
     match options.device {
         ComputeDevice::Cpu => {
             let decoder = Arc::new(Decoder::new(config, tensors, options.dtype).map_err(fail)?);
-            let model =
-                |_| Box::new(OnCpu::new(decoder.clone(), capacity.slots)) as Box<dyn Forward>;
+            let model = |_| on_cpu(decoder.clone(), capacity.slots);
             Ok(shards.map(model).collect())
         }
         ComputeDevice::Cuda(number) => {
@@ -396,7 +395,7 @@ mod tests {
     }
 
     /// A model whose device fails at every fortieth pass.
-    struct Failing(OnCpu, u32);
+    struct Failing(Box<dyn Forward>, u32);
 
     impl Forward for Failing {
         fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
@@ -445,7 +444,7 @@ mod tests {
     }
 
     /// A model that takes its time, and counts its passes.
-    struct Slow(OnCpu, Arc<AtomicUsize>);
+    struct Slow(Box<dyn Forward>, Arc<AtomicUsize>);
 
     impl Forward for Slow {
         fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
@@ -467,7 +466,7 @@ mod tests {
         let counted = passes.clone();
         let policy = CandlePolicy::over(builtin(), &options, move |config, tensors, capacity| {
             let decoder = Arc::new(Decoder::new(config, tensors, Dtype::F32).unwrap());
-            Ok(vec![Box::new(Slow(OnCpu::new(decoder, capacity.slots), counted))])
+            Ok(vec![Box::new(Slow(on_cpu(decoder, capacity.slots), counted))])
         });
         let policy = policy.unwrap();
         let (reply, answers) = unbounded();
@@ -494,7 +493,7 @@ mod tests {
             LoadOptions { threads: 1, cache_bytes: Some(1 << 20), ..LoadOptions::default() };
         let policy = CandlePolicy::over(builtin(), &options, |config, tensors, capacity| {
             let decoder = Arc::new(Decoder::new(config, tensors, Dtype::F32).unwrap());
-            Ok(vec![Box::new(Failing(OnCpu::new(decoder, capacity.slots), 0))])
+            Ok(vec![Box::new(Failing(on_cpu(decoder, capacity.slots), 0))])
         });
         let policy = policy.unwrap();
         let sound = CandlePolicy::taking(builtin(), &options).unwrap();

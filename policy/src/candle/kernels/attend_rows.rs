@@ -9,6 +9,7 @@ use std::cell::Cell;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::kv_word::KvWord;
 use super::simd::{exp, max, sum};
 
 /// Rows that go together: siblings stand side by side, and few nodes have more.
@@ -31,11 +32,12 @@ pub(crate) struct Query<'a> {
     pub(crate) slots: &'a [u32],
 }
 
-/// Keys and values of one layer, `[slots, K D]` each, with the shape of the heads.
+/// Keys and values of one layer, `[slots, K D]` each in words of some type, with the shape of the
+/// heads.
 #[derive(Clone, Copy)]
-pub(crate) struct Stored<'a> {
-    pub(crate) keys: &'a [f32],
-    pub(crate) values: &'a [f32],
+pub(crate) struct Stored<'a, W> {
+    pub(crate) keys: &'a [W],
+    pub(crate) values: &'a [W],
     /// H.
     pub(crate) heads: usize,
     /// K.
@@ -45,7 +47,12 @@ pub(crate) struct Stored<'a> {
 }
 
 /// Attention of every query, into `out` `[R, H D]`; on the rayon pool where `shared`.
-pub(crate) fn attend_rows(out: &mut [f32], queries: &[Query], stored: &Stored, shared: bool) {
+pub(crate) fn attend_rows<W: KvWord>(
+    out: &mut [f32],
+    queries: &[Query],
+    stored: &Stored<W>,
+    shared: bool,
+) {
     let width = stored.heads * stored.d;
     let group = |(out, queries)| {
         Arch::new().dispatch(Group { out, queries, stored });
@@ -69,13 +76,13 @@ pub(crate) fn attended_values(heads: usize, positions: usize) -> usize {
 }
 
 /// Rows that go together.
-struct Group<'a> {
+struct Group<'a, W> {
     out: &'a mut [f32],
     queries: &'a [Query<'a>],
-    stored: &'a Stored<'a>,
+    stored: &'a Stored<'a, W>,
 }
 
-impl WithSimd for Group<'_> {
+impl<W: KvWord> WithSimd for Group<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -126,14 +133,23 @@ fn for_each_tile(
     }
 }
 
-impl Stored<'_> {
+impl<W: KvWord> Stored<'_, W> {
+    /// Words of a head.
+    fn words(&self) -> usize {
+        self.d / W::VALUES
+    }
+
+    /// Index of the first word of a head in a slot.
+    fn at(&self, slot: u32, head: usize) -> usize {
+        (slot as usize * self.kv_heads + head) * self.words()
+    }
+
     /// Scaled products of one query head with the keys in `slots`.
     #[inline(always)]
     fn scores<S: Simd>(&self, simd: S, q: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
-        let (width, offset) = (self.kv_heads * self.d, head * self.d);
         let scale = (self.d as f32).sqrt().recip();
         for (score, &slot) in out.iter_mut().zip(slots) {
-            let key = &self.keys[slot as usize * width + offset..][..self.d];
+            let key = &self.keys[self.at(slot, head)..][..self.words()];
             *score = dot(simd, q, key) * scale;
         }
     }
@@ -141,43 +157,55 @@ impl Stored<'_> {
     /// Adds the values in `slots`, by their weights, to one head of the result.
     #[inline(always)]
     fn mix<S: Simd>(&self, simd: S, weights: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
-        let mut from = 0;
-        let lanes = S::F32_LANES;
-        while self.d - from >= 4 * lanes {
-            self.columns::<S, 4>(simd, weights, slots, head * self.d + from, &mut out[from..]);
+        for (part, out) in out.chunks_exact_mut(self.words()).enumerate() {
+            self.mix_part(simd, (weights, slots), (head, part), out);
+        }
+    }
+
+    /// [`Self::mix`] of one part of the words.
+    #[inline(always)]
+    fn mix_part<S: Simd>(
+        &self,
+        simd: S,
+        (weights, slots): (&[f32], &[u32]),
+        (head, part): (usize, usize),
+        out: &mut [f32],
+    ) {
+        let (mut from, lanes) = (0, S::F32_LANES);
+        while out.len() - from >= 4 * lanes {
+            let at = (head, part, from);
+            self.columns::<S, 4>(simd, (weights, slots), at, &mut out[from..]);
             from += 4 * lanes;
         }
-        while self.d - from >= lanes {
-            self.columns::<S, 1>(simd, weights, slots, head * self.d + from, &mut out[from..]);
+        while out.len() - from >= lanes {
+            let at = (head, part, from);
+            self.columns::<S, 1>(simd, (weights, slots), at, &mut out[from..]);
             from += lanes;
         }
-        let width = self.kv_heads * self.d;
         for (i, out) in out.iter_mut().enumerate().skip(from) {
             for (w, &slot) in weights.iter().zip(slots) {
-                *out += w * self.values[slot as usize * width + head * self.d + i];
+                *out += w * self.values[self.at(slot, head) + i].value(part);
             }
         }
     }
 
-    /// [`Self::mix`] for C registers of columns from `offset` on.
+    /// [`Self::mix_part`] for C registers of words, from word `from` of the head on.
     #[inline(always)]
     fn columns<S: Simd, const C: usize>(
         &self,
         simd: S,
-        weights: &[f32],
-        slots: &[u32],
-        offset: usize,
+        (weights, slots): (&[f32], &[u32]),
+        (head, part, from): (usize, usize, usize),
         out: &mut [f32],
     ) {
-        let width = self.kv_heads * self.d;
         let (out, _) = S::as_mut_simd_f32s(out);
         let mut sums: [S::f32s; C] = std::array::from_fn(|c| out[c]);
         for (w, &slot) in weights.iter().zip(slots) {
-            let from = slot as usize * width + offset;
-            let (values, _) = S::as_simd_f32s(&self.values[from..from + C * S::F32_LANES]);
+            let words = &self.values[self.at(slot, head) + from..][..C * S::F32_LANES];
             let w = simd.splat_f32s(*w);
             for c in 0..C {
-                sums[c] = simd.add_f32s(sums[c], simd.mul_f32s(w, values[c]));
+                let values = W::load(simd, &words[c * S::F32_LANES..], part);
+                sums[c] = simd.add_f32s(sums[c], simd.mul_f32s(w, values));
             }
         }
         out[..C].copy_from_slice(&sums);
@@ -197,18 +225,23 @@ fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// Dot product with 16 partial sums, folded by halves: the same bits for any width of registers.
+/// Dot product of a query head with a key, with 16 partial sums folded by halves: the same bits for any
+/// width of registers.
 #[inline(always)]
-fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+fn dot<S: Simd, W: KvWord>(simd: S, q: &[f32], key: &[W]) -> f32 {
     let parts = PARTIAL / S::F32_LANES;
-    let whole = a.len() / PARTIAL * PARTIAL;
-    let (x, _) = S::as_simd_f32s(&a[..whole]);
-    let (y, _) = S::as_simd_f32s(&b[..whole]);
+    let whole = key.len() / PARTIAL * PARTIAL;
     let mut sums = [simd.splat_f32s(0.0); PARTIAL];
-    for (x, y) in x.chunks_exact(parts).zip(y.chunks_exact(parts)) {
-        for i in 0..parts {
-            sums[i] = simd.add_f32s(sums[i], simd.mul_f32s(x[i], y[i]));
+    let mut rest = 0f32;
+    for (part, q) in q.chunks_exact(key.len()).enumerate() {
+        let (x, _) = S::as_simd_f32s(&q[..whole]);
+        for (x, key) in x.chunks_exact(parts).zip(key.chunks_exact(PARTIAL)) {
+            for i in 0..parts {
+                let values = W::load(simd, &key[i * S::F32_LANES..], part);
+                sums[i] = simd.add_f32s(sums[i], simd.mul_f32s(x[i], values));
+            }
         }
+        rest += q[whole..].iter().zip(&key[whole..]).map(|(x, y)| x * y.value(part)).sum::<f32>();
     }
     let mut half = parts / 2;
     while half > 0 {
@@ -217,7 +250,6 @@ fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
         }
         half /= 2;
     }
-    let rest: f32 = a[whole..].iter().zip(&b[whole..]).map(|(x, y)| x * y).sum();
     simd.reduce_sum_f32s(sums[0]) + rest
 }
 
@@ -242,19 +274,48 @@ mod tests {
                 .map(|(i, q)| Query { q, slots: &path[i % 3..10 + i * 14] })
                 .collect();
             let stored = Stored { keys: &keys, values: &values, heads, kv_heads, d };
-            let mut all = vec![f32::NAN; q.len()];
-            attend_rows(&mut all, &queries, &stored, true);
-            for (query, all) in queries.iter().zip(all.chunks_exact(heads * d)) {
-                let mut alone = vec![f32::NAN; heads * d];
-                attend_rows(&mut alone, &[*query], &stored, false);
-                assert!(alone == all);
-                check(query, &stored, all);
-            }
+            each_alone(&queries, &stored, &stored);
+            let [k, v] = [&keys, &values].map(|values| packed(values, d));
+            let bf16 = Stored { keys: &k, values: &v, heads, kv_heads, d };
+            let [keys, values] = [&k, &v].map(|words| unpacked(words, d));
+            let exact = Stored { keys: &keys, values: &values, heads, kv_heads, d };
+            each_alone(&queries, &bf16, &exact);
+        }
+    }
+
+    /// Values in words of bf16, head by head.
+    fn packed(values: &[f32], d: usize) -> Vec<u32> {
+        let mut words = vec![0; values.len() / 2];
+        for (values, words) in values.chunks(d).zip(words.chunks_mut(d / 2)) {
+            u32::store(values, words);
+        }
+        words
+    }
+
+    /// What [`packed`] has made of values.
+    fn unpacked(words: &[u32], d: usize) -> Vec<f32> {
+        let head = |words: &[u32]| {
+            (0..2).flat_map(|part| words.iter().map(move |w| w.value(part))).collect::<Vec<f32>>()
+        };
+        words.chunks(d / 2).flat_map(head).collect()
+    }
+
+    /// Attends to `stored` with all rows and with each alone, and compares with the definition over
+    /// `exact`, which holds the same values.
+    fn each_alone<W: KvWord>(queries: &[Query], stored: &Stored<W>, exact: &Stored<f32>) {
+        let width = stored.heads * stored.d;
+        let mut all = vec![f32::NAN; queries.len() * width];
+        attend_rows(&mut all, queries, stored, true);
+        for (query, all) in queries.iter().zip(all.chunks_exact(width)) {
+            let mut alone = vec![f32::NAN; width];
+            attend_rows(&mut alone, &[*query], stored, false);
+            assert!(alone == all);
+            check(query, exact, all);
         }
     }
 
     /// Compares with the definition, in f64.
-    fn check(query: &Query, stored: &Stored, out: &[f32]) {
+    fn check(query: &Query, stored: &Stored<f32>, out: &[f32]) {
         let Stored { keys, values, heads, kv_heads, d } = *stored;
         for head in 0..heads {
             let at = |slot: u32, i: usize| {

@@ -182,11 +182,11 @@ fn pack_row(words: &mut [u32], x: &[f32]) {
 }
 
 /// The upper half of a word.
-const HIGH: u32 = 0xffff_0000;
+pub(super) const HIGH: u32 = 0xffff_0000;
 
 /// Bits whose upper half is the bf16 nearest to `value`. NaN and infinities are kept.
 #[inline(always)]
-fn nearest(value: f32) -> u32 {
+pub(super) fn nearest(value: f32) -> u32 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
     // Set the quiet bit: rounding could carry a NaN into infinity or zero.
@@ -205,7 +205,8 @@ fn rounded_by(value: f32, draw: u16) -> u16 {
 }
 
 /// Both values of a word, even input first.
-fn halves(word: u32) -> (f32, f32) {
+#[inline(always)]
+pub(super) fn halves(word: u32) -> (f32, f32) {
     (f32::from_bits(word << 16), f32::from_bits(word & HIGH))
 }
 

@@ -13,8 +13,8 @@ use candle_core::Tensor;
 use crate::Dtype;
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::kernels::{
-    PackedWeights, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place, rms_norm_rows,
-    rotate_rows, swiglu_rows, with_values,
+    KvWord, PackedWeights, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place,
+    rms_norm_rows, rotate_rows, swiglu_rows, with_values,
 };
 use crate::candle::model::forward::{Forward, TokenRow};
 use crate::candle::model::kv_store::KvStore;
@@ -46,7 +46,8 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Packs the weights of a checkpoint for products in `dtype` (f32 or bf16), one after the other:
-    /// what is packed is let go. Everything between the products stays f32.
+    /// what is packed is let go. Everything between the products stays f32, but for stored keys and
+    /// values ([`on_cpu`]).
     pub(crate) fn new(
         config: &ModelConfig,
         tensors: BTreeMap<String, Tensor>,
@@ -72,7 +73,13 @@ impl Decoder {
     }
 
     /// Hidden rows after the last norm, `[R, D]`, into `h`; keys and values of the rows go to `kv`.
-    fn hidden(&self, rows: &[TokenRow], kv: &mut KvStore, scratch: &mut Scratch, h: &mut Vec<f32>) {
+    fn hidden<W: KvWord>(
+        &self,
+        rows: &[TokenRow],
+        kv: &mut KvStore<W>,
+        scratch: &mut Scratch,
+        h: &mut Vec<f32>,
+    ) {
         let d = self.config.hidden_size;
         scratch.fit(&self.config, rows.len());
         h.resize(rows.len() * d, 0.0);
@@ -90,12 +97,12 @@ impl Decoder {
         rms_norm_rows(h, &scratch.x, &self.norm, self.config.rms_norm_eps);
     }
 
-    fn layer(
+    fn layer<W: KvWord>(
         &self,
         index: usize,
         layer: &Layer,
         rows: &[TokenRow],
-        kv: &mut KvStore,
+        kv: &mut KvStore<W>,
         scratch: &mut Scratch,
         h: &mut [f32],
     ) {
@@ -127,7 +134,14 @@ impl Decoder {
     }
 
     /// Attention of every row over its path: `[R, H head_dim]`.
-    fn attend(&self, layer: usize, rows: &[TokenRow], qkv: &[f32], kv: &KvStore, out: &mut [f32]) {
+    fn attend<W: KvWord>(
+        &self,
+        layer: usize,
+        rows: &[TokenRow],
+        qkv: &[f32],
+        kv: &KvStore<W>,
+        out: &mut [f32],
+    ) {
         let c = &self.config;
         let (keys, values) = kv.layer(layer);
         let stored = Stored { keys, values, heads: c.heads, kv_heads: c.kv_heads, d: c.head_dim };
@@ -143,23 +157,30 @@ impl Decoder {
     }
 }
 
-/// A decoder with the keys and values of one shard.
-pub(crate) struct OnCpu {
+/// A decoder with the keys and values of one shard, which are stored in words of type W.
+pub(crate) struct OnCpu<W> {
     decoder: Arc<Decoder>,
-    kv: KvStore,
+    kv: KvStore<W>,
     scratch: Scratch,
 }
 
-impl OnCpu {
-    /// Room for `slots` tokens.
-    pub(crate) fn new(decoder: Arc<Decoder>, slots: usize) -> Self {
+/// A decoder with room for the keys and values of `slots` tokens, in the dtype of its weights.
+pub(crate) fn on_cpu(decoder: Arc<Decoder>, slots: usize) -> Box<dyn Forward> {
+    match &decoder.head {
+        PackedWeights::F32(_) => Box::new(OnCpu::<f32>::new(decoder, slots)),
+        PackedWeights::Bf16(_) => Box::new(OnCpu::<u32>::new(decoder, slots)),
+    }
+}
+
+impl<W: KvWord> OnCpu<W> {
+    fn new(decoder: Arc<Decoder>, slots: usize) -> Self {
         let c = &decoder.config;
-        let kv = KvStore::new(c.layers, c.kv_heads * c.head_dim, slots);
+        let kv = KvStore::new(c.layers, (c.kv_heads, c.head_dim), slots);
         Self { decoder, kv, scratch: Scratch::default() }
     }
 }
 
-impl Forward for OnCpu {
+impl<W: KvWord> Forward for OnCpu<W> {
     fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> candle_core::Result<()> {
         self.decoder.hidden(rows, &mut self.kv, &mut self.scratch, hidden);
         Ok(())

@@ -1,18 +1,25 @@
 //! Keys and values of computed tokens in memory of the processor, in slots of one token each.
 
+use crate::candle::kernels::KvWord;
+
 /// Store of slots; memory is taken from the system as slots are first written.
-pub(crate) struct KvStore {
-    /// Per layer: keys (rotated) and values, `[slots, width]` each.
-    layers: Vec<[Vec<f32>; 2]>,
+pub(crate) struct KvStore<W> {
+    /// Per layer: keys (rotated) and values, `[slots, width]` words each.
+    layers: Vec<[Vec<W>; 2]>,
+    /// Words of a key.
     width: usize,
+    /// Words of a head.
+    head: usize,
 }
 
-impl KvStore {
-    /// A store of `capacity` slots for `layers` layers of `width` = kv heads x head width.
-    pub(crate) fn new(layers: usize, width: usize, capacity: usize) -> Self {
+impl<W: KvWord> KvStore<W> {
+    /// A store of `capacity` slots for `layers` layers of `heads` key/value heads of `d` values.
+    pub(crate) fn new(layers: usize, (heads, d): (usize, usize), capacity: usize) -> Self {
+        let head = d / W::VALUES;
+        let width = heads * head;
         // Allocate all capacity at once: growing later would copy, and hold both copies meanwhile.
         let room = || Vec::with_capacity(capacity * width);
-        Self { layers: (0..layers).map(|_| [room(), room()]).collect(), width }
+        Self { layers: (0..layers).map(|_| [room(), room()]).collect(), width, head }
     }
 
     /// Makes the slots up to `slot` writable.
@@ -20,7 +27,7 @@ impl KvStore {
         let length = (slot as usize + 1) * self.width;
         for tensor in self.layers.iter_mut().flatten() {
             if tensor.len() < length {
-                tensor.resize(length, 0.0);
+                tensor.resize(length, W::default());
             }
         }
     }
@@ -28,12 +35,15 @@ impl KvStore {
     /// Stores the key and the value of one token in one layer.
     pub(crate) fn write(&mut self, layer: usize, slot: u32, key: &[f32], value: &[f32]) {
         let at = slot as usize * self.width..(slot as usize + 1) * self.width;
-        self.layers[layer][0][at.clone()].copy_from_slice(key);
-        self.layers[layer][1][at].copy_from_slice(value);
+        for (tensor, row) in self.layers[layer].iter_mut().zip([key, value]) {
+            let heads = tensor[at.clone()].chunks_exact_mut(self.head);
+            let values = row.chunks_exact(self.head * W::VALUES);
+            heads.zip(values).for_each(|(words, values)| W::store(values, words));
+        }
     }
 
     /// Keys and values of a layer, `[slots, width]` each.
-    pub(crate) fn layer(&self, layer: usize) -> (&[f32], &[f32]) {
+    pub(crate) fn layer(&self, layer: usize) -> (&[W], &[W]) {
         let [keys, values] = &self.layers[layer];
         (keys, values)
     }

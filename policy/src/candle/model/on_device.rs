@@ -292,7 +292,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::candle::model::decoder::{Decoder, OnCpu};
+    use crate::candle::model::decoder::{Decoder, on_cpu};
 
     /// A small model of a family with random weights of unit gain.
     fn model(extra: serde_json::Value) -> (ModelConfig, BTreeMap<String, Tensor>) {
@@ -325,7 +325,7 @@ mod tests {
         let cpu = Arc::new(Decoder::new(&config, tensors.clone(), crate::Dtype::F32).unwrap());
         let device = DeviceDecoder::new(&config, tensors, &Device::Cpu, dtype).unwrap();
         let mut forms: [Box<dyn Forward>; 2] =
-            [Box::new(OnCpu::new(cpu, 40)), Box::new(OnDevice::new(Arc::new(device), 40).unwrap())];
+            [on_cpu(cpu, 40), Box::new(OnDevice::new(Arc::new(device), 40).unwrap())];
         let path = |from: u32, to: u32| (from..to).collect::<Vec<u32>>();
         let with = |prefix: &[u32], own: &[u32]| [prefix, own].concat();
         let (long, short) = (path(0, 9), path(9, 13));
