@@ -173,6 +173,21 @@ pub(crate) fn remove(path: &Path) -> Result<(), TrainError> {
     }
 }
 
+/// Puts the files of the folder `from` into `to`, which is made if needed: as hard links, or as copies
+/// where those fail.
+pub(crate) fn link_files(from: &Path, to: &Path) -> Result<(), TrainError> {
+    make_dir(to)?;
+    for entry in std::fs::read_dir(from).map_err(TrainError::io(from))? {
+        let file = entry.map_err(TrainError::io(from))?.path();
+        let copy = to.join(file.file_name().unwrap_or_default());
+        if std::fs::hard_link(&file, &copy).is_err() {
+            std::fs::copy(&file, &copy).map_err(TrainError::io(&copy))?;
+            File::open(&copy).and_then(|f| f.sync_all()).map_err(TrainError::io(&copy))?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a folder and its parents.
 pub(crate) fn make_dir(path: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(path).map_err(TrainError::io(path))

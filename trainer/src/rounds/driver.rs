@@ -2,20 +2,22 @@
 //!
 //! What a run does is in [`super::finish`].
 
-use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 
-use regrowth_policy::LoadOptions;
+use regrowth_mcts::config::VERDICTS_FILE;
+use regrowth_policy::{LoadOptions, Policy};
 
 use super::config::{Objective, RunConfig};
 use super::context::RunContext;
 use super::observer::{Control, Observer};
+use super::on_demand::OnDemand;
+use super::policies::Policies;
 use super::report::RunReport;
 use super::run_dir::{RunDir, RunFile};
 use super::serving::{self, Serving};
 use super::sets::ProblemSets;
 use super::{finish, fork};
-use crate::TrainError;
+use crate::{TrainError, inputs};
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -54,35 +56,48 @@ pub fn iterate(
     control: &Control,
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
-    request.config.check()?;
-    check_adapter(&request.config)?;
-    let serving = Serving::new(&request.config, request.serve_command.clone())?;
+    let config = &request.config;
+    let command = request.serve_command.as_deref();
+    config.check()?;
+    check_adapter(config)?;
+    serving::check(config, command)?;
     let dir = RunDir::lock(&request.dir)?;
     observer.holds(dir.path());
-    let sets = ProblemSets::read(&request.config)?;
+    let sets = ProblemSets::read(config)?;
     sets.notices.iter().for_each(|notice| observer.log(notice));
-    let load = LoadOptions { prompt: sets.prompts(&request.config), ..request.load.clone() };
-    let mut run = RunContext {
+    let load = LoadOptions { prompt: sets.prompts(config), ..request.load.clone() };
+    let load = serving::load_options(config, command.is_some(), load);
+    let serving = Serving::new(config, dir.path(), command, control);
+    let policies = Policies::new(config, load.clone(), serving);
+    let base = policies.get(&config.policy)?;
+    let file = claim(&dir, &sets, &*base, request, observer)?;
+    base.notes().iter().for_each(|note| observer.log(note));
+    let (log, verdicts) = (load.log.unwrap_or(|_| {}), dir.path().join(VERDICTS_FILE));
+    let run = RunContext {
         dir,
-        config: request.config.clone(),
-        extended: Vec::new(),
+        config,
+        sets,
+        file,
         threads: request.threads,
         control,
-        load: serving::load_options(&request.config, request.serve_command.is_some(), load),
-        serving,
-        sets,
-        loaded: RefCell::new(None),
-        checking: OnceCell::new(),
-        judging: OnceCell::new(),
+        policies,
+        verifier: OnDemand::new(move || {
+            Ok(config.search.verifier.start(Some(verdicts.clone()), log)?)
+        }),
+        judge: OnDemand::new(move || inputs::judge(&config.search.value, &load)),
     };
-    run.extended = claim(&run, request, observer)?;
-    let spec = run.config.policy.clone();
-    run.policy(&spec)?.notes().iter().for_each(|note| observer.log(note));
-    if let Some(report) = finish::finished(&run, observer)? {
+    // The context alone holds the policy, so that it can be unloaded.
+    drop(base);
+    go_on(&run, observer)
+}
+
+/// Runs what is left of a run.
+fn go_on(run: &RunContext, observer: &mut dyn Observer) -> Result<RunOutcome, TrainError> {
+    if let Some(report) = finish::finished(run, observer)? {
         return Ok(RunOutcome::AlreadyFinished(Box::new(report)));
     }
     run.sets.warnings().iter().for_each(|text| observer.log(text));
-    let report = finish::finish(&run, observer)?;
+    let report = finish::finish(run, observer)?;
     if report.stopped_by_gate {
         return Err(TrainError::Gate(format!(
             "the gate ended the run: the last round made the policy worse; see {}",
@@ -106,30 +121,30 @@ fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
 }
 
 /// Makes the folder this run's, or checks that it is. More rounds than it was started with are added.
-/// Returns the rounds after which the test problems were looked at before rounds were added.
+/// Returns what it was started with.
 fn claim(
-    run: &RunContext,
+    dir: &RunDir,
+    sets: &ProblemSets,
+    base: &dyn Policy,
     request: &RunRequest,
     observer: &mut dyn Observer,
-) -> Result<Vec<u32>, TrainError> {
-    let spec = run.config.policy.clone();
-    let policy = run.policy(&spec)?;
-    let (digests, first) = (run.sets.digests(&run.config), run.sets.train.first());
-    let mut file = RunFile::new(run.config.clone(), policy.identity(), digests);
-    file.prompt_example = first.and_then(|problem| Some(policy.prompt(problem).ok()?.text));
-    if let Some(old) = run.dir.run_file()? {
+) -> Result<RunFile, TrainError> {
+    let (digests, first) = (sets.digests(&request.config), sets.train.first());
+    let mut file = RunFile::new(request.config.clone(), base.identity(), digests);
+    file.prompt_example = first.and_then(|problem| Some(base.prompt(problem).ok()?.text));
+    if let Some(old) = dir.run_file()? {
         let differences = old.differences(&file);
         if differences.is_empty() {
-            return Ok(old.extended);
+            return Ok(old);
         }
-        if let Some(longer) = old.with_rounds_of(&file, finish::is_finished(&run.dir)) {
+        if let Some(longer) = old.with_rounds_of(&file, finish::is_finished(dir)) {
             let (from, to) = (old.config.rounds, file.config.rounds);
             observer.log(&format!("a run of {from} rounds: going on to {to}"));
-            run.dir.write_run_file(&longer)?;
-            return Ok(longer.extended);
+            dir.write_run_file(&longer)?;
+            return Ok(longer);
         }
         return Err(TrainError::Run {
-            path: run.dir.path().to_owned(),
+            path: dir.path().to_owned(),
             detail: format!(
                 "was started with other settings: {}; use them again (only rounds can be added), name \
                  another --run, or --fork to go on from its rounds in a new folder",
@@ -138,8 +153,8 @@ fn claim(
         });
     }
     if let Some(source) = &request.fork {
-        file.fork = Some(fork::take_over(source, run, &file)?);
+        file.fork = Some(fork::take_over(source, dir, &file)?);
     }
-    run.dir.write_run_file(&file)?;
-    Ok(vec![])
+    dir.write_run_file(&file)?;
+    Ok(file)
 }

@@ -5,17 +5,13 @@
 
 use std::path::Path;
 
-use super::context::RunContext;
 use super::round_files::{EVAL, damage_of};
 use super::run_dir::{Fork, RunDir, RunFile};
 use crate::TrainError;
 
-/// Copies the finished rounds of another run that begin with the same policy and problems.
-pub(super) fn take_over(
-    source: &Path,
-    run: &RunContext,
-    file: &RunFile,
-) -> Result<Fork, TrainError> {
+/// Copies the finished rounds of another run that begin with the same policy and problems into `dir`,
+/// whose run `file` describes.
+pub(super) fn take_over(source: &Path, dir: &RunDir, file: &RunFile) -> Result<Fork, TrainError> {
     let held = RunDir::lock(source)?;
     let old = held.run_file()?.ok_or_else(|| TrainError::Run {
         path: source.to_owned(),
@@ -30,7 +26,7 @@ pub(super) fn take_over(
     let same_start = begin(&old) == begin(file);
     let mut rounds = 0;
     if same_start {
-        for number in 0..=run.config.rounds {
+        for number in 0..=file.config.rounds {
             let from = held.round(number);
             if !from.join("report.json").is_file() {
                 break;
@@ -38,7 +34,7 @@ pub(super) fn take_over(
             if let Some(what) = damage_of(&from)? {
                 return Err(TrainError::Run { path: source.to_owned(), detail: what });
             }
-            copy_folder(&from, &run.dir.round(number))?;
+            copy_folder(&from, &dir.round(number))?;
             rounds = number;
         }
     }

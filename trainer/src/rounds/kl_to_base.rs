@@ -13,7 +13,7 @@ use regrowth_policy::{Policy, Request, Response, Sampling, Score};
 use regrowth_verifiers::ProblemVerifier;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{self, Calls};
+use super::journal::{self, Calls, Sink};
 use super::observer::{Control, Observer};
 use super::report::KlToBase;
 use super::test_evaluation::ROW_VERSION;
@@ -42,11 +42,15 @@ struct Sample {
     ids: Arc<[TokenId]>,
 }
 
-/// Which policies are compared; called with false for the round's own, with true for the initial.
-pub(super) type Policies<'a> = dyn FnMut(bool) -> Result<Arc<dyn Policy>, TrainError> + 'a;
+/// Loads a policy when rows are missing.
+pub(super) type LoadPolicy<'a> = dyn Fn() -> Result<Arc<dyn Policy>, TrainError> + 'a;
 
-/// What is sampled and where the rows go.
-pub(super) struct Probed<'a> {
+/// What is sampled and scored, and where the rows go.
+pub(super) struct Probe<'a> {
+    /// The policy that samples.
+    pub(super) policy: &'a LoadPolicy<'a>,
+    /// The policy that it is compared with.
+    pub(super) base: &'a LoadPolicy<'a>,
     pub(super) path: &'a Path,
     pub(super) round: u32,
     pub(super) problems: &'a [Problem],
@@ -54,22 +58,31 @@ pub(super) struct Probed<'a> {
     pub(super) control: &'a Control,
 }
 
-/// Estimates the KL divergence from the base policy, resuming from the rows that are there; `None`
-/// without a problem that both policies can score.
-pub(super) fn measure(
-    probed: &Probed,
-    policies: &mut Policies,
-    observer: &mut dyn Observer,
-) -> Result<Option<KlToBase>, TrainError> {
-    let &Probed { path, round, problems, max_tokens, control } = probed;
-    journal::complete(path, problems, observer, &mut |todo, observer, sink| {
-        observer.begin(round, "probe", 0, Work::Items);
-        let policy = journal::recorded(path, Calls::Own, policies(false)?, observer)?;
-        let samples = sample(&*policy, todo, max_tokens, control)?;
+impl Probe<'_> {
+    /// Estimates the KL divergence from the base policy, resuming from the rows that are there; `None`
+    /// without a problem that both policies can score.
+    pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<Option<KlToBase>, TrainError> {
+        journal::complete(self.path, self.problems, observer, &mut |todo, observer, sink| {
+            self.score(todo, observer, sink)
+        })?;
+        Ok(summed(&read_jsonl::<ProbeRow>(self.path)?))
+    }
+
+    /// Samples a solution of each problem and scores it under both policies.
+    fn score(
+        &self,
+        problems: &[Problem],
+        observer: &mut dyn Observer,
+        sink: &mut Sink<ProbeRow>,
+    ) -> Result<(), TrainError> {
+        observer.begin(self.round, "probe", 0, Work::Items);
+        let policy = journal::recorded(self.path, Calls::Own, (self.policy)()?, observer)?;
+        let samples = sample(&*policy, problems, self.max_tokens, self.control)?;
         let own = score(&*policy, &samples)?;
+        // Frees it before the base policy is loaded.
         drop(policy);
-        let initial = journal::recorded(path, Calls::Initial, policies(true)?, observer)?;
-        let initial = score(&*initial, &samples)?;
+        let base = journal::recorded(self.path, Calls::Initial, (self.base)()?, observer)?;
+        let initial = score(&*base, &samples)?;
         for ((sample, logp), logp_initial) in samples.into_iter().zip(own).zip(initial) {
             let tokens = sample.ids.len() as u64;
             let Sample { id, .. } = sample;
@@ -79,8 +92,7 @@ pub(super) fn measure(
         }
         observer.end();
         Ok(())
-    })?;
-    Ok(summed(&read_jsonl::<ProbeRow>(path)?))
+    }
 }
 
 fn sample(
@@ -157,11 +169,17 @@ mod tests {
         let path = dir.path().join("probe.jsonl");
         let problems: Vec<Problem> =
             problems_from_spec("arithmetic", Split::Validation, 0).unwrap().take(4).collect();
-        let mut policies = |_| Ok(load("builtin", &LoadOptions::default())?);
-        let control = &Control::default();
-        let probed = Probed { path: &path, round: 1, problems: &problems, max_tokens: 32, control };
-        let kl_to_base = measure(&probed, &mut policies, &mut NoObserver).unwrap();
-        let kl_to_base = kl_to_base.unwrap();
+        let policy = || Ok(load("builtin", &LoadOptions::default())?);
+        let probe = Probe {
+            policy: &policy,
+            base: &policy,
+            path: &path,
+            round: 1,
+            problems: &problems,
+            max_tokens: 32,
+            control: &Control::default(),
+        };
+        let kl_to_base = probe.run(&mut NoObserver).unwrap().unwrap();
         assert_eq!((kl_to_base.problems, kl_to_base.per_token), (4, 0.0));
         let rows = read_jsonl::<ProbeRow>(&path).unwrap();
         assert!(rows.iter().all(|r| r.logp.is_some_and(|l| l < 0.0)));

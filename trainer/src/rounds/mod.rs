@@ -10,28 +10,35 @@
 //! | `config`, `preset`, `variant` | settings |
 //! | `sets` | which problems each round, validation and test get |
 //! | `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
-//! | `observer`, `journal`, `context`, `phase`, `candidate` | what all phases share; how they resume |
-//! | `process`, `serve_command`, `served_check`, `serving` | policies behind servers: put there, compared, watched |
+//! | `observer`, `on_demand`, `journal`, `phase`, `candidate` | what all phases share; how they resume |
+//! | `process`, `serve_command`, `served_check`, `serving`, `policies` | policies, here or behind servers: loaded, put there, compared, watched |
 //! | `calibration`, `search` | phase 1: trees and pairs |
 //! | `replay`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
 //! | `validation`, `kl_to_base`, `gate` | phase 3: is it better, how far has it moved, is it kept |
-//! | `round`, `finish`, `fork`, `driver` | one round; all rounds and the test problems; a run |
+//! | `context`, `round_report`, `round` | one round |
+//! | `best`, `best_checkpoint`, `round_loop`, `final_evaluation`, `finish` | all rounds, which was best, the test problems, the report |
+//! | `fork`, `driver` | a run: started or resumed |
 //! | `plan` | a dry run |
 
+mod best;
+mod best_checkpoint;
 mod calibration;
 mod candidate;
 mod config;
 mod context;
 mod driver;
 mod external;
+mod final_evaluation;
 mod finish;
 mod fork;
 mod gate;
 mod journal;
 mod kl_to_base;
 mod observer;
+mod on_demand;
 mod phase;
 mod plan;
+mod policies;
 mod preset;
 mod process;
 mod prune;
@@ -39,6 +46,8 @@ mod replay;
 mod report;
 mod round;
 mod round_files;
+mod round_loop;
+mod round_report;
 mod run_dir;
 mod search;
 mod serve_command;

@@ -1,19 +1,26 @@
-//! How every phase of a round resumes: a marker file says that it is done and what its files are.
+//! The folder of a round: how its phases resume, and what they cost.
 //!
-//! A phase whose marker is there and whose files are whole is skipped. Damaged files are named and the
-//! phase is run again; every phase is a pure function of what is before it, so what comes after stays
-//! valid. How long a phase took is measured here.
+//! A phase whose marker file is there and whose files are whole is skipped. Damaged files are named and
+//! the phase is run again; every phase is a pure function of what is before it, so what comes after
+//! stays valid.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::context::RunContext;
 use super::observer::Observer;
-use super::report::{Cost, Seconds};
+use super::report::{Cost, RoundReport, Seconds};
 use crate::TrainError;
-use crate::artefact::{make_dir, read_checksummed, read_json, remove, write_json};
+use crate::artefact::{
+    make_dir, read_checksummed, read_json, remove, write_checksummed, write_json,
+};
+
+/// The report of a round.
+const REPORT: &str = "report.json";
+/// What a round has cost.
+const COST: &str = "cost.json";
 
 /// The folder of a round.
 pub(super) struct RoundDir {
@@ -24,10 +31,17 @@ pub(super) struct RoundDir {
 /// Which measurement of a round's cost a phase is.
 pub(super) type Clock = fn(&mut Seconds) -> &mut f64;
 
+/// The file that says that a phase is done. It is written last and holds what the phase left, a `T`.
+pub(super) struct Marker<T> {
+    pub(super) file: &'static str,
+    pub(super) clock: Clock,
+    /// What is wrong with the files that the phase left in the folder of a round.
+    pub(super) damage: fn(&Path, &T) -> Result<Option<String>, TrainError>,
+}
+
 impl RoundDir {
-    /// Makes the folder if it is not there.
-    pub(super) fn open(run: &RunContext, number: u32) -> Result<Self, TrainError> {
-        let path = run.dir.round(number);
+    /// Makes the folder `path` of a round if it is not there.
+    pub(super) fn open(path: PathBuf, number: u32) -> Result<Self, TrainError> {
         make_dir(&path)?;
         Ok(Self { number, path })
     }
@@ -35,14 +49,14 @@ impl RoundDir {
     /// What the round has cost so far.
     pub(super) fn cost(&self) -> Cost {
         // Only measurements: a damaged file is no reason to stop.
-        read_json(&self.path.join("cost.json")).unwrap_or_default().unwrap_or_default()
+        read_json(&self.path.join(COST)).unwrap_or_default().unwrap_or_default()
     }
 
     /// Changes what the round has cost.
     pub(super) fn charge(&self, change: impl FnOnce(&mut Cost)) -> Result<(), TrainError> {
         let mut cost = self.cost();
         change(&mut cost);
-        write_json(&self.path.join("cost.json"), &cost)
+        write_json(&self.path.join(COST), &cost)
     }
 
     /// Runs `work` and keeps its time; of several processes, the longest.
@@ -60,30 +74,53 @@ impl RoundDir {
         Ok(result)
     }
 
-    /// What the phase whose marker is called `name` left, if it is done and its files are whole as
-    /// `damage` sees it; else what `run` leaves, which must write the marker last.
-    pub(super) fn resume_or_run<T: DeserializeOwned>(
+    /// What a phase left, if it is done and its files are whole; else what `run` leaves now.
+    pub(super) fn resume_or_run<T: Serialize + DeserializeOwned>(
         &self,
-        (name, clock): (&str, Clock),
+        phase: &Marker<T>,
         observer: &mut dyn Observer,
-        damage: impl FnOnce(&T) -> Result<Option<String>, TrainError>,
         run: impl FnOnce(&mut dyn Observer) -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
-        let (marker, round) = (self.path.join(name), self.number);
-        let phase = name.trim_end_matches(".json");
-        match read_checksummed::<T>(&marker) {
-            Ok(None) => {}
-            Ok(Some(done)) => {
-                let Some(what) = damage(&done)? else { return Ok(done) };
-                observer.log(&format!("{what}; running phase `{phase}` of round {round} again"));
-                remove(&marker)?;
-            }
-            Err(error @ TrainError::File { .. }) => {
-                observer.log(&format!("{error}; running phase `{phase}` of round {round} again"));
-                remove(&marker)?;
-            }
-            Err(error) => return Err(error),
+        if let Some(done) = self.finished(phase, observer)? {
+            return Ok(done);
         }
-        self.timed(clock, || run(observer))
+        self.timed(phase.clock, || {
+            let done = run(observer)?;
+            write_checksummed(&self.path.join(phase.file), &done)?;
+            Ok(done)
+        })
+    }
+
+    /// What a finished phase left; `None`, and no marker any more, where it has to be run.
+    fn finished<T: DeserializeOwned>(
+        &self,
+        phase: &Marker<T>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<T>, TrainError> {
+        let marker = self.path.join(phase.file);
+        let what = match read_checksummed::<T>(&marker) {
+            Ok(None) => return Ok(None),
+            Ok(Some(done)) => match (phase.damage)(&self.path, &done)? {
+                None => return Ok(Some(done)),
+                Some(what) => what,
+            },
+            Err(error @ TrainError::File { .. }) => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        let (name, round) = (phase.file.trim_end_matches(".json"), self.number);
+        observer.log(&format!("{what}; running phase `{name}` of round {round} again"));
+        remove(&marker)?;
+        Ok(None)
+    }
+
+    /// The report of the round, if it is finished. A corrupted one counts as none: it is written again
+    /// at the end of the round.
+    pub(super) fn report(&self) -> Option<RoundReport> {
+        read_checksummed(&self.path.join(REPORT)).unwrap_or_default()
+    }
+
+    /// Writes the report, whose presence marks the round as finished.
+    pub(super) fn write_report(&self, report: &RoundReport) -> Result<(), TrainError> {
+        write_checksummed(&self.path.join(REPORT), report)
     }
 }

@@ -11,7 +11,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::candidate::Finished;
-use super::context::RunContext;
+use super::config::RunConfig;
+use super::run_dir::RunDir;
 use super::training::CHECKPOINT;
 use crate::TrainError;
 use crate::artefact::{Checksums, read_checksummed, remove, write_checksummed};
@@ -31,7 +32,8 @@ struct Pruned {
 /// Removes what no later round needs. `starts` are the rounds whose policies the next ones may start
 /// from.
 pub(super) fn prune(
-    run: &RunContext,
+    dir: &RunDir,
+    config: &RunConfig,
     rounds: &[Finished],
     starts: [u32; 2],
 ) -> Result<(), TrainError> {
@@ -47,13 +49,13 @@ pub(super) fn prune(
         let asked = rounds.iter().filter(|other| other.report.validated);
         let validated = asked.map(|other| other.candidate.round).any(|at| at == round);
         let mut folders = Vec::new();
-        if run.config.carry_optimizer {
+        if config.carry_optimizer {
             folders.push(OPTIMIZER);
         }
-        if !validated && run.config.validate_every > 1 {
+        if !validated && config.validate_every > 1 {
             folders.push(CHECKPOINT);
         }
-        remove_folders(&run.dir.round(round), &folders)?;
+        remove_folders(&dir.round(round), &folders)?;
     }
     Ok(())
 }

@@ -32,12 +32,12 @@ use super::journal::{self, Calls, Sink};
 use super::observer::{Control, Observer};
 use super::statistics::RoundStatistics;
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, write_checksummed};
+use crate::artefact::{Checksums, checksums};
 
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
 pub(super) const STEP_LABELS: &str = "step_labels.jsonl";
-/// Written last: its presence marks the phase as finished.
+/// The marker of the phase.
 pub(super) const DONE: &str = "search.json";
 
 /// `search.json`.
@@ -148,8 +148,8 @@ impl SearchObserver for Watch<'_, '_> {
 }
 
 impl SearchPhase<'_> {
-    /// Searches the problems that have no tree yet, then writes pairs and `search.json`. The usage
-    /// is what the model computed in this call.
+    /// Searches the problems that have no tree yet, then writes pairs. Returns what `search.json`
+    /// holds, and what the model computed in this call.
     pub(super) fn run(
         &self,
         observer: &mut dyn Observer,
@@ -170,23 +170,14 @@ impl SearchPhase<'_> {
             self.cut_step_labels()?;
             files.push(STEP_LABELS);
         }
-        Ok((self.finish(statistics, &files)?, usage))
-    }
-
-    fn finish(
-        &self,
-        statistics: RoundStatistics,
-        files: &[&str],
-    ) -> Result<SearchDone, TrainError> {
         let done = SearchDone {
             version: 1,
             policy: self.policy.identity().to_owned(),
             problems: self.problems.len() as u64,
             statistics,
-            checksums: checksums(self.dir, files)?,
+            checksums: checksums(self.dir, &files)?,
         };
-        write_checksummed(&self.dir.join(DONE), &done)?;
-        Ok(done)
+        Ok((done, usage))
     }
 
     /// Grows the trees of `problems`, which is what is missing of the round: those among the first

@@ -5,7 +5,7 @@
 //! loads no adapters, need `--serve-command`, which is started anew with each round's checkpoint.
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use regrowth_datasets::stream_key;
@@ -15,8 +15,8 @@ use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{LoadOptions, Policy, ServedAdapter, ServedWeights, ServerOptions};
 
 use super::config::{Objective, RunConfig};
-use super::context::RunContext;
 use super::external;
+use super::observer::Control;
 use super::serve_command::{ServeCall, StartedServer};
 use super::served_check;
 use super::training::{self, TrainDone};
@@ -30,11 +30,14 @@ const ATTEMPTS: u32 = 64;
 /// Folder of weights that are written for a server alone: an adapter merged into its base.
 const MERGED: &str = "served";
 
-/// What a run knows of its servers.
-#[derive(Default)]
-pub(super) struct Serving {
+/// The servers of a run.
+pub(super) struct Serving<'a> {
+    config: &'a RunConfig,
+    /// Folder of the run.
+    dir: PathBuf,
     /// Starts a server with given weights.
-    command: Option<String>,
+    command: Option<&'a str>,
+    control: &'a Control,
     server: RefCell<Option<StartedServer>>,
     /// The policy whose weights that server has.
     spec: RefCell<String>,
@@ -42,41 +45,38 @@ pub(super) struct Serving {
     loads_adapters: Cell<Option<bool>>,
 }
 
-impl Serving {
-    /// Checks that what a run trains can be served.
-    ///
-    /// # Errors
-    /// [`TrainError::Setting`] that says what is missing.
-    pub(super) fn new(config: &RunConfig, command: Option<String>) -> Result<Self, TrainError> {
-        let served = config.weights.is_some();
-        let fail =
-            |name, detail: &str| Err(TrainError::Setting { name, detail: detail.to_owned() });
-        if command.is_some() && !served {
-            return fail("serve_command", "serves --weights, which is missing; give both");
-        }
-        let lora = match config.objective {
-            Objective::Preferences => &config.dpo.lora,
-            Objective::ChosenSteps | Objective::CorrectSolutions => &config.sft.lora,
-        };
-        let trains_adapter = lora.is_some() || config.trainer_command.is_some();
-        if served && !trains_adapter && command.is_none() {
-            return fail(
-                "weights",
-                "all weights are trained, and a running server cannot load those; train an adapter with \
-                 --lora RANK, or start the server with --serve-command",
-            );
-        }
-        if let Some(weights) = &config.weights
-            && Source::named(weights)?.is_adapter()
-        {
-            return fail(
-                "weights",
-                "is an adapter, and adapters of rounds are loaded on the served model itself; name the \
-                 model that the server was started with",
-            );
-        }
-        Ok(Self { command, ..Self::default() })
+/// Checks that what a run trains can be served.
+///
+/// # Errors
+/// [`TrainError::Setting`] that says what is missing.
+pub(super) fn check(config: &RunConfig, command: Option<&str>) -> Result<(), TrainError> {
+    let served = config.weights.is_some();
+    let fail = |name, detail: &str| Err(TrainError::Setting { name, detail: detail.to_owned() });
+    if command.is_some() && !served {
+        return fail("serve_command", "serves --weights, which is missing; give both");
     }
+    let lora = match config.objective {
+        Objective::Preferences => &config.dpo.lora,
+        Objective::ChosenSteps | Objective::CorrectSolutions => &config.sft.lora,
+    };
+    let trains_adapter = lora.is_some() || config.trainer_command.is_some();
+    if served && !trains_adapter && command.is_none() {
+        return fail(
+            "weights",
+            "all weights are trained, and a running server cannot load those; train an adapter with \
+             --lora RANK, or start the server with --serve-command",
+        );
+    }
+    if let Some(weights) = &config.weights
+        && Source::named(weights)?.is_adapter()
+    {
+        return fail(
+            "weights",
+            "is an adapter, and adapters of rounds are loaded on the served model itself; name the \
+             model that the server was started with",
+        );
+    }
+    Ok(())
 }
 
 /// How the run's policies are loaded: a served model is tokenised by the folder of its weights, unless
@@ -89,56 +89,104 @@ pub(super) fn load_options(config: &RunConfig, command: bool, load: LoadOptions)
     LoadOptions { server: ServerOptions { tokenizer, attempts, ..load.server }, ..load }
 }
 
-/// The policy of a checkpoint of the run, or the base policy, behind servers that answer with it.
-pub(super) fn policy(run: &RunContext, spec: &str) -> Result<Arc<dyn Policy>, TrainError> {
-    let (config, serving) = (&run.config, &run.serving);
-    let trained = (spec != config.policy).then_some(Path::new(spec));
-    let weights = trained.map(|checkpoint| served_weights(run, checkpoint)).transpose()?;
-    let adapter = weights.as_ref().is_some_and(|weights| weights.adapter.is_some());
-    serve(run, if adapter { &config.policy } else { spec })?;
-    let server = ServerOptions { weights, log: run.load.log, ..run.load.server.clone() };
-    let policy = HttpPolicy::connect(&config.policy, &server, &run.load.prompt)?;
-    serving.loads_adapters.set(Some(policy.loads_adapters()));
-    if let Some(round) = trained.and_then(Path::parent) {
-        served_check::check(round, &policy, run.load.log)?;
+impl<'a> Serving<'a> {
+    /// The servers of the run in the folder `dir`; `command` starts one.
+    pub(super) fn new(
+        config: &'a RunConfig,
+        dir: &Path,
+        command: Option<&'a str>,
+        control: &'a Control,
+    ) -> Self {
+        Self {
+            config,
+            dir: dir.to_owned(),
+            command,
+            control,
+            server: RefCell::new(None),
+            spec: RefCell::default(),
+            loads_adapters: Cell::new(None),
+        }
     }
-    let policy: Arc<dyn Policy> = Arc::new(policy);
-    Ok(match &run.load.meter {
-        Some(meter) => Arc::new(Metered::new(policy, meter.clone())),
-        None => policy,
-    })
+
+    /// The policy of a checkpoint of the run, or the base policy, behind servers that answer with it.
+    pub(super) fn policy(
+        &self,
+        spec: &str,
+        load: &LoadOptions,
+    ) -> Result<Arc<dyn Policy>, TrainError> {
+        let base = &self.config.policy;
+        let trained = (spec != base).then_some(Path::new(spec));
+        let weights = trained.map(|checkpoint| self.weights(checkpoint)).transpose()?;
+        let adapter = weights.as_ref().is_some_and(|weights| weights.adapter.is_some());
+        self.serve(if adapter { base } else { spec }, load.log)?;
+        let server = ServerOptions { weights, log: load.log, ..load.server.clone() };
+        let policy = HttpPolicy::connect(base, &server, &load.prompt)?;
+        self.loads_adapters.set(Some(policy.loads_adapters()));
+        if let Some(round) = trained.and_then(Path::parent) {
+            served_check::check(round, &policy, load.log)?;
+        }
+        let policy: Arc<dyn Policy> = Arc::new(policy);
+        Ok(match &load.meter {
+            Some(meter) => Arc::new(Metered::new(policy, meter.clone())),
+            None => policy,
+        })
+    }
+
+    /// What tells the weights of a checkpoint from all others, and the adapter that the servers load,
+    /// where it is one and they can.
+    fn weights(&self, checkpoint: &Path) -> Result<ServedWeights, TrainError> {
+        let revision = revision(checkpoint)?;
+        let loads = self.loads_adapters.get().unwrap_or(true);
+        if !Source::folder(checkpoint)?.is_adapter() || !loads {
+            if self.command.is_none() {
+                return Err(needs_command(checkpoint, loads));
+            }
+            return Ok(ServedWeights { revision, adapter: None });
+        }
+        let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
+        let folder = absolute(checkpoint)?;
+        let dir = absolute(&self.dir)?;
+        // Of one run: another one on the same servers has its own.
+        let family =
+            format!("regrowth-{:08x}-", stream_key(0, &[dir.as_os_str().as_encoded_bytes()]) >> 32);
+        let name = format!("{family}{revision}");
+        Ok(ServedWeights { revision, adapter: Some(ServedAdapter { name, folder, family }) })
+    }
+
+    /// Starts the server with these weights, unless it runs with them or is not ours to start.
+    fn serve(&self, spec: &str, log: Option<fn(&str)>) -> Result<(), TrainError> {
+        let Some(command) = self.command else { return Ok(()) };
+        let mut server = self.server.borrow_mut();
+        let has = *self.spec.borrow() == spec;
+        if has && server.as_ref().is_some_and(|server| server.failure().is_none()) {
+            return Ok(());
+        }
+        // Ends the one that runs: it holds the port and the memory.
+        *server = None;
+        let Some(source) = self.config.weights_of(spec)? else { return Ok(()) };
+        let folder = match &source {
+            Source::Gguf(_) => source.name(),
+            _ => external::as_folder(&source, &self.dir.join(MERGED))?,
+        };
+        if let Some(log) = log {
+            log(&format!("starting the server with {folder}"));
+        }
+        let (run, policy) = (self.dir.as_path(), self.config.policy.as_str());
+        let call = ServeCall { command, run, checkpoint: &folder, policy, log };
+        *server = Some(StartedServer::start(&call, self.control)?);
+        self.spec.replace(spec.to_owned());
+        Ok(())
+    }
 }
 
-/// What tells the weights of a checkpoint from all others, and the adapter that the servers load, where
-/// it is one and they can.
-fn served_weights(run: &RunContext, checkpoint: &Path) -> Result<ServedWeights, TrainError> {
-    let revision = revision(checkpoint)?;
-    let loads = run.serving.loads_adapters.get().unwrap_or(true);
-    if !Source::folder(checkpoint)?.is_adapter() || !loads {
-        if run.serving.command.is_none() {
-            return Err(TrainError::Setting {
-                name: "serve_command",
-                detail: format!(
-                    "is needed to serve {}: {}",
-                    checkpoint.display(),
-                    if loads {
-                        "it holds all weights, and a running server loads adapters alone"
-                    } else {
-                        "this server loads no adapter while it runs"
-                    }
-                ),
-            });
-        }
-        return Ok(ServedWeights { revision, adapter: None });
-    }
-    let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
-    let folder = absolute(checkpoint)?;
-    let dir = absolute(run.dir.path())?;
-    // Of one run: another one on the same servers has its own.
-    let family =
-        format!("regrowth-{:08x}-", stream_key(0, &[dir.as_os_str().as_encoded_bytes()]) >> 32);
-    let name = format!("{family}{revision}");
-    Ok(ServedWeights { revision, adapter: Some(ServedAdapter { name, folder, family }) })
+fn needs_command(checkpoint: &Path, loads_adapters: bool) -> TrainError {
+    let why = if loads_adapters {
+        "it holds all weights, and a running server loads adapters alone"
+    } else {
+        "this server loads no adapter while it runs"
+    };
+    let detail = format!("is needed to serve {}: {why}", checkpoint.display());
+    TrainError::Setting { name: "serve_command", detail }
 }
 
 /// Hash of the weights of a round's checkpoint, from the checksums of its files.
@@ -159,34 +207,4 @@ fn revision(checkpoint: &Path) -> Result<String, TrainError> {
         }
     }
     Ok(format!("{:016x}", stream_key(0, &parts)))
-}
-
-/// Starts the server with these weights, unless it runs with them or is not ours to start.
-fn serve(run: &RunContext, spec: &str) -> Result<(), TrainError> {
-    let Some(command) = &run.serving.command else { return Ok(()) };
-    let mut server = run.serving.server.borrow_mut();
-    let has = *run.serving.spec.borrow() == spec;
-    if has && server.as_ref().is_some_and(|server| server.failure().is_none()) {
-        return Ok(());
-    }
-    // Ends the one that runs: it holds the port and the memory.
-    *server = None;
-    let Some(source) = run.config.weights_of(spec)? else { return Ok(()) };
-    let folder = match &source {
-        Source::Gguf(_) => source.name(),
-        _ => external::as_folder(&source, &run.dir.path().join(MERGED))?,
-    };
-    if let Some(log) = run.load.log {
-        log(&format!("starting the server with {folder}"));
-    }
-    let call = ServeCall {
-        command,
-        run: run.dir.path(),
-        checkpoint: &folder,
-        policy: &run.config.policy,
-        log: run.load.log,
-    };
-    *server = Some(StartedServer::start(&call, run.control)?);
-    run.serving.spec.replace(spec.to_owned());
-    Ok(())
 }

@@ -14,10 +14,11 @@ use regrowth_datasets::{
 };
 use regrowth_mcts::console::Work;
 use regrowth_mcts::{TreeRecord, read_trees};
+use regrowth_policy::LoadOptions;
 use regrowth_policy::candle::{SaveOptions, Source};
-use regrowth_policy::{Dtype, LoadOptions};
 use serde::{Deserialize, Serialize};
 
+use super::candidate::RoundPolicy;
 use super::config::{Objective, ReferenceKind, RunConfig};
 use super::external::{self, TrainerCall};
 use super::observer::{Control, Observer};
@@ -25,13 +26,13 @@ use super::replay;
 use super::search::{PAIRS, STEP_LABELS, TREES};
 use super::served_check::{self, Expected};
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, remove, write_checksummed};
+use crate::artefact::{Checksums, checksums, remove};
 use crate::train::{
     Course, DpoConfig, DpoTrainer, Example, LoraConfig, Model, OPTIMIZER, PreferenceData,
     Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
 };
 
-/// The file whose presence says that the phase is done.
+/// The marker of the phase.
 pub(super) const DONE: &str = "train.json";
 const METRICS: &str = "metrics.jsonl";
 /// Folder of the trained checkpoint.
@@ -77,30 +78,25 @@ pub(super) struct TrainPhase<'a> {
     pub(super) dir: &'a Path,
     pub(super) round: u32,
     pub(super) config: &'a RunConfig,
-    /// Policy that the round starts from, as a specification.
-    pub(super) start: &'a str,
+    /// Policy that the round starts from.
+    pub(super) start: &'a RoundPolicy,
     /// Its weights; `None` where there are none to train.
     pub(super) weights: Option<Source>,
     /// Weights of the base policy (round 0).
     pub(super) initial: Option<Source>,
-    /// How engines are loaded in a run whose model is served: what is trained is scored by one, to be
-    /// compared with what the servers answer.
-    pub(super) served: Option<&'a LoadOptions>,
+    /// How policies are loaded. The dtype is that in which frozen base weights are multiplied when an
+    /// adapter (LoRA) is trained.
+    pub(super) load: &'a LoadOptions,
     /// Folder of the round that trained the start policy; `None` for the base policy.
     pub(super) start_dir: Option<PathBuf>,
-    /// Identity of the policy that the round starts from.
-    pub(super) identity: &'a str,
     /// Pairs of the rounds before this one.
     pub(super) earlier: Vec<PathBuf>,
     pub(super) threads: usize,
-    /// Dtype in which frozen base weights are multiplied when an adapter (LoRA) is trained.
-    pub(super) dtype: Dtype,
     pub(super) control: &'a Control,
 }
 
 impl TrainPhase<'_> {
-    /// Trains and writes `train.json`. Returns its content, with `not_trained` set if nothing was
-    /// trained.
+    /// Trains. Returns what `train.json` holds, with `not_trained` set if nothing was trained.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
         // Before the training: weights that the server does not answer with are not worth it.
         let expected = self.expected()?;
@@ -108,26 +104,34 @@ impl TrainPhase<'_> {
             (Some(command), _) => self.external(command, observer)?,
             (None, Some(weights)) => self.train(weights, observer)?,
             (None, None) => TrainDone {
-                not_trained: Some(format!("the policy `{}` has no weights to train", self.start)),
+                not_trained: Some(format!(
+                    "the policy `{}` has no weights to train",
+                    self.start.spec
+                )),
                 ..TrainDone::default()
             },
         };
         done.version = 1;
         if done.not_trained.is_none() {
-            if let (Some(expected), Some(load)) = (expected, self.served) {
+            if let (Some(expected), Some(load)) = (expected, self.served()) {
                 expected.write(self.dir, load)?;
             }
             done.checksums = result_checksums(self.dir)?;
         }
-        write_checksummed(&self.dir.join(DONE), &done)?;
         Ok(done)
+    }
+
+    /// How engines are loaded in a run whose model is served: what is trained is scored by one, to be
+    /// compared with what the servers answer.
+    fn served(&self) -> Option<&LoadOptions> {
+        self.config.weights.is_some().then_some(self.load)
     }
 
     /// What the round's first pairs are worth under the start policy's weights, where they are served.
     fn expected(&self) -> Result<Option<Expected>, TrainError> {
-        let (Some(load), Some(weights)) = (self.served, &self.weights) else { return Ok(None) };
+        let (Some(load), Some(weights)) = (self.served(), &self.weights) else { return Ok(None) };
         remove(&self.dir.join(served_check::FILE))?;
-        Expected::before(self.dir, (&weights.name(), self.identity), load)
+        Expected::before(self.dir, (&weights.name(), &self.start.identity), load)
     }
 
     fn train(
@@ -144,7 +148,8 @@ impl TrainPhase<'_> {
             }
             Objective::CorrectSolutions => {
                 let examples = right_solutions(&self.dir.join(TREES), self.config.max_solutions)?;
-                let own = examples.iter().filter(|(policy, _)| policy == self.identity).count();
+                let own =
+                    examples.iter().filter(|(policy, _)| *policy == self.start.identity).count();
                 let mix = Mix { rows: examples.len() as u64, on_policy: own as u64, replayed: 0 };
                 let examples = examples.into_iter().map(|(_, example)| example).collect();
                 self.supervised(weights, (examples, mix), observer)
@@ -201,7 +206,7 @@ impl TrainPhase<'_> {
             Some(lora) => Model::load_adapter(weights.clone(), lora, self.seed(0)),
             None => Model::load(weights.clone(), None, 0),
         };
-        Ok(model?.with_frozen_dtype(self.dtype))
+        Ok(model?.with_frozen_dtype(self.load.dtype))
     }
 
     /// Writes the result: a full checkpoint, or an adapter of the base policy.
@@ -285,7 +290,7 @@ impl TrainPhase<'_> {
             pairs: &self.pairs_file(&pairs, mix)?,
             out: &self.dir.join(CHECKPOINT),
             seed: self.seed(self.config.dpo.seed),
-            served: self.served.and(self.weights.as_ref()),
+            served: self.served().and(self.weights.as_ref()),
         };
         observer.begin(self.round, "train", 0, Work::Items);
         external::run_trainer(command, &hand, self.control)?;
@@ -300,7 +305,7 @@ impl TrainPhase<'_> {
     /// weights, its name.
     fn folder(&self, source: &Option<Source>, written: &Path) -> Result<String, TrainError> {
         let as_folder = |source| external::as_folder(source, written);
-        source.as_ref().map_or_else(|| Ok(self.start.to_owned()), as_folder)
+        source.as_ref().map_or_else(|| Ok(self.start.spec.clone()), as_folder)
     }
 
     /// The file of the pairs to train on: the round's own, or one with replayed pairs as well.
@@ -323,7 +328,7 @@ impl TrainPhase<'_> {
         for pair in &mut pairs {
             // Log-probabilities recorded at sampling time are the start policy's only if that
             // policy sampled the pair.
-            let own = pair.policy == self.identity;
+            let own = pair.policy == self.start.identity;
             pair.logps_exact &= own;
             on_policy += u64::from(own);
         }

@@ -1,46 +1,96 @@
-//! Greedy accuracy of a policy on a list of problems, durable as rows.
+//! Greedy answers of a policy to the validation or test problems, durable as rows.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::context::RunContext;
-use super::journal::{self, Calls};
-use super::observer::Observer;
+use regrowth_datasets::{Problem, read_jsonl};
+use regrowth_mcts::console::Work;
+use regrowth_verifiers::Verifier;
+
+use super::journal::{self, Calls, Sink};
+use super::observer::{Control, Observer};
+use super::on_demand::OnDemand;
+use super::policies::Policies;
+use super::sets::ProblemSets;
 use super::test_evaluation::{EvalRow, ROW_VERSION};
 use crate::TrainError;
 use crate::evaluate::{Evaluation, SamplePlan, Solved};
-use regrowth_datasets::{Problem, read_jsonl};
-use regrowth_mcts::console::Work;
 
-/// Which problems are asked, and where the answers go.
-pub(super) struct ValidationJob<'a> {
-    pub(super) path: &'a Path,
-    pub(super) round: u32,
-    /// What the phase is called.
-    pub(super) phase: &'static str,
-    pub(super) problems: &'a [Problem],
+/// Asks policies the problems of a run.
+pub(super) struct Evaluator<'a> {
+    pub(super) policies: &'a Policies<'a>,
+    pub(super) verifier: &'a OnDemand<'a, Arc<dyn Verifier>>,
+    pub(super) sets: &'a ProblemSets,
+    /// Tokens of a solution, at most.
+    pub(super) max_tokens: usize,
+    pub(super) control: &'a Control,
 }
 
-/// Greedy answers of the policy `spec` to all problems: what is not there yet is asked for and
-/// written.
-pub(super) fn measure(
-    run: &RunContext,
-    spec: &str,
-    asked: &ValidationJob,
-    observer: &mut dyn Observer,
-) -> Result<Vec<EvalRow>, TrainError> {
-    let &ValidationJob { path, round, phase, problems } = asked;
-    journal::complete(path, problems, observer, &mut |todo, observer, sink| {
-        let policy = run.policy(spec)?;
+/// Which policy is asked which problems, and where the answers go.
+struct Questions<'a> {
+    spec: &'a str,
+    problems: &'a [Problem],
+    path: &'a Path,
+    round: u32,
+    /// What the phase is called.
+    phase: &'static str,
+}
+
+impl Evaluator<'_> {
+    /// Answers of the policy `spec` to the validation problems; those that are not in the file `path`
+    /// yet are asked for.
+    pub(super) fn validate(
+        &self,
+        spec: &str,
+        path: &Path,
+        round: u32,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<EvalRow>, TrainError> {
+        let problems = &self.sets.validation;
+        self.answers(&Questions { spec, problems, path, round, phase: "validate" }, observer)
+    }
+
+    /// The same for the test problems.
+    pub(super) fn test(
+        &self,
+        spec: &str,
+        path: &Path,
+        round: u32,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<EvalRow>, TrainError> {
+        let problems = &self.sets.test;
+        self.answers(&Questions { spec, problems, path, round, phase: "test" }, observer)
+    }
+
+    fn answers(
+        &self,
+        asked: &Questions,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<EvalRow>, TrainError> {
+        journal::complete(asked.path, asked.problems, observer, &mut |todo, observer, sink| {
+            self.ask(asked, todo, observer, sink)
+        })?;
+        Ok(read_jsonl(asked.path)?)
+    }
+
+    /// Asks the problems `todo`, which are what is missing of `asked`.
+    fn ask(
+        &self,
+        asked: &Questions,
+        todo: &[Problem],
+        observer: &mut dyn Observer,
+        sink: &mut Sink<EvalRow>,
+    ) -> Result<(), TrainError> {
+        let &Questions { spec, problems, path, round, phase } = asked;
+        let policy = self.policies.get(spec)?;
         observer.begin(round, phase, problems.len(), Work::Calls);
         observer.skip(problems.len() - todo.len());
         let policy = journal::recorded(path, Calls::Own, policy, observer)?;
-        let verifier = run.verifier()?;
-        let (mut right, mut asked, mut unanswered) = (0, 0, Vec::new());
-        let plan = SamplePlan {
-            cancel: run.control.cancel.clone(),
-            ..SamplePlan::greedy(run.config.search.max_solution_tokens)
-        };
+        let verifier = self.verifier.get()?;
+        let cancel = self.control.cancel.clone();
+        let plan = SamplePlan { cancel, ..SamplePlan::greedy(self.max_tokens) };
         let (policy, verifier) = (&*policy, &*verifier);
+        let (mut right, mut asked, mut unanswered) = (0, 0, Vec::new());
         Evaluation { policy, verifier, problems: todo, plan: &plan }.solve(&mut |solved| {
             let row = row(&todo[solved.index], solved);
             asked += 1;
@@ -60,8 +110,7 @@ pub(super) fn measure(
         unanswered.drain(..).try_for_each(|row| sink(&row.id, &row))?;
         observer.end();
         Ok(())
-    })?;
-    Ok(read_jsonl(path)?)
+    }
 }
 
 /// That no problem was answered, with the first reason.

@@ -1,0 +1,62 @@
+//! The test problems at the end of a run: each validated policy answers them once.
+
+use std::time::Instant;
+
+use super::candidate::{Finished, RoundPolicy};
+use super::context::RunContext;
+use super::observer::Observer;
+use super::phase::RoundDir;
+use super::report::{EvalReport, RoundReport};
+use super::round_files::EVAL;
+use super::test_evaluation::EvalRow;
+use crate::TrainError;
+
+/// Results of the test problems, an entry for each round.
+pub(super) struct Tested {
+    /// Reports of the rounds with their accuracy on the test problems.
+    pub(super) reports: Vec<RoundReport>,
+    /// Answers of the policy after the round; none if it was not validated.
+    pub(super) answers: Vec<Vec<EvalRow>>,
+}
+
+/// Asks every validated policy of the run the test problems.
+pub(super) fn evaluate(
+    run: &RunContext,
+    rounds: Vec<Finished>,
+    observer: &mut dyn Observer,
+) -> Result<Tested, TrainError> {
+    let task = run.sets.test.first().map(|p| p.source.clone()).unwrap_or_default();
+    let mut tested = Tested { reports: Vec::new(), answers: Vec::new() };
+    for Finished { mut report, candidate } in rounds {
+        let rows = if candidate.validated == Some(report.round) {
+            answers(run, &candidate, &mut report, observer)?
+        } else if let Some(at) = candidate.validated {
+            // Nothing was trained: reuse the answers of the round that validated this policy.
+            tested.answers[at as usize].clone()
+        } else {
+            vec![]
+        };
+        report.eval = report.validated.then(|| EvalReport::of(&task, &rows));
+        tested.answers.push(rows);
+        tested.reports.push(report);
+    }
+    Ok(tested)
+}
+
+/// The answers of a policy, in the folder of the round that trained it. The round that validated it,
+/// whose report is given, is charged with the time.
+fn answers(
+    run: &RunContext,
+    candidate: &RoundPolicy,
+    report: &mut RoundReport,
+    observer: &mut dyn Observer,
+) -> Result<Vec<EvalRow>, TrainError> {
+    let started = Instant::now();
+    let path = run.dir.round(candidate.round).join(EVAL);
+    let rows = run.evaluator().test(&candidate.spec, &path, candidate.round, observer)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let dir = RoundDir::open(run.dir.round(report.round), report.round)?;
+    dir.charge(|cost| cost.seconds.test += seconds)?;
+    report.seconds = dir.cost().seconds;
+    Ok(rows)
+}
