@@ -123,7 +123,7 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
         None | Some(Value::Null) => None,
         other => return Err(Fault::of("initial_reason_steps", "text", other)),
     };
-    let (prompt, chosen, rejected) = match (row.filled("prompt"), chosen, rejected) {
+    let Sides { prompt, chosen, rejected } = match (row.filled("prompt"), chosen, rejected) {
         (None, Turn::Messages(chosen), Turn::Messages(rejected)) => implicit(chosen, rejected)?,
         (None, ..) if row.get("prompt").is_none() => {
             return Err(absent(row, "prompt", "a column with the text before both sides"));
@@ -131,7 +131,7 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
         (_, Turn::Messages(chosen), Turn::Messages(rejected)) => {
             after_prompt(turn(row, "prompt")?, chosen, rejected)?
         }
-        (_, chosen, rejected) => (turn(row, "prompt")?, chosen, rejected),
+        (_, chosen, rejected) => Sides { prompt: turn(row, "prompt")?, chosen, rejected },
     };
     let kinds = [&prompt, &chosen, &rejected].map(|turn| matches!(turn, Turn::Text(_)));
     if kinds.iter().any(|kind| *kind != kinds[0]) {
@@ -149,13 +149,20 @@ fn absent(row: &Row, name: &str, expected: &str) -> Fault {
     Fault::new(name, expected, format!("none in the columns {}", quote(&names.join(", "))))
 }
 
+/// A prompt and what follows it.
+struct Sides {
+    prompt: Turn,
+    chosen: Turn,
+    rejected: Turn,
+}
+
 /// Both sides without the turns of the prompt, where they repeat them. Text as prompt must be the last turn
 /// that both sides share (UltraFeedback), which then are the prompt.
 fn after_prompt(
     prompt: Turn,
     mut chosen: Vec<Message>,
     mut rejected: Vec<Message>,
-) -> Result<(Turn, Turn, Turn), Fault> {
+) -> Result<Sides, Fault> {
     match prompt {
         Turn::Messages(turns) => {
             let repeats = |side: &[Message]| side.len() > turns.len() && side.starts_with(&turns);
@@ -170,11 +177,15 @@ fn after_prompt(
                     return Err(Fault::new("chosen", expected, "them in one side"));
                 }
             }
-            Ok((Turn::Messages(turns), Turn::Messages(chosen), Turn::Messages(rejected)))
+            Ok(Sides {
+                prompt: Turn::Messages(turns),
+                chosen: Turn::Messages(chosen),
+                rejected: Turn::Messages(rejected),
+            })
         }
         Turn::Text(text) => {
             let sides = implicit(chosen, rejected)?;
-            let last = match &sides.0 {
+            let last = match &sides.prompt {
                 Turn::Messages(turns) => turns.last().map(|turn| turn.content.trim()),
                 Turn::Text(_) => None,
             };
@@ -188,17 +199,18 @@ fn after_prompt(
 }
 
 /// The turns that two conversations share are the prompt (TRL's implicit prompt).
-fn implicit(
-    mut chosen: Vec<Message>,
-    mut rejected: Vec<Message>,
-) -> Result<(Turn, Turn, Turn), Fault> {
+fn implicit(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> Result<Sides, Fault> {
     let shared = chosen.iter().zip(&rejected).take_while(|(a, b)| a == b).count();
     if shared == 0 || shared == chosen.len() || shared == rejected.len() {
         let expected = "conversations that begin alike and end differently";
         return Err(Fault::new("rejected", expected, format!("{shared} turns alike")));
     }
     let (chosen_end, rejected_end) = (chosen.split_off(shared), rejected.split_off(shared));
-    Ok((Turn::Messages(chosen), Turn::Messages(chosen_end), Turn::Messages(rejected_end)))
+    Ok(Sides {
+        prompt: Turn::Messages(chosen),
+        chosen: Turn::Messages(chosen_end),
+        rejected: Turn::Messages(rejected_end),
+    })
 }
 
 pub(crate) fn turn(row: &Row, name: &str) -> Result<Turn, Fault> {

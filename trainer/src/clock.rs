@@ -22,14 +22,20 @@ pub(crate) fn utc(seconds: u64) -> String {
 /// Seconds since 1970 as a date and a time.
 fn iso(seconds: u64, micros: u32) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days as i64);
+    let Date { year, month, day } = civil(days as i64);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}")
 }
 
-/// Days since 1970 as year, month and day (Hinnant's algorithm for the proleptic Gregorian
+struct Date {
+    year: i64,
+    month: i64,
+    day: i64,
+}
+
+/// Days since 1970 as a date (Hinnant's algorithm for the proleptic Gregorian
 /// calendar: years are counted from March, eras have 400 years).
-fn civil(days: i64) -> (i64, i64, i64) {
+fn civil(days: i64) -> Date {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era =
@@ -38,7 +44,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+    Date { year: era * 400 + year_of_era + i64::from(month <= 2), month, day }
 }
 
 #[cfg(test)]

@@ -171,7 +171,7 @@ impl Grader {
         if answer.text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
             return Tri::Undecided(Reason::Unparsed);
         }
-        let first = self.read(gold, answer, Commas::Thousands, Commas::Thousands, &mut fuel);
+        let first = self.read(gold, answer, Reading::default(), &mut fuel);
         let settled = [Tri::Equal, Tri::Undecided(Reason::Fuel), Tri::Undecided(Reason::TooLong)];
         if settled.contains(&first) {
             return first;
@@ -198,7 +198,8 @@ impl Grader {
             (left && right, Commas::List, Commas::List),
         ];
         for (applies, g, a) in readings {
-            if applies && self.read(gold, answer, g, a, &mut fuel) == Tri::Equal {
+            let reading = Reading { gold: g, answer: a };
+            if applies && self.read(gold, answer, reading, &mut fuel) == Tri::Equal {
                 return Tri::Equal;
             }
         }
@@ -210,20 +211,32 @@ impl Grader {
         &self,
         gold: &Extracted<'_>,
         answer: &Extracted<'_>,
-        gold_commas: Commas,
-        answer_commas: Commas,
+        commas: Reading,
         fuel: &mut Fuel,
     ) -> Tri {
         let mut tree = Tree::default();
         let mut parse = |text: &str, commas| -> Result<Id, Reason> {
             parser::parse(text, commas, &mut tree, fuel)
         };
-        let parsed = (parse(&gold.text, gold_commas), parse(&answer.text, answer_commas));
+        let parsed = (parse(&gold.text, commas.gold), parse(&answer.text, commas.answer));
         match parsed {
             (Ok(g), Ok(a)) => compare::compare(&mut tree, g, a, &self.rules, fuel),
             (Err(Reason::Unparsed), _) => Tri::Undecided(Reason::GoldUnparsed),
             (Err(reason), _) | (_, Err(reason)) => Tri::Undecided(reason),
         }
+    }
+}
+
+/// What the commas of both sides mean.
+#[derive(Clone, Copy)]
+struct Reading {
+    gold: Commas,
+    answer: Commas,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self { gold: Commas::Thousands, answer: Commas::Thousands }
     }
 }
 

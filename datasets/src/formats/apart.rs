@@ -13,21 +13,26 @@ use crate::{Problem, content_hash, stream_key};
 /// SciQ: question, correct_answer, distractor1 to distractor3.
 pub(super) fn sciq(row: &Row) -> Result<Problem, Fault> {
     let wrong = ["distractor1", "distractor2", "distractor3"];
-    apart(row, b"sciq", ("question", "correct_answer", &wrong), &["id"])
+    let columns = Columns { question: "question", right: "correct_answer", wrong: &wrong };
+    apart(row, b"sciq", &columns, &["id"])
 }
 
 /// GPQA: "Question", "Correct Answer", "Incorrect Answer 1" to 3.
 pub(super) fn gpqa(row: &Row) -> Result<Problem, Fault> {
     let wrong = ["Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"];
-    apart(row, b"gpqa", ("Question", "Correct Answer", &wrong), &["Record ID", "id"])
+    let columns = Columns { question: "Question", right: "Correct Answer", wrong: &wrong };
+    apart(row, b"gpqa", &columns, &["Record ID", "id"])
 }
 
-fn apart(
-    row: &Row,
-    set: &[u8],
-    (question, right, wrong): (&str, &str, &[&str]),
-    ids: &[&str],
-) -> Result<Problem, Fault> {
+/// Where the question and its answers are.
+struct Columns<'a> {
+    question: &'a str,
+    right: &'a str,
+    wrong: &'a [&'a str],
+}
+
+fn apart(row: &Row, set: &[u8], columns: &Columns, ids: &[&str]) -> Result<Problem, Fault> {
+    let &Columns { question, right, wrong } = columns;
     let question = row.text(question)?;
     let field = |name| {
         row.scalar(name).ok_or_else(|| Fault::of(name, "text that is not empty", row.get(name)))

@@ -120,7 +120,7 @@ impl TimeEstimate {
         elapsed: Duration,
     ) -> Option<Remaining> {
         let live = meter.calls() - self.calls;
-        let (done, left, is_bound) = self.work(at, live);
+        let WorkShare { done, left, is_bound } = self.work(at, live);
         if self.base.is_none() && (live > 0 || matches!(self.work, Work::Items)) {
             self.base = Some((done, elapsed));
         }
@@ -132,15 +132,14 @@ impl TimeEstimate {
         known.then(|| Remaining { seconds: left / speed, bound })
     }
 
-    /// Work done, work left, and whether the latter is a bound.
-    fn work(&self, at: Standing, live: u64) -> (f64, f64, bool) {
+    fn work(&self, at: Standing, live: u64) -> WorkShare {
         let items = at.total.saturating_sub(at.before);
         let finished = at.done - at.before;
         match &self.work {
-            Work::Items => (finished as f64, (items - finished.min(items)) as f64, false),
+            Work::Items => WorkShare::known(finished, items - finished.min(items)),
             Work::Calls => {
                 let answered = finished.max(live).min(items);
-                (answered as f64, (items - answered) as f64, false)
+                WorkShare::known(answered, items - answered)
             }
             Work::Counted(count, most) => {
                 // Relaxed: a statistic.
@@ -149,9 +148,24 @@ impl TimeEstimate {
                 let mean = at.finished_work as f64 / finished.max(1) as f64;
                 let each = if seen { mean } else { *most as f64 };
                 let all = at.finished_work as f64 + (items - finished.min(items)) as f64 * each;
-                (done as f64, (all - done as f64).max(0.0), !seen)
+                let left = (all - done as f64).max(0.0);
+                WorkShare { done: done as f64, left, is_bound: !seen }
             }
         }
+    }
+}
+
+/// Work done and work left.
+struct WorkShare {
+    done: f64,
+    left: f64,
+    /// Whether `left` is an upper bound.
+    is_bound: bool,
+}
+
+impl WorkShare {
+    fn known(done: u64, left: u64) -> Self {
+        Self { done: done as f64, left: left as f64, is_bound: false }
     }
 }
 

@@ -30,6 +30,13 @@ const AHEAD: usize = 64;
 /// Index of a node; the root is 0.
 pub type NodeId = u32;
 
+/// A node that the caller has claimed for expansion.
+#[derive(Clone, Copy)]
+struct Claimed<'a> {
+    id: NodeId,
+    node: &'a Node,
+}
+
 /// A search tree: the shape, visits and values of its nodes.
 pub struct Tree {
     arena: Arena,
@@ -120,7 +127,7 @@ impl Tree {
         debug_assert_eq!(self.state(id), NodeState::Expanding);
         self.scored.store(false, std::sync::atomic::Ordering::Relaxed);
         let ids = |count| self.arena.reserve(count);
-        self.publish(id, self.node(id), edges, ids, |_, _| {})
+        self.publish(Claimed { id, node: self.node(id) }, edges, ids, |_, _| {})
     }
 
     /// [`Tree::expand`], with ids reserved by `ids` and each new node initialised by `init_child` before
@@ -128,8 +135,7 @@ impl Tree {
     #[inline]
     fn publish(
         &self,
-        id: NodeId,
-        node: &Node,
+        Claimed { id, node }: Claimed,
         edges: &[Edge],
         ids: impl FnOnce(u32) -> Range<NodeId>,
         init_child: impl Fn(&Node, &Edge),

@@ -6,6 +6,7 @@
 
 use regrowth_datasets::TokenId;
 
+use super::tokenizer::DecodeStream;
 use super::{CONTEXT, Tokenizer};
 use crate::PolicyError;
 
@@ -50,10 +51,7 @@ pub(crate) struct IncrementalDetokenizer {
     context: Vec<TokenId>,
     /// How many ids are taken in.
     taken: usize,
-    /// State of `tokenizers::step_decode_stream`: the last ids, their text, how many of them it is.
-    ids: Vec<TokenId>,
-    prefix: String,
-    prefix_index: usize,
+    stream: DecodeStream,
 }
 
 impl IncrementalDetokenizer {
@@ -61,7 +59,8 @@ impl IncrementalDetokenizer {
     /// [`Self::follow`].
     pub(crate) fn after(tokenizer: &Tokenizer, before: &[TokenId], special: bool) -> Self {
         let context = context(tokenizer, before, special).to_vec();
-        Self { ids: context.clone(), context, ..Self::default() }
+        let stream = DecodeStream { ids: context.clone(), ..DecodeStream::default() };
+        Self { stream, context, ..Self::default() }
     }
 
     /// Takes in the ids of `all` that are new, and gives the text of all; with `special`, special
@@ -76,14 +75,14 @@ impl IncrementalDetokenizer {
         special: bool,
     ) -> Result<&str, PolicyError> {
         let new = all.get(self.taken..).unwrap_or_default();
-        let Self { text, ids, prefix, prefix_index, .. } = self;
-        match tokenizer.decode_more(new, special, ids, prefix, prefix_index) {
+        let Self { text, stream, .. } = self;
+        match tokenizer.decode_more(new, special, stream) {
             Ok(piece) => text.push_str(&piece),
             // The decoder changes what it has written already, or does not know an id.
             Err(_) => {
                 *text = added(tokenizer, &self.context, all, special)?;
-                *ids = [self.context.as_slice(), all].concat();
-                (*prefix, *prefix_index) = (String::new(), 0);
+                let ids = [self.context.as_slice(), all].concat();
+                *stream = DecodeStream { ids, ..DecodeStream::default() };
             }
         }
         self.taken = all.len();

@@ -32,6 +32,15 @@ pub struct Tokenizer {
     chat_template: Option<String>,
 }
 
+/// State of `tokenizers::step_decode_stream`: the last ids, their text, and how many of them it is.
+#[cfg(feature = "candle")]
+#[derive(Debug, Clone, Default)]
+pub(super) struct DecodeStream {
+    pub(super) ids: Vec<TokenId>,
+    pub(super) prefix: String,
+    pub(super) prefix_index: usize,
+}
+
 impl Tokenizer {
     /// Reads the tokenizer files of a model. `config` is its `config.json`, or null.
     ///
@@ -150,18 +159,16 @@ impl Tokenizer {
         called(|| self.inner.decode(ids, !special)).map_err(undecodable)
     }
 
-    /// What `new` adds to the text of the ids before, of which `ids`, `prefix` and `prefix_index`
-    /// are what `tokenizers` remembers.
+    /// What `new` adds to the text of the ids before.
     #[cfg(feature = "candle")]
     pub(super) fn decode_more(
         &self,
         new: &[TokenId],
         special: bool,
-        ids: &mut Vec<TokenId>,
-        prefix: &mut String,
-        prefix_index: &mut usize,
+        before: &mut DecodeStream,
     ) -> Result<String, PolicyError> {
         let new = new.to_vec();
+        let DecodeStream { ids, prefix, prefix_index } = before;
         let step = || {
             tokenizers::step_decode_stream(&self.inner, new, !special, ids, prefix, prefix_index)
         };

@@ -79,7 +79,7 @@ fn tokenised(row: &Demonstration, tokenizer: &Tokenizer) -> Result<Ids, Wrong> {
     match (&row.prompt, &row.completion) {
         (Turn::Text(prompt), Turn::Text(completion)) => {
             let end = if row.eos { tokenizer.eos() } else { None };
-            text(prompt, completion, (tokenizer, tokenizer.opening(), end))
+            text(prompt, completion, tokenizer, Frame { opening: tokenizer.opening(), end })
                 .map_err(rendered("completion"))
         }
         (Turn::Messages(prompt), Turn::Messages(completion)) => {
@@ -110,18 +110,25 @@ fn worked(problem: &Problem, tokenizer: &Tokenizer, form: &PromptForm) -> Result
         solution.insert(0, ' ');
     }
     let opening = tokenizer.opening().filter(|_| !chats);
-    text(&prompt, &solution, (tokenizer, opening, tokenizer.eos())).map_err(wrong)
+    text(&prompt, &solution, tokenizer, Frame { opening, end: tokenizer.eos() }).map_err(wrong)
+}
+
+/// The tokens before a prompt and behind a completion.
+struct Frame {
+    opening: Option<TokenId>,
+    end: Option<TokenId>,
 }
 
 fn text(
     prompt: &str,
     completion: &str,
-    (tokenizer, opening, end): (&Tokenizer, Option<TokenId>, Option<TokenId>),
+    tokenizer: &Tokenizer,
+    frame: Frame,
 ) -> Result<Ids, PolicyError> {
     let written = tokenizer.encode(prompt)?;
-    let opening = opening.filter(|bos| written.first() != Some(bos));
+    let opening = frame.opening.filter(|bos| written.first() != Some(bos));
     let prompt = opening.into_iter().chain(written).collect();
-    let completion = tokenizer.encode(completion)?.into_iter().chain(end).collect();
+    let completion = tokenizer.encode(completion)?.into_iter().chain(frame.end).collect();
     Ok(Ids { prompt, completion })
 }
 

@@ -20,7 +20,7 @@ use super::memory::{PeakBatch, TrainingMemory};
 use super::model::Model;
 use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
-use super::ranking::Ranking;
+use super::ranking::{Ranking, RankingOptions};
 use super::reference::{self, Reference};
 use super::run::{Look, OnStep, TrainLoop, Trained};
 use super::schedule::Schedule;
@@ -122,32 +122,16 @@ impl DpoTrainer<'_> {
         data: PreferenceData,
         on_step: &mut OnStep,
     ) -> Result<DpoSummary, TrainError> {
-        let &Self { model, reference, config, session: Session { threads, dir, course } } = self;
+        let &Self { model, reference, config, session: Session { threads, dir, .. } } = self;
         let (mut rows, skipped) = rows(model, data, config)?;
         let loss = flip_rate(config, &rows.pairs)?;
         let mut reference_tokens =
             reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
-        let ranked = (loss, config, threads);
+        let ranked = RankingOptions { loss, config, threads };
         let (ranking, more) = Ranking::prepare(data.held_out, model, reference, ranked)?;
         reference_tokens += more;
         let steps = plan(&rows, config)?;
-        let run = TrainLoop {
-            model,
-            schedule: Schedule::new(
-                (config.schedule, config.learning_rate, config.warmup),
-                course.map_or(steps.len(), |course| course.steps),
-            ),
-            steps: steps.len(),
-            course,
-            optimizer: config.optimizer,
-            epochs: config.epochs,
-            seed: config.seed,
-            recompute: config.gradient_checkpointing,
-            threads,
-            dir,
-            tensorboard: config.tensorboard,
-            save_every: Duration::from_secs(config.save_seconds),
-        };
+        let run = self.steps(steps.len());
         let objective = Preference {
             loss,
             beta: config.beta,
@@ -175,6 +159,27 @@ impl DpoTrainer<'_> {
             reference_tokens,
             metrics,
         })
+    }
+
+    /// The loop over so many steps.
+    fn steps(&self, steps: usize) -> TrainLoop<'_> {
+        let &Self { model, config, session: Session { threads, dir, course }, .. } = self;
+        let planned = course.map_or(steps, |course| course.steps);
+        let DpoConfig { schedule, learning_rate, warmup, .. } = *config;
+        TrainLoop {
+            model,
+            schedule: Schedule::new(schedule, learning_rate, warmup, planned),
+            steps,
+            course,
+            optimizer: config.optimizer,
+            epochs: config.epochs,
+            seed: config.seed,
+            recompute: config.gradient_checkpointing,
+            threads,
+            dir,
+            tensorboard: config.tensorboard,
+            save_every: Duration::from_secs(config.save_seconds),
+        }
     }
 }
 

@@ -147,14 +147,7 @@ impl JudgeExample<'_> {
     /// the probability of all tokens of a label, it is
     /// `-(target ln P(correct) + (1 - target) ln P(other))`: cross entropy, which also keeps the mass
     /// on the labels.
-    pub(super) fn loss(
-        &self,
-        logps: &[f32],
-        weight: f64,
-        gradient: &mut [f32],
-        metrics: &mut Metrics,
-        share: f64,
-    ) -> f64 {
+    pub(super) fn loss(&self, logps: &[f32], weight: f64, gradient: &mut [f32]) -> JudgeLoss {
         let each = 1.0 / self.asks.len() as f64;
         let (mut loss, mut said, mut start) = (0.0, 0.0, 0);
         for ask in &self.asks {
@@ -174,9 +167,24 @@ impl JudgeExample<'_> {
             start = end;
         }
         let agrees = (said > 0.5) == (self.target > 0.5);
-        metrics.record("judge/loss", loss, share);
-        metrics.record("judge/accuracies", f64::from(u8::from(agrees)), share);
-        weight * loss
+        JudgeLoss { loss, weighted: weight * loss, agrees }
+    }
+}
+
+/// Loss of an example.
+pub(super) struct JudgeLoss {
+    loss: f64,
+    /// The loss with its weight.
+    pub(super) weighted: f64,
+    /// Whether the more probable label is the right one.
+    agrees: bool,
+}
+
+impl JudgeLoss {
+    /// Records the metrics of the example, which is this share of the batch.
+    pub(super) fn record(&self, metrics: &mut Metrics, share: f64) {
+        metrics.record("judge/loss", self.loss, share);
+        metrics.record("judge/accuracies", f64::from(u8::from(self.agrees)), share);
     }
 }
 
@@ -222,8 +230,8 @@ mod tests {
     fn loss(logps: &[f32]) -> (f64, Vec<f32>) {
         let (row, mut gradient) = (row(), vec![0.0; logps.len()]);
         let example = example(&row);
-        let value = example.loss(logps, 2.0, &mut gradient, &mut Metrics::default(), 1.0);
-        (value, gradient)
+        let value = example.loss(logps, 2.0, &mut gradient);
+        (value.weighted, gradient)
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Optimizer {
                     self.muon(name, var, &(gradient * scale)?, rate)?;
                 }
                 OptimizerKind::AdamW | OptimizerKind::Muon => {
-                    self.adamw(name, var, gradient, scale, rate)?;
+                    self.adamw(name, var, Clipped { gradient, scale }, rate)?;
                 }
                 OptimizerKind::Sgd => {
                     let decayed = (var.as_detached_tensor() * self.decay(name, rate))?;
@@ -149,8 +149,7 @@ impl Optimizer {
         &mut self,
         name: &str,
         var: &Var,
-        gradient: &Tensor,
-        scale: f64,
+        Clipped { gradient, scale }: Clipped,
         rate: f64,
     ) -> candle_core::Result<()> {
         let c = self.config;
@@ -187,6 +186,13 @@ impl Optimizer {
         let decayed = (var.as_detached_tensor() * self.decay(name, rate))?;
         var.set(&(decayed - (update * (rate * shape))?)?)
     }
+}
+
+/// A gradient, and what clipping multiplies it with.
+#[derive(Clone, Copy)]
+struct Clipped<'a> {
+    gradient: &'a Tensor,
+    scale: f64,
 }
 
 /// Nearest orthogonal matrix, roughly, by five quintic Newton-Schulz iterations.

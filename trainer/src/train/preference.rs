@@ -49,9 +49,10 @@ impl TrainingObjective for Preference<'_> {
         for example in &batch.judge_examples {
             let at = example.labels.clone();
             let gradient = &mut result.gradient[at.clone()];
-            let (weight, metrics) = (self.judge * example.share, &mut result.metrics);
             let row = &self.rows.judge_examples[example.index];
-            result.loss += row.loss(&logps[at], weight, gradient, metrics, example.share);
+            let loss = row.loss(&logps[at], self.judge * example.share, gradient);
+            loss.record(&mut result.metrics, example.share);
+            result.loss += loss.weighted;
         }
         result
     }

@@ -25,6 +25,13 @@ pub(super) struct Ranking<'a> {
     held_out: Vec<Prepared<'a>>,
 }
 
+/// How pairs are ranked.
+pub(super) struct RankingOptions<'a> {
+    pub(super) loss: PreferenceLoss,
+    pub(super) config: &'a DpoConfig,
+    pub(super) threads: usize,
+}
+
 impl<'a> Ranking<'a> {
     /// Prepares held-out pairs while the model still is what it was before the first step; also
     /// returns the tokens of reference forward passes. `None` if neither the settings nor held-out
@@ -33,8 +40,9 @@ impl<'a> Ranking<'a> {
         held_out: &'a [PreferencePair],
         model: &Model,
         reference: &Reference,
-        (loss, config, threads): (PreferenceLoss, &DpoConfig, usize),
+        options: RankingOptions,
     ) -> Result<(Option<Self>, u64), TrainError> {
+        let RankingOptions { loss, config, threads } = options;
         if !config.ranking && held_out.is_empty() {
             return Ok((None, 0));
         }

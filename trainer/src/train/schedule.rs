@@ -31,9 +31,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a form, its highest rate and the share of its `steps` that warm up.
+    /// A schedule of `steps` steps; `warmup` is the share of them that warm up.
     #[must_use]
-    pub fn new((kind, peak, warmup): (ScheduleKind, f64, f64), steps: usize) -> Self {
+    pub fn new(kind: ScheduleKind, peak: f64, warmup: f64, steps: usize) -> Self {
         Self { kind, peak, warmup: (warmup * steps as f64).ceil() as usize, steps }
     }
 

@@ -155,7 +155,9 @@ impl SftTrainer<'_> {
         let run = TrainLoop {
             model,
             schedule: Schedule::new(
-                (config.schedule, config.learning_rate, config.warmup),
+                config.schedule,
+                config.learning_rate,
+                config.warmup,
                 course.map_or(steps, |course| course.steps),
             ),
             steps,

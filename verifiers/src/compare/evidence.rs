@@ -10,6 +10,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::Zero;
 
+use super::tolerance::Evaluated;
 use super::{Comparison, Outcome, Tri};
 use crate::fuel::Reason;
 use crate::syntax::tree::{Constant, Id, Node, Symbol};
@@ -98,7 +99,8 @@ impl Comparison<'_> {
             };
             match gap(&g, &a, bits) {
                 Ok(Gap::Apart) => {
-                    let near = self.within(gold, answer, &g, &a, bits);
+                    let gold = Evaluated { id: gold, value: &g };
+                    let near = self.within(gold, Evaluated { id: answer, value: &a }, bits);
                     return Ok(Tri::from_bool(near));
                 }
                 Ok(Gap::Together(size)) if size <= -RELATIVE_OVERLAP => return Ok(Tri::Equal),

@@ -20,6 +20,21 @@ struct Chain {
     relations: Vec<Relation>,
 }
 
+/// One relation of a chain with its two sides.
+#[derive(Clone, Copy)]
+struct Link {
+    left: Id,
+    relation: Relation,
+    right: Id,
+}
+
+impl Link {
+    fn of(chain: &Chain, index: usize) -> Self {
+        let Chain { sides, relations } = chain;
+        Self { left: sides[index], relation: relations[index], right: sides[index + 1] }
+    }
+}
+
 impl Comparison<'_> {
     fn chain(&self, id: Id) -> Option<Chain> {
         match self.tree.get(id) {
@@ -361,9 +376,7 @@ impl Comparison<'_> {
     fn links(&mut self, g: &Chain, a: &Chain) -> Outcome {
         let mut undecided = None;
         for index in 0..g.relations.len() {
-            let gold = (g.sides[index], g.relations[index], g.sides[index + 1]);
-            let answer = (a.sides[index], a.relations[index], a.sides[index + 1]);
-            match self.link(gold, answer)? {
+            match self.link(Link::of(g, index), Link::of(a, index))? {
                 Tri::Equal => {}
                 Tri::Different => return Ok(Tri::Different),
                 Tri::Undecided(reason) => undecided = Some(reason),
@@ -373,34 +386,39 @@ impl Comparison<'_> {
     }
 
     /// Two single relations: `lhs - rhs` up to a constant factor, positive where the relation orders.
-    fn link(&mut self, gold: (Id, Relation, Id), answer: (Id, Relation, Id)) -> Outcome {
+    fn link(&mut self, gold: Link, answer: Link) -> Outcome {
         let kind = |r: Relation| (r.is_order(), matches!(r, Relation::Less | Relation::Greater), r);
-        let (g, a) = (kind(gold.1), kind(answer.1));
+        let (g, a) = (kind(gold.relation), kind(answer.relation));
         if g.0 != a.0 || g.0 && g.1 != a.1 || !g.0 && g.2 != a.2 {
             return Ok(Tri::Different);
         }
-        if let (Some(m), Some(n)) = (self.modulus(gold.2), self.modulus(answer.2))
+        if let (Some(m), Some(n)) = (self.modulus(gold.right), self.modulus(answer.right))
             && self.scalars(m, n)? != Tri::Equal
         {
             return Ok(Tri::Different);
         }
-        let plain = self.pairwise(&[gold.0, gold.2], &[answer.0, answer.2])?;
-        if plain == Tri::Equal && gold.1 == answer.1 {
+        let plain = self.pairwise(&[gold.left, gold.right], &[answer.left, answer.right])?;
+        if plain == Tri::Equal && gold.relation == answer.relation {
             return Ok(Tri::Equal);
         }
-        if [gold.0, gold.2, answer.0, answer.2].iter().any(|s| self.is_container(*s)) {
-            return Ok(plain);
-        }
-        if !g.0 && !matches!(gold.1, Relation::Equal | Relation::NotEqual | Relation::Approximately)
+        if [gold.left, gold.right, answer.left, answer.right].iter().any(|s| self.is_container(*s))
         {
             return Ok(plain);
         }
-        let left = self.difference(gold.0, gold.2)?;
-        let right = self.difference(answer.0, answer.2)?;
+        if !g.0
+            && !matches!(
+                gold.relation,
+                Relation::Equal | Relation::NotEqual | Relation::Approximately
+            )
+        {
+            return Ok(plain);
+        }
+        let left = self.difference(gold.left, gold.right)?;
+        let right = self.difference(answer.left, answer.right)?;
         match self.proportional(left, right)? {
             Some(Ordering::Equal) | None => Ok(Tri::Different),
             Some(sign) if g.0 => {
-                let turned = gold.1 != answer.1;
+                let turned = gold.relation != answer.relation;
                 Ok(Tri::from_bool((sign == Ordering::Less) == turned))
             }
             Some(_) => Ok(Tri::Equal),

@@ -134,10 +134,7 @@ impl Comparison<'_> {
     /// Whether variables may have to be whole numbers: under a factorial or a sum.
     pub(super) fn counts(&self, id: Id) -> bool {
         self.tree.any(id, &|n| {
-            matches!(
-                n,
-                Node::Call(Function::Factorial | Function::Binomial, _) | Node::Series { .. }
-            )
+            matches!(n, Node::Call(Function::Factorial | Function::Binomial, _) | Node::Series(_))
         })
     }
 

@@ -17,6 +17,13 @@ const MAX_ENDPOINTS: usize = 64;
 /// Membership of `(-inf, e1), e1, (e1, e2), e2, ..., (en, inf)`.
 type Flags = Vec<bool>;
 
+/// An end of an interval, and whether it is part of it.
+#[derive(Clone, Copy)]
+struct Endpoint {
+    at: Id,
+    included: bool,
+}
+
 /// What a walk over a set collects.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
@@ -215,7 +222,9 @@ impl Comparison<'_> {
                 Some((0..size).map(|i| i > at).collect())
             }
             Node::Tuple { open, close, items } if items.len() == 2 => {
-                self.interval(items[0], open == '[', items[1], close == ']', ends)?
+                let low = Endpoint { at: items[0], included: open == '[' };
+                let high = Endpoint { at: items[1], included: close == ']' };
+                self.interval(low, high, ends)?
             }
             Node::Set(items) => {
                 let mut flags = vec![false; size];
@@ -274,24 +283,22 @@ impl Comparison<'_> {
 
     fn interval(
         &mut self,
-        low: Id,
-        low_in: bool,
-        high: Id,
-        high_in: bool,
+        low: Endpoint,
+        high: Endpoint,
         ends: &[Id],
     ) -> Result<Option<Flags>, Reason> {
         let size = 2 * ends.len() + 1;
-        let first = match self.finite(low)? {
-            true => self.place(low, ends)?.map(|at| at + usize::from(!low_in)),
+        let first = match self.finite(low.at)? {
+            true => self.place(low.at, ends)?.map(|at| at + usize::from(!low.included)),
             false => Some(0),
         };
-        let last = match self.finite(high)? {
-            true => self.place(high, ends)?.map(|at| if high_in { at } else { at - 1 }),
+        let last = match self.finite(high.at)? {
+            true => self.place(high.at, ends)?.map(|at| if high.included { at } else { at - 1 }),
             false => Some(size - 1),
         };
         let (Some(first), Some(last)) = (first, last) else { return Ok(None) };
         // `(3, -1)` is a point, not an empty interval.
-        if self.order(low, high)? == Some(Ordering::Greater) {
+        if self.order(low.at, high.at)? == Some(Ordering::Greater) {
             return Ok(None);
         }
         Ok(Some((0..size).map(|i| first <= i && i <= last).collect()))

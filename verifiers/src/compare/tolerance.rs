@@ -15,6 +15,13 @@ use crate::syntax::tree::{Id, Node};
 use crate::value::ball::Ball;
 use crate::value::numeric::Complex;
 
+/// A side of a comparison with its value at a point.
+#[derive(Clone, Copy)]
+pub(super) struct Evaluated<'a> {
+    pub(super) id: Id,
+    pub(super) value: &'a Complex,
+}
+
 impl Comparison<'_> {
     /// Digits behind the point of a value that is a written decimal.
     fn decimals(&self, id: Id) -> Option<u32> {
@@ -68,13 +75,14 @@ impl Comparison<'_> {
     }
 
     /// Whether two real values that differ are equal by tolerance.
-    pub(super) fn within(&self, gold: Id, answer: Id, g: &Complex, a: &Complex, bits: u64) -> bool {
+    pub(super) fn within(&self, gold: Evaluated, answer: Evaluated, bits: u64) -> bool {
+        let (g, a) = (gold.value, answer.value);
         let bound = match self.rules.tolerance {
-            Tolerance::Relative(part) if self.tolerates(gold, answer) => {
+            Tolerance::Relative(part) if self.tolerates(gold.id, answer.id) => {
                 BigRational::from_float(part)
                     .and_then(|p| g.re.abs().mul(&Ball::rational(&p, bits), bits).ok())
             }
-            _ => self.allowed(gold, answer, None).map(|b| Ball::rational(&b, bits)),
+            _ => self.allowed(gold.id, answer.id, None).map(|b| Ball::rational(&b, bits)),
         };
         let Some(bound) = bound else { return false };
         let room = g.re.sub(&a.re, bits).and_then(|gap| bound.sub(&gap.abs(), bits));

@@ -131,6 +131,16 @@ pub(crate) enum Named {
     PositiveReals,
 }
 
+/// Sum (`product` false) or product of `body` over an index from `low` to `high`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Series {
+    pub(crate) product: bool,
+    pub(crate) index: Symbol,
+    pub(crate) low: Id,
+    pub(crate) high: Id,
+    pub(crate) body: Id,
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node {
@@ -159,14 +169,7 @@ pub(crate) enum Node {
     Call(Function, Vec<Id>),
     /// A function without a known value, or a symbol with marks.
     Apply(Symbol, Vec<Id>),
-    /// Sum (`product` false) or product over an index.
-    Series {
-        product: bool,
-        index: Symbol,
-        low: Id,
-        high: Id,
-        body: Id,
-    },
+    Series(Series),
     /// Row by row.
     Matrix {
         columns: usize,
@@ -305,13 +308,9 @@ impl Tree {
             }
             Node::Root { .. } => Node::Root { radicand: new[0], degree: new[1] },
             Node::Builder { .. } => Node::Builder { item: new[0], condition: new[1] },
-            Node::Series { product, index, .. } => Node::Series {
-                product: *product,
-                index: *index,
-                low: new[0],
-                high: new[1],
-                body: new[2],
-            },
+            Node::Series(series) => {
+                Node::Series(Series { low: new[0], high: new[1], body: new[2], ..*series })
+            }
             leaf => leaf.clone(),
         }
     }
@@ -334,7 +333,7 @@ impl Tree {
         while let Some(id) = open.pop() {
             match self.get(id) {
                 Node::Symbol(s) => found.push(*s),
-                Node::Series { index, .. } => bound.push(*index),
+                Node::Series(series) => bound.push(series.index),
                 _ => {}
             }
             for_each_child(self.get(id), &mut |child| open.push(child));
@@ -374,7 +373,7 @@ fn for_each_child(node: &Node, visit: &mut dyn FnMut(Id)) {
             visit(*a);
             visit(*b);
         }
-        Node::Series { low, high, body, .. } => {
+        Node::Series(Series { low, high, body, .. }) => {
             visit(*low);
             visit(*high);
             visit(*body);

@@ -10,7 +10,7 @@ use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::Fault;
 use crate::fuel::Fuel;
-use crate::syntax::tree::{Function, Id, Node, Symbol, Tree};
+use crate::syntax::tree::{Function, Id, Node, Series, Symbol, Tree};
 
 /// Most bits of a numerator or denominator.
 const MAX_BITS: u64 = 65_536;
@@ -77,9 +77,7 @@ impl Exact<'_> {
                 self.root(&radicand, degree)
             }
             Node::Call(function, arguments) => self.call(*function, arguments),
-            Node::Series { product, index, low, high, body } => {
-                self.series(*product, *index, *low, *high, *body)
-            }
+            Node::Series(series) => self.series(*series),
             _ => Err(Fault::Foreign),
         }
     }
@@ -248,7 +246,8 @@ impl Exact<'_> {
         Ok((1..=k).fold(BigInt::one(), |product, j| product * (n - k + j) / j).into())
     }
 
-    fn series(&mut self, product: bool, index: Symbol, low: Id, high: Id, body: Id) -> Value {
+    fn series(&mut self, series: Series) -> Value {
+        let Series { product, index, low, high, body } = series;
         let (low, high) = (self.value(low)?, self.value(high)?);
         let bound = |v: &BigRational| v.is_integer().then(|| v.numer().to_i64()).flatten();
         let (Some(low), Some(high)) = (bound(&low), bound(&high)) else {

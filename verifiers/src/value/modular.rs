@@ -11,7 +11,7 @@ use num_traits::{Signed, ToPrimitive, Zero};
 
 use super::Fault;
 use crate::fuel::Fuel;
-use crate::syntax::tree::{Constant, Function, Id, Node, Symbol, Tree};
+use crate::syntax::tree::{Constant, Function, Id, Node, Series, Symbol, Tree};
 
 /// The primes; the first is the Mersenne prime 2^61 - 1, the second 2^61 - 31.
 pub(crate) const PRIMES: [u64; 2] = [(1 << 61) - 1, (1 << 61) - 31];
@@ -106,9 +106,7 @@ impl Modular<'_> {
                 }
                 Ok(hash % p)
             }
-            Node::Series { product, index, low, high, body } => {
-                self.series(*product, *index, *low, *high, *body)
-            }
+            Node::Series(series) => self.series(*series),
             _ => Err(Fault::Foreign),
         }
     }
@@ -224,7 +222,8 @@ impl Modular<'_> {
     }
 
     /// Finite sums are run through; sums with other bounds stand for a function of their parts.
-    fn series(&mut self, product: bool, index: Symbol, low: Id, high: Id, body: Id) -> Residue {
+    fn series(&mut self, series: Series) -> Residue {
+        let Series { product, index, low, high, body } = series;
         let constant =
             self.tree.free_symbols(low).is_empty() && self.tree.free_symbols(high).is_empty();
         if !constant && !self.point.small {

@@ -16,7 +16,7 @@ use super::elementary::Elementary;
 use super::exact::Exact;
 use super::modular::mix;
 use crate::fuel::Fuel;
-use crate::syntax::tree::{Constant, Function, Id, Node, Symbol, Tree};
+use crate::syntax::tree::{Constant, Function, Id, Node, Series, Symbol, Tree};
 
 /// Most multiplications of an integer power.
 const MAX_POWER: u64 = 1 << 40;
@@ -102,9 +102,7 @@ impl Numeric<'_> {
             }
             Node::Call(function, arguments) => self.call(*function, arguments),
             Node::Apply(symbol, arguments) => self.opaque(*symbol, arguments),
-            Node::Series { product, index, low, high, body } => {
-                self.series(*product, *index, *low, *high, *body)
-            }
+            Node::Series(series) => self.series(*series),
             _ => Err(Fault::Foreign),
         }
     }
@@ -321,7 +319,8 @@ impl Numeric<'_> {
         Ok(Complex::real(Ball::rational(&scaled, self.bits())))
     }
 
-    fn series(&mut self, product: bool, index: Symbol, low: Id, high: Id, body: Id) -> Value {
+    fn series(&mut self, series: Series) -> Value {
+        let Series { product, index, low, high, body } = series;
         let bound = |v: BigRational| v.is_integer().then(|| v.numer().to_i64()).flatten();
         let (low, high) = (bound(self.exactly(low)?), bound(self.exactly(high)?));
         let (Some(low), Some(high)) = (low, high) else { return Err(Fault::Foreign) };

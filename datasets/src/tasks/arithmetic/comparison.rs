@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::words::{OBJECTS, PEOPLE, chance, pick, pick_some, shuffle};
 use super::chain::{Op, Operand};
-use super::draft::{Draft, Kind};
+use super::draft::{Draft, Kind, Operation};
 
 /// Probability that the sentences stand in any order.
 const SHUFFLED: f64 = 0.2;
@@ -49,7 +49,9 @@ pub(super) fn comparison(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
         let (name, parent) = (names[i + 1], names[relation.parent]);
         let rest = phrase(relation, parent);
         if needed[i + 1] {
-            let operation = (held[relation.parent], relation.op, Operand::Given(relation.amount));
+            let left = held[relation.parent];
+            let right = Operand::Given(relation.amount);
+            let operation = Operation { left, op: relation.op, right };
             held.push(draft.tell(name, &rest, operation));
         } else {
             held.push(Operand::Given(numbers[i + 1]));

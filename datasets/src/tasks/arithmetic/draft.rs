@@ -27,6 +27,14 @@ impl Kind {
     }
 }
 
+/// One operation of a chain.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operation {
+    pub left: Operand,
+    pub op: Op,
+    pub right: Operand,
+}
+
 /// Sentences and chain of one problem.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
@@ -42,12 +50,8 @@ impl Draft {
     }
 
     /// Adds a sentence `subject rest.` and the operation it asks for.
-    pub fn tell(
-        &mut self,
-        subject: &str,
-        rest: &str,
-        (left, op, right): (Operand, Op, Operand),
-    ) -> Operand {
+    pub fn tell(&mut self, subject: &str, rest: &str, operation: Operation) -> Operand {
+        let Operation { left, op, right } = operation;
         self.sentences.push(format!("{subject} {rest}."));
         self.chain.push(Clause::Echo(subject.into(), rest.into()), left, op, right)
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::words::{OBJECTS, PEOPLE, chance, pick_some};
 use super::chain::{Clause, Op, Operand};
-use super::draft::{Draft, Kind};
+use super::draft::{Draft, Kind, Operation};
 
 /// What happens besides the purchase; each adds one operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(super) fn shopping(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
         total = draft.tell(
             "The coupon",
             &format!("takes {off} coins off"),
-            (total, Op::Sub, Operand::Given(off)),
+            Operation { left: total, op: Op::Sub, right: Operand::Given(off) },
         );
     }
     if let (Some(start), true) = (money, extras.contains(&Extra::Earns)) {
@@ -58,7 +58,7 @@ pub(super) fn shopping(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
         money = Some(draft.tell(
             pronoun,
             &format!("gets {more} coins from {friend}"),
-            (start, Op::Add, Operand::Given(more)),
+            Operation { left: start, op: Op::Add, right: Operand::Given(more) },
         ));
     }
     let question = if let Some(money) = money {
@@ -67,7 +67,8 @@ pub(super) fn shopping(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     } else if extras.contains(&Extra::Share) {
         let people = rng.random_range(2..=4);
         let who = format!("The {people} friends");
-        draft.tell(&who, "split the cost", (total, Op::Div, Operand::Given(people)));
+        let shares = Operation { left: total, op: Op::Div, right: Operand::Given(people) };
+        draft.tell(&who, "split the cost", shares);
         "How many coins does each pay?".to_owned()
     } else {
         format!("How many coins does {name} spend?")

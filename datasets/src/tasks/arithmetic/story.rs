@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::super::words::{OBJECTS, PEOPLE, chance, pick, pick_some};
 use super::chain::{MAX_VALUE, Op, Operand};
-use super::draft::{Draft, Kind};
+use super::draft::{Draft, Kind, Operation};
 
 /// A story with `level` operations, or `None` where the draw led to a dead end.
 pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
@@ -19,6 +19,7 @@ pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     let mut draft = Draft::new(Kind::Story);
     draft.sentences.push(format!("{name} has {start} {object}."));
     let mut at = Operand::Given(start);
+    let people = People { pronoun, friend };
 
     let asks_difference = level > 1 && chance(rng, 0.12);
     let mut left = level - u32::from(asks_difference);
@@ -28,7 +29,7 @@ pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
             at = groups_event(rng, &mut draft, pronoun, at, value)?;
             left -= 2;
         } else {
-            at = simple_event(rng, &mut draft, pronoun, friend, at, value)?;
+            at = simple_event(rng, &mut draft, &people, at, value)?;
             left -= 1;
         }
     }
@@ -43,12 +44,18 @@ pub(super) fn story(rng: &mut ChaCha8Rng, level: u32) -> Option<Draft> {
     Some(draft)
 }
 
+/// Who a story is about.
+struct People<'a> {
+    /// What the person is called after the first sentence.
+    pronoun: &'a str,
+    friend: &'a str,
+}
+
 /// One operation on what the person has.
 fn simple_event(
     rng: &mut ChaCha8Rng,
     draft: &mut Draft,
-    pronoun: &str,
-    friend: &str,
+    &People { pronoun, friend }: &People,
     at: Operand,
     value: u32,
 ) -> Option<Operand> {
@@ -83,7 +90,8 @@ fn simple_event(
         }
     };
     op.apply(value, amount)?;
-    Some(draft.tell(pronoun, &rest, (at, op, Operand::Given(amount))))
+    let operation = Operation { left: at, op, right: Operand::Given(amount) };
+    Some(draft.tell(pronoun, &rest, operation))
 }
 
 /// Several groups of equal size come or go: a product, then a sum or difference.
@@ -102,6 +110,10 @@ fn groups_event(
         _ => (Op::Sub, format!("gives {a} each to {b} friends")),
     };
     op.apply(value, a * b)?;
-    let product = draft.tell(pronoun, &rest, (Operand::Given(a), Op::Mul, Operand::Given(b)));
+    let product = draft.tell(
+        pronoun,
+        &rest,
+        Operation { left: Operand::Given(a), op: Op::Mul, right: Operand::Given(b) },
+    );
     Some(draft.conclude("Now", at, op, product))
 }

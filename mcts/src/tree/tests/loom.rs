@@ -11,7 +11,7 @@ use crate::select::SelectionRule;
 use crate::tree::arena::{Arena, Supply};
 use crate::tree::node::{Exclusive, Node, Shared};
 use crate::tree::walk::{Budget, SharedTop, WalkProgress, Walker};
-use crate::tree::{Edge, Evaluator, NodeState, Tree, mean_value};
+use crate::tree::{Claimed, Edge, Evaluator, NodeState, Tree, mean_value};
 
 fn tree(weights: BackupWeights) -> Tree {
     let tree = Tree::new(1.0, weights);
@@ -265,8 +265,7 @@ fn who_finds_a_part_promoted_sees_what_its_holder_did() {
             let subtree = other.node(0);
             assert!(subtree.lock(subtree.link(), 2));
             other.publish(
-                0,
-                subtree,
+                Claimed { id: 0, node: subtree },
                 &[edge(0.25, false)],
                 |count| other.arena.reserve(count),
                 |_, _| {},

@@ -13,7 +13,7 @@ use crate::config::BackupWeights;
 use crate::select::{ChildStats, ScoreTerms, SelectionRule};
 use crate::tree::arena::{Supply, prefetch};
 use crate::tree::node::{Exclusive, Link, Node};
-use crate::tree::{Edge, NodeId, NodeState, Tree};
+use crate::tree::{Claimed, Edge, NodeId, NodeState, Tree};
 
 /// One thread's descents through the tree.
 pub(in crate::tree) struct Walker<'a, E: Evaluator> {
@@ -226,7 +226,8 @@ impl<'a, E: Evaluator> Walker<'a, E> {
         let value = context.evaluator.expand(&descent.state, edges);
         let init_child =
             |child: &Node, edge: &Edge| child.set_score_terms(context.rule.first_score_terms(edge));
-        context.tree.publish(descent.id, leaf, edges, |count| supply.take(count), init_child);
+        let claimed = Claimed { id: descent.id, node: leaf };
+        context.tree.publish(claimed, edges, |count| supply.take(count), init_child);
         self.leaf = None;
         value
     }

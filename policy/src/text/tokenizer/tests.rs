@@ -244,7 +244,6 @@ fn texts_and_ids_on_which_the_library_panics_are_refused() {
 #[test]
 fn ids_on_which_the_library_panics_piece_by_piece_are_refused() {
     let tokenizer = read(&written(|file| file["decoder"] = decoder('b'), &[])).unwrap();
-    let (mut ids, mut prefix, mut index) = (vec![], String::new(), 0);
-    let more = tokenizer.decode_more(&[4], false, &mut ids, &mut prefix, &mut index);
+    let more = tokenizer.decode_more(&[4], false, &mut DecodeStream::default());
     assert!(matches!(more, Err(PolicyError::Request(_))));
 }

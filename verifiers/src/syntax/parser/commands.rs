@@ -6,7 +6,7 @@
 use super::{Kind, Node, Parsed, Parser};
 use crate::fuel::Reason;
 use crate::syntax::names;
-use crate::syntax::tree::{Constant, Function, Id, Named};
+use crate::syntax::tree::{Constant, Function, Id, Named, Series};
 
 /// Stands for the differential behind an integrand.
 const DIFFERENTIAL: char = '\u{222b}';
@@ -216,7 +216,7 @@ impl Parser<'_, '_> {
         let body = self.series_body();
         self.over_i -= over_i;
         let body = body?;
-        self.add(Node::Series { product, index, low, high, body })
+        self.add(Node::Series(Series { product, index, low, high, body }))
     }
 
     fn series_body(&mut self) -> Parsed {
