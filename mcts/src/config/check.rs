@@ -38,6 +38,22 @@ impl SearchConfig {
         }
         self.check_breadth()?;
         self.verifier.check()?;
+        self.check_judge()?;
+        let wide = self.leaves_in_flight as u64 <= MAX_IN_FLIGHT;
+        check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
+        self.check_numbers()?;
+        self.check_options()?;
+        let temperature = self.sampling.temperature;
+        check(
+            "temperature",
+            "at least 0",
+            temperature,
+            temperature.is_finite() && temperature >= 0.0,
+        )
+    }
+
+    /// Checks that the settings of the judge fit the form in which it is asked.
+    fn check_judge(&self) -> Result<(), SearchError> {
         let asks = matches!(
             self.value.judge,
             JudgeForm::Question | JudgeForm::Restated | JudgeForm::Direction
@@ -54,9 +70,11 @@ impl SearchConfig {
         let expected = "another than `answers`, which judges anew, where returns are summed";
         let sums = self.backup_weights == BackupWeights::Returns;
         let ok = !(sums && self.value.judges_answers());
-        check("value.judge", expected, format!("{:?}", self.value.judge), ok)?;
-        let wide = self.leaves_in_flight as u64 <= MAX_IN_FLIGHT;
-        check("leaves_in_flight", "at most 65535", self.leaves_in_flight, wide)?;
+        check("value.judge", expected, format!("{:?}", self.value.judge), ok)
+    }
+
+    /// Checks the ranges of real numbers.
+    fn check_numbers(&self) -> Result<(), SearchError> {
         let not_negative = [
             ("c_puct", self.c_puct),
             ("prior_lambda", self.prior_lambda),
@@ -73,14 +91,7 @@ impl SearchConfig {
         for (field, value) in unit {
             check(field, "a number in [0, 1]", value, (0.0..=1.0).contains(&value))?;
         }
-        self.check_options()?;
-        let temperature = self.sampling.temperature;
-        check(
-            "temperature",
-            "at least 0",
-            temperature,
-            temperature.is_finite() && temperature >= 0.0,
-        )
+        Ok(())
     }
 
     /// Checks that a stopping rule can do something, and what it says.

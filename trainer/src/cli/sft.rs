@@ -76,45 +76,18 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         Some(dir) => Source::folder(dir)?,
         None => Source::named(&args.policy)?,
     };
-    let mut notices = Notices::default();
-    let data = Data::new(&source, args.prompt.clone())?;
-    let (examples, are_problems) = data.read(&args.data, &mut notices)?;
-    if are_problems {
-        log(&format!(
-            "trains on all {} problems of {}: give `iterate` and `evaluate` other ones, or what they \
-             measure has been seen",
-            examples.len(),
-            args.data.display()
-        ));
-    }
-    let validation = args.validation.as_deref();
-    let validation = match validation {
-        Some(path) => data.read(path, &mut notices)?.0,
-        None => vec![],
-    };
-    notices.lines().iter().for_each(|line| warn(line));
-    let model = match &args.init {
-        Some(_) if config.lora.is_some() => {
-            let detail = "fresh weights are trained as a whole; --init takes no --lora".into();
-            return Err(TrainError::Setting { name: "lora", detail });
-        }
-        Some(_) => Model::fresh(source, config.seed)?,
-        None => match &config.lora {
-            Some(lora) => Model::load_adapter(source, lora, config.seed)?,
-            None => Model::load(source, None, config.seed)?,
-        },
-    };
-    let model = model.with_frozen_dtype(args.dtype);
+    let Examples { train, validation } = read(args, &source)?;
+    let model = load(args, source, &config)?.with_frozen_dtype(args.dtype);
     model.warnings.iter().for_each(|text| log(text));
     let threads = args.threads.unwrap_or_else(super::cores).max(1);
-    let plan = plan_sft(&model, &examples, &config, threads)?;
+    let plan = plan_sft(&model, &train, &config, threads)?;
     let memory = memory::announce(&plan)?;
     let started = Instant::now();
     let out = Some(args.out.as_path());
     let summary =
         run.watch(plan.steps, |on_step| {
             SftTrainer { model: &model, config: &config, session: Session::new(threads, out) }
-                .train(&examples, &validation, on_step)
+                .train(&train, &validation, on_step)
         })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
@@ -131,6 +104,46 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         "{} steps, {} tokens, loss {:.4}{best}; {written}",
         summary.steps, summary.tokens, summary.loss
     ))
+}
+
+/// What is trained on, and what the loss is measured on.
+struct Examples {
+    train: Vec<Example>,
+    validation: Vec<Example>,
+}
+
+/// Reads the files that the flags name. What a user should know of them is logged.
+fn read(args: &Args, source: &Source) -> Result<Examples, TrainError> {
+    let mut notices = Notices::default();
+    let data = Data::new(source, args.prompt.clone())?;
+    let (train, are_problems) = data.read(&args.data, &mut notices)?;
+    if are_problems {
+        log(&format!(
+            "trains on all {} problems of {}: give `iterate` and `evaluate` other ones, or what they \
+             measure has been seen",
+            train.len(),
+            args.data.display()
+        ));
+    }
+    let validation = match args.validation.as_deref() {
+        Some(path) => data.read(path, &mut notices)?.0,
+        None => vec![],
+    };
+    notices.lines().iter().for_each(|line| warn(line));
+    Ok(Examples { train, validation })
+}
+
+/// The model to train: fresh weights, an adapter on a checkpoint, or the checkpoint.
+fn load(args: &Args, source: Source, config: &SftConfig) -> Result<Model, TrainError> {
+    match (&args.init, &config.lora) {
+        (Some(_), Some(_)) => {
+            let detail = "fresh weights are trained as a whole; --init takes no --lora".into();
+            Err(TrainError::Setting { name: "lora", detail })
+        }
+        (Some(_), None) => Model::fresh(source, config.seed),
+        (None, Some(lora)) => Model::load_adapter(source, lora, config.seed),
+        (None, None) => Model::load(source, None, config.seed),
+    }
 }
 
 /// What turns a file into examples. It needs no weights, so what is wrong with a file is said before they

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::Device;
-use regrowth_datasets::{Notices, PreferencePair, Preferences, read_preferences, read_step_labels};
+use regrowth_datasets::{
+    Notices, PreferencePair, Preferences, StepLabel, read_preferences, read_step_labels,
+};
 use regrowth_mcts::Preset;
 use regrowth_mcts::console::{log, warn};
 use regrowth_mcts::flags::EngineFlags;
@@ -133,14 +135,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let run = held::Training::begin(&args.out, "dpo")?;
     log(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
-    let mut notices = Notices::skipping(args.skip_bad);
-    let reader = PairReader { source: &source, eos: args.eos };
-    let pairs = reader.read(&args.pairs, &mut notices)?;
-    let held_out = args.held_out.as_deref().map(|file| reader.read(file, &mut notices));
-    let held_out = held_out.transpose()?.unwrap_or_default();
-    notices.lines().iter().for_each(|line| log(line));
-    let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
-    let step_labels = step_labels.unwrap_or_default();
+    let Rows { pairs, held_out, step_labels, bad_rows } = read(args, &source)?;
     let data = PreferenceData { pairs: &pairs, step_labels: &step_labels, held_out: &held_out };
     let sampled_pairs: Vec<&PreferencePair> = pairs.iter().chain(&held_out).collect();
     let (model, sampled) = pages::giving_back(|| load(source, &config, &sampled_pairs))?;
@@ -171,7 +166,6 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     })?;
     let (seconds, memory) = (started.elapsed().as_secs_f64(), memory.end());
     let written = args.training.save(&model, &args.out)?;
-    let bad_rows = notices.skipped().len();
     let result =
         json!({ "dpo": summary, "bad_rows": bad_rows, "seconds": seconds, "memory": memory });
     write_json(&args.out.join("train.json"), &result)?;
@@ -183,6 +177,27 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         warn(&warning);
     }
     print_line(&format!("{}; {written}", described(&summary, bad_rows)))
+}
+
+/// The rows of the files that the flags name.
+struct Rows {
+    pairs: Vec<PreferencePair>,
+    held_out: Vec<PreferencePair>,
+    step_labels: Vec<StepLabel>,
+    /// Rows that were left out.
+    bad_rows: usize,
+}
+
+fn read(args: &Args, source: &Source) -> Result<Rows, TrainError> {
+    let mut notices = Notices::skipping(args.skip_bad);
+    let reader = PairReader { source, eos: args.eos };
+    let pairs = reader.read(&args.pairs, &mut notices)?;
+    let held_out = args.held_out.as_deref().map(|file| reader.read(file, &mut notices));
+    let held_out = held_out.transpose()?.unwrap_or_default();
+    notices.lines().iter().for_each(|line| log(line));
+    let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
+    let (step_labels, bad_rows) = (step_labels.unwrap_or_default(), notices.skipped().len());
+    Ok(Rows { pairs, held_out, step_labels, bad_rows })
 }
 
 /// The model to train, and whether it sampled the pairs.

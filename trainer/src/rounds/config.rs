@@ -236,6 +236,25 @@ impl RunConfig {
             let policy = &self.policy;
             format!("are those of a served policy, but the policy is `{policy}`, which has its own")
         })?;
+        self.check_counts()?;
+        self.check_gate()?;
+        self.check_data()?;
+        for lora in self.dpo.lora.iter().chain(&self.sft.lora) {
+            lora.check()?;
+        }
+        let rates = [
+            ("dpo.learning_rate", self.dpo.learning_rate),
+            ("dpo.beta", self.dpo.beta),
+            ("sft.learning_rate", self.sft.learning_rate),
+        ];
+        for (name, value) in rates {
+            let ok = value.is_finite() && value > 0.0;
+            check(name, ok, || format!("is {value}; expected a number above 0"))?;
+        }
+        Ok(())
+    }
+
+    fn check_counts(&self) -> Result<(), TrainError> {
         let at_least_one = [
             ("rounds", self.rounds as usize),
             ("validate_every", self.validate_every as usize),
@@ -251,6 +270,10 @@ impl RunConfig {
         for (name, value) in at_least_one {
             check(name, value >= 1, || format!("is {value}; expected at least 1"))?;
         }
+        Ok(())
+    }
+
+    fn check_gate(&self) -> Result<(), TrainError> {
         let validated = self.gate == Gate::Off || self.validation_problems >= 1;
         check("validation_problems", validated, || {
             "is 0, but the gate needs some; set it, or --gate off".into()
@@ -258,7 +281,11 @@ impl RunConfig {
         let slack = self.gate_slack;
         check("gate_slack", (0.0..=1.0).contains(&slack), || {
             format!("is {slack}; expected a number in [0, 1]")
-        })?;
+        })
+    }
+
+    /// Checks that what is trained on fits the objective and the trainer.
+    fn check_data(&self) -> Result<(), TrainError> {
         check("replay", (0.0..1.0).contains(&self.replay), || {
             format!("is {}; expected a number of at least 0 and below 1", self.replay)
         })?;
@@ -276,20 +303,7 @@ impl RunConfig {
             "is on, which plans the steps of all rounds ahead; it needs `dpo.batch_trees`, preference \
              pairs and this program's trainer"
                 .into()
-        })?;
-        for lora in self.dpo.lora.iter().chain(&self.sft.lora) {
-            lora.check()?;
-        }
-        let rates = [
-            ("dpo.learning_rate", self.dpo.learning_rate),
-            ("dpo.beta", self.dpo.beta),
-            ("sft.learning_rate", self.sft.learning_rate),
-        ];
-        for (name, value) in rates {
-            let ok = value.is_finite() && value > 0.0;
-            check(name, ok, || format!("is {value}; expected a number above 0"))?;
-        }
-        Ok(())
+        })
     }
 }
 
