@@ -243,7 +243,8 @@ impl ValueConfig {
     }
 
     /// Whether steps are judged by a question to the model.
-    pub(crate) fn asks(&self) -> bool {
+    #[must_use]
+    pub fn asks(&self) -> bool {
         self.self_evaluation && !self.judge.reads()
     }
 

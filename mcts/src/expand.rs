@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
-use regrowth_datasets::{Choice, Finish, Problem, TokenId, stream_key};
-use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Restated, Score, Scores};
+use regrowth_datasets::{Finish, TokenId, stream_key};
+use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Score, Scores};
 use regrowth_verifiers::{Finding, is_thinking};
 
-use crate::config::{DepthLimit, JudgeForm};
+use crate::config::DepthLimit;
+use crate::judging::{JudgedStep, judge_request};
 use crate::likelihood::{Finished, log_likelihood};
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
@@ -268,19 +269,16 @@ impl Expansion {
         }
         self.first_judge = first;
         self.judgements = vec![None; self.accepted.len()];
-        let hint = config.hinted.then(|| shown_reference(subject.problem)).flatten();
-        let restates = config.says_all();
-        let judge = |accepted: &Accepted| Judge {
-            prefix: self.prefix.clone(),
-            step: Arc::from(accepted.candidate.step.ids.as_slice()),
-            hint: hint.clone(),
-            order: config.order,
-            restated: restates.then(|| Restated {
-                question: subject.problem.question.clone(),
-                choices: subject.problem.choices.clone(),
-                solution: format!("{}{}", self.solution, accepted.candidate.step.text),
-                direction: config.judge == JudgeForm::Direction,
-            }),
+        let judge = |accepted: &Accepted| {
+            judge_request(
+                config,
+                JudgedStep {
+                    problem: subject.problem,
+                    prefix: &self.prefix,
+                    before: &self.solution,
+                    step: &accepted.candidate.step,
+                },
+            )
         };
         self.accepted.iter().map(judge).collect()
     }
@@ -367,21 +365,6 @@ impl Expansion {
     }
 }
 
-/// The reference that a hinted judge sees: the solution, else the answer; for a multiple-choice
-/// problem, with the option's text.
-fn shown_reference(problem: &Problem) -> Option<String> {
-    let given = |text: &String| !text.trim().is_empty();
-    if let Some(solution) = problem.solution.as_ref().filter(|text| given(text)) {
-        return Some(solution.clone());
-    }
-    let answer = Some(&problem.answer).filter(|text| given(text))?;
-    let option = problem.choices.iter().find(|choice| choice.label == *answer);
-    Some(match option {
-        Some(Choice { label, text }) => format!("The answer is ({label}) {text}"),
-        None => format!("The answer is {answer}"),
-    })
-}
-
 /// Checks that there is one usable log-probability for each token.
 fn check_logps(logps: &[f32], tokens: usize) -> Result<(), SkipReason> {
     let ok = logps.len() == tokens && logps.iter().all(|&l| usable(l));
@@ -426,32 +409,7 @@ fn keys(seed: u64, problem: &str, path: &[u32], count: usize) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use regrowth_datasets::AnswerKind;
-
     use super::*;
-
-    #[test]
-    fn the_judge_is_shown_the_solution_or_else_the_answer() {
-        let mut problem = Problem {
-            id: "p".to_owned(),
-            source: "test".to_owned(),
-            question: "q".to_owned(),
-            choices: vec![Choice { label: "A".to_owned(), text: "iron".to_owned() }],
-            answer: "A".to_owned(),
-            kind: AnswerKind::Choice,
-            solution: None,
-            level: None,
-        };
-        let shown = |problem: &Problem| shown_reference(problem);
-        assert_eq!(shown(&problem).as_deref(), Some("The answer is (A) iron"));
-        problem.choices.clear();
-        assert_eq!(shown(&problem).as_deref(), Some("The answer is A"));
-        problem.solution = Some("Magnets attract iron.".to_owned());
-        assert_eq!(shown(&problem), problem.solution);
-        problem.solution = None;
-        problem.answer.clear();
-        assert_eq!(shown(&problem), None);
-    }
 
     #[test]
     fn the_last_step_completes_the_solution_but_for_a_limit_below_the_root() {

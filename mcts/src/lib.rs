@@ -13,6 +13,8 @@
 
 mod answers;
 pub mod audit;
+#[cfg(feature = "cli")]
+mod browse;
 pub mod calibration;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -31,6 +33,7 @@ pub mod foreign;
 #[cfg(feature = "cli")]
 pub mod frontend;
 pub mod interval;
+pub mod judging;
 pub mod labels;
 pub mod likelihood;
 mod noise;

@@ -252,19 +252,21 @@ pub fn read_trees(
     let io = |path: &Path, source| SearchError::Io { path: path.to_owned(), source };
     let file = File::open(&path).map_err(|e| io(&path, e))?;
     let lines = BufReader::new(file).lines().enumerate();
-    Ok(lines.filter_map(move |(index, line)| {
-        let line = match line {
-            Ok(line) if line.trim().is_empty() => return None,
-            Ok(line) => line,
-            Err(error) => return Some(Err(io(&path, error))),
-        };
-        Some(parse(&line).map_err(|detail| SearchError::Row {
-            path: path.clone(),
-            line: index + 1,
-            version: TREE_VERSION,
-            detail,
-        }))
+    Ok(lines.filter_map(move |(index, line)| match line {
+        Ok(line) if line.trim().is_empty() => None,
+        Ok(line) => Some(parse_row(&path, index + 1, &line)),
+        Err(error) => Some(Err(io(&path, error))),
     }))
+}
+
+/// The tree in a line of a file, counted from 1.
+pub(crate) fn parse_row(path: &Path, line: usize, text: &str) -> Result<TreeRecord, SearchError> {
+    parse(text).map_err(|detail| SearchError::Row {
+        path: path.to_owned(),
+        line,
+        version: TREE_VERSION,
+        detail,
+    })
 }
 
 fn parse(line: &str) -> Result<TreeRecord, String> {

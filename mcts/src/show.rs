@@ -71,7 +71,7 @@ fn marks(tree: &TreeRecord, rules: &PairConfig) -> Vec<[char; 2]> {
 }
 
 /// The text with its false equations between brackets.
-fn marked_equations(text: &str) -> String {
+pub(crate) fn marked_equations(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for equation in equations(text).into_iter().filter(|e| !e.holds) {

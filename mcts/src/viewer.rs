@@ -10,6 +10,7 @@ mod data;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
+pub(crate) use self::data::{EndView, NodeView};
 pub use self::data::{TreeSet, TreeView};
 
 /// Colours, type and controls that all pages share.

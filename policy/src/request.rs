@@ -360,6 +360,14 @@ fn none(tokens: &u64) -> bool {
     *tokens == 0
 }
 
+impl Usage {
+    /// Tokens computed, for whatever: those from the cache are not among them.
+    #[must_use]
+    pub fn computed(&self) -> u64 {
+        self.prefilled + self.sampling_rows + self.judged + self.restated
+    }
+}
+
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
         self.prefilled += other.prefilled;

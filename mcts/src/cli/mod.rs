@@ -62,7 +62,7 @@ enum Subcommands {
     /// Let another policy judge the pairs of a file: agreement, and pairs with its ratings.
     #[command(after_help = rejudge::EXAMPLES)]
     Rejudge(rejudge::Arguments),
-    /// Show trees as text or as a page.
+    /// Show trees as text, as a page or in the terminal.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Arguments),
     /// Search a Countdown numbers game with a calculator instead of a language model.

@@ -1,7 +1,7 @@
-//! `mcts show`: one tree as text, or trees as a page.
+//! `mcts show`: one tree as text, or trees as a page or in a browser in the terminal.
 //!
-//! Of a run, text shows the latest round; a page has all rounds, so that a problem's trees can be laid
-//! side by side.
+//! Of a run, text shows the latest round; the others have all rounds, so that a problem's trees can be
+//! compared.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::paths::{check_output, unwritten};
 use super::rules::RuleFlags;
 use super::{print_line, trees};
+use crate::browse::{self, App, Catalog};
 use crate::flags::at_least_one;
 use crate::show::{STEP_CHARS, render_text};
 use crate::viewer::{TreeSet, TreeView, render_page};
@@ -22,6 +23,7 @@ use crate::{PairConfig, TreeRecord, read_trees};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mcts show --trees search
+  mcts show --trees runs/default --browse
   mcts show --trees runs/default --html trees.html
   mcts show --trees before --against after --html trees.html";
 
@@ -32,9 +34,12 @@ pub(crate) struct Arguments {
     /// Trees: a file, or the folder of a search, of a round or of a run (text shows its latest round)
     #[arg(long, value_name = "PATH")]
     trees: PathBuf,
-    /// Id of the problem [default: text shows the first tree, a page shows all]
+    /// Id of the problem [default: text shows the first tree, a page and --browse show all]
     #[arg(long, value_name = "ID")]
     problem: Option<String>,
+    /// Look at the trees in this terminal: list, fold, search; `?` explains the keys
+    #[arg(long, conflicts_with_all = ["html", "full"])]
+    browse: bool,
     /// Show the whole text of every step, not its first 100 characters
     #[arg(long)]
     full: bool,
@@ -54,6 +59,9 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.browse {
+        return browse(arguments);
+    }
     let files = trees::files(&arguments.trees)?;
     let rules = |files: &[PathBuf]| arguments.rules.rules(&files[0]);
     match &arguments.html {
@@ -74,6 +82,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             print_line(render_text(&tree, &rules(&files)?, longest).trim_end())
         }
     }
+}
+
+/// Trees of all rounds in the terminal.
+fn browse(arguments: &Arguments) -> Result<(), Failure> {
+    browse::check_terminal().map_err(Failure::usage)?;
+    let files = trees::files(&arguments.trees)?;
+    let rules = arguments.rules.rules(&files[0])?;
+    let catalog = Catalog::read(&files, &rules, arguments.problem.as_deref())?;
+    if catalog.entries().is_empty() {
+        return Err(missing(arguments));
+    }
+    let app = App::new(&arguments.trees.display().to_string(), catalog.entries());
+    browse::run(&catalog, app).map_err(|error| Failure::file(format!("terminal: {error}")))
 }
 
 /// The first wanted tree of the latest file that has one.

@@ -38,82 +38,82 @@ impl TreeSet {
 /// One tree.
 #[derive(Debug, Clone, Serialize)]
 pub struct TreeView {
-    id: String,
-    source: String,
-    question: String,
-    choices: Vec<Choice>,
-    reference: String,
-    solution: Option<String>,
-    policy: String,
+    pub(crate) id: String,
+    pub(crate) source: String,
+    pub(crate) question: String,
+    pub(crate) choices: Vec<Choice>,
+    pub(crate) reference: String,
+    pub(crate) solution: Option<String>,
+    pub(crate) policy: String,
     /// Whether the committed solution is right.
-    correct: bool,
+    pub(crate) correct: bool,
     /// Whether outcomes saw the reference answer.
-    oracle: bool,
-    hinted: bool,
-    simulations: u64,
-    propose_calls: u64,
-    judge_calls: u64,
-    score_calls: u64,
-    prompt_tokens: usize,
-    sampled_tokens: u64,
-    duplicates: u64,
-    committed: Vec<u32>,
-    pairs: Vec<PairView>,
+    pub(crate) oracle: bool,
+    pub(crate) hinted: bool,
+    pub(crate) simulations: u64,
+    pub(crate) propose_calls: u64,
+    pub(crate) judge_calls: u64,
+    pub(crate) score_calls: u64,
+    pub(crate) prompt_tokens: usize,
+    pub(crate) sampled_tokens: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) committed: Vec<u32>,
+    pub(crate) pairs: Vec<PairView>,
     /// Why there are no more pairs, in words.
-    dropped: BTreeMap<&'static str, u64>,
-    nodes: Vec<NodeView>,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
+    pub(crate) nodes: Vec<NodeView>,
 }
 
 /// A pair of sibling nodes.
 #[derive(Debug, Clone, Serialize)]
-struct PairView {
-    chosen: u32,
-    rejected: u32,
-    margin: f64,
-    alpha: f64,
+pub(crate) struct PairView {
+    pub(crate) chosen: u32,
+    pub(crate) rejected: u32,
+    pub(crate) margin: f64,
+    pub(crate) alpha: f64,
 }
 
 /// One step and the state behind it; what is absent is 0, false or unknown.
 #[derive(Debug, Clone, Serialize)]
-struct NodeView {
+pub(crate) struct NodeView {
     #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<u32>,
+    pub(crate) parent: Option<u32>,
     /// The text in pieces; every second piece is a false equation.
-    text: Vec<String>,
-    q: f64,
-    v: f64,
-    visits: u64,
-    prior: f64,
-    reward: f64,
+    pub(crate) text: Vec<String>,
+    pub(crate) q: f64,
+    pub(crate) v: f64,
+    pub(crate) visits: u64,
+    pub(crate) prior: f64,
+    pub(crate) reward: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    self_evaluation: Option<f64>,
-    tokens: usize,
+    pub(crate) self_evaluation: Option<f64>,
+    pub(crate) tokens: usize,
     /// Log-probability of the whole step.
-    logp: f64,
+    pub(crate) logp: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    finish: Option<Finish>,
+    pub(crate) finish: Option<Finish>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    injected: bool,
+    pub(crate) injected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    end: Option<EndView>,
+    pub(crate) end: Option<EndView>,
     /// What a verifier command found, a line each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    findings: Vec<String>,
+    pub(crate) findings: Vec<String>,
 }
 
 /// What the verifier read at the end of a solution.
 #[derive(Debug, Clone, Serialize)]
-struct EndView {
+pub(crate) struct EndView {
     /// Outcome part of the value.
-    outcome: f64,
+    pub(crate) outcome: f64,
     /// The answer that the solution states; empty if none.
-    answer: String,
+    pub(crate) answer: String,
     /// The rule that found it, or why there is none.
-    rule: &'static str,
+    pub(crate) rule: &'static str,
     /// `right`, `wrong`, `undecided` or, without a reference, `unknown`.
-    verdict: &'static str,
+    pub(crate) verdict: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
-    reason: String,
+    pub(crate) reason: String,
 }
 
 impl TreeView {
@@ -164,10 +164,13 @@ impl TreeView {
     /// Whether it has right and wrong solutions.
     #[must_use]
     pub fn is_mixed(&self) -> bool {
-        let some = |verdict| {
-            self.nodes.iter().filter_map(|n| n.end.as_ref()).any(|e| e.verdict == verdict)
-        };
-        some("right") && some("wrong")
+        self.solutions("right") > 0 && self.solutions("wrong") > 0
+    }
+
+    /// Number of solutions with this verdict.
+    #[must_use]
+    pub fn solutions(&self, verdict: &str) -> usize {
+        self.nodes.iter().filter_map(|n| n.end.as_ref()).filter(|e| e.verdict == verdict).count()
     }
 }
 

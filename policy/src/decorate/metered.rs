@@ -40,7 +40,7 @@ impl Meter {
     /// Counts an answer.
     pub fn answered(&self, response: &Response) {
         let usage = response.usage();
-        let tokens = usage.prefilled + usage.sampling_rows + usage.judged + usage.restated;
+        let tokens = usage.computed();
         self.tokens.fetch_add(tokens, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,0 +1,16 @@
+//! Search in text without regard to upper and lower case.
+
+/// Whether the text holds the needle, which is in lower case and not empty.
+pub(super) fn contains(text: &str, needle: &str) -> bool {
+    text.to_lowercase().contains(needle)
+}
+
+/// The places of the needle in a line; none in one whose lower case has other places.
+pub(super) fn places(line: &str, needle: &str) -> Vec<std::ops::Range<usize>> {
+    let lower = line.to_lowercase();
+    if needle.is_empty() || lower.len() != line.len() {
+        return Vec::new();
+    }
+    let found = lower.match_indices(needle).map(|(at, text)| at..at + text.len());
+    found.filter(|place| line.get(place.clone()).is_some()).collect()
+}
