@@ -1,8 +1,8 @@
 // The checks of report_browser.sh, which says what they need.
 "use strict";
 const assert = require("node:assert/strict");
-const { execFileSync } = require("node:child_process");
-const { copyFileSync, writeFileSync } = require("node:fs");
+const { execFileSync, spawn } = require("node:child_process");
+const { copyFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { chromium } = require("playwright-core");
@@ -176,6 +176,91 @@ async function reports(browser) {
   }
 }
 
+// ---- the live page ---------------------------------------------------------------------------
+
+// A copy of the run as it was in its last round: no report of the round and of the run, and a process at work.
+function underWay() {
+  const run = join(WORK, "under-way");
+  cpSync(RUN, run, { recursive: true, filter: (path) => !/\.lock$|checkpoint|best$/.test(path) });
+  let last = 0;
+  while (existsSync(join(run, `round-${String(last + 1).padStart(4, "0")}`))) last += 1;
+  const round = join(run, `round-${String(last).padStart(4, "0")}`);
+  for (const path of [join(run, "report.json"), join(run, "report.html"), join(round, "report.json")]) rmSync(path, { force: true });
+  const rows = readFileSync(join(round, "metrics.jsonl"), "utf8").split("\n").slice(0, 2);
+  writeFileSync(join(round, "metrics.jsonl"), rows.join("\n") + '\n{"st');
+  progress(run, { phase: `round ${last} ${HOSTILE}` });
+  return { run, round };
+}
+
+function progress(run, more) {
+  const now = Math.floor(Date.now() / 1000);
+  const said = { pid: 1, command: "regrowth", started: now - 60, updated: now, phase: "train", unit: "steps", done: 2, total: 40,
+    message: HOSTILE, model_calls: 5, tokens_per_second: 321, ...more };
+  writeFileSync(join(run, "progress.json"), JSON.stringify(said));
+}
+
+// Starts `regrowth serve`; gives its address and the process.
+async function serve(...runs) {
+  const server = spawn(join(BIN, "regrowth"), ["serve", "--port", "0", ...runs], { stdio: ["ignore", "pipe", "inherit"] });
+  const line = await new Promise((told) => server.stdout.once("data", (data) => told(String(data))));
+  return { server, address: line.match(/http:[^ ]+/)[0] };
+}
+
+// Opens a served page and fails on messages, errors and requests to anywhere else.
+async function openServed(browser, address, { width = 1280, dark = false } = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: dark ? "dark" : "light" });
+  const page = await context.newPage();
+  page.troubles = [];
+  page.on("console", (message) => page.troubles.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
+  page.on("dialog", (dialog) => page.troubles.push(`dialog: ${dialog.message()}`));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(address) && !url.startsWith("data:")) page.troubles.push(`request: ${url}`);
+  });
+  await page.goto(address);
+  await page.waitForSelector("canvas");
+  return page;
+}
+
+async function livePageFollowsARun(browser) {
+  const { run } = underWay();
+  const { server, address } = await serve(run, RUN);
+  try {
+    const page = await openServed(browser, address);
+    assert.equal(await page.locator("section.run").count(), 2);
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    const first = page.locator("section.run").first();
+    assert.ok((await first.textContent()).includes("</script><script>window.hacked = 1</script><img src=x"));
+    assert.equal(await first.locator(".tag.running").count(), 1);
+    assert.equal(await page.locator(".tag.finished").count(), 1);
+    const charts = await page.locator("figure[data-chart]").count();
+    assert.equal(await page.locator("figure[data-chart] canvas").count(), charts);
+    // What the run does is seen without a reload, and what did not change is not drawn again.
+    await page.locator("section.run canvas").last().evaluate((canvas) => (canvas.dataset.same = "yes"));
+    progress(run, { phase: "round 9 search", done: 33, unit: "trees" });
+    await page.waitForFunction(() => document.body.textContent.includes("33 of 40 trees"), null, { timeout: 20000 });
+    assert.equal(await page.locator("canvas[data-same=yes]").count(), 1);
+    const missed = await page.evaluate(() => [...document.querySelectorAll("a[href]")].filter((link) => link.tabIndex < 0).length);
+    assert.equal(missed, 0);
+    await page.locator("section.run").last().locator("a[href*='/trees/']").first().click();
+    await page.waitForSelector(".row");
+    assert.deepEqual(page.troubles, []);
+    await page.context().close();
+    for (const [width, dark] of [[1280, false], [1280, true], [400, false], [400, true]]) {
+      const shown = await openServed(browser, address, { width, dark });
+      await shown.screenshot({ path: join(SHOTS, `live-${width}-${dark ? "dark" : "light"}.png`), fullPage: true });
+      await done(shown);
+    }
+    const gone = await openServed(browser, address);
+    server.kill("SIGTERM");
+    await gone.waitForFunction(() => document.getElementById("connection").textContent.startsWith("Not up to date"), null, { timeout: 20000 });
+    await gone.context().close();
+  } finally {
+    server.kill("SIGKILL");
+  }
+}
+
 (async () => {
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
   try {
@@ -183,6 +268,7 @@ async function reports(browser) {
     await largeTreesOpenAtOnce(browser);
     await viewerFoldsSearchesAndListens(browser);
     await reports(browser);
+    await livePageFollowsARun(browser);
     console.log(`all checks passed; screenshots in ${SHOTS}`);
   } finally {
     await browser.close();

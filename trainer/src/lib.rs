@@ -15,7 +15,9 @@ pub mod inputs;
 pub mod pages;
 pub mod report;
 pub mod rounds;
+mod serve;
 pub mod stats;
+mod status;
 pub mod train;
 
 pub use error::TrainError;

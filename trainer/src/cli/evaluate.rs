@@ -1,8 +1,10 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
+mod curve;
 mod findings;
 mod harness;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,7 @@ use regrowth_datasets::{
 use regrowth_mcts::SearchConfig;
 use regrowth_mcts::config::{JudgeForm, VERDICTS_FILE};
 use regrowth_mcts::console::{Monitor, Work, log};
-use regrowth_mcts::flags::EngineFlags;
+use regrowth_mcts::flags::{EngineFlags, at_least_one};
 use regrowth_mcts::prompting::PromptFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
@@ -32,6 +34,7 @@ use crate::evaluate::{
     Beside, Decoding, EvalSummary, Evaluation, LmEvalRun, OptionScores, OptionSummary, PassAtK,
     SamplePlan, results_folder, score_options, write_lm_eval,
 };
+use crate::report::write_curve;
 use crate::rounds::RunConfig;
 use crate::{TrainError, calls, clock, inputs};
 
@@ -91,6 +94,17 @@ pub(super) struct Args {
     /// sees the reference.
     #[arg(long, default_value = "greedy", help_heading = "Sampling")]
     strategy: Decoding,
+    /// Compare greedy, pass@k, majority, best-of and search at equal tokens, with 1, 2, 4, ... K samples a
+    /// problem; --out also gets a page and curve.json (docs/evaluation.md)
+    /// [default: one strategy is measured]
+    #[arg(
+        long,
+        value_name = "K",
+        value_parser = at_least_one::<NonZeroUsize>,
+        conflicts_with_all = ["strategy", "samples", "log_likelihood"],
+        help_heading = "Sampling"
+    )]
+    curve: Option<NonZeroUsize>,
     /// Solutions sampled for each problem beside the strategy's, for pass@k
     /// [default: 0]
     #[arg(long, value_name = "N", help_heading = "Sampling", hide = true)]
@@ -232,6 +246,11 @@ fn finish(
 ) -> Result<(), TrainError> {
     if let Some(out) = &args.out {
         let path = write_lm_eval(out, results)?;
+        if let Some(curve) = &findings.curve {
+            let folder = results_folder(out, &results.model);
+            write_curve(&folder, &results.model, &results.task, curve)?;
+            findings.text.push(format!("page: {}", folder.join("curve.html").display()));
+        }
         calls_file.map_or(Ok(()), Recording::remove)?;
         findings.put("results", json!(path));
         findings.text.push(format!("written to {}", path.display()));
@@ -330,7 +349,7 @@ impl Run<'_> {
         }
         let mut config = json!({
             "output_type": "generate_until", "problems": args.problems.join(","),
-            "strategy": args.strategy.to_string(),
+            "strategy": args.curve.map_or(args.strategy.to_string(), |k| format!("curve@{k}")),
             "temperature": self.search.sampling.temperature, "samples": args.samples,
             "seed": args.seed, "max_tokens": self.max_tokens(), "stop": args.stop,
             "split": args.split, "prompt": prompt, "prompt_example": example,
@@ -348,6 +367,9 @@ impl Run<'_> {
     fn measure(&self, policy: &dyn Policy, findings: &mut Findings) -> Result<(), TrainError> {
         if self.args.log_likelihood {
             return self.by_options(policy, findings);
+        }
+        if let Some(samples) = self.args.curve {
+            return curve::run(self, policy, samples.get(), findings);
         }
         self.by_strategy(policy, findings)?;
         match self.args.samples.filter(|&n| n > 0) {

@@ -17,6 +17,7 @@ mod memory;
 mod progress;
 mod report;
 mod score;
+mod serve;
 mod settings;
 mod sft;
 mod status;
@@ -69,7 +70,8 @@ Examples:
 Examples:
   regrowth evaluate --policy builtin --problems builtin:countdown --limit 100
   regrowth evaluate --policy runs/default/round-0003/checkpoint --problems test.jsonl --out results
-  regrowth evaluate --strategy mcts@16 --set search.c_puct=2")]
+  regrowth evaluate --strategy mcts@16 --set search.c_puct=2
+  regrowth evaluate --policy models/SmolLM2-360M-Instruct --problems test.jsonl --curve 16 --out results")]
     Evaluate(Box<evaluate::Args>),
     /// Finished runs side by side, with paired intervals.
     #[command(after_help = "\
@@ -81,6 +83,12 @@ Examples:
 Examples:
   regrowth status runs/default")]
     Status(status::Args),
+    /// A page on this machine that shows runs while they go.
+    #[command(after_help = "\
+Examples:
+  regrowth serve runs/default
+  regrowth serve runs/default runs/default-star --port 8090")]
+    Serve(serve::Args),
     /// Write a run's page again.
     #[command(after_help = "\
 Examples:
@@ -171,6 +179,7 @@ fn run() -> Result<(), TrainError> {
         Command::Check(args) => check::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Export(args) => export::run(&args),

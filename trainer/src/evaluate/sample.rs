@@ -60,6 +60,8 @@ pub struct Attempt {
     pub text: String,
     /// Token ids as sampled, before any cut.
     pub ids: Vec<TokenId>,
+    /// Log-probability of all of them.
+    pub logp: f64,
     /// Why the solution ended: a stop where it was cut.
     pub finish: Finish,
     /// The answer that it states, or why it states none.
@@ -252,7 +254,7 @@ fn attempt(
     let turn = whole_turn(prompt, &text);
     let statement = Statement::of(problem, &turn, finish);
     let verdict = verifier.verify_finished(problem, &turn, finish);
-    Attempt { text, ids: step.ids, finish, statement, verdict }
+    Attempt { text, logp: step.logp(), ids: step.ids, finish, statement, verdict }
 }
 
 /// The text up to the first stop string and up to the end of the first line that states an answer:

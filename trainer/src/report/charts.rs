@@ -20,6 +20,8 @@ pub(super) struct Chart {
     title: &'static str,
     x: Axis,
     y: Axis,
+    /// Whether equal ratios of x are equally far apart.
+    log_x: bool,
     series: Vec<Series>,
     /// Vertical lines, with a word each.
     marks: Vec<(f64, String)>,
@@ -42,7 +44,7 @@ struct Series {
 }
 
 #[derive(Debug, Serialize)]
-struct Point {
+pub(super) struct Point {
     x: f64,
     y: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,23 +56,32 @@ impl Point {
         Self { x, y: share.accuracy, interval: Some(share.ci95) }
     }
 
+    pub(super) fn with_interval(x: f64, y: f64, interval: [f64; 2]) -> Self {
+        Self { x, y, interval: Some(interval) }
+    }
+
     fn plain(x: f64, y: f64) -> Self {
         Self { x, y, interval: None }
     }
 }
 
 impl Chart {
-    fn new(
+    pub(super) fn new(
         id: &'static str,
         title: &'static str,
         x: [&'static str; 2],
         y: [&'static str; 2],
     ) -> Self {
         let axis = |[label, format]: [&'static str; 2]| Axis { label, format };
-        Self { id, title, x: axis(x), y: axis(y), series: Vec::new(), marks: Vec::new() }
+        let (x, y) = (axis(x), axis(y));
+        Self { id, title, x, y, log_x: false, series: Vec::new(), marks: Vec::new() }
     }
 
-    fn with(mut self, name: impl Into<String>, style: &'static str, points: Vec<Point>) -> Self {
+    pub(super) fn with_log_x(self) -> Self {
+        Self { log_x: true, ..self }
+    }
+
+    pub(super) fn with(mut self, name: impl Into<String>, style: &'static str, points: Vec<Point>) -> Self {
         if !points.is_empty() {
             self.series.push(Series { name: name.into(), style, points });
         }

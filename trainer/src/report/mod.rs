@@ -1,13 +1,16 @@
 //! `report.html`: one page that says what a run did, readable without anything else and without a network.
 //!
 //! It is made of the run's files alone: the same files give the same page. `sources` reads them, each of
-//! the other modules makes one section, and `page` puts them into the templates. Text of models and
+//! the other modules makes one section, and `page` puts them into the templates. `live` makes the page of runs
+//! that still go of the same figures, and `inference` that of accuracy against tokens. Text of models and
 //! problems is foreign: templates escape it, scripts insert it as text.
 
 mod changes;
 mod charts;
 mod examples;
 mod histograms;
+mod inference;
+mod live;
 mod page;
 mod preferences;
 mod settings;
@@ -16,6 +19,10 @@ mod summary;
 mod tables;
 mod troubles;
 mod words;
+
+pub use self::inference::write_curve;
+pub(crate) use self::live::{LIVE_SCRIPTS, LIVE_STYLE, page as live_page, update as live_update};
+pub(crate) use self::page::is_linked;
 
 use std::path::Path;
 

@@ -14,21 +14,25 @@ use super::changes::Changes;
 
 use super::sources::Sources;
 use super::summary::Summary;
-use super::{charts, examples, histograms, preferences, settings, tables};
+use super::{charts, examples, histograms, inference, preferences, settings, tables};
 use crate::rounds::Fork;
 
-const TEMPLATES: [(&str, &str); 6] = [
+/// Macros that pages share.
+pub(super) const PARTS: &str = include_str!("templates/parts.html");
+const TEMPLATES: [(&str, &str); 7] = [
     ("page.html", include_str!("templates/page.html")),
     ("changes.html", include_str!("templates/changes.html")),
     ("pairs.html", include_str!("templates/pairs.html")),
     ("settings.html", include_str!("templates/settings.html")),
-    ("parts.html", include_str!("templates/parts.html")),
+    ("parts.html", PARTS),
     ("viewer.html", viewer::MARKUP),
+    ("inference.html", inference::SECTION),
 ];
-const STYLE: &str = include_str!("assets/report.css");
+pub(super) const STYLE: &str = include_str!("assets/report.css");
 const SCRIPT: &str = include_str!("assets/report.js");
-const UPLOT_STYLE: &str = include_str!("assets/vendor/uplot/uPlot.min.css");
-const UPLOT: &str = include_str!("assets/vendor/uplot/uPlot.iife.min.js");
+pub(super) const CHARTS: &str = include_str!("assets/charts.js");
+pub(super) const UPLOT_STYLE: &str = include_str!("assets/vendor/uplot/uPlot.min.css");
+pub(super) const UPLOT: &str = include_str!("assets/vendor/uplot/uPlot.iife.min.js");
 
 /// Files of a run that the page links to where they are there, and what they hold.
 const FILES: [(&str, &str); 4] = [
@@ -47,13 +51,27 @@ const ROUND_FILES: [(&str, &str); 7] = [
     ("cost.json", "time and usage"),
 ];
 
+/// Whether the page of a run may link to this file.
+pub(crate) fn is_linked(path: &str) -> bool {
+    let known = |names: &[(&str, &str)], path: &str| names.iter().any(|(name, _)| *name == path);
+    let (folder, name) = path.split_once('/').unwrap_or(("", path));
+    let is_round = |folder: &str| {
+        let digits = folder.strip_prefix("round-").unwrap_or_default();
+        digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    match folder {
+        "" => known(&FILES, name),
+        folder => is_round(folder) && known(&ROUND_FILES, name),
+    }
+}
+
 /// What the templates insert.
 #[derive(Serialize)]
 struct Page<'a> {
     /// The content security policy.
     policy: &'static str,
     styles: [&'static str; 4],
-    scripts: [&'static str; 5],
+    scripts: [&'static str; 6],
     problems: String,
     run: &'a str,
     seed: u64,
@@ -78,6 +96,8 @@ struct Page<'a> {
     chart_data: String,
     has_trees: bool,
     tree_data: String,
+    /// Strategies at equal tokens, where the run's folder has such results.
+    inference: Vec<inference::Inference>,
     differences: Vec<settings::Difference>,
     command: String,
     settings: String,
@@ -98,7 +118,9 @@ pub(super) fn render(sources: &Sources) -> Result<String, Error> {
 fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
     let (report, file) = (sources.report, sources.file.as_ref());
     let identity = file.map_or("", |file| file.policy.as_str());
-    let (changes, charts) = (Changes::of(sources), charts::charts(sources));
+    let (changes, mut charts) = (Changes::of(sources), charts::charts(sources));
+    let (curve, inference) = inference::of_run(sources.run);
+    charts.extend(curve);
     let (trees, examples) = (sources.tree_sets(), examples::examples(sources));
     let (chart_data, tree_data) = (json(&charts)?, json(&trees)?);
     let texts = [tree_data.as_str(), &json(&examples)?, &json(&changes)?].concat();
@@ -106,7 +128,7 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
     Ok(Page {
         policy: viewer::CONTENT_POLICY,
         styles: [viewer::THEME, viewer::STYLE, UPLOT_STYLE, STYLE],
-        scripts: [UPLOT, katex, viewer::MATHEMATICS, viewer::SCRIPT, SCRIPT],
+        scripts: [UPLOT, katex, viewer::MATHEMATICS, viewer::SCRIPT, CHARTS, SCRIPT],
         problems: readable(&file_names(&report.config.problems)),
         run: name,
         seed: report.seed,
@@ -127,6 +149,7 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
         chart_data,
         has_trees: !trees.is_empty(),
         tree_data,
+        inference,
         differences: settings::differences(&report.config),
         command: settings::command(name, &report.config, identity),
         settings: readable(&serde_json::to_string_pretty(&report.config).unwrap_or_default()),
@@ -134,7 +157,7 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
     })
 }
 
-fn json(value: &impl Serialize) -> Result<String, Error> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, Error> {
     viewer::embed_json(value)
         .map_err(|e| Error::new(ErrorKind::BadSerialization, format!("data of the page: {e}")))
 }
@@ -145,7 +168,7 @@ fn file_names(problems: &str) -> String {
     problems.split(',').map(name).collect::<Vec<_>>().join(", ")
 }
 
-fn folder_name(run: &Path) -> String {
+pub(super) fn folder_name(run: &Path) -> String {
     let full = run.canonicalize().unwrap_or_else(|_| run.to_owned());
     full.file_name().unwrap_or(full.as_os_str()).to_string_lossy().into_owned()
 }

@@ -92,6 +92,22 @@ impl<'a> Sources<'a> {
         Self { run, report, test, file, rounds, started, finished }
     }
 
+    /// What figures and curves need, and no more: it is read again and again while a run goes. `next` is the
+    /// round in hand, of which there are training metrics at most.
+    pub(super) fn figures(run: &'a Path, report: &'a RunReport, next: &'a RoundReport) -> Self {
+        let rounds = report.rounds.iter().chain([next]).map(|round| RoundSources {
+            report: round,
+            answers: Vec::new(),
+            metrics: whole_rows(&round_dir(run, round.round).join("metrics.jsonl")),
+            lengths: Vec::new(),
+            audit: None,
+            examples: Vec::new(),
+            trees: Vec::new(),
+        });
+        let rounds = rounds.collect();
+        Self { run, report, test: &[], file: None, rounds, started: None, finished: None }
+    }
+
     /// The trees of the page, a set for each round that has some.
     pub(super) fn tree_sets(&self) -> Vec<TreeSet> {
         let rules = &self.report.config.pairs;
@@ -114,6 +130,11 @@ fn audited(pairs: &[PreferencePair], test: &[Problem]) -> Option<PairAudit> {
     let rows: Vec<AuditRow> = pairs.iter().map(AuditRow::from).collect();
     let test = (!test.is_empty()).then_some(test);
     (!rows.is_empty()).then(|| audit(&rows, &Factor::builtin(), test))
+}
+
+/// The rows of a file before the first one that is half-written.
+fn whole_rows(path: &Path) -> Vec<Map<String, Value>> {
+    JsonlReader::open(path).map(|rows| rows.map_while(Result::ok).collect()).unwrap_or_default()
 }
 
 /// The first rows of a file; none where it cannot be read.

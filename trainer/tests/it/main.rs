@@ -28,6 +28,8 @@ mod iterate;
 mod losses;
 mod reference;
 #[cfg(unix)]
+mod serve;
+#[cfg(unix)]
 mod served;
 #[cfg(unix)]
 mod stops;

@@ -6,6 +6,8 @@ use regrowth_mcts::console::log;
 use regrowth_verifiers::Unanswered;
 use serde_json::{Map, Value, json};
 
+use crate::evaluate::Curve;
+
 /// What came out, on its way to stdout and to files.
 pub(super) struct Findings {
     /// Metrics by `name,filter`.
@@ -18,6 +20,8 @@ pub(super) struct Findings {
     pub(super) samples: Vec<Value>,
     /// Answers of the strategy that could not be read; absent where nothing was generated.
     pub(super) unanswered: Option<Unanswered>,
+    /// Accuracy against tokens, where that was asked for.
+    pub(super) curve: Option<Curve>,
 }
 
 impl Findings {
@@ -25,7 +29,7 @@ impl Findings {
     pub(super) fn of(problems: &[Problem]) -> Self {
         let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
         let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
-        Self { metrics, json, text, samples, unanswered: None }
+        Self { metrics, json, text, samples, unanswered: None, curve: None }
     }
 
     /// Files how many answers could not be read, and warns of many.

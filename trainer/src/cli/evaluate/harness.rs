@@ -131,6 +131,7 @@ fn check_flags(args: &Args) -> Result<(), TrainError> {
     let given = [
         ("strategy", args.strategy != Decoding::Greedy),
         ("samples", args.samples.is_some()),
+        ("curve", args.curve.is_some()),
         ("temperature", args.temperature.is_some()),
         ("max-tokens", args.max_tokens.is_some()),
         ("judge", args.judge.is_some()),

@@ -1,0 +1,202 @@
+// Draws the curves of a page with uPlot. `Regrowth.charts.start(root, specs)` draws those below an element that the
+// page has figures for, and gives a function that draws them again with other data.
+"use strict";
+window.Regrowth = window.Regrowth || {};
+
+Regrowth.charts = (() => {
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  const FORMATS = {
+    percent: (v) => `${(100 * v).toFixed(1)} %`,
+    number: (v) => (Math.abs(v) >= 0.001 || v === 0 ? Number(v.toPrecision(4)).toString() : v.toExponential(1)),
+    integer: (v) => (Number.isInteger(v) ? v.toLocaleString("en") : v.toFixed(1)),
+    tokens: (v) => (v >= 1e6 ? `${+(v / 1e6).toPrecision(3)} M` : v >= 1e3 ? `${+(v / 1e3).toPrecision(3)} k` : `${v}`),
+  };
+  const shown = (format, v) => (v === null || v === undefined ? "\u2013" : FORMATS[format](v));
+
+  // All series over one ascending list of x; null where a series has no point.
+  function aligned(series) {
+    const xs = [...new Set(series.flatMap((s) => s.points.map((p) => p.x)))].sort((a, b) => a - b);
+    const columns = series.map((s) => {
+      const at = new Map(s.points.map((p) => [p.x, p]));
+      return xs.map((x) => at.get(x));
+    });
+    return { xs, columns };
+  }
+
+  // Bars for the intervals of the points, and lines where rounds begin.
+  function overlays(spec, columns) {
+    return (plot) => {
+      const { ctx, bbox } = plot;
+      const ratio = devicePixelRatio;
+      ctx.save();
+      ctx.beginPath();
+      ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+      ctx.clip();
+      ctx.lineWidth = ratio;
+      ctx.strokeStyle = css("--line");
+      for (const [x] of spec.marks) {
+        const at = plot.valToPos(x, "x", true);
+        ctx.strokeRect(at, bbox.top, 0, bbox.height);
+      }
+      columns.forEach((points, index) => {
+        if (!plot.series[index + 1].show) return;
+        ctx.strokeStyle = colour(spec, index);
+        ctx.lineWidth = 1.5 * ratio;
+        for (const point of points.filter((p) => p && p.interval)) {
+          const [low, high] = point.interval.map((v) => plot.valToPos(v, "y", true));
+          const at = plot.valToPos(point.x, "x", true);
+          ctx.beginPath();
+          ctx.moveTo(at, low);
+          ctx.lineTo(at, high);
+          for (const end of [low, high]) {
+            ctx.moveTo(at - 4 * ratio, end);
+            ctx.lineTo(at + 4 * ratio, end);
+          }
+          ctx.stroke();
+        }
+      });
+      ctx.restore();
+    };
+  }
+
+  const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-5" : `--series-${(index % 4) + 1}`);
+
+  // The range of y: all points and intervals with some air; of shares never beyond 0 and 1.
+  function range(spec) {
+    const values = spec.series.flatMap((s) => s.points.flatMap((p) => [p.y, ...(p.interval || [])]));
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const air = 0.06 * (high - low || Math.abs(high) || 1);
+    if (spec.y.format !== "percent") return [low - air, high + air];
+    return [Math.max(0, low - air), Math.min(1, high + air)];
+  }
+
+  function axis(side, { label, format }, values) {
+    return {
+      side,
+      label,
+      labelSize: 18,
+      labelFont: "12px system-ui, sans-serif",
+      font: "12px system-ui, sans-serif",
+      size: side === 3 ? 62 : 36,
+      stroke: css("--dim"),
+      grid: { stroke: css("--line"), width: 1 },
+      ticks: { stroke: css("--line"), width: 1 },
+      // A logarithmic axis leaves out the names of some ticks.
+      values: (_, ticks) => ticks.map((v) => (v === null ? "" : shown(format, v).replace(".0 %", " %"))),
+      ...values,
+    };
+  }
+
+  function draw(figure, spec) {
+    const host = figure.querySelector(".plot");
+    const { xs, columns } = aligned(spec.series);
+    const few = xs.length < 30;
+    const lines = spec.series.map((s, index) => ({
+      label: s.name,
+      stroke: colour(spec, index),
+      width: 2,
+      dash: s.style === "dashed" ? [6, 4] : undefined,
+      spanGaps: true,
+      points: { show: few, size: 7, fill: colour(spec, index) },
+      value: (_, v) => shown(spec.y.format, v),
+    }));
+    // Whole numbers on the axis, where x counts rounds or steps.
+    const whole = spec.x.format === "integer" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4] } : {};
+    const air = 0.04 * (xs[xs.length - 1] - xs[0] || 1);
+    const options = {
+      width: host.clientWidth,
+      height: 260,
+      scales: {
+        x: spec.log_x ? { time: false, distr: 3, range: () => [xs[0] / 1.2, xs[xs.length - 1] * 1.2] } : { time: false, range: () => [xs[0] - (few ? air : 0), xs[xs.length - 1] + (few ? air : 0)] },
+        y: { range: () => range(spec) },
+      },
+      axes: [axis(2, spec.x, whole), axis(3, spec.y)],
+      series: [{ label: spec.x.label, value: (_, v) => shown(spec.x.format, v) }, ...lines],
+      cursor: { drag: { x: false, y: false } },
+      hooks: { draw: [overlays(spec, columns)] },
+    };
+    const data = [xs, ...columns.map((points) => points.map((p) => (p ? p.y : null)))];
+    host.replaceChildren();
+    const plot = new uPlot(options, data, host);
+    describe(host.querySelector("canvas"), spec);
+    keyboard(plot, host);
+    return plot;
+  }
+
+  // What the picture shows, for those who do not see it.
+  function describe(canvas, spec) {
+    const said = spec.series.map((s) => {
+      const [first, last] = [s.points[0], s.points[s.points.length - 1]];
+      return `${s.name}: from ${shown(spec.y.format, first.y)} to ${shown(spec.y.format, last.y)}`;
+    });
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `${spec.title}. ${said.join("; ")}.`);
+  }
+
+  // Left and right move the cursor from point to point; its values stand in the legend.
+  function keyboard(plot, host) {
+    const { over } = plot;
+    over.tabIndex = 0;
+    over.setAttribute("role", "group");
+    over.setAttribute("aria-label", "Values of the curve; left and right move from point to point");
+    host.querySelector(".u-legend").setAttribute("aria-live", "polite");
+    let at = -1;
+    over.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      at = Math.max(0, Math.min(plot.data[0].length - 1, at + step));
+      plot.setCursor({ left: plot.valToPos(plot.data[0][at], "x"), top: over.clientHeight / 2 });
+    });
+    // Series are switched by a click on their name; a key does the same.
+    for (const [index, label] of [...host.querySelectorAll(".u-series")].entries()) {
+      if (index === 0) continue;
+      const name = label.querySelector("th");
+      name.tabIndex = 0;
+      name.setAttribute("role", "button");
+      name.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        plot.setSeries(index, { show: !plot.series[index].show });
+      });
+    }
+  }
+
+  function start(root, specs) {
+    const plots = new Map();
+    let known = new Map();
+    const redraw = (figure) => {
+      plots.get(figure)?.destroy();
+      plots.delete(figure);
+      const spec = known.get(figure.dataset.chart);
+      if (spec) plots.set(figure, draw(figure, spec));
+    };
+    const resized = new ResizeObserver((entries) => {
+      for (const { target } of entries) {
+        const plot = plots.get(target);
+        const width = target.querySelector(".plot").clientWidth;
+        if (plot && width > 0 && width !== plot.width) plot.setSize({ width, height: plot.height });
+      }
+    });
+    const update = (specs) => {
+      known = new Map(specs.map((spec) => [spec.id, spec]));
+      const figures = [...root.querySelectorAll("figure[data-chart]")];
+      [...plots.keys()].filter((figure) => !figures.includes(figure)).forEach((figure) => {
+        plots.get(figure).destroy();
+        plots.delete(figure);
+        resized.unobserve(figure);
+      });
+      figures.forEach((figure) => {
+        redraw(figure);
+        resized.observe(figure);
+      });
+    };
+    // Colours are the page's, so the other colour scheme needs another picture.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => [...plots.keys()].forEach(redraw));
+    update(specs);
+    return update;
+  }
+
+  return { start };
+})();
