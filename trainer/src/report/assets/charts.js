@@ -82,11 +82,19 @@ Regrowth.charts = (() => {
       stroke: css("--dim"),
       grid: { stroke: css("--line"), width: 1 },
       ticks: { stroke: css("--line"), width: 1 },
-      // A logarithmic axis leaves out the names of some ticks.
-      values: (_, ticks) => ticks.map((v) => (v === null ? "" : shown(format, v).replace(".0 %", " %"))),
+      values: (_, ticks) => ticks.map((v) => shown(format, v).replace(".0 %", " %")),
       ...values,
     };
   }
+
+  // Ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten.
+  const logarithmic = {
+    splits: (plot, index, low, high) => {
+      const decades = Array.from({ length: 16 }, (_, power) => 10 ** power);
+      return decades.flatMap((one) => [one, 2 * one, 5 * one]).filter((v) => v >= low && v <= high);
+    },
+    filter: (plot, ticks) => ticks,
+  };
 
   function draw(figure, spec) {
     const host = figure.querySelector(".plot");
@@ -104,14 +112,17 @@ Regrowth.charts = (() => {
     // Whole numbers on the axis, where x counts rounds or steps.
     const whole = spec.x.format === "integer" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4] } : {};
     const air = 0.04 * (xs[xs.length - 1] - xs[0] || 1);
+    const [first, last] = [xs[0], xs[xs.length - 1]];
+    const linear = { time: false, range: () => [first - (few ? air : 0), last + (few ? air : 0)] };
+    const scale = spec.log_x ? { time: false, distr: 3, range: () => [first / 1.2, last * 1.2] } : linear;
     const options = {
       width: host.clientWidth,
       height: 260,
       scales: {
-        x: spec.log_x ? { time: false, distr: 3, range: () => [xs[0] / 1.2, xs[xs.length - 1] * 1.2] } : { time: false, range: () => [xs[0] - (few ? air : 0), xs[xs.length - 1] + (few ? air : 0)] },
+        x: scale,
         y: { range: () => range(spec) },
       },
-      axes: [axis(2, spec.x, whole), axis(3, spec.y)],
+      axes: [axis(2, spec.x, spec.log_x ? logarithmic : whole), axis(3, spec.y)],
       series: [{ label: spec.x.label, value: (_, v) => shown(spec.x.format, v) }, ...lines],
       cursor: { drag: { x: false, y: false } },
       hooks: { draw: [overlays(spec, columns)] },
