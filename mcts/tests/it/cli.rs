@@ -398,3 +398,11 @@ fn servers_elsewhere_are_reached_through_the_proxy_of_the_environment() {
     let said = assert_code(&search("http://model.example:8000/v1"), 4);
     assert!(said.contains("NO_PROXY"), "{said}");
 }
+
+#[test]
+fn browsing_without_a_terminal_says_what_to_use_instead() {
+    // The tests read stdout through a pipe.
+    let said = assert_code(&mcts("show --trees nowhere --browse"), 2);
+    assert!(said.contains("stdout is no terminal") && said.contains("--html FILE"), "{said}");
+    assert_code(&mcts("show --trees nowhere --browse --html page.html"), 2);
+}
