@@ -14,6 +14,7 @@ use super::pair_flags::PairFlags;
 use super::parse::{self, set};
 use super::search_plan::SearchPlan;
 use super::settings::{RunSettings, Settings};
+use super::shard::Shard;
 use super::sources::StartFlags;
 use crate::SearchConfig;
 use crate::config::{CommitRule, JudgeForm, Selection, Strategy};
@@ -129,6 +130,16 @@ pub(crate) struct Flags {
     /// Replace the results of another search in the folder
     #[arg(long, help_heading = "Output", hide = true)]
     pub(super) force: bool,
+    /// Search part I of N of the problems, in a folder of its own in --out; `mcts merge` puts the parts
+    /// together (docs/cluster.md) [default: all problems]
+    #[arg(
+        long,
+        value_name = "I/N",
+        help_heading = "Output",
+        hide = true,
+        conflicts_with = "force"
+    )]
+    pub(super) shard: Option<Shard>,
     #[command(flatten)]
     pairs: PairFlags,
     #[command(flatten)]

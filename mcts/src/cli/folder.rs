@@ -27,7 +27,7 @@ pub(super) struct Folder<'a> {
     settings: &'a Settings,
     /// Trees of the same search that it holds.
     held: u64,
-    _lock: FolderLock,
+    _lock: Option<FolderLock>,
 }
 
 /// Refuses to lose what the folder holds: the log that is played, or the results of another search.
@@ -86,7 +86,12 @@ impl<'a> Folder<'a> {
             .map_err(|error| Failure::usage(format!("--out: {error}")))?
             .ok_or_else(refused)?;
         check(path, settings, force)?;
-        Ok(Self { path, settings, held: 0, _lock: lock })
+        Ok(Self { path, settings, held: 0, _lock: Some(lock) })
+    }
+
+    /// A folder that this process made for itself.
+    pub(super) fn own(path: &'a Path, settings: &'a Settings) -> Self {
+        Self { path, settings, held: 0, _lock: None }
     }
 
     /// Makes the folder that of this search. Results of the same search stay until there are new ones.

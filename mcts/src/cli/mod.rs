@@ -10,6 +10,7 @@ mod failure;
 mod flags;
 mod folder;
 mod inputs;
+mod merge;
 mod pair_flags;
 mod pairs;
 mod parse;
@@ -20,6 +21,7 @@ mod rules;
 mod search;
 mod search_plan;
 mod settings;
+mod shard;
 mod show;
 mod sources;
 mod summary;
@@ -52,6 +54,9 @@ enum Subcommands {
     /// problems without a tree.
     #[command(after_help = search::EXAMPLES)]
     Search(Box<flags::Flags>),
+    /// Put the parts of a search with --shard together: the files that one process would have written.
+    #[command(after_help = merge::EXAMPLES)]
+    Merge(merge::Arguments),
     /// Extract pairs again from written trees, with other rules and no model.
     #[command(after_help = pairs::EXAMPLES)]
     Pairs(pairs::Arguments),
@@ -155,6 +160,7 @@ pub fn main() -> ExitCode {
 fn execute() -> Result<(), Failure> {
     match parse::<Arguments>(command(), None).command {
         Subcommands::Search(flags) => search::run(&flags),
+        Subcommands::Merge(arguments) => merge::run(&arguments),
         Subcommands::Pairs(arguments) => pairs::run(&arguments),
         Subcommands::Audit(arguments) => audit::run(&arguments),
         Subcommands::Rejudge(arguments) => rejudge::run(&arguments),

@@ -4,13 +4,14 @@
 //! Rows are written as they are delivered, in the order of the problems; the files are there whole
 //! or not at all.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
 
 use regrowth_datasets::{DataError, JsonlWriter, Problem, atomic_write};
 use regrowth_verifiers::Verifier;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::summary::PairCounts;
 use crate::calibration::unanswered;
@@ -26,11 +27,11 @@ pub(super) const SKIPPED: &str = "skipped.jsonl";
 type Writer<'a> = JsonlWriter<&'a mut BufWriter<File>>;
 
 /// A problem without a tree.
-#[derive(Debug, Serialize)]
-struct SkippedRow<'a> {
-    id: &'a str,
-    reason: &'static str,
-    detail: Option<&'a str>,
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SkippedRow<'a> {
+    id: Cow<'a, str>,
+    reason: Cow<'a, str>,
+    detail: Option<Cow<'a, str>>,
 }
 
 /// Where the rows of a search go.
@@ -76,13 +77,19 @@ impl Rows<'_> {
         match result {
             Ok(tree) => self.add_tree(tree),
             Err(skip) => {
-                let (reason, detail) = (skip.reason(), skip.detail());
-                self.skipped.write(&SkippedRow { id: &problem.id, reason, detail })
+                let (reason, detail) = (skip.reason().into(), skip.detail().map(Cow::from));
+                self.add_skipped(&SkippedRow { id: (&problem.id).into(), reason, detail })
             }
         }
     }
 
-    fn add_tree(&mut self, tree: &TreeRecord) -> io::Result<()> {
+    /// A problem without a tree.
+    pub(super) fn add_skipped(&mut self, row: &SkippedRow<'_>) -> io::Result<()> {
+        self.skipped.write(row)
+    }
+
+    /// A tree and its pairs.
+    pub(super) fn add_tree(&mut self, tree: &TreeRecord) -> io::Result<()> {
         self.trees.write(tree)?;
         let extracted = extract_pairs(tree, self.rules);
         self.counts.add(&extracted);

@@ -1,6 +1,7 @@
 //! `mcts search`: problems in, trees and pairs out.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +18,9 @@ use super::folder::{self, Folder};
 use super::paths::unwritten;
 use super::rows::{Rows, SKIPPED};
 use super::settings::Settings;
+use super::shard::{Claim, Shard, ShardRecord};
 use super::sources;
-use super::summary::{JudgeCost, PairCounts, Searched, Summary};
+use super::summary::{Finished, JudgeCost, PairCounts, Summary};
 use super::{inputs, log, print_line};
 use crate::config::{JudgePolicy, VERDICTS_FILE};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
@@ -35,37 +37,110 @@ Examples:
 /// Runs the command.
 pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let settings = sources::settings(flags)?;
+    let (settings, force) = (&settings, flags.force);
     let out = settings.run.out()?;
-    // Before a model is loaded, which may take minutes.
-    folder::check(out, &settings, flags.force)?;
-    let (problems, notices) = inputs::problems(&settings)?;
+    let cancel = Arc::<AtomicBool>::default();
+    let Some(shard) = flags.shard else {
+        // Before a model is loaded, which may take minutes.
+        folder::check(out, settings, force)?;
+        let hold = || Folder::hold(out, settings, force);
+        let task = Task { settings, out, hold: &hold, shard: None, cancel };
+        return search(&task, &prepare(&task)?).map(drop);
+    };
+    let attempt = match shard.claim(out, settings, &cancel)? {
+        Claim::Mine(attempt) => attempt,
+        Claim::Complete(path) => {
+            return print_line(&format!("shard {shard} is complete: {}", path.display()));
+        }
+    };
+    let (out, hold) = (attempt.path(), || Ok(Folder::own(attempt.path(), settings)));
+    let task = Task { settings, out, hold: &hold, shard: Some(shard), cancel };
+    let record = prepare(&task).and_then(|prepared| {
+        let found = search(&task, &prepared)?;
+        ShardRecord::of(shard, out, &prepared.problems, found)
+    });
+    if attempt.is_lost() {
+        return Err(Failure::stopped(format!("another process searches shard {shard} now")));
+    }
+    attempt.complete(&record?)
+}
+
+/// What is searched, and where the results go.
+struct Task<'a> {
+    settings: &'a Settings,
+    out: &'a Path,
+    /// Holds `out`.
+    hold: &'a dyn Fn() -> Result<Folder<'a>, Failure>,
+    shard: Option<Shard>,
+    /// Stops the search.
+    cancel: Arc<AtomicBool>,
+}
+
+/// A search before it begins.
+struct Prepared<'a> {
+    folder: Folder<'a>,
+    /// All of them.
+    problems: Vec<Problem>,
+    bad_rows: u64,
+    policy: Arc<dyn Policy>,
+    meter: Arc<Meter>,
+    judge: Option<JudgePolicy>,
+    verifier: Arc<dyn Verifier>,
+    threads: usize,
+}
+
+/// Loads all that a search needs, and begins its folder.
+fn prepare<'a>(task: &Task<'a>) -> Result<Prepared<'a>, Failure> {
+    let &Task { settings, out, .. } = task;
+    let (problems, notices) = inputs::problems(settings)?;
     notices.lines().into_iter().for_each(log);
     let meter = Arc::<Meter>::default();
     let mut load_options = settings.engine.load_options(|text| log(text));
     load_options.meter = Some(meter.clone());
-    log(format!("loading {} for {} problems", settings.policy, problems.len()));
-    load_options.prompt = inputs::prompts(&settings, &problems)?;
+    let count = task.range(problems.len()).len();
+    log(format!("loading {} for {count} problems", settings.policy));
+    load_options.prompt = inputs::prompts(settings, &problems)?;
     let mut policy = load(&settings.policy, &load_options)?;
     for text in policy.notes() {
         log(text);
     }
-    let mut folder = Folder::hold(out, &settings, flags.force)?;
+    let mut folder = (task.hold)()?;
     if !settings.run.no_log.unwrap_or(false) {
         policy = inputs::recorded(policy, &settings.policy, &out.join(LOG_FILE))?;
     }
     folder.begin()?;
-    let judge = judge(&settings, out)?;
+    let judge = judge(settings, out)?;
     let policy = settings.search.value.judge_by(policy, judge.as_ref());
-    let verifier =
-        settings.search.verifier.start(Some(out.join(VERDICTS_FILE)), |text| log(text))?;
+    let verdicts = Some(out.join(VERDICTS_FILE));
+    let verifier = settings.search.verifier.start(verdicts, |text| log(text))?;
+    let (bad_rows, threads) = (notices.skipped().len() as u64, load_options.threads);
+    Ok(Prepared { folder, problems, bad_rows, policy, meter, judge, verifier, threads })
+}
 
-    let options = RunOptions {
-        threads: load_options.threads,
-        trees_in_flight: settings.run.trees_in_flight.map(usize::from),
-        keep_all: true,
-        judge: judge.as_ref().map(|judge| judge.policy.identity().to_owned()),
-        ..RunOptions::default()
-    };
+impl Task<'_> {
+    /// The problems that are searched.
+    fn range(&self, problems: usize) -> Range<usize> {
+        self.shard.map_or(0..problems, |shard| shard.range(problems))
+    }
+
+    fn options(&self, prepared: &Prepared<'_>) -> RunOptions {
+        let judge = prepared.judge.as_ref();
+        RunOptions {
+            threads: prepared.threads,
+            trees_in_flight: self.settings.run.trees_in_flight.map(usize::from),
+            keep_all: true,
+            judge: judge.map(|judge| judge.policy.identity().to_owned()),
+            cancel: self.cancel.clone(),
+            ..RunOptions::default()
+        }
+    }
+}
+
+/// Searches, writes the results, and says what they are.
+fn search(task: &Task<'_>, prepared: &Prepared<'_>) -> Result<Finished, Failure> {
+    let settings = task.settings;
+    let Prepared { folder, policy, verifier, judge, bad_rows, .. } = prepared;
+    let options = task.options(prepared);
     let out_of_time = Arc::<AtomicBool>::default();
     if let Some(limit) = settings.run.time()? {
         cancel_after(limit, &out_of_time, &options);
@@ -73,31 +148,29 @@ pub(crate) fn run(flags: &Flags) -> Result<(), Failure> {
     let waits_for = "writing the trees that are finished";
     on_signal(options.cancel.clone(), waits_for).map_err(Failure::internal)?;
     let start = Instant::now();
-    let monitor = Monitor::new(meter);
-    monitor.keep_in(out.to_owned());
-    let asked = Asked { policy: &*policy, verifier: &*verifier, problems: &problems };
-    let (found, pairs) = write_rows(&folder, asked, &settings, &options, &monitor)?;
+    let monitor = Monitor::new(prepared.meter.clone());
+    monitor.keep_in(task.out.to_owned());
+    let problems = &prepared.problems[task.range(prepared.problems.len())];
+    let asked = Asked { policy: &**policy, verifier: &**verifier, problems };
+    let (found, pairs) = write_rows(folder, asked, settings, &options, &monitor)?;
     let kept = folder.keeps_results(&found);
-    let (seconds, scale) = (start.elapsed().as_secs_f64(), settings.search.value.likelihood);
-    let example = problems.first().and_then(|problem| Some(policy.prompt(problem).ok()?.text));
-    let mut summary = Summary::of(Searched {
-        policy: policy.identity(),
-        prompt_example: example,
-        problems: &problems,
-        notices: &notices,
-        scale,
+    let finished = Finished {
+        policy: policy.identity().to_owned(),
+        prompt_example: problems.first().and_then(|one| Some(policy.prompt(one).ok()?.text)),
+        has_references: problems.iter().any(Problem::has_reference),
+        bad_rows: *bad_rows,
+        judge: judge.as_ref().map(JudgeCost::of),
         search: found,
-        pairs,
-        seconds,
-    });
-    summary.judge = judge.as_ref().map(JudgeCost::of);
-    finish(&summary, (!kept).then_some(&folder), &settings)?;
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    let summary = Summary::of(&finished, pairs, settings.search.value.likelihood);
+    finish(&summary, (!kept).then_some(folder), settings)?;
     if summary.cancelled {
         let time_is_up = out_of_time.load(Ordering::Relaxed);
-        return Err(stopped(&summary, kept, time_is_up, &settings));
+        return Err(stopped(&summary, kept, time_is_up, settings));
     }
     monitor.finished();
-    Ok(())
+    Ok(finished)
 }
 
 /// Completes the folder, unless it keeps what it had. Says the summary, and whether it is one of a
@@ -121,7 +194,7 @@ fn finish(
 }
 
 /// The log of the answers of a policy that judges.
-const JUDGE_LOG: &str = "judgements.jsonl";
+pub(super) const JUDGE_LOG: &str = "judgements.jsonl";
 
 const KEPT: &str = "; the folder keeps its earlier results";
 

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use regrowth_datasets::{Notices, PreferencePair, Problem};
+use regrowth_datasets::PreferencePair;
 use regrowth_verifiers::Unanswered;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rows::SKIPPED;
 use crate::SearchSummary;
@@ -55,7 +55,7 @@ pub(crate) struct Summary {
     /// What a policy that judges in place of the searched one cost; its calls are among `model_calls`, its
     /// tokens are not among `tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) judge: Option<JudgeCost>,
+    judge: Option<JudgeCost>,
     /// Self-evaluations against verified outcomes; absent when nothing was judged.
     self_evaluation: Option<Calibration>,
     /// What the outcomes say of log-likelihoods; absent without enough of them.
@@ -157,10 +157,10 @@ impl PairCounts {
 }
 
 /// What a policy that judges cost.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct JudgeCost {
     /// Its identity.
-    policy: String,
+    pub(super) policy: String,
     /// Judgements that it gave.
     calls: u64,
     /// Tokens computed for them.
@@ -168,6 +168,12 @@ pub(super) struct JudgeCost {
 }
 
 impl JudgeCost {
+    /// The sum with what the same policy cost elsewhere.
+    pub(super) fn and(self, other: Self) -> Self {
+        let (calls, tokens) = (self.calls + other.calls, self.tokens + other.tokens);
+        Self { policy: self.policy, calls, tokens }
+    }
+
     pub(super) fn of(judge: &JudgePolicy) -> Self {
         let JudgePolicy { policy, meter } = judge;
         Self { policy: policy.identity().to_owned(), calls: meter.calls(), tokens: meter.tokens() }
@@ -175,23 +181,38 @@ impl JudgeCost {
 }
 
 /// A search that has ended.
-pub(crate) struct Searched<'a> {
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Finished {
     /// Identity of the policy.
-    pub(crate) policy: &'a str,
+    pub(super) policy: String,
     /// Prompt of the first problem.
-    pub(crate) prompt_example: Option<String>,
-    /// The problems.
-    pub(crate) problems: &'a [Problem],
-    /// What was found while they were read.
-    pub(crate) notices: &'a Notices,
-    /// What steps were judged by, if by likelihoods.
-    pub(crate) scale: LikelihoodCalibration,
+    pub(super) prompt_example: Option<String>,
+    /// Whether any problem has a reference answer.
+    pub(super) has_references: bool,
+    /// Bad rows of the problem files that were passed over.
+    pub(super) bad_rows: u64,
+    /// What a policy that judges in place of the searched one cost.
+    pub(super) judge: Option<JudgeCost>,
     /// Counts of the search.
-    pub(crate) search: SearchSummary,
-    /// Counts of its rows.
-    pub(crate) pairs: PairCounts,
+    pub(super) search: SearchSummary,
     /// How long it took.
-    pub(crate) seconds: f64,
+    pub(super) seconds: f64,
+}
+
+impl Finished {
+    /// Adds another part of the same search; bad rows were met by both.
+    pub(super) fn add_part(&mut self, part: &Self) {
+        self.policy.clone_from(&part.policy);
+        self.prompt_example = self.prompt_example.take().or(part.prompt_example.clone());
+        self.has_references |= part.has_references;
+        self.bad_rows = self.bad_rows.max(part.bad_rows);
+        self.judge = match (self.judge.take(), part.judge.clone()) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
+        self.search.add_part(&part.search);
+        self.seconds += part.seconds;
+    }
 }
 
 impl Summary {
@@ -200,14 +221,14 @@ impl Summary {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    pub(crate) fn of(searched: Searched<'_>) -> Self {
-        let Searched { policy, prompt_example, problems, notices, .. } = searched;
-        let Searched { scale, search, pairs, seconds, .. } = searched;
-        let measured = problems.iter().any(Problem::has_reference);
+    /// Of a search, the counts of its rows, and what steps were judged by, if by likelihoods.
+    pub(super) fn of(finished: &Finished, pairs: PairCounts, scale: LikelihoodCalibration) -> Self {
+        let Finished { policy, prompt_example, has_references, .. } = finished.clone();
+        let Finished { bad_rows, judge, search, seconds, .. } = finished.clone();
         let usage = search.usage;
         Self {
             version: SUMMARY_VERSION,
-            policy: policy.to_owned(),
+            policy,
             prompt_example,
             problems: search.problems,
             trees: search.trees,
@@ -215,8 +236,8 @@ impl Summary {
             simulations: search.simulations,
             pairs: pairs.pairs,
             pairs_dropped: pairs.dropped,
-            correct: measured.then_some(search.correct),
-            bad_rows: notices.skipped().len() as u64,
+            correct: has_references.then_some(search.correct),
+            bad_rows,
             unanswered: pairs.unanswered,
             undecided: search.undecided,
             oracle: search.oracle,
@@ -238,7 +259,7 @@ impl Summary {
                     / search.unique_tokens.max(1) as f64,
             },
             model_calls: search.model_calls,
-            judge: None,
+            judge,
             self_evaluation: pairs.solutions.calibration(),
             likelihood: pairs.likelihood.scale(scale),
             margin: pairs.margin,

@@ -92,6 +92,28 @@ impl<'a> Delivery<'a> {
 }
 
 impl SearchSummary {
+    /// Adds what a search of other problems with the same settings did.
+    pub fn add_part(&mut self, part: &Self) {
+        self.problems += part.problems;
+        self.trees += part.trees;
+        self.nodes += part.nodes;
+        self.simulations += part.simulations;
+        self.correct += part.correct;
+        self.model_calls += part.model_calls;
+        self.unique_tokens += part.unique_tokens;
+        self.usage += part.usage;
+        for (sum, more) in
+            [(&mut self.undecided, &part.undecided), (&mut self.skipped, &part.skipped)]
+        {
+            more.iter().for_each(|(reason, n)| *sum.entry(reason.clone()).or_default() += n);
+        }
+        let room = SKIPPED_EXAMPLES.saturating_sub(self.skipped_examples.len());
+        self.skipped_examples.extend(part.skipped_examples.iter().take(room).cloned());
+        self.oracle |= part.oracle;
+        self.timed |= part.timed;
+        self.cancelled |= part.cancelled;
+    }
+
     fn add_cost(&mut self, cost: Cost) {
         self.model_calls += cost.calls;
         self.usage += cost.usage;

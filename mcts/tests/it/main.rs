@@ -4,6 +4,17 @@
 #[path = "../../../datasets/tests/documented/mod.rs"]
 mod documented_commands;
 
+#[cfg(all(unix, feature = "http"))]
+#[allow(dead_code, reason = "the tests of the crate `policy` use the rest")]
+#[path = "../../../policy/tests/it/http/dialects.rs"]
+mod dialects;
+#[cfg(all(unix, feature = "http"))]
+mod fault_proxy;
+#[cfg(all(unix, feature = "http"))]
+#[allow(dead_code, reason = "the tests of the crate `policy` use the rest")]
+#[path = "../../../policy/tests/it/http/mock.rs"]
+mod mock;
+
 #[cfg(feature = "cli")]
 mod audit;
 #[cfg(feature = "cli")]
@@ -15,6 +26,8 @@ mod driver;
 mod endings;
 #[cfg(all(feature = "candle", feature = "cli"))]
 mod engine;
+#[cfg(all(unix, feature = "http"))]
+mod faults;
 #[cfg(feature = "cli")]
 mod folder;
 mod golden;
@@ -31,6 +44,8 @@ mod resume;
 mod search;
 #[cfg(feature = "cli")]
 mod settings;
+#[cfg(feature = "cli")]
+mod shards;
 #[cfg(feature = "cli")]
 mod skipped;
 #[cfg(all(feature = "candle", feature = "cli"))]
