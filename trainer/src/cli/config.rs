@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let bad = |e: toml::ser::Error| TrainError::Setting { name: "config", detail: e.to_string() };
-    let (config, engine) = args.start.base(&args.policy, &EngineFlags::default())?;
+    let (config, engine) = args.start.base(&args.policy, None, &EngineFlags::default())?;
     let mut table = Table::try_from(config).map_err(bad)?;
     table.insert("engine".to_owned(), Value::try_from(engine).map_err(bad)?);
     print_line(known().commented(&table).trim_end())

@@ -309,7 +309,7 @@ fn problems(args: &Args, format: Option<Format>) -> Result<(Vec<Problem>, usize)
 
 /// The shape of searches, how everything is sampled, and how problems are put.
 fn settings(args: &Args) -> Result<(RunConfig, EngineFlags), TrainError> {
-    let (mut config, engine) = args.start.base(&args.policy, &args.engine)?;
+    let (mut config, engine) = args.start.base(&args.policy, None, &args.engine)?;
     config.set_prompts(&args.prompts);
     let search = &mut config.search;
     search.sampling.temperature = args.temperature.unwrap_or(search.sampling.temperature);

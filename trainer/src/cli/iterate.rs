@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use regrowth_datasets::content_hash;
 use regrowth_mcts::console::{Monitor, Phase, command_line, log, quoted};
@@ -16,7 +17,7 @@ use super::watch::Watcher;
 use super::{exit, print_line, stop};
 use crate::TrainError;
 use crate::rounds::{
-    Control, RunConfig, RunOutcome, RunPlan, RunReport, RunRequest, iterate, plan,
+    Control, RunConfig, RunOutcome, RunPlan, RunReport, RunRequest, ServeCommand, iterate, plan,
 };
 use crate::stats::p_value;
 
@@ -35,6 +36,15 @@ pub(super) struct Args {
     /// [default: the servers run already]
     #[arg(long, value_name = "CMD", help_heading = "Policy and problems", hide = true)]
     serve_command: Option<String>,
+    /// How long the command may take until the addresses of --policy take connections
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 1800,
+        help_heading = "Policy and problems",
+        hide = true
+    )]
+    serve_seconds: u64,
     /// Say what would be done and what it would take, from a short probe; nothing is written.
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -118,7 +128,9 @@ fn request(
     }
     let (mut load, threads) = (engine.load_options(say_once), engine.threads());
     load.meter = Some(meter.clone());
+    let start_limit = Duration::from_secs(args.serve_seconds);
     let serve_command = args.serve_command.clone();
+    let serve_command = serve_command.map(|command| ServeCommand { command, start_limit });
     Ok(RunRequest { dir, config, load, threads, serve_command, fork })
 }
 

@@ -175,7 +175,8 @@ impl SettingArgs {
         &self,
         engine: &EngineFlags,
     ) -> Result<(RunConfig, EngineFlags), TrainError> {
-        let (mut config, engine) = self.start.base(&self.policy, engine)?;
+        let (mut config, engine) =
+            self.start.base(&self.policy, self.weights.as_deref(), engine)?;
         self.apply(&mut config)?;
         let variant = self.variant.unwrap_or(config.variant);
         variant.apply(&mut config);
@@ -260,10 +261,11 @@ fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
 impl StartFlags {
     /// A preset, changed by a settings file and by `--set`, and `engine` over what they say of engines. The
     /// policy is the flags', then the file's, then the embedded one, and the preset its own unless one is
-    /// named.
+    /// named. `weights` are those of a served policy.
     pub(super) fn base(
         &self,
         policy: &[String],
+        weights: Option<&str>,
         engine: &EngineFlags,
     ) -> Result<(RunConfig, EngineFlags), TrainError> {
         let file = match &self.config {
@@ -273,14 +275,14 @@ impl StartFlags {
                 known().check(&table).map_err(bad)?;
                 let table = in_full(known().spelled(table)).map_err(bad)?;
                 // The file is read alone as well: what is wrong in it is not blamed on a flag.
-                self.read(table.clone(), policy).map_err(|e| bad(e.to_string()))?;
+                self.read(table.clone(), policy, weights).map_err(|e| bad(e.to_string()))?;
                 table
             }
             None => Table::new(),
         };
         let bad = |detail| TrainError::Setting { name: "set", detail };
         let table = self.set.over(file, &known()).and_then(in_full).map_err(bad)?;
-        let (config, below) = self.read(table, policy).map_err(|e| bad(e.to_string()))?;
+        let (config, below) = self.read(table, policy, weights).map_err(|e| bad(e.to_string()))?;
         let engine = laid_over(&below, engine).map_err(|e| bad(e.to_string()))?;
         Ok((RunConfig { policy: joined(policy)?.unwrap_or(config.policy), ..config }, engine))
     }
@@ -290,6 +292,7 @@ impl StartFlags {
         &self,
         mut table: Table,
         policy: &[String],
+        weights: Option<&str>,
     ) -> Result<(RunConfig, EngineFlags), toml::de::Error> {
         let engine = table.remove("engine").unwrap_or_else(|| Table::new().into()).try_into()?;
         let named = table.get("policy").and_then(Value::as_str);
@@ -300,7 +303,8 @@ impl StartFlags {
             (None, None) => Preset::of_policy(policy),
         };
         let mut defaults = RunConfig::of(preset);
-        if let Some(lora) = lora_of_adapter(policy) {
+        let weights = weights.or(table.get("weights").and_then(Value::as_str));
+        if let Some(lora) = lora_of_adapter(weights.unwrap_or(policy)) {
             defaults.dpo.lora = Some(lora.clone());
             defaults.sft.lora = Some(lora);
         }

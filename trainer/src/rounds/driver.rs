@@ -14,6 +14,7 @@ use super::on_demand::OnDemand;
 use super::policies::Policies;
 use super::report::RunReport;
 use super::run_dir::{RunDir, RunFile};
+use super::serve_command::ServeCommand;
 use super::serving::{self, Serving};
 use super::sets::ProblemSets;
 use super::{finish, fork};
@@ -31,7 +32,7 @@ pub struct RunRequest {
     /// Threads of search and training; changes no result.
     pub threads: usize,
     /// A command that serves the weights of a round; changes no result.
-    pub serve_command: Option<String>,
+    pub serve_command: Option<ServeCommand>,
     /// Another run whose finished rounds are taken over, with other settings from there on.
     pub fork: Option<PathBuf>,
 }
@@ -57,7 +58,7 @@ pub fn iterate(
     observer: &mut dyn Observer,
 ) -> Result<RunOutcome, TrainError> {
     let config = &request.config;
-    let command = request.serve_command.as_deref();
+    let command = request.serve_command.as_ref();
     config.check()?;
     check_adapter(config)?;
     serving::check(config, command)?;

@@ -67,6 +67,7 @@ pub use plan::{Estimate, Probe, ProbeMemory, RunPlan, plan};
 pub use report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, RunReport, Seconds};
 pub use run_dir::{Fork, RunDir, RunFile, differences, read_report};
 pub(crate) use run_dir::{read_run_file, round_dir};
+pub use serve_command::ServeCommand;
 pub use sets::ProblemSets;
 pub use statistics::{DepthCount, HISTOGRAM_EDGES, RoundStatistics};
 pub use test_evaluation::{EvalRow, ROW_VERSION, TestRow};

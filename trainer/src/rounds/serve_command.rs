@@ -3,10 +3,11 @@
 //! The command runs through the shell with `REGROWTH_CHECKPOINT` (the weights to serve),
 //! `REGROWTH_MODEL` (the name behind the # of the policy) and `REGROWTH_RUN` (the folder of the run).
 //! It counts as up when every address of the policy takes connections. What it prints goes to
-//! `server.log`. A server that ends by itself is started again a few times; one that a killed run left
+//! `server.log`; the last lines of it are in the error if it does not come up in time. A server that ends by itself is started again a few times; one that a killed run left
 //! behind is ended by the next process on the run.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,8 +31,20 @@ const LOG: &str = "server.log";
 const RUN: &str = "REGROWTH_RUN";
 /// Times that a server which ended by itself is started again.
 const RESTARTS: u32 = 3;
+/// Bytes and lines of what it printed that an error shows at most.
+const SHOWN_BYTES: u64 = 4096;
+const SHOWN_LINES: usize = 15;
 /// Longest wait for one connection.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// How the servers of a run are started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeCommand {
+    /// Run by the shell.
+    pub command: String,
+    /// How long it may take until every address takes connections.
+    pub start_limit: Duration,
+}
 
 /// `server.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,7 +56,7 @@ struct Record {
 
 /// What is served where.
 pub(super) struct ServeCall<'a> {
-    pub(super) command: &'a str,
+    pub(super) command: &'a ServeCommand,
     /// Folder of the run.
     pub(super) run: &'a Path,
     /// Weights to serve: a folder or a GGUF file.
@@ -81,9 +94,11 @@ impl StartedServer {
                  in --policy and in the command"
             )));
         }
+        let log = call.run.join(LOG);
+        let printed_before = std::fs::metadata(&log).map_or(0, |found| found.len());
         let mut shell = shell(call)?;
         let group = ProcessGroup::start(&mut shell)
-            .map_err(|e| failed(&format!("`{}` cannot be started: {e}", call.command)))?;
+            .map_err(|e| failed(&format!("`{}` cannot be started: {e}", call.command.command)))?;
         let record = call.run.join(RECORD);
         let state = Arc::<State>::default();
         let watch = Watch { group, shell, record: record.clone(), log: call.log };
@@ -94,32 +109,39 @@ impl StartedServer {
             .spawn(move || watch.run(&shared))
             .map_err(TrainError::io("a thread"))?;
         let started = Self { record, state, watcher: Some(watcher) };
-        started.wait_until_up(&addresses, call, control)?;
-        Ok(started)
+        match started.wait_until_up(&addresses, call.command.start_limit, control)? {
+            None => Ok(started),
+            Some(why) => Err(failed(&format!(
+                "`{}` {why} before it took connections at {}; {}",
+                call.command.command,
+                addresses.join(", "),
+                last_lines(&log, printed_before)
+            ))),
+        }
     }
 
+    /// Waits until the addresses take connections. Returns what kept them from it, if something did.
     fn wait_until_up(
         &self,
         addresses: &[String],
-        call: &ServeCall,
+        limit: Duration,
         control: &Control,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Option<String>, TrainError> {
+        let began = Instant::now();
         while !addresses.iter().all(|address| takes_connections(address)) {
             control.check()?;
             if let Some(why) = self.failure() {
-                let log = call.run.join(LOG);
-                return Err(failed(&format!(
-                    "`{}` {why} before it took connections at {}; what it printed is in {}",
-                    call.command,
-                    addresses.join(", "),
-                    log.display()
-                )));
+                return Ok(Some(why));
+            }
+            if began.elapsed() >= limit {
+                let seconds = limit.as_secs();
+                return Ok(Some(format!("ran for {seconds} seconds (--serve-seconds)")));
             }
             std::thread::sleep(4 * POLL);
         }
         // Relaxed: only the watcher reads it, and a moment later is early enough.
         self.state.up.store(true, Ordering::Relaxed);
-        Ok(())
+        Ok(None)
     }
 
     /// Why it is not there any more.
@@ -192,7 +214,7 @@ fn shell(call: &ServeCall) -> Result<Command, TrainError> {
     let model = call.policy.split(',').next().and_then(|one| one.split_once('#'));
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", call.command])
+        .args(["-c", &call.command.command])
         .env("REGROWTH_CHECKPOINT", call.checkpoint)
         .env("REGROWTH_MODEL", model.map_or("", |(_, name)| name))
         .env(RUN, run)
@@ -200,6 +222,30 @@ fn shell(call: &ServeCall) -> Result<Command, TrainError> {
         .stdout(log)
         .stderr(both);
     Ok(shell)
+}
+
+/// The last of what was printed into the log behind its first `from` bytes, for an error.
+fn last_lines(log: &Path, from: u64) -> String {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        let end = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(end.saturating_sub(SHOWN_BYTES))))?;
+        let mut text = Vec::new();
+        file.take(SHOWN_BYTES).read_to_end(&mut text)?;
+        Ok(text)
+    };
+    let text = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let all = log.display();
+    if lines.is_empty() {
+        return format!("it printed nothing into {all}");
+    }
+    // What a server prints may hold anything; colours and the like are no part of an error.
+    let plain = |line: &&str| line.chars().filter(|c| !c.is_control()).collect::<String>();
+    let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().map(plain);
+    let last: Vec<String> = last.collect();
+    format!("all that it printed is in {all}, at last:\n  {}", last.join("\n  "))
 }
 
 /// Hosts and ports of a policy's servers.
@@ -268,27 +314,58 @@ mod tests {
         assert!(addresses("scripted").is_err());
     }
 
-    #[test]
-    fn a_server_that_never_answers_is_named_with_what_it_did() {
-        let dir = tempfile::tempdir().unwrap();
+    /// An address that nothing answers at.
+    fn free() -> String {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
+        free.local_addr().unwrap().to_string()
+    }
+
+    /// What starting a command says that does not come up within `seconds`.
+    fn refused(dir: &Path, command: &str, address: &str, seconds: u64) -> String {
+        let start_limit = Duration::from_secs(seconds);
         let call = ServeCall {
-            command: "echo \"$REGROWTH_CHECKPOINT as $REGROWTH_MODEL\"; exit 3",
-            run: dir.path(),
+            command: &ServeCommand { command: command.to_owned(), start_limit },
+            run: dir,
             checkpoint: "tiny",
             policy: &format!("http://{address}/v1#m"),
             log: None,
         };
-        let error = |call| StartedServer::start(call, &Control::default()).err().unwrap();
-        let taken = error(&call).to_string();
-        assert!(taken.contains("something answers there already"), "{taken}");
-        drop(free);
-        let ended = error(&call).to_string();
-        assert!(ended.contains("exit status: 3") && ended.contains(LOG), "{ended}");
+        StartedServer::start(&call, &Control::default()).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn a_server_that_never_answers_is_named_with_what_it_did() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let command = "echo \"$REGROWTH_CHECKPOINT as $REGROWTH_MODEL\"; exit 3";
+        let said = refused(dir.path(), command, &address, 60);
+        assert!(said.contains("something answers there already"), "{said}");
+        drop(taken);
+        let said = refused(dir.path(), command, &address, 60);
+        assert!(said.contains("exit status: 3") && said.contains(LOG), "{said}");
+        assert!(said.ends_with("\n  tiny as m"), "{said}");
         let printed = std::fs::read_to_string(dir.path().join(LOG)).unwrap();
         assert_eq!(printed, "tiny as m\n");
         assert!(!dir.path().join(RECORD).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_server_that_hangs_at_its_start_is_ended_and_its_last_lines_are_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(LOG), "of an earlier start\n").unwrap();
+        let command = "for i in $(seq 99); do printf '\\033[1mline %s\\n' $i; done; sleep 900";
+        let began = Instant::now();
+        let said = refused(dir.path(), command, &free(), 1);
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+        for words in ["ran for 1 seconds (--serve-seconds)", "\n  [1mline 85\n", "line 99"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(!said.contains("line 84") && !said.contains("earlier"), "{said}");
+        assert!(!dir.path().join(RECORD).exists());
+        let said = refused(dir.path(), "sleep 900", &free(), 0);
+        assert!(said.contains("printed nothing"), "{said}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use regrowth_policy::{LoadOptions, Policy, ServedAdapter, ServedWeights, ServerO
 use super::config::{Objective, RunConfig};
 use super::external;
 use super::observer::Control;
-use super::serve_command::{ServeCall, StartedServer};
+use super::serve_command::{ServeCall, ServeCommand, StartedServer};
 use super::served_check;
 use super::training::{self, TrainDone};
 use crate::TrainError;
@@ -36,7 +36,7 @@ pub(super) struct Serving<'a> {
     /// Folder of the run.
     dir: PathBuf,
     /// Starts a server with given weights.
-    command: Option<&'a str>,
+    command: Option<&'a ServeCommand>,
     control: &'a Control,
     server: RefCell<Option<StartedServer>>,
     /// The policy whose weights that server has.
@@ -49,7 +49,10 @@ pub(super) struct Serving<'a> {
 ///
 /// # Errors
 /// [`TrainError::Setting`] that says what is missing.
-pub(super) fn check(config: &RunConfig, command: Option<&str>) -> Result<(), TrainError> {
+pub(super) fn check(
+    config: &RunConfig,
+    command: Option<&ServeCommand>,
+) -> Result<(), TrainError> {
     let served = config.weights.is_some();
     let fail = |name, detail: &str| Err(TrainError::Setting { name, detail: detail.to_owned() });
     if command.is_some() && !served {
@@ -67,13 +70,14 @@ pub(super) fn check(config: &RunConfig, command: Option<&str>) -> Result<(), Tra
              --lora RANK, or start the server with --serve-command",
         );
     }
-    if let Some(weights) = &config.weights
+    if let (Some(weights), Some(_)) = (&config.weights, command)
         && Source::named(weights)?.is_adapter()
     {
         return fail(
             "weights",
-            "is an adapter, and adapters of rounds are loaded on the served model itself; name the \
-             model that the server was started with",
+            "is an adapter, and --serve-command starts a server with whole weights; start the server \
+             yourself with the adapter (vLLM: --lora-modules NAME=DIR) and name it behind the # of \
+             --policy",
         );
     }
     Ok(())
@@ -94,7 +98,7 @@ impl<'a> Serving<'a> {
     pub(super) fn new(
         config: &'a RunConfig,
         dir: &Path,
-        command: Option<&'a str>,
+        command: Option<&'a ServeCommand>,
         control: &'a Control,
     ) -> Self {
         Self {

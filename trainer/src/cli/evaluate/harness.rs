@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let model = args.policy.join(",");
     let folder = args.out.as_deref().map(|out| results_folder(out, &model));
     folder.as_deref().map_or(Ok(()), |folder| check_folder(folder, "out"))?;
-    let (_, engine) = args.start.base(&args.policy, &args.engine)?;
+    let (_, engine) = args.start.base(&args.policy, None, &args.engine)?;
     let meter = Arc::<Meter>::default();
     let policy = policy(&args.policy, &engine, PromptOptions::default(), &meter)?;
     let config = config(args, &harness, &*policy);

@@ -1,6 +1,7 @@
 //! Rounds whose search runs behind a server: trained adapters are loaded there, checked and searched
 //! with, whatever happens to the server and to this program in between.
 
+mod kills;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,6 +244,32 @@ fn adapters_of_an_external_trainer_are_served_as_one() {
     assert!(!run.join("round-0002/start").exists());
     let second = engine(&run.join("round-0002/checkpoint"));
     assert_answers_are_those_of(&run, "round-0002", &*second);
+}
+
+#[test]
+fn an_adapter_is_served_and_trained_further_with_its_own_rank() {
+    let bench = Bench::new();
+    let mut made = vec!["iterate", "--config", "tiny.toml", "--run", "other", "--rounds", "1"];
+    made.extend(["--learning-rate", "1e-2", "--lora", "2"]);
+    ok(regrowth(bench.path(), &made));
+    let adapter = bench.path().join("other/round-0001/checkpoint");
+    // As `vllm serve --lora-modules start=...` does.
+    bench.engine.load(&serde_json::json!({ "lora_name": "start", "lora_path": adapter }));
+    let policy = format!("{}/v1#start", bench.mock.address);
+    let mut args = args(&policy, &[]);
+    let weights = args.iter_mut().find(|arg| **arg == "tiny").unwrap();
+    *weights = "other/round-0001/checkpoint";
+    ok(regrowth(bench.path(), &args));
+    let run = bench.path().join("run");
+    let config = json(&run.join("round-0002/checkpoint/adapter_config.json"));
+    assert_eq!(config["r"], 2);
+    let second = engine(&run.join("round-0002/checkpoint"));
+    assert_answers_are_those_of(&run, "round-0002", &*second);
+    let mut started = args.clone();
+    started.extend(["--serve-command", "true"]);
+    let output = regrowth(bench.path(), &started);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--lora-modules"), "{}", stderr(&output));
 }
 
 /// A server as a program of its own, which the test below lets the run start.

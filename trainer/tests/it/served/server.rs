@@ -110,7 +110,8 @@ impl Engine {
         Answer::Json(json!({ "data": data }))
     }
 
-    fn load(&self, body: &Value) -> Answer {
+    /// Loads an adapter, as a request for it does.
+    pub fn load(&self, body: &Value) -> Answer {
         let name = body["lora_name"].as_str().unwrap().to_owned();
         let mut adapters = self.adapters.lock().unwrap();
         if adapters.contains_key(&name) {

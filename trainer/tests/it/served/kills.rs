@@ -1,0 +1,161 @@
+//! A run, its server and its trainer command, each killed at seeded moments: whoever dies, the run ends
+//! with the bytes of one that was left alone.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use regrowth_datasets::keyed_rng;
+
+use super::{args, files};
+use crate::common::runs::assert_same;
+use crate::common::{command, ok, regrowth, workshop};
+
+/// The trainer: slow enough to be killed, with its process group in a file while it works.
+const TRAINER: &str = "echo $$ > trainer.pid; sleep 1; \
+                       cp other/round-0001/checkpoint/adapter_* \"$REGROWTH_OUT\"; rm trainer.pid";
+
+/// A folder with a checkpoint and an adapter, and a server over the checkpoint, in a process of its own.
+struct Loop {
+    dir: tempfile::TempDir,
+    address: String,
+    server: Child,
+}
+
+impl Loop {
+    fn new() -> Self {
+        let dir = workshop();
+        let mut made = vec!["iterate", "--config", "tiny.toml", "--run", "other", "--rounds", "1"];
+        made.extend(["--learning-rate", "1e-2", "--lora", "2"]);
+        ok(regrowth(dir.path(), &made));
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap().to_string();
+        drop(free);
+        let server = start_server(dir.path(), &address);
+        Self { dir, address, server }
+    }
+
+    fn run_folder(&self) -> PathBuf {
+        self.dir.path().join("run")
+    }
+
+    fn policy(&self) -> String {
+        format!("http://{}/v1#tiny", self.address)
+    }
+
+    fn run_to_its_end(&self) {
+        let policy = self.policy();
+        ok(regrowth(self.dir.path(), &args(&policy, &["--trainer-command", TRAINER])));
+    }
+
+    fn start(&self) -> Child {
+        let policy = self.policy();
+        let args = args(&policy, &["--trainer-command", TRAINER]);
+        let mut command = command(self.dir.path(), &args);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary")
+    }
+
+    fn restart_server(&mut self) {
+        self.server.kill().expect("SIGKILL");
+        self.server.wait().expect("a child");
+        self.server = start_server(self.dir.path(), &self.address);
+    }
+
+    /// Kills the trainer command if it works; whether it did.
+    fn kill_trainer(&self) -> bool {
+        let Ok(group) = std::fs::read_to_string(self.dir.path().join("trainer.pid")) else {
+            return false;
+        };
+        let kill = format!("kill -KILL -{} 2> /dev/null", group.trim());
+        let _ = std::fs::remove_file(self.dir.path().join("trainer.pid"));
+        !group.trim().is_empty()
+            && Command::new("sh").args(["-c", &kill]).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn start_server(dir: &Path, address: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "served::serve_as_a_program", "--nocapture"])
+        .env("REGROWTH_CHECKPOINT", dir.join("tiny"))
+        .env("REGROWTH_MODEL", "tiny")
+        .env("SERVED_AT", address)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the test program")
+}
+
+/// How often each was killed.
+#[derive(Debug, Default)]
+struct Killed {
+    run: u32,
+    server: u32,
+    trainer: u32,
+}
+
+/// One start of the run, with a victim at a seeded moment; the run itself is dead behind it.
+fn one_kill(bench: &mut Loop, longest: Duration, rng: &mut impl RngExt, killed: &mut Killed) {
+    let mut run = bench.start();
+    std::thread::sleep(longest.mul_f64(rng.random_range(0.02..0.7)));
+    match rng.random_range(0..3) {
+        0 => killed.run += 1,
+        1 => {
+            bench.restart_server();
+            killed.server += 1;
+            std::thread::sleep(longest.mul_f64(rng.random_range(0.0..0.3)));
+        }
+        _ => {
+            let limit = Instant::now() + longest;
+            let mut hit = bench.kill_trainer();
+            while !hit && Instant::now() < limit && run.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(5));
+                hit = bench.kill_trainer();
+            }
+            killed.trainer += u32::from(hit);
+            // It ends by itself, with an error.
+            let _ = if hit { run.wait().map(drop) } else { Ok(()) };
+        }
+    }
+    let _ = run.kill();
+    run.wait().expect("a child");
+}
+
+fn kills(count: u32, seed: u64) {
+    let mut bench = Loop::new();
+    let began = Instant::now();
+    bench.run_to_its_end();
+    let longest = began.elapsed();
+    let whole = files(&bench.run_folder());
+    std::fs::rename(bench.run_folder(), bench.dir.path().join("whole")).unwrap();
+    let mut rng = keyed_rng(seed, &[b"served kills"]);
+    let mut killed = Killed::default();
+    for kill in 0..count {
+        one_kill(&mut bench, longest, &mut rng, &mut killed);
+        if kill % 5 == 4 || kill + 1 == count {
+            bench.run_to_its_end();
+            assert_same(&whole, &files(&bench.run_folder()));
+            std::fs::remove_dir_all(bench.run_folder()).unwrap();
+        }
+    }
+    eprintln!("{killed:?}: each run ended with the bytes of the one that was left alone");
+}
+
+#[test]
+fn killed_at_a_few_moments_a_served_run_ends_with_the_same_bytes() {
+    kills(4, 1);
+}
+
+#[test]
+#[ignore = "needs minutes: 30 kills (benches/scripts/kills.sh)"]
+fn killed_at_thirty_moments_a_served_run_ends_with_the_same_bytes() {
+    let seed = std::env::var("REGROWTH_KILL_SEED").map_or(0, |n| n.parse().expect("a number"));
+    kills(30, seed);
+}
