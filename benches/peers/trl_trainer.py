@@ -10,6 +10,9 @@ text preparation would append EOS to both sides of every pair, and a step that d
 would be taught to end one. Before training, one pass over the collated batches checks that exactly the
 tokens of the two steps are scored and that EOS is among them only where a step really ended. TRL's
 sigmoid loss has no label smoothing, so `alpha` is not used.
+
+`--device cuda` trains in bf16 on the GPUs that accelerate gives it, with DeepSpeed ZeRO-3 as well
+(examples/cluster/trl_zero3.sh).
 """
 
 import argparse
@@ -56,41 +59,46 @@ def main():
     parser.add_argument("--beta", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--epochs", type=float, default=1)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--lora", type=int, default=0, help="rank; 0 trains all weights")
     args = parser.parse_args()
     policy, out = os.environ["REGROWTH_POLICY"], os.environ["REGROWTH_OUT"]
 
+    cuda = args.device == "cuda"
+    # Before the models: with ZeRO-3 it decides that their weights are split as they are loaded.
+    config = DPOConfig(
+        output_dir=out,
+        seed=int(os.environ["REGROWTH_SEED"]) % 2**32,
+        learning_rate=args.learning_rate,
+        beta=args.beta,
+        per_device_train_batch_size=args.batch,
+        num_train_epochs=args.epochs,
+        lr_scheduler_type="linear",
+        max_length=None,
+        save_strategy="no",
+        report_to=[],
+        logging_steps=5,
+        use_cpu=not cuda,
+        bf16=cuda,
+        gradient_checkpointing=cuda,
+    )
     # The class that reads tokenizer.json as it is; AutoTokenizer rebuilds some families from code.
     tokenizer = PreTrainedTokenizerFast.from_pretrained(policy)
     model = AutoModelForCausalLM.from_pretrained(policy)
-    reference = AutoModelForCausalLM.from_pretrained(os.environ["REGROWTH_REFERENCE"])
-    lora = None
+    lora, reference = None, None
     if args.lora:
         from peft import LoraConfig
 
         lora = LoraConfig(r=args.lora, lora_alpha=2 * args.lora, target_modules="all-linear",
                           task_type="CAUSAL_LM")
+    else:
+        reference = AutoModelForCausalLM.from_pretrained(os.environ["REGROWTH_REFERENCE"])
     pairs = read_pairs(os.environ["REGROWTH_PAIRS"])
     trainer = StepTrainer(
         model=model,
         # With an adapter, TRL takes the model without it as the reference.
-        ref_model=None if lora else reference,
-        args=DPOConfig(
-            output_dir=out,
-            seed=int(os.environ["REGROWTH_SEED"]) % 2**32,
-            learning_rate=args.learning_rate,
-            beta=args.beta,
-            per_device_train_batch_size=args.batch,
-            num_train_epochs=args.epochs,
-            lr_scheduler_type="linear",
-            max_length=None,
-            save_strategy="no",
-            report_to=[],
-            logging_steps=5,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-        ),
+        ref_model=reference,
+        args=config,
         train_dataset=pairs,
         processing_class=tokenizer,
         peft_config=lora,

@@ -49,10 +49,7 @@ pub(super) struct Serving<'a> {
 ///
 /// # Errors
 /// [`TrainError::Setting`] that says what is missing.
-pub(super) fn check(
-    config: &RunConfig,
-    command: Option<&ServeCommand>,
-) -> Result<(), TrainError> {
+pub(super) fn check(config: &RunConfig, command: Option<&ServeCommand>) -> Result<(), TrainError> {
     let served = config.weights.is_some();
     let fail = |name, detail: &str| Err(TrainError::Setting { name, detail: detail.to_owned() });
     if command.is_some() && !served {
