@@ -115,7 +115,9 @@ impl Player {
                 let correct = Some(tree.judged[child(node, ask.step[0] as usize)]);
                 Ok(Response::Judgement(Judgement { correct, mass: 1.0, usage }))
             }
-            Request::Score(_) => Err(PolicyError::Request("nothing to score here".to_owned())),
+            Request::Score(_) | Request::Hidden(_) => {
+                Err(PolicyError::Request("nothing to score or read here".to_owned()))
+            }
         }
     }
 }

@@ -53,7 +53,9 @@ impl Quick {
                 let correct = Some((hash >> 11) as f64 / (1u64 << 53) as f64);
                 Ok(Response::Judgement(Judgement { correct, mass: 1.0, usage }))
             }
-            Request::Score(_) => Err(PolicyError::Request("nothing to score here".to_owned())),
+            Request::Score(_) | Request::Hidden(_) => {
+                Err(PolicyError::Request("nothing to score or read here".to_owned()))
+            }
         }
     }
 }

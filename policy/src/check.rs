@@ -20,6 +20,7 @@ pub(crate) fn check(
         Request::Score(s) => {
             (&s.prefix, Some(&s.continuation), s.prefix.len() + s.continuation.len())
         }
+        Request::Hidden(h) => (&h.prefix, Some(&h.step), h.prefix.len() + h.step.len()),
     };
     if prefix.is_empty() {
         return refuse("the prefix is empty; expected at least one token".into());
@@ -35,7 +36,7 @@ pub(crate) fn check(
         return refuse("a stop string is empty; every text would end at once".into());
     }
     if rest.is_some_and(|r| r.is_empty()) {
-        return refuse("nothing to judge or score; expected at least one token".into());
+        return refuse("nothing to judge, score or read; expected at least one token".into());
     }
     let mut ids = prefix.iter().chain(rest.into_iter().flat_map(|r| r.iter()));
     if let Some(vocabulary) = vocabulary

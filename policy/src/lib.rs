@@ -42,7 +42,7 @@ pub use prompts::{Exemplar, PromptName, PromptOptions};
 pub use record::{LOG_FILE, LOG_VERSION, Recording};
 pub use replay::Replay;
 pub use request::{
-    Boundary, Candidate, Candidates, Judge, Judgement, OptionOrder, Propose, Request, Response,
-    Restated, Sampling, Score, Scores, StopAt, Usage,
+    Boundary, Candidate, Candidates, Hidden, HiddenState, Judge, Judgement, OptionOrder, Propose,
+    Request, Response, Restated, Sampling, Score, Scores, StopAt, Usage,
 };
 pub use scripted::Scripted;

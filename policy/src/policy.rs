@@ -46,6 +46,11 @@ pub trait Policy: Send + Sync {
     /// The id that ends a solution, if the model has one.
     fn eos(&self) -> Option<TokenId>;
 
+    /// Whether [`Request::Hidden`] is answered: not by servers, which show no hidden states.
+    fn gives_hidden_states(&self) -> bool {
+        true
+    }
+
     /// Takes a call; `call.caller` is answered once. May block for backpressure only.
     fn submit(&self, call: Call);
 }

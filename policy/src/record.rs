@@ -226,6 +226,8 @@ fn is_finite(response: &Response) -> bool {
         }
         Response::Judgement(got) => got.mass.is_finite() && got.correct.is_none_or(f64::is_finite),
         Response::Scores(got) => got.logps.iter().all(|l| l.is_finite()),
+        // Not written as a JSON number.
+        Response::Hidden(_) => true,
     }
 }
 
@@ -270,6 +272,10 @@ impl Policy for Recording {
 
     fn eos(&self) -> Option<TokenId> {
         self.inner.eos()
+    }
+
+    fn gives_hidden_states(&self) -> bool {
+        self.inner.gives_hidden_states()
     }
 
     fn submit(&self, call: Call) {

@@ -19,6 +19,8 @@ pub enum Request {
     Judge(Judge),
     /// Log-probabilities of a given continuation.
     Score(Score),
+    /// The hidden state at the end of a given step.
+    Hidden(Hidden),
 }
 
 impl Request {
@@ -29,6 +31,7 @@ impl Request {
             Self::Propose(propose) => &propose.prefix,
             Self::Judge(judge) => &judge.prefix,
             Self::Score(score) => &score.prefix,
+            Self::Hidden(hidden) => &hidden.prefix,
         }
     }
 }
@@ -246,6 +249,16 @@ pub struct Score {
     pub continuation: Arc<[TokenId]>,
 }
 
+/// The hidden state of the last token of `step`: of the last layer, after the final norm. Only engines
+/// that have the weights answer it ([`Policy::gives_hidden_states`](crate::Policy::gives_hidden_states)).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// Prompt and the steps before this one; not empty.
+    pub prefix: Arc<[TokenId]>,
+    /// Token ids of the step; not empty.
+    pub step: Arc<[TokenId]>,
+}
+
 /// A policy's answer, of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -256,6 +269,8 @@ pub enum Response {
     Judgement(Judgement),
     /// To [`Request::Score`].
     Scores(Scores),
+    /// To [`Request::Hidden`].
+    Hidden(HiddenState),
 }
 
 impl Response {
@@ -266,6 +281,7 @@ impl Response {
             Self::Candidates(got) => got.usage,
             Self::Judgement(got) => got.usage,
             Self::Scores(got) => got.usage,
+            Self::Hidden(got) => got.usage,
         }
     }
 }
@@ -330,6 +346,38 @@ pub struct Scores {
     pub greedy: Vec<bool>,
     /// What it cost.
     pub usage: Usage,
+}
+
+/// A final hidden state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HiddenState {
+    /// The values, as many as the model is wide; base64 of little-endian f32 in a log.
+    #[serde(with = "base64_floats")]
+    pub values: Vec<f32>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// Many floats in JSON: in decimals they would take twice the room.
+mod base64_floats {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(values: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let bytes = STANDARD.decode(String::deserialize(from)?).map_err(D::Error::custom)?;
+        let (values, rest) = bytes.as_chunks::<4>();
+        match rest.is_empty() {
+            true => Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect()),
+            false => Err(D::Error::custom(format!("{} bytes are no f32 values", bytes.len()))),
+        }
+    }
 }
 
 /// Tokens that a request really cost.

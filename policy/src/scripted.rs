@@ -14,8 +14,8 @@ use regrowth_datasets::{Finish, Problem, Step, TokenId, keyed_rng};
 
 use self::script::Script;
 use crate::{
-    Boundary, Call, Candidate, Candidates, Judge, Judgement, Limits, Policy, PolicyError, Prompt,
-    Propose, Request, Response, Score, Scores, StopAt, Usage,
+    Boundary, Call, Candidate, Candidates, Hidden, HiddenState, Judge, Judgement, Limits, Policy,
+    PolicyError, Prompt, Propose, Request, Response, Score, Scores, StopAt, Usage,
 };
 
 /// Ends a solution; ids 0 to 255 are the bytes of UTF-8.
@@ -89,6 +89,7 @@ impl Scripted {
             Request::Propose(propose) => self.propose(propose).map(Response::Candidates),
             Request::Judge(judge) => self.judge(judge).map(Response::Judgement),
             Request::Score(score) => Ok(Response::Scores(score_continuation(score))),
+            Request::Hidden(hidden) => Ok(Response::Hidden(hidden_state(hidden))),
         }
     }
 
@@ -298,6 +299,14 @@ fn score_continuation(score: &Score) -> Scores {
     let greedy = logps.iter().map(|&l| l > -0.1).collect();
     let usage = Usage { prefilled: score.prefix.len() as u64, ..Usage::default() };
     Scores { logps, greedy, usage }
+}
+
+/// Five values in [-1, 1): a hash of everything up to the step's end.
+fn hidden_state(hidden: &Hidden) -> HiddenState {
+    let hash = hash_ids(hash_ids(2, &hidden.prefix), &hidden.step);
+    let values = (0..5).map(|i| (2.0 * unit(hash_ids(hash, &[i])) - 1.0) as f32).collect();
+    let usage = Usage { prefilled: 1, ..Usage::default() };
+    HiddenState { values, usage }
 }
 
 /// Log-probability of each id, in (-0.25, 0]: a hash of everything before it and of itself, so

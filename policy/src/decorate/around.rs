@@ -50,6 +50,10 @@ impl<T: Around> Policy for T {
         self.inner().eos()
     }
 
+    fn gives_hidden_states(&self) -> bool {
+        self.inner().gives_hidden_states()
+    }
+
     fn submit(&self, call: Call) {
         self.take(call);
     }

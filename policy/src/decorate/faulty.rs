@@ -61,7 +61,7 @@ impl Faulty {
                 }
                 Response::Judgement(got)
             }
-            scores @ Response::Scores(_) => scores,
+            sound @ (Response::Scores(_) | Response::Hidden(_)) => sound,
         })
     }
 }

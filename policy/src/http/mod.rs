@@ -275,6 +275,10 @@ impl Policy for HttpPolicy {
         self.eos
     }
 
+    fn gives_hidden_states(&self) -> bool {
+        false
+    }
+
     fn submit(&self, call: Call) {
         // If nobody takes it any more, the caller is told as it is dropped.
         drop(self.order(Order::Call(call)));

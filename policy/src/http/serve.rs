@@ -176,6 +176,9 @@ impl Service {
             Request::Propose(propose) => self.propose(propose).await,
             Request::Judge(judge) => self.judge(&judge, questions).await,
             Request::Score(score) => self.score(&score).await,
+            Request::Hidden(_) => Err(Fault::Unsupported(
+                "servers show no hidden states; give --policy the model's weights".to_owned(),
+            )),
         }
     }
 

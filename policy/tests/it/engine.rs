@@ -10,8 +10,9 @@ use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
-    Boundary, Call, Candidates, Dtype, Judge, LoadOptions, OptionOrder, Policy, PolicyError,
-    PromptOptions, Propose, Request, Response, Restated, Sampling, Score, StopAt, Usage, call,
+    Boundary, Call, Candidates, Dtype, Hidden, HiddenState, Judge, LoadOptions, OptionOrder,
+    Policy, PolicyError, PromptOptions, Propose, Request, Response, Restated, Sampling, Score,
+    StopAt, Usage, call,
 };
 use serde_json::{Map, Value, json};
 
@@ -105,6 +106,51 @@ fn scores_equal_the_differentiable_form_in_every_family() {
     }
 }
 
+fn hidden(policy: &dyn Policy, prefix: &[u32], step: &[u32]) -> HiddenState {
+    let request = Hidden { prefix: prefix.into(), step: step.into() };
+    match call(policy, Request::Hidden(request)).unwrap() {
+        Response::Hidden(state) => state,
+        other => panic!("expected a hidden state, got {other:?}"),
+    }
+}
+
+#[test]
+fn hidden_states_equal_the_differentiable_form_in_every_family() {
+    for name in ["LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"] {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoint = checkpoint(dir.path(), |raw| {
+            raw.insert("architectures".into(), json!([name]));
+        });
+        let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
+        let ids: Vec<u32> = (0..40).map(|i| 1 + (i * 7) % 50).collect();
+        let transformer = Transformer::new(&checkpoint.config, &checkpoint.tensors).unwrap();
+        let mut layout = PackedLayout::default();
+        layout.push(None, ids.len());
+        let all = transformer.hidden(&ids, &Arc::new(layout)).unwrap();
+        for end in [16, 23, 40] {
+            let expected: Vec<f32> = all.get(end - 1).unwrap().to_vec1().unwrap();
+            close(&hidden(&policy, &ids[..15], &ids[15..end]).values, &expected);
+        }
+    }
+}
+
+#[test]
+fn the_state_after_a_sampled_step_costs_a_token_that_going_on_saves() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
+    let prefix = policy.encode("2 + 3 = ?\n").unwrap();
+    let found = candidates(call(&policy, propose(&prefix, 0..1)).unwrap());
+    let step = &found.candidates[0].step.ids;
+    let read = hidden(&policy, &prefix, step);
+    assert_eq!((read.usage.prefilled, read.usage.recomputed), (1, 0));
+    let whole = [&prefix[..], step].concat();
+    let next = candidates(call(&policy, propose(&whole, 5..6)).unwrap());
+    assert_eq!((next.usage.prefilled, next.usage.reused), (0, whole.len() as u64));
+    let again = hidden(&policy, &prefix, step);
+    assert_eq!((again.values, again.usage.prefilled), (read.values, 0));
+}
+
 #[test]
 fn recorded_log_probabilities_are_those_of_a_forward_pass() {
     let dir = tempfile::tempdir().unwrap();
@@ -140,6 +186,7 @@ fn answers(policy: &dyn Policy, sampling: Sampling) -> Vec<Response> {
             prefix: prefix.clone().into(),
             continuation: [5, 6, 7].into(),
         }));
+        requests.push(Request::Hidden(Hidden { prefix: prefix.into(), step: [5, 6].into() }));
     }
     let (reply, receive) = unbounded();
     let n = requests.len();
@@ -163,6 +210,7 @@ fn without_usage(response: Response) -> Response {
         Response::Scores(s) => {
             Response::Scores(regrowth_policy::Scores { usage: Default::default(), ..s })
         }
+        Response::Hidden(h) => Response::Hidden(HiddenState { usage: Default::default(), ..h }),
     }
 }
 

@@ -14,6 +14,8 @@ mod engine;
 mod forms;
 #[cfg(feature = "candle")]
 mod gguf;
+#[cfg(feature = "candle")]
+mod hidden_states;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "candle")]
@@ -22,6 +24,8 @@ mod identity;
 mod parity;
 #[cfg(feature = "candle")]
 mod plan;
+#[cfg(feature = "candle")]
+mod reward_model;
 #[cfg(feature = "candle")]
 mod stops;
 #[cfg(feature = "candle")]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use regrowth_datasets::{Finish, Problem, Step, TokenId, stream_key};
 use regrowth_mcts::{RunOptions, Search, SearchConfig};
 use regrowth_policy::{
-    Boundary, Call, Candidate, Candidates, Judgement, Limits, Policy, PolicyError, Prompt, Propose,
-    Request, Response, Scores, Usage,
+    Boundary, Call, Candidate, Candidates, HiddenState, Judgement, Limits, Policy, PolicyError,
+    Prompt, Propose, Request, Response, Scores, Usage,
 };
 use regrowth_verifiers::{Verdict, Verifier};
 use serde::Serialize;
@@ -62,7 +62,11 @@ pub(super) fn tree_cost(
         judged += tree.judge_calls;
     };
     let (coin, options) = (Coin { right }, RunOptions::default());
-    let found = Search::new(&stand_in, &coin, search).options(&options).run(&problems, on_tree)?;
+    let found = Search::new(&stand_in, &coin, search)
+        .options(&options)
+        // What a probe would say of its states means nothing.
+        .probe(Some(Arc::default()))
+        .run(&problems, on_tree)?;
     let trees = found.trees.max(1) as f64;
     let asked = judged as f64 * policy.limits().question as f64 / trees;
     let (sampled_tokens, other_tokens) = (sampled as f64 / trees, prompt as f64 + asked);
@@ -121,6 +125,7 @@ impl StandIn {
                 let correct = unit(stream_key(u64::from(first), &[b"judge"]));
                 Response::Judgement(Judgement { correct: Some(correct), mass: 1.0, usage })
             }
+            Request::Hidden(_) => Response::Hidden(HiddenState { values: vec![0.0], usage }),
             Request::Score(score) => {
                 let tokens = score.continuation.len();
                 Response::Scores(Scores {

@@ -132,7 +132,7 @@ impl Place<'_> {
 fn continuation(request: &Request) -> Arc<[TokenId]> {
     match request {
         Request::Score(score) => score.continuation.clone(),
-        Request::Propose(_) | Request::Judge(_) => Arc::from([]),
+        Request::Propose(_) | Request::Judge(_) | Request::Hidden(_) => Arc::from([]),
     }
 }
 

@@ -92,7 +92,7 @@ impl CandlePolicy {
     /// # Errors
     /// When the configuration is missing or malformed.
     pub fn plan(source: &Source, options: &LoadOptions) -> Result<MemoryPlan, PolicyError> {
-        let mut config = ModelConfig::parse(&source.text("config.json")?)
+        let mut config = ModelConfig::parse_any(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
         if config.tied && holds_head(source) {
             config.untie();

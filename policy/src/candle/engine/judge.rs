@@ -1,4 +1,4 @@
-//! What is read off the last hidden rows of a pass: judgements and scores.
+//! What is read off the last hidden rows of a pass: judgements, scores, and the row itself.
 //!
 //! A judgement is the probability of two labels after a question; a score is the log-probability of
 //! each token of a continuation. The question's wording is not known here.
@@ -10,7 +10,7 @@ use crate::candle::engine::request::{Kind, RequestState};
 use crate::candle::engine::sampler;
 use crate::candle::engine::scheduler::Shard;
 use crate::candle::engine::sequence::Sequence;
-use crate::{Judgement, Response, Scores};
+use crate::{HiddenState, Judgement, Response, Scores};
 
 impl Shard {
     /// Reads the two labels' probabilities off log-probabilities `[V]`; asks the next question or
@@ -54,6 +54,17 @@ impl Shard {
             }
         }
         Ok(())
+    }
+
+    /// Answers with the state at which a pass ended.
+    pub(crate) fn finish_hidden(&mut self, sequence: Sequence, id: u64, values: Vec<f32>) {
+        if !values.iter().all(|value| value.is_finite()) {
+            return self.fail(sequence, "its hidden state is not finite numbers");
+        }
+        sequence.release(&mut self.tree, &mut self.free);
+        let Some(state) = self.requests.get(&id) else { return };
+        let usage = state.usage;
+        self.answer(id, Ok(Response::Hidden(HiddenState { values, usage })));
     }
 
     /// Answers with the scores of a continuation.

@@ -5,7 +5,9 @@
 
 use regrowth_datasets::TokenId;
 
-use crate::{Call, Caller, Candidate, PolicyError, Propose, Request, Response, Score, Usage};
+use crate::{
+    Call, Caller, Candidate, Hidden, PolicyError, Propose, Request, Response, Score, Usage,
+};
 
 /// A request in work.
 pub(crate) struct RequestState {
@@ -24,6 +26,8 @@ pub(crate) enum Kind {
     Judge { ask: Vec<Question>, answers: Vec<Option<[f64; 2]>>, restated: bool },
     /// One pass; log-probabilities of the tokens so far, and whether each is the likeliest.
     Score { request: Score, logps: Vec<f32>, greedy: Vec<bool> },
+    /// One pass, which ends where the state is wanted.
+    Hidden { request: Hidden },
 }
 
 /// Tokens for a sequence to compute.
@@ -73,6 +77,10 @@ impl RequestState {
                 let reserved = request.prefix.len() + request.continuation.len();
                 (Kind::Score { request, logps: vec![], greedy: vec![] }, reserved)
             }
+            Request::Hidden(request) => {
+                let reserved = request.prefix.len() + request.step.len();
+                (Kind::Hidden { request }, reserved)
+            }
         };
         Self { caller, kind, usage: Usage::default(), reserved }
     }
@@ -95,6 +103,11 @@ impl RequestState {
                 let ids: Vec<TokenId> = request.prefix.iter().chain(read).copied().collect();
                 let keep = request.prefix.len();
                 Some(PrefillSpan { wanted: keep - 1, keep, ids })
+            }
+            Kind::Hidden { request } => {
+                let ids: Vec<TokenId> =
+                    request.prefix.iter().chain(&*request.step).copied().collect();
+                Some(PrefillSpan { wanted: ids.len() - 1, keep: ids.len(), ids })
             }
         }
     }

@@ -392,6 +392,7 @@ impl Shard {
             Some(Kind::Propose { .. }) => self.sample_from(sequence, id, &last),
             Some(Kind::Judge { .. }) => self.await_logits(sequence, &last),
             Some(Kind::Score { .. }) => self.finish_score(sequence, id),
+            Some(Kind::Hidden { .. }) => self.finish_hidden(sequence, id, last),
             None => sequence.release(&mut self.tree, &mut self.free),
         }
     }
