@@ -151,11 +151,14 @@ fn served(spec: &str, _options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyE
 
 #[cfg(feature = "candle")]
 fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, PolicyError> {
-    use crate::candle::{CandlePolicy, Checkpoint, Source};
+    use crate::candle::{CandlePolicy, Checkpoint, RewardModel, Source};
     let source = Source::named(spec)?;
     let plan = fitting(&source, options)?;
     if let Some(log) = options.log {
         log(&format!("memory: {plan}"));
+    }
+    if RewardModel::is_in(&source)? {
+        return Ok(Arc::new(RewardModel::load(source, options)?));
     }
     let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
     Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))

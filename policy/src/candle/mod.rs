@@ -6,6 +6,7 @@
 //! | `kernels` | fused operations, packed weights, attention, packed batches |
 //! | `model` | the decoder: differentiable, and for inference on the CPU or a device |
 //! | `engine` | scheduler, sequences, prefix cache, sampler |
+//! | `reward_model` | checkpoints whose head scores: the engine with that head |
 //!
 //! Each uses only those above it.
 
@@ -13,6 +14,7 @@ mod checkpoint;
 mod engine;
 mod kernels;
 mod model;
+mod reward_model;
 
 pub use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 pub use checkpoint::{
@@ -22,3 +24,4 @@ pub use checkpoint::{
 pub use engine::{CandlePolicy, free_on};
 pub use kernels::{PackedLayout, Segment};
 pub use model::{ForwardPass, Parameters, Transformer};
+pub use reward_model::RewardModel;

@@ -25,6 +25,23 @@ struct Family {
     max_position_embeddings: usize,
 }
 
+/// What stands in a family's architecture in place of `ForCausalLM` where the head scores.
+const SCORING: [&str; 2] = ["ForSequenceClassification", "ForTokenClassification"];
+
+impl Family {
+    /// Whether an architecture is one of the family's.
+    fn has(&self, architecture: &str) -> bool {
+        let stem = self.architecture.trim_end_matches("ForCausalLM");
+        let head = architecture.strip_prefix(stem);
+        head.is_some_and(|head| head == "ForCausalLM" || SCORING.contains(&head))
+    }
+}
+
+/// The name in `architectures`.
+fn architecture(raw: &Map<String, Value>) -> Option<&str> {
+    raw.get("architectures")?.get(0)?.as_str()
+}
+
 const FAMILIES: [Family; 4] = [
     Family {
         architecture: "LlamaForCausalLM",
@@ -96,6 +113,9 @@ pub struct ModelConfig {
     pub qk_norm: bool,
     /// Whether the output projection is the embedding.
     pub tied: bool,
+    /// Whether the head scores sequences or tokens (`...ForSequenceClassification`,
+    /// `...ForTokenClassification`): it is no part of the decoder, which counts as tied.
+    pub scores: bool,
     /// The file's content, kept so that a copy of the checkpoint loses no field.
     pub raw: Map<String, Value>,
 }
@@ -150,11 +170,22 @@ impl ModelConfig {
         Self::parse(&text).map_err(|detail| PolicyError::File { path, detail })
     }
 
-    /// Parses the text of a `config.json`; the error says which field and what was expected.
+    /// Parses the text of the `config.json` of a language model; the error says which field and what was expected.
     ///
     /// # Errors
-    /// When a field is missing, of the wrong kind, or the shapes do not fit together.
+    /// When a field is missing, of the wrong kind, or the shapes do not fit together; when the head scores.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let config = Self::parse_any(text)?;
+        match architecture(&config.raw).filter(|_| config.scores) {
+            None => Ok(config),
+            Some(name) => Err(format!(
+                "architecture `{name}` scores solutions and predicts no tokens; it can only judge (--judge-policy)"
+            )),
+        }
+    }
+
+    /// As [`Self::parse`], of a language or a reward model.
+    pub(crate) fn parse_any(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> =
             serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))?;
         // Other families have other fields: the name is looked at first.
@@ -190,6 +221,7 @@ impl ModelConfig {
             "llama" => false,
             _ => file.use_sliding_window.unwrap_or(false),
         };
+        let scores = architecture(&raw).is_some_and(|name| name != family.architecture);
         Ok(Self {
             architecture: family.architecture.to_owned(),
             vocab_size: file.vocab_size,
@@ -208,7 +240,8 @@ impl ModelConfig {
             qkv_bias: bias || is("qwen2"),
             output_bias: bias && !is("qwen2"),
             qk_norm: is("qwen3"),
-            tied: file.tie_word_embeddings.unwrap_or(false),
+            tied: scores || file.tie_word_embeddings.unwrap_or(false),
+            scores,
             raw,
         })
     }
@@ -386,14 +419,11 @@ impl ModelConfig {
 fn family(raw: &Map<String, Value>) -> Result<&'static Family, String> {
     let list = |name: fn(&Family) -> &'static str| FAMILIES.each_ref().map(name).join(", ");
     let kind = raw.get("model_type").and_then(Value::as_str);
-    let name = raw.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str);
-    let family = match (name, kind) {
-        (Some(name), _) => {
-            FAMILIES.iter().find(|family| family.architecture == name).ok_or_else(|| {
-                let known = list(|family| family.architecture);
-                format!("architecture `{name}` is not supported; supported are {known}")
-            })?
-        }
+    let family = match (architecture(raw), kind) {
+        (Some(name), _) => FAMILIES.iter().find(|family| family.has(name)).ok_or_else(|| {
+            let known = list(|family| family.architecture);
+            format!("architecture `{name}` is not supported; supported are {known}")
+        })?,
         (None, Some(kind)) => {
             FAMILIES.iter().find(|family| family.model_type == kind).ok_or_else(|| {
                 let known = list(|family| family.model_type);

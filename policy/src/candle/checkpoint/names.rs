@@ -12,6 +12,9 @@ pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Output projection.
 pub(crate) const HEAD: &str = "lm_head.weight";
 
+/// What the names of a reward model's head begin with.
+pub(crate) const SCORE: &str = "score.";
+
 /// The file that makes a folder an adapter.
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::merge::merge_adapter;
 use crate::candle::checkpoint::config::ModelConfig;
-use crate::candle::checkpoint::names::{EMBEDDING, HEAD, INDEX, WEIGHTS};
+use crate::candle::checkpoint::names::{EMBEDDING, HEAD, INDEX, SCORE, WEIGHTS};
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::staged::replace_folder;
 use crate::candle::checkpoint::tensor_file::TensorFile;
@@ -40,8 +40,17 @@ impl Checkpoint {
     /// # Errors
     /// When a file is missing or malformed, or a tensor is missing, misshapen or not finite.
     pub fn read(source: Source, device: &Device) -> Result<Self, PolicyError> {
-        let mut config = ModelConfig::parse(&source.text("config.json")?)
+        let config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
+        Self::with(source, config, device)
+    }
+
+    /// Reads the weights that a configuration asks for.
+    pub(crate) fn with(
+        source: Source,
+        mut config: ModelConfig,
+        device: &Device,
+    ) -> Result<Self, PolicyError> {
         let (mut tensors, mut warnings) = match source.gguf() {
             Some(file) => (file.read_tensors(&config, device)?, vec![]),
             None => read_files(&source, &mut config, device)?,
@@ -65,7 +74,8 @@ fn read_files(
     let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
     wanted.insert(HEAD.to_owned(), vec![config.vocab_size, config.hidden_size]);
     let tensors = BTreeMap::new();
-    let mut reading = Reading { source, device, wanted, tensors, unused: vec![] };
+    let scores = config.scores;
+    let mut reading = Reading { source, device, wanted, tensors, unused: vec![], scores };
     files.iter().try_for_each(|file| reading.file(file))?;
     let mut warnings: Vec<String> = reading.warning().into_iter().collect();
     let Reading { mut wanted, mut tensors, .. } = reading;
@@ -119,6 +129,19 @@ fn tie(
     Ok(())
 }
 
+/// The score head of a reward model's files: its tensors by their names, which begin with [`SCORE`].
+pub(crate) fn read_score_head(source: &Source) -> Result<BTreeMap<String, Tensor>, PolicyError> {
+    let mut tensors = BTreeMap::new();
+    for file in weight_files(source)? {
+        let mut file = TensorFile::open(source, &file)?;
+        for name in file.names().into_iter().filter(|name| name.starts_with(SCORE)) {
+            let tensor = file.read(&name, &Device::Cpu)?;
+            tensors.insert(name, tensor);
+        }
+    }
+    Ok(tensors)
+}
+
 /// Names of the weight files: the single file (which transformers takes first, too), or the shards
 /// that the index lists, which must be there.
 fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
@@ -160,6 +183,8 @@ struct Reading<'a> {
     tensors: BTreeMap<String, Tensor>,
     /// Names of those that the model has no place for.
     unused: Vec<String>,
+    /// Whether the files hold a score head, which is read apart.
+    scores: bool,
 }
 
 impl Reading<'_> {
@@ -185,7 +210,8 @@ impl Reading<'_> {
 
     /// A tensor that nothing asks for: a bias would be left out; rotary tables do no harm.
     fn pass_over(&mut self, file: &TensorFile, name: String) -> Result<(), PolicyError> {
-        if self.tensors.contains_key(&name) || name.ends_with(".rotary_emb.inv_freq") {
+        let known = self.tensors.contains_key(&name) || name.ends_with(".rotary_emb.inv_freq");
+        if known || (self.scores && name.starts_with(SCORE)) {
             return Ok(());
         }
         if name.ends_with(".bias") {

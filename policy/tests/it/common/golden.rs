@@ -54,7 +54,8 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
-fn sequence(length: usize) -> Vec<u32> {
+/// Ids that the scripts make.
+pub fn sequence(length: usize) -> Vec<u32> {
     let ids = hashed(&format!("ids {length}"), length);
     ids.map(|v| ((v + 1.0) / 2.0 * VOCABULARY as f64).floor() as u32).collect()
 }
