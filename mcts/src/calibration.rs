@@ -159,6 +159,11 @@ impl JudgedSolutions {
         }
     }
 
+    /// Adds a finished solution that some other judge rates.
+    pub(crate) fn record(&mut self, depth: u32, judged: Option<f64>, right: bool) {
+        self.depths.entry(depth).or_default().push((judged, right));
+    }
+
     /// The figures; `None` when nothing was judged.
     #[must_use]
     pub fn calibration(&self) -> Option<Calibration> {

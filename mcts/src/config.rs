@@ -177,6 +177,15 @@ pub struct ValueConfig {
     /// measured on the embedded model; a search's `summary.json` and every round have that of their
     /// policy).
     pub likelihood: LikelihoodCalibration,
+    /// File of the probe that judges, with `judge = "probe"`: the `judge_probe.json` of an earlier search or
+    /// round of this policy (default none: the steps of a search have no self-evaluation, and rounds fit
+    /// their own probe to the outcomes of their first problems).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// Whether trees keep the policy's hidden state at the end of every step, with any judge: a probe is then
+    /// fitted to them and measured beside the other judges (default false; always with `judge = "probe"`).
+    #[serde(skip_serializing_if = "is_default")]
+    pub hidden_states: bool,
     /// Whether the judge is shown the reference solution, or the reference answer where there is no
     /// solution (default false; paper's EXAMPLE ANSWER).
     pub hinted: bool,
@@ -212,6 +221,8 @@ impl Default for ValueConfig {
             judge: JudgeForm::default(),
             judge_policy: None,
             likelihood: LikelihoodCalibration::default(),
+            probe: None,
+            hidden_states: false,
             hinted: false,
             order: OptionOrder::default(),
             unknown: 0.5,
@@ -245,13 +256,31 @@ impl ValueConfig {
     /// Whether steps are judged by a question to the model.
     #[must_use]
     pub fn asks(&self) -> bool {
-        self.self_evaluation && !self.judge.reads()
+        self.self_evaluation && !self.judge.asks_nothing()
     }
 
     /// Whether steps are judged by log-likelihoods, on [`likelihood`](Self::likelihood)'s scale.
     #[must_use]
     pub fn judges_likelihoods(&self) -> bool {
-        self.self_evaluation && self.judge.reads()
+        let reads = matches!(self.judge, JudgeForm::Likelihood | JudgeForm::Answers);
+        self.self_evaluation && reads
+    }
+
+    /// Whether steps are judged by a probe on hidden states.
+    #[must_use]
+    pub fn judges_states(&self) -> bool {
+        self.self_evaluation && self.judge == JudgeForm::Probe
+    }
+
+    /// Whether the policy is asked for hidden states.
+    pub(crate) fn reads_states(&self) -> bool {
+        self.hidden_states || self.judges_states()
+    }
+
+    /// Whether what steps are judged by is fitted to verified outcomes.
+    #[must_use]
+    pub fn is_fitted(&self) -> bool {
+        self.judges_likelihoods() || self.judges_states()
     }
 
     /// Whether finished solutions are judged by their answers.

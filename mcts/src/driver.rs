@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::delivery::Delivery;
 use self::worker::Worker;
+use crate::probe::StateProbe;
 use crate::record::TreeRecord;
 use crate::{SearchConfig, SearchError, SkipReason};
 
@@ -138,6 +139,7 @@ pub struct Search<'a> {
     verifier: &'a dyn Verifier,
     config: &'a SearchConfig,
     options: Option<&'a RunOptions>,
+    probe: Option<Arc<StateProbe>>,
 }
 
 impl<'a> Search<'a> {
@@ -147,13 +149,31 @@ impl<'a> Search<'a> {
         verifier: &'a dyn Verifier,
         config: &'a SearchConfig,
     ) -> Self {
-        Self { policy, verifier, config, options: None }
+        Self { policy, verifier, config, options: None, probe: None }
     }
 
     /// Sets threads, trees in flight, and how the search is cancelled.
     #[must_use]
     pub fn options(self, options: &'a RunOptions) -> Self {
         Self { options: Some(options), ..self }
+    }
+
+    /// Lets this probe judge, where the configuration says `judge = "probe"`; without it the file that
+    /// `value.probe` names does.
+    #[must_use]
+    pub fn probe(self, probe: Option<Arc<StateProbe>>) -> Self {
+        Self { probe, ..self }
+    }
+
+    /// The probe that judges; none where another judge does.
+    fn judging_probe(&self) -> Result<Option<Arc<StateProbe>>, SearchError> {
+        let value = &self.config.value;
+        match (&self.probe, &value.probe) {
+            _ if !value.judges_states() => Ok(None),
+            (Some(probe), _) => Ok(Some(probe.clone())),
+            (None, Some(path)) => Ok(Some(Arc::new(StateProbe::read(path.as_ref())?))),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Grows a tree for every problem and hands it to `on_tree`, in the order of the problems.
@@ -180,15 +200,20 @@ impl<'a> Search<'a> {
         problems: &[Problem],
         observer: &mut dyn SearchObserver,
     ) -> Result<SearchSummary, SearchError> {
-        let &Self { policy, verifier, config, options } = self;
+        let &Self { policy, verifier, config, options, .. } = self;
         let default = RunOptions::default();
         let options = options.unwrap_or(&default);
         config.check()?;
         crate::config::check("threads", "at least 1", options.threads, options.threads >= 1)?;
         let window = options.window(policy);
         crate::config::check("trees_in_flight", "at least 1", window, window >= 1)?;
-        let stop = AtomicBool::new(false);
-        let shared = Shared { policy, verifier, problems, config, options, stop: &stop };
+        let expected = "no `probe` judge and no `hidden_states`: servers show no hidden states; give \
+                        --policy the model's weights";
+        let shown = !config.value.reads_states() || policy.gives_hidden_states();
+        crate::config::check("value.judge", expected, format!("{:?}", config.value.judge), shown)?;
+        let probe = self.judging_probe()?;
+        let (stop, probe) = (AtomicBool::new(false), probe.as_deref());
+        let shared = Shared { policy, verifier, problems, config, options, probe, stop: &stop };
         shared.run(window, observer)
     }
 }
@@ -210,6 +235,7 @@ struct Shared<'a> {
     problems: &'a [Problem],
     config: &'a SearchConfig,
     options: &'a RunOptions,
+    probe: Option<&'a StateProbe>,
     /// Set when the search has failed: answers may never come, so nobody should wait for them.
     stop: &'a AtomicBool,
 }

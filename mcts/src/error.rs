@@ -43,6 +43,14 @@ pub enum SearchError {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// A file holds no probe of hidden states that this program reads.
+    #[error("{path}: expected a probe as `{}`, got {detail}", crate::probe::PROBE_FILE)]
+    Probe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
     /// A file of rows could not be written.
     #[error(transparent)]
     Data(#[from] DataError),

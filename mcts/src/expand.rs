@@ -9,14 +9,16 @@
 use std::sync::Arc;
 
 use regrowth_datasets::{Finish, TokenId, stream_key};
-use regrowth_policy::{Boundary, Candidate, Judge, Judgement, Propose, Score, Scores};
+use regrowth_policy::{Boundary, Candidate, Hidden, Judge, Judgement, Propose, Score, Scores};
 use regrowth_verifiers::{Finding, is_thinking};
 
 use crate::config::DepthLimit;
 use crate::judging::{JudgedStep, judge_request};
 use crate::likelihood::{Finished, log_likelihood};
+use crate::probe::StateProbe;
 use crate::search::{ReferenceStep, Subject};
 use crate::similar::similarity;
+use crate::state::StepState;
 use crate::{SearchConfig, SkipReason};
 
 /// A step and its position in the tree: everything stored about a node except its search
@@ -61,6 +63,8 @@ pub(crate) struct ProposedStep {
     pub(crate) cost: f64,
     /// What a verifier command and the calculator found.
     pub(crate) findings: Vec<Finding>,
+    /// The policy's hidden state at the end of the step, where states are read.
+    pub(crate) state: Option<StepState>,
 }
 
 impl ProposedStep {
@@ -89,6 +93,7 @@ impl ProposedStep {
             value: 0.0,
             cost: 0.0,
             findings: Vec::new(),
+            state: None,
         }
     }
 }
@@ -110,6 +115,9 @@ pub(crate) struct Expansion {
     accepted: Vec<Accepted>,
     judgements: Vec<Option<Judgement>>,
     first_judge: u64,
+    /// Hidden states at the candidates' ends; empty where they are not read.
+    states: Vec<Option<StepState>>,
+    first_state: u64,
 }
 
 /// A candidate that becomes a child: neither empty nor a duplicate.
@@ -177,6 +185,8 @@ impl Expansion {
             accepted: Vec::new(),
             judgements: Vec::new(),
             first_judge: 0,
+            states: Vec::new(),
+            first_state: 0,
         };
         Ok((expansion, request))
     }
@@ -298,9 +308,47 @@ impl Expansion {
         Ok(())
     }
 
+    /// The requests for the hidden states at the candidates' ends, in order; their request ids count up from
+    /// `first`.
+    pub(crate) fn states(&mut self, subject: &Subject<'_>, first: u64) -> Vec<Hidden> {
+        if !subject.config.value.reads_states() {
+            return Vec::new();
+        }
+        self.first_state = first;
+        self.states = vec![None; self.accepted.len()];
+        let state = |accepted: &Accepted| Hidden {
+            prefix: self.prefix.clone(),
+            step: Arc::from(accepted.candidate.step.ids.as_slice()),
+        };
+        self.accepted.iter().map(state).collect()
+    }
+
+    /// Stores the hidden state that answers `request_id`.
+    pub(crate) fn set_state(
+        &mut self,
+        subject: &Subject<'_>,
+        request_id: u64,
+        values: &[f32],
+    ) -> Result<(), SkipReason> {
+        let index = request_id.checked_sub(self.first_state).ok_or(SkipReason::WrongAnswer)?;
+        let place = self.states.get_mut(index as usize).ok_or(SkipReason::WrongAnswer)?;
+        if let Some(width) =
+            subject.probe.and_then(StateProbe::width).filter(|&w| w != values.len())
+        {
+            return Err(SkipReason::Policy(format!(
+                "the probe reads hidden states of {width} values, and this policy's have {}; give \
+                 `search.value.probe` one that was fitted to this policy",
+                values.len()
+            )));
+        }
+        *place = Some(StepState::new(values));
+        Ok(())
+    }
+
     /// Whether all requests of the expansion are answered.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.accepted.is_empty() && self.judgements.iter().all(Option::is_some)
+        let judged = self.judgements.iter().all(Option::is_some);
+        !self.accepted.is_empty() && judged && self.states.iter().all(Option::is_some)
     }
 
     /// The children, in the order of their candidates.
@@ -339,12 +387,17 @@ impl Expansion {
         let value = &subject.config.value;
         let by_answer = terminal && value.judges_answers();
         let finished = by_answer.then(|| Finished::new(&turn, tokens, log_likelihood));
+        let state = self.states.get(index).and_then(Option::clone);
         let self_evaluation = match finished {
             // From this solution alone; others with the same answer are counted at the backup.
             Some(finished) => Some(value.likelihood.answer.at(log_likelihood, finished)),
             None if value.judges_likelihoods() => {
                 Some(value.likelihood.confidence(log_likelihood, terminal))
             }
+            None if value.judges_states() => subject
+                .probe
+                .zip(state.as_ref())
+                .and_then(|(p, state)| p.confidence(state, terminal)),
             None => self.judgements.get(index).and_then(|j| (*j)?.correct),
         };
         let step = ProposedStep {
@@ -359,6 +412,7 @@ impl Expansion {
             terminal,
             finished,
             self_evaluation,
+            state,
             ..ProposedStep::root()
         };
         Child { step, solution, correct: None, undecided: None }

@@ -27,6 +27,7 @@ pub mod driver;
 mod error;
 mod examine;
 mod expand;
+pub mod fitted;
 #[cfg(feature = "cli")]
 pub mod flags;
 pub mod foreign;
@@ -39,6 +40,7 @@ pub mod likelihood;
 mod noise;
 pub mod pairs;
 mod preset;
+pub mod probe;
 #[cfg(feature = "cli")]
 pub mod prompting;
 pub mod record;
@@ -49,6 +51,7 @@ pub mod settings;
 pub mod show;
 pub mod similar;
 pub mod spelling;
+pub mod state;
 pub mod stop;
 mod sync;
 pub mod tree;

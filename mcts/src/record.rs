@@ -13,6 +13,7 @@ use regrowth_verifiers::{About, Finding, FoundBy, whole_turn};
 use serde::{Deserialize, Serialize};
 
 use crate::SearchError;
+use crate::state::StepState;
 
 /// Version of the row that this program writes.
 pub const TREE_VERSION: u32 = 1;
@@ -35,6 +36,9 @@ pub struct TreeRecord {
     /// Identity of the policy that judged the steps; absent where the searched policy did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
+    /// Identity of the probe that judged the steps; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
     /// Command of the verifier that checked solutions or steps; absent for the built-in grader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<String>,
@@ -124,6 +128,9 @@ pub struct NodeRecord {
     /// neither was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// The policy's hidden state at the end of the step; absent unless the search keeps states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden_state: Option<StepState>,
 }
 
 impl NodeRecord {

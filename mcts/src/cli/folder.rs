@@ -17,6 +17,7 @@ use super::rows::{PAIRS, SKIPPED, TREES};
 use super::settings::Settings;
 use super::sources::{CONFIG_FILE, SettingsFile};
 use crate::SearchSummary;
+use crate::probe::PROBE_FILE;
 
 /// What a search did.
 const SUMMARY: &str = "summary.json";
@@ -96,7 +97,7 @@ impl<'a> Folder<'a> {
 
     /// Makes the folder that of this search. Results of the same search stay until there are new ones.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
-        for name in [TREES, PAIRS, SKIPPED, SUMMARY, CONFIG_FILE] {
+        for name in [TREES, PAIRS, SKIPPED, SUMMARY, CONFIG_FILE, PROBE_FILE] {
             remove_unfinished(&self.path.join(name)).map_err(unwritten)?;
         }
         let same = |found: Settings| found.differences(self.settings).is_ok_and(|d| d.is_empty());
@@ -104,7 +105,7 @@ impl<'a> Folder<'a> {
         self.held = if same { trees(self.path) } else { 0 };
         if self.held == 0 {
             // The summary first: what is only half there must not look complete.
-            for name in [SUMMARY, TREES, PAIRS, SKIPPED] {
+            for name in [SUMMARY, TREES, PAIRS, SKIPPED, PROBE_FILE] {
                 self.remove(name)?;
             }
             self.write(CONFIG_FILE, &self.settings.text()?)?;

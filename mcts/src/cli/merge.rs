@@ -15,6 +15,8 @@ use super::rows::{Rows, SKIPPED, SkippedRow, TREES};
 use super::settings::Settings;
 use super::shard::{Part, complete_parts};
 use super::summary::{Finished, PairCounts, Summary};
+use crate::fitted::FittedJudge;
+use crate::probe::PROBE_FILE;
 use crate::read_trees;
 
 pub(super) const EXAMPLES: &str = "\
@@ -52,7 +54,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counts = write(&folder, &settings, &parts)?;
     let mut finished = Finished::default();
     parts.iter().for_each(|part| finished.add_part(&part.record.finished));
-    let summary = Summary::of(&finished, counts, settings.search.value.likelihood);
+    let likelihood = settings.search.value.likelihood;
+    let fitted = counts.verified.found(&FittedJudge { likelihood, probe: None });
+    if let Some(probe) = &fitted.probe {
+        probe.write(&out.join(PROBE_FILE))?;
+    }
+    let summary = Summary::of(&finished, counts, fitted);
     let text = serde_json::to_string_pretty(&summary)
         .map_err(|e| Failure::internal(format!("summary: {e}")))?;
     folder.complete(&text)?;

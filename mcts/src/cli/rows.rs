@@ -96,7 +96,7 @@ impl Rows<'_> {
         self.counts.sampled += tree.sampled_tokens;
         self.counts.solutions.add(tree, self.verifier);
         self.counts.unanswered.merge(unanswered(tree));
-        self.counts.likelihood.add(tree, self.verifier);
+        self.counts.verified.add(tree, self.verifier);
         extracted.pairs.iter().try_for_each(|pair| self.pairs.write(pair))
     }
 }

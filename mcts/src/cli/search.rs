@@ -25,6 +25,8 @@ use super::{inputs, log, print_line};
 use crate::config::{JudgePolicy, VERDICTS_FILE};
 use crate::console::{Monitor, Phase, Work, command_line, on_signal};
 use crate::driver::SearchObserver;
+use crate::fitted::FittedJudge;
+use crate::probe::PROBE_FILE;
 use crate::{RunOptions, Search, SearchSummary, SkipReason, TreeRecord};
 
 pub(super) const EXAMPLES: &str = "\
@@ -154,6 +156,11 @@ fn search(task: &Task<'_>, prepared: &Prepared<'_>) -> Result<Finished, Failure>
     let asked = Asked { policy: &**policy, verifier: &**verifier, problems };
     let (found, pairs) = write_rows(folder, asked, settings, &options, &monitor)?;
     let kept = folder.keeps_results(&found);
+    let likelihood = settings.search.value.likelihood;
+    let fitted = pairs.verified.found(&FittedJudge { likelihood, probe: None });
+    if let (Some(probe), false) = (&fitted.probe, kept) {
+        probe.write(&task.out.join(PROBE_FILE))?;
+    }
     let finished = Finished {
         policy: policy.identity().to_owned(),
         prompt_example: problems.first().and_then(|one| Some(policy.prompt(one).ok()?.text)),
@@ -163,7 +170,7 @@ fn search(task: &Task<'_>, prepared: &Prepared<'_>) -> Result<Finished, Failure>
         search: found,
         seconds: start.elapsed().as_secs_f64(),
     };
-    let summary = Summary::of(&finished, pairs, settings.search.value.likelihood);
+    let summary = Summary::of(&finished, pairs, fitted);
     finish(&summary, (!kept).then_some(folder), settings)?;
     if summary.cancelled {
         let time_is_up = out_of_time.load(Ordering::Relaxed);

@@ -13,7 +13,8 @@ use super::rows::SKIPPED;
 use crate::SearchSummary;
 use crate::calibration::{Calibration, JudgedSolutions};
 use crate::config::JudgePolicy;
-use crate::likelihood::{LikelihoodCalibration, LikelihoodFit};
+use crate::fitted::{FoundJudge, JudgeFit};
+use crate::likelihood::LikelihoodCalibration;
 use crate::pairs::{DropReason, ExtractedPairs};
 
 /// Version of the file.
@@ -61,6 +62,13 @@ pub(crate) struct Summary {
     /// What the outcomes say of log-likelihoods; absent without enough of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     likelihood: Option<LikelihoodCalibration>,
+    /// The probe that the outcomes gave, by its identity; its numbers are in `judge_probe.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<String>,
+    /// Judges that are fitted to outcomes, each solution judged by what was fitted to other problems; none
+    /// where trees keep no hidden states.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    held_out: BTreeMap<String, Calibration>,
     margin: Spread,
     depth: Spread,
     chosen_tokens: Spread,
@@ -135,7 +143,7 @@ pub(crate) struct PairCounts {
     /// Finished solutions of all trees that state no answer.
     pub(crate) unanswered: Unanswered,
     /// Verified steps of all trees.
-    pub(crate) likelihood: LikelihoodFit,
+    pub(crate) verified: JudgeFit,
 }
 
 impl PairCounts {
@@ -221,8 +229,9 @@ impl Summary {
         self.trees == 0 && self.problems > 0 && !self.cancelled
     }
 
-    /// Of a search, the counts of its rows, and what steps were judged by, if by likelihoods.
-    pub(super) fn of(finished: &Finished, pairs: PairCounts, scale: LikelihoodCalibration) -> Self {
+    /// Of a search, the counts of its rows, and what the outcomes of all trees give the judges that are
+    /// fitted to them.
+    pub(super) fn of(finished: &Finished, pairs: PairCounts, found: FoundJudge) -> Self {
         let Finished { policy, prompt_example, has_references, .. } = finished.clone();
         let Finished { bad_rows, judge, search, seconds, .. } = finished.clone();
         let usage = search.usage;
@@ -261,7 +270,9 @@ impl Summary {
             model_calls: search.model_calls,
             judge,
             self_evaluation: pairs.solutions.calibration(),
-            likelihood: pairs.likelihood.scale(scale),
+            likelihood: found.likelihood,
+            probe: found.probe.map(|probe| probe.identity()),
+            held_out: found.held_out,
             margin: pairs.margin,
             depth: pairs.depth,
             chosen_tokens: pairs.chosen_tokens,
@@ -308,6 +319,9 @@ impl Summary {
         }
         if let Some(found) = &self.self_evaluation {
             text.push_str(&format!("\nself-evaluation: {}", found.all));
+        }
+        for (name, found) in &self.held_out {
+            text.push_str(&format!("\n{name} (fitted to other problems): {}", found.all));
         }
         for (reason, count) in &self.undecided {
             // Of a verifier command; see `Finding::undecided`.

@@ -64,6 +64,14 @@ impl SearchConfig {
         let judge = &self.value.judge_policy;
         let ok = judge.is_none() || self.value.asks();
         check("value.judge_policy", expected, judge.clone().unwrap_or_default(), ok)?;
+        let judges = self.value.judges_states();
+        let probe = &self.value.probe;
+        let ok = judges || probe.is_none();
+        let expected = "none unless `value.judge` is `probe`";
+        check("value.probe", expected, probe.clone().unwrap_or_default(), ok)?;
+        let ok = !judges || self.value.oracle || probe.is_some();
+        let expected = "the judge_probe.json of a search with reference answers, as without them none is fitted";
+        check("value.probe", expected, "none", ok)?;
         let expected = "finite numbers, slopes of at least 0";
         let scale = &self.value.likelihood;
         check("value.likelihood", expected, format!("{scale:?}"), scale.is_usable())?;

@@ -154,11 +154,14 @@ pub enum JudgeForm {
     /// As `likelihood`, but finished solutions by that of their answer: of all solutions of the tree
     /// that state it, those found later included (ours).
     Answers,
+    /// By a linear probe on the policy's hidden state at the end of the step, fitted to verified outcomes:
+    /// nothing is asked.
+    Probe,
 }
 
 impl JudgeForm {
     /// Whether steps are judged by what is known of them already.
-    pub(super) fn reads(self) -> bool {
-        matches!(self, Self::Likelihood | Self::Answers)
+    pub(super) fn asks_nothing(self) -> bool {
+        matches!(self, Self::Likelihood | Self::Answers | Self::Probe)
     }
 }

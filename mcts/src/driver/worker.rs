@@ -109,7 +109,7 @@ impl<'a> Worker<'a> {
                 return self.report(Done { index, result, undecided, cost: Cost::default() });
             }
         };
-        let search = TreeSearch::new(subject);
+        let search = TreeSearch::new(subject.judged_by(shared.probe));
         let serial = self.serial;
         self.serial += 1;
         self.active.insert(serial, Active { index, search, simulated: 0 });

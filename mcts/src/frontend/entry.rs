@@ -61,7 +61,9 @@ impl From<&SearchError> for Exit {
             SearchError::Policy(error) => error.into(),
             SearchError::Verifier(_) => Self::Policy,
             SearchError::Data(error) => error.into(),
-            SearchError::Io { .. } | SearchError::Row { .. } => Self::File,
+            SearchError::Io { .. } | SearchError::Row { .. } | SearchError::Probe { .. } => {
+                Self::File
+            }
             SearchError::Panicked { .. } => Self::Internal,
         }
     }

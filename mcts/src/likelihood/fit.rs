@@ -1,5 +1,7 @@
 //! Which scale makes the verified outcomes of a search likeliest.
 
+use std::collections::HashMap;
+
 use regrowth_datasets::Finish;
 use regrowth_verifiers::Verifier;
 
@@ -9,6 +11,8 @@ use super::{
 };
 use crate::TreeRecord;
 use crate::answers::{Answers, EndedSolution};
+use crate::calibration::{Calibration, JudgedSolutions};
+use crate::probe::FOLDS;
 
 /// Collects verified steps of trees, for a scale of the policy that grew them.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +20,17 @@ pub struct LikelihoodFit {
     steps: Vec<Seen<2>>,
     ends: Vec<Seen<2>>,
     answers: Vec<Seen<5>>,
+    /// Where each of `ends` and of `answers` is.
+    places: [Vec<Place>; 2],
+    problems: HashMap<String, usize>,
+}
+
+/// Where a finished solution is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Number of its problem, in the order in which problems came.
+    problem: usize,
+    depth: u32,
 }
 
 /// What is seen of a step, and the share of right ones among the solutions through it.
@@ -30,6 +45,8 @@ impl LikelihoodFit {
         if !tree.oracle {
             return;
         }
+        let next = self.problems.len();
+        let problem = *self.problems.entry(tree.problem.id.clone()).or_insert(next);
         let mut likelihoods: Vec<f64> = Vec::with_capacity(tree.nodes.len());
         let mut answers = Answers::default();
         let counts = tree.solutions_below();
@@ -41,6 +58,7 @@ impl LikelihoodFit {
             match (node.parent, node.terminal) {
                 (Some(_), true) if solutions > 0 => {
                     self.ends.push(seen);
+                    self.places[0].push(Place { problem, depth: node.depth });
                     let id = id as u32;
                     let text = tree.turn(id);
                     let tokens =
@@ -55,16 +73,25 @@ impl LikelihoodFit {
                 _ => {}
             }
         }
-        self.add_answers(tree, &answers);
+        self.add_answers(tree, &answers, problem);
     }
 
-    fn add_answers(&mut self, tree: &TreeRecord, answers: &Answers) {
+    fn add_answers(&mut self, tree: &TreeRecord, answers: &Answers, problem: usize) {
         for answer in answers.all() {
             for &(id, finished) in &answer.solutions {
-                let right = f64::from(u8::from(tree.nodes[id as usize].outcome > 0.0));
+                let node = &tree.nodes[id as usize];
+                let right = f64::from(u8::from(node.outcome > 0.0));
                 self.answers.push((finished.features(answer.log_likelihood), right));
+                self.places[1].push(Place { problem, depth: node.depth });
             }
         }
+    }
+
+    /// Figures of finished solutions under each judge of likelihoods, by its name, each solution judged on the
+    /// scale of other problems; `None` where there are too few.
+    pub(crate) fn held_out(&self) -> [(&'static str, Option<Calibration>); 2] {
+        let [ends, answers] = &self.places;
+        [("likelihood", held_out(&self.ends, ends)), ("answers", held_out(&self.answers, answers))]
     }
 
     /// The scale under which the outcomes are likeliest, as `before` in what there are too few outcomes
@@ -85,6 +112,20 @@ impl LikelihoodFit {
         };
         scale.is_usable().then_some(scale)
     }
+}
+
+/// Cross-validation by problem, as of probes.
+fn held_out<const N: usize>(seen: &[Seen<N>], places: &[Place]) -> Option<Calibration> {
+    let mut judged = JudgedSolutions::default();
+    for fold in 0..FOLDS {
+        let (own, others): (Vec<_>, Vec<_>) =
+            seen.iter().zip(places).partition(|(_, place)| place.problem % FOLDS == fold);
+        let weights = fitted(&others.into_iter().map(|(seen, _)| *seen).collect::<Vec<_>>())?;
+        for ((features, right), place) in own {
+            judged.record(place.depth, Some(probability(&weights, features)), *right > 0.5);
+        }
+    }
+    judged.calibration()
 }
 
 /// Weights of the features, of which the first is 1 and the second the surprisal's; `None` for too few

@@ -22,6 +22,7 @@ pub(crate) fn tree(plan: &[Plan<'_>], committed: &[u32]) -> TreeRecord {
         oracle: true,
         hinted: false,
         judge: None,
+        probe: None,
         verifier: None,
         timed: false,
         problem: Problem {
@@ -68,6 +69,7 @@ fn node(parent: Option<u32>, depth: u32, q: f64, visits: u64, text: &str) -> Nod
         self_evaluation: Some(0.5),
         outcome: if text.ends_with('.') { 1.0 } else { 0.0 },
         findings: Vec::new(),
+        hidden_state: None,
     }
 }
 

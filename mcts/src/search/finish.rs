@@ -8,6 +8,7 @@ use regrowth_verifiers::{About, Claim};
 use super::grow::Grow;
 use super::subject::Subject;
 use crate::expand::ProposedStep;
+use crate::probe::StateProbe;
 use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, checked};
 use crate::tree::{NodeId, Tree};
 
@@ -47,6 +48,7 @@ pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> 
         oracle: subject.config.value.oracle,
         hinted: subject.config.value.hinted,
         judge: None,
+        probe: subject.probe.map(StateProbe::identity),
         verifier: subject.config.verifier.command.clone(),
         timed: subject.config.is_timed(),
         problem: subject.problem.clone(),
@@ -113,5 +115,6 @@ fn node(tree: &Tree, id: NodeId, parent: Option<u32>, step: ProposedStep) -> Nod
         self_evaluation: step.self_evaluation,
         outcome: step.outcome,
         findings: step.findings,
+        hidden_state: step.state,
     }
 }

@@ -44,13 +44,14 @@ pub(super) struct Counts {
     pub(super) propose_calls: u64,
     pub(super) judge_calls: u64,
     pub(super) score_calls: u64,
+    pub(super) hidden_calls: u64,
     pub(super) sampled_tokens: u64,
     pub(super) duplicates: u64,
 }
 
 impl Counts {
     pub(super) fn model_calls(&self) -> u64 {
-        self.propose_calls + self.judge_calls + self.score_calls
+        self.propose_calls + self.judge_calls + self.score_calls + self.hidden_calls
     }
 }
 
@@ -139,6 +140,10 @@ impl<'a> Grow<'a> {
                 self.usage += judgement.usage;
                 expansion.set_judgement(request_id, judgement)?;
             }
+            Response::Hidden(state) => {
+                self.usage += state.usage;
+                expansion.set_state(&self.subject, request_id, &state.values)?;
+            }
         }
         if self.judge_if_ready(node)? {
             self.publish(node);
@@ -155,8 +160,11 @@ impl<'a> Grow<'a> {
             self.counts.duplicates += duplicates;
             let judges = expansion.judges(&self.subject, first);
             self.counts.judge_calls += judges.len() as u64;
-            for judge in judges {
-                self.ask(node, Request::Judge(judge));
+            let states = expansion.states(&self.subject, first + judges.len() as u64);
+            self.counts.hidden_calls += states.len() as u64;
+            let judges = judges.into_iter().map(Request::Judge);
+            for request in judges.chain(states.into_iter().map(Request::Hidden)) {
+                self.ask(node, request);
             }
         }
         Ok(self.expansions[&node].is_complete())

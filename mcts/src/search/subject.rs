@@ -8,6 +8,7 @@ use regrowth_verifiers::{Verifier, whole_turn};
 
 use super::reference::ReferenceSolution;
 use crate::SearchConfig;
+use crate::probe::StateProbe;
 
 /// A request of a tree; its answer goes to [`TreeSearch::answer`](super::TreeSearch::answer) with the same request id.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Subject<'a> {
     pub(crate) reference: ReferenceSolution,
     /// Tokens of one step at most.
     pub(crate) step_tokens: usize,
+    /// Judges steps by their hidden states.
+    pub(crate) probe: Option<&'a StateProbe>,
 }
 
 impl<'a> Subject<'a> {
@@ -58,7 +61,13 @@ impl<'a> Subject<'a> {
         };
         let step_tokens = step_tokens(policy, problem, config)?;
         let limits = policy.limits();
-        Ok(Self { problem, prompt, config, verifier, limits, reference, step_tokens })
+        Ok(Self { problem, prompt, config, verifier, limits, reference, step_tokens, probe: None })
+    }
+
+    /// Lets a probe judge, where the configuration says so.
+    #[must_use]
+    pub fn judged_by(self, probe: Option<&'a StateProbe>) -> Self {
+        Self { probe, ..self }
     }
 
     /// A solution with the mark of the thought that the prompt opens, where it opens one.

@@ -36,6 +36,7 @@ mod judge_policy;
 mod options;
 #[cfg(all(unix, feature = "cli"))]
 mod places;
+mod probe;
 mod reference;
 #[cfg(feature = "cli")]
 mod rejudge;

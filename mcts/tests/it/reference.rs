@@ -207,6 +207,7 @@ impl Search<'_> {
             oracle: self.config.value.oracle,
             hinted: self.config.value.hinted,
             judge: None,
+            probe: None,
             verifier: None,
             timed: false,
             problem: self.problem.clone(),

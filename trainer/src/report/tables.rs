@@ -53,6 +53,7 @@ pub(super) fn results(sources: &Sources) -> Table {
         group("Training", sources, &training_rows()),
         metrics(sources),
         group("Judge", sources, &judge_rows()),
+        held_out_judges(sources),
     ];
     table(sources, groups)
 }
@@ -272,4 +273,24 @@ fn judge_rows() -> [Spec<'static>; 4] {
             part(r.statistics.judge_disagrees, r.statistics.judged_solutions)
         }),
     ]
+}
+
+/// Judges that are fitted to outcomes, on problems they were not fitted to.
+fn held_out_judges(sources: &Sources) -> Group {
+    let rounds = &sources.report.rounds;
+    let names: BTreeSet<&String> =
+        rounds.iter().flat_map(|r| r.statistics.held_out.keys()).collect();
+    let row = |name: &String| {
+        let cell = |r: &RoundReport| {
+            let figures = r.statistics.held_out.get(name).map(|found| found.all);
+            let shown = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
+            figures.map(|f| format!("{}, {}", shown(f.auc), shown(f.ece))).unwrap_or_default()
+        };
+        Row {
+            name: name.clone(),
+            meaning: "AUC, ECE; fitted to other problems of the round",
+            cells: rounds.iter().map(cell).collect(),
+        }
+    };
+    Group { name: "Fitted judges", rows: names.into_iter().map(row).collect() }
 }

@@ -99,8 +99,8 @@ pub struct RunConfig {
     /// Validation problems on which the divergence from the initial policy is measured, one sampled
     /// solution each; 0 leaves it out (default 64).
     pub probe_problems: usize,
-    /// Problems at the beginning of a round whose verified outcomes set the scale on which likelihoods
-    /// judge in the rest of it, where likelihoods judge; 0, or as many as the round has, leaves that to
+    /// Problems at the beginning of a round to whose verified outcomes the judge of the rest of it is
+    /// fitted, where likelihoods or a probe judge; 0, or as many as the round has, leaves that to
     /// the round before (default 100: a measurement, log 0012).
     pub calibration_problems: usize,
     /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.

@@ -6,6 +6,7 @@
 //! ([`super::phase`]), so a resumed run repeats nothing. Phases are given the parts of the run that they
 //! need and return what they leave; only this file knows the order and the whole run.
 
+use super::calibration;
 use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
 use super::kl_to_base::Probe;
@@ -94,8 +95,8 @@ fn search(
     observer: &mut dyn Observer,
 ) -> Result<SearchDone, TrainError> {
     let spec = if run.config.on_policy { &start.spec } else { &run.config.policy };
-    let before = run.dir.round(dir.number.saturating_sub(1)).join(search::DONE);
-    let before: Option<SearchDone> = read_checksummed(&before)?;
+    let before = run.dir.round(dir.number.saturating_sub(1));
+    let searched: Option<SearchDone> = read_checksummed(&before.join(search::DONE))?;
     let phase = SearchPhase {
         dir: &dir.path,
         round: dir.number,
@@ -106,7 +107,7 @@ fn search(
         problems: &run.sets.shard(dir.number, run.config.problems_per_round),
         threads: run.threads,
         control: run.control,
-        likelihood: before.and_then(|done| done.statistics.likelihood),
+        before: calibration::before(run.config, &before, searched.as_ref())?,
     };
     let (done, usage) = phase.run(observer)?;
     dir.charge(|cost| cost.search = usage)?;

@@ -4,9 +4,9 @@
 //! one. Pairs and round statistics are a pure function of the finished `trees.jsonl`, which is read
 //! as a stream: memory does not grow with the number of problems.
 //!
-//! Where a judge turns likelihoods into probabilities, the first problems of the round are searched
-//! with the calibration of the round before. Their verified outcomes give the calibration for the
-//! other problems ([`super::calibration`]).
+//! Where the judge is fitted to outcomes, the first problems of the round are searched with what the round
+//! before found. Their verified outcomes give what the other problems are judged by
+//! ([`super::calibration`]).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,8 +18,8 @@ use regrowth_mcts::calibration::JudgedSolutions;
 use regrowth_mcts::config::JudgePolicy;
 use regrowth_mcts::console::Work;
 use regrowth_mcts::driver::SearchObserver;
+use regrowth_mcts::fitted::{FittedJudge, JudgeFit};
 use regrowth_mcts::labels::extract_step_labels;
-use regrowth_mcts::likelihood::{LikelihoodCalibration, LikelihoodFit};
 use regrowth_mcts::pairs::extract_rows;
 use regrowth_mcts::{RunOptions, Search, SearchConfig, SkipReason, TreeRecord, extract_pairs};
 use regrowth_policy::{Policy, Recording, Usage};
@@ -67,8 +67,8 @@ pub(super) struct SearchPhase<'a> {
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
-    /// Calibration fitted on all trees of the round before; `None` in the first round.
-    pub(super) likelihood: Option<LikelihoodCalibration>,
+    /// What fitted judges judge the first problems by.
+    pub(super) before: FittedJudge,
 }
 
 /// Counts for the progress display.
@@ -164,8 +164,8 @@ impl SearchPhase<'_> {
                 Ok(())
             },
         )?;
-        let statistics = self.cut()?;
-        let mut files = vec![TREES, PAIRS];
+        let (statistics, probes) = self.cut()?;
+        let mut files = [vec![TREES, PAIRS], probes].concat();
         if self.config.dpo.judge.weight > 0.0 {
             self.cut_step_labels()?;
             files.push(STEP_LABELS);
@@ -181,8 +181,7 @@ impl SearchPhase<'_> {
     }
 
     /// Grows the trees of `problems`, which is what is missing of the round: those among the first
-    /// of the round with the calibration of the round before, the rest with the one that is fitted
-    /// on the first.
+    /// of the round judged as the round before found, the rest as is fitted to the first.
     fn grow(
         &self,
         problems: &[Problem],
@@ -212,11 +211,14 @@ impl SearchPhase<'_> {
             sink(id, tree)
         };
         let mut watch = Watch::new(&mut *observer, &mut keep, control, &log);
-        let mut usage = self.search((policy, own), self.before(), &simulated, &mut watch)?;
+        let mut usage = self.search((policy, own), &self.before, &simulated, &mut watch)?;
         let tally = watch.tally;
-        let scale = calibration::found(first, &known, self.before());
+        let judge = match rest.is_empty() {
+            true => self.before.clone(),
+            false => calibration::found(first, &known, &self.before).or(&self.before),
+        };
         let mut watch = Watch { tally, ..Watch::new(&mut *observer, sink, control, &log) };
-        usage += self.search((policy, rest), scale, &simulated, &mut watch)?;
+        usage += self.search((policy, rest), &judge, &simulated, &mut watch)?;
         if let Some(JudgePolicy { policy, meter }) = &self.judge {
             let (name, calls, tokens) = (policy.identity(), meter.calls(), meter.tokens());
             watch.observer.log(&format!(
@@ -243,29 +245,24 @@ impl SearchPhase<'_> {
         Ok(Some(JudgePolicy { policy, meter }))
     }
 
-    /// Calibration for the first problems: that of the round before, else the settings'.
-    fn before(&self) -> LikelihoodCalibration {
-        self.likelihood.unwrap_or(self.config.search.value.likelihood)
-    }
-
     /// Intact trees of the `first` problems on the disk, by problem id.
     fn known(&self, first: &[Problem]) -> Result<BTreeMap<String, TreeRecord>, TrainError> {
         journal::intact(&self.dir.join(TREES), &|id| calibration::has(first, id))
     }
 
-    /// The first problems of the round, on whose trees the calibration of the others is fitted.
+    /// The first problems of the round, to whose trees the judge of the others is fitted.
     fn calibrating(&self) -> &[Problem] {
         calibration::calibrating(self.config, self.problems)
     }
 
-    /// Grows trees with the calibration `scale`. Skipped problems are logged.
+    /// Grows trees, judged by `fitted` where the judge is a fitted one. Skipped problems are logged.
     ///
     /// # Errors
     /// [`TrainError::Interrupted`] when cancelled; what the policy, the search or the disk reports.
     fn search(
         &self,
         (policy, problems): (&dyn Policy, &[Problem]),
-        scale: LikelihoodCalibration,
+        fitted: &FittedJudge,
         simulated: &Arc<AtomicU64>,
         watch: &mut Watch<'_, '_>,
     ) -> Result<Usage, TrainError> {
@@ -277,7 +274,7 @@ impl SearchPhase<'_> {
             seed: stream_key(self.config.search.seed, seed),
             ..self.config.search.clone()
         };
-        config.value.likelihood = scale;
+        config.value.likelihood = fitted.likelihood;
         let options = RunOptions {
             threads: self.threads,
             round: self.round,
@@ -287,8 +284,10 @@ impl SearchPhase<'_> {
             ..RunOptions::default()
         };
         let verifier = &*self.verifier;
-        let summary =
-            Search::new(policy, verifier, &config).options(&options).observe(problems, watch)?;
+        let summary = Search::new(policy, verifier, &config)
+            .options(&options)
+            .probe(fitted.probe.clone())
+            .observe(problems, watch)?;
         std::mem::replace(&mut watch.written, Ok(()))?;
         if summary.cancelled {
             return Err(TrainError::Interrupted);
@@ -302,26 +301,32 @@ impl SearchPhase<'_> {
         Ok(summary.usage)
     }
 
-    /// Extracts the pairs of all trees into `pairs.jsonl` and computes the round statistics.
-    fn cut(&self) -> Result<RoundStatistics, TrainError> {
+    /// Extracts the pairs of all trees into `pairs.jsonl`, computes the round statistics and fits the judges; also
+    /// returns the names of the probes' files.
+    fn cut(&self) -> Result<(RoundStatistics, Vec<&'static str>), TrainError> {
         let mut statistics = RoundStatistics::default();
         let mut solutions = JudgedSolutions::default();
-        let mut likelihood = LikelihoodFit::default();
+        let mut verified = JudgeFit::default();
         extract_rows(&[self.dir.join(TREES)], &self.dir.join(PAIRS), |tree| {
             let extracted = extract_pairs(tree, &self.config.pairs);
             statistics.add(tree, &extracted);
             solutions.add(tree, &*self.verifier);
-            likelihood.add(tree, &*self.verifier);
+            verified.add(tree, &*self.verifier);
             extracted.pairs
         })?;
         statistics.self_evaluation = solutions.calibration();
-        statistics.likelihood = likelihood.scale(self.before());
-        let first = self.calibrating();
+        let all = verified.found(&self.before);
+        (statistics.likelihood, statistics.held_out) = (all.likelihood, all.held_out);
+        let (first, value) = (self.calibrating(), &self.config.search.value);
+        let mut first_probe = None;
         if !first.is_empty() {
-            statistics.calibrated =
-                Some(calibration::found(first, &self.known(first)?, self.before()));
+            let judge =
+                calibration::found(first, &self.known(first)?, &self.before).or(&self.before);
+            statistics.calibrated = value.judges_likelihoods().then_some(judge.likelihood);
+            first_probe = judge.probe.filter(|_| value.judges_states());
         }
-        Ok(statistics)
+        let files = calibration::keep_probes(self.dir, &mut statistics, [all.probe, first_probe])?;
+        Ok((statistics, files))
     }
 
     /// Extracts the judge's training examples into `step_labels.jsonl`.
@@ -359,6 +364,15 @@ mod tests {
     }
 
     fn search_with(dir: &Path, problems: &[Problem], config: &RunConfig) -> SearchDone {
+        search_from(dir, problems, config, calibration::before(config, dir, None).unwrap())
+    }
+
+    fn search_from(
+        dir: &Path,
+        problems: &[Problem],
+        config: &RunConfig,
+        before: FittedJudge,
+    ) -> SearchDone {
         let phase = SearchPhase {
             dir,
             round: 1,
@@ -369,7 +383,7 @@ mod tests {
             problems,
             threads: 1,
             control: &Control::default(),
-            likelihood: None,
+            before,
         };
         phase.run(&mut NoObserver).unwrap().0
     }
@@ -419,15 +433,56 @@ mod tests {
         (config, problems)
     }
 
-    /// Wherever a search is interrupted and whichever tree is corrupted, the calibration is fitted
-    /// on the trees of all first problems.
     #[test]
     fn the_scale_is_found_again_in_the_first_trees() {
         let (config, problems) = calibrated();
+        let before = config.search.value.likelihood;
+        assert_found_again(&config, &problems, |statistics| {
+            assert!(statistics.calibrated.is_some_and(|scale| scale != before));
+        });
+    }
+
+    #[test]
+    fn the_probe_is_found_again_in_the_first_trees() {
+        let (mut config, problems) = calibrated();
+        config.search.value.judge = JudgeForm::Probe;
+        assert_found_again(&config, &problems, |statistics| {
+            assert!(statistics.first_probe.is_some() && statistics.probe != statistics.first_probe);
+            assert!(statistics.calibrated.is_none() && statistics.held_out.contains_key("probe"));
+        });
+    }
+
+    #[test]
+    fn the_first_problems_are_judged_by_the_probe_of_the_round_before_the_others_by_their_own() {
+        let (mut config, problems) = calibrated();
+        config.search.value.judge = JudgeForm::Probe;
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let first = search_with(dirs[0].path(), &problems, &config);
+        let before = calibration::before(&config, dirs[0].path(), Some(&first)).unwrap();
+        assert_eq!(before.probe.as_ref().map(|probe| probe.identity()), first.statistics.probe);
+        let second = search_from(dirs[1].path(), &problems, &config, before);
+        let judged = |dir: &tempfile::TempDir| -> Vec<Option<String>> {
+            let trees = regrowth_mcts::read_trees(&dir.path().join(TREES)).unwrap();
+            trees.map(|tree| tree.unwrap().probe).collect()
+        };
+        let [one, two] = [judged(&dirs[0]), judged(&dirs[1])];
+        assert!(one[..50].iter().all(Option::is_none));
+        assert!(one[50..].iter().all(|probe| *probe == first.statistics.first_probe));
+        assert!(two[..50].iter().all(|probe| *probe == first.statistics.probe));
+        assert!(two[50..].iter().all(|probe| *probe == second.statistics.first_probe));
+    }
+
+    /// Wherever a search is interrupted and whichever tree is corrupted, the judge is fitted to the
+    /// trees of all first problems.
+    fn assert_found_again(
+        config: &RunConfig,
+        problems: &[Problem],
+        assert_fitted: impl Fn(&RoundStatistics),
+    ) {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        let done = search_with(dir.path(), &problems, &config);
-        assert!(done.statistics.calibrated.is_some_and(|s| s != config.search.value.likelihood));
+        let done = search_with(dir.path(), problems, config);
+        assert_fitted(&done.statistics);
         let (trees, sums) = (path(TREES), path("trees.jsonl.sums"));
         let [rows, lines] = [&trees, &sums].map(|file| std::fs::read_to_string(file).unwrap());
         for kept in [0, 20, 50, 55] {
@@ -435,7 +490,7 @@ mod tests {
             std::fs::remove_file(&trees).unwrap();
             std::fs::write(path("trees.jsonl.part"), first(&rows)).unwrap();
             std::fs::write(&sums, first(&lines)).unwrap();
-            assert_eq!(search_with(dir.path(), &problems, &config), done, "{kept} kept");
+            assert_eq!(search_with(dir.path(), problems, config), done, "{kept} kept");
         }
         for damaged in [vec![3], vec![55], vec![3, 55]] {
             let spoil = |(at, row): (usize, &str)| {
@@ -443,7 +498,7 @@ mod tests {
             };
             let spoilt: String = rows.split_inclusive('\n').enumerate().map(spoil).collect();
             std::fs::write(&trees, spoilt).unwrap();
-            assert_eq!(search_with(dir.path(), &problems, &config), done, "{damaged:?}");
+            assert_eq!(search_with(dir.path(), problems, config), done, "{damaged:?}");
         }
     }
 

@@ -73,6 +73,17 @@ pub struct RoundStatistics {
     /// there was none of the round's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibrated: Option<LikelihoodCalibration>,
+    /// Judges that are fitted to outcomes, each solution judged by what was fitted to other problems; none
+    /// where trees keep no hidden states.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_out: BTreeMap<String, Calibration>,
+    /// Identity of the probe that the outcomes of all trees gave: the next round's first one where probes judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// Identity of the probe that judged behind the first problems, which it comes from; absent where there was
+    /// none of the round's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_probe: Option<String>,
     /// Tokens of the prompts, each tree's once: what a perfect prefix cache would read.
     pub prompt_tokens: u64,
     /// Tokens sampled.

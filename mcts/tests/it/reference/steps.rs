@@ -182,5 +182,6 @@ pub(super) fn blank() -> NodeRecord {
         self_evaluation: None,
         outcome: 0.0,
         findings: Vec::new(),
+        hidden_state: None,
     }
 }
