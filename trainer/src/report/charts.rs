@@ -81,7 +81,12 @@ impl Chart {
         Self { log_x: true, ..self }
     }
 
-    pub(super) fn with(mut self, name: impl Into<String>, style: &'static str, points: Vec<Point>) -> Self {
+    pub(super) fn with(
+        mut self,
+        name: impl Into<String>,
+        style: &'static str,
+        points: Vec<Point>,
+    ) -> Self {
         if !points.is_empty() {
             self.series.push(Series { name: name.into(), style, points });
         }
