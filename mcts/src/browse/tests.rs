@@ -31,7 +31,7 @@ impl Session {
         std::fs::write(&path, rows.join("\n\n") + "\n").unwrap();
         let catalog = Catalog::read(&[path], &PairConfig::default(), None).unwrap();
         let app = App::new("run", catalog.entries());
-        Self { app, catalog, size: Size::new(100, 30), goes_on: true, folder: folder }
+        Self { app, catalog, size: Size::new(100, 30), goes_on: true, folder }
     }
 
     /// Presses a key.
