@@ -65,6 +65,8 @@ fn events(
     app: &mut App,
     stop: &AtomicBool,
 ) -> io::Result<()> {
+    // Terminals without a second screen still show what was printed before.
+    terminal.clear()?;
     loop {
         app.resize(terminal.size()?);
         terminal.draw(|frame| draw(app, frame))?;

@@ -21,9 +21,8 @@ use crate::read_trees;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  mcts search --problems gsm8k.jsonl --out search --shard 1/2
-  mcts search --problems gsm8k.jsonl --out search --shard 2/2
-  mcts merge --out search";
+  mcts merge --out search
+  mcts merge --out search --force --json";
 
 /// Arguments of `mcts merge`.
 #[derive(Debug, Args)]
