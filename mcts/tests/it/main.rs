@@ -36,6 +36,7 @@ mod judge_policy;
 mod options;
 #[cfg(all(unix, feature = "cli"))]
 mod places;
+#[cfg(feature = "cli")]
 mod probe;
 mod reference;
 #[cfg(feature = "cli")]
