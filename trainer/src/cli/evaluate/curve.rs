@@ -12,10 +12,8 @@ use crate::evaluate::{
     SampledProblem, Sampler,
 };
 
-/// Simulations a root at most: a search whose trees are exhausted spends no more however many it may.
-const MOST_SIMULATIONS: u64 = 256;
-
-/// Measures all strategies with up to `samples` samples a problem, and searches until they have spent as much.
+/// Measures all strategies with up to `samples` samples a problem, and searches with twice as many
+/// simulations each time until they have spent as much, or their trees are exhausted and spend no more.
 pub(super) fn run(
     run: &Run<'_>,
     policy: &dyn Policy,
@@ -27,13 +25,15 @@ pub(super) fn run(
     let sampler = sampler(run, policy);
     series.extend(sampler.series(&sampled, samples as u64));
     let budget = spent(&series);
-    let mut simulations = 1;
-    while simulations <= MOST_SIMULATIONS {
-        series.push(searched(run, policy, simulations)?);
-        if series.last().is_some_and(|last| mean_tokens(last) >= budget) {
+    let (mut simulations, mut before) = (1, 0.0);
+    while before < budget {
+        let search = searched(run, policy, simulations)?;
+        let tokens = mean_tokens(&search);
+        if tokens <= before {
             break;
         }
-        simulations *= 2;
+        series.push(search);
+        (simulations, before) = (simulations * 2, tokens);
     }
     let curve = Curve::of(&series, run.args.seed);
     tell(&curve, findings);
