@@ -211,7 +211,7 @@ fn damage_costs_its_own_part_alone() {
     let server = Server::start(dir.path(), &["run"]);
     let facts = server.live()[0]["parts"]["facts"].to_string();
     assert!(facts.contains("stopped") && facts.contains("1 of 2"), "{facts}");
-    // A report that was changed is told by name; the page stands.
+    // A changed report is named on the page, which still loads.
     let path = run.join("round-0001/report.json");
     let report = std::fs::read_to_string(&path).expect("a report");
     std::fs::write(&path, &report[..report.len() / 2]).expect("written");

@@ -254,7 +254,9 @@ impl Product<'_> {
         let next = &next[..next.len().min(weights.len())];
         let mut parts = next.chunks(next.len().div_ceil(blocks.len()).max(1));
         for (block, x) in blocks.enumerate() {
-            parts.next().map(super::amx::prefetch);
+            if let Some(part) = parts.next() {
+                super::amx::prefetch(part);
+            }
             match x.len() / pairs {
                 TILE_ROWS => tiles.multiply_16(x, weights, &mut result),
                 _ => tiles.multiply_32(x, weights, &mut result),
