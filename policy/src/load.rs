@@ -160,7 +160,7 @@ fn checkpoint(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Poli
     if RewardModel::is_in(&source)? {
         return Ok(Arc::new(RewardModel::load(source, options)?));
     }
-    let checkpoint = Checkpoint::read(source, &candle_core::Device::Cpu)?;
+    let checkpoint = Checkpoint::read_as_stored(source)?;
     Ok(Arc::new(CandlePolicy::taking(checkpoint, options)?))
 }
 

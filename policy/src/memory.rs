@@ -14,10 +14,11 @@ pub struct MemoryPlan {
     pub program: u64,
     /// The tokenizer.
     pub tokenizer: u64,
-    /// The weights as the engine holds them, in f32 or bf16.
+    /// The weights as the engine holds them: in f32 or, where the checkpoint or the engine has them so, in
+    /// 16 bits.
     pub weights: u64,
-    /// What is in memory beside them while they are loaded: tensors are read in f32 and packed one
-    /// after the other.
+    /// What is in memory beside them while they are loaded: tensors are read as they are stored and
+    /// packed one after the other.
     pub loading: u64,
     /// Keys and values of stored prefixes at most, and how many tokens that is.
     pub cache: u64,

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use candle_core::Device;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use dashmap::DashMap;
 use regrowth_datasets::{Problem, TokenId, stream_key};
 
 use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::held::Held;
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::weights_file::{Checkpoint, read_score_head};
 use crate::candle::engine::CandlePolicy;
@@ -49,7 +49,7 @@ impl RewardModel {
     pub fn load(source: Source, options: &LoadOptions) -> Result<Self, PolicyError> {
         let config = config(&source)?;
         let head = ScoreHead::read(&source, config.hidden_size)?;
-        let checkpoint = Checkpoint::with(source, config, &Device::Cpu)?;
+        let checkpoint = Checkpoint::with(source, config, Held::AsStored)?;
         let decoder = CandlePolicy::taking(checkpoint, options)?;
         let identity = format!("{}+score@{:016x}", decoder.identity(), head.key());
         let (reply, answers) = unbounded();

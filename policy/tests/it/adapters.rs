@@ -87,7 +87,7 @@ fn write_config(folder: &Path, golden: &Golden, change: impl FnOnce(&mut Map<Str
 
 fn read(folder: &Path) -> Result<Checkpoint, String> {
     let source = Source::folder(folder).map_err(|e| e.to_string())?;
-    Checkpoint::read(source, &Device::Cpu).map_err(|e| e.to_string())
+    Checkpoint::read(source).map_err(|e| e.to_string())
 }
 
 fn golden_of(name: &str) -> Golden {

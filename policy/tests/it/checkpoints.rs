@@ -32,7 +32,7 @@ fn tied() -> (TempDir, PathBuf, BTreeMap<String, Tensor>) {
 }
 
 fn read(folder: &Path) -> Checkpoint {
-    Checkpoint::read(Source::folder(folder).unwrap(), &Device::Cpu).unwrap()
+    Checkpoint::read(Source::folder(folder).unwrap()).unwrap()
 }
 
 fn refused(folder: &Path) -> String {

@@ -242,7 +242,7 @@ fn half_precision_weights_are_read_and_computed_in_f32() {
         let options = SaveOptions { dtype: Some(dtype), ..SaveOptions::default() };
         let (config, tensors) = (&checkpoint.config, &checkpoint.tensors);
         save_checkpoint(&folder, config, tensors, &origin, options).unwrap();
-        let read = Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap();
+        let read = Checkpoint::read(Source::folder(&folder).unwrap()).unwrap();
         for (name, tensor) in &read.tensors {
             assert_eq!(tensor.dtype(), DType::F32, "{name}");
             let rounded = tensors[name].to_dtype(dtype).unwrap().to_dtype(DType::F32).unwrap();

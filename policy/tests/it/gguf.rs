@@ -7,7 +7,7 @@ use crate::common::checkpoint;
 use crate::common::gguf::{Metadata, metadata, save};
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use regrowth_policy::candle::{
     CandlePolicy, Checkpoint, Files, GgufType, RopeScaling, SaveOptions, Source, Tokenizer,
@@ -48,7 +48,7 @@ fn pair(family: &str) -> (TempDir, Checkpoint, PathBuf) {
 }
 
 fn read(path: &Path) -> Result<Checkpoint, PolicyError> {
-    Checkpoint::read(Source::named(&path.display().to_string())?, &Device::Cpu)
+    Checkpoint::read(Source::named(&path.display().to_string())?)
 }
 
 fn refused(path: &Path) -> String {
@@ -148,7 +148,7 @@ fn a_file_that_is_exported_answers_as_the_checkpoint() {
 fn what_llama_cpp_would_compute_otherwise_is_not_exported() {
     let (dir, folder, path) = pair("llama");
     let refused = |change: &dyn Fn(&mut Checkpoint)| {
-        let mut changed = Checkpoint::read(folder.source.clone(), &Device::Cpu).unwrap();
+        let mut changed = Checkpoint::read(folder.source.clone()).unwrap();
         change(&mut changed);
         write_gguf(&path, changed, GgufType::F16).unwrap_err().to_string()
     };
@@ -195,6 +195,27 @@ fn a_checkpoint_that_is_written_from_a_file_answers_as_the_file() {
         t.flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
     assert_eq!(values(&file), values(&written));
+}
+
+#[test]
+fn a_file_of_16_bits_is_held_so_and_answers_as_in_f32() {
+    for dtype in [GgmlDType::F16, GgmlDType::BF16] {
+        let (_dir, folder, path) = pair("llama");
+        save(&path, &folder, &metadata(&folder, "llama", "smollm"), dtype);
+        let source = Source::named(&path.display().to_string()).unwrap();
+        let held = Checkpoint::read_as_stored(source.clone()).unwrap();
+        let narrow = held.tensors.values().filter(|t| t.dtype() != DType::F32).count();
+        assert_eq!(narrow, 2 + 2 * 7, "embedding, head and the projections of two layers");
+        let options =
+            LoadOptions { threads: 1, cache_bytes: Some(1 << 22), ..LoadOptions::default() };
+        let plan = CandlePolicy::plan(&source, &options).unwrap();
+        let bytes = held.tensors.values().map(|t| t.elem_count() * t.dtype().size_in_bytes());
+        assert_eq!(plan.weights, bytes.sum::<usize>() as u64);
+        let [a, b] = [held, read(&path).unwrap()].map(|c| CandlePolicy::new(&c, &options).unwrap());
+        let text = "Start with 7. Add 5, then: 12 + 3 = 15";
+        assert_eq!(scores(&a, text), scores(&b, text));
+        assert_eq!(a.identity(), b.identity());
+    }
 }
 
 #[test]

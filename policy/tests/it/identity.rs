@@ -3,7 +3,6 @@
 use crate::common;
 use std::collections::BTreeMap;
 
-use candle_core::Device;
 use regrowth_policy::candle::{Checkpoint, Source, identity};
 use serde_json::{Value, json};
 
@@ -23,7 +22,7 @@ fn changed(weights: &dyn Fn(&str, usize) -> Vec<f32>, files: &BTreeMap<&str, Val
         value.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         std::fs::write(path, value.to_string()).unwrap();
     }
-    identity(&Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap()).unwrap()
+    identity(&Checkpoint::read(Source::folder(&folder).unwrap()).unwrap()).unwrap()
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #[cfg(feature = "candle")]
 mod adapters;
 #[cfg(feature = "candle")]
+mod as_stored;
+#[cfg(feature = "candle")]
 mod checkpoints;
 #[cfg(feature = "candle")]
 mod common;

@@ -97,7 +97,7 @@ fn a_reward_model_judges_and_does_nothing_else() {
     let error = call(&*policy, Request::Propose(propose)).unwrap_err().to_string();
     assert!(error.contains("--judge-policy"), "{error}");
     // A language model's reader says so, too.
-    let read = Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu);
+    let read = Checkpoint::read(Source::folder(&folder).unwrap());
     let read = read.unwrap_err().to_string();
     assert!(read.contains("LlamaForSequenceClassification") && read.contains("judge"), "{read}");
     // Another head has another identity.

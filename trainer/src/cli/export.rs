@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use candle_core::Device;
 use regrowth_policy::candle::{Checkpoint, GgufType, Source, write_gguf};
 
 use super::print_line;
@@ -40,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         Kind::Q8 => GgufType::Q8_0,
     };
     pages::giving_back(|| {
-        let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
+        let checkpoint = Checkpoint::read(source)?;
         Ok::<_, TrainError>(write_gguf(&args.gguf, checkpoint, kind)?)
     })?;
     print_line(&format!("written to {}", args.gguf.display()))

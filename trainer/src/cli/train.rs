@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use candle_core::Device;
 use regrowth_datasets::{
     Notices, PreferencePair, Preferences, StepLabel, read_preferences, read_step_labels,
 };
@@ -206,7 +205,7 @@ fn load(
     config: &DpoConfig,
     pairs: &[&PreferencePair],
 ) -> Result<(Model, bool), TrainError> {
-    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu)?;
+    let checkpoint = Model::read(source.clone(), config.lora.as_ref())?;
     let sampled = sampled_by(&checkpoint, pairs)?;
     let model = match &config.lora {
         // An adapter is trained further, so that what is written has the same base.

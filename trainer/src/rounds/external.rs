@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use candle_core::{DType, Device};
+use candle_core::DType;
 use regrowth_policy::candle::{Adapter, Checkpoint, SaveOptions, Source, save_checkpoint};
 
 use super::observer::Control;
@@ -60,7 +60,7 @@ pub(super) fn run_trainer(
         fill_in(&staged, policy)?;
     }
     let left = Source::folder(&staged)
-        .and_then(|source| Checkpoint::read(source, &Device::Cpu))
+        .and_then(|source| Checkpoint::read(source))
         .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
     if left.source.is_adapter() {
         match hand.served {
@@ -159,7 +159,7 @@ pub(super) fn as_folder(source: &Source, written: &Path) -> Result<String, Train
     let folder = match source {
         Source::Folder(folder) => folder,
         Source::Embedded | Source::Gguf(_) | Source::Adapter { .. } => {
-            save(&Checkpoint::read(source.clone(), &Device::Cpu)?, written)?;
+            save(&Checkpoint::read(source.clone())?, written)?;
             written
         }
     };

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use regrowth_datasets::{Finish, PreferencePair, StepLabel, stream_key};
 use regrowth_mcts::labels::extract_step_labels;
 use regrowth_mcts::{RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
-use regrowth_policy::candle::{CandlePolicy, Checkpoint, Source};
+use regrowth_policy::candle::{CandlePolicy, ModelConfig, Source};
+use regrowth_policy::text::Files;
 use regrowth_policy::{Dtype, LoadOptions, Policy};
 use regrowth_verifiers::ProblemVerifier;
 use serde::Serialize;
@@ -183,8 +183,9 @@ impl RunPlan {
 fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<ProbeMemory>, TrainError> {
     let Some(source) = config.weights_of(&config.policy)? else { return Ok(None) };
     let search_bytes = CandlePolicy::plan(&source, load)?.peak();
-    let checkpoint = Checkpoint::read(source, &Device::Cpu)?;
-    let parameters: u64 = checkpoint.tensors.values().map(|t| t.elem_count() as u64).sum();
+    let text = source.text("config.json")?;
+    let model = ModelConfig::parse(&text).map_err(|e| source.error("config.json", e))?;
+    let parameters = model.parameter_count() as u64;
     let weights = 4 * parameters;
     let reference = u64::from(config.reference == ReferenceKind::Initial);
     Ok(Some(ProbeMemory { parameters, search_bytes, training_bytes: weights * (4 + reference) }))

@@ -55,7 +55,7 @@ impl Model {
     /// When the checkpoint cannot be read, a setting is out of range, or no projection is called as
     /// a target.
     pub fn load(source: Source, lora: Option<&LoraConfig>, seed: u64) -> Result<Self, TrainError> {
-        pages::giving_back(|| Self::over(Checkpoint::read(source, &Device::Cpu)?, lora, seed))
+        pages::giving_back(|| Self::over(Self::read(source, lora)?, lora, seed))
     }
 
     /// As [`load`](Self::load) with `lora`, but an adapter in `source` is trained on as it is, on the
@@ -75,6 +75,17 @@ impl Model {
             detail: format!("{}: {detail}", source.name()),
         })?;
         Ok(model)
+    }
+
+    /// Reads a checkpoint for [`Self::over`]: weights that stay frozen are held as they are stored.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(source: Source, lora: Option<&LoraConfig>) -> Result<Checkpoint, TrainError> {
+        Ok(match lora {
+            Some(_) => Checkpoint::read_as_stored(source)?,
+            None => Checkpoint::read(source)?,
+        })
     }
 
     /// The weights of a checkpoint that was read, as in [`Self::load`].

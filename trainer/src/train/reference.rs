@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use crossbeam::channel::unbounded;
 use rand::seq::SliceRandom;
 use regrowth_datasets::{keyed_rng, stream_key};
@@ -108,7 +108,7 @@ fn key(prepared: &[Prepared], scorer: &Model, reference: &Reference) -> Result<S
         let values = tensor.flatten_all()?;
         for start in (0..values.elem_count()).step_by(HASHED) {
             let part = values.narrow(0, start, HASHED.min(values.elem_count() - start))?;
-            let part: Vec<f32> = part.to_vec1()?;
+            let part: Vec<f32> = part.to_dtype(DType::F32)?.to_vec1()?;
             let bytes: Vec<u8> = part.iter().flat_map(|v| v.to_le_bytes()).collect();
             keys.push(stream_key(0, &[name.as_bytes(), &bytes]));
         }

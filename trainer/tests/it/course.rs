@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::common::workshop;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use regrowth_datasets::{PreferencePair, Problem, Split, tasks::problems_from_spec};
 use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs};
 use regrowth_policy::LoadOptions;
@@ -17,7 +17,7 @@ use regrowth_verifiers::ProblemVerifier;
 
 /// Pairs of six trees of a small search, by tree.
 fn trees(source: &Source) -> Vec<Vec<PreferencePair>> {
-    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let checkpoint = Checkpoint::read(source.clone()).unwrap();
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
     let problems: Vec<Problem> =
         problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(12).collect();

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use crate::common::runs::{assert_same, contents};
 use crate::common::{ok, regrowth, stderr, stdout, workshop};
-use candle_core::Device;
 use regrowth_mcts::likelihood::{LikelihoodCalibration, LikelihoodFit};
 use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
@@ -272,7 +271,7 @@ fn the_best_round_is_exported_as_the_result() {
     let dir = workshop();
     // A trainer that is known to bring progress: it hands over a policy that was trained before.
     let strong = dir.path().join("strong");
-    let checkpoint = Checkpoint::read(Source::Embedded, &Device::Cpu).unwrap();
+    let checkpoint = Checkpoint::read(Source::Embedded).unwrap();
     let Checkpoint { source, config, tensors, .. } = &checkpoint;
     save_checkpoint(&strong, config, tensors, source, SaveOptions::default()).unwrap();
     let command = "cp strong/* \"$REGROWTH_OUT\"";

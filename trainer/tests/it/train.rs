@@ -16,7 +16,7 @@ use regrowth_mcts::audit::RankedPair;
 use regrowth_mcts::labels::{StepLabelConfig, extract_step_labels};
 use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, TreeRecord, extract_pairs};
 use regrowth_policy::candle::{
-    CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer,
+    CandlePolicy, Checkpoint, PackedLayout, SaveOptions, Source, Transformer, save_checkpoint,
 };
 use regrowth_policy::{Judge, LoadOptions, OptionOrder, Request, Response, Score, call};
 use regrowth_trainer::TrainError;
@@ -36,7 +36,7 @@ fn tiny() -> (tempfile::TempDir, Source) {
 
 /// Trees of a small search with the tiny checkpoint.
 fn trees(source: &Source) -> Vec<TreeRecord> {
-    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let checkpoint = Checkpoint::read(source.clone()).unwrap();
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
     let problems: Vec<Problem> =
         problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(12).collect();
@@ -120,7 +120,7 @@ fn largest_difference(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>
 
 /// How far training moved the weights, so that a comparison of two runs says something.
 fn moved(model: &Model, source: &Source) -> f32 {
-    let start = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let start = Checkpoint::read(source.clone()).unwrap();
     largest_difference(&model.weights().unwrap(), &start.tensors)
 }
 
@@ -230,8 +230,7 @@ fn updates_of_an_adapter_are_exact_when_merged_saved_and_recomputed() {
     let (merged, adapter) = (dir.path().join("merged"), dir.path().join("adapter"));
     model.save(&merged, SaveOptions::default()).unwrap();
     model.save_adapter(&adapter, DType::F32).unwrap();
-    let read =
-        |dir: &Path| Checkpoint::read(Source::folder(dir).unwrap(), &Device::Cpu).unwrap().tensors;
+    let read = |dir: &Path| Checkpoint::read(Source::folder(dir).unwrap()).unwrap().tensors;
     assert_eq!(largest_difference(&read(&merged), &read(&adapter)), 0.0);
     let half = dir.path().join("half");
     model.save_adapter(&half, DType::BF16).unwrap();
@@ -243,6 +242,35 @@ fn updates_of_an_adapter_are_exact_when_merged_saved_and_recomputed() {
     for field in ["\"peft_type\": \"LORA\"", "\"r\": 3", "\"task_type\": \"CAUSAL_LM\""] {
         assert!(config.contains(field), "{config}");
     }
+}
+
+#[test]
+fn frozen_weights_of_16_bits_train_the_same_updates() {
+    let (dir, source) = tiny();
+    let stored = |name: &str, from: &Source, dtype| {
+        let Checkpoint { config, tensors, source, .. } = Checkpoint::read(from.clone()).unwrap();
+        let folder = dir.path().join(name);
+        let options = SaveOptions { dtype: Some(dtype), ..SaveOptions::default() };
+        save_checkpoint(&folder, &config, &tensors, &source, options).unwrap();
+        Source::folder(&folder).unwrap()
+    };
+    let narrow = stored("narrow", &source, DType::BF16);
+    let wide = stored("wide", &narrow, DType::F32);
+    let pairs = pairs(&wide);
+    let lora = LoraConfig { dropout: 0.1, ..LoraConfig::of_rank(3) };
+    let config = DpoConfig { lora: Some(lora), learning_rate: 1.0, ..config() };
+    let trained = [&narrow, &wide].map(|source| {
+        let (summary, model) = train(source, &pairs, &config, 2);
+        let merged = dir.path().join("merged");
+        let options = SaveOptions { dtype: Some(DType::F32), ..SaveOptions::default() };
+        model.save(&merged, options).unwrap();
+        let weights = std::fs::read(merged.join("model.safetensors")).unwrap();
+        let held = model.variables.frozen().values().filter(|t| t.dtype() == DType::BF16).count();
+        (held, summary.metrics, weights)
+    });
+    let [(halves, of_narrow, narrow), (none, of_wide, wide)] = trained;
+    assert!(halves > 0 && none == 0);
+    assert!(of_narrow == of_wide && narrow == wide);
 }
 
 #[test]
@@ -321,7 +349,7 @@ fn a_step_that_is_not_finite_stops_and_leaves_its_pairs() {
 fn a_weight_that_takes_no_part_is_an_error_at_the_first_step() {
     let (_dir, source) = tiny();
     let pairs = pairs(&source);
-    let mut checkpoint = Checkpoint::read(source, &Device::Cpu).unwrap();
+    let mut checkpoint = Checkpoint::read(source).unwrap();
     let unused = Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap();
     checkpoint.tensors.insert("model.unused.weight".into(), unused);
     let model = Model::from_checkpoint(checkpoint.clone()).unwrap();
@@ -362,7 +390,7 @@ fn checkpoints_are_cut_into_shards_and_keep_their_type() {
     let index = std::fs::read_to_string(folder.join("model.safetensors.index.json")).unwrap();
     assert!(index.contains("model-00002-of-") && index.contains("total_size"), "{index}");
     assert!(!folder.join("model.safetensors").exists());
-    let read = Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap();
+    let read = Checkpoint::read(Source::folder(&folder).unwrap()).unwrap();
     assert_eq!(read.config.dtype(), DType::BF16);
     let gap = largest_difference(&read.tensors, &model.weights().unwrap());
     assert!(gap > 0.0 && gap < 0.01, "{gap}");
@@ -370,7 +398,7 @@ fn checkpoints_are_cut_into_shards_and_keep_their_type() {
     let again = dir.path().join("again");
     let model = Model::load(Source::folder(&folder).unwrap(), None, 0).unwrap();
     model.save(&again, SaveOptions::default()).unwrap();
-    let read = Checkpoint::read(Source::folder(&again).unwrap(), &Device::Cpu).unwrap();
+    let read = Checkpoint::read(Source::folder(&again).unwrap()).unwrap();
     assert_eq!(read.config.dtype(), DType::BF16);
 }
 
@@ -578,7 +606,7 @@ fn supervised_training_stops_early_and_keeps_the_best_weights() {
 
 /// Mean cross entropy of the engine's own judgements, both orders averaged, with what was taught.
 fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
-    let checkpoint = Checkpoint::read(source.clone(), &Device::Cpu).unwrap();
+    let checkpoint = Checkpoint::read(source.clone()).unwrap();
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
     let one = |row: &StepLabel| {
         let request = Request::Judge(Judge {

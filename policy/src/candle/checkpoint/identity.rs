@@ -6,8 +6,9 @@
 
 use regrowth_datasets::stream_key;
 
+use crate::candle::checkpoint::held::CHUNK;
 use crate::candle::checkpoint::weights_file::Checkpoint;
-use crate::candle::kernels::with_values;
+use crate::candle::kernels::for_chunks;
 use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{PolicyError, PromptOptions};
 
@@ -15,7 +16,7 @@ use crate::{PolicyError, PromptOptions};
 pub const BF16: &str = "+bf16";
 
 /// Values whose bytes are made at once.
-const CHUNK: usize = 1 << 14;
+const BLOCK: usize = 1 << 14;
 
 /// The identity of the policy that a checkpoint makes where it is asked in its own form, without
 /// starting an engine.
@@ -37,7 +38,8 @@ pub(crate) fn identity_of(
     let failed = |e: &dyn std::fmt::Display| PolicyError::Model(e.to_string());
     let mut weights = Vec::new();
     for (name, tensor) in &checkpoint.tensors {
-        let sum = with_values(tensor, |values| Ok(checksum(values))).map_err(|e| failed(&e))?;
+        let mut sum = 0;
+        for_chunks(tensor, CHUNK, |values| sum = checksum(sum, values)).map_err(|e| failed(&e))?;
         weights.extend(stream_key(0, &[name.as_bytes(), &sum.to_le_bytes()]).to_le_bytes());
     }
     let source = &checkpoint.source;
@@ -51,12 +53,13 @@ pub(crate) fn identity_of(
     Ok(format!("{family}@{key:016x}"))
 }
 
-/// CRC-32C of all values: far faster than a cryptographic hash, and no accident escapes it.
-fn checksum(values: &[f32]) -> u32 {
-    let mut bytes = Vec::with_capacity(CHUNK * size_of::<f32>());
-    values.chunks(CHUNK).fold(0, |sum, chunk| {
+/// CRC-32C of all values as f32, carried on from those before them: far faster than a cryptographic hash,
+/// and no accident escapes it.
+fn checksum(before: u32, values: &[f32]) -> u32 {
+    let mut bytes = Vec::with_capacity(BLOCK * size_of::<f32>());
+    values.chunks(BLOCK).fold(before, |sum, block| {
         bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|v| v.to_le_bytes()));
+        bytes.extend(block.iter().flat_map(|v| v.to_le_bytes()));
         crc32c::crc32c_append(sum, &bytes)
     })
 }

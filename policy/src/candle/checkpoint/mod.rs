@@ -6,7 +6,9 @@
 pub(crate) mod adapter;
 pub(crate) mod config;
 mod config_fields;
+pub(crate) mod footprint;
 pub(crate) mod gguf;
+pub(crate) mod held;
 pub(crate) mod identity;
 mod names;
 pub(crate) mod rope_scaling;

@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::PolicyError;
+use crate::candle::checkpoint::held::{Held, finite};
 use crate::candle::checkpoint::source::{Opened, Source};
 use crate::text::Files;
 use crate::text::files::{LFS_DETAIL, LFS_POINTER};
@@ -83,22 +84,27 @@ impl<'a> TensorFile<'a> {
         self.list.info(tensor).map(|info| info.shape.as_slice())
     }
 
+    /// The type of a tensor's values, if it is one that can be read.
+    pub(crate) fn dtype(&self, tensor: &str) -> Option<DType> {
+        dtype_of(self.list.info(tensor)?)
+    }
+
     /// An error about a tensor.
     pub(crate) fn error(&self, tensor: &str, detail: &str) -> PolicyError {
         self.source.error(self.name, format!("tensor `{tensor}`: {detail}"))
     }
 
-    /// A tensor in f32.
+    /// A tensor on the CPU, in the type that `held` says.
     ///
     /// # Errors
     /// When there is none of that name, its type is no float, or a value is not a finite number.
-    pub(crate) fn read(&mut self, tensor: &str, device: &Device) -> Result<Tensor, PolicyError> {
+    pub(crate) fn read(&mut self, tensor: &str, held: Held) -> Result<Tensor, PolicyError> {
         let Some(info) = self.list.info(tensor) else {
             return Err(self.error(tensor, "is missing"));
         };
         let (from, to) = info.data_offsets;
         let bytes = self.opened.read(self.start + from as u64, to - from);
-        let read = bytes.map_err(|e| e.to_string()).and_then(|b| tensor_of(info, &b, device));
+        let read = bytes.map_err(|e| e.to_string()).and_then(|b| tensor_of(info, &b, held));
         read.map_err(|detail| self.error(tensor, &detail))
     }
 }
@@ -178,22 +184,29 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// Values of a file as f32, all of them finite.
-fn tensor_of(info: &TensorInfo, bytes: &[u8], device: &Device) -> Result<Tensor, String> {
-    let values: Vec<f32> = match info.dtype {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => {
-            bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()
-        }
-        Dtype::BF16 => {
-            bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()
-        }
-        other => return Err(format!("type {other:?}, expected F32, F16 or BF16")),
-    };
-    if !values.iter().all(|v| v.is_finite()) {
-        return Err("holds values that are not finite numbers".into());
+fn dtype_of(info: &TensorInfo) -> Option<DType> {
+    match info.dtype {
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F16 => Some(DType::F16),
+        Dtype::BF16 => Some(DType::BF16),
+        _ => None,
     }
-    Tensor::from_vec(values, info.shape.as_slice(), device).map_err(|e| e.to_string())
+}
+
+/// Values of a file, all of them finite.
+fn tensor_of(info: &TensorInfo, bytes: &[u8], held: Held) -> Result<Tensor, String> {
+    let Some(dtype) = dtype_of(info) else {
+        return Err(format!("type {:?}, expected F32, F16 or BF16", info.dtype));
+    };
+    let read = || {
+        let tensor = Tensor::from_raw_buffer(bytes, dtype, &info.shape, &Device::Cpu)?;
+        let tensor = held.hold(tensor)?;
+        Ok((finite(&tensor)?, tensor))
+    };
+    match read().map_err(|e: candle_core::Error| e.to_string())? {
+        (true, tensor) => Ok(tensor),
+        (false, _) => Err("holds values that are not finite numbers".into()),
+    }
 }
 
 #[cfg(test)]

@@ -2,23 +2,23 @@
 //! back as safetensors.
 //!
 //! Every tensor that the configuration asks for must be there with its shape and finite values;
-//! errors name the file and the tensor. Weights are held in f32 whatever the file's type, and are
-//! written in the type that the configuration names. An adapter is merged as it is read.
+//! errors name the file and the tensor. Weights are held in f32, for inference as stored ([`Held`]), and
+//! are written in the type that the configuration names. An adapter is merged as it is read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use serde_json::{Value, json};
 
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::merge::merge_adapter;
 use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::held::{Held, equal};
 use crate::candle::checkpoint::names::{EMBEDDING, HEAD, INDEX, SCORE, WEIGHTS};
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::staged::replace_folder;
 use crate::candle::checkpoint::tensor_file::TensorFile;
-use crate::candle::kernels::with_values;
 use crate::text::Files;
 
 /// Configuration and weights of one checkpoint.
@@ -28,32 +28,42 @@ pub struct Checkpoint {
     pub source: Source,
     /// Shapes and switches.
     pub config: ModelConfig,
-    /// Weights by their names in the file, f32.
+    /// Weights by their names in the file: f32, or as they are stored ([`Self::read_as_stored`]).
     pub tensors: BTreeMap<String, Tensor>,
     /// What a user should know of the files and what was made of it.
     pub warnings: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Reads configuration and weights.
+    /// Reads configuration and weights, which are held in f32.
     ///
     /// # Errors
     /// When a file is missing or malformed, or a tensor is missing, misshapen or not finite.
-    pub fn read(source: Source, device: &Device) -> Result<Self, PolicyError> {
-        let config = ModelConfig::parse(&source.text("config.json")?)
-            .map_err(|detail| source.error("config.json", detail))?;
-        Self::with(source, config, device)
+    pub fn read(source: Source) -> Result<Self, PolicyError> {
+        let config = config(&source)?;
+        Self::with(source, config, Held::F32)
+    }
+
+    /// Reads configuration and weights for inference: matrices in bf16 and f16 stay so, and only those
+    /// that an adapter changes are widened to f32. [`CandlePolicy`](crate::candle::CandlePolicy) computes
+    /// the same bits from them.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_as_stored(source: Source) -> Result<Self, PolicyError> {
+        let config = config(&source)?;
+        Self::with(source, config, Held::AsStored)
     }
 
     /// Reads the weights that a configuration asks for.
     pub(crate) fn with(
         source: Source,
         mut config: ModelConfig,
-        device: &Device,
+        held: Held,
     ) -> Result<Self, PolicyError> {
         let (mut tensors, mut warnings) = match source.gguf() {
-            Some(file) => (file.read_tensors(&config, device)?, vec![]),
-            None => read_files(&source, &mut config, device)?,
+            Some(file) => (file.read_tensors(&config, held)?, vec![]),
+            None => read_files(&source, &mut config, held)?,
         };
         warnings.splice(..0, config.warnings());
         if source.is_adapter() {
@@ -63,19 +73,24 @@ impl Checkpoint {
     }
 }
 
+fn config(source: &Source) -> Result<ModelConfig, PolicyError> {
+    ModelConfig::parse(&source.text("config.json")?)
+        .map_err(|detail| source.error("config.json", detail))
+}
+
 /// Every tensor that the configuration asks for, from the safetensors files of a folder, and what a user
 /// should know of them.
 fn read_files(
     source: &Source,
     config: &mut ModelConfig,
-    device: &Device,
+    held: Held,
 ) -> Result<(BTreeMap<String, Tensor>, Vec<String>), PolicyError> {
     let files = weight_files(source)?;
     let mut wanted: BTreeMap<String, Vec<usize>> = config.tensor_shapes().into_iter().collect();
     wanted.insert(HEAD.to_owned(), vec![config.vocab_size, config.hidden_size]);
     let tensors = BTreeMap::new();
     let scores = config.scores;
-    let mut reading = Reading { source, device, wanted, tensors, unused: vec![], scores };
+    let mut reading = Reading { source, held, wanted, tensors, unused: vec![], scores };
     files.iter().try_for_each(|file| reading.file(file))?;
     let mut warnings: Vec<String> = reading.warning().into_iter().collect();
     let Reading { mut wanted, mut tensors, .. } = reading;
@@ -116,7 +131,7 @@ fn tie(
         tensors.remove(HEAD);
         return Ok(());
     };
-    if with_values(embedding, |e| with_values(head, |h| Ok(e == h)))? {
+    if equal(embedding, head)? {
         tensors.remove(HEAD);
         return Ok(());
     }
@@ -135,7 +150,7 @@ pub(crate) fn read_score_head(source: &Source) -> Result<BTreeMap<String, Tensor
     for file in weight_files(source)? {
         let mut file = TensorFile::open(source, &file)?;
         for name in file.names().into_iter().filter(|name| name.starts_with(SCORE)) {
-            let tensor = file.read(&name, &Device::Cpu)?;
+            let tensor = file.read(&name, Held::F32)?;
             tensors.insert(name, tensor);
         }
     }
@@ -144,7 +159,7 @@ pub(crate) fn read_score_head(source: &Source) -> Result<BTreeMap<String, Tensor
 
 /// Names of the weight files: the single file (which transformers takes first, too), or the shards
 /// that the index lists, which must be there.
-fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
+pub(crate) fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
     if source.has(WEIGHTS)? {
         return Ok(vec![WEIGHTS.to_owned()]);
     }
@@ -177,7 +192,7 @@ fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
 /// Tensors of a checkpoint on their way in.
 struct Reading<'a> {
     source: &'a Source,
-    device: &'a Device,
+    held: Held,
     /// Names and shapes of those that are still to come.
     wanted: BTreeMap<String, Vec<usize>>,
     tensors: BTreeMap<String, Tensor>,
@@ -202,7 +217,7 @@ impl Reading<'_> {
             if let Some(shape) = file.shape(&name).filter(|shape| shape != expected) {
                 return Err(file.error(&name, &format!("shape {shape:?}, expected {expected:?}")));
             }
-            self.tensors.insert(own.clone(), file.read(&name, self.device)?);
+            self.tensors.insert(own.clone(), file.read(&name, self.held)?);
             self.wanted.remove(own);
         }
         Ok(())

@@ -3,6 +3,7 @@
 //! It reads no weights and allocates nothing.
 
 use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::footprint::Footprint;
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::weights_file::holds_head;
 use crate::candle::engine::policy::CandlePolicy;
@@ -99,7 +100,7 @@ impl CandlePolicy {
         }
         let capacity = Capacity::new(&config, options);
         let bytes = |values: usize| (values * size_of::<f32>()) as u64;
-        let largest = config.tensor_shapes().iter().map(|(_, s)| s.iter().product()).max();
+        let held = Footprint::new(source, &config);
         let cached_tokens = (capacity.slots * capacity.shards) as u64;
         // A step has rows that read and one for each sequence; the logits are those of sequences.
         let rows = MAX_BATCHED_TOKENS + capacity.sequences;
@@ -123,12 +124,17 @@ impl CandlePolicy {
                 Some(plan)
             }
         };
-        let packed = (weight_bytes(options) * config.parameter_count()) as u64;
+        let weights = match (options.device, options.dtype) {
+            (ComputeDevice::Cpu, Dtype::Bf16) => {
+                (Dtype::Bf16.bytes() * config.parameter_count()) as u64
+            }
+            _ => held.all,
+        };
         Ok(MemoryPlan {
             program: PROGRAM[0] + (capacity.shards * capacity.threads) as u64 * PROGRAM[1],
             tokenizer: TOKENIZER * source.required("tokenizer.json")?.len() as u64,
-            weights: packed,
-            loading: bytes(config.parameter_count()) - packed + bytes(largest.unwrap_or(0)),
+            weights,
+            loading: held.all.saturating_sub(weights) + held.largest,
             cache,
             cached_tokens,
             scratch: capacity.shards as u64 * bytes(scratch) + bytes(rotations),
@@ -137,15 +143,7 @@ impl CandlePolicy {
     }
 }
 
-/// Bytes of a weight in the engine's memory.
-fn weight_bytes(options: &LoadOptions) -> usize {
-    match options.device {
-        ComputeDevice::Cpu => bytes_on_cpu(options.dtype),
-        ComputeDevice::Cuda(_) => size_of::<f32>(),
-    }
-}
-
-/// Bytes of a weight, a key or a value on the processor.
+/// Bytes of a key or a value on the processor.
 fn bytes_on_cpu(dtype: Dtype) -> usize {
     match dtype {
         Dtype::Bf16 => Dtype::Bf16.bytes(),

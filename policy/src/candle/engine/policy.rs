@@ -347,7 +347,7 @@ mod tests {
     use crate::{Boundary, Propose, Response, Sampling, Score, StopAt, call};
 
     fn builtin() -> Checkpoint {
-        Checkpoint::read(Source::named("builtin").unwrap(), &Device::Cpu).unwrap()
+        Checkpoint::read(Source::named("builtin").unwrap()).unwrap()
     }
 
     /// Tokens of a candidate and their log-probabilities.

@@ -1,17 +1,22 @@
 //! A frozen projection with both of its products: forward, and back to the gradient of its input.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::gemm::{Matrix, product};
 use super::packed_bf16::PackedBf16;
-use super::{values, with_values};
+use super::{for_chunks, values, with_values};
+
+/// Rows that are widened at a time as they are packed.
+const ROWS: usize = 256;
 
 /// A weight `[outputs, inputs]` that is not trained.
 #[derive(Clone)]
 pub(crate) enum Frozen {
-    /// In f32, as the checkpoint's tensor.
+    /// Multiplied in f32: the checkpoint's tensor as it is held. One in 16 bits is widened for each
+    /// product, which gives the same bits.
     F32(Tensor),
     /// In bf16 (see [`super::packed_bf16`]): both operands of a product are rounded, sums are f32.
     Bf16(Arc<Bf16Pair>),
@@ -58,9 +63,10 @@ impl Frozen {
     pub(crate) fn bf16(weight: &Tensor) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
         let mut forward = PackedBf16::zeros(outputs, inputs, None);
-        with_values(weight, |values| {
-            forward.pack(0, values);
-            Ok(())
+        let mut first = 0;
+        for_chunks(weight, ROWS * inputs, |values| {
+            forward.pack(first, values);
+            first += values.len() / inputs;
         })?;
         Ok(Self::Bf16(Arc::new(Bf16Pair { forward, backward: OnceLock::new() })))
     }
@@ -73,11 +79,22 @@ impl Frozen {
         }
     }
 
+    /// The weight with which several products are computed one after the other: in f32, if it is
+    /// multiplied so.
+    pub(crate) fn widened(&self) -> Result<Cow<'_, Self>> {
+        match self {
+            Self::F32(weight) if weight.dtype() != DType::F32 => {
+                Ok(Cow::Owned(Self::F32(weight.to_dtype(DType::F32)?)))
+            }
+            _ => Ok(Cow::Borrowed(self)),
+        }
+    }
+
     /// `x w^T`: `[T, inputs]` to `[T, outputs]`.
     pub(crate) fn forward(&self, x: &[f32]) -> Result<Vec<f32>> {
         let (outputs, inputs) = self.dims()?;
         match self {
-            Self::F32(weight) => with_values(weight, |w| {
+            Self::F32(weight) => with_values(&weight.to_dtype(DType::F32)?, |w| {
                 let x = Matrix::new(x, x.len() / inputs, inputs);
                 Ok(product(x, Matrix::new(w, outputs, inputs).t()))
             }),
@@ -89,7 +106,7 @@ impl Frozen {
     pub(crate) fn backward(&self, grad: &[f32]) -> Result<Vec<f32>> {
         let (outputs, inputs) = self.dims()?;
         match self {
-            Self::F32(weight) => with_values(weight, |w| {
+            Self::F32(weight) => with_values(&weight.to_dtype(DType::F32)?, |w| {
                 let grad = Matrix::new(grad, grad.len() / outputs, outputs);
                 Ok(product(grad, Matrix::new(w, outputs, inputs)))
             }),
@@ -133,6 +150,18 @@ mod tests {
         let packed = Frozen::bf16(&w.as_detached_tensor()).unwrap();
         let plain = x.matmul(&w.t().unwrap()).unwrap();
         check::same(&frozen_linear(&x, &packed).unwrap(), &plain, &[&x], 0.1);
+    }
+
+    #[test]
+    fn a_weight_held_in_16_bits_gives_the_bits_of_the_same_weight_in_f32() {
+        let (x, w) = (check::random(&[9, 48], 1), check::random(&[70, 48], 2));
+        for dtype in [DType::BF16, DType::F16] {
+            let narrow = w.as_detached_tensor().to_dtype(dtype).unwrap();
+            let wide = narrow.to_dtype(DType::F32).unwrap();
+            let [narrow, wide] = [narrow, wide].map(Frozen::F32);
+            let (a, b) = (frozen_linear(&x, &narrow).unwrap(), frozen_linear(&x, &wide).unwrap());
+            check::same(&a, &b, &[&x], 0.0);
+        }
     }
 
     #[test]

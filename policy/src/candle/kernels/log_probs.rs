@@ -168,19 +168,21 @@ impl CustomOp1 for FusedFrozen {
 
     fn cpu_fwd(&self, h: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (v, d) = self.head.dims()?;
-        let product = |h: &[f32]| self.head.forward(h);
+        let head = self.head.widened()?;
+        let product = |h: &[f32]| head.forward(h);
         self.fused.forward(values(h, layout)?, (d, v), product)
     }
 
     fn bwd(&self, h: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (v, d) = self.head.dims()?;
         let mut dh = Vec::with_capacity(h.elem_count());
-        let product = |h: &[f32]| self.head.forward(h);
+        let head = self.head.widened()?;
+        let product = |h: &[f32]| head.forward(h);
         with_values(h, |h| {
             with_values(grad, |g| {
                 self.fused.blocks(h, (d, v), product, |first, logits| {
                     self.fused.gradients(first, v, logits, g);
-                    dh.extend(self.head.backward(logits)?);
+                    dh.extend(head.backward(logits)?);
                     Ok(())
                 })
             })

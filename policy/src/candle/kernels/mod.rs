@@ -24,6 +24,7 @@ mod rms_norm;
 mod rope;
 mod simd;
 mod swiglu;
+mod weight_word;
 
 pub(crate) use attend_rows::{Query, Stored, attend_rows, attended_values};
 pub(crate) use attention::{AttentionShape, attention};
@@ -40,7 +41,7 @@ pub(crate) use rms_norm::{rms_norm, rms_norm_in_place, rms_norm_rows};
 pub(crate) use rope::{RopeTable, rotate_rows};
 pub(crate) use swiglu::{swiglu, swiglu_rows};
 
-use candle_core::{CpuStorage, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
 
 /// The contiguous f32 values behind a storage and its layout.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
@@ -51,6 +52,27 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
         CpuStorage::F32(v) => Ok(&v[start..end]),
         _ => bail!("fused operations take f32 tensors"),
     }
+}
+
+/// Calls `f` with the values of a CPU tensor in f32, at most `chunk` at a time; a tensor in f32 has one
+/// chunk.
+pub(crate) fn for_chunks(tensor: &Tensor, chunk: usize, mut f: impl FnMut(&[f32])) -> Result<()> {
+    if tensor.dtype() == DType::F32 {
+        return with_values(tensor, |values| {
+            f(values);
+            Ok(())
+        });
+    }
+    let flat = tensor.flatten_all()?;
+    let n = flat.elem_count();
+    for start in (0..n).step_by(chunk.max(1)) {
+        let part = flat.narrow(0, start, chunk.min(n - start))?.to_dtype(DType::F32)?;
+        with_values(&part, |values| {
+            f(values);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Calls `f` with the f32 values of a CPU tensor.

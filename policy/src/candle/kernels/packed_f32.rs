@@ -2,10 +2,13 @@
 //!
 //! Weights lie in panels of [`PANEL`] outputs, so that a product reads them once, in order, whatever
 //! the number of rows. Every output is one chain of fused multiply-adds over the inputs, first to
-//! last: a row's result does not depend on how many rows there are or on how threads share panels.
+//! last: a row's result does not depend on how many rows there are, on how threads share panels, or on the
+//! type that the weights are stored in ([`super::weight_word`]).
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+
+use super::weight_word::WeightWord;
 
 /// Outputs in a panel: two AVX-512 registers.
 const PANEL: usize = 32;
@@ -18,20 +21,20 @@ const ROWS: usize = 8;
 /// multiply-adds.
 const UNROLL: usize = 4;
 
-/// Prefetch distance into the L2 cache, in values (measured at 90 million parameters and 8 rows,
+/// Prefetch distance into the L2 cache, in words (measured at 90 million parameters and 8 rows,
 /// with [`NEAR`]: 1.4 to 1.5 times the tokens/s without prefetching; 1,024 and 2,048 alike, 4,096
 /// worse).
 const FAR: usize = 2048;
-/// Prefetch distance into the L1 cache, in values.
+/// Prefetch distance into the L1 cache, in words.
 const NEAR: usize = 256;
 
 /// Multiplications below which a second thread costs more than it saves (measured).
 pub(super) const SHARED_WORK: usize = 1 << 16;
 
-/// A weight matrix `[outputs, inputs]` in panels, with an optional bias.
-pub(crate) struct PackedF32 {
-    /// `[ceil(outputs / PANEL), inputs, PANEL]`; what is past the last output is 0.
-    values: Vec<f32>,
+/// A weight matrix `[outputs, inputs]` in panels, stored as `T`, with an optional bias.
+pub(crate) struct PackedF32<T: WeightWord = f32> {
+    /// `[ceil(outputs / PANEL), ceil(inputs / VALUES), PANEL]`; what is past the last output or input is 0.
+    words: Vec<T::Word>,
     /// `[outputs]`.
     bias: Option<Vec<f32>>,
     inputs: usize,
@@ -47,21 +50,36 @@ pub(crate) enum Write {
     Add,
 }
 
-impl PackedF32 {
+impl<T: WeightWord> PackedF32<T> {
     /// Allocates a matrix of zeros, to be filled by [`Self::pack`].
     pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
-        let values = vec![0.0; outputs.div_ceil(PANEL) * PANEL * inputs];
-        Self { values, bias, inputs, outputs }
+        let words = outputs.div_ceil(PANEL) * PANEL * inputs.div_ceil(T::VALUES);
+        Self { words: vec![T::Word::default(); words], bias, inputs, outputs }
     }
 
     /// Packs the weights `[n, inputs]` (row-major, as in checkpoints) of the outputs from `first`
-    /// on.
+    /// on. `T` must represent them.
     pub(crate) fn pack(&mut self, first: usize, weights: &[f32]) {
         for (output, row) in (first..).zip(weights.chunks_exact(self.inputs)) {
-            let start = output / PANEL * PANEL * self.inputs + output % PANEL;
-            let column = self.values[start..].iter_mut().step_by(PANEL);
-            column.zip(row).for_each(|(to, from)| *to = *from);
+            let start = self.start(output);
+            let column = self.words[start..].iter_mut().step_by(PANEL);
+            for (word, values) in column.zip(row.chunks(T::VALUES)) {
+                *word = T::Word::default();
+                for (part, value) in values.iter().enumerate() {
+                    T::put(word, part, *value);
+                }
+            }
         }
+    }
+
+    /// Words of a panel.
+    fn panel_size(&self) -> usize {
+        self.inputs.div_ceil(T::VALUES) * PANEL
+    }
+
+    /// Index of the first word of an output.
+    fn start(&self, output: usize) -> usize {
+        output / PANEL * self.panel_size() + output % PANEL
     }
 
     /// Width of an output row.
@@ -71,8 +89,9 @@ impl PackedF32 {
 
     /// The weights of one output, `[inputs]`.
     pub(crate) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
-        let start = output / PANEL * PANEL * self.inputs + output % PANEL;
-        self.values[start..].iter().step_by(PANEL).take(self.inputs).copied()
+        let words = self.words[self.start(output)..].iter().step_by(PANEL);
+        let values = words.flat_map(|word| (0..T::VALUES).map(|part| T::value(*word, part)));
+        values.take(self.inputs)
     }
 
     /// `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
@@ -141,15 +160,15 @@ impl Out {
 }
 
 /// The product with some of the panels.
-struct Part<'a> {
-    weights: &'a PackedF32,
+struct Part<'a, T: WeightWord> {
+    weights: &'a PackedF32<T>,
     x: &'a [f32],
     out: Out,
     panels: std::ops::Range<usize>,
     write: Write,
 }
 
-impl WithSimd for Part<'_> {
+impl<T: WeightWord> WithSimd for Part<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -159,7 +178,7 @@ impl WithSimd for Part<'_> {
             return self.single(simd);
         }
         for panel in self.panels.clone() {
-            let weights = &self.weights.values[panel * PANEL * k..(panel + 1) * PANEL * k];
+            let weights = self.panel(panel);
             for (block, x) in self.x.chunks(ROWS * k).enumerate() {
                 let first = block * ROWS;
                 match x.len() / k {
@@ -181,7 +200,14 @@ impl WithSimd for Part<'_> {
     }
 }
 
-impl Part<'_> {
+impl<T: WeightWord> Part<'_, T> {
+    /// The words of a panel.
+    #[inline(always)]
+    fn panel(&self, panel: usize) -> &[T::Word] {
+        let size = self.weights.panel_size();
+        &self.weights.words[panel * size..][..size]
+    }
+
     /// One row with all panels: several at a time, so that their chains do not wait for each other.
     #[inline(always)]
     fn single<S: Simd>(&self, simd: S) {
@@ -199,19 +225,20 @@ impl Part<'_> {
     /// One row with P panels.
     #[inline(always)]
     fn unrolled<S: Simd, const P: usize>(&self, simd: S, first: usize) {
-        let size = self.weights.inputs * PANEL;
-        let panels: [&[f32]; P] =
-            std::array::from_fn(|p| &self.weights.values[(first + p) * size..][..size]);
+        let panels: [&[T::Word]; P] = std::array::from_fn(|p| self.panel(first + p));
         let lanes = S::F32_LANES;
         let mut result = [[0f32; PANEL]; P];
         for column in (0..PANEL).step_by(2 * lanes) {
             let mut sums = [[simd.splat_f32s(0.0); 2]; P];
-            for (i, x) in self.x.iter().enumerate() {
-                let x = simd.splat_f32s(*x);
-                for (sums, panel) in sums.iter_mut().zip(&panels) {
-                    let (vectors, _) = S::as_simd_f32s(&panel[i * PANEL + column..(i + 1) * PANEL]);
-                    sums[0] = simd.mul_add_f32s(x, vectors[0], sums[0]);
-                    sums[1] = simd.mul_add_f32s(x, vectors[1], sums[1]);
+            for (i, x) in self.x.chunks(T::VALUES).enumerate() {
+                for (part, x) in x.iter().enumerate() {
+                    let x = simd.splat_f32s(*x);
+                    for (sums, panel) in sums.iter_mut().zip(&panels) {
+                        let words = &panel[i * PANEL + column..(i + 1) * PANEL];
+                        sums[0] = simd.mul_add_f32s(x, T::load(simd, words, part), sums[0]);
+                        let words = &words[lanes..];
+                        sums[1] = simd.mul_add_f32s(x, T::load(simd, words, part), sums[1]);
+                    }
                 }
             }
             for (result, sums) in result.iter_mut().zip(&sums) {
@@ -230,7 +257,7 @@ impl Part<'_> {
         &self,
         simd: S,
         x: &[f32],
-        weights: &[f32],
+        weights: &[T::Word],
         panel: usize,
         first: usize,
     ) {
@@ -241,16 +268,22 @@ impl Part<'_> {
         // Two registers of columns at a time; on AVX-512 that is the whole panel.
         for column in (0..PANEL).step_by(2 * lanes) {
             let mut sums = [[simd.splat_f32s(0.0); 2]; R];
-            for (i, weights) in weights.chunks_exact(PANEL).enumerate() {
+            for (i, words) in weights.chunks_exact(PANEL).enumerate() {
                 if FETCH {
-                    fetch(weights);
+                    fetch(words);
                 }
-                let (vectors, _) = S::as_simd_f32s(&weights[column..]);
-                let (low, high) = (vectors[0], vectors[1]);
-                for r in 0..R {
-                    let x = simd.splat_f32s(rows[r][i]);
-                    sums[r][0] = simd.mul_add_f32s(x, low, sums[r][0]);
-                    sums[r][1] = simd.mul_add_f32s(x, high, sums[r][1]);
+                for part in 0..T::VALUES {
+                    let input = i * T::VALUES + part;
+                    if input == k {
+                        break;
+                    }
+                    let low = T::load(simd, &words[column..], part);
+                    let high = T::load(simd, &words[column + lanes..], part);
+                    for r in 0..R {
+                        let x = simd.splat_f32s(rows[r][input]);
+                        sums[r][0] = simd.mul_add_f32s(x, low, sums[r][0]);
+                        sums[r][1] = simd.mul_add_f32s(x, high, sums[r][1]);
+                    }
                 }
             }
             for r in 0..R {
@@ -275,15 +308,15 @@ impl Part<'_> {
     }
 }
 
-/// Prefetches the weights that lie [`FAR`] and [`NEAR`] values behind `weights`, a row of a panel
+/// Prefetches the weights that lie [`FAR`] and [`NEAR`] words behind `words`, a row of a panel
 /// (two cache lines).
 #[inline(always)]
-fn fetch(weights: &[f32]) {
+fn fetch<W>(words: &[W]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-        let far = weights.as_ptr().wrapping_add(FAR).cast::<i8>();
-        let near = weights.as_ptr().wrapping_add(NEAR).cast::<i8>();
+        let far = words.as_ptr().wrapping_add(FAR).cast::<i8>();
+        let near = words.as_ptr().wrapping_add(NEAR).cast::<i8>();
         // SAFETY: a prefetch reads nothing and faults nowhere, whatever the address.
         unsafe {
             _mm_prefetch::<_MM_HINT_T1>(far);
@@ -298,6 +331,7 @@ fn fetch(weights: &[f32]) {
 mod tests {
     use super::super::gemm::{Matrix, product};
     use super::*;
+    use half::{bf16, f16};
     use rand::RngExt;
 
     const SHAPES: [(usize, usize); 5] =
@@ -310,6 +344,14 @@ mod tests {
 
     /// Several matrices side by side.
     fn panels(parts: &[&[f32]], inputs: usize, bias: Option<Vec<f32>>) -> PackedF32 {
+        stored_as(parts, inputs, bias)
+    }
+
+    fn stored_as<T: WeightWord>(
+        parts: &[&[f32]],
+        inputs: usize,
+        bias: Option<Vec<f32>>,
+    ) -> PackedF32<T> {
         let all = parts.concat();
         let mut panels = PackedF32::zeros(all.len() / inputs, inputs, bias);
         let mut first = 0;
@@ -320,7 +362,7 @@ mod tests {
         panels
     }
 
-    fn apply(weights: &PackedF32, x: &[f32]) -> Vec<f32> {
+    fn apply<T: WeightWord>(weights: &PackedF32<T>, x: &[f32]) -> Vec<f32> {
         let mut out = vec![f32::NAN; x.len() / weights.inputs * weights.outputs];
         weights.apply(x, &mut out, Write::Set);
         out
@@ -341,6 +383,34 @@ mod tests {
                 assert!(part == shared, "{rows} rows of {inputs} x {outputs} on three threads");
             }
         }
+    }
+
+    /// Products of weights stored as `T`, and of the same weights stored as f32.
+    fn same_bits_as_f32<T: WeightWord>(rounded: impl Fn(f32) -> f32) {
+        for (inputs, outputs) in SHAPES.into_iter().chain([(49, 70), (1, 3)]) {
+            let values: Vec<f32> = random(inputs * outputs, 1).into_iter().map(&rounded).collect();
+            let half = outputs / 2 * inputs;
+            let parts = [&values[..half], &values[half..]];
+            let plain = panels(&parts, inputs, None);
+            let stored: PackedF32<T> = stored_as(&parts, inputs, None);
+            assert_eq!(
+                stored.row(outputs - 1).collect::<Vec<_>>(),
+                values[(outputs - 1) * inputs..]
+            );
+            for rows in [1, 3, 8, 21] {
+                let x = random(rows * inputs, 2);
+                assert!(
+                    apply(&stored, &x) == apply(&plain, &x),
+                    "{rows} rows of {inputs} x {outputs}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_16_bits_give_the_bits_of_the_same_weights_in_f32() {
+        same_bits_as_f32::<bf16>(|value| bf16::from_f32(value).to_f32());
+        same_bits_as_f32::<f16>(|value| f16::from_f32(value).to_f32());
     }
 
     #[test]

@@ -8,17 +8,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use crate::Dtype;
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::kernels::{
-    KvWord, PackedWeights, Query, RopeTable, Stored, Write, attend_rows, rms_norm_in_place,
-    rms_norm_rows, rotate_rows, swiglu_rows, with_values,
+    KvWord, PackedWeights, Query, RopeTable, Stored, Write, attend_rows, for_chunks,
+    rms_norm_in_place, rms_norm_rows, rotate_rows, swiglu_rows,
 };
+use crate::candle::model::embedding::Embedding;
 use crate::candle::model::forward::{Forward, TokenRow};
 use crate::candle::model::kv_store::KvStore;
 use crate::candle::model::weights::Weights;
+
+/// Rows of a weight that are widened at a time as it is packed.
+const ROWS: usize = 256;
 
 /// Rows below which sharing attention between threads costs more than it saves.
 const SHARED_ROWS: usize = 8;
@@ -36,8 +40,8 @@ struct Layer {
 /// Weights of the inference form; shared by all shards of an engine.
 pub(crate) struct Decoder {
     config: ModelConfig,
-    /// `[V, D]`; `None` where it is the head.
-    embedding: Option<Vec<f32>>,
+    /// `[V, D]`, in f32 or as stored; `None` where it is the head.
+    embedding: Option<Embedding>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: PackedWeights,
@@ -56,7 +60,7 @@ impl Decoder {
         let mut weights = Packer { weights: Weights::new(tensors), dtype };
         let embedding = match config.tied {
             true => None,
-            false => Some(weights.weights.flat("model.embed_tokens.weight")?),
+            false => Some(Embedding::new(&weights.weights.take("model.embed_tokens.weight")?)?),
         };
         let head = if config.tied { "model.embed_tokens" } else { "lm_head" };
         let layers = (0..config.layers)
@@ -87,7 +91,7 @@ impl Decoder {
         for (x, row) in scratch.x.chunks_exact_mut(d).zip(rows) {
             let id = row.id as usize;
             match &self.embedding {
-                Some(embedding) => x.copy_from_slice(&embedding[id * d..(id + 1) * d]),
+                Some(embedding) => embedding.copy_row(id, x),
                 None => self.head.copy_row(id, x),
             }
         }
@@ -166,9 +170,9 @@ pub(crate) struct OnCpu<W> {
 
 /// A decoder with room for the keys and values of `slots` tokens, in the dtype of its weights.
 pub(crate) fn on_cpu(decoder: Arc<Decoder>, slots: usize) -> Box<dyn Forward> {
-    match &decoder.head {
-        PackedWeights::F32(_) => Box::new(OnCpu::<f32>::new(decoder, slots)),
-        PackedWeights::Bf16(_) => Box::new(OnCpu::<u32>::new(decoder, slots)),
+    match decoder.head.in_bf16() {
+        false => Box::new(OnCpu::<f32>::new(decoder, slots)),
+        true => Box::new(OnCpu::<u32>::new(decoder, slots)),
     }
 }
 
@@ -228,6 +232,16 @@ impl Scratch {
     }
 }
 
+/// The type of all parts, or f32.
+fn common_dtype(parts: &[Tensor]) -> DType {
+    match parts {
+        [first, rest @ ..] if rest.iter().all(|part| part.dtype() == first.dtype()) => {
+            first.dtype()
+        }
+        _ => DType::F32,
+    }
+}
+
 /// Weights on their way into the inference form.
 struct Packer {
     weights: Weights,
@@ -250,15 +264,15 @@ impl Packer {
             outputs += part.dim(0)?;
             inputs = part.dim(1)?;
         }
-        let mut packed =
-            PackedWeights::zeros(self.dtype, (outputs, inputs), bias.then_some(biases));
+        let stored = common_dtype(&parts);
+        let bias = bias.then_some(biases);
+        let mut packed = PackedWeights::zeros(self.dtype, stored, (outputs, inputs), bias);
         let mut first = 0;
         for part in parts {
-            with_values(&part, |values| {
+            for_chunks(&part, ROWS * inputs, |values| {
                 packed.pack(first, values);
-                Ok(())
+                first += values.len() / inputs;
             })?;
-            first += part.dim(0)?;
         }
         Ok(packed)
     }

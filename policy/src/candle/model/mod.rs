@@ -11,6 +11,7 @@ pub(crate) mod cuda;
 #[path = "no_cuda.rs"]
 pub(crate) mod cuda;
 pub(crate) mod decoder;
+mod embedding;
 pub(crate) mod forward;
 mod kv_store;
 pub(crate) mod on_device;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::Dtype;
 use crate::candle::checkpoint::adapter::LowRank;
@@ -194,7 +194,8 @@ impl Transformer {
         if ids.len() != layout.rows() {
             candle_core::bail!("{} ids for a layout of {} rows", ids.len(), layout.rows());
         }
-        self.embedding.index_select(&Tensor::new(ids, self.embedding.device())?, 0)
+        let ids = Tensor::new(ids, self.embedding.device())?;
+        self.embedding.index_select(&ids, 0)?.to_dtype(DType::F32)
     }
 
     /// One layer: `[T, D]` to `[T, D]`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 /// Tensors that are still to be taken, by their names in the checkpoint.
 pub(crate) struct Weights(BTreeMap<String, Tensor>);
@@ -13,7 +13,7 @@ impl Weights {
         Self(tensors)
     }
 
-    /// A tensor by its name.
+    /// A tensor by its name, in the type that it is held in.
     pub(crate) fn take(&mut self, name: &str) -> Result<Tensor> {
         match self.0.remove(name) {
             Some(tensor) => Ok(tensor),
@@ -21,8 +21,8 @@ impl Weights {
         }
     }
 
-    /// The values of a tensor.
+    /// The values of a tensor in f32.
     pub(crate) fn flat(&mut self, name: &str) -> Result<Vec<f32>> {
-        self.take(name)?.flatten_all()?.to_vec1()
+        self.take(name)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }
 }

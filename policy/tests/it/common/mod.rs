@@ -56,5 +56,5 @@ pub fn checkpoint(
         })
         .collect();
     save_checkpoint(&folder, &config, &tensors, &origin, SaveOptions::default()).unwrap();
-    Checkpoint::read(Source::folder(&folder).unwrap(), &Device::Cpu).unwrap()
+    Checkpoint::read(Source::folder(&folder).unwrap()).unwrap()
 }

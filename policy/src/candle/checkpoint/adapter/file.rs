@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use candle_core::pickle::PthTensors;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::PolicyError;
+use crate::candle::checkpoint::held::Held;
 use crate::candle::checkpoint::names::ADAPTER_WEIGHTS;
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::tensor_file::TensorFile;
@@ -96,7 +97,7 @@ pub(crate) fn read_parts(source: &Source) -> Result<(&'static str, Parts), Polic
     for name in names.iter().filter(|name| !is_copy(name, &names)) {
         let (module, part) =
             part_of(name).ok_or_else(|| file.error(name, "is of no kind that PEFT saves"))?;
-        let tensor = file.read(name, &Device::Cpu)?;
+        let tensor = file.read(name, Held::F32)?;
         parts.entry(module.to_owned()).or_default().insert(part, tensor);
     }
     Ok((ADAPTER_WEIGHTS, parts))

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result as TensorResult, Tensor};
+use candle_core::{DType, Result as TensorResult, Tensor};
 use serde_json::Value;
 
 use crate::PolicyError;
@@ -14,9 +14,9 @@ use crate::candle::checkpoint::adapter::file::{Part, Parts, read_parts};
 use crate::candle::checkpoint::adapter::init::{olora_part, pissa_part};
 use crate::candle::checkpoint::adapter::targets::Targets;
 use crate::candle::checkpoint::config::ModelConfig;
+use crate::candle::checkpoint::held::equal;
 use crate::candle::checkpoint::names::{ADAPTER_CONFIG, EMBEDDING, HEAD};
 use crate::candle::checkpoint::source::Source;
-use crate::candle::kernels::with_values;
 use crate::text::Files;
 
 /// Tensors of a model by name.
@@ -234,8 +234,12 @@ impl Merge<'_> {
         Ok(())
     }
 
+    /// The weight of a module, in f32 from here on.
     fn weight(&mut self, module: &str) -> Result<&mut Tensor, String> {
-        self.tensors.get_mut(&format!("{module}.weight")).ok_or_else(|| "is no module".into())
+        let weight = self.tensors.get_mut(&format!("{module}.weight"));
+        let weight = weight.ok_or_else(|| "is no module".to_owned())?;
+        *weight = weight.to_dtype(DType::F32).map_err(|e| e.to_string())?;
+        Ok(weight)
     }
 
     /// Puts a tensor that is saved as a whole in the place of the base's, or of the module's own copy
@@ -402,9 +406,7 @@ fn resolve_tied_head(
         tensors.insert(HEAD.to_owned(), tensors[EMBEDDING].clone());
     }
     let (embedding, head) = (&tensors[EMBEDDING], &tensors[HEAD]);
-    let same = embedding.dims() == head.dims()
-        && with_values(embedding, |e| with_values(head, |h| Ok(e == h)))?;
-    if same {
+    if equal(embedding, head)? {
         tensors.remove(HEAD);
     } else {
         warnings.push(

@@ -10,7 +10,7 @@ mod init;
 pub(crate) mod merge;
 pub(crate) mod module_pattern;
 mod sum;
-mod targets;
+pub(crate) mod targets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,7 +111,7 @@ impl Adapter {
             let Some(weight) = tensors.get_mut(&name) else {
                 candle_core::bail!("no tensor `{name}` to merge an adapter into");
             };
-            *weight = (&*weight + update.matrix()?)?;
+            *weight = (weight.to_dtype(DType::F32)? + update.matrix()?)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, TensorInfo};
-use candle_core::{Device, Shape, Tensor};
+use candle_core::{DType, Device, Shape, Tensor};
 
 use super::metadata::Metadata;
 
@@ -157,6 +157,15 @@ impl Entry {
                 "ends at byte {end}, but the file has {length}; it is cut off: download it again"
             )),
             None => Err(format!("shape {:?} has more bytes than can be counted", self.shape)),
+        }
+    }
+
+    /// The type of its values, of quantised ones that which they are read in.
+    pub(super) fn dtype(&self) -> DType {
+        match self.dtype {
+            GgmlDType::F16 => DType::F16,
+            GgmlDType::BF16 => DType::BF16,
+            _ => DType::F32,
         }
     }
 

@@ -20,13 +20,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use self::header::Entry;
 use self::names::{Names, ROPE_FREQS};
 use crate::PolicyError;
 use crate::candle::checkpoint::config::ModelConfig;
-use crate::candle::kernels::with_values;
+use crate::candle::checkpoint::held::{Held, finite};
 use crate::text::{Files, PROMPT_FILE};
 
 pub use self::export::{GgufType, write_gguf};
@@ -80,7 +80,18 @@ impl Gguf {
         &self.path
     }
 
-    /// Every tensor that `config` asks for, in f32, by its name in transformers.
+    /// The type that each tensor is read in, by its name in transformers.
+    pub(super) fn dtypes(&self, config: &ModelConfig) -> BTreeMap<String, DType> {
+        let names = Names::of(config);
+        let shapes = config.tensor_shapes().into_iter();
+        shapes
+            .filter_map(|(name, _)| Some((self.tensors.get(&names.stored(&name))?.dtype(), name)))
+            .map(|(dtype, name)| (name, dtype))
+            .collect()
+    }
+
+    /// Every tensor that `config` asks for, by its name in transformers, held as `held` says; what is
+    /// quantised is held in f32.
     ///
     /// # Errors
     /// When one is missing, has another shape or values that are not finite, or when the file holds
@@ -88,7 +99,7 @@ impl Gguf {
     pub(super) fn read_tensors(
         &self,
         config: &ModelConfig,
-        device: &Device,
+        held: Held,
     ) -> Result<BTreeMap<String, Tensor>, PolicyError> {
         let fail = |name: &str, detail: String| PolicyError::File {
             path: self.path.clone(),
@@ -111,8 +122,10 @@ impl Gguf {
                 .ok_or_else(|| fail(&stored, format!("is missing; expected shape {shape:?}")))?;
             let read = entry.read(&shape, &mut file).and_then(|tensor| {
                 let tensor = names.in_order(&name, tensor).map_err(|e| e.to_string())?;
-                finite(&tensor)?;
-                tensor.to_device(device).map_err(|e| e.to_string())
+                whole(&tensor)?;
+                // Values that were read from 16 bits go back to them unchanged.
+                let dtype = held.dtype(entry.dtype(), shape.len());
+                tensor.to_dtype(dtype).map_err(|e| e.to_string())
             });
             tensors.insert(name, read.map_err(|detail| fail(&stored, detail))?);
         }
@@ -120,9 +133,8 @@ impl Gguf {
     }
 }
 
-fn finite(tensor: &Tensor) -> Result<(), String> {
-    let all = with_values(tensor, |values| Ok(values.iter().all(|v| v.is_finite())));
-    match all.map_err(|e| e.to_string())? {
+fn whole(tensor: &Tensor) -> Result<(), String> {
+    match finite(tensor).map_err(|e| e.to_string())? {
         true => Ok(()),
         false => Err("holds values that are not finite numbers".into()),
     }

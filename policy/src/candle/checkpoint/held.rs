@@ -1,0 +1,57 @@
+//! The types that tensors of a checkpoint are held in between its files and what is made of them.
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::candle::kernels::for_chunks;
+
+/// Values that are widened at a time where a tensor is looked through.
+pub(crate) const CHUNK: usize = 1 << 20;
+
+/// How tensors are held in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// All in f32, whatever the type in the file: training changes them.
+    F32,
+    /// Matrices in bf16 and f16 stay so, everything else is f32: inference widens what it multiplies.
+    AsStored,
+}
+
+impl Held {
+    /// The type of a tensor with this many dimensions that the file has in `stored`.
+    pub(crate) fn dtype(self, stored: DType, dimensions: usize) -> DType {
+        match (self, stored) {
+            (Self::AsStored, DType::BF16 | DType::F16) if dimensions > 1 => stored,
+            _ => DType::F32,
+        }
+    }
+
+    /// A tensor of a file as it is held.
+    pub(crate) fn hold(self, tensor: Tensor) -> Result<Tensor> {
+        tensor.to_dtype(self.dtype(tensor.dtype(), tensor.dims().len()))
+    }
+}
+
+/// Whether all values are finite numbers.
+pub(crate) fn finite(tensor: &Tensor) -> Result<bool> {
+    let mut all = true;
+    for_chunks(tensor, CHUNK, |values| all &= values.iter().all(|v| v.is_finite()))?;
+    Ok(all)
+}
+
+/// Whether two tensors hold the same values.
+pub(crate) fn equal(a: &Tensor, b: &Tensor) -> Result<bool> {
+    if a.dims() != b.dims() {
+        return Ok(false);
+    }
+    let (a, b) = (a.flatten_all()?, b.flatten_all()?);
+    let n = a.elem_count();
+    for start in (0..n).step_by(CHUNK) {
+        let part = |t: &Tensor| {
+            t.narrow(0, start, CHUNK.min(n - start))?.to_dtype(DType::F32)?.to_vec1::<f32>()
+        };
+        if part(&a)? != part(&b)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
