@@ -2,7 +2,7 @@
 "use strict";
 const assert = require("node:assert/strict");
 const { execFileSync, spawn } = require("node:child_process");
-const { copyFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } = require("node:fs");
+const { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { chromium } = require("playwright-core");
@@ -53,8 +53,11 @@ function treePage(name, trees, against) {
 
 // ---- pages -----------------------------------------------------------------------------------
 
-// Opens a file and fails on everything that a page that stands alone must not do.
-async function open(browser, file, { width = 1280, dark = false } = {}) {
+// The windows that pages are looked at in.
+const WINDOWS = [[1280, false], [1280, true], [400, false], [400, true]].map(([width, dark]) => ({ width, dark }));
+
+// A page that keeps what it must not do: messages, errors, dialogs, and requests that are not `allowed`.
+async function watched(browser, { width = 1280, dark = false }, allowed) {
   const context = await browser.newContext({
     viewport: { width, height: 900 }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce",
   });
@@ -62,17 +65,38 @@ async function open(browser, file, { width = 1280, dark = false } = {}) {
   page.troubles = [];
   page.on("console", (message) => page.troubles.push(`console: ${message.text()}`));
   page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
-  page.on("dialog", (dialog) => page.troubles.push(`dialog: ${dialog.message()}`));
+  page.on("dialog", (dialog) => {
+    page.troubles.push(`dialog: ${dialog.message()}`);
+    return dialog.dismiss();
+  });
+  page.on("request", (request) => allowed(request.url()) || page.troubles.push(`request: ${request.url()}`));
+  return page;
+}
+
+// Opens a file, which has to stand alone: it requests nothing.
+async function open(browser, file, view = {}) {
   const url = pathToFileURL(file).href;
-  page.on("request", (request) => request.url() !== url && page.troubles.push(`request: ${request.url()}`));
+  const page = await watched(browser, view, (requested) => requested === url);
   await page.goto(url);
   return page;
 }
 
+async function photograph(page, name, { width, dark }) {
+  // What is not on the screen is not painted otherwise.
+  await page.evaluate(() => document.querySelectorAll(".row").forEach((row) => (row.style.contentVisibility = "visible")));
+  const file = join(SHOTS, `${name}-${width}-${dark ? "dark" : "light"}`);
+  await page.screenshot({ path: `${file}.png`, fullPage: true });
+  await page.screenshot({ path: `${file}-top.png` });
+}
+
 async function done(page) {
   assert.deepEqual(page.troubles, []);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(wide <= 0, `the page is ${wide} pixels wider than the window`);
+  const wide = await page.evaluate(() => {
+    if (document.documentElement.scrollWidth <= innerWidth) return [];
+    const beyond = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > innerWidth);
+    return beyond.map((element) => element.outerHTML.slice(0, 120));
+  });
+  assert.deepEqual(wide, [], "what is wider than the window");
   await page.context().close();
 }
 
@@ -88,26 +112,37 @@ async function hostileTextStaysText(browser) {
   await done(page);
 }
 
-async function largeTreesOpenAtOnce(browser) {
-  const page = await open(browser, treePage("large", [tree("large", 5000, 3)]));
-  const milliseconds = await page.evaluate(async () => {
+// Milliseconds until the page was loaded, and until all steps of its tree are laid out and painted.
+async function openedAndUnfolded(page) {
+  return page.evaluate(async () => {
+    const opened = performance.getEntriesByType("navigation")[0].loadEventEnd;
     const start = performance.now();
     document.querySelector("[data-part=expand]").click();
-    // Behind the next frame the rows are laid out and painted.
     await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
-    return performance.now() - start;
+    return { opened: Math.round(opened), unfolded: Math.round(performance.now() - start) };
   });
-  assert.equal(await rows(page), 4999);
-  console.log(`5,000 nodes unfolded in ${milliseconds.toFixed(0)} ms`);
-  assert.ok(milliseconds < 2000, `${milliseconds} ms`);
-  await page.locator(".rows").evaluate((element) => (element.scrollTop = element.scrollHeight));
-  await done(page);
+}
+
+async function largeTreesOpenAtOnce(browser) {
+  const file = treePage("large", [tree("large", 5000, 3)]);
+  let took;
+  // The limit is the page's, and other work on the machine may take a try.
+  for (let tries = 0; tries < 3 && !(took?.opened + took?.unfolded < 2000); tries++) {
+    const page = await open(browser, file);
+    took = await openedAndUnfolded(page);
+    assert.equal(await rows(page), 4999);
+    await page.locator(".rows").evaluate((element) => (element.scrollTop = element.scrollHeight));
+    await done(page);
+    console.log(`5,000 nodes: the page opened in ${took.opened} ms and unfolded all in ${took.unfolded} ms`);
+  }
+  assert.ok(took.opened + took.unfolded < 2000, "5,000 nodes within two seconds");
 }
 
 async function viewerFoldsSearchesAndListens(browser) {
   const [left, right] = [tree("same", 40, 3, { 12: "a needle in a folded branch" }), tree("same", 20, 3)];
   const other = tree("other", 30, 2);
-  const page = await open(browser, treePage("viewer", [left, other], [{ ...right, round: 2 }]));
+  const file = treePage("viewer", [left, other], [{ ...right, round: 2 }]);
+  const page = await open(browser, file);
   // The page starts with the last set; the first one has both trees.
   await page.selectOption("[data-part=set]", "0");
   const first = await rows(page);
@@ -142,38 +177,130 @@ async function viewerFoldsSearchesAndListens(browser) {
   await page.selectOption("[data-part=filter]", "pairs");
   await page.selectOption("[data-part=filter]", "mixed");
   assert.ok(first > 0);
+  await keysReachEverything(page);
   await done(page);
+  for (const view of WINDOWS) {
+    const shown = await open(browser, file, view);
+    await shown.selectOption("[data-part=beside]", { index: 1 });
+    await photograph(shown, "viewer", view);
+    await done(shown);
+  }
 }
 
-// Everything that can be clicked can be reached by Tab.
+// ---- keys ------------------------------------------------------------------------------------
+
+// Tab, Enter and arrows alone come to everything that can be clicked, and what has the focus shows it.
 async function keysReachEverything(page) {
-  const missed = await page.evaluate(() => {
-    const shown = (element) => element.checkVisibility() && !element.disabled;
-    const clickable = [...document.querySelectorAll("a[href], button, select, input, summary")].filter(shown);
-    return clickable.filter((element) => element.tabIndex < 0).map((element) => element.outerHTML);
+  // Tab goes on from the last place; in a page that was just loaded this is its beginning.
+  await page.reload();
+  await page.evaluate(() => {
+    window.reached = new Set();
+    window.unmarked = new Set();
   });
-  assert.deepEqual(missed, []);
-  assert.equal(await page.locator(".row[tabindex='0']").count(), await page.locator(".pane").count());
+  for (let presses = 0; (await goOn(page)) !== "end"; presses++) assert.ok(presses < 5000, "Tab comes to an end");
+  const { missed, unmarked } = await page.evaluate(() => {
+    const shown = (element) => element.checkVisibility({ visibilityProperty: true }) && !element.disabled;
+    const clickable = "a[href], button, select, input, summary, [role=button], [tabindex='0'], .row";
+    const missed = [...document.querySelectorAll(clickable)].filter((element) => shown(element) && !reached.has(element));
+    return { missed: missed.map((element) => element.outerHTML.slice(0, 200)), unmarked: [...window.unmarked] };
+  });
+  assert.deepEqual(missed, [], "what no key comes to");
+  assert.deepEqual(unmarked, [], "what does not show that it has the focus");
+}
+
+// One press of Tab; opens what is folded, and goes through the rows of a tree. Says where the focus is.
+async function goOn(page) {
+  await page.keyboard.press("Tab");
+  const place = await page.evaluate(() => {
+    const here = document.activeElement;
+    if (here === document.body || reached.has(here)) return "end";
+    reached.add(here);
+    if (getComputedStyle(here).outlineStyle === "none") unmarked.add(here.outerHTML.slice(0, 200));
+    if (here.matches("details:not([open]) > summary")) return "folded";
+    return here.matches(".row") ? "row" : "";
+  });
+  if (place === "folded") await page.keyboard.press("Enter");
+  if (place === "row") await throughRows(page);
+  return place;
+}
+
+async function throughRows(page) {
+  await page.keyboard.press("e");
+  await page.keyboard.press("Home");
+  const total = await page.evaluate(() => document.activeElement.closest(".pane").querySelectorAll(".row").length);
+  for (let at = 0; at < total; at++) {
+    await page.evaluate(() => reached.add(document.activeElement));
+    await page.keyboard.press("ArrowDown");
+  }
+}
+
+// ---- the report ------------------------------------------------------------------------------
+
+// Writes the report of a run again, to a place of its own: links do not matter here.
+function reportOf(run, name) {
+  execFileSync(join(BIN, "regrowth"), ["report", run], { stdio: ["ignore", "ignore", "inherit"] });
+  copyFileSync(join(run, "report.html"), join(WORK, name));
+  return join(WORK, name);
 }
 
 async function reports(browser) {
-  const file = join(WORK, "report.html");
-  execFileSync(join(BIN, "regrowth"), ["report", RUN], { stdio: ["ignore", "ignore", "inherit"] });
-  copyFileSync(join(RUN, "report.html"), file);
-  for (const [width, dark] of [[1280, false], [1280, true], [400, false], [400, true]]) {
-    const page = await open(browser, file, { width, dark });
+  const file = reportOf(RUN, "report.html");
+  for (const view of WINDOWS) {
+    const page = await open(browser, file, view);
     await page.waitForSelector("canvas");
     const charts = await page.locator("figure[data-chart]").count();
     assert.equal(await page.locator("figure[data-chart] canvas").count(), charts);
     assert.ok(!(await page.content()).includes("{{"));
-    if (await page.locator(".viewer").count()) await keysReachEverything(page);
-    // What is not on the screen is not painted otherwise.
-    await page.evaluate(() => document.querySelectorAll(".row").forEach((row) => (row.style.contentVisibility = "visible")));
-    const name = `report-${width}-${dark ? "dark" : "light"}`;
-    await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
-    await page.screenshot({ path: join(SHOTS, `${name}-top.png`) });
+    await photograph(page, "report", view);
     await done(page);
   }
+  const page = await open(browser, file);
+  await foldsAndFinds(page);
+  await keysReachEverything(page);
+  await done(page);
+}
+
+// Folding and search in the trees of a report, whatever they hold.
+async function foldsAndFinds(page) {
+  await page.click("[data-part=fold]");
+  const folded = await rows(page);
+  await page.click("[data-part=expand]");
+  const all = await rows(page);
+  assert.ok(folded > 0 && folded < all, `${folded} of ${all} rows are left when all is folded`);
+  const last = page.locator(".row .text").last();
+  const word = (await last.textContent()).trim().split(/\s+/)[0];
+  await page.click("[data-part=fold]");
+  await page.fill("[data-part=search]", word);
+  await page.waitForSelector(".row mark");
+  assert.match(await page.textContent("[data-part=hits]"), /^1 of \d+ here; in \d+ tree/);
+  await page.fill("[data-part=search]", "");
+  await page.waitForFunction(() => !document.querySelector(".row mark"));
+  const problem = page.locator("details.problem:not([open])").first();
+  await problem.locator("summary").click();
+  assert.ok(await problem.evaluate((element) => !element.open || element.querySelector(".solution").checkVisibility()));
+}
+
+// The same run with hostile text wherever a model's text is.
+async function hostileRunsStayText(browser) {
+  const run = join(WORK, "hostile-run");
+  cpSync(RUN, run, { recursive: true, filter: (path) => !/\.lock$|checkpoint|best$/.test(path) });
+  const hostile = (value, key) => {
+    if (Array.isArray(value)) return value.map((item) => hostile(item, key));
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, hostile(v, k)]));
+    return typeof value === "string" && ["text", "chosen", "rejected", "prompt", "content"].includes(key) ? `${HOSTILE} ${value}` : value;
+  };
+  for (const name of readdirSync(run, { recursive: true }).filter((name) => /(trees|pairs|eval)\.jsonl$/.test(name))) {
+    const rows = readFileSync(join(run, name), "utf8").split("\n").filter(Boolean);
+    writeFileSync(join(run, name), rows.map((row) => JSON.stringify(hostile(JSON.parse(row))) + "\n").join(""));
+  }
+  const page = await open(browser, reportOf(run, "hostile-run.html"));
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  const mark = "</script><script>window.hacked = 1</script><img src=x";
+  for (const place of [".row .text", "#pairs .solution", "#problems .solution"]) {
+    const texts = await page.locator(place).allTextContents();
+    assert.ok(texts.some((text) => text.includes(mark)), `hostile text is shown as text at ${place}`);
+  }
+  await done(page);
 }
 
 // ---- the live page ---------------------------------------------------------------------------
@@ -206,18 +333,9 @@ async function serve(...runs) {
   return { server, address: line.match(/http:[^ ]+/)[0] };
 }
 
-// Opens a served page and fails on messages, errors and requests to anywhere else.
-async function openServed(browser, address, { width = 1280, dark = false } = {}) {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: dark ? "dark" : "light" });
-  const page = await context.newPage();
-  page.troubles = [];
-  page.on("console", (message) => page.troubles.push(`console: ${message.text()}`));
-  page.on("pageerror", (error) => page.troubles.push(`error: ${error.message}`));
-  page.on("dialog", (dialog) => page.troubles.push(`dialog: ${dialog.message()}`));
-  page.on("request", (request) => {
-    const url = request.url();
-    if (!url.startsWith(address) && !url.startsWith("data:")) page.troubles.push(`request: ${url}`);
-  });
+// Opens a served page, which may ask the server and nobody else.
+async function openServed(browser, address, view = {}) {
+  const page = await watched(browser, view, (url) => url.startsWith(address) || url.startsWith("data:"));
   await page.goto(address);
   await page.waitForSelector("canvas");
   return page;
@@ -241,15 +359,14 @@ async function livePageFollowsARun(browser) {
     progress(run, { phase: "round 9 search", done: 33, unit: "trees" });
     await page.waitForFunction(() => document.body.textContent.includes("33 of 40 trees"), null, { timeout: 20000 });
     assert.equal(await page.locator("canvas[data-same=yes]").count(), 1);
-    const missed = await page.evaluate(() => [...document.querySelectorAll("a[href]")].filter((link) => link.tabIndex < 0).length);
-    assert.equal(missed, 0);
+    await keysReachEverything(page);
     await page.locator("section.run").last().locator("a[href*='/trees/']").first().click();
     await page.waitForSelector(".row");
     assert.deepEqual(page.troubles, []);
     await page.context().close();
-    for (const [width, dark] of [[1280, false], [1280, true], [400, false], [400, true]]) {
-      const shown = await openServed(browser, address, { width, dark });
-      await shown.screenshot({ path: join(SHOTS, `live-${width}-${dark ? "dark" : "light"}.png`), fullPage: true });
+    for (const view of WINDOWS) {
+      const shown = await openServed(browser, address, view);
+      await photograph(shown, "live", view);
       await done(shown);
     }
     const gone = await openServed(browser, address);
@@ -268,9 +385,13 @@ async function livePageFollowsARun(browser) {
     await largeTreesOpenAtOnce(browser);
     await viewerFoldsSearchesAndListens(browser);
     await reports(browser);
+    await hostileRunsStayText(browser);
     await livePageFollowsARun(browser);
     console.log(`all checks passed; screenshots in ${SHOTS}`);
   } finally {
     await browser.close();
   }
-})();
+})().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});

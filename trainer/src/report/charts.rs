@@ -229,7 +229,7 @@ fn divergence(sources: &Sources) -> Chart {
 fn factors(sources: &Sources) -> Chart {
     let chart = Chart::new(
         "factors",
-        "What preferences follow",
+        "Tau-b by round",
         ["round", "integer"],
         ["Kendall's tau-b", "number"],
     );

@@ -26,6 +26,7 @@ pub(super) fn factor_in_words(name: &str) -> String {
         "tokens" => "length in tokens".to_owned(),
         "characters" => "length in characters".to_owned(),
         "restating" => "restating the prompt".to_owned(),
+        "self_evaluation" => "self-evaluation".to_owned(),
         other => other.replace('_', " "),
     }
 }
@@ -35,6 +36,7 @@ fn factors(sources: &Sources, audits: &[&PairAudit]) -> Vec<Row> {
     let meaning = |name: &str| match name {
         "likelihood" => "mean log-probability of a token under the policy that sampled it",
         "finished" => "the step ends the solution",
+        "false_equations" => "in the step, such as 3 + 4 = 8",
         "restating" => "share of word 3-grams that question and earlier steps have",
         _ => "",
     };

@@ -147,9 +147,9 @@ fn trained(sources: &Sources) -> Vec<String> {
     vec![
         format!("{policy}{identity}, {how}{lora}."),
         format!(
-            "Preset {}, variant {}.",
-            setting(serde_json::to_value(config.preset)),
-            setting(serde_json::to_value(config.variant))
+            "Variant {} of the method, settings of preset {}; regrowth iterate --help-all explains them.",
+            setting(serde_json::to_value(config.variant)),
+            setting(serde_json::to_value(config.preset))
         ),
     ]
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::charts::all_tokens;
 use super::sources::Sources;
-use super::words::{count, duration, interval, mean, part, percent, points, signed};
+use super::words::{count, duration, interval, mean, metric, part, percent, points, signed};
 use crate::rounds::RoundReport;
 use crate::stats::{Paired, p_value};
 
@@ -80,7 +80,7 @@ pub(super) fn costs(sources: &Sources) -> Table {
     table(sources, vec![group("Tokens", sources, &tokens), group("Time", sources, &time)])
 }
 
-/// Groups that hold something, with a column for each round.
+/// Groups that hold something, with a column for each round that they say something of.
 pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
     let report = sources.report;
     let column = |r: &RoundReport| Column {
@@ -89,7 +89,15 @@ pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
     };
     let mut groups = groups;
     groups.retain(|group| !group.rows.is_empty());
-    Table { columns: report.rounds.iter().map(column).collect(), groups }
+    let mut columns: Vec<Column> = report.rounds.iter().map(column).collect();
+    for at in (0..columns.len()).rev() {
+        let mut rows = groups.iter_mut().flat_map(|group| &mut group.rows);
+        if rows.all(|row| row.cells[at].is_empty()) {
+            columns.remove(at);
+            groups.iter_mut().flat_map(|g| &mut g.rows).for_each(|row| drop(row.cells.remove(at)));
+        }
+    }
+    Table { columns, groups }
 }
 
 /// The rows that say something of some round.
@@ -232,7 +240,7 @@ fn training_rows() -> [Spec<'static>; 2] {
     [
         ("optimizer steps", "", &|r| if r.trained { count(r.steps) } else { String::new() }),
         ("KL to the base policy", "nats a token, of sampled validation solutions", &|r| {
-            r.kl_to_base.map(|d| format!("{:.4}", d.per_token)).unwrap_or_default()
+            r.kl_to_base.map(|d| signless(d.per_token)).unwrap_or_default()
         }),
     ]
 }
@@ -244,7 +252,7 @@ fn metrics(sources: &Sources) -> Group {
     let value = |r: &RoundReport, name| r.metrics.get(name).map(|v: &f64| signless(*v));
     let rows = names.into_iter().map(|name| Row {
         name: name.clone(),
-        meaning: "",
+        meaning: metric(name),
         cells: rounds.iter().map(|r| value(r, name).unwrap_or_default()).collect(),
     });
     Group { name: "Metrics at the last step", rows: rows.collect() }

@@ -80,6 +80,28 @@ pub(super) fn unanswered(name: &str) -> String {
     }
 }
 
+/// What a metric of training means; nothing of those that are not known here.
+pub(super) fn metric(name: &str) -> &'static str {
+    let set = name.strip_prefix("train/").or_else(|| name.strip_prefix("held_out/"));
+    match set.unwrap_or(name) {
+        "alignment_gap" => "idealised less actual ranking accuracy",
+        "judge/accuracies" => "share of steps whose self-evaluation agrees with their label",
+        "judge/loss" => "cross entropy of self-evaluations and labels",
+        "logps/chosen" => "log-probability of the chosen side",
+        "logps/rejected" => "log-probability of the rejected side",
+        "nll" => "negative log-likelihood of a token",
+        "on_policy_share" => "share of pairs from this round",
+        "ranking_accuracy" => "share of pairs whose chosen side is the likelier one",
+        "ranking_accuracy_idealised" => "the same if the loss were minimised exactly",
+        "ranking_accuracy_reference" => "the same for the reference policy",
+        "rewards/accuracies" => "share of pairs whose chosen side has the higher reward",
+        "rewards/chosen" => "beta times the log-ratio of policy and reference, chosen side",
+        "rewards/margins" => "chosen less rejected",
+        "rewards/rejected" => "beta times the log-ratio of policy and reference, rejected side",
+        _ => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -320,7 +320,7 @@ Regrowth.Pane = (() => {
         rows.push(["Solutions below", `${right[id]} of ${solutions[id]} right`, "By the verifier."]);
       }
       if (node.end) rows.push(this.verdict(node.end));
-      const mean = node.tokens ? `; log-probability ${node.logp.toFixed(2)}, ${(node.logp / node.tokens).toFixed(3)} a token` : "";
+      const mean = node.tokens ? `; log-probability ${signed(node.logp)}, ${signed(node.logp / node.tokens, 3)} a token` : "";
       rows.push(["Tokens", node.tokens, `Ended by ${FINISHES[node.finish] || "nothing"}${mean}.`]);
       return rows;
     }

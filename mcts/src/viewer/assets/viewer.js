@@ -52,7 +52,7 @@ Regrowth.viewer = (() => {
       if (this.part("filter").value === "pairs") this.listed.sort((a, b) => b.pairs.length - a.pairs.length);
       const options = this.listed.map((tree, index) => {
         const solved = tree.correct ? "right" : "wrong";
-        return new Option(`${index + 1} of ${this.listed.length}: ${tree.id} (${solved}, ${counted(tree.pairs.length, "pair")})`, index);
+        return new Option(`${index + 1} of ${this.listed.length}: ${solved}, ${counted(tree.pairs.length, "pair")}: ${tree.id}`, index);
       });
       if (!options.length) options.push(new Option("no such tree", -1));
       this.part("tree").replaceChildren(...options);

@@ -12,7 +12,7 @@ Regrowth.charts = (() => {
     integer: (v) => (Number.isInteger(v) ? v.toLocaleString("en") : v.toFixed(1)),
     tokens: (v) => (v >= 1e6 ? `${+(v / 1e6).toPrecision(3)} M` : v >= 1e3 ? `${+(v / 1e3).toPrecision(3)} k` : `${v}`),
   };
-  const shown = (format, v) => (v === null || v === undefined ? "\u2013" : FORMATS[format](v));
+  const shown = (format, v) => (v === null || v === undefined ? "\u2013" : FORMATS[format](v).replace(/^-/, "\u2212"));
 
   // All series over one ascending list of x; null where a series has no point.
   function aligned(series) {
@@ -33,12 +33,18 @@ Regrowth.charts = (() => {
       ctx.beginPath();
       ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
       ctx.clip();
+      // Where rounds begin; darker than the grid, or nobody tells them apart.
       ctx.lineWidth = ratio;
-      ctx.strokeStyle = css("--line");
+      ctx.strokeStyle = css("--dim");
+      ctx.setLineDash([2 * ratio, 3 * ratio]);
+      ctx.beginPath();
       for (const [x] of spec.marks) {
         const at = plot.valToPos(x, "x", true);
-        ctx.strokeRect(at, bbox.top, 0, bbox.height);
+        ctx.moveTo(at, bbox.top);
+        ctx.lineTo(at, bbox.top + bbox.height);
       }
+      ctx.stroke();
+      ctx.setLineDash([]);
       columns.forEach((points, index) => {
         if (!plot.series[index + 1].show) return;
         ctx.strokeStyle = colour(spec, index);
@@ -60,7 +66,10 @@ Regrowth.charts = (() => {
     };
   }
 
-  const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-5" : `--series-${(index % 4) + 1}`);
+  const COLOURS = 8;
+  const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-dashed" : `--series-${(index % COLOURS) + 1}`);
+  // Curves beyond the last colour are dotted, so that no two look alike before the 17th.
+  const dash = (spec, index) => (spec.series[index].style === "dashed" ? [6, 4] : index % (2 * COLOURS) < COLOURS ? undefined : [2, 3]);
 
   // The range of y: all points and intervals with some air; of shares never beyond 0 and 1.
   function range(spec) {
@@ -104,7 +113,7 @@ Regrowth.charts = (() => {
       label: s.name,
       stroke: colour(spec, index),
       width: 2,
-      dash: s.style === "dashed" ? [6, 4] : undefined,
+      dash: dash(spec, index),
       spanGaps: true,
       points: { show: few, size: 7, fill: colour(spec, index) },
       value: (_, v) => shown(spec.y.format, v),
