@@ -6,38 +6,11 @@ const { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, wri
 const { join } = require("node:path");
 const { pathToFileURL } = require("node:url");
 const { chromium } = require("playwright-core");
+const { HOSTILE, tree } = require("./report_browser_trees.cjs");
 
 const { BIN, RUN, WORK, SHOTS, CHROMIUM } = process.env;
-const HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror=alert(1)> \\boxed{7} $x^2$";
 
-// ---- trees of our own ------------------------------------------------------------------------
-
-function node(parent, depth, text, more = {}) {
-  return {
-    parent, depth, text, ids: [1, 2], logps: [-0.5, -0.25], logps_exact: true, finish: "boundary", terminal: false,
-    prior: 0.5, visits: 4, reward: 0.1, q: 0.2, v: 0.1, self_evaluation: 0.5, outcome: 0, ...more,
-  };
-}
-
-// A tree with `breadth` steps below each step, breadth-first, of `size` nodes; some steps are given.
-function tree(id, size, breadth, texts = {}) {
-  const nodes = [node(null, 0, "", { ids: [], logps: [], finish: null, self_evaluation: null })];
-  for (let at = 1; at < size; at++) {
-    const parent = Math.floor((at - 1) / breadth);
-    nodes.push(node(parent, nodes[parent].depth + 1, texts[at] ?? `Step ${at}: 3 + 4 = ${at % 9}\n`, { q: Math.sin(at) }));
-  }
-  const inner = new Set(nodes.map((n) => n.parent));
-  nodes.forEach((n, at) => {
-    if (inner.has(at)) return;
-    Object.assign(n, { terminal: true, finish: "eos", outcome: at % 2 ? 1 : -1, text: `The answer is \\boxed{${at % 2 ? 7 : 8}}.` });
-  });
-  return {
-    version: 1, round: 1, policy: "scripted", seed: 0, oracle: true, hinted: false,
-    problem: { id, source: "generic", question: `What is 3 + 4? ${texts.question ?? ""}`, answer: "7", kind: { type: "number" } },
-    prompt: "What?", prompt_ids: [1], nodes, committed: [1], correct: false, simulations: 9, propose_calls: 1,
-    judge_calls: 1, sampled_tokens: 9, duplicates: 0,
-  };
-}
+// ---- pages -----------------------------------------------------------------------------------
 
 function treePage(name, trees, against) {
   const write = (file, rows) => {
@@ -50,8 +23,6 @@ function treePage(name, trees, against) {
   execFileSync(join(BIN, "mcts"), args, { stdio: ["ignore", "inherit", "ignore"] });
   return page;
 }
-
-// ---- pages -----------------------------------------------------------------------------------
 
 // The windows that pages are looked at in.
 const WINDOWS = [[1280, false], [1280, true], [400, false], [400, true]].map(([width, dark]) => ({ width, dark }));
@@ -112,30 +83,34 @@ async function hostileTextStaysText(browser) {
   await done(page);
 }
 
-// Milliseconds until the page was loaded, and until all steps of its tree are laid out and painted.
-async function openedAndUnfolded(page) {
-  return page.evaluate(async () => {
-    const opened = performance.getEntriesByType("navigation")[0].loadEventEnd;
-    const start = performance.now();
+// Opens a page and unfolds its tree. Gives the seconds in which that keeps the page's main thread busy: what other
+// programs of the machine take meanwhile is not in it.
+async function secondsToUnfold(browser, file, steps) {
+  const page = await watched(browser, {}, (url) => url === pathToFileURL(file).href);
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+  await page.goto(pathToFileURL(file).href);
+  const unfolded = await page.evaluate(async () => {
     document.querySelector("[data-part=expand]").click();
+    const rows = document.querySelectorAll(".row").length;
     await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
-    return { opened: Math.round(opened), unfolded: Math.round(performance.now() - start) };
+    return { rows, seconds: performance.now() / 1000 };
   });
+  assert.equal(unfolded.rows, steps);
+  const { metrics } = await devtools.send("Performance.getMetrics");
+  const busy = metrics.find((metric) => metric.name === "TaskDuration").value;
+  console.log(`${steps} steps read and unfolded after ${unfolded.seconds.toFixed(1)} s, ${busy.toFixed(1)} s of them computing`);
+  await page.locator(".rows").evaluate((element) => (element.scrollTop = element.scrollHeight));
+  await done(page);
+  return busy;
 }
 
 async function largeTreesOpenAtOnce(browser) {
   const file = treePage("large", [tree("large", 5000, 3)]);
-  let took;
-  // The limit is the page's, and other work on the machine may take a try.
-  for (let tries = 0; tries < 3 && !(took?.opened + took?.unfolded < 2000); tries++) {
-    const page = await open(browser, file);
-    took = await openedAndUnfolded(page);
-    assert.equal(await rows(page), 4999);
-    await page.locator(".rows").evaluate((element) => (element.scrollTop = element.scrollHeight));
-    await done(page);
-    console.log(`5,000 nodes: the page opened in ${took.opened} ms and unfolded all in ${took.unfolded} ms`);
-  }
-  assert.ok(took.opened + took.unfolded < 2000, "5,000 nodes within two seconds");
+  let seconds = Infinity;
+  // Caches that others fill cost a busy machine more than twice; a slow page is slow each time.
+  for (let tries = 0; tries < 3 && seconds >= 2; tries++) seconds = await secondsToUnfold(browser, file, 4999);
+  assert.ok(seconds < 2, "5,000 nodes within two seconds");
 }
 
 async function viewerFoldsSearchesAndListens(browser) {
@@ -251,6 +226,9 @@ async function reports(browser) {
     const charts = await page.locator("figure[data-chart]").count();
     assert.equal(await page.locator("figure[data-chart] canvas").count(), charts);
     assert.ok(!(await page.content()).includes("{{"));
+    const metrics = page.locator("tbody", { hasText: "Metrics at the last step" }).locator("th[scope=row]");
+    assert.ok((await metrics.count()) > 0);
+    assert.deepEqual(await metrics.locator(":scope:not(:has(.meaning))").allTextContents(), [], "metrics that nothing explains");
     await photograph(page, "report", view);
     await done(page);
   }
@@ -275,9 +253,9 @@ async function foldsAndFinds(page) {
   assert.match(await page.textContent("[data-part=hits]"), /^1 of \d+ here; in \d+ tree/);
   await page.fill("[data-part=search]", "");
   await page.waitForFunction(() => !document.querySelector(".row mark"));
-  const problem = page.locator("details.problem:not([open])").first();
-  await problem.locator("summary").click();
-  assert.ok(await problem.evaluate((element) => !element.open || element.querySelector(".solution").checkVisibility()));
+  const problem = await page.$("details.problem:not([open])");
+  await (await problem.$("summary")).click();
+  assert.ok(await problem.evaluate((element) => element.open && element.querySelector(".solution").checkVisibility()));
 }
 
 // The same run with hostile text wherever a model's text is.
