@@ -91,10 +91,12 @@ pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
     groups.retain(|group| !group.rows.is_empty());
     let mut columns: Vec<Column> = report.rounds.iter().map(column).collect();
     for at in (0..columns.len()).rev() {
-        let mut rows = groups.iter_mut().flat_map(|group| &mut group.rows);
-        if rows.all(|row| row.cells[at].is_empty()) {
-            columns.remove(at);
-            groups.iter_mut().flat_map(|g| &mut g.rows).for_each(|row| drop(row.cells.remove(at)));
+        if groups.iter().flat_map(|group| &group.rows).any(|row| !row.cells[at].is_empty()) {
+            continue;
+        }
+        columns.remove(at);
+        for row in groups.iter_mut().flat_map(|group| &mut group.rows) {
+            row.cells.remove(at);
         }
     }
     Table { columns, groups }

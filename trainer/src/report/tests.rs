@@ -152,6 +152,9 @@ fn a_full_run_tells_its_story() {
     }
     // Long curves are averaged to what a screen can show.
     assert!(page.matches("\"x\":").count() < 800, "{}", page.matches("\"x\":").count());
+    // Preferences are those of rounds; the base policy has a column in the results and in the costs.
+    assert!(page.contains("What preferences follow"));
+    assert_eq!(page.matches("<th scope=\"col\">base policy").count(), 2);
 }
 
 #[test]
