@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
@@ -12,7 +13,7 @@ use super::app::{App, Effect};
 use super::catalog::Catalog;
 use super::draw::draw;
 
-/// How often a signal is looked for while no key is pressed.
+/// How often signals and the terminal are looked after while no key is pressed.
 const SIGNAL_POLL: Duration = Duration::from_millis(200);
 
 /// Checks that there is a terminal to draw on.
@@ -67,19 +68,40 @@ fn events(
 ) -> io::Result<()> {
     // Terminals without a second screen still show what was printed before.
     terminal.clear()?;
+    let keys = keys();
     loop {
         app.resize(terminal.size()?);
         terminal.draw(|frame| draw(app, frame))?;
-        while !event::poll(SIGNAL_POLL)? {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
+        let event = loop {
+            match keys.recv_timeout(SIGNAL_POLL) {
+                Ok(event) => break event?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Ok(()),
+                // Fails once the terminal is gone.
+                Err(RecvTimeoutError::Timeout) => drop(terminal.size()?),
             }
-        }
-        let Event::Key(key) = event::read()? else { continue };
+        };
+        let Event::Key(key) = event else { continue };
         if key.kind != KeyEventKind::Release && !apply(app.key(key), catalog, app) {
             return Ok(());
         }
     }
+}
+
+/// What the terminal sends, read by a thread of its own: crossterm never returns from reading a terminal
+/// that was closed, so nothing else may wait for it.
+fn keys() -> Receiver<io::Result<Event>> {
+    let (send, receive) = unbounded();
+    std::thread::spawn(move || {
+        loop {
+            let event = event::read();
+            let failed = event.is_err();
+            if send.send(event).is_err() || failed {
+                return;
+            }
+        }
+    });
+    receive
 }
 
 /// Does what a key asks for; whether the browser goes on.

@@ -50,6 +50,8 @@ mod settings;
 mod shards;
 #[cfg(feature = "cli")]
 mod skipped;
+#[cfg(all(unix, feature = "cli"))]
+mod terminal;
 #[cfg(all(feature = "candle", feature = "cli"))]
 mod tokens;
 mod variants;
