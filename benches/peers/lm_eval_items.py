@@ -15,6 +15,7 @@ a verdict differs.
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -138,15 +139,16 @@ def main():
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--regrowth", default="target/release/regrowth")
+    parser.add_argument("--regrowth", default=os.environ.get("REGROWTH_BIN", "target/release/regrowth"))
     parser.add_argument("--tasks", default=",".join([*SETS, "sciq", "gsm8k", "gsm8k_cot"]))
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--generated", type=int, default=40, help="items of tasks that generate")
+    parser.add_argument("--batch", type=int, default=1, help="prompts that lm-eval generates for at once, padded to one length")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     from lm_eval.models.huggingface import HFLM
 
-    model, good = HFLM(pretrained=args.model, dtype="float32", device="cpu"), True
+    model, good = HFLM(pretrained=args.model, dtype="float32", device="cpu", batch_size=args.batch), True
     for task in args.tasks.split(","):
         generated = task.startswith("gsm8k")
         items, train = served(args.data, args.work, task, args.generated if generated else args.limit)

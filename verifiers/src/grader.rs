@@ -255,25 +255,6 @@ fn is_verbatim(pair: &Pair<'_>) -> bool {
         || squeeze::wording(pair.gold).is_some_and(|words| squeeze::wording(answer) == Some(words))
 }
 
-/// Whether a text parses as one value without brackets, separators or relations.
-pub(crate) fn is_scalar(text: &str) -> bool {
-    let (mut tree, mut fuel) = (Tree::default(), Fuel::full());
-    parser::parse(text, Commas::List, &mut tree, &mut fuel)
-        .is_ok_and(|id| compare::is_scalar(&tree, id))
-}
-
-/// Whether two texts are single values and equal.
-pub(crate) fn equal_scalars(gold: &str, answer: &str, rules: &Rules) -> bool {
-    let (mut tree, mut fuel) = (Tree::default(), Fuel::full());
-    let parsed = parser::parse(gold, Commas::List, &mut tree, &mut fuel)
-        .and_then(|g| Ok((g, parser::parse(answer, Commas::List, &mut tree, &mut fuel)?)));
-    parsed.is_ok_and(|(g, a)| {
-        compare::is_scalar(&tree, g)
-            && compare::is_scalar(&tree, a)
-            && compare::compare(&mut tree, g, a, rules, &mut fuel) == Tri::Equal
-    })
-}
-
 /// Both sides cut to what they share, where one has a choice label in front of its value: `(C) 15`
 /// answers C and answers 15.
 fn without_label<'e>(

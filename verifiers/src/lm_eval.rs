@@ -2,11 +2,13 @@
 //!
 //! Each function follows one of its metrics, with that metric's known faults; none of them is used by
 //! [`crate::Grader`] and none is meant for rewards. Names carry the task's: `gsm8k` with its two
-//! filters, `minerva_math`, `hendrycks_math`. Where the harness asks SymPy, this crate's comparison of
-//! single values answers.
+//! filters, `minerva_math`, `hendrycks_math`. Where the harness asks SymPy, this
+//! crate reads the formulas as SymPy does and compares their values itself.
 
 mod hendrycks;
 mod minerva;
+mod minerva_words;
+mod sympy;
 
 pub use hendrycks::hendrycks_math;
 pub use minerva::minerva_math;
@@ -98,25 +100,22 @@ fn exact_match(target: &str, answer: &str) -> bool {
     plain(target) == plain(answer)
 }
 
-/// The content of the last box, where the last box is the last `\boxed` and balanced.
+/// The content of the last box, as both MATH tasks read it. None where the harness itself fails: no box,
+/// a box that nothing closes, `\fbox`.
 fn last_box(solution: &str) -> Option<&str> {
-    let start = solution.rfind("\\boxed").or_else(|| solution.rfind("\\fbox"))?;
-    let rest = &solution[start..];
-    if let Some(content) = rest.strip_prefix("\\boxed ") {
-        return content.split('$').next();
+    if let Some((_, rest)) = solution.rsplit_once("\\boxed ") {
+        return rest.split('$').next();
     }
-    let open = rest.find('{')?;
-    let mut depth = 0_usize;
-    for (at, byte) in rest.bytes().enumerate().skip(open) {
+    let content = solution[solution.rfind("\\boxed")?..].strip_prefix("\\boxed{")?;
+    let mut depth = 1_usize;
+    for (at, byte) in content.bytes().enumerate() {
         match byte {
             b'{' => depth += 1,
-            b'}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return Some(&rest[open + 1..at]);
-                }
-            }
+            b'}' => depth -= 1,
             _ => {}
+        }
+        if depth == 0 {
+            return Some(&content[..at]);
         }
     }
     None

@@ -100,25 +100,11 @@ pub(crate) fn compare(
     outcome.unwrap_or_else(Tri::Undecided)
 }
 
-/// Whether a node is one value: no container, relation or text.
-pub(crate) fn is_scalar(tree: &Tree, id: Id) -> bool {
-    let plural = |node: &Node| {
-        matches!(
-            node,
-            Node::Tuple { .. }
-                | Node::Set(_)
-                | Node::List(_)
-                | Node::Matrix { .. }
-                | Node::Ratio { .. }
-                | Node::Chain { .. }
-                | Node::Text(_)
-                | Node::SetExpression(..)
-                | Node::Named(_)
-                | Node::Builder { .. }
-                | Node::PlusMinus { .. }
-        )
-    };
-    !tree.any(id, &plural)
+/// Whether two single values are equal as they are written, decimals as exactly as they stand there.
+pub(crate) fn equal_values(tree: &mut Tree, gold: Id, answer: Id, fuel: &mut Fuel) -> bool {
+    let rules = &Rules { tolerance: Tolerance::Exact, ..Rules::default() };
+    let mut comparison = Comparison { tree, fuel, rules, nesting: 0 };
+    comparison.scalars(gold, answer) == Ok(Tri::Equal)
 }
 
 impl Comparison<'_> {

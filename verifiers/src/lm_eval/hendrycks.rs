@@ -13,10 +13,16 @@ pub fn hendrycks_math(solution: &str, output: &str) -> bool {
         [first, .., last] => &output[first + 1..*last],
         _ => output,
     };
-    last_box(solution).is_some_and(|gold| normal_form(answer) == normal_form(gold))
+    let Some(gold) = last_box(solution) else { return false };
+    match (normal_form(answer), normal_form(gold)) {
+        (Some(answer), Some(gold)) => answer == gold,
+        _ => answer == gold,
+    }
 }
 
-fn normal_form(text: &str) -> String {
+/// The normal form, None where the published grader fails on the text; it then compares both texts as
+/// they are written.
+fn normal_form(text: &str) -> Option<String> {
     let mut s = text.replace('\n', "").replace("\\!", "").replace("\\\\", "\\");
     for (from, to) in [
         ("tfrac", "frac"),
@@ -29,12 +35,16 @@ fn normal_form(text: &str) -> String {
     ] {
         s = s.replace(from, to);
     }
-    if let Some((value, unit)) = s.split_once("\\text{ ")
-        && !unit.contains("\\text{ ")
-    {
+    if let Some((value, unit)) = s.split_once("\\text{ ") {
+        if unit.contains("\\text{ ") {
+            return None;
+        }
         s = value.to_owned();
     }
     s = s.replace("\\%", "").replace(" .", " 0.").replace("{.", "{0.");
+    if s.is_empty() {
+        return Some(s);
+    }
     if s.starts_with('.') {
         s.insert(0, '0');
     }
@@ -44,8 +54,8 @@ fn normal_form(text: &str) -> String {
     {
         s = right.to_owned();
     }
-    s = braced_roots(&s).replace(' ', "");
-    s = braced_fractions(&s);
+    s = braced_roots(&s)?.replace(' ', "");
+    s = braced_fractions(&s)?;
     if s == "0.5" {
         s = "\\frac{1}{2}".to_owned();
     }
@@ -53,56 +63,66 @@ fn normal_form(text: &str) -> String {
 }
 
 /// `\sqrt3` becomes `\sqrt{3}`.
-fn braced_roots(text: &str) -> String {
+fn braced_roots(text: &str) -> Option<String> {
     let mut parts = text.split("\\sqrt");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        out.push_str("\\sqrt");
-        match part.chars().next() {
-            Some(first) if first != '{' => {
-                out.push('{');
-                out.push(first);
-                out.push('}');
-                out.push_str(&part[first.len_utf8()..]);
-            }
-            _ => out.push_str(part),
+        let first = part.chars().next()?;
+        if first == '{' {
+            out.push_str(&format!("\\sqrt{part}"));
+        } else {
+            out.push_str(&format!("\\sqrt{{{first}}}{}", &part[first.len_utf8()..]));
         }
     }
-    out
+    Some(out)
 }
 
-/// `\frac12` and `\frac1{72}` get their braces.
-fn braced_fractions(text: &str) -> String {
+/// `\frac12` and `\frac1{72}` get their braces. The text stays as it is where a fraction has one
+/// character.
+fn braced_fractions(text: &str) -> Option<String> {
     let mut parts = text.split("\\frac");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        out.push_str("\\frac");
-        let mut chars = part.chars();
-        match (chars.next(), chars.next()) {
-            (Some('{'), _) => out.push_str(part),
-            (Some(above), Some(below)) => {
-                out.push_str(&format!("{{{above}}}"));
-                if below == '{' {
-                    out.push_str(&part[above.len_utf8()..]);
-                } else {
-                    out.push_str(&format!("{{{below}}}"));
-                    out.push_str(chars.as_str());
-                }
+        let mut rest = part.chars();
+        match (rest.next()?, rest.next()) {
+            ('{', _) => out.push_str(&format!("\\frac{part}")),
+            (above, Some('{')) => {
+                out.push_str(&format!("\\frac{{{above}}}{}", &part[above.len_utf8()..]));
             }
-            // The published grader gives up on such a fraction and keeps the whole text.
-            _ => return text.to_owned(),
+            (above, Some(below)) => {
+                out.push_str(&format!("\\frac{{{above}}}{{{below}}}{}", rest.as_str()));
+            }
+            (_, None) => return Some(text.to_owned()),
         }
     }
-    out
+    Some(out)
 }
 
-/// `3/4` of two whole numbers becomes a fraction.
-fn slashed(text: &str) -> String {
-    let whole = |t: &str| t.parse::<i64>().ok().filter(|n| n.to_string() == t);
-    match text.split_once('/').map(|(a, b)| (whole(a), whole(b))) {
-        Some((Some(a), Some(b))) => format!("\\frac{{{a}}}{{{b}}}"),
-        _ => text.to_owned(),
+/// `3/4` of two whole numbers becomes a fraction; `x/4` is one on which the published grader fails.
+fn slashed(text: &str) -> Option<String> {
+    let mut sides = text.split('/');
+    let (Some(above), Some(below), None) = (sides.next(), sides.next(), sides.next()) else {
+        return Some(text.to_owned());
+    };
+    if is_plain(python_integer(above)?) && is_plain(python_integer(below)?) {
+        return Some(format!("\\frac{{{above}}}{{{below}}}"));
     }
+    Some(text.to_owned())
+}
+
+/// The text if Python's `int` reads it.
+fn python_integer(text: &str) -> Option<&str> {
+    let digits = text.trim();
+    let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    let group = |g: &str| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit());
+    digits.split('_').all(group).then_some(text)
+}
+
+/// Whether an integer is written as Python prints it.
+fn is_plain(integer: &str) -> bool {
+    let digits = integer.strip_prefix('-').unwrap_or(integer);
+    let leading = digits.starts_with('0') && integer != "0";
+    !leading && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -117,6 +137,16 @@ mod tests {
         assert!(hendrycks_math("\\boxed{\\sqrt{3}}", "$x=\\sqrt3$"));
         assert!(hendrycks_math("\\boxed{5\\text{ cm}}", "5"));
         assert!(hendrycks_math("\\boxed{(1,2)}", "$\\left(1, 2\\right)$"));
+    }
+
+    #[test]
+    fn compares_as_written_what_the_published_grader_fails_on() {
+        assert!(!hendrycks_math("\\boxed{\\frac{x}{2}}", "$x/2$"));
+        assert!(!hendrycks_math("\\boxed{x/2}", "$x / 2$"));
+        assert!(hendrycks_math("\\boxed{x/2}", "$x/2$"));
+        assert!(!hendrycks_math("\\boxed{\\sqrt{2}}", "$\\sqrt$"));
+        assert!(hendrycks_math("\\boxed{03/4}", "$03 / 4$"));
+        assert!(!hendrycks_math("\\boxed{\\frac{3}{4}}", "$03/4$"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod external;
 mod fuzz;
 mod hostile;
 mod hostile_inputs;
+mod lm_eval_verdicts;
 mod model_outputs;
 mod properties;
 mod published;

@@ -1,0 +1,114 @@
+//! Equality of two formulas as SymPy's `parse_latex` and `simplify` see it.
+//!
+//! The grammar is that of SymPy 1.14 (ported there from latex2sympy), with its habits: the longest
+//! beginning that reads as a formula counts, names have no values, digits join over spaces. Values are
+//! compared by this crate's evaluators, so an identity that `simplify` does not find is equal here.
+//! Integrals, sums, products over an index, limits, derivatives, substitutions and bras are not read; two
+//! different texts with one of them are not equal.
+
+mod formula;
+mod functions;
+mod tokens;
+
+use crate::compare;
+use crate::fuel::{Fuel, Reason};
+use crate::syntax::tree::{Constant, Id, Node, Tree};
+
+/// Longest text that is read, in bytes.
+const MAX_LENGTH: usize = 2000;
+
+/// Why a text is not compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// A character that no formula has. Unlike all else it fails where it is only looked ahead to.
+    Character,
+    /// SymPy fails on it, or it is of a kind that is not followed.
+    Formula,
+}
+
+impl From<Reason> for Unread {
+    fn from(_: Reason) -> Self {
+        Self::Formula
+    }
+}
+
+/// Whether SymPy reads both texts as formulas and their difference is zero.
+pub(super) fn equal(gold: &str, answer: &str) -> bool {
+    if gold.len().max(answer.len()) > MAX_LENGTH {
+        return false;
+    }
+    let (mut tree, mut fuel) = (Tree::default(), Fuel::full());
+    let mut read = |text: &str| formula::read(text, &mut tree, &mut fuel);
+    let (Ok(gold), Ok(answer)) = (read(gold), read(answer)) else { return false };
+    // The difference of two infinities is not a number.
+    let endless = |id: Id| tree.any(id, &|n| matches!(n, Node::Constant(Constant::Infinity)));
+    !endless(gold) && !endless(answer) && compare::equal_values(&mut tree, gold, answer, &mut fuel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::equal;
+
+    #[test]
+    fn values_are_compared() {
+        assert!(equal("\\frac{1}{2}", "0.5"));
+        assert!(equal("1\\frac{1}{2}", "\\frac{1}{2}"));
+        assert!(equal("2x3", "6"));
+        assert!(equal("3:4", "\\frac{3}{4}"));
+        assert!(equal("\\sqrt{8}", "2\\sqrt{2}"));
+        assert!(equal("x^12", "x^{12}"));
+        assert!(equal("1,234", "1234"));
+        assert!(equal("|-3|", "\\left(3\\right)"));
+        assert!(equal("\\log_{2}{8}", "3"));
+        assert!(equal("2^3^2", "64"));
+        assert!(equal("a_1+b", "b+a_{1}"));
+        assert!(equal("\\binom{5}{2}", "10"));
+        assert!(equal("5!", "120"));
+        assert!(equal("\\{5\\}", "[5]"));
+    }
+
+    #[test]
+    fn names_have_no_value() {
+        assert!(equal("2\\pi", "\\pi2"));
+        assert!(!equal("\\sin(\\pi)", "0"));
+        assert!(!equal("i^2", "-1"));
+        assert!(equal("eat", "tea"));
+        assert!(!equal("x(x+1)", "x^2+x"));
+        assert!(!equal("dx", "xd"));
+        assert!(equal("\\alpha b", "b\\alpha"));
+        assert!(!equal("\\infty", "+\\infty"));
+    }
+
+    #[test]
+    fn the_longest_beginning_counts() {
+        assert!(equal("1,2", "1,3"));
+        assert!(equal("5)", "5"));
+        assert!(equal("21_7", "21_8"));
+        assert!(!equal("12%", "12"));
+        assert!(!equal("12,%", "12"));
+        assert!(!equal("5.", "5"));
+        assert!(!equal("(1,2)", "(1,2.0)"));
+        assert!(!equal("x<5", "5>x"));
+        assert!(!equal("5(", "5"));
+        assert!(!equal("", "5"));
+    }
+
+    #[test]
+    fn arguments_of_functions() {
+        assert!(equal("\\sin x\\cos y", "\\cos y\\sin x"));
+        assert!(equal("\\sin 2x/2", "\\sin x"));
+        assert!(equal("\\sin^2 x+\\cos^2 x", "1"));
+        assert!(equal("\\sin(x)^2", "\\sin^{2}x"));
+        assert!(equal("\\sin^{-1}x", "\\arcsin x"));
+        assert!(equal("\\ln x", "\\log x"));
+        assert!(!equal("\\int x", "\\int y"));
+    }
+
+    #[test]
+    fn deep_and_long_texts_are_not_read() {
+        assert!(!equal(&"(".repeat(1900), "1"));
+        assert!(!equal(&"-".repeat(1900), "1"));
+        assert!(!equal(&"\\sin".repeat(400), "1"));
+        assert!(!equal(&"1".repeat(5000), "1"));
+    }
+}
