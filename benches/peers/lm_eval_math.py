@@ -18,6 +18,7 @@ import logging
 import os
 import pathlib
 import re
+import signal
 import subprocess
 from collections import Counter
 
@@ -139,6 +140,23 @@ class TimeLimits(logging.Handler):
         self.hit |= record.msg.startswith("Timed out")
 
 
+class ProcessorTime:
+    """The harness's time limit by the time computed, so that a busy machine gives no other verdicts."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __enter__(self):
+        def stop(*_):
+            raise TimeoutError
+
+        signal.signal(signal.SIGPROF, stop)
+        signal.setitimer(signal.ITIMER_PROF, self.seconds)
+
+    def __exit__(self, *_):
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
 class Harness:
     def __init__(self):
         from lm_eval.tasks.hendrycks_math import utils as hendrycks
@@ -147,6 +165,7 @@ class Harness:
         self.minerva, self.hendrycks, self.limits = minerva, hendrycks, TimeLimits()
         minerva.eval_logger.setLevel(logging.DEBUG)
         minerva.eval_logger.handlers, minerva.eval_logger.propagate = [self.limits], False
+        minerva.timeout = ProcessorTime
         # Another metric of the task, which is not followed and would take most of the time.
         minerva.parse, minerva.verify = lambda text: text, lambda gold, target: False
 

@@ -1,7 +1,7 @@
 //! Reads a formula by SymPy's grammar.
 //!
-//! A generated parser decides by the next token whether a rule goes on; so does this one. It goes back
-//! only at a bar, which opens or closes.
+//! Where what follows a complete value does not continue it, the generated parser stops in front of it;
+//! so does this one, going back to where the continuation began.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -9,7 +9,7 @@ use num_rational::BigRational;
 use super::Unread;
 use super::tokens::{Bracket, Token, tokens};
 use crate::fuel::Fuel;
-use crate::syntax::tree::{Constant, Function, Id, Node, Tree};
+use crate::syntax::tree::{Function, Id, Node, Tree};
 
 /// Deepest nesting.
 const MAX_DEPTH: usize = 60;
@@ -20,15 +20,15 @@ pub(super) type Read<T> = Result<T, Unread>;
 pub(super) fn read(text: &str, tree: &mut Tree, fuel: &mut Fuel) -> Read<Id> {
     let mut formula = Formula { tokens: tokens(text), at: 0, tree, fuel, depth: 0, in_bars: false };
     let value = formula.sum()?;
-    // A relation minus another is no number, and a closing function of the grammar needs its partner.
+    // A relation minus another is no number.
     if *formula.peek()? == Token::Relation { Err(Unread::Formula) } else { Ok(value) }
 }
 
 /// A text that is being read.
 pub(super) struct Formula<'a> {
-    tokens: Vec<Result<Token, Unread>>,
-    at: usize,
-    tree: &'a mut Tree,
+    pub(super) tokens: Vec<Result<Token, Unread>>,
+    pub(super) at: usize,
+    pub(super) tree: &'a mut Tree,
     fuel: &'a mut Fuel,
     depth: usize,
     /// Whether the innermost bracket is a bar.
@@ -40,7 +40,7 @@ impl Formula<'_> {
         self.ahead(0)
     }
 
-    fn ahead(&self, distance: usize) -> Read<&Token> {
+    pub(super) fn ahead(&self, distance: usize) -> Read<&Token> {
         let last = self.tokens.len().saturating_sub(1);
         match self.tokens.get((self.at + distance).min(last)) {
             Some(Ok(token)) => Ok(token),
@@ -84,46 +84,70 @@ impl Formula<'_> {
     /// Reads with one more level of nesting.
     fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Read<T>) -> Read<T> {
         if self.depth >= MAX_DEPTH {
-            return Err(Unread::Formula);
+            return Err(Unread::Foreign);
         }
+        self.fuel.spend(50)?;
         self.depth += 1;
         let value = read(self);
         self.depth -= 1;
         value
     }
 
+    /// Reads on if that is possible; otherwise goes back to where it was.
+    pub(super) fn attempt<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Read<T>,
+    ) -> Read<Option<T>> {
+        let (at, in_bars) = (self.at, self.in_bars);
+        match read(self) {
+            Ok(value) => Ok(Some(value)),
+            Err(Unread::Formula) => {
+                (self.at, self.in_bars) = (at, in_bars);
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Terms with signs between them.
     pub(super) fn sum(&mut self) -> Read<Id> {
         self.deeper(|formula| {
             let mut terms = vec![formula.product(true)?];
-            loop {
-                if formula.eat(&Token::Add)? {
-                    terms.push(formula.product(true)?);
-                } else if formula.eat(&Token::Subtract)? {
-                    let term = formula.product(true)?;
-                    terms.push(formula.add(Node::Negate(term))?);
-                } else {
-                    return formula.joined(terms, Node::Sum);
-                }
+            while matches!(formula.peek()?, Token::Add | Token::Subtract) {
+                let Some(term) = formula.attempt(Self::term)? else { break };
+                terms.push(term);
             }
+            formula.joined(terms, Node::Sum)
         })
+    }
+
+    /// A sign and a product.
+    fn term(&mut self) -> Read<Id> {
+        let negative = *self.peek()? == Token::Subtract;
+        self.at += 1;
+        let value = self.product(true)?;
+        if negative { self.add(Node::Negate(value)) } else { Ok(value) }
     }
 
     /// Factors with signs of multiplication or division between them. Without `functions`, as in an
     /// argument without brackets, only the first factor may be a function.
     pub(super) fn product(&mut self, functions: bool) -> Read<Id> {
         let mut value = self.signed(functions)?;
-        loop {
-            if self.eat(&Token::Multiply)? {
-                let factor = self.signed(functions)?;
-                value = self.add(Node::Product(vec![value, factor]))?;
-            } else if self.eat(&Token::Divide)? {
-                let divisor = self.signed(functions)?;
-                value = self.add(Node::Quotient(value, divisor))?;
+        while matches!(self.peek()?, Token::Multiply | Token::Divide) {
+            let divides = *self.peek()? == Token::Divide;
+            let factor = self.attempt(|formula| {
+                formula.at += 1;
+                formula.signed(functions)
+            })?;
+            let Some(factor) = factor else { break };
+            let node = if divides {
+                Node::Quotient(value, factor)
             } else {
-                return Ok(value);
-            }
+                Node::Product(vec![value, factor])
+            };
+            value = self.add(node)?;
         }
+        Ok(value)
     }
 
     fn signed(&mut self, functions: bool) -> Read<Id> {
@@ -136,15 +160,8 @@ impl Formula<'_> {
         }
         let mut factors = vec![self.factor(true)?];
         while self.starts_factor(functions)? {
-            let start = self.at;
-            match self.factor(functions) {
-                Ok(factor) => factors.push(factor),
-                Err(Unread::Formula) if self.tokens.get(start) == Some(&Ok(Token::Bar)) => {
-                    self.at = start;
-                    break;
-                }
-                Err(fault) => return Err(fault),
-            }
+            let Some(factor) = self.attempt(|formula| formula.factor(functions))? else { break };
+            factors.push(factor);
         }
         let factors = self.without_crosses(factors);
         self.joined(factors, Node::Product)
@@ -170,9 +187,9 @@ impl Formula<'_> {
     }
 
     /// Whether the next token begins another factor.
-    fn starts_factor(&self, functions: bool) -> Read<bool> {
+    pub(super) fn starts_factor(&self, functions: bool) -> Read<bool> {
         Ok(match self.peek()? {
-            Token::Function(_) | Token::Root | Token::Overline => functions,
+            Token::Function(_) | Token::Root | Token::Overline | Token::Unfollowed => functions,
             Token::Open(_)
             | Token::Digit(_)
             | Token::Letter(_)
@@ -180,8 +197,7 @@ impl Formula<'_> {
             | Token::Differential(_)
             | Token::Fraction
             | Token::Binomial
-            | Token::Upright
-            | Token::Unfollowed => true,
+            | Token::Upright => true,
             Token::Bar => !self.in_bars,
             _ => false,
         })
@@ -190,13 +206,9 @@ impl Formula<'_> {
     /// A value with powers and exclamation marks.
     fn factor(&mut self, functions: bool) -> Read<Id> {
         let mut value = self.deeper(|formula| formula.operand(functions))?;
-        while self.eat(&Token::Caret)? {
-            let exponent = self.script()?;
+        while *self.peek()? == Token::Caret {
+            let Some(exponent) = self.attempt(Self::exponent)? else { break };
             value = self.add(Node::Power(value, exponent))?;
-            // Read and left out, as there.
-            if self.eat(&Token::Underscore)? {
-                self.script()?;
-            }
         }
         while self.eat(&Token::Bang)? {
             value = self.add(Node::Call(Function::Factorial, vec![value]))?;
@@ -204,7 +216,17 @@ impl Formula<'_> {
         let substituted = *self.peek()? == Token::Bar
             && !self.in_bars
             && matches!(self.ahead(1)?, Token::Caret | Token::Underscore);
-        if substituted { Err(Unread::Formula) } else { Ok(value) }
+        if substituted { Err(Unread::Foreign) } else { Ok(value) }
+    }
+
+    /// A power; an index behind it is read and left out, as there.
+    fn exponent(&mut self) -> Read<Id> {
+        self.expect(&Token::Caret)?;
+        let exponent = self.script()?;
+        if self.eat(&Token::Underscore)? {
+            self.script()?;
+        }
+        Ok(exponent)
     }
 
     /// What stands behind `^` or `_`: one value or a formula in braces.
@@ -225,6 +247,7 @@ impl Formula<'_> {
                 self.call_group(Function::Conjugate)
             }
             Token::Letter(_) | Token::Symbol(_) if functions => self.name_or_application(),
+            Token::Unfollowed if functions => Err(Unread::Foreign),
             _ => self.atom(),
         }
     }
@@ -239,14 +262,13 @@ impl Formula<'_> {
         let Token::Open(bracket) = *self.peek()? else { return Err(Unread::Formula) };
         self.at += 1;
         let outer = std::mem::replace(&mut self.in_bars, false);
-        let value = self.sum();
+        let value = self.sum()?;
         self.in_bars = outer;
-        let value = value?;
         self.expect(&Token::Close(bracket))?;
         Ok(value)
     }
 
-    fn braces(&mut self) -> Read<Id> {
+    pub(super) fn braces(&mut self) -> Read<Id> {
         if *self.peek()? == Token::Open(Bracket::Brace) {
             self.group()
         } else {
@@ -257,9 +279,8 @@ impl Formula<'_> {
     fn absolute(&mut self) -> Read<Id> {
         self.expect(&Token::Bar)?;
         let outer = std::mem::replace(&mut self.in_bars, true);
-        let value = self.sum();
+        let value = self.sum()?;
         self.in_bars = outer;
-        let value = value?;
         self.expect(&Token::Bar)?;
         self.add(Node::Call(Function::Abs, vec![value]))
     }
@@ -280,150 +301,25 @@ impl Formula<'_> {
     /// A variable, or a function of the arguments in round brackets behind it.
     fn name_or_application(&mut self) -> Read<Id> {
         let name = self.name()?;
-        if *self.peek()? != Token::Open(Bracket::Round) {
-            return self.variable(&name);
-        }
-        self.at += 1;
-        let outer = std::mem::replace(&mut self.in_bars, false);
-        let arguments = self.arguments();
-        self.in_bars = outer;
-        let arguments = arguments?;
+        let arguments = match *self.peek()? {
+            Token::Open(Bracket::Round) => self.attempt(Self::arguments)?,
+            _ => None,
+        };
+        let Some(arguments) = arguments else { return self.variable(&name) };
         let symbol = self.tree.symbol(&name)?;
         self.add(Node::Apply(symbol, arguments))
     }
 
-    /// Formulas with commas between them and the closing bracket.
+    /// Formulas with commas between them, in round brackets.
     pub(super) fn arguments(&mut self) -> Read<Vec<Id>> {
+        self.expect(&Token::Open(Bracket::Round))?;
+        let outer = std::mem::replace(&mut self.in_bars, false);
         let mut arguments = vec![self.sum()?];
         while self.eat(&Token::Comma)? {
             arguments.push(self.sum()?);
         }
+        self.in_bars = outer;
         self.expect(&Token::Close(Bracket::Round))?;
         Ok(arguments)
-    }
-
-    fn variable(&mut self, name: &str) -> Read<Id> {
-        if name == "infty" {
-            return self.add(Node::Constant(Constant::Infinity));
-        }
-        self.symbol(name)
-    }
-
-    /// A letter or command with its index and its primes, in either order.
-    fn name(&mut self) -> Read<String> {
-        let mut name = match self.peek()? {
-            Token::Letter(name) | Token::Symbol(name) => name.clone(),
-            _ => return Err(Unread::Formula),
-        };
-        self.at += 1;
-        let before = self.primes()?;
-        if self.eat(&Token::Underscore)? {
-            let start = self.at;
-            self.script()?;
-            let braces = [Token::Open(Bracket::Brace), Token::Close(Bracket::Brace)];
-            let index =
-                self.tokens[start..self.at].iter().flatten().filter(|t| !braces.contains(t));
-            name = index.fold(name + "_", |name, token| format!("{name}{token:?}"));
-        }
-        let after = if before.is_empty() { self.primes()? } else { String::new() };
-        Ok(name + &before + &after)
-    }
-
-    fn primes(&mut self) -> Read<String> {
-        let Token::Quotes(count) = *self.peek()? else { return Ok(String::new()) };
-        self.at += 1;
-        Ok("'".repeat(count))
-    }
-
-    /// The smallest values.
-    fn atom(&mut self) -> Read<Id> {
-        match self.peek()?.clone() {
-            Token::Letter(_) | Token::Symbol(_) => {
-                let name = self.name()?;
-                self.variable(&name)
-            }
-            Token::Digit(_) => self.digits(),
-            Token::Differential(name) => {
-                self.at += 1;
-                self.symbol(&name)
-            }
-            Token::Fraction => {
-                self.at += 1;
-                let (above, below) = (self.fraction_part()?, self.fraction_part()?);
-                self.add(Node::Quotient(above, below))
-            }
-            Token::Binomial => {
-                self.at += 1;
-                let parts = vec![self.braces()?, self.braces()?];
-                self.add(Node::Call(Function::Binomial, parts))
-            }
-            Token::Upright => self.upright(),
-            _ => Err(Unread::Formula),
-        }
-    }
-
-    /// One digit or a formula in braces.
-    fn fraction_part(&mut self) -> Read<Id> {
-        if let Token::Digit(digit) = *self.peek()? {
-            self.at += 1;
-            return self.number(digit.to_digit(10).unwrap_or_default().into());
-        }
-        self.braces()
-    }
-
-    /// `\mathit{word}` is one variable.
-    fn upright(&mut self) -> Read<Id> {
-        self.at += 1;
-        self.expect(&Token::Open(Bracket::Brace))?;
-        let mut word = String::new();
-        while let Token::Letter(letter) = self.peek()? {
-            word.push_str(letter);
-            self.at += 1;
-        }
-        self.expect(&Token::Close(Bracket::Brace))?;
-        self.symbol(&word)
-    }
-
-    /// Digits, groups of three behind commas, digits behind a point.
-    fn digits(&mut self) -> Read<Id> {
-        let mut whole = self.digit_run()?;
-        while *self.peek()? == Token::Comma && self.three_digits_follow()? {
-            self.at += 1;
-            for _ in 0..3 {
-                if let Token::Digit(digit) = *self.peek()? {
-                    whole.push(digit);
-                }
-                self.at += 1;
-            }
-        }
-        let mut scale = BigInt::from(1);
-        if self.eat(&Token::Point)? {
-            let part = self.digit_run()?;
-            if part.is_empty() {
-                return Err(Unread::Formula);
-            }
-            scale = (0..part.len()).fold(scale, |scale, _| scale * 10);
-            whole.push_str(&part);
-        }
-        let value: BigInt = whole.parse().map_err(|_| Unread::Formula)?;
-        self.add(Node::Number { value: BigRational::new(value, scale), decimals: None })
-    }
-
-    fn digit_run(&mut self) -> Read<String> {
-        let mut run = String::new();
-        while let Token::Digit(digit) = *self.peek()? {
-            run.push(digit);
-            self.at += 1;
-        }
-        Ok(run)
-    }
-
-    fn three_digits_follow(&self) -> Read<bool> {
-        for distance in 1..=3 {
-            if !matches!(self.ahead(distance)?, Token::Digit(_)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 }

@@ -14,10 +14,13 @@ impl Formula<'_> {
         if index.is_none() {
             index = self.scripted(&Token::Underscore)?;
         }
-        let argument = if self.eat(&Token::Open(Bracket::Round))? {
-            *self.arguments()?.first().ok_or(Unread::Formula)?
-        } else {
-            self.product(false)?
+        let argument = match self.peek()? {
+            Token::Open(Bracket::Round) => self.attempt(Self::arguments)?,
+            _ => None,
+        };
+        let argument = match argument.as_deref() {
+            Some([first, ..]) => *first,
+            _ => self.product(false)?,
         };
         let inverse = power.is_some_and(|power| self.is_number(power, -1));
         if inverse && let Some(function) = inverse_of(name)? {
@@ -31,7 +34,23 @@ impl Formula<'_> {
     }
 
     fn scripted(&mut self, mark: &Token) -> Read<Option<Id>> {
-        if self.eat(mark)? { self.script().map(Some) } else { Ok(None) }
+        if !self.eat(mark)? {
+            return Ok(None);
+        }
+        let start = self.at;
+        let script = self.script()?;
+        // The last of several digits is the argument where there is no other: `\log_28`.
+        let digits = self.at - start;
+        if digits > 1 && self.is_digit(start) && !self.starts_argument()? {
+            return self.leading_digits(start, digits - 1).map(Some);
+        }
+        Ok(Some(script))
+    }
+
+    fn starts_argument(&self) -> Read<bool> {
+        let script = matches!(self.peek()?, Token::Caret | Token::Underscore);
+        let sign = matches!(self.peek()?, Token::Add | Token::Subtract);
+        Ok(script || sign || self.starts_factor(true)?)
     }
 
     fn applied(&mut self, name: &str, index: Option<Id>, argument: Id) -> Read<Id> {

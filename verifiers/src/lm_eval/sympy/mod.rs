@@ -6,6 +6,7 @@
 //! Integrals, sums, products over an index, limits, derivatives, substitutions and bras are not read; two
 //! different texts with one of them are not equal.
 
+mod atoms;
 mod formula;
 mod functions;
 mod tokens;
@@ -22,13 +23,15 @@ const MAX_LENGTH: usize = 2000;
 enum Unread {
     /// A character that no formula has. Unlike all else it fails where it is only looked ahead to.
     Character,
-    /// SymPy fails on it, or it is of a kind that is not followed.
+    /// It is of a kind that is not followed, or would be too much work.
+    Foreign,
+    /// SymPy fails on it.
     Formula,
 }
 
 impl From<Reason> for Unread {
     fn from(_: Reason) -> Self {
-        Self::Formula
+        Self::Foreign
     }
 }
 
@@ -89,7 +92,14 @@ mod tests {
         assert!(!equal("5.", "5"));
         assert!(!equal("(1,2)", "(1,2.0)"));
         assert!(!equal("x<5", "5>x"));
-        assert!(!equal("5(", "5"));
+        assert!(equal("5(", "5"));
+        assert!(equal("5+", "5^"));
+        assert!(equal("4\\sqrt(2)", "4"));
+        assert!(equal("x(1,2", "x"));
+        assert!(equal("x\\in[2,5)", "x\\in[3,7)"));
+        assert!(equal("2\\left|x\\right|", "2"));
+        assert!(!equal("\\left|x\\right|", "x"));
+        assert!(!equal("(5(", "5"));
         assert!(!equal("", "5"));
     }
 
@@ -101,12 +111,15 @@ mod tests {
         assert!(equal("\\sin(x)^2", "\\sin^{2}x"));
         assert!(equal("\\sin^{-1}x", "\\arcsin x"));
         assert!(equal("\\ln x", "\\log x"));
+        assert!(equal("\\log_28", "3"));
+        assert!(equal("\\log_2 16", "\\log_{21}6"));
         assert!(!equal("\\int x", "\\int y"));
     }
 
     #[test]
     fn deep_and_long_texts_are_not_read() {
         assert!(!equal(&"(".repeat(1900), "1"));
+        assert!(!equal(&"x(".repeat(900), "y"));
         assert!(!equal(&"-".repeat(1900), "1"));
         assert!(!equal(&"\\sin".repeat(400), "1"));
         assert!(!equal(&"1".repeat(5000), "1"));

@@ -32,8 +32,10 @@ pub(super) enum Token {
     Fraction,
     Binomial,
     Upright,
-    /// What the grammar knows and is not followed.
+    /// An integral, a sum, a product or a limit, which are not followed.
     Unfollowed,
+    /// What no value begins with.
+    Other,
     End,
 }
 
@@ -169,7 +171,7 @@ fn command(rest: &str) -> Option<(Option<Token>, usize)> {
     }
     let name = &rest[1..=letters];
     if matches!(name, "left" | "right") && rest[1 + letters..].starts_with('|') {
-        return Some((Some(Token::Unfollowed), letters + 2));
+        return Some((Some(Token::Other), letters + 2));
     }
     let token = (!SKIPPED.contains(&name)).then(|| named(name));
     Some((token, letters + 1))
@@ -194,8 +196,9 @@ fn named(name: &str) -> Token {
         "neq" | "le" | "leq" | "leqq" | "leqslant" | "ge" | "geq" | "geqq" | "geqslant" => {
             Token::Relation
         }
-        "langle" | "rangle" | "lim" | "to" | "rightarrow" | "Rightarrow" | "longrightarrow"
-        | "Longrightarrow" | "int" | "sum" | "prod" => Token::Unfollowed,
+        "int" | "sum" | "prod" | "lim" => Token::Unfollowed,
+        "langle" | "rangle" | "to" | "rightarrow" | "Rightarrow" | "longrightarrow"
+        | "Longrightarrow" => Token::Other,
         _ => Token::Symbol(name.to_owned()),
     }
 }
