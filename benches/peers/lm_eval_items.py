@@ -95,8 +95,14 @@ def by_lm_eval(model, task, items, train, work):
     folder = work / "tasks"
     folder.mkdir(exist_ok=True)
     name = task_file(task, items, train, folder)
+    # Finished answers are kept in FOLDER, so that a stopped run goes on where it was.
     results = lm_eval.simple_evaluate(
-        model=model, tasks=[name], log_samples=True, bootstrap_iters=0, task_manager=TaskManager(include_path=str(folder))
+        model=model,
+        tasks=[name],
+        log_samples=True,
+        bootstrap_iters=0,
+        task_manager=TaskManager(include_path=str(folder)),
+        use_cache=str(work / "lm_eval_cache"),
     )
     return results["samples"][name]
 
