@@ -8,7 +8,7 @@ DATA holds the published files: arc/ARC-Easy-Dev.jsonl, arc/ARC-Challenge-Dev.js
 commonsenseqa/train_rand_split.jsonl, sciq/valid.json, gsm8k/train.jsonl and gsm8k/test_first300.jsonl. They are written once more in
 the layout of the Hugging Face hub, and both programs read those files; the model runs in f32 in both.
 For each task: the largest difference of a log-likelihood and the items whose choice differs; for
-generated answers the prompts that differ, the texts that differ, and the verdicts that differ where the
+generated answers (lm_eval_recorded.py compares recorded ones in minutes) the prompts that differ, the texts that differ, and the verdicts that differ where the
 texts do not. Ends with 1 where a log-likelihood differs by more than 1e-3, or a choice, a prompt or such
 a verdict differs.
 """
@@ -88,28 +88,27 @@ def task_file(task, items, train, folder):
     return config["task"]
 
 
-def by_lm_eval(model, task, items, train, work):
+def by_lm_eval(model, task, items, train, work, cache=None):
     import lm_eval
     from lm_eval.tasks import TaskManager
 
     folder = work / "tasks"
     folder.mkdir(exist_ok=True)
     name = task_file(task, items, train, folder)
-    # Finished answers are kept in FOLDER, so that a stopped run goes on where it was.
     results = lm_eval.simple_evaluate(
         model=model,
         tasks=[name],
         log_samples=True,
         bootstrap_iters=0,
         task_manager=TaskManager(include_path=str(folder)),
-        use_cache=str(work / "lm_eval_cache"),
+        use_cache=cache and str(cache),
     )
     return results["samples"][name]
 
 
-def by_regrowth(binary, model, task, items, train, work):
+def by_regrowth(binary, model, task, items, train, work, more=()):
     out = work / f"{task}-regrowth"
-    command = [binary, "evaluate", "--protocol", "lm-eval", "--task", task, "--policy", model, "--problems", items, "--out", out]
+    command = [binary, "evaluate", "--protocol", "lm-eval", "--task", task, "--policy", model, "--problems", items, "--out", out, *more]
     if train:
         command += ["--shots-from", train]
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
@@ -158,7 +157,8 @@ def main():
     for task in args.tasks.split(","):
         generated = task.startswith("gsm8k")
         items, train = served(args.data, args.work, task, args.generated if generated else args.limit)
-        theirs = by_lm_eval(model, task, items, train, args.work)
+        # Finished answers are kept, so that a stopped run goes on where it was.
+        theirs = by_lm_eval(model, task, items, train, args.work, args.work / "lm_eval_cache")
         ours = by_regrowth(args.regrowth, args.model, task, items, train, args.work)
         good &= (texts if generated else options)(task, theirs, ours)
     sys.exit(0 if good else 1)

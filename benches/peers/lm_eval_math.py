@@ -8,7 +8,8 @@ model_outputs/math_aps_*.jsonl and verifier_cases/*.jsonl. The harness's own `pr
 output as it was recorded, and again with its answer in the form that each task looks for: minerva_math reads
 a closing sentence that recorded outputs mostly lack, hendrycks_math what stands between dollar signs. Golds of MATH
 are judged against other spellings of themselves and against their neighbours. One row an output:
-{task, from, solution, output, verdict, undecided}; `undecided` where SymPy ran into the harness's time limit.
+{task, from, solution, output, verdict, unfollowed}; `unfollowed` says where SymPy's verdict depends on more than the formulas:
+it ran into the harness's time limit, or it did not find that a difference is zero which is zero at every positive point.
 Then the test `lm_eval_verdicts` demands the same verdicts of `regrowth_verifiers::lm_eval` (not with --no-test).
 """
 
@@ -170,18 +171,38 @@ class Harness:
         minerva.parse, minerva.verify = lambda text: text, lambda gold, target: False
 
     def judge(self, task, solution, output):
-        """The verdict, None where the harness itself fails on the solution, and whether it ran out of time."""
+        """The verdict, None where the harness itself fails on the solution, and why it is not followed."""
         self.limits.hit = False
         try:
-            if task == "minerva_math":
-                gold = self.minerva.remove_boxed(self.minerva.last_boxed_only_string(solution))
-                doc = {"solution": solution, "answer": self.minerva.normalize_final_answer(gold)}
-                result = self.minerva.process_results(doc, [output])
-            else:
-                result = self.hendrycks.process_results({"solution": solution}, [output])
+            if task == "hendrycks_math":
+                return bool(self.hendrycks.process_results({"solution": solution}, [output])["exact_match"]), None
+            gold = self.minerva.remove_boxed(self.minerva.last_boxed_only_string(solution))
+            doc = {"solution": solution, "answer": self.minerva.normalize_final_answer(gold)}
         except (AssertionError, TypeError):
-            return None, False
-        return bool(result["exact_match"]), self.limits.hit
+            return None, None
+        verdict = bool(self.minerva.process_results(doc, [output])["exact_match"])
+        if self.limits.hit:
+            return verdict, "time limit"
+        missed = not verdict and self.vanishes(doc["answer"], output)
+        return verdict, "identity missed" if missed else None
+
+    def vanishes(self, gold, output):
+        """Whether the difference of both formulas is zero at positive points, decimals taken as they are written."""
+        import sympy
+
+        answer = self.minerva.normalize_final_answer(self.minerva.get_unnormalized_answer(output))
+        try:
+            with ProcessorTime(5):
+                difference = self.minerva.parse_latex(gold) - self.minerva.parse_latex(answer)
+                difference = sympy.nsimplify(difference, rational=True)
+                names = sorted(difference.free_symbols, key=str)
+                for prime in (101, 211, 307):
+                    point = {name: sympy.Rational(7 * at + 3, prime) for at, name in enumerate(names)}
+                    if not abs(sympy.N(difference.subs(point), 50)) < 1e-30:
+                        return False
+                return True
+        except Exception:  # SymPy fails in many ways on formulas that it does not understand.
+            return False
 
 
 def write_rows(data, path, every):
@@ -191,13 +212,13 @@ def write_rows(data, path, every):
             if (task, solution, output) in seen:
                 continue
             seen.add((task, solution, output))
-            verdict, undecided = harness.judge(task, solution, output)
+            verdict, unfollowed = harness.judge(task, solution, output)
             if verdict is None:
                 counts[task, "no box that the harness reads"] += 1
                 continue
-            counts[task, "out of time" if undecided else "right" if verdict else "wrong"] += 1
+            counts[task, unfollowed or ("right" if verdict else "wrong")] += 1
             row = {"task": task, "from": source, "solution": solution, "output": output}
-            out.write(json.dumps(row | {"verdict": verdict, "undecided": undecided}) + "\n")
+            out.write(json.dumps(row | {"verdict": verdict, "unfollowed": unfollowed}) + "\n")
     for (task, what), count in sorted(counts.items()):
         print(f"{task}: {count} {what}")
 
