@@ -22,6 +22,8 @@ from lm_eval.api.model import LM
 from lm_eval_items import by_lm_eval, by_regrowth, rows, served, texts
 
 MODELS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
+# Tokens of an answer at most, as in lm-eval.
+MAX_TOKENS = 256
 ENDINGS = {"gsm8k": "#### {}", "gsm8k_cot": "The answer is {}."}
 
 
@@ -96,7 +98,8 @@ def serve(tokenizer, prompts):
 def compare(task, args, tokenizer):
     recorded = rows(args.data / "model_outputs/gsm8k_example_model_solutions_first300.jsonl")[: args.limit]
     items, train = served(args.data, args.work, task, args.limit)
-    model = Recorded([solution(task, row, at) for at, row in enumerate(recorded)])
+    answers = [tokenizer(solution(task, row, at))["input_ids"][:MAX_TOKENS] for at, row in enumerate(recorded)]
+    model = Recorded(tokenizer.batch_decode(answers, clean_up_tokenization_spaces=False))
     theirs = by_lm_eval(model, task, items, train, args.work)
     server, unknown = serve(tokenizer, model.prompts)
     address = f"http://127.0.0.1:{server.server_port}/v1"
@@ -104,7 +107,8 @@ def compare(task, args, tokenizer):
     server.shutdown()
     right = {name: int(sum(row["exact_match"] for row in theirs if row["filter"] == name)) for name in sorted({r["filter"] for r in theirs})}
     print(f"{task}: {len(unknown)} prompts differ in a token; right in lm-eval: {right}")
-    return texts(task, theirs, ours) and not unknown
+    same = {(row["doc_id"], row["resps"][0][0]) for row in theirs} == {(row["doc_id"], row["resps"][0][0]) for row in ours}
+    return texts(task, theirs, ours) and same and not unknown
 
 
 def main():
