@@ -104,6 +104,11 @@ impl Formula<'_> {
             }
         }
         let mut scale = BigInt::from(1);
+        // Python reads no whole number with zeros in front.
+        let padded = whole.starts_with('0') && whole.bytes().any(|digit| digit != b'0');
+        if *self.peek()? != Token::Point && padded {
+            return Err(Unread::Foreign);
+        }
         if self.eat(&Token::Point)? {
             let part = self.digit_run()?;
             if part.is_empty() {

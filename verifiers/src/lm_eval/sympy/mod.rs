@@ -23,7 +23,7 @@ const MAX_LENGTH: usize = 2000;
 enum Unread {
     /// A character that no formula has. Unlike all else it fails where it is only looked ahead to.
     Character,
-    /// It is of a kind that is not followed, or would be too much work.
+    /// It is of a kind that is not followed, SymPy reads it and fails later, or it would be too much work.
     Foreign,
     /// SymPy fails on it.
     Formula,
@@ -61,6 +61,9 @@ mod tests {
         assert!(equal("\\sqrt{8}", "2\\sqrt{2}"));
         assert!(equal("x^12", "x^{12}"));
         assert!(equal("1,234", "1234"));
+        assert!(equal("00", "0"));
+        assert!(equal("016.5", "16.5"));
+        assert!(!equal("016", "16"));
         assert!(equal("|-3|", "\\left(3\\right)"));
         assert!(equal("\\log_{2}{8}", "3"));
         assert!(equal("2^3^2", "64"));
