@@ -100,10 +100,10 @@ fn lock_step(
         }
         loop {
             let mut asked: usize = 0;
-            for tree in trees.iter_mut().filter(|t| *t.progress() == TreeStatus::Waiting) {
+            for tree in trees.iter_mut().filter(|t| *t.status() == TreeStatus::Waiting) {
                 for ask in tree.poll_requests() {
                     asked += 1;
-                    tree.answer(ask.request_id, call(&Quick, ask.request));
+                    tree.receive(ask.request_id, call(&Quick, ask.request));
                 }
             }
             if asked == 0 {

@@ -128,7 +128,7 @@ impl<'a> Worker<'a> {
         let serial = (answered.request_id >> 32) as u32;
         // A tree that was given up may still get answers.
         let Some(active) = self.active.get_mut(&serial) else { return true };
-        active.search.answer(answered.request_id & u64::from(u32::MAX), answered.result);
+        active.search.receive(answered.request_id & u64::from(u32::MAX), answered.result);
         self.after_change(serial)
     }
 
@@ -146,14 +146,14 @@ impl<'a> Worker<'a> {
         let new = simulated - std::mem::replace(&mut active.simulated, simulated);
         // Relaxed: a statistic.
         self.shared.options.simulated.fetch_add(new, Ordering::Relaxed);
-        if *active.search.progress() == TreeStatus::Waiting {
+        if *active.search.status() == TreeStatus::Waiting {
             return true;
         }
         let Some(active) = self.active.remove(&serial) else { return true };
         let cost = active.cost();
         let Active { index, search, .. } = active;
         let undecided = search.undecided().clone();
-        let skip = match search.progress() {
+        let skip = match search.status() {
             TreeStatus::Skipped(skip) => Some(skip.clone()),
             _ => None,
         };

@@ -6,12 +6,12 @@
 
 use std::time::Instant;
 
-use super::grow::Grow;
+use super::grow::GrowingTree;
 use crate::SearchConfig;
 use crate::stop::Spent;
 use crate::tree::{NodeId, NodeState};
 
-/// The plan of a step beam.
+/// State of the beam strategy of one tree.
 pub(super) struct Beam {
     width: usize,
     /// Nodes of the present level that are being expanded.
@@ -30,72 +30,71 @@ impl Beam {
     }
 
     /// Goes to the next level when all of the present one is known; true when there is none.
-    pub(super) fn advance(&mut self, grow: &mut Grow<'_>) -> bool {
+    pub(super) fn advance(&mut self, growing: &mut GrowingTree<'_>) -> bool {
         if !self.started {
             self.started = true;
-            self.open(grow, vec![grow.tree.root()]);
+            self.open(growing, vec![growing.tree.root()]);
         }
-        if self.level.iter().any(|&node| grow.tree.state(node) != NodeState::Expanded) {
+        if self.level.iter().any(|&node| growing.tree.state(node) != NodeState::Expanded) {
             return false;
         }
         for &node in &self.level {
-            grow.count_answers(node);
+            growing.count_answers(node);
         }
-        let children = self.level.iter().flat_map(|&node| grow.tree.children(node));
+        let children = self.level.iter().flat_map(|&node| growing.tree.children(node));
         let (ends, mut next): (Vec<_>, Vec<_>) =
-            children.partition(|&node| grow.tree.state(node) == NodeState::Terminal);
+            children.partition(|&node| growing.tree.state(node) == NodeState::Terminal);
         self.ends.extend(ends);
         // A stable sort: of equal values the earlier stays.
-        next.sort_by(|&a, &b| value(grow, b).total_cmp(&value(grow, a)));
-        next.truncate(self.kept(grow));
+        next.sort_by(|&a, &b| value(growing, b).total_cmp(&value(growing, a)));
+        next.truncate(self.kept(growing));
         let finished = next.is_empty();
-        self.open(grow, next);
+        self.open(growing, next);
         finished
     }
 
     /// Partial solutions that go on to the next level.
-    fn kept(&self, grow: &Grow<'_>) -> usize {
-        match (self.is_stopped(grow), self.ends.is_empty()) {
+    fn kept(&self, growing: &GrowingTree<'_>) -> usize {
+        match (self.is_stopped(growing), self.ends.is_empty()) {
             (false, _) => self.width,
             (true, true) => 1,
             (true, false) => 0,
         }
     }
 
-    fn is_stopped(&self, grow: &Grow<'_>) -> bool {
-        let is_right = |node: &&NodeId| grow.steps[**node as usize].outcome > 0.0;
+    fn is_stopped(&self, growing: &GrowingTree<'_>) -> bool {
+        let is_right = |node: &&NodeId| growing.steps[**node as usize].outcome > 0.0;
         let right = self.ends.iter().filter(is_right).count() as u64;
         let spent = Spent {
             simulations: 0,
             elapsed: self.begun.map(|begun| begun.elapsed()).unwrap_or_default(),
-            nodes: grow.steps.len() as u64,
-            sampled_tokens: grow.counts.sampled_tokens,
+            nodes: growing.steps.len() as u64,
+            sampled_tokens: growing.counts.sampled_tokens,
             simulations_left: 0,
             root_visits: Vec::new(),
             right,
             wrong: self.ends.len() as u64 - right,
         };
-        grow.subject.config.stop.iter().any(|rule| rule.is_met(&spent))
+        growing.subject.config.stop.iter().any(|rule| rule.is_met(&spent))
     }
 
-    fn open(&mut self, grow: &mut Grow<'_>, level: Vec<NodeId>) {
+    fn open(&mut self, growing: &mut GrowingTree<'_>, level: Vec<NodeId>) {
         for &node in &level {
-            grow.expand(node);
+            growing.expand(node);
         }
         self.level = level;
     }
 
     /// The path to the end with the highest value, the first of equals.
-    pub(super) fn end(&self, grow: &Grow<'_>) -> Vec<NodeId> {
-        let best =
-            self.ends.iter().copied().reduce(|best, next| {
-                if value(grow, next) > value(grow, best) { next } else { best }
-            });
-        best.map(|node| grow.path_to(node)).unwrap_or_default()
+    pub(super) fn end(&self, growing: &GrowingTree<'_>) -> Vec<NodeId> {
+        let best = self.ends.iter().copied().reduce(|best, next| {
+            if value(growing, next) > value(growing, best) { next } else { best }
+        });
+        best.map(|node| growing.path(node)).unwrap_or_default()
     }
 }
 
 /// R of a node.
-fn value(grow: &Grow<'_>, node: NodeId) -> f64 {
-    grow.steps[node as usize].value
+fn value(growing: &GrowingTree<'_>, node: NodeId) -> f64 {
+    growing.steps[node as usize].value
 }

@@ -5,14 +5,14 @@
 
 use regrowth_verifiers::{About, Claim};
 
-use super::grow::Grow;
+use super::grow::GrowingTree;
 use super::subject::Subject;
 use crate::expand::ProposedStep;
 use crate::probe::StateProbe;
 use crate::record::{CommitRecord, NodeRecord, TREE_VERSION, TreeRecord, checked};
 use crate::tree::{NodeId, Tree};
 
-/// What a plan leaves beside the tree.
+/// What a strategy leaves beside the tree.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     /// The committed path.
@@ -24,11 +24,16 @@ pub(super) struct Ended {
 }
 
 /// The row; `None` for a search that committed to nothing.
-pub(super) fn record(grow: Grow<'_>, ended: Ended, policy: &str, round: u32) -> Option<TreeRecord> {
+pub(super) fn record(
+    growing: GrowingTree<'_>,
+    ended: Ended,
+    policy: &str,
+    round: u32,
+) -> Option<TreeRecord> {
     let Ended { committed, commits, simulations } = ended;
     let last = *committed.last()?;
-    let solution = grow.solution(last);
-    let Grow { subject, tree, mut steps, counts, .. } = grow;
+    let solution = growing.solution(last);
+    let GrowingTree { subject, tree, mut steps, counts, .. } = growing;
     let correct = is_correct(&subject, &mut steps[last as usize], &solution);
     let order = breadth_first(&tree);
     let mut place = vec![0; order.len()];

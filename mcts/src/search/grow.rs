@@ -1,7 +1,8 @@
-//! Answers become nodes: asks for the children of a node, values what comes, publishes it.
+//! Responses of the policy become nodes: requests the children of a node, values what comes, publishes
+//! it.
 //!
-//! The plan decides which node is expanded. This is the only place that talks to the outside, and
-//! it keeps the tree's statistics and its texts side by side.
+//! The strategy decides which node is expanded. This is the only place that makes requests, and it keeps
+//! the tree's statistics and its texts side by side. An "answer" here is the final answer of a solution.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,8 +19,8 @@ use crate::select::prior;
 use crate::tree::{Edge, NodeId, Tree};
 use crate::value::{Evaluation, StepObservation, reward, step_value, value};
 
-/// A tree, what its nodes say, and what is being asked.
-pub(super) struct Grow<'a> {
+/// A tree, what its nodes say, and the requests that are open.
+pub(super) struct GrowingTree<'a> {
     pub(super) subject: Subject<'a>,
     pub(super) tree: Tree,
     pub(super) steps: Vec<ProposedStep>,
@@ -29,13 +30,14 @@ pub(super) struct Grow<'a> {
     pub(super) undecided: BTreeMap<String, u64>,
     /// Answers of the solutions that count so far, where steps are judged by them.
     answers: Answers,
-    /// Why the last expansion could not even be asked for.
+    /// Why the last expansion could not even be requested.
     pub(super) refused: Option<SkipReason>,
     expansions: BTreeMap<NodeId, Expansion>,
     /// Which expansion waits for which request id.
     request_ids: BTreeMap<u64, NodeId>,
     next_request_id: u64,
-    asks: Vec<PolicyRequest>,
+    /// Requests that nobody has taken yet.
+    pending_requests: Vec<PolicyRequest>,
 }
 
 /// Deterministic counts of one tree.
@@ -55,7 +57,7 @@ impl Counts {
     }
 }
 
-impl<'a> Grow<'a> {
+impl<'a> GrowingTree<'a> {
     pub(super) fn new(subject: Subject<'a>) -> Self {
         let config = subject.config;
         Self {
@@ -70,22 +72,22 @@ impl<'a> Grow<'a> {
             expansions: BTreeMap::new(),
             request_ids: BTreeMap::new(),
             next_request_id: 0,
-            asks: Vec::new(),
+            pending_requests: Vec::new(),
         }
     }
 
     pub(super) fn poll_requests(&mut self) -> Vec<PolicyRequest> {
-        std::mem::take(&mut self.asks)
+        std::mem::take(&mut self.pending_requests)
     }
 
-    /// Forgets everything that was asked.
+    /// Forgets all open requests.
     pub(super) fn stop(&mut self) {
         self.expansions.clear();
         self.request_ids.clear();
-        self.asks.clear();
+        self.pending_requests.clear();
     }
 
-    /// Asks for the children of a node, if nobody has asked; whether this call did.
+    /// Requests the children of a node, if nobody has; whether this call did.
     pub(super) fn expand(&mut self, node: NodeId) -> bool {
         if !self.tree.claim(node) {
             return false;
@@ -97,10 +99,10 @@ impl<'a> Grow<'a> {
                 let score = expansion.score();
                 self.expansions.insert(node, expansion);
                 self.counts.propose_calls += 1;
-                self.ask(node, Request::Propose(propose));
+                self.request(node, Request::Propose(propose));
                 if let Some(score) = score {
                     self.counts.score_calls += 1;
-                    self.ask(node, Request::Score(score));
+                    self.request(node, Request::Score(score));
                 }
             }
             Err(skip) => self.refused = Some(skip),
@@ -108,14 +110,14 @@ impl<'a> Grow<'a> {
         true
     }
 
-    fn ask(&mut self, node: NodeId, request: Request) {
+    fn request(&mut self, node: NodeId, request: Request) {
         let request_id = self.next_request_id;
         self.next_request_id += 1;
         self.request_ids.insert(request_id, node);
-        self.asks.push(PolicyRequest { request_id, request });
+        self.pending_requests.push(PolicyRequest { request_id, request });
     }
 
-    /// Files one answer; the node whose children it completed, if any.
+    /// Files one response; the node whose children it completed, if any.
     pub(super) fn accept(
         &mut self,
         request_id: u64,
@@ -152,7 +154,7 @@ impl<'a> Grow<'a> {
         Ok(None)
     }
 
-    /// Asks for judgements once the candidates are complete; whether nothing is open any more.
+    /// Requests judgements once the candidates are complete; whether nothing is open any more.
     fn judge_if_ready(&mut self, node: NodeId) -> Result<bool, SkipReason> {
         let first = self.next_request_id;
         let Some(expansion) = self.expansions.get_mut(&node) else { return Ok(false) };
@@ -164,7 +166,7 @@ impl<'a> Grow<'a> {
             self.counts.hidden_calls += states.len() as u64;
             let judges = judges.into_iter().map(Request::Judge);
             for request in judges.chain(states.into_iter().map(Request::Hidden)) {
-                self.ask(node, request);
+                self.request(node, request);
             }
         }
         Ok(self.expansions[&node].is_complete())
@@ -210,8 +212,8 @@ impl<'a> Grow<'a> {
     }
 
     /// Judges the solutions that end right below `node` by their answers, and with them all earlier
-    /// ones that agree; nothing where judgement is by something else. Whoever plans calls it once for
-    /// each expanded node, in an order that does not depend on when answers came.
+    /// ones that agree; nothing where judgement is by something else. The strategy calls it once for
+    /// each expanded node, in an order that does not depend on when responses came.
     pub(super) fn count_answers(&mut self, node: NodeId) {
         if !self.subject.config.value.judges_answers() {
             return;
@@ -260,7 +262,7 @@ impl<'a> Grow<'a> {
     }
 
     /// Ids from the root's child to `node`.
-    fn path(&self, node: NodeId) -> Vec<NodeId> {
+    pub(super) fn path(&self, node: NodeId) -> Vec<NodeId> {
         let up = std::iter::successors(Some(node), |&id| self.tree.parent(id));
         let mut path: Vec<_> = up.filter(|&id| id != self.tree.root()).collect();
         path.reverse();
@@ -280,10 +282,5 @@ impl<'a> Grow<'a> {
     pub(super) fn solution(&self, node: NodeId) -> String {
         let path = self.path(node);
         path.iter().map(|&id| self.steps[id as usize].sampled.text.as_str()).collect()
-    }
-
-    /// Ids of the committed path that ends in `node`.
-    pub(super) fn path_to(&self, node: NodeId) -> Vec<NodeId> {
-        self.path(node)
     }
 }

@@ -1,7 +1,7 @@
-//! One tree as a small state machine: it says what it wants to know, is told, and goes on.
+//! One tree's search as a state machine: it emits policy requests and consumes responses.
 //!
-//! A tree that waits for the model is plain data: it holds no thread and no channel. `grow` turns
-//! answers into nodes, `simulate` is the search of arXiv:2405.00451 (section 2.1), `beam` is a step
+//! A tree that waits for the policy is plain data: it holds no thread and no channel. `grow` turns
+//! responses into nodes, `simulate` is the search of arXiv:2405.00451 (section 2.1), `beam` is a step
 //! beam to compare with, `finish` writes the row.
 
 mod beam;
@@ -17,7 +17,7 @@ use regrowth_policy::{PolicyError, Response, Usage};
 
 use self::beam::Beam;
 use self::finish::Ended;
-use self::grow::Grow;
+use self::grow::GrowingTree;
 pub(crate) use self::reference::ReferenceStep;
 use self::simulate::MctsState;
 pub use self::subject::{PolicyRequest, Subject};
@@ -29,7 +29,7 @@ use crate::tree::Tree;
 /// Where a tree stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeStatus {
-    /// It waits for answers.
+    /// It waits for responses.
     Waiting,
     /// It is complete.
     Finished,
@@ -38,84 +38,85 @@ pub enum TreeStatus {
 }
 
 /// How the tree decides what to expand next.
-enum Method {
+enum StrategyState {
     Mcts(MctsState),
     Beam(Beam),
 }
 
 /// The search of one tree.
 pub struct TreeSearch<'a> {
-    grow: Grow<'a>,
-    plan: Method,
-    progress: TreeStatus,
+    growing: GrowingTree<'a>,
+    strategy: StrategyState,
+    status: TreeStatus,
 }
 
 impl<'a> TreeSearch<'a> {
-    /// A search that has asked its first questions.
+    /// A search that has made its first requests.
     #[must_use]
     pub fn new(subject: Subject<'a>) -> Self {
-        let plan = match subject.config.strategy {
-            Strategy::Mcts => Method::Mcts(MctsState::new(subject.config)),
-            Strategy::Beam { width } => Method::Beam(Beam::new(width, subject.config)),
+        let strategy = match subject.config.strategy {
+            Strategy::Mcts => StrategyState::Mcts(MctsState::new(subject.config)),
+            Strategy::Beam { width } => StrategyState::Beam(Beam::new(width, subject.config)),
         };
-        let mut search = Self { grow: Grow::new(subject), plan, progress: TreeStatus::Waiting };
+        let mut search =
+            Self { growing: GrowingTree::new(subject), strategy, status: TreeStatus::Waiting };
         search.advance();
         search
     }
 
     /// Takes the requests that are new since the last call.
     pub fn poll_requests(&mut self) -> Vec<PolicyRequest> {
-        self.grow.poll_requests()
+        self.growing.poll_requests()
     }
 
     /// Where the tree stands.
     #[must_use]
-    pub fn progress(&self) -> &TreeStatus {
-        &self.progress
+    pub fn status(&self) -> &TreeStatus {
+        &self.status
     }
 
     /// What the answered requests cost; depends on the policy's cache.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.grow.usage
+        self.growing.usage
     }
 
     /// Solutions whose answer could be called neither right nor wrong, by the verifier's reason; they
     /// count as wrong. None where the reference is out of sight.
     #[must_use]
     pub fn undecided(&self) -> &BTreeMap<String, u64> {
-        &self.grow.undecided
+        &self.growing.undecided
     }
 
     /// The statistics of the tree so far.
     #[must_use]
     pub fn tree(&self) -> &Tree {
-        &self.grow.tree
+        &self.growing.tree
     }
 
     /// Model calls so far.
     #[must_use]
     pub fn model_calls(&self) -> u64 {
-        self.grow.counts.model_calls()
+        self.growing.counts.model_calls()
     }
 
     /// Completed simulations so far; none where nothing is simulated.
     pub(crate) fn simulations(&self) -> u64 {
-        match &self.plan {
-            Method::Mcts(state) => state.completed(),
-            Method::Beam(_) => 0,
+        match &self.strategy {
+            StrategyState::Mcts(state) => state.completed(),
+            StrategyState::Beam(_) => 0,
         }
     }
 
-    /// Gives the tree one answer. An answer to a request id that is not waited for is ignored.
-    pub fn answer(&mut self, request_id: u64, result: Result<Response, PolicyError>) {
-        if self.progress != TreeStatus::Waiting {
+    /// Takes the response to a request. One to a request id that is not waited for is ignored.
+    pub fn receive(&mut self, request_id: u64, result: Result<Response, PolicyError>) {
+        if self.status != TreeStatus::Waiting {
             return;
         }
-        match self.grow.accept(request_id, result) {
+        match self.growing.accept(request_id, result) {
             Ok(Some(node)) => {
-                if let Method::Mcts(state) = &mut self.plan {
-                    state.resume_waiting(&mut self.grow, node);
+                if let StrategyState::Mcts(state) = &mut self.strategy {
+                    state.resume_waiting(&mut self.growing, node);
                 }
                 self.advance();
             }
@@ -124,38 +125,40 @@ impl<'a> TreeSearch<'a> {
         }
     }
 
-    /// Goes as far as possible without another answer.
+    /// Goes as far as possible without another response.
     fn advance(&mut self) {
-        let finished = match &mut self.plan {
-            Method::Mcts(state) => state.advance(&mut self.grow),
-            Method::Beam(beam) => beam.advance(&mut self.grow),
+        let finished = match &mut self.strategy {
+            StrategyState::Mcts(state) => state.advance(&mut self.growing),
+            StrategyState::Beam(beam) => beam.advance(&mut self.growing),
         };
-        if let Some(skip) = self.grow.refused.take() {
+        if let Some(skip) = self.growing.refused.take() {
             self.give_up(skip);
         } else if finished {
-            self.progress = TreeStatus::Finished;
+            self.status = TreeStatus::Finished;
         }
     }
 
     /// Undoes everything in flight, so that the tree stays consistent, and stops.
     fn give_up(&mut self, skip: SkipReason) {
-        if let Method::Mcts(state) = &mut self.plan {
-            state.undo(&mut self.grow.tree);
+        if let StrategyState::Mcts(state) = &mut self.strategy {
+            state.undo(&mut self.growing.tree);
         }
-        self.grow.stop();
-        self.progress = TreeStatus::Skipped(skip);
+        self.growing.stop();
+        self.status = TreeStatus::Skipped(skip);
     }
 
     /// The finished tree as a row; `None` before it is finished.
     #[must_use]
     pub fn record(self, policy: &str, round: u32) -> Option<TreeRecord> {
-        if self.progress != TreeStatus::Finished {
+        if self.status != TreeStatus::Finished {
             return None;
         }
-        let ended = match self.plan {
-            Method::Mcts(state) => state.end(),
-            Method::Beam(beam) => Ended { committed: beam.end(&self.grow), ..Ended::default() },
+        let ended = match self.strategy {
+            StrategyState::Mcts(state) => state.end(),
+            StrategyState::Beam(beam) => {
+                Ended { committed: beam.end(&self.growing), ..Ended::default() }
+            }
         };
-        finish::record(self.grow, ended, policy, round)
+        finish::record(self.growing, ended, policy, round)
     }
 }

@@ -19,7 +19,7 @@ use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 
 use super::finish::Ended;
-use super::grow::Grow;
+use super::grow::GrowingTree;
 use crate::commit::{RootChildStats, commit, spread};
 use crate::config::DepthLimit;
 use crate::record::CommitRecord;
@@ -45,8 +45,8 @@ pub(super) struct MctsState {
     /// Simulations backed up so far.
     completed: u64,
     /// `completed` when the current search root was committed.
-    base: u64,
-    /// Value of `completed` at which the next commit is due: `base` plus the simulation budget of
+    completed_at_root: u64,
+    /// Value of `completed` at which the next commit is due: `completed_at_root` plus the simulation budget of
     /// this root.
     commit_at: u64,
     /// The search root.
@@ -71,7 +71,7 @@ pub(super) struct MctsState {
 enum Move {
     /// Progress was made; call again.
     On,
-    /// Nothing to do until the policy answers.
+    /// Nothing to do until the policy responds.
     Wait,
     /// The search is finished.
     End,
@@ -82,7 +82,7 @@ impl MctsState {
         Self {
             running: VecDeque::new(),
             completed: 0,
-            base: 0,
+            completed_at_root: 0,
             commit_at: config.simulations.saturating_mul(config.first_root_factor),
             root: 0,
             noisy_priors: Vec::new(),
@@ -96,11 +96,11 @@ impl MctsState {
         }
     }
 
-    /// Starts simulations, backs them up and commits as far as the answers so far allow; true when
+    /// Starts simulations, backs them up and commits as far as the responses so far allow; true when
     /// the search is finished.
-    pub(super) fn advance(&mut self, grow: &mut Grow<'_>) -> bool {
-        while grow.refused.is_none() {
-            match self.step(grow) {
+    pub(super) fn advance(&mut self, growing: &mut GrowingTree<'_>) -> bool {
+        while growing.refused.is_none() {
+            match self.step(growing) {
                 Move::On => {}
                 Move::Wait => return false,
                 Move::End => return true,
@@ -109,34 +109,34 @@ impl MctsState {
         false
     }
 
-    fn step(&mut self, grow: &mut Grow<'_>) -> Move {
+    fn step(&mut self, growing: &mut GrowingTree<'_>) -> Move {
         let started = self.completed + self.running.len() as u64;
-        let window = grow.subject.config.leaves_in_flight;
-        if started < self.commit_at && !self.is_stopped(grow, started) {
+        let window = growing.subject.config.leaves_in_flight;
+        if started < self.commit_at && !self.is_stopped(growing, started) {
             if self.running.len() < window {
-                self.start(grow);
+                self.start(growing);
                 return Move::On;
             }
-            return self.back_up_oldest(grow);
+            return self.back_up_oldest(growing);
         }
-        if self.running.is_empty() { self.commit(grow) } else { self.back_up_oldest(grow) }
+        if self.running.is_empty() { self.commit(growing) } else { self.back_up_oldest(growing) }
     }
 
     /// Whether a stopping rule ends this root's budget early. Every root gets at least one
     /// simulation.
-    fn is_stopped(&self, grow: &Grow<'_>, started: u64) -> bool {
-        let rules = &grow.subject.config.stop;
-        if rules.is_empty() || started == self.base {
+    fn is_stopped(&self, growing: &GrowingTree<'_>, started: u64) -> bool {
+        let rules = &growing.subject.config.stop;
+        if rules.is_empty() || started == self.completed_at_root {
             return false;
         }
-        let children = grow.tree.children(self.root);
+        let children = growing.tree.children(self.root);
         let spent = Spent {
             simulations: self.completed,
             elapsed: self.started_at.map(|started_at| started_at.elapsed()).unwrap_or_default(),
             nodes: self.nodes,
             sampled_tokens: self.tokens,
             simulations_left: self.commit_at - self.completed,
-            root_visits: children.map(|c| grow.tree.visits(c)).collect(),
+            root_visits: children.map(|c| growing.tree.visits(c)).collect(),
             right: self.right,
             wrong: self.wrong,
         };
@@ -144,24 +144,24 @@ impl MctsState {
     }
 
     /// Select: begins the next simulation at the search root.
-    fn start(&mut self, grow: &mut Grow<'_>) {
-        grow.tree.enter(self.root);
+    fn start(&mut self, growing: &mut GrowingTree<'_>) {
+        growing.tree.enter(self.root);
         let path = vec![self.root];
         self.running.push_back(Simulation { path, expanded: Vec::new(), done: false });
-        self.descend(grow, self.running.len() - 1);
+        self.descend(growing, self.running.len() - 1);
     }
 
     /// Backs up the oldest simulation, if it has reached its end.
-    fn back_up_oldest(&mut self, grow: &mut Grow<'_>) -> Move {
+    fn back_up_oldest(&mut self, growing: &mut GrowingTree<'_>) -> Move {
         match self.running.pop_front() {
             Some(first) if first.done => {
-                grow.tree.backup(&first.path);
+                growing.tree.backup(&first.path);
                 self.completed += 1;
                 for node in first.expanded {
-                    grow.count_answers(node);
-                    self.nodes += grow.tree.children(node).len() as u64;
-                    self.tokens += grow.steps[node as usize].expansion_tokens;
-                    let (right, wrong) = grow.solutions_below(node);
+                    growing.count_answers(node);
+                    self.nodes += growing.tree.children(node).len() as u64;
+                    self.tokens += growing.steps[node as usize].expansion_tokens;
+                    let (right, wrong) = growing.solutions_below(node);
                     self.right += right;
                     self.wrong += wrong;
                 }
@@ -176,38 +176,38 @@ impl MctsState {
     }
 
     /// Resumes, oldest first, all simulations that wait at `node`, whose expansion is now complete.
-    pub(super) fn resume_waiting(&mut self, grow: &mut Grow<'_>, node: NodeId) {
+    pub(super) fn resume_waiting(&mut self, growing: &mut GrowingTree<'_>, node: NodeId) {
         for index in 0..self.running.len() {
             let simulation = &self.running[index];
             if !simulation.done && simulation.path.last() == Some(&node) {
-                self.descend(grow, index);
+                self.descend(growing, index);
             }
         }
     }
 
     /// Moves a simulation down until it ends or waits for an expansion.
-    fn descend(&mut self, grow: &mut Grow<'_>, index: usize) {
+    fn descend(&mut self, growing: &mut GrowingTree<'_>, index: usize) {
         while let Some(&leaf) = self.running[index].path.last() {
-            let state = grow.tree.state(leaf);
-            if state == NodeState::Terminal || self.at_relative_limit(grow, leaf) {
+            let state = growing.tree.state(leaf);
+            if state == NodeState::Terminal || self.at_relative_limit(growing, leaf) {
                 self.running[index].done = true;
                 return;
             }
             if state != NodeState::Expanded {
-                if grow.expand(leaf) {
+                if growing.expand(leaf) {
                     self.running[index].expanded.push(leaf);
                 }
                 return;
             }
-            let child = self.pick(grow, leaf);
-            grow.tree.enter(child);
+            let child = self.pick(growing, leaf);
+            growing.tree.enter(child);
             self.running[index].path.push(child);
         }
     }
 
-    fn at_relative_limit(&self, grow: &Grow<'_>, node: NodeId) -> bool {
-        let config = grow.subject.config;
-        let depth = |id: NodeId| grow.steps[id as usize].depth;
+    fn at_relative_limit(&self, growing: &GrowingTree<'_>, node: NodeId) -> bool {
+        let config = growing.subject.config;
+        let depth = |id: NodeId| growing.steps[id as usize].depth;
         let limit = match config.depth_limit {
             DepthLimit::Absolute => return false,
             DepthLimit::Relative => config.max_depth,
@@ -217,17 +217,17 @@ impl MctsState {
     }
 
     /// Selects a child of an expanded node.
-    fn pick(&mut self, grow: &Grow<'_>, node: NodeId) -> NodeId {
-        let config = grow.subject.config;
-        let tree = &grow.tree;
+    fn pick(&mut self, growing: &GrowingTree<'_>, node: NodeId) -> NodeId {
+        let config = growing.subject.config;
+        let tree = &growing.tree;
         let children = tree.children(node);
         if node == self.root && config.root_noise.is_some() && self.noisy_priors.is_empty() {
-            let priors = children.clone().map(|c| grow.steps[c as usize].prior).collect();
-            self.noisy_priors = noise::root_priors(&grow.subject, priors, self.committed.len());
+            let priors = children.clone().map(|c| growing.steps[c as usize].prior).collect();
+            self.noisy_priors = noise::root_priors(&growing.subject, priors, self.committed.len());
         }
         let noisy: &[f64] = if node == self.root { &self.noisy_priors } else { &[] };
         let stats = children.clone().enumerate().map(|(i, c)| {
-            let prior = noisy.get(i).copied().unwrap_or(grow.steps[c as usize].prior);
+            let prior = noisy.get(i).copied().unwrap_or(growing.steps[c as usize].prior);
             crate::select::ChildStats { prior, ..tree.stats(c) }
         });
         // Subtract the in-flight visits of all simulations that wait at this node (this one
@@ -248,9 +248,9 @@ impl MctsState {
 
     /// Commits to a child of the search root by the commit rule. The child becomes the search root
     /// and keeps its subtree and counts; a terminal child ends the search.
-    fn commit(&mut self, grow: &mut Grow<'_>) -> Move {
-        let subject = &grow.subject;
-        let tree = &grow.tree;
+    fn commit(&mut self, growing: &mut GrowingTree<'_>) -> Move {
+        let subject = &growing.subject;
+        let tree = &growing.tree;
         let children = tree.children(self.root);
         let contender = |child: NodeId| {
             let visits: Vec<u64> = tree.children(child).map(|c| tree.visits(c)).collect();
@@ -262,7 +262,7 @@ impl MctsState {
         let turn = (self.committed.len() as u64).to_le_bytes();
         let parts: [&[u8]; 3] = [b"commit", subject.problem.id.as_bytes(), &turn];
         let draw = keyed_rng(subject.config.seed, &parts).random::<f64>();
-        let depth = grow.steps[self.root as usize].depth;
+        let depth = growing.steps[self.root as usize].depth;
         let pick = commit(subject.config.commit, &contenders, depth, draw);
         if subject.config.commit_values {
             let stats = contenders.iter().map(|c| (c.stats.q, c.stats.visits));
@@ -272,7 +272,7 @@ impl MctsState {
         self.root = children.start + pick.expect("a visited root has children") as NodeId;
         self.committed.push(self.root);
         self.noisy_priors.clear();
-        self.base = self.completed;
+        self.completed_at_root = self.completed;
         self.commit_at = self.completed.saturating_add(subject.config.simulations);
         if tree.state(self.root) == NodeState::Terminal { Move::End } else { Move::On }
     }

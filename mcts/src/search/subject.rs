@@ -10,7 +10,8 @@ use super::reference::ReferenceSolution;
 use crate::SearchConfig;
 use crate::probe::StateProbe;
 
-/// A request of a tree; its answer goes to [`TreeSearch::answer`](super::TreeSearch::answer) with the same request id.
+/// A request of a tree; its response goes to
+/// [`TreeSearch::receive`](super::TreeSearch::receive) with the same request id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyRequest {
     /// Unique within the tree.

@@ -155,16 +155,16 @@ fn a_judgement_that_is_no_probability_gives_the_tree_up() {
         let problem = &problems(1)[0];
         let subject = Subject::new(&policy, &verifier, problem, &config).expect("a prompt");
         let mut search = TreeSearch::new(subject);
-        while *search.progress() == TreeStatus::Waiting {
+        while *search.status() == TreeStatus::Waiting {
             for ask in search.poll_requests() {
                 let mut answer = policy.answer(&ask.request);
                 if let Ok(Response::Judgement(judgement)) = &mut answer {
                     judgement.correct = Some(wrong);
                 }
-                search.answer(ask.request_id, answer);
+                search.receive(ask.request_id, answer);
             }
         }
-        assert_eq!(*search.progress(), TreeStatus::Skipped(SkipReason::WrongAnswer), "{wrong}");
+        assert_eq!(*search.status(), TreeStatus::Skipped(SkipReason::WrongAnswer), "{wrong}");
     }
 }
 

@@ -21,10 +21,10 @@ pub fn drive(
     let mut open = search.poll_requests();
     while !open.is_empty() {
         let ask = open.swap_remove(rng.random_range(0..open.len()));
-        search.answer(ask.request_id, answer(policy, ask.request));
+        search.receive(ask.request_id, answer(policy, ask.request));
         open.extend(search.poll_requests());
     }
-    assert_eq!(*search.progress(), TreeStatus::Finished);
+    assert_eq!(*search.status(), TreeStatus::Finished);
     search.record(policy.identity(), 0).expect("a finished tree")
 }
 
