@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the embedded checkpoint again from nothing: corpus, training, figures, files.
+# Makes the bundled checkpoint again from nothing: corpus, training, figures, files.
 #
 #   policy/bundled/retrain.sh [WORK FOLDER]
 #

@@ -1,9 +1,9 @@
-//! The embedded checkpoint: a small model for the built-in tasks.
+//! The bundled checkpoint: a small model for the built-in tasks.
 //!
 //! The files lie in `policy/bundled` in Hugging Face layout, beside a card that says what they are
 //! and the script that makes them again.
 
-/// Name and content of every file of the embedded checkpoint.
+/// Name and content of every file of the bundled checkpoint.
 const FILES: [(&str, &[u8]); 7] = [
     ("config.json", include_bytes!("../bundled/config.json")),
     ("generation_config.json", include_bytes!("../bundled/generation_config.json")),
@@ -14,7 +14,7 @@ const FILES: [(&str, &[u8]); 7] = [
     ("tokenizer_config.json", include_bytes!("../bundled/tokenizer_config.json")),
 ];
 
-/// A file of the embedded checkpoint.
+/// A file of the bundled checkpoint.
 pub(crate) fn file(name: &str) -> Option<&'static [u8]> {
     FILES.iter().find(|(n, _)| *n == name).map(|(_, bytes)| *bytes)
 }

@@ -1,7 +1,7 @@
 //! An append-only log of everything a policy answered, and a policy that keeps one.
 //!
 //! A search is deterministic, so one that runs again over its log asks the same questions and gets
-//! the same answers without the model, up to where it was cut off. One JSON object a line, written
+//! the same answers without the model, up to where it was cut off. One JSON object per line, written
 //! in one call before the answer is passed on; a torn last line, as `kill -9` leaves one, is cut
 //! off when the log is opened again.
 

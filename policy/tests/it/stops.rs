@@ -6,7 +6,7 @@ use regrowth_policy::{
     load, step_lengths,
 };
 
-/// The embedded model's most likely step or solution for one problem.
+/// The bundled model's most likely step or solution for one problem.
 fn greedy(policy: &dyn Policy, boundary: Boundary, stop_at: StopAt) -> Result<Step, PolicyError> {
     let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
     let request = Propose {

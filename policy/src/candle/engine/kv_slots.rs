@@ -1,6 +1,6 @@
 //! Which slots of a shard's store are free; a slot holds the key and the value of one token.
 //!
-//! Who owns a slot is the prefix tree's and the sequences' business, what lies in it the model's; this
+//! Who owns a slot is the prefix cache's and the sequences' business, what lies in it the model's; this
 //! file only hands out numbers, low ones first.
 
 /// A fixed number of slots.
@@ -38,7 +38,7 @@ impl KvSlots {
         self.free.push(slot);
     }
 
-    /// Slots in use, by sequences or by the prefix tree.
+    /// Slots in use, by sequences or by the prefix cache.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
         self.used - self.free.len()

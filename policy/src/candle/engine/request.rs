@@ -35,7 +35,7 @@ pub(crate) struct PrefillSpan {
     pub(crate) ids: Vec<TokenId>,
     /// First position whose hidden row is wanted.
     pub(crate) wanted: usize,
-    /// Ids to keep in the prefix tree.
+    /// Ids to keep in the prefix cache.
     pub(crate) keep: usize,
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Drawn {
 /// Turns logits into log-probabilities in place; `false` if they are not finite numbers.
 pub(crate) fn normalise(logits: &mut [f32]) -> bool {
     log_softmax_row(logits);
+    // Log-probabilities are at most 0, up to rounding; minus infinity is one of them.
     logits.iter().all(|l| !l.is_nan() && *l < 1e-3)
 }
 

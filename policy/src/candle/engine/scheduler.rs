@@ -1,6 +1,6 @@
 //! Continuous batching: all sequences in flight share the forward pass of an engine step.
 //!
-//! A shard is a thread with its own KV cache and prefix cache. In each engine step it admits
+//! A shard is an engine thread with its own KV cache and prefix cache (not a tensor-parallel shard). In each engine step it admits
 //! requests, computes one token of every decoding sequence plus chunked prefill within the step's
 //! token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. The same request gets
 //! bit-identical results whatever else is in the batch, because a token's result does not depend on
@@ -43,9 +43,11 @@ pub(crate) struct Shared {
     meter: Option<Arc<Meter>>,
 }
 
-/// Thresholds for the warning that the KV cache is too small: minimum share of computed tokens that
-/// are recomputed after eviction, and minimum number of such tokens (not tuned).
-const AGAIN: (f64, u64) = (0.05, 256);
+/// Share of the computed tokens that are recomputed after eviction, from which on a warning says that the KV
+/// cache is too small (not tuned).
+const RECOMPUTED_WARN_SHARE: f64 = 0.05;
+/// Fewest such tokens for this warning (not tuned).
+const RECOMPUTED_WARN_TOKENS: u64 = 256;
 
 impl Shared {
     pub(crate) fn new(
@@ -64,7 +66,7 @@ impl Shared {
         let warn = self.warn.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(warn) = warn {
             warn(&format!(
-                "the KV cache holds {slots} tokens a shard, which is too few: {detail}. Results \
+                "the KV cache holds {slots} tokens per shard, which is too few: {detail}. Results \
                  are the same but take longer; give a larger cache with --cache"
             ));
         }
@@ -91,9 +93,10 @@ pub(crate) struct Shard {
     /// KV slots reserved by admitted requests. Never above the capacity, so no request is ever
     /// preempted (unlike vLLM).
     reserved: usize,
-    /// `[all, recomputed]`: tokens computed, and how many of them had been computed and evicted
-    /// before.
-    computed: [u64; 2],
+    /// Tokens computed so far.
+    computed: u64,
+    /// How many of them had been computed and evicted before.
+    recomputed: u64,
     /// Sequences that go on once their logits are known.
     pub(crate) awaiting_logits: AwaitingLogits,
     /// Hidden states of a step, `[R, D]`: a buffer kept between steps.
@@ -124,7 +127,8 @@ impl Shard {
             sequences: Vec::new(),
             next_request_id: 0,
             reserved: 0,
-            computed: [0; 2],
+            computed: 0,
+            recomputed: 0,
             awaiting_logits: AwaitingLogits::default(),
             hidden: Vec::new(),
             logits: Vec::new(),
@@ -205,7 +209,7 @@ impl Shard {
         if n < pass.keep && self.tree.was_evicted(&pass.ids[..=n]) {
             let again = (pass.keep - n) as u64;
             state.usage.recomputed += again;
-            self.computed[1] += again;
+            self.recomputed += again;
         }
         let judge = matches!(state.kind, Kind::Judge { .. });
         let ready = n == pass.keep && (judge || found.hidden.is_some());
@@ -328,12 +332,13 @@ impl Shard {
     /// share counts for one of them ([`Sequence::charged_request`]).
     fn count(&mut self, counts: &[usize]) {
         let computed = counts.iter().sum::<usize>() as u64;
-        self.computed[0] += computed;
+        self.computed += computed;
         if let Some(meter) = &self.shared.meter {
             meter.computed(computed);
         }
-        let [all, again] = self.computed;
-        if again >= AGAIN.1 && again as f64 >= AGAIN.0 * all as f64 {
+        let (all, again) = (self.computed, self.recomputed);
+        let share = RECOMPUTED_WARN_SHARE * all as f64;
+        if again >= RECOMPUTED_WARN_TOKENS && again as f64 >= share {
             let detail = format!("{again} of {all} tokens had been computed before and evicted");
             self.shared.warn(self.free.capacity(), &detail);
         }

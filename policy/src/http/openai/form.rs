@@ -76,10 +76,10 @@ impl Form {
     pub(in crate::http) async fn find(model: &Model, server: &Server) -> Result<Self, Fault> {
         let mut refused = None;
         for mut form in Self::all() {
-            match form.probe(model, server, None).await {
-                Ok(probed) => {
-                    form.top = if probed.lists { form.top } else { 0 };
-                    form.find_continuation(model, server, probed.tokens).await?;
+            match form.try_request(model, server, None).await {
+                Ok(tried) => {
+                    form.top = if tried.lists { form.top } else { 0 };
+                    form.find_continuation(model, server, tried.tokens).await?;
                     return Ok(form);
                 }
                 Err(fault @ Fault::Refused(_)) => {
@@ -102,10 +102,10 @@ impl Form {
             let mut counted = [0u64; 2];
             let mut refused = false;
             for (count, words) in counted.iter_mut().zip([4, 8]) {
-                match self.probe(model, server, Some(words)).await {
-                    Ok(probed) => {
-                        *count = probed.tokens;
-                        self.echoes = probed.echoes;
+                match self.try_request(model, server, Some(words)).await {
+                    Ok(tried) => {
+                        *count = tried.tokens;
+                        self.echoes = tried.echoes;
                     }
                     Err(Fault::Refused(_)) => refused = true,
                     Err(fault) => return Err(fault),
@@ -122,12 +122,12 @@ impl Form {
     }
 
     /// One token, after a greeting or after so many words of an answer.
-    async fn probe(
+    async fn try_request(
         &self,
         model: &Model,
         server: &Server,
         words: Option<usize>,
-    ) -> Result<Probed, Fault> {
+    ) -> Result<Tried, Fault> {
         let begun = words.map(|words| vec!["a"; words].join(" "));
         let mut turns = vec![user("Hi".into())];
         turns.extend(begun.clone().map(assistant));
@@ -143,7 +143,7 @@ impl Form {
         let listed = choice.optional("logprobs").and_then(|l| l.optional("content"));
         let first = listed.and_then(|l| l.list().ok()?.into_iter().next());
         let text = content(&choice)?;
-        Ok(Probed {
+        Ok(Tried {
             tokens: reply
                 .optional("usage")
                 .and_then(|u| u.optional("prompt_tokens")?.count().ok())
@@ -167,7 +167,7 @@ impl Form {
 }
 
 /// What one token of an answer tells.
-struct Probed {
+struct Tried {
     /// Tokens of the prompt as the server counts them; 0 where it does not.
     tokens: u64,
     /// Whether likely tokens are listed.

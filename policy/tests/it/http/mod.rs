@@ -93,7 +93,7 @@ fn every_dialect_proposes_steps_with_ids_and_raw_log_probabilities() {
             assert_eq!(step.finish, Finish::Boundary, "{name}");
             assert_eq!(candidate.logps_exact, name != "llama-cpp-python");
         }
-        assert_ne!(found[0].step.text, found[1].step.text, "{name}: one seed a candidate");
+        assert_ne!(found[0].step.text, found[1].step.text, "{name}: one seed per candidate");
         assert_eq!(propose(&policy, "Q\n", Boundary::Newline), found, "{name}");
         assert!(policy.identity().starts_with(name), "{}", policy.identity());
     }

@@ -157,7 +157,7 @@ fn steps_are_cut_out_of_answers_and_go_on_from_there() {
             assert_eq!(step.logps.len(), step.ids.len(), "{name}");
             assert!(!candidate.logps_exact, "{name}");
         }
-        assert_ne!(first[0].step.text, first[1].step.text, "{name}: one seed a candidate");
+        assert_ne!(first[0].step.text, first[1].step.text, "{name}: one seed per candidate");
         assert_eq!(propose(&policy, &prompt.ids, Boundary::Newline), first, "{name}");
         let longer = [&*prompt.ids, &first[0].step.ids].concat();
         let second = propose(&policy, &longer, Boundary::Newline);
