@@ -394,8 +394,9 @@ fn by_value<'a>(text: &str, options: &[ChoiceOption<'a>]) -> Option<ChoiceOption
         return None;
     }
     let grader = Grader::default();
-    let equal =
-        |option: &&ChoiceOption<'_>| counted(option.text) && grader.is_worth(option.text, text);
+    let equal = |option: &&ChoiceOption<'_>| {
+        counted(option.text) && grader.equals_option(option.text, text)
+    };
     let mut hits = options.iter().filter(equal);
     let first = hits.next()?;
     hits.next().is_none().then_some(*first)

@@ -1,8 +1,8 @@
-//! The front door: a reference and an answer in, a verdict with its rule out.
+//! Grades an answer against a reference: a verdict, and the rule that found the answer.
 //!
 //! It joins extraction, parsing and comparison and tries the few readings that a text leaves open
 //! (a comma between digits); it holds no mathematics. Gold and answer are named fields, because
-//! comparisons are not symmetric and swapped positions have cost others training runs.
+//! comparisons are not symmetric.
 
 use crate::choice::{self, ChoiceOption, Chosen};
 use crate::compare::{self, Rules, Tolerance, Tri};
@@ -82,7 +82,8 @@ impl Graded {
     }
 }
 
-/// Grades answers; has no state, so one value serves all threads.
+/// Grades answers; has no state, so one value serves all threads. Search, rounds and evaluation use
+/// [`Grader::default`]; `regrowth verify` can choose the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grader {
     /// Switches of the comparison.
@@ -100,7 +101,7 @@ impl Default for Grader {
 }
 
 impl Grader {
-    /// For rewards: only announced answers, no tolerance, no second readings.
+    /// The fewest false positives: only announced answers, no tolerance, no second readings.
     #[must_use]
     pub fn strict() -> Self {
         Self {
@@ -126,6 +127,7 @@ impl Grader {
     /// Grades one pair.
     #[must_use]
     pub fn grade(&self, pair: &Pair<'_>) -> Graded {
+        // A program that reads the answer afterwards may stop at a NUL, and so see another one.
         if pair.answer.contains('\0') {
             return Graded::missing(Reason::Unparsed);
         }
@@ -157,8 +159,8 @@ impl Grader {
         Graded::decided(self.compare(&gold, &answer, Fuel::full()), answer.source)
     }
 
-    /// Whether a bare answer is worth as much as an option, decided with a share of the fuel.
-    pub(crate) fn is_worth(&self, option: &str, answer: &str) -> bool {
+    /// Whether a bare answer equals an option, decided with a share of the fuel.
+    pub(crate) fn equals_option(&self, option: &str, answer: &str) -> bool {
         let (gold, answer) = (extract::bare(option), extract::bare(answer));
         !answer.text.is_empty() && self.compare(&gold, &answer, Fuel::share()) == Tri::Equal
     }

@@ -40,7 +40,7 @@ pub struct Tally {
     pub undecided: usize,
 }
 
-/// Grades every row of `input` and writes one verdict a row to `output`, in input order.
+/// Grades every row of `input` and writes one verdict per row to `output`, in input order.
 ///
 /// A row is `{id?, gold, pred, form?, gold_form?, choices?, options?}`: `form` is `text` (default),
 /// `answer` or `truncated` (a text that its token budget ended), `gold_form` is `answer` (default) or `text`, `choices` a list of labels, `options` an

@@ -150,7 +150,7 @@ fn is_open(text: &str, found: &Extracted<'_>) -> bool {
 }
 
 fn search(text: &str) -> Found<'_> {
-    // What a reader behind the checker makes of a NUL cannot be known.
+    // What a program that reads the text afterwards makes of a NUL cannot be known.
     if text.contains('\0') {
         return Err(Reason::Unparsed);
     }

@@ -82,7 +82,7 @@ fn references_are_bounded() {
     assert_bounded(times);
 }
 
-/// What a program behind the checker makes of a NUL cannot be known: no answer with one is accepted, not even
+/// What a program that reads the text afterwards makes of a NUL cannot be known: no answer with one is accepted, not even
 /// by the same reference.
 #[test]
 fn answers_with_a_nul_are_never_accepted() {

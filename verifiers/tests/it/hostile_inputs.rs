@@ -1,7 +1,7 @@
-//! Texts made to hang, crash or fool a checker, by name.
+//! Texts made to hang, crash or fool a verifier, by name.
 //!
 //! They know nothing of the code: nesting, towers, large numbers, expansion blow-ups, macros, injected
-//! programs, invisible characters, floods of anchors. After the reports against other checkers.
+//! programs, invisible characters, floods of anchors. After the reports against other verifiers.
 
 /// A name and a text.
 type Named = (&'static str, String);

@@ -1,4 +1,4 @@
-//! The checkers as their users see them: one module an area, linked once.
+//! The verifiers as their users see them: one module an area, linked once.
 
 mod cases;
 mod development_set;
