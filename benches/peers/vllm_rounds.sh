@@ -38,10 +38,10 @@ problems = "builtin:arithmetic"
 rounds = 2
 problems_per_round = $problems
 validation_problems = 20
-eval_problems = 8
+test_problems = 8
 min_pairs = 1
 gate = "off"
-probe_problems = 4
+kl_problems = 4
 [search]
 simulations = 4
 breadth = [3, 2]

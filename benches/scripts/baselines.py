@@ -3,7 +3,7 @@
 
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/baselines.py target/release/regrowth FOLDER \
-        [--problems builtin:arithmetic] [--policy builtin] [--seeds 5] [--eval-problems 2000] \
+        [--problems builtin:arithmetic] [--policy builtin] [--seeds 5] [--test-problems 2000] \
         [--trial-rounds 1] [--samples 8] [--threads 2] [--arms step star ...]
 
 Every arm gets one trial run at half, once and twice its default learning rate, of `--trial-rounds`
@@ -73,7 +73,7 @@ def best_validation(report):
 def tuned_rate(args, arm):
     """The rate with the best round on validation problems; of equals the smaller."""
     trials = {}
-    more = {"rounds": args.trial_rounds, "eval-problems": 1}
+    more = {"rounds": args.trial_rounds, "test-problems": 1}
     for factor in TRIALS:
         rate = ARMS[arm] * factor
         run = os.path.join(args.folder, "trials", f"{arm}-{rate:g}")
@@ -91,7 +91,7 @@ def sampled(args, run, name):
         # No round was better than the policy that the run began with: there is nothing to keep.
         policy = best if os.path.exists(best) else args.policy
         words = ["evaluate", "--policy", policy, "--problems", args.problems, "--json",
-                 "--limit", str(args.eval_problems), "--samples", str(args.samples)]
+                 "--limit", str(args.test_problems), "--samples", str(args.samples)]
         found = subprocess.run([args.binary, *words], check=True, capture_output=True, text=True).stdout
         with open(path + ".part", "w", encoding="utf-8") as file:
             file.write(found)
@@ -105,7 +105,9 @@ def equations(run):
     with open(os.path.join(run, "report.json"), encoding="utf-8") as file:
         report = json.load(file)
     best = next(r for r in report["rounds"] if r["round"] == report["best_round"])
-    return best["eval"].get("equations", {}).get("accuracy")
+    # Older runs say `eval`.
+    test = best.get("test") or best["eval"]
+    return test.get("equations", {}).get("accuracy")
 
 
 def table(args, runs):
@@ -130,7 +132,7 @@ def main():
     parser.add_argument("--problems", default="builtin:arithmetic")
     parser.add_argument("--policy", default="builtin")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--eval-problems", type=int, default=2000)
+    parser.add_argument("--test-problems", type=int, default=2000)
     parser.add_argument("--trial-rounds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count(),
@@ -142,7 +144,7 @@ def main():
     for seed in range(args.seeds):
         for arm in args.arms:
             run = os.path.join(args.folder, "runs", f"{arm}-{seed}")
-            iterate(args, run, arm, rates[arm], seed, {"eval-problems": args.eval_problems})
+            iterate(args, run, arm, rates[arm], seed, {"test-problems": args.test_problems})
             runs.setdefault(arm, []).append(run)
             print(f"done: {arm}, seed {seed}, rate {rates[arm]:g}", flush=True)
     subprocess.run([args.binary, "compare", *(run for arm in runs.values() for run in arm)], check=True)

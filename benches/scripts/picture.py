@@ -5,7 +5,7 @@
     python3 benches/scripts/picture.py tokens FOLDER OUT.svg TITLE [FAMILY=LABEL ...]
 
 `rounds`: test accuracy by round of the arms in a folder of baselines.py, Student's intervals over seeds.
-`tokens`: accuracy by computed tokens a problem of the strategies in a folder of strategies.py, one line a
+`tokens`: accuracy by computed tokens per problem of the strategies in a folder of strategies.py, one line a
 family, the strategies that differ in their K alone (`mcts:t=0.7` for `mcts@4:t=0.7` and `mcts@16:t=0.7`),
 intervals over problems. Lines are drawn in the order given, all that there are if none is.
 """
@@ -48,7 +48,7 @@ def rounds(folder):
     for path in sorted(glob.glob(os.path.join(glob.escape(folder), "runs", "*-[0-9]*", "report.json"))):
         arm = os.path.basename(os.path.dirname(path)).rsplit("-", 1)[0]
         with open(path, encoding="utf-8") as file:
-            runs[arm].append([100 * r["eval"]["accuracy"] for r in json.load(file)["rounds"]])
+            runs[arm].append([100 * (r.get("test") or r["eval"])["accuracy"] for r in json.load(file)["rounds"]])
     return {arm: [(r, over_seeds(seeds)) for r, seeds in enumerate(zip(*found, strict=True))]
             for arm, found in runs.items()}
 
@@ -117,7 +117,7 @@ def main():
         first = min(x for points in lines.values() for x, _ in points)
         place = lambda x: math.log(x / first) / (math.log(last / first) or 1)
         ticks = [t for t in (25, 50, 100, 200, 400, 800, 1600, 3200) if first <= t <= last]
-        text = drawn(title, "tokens computed a problem", ticks, place, lines)
+        text = drawn(title, "computed tokens per problem", ticks, place, lines)
     with open(out, "w", encoding="utf-8") as file:
         file.write(text)
 

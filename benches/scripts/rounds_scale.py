@@ -4,7 +4,7 @@
     cargo build --release -p regrowth-trainer
     python3 benches/scripts/rounds_scale.py target/release/regrowth [FOLDER]
 
-Runs one round of 32 simulations a root with the scripted policy and one thread (with more, timing decides
+Runs one round of 32 simulations per root with the scripted policy and one thread (with more, timing decides
 how many finished trees wait for their turn) on 1,000 and on 10,000 problems and
 prints the median peak resident memory of each; then kills a run of 10,000 at 90 % of its trees, resumes it and
 prints the time from the start of the process to the first new tree. Ends with 1 where memory grows
@@ -28,7 +28,7 @@ def command(binary, run, problems):
     options = {
         "run": run, "policy": "scripted", "problems": "builtin:arithmetic", "rounds": 1,
         "problems-per-round": problems, "simulations": 32, "threads": 1, "validation-problems": 20,
-        "eval-problems": 20,
+        "test-problems": 20,
     }
     return [binary, "iterate"] + [word for k, v in options.items() for word in (f"--{k}", str(v))]
 

@@ -8,8 +8,8 @@
 
 A strategy is what `regrowth evaluate --strategy` takes, with `:t=T` for the temperature, `:c=C` for the
 weight of exploration and `:b=B1,B2` for the candidates of a search. Searches and best-of do without a
-judge where `:judge=FORM` is not said (question, likelihood, ...); false equations cost 1. For each strategy: accuracy, tokens computed
-a problem (prompts, steps, judgements), and the exact McNemar test against the first one. A finished
+judge where `:judge=FORM` is not said (question, likelihood, ...); false equations cost 1. For each strategy: accuracy, computed tokens
+per problem (prompts, steps, judgements), and the exact McNemar test against the first one. A finished
 strategy is not run again.
 """
 
@@ -44,7 +44,7 @@ def folder_of(name):
 
 
 def measured(args, name):
-    """Tokens computed a problem, and whether each problem came out right."""
+    """Computed tokens per problem, and whether each problem came out right."""
     out = pathlib.Path(args.folder, folder_of(name))
     done = out / "answer.json"
     if not done.exists():
@@ -62,7 +62,7 @@ def measured(args, name):
 
 
 def read(out):
-    """What a finished strategy left in its folder: tokens computed a problem, and which were right."""
+    """What a finished strategy left in its folder: computed tokens per problem, and which were right."""
     usage = json.loads((out / "answer.json").read_text(encoding="utf-8"))["usage"]
     tokens = sum(usage.get(k, 0) for k in ("prefilled", "recomputed", "sampling_rows", "judged"))
     [samples] = out.rglob("samples_*.jsonl")
@@ -94,7 +94,7 @@ def main():
         first = first or right
         pairs = list(zip(first, right))
         gained, lost = pairs.count((0, 1)), pairs.count((1, 0))
-        print(f"{name}: {100 * sum(right) / len(right):.1f} % at {tokens:.0f} tokens a problem, {gained} gained, "
+        print(f"{name}: {100 * sum(right) / len(right):.1f} % at {tokens:.0f} tokens per problem, {gained} gained, "
               f"{lost} lost, p = {mcnemar(gained, lost):.1e}", flush=True)
 
 

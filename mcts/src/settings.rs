@@ -10,8 +10,8 @@ use toml::{Table, Value};
 /// Kinds of policies, which start from different presets: both binaries choose by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyKind {
-    /// The embedded model.
-    Embedded,
+    /// The bundled model.
+    Bundled,
     /// A checkpoint or a server: taken for an instruction model.
     Model,
     /// A scripted or recorded policy.
@@ -23,29 +23,26 @@ impl PolicyKind {
     #[must_use]
     pub fn of(policy: &str) -> Self {
         match policy.split(':').next() {
-            Some("builtin") => Self::Embedded,
+            Some("builtin") => Self::Bundled,
             Some("scripted" | "replay") => Self::Double,
             _ => Self::Model,
         }
     }
 }
 
-/// Keys of a settings file that only `regrowth` reads: rounds and training.
+/// Keys of a settings file that only `regrowth` reads, rounds and training.
 pub const TRAINING_KEYS: [&str; 26] = [
     "calibration_problems",
     "carry_optimizer",
     "dpo",
-    "eval",
-    "eval_problems",
-    "eval_seed",
     "gate",
     "gate_slack",
+    "kl_problems",
     "max_solutions",
     "min_pairs",
     "objective",
     "on_policy",
     "patience",
-    "probe_problems",
     "problems_per_round",
     "reference",
     "replay",
@@ -53,12 +50,29 @@ pub const TRAINING_KEYS: [&str; 26] = [
     "seed",
     "sft",
     "step_labels",
+    "test",
+    "test_problems",
+    "test_seed",
     "trainer_command",
     "validate_every",
     "validation_problems",
     "variant",
     "weights",
 ];
+
+/// Keys among [`TRAINING_KEYS`] that had other names: the old one and today's.
+pub const RENAMED_KEYS: [(&str, &str); 4] = [
+    ("eval", "test"),
+    ("eval_problems", "test_problems"),
+    ("eval_seed", "test_seed"),
+    ("probe_problems", "kl_problems"),
+];
+
+/// Whether only `regrowth` reads a key of a settings file, by today's name or an old one.
+#[must_use]
+pub fn is_training_key(key: &str) -> bool {
+    TRAINING_KEYS.contains(&key) || RENAMED_KEYS.iter().any(|(old, _)| *old == key)
+}
 
 /// Keys of a settings file that only `mcts` reads.
 pub const SEARCH_KEYS: [&str; 2] = ["limit", "run"];
@@ -95,7 +109,7 @@ mod tests {
     #[test]
     fn checkpoints_and_servers_are_models() {
         for (policy, kind) in [
-            ("builtin", PolicyKind::Embedded),
+            ("builtin", PolicyKind::Bundled),
             ("scripted", PolicyKind::Double),
             ("scripted:play.json", PolicyKind::Double),
             ("replay:out", PolicyKind::Double),

@@ -1,4 +1,4 @@
-//! How the embedded model begins: its tokenizer, its shape, its prompt form and its corpus.
+//! How the bundled model begins: its tokenizer, its shape, its prompt form and its corpus.
 //!
 //! The tokenizer is a real `tokenizer.json`: byte-level, with a word for every piece that the
 //! built-in tasks use (`ignore_merges`, so a known piece is one token and any other text falls back

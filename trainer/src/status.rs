@@ -172,9 +172,9 @@ fn result(dir: &Path, kind: Kind) -> Result<Option<String>, TrainError> {
             let report =
                 report.filter(|r| run.is_none_or(|run| run.config.rounds == r.config.rounds));
             report.map(|report| {
-                let eval = report.round(report.best_round).and_then(|round| round.eval.as_ref());
-                let eval = eval.map(|eval| format!(", {} of the test problems", eval.share));
-                format!("best round {}{}", report.best_round, eval.unwrap_or_default())
+                let test = report.round(report.best_round).and_then(|round| round.test.as_ref());
+                let test = test.map(|test| format!(", {} of the test problems", test.share));
+                format!("best round {}{}", report.best_round, test.unwrap_or_default())
             })
         }
         Kind::Search => {

@@ -15,7 +15,7 @@ use super::log;
 use super::settings::{DEFAULT_POLICY, Settings, unwritable};
 use crate::Preset;
 use crate::frontend::{SetFlags, SettingsTree};
-use crate::settings::{TRAINING_KEYS, laid_over, overlay};
+use crate::settings::{is_training_key, laid_over, overlay};
 use crate::spelling::expanded;
 
 /// The settings of a search in its folder.
@@ -114,13 +114,12 @@ impl<'a> SettingsFile<'a> {
         let text = std::fs::read_to_string(path).map_err(|e| bad(&e))?;
         let mut own: Table = toml::from_str(&text).map_err(|e| bad(&e))?;
         // One file serves both programs.
-        let others: Vec<String> =
-            own.keys().filter(|key| TRAINING_KEYS.contains(&key.as_str())).cloned().collect();
+        let others: Vec<String> = own.keys().filter(|key| is_training_key(key)).cloned().collect();
         if !others.is_empty() {
             let path = path.display();
             log(format!("{path}: a search does not use {}", others.join(", ")));
         }
-        own.retain(|key, _| !TRAINING_KEYS.contains(&key));
+        own.retain(|key, _| !is_training_key(key));
         let preset = preset(&mut own).map_err(|e| bad(&e))?;
         known().check(&own).map_err(|e| bad(&e))?;
         Ok(Self { path, preset, own: expanded(known().spelled(own)).map_err(|e| bad(&e))? })

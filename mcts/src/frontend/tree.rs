@@ -15,6 +15,8 @@ const WIDTH: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub struct SettingsTree {
     settings: Vec<Setting>,
+    /// Keys that had other names: the old one and today's.
+    old_names: &'static [(&'static str, &'static str)],
 }
 
 /// One setting, or a table of settings.
@@ -49,11 +51,24 @@ impl SettingsTree {
         self
     }
 
+    /// With keys that are still read under an old name: the old one and today's.
+    #[must_use]
+    pub fn with_old_names(self, old_names: &'static [(&'static str, &'static str)]) -> Self {
+        Self { old_names, ..self }
+    }
+
+    /// The setting of a key, which may be an old name.
+    fn setting(&self, key: &str) -> Option<&Setting> {
+        let renamed = self.old_names.iter().find(|(old, _)| *old == key);
+        let key = renamed.map_or(key, |(_, new)| new);
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
     /// The table at a key alone.
     #[must_use]
     pub fn table(&self, key: &str) -> Self {
         let found = self.settings.iter().filter(|setting| setting.key == key);
-        Self { settings: found.cloned().collect() }
+        Self { settings: found.cloned().collect(), ..Self::default() }
     }
 
     /// The settings, those with a value in every file first; in the order of their declaration.
@@ -72,7 +87,7 @@ impl SettingsTree {
         let others = properties.keys().map(String::as_str).filter(|key| !written.contains(key));
         let keys = written.iter().copied().chain(others);
         let settings = keys.filter_map(|key| Some(Setting::read(key, properties.get(key)?)));
-        Self { settings: settings.collect() }
+        Self { settings: settings.collect(), ..Self::default() }
     }
 
     /// The settings of the table at a key.
@@ -82,29 +97,33 @@ impl SettingsTree {
         found.map(|setting| setting.inner.clone()).unwrap_or_default()
     }
 
-    /// A table with the names of values as the code spells them: hyphens are as good as underscores.
+    /// A table with today's keys, and with the names of values as the code spells them: hyphens are as good
+    /// as underscores.
     #[must_use]
     pub fn spelled(&self, table: Table) -> Table {
-        let spell = |(key, value)| {
-            let Some(setting) = self.settings.iter().find(|setting| setting.key == key) else {
-                return (key, value);
-            };
+        let spell = |(key, value): (String, Value)| {
+            let Some(setting) = self.setting(&key) else { return (key, value) };
             let value = match value {
                 Value::Table(table) if !setting.inner.settings.is_empty() => {
                     Value::Table(setting.inner.spelled(table))
                 }
                 value => renamed(value, &|name| setting.name(name)),
             };
-            (key, value)
+            (setting.key.clone(), value)
         };
         table.into_iter().map(spell).collect()
     }
 
-    /// Checks that all keys of a table are known.
+    /// Checks that all keys of a table are known, and none is there under two names.
     ///
     /// # Errors
-    /// Names the first unknown key and the nearest known one.
+    /// Names the first unknown key and the nearest known one, or both names.
     pub fn check(&self, table: &Table) -> Result<(), String> {
+        let both =
+            |(old, new): &&(&str, &str)| table.contains_key(*old) && table.contains_key(*new);
+        if let Some((old, new)) = self.old_names.iter().find(both) {
+            return Err(format!("`{old}` is the old name of `{new}`; leave it out"));
+        }
         let Some(unknown) = self.unknown("", table) else { return Ok(()) };
         let mut known = Vec::new();
         self.names("", &mut known);
@@ -118,9 +137,7 @@ impl SettingsTree {
     fn unknown(&self, above: &str, table: &Table) -> Option<String> {
         table.iter().find_map(|(key, value)| {
             let name = joined(above, key);
-            let Some(setting) = self.settings.iter().find(|setting| setting.key == *key) else {
-                return Some(name);
-            };
+            let Some(setting) = self.setting(key) else { return Some(name) };
             match value {
                 Value::Table(table) if !setting.inner.settings.is_empty() => {
                     setting.inner.unknown(&name, table)
@@ -406,6 +423,18 @@ mod tests {
         let commented = SettingsTree::of::<SearchConfig>()
             .commented(&Table::try_from(SearchConfig::default()).unwrap());
         assert!(commented.contains("commit = \"spread-visits\""), "{commented}");
+    }
+
+    #[test]
+    fn old_names_of_keys_are_read_and_not_beside_the_new_ones() {
+        let tree =
+            SettingsTree::of::<SearchConfig>().with_old_names(&[("rollouts", "simulations")]);
+        let table: Table = "rollouts = 3".parse().unwrap();
+        tree.check(&table).unwrap();
+        assert_eq!(tree.spelled(table), "simulations = 3".parse().unwrap());
+        let both = tree.check(&"rollouts = 3\nsimulations = 3".parse().unwrap()).unwrap_err();
+        assert!(both.contains("`rollouts` is the old name of `simulations`"), "{both}");
+        assert!(tree.check(&"rollout = 3".parse().unwrap()).is_err());
     }
 
     #[test]

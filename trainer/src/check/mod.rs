@@ -33,7 +33,7 @@ pub const WARN_SHARE: f64 = 0.2;
 pub struct Check {
     /// Problems that were asked, one solution each.
     pub problems: usize,
-    /// Finished solutions in which the checker found no answer.
+    /// Finished solutions in which the verifier found no answer.
     pub no_answer: usize,
     /// Solutions that ran into `max_solution_tokens` or the context.
     pub cut_off: usize,
@@ -77,7 +77,7 @@ pub struct Sample {
     pub steps: Vec<StepText>,
     /// What ended it.
     pub end: End,
-    /// What the checker read as its answer; empty if nothing.
+    /// What the verifier read as its answer; empty if nothing.
     pub answer: String,
     /// Whether that is right; never where the solution is unfinished.
     pub correct: bool,
@@ -176,7 +176,7 @@ impl Check {
         let tree = self.tree?;
         let rounds = u64::from(config.rounds);
         let trees = rounds * config.problems_per_round as u64;
-        let tested = 2 * config.eval_problems as u64;
+        let tested = 2 * config.test_problems as u64;
         let answers = (rounds + 1) * config.validation_problems as u64 + tested;
         let answer = self.tokens_per_solution / self.tokens_per_second.max(1e-9);
         Some(Projected {
@@ -198,7 +198,7 @@ impl Check {
         }
         if share(self.no_answer) {
             warnings.push(format!(
-                "the checker finds no answer in {} of {all} solutions: what the prompt asks for and what \
+                "the verifier finds no answer in {} of {all} solutions: what the prompt asks for and what \
                  the model writes differ",
                 self.no_answer
             ));

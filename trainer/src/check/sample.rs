@@ -1,6 +1,6 @@
 //! Solutions drawn within a time limit, on a model of any speed.
 //!
-//! All solutions grow together, a few tokens a wave; waves are short beside the limit, so what is
+//! All solutions grow together, a few tokens per wave; waves are short beside the limit, so what is
 //! there when it comes is kept. How many problems fit is seen from the first waves. The time decides how
 //! far solutions come and how many there are, never what they say: waves have equal lengths.
 

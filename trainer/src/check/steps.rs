@@ -173,7 +173,7 @@ pub(super) fn recommend(
     let (boundary, figures) = best_boundary(solutions, search, given);
     if boundary != search.boundary {
         fit.reasons.push(format!(
-            "boundary: {} cuts {:.1} steps a solution, {:.0} % of them without content; {boundary} {:.1} \
+            "boundary: {} cuts {:.1} steps per solution, {:.0} % of them without content; {boundary} {:.1} \
              and {:.0} %",
             search.boundary,
             given.steps,

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_tree_of_whole_solutions_costs_its_solutions() {
-        // Ten tokens a solution, four solutions.
+        // Ten tokens per solution, four solutions.
         let found = cost(&SearchConfig::best_of(4), "1 2 3 4 5\n1 2 3 4 5\n");
         assert_eq!(found.sampled_tokens, 40.0);
         assert!((found.seconds - (40.0 + found.other_tokens) / 100.0).abs() < 1e-9, "{found:?}");

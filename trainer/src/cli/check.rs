@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
 fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Check, TrainError> {
     let started = Instant::now();
     let sets = ProblemSets::read(config)?;
-    let problems = sets.shard(1, MOST_PROBLEMS);
+    let problems = sets.round_problems(1, MOST_PROBLEMS);
     if problems.is_empty() {
         let detail = format!("`{}` has no training problem", config.problems);
         return Err(TrainError::Setting { name: "problems", detail });
@@ -109,10 +109,10 @@ fn solution(number: usize, sample: &Sample) -> String {
     }
     let read = match (sample.end, sample.answer.as_str()) {
         (End::Unfinished, _) => "unfinished: the time was up".to_owned(),
-        (_, "") => format!("the checker finds no answer (reference {})", sample.reference),
+        (_, "") => format!("the verifier finds no answer (reference {})", sample.reference),
         (_, answer) => {
             let verdict = if sample.correct { "right" } else { "wrong" };
-            format!("the checker reads {answer}: {verdict} (reference {})", sample.reference)
+            format!("the verifier reads {answer}: {verdict} (reference {})", sample.reference)
         }
     };
     let cut = if sample.end == End::CutOff { "cut off at the token limit; " } else { "" };
@@ -123,9 +123,9 @@ fn figures(found: &Check) -> String {
     let finished = found.problems - found.unfinished;
     let mut text = format!(
         "{} problems, {} unfinished; of {finished} solutions {} right, {} without an answer, {} cut off\n\
-         {:.1} steps a solution, {:.0} tokens a step (medians), {:.0} % of steps say nothing; {:.0} \
-         tokens a solution\n\
-         {:.1} tokens a second; mean log-probability of a token {:.2}",
+         {:.1} steps per solution, {:.0} tokens per step (medians), {:.0} % of steps say nothing; {:.0} \
+         tokens per solution\n\
+         {:.1} tokens per second; mean log-probability of a token {:.2}",
         found.problems,
         found.unfinished,
         found.correct,

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use super::print_line;
 use crate::TrainError;
 use crate::artefact::damage;
-use crate::rounds::{ROW_VERSION, RoundTokens, RunReport, TestRow, Variant, read_report};
+use crate::rounds::{
+    ROW_VERSION, RoundTokens, RunReport, TEST, TestRow, Variant, path_of, read_report,
+};
 use crate::stats::{Paired, Share, p_value};
 use crate::train::DpoConfig;
 
@@ -90,11 +92,12 @@ fn read(path: &Path) -> Result<Run, TrainError> {
         let detail = format!("{detail}; `regrowth iterate` with its settings makes it again");
         return Err(TrainError::File { path: path.to_owned(), detail });
     }
-    let rows: Vec<TestRow> = read_jsonl(&path.join("eval.jsonl"))?;
+    let answers = path_of(path, TEST);
+    let rows: Vec<TestRow> = read_jsonl(&answers)?;
     if let Some(row) = rows.iter().find(|row| row.version > ROW_VERSION) {
         let (found, known) = (row.version, ROW_VERSION);
         return Err(TrainError::File {
-            path: path.join("eval.jsonl"),
+            path: answers,
             detail: format!("version {found} is newer than {known}, the newest this build reads"),
         });
     }
@@ -109,7 +112,7 @@ fn paired(first: &Run, second: &Run) -> Paired {
 }
 
 fn accuracy(run: &Run, round: u32) -> Option<Share> {
-    run.report.round(round).and_then(|r| r.eval.as_ref()).map(|e| e.share)
+    run.report.round(round).and_then(|r| r.test.as_ref()).map(|e| e.share)
 }
 
 /// Tokens of one kind over all rounds: what a comparison must hold equal.

@@ -1,4 +1,4 @@
-//! `regrowth corpus`: tokenizer, shape and corpus of the embedded model.
+//! `regrowth corpus`: tokenizer, shape and corpus of the bundled model.
 
 use std::path::PathBuf;
 

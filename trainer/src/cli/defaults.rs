@@ -2,7 +2,7 @@
 
 use clap::Command;
 use regrowth_mcts::Preset;
-use regrowth_mcts::frontend::with_defaults;
+use regrowth_mcts::frontend::{hide_group, with_defaults};
 use toml::{Table, Value};
 
 use crate::rounds::RunConfig;
@@ -15,7 +15,7 @@ const RUN: &[(&str, &str)] = &[
     ("rounds", "rounds"),
     ("problems_per_round", "problems_per_round"),
     ("validation_problems", "validation_problems"),
-    ("eval_problems", "eval_problems"),
+    ("test_problems", "test_problems"),
     ("gate", "gate"),
     ("replay", "replay"),
     ("patience", "patience"),
@@ -78,9 +78,15 @@ pub(super) fn said(command: Command) -> Command {
     });
     let sft = [("", Table::try_from(SftConfig::default()).unwrap_or_default())];
     command
-        .mut_subcommand("iterate", |c| with_defaults(c, RUN, &runs))
-        .mut_subcommand("check", |c| with_defaults(c, RUN, &runs))
+        .mut_subcommand("iterate", |c| with_defaults(without_shared(c), RUN, &runs))
+        .mut_subcommand("check", |c| with_defaults(hide_group(c, "Training"), RUN, &runs))
         .mut_subcommand("evaluate", |c| with_defaults(c, EVALUATE, &runs))
         .mut_subcommand("train", |c| with_defaults(c, TRAINING, &dpo))
         .mut_subcommand("sft", |c| with_defaults(c, TRAINING, &sft))
+}
+
+/// Leaves flags that it shares with other commands to `--help-all`: their defaults serve most runs, and the
+/// first screen has room for its own.
+fn without_shared(command: Command) -> Command {
+    ["threads", "preset"].into_iter().fold(command, |c, id| c.mut_arg(id, |arg| arg.hide(true)))
 }

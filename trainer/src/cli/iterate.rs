@@ -45,11 +45,11 @@ pub(super) struct Args {
         hide = true
     )]
     serve_seconds: u64,
-    /// Say what would be done and what it would take, from a short probe; nothing is written.
+    /// Say what would be done and what it would take, from a short trial in memory; nothing is written.
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
     /// Print the report as one JSON object.
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, help_heading = "Output", hide = true)]
     json: bool,
     #[command(flatten)]
     settings: SettingArgs,
@@ -124,7 +124,7 @@ fn request(
         (args.run.clone(), None)
     };
     if engine.device() != ComputeDevice::Cpu {
-        say_once("search and evaluation compute on the GPU, training on the processor");
+        say_once("search and evaluation compute on the GPU, training on the CPU");
     }
     let (mut load, threads) = (engine.load_options(say_once), engine.threads());
     load.meter = Some(meter.clone());
@@ -138,9 +138,9 @@ fn request(
 fn summary(folder: &Path, report: &RunReport) -> String {
     let mut text = String::new();
     for round in &report.rounds {
-        let Some(eval) = &round.eval else { continue };
+        let Some(test) = &round.test else { continue };
         let best = if round.round == report.best_round { "  <- best by validation" } else { "" };
-        text += &format!("round {}: {}{best}\n", round.round, eval.share);
+        text += &format!("round {}: {}{best}\n", round.round, test.share);
     }
     let compared = &report.comparison;
     let [low, high] = compared.ci95.map(|v| 100.0 * v);
@@ -165,7 +165,7 @@ fn summary(folder: &Path, report: &RunReport) -> String {
     text + "\nTry next:\n" + &next(folder, report)
 }
 
-/// Commands that go on from a run, with its problems and its policy: of the embedded model a comparison, of
+/// Commands that go on from a run, with its problems and its policy: of the bundled model a comparison, of
 /// any other what its best policy is for.
 fn next(dir: &Path, report: &RunReport) -> String {
     let config = &report.config;
@@ -188,8 +188,8 @@ fn next(dir: &Path, report: &RunReport) -> String {
     let policy = report.checkpoint.as_ref().map(|checkpoint| path(&format!("/{checkpoint}")));
     let policy = policy.unwrap_or_else(|| quoted(&config.policy));
     // Without test problems of their own, those of the run are a part of its problems.
-    let test = match &config.eval {
-        Some(eval) => quoted(eval),
+    let test = match &config.test {
+        Some(test) => quoted(test),
         None => format!("{problems} --split test"),
     };
     format!(
@@ -219,7 +219,7 @@ fn described(plan: &RunPlan) -> String {
     let all = plan.simulations * plan.problems_per_round as u64 * u64::from(plan.rounds);
     let mut text = format!(
         "{} rounds of {} problems (of {} to train on), {} validation and {} test problems\n\
-         at most {} simulations a problem, {all} in a run\n",
+         at most {} simulations per problem, {all} in a run\n",
         plan.rounds,
         plan.problems_per_round,
         plan.train_problems,
@@ -236,25 +236,25 @@ fn described(plan: &RunPlan) -> String {
             mib(memory.training_bytes),
         );
     }
-    let probe = &plan.probe;
+    let trial = &plan.trial;
     text += &format!(
-        "probe: {} trees, {} pairs, {} answers in {:.1} s{}\n",
-        probe.trees,
-        probe.pairs,
-        probe.answered,
-        probe.seconds.total(),
-        probe.peak_bytes.map(|b| format!(", peak memory {}", mib(b))).unwrap_or_default(),
+        "trial: {} trees, {} pairs, {} answers in {:.1} s{}\n",
+        trial.trees,
+        trial.pairs,
+        trial.answered,
+        trial.seconds.total(),
+        trial.peak_bytes.map(|b| format!(", peak memory {}", mib(b))).unwrap_or_default(),
     );
     let Some(estimate) = &plan.estimate else {
-        return text + "no estimate: the probe finished no tree or no answer\n";
+        return text + "no estimate: the trial finished no tree or no answer\n";
     };
     let (tokens, seconds) = (&estimate.tokens, &estimate.seconds);
     let minutes = |s: f64| format!("{:.1}", s / 60.0);
     text + &format!(
         "estimate for the run{}: {} pairs; tokens {} in prompts, {} sampled, {} trained, {} in answers\n\
          time in minutes: search {}, train {}, evaluate {}, together {}; {} on the disk\n",
-        if probe.searched > probe.trees as f64 {
-            " (search: at most; no tree, or not every tree, of the probe was finished)"
+        if trial.searched > trial.trees as f64 {
+            " (search: at most; no tree, or not every tree, of the trial was finished)"
         } else {
             ""
         },
@@ -265,7 +265,7 @@ fn described(plan: &RunPlan) -> String {
         tokens.validated,
         minutes(seconds.search),
         minutes(seconds.train),
-        minutes(seconds.evaluate),
+        minutes(seconds.validate),
         minutes(seconds.total()),
         mib(estimate.disk_bytes),
     )

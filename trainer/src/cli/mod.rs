@@ -60,7 +60,7 @@ Examples:
   regrowth iterate --policy http://localhost:8000/v1#model --problems gsm8k.jsonl --dry-run
   regrowth iterate --preset paper --set search.c_puct=2 --rounds 1")]
     Iterate(Box<iterate::Args>),
-    /// A minute with a policy: solutions cut into steps, what the checker reads, speed, fitting settings.
+    /// A minute with a policy: solutions cut into steps, what the verifier reads, speed, fitting settings.
     #[command(after_help = "\
 Examples:
   regrowth check --policy models/SmolLM2-360M-Instruct --problems gsm8k.jsonl")]
@@ -121,7 +121,7 @@ Examples:
   regrowth sft --data rows.jsonl --policy builtin --out tuned
   regrowth sft --data rows.jsonl --init init --set sft.patience=3 --out model")]
     Sft(Box<sft::Args>),
-    /// Write what the embedded model is trained from: tokenizer, shape and corpus.
+    /// Write what the bundled model is trained from: tokenizer, shape and corpus.
     #[command(after_help = "\
 Examples:
   regrowth corpus --out corpus --examples 10000")]

@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// scripted[:FILE] or replay:FILE.
     #[arg(long, default_value = "builtin", help_heading = "Policy and problems")]
     policy: Vec<String>,
-    /// Rows {prompt, completion}, one JSON object a line.
+    /// Rows {prompt, completion}, one JSON object per line.
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     input: PathBuf,
     /// Begin each row with the tokenizer's BOS, unless the prompt already does.

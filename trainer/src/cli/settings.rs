@@ -9,7 +9,7 @@ use regrowth_mcts::console::log;
 use regrowth_mcts::flags::EngineFlags;
 use regrowth_mcts::frontend::{SetFlags, SettingsTree};
 use regrowth_mcts::prompting::PromptFlags;
-use regrowth_mcts::settings::{SEARCH_KEYS, laid_over, overlay};
+use regrowth_mcts::settings::{RENAMED_KEYS, SEARCH_KEYS, laid_over, overlay};
 use regrowth_mcts::spelling::{breadth, expanded};
 use regrowth_policy::{Boundary, joined};
 use serde::Deserialize;
@@ -62,18 +62,23 @@ pub(super) struct SettingArgs {
     /// [default: detected]
     #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     format: Option<String>,
-    /// Other files whose problems are the test problems, or built-in tasks; may be given several times, as
-    /// FILE:WEIGHT for a mixture
-    /// [default: the test part of --problems]
-    #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
-    eval: Vec<String>,
+    /// Test problems, never used for selection; validation problems come from --problems. Files or built-in
+    /// tasks; may be given several times, as FILE:WEIGHT for a mixture
+    /// [default: a part of --problems]
+    #[arg(
+        long,
+        alias = "eval",
+        value_name = "FILE[:WEIGHT]",
+        help_heading = "Policy and problems"
+    )]
+    test: Vec<String>,
     #[command(flatten)]
     prompts: PromptFlags,
     /// The method or one of its baselines.
     #[arg(long, value_enum, help_heading = "Rounds", hide = true)]
     variant: Option<Variant>,
     /// Seed of training problems, search and training order.
-    #[arg(long, help_heading = "Rounds")]
+    #[arg(long, help_heading = "Rounds", hide = true)]
     seed: Option<u64>,
     /// Rounds.
     #[arg(long, value_name = "N", help_heading = "Rounds")]
@@ -82,11 +87,11 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "N", help_heading = "Rounds")]
     problems_per_round: Option<usize>,
     /// Validation problems: they choose the best round.
-    #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
+    #[arg(long, value_name = "N", help_heading = "Rounds")]
     validation_problems: Option<usize>,
-    /// Test problems: looked at once, at the end.
-    #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
-    eval_problems: Option<usize>,
+    /// Test problems: used once, at the end.
+    #[arg(long, alias = "eval-problems", value_name = "N", help_heading = "Rounds", hide = true)]
+    test_problems: Option<usize>,
     /// What happens when a round makes the policy worse on validation problems.
     #[arg(long, value_enum, help_heading = "Rounds", hide = true)]
     gate: Option<Gate>,
@@ -100,7 +105,7 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     min_pairs: Option<usize>,
     /// Simulations per search root.
-    #[arg(long, value_name = "K", help_heading = "Search", hide = true)]
+    #[arg(long, value_name = "K", help_heading = "Search")]
     simulations: Option<u64>,
     /// Multiplies the simulations at the first root.
     #[arg(long, value_name = "F", help_heading = "Search", hide = true)]
@@ -126,11 +131,11 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "T", help_heading = "Search", hide = true)]
     temperature: Option<f32>,
     /// Highest learning rate.
-    #[arg(long, value_name = "RATE", help_heading = "Training", hide = true)]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
     learning_rate: Option<f64>,
     /// Train an adapter of this rank in place of the whole model, one over all rounds; 0 trains the
     /// whole model.
-    #[arg(long, value_name = "RANK", help_heading = "Training", hide = true)]
+    #[arg(long, value_name = "RANK", help_heading = "Training")]
     lora: Option<usize>,
     /// Preference loss, as `regrowth train --help` lists them.
     #[arg(long, help_heading = "Training", hide = true)]
@@ -138,7 +143,7 @@ pub(super) struct SettingArgs {
     /// Inverse temperature of the preference loss.
     #[arg(long, help_heading = "Training", hide = true)]
     beta: Option<f64>,
-    /// Weight of the chosen side's mean negative log-likelihood.
+    /// Weight of the chosen side's mean negative log-likelihood (TRL: rpo_alpha).
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     nll: Option<f64>,
     /// How steps are judged.
@@ -190,13 +195,13 @@ impl SettingArgs {
         set(&mut config.skip_bad, &self.skip_bad);
         config.weights = self.weights.clone().or(config.weights.take());
         config.format = self.format.clone().or(config.format.take());
-        config.eval = ProblemSources::joined(&self.eval)?.or(config.eval.take());
+        config.test = ProblemSources::joined(&self.test)?.or(config.test.take());
         config.trainer_command = self.trainer_command.clone().or(config.trainer_command.take());
         config.set_prompts(&self.prompts);
         set(&mut config.rounds, &self.rounds);
         set(&mut config.problems_per_round, &self.problems_per_round);
         set(&mut config.validation_problems, &self.validation_problems);
-        set(&mut config.eval_problems, &self.eval_problems);
+        set(&mut config.test_problems, &self.test_problems);
         set(&mut config.gate, &self.gate);
         set(&mut config.replay, &self.replay);
         set(&mut config.patience, &self.patience);
@@ -260,7 +265,7 @@ fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
 
 impl StartFlags {
     /// A preset, changed by a settings file and by `--set`, and `engine` over what they say of engines. The
-    /// policy is the flags', then the file's, then the embedded one, and the preset its own unless one is
+    /// policy is the flags', then the file's, then the bundled one, and the preset its own unless one is
     /// named. `weights` are those of a served policy.
     pub(super) fn base(
         &self,
@@ -322,7 +327,9 @@ pub(super) fn lora_of_adapter(policy: &str) -> Option<LoraConfig> {
 
 /// Every key of a settings file that `regrowth` reads.
 pub(super) fn known() -> SettingsTree {
-    SettingsTree::of::<RunConfig>().with::<EngineFlags>("engine", "How a policy is run.")
+    SettingsTree::of::<RunConfig>()
+        .with::<EngineFlags>("engine", "How a policy is run.")
+        .with_old_names(&RENAMED_KEYS)
 }
 
 /// Settings with values of one word, `tokens@40` or `simpo:gamma=1`, as the tables that they stand for.

@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// Bad rows of the file of pairs that are skipped, each named; one more is an error.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Input", hide = true)]
     skip_bad: usize,
-    /// Named settings that the file and the flags start from [default: builtin for the embedded
+    /// Named settings that the file and the flags start from [default: builtin for the bundled
     /// model, else chat].
     #[arg(long, value_enum, help_heading = "Settings")]
     preset: Option<Preset>,

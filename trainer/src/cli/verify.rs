@@ -19,14 +19,14 @@ use crate::TrainError;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Input and output")]
 pub(super) struct Args {
-    /// Rows {id?, gold, pred, form?, gold_form?, choices?, options?}, one JSON object a line; `-` reads
+    /// Rows {id?, gold, pred, form?, gold_form?, choices?, options?}, one JSON object per line; `-` reads
     /// standard input.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Where the verdicts go, one JSON object a line; `-` writes standard output.
+    /// Where the verdicts go, one JSON object per line; `-` writes standard output.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Only announced answers, no tolerance, no second readings: for rewards.
+    /// Only announced answers, no tolerance, no second readings.
     #[arg(long, conflicts_with = "lenient", help_heading = "Grading")]
     strict: bool,
     /// Decimals within 1e-4, intervals and inequalities for one another, any units.

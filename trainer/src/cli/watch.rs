@@ -15,7 +15,7 @@ use crate::rounds::{Observer, RoundReport, RunConfig};
 use crate::train;
 
 /// Phases of a round in their order.
-const ROUND: [&str; 4] = ["search", "train", "validate", "probe"];
+const ROUND: [&str; 4] = ["search", "train", "validate", "kl"];
 
 /// What a run still takes.
 #[derive(Debug, Clone)]
@@ -31,12 +31,12 @@ struct Ahead {
 impl Ahead {
     fn new(config: &RunConfig) -> Self {
         let size = |n: usize| n as f64;
-        let probed = config.probe_problems.min(config.validation_problems);
+        let sampled = config.kl_problems.min(config.validation_problems);
         let validation = size(config.validation_problems);
         let sizes =
-            [size(config.problems_per_round), 1.0, validation, f64::from(u8::from(probed > 0))];
+            [size(config.problems_per_round), 1.0, validation, f64::from(u8::from(sampled > 0))];
         let costs = sizes.map(|size| (size == 0.0).then_some(0.0));
-        Self { rounds: config.rounds, sizes, tests: size(config.eval_problems), costs }
+        Self { rounds: config.rounds, sizes, tests: size(config.test_problems), costs }
     }
 
     /// Learns what a phase took; `seconds` for all of its problems.
@@ -155,8 +155,8 @@ impl Observer for Watcher {
         for (kind, seconds, problems) in [
             (0, seconds.search, report.problems as f64),
             (1, seconds.train, 1.0),
-            (2, seconds.evaluate, report.validation.share.n as f64),
-            (3, seconds.probe, 1.0),
+            (2, seconds.validate, report.validation.share.n as f64),
+            (3, seconds.kl, 1.0),
         ] {
             let seen = report.round > 0 || kind == 2;
             if self.ahead.costs[kind].is_none() && seen && problems > 0.0 {
@@ -192,8 +192,8 @@ mod tests {
             rounds: 2,
             problems_per_round: 100,
             validation_problems: 50,
-            eval_problems: 200,
-            probe_problems: 0,
+            test_problems: 200,
+            kl_problems: 0,
             ..RunConfig::of(Preset::Builtin)
         };
         let mut ahead = Ahead::new(&config);

@@ -1,4 +1,4 @@
-//! Results in the files of the lm-evaluation-harness: `results_<time>.json` and one row a problem
+//! Results in the files of the lm-evaluation-harness: `results_<time>.json` and one row per problem
 //! in `samples_<task>_<time>.jsonl`, so that its readers and leaderboards can take them.
 
 use std::path::{Path, PathBuf};

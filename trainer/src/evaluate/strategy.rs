@@ -1,4 +1,4 @@
-//! One answer a problem, from one or several solutions or from a search without reference.
+//! One answer per problem, from one or several solutions or from a search without reference.
 //!
 //! Majority voting is Wang et al. 2022 (arXiv:2203.11171); best-of takes the solution that the
 //! policy's own judgement likes best; the search is the one that makes training data, with its
@@ -26,7 +26,7 @@ pub enum Decoding {
     Majority(usize),
     /// The sample with the highest self-evaluation of so many.
     BestOf(usize),
-    /// The committed solution of a search with so many simulations a root.
+    /// The committed solution of a search with so many simulations per root.
     Mcts(u64),
     /// The answer with most votes among all solutions of a search with so many simulations, made
     /// from the problem's root alone.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::sources::Sources;
 use super::words::{percent, points, unanswered};
-use crate::rounds::EvalRow;
+use crate::rounds::{EvalRow, TEST, path_of};
 use crate::stats::{Paired, p_value};
 
 /// Problems of each list that the page shows (taste; the rest is in the files).
@@ -29,6 +29,8 @@ pub(super) struct Changes {
     kinds: Vec<Kind>,
     /// Whether questions and references are known.
     has_questions: bool,
+    /// The file that has all of them.
+    file: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,12 +97,14 @@ impl Changes {
             Changed { total: found().count(), problems: shown.collect() }
         };
         let (kind, kinds) = kinds(&both, &problems);
+        let file = path_of(sources.run, TEST);
         Some(Self {
             round: compared,
             gained: changed(false),
             lost: changed(true),
             kind,
             kinds,
+            file: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             has_questions: both.iter().any(|(a, _)| problems.contains_key(a.id.as_str())),
         })
     }

@@ -114,13 +114,13 @@ pub(super) fn charts(sources: &Sources) -> Vec<Chart> {
 
 /// Test accuracy of a round; validation accuracy where test problems were not asked.
 fn measured(round: &RoundReport) -> Share {
-    round.eval.as_ref().map_or(round.validation.share, |eval| eval.share)
+    round.test.as_ref().map_or(round.validation.share, |test| test.share)
 }
 
 fn accuracy(sources: &Sources) -> Chart {
     let rounds = &sources.report.rounds;
     let at = |r: &RoundReport| f64::from(r.round);
-    let test = rounds.iter().filter_map(|r| Some(Point::share(at(r), &r.eval.as_ref()?.share)));
+    let test = rounds.iter().filter_map(|r| Some(Point::share(at(r), &r.test.as_ref()?.share)));
     let validated = rounds.iter().filter(|r| r.validated && r.validation.share.n > 0);
     let validation = validated.map(|r| Point::plain(at(r), r.validation.share.accuracy));
     Chart::new(
@@ -205,7 +205,7 @@ fn curve(round: &RoundSources, key: &str, before: usize) -> Vec<Point> {
         .collect()
 }
 
-/// KL to the base policy is measured once a round, when its steps are done.
+/// KL to the base policy is measured once per round, when its steps are done.
 fn divergence(sources: &Sources) -> Chart {
     let mut steps = 0;
     let points = sources.report.rounds.iter().filter_map(|round| {
@@ -220,7 +220,7 @@ fn divergence(sources: &Sources) -> Chart {
         "divergence",
         "KL to the base policy",
         ["optimizer step", "integer"],
-        ["nats a token", "number"],
+        ["nats per token", "number"],
     )
     .with("at the end of each round", "line", points)
 }

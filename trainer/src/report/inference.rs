@@ -129,7 +129,7 @@ fn chart(files: &[&CurveFile]) -> Chart {
     let mut chart = Chart::new(
         "inference",
         "Accuracy against tokens at inference",
-        ["tokens a problem", "tokens"],
+        ["tokens per problem", "tokens"],
         ["accuracy", "percent"],
     )
     .with_log_x();

@@ -199,7 +199,7 @@ fn facts(status: &Status, now: u64) -> Vec<Fact> {
             add("so far", readable(&progress.message));
         }
         add("model calls", count(progress.model_calls));
-        add("tokens a second", count(progress.tokens_per_second as u64));
+        add("tokens per second", count(progress.tokens_per_second as u64));
         let age = now.saturating_sub(progress.updated) as f64;
         add("as of", format!("{} ago", regrowth_mcts::console::duration(age)));
     }

@@ -35,19 +35,21 @@ pub(super) const UPLOT_STYLE: &str = include_str!("assets/vendor/uplot/uPlot.min
 pub(super) const UPLOT: &str = include_str!("assets/vendor/uplot/uPlot.iife.min.js");
 
 /// Files of a run that the page links to where they are there, and what they hold.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("report.json", "everything on this page as data"),
     ("run.json", "effective settings, and what the run was started with"),
-    ("eval.jsonl", "test problems before and after"),
+    ("test.jsonl", "test problems before and after"),
+    ("eval.jsonl", "the same, in runs of older versions"),
     ("best", "checkpoint of the best round"),
 ];
-const ROUND_FILES: [(&str, &str); 7] = [
+const ROUND_FILES: [(&str, &str); 8] = [
     ("report.json", "figures"),
     ("trees.jsonl", "search trees"),
     ("pairs.jsonl", "preference pairs"),
     ("metrics.jsonl", "training metrics of every step"),
     ("validation.jsonl", "answers to validation problems"),
-    ("eval.jsonl", "answers to test problems"),
+    ("test.jsonl", "answers to test problems"),
+    ("eval.jsonl", "the same, in runs of older versions"),
     ("cost.json", "time and usage"),
 ];
 

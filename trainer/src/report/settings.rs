@@ -10,7 +10,7 @@ use crate::rounds::RunConfig;
 const FLAGS: [(&str, &str); 5] = [
     ("policy", "--policy"),
     ("problems", "--problems"),
-    ("eval", "--eval"),
+    ("test", "--test"),
     ("seed", "--seed"),
     ("rounds", "--rounds"),
 ];
@@ -119,10 +119,10 @@ mod tests {
         let mut config = RunConfig::of(Preset::Builtin);
         assert!(differences(&config).is_empty());
         config.search.simulations = 8;
-        config.eval = Some("my test.jsonl".into());
+        config.test = Some("my test.jsonl".into());
         let found = differences(&config);
         let names: Vec<&str> = found.iter().map(|d| d.name.as_str()).collect();
-        assert_eq!(names, ["eval", "search.simulations"]);
+        assert_eq!(names, ["test", "search.simulations"]);
         assert_eq!((found[0].preset.as_str(), found[1].run.as_str()), ("not set", "8"));
     }
 

@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 
 use super::examples::picked;
 use crate::clock::utc;
-use crate::rounds::{EvalRow, RoundReport, RunFile, RunReport, read_run_file, round_dir};
+use crate::rounds::{
+    EvalRow, RoundReport, RunFile, RunReport, TEST, path_of, read_run_file, round_dir,
+};
 
 /// Trees of a round that are looked at to choose those that are shown (taste: a second of reading).
 const TREES_READ: usize = 1000;
@@ -65,9 +67,8 @@ impl<'a> Sources<'a> {
         let nodes = NODES_SHOWN / searched.max(1);
         for round in &report.rounds {
             let folder = round_dir(run, round.round);
-            let mut answers: Vec<EvalRow> =
-                read_jsonl(&folder.join("eval.jsonl")).unwrap_or_default();
-            if answers.is_empty() && round.eval.is_some() {
+            let mut answers: Vec<EvalRow> = read_jsonl(&path_of(&folder, TEST)).unwrap_or_default();
+            if answers.is_empty() && round.test.is_some() {
                 // Nothing was trained: the round ends with a policy that was asked before.
                 let same = rounds.iter().find(|earlier| earlier.report.policy == round.policy);
                 answers = same.map(|earlier| earlier.answers.clone()).unwrap_or_default();
@@ -88,7 +89,7 @@ impl<'a> Sources<'a> {
             });
         }
         let started = file_time(&run.join("run.json"));
-        let finished = file_time(&run.join("eval.jsonl"));
+        let finished = file_time(&path_of(run, TEST));
         Self { run, report, test, file, rounds, started, finished }
     }
 

@@ -52,9 +52,9 @@ impl Summary {
 
 /// Whether training helped, with the numbers that say so.
 fn verdict(report: &RunReport) -> (&'static str, String) {
-    let eval =
-        |round: u32| report.round(round).and_then(|r| r.eval.as_ref()).filter(|e| e.share.n > 0);
-    let Some(before) = eval(0) else {
+    let test =
+        |round: u32| report.round(round).and_then(|r| r.test.as_ref()).filter(|e| e.share.n > 0);
+    let Some(before) = test(0) else {
         return (
             "open",
             "The run has no test evaluation, so whether training helped is not known.".into(),
@@ -63,7 +63,7 @@ fn verdict(report: &RunReport) -> (&'static str, String) {
     let before_share = percent(before.share.accuracy);
     if report.best_round == 0 {
         let last = report.rounds.last().filter(|r| r.round > 0);
-        let last = last.and_then(|r| Some((r.round, r.eval.as_ref()?.share.accuracy)));
+        let last = last.and_then(|r| Some((r.round, r.test.as_ref()?.share.accuracy)));
         let then = last.map(|(round, accuracy)| {
             format!("; round {round}, the last, reached {}", percent(accuracy))
         });
@@ -74,7 +74,7 @@ fn verdict(report: &RunReport) -> (&'static str, String) {
         );
         return ("open", text);
     }
-    let Some(after) = eval(report.best_round) else {
+    let Some(after) = test(report.best_round) else {
         return ("open", "The best round has no test evaluation.".into());
     };
     let compared = &report.comparison;
@@ -157,13 +157,14 @@ fn trained(sources: &Sources) -> Vec<String> {
 fn data(report: &RunReport) -> Vec<String> {
     let rounds: Vec<&RoundReport> = report.rounds.iter().filter(|r| r.round > 0).collect();
     let sum = |of: fn(&RoundReport) -> u64| rounds.iter().map(|r| of(r)).sum();
-    let eval = report.round(0).and_then(|r| r.eval.as_ref());
-    let test = eval.map(|e| format!(" and {} test problems", count(e.share.n))).unwrap_or_default();
+    let asked = report.round(0).and_then(|r| r.test.as_ref());
+    let test =
+        asked.map(|e| format!(" and {} test problems", count(e.share.n))).unwrap_or_default();
     let from = report
         .config
-        .eval
+        .test
         .as_ref()
-        .map(|eval| format!(" Test problems are from {eval}."))
+        .map(|test| format!(" Test problems are from {test}."))
         .unwrap_or_default();
     vec![
         format!(

@@ -72,8 +72,8 @@ pub(super) fn costs(sources: &Sources) -> Table {
     let time: [Spec; 6] = [
         ("search", "", &|r| duration(r.seconds.search)),
         ("training", "", &|r| duration(r.seconds.train)),
-        ("validation", "", &|r| duration(r.seconds.evaluate)),
-        ("KL to the base policy", "", &|r| duration(r.seconds.probe)),
+        ("validation", "", &|r| duration(r.seconds.validate)),
+        ("KL to the base policy", "", &|r| duration(r.seconds.kl)),
         ("test problems", "", &|r| duration(r.seconds.test)),
         ("all phases", "", &|r| duration(r.seconds.total())),
     ];
@@ -115,14 +115,14 @@ fn group(name: &'static str, sources: &Sources, specs: &[Spec]) -> Group {
 fn accuracy_rows() -> [Spec<'static>; 8] {
     [
         ("test", "greedy, asked once at the end", &|r| {
-            r.eval.as_ref().map(|e| percent(e.share.accuracy)).unwrap_or_default()
+            r.test.as_ref().map(|e| percent(e.share.accuracy)).unwrap_or_default()
         }),
         ("95 % interval", "Wilson, in percent", &|r| {
-            r.eval.as_ref().map(|e| interval(&e.share)).unwrap_or_default()
+            r.test.as_ref().map(|e| interval(&e.share)).unwrap_or_default()
         }),
         ("test solutions without an answer", "cut off included", &|r| {
-            let eval = r.eval.as_ref();
-            eval.map(|e| part(e.no_answer + e.cut_off, e.share.n)).unwrap_or_default()
+            let test = r.test.as_ref();
+            test.map(|e| part(e.no_answer + e.cut_off, e.share.n)).unwrap_or_default()
         }),
         ("validation", "chooses the best round, feeds the gate", &|r| match r.validated {
             true => percent(r.validation.share.accuracy),
@@ -190,10 +190,10 @@ fn search_rows() -> [Spec<'static>; 8] {
     [
         ("problems", "", &|r| some(r, count(r.problems))),
         ("trees", "", &|r| some(r, count(r.trees))),
-        ("steps a tree", "", &|r| {
+        ("steps per tree", "", &|r| {
             mean(r.statistics.nodes.saturating_sub(r.statistics.trees), r.statistics.trees)
         }),
-        ("simulations a tree", "", &|r| mean(r.statistics.simulations, r.statistics.trees)),
+        ("simulations per tree", "", &|r| mean(r.statistics.simulations, r.statistics.trees)),
         ("trees with right and wrong solutions", "these teach by outcome", &|r| {
             part(r.statistics.mixed, r.statistics.trees)
         }),
@@ -241,7 +241,7 @@ fn pair_rows() -> [Spec<'static>; 6] {
 fn training_rows() -> [Spec<'static>; 2] {
     [
         ("optimizer steps", "", &|r| if r.trained { count(r.steps) } else { String::new() }),
-        ("KL to the base policy", "nats a token, of sampled validation solutions", &|r| {
+        ("KL to the base policy", "nats per token, of sampled validation solutions", &|r| {
             r.kl_to_base.map(|d| signless(d.per_token)).unwrap_or_default()
         }),
     ]

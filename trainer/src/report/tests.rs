@@ -108,22 +108,22 @@ fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
         |step: u32| json!({ "step": step, "loss": 1.0 / f64::from(step), "rewards/margins": 0.1 });
     write_jsonl(&second.join("metrics.jsonl"), (1..700).map(metric)).unwrap();
     let text = if evil { HOSTILE } else { "So #### A" };
-    write_jsonl(&first.join("eval.jsonl"), answers(&problems, |at| at < 8, text)).unwrap();
-    write_jsonl(&second.join("eval.jsonl"), answers(&problems, |at| at > 1 && at < 14, text))
+    write_jsonl(&first.join("test.jsonl"), answers(&problems, |at| at < 8, text)).unwrap();
+    write_jsonl(&second.join("test.jsonl"), answers(&problems, |at| at > 1 && at < 14, text))
         .unwrap();
-    std::fs::write(folder.join("eval.jsonl"), "").unwrap();
+    std::fs::write(folder.join("test.jsonl"), "").unwrap();
     let bins = json!([{ "n": 5, "mean": 0.2, "right": 1 }, { "n": 5, "mean": 0.9, "right": 4 }]);
     let judged = json!({ "n": 10, "unknown": 0.0, "right": 0.5, "mean": 0.5, "auc": 0.55, "ece": 0.1,
         "by_depth": [], "bins": bins });
     let more = json!({
-        "eval": share(12, 20), "trained": true, "trees": trees.len(), "pairs": pairs.len(), "problems": 20,
+        "test": share(12, 20), "trained": true, "trees": trees.len(), "pairs": pairs.len(), "problems": 20,
         "pairs_dropped": { "no_sibling": 7 }, "steps": 699, "gate": {
             "start_round": 0, "accepted": true, "reason": "better" },
         "metrics": { "loss": 0.01 }, "statistics": { "trees": trees.len(), "margins": [0, 3, 4],
             "depths": [{ "depth": 1, "pairs": 7 }], "self_evaluation": judged },
         "tokens": { "prompts": 10, "sampled": 20, "trained": 30, "referenced": 0, "validated": 5 },
     });
-    let rounds = vec![round(0, json!({ "eval": share(8, 20) })), round(1, more)];
+    let rounds = vec![round(0, json!({ "test": share(8, 20) })), round(1, more)];
     (run(RunConfig::of(Preset::Builtin), rounds, 1), problems)
 }
 
@@ -181,15 +181,15 @@ fn what_is_missing_is_left_out() {
     assert!(text.contains("no test evaluation") && !text.contains("class=\"viewer\""));
     // A round without pairs.
     let none = json!({ "trees": 3, "problems": 3, "not_trained": "0 pairs, at least 32 are needed",
-        "pairs_dropped": { "small_margin": 3 }, "eval": share(8, 20) });
-    let rounds = vec![round(0, json!({ "eval": share(8, 20) })), round(1, none)];
+        "pairs_dropped": { "small_margin": 3 }, "test": share(8, 20) });
+    let rounds = vec![round(0, json!({ "test": share(8, 20) })), round(1, none)];
     let text = page(folder.path(), &run(config.clone(), rounds, 0), &[]);
     assert!(
         text.contains("No round beat the base policy") && text.contains("Round 1 was not trained")
     );
     // The base policy alone was measured.
     let rounds =
-        vec![round(0, json!({ "eval": share(8, 20) })), round(1, json!({ "trained": true }))];
+        vec![round(0, json!({ "test": share(8, 20) })), round(1, json!({ "trained": true }))];
     page(folder.path(), &run(config, rounds, 1), &[]);
 }
 
@@ -199,7 +199,7 @@ fn a_variant_says_how_it_trained() {
     let mut config = RunConfig::of(Preset::Builtin);
     Variant::Star.apply(&mut config);
     let rounds =
-        vec![round(0, json!({ "eval": share(8, 20) })), round(1, json!({ "trained": true }))];
+        vec![round(0, json!({ "test": share(8, 20) })), round(1, json!({ "trained": true }))];
     let text = page(folder.path(), &run(config, rounds, 0), &[]);
     assert!(text.contains("supervised training on right solutions (STaR)"));
     assert!(text.contains("variant star") && text.contains("--variant star"));
@@ -219,7 +219,7 @@ fn a_settings_text_cannot_leave_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = RunConfig::of(Preset::Builtin);
     config.problems = HOSTILE.to_owned();
-    let rounds = vec![round(0, json!({ "eval": share(8, 20) }))];
+    let rounds = vec![round(0, json!({ "test": share(8, 20) }))];
     let text = page(folder.path(), &run(config, rounds, 0), &[]);
     assert!(!text.contains("<script>alert") && text.contains("&lt;script&gt;alert"));
 }

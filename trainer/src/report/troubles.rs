@@ -106,21 +106,21 @@ fn answers(report: &RunReport) -> Vec<String> {
             counted(report.comparison.lost, "test problem")
         ));
     }
-    let Some(eval) = report.round(report.best_round).and_then(|r| r.eval.as_ref()) else {
+    let Some(test) = report.round(report.best_round).and_then(|r| r.test.as_ref()) else {
         return found;
     };
-    let silent = eval.no_answer + eval.cut_off;
-    if silent as f64 > MANY_UNANSWERED * eval.share.n as f64 {
+    let silent = test.no_answer + test.cut_off;
+    if silent as f64 > MANY_UNANSWERED * test.share.n as f64 {
         found.push(format!(
             "{} of {} test solutions state no answer that can be read, {} of them because the token limit \
              cut them off.",
             count(silent),
-            count(eval.share.n),
-            count(eval.cut_off)
+            count(test.share.n),
+            count(test.cut_off)
         ));
     }
-    if eval.failed > 0 {
-        let failed = counted(eval.failed, "test problem");
+    if test.failed > 0 {
+        let failed = counted(test.failed, "test problem");
         found.push(format!("{failed} without a solution, counted as wrong."));
     }
     found
@@ -130,7 +130,7 @@ fn answers(report: &RunReport) -> Vec<String> {
 fn small_sets(report: &RunReport) -> Vec<String> {
     let best = report.round(report.best_round);
     let validation = best.map(|r| ("validation", r.validation.share));
-    let test = best.and_then(|r| Some(("test", r.eval.as_ref()?.share)));
+    let test = best.and_then(|r| Some(("test", r.test.as_ref()?.share)));
     let width = |share: &Share| share.ci95[1] - share.ci95[0];
     let small = validation.into_iter().chain(test).filter(|(_, share)| width(share) > WIDE);
     small

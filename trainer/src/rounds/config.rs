@@ -1,7 +1,8 @@
 //! Everything that decides what a run does, with the source of each default.
 //!
 //! What only decides how fast it is done (threads, batch sizes, devices) is not here, so two runs
-//! with equal settings have equal results. "Method" is Xie et al. 2024, arXiv:2405.00451.
+//! with equal settings have equal results. "Paper" is Xie et al. 2024, arXiv:2405.00451; "code" is its
+//! authors' program (docs/paper.md).
 
 use std::path::PathBuf;
 
@@ -22,7 +23,8 @@ use crate::train::{DpoConfig, SftConfig};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, `scripted`, `replay:FILE`.
+    /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, a server (`http://host:port/v1#model`),
+    /// `scripted`, `replay:FILE`.
     pub policy: String,
     /// Where `policy` is served: the checkpoint with its weights, which is trained; what is trained is
     /// served in its place (docs/servers.md#rounds). Absent, a served policy is searched and not trained.
@@ -37,10 +39,10 @@ pub struct RunConfig {
     /// Format of the problem file, where detection is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Other files or built-in tasks whose problems are the test problems, as in `problems`, whose own
-    /// test part is then trained on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub eval: Option<String>,
+    /// Source of the test problems, in the form of `problems`; then `problems` is split into training and
+    /// validation only. Absent, the test problems are a part of `problems`.
+    #[serde(alias = "eval", skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
     /// How problems are put to the policy: `boxed`, `gsm8k`, `choice`, `plain` or a file with a template;
     /// absent, the checkpoint's own form or that of its kind.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,24 +62,25 @@ pub struct RunConfig {
     /// Seed of training problems, search and training order.
     pub seed: u64,
     /// Seed of validation and test problems of a built-in task: the same ones for every `seed`.
-    #[serde(alias = "exam_seed")]
-    pub eval_seed: u64,
+    #[serde(alias = "eval_seed", alias = "exam_seed")]
+    pub test_seed: u64,
     /// Rounds, at least 1 (default 3).
     pub rounds: u32,
     /// Training problems searched in each round, at least 1.
     pub problems_per_round: usize,
     /// Validation problems; they choose the best round and feed the gate.
     pub validation_problems: usize,
-    /// Test problems; looked at once, when all rounds are done.
-    pub eval_problems: usize,
+    /// Test problems; used once, when all rounds are done, and never for selection.
+    #[serde(alias = "eval_problems")]
+    pub test_problems: usize,
     /// What happens when a round makes the policy worse on the validation problems.
     pub gate: Gate,
     /// How much worse in accuracy a round may be and still be accepted, in [0, 1].
     pub gate_slack: f64,
-    /// Whether each round searches with the policy that the rounds before it made (method: online)
-    /// or always with the policy of round 0 (method: offline).
+    /// Whether each round searches with the policy that the rounds before it made (paper: online)
+    /// or always with the policy of round 0 (paper: offline).
     pub on_policy: bool,
-    /// What the trained policy is held to.
+    /// Reference policy of the DPO loss.
     pub reference: ReferenceKind,
     /// Whether optimizer state and learning rate schedule go on from round to round, one for the whole
     /// run (code), or begin anew in each round (default); needs `dpo.batch_trees`.
@@ -91,17 +94,18 @@ pub struct RunConfig {
     /// What is trained on.
     pub objective: Objective,
     /// Share of the trained pairs that are drawn from earlier rounds, in [0, 1); the rest are the
-    /// round's own (default 0: method).
+    /// round's own (default 0: paper).
     pub replay: f64,
     /// Rounds in a row without a new best on validation problems after which the run ends; 0 goes
-    /// on to the last round (default 0: method).
+    /// on to the last round (default 0: paper).
     pub patience: u32,
-    /// Validation problems on which the divergence from the initial policy is measured, one sampled
+    /// Validation problems on which the KL divergence from the base policy is estimated, from one sampled
     /// solution each; 0 leaves it out (default 64).
-    pub probe_problems: usize,
-    /// Problems at the beginning of a round to whose verified outcomes the judge of the rest of it is
-    /// fitted, where likelihoods or a probe judge; 0, or as many as the round has, leaves that to
-    /// the round before (default 100: a measurement, log 0012).
+    #[serde(alias = "probe_problems")]
+    pub kl_problems: usize,
+    /// With `--judge likelihood`, `answers` or `probe`: the first N problems of a round use the previous
+    /// round's calibration, the rest one that is fitted to the outcomes of those N. 0, or N of at least
+    /// the round's size: always the previous round's (default 100: log 0012).
     pub calibration_problems: usize,
     /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.
     pub min_pairs: usize,
@@ -144,7 +148,7 @@ pub enum Gate {
     Off,
 }
 
-/// What the trained policy is held to (docs/paper.md).
+/// Reference policy of the DPO loss (docs/paper.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferenceKind {
@@ -159,7 +163,7 @@ pub enum ReferenceKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
-    /// Preference pairs (method).
+    /// Preference pairs (paper).
     #[default]
     Preferences,
     /// Supervised, on the chosen sides of the same pairs.
@@ -259,7 +263,7 @@ impl RunConfig {
             ("rounds", self.rounds as usize),
             ("validate_every", self.validate_every as usize),
             ("problems_per_round", self.problems_per_round),
-            ("eval_problems", self.eval_problems),
+            ("test_problems", self.test_problems),
             ("max_solutions", self.max_solutions),
             ("dpo.epochs", self.dpo.epochs),
             ("dpo.batch_pairs", self.dpo.batch_pairs),

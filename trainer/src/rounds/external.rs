@@ -154,7 +154,7 @@ fn failed(command: &str, detail: &str) -> TrainError {
 }
 
 /// The absolute path of a folder with a whole checkpoint: that of `source`, or `written` for one
-/// that is embedded, a GGUF file or an adapter.
+/// that is bundled, a GGUF file or an adapter.
 pub(super) fn as_folder(source: &Source, written: &Path) -> Result<String, TrainError> {
     let folder = match source {
         Source::Folder(folder) => folder,

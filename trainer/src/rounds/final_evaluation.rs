@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
 use super::observer::Observer;
 use super::phase::RoundDir;
 use super::report::{EvalReport, RoundReport};
-use super::round_files::EVAL;
+use super::round_files::{self, TEST};
+use super::round_policy::{Finished, RoundPolicy};
 use super::test_evaluation::EvalRow;
 use crate::TrainError;
 
@@ -27,16 +27,16 @@ pub(super) fn evaluate(
 ) -> Result<Tested, TrainError> {
     let task = run.sets.test.first().map(|p| p.source.clone()).unwrap_or_default();
     let mut tested = Tested { reports: Vec::new(), answers: Vec::new() };
-    for Finished { mut report, candidate } in rounds {
-        let rows = if candidate.validated == Some(report.round) {
-            answers(run, &candidate, &mut report, observer)?
-        } else if let Some(at) = candidate.validated {
+    for Finished { mut report, policy_after } in rounds {
+        let rows = if policy_after.validated == Some(report.round) {
+            answers(run, &policy_after, &mut report, observer)?
+        } else if let Some(at) = policy_after.validated {
             // Nothing was trained: reuse the answers of the round that validated this policy.
             tested.answers[at as usize].clone()
         } else {
             vec![]
         };
-        report.eval = report.validated.then(|| EvalReport::of(&task, &rows));
+        report.test = report.validated.then(|| EvalReport::of(&task, &rows));
         tested.answers.push(rows);
         tested.reports.push(report);
     }
@@ -47,13 +47,13 @@ pub(super) fn evaluate(
 /// whose report is given, is charged with the time.
 fn answers(
     run: &RunContext,
-    candidate: &RoundPolicy,
+    policy_after: &RoundPolicy,
     report: &mut RoundReport,
     observer: &mut dyn Observer,
 ) -> Result<Vec<EvalRow>, TrainError> {
     let started = Instant::now();
-    let path = run.dir.round(candidate.round).join(EVAL);
-    let rows = run.evaluator().test(&candidate.spec, &path, candidate.round, observer)?;
+    let path = round_files::path_of(&run.dir.round(policy_after.round), TEST);
+    let rows = run.evaluator().test(&policy_after.spec, &path, policy_after.round, observer)?;
     let seconds = started.elapsed().as_secs_f64();
     let dir = RoundDir::open(run.dir.round(report.round), report.round)?;
     dir.charge(|cost| cost.seconds.test += seconds)?;

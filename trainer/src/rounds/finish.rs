@@ -8,7 +8,7 @@ use super::context::RunContext;
 use super::final_evaluation;
 use super::observer::Observer;
 use super::report::{REPORT_VERSION, RunReport};
-use super::round_files::{self, EVAL};
+use super::round_files::{self, TEST};
 use super::round_loop::{End, run_rounds};
 use super::run_dir::RunDir;
 use super::test_evaluation;
@@ -28,11 +28,13 @@ pub(super) fn finish(
     let rounds = run_rounds(run, observer)?;
     // 2. Choose the best one, before any test problem is looked at.
     let best = best_round(&rounds.finished);
-    let exported = rounds.finished[best].candidate.round;
+    let exported = rounds.finished[best].policy_after.round;
     // 3. Evaluate every policy on the test problems, and compare the best one with the base policy.
     let tested = final_evaluation::evaluate(run, rounds.finished, observer)?;
     let [initial, last] = [0, best].map(|round| tested.answers[round].as_slice());
-    let comparison = test_evaluation::compare(&run.dir.path().join(EVAL), initial, last)?;
+    let compared = round_files::path_of(run.dir.path(), TEST);
+    let comparison = test_evaluation::compare(&compared, initial, last)?;
+    let compared = compared.file_name().unwrap_or_default().to_string_lossy();
     // 4. Export the best checkpoint.
     let checkpoint = best_checkpoint::export(&run.dir, exported)?;
     // 5. Report. Written last: its presence marks the run as finished.
@@ -49,7 +51,7 @@ pub(super) fn finish(
         stopped_by_gate: rounds.end == End::Gate,
         stopped_early: rounds.end == End::NoNewBest,
         extended: run.file.extended.clone(),
-        checksums: checksums(run.dir.path(), &[EVAL])?,
+        checksums: checksums(run.dir.path(), &[&compared])?,
     };
     write_html(run.dir.path(), &report, &run.sets.test)?;
     write_checksummed(&run.dir.path().join(REPORT), &report)?;

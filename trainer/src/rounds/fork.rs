@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::round_files::{EVAL, damage_of};
+use super::round_files::{OLD_NAMES, TEST, damage_of};
 use super::run_dir::{Fork, RunDir, RunFile};
 use crate::TrainError;
 
@@ -41,6 +41,12 @@ pub(super) fn take_over(source: &Path, dir: &RunDir, file: &RunFile) -> Result<F
     Ok(Fork { rounds, changed })
 }
 
+/// Whether a file of a round, or one that stands beside it while it grows, holds test answers.
+fn is_test_answers(name: &str) -> bool {
+    let old = OLD_NAMES.iter().filter(|(new, _)| *new == TEST).map(|(_, old)| *old);
+    old.chain([TEST]).any(|file| name.starts_with(file))
+}
+
 /// Copies the files of a round that its own settings made; test answers are not among them.
 fn copy_folder(from: &Path, to: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(to).map_err(TrainError::io(to))?;
@@ -50,7 +56,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), TrainError> {
         let target = to.join(name);
         if path.is_dir() {
             copy_folder(&path, &target)?;
-        } else if !name.to_string_lossy().starts_with(EVAL) {
+        } else if !is_test_answers(&name.to_string_lossy()) {
             std::fs::copy(&path, &target).map_err(TrainError::io(&target))?;
         }
     }

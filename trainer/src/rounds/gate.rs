@@ -3,9 +3,9 @@
 //! A pure function of two lists of answers. The paper keeps the best of its rounds (Xie et al.
 //! 2024, section 4); the slack is ours.
 
-use super::candidate::RoundPolicy;
 use super::config::{Gate, RunConfig};
 use super::report::GateReport;
+use super::round_policy::RoundPolicy;
 use super::test_evaluation::EvalRow;
 use crate::stats::Share;
 
@@ -18,24 +18,24 @@ pub(super) fn can_decide(validation: usize) -> bool {
     validation >= GATE_MINIMUM
 }
 
-/// Accepts a candidate unless it solves clearly fewer validation problems than its start.
+/// Accepts the policy after a round unless it solves clearly fewer validation problems than the one before.
 pub(super) fn decide(
     config: &RunConfig,
     start: &RoundPolicy,
-    candidate: &RoundPolicy,
+    policy_after: &RoundPolicy,
     not_trained: Option<&str>,
 ) -> GateReport {
     let accuracy = |rows: &[EvalRow]| Share::of(rows.iter().map(|r| r.correct)).accuracy;
-    let (before, after) = (accuracy(&start.validation), accuracy(&candidate.validation));
+    let (before, after) = (accuracy(&start.validation), accuracy(&policy_after.validation));
     let figures = format!("{:.1} % before, {:.1} % after", 100.0 * before, 100.0 * after);
     let (accepted, reason) = if not_trained.is_some() {
         (false, "nothing was trained".to_owned())
-    } else if candidate.validated.is_none() {
+    } else if policy_after.validated.is_none() {
         (true, "not validated in this round".to_owned())
     } else if config.gate == Gate::Off {
         (true, format!("the gate is off: {figures}"))
-    } else if !can_decide(candidate.validation.len()) {
-        let asked = candidate.validation.len();
+    } else if !can_decide(policy_after.validation.len()) {
+        let asked = policy_after.validation.len();
         let few =
             format!("{asked} validation problems are too few to decide (at least {GATE_MINIMUM})");
         (true, format!("{few}: the newest policy is kept; {figures}"))

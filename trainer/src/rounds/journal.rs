@@ -139,6 +139,12 @@ pub(super) fn recorded(
     calls::recorded(&whose.of(path), policy, &mut |text| observer.log(text))
 }
 
+/// Whether the file is there, whole or begun.
+pub(super) fn is_begun(path: &Path) -> bool {
+    let begun = [beside(path, "part"), Calls::Own.of(path)];
+    path.exists() || begun.iter().any(|path| path.exists())
+}
+
 /// Returns, by problem id, the leading rows of a growing or finished file, up to the first whose
 /// problem is not `wanted`; rows that do not match their checksums are left out.
 pub(super) fn intact<T: DeserializeOwned>(

@@ -1,6 +1,6 @@
 //! How far a policy has moved from the base policy: KL divergence on a fixed set of problems.
 //!
-//! The policy samples one solution of each probe problem, always with the same random numbers, and
+//! The policy samples one solution of each problem, always with the same random numbers, and
 //! both policies score it: the mean of `log pi - log pi_0` over sampled solutions is an unbiased
 //! estimate of KL(pi || pi_0). Nothing is decided by it.
 
@@ -20,12 +20,12 @@ use super::test_evaluation::ROW_VERSION;
 use crate::TrainError;
 use crate::evaluate::{Evaluation, SamplePlan, ask_all};
 
-/// Seed of the probe's random numbers: the same in every run.
+/// Seed of the samples' random numbers: the same in every run.
 const SEED: u64 = 0;
 
-/// One solution of one probe problem; absent figures could not be scored.
+/// One solution of one problem; absent figures could not be scored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct ProbeRow {
+struct KlRow {
     version: u32,
     id: String,
     tokens: u64,
@@ -46,7 +46,7 @@ struct Sample {
 pub(super) type LoadPolicy<'a> = dyn Fn() -> Result<Arc<dyn Policy>, TrainError> + 'a;
 
 /// What is sampled and scored, and where the rows go.
-pub(super) struct Probe<'a> {
+pub(super) struct KlEstimate<'a> {
     /// The policy that samples.
     pub(super) policy: &'a LoadPolicy<'a>,
     /// The policy that it is compared with.
@@ -58,14 +58,14 @@ pub(super) struct Probe<'a> {
     pub(super) control: &'a Control,
 }
 
-impl Probe<'_> {
+impl KlEstimate<'_> {
     /// Estimates the KL divergence from the base policy, resuming from the rows that are there; `None`
     /// without a problem that both policies can score.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<Option<KlToBase>, TrainError> {
         journal::complete(self.path, self.problems, observer, &mut |todo, observer, sink| {
             self.score(todo, observer, sink)
         })?;
-        Ok(summed(&read_jsonl::<ProbeRow>(self.path)?))
+        Ok(summed(&read_jsonl::<KlRow>(self.path)?))
     }
 
     /// Samples a solution of each problem and scores it under both policies.
@@ -73,9 +73,9 @@ impl Probe<'_> {
         &self,
         problems: &[Problem],
         observer: &mut dyn Observer,
-        sink: &mut Sink<ProbeRow>,
+        sink: &mut Sink<KlRow>,
     ) -> Result<(), TrainError> {
-        observer.begin(self.round, "probe", 0, Work::Items);
+        observer.begin(self.round, "kl", 0, Work::Items);
         let policy = journal::recorded(self.path, Calls::Own, (self.policy)()?, observer)?;
         let samples = sample(&*policy, problems, self.max_tokens, self.control)?;
         let own = score(&*policy, &samples)?;
@@ -87,7 +87,7 @@ impl Probe<'_> {
             let tokens = sample.ids.len() as u64;
             let Sample { id, .. } = sample;
             let version = ROW_VERSION;
-            let row = ProbeRow { version, id, tokens, logp, logp_initial };
+            let row = KlRow { version, id, tokens, logp, logp_initial };
             sink(&row.id, &row)?;
         }
         observer.end();
@@ -142,7 +142,7 @@ fn score(policy: &dyn Policy, samples: &[Sample]) -> Result<Vec<Option<f64>>, Tr
     Ok(scores)
 }
 
-fn summed(rows: &[ProbeRow]) -> Option<KlToBase> {
+fn summed(rows: &[KlRow]) -> Option<KlToBase> {
     let scored: Vec<(u64, f64)> =
         rows.iter().filter_map(|r| Some((r.tokens, r.logp? - r.logp_initial?))).collect();
     let problems = scored.len() as u64;
@@ -166,11 +166,11 @@ mod tests {
     #[test]
     fn a_policy_has_not_moved_from_itself() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("probe.jsonl");
+        let path = dir.path().join("kl_samples.jsonl");
         let problems: Vec<Problem> =
             problems_from_spec("arithmetic", Split::Validation, 0).unwrap().take(4).collect();
         let policy = || Ok(load("builtin", &LoadOptions::default())?);
-        let probe = Probe {
+        let estimate = KlEstimate {
             policy: &policy,
             base: &policy,
             path: &path,
@@ -179,15 +179,15 @@ mod tests {
             max_tokens: 32,
             control: &Control::default(),
         };
-        let kl_to_base = probe.run(&mut NoObserver).unwrap().unwrap();
+        let kl_to_base = estimate.run(&mut NoObserver).unwrap().unwrap();
         assert_eq!((kl_to_base.problems, kl_to_base.per_token), (4, 0.0));
-        let rows = read_jsonl::<ProbeRow>(&path).unwrap();
+        let rows = read_jsonl::<KlRow>(&path).unwrap();
         assert!(rows.iter().all(|r| r.logp.is_some_and(|l| l < 0.0)));
     }
 
     #[test]
     fn rows_that_cannot_be_scored_do_not_count() {
-        let row = |logp: Option<f64>| ProbeRow {
+        let row = |logp: Option<f64>| KlRow {
             version: ROW_VERSION,
             id: "x".into(),
             tokens: 4,

@@ -1,7 +1,7 @@
 //! Rounds of self-improvement: search, pairs, training, validation, again; and a run directory that
 //! survives anything.
 //!
-//! A round is a function: (checkpoint k, problem shard, seed) -> (pairs, checkpoint k+1, report).
+//! A round is a function: (checkpoint k, problems, seed) -> (pairs, checkpoint k+1, report).
 //! Each phase leaves its files whole or not at all, so the same command goes on where the last one
 //! stopped and ends with the same bytes. The files, lowest first; each uses only those above it:
 //!
@@ -10,7 +10,7 @@
 //! | `config`, `preset`, `variant` | settings |
 //! | `sets` | which problems each round, validation and test get |
 //! | `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
-//! | `observer`, `on_demand`, `journal`, `phase`, `candidate` | what all phases share; how they resume |
+//! | `observer`, `on_demand`, `journal`, `round_files`, `phase`, `round_policy` | what all phases share; how they resume |
 //! | `process`, `serve_command`, `served_check`, `serving`, `policies` | policies, here or behind servers: loaded, put there, compared, watched |
 //! | `calibration`, `search` | phase 1: trees and pairs |
 //! | `replay`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
@@ -23,7 +23,6 @@
 mod best;
 mod best_checkpoint;
 mod calibration;
-mod candidate;
 mod config;
 mod context;
 mod driver;
@@ -47,6 +46,7 @@ mod report;
 mod round;
 mod round_files;
 mod round_loop;
+mod round_policy;
 mod round_report;
 mod run_dir;
 mod search;
@@ -63,8 +63,9 @@ mod variant;
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
 pub use driver::{RunOutcome, RunRequest, iterate};
 pub use observer::{Control, NoObserver, Observer};
-pub use plan::{Estimate, Probe, ProbeMemory, RunPlan, plan};
+pub use plan::{Estimate, RoundMemory, RunPlan, Trial, plan};
 pub use report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, RunReport, Seconds};
+pub(crate) use round_files::{TEST, path_of};
 pub use run_dir::{Fork, RunDir, RunFile, differences, read_report};
 pub(crate) use run_dir::{read_run_file, round_dir};
 pub use serve_command::ServeCommand;

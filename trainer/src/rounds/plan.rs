@@ -1,6 +1,6 @@
-//! What a run would do and cost, from its settings and a short probe of its own first problems.
+//! What a run would do and cost, from its settings and a short trial of its own first problems.
 //!
-//! The probe searches a few problems of round 1, answers a few validation problems and takes an
+//! The trial searches a few problems of round 1, answers a few validation problems and takes an
 //! optimizer step on a few pairs, all in memory; the rest is proportion. It writes nothing and ends within
 //! two minutes on any model. Figures are for planning: trees grow with the policy, and a few problems
 //! are no average.
@@ -27,14 +27,14 @@ use crate::train::{
 };
 use crate::{TrainError, inputs};
 
-/// Problems that the probe searches and answers, at most.
-const PROBED: usize = 16;
-/// Time of each part of the probe (trees, answers, training), which together end within two minutes on
+/// Problems that the trial searches and answers, at most.
+const TRIED: usize = 16;
+/// Time of each part of the trial (trees, answers, training), which together end within two minutes on
 /// any model: what is not finished then counts by its share.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Pairs that the probe trains on, at most: a step of a large model takes long.
+/// Pairs that the trial trains on, at most: a step of a large model takes long.
 const TRAINED: usize = 8;
-/// Tokens of an answer of the probe, at most: one that is cut off here counts as one of full length.
+/// Tokens of an answer of the trial, at most: one that is cut off here counts as one of full length.
 const ANSWER_TOKENS: usize = 96;
 /// Problems answered together, one group after the other while there is time.
 const GROUPS: [usize; 3] = [1, 3, 12];
@@ -54,17 +54,17 @@ pub struct RunPlan {
     pub test_problems: usize,
     /// Simulations of one problem, at most.
     pub simulations: u64,
-    /// What the probe did.
-    pub probe: Probe,
-    /// What the run would take, in proportion to the probe; nothing where it finished no tree.
+    /// What the trial did.
+    pub trial: Trial,
+    /// What the run would take, in proportion to the trial; nothing where it finished no tree.
     pub estimate: Option<Estimate>,
-    /// ProbeMemory of a policy with weights.
-    pub memory: Option<ProbeMemory>,
+    /// Memory of a policy with weights.
+    pub memory: Option<RoundMemory>,
 }
 
-/// What the probe did.
+/// What the trial did.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Probe {
+pub struct Trial {
     /// Trees.
     pub trees: u64,
     /// The same with a share of each tree that was not finished, by its simulations: an estimate from it
@@ -101,9 +101,9 @@ pub struct Estimate {
     pub disk_bytes: u64,
 }
 
-/// ProbeMemory of the two halves of a round, which take turns.
+/// Memory of the two halves of a round, which take turns.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct ProbeMemory {
+pub struct RoundMemory {
     /// Parameters of the model.
     pub parameters: u64,
     /// While searching: program, weights, and keys and values of stored prefixes at most, in bytes.
@@ -129,7 +129,7 @@ pub fn plan(
         sets.notices.iter().for_each(|notice| log(notice));
     }
     let memory = memory(config, load)?;
-    let probe = probe(config, &sets, (load, threads), doing)?;
+    let trial = trial(config, &sets, (load, threads), doing)?;
     let mut plan = RunPlan {
         rounds: config.rounds,
         problems_per_round: config.problems_per_round.min(sets.train.len()),
@@ -137,7 +137,7 @@ pub fn plan(
         validation_problems: sets.validation.len(),
         test_problems: sets.test.len(),
         simulations: config.search.most_simulations(),
-        probe,
+        trial,
         estimate: None,
         memory,
     };
@@ -147,40 +147,40 @@ pub fn plan(
 
 impl RunPlan {
     fn estimate(&self, config: &RunConfig) -> Option<Estimate> {
-        let probe = &self.probe;
+        let trial = &self.trial;
         let searched = self.problems_per_round as f64 * f64::from(self.rounds);
         let asked = f64::from(self.rounds + 1);
         let asked = asked * (self.validation_problems + self.test_problems) as f64;
-        let part = |all: f64, probed: u64| (probed > 0).then(|| all / probed as f64);
-        let trees = (probe.searched > 0.0).then(|| searched / probe.searched)?;
-        let answers = part(asked, probe.answered)?;
-        let finished = part(searched, probe.trees).unwrap_or(0.0);
+        let part = |all: f64, tried: u64| (tried > 0).then(|| all / tried as f64);
+        let trees = (trial.searched > 0.0).then(|| searched / trial.searched)?;
+        let answers = part(asked, trial.answered)?;
+        let finished = part(searched, trial.trees).unwrap_or(0.0);
         let scale = |value: u64, by: f64| (value as f64 * by).round() as u64;
-        let pairs = scale(probe.pairs, finished);
+        let pairs = scale(trial.pairs, finished);
         let epochs = config.dpo.epochs as f64;
-        let steps = part(pairs as f64 * epochs, probe.trained).unwrap_or(0.0);
+        let steps = part(pairs as f64 * epochs, trial.trained).unwrap_or(0.0);
         let trained = self.memory.map_or(0, |m| 4 * m.parameters) * u64::from(self.rounds);
         Some(Estimate {
             pairs,
             tokens: RoundTokens {
-                prompts: scale(probe.tokens.prompts, finished),
-                sampled: scale(probe.tokens.sampled, finished),
-                trained: scale(probe.tokens.trained, steps),
-                referenced: scale(probe.tokens.referenced, steps),
-                validated: scale(probe.tokens.validated, answers),
+                prompts: scale(trial.tokens.prompts, finished),
+                sampled: scale(trial.tokens.sampled, finished),
+                trained: scale(trial.tokens.trained, steps),
+                referenced: scale(trial.tokens.referenced, steps),
+                validated: scale(trial.tokens.validated, answers),
             },
             seconds: Seconds {
-                search: probe.seconds.search * trees,
-                train: probe.seconds.train * steps,
-                evaluate: probe.seconds.evaluate * answers,
+                search: trial.seconds.search * trees,
+                train: trial.seconds.train * steps,
+                validate: trial.seconds.validate * answers,
                 ..Seconds::default()
             },
-            disk_bytes: scale(probe.tree_bytes + probe.pair_bytes, finished) + trained,
+            disk_bytes: scale(trial.tree_bytes + trial.pair_bytes, finished) + trained,
         })
     }
 }
 
-fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<ProbeMemory>, TrainError> {
+fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<RoundMemory>, TrainError> {
     let Some(source) = config.weights_of(&config.policy)? else { return Ok(None) };
     let search_bytes = CandlePolicy::plan(&source, load)?.peak();
     let text = source.text("config.json")?;
@@ -188,36 +188,36 @@ fn memory(config: &RunConfig, load: &LoadOptions) -> Result<Option<ProbeMemory>,
     let parameters = model.parameter_count() as u64;
     let weights = 4 * parameters;
     let reference = u64::from(config.reference == ReferenceKind::Initial);
-    Ok(Some(ProbeMemory { parameters, search_bytes, training_bytes: weights * (4 + reference) }))
+    Ok(Some(RoundMemory { parameters, search_bytes, training_bytes: weights * (4 + reference) }))
 }
 
-fn probe(
+fn trial(
     config: &RunConfig,
     sets: &ProblemSets,
     (load, threads): (&LoadOptions, usize),
     doing: &mut dyn FnMut(&str),
-) -> Result<Probe, TrainError> {
+) -> Result<Trial, TrainError> {
     doing(&format!("loading {}", config.policy));
     let load = LoadOptions { prompt: sets.prompts(config), ..load.clone() };
     let (value, policy) = (&config.search.value, inputs::policy(&config.policy, &load)?);
     let policy = value.judge_by(policy, inputs::judge(value, &load)?.as_ref());
-    let mut probe = Probe::default();
-    doing(&format!("probe: searching for at most {} s", LIMIT.as_secs()));
-    let (pairs, step_labels) = probe.search(&*policy, config, sets, threads)?;
-    doing(&format!("probe: answering for at most {} s", LIMIT.as_secs()));
-    probe.answer(&*policy, config, sets)?;
+    let mut trial = Trial::default();
+    doing(&format!("trial: searching for at most {} s", LIMIT.as_secs()));
+    let (pairs, step_labels) = trial.search(&*policy, config, sets, threads)?;
+    doing(&format!("trial: answering for at most {} s", LIMIT.as_secs()));
+    trial.answer(&*policy, config, sets)?;
     drop(policy);
     if let Some(weights) = config.weights_of(&config.policy)? {
-        doing("probe: training on a few pairs");
+        doing("trial: training on a few pairs");
         let pairs = &pairs[..pairs.len().min(TRAINED)];
         let data = PreferenceData { pairs, step_labels: &step_labels, held_out: &[] };
-        probe.train(weights, config, data, (threads, load.dtype))?;
+        trial.train(weights, config, data, (threads, load.dtype))?;
     }
-    probe.peak_bytes = peak_memory();
-    Ok(probe)
+    trial.peak_bytes = peak_memory();
+    Ok(trial)
 }
 
-impl Probe {
+impl Trial {
     /// Grows the first trees of round 1; returns what is cut from them.
     fn search(
         &mut self,
@@ -226,7 +226,7 @@ impl Probe {
         sets: &ProblemSets,
         threads: usize,
     ) -> Result<(Vec<PreferencePair>, Vec<StepLabel>), TrainError> {
-        let problems = sets.shard(1, config.problems_per_round.min(PROBED));
+        let problems = sets.round_problems(1, config.problems_per_round.min(TRIED));
         let seed = stream_key(config.search.seed, &[b"round", &1u64.to_le_bytes()]);
         let search = SearchConfig { seed, ..config.search.clone() };
         let cancel = cancel_after(LIMIT);
@@ -266,7 +266,7 @@ impl Probe {
         sets: &ProblemSets,
     ) -> Result<(), TrainError> {
         let from = if sets.validation.is_empty() { &sets.test } else { &sets.validation };
-        let mut problems = &from[..from.len().min(PROBED)];
+        let mut problems = &from[..from.len().min(TRIED)];
         let most = config.search.max_solution_tokens;
         let cancel = cancel_after(LIMIT);
         let plan = SamplePlan { cancel, ..SamplePlan::greedy(most.min(ANSWER_TOKENS)) };
@@ -298,7 +298,7 @@ impl Probe {
         }
         self.tokens.validated = whole;
         let longer = whole as f64 / sampled.max(1) as f64;
-        self.seconds.evaluate = started.elapsed().as_secs_f64() * longer.max(1.0);
+        self.seconds.validate = started.elapsed().as_secs_f64() * longer.max(1.0);
         Ok(())
     }
 

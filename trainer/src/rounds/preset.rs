@@ -30,18 +30,18 @@ fn defaults() -> RunConfig {
         problems: "builtin:arithmetic".into(),
         skip_bad: 0,
         format: None,
-        eval: None,
+        test: None,
         prompt: None,
         shots: None,
         shots_from: None,
         preset: Preset::Default,
         variant: Variant::Step,
         seed: 0,
-        eval_seed: 0,
+        test_seed: 0,
         rounds: 3,                // taste
-        problems_per_round: 2048, // method section 3: 32 to 64 trees a step, a few dozen steps
+        problems_per_round: 2048, // paper, section 3: 32 to 64 trees per step, a few dozen steps
         validation_problems: 400, // taste: a standard error of 2.5 points at most
-        eval_problems: 1000,      // taste: a standard error of 1.6 points at most
+        test_problems: 1000,      // taste: a standard error of 1.6 points at most
         gate: Gate::Reject,
         gate_slack: 0.0,
         on_policy: true,
@@ -51,10 +51,10 @@ fn defaults() -> RunConfig {
         objective: Objective::Preferences,
         replay: 0.0,
         patience: 0,
-        probe_problems: 64, // taste: about 4000 tokens, a second for the embedded model
+        kl_problems: 64, // taste: about 4000 tokens, a second for the bundled model
         calibration_problems: 100, // log 0012: mean ECE 0.031; 50 0.035, 200 0.032
-        min_pairs: 32,      // a measurement on a small model: 6 to 36 pairs were memorised
-        max_solutions: 4,   // taste
+        min_pairs: 32,   // a measurement on a small model: 6 to 36 pairs were memorised
+        max_solutions: 4, // taste
         search: Preset::Default.search(),
         pairs: Preset::Default.pairs(),
         step_labels: StepLabelConfig::default(),
@@ -68,8 +68,8 @@ fn defaults() -> RunConfig {
     }
 }
 
-/// The published method as its authors ran it on models of 7 billion parameters; numbers without
-/// another source are those of their training scripts.
+/// As the authors' scripts ran the method on models of 7 billion parameters; numbers without another
+/// source are those of the scripts.
 fn paper(base: RunConfig, learning_rate: f64, warmup: f64) -> RunConfig {
     RunConfig {
         rounds: 96,             // about 6,000 trees; accuracy peaked after 2,000 to 3,000
@@ -91,7 +91,7 @@ fn paper(base: RunConfig, learning_rate: f64, warmup: f64) -> RunConfig {
     }
 }
 
-/// Settings for the embedded model; logs are those of `docs/experiments`.
+/// Settings for the bundled model; logs are those of `docs/experiments`.
 fn builtin(base: RunConfig) -> RunConfig {
     RunConfig {
         problems_per_round: 800,  // log 0001: 400 gain 4.5 points less in a round
@@ -123,7 +123,7 @@ fn chat(base: RunConfig) -> RunConfig {
     RunConfig {
         problems_per_round: 256,  // taste: searching takes most of the time
         validation_problems: 200, // taste: a standard error of 3.5 points at most
-        eval_problems: 300,       // taste: a standard error of 2.9 points at most
+        test_problems: 300,       // taste: a standard error of 2.9 points at most
         dpo: DpoConfig {
             learning_rate: 1e-4,
             batch_pairs: 16,

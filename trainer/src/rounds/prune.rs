@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::candidate::Finished;
 use super::config::RunConfig;
+use super::round_policy::Finished;
 use super::run_dir::RunDir;
 use super::training::CHECKPOINT;
 use crate::TrainError;
@@ -47,7 +47,7 @@ pub(super) fn prune(
         }
         // A validated policy may be that of an earlier round, where its own trained nothing.
         let asked = rounds.iter().filter(|other| other.report.validated);
-        let validated = asked.map(|other| other.candidate.round).any(|at| at == round);
+        let validated = asked.map(|other| other.policy_after.round).any(|at| at == round);
         let mut folders = Vec::new();
         if config.carry_optimizer {
             folders.push(OPTIMIZER);

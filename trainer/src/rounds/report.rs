@@ -142,26 +142,28 @@ pub struct Seconds {
     pub search: f64,
     /// Training.
     pub train: f64,
-    /// Validation.
-    pub evaluate: f64,
+    /// Validation problems.
+    #[serde(alias = "evaluate")]
+    pub validate: f64,
     /// Test problems, at the end of the run.
     pub test: f64,
-    /// Divergence from the initial policy.
-    pub probe: f64,
+    /// Estimate of the divergence from the base policy.
+    #[serde(alias = "probe")]
+    pub kl: f64,
 }
 
 impl Seconds {
     /// All phases together.
     #[must_use]
     pub fn total(&self) -> f64 {
-        self.search + self.train + self.evaluate + self.test + self.probe
+        self.search + self.train + self.validate + self.test + self.kl
     }
 }
 
 /// Divergence of a policy from the base policy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KlToBase {
-    /// Probe problems with a solution that both policies could score.
+    /// Problems with a solution that both policies could score.
     pub problems: u64,
     /// Tokens of those solutions.
     pub tokens: u64,
@@ -193,8 +195,8 @@ pub struct RoundReport {
     /// Accuracy on validation problems; decides gate and best round.
     pub validation: EvalReport,
     /// Accuracy on test problems; only in the report of the run, never fed back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eval: Option<EvalReport>,
+    #[serde(default, alias = "eval", skip_serializing_if = "Option::is_none")]
+    pub test: Option<EvalReport>,
     /// What the gate decided; absent for round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
@@ -251,7 +253,7 @@ impl RoundReport {
             round,
             policy,
             validation: EvalReport::of("", &[]),
-            eval: None,
+            test: None,
             gate: None,
             validated: true,
             trained: false,
@@ -298,7 +300,7 @@ pub struct RunReport {
     /// A problem as it is put to the policy of round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_example: Option<String>,
-    /// One entry a round, round 0 first.
+    /// One entry per round, round 0 first.
     pub rounds: Vec<RoundReport>,
     /// Round with the highest accuracy on validation problems, the first of equals.
     pub best_round: u32,

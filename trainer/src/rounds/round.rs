@@ -7,13 +7,13 @@
 //! need and return what they leave; only this file knows the order and the whole run.
 
 use super::calibration;
-use super::candidate::{Finished, RoundPolicy};
 use super::context::RunContext;
-use super::kl_to_base::Probe;
+use super::kl_to_base::KlEstimate;
 use super::observer::Observer;
 use super::phase::{Marker, RoundDir};
 use super::report::KlToBase;
-use super::round_files::{PROBE, VALIDATION};
+use super::round_files::{self, KL_SAMPLES, VALIDATION};
+use super::round_policy::{Finished, RoundPolicy};
 use super::round_report::{self, PhaseResults};
 use super::search::{self, SearchDone, SearchPhase};
 use super::training::{self, TrainDone, TrainPhase};
@@ -40,13 +40,13 @@ pub(super) fn base(run: &RunContext, observer: &mut dyn Observer) -> Result<Fini
     let spec = &run.config.policy;
     let path = dir.path.join(VALIDATION);
     let answers = dir.timed(
-        |seconds| &mut seconds.evaluate,
+        |seconds| &mut seconds.validate,
         || run.evaluator().validate(spec, &path, 0, observer),
     )?;
-    let candidate = RoundPolicy::base(spec, &run.file.policy, answers);
-    let report = round_report::base(&candidate, &run.sets.validation, dir.cost().seconds);
+    let policy_after = RoundPolicy::base(spec, &run.file.policy, answers);
+    let report = round_report::base(&policy_after, &run.sets.validation, dir.cost().seconds);
     dir.write_report(&report)?;
-    Ok(Finished { report, candidate })
+    Ok(Finished { report, policy_after })
 }
 
 /// Runs the phases of a round that are not finished yet.
@@ -65,16 +65,16 @@ pub(super) fn round(
         dir.resume_or_run(&TRAIN, observer, |observer| train(run, &dir, start, observer))?;
     run.control.check()?;
     // 3. Validate the trained policy.
-    let candidate = candidate(run, &dir, start, &trained, observer)?;
+    let policy_after = policy_after(run, &dir, start, &trained, observer)?;
     // 4. Estimate its KL divergence from the base policy.
-    let kl_to_base = kl_to_base(run, &dir, &candidate, observer)?;
+    let kl_to_base = kl_to_base(run, &dir, &policy_after, observer)?;
     // 5. Gate: decide whether the next round starts from it.
-    let gate = gate::decide(run.config, start, &candidate, trained.not_trained.as_deref());
+    let gate = gate::decide(run.config, start, &policy_after, trained.not_trained.as_deref());
     // 6. Report. Written last: its presence marks the round as finished.
     let results = PhaseResults {
         number,
         start,
-        candidate: &candidate,
+        policy_after: &policy_after,
         searched,
         trained,
         gate,
@@ -85,7 +85,7 @@ pub(super) fn round(
     };
     let report = results.report();
     dir.write_report(&report)?;
-    Ok(Finished { report, candidate })
+    Ok(Finished { report, policy_after })
 }
 
 fn search(
@@ -104,7 +104,7 @@ fn search(
         policy: run.policies.get(spec)?,
         verifier: run.verifier.get()?,
         judge: run.judge.get()?,
-        problems: &run.sets.shard(dir.number, run.config.problems_per_round),
+        problems: &run.sets.round_problems(dir.number, run.config.problems_per_round),
         threads: run.threads,
         control: run.control,
         before: calibration::before(run.config, &before, searched.as_ref())?,
@@ -145,14 +145,14 @@ fn train(
 
 /// The policy after the round: the trained one, or the start policy if nothing was trained. It is
 /// validated if this round is due for validation (`validate_every`).
-fn candidate(
+fn policy_after(
     run: &RunContext,
     dir: &RoundDir,
     start: &RoundPolicy,
     trained: &TrainDone,
     observer: &mut dyn Observer,
 ) -> Result<RoundPolicy, TrainError> {
-    let mut candidate = match &trained.not_trained {
+    let mut policy_after = match &trained.not_trained {
         Some(reason) => {
             observer.log(&format!("round {}: nothing was trained: {reason}", dir.number));
             start.clone()
@@ -170,37 +170,38 @@ fn candidate(
     // `validate_every` may not select this round now, but it was once the last round of a run that
     // has been extended since, and last rounds are always validated: keep using those results.
     let path = dir.path.join(VALIDATION);
-    if candidate.validated.is_none() && (run.config.validates(dir.number) || path.exists()) {
-        candidate.validation = dir.timed(
-            |seconds| &mut seconds.evaluate,
-            || run.evaluator().validate(&candidate.spec, &path, dir.number, observer),
+    if policy_after.validated.is_none() && (run.config.validates(dir.number) || path.exists()) {
+        policy_after.validation = dir.timed(
+            |seconds| &mut seconds.validate,
+            || run.evaluator().validate(&policy_after.spec, &path, dir.number, observer),
         )?;
-        candidate.validated = Some(dir.number);
+        policy_after.validated = Some(dir.number);
     }
-    Ok(candidate)
+    Ok(policy_after)
 }
 
-/// Estimates the KL divergence of the round's policy from the base policy on `probe_problems`
+/// Estimates the KL divergence of the round's policy from the base policy on `kl_problems`
 /// validation problems; `None` if nothing was trained or the round is not validated.
 fn kl_to_base(
     run: &RunContext,
     dir: &RoundDir,
-    candidate: &RoundPolicy,
+    policy_after: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<Option<KlToBase>, TrainError> {
     let problems = &run.sets.validation;
-    let problems = &problems[..problems.len().min(run.config.probe_problems)];
-    if !run.config.validates(dir.number) || candidate.round != dir.number || problems.is_empty() {
+    let problems = &problems[..problems.len().min(run.config.kl_problems)];
+    if !run.config.validates(dir.number) || policy_after.round != dir.number || problems.is_empty()
+    {
         return Ok(None);
     }
-    let probe = Probe {
-        policy: &|| run.policies.get(&candidate.spec),
+    let estimate = KlEstimate {
+        policy: &|| run.policies.get(&policy_after.spec),
         base: &|| run.policies.get(&run.config.policy),
-        path: &dir.path.join(PROBE),
+        path: &round_files::path_of(&dir.path, KL_SAMPLES),
         round: dir.number,
         problems,
         max_tokens: run.config.search.max_solution_tokens,
         control: run.control,
     };
-    dir.timed(|seconds| &mut seconds.probe, || probe.run(observer))
+    dir.timed(|seconds| &mut seconds.kl, || estimate.run(observer))
 }

@@ -1,10 +1,10 @@
 //! The rounds of a run, one after the other, and when they end.
 
 use super::best::best_round;
-use super::candidate::Finished;
 use super::config::Gate;
 use super::context::RunContext;
 use super::observer::Observer;
+use super::round_policy::Finished;
 use super::{gate, prune, round};
 use crate::TrainError;
 
@@ -31,7 +31,7 @@ pub(super) fn run_rounds(
     let patience = Some(run.config.patience as usize).filter(|&rounds| rounds > 0 && decides);
     let zero = round::base(run, observer)?;
     observer.round(&zero.report);
-    let mut start = zero.candidate.clone();
+    let mut start = zero.policy_after.clone();
     // The last policy that was validated and accepted: where the gate returns to.
     let mut fallback = start.clone();
     let mut rounds: Vec<Finished> = vec![zero];
@@ -40,9 +40,9 @@ pub(super) fn run_rounds(
         observer.round(&finished.report);
         let accepted = finished.report.gate.as_ref().is_some_and(|g| g.accepted);
         let worse = finished.report.trained && !accepted;
-        // If nothing was trained, the candidate is the start policy; this round may have validated
+        // If nothing was trained, `policy_after` is the start policy; this round may have validated
         // it.
-        start = if worse { fallback.clone() } else { finished.candidate.clone() };
+        start = if worse { fallback.clone() } else { finished.policy_after.clone() };
         if start.validated.is_some() {
             fallback = start.clone();
         }

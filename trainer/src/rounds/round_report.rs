@@ -1,7 +1,7 @@
 //! The report of a round, from what its phases left.
 
-use super::candidate::RoundPolicy;
 use super::report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, Seconds};
+use super::round_policy::RoundPolicy;
 use super::search::SearchDone;
 use super::test_evaluation::EvalRow;
 use super::training::TrainDone;
@@ -11,7 +11,7 @@ use regrowth_datasets::Problem;
 pub(super) struct PhaseResults<'a> {
     pub(super) number: u32,
     pub(super) start: &'a RoundPolicy,
-    pub(super) candidate: &'a RoundPolicy,
+    pub(super) policy_after: &'a RoundPolicy,
     pub(super) searched: SearchDone,
     pub(super) trained: TrainDone,
     pub(super) gate: GateReport,
@@ -35,19 +35,19 @@ pub(super) fn base(base: &RoundPolicy, validation: &[Problem], seconds: Seconds)
 
 impl PhaseResults<'_> {
     pub(super) fn report(self) -> RoundReport {
-        let Self { number, start, candidate, searched, trained, .. } = self;
+        let Self { number, start, policy_after, searched, trained, .. } = self;
         let statistics = searched.statistics;
         let mut pairs_dropped = statistics.pairs_dropped.clone();
         pairs_dropped.extend(trained.skipped);
         let changed = |before: bool| {
-            let pairs = start.validation.iter().zip(&candidate.validation);
+            let pairs = start.validation.iter().zip(&policy_after.validation);
             pairs.filter(|(a, b)| (a.correct, b.correct) == (before, !before)).count() as u64
         };
-        let asked = candidate.validated == Some(number);
+        let asked = policy_after.validated == Some(number);
         RoundReport {
-            validation: accuracy(self.validation, &candidate.validation),
+            validation: accuracy(self.validation, &policy_after.validation),
             gate: Some(self.gate),
-            validated: candidate.validated.is_some(),
+            validated: policy_after.validated.is_some(),
             trained: trained.not_trained.is_none(),
             not_trained: trained.not_trained,
             problems: searched.problems,
@@ -60,7 +60,7 @@ impl PhaseResults<'_> {
                 sampled: statistics.sampled_tokens,
                 trained: trained.tokens,
                 referenced: trained.reference_tokens,
-                validated: if asked { tokens(&candidate.validation) } else { 0 },
+                validated: if asked { tokens(&policy_after.validation) } else { 0 },
             },
             metrics: trained.metrics,
             on_policy_share: trained.mix.on_policy as f64 / trained.mix.rows.max(1) as f64,
@@ -71,7 +71,7 @@ impl PhaseResults<'_> {
             learned: changed(false),
             statistics,
             seconds: self.seconds,
-            ..RoundReport::of(number, candidate.identity.clone())
+            ..RoundReport::of(number, policy_after.identity.clone())
         }
     }
 }

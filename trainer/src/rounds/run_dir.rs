@@ -268,11 +268,11 @@ mod tests {
         let old = file();
         let mut new = file();
         new.config.search.simulations = 8;
-        new.config.eval = Some("x.jsonl".into());
+        new.config.test = Some("x.jsonl".into());
         new.program = "9.9.9".into();
         assert_eq!(
             old.differences(&new),
-            ["eval: null in the run, \"x.jsonl\" now", "search.simulations: 16 in the run, 8 now"]
+            ["test: null in the run, \"x.jsonl\" now", "search.simulations: 16 in the run, 8 now"]
         );
         assert!(old.differences(&old.clone()).is_empty());
     }

@@ -354,7 +354,7 @@ mod tests {
             rounds: 1,
             problems_per_round: 30,
             validation_problems: 2,
-            eval_problems: 2,
+            test_problems: 2,
             ..RunConfig::of(Preset::Builtin)
         }
     }

@@ -79,10 +79,10 @@ impl ProblemSets {
         };
         let wanted = config.problems_per_round.saturating_mul(config.rounds as usize);
         let train = take(Split::Train, config.seed, wanted)?;
-        let validation = take(Split::Validation, config.eval_seed, config.validation_problems)?;
-        let test = match &config.eval {
-            None => take(Split::Test, config.eval_seed, config.eval_problems)?,
-            Some(eval) => test_problems(eval, config, notices)?,
+        let validation = take(Split::Validation, config.test_seed, config.validation_problems)?;
+        let test = match &config.test {
+            None => take(Split::Test, config.test_seed, config.test_problems)?,
+            Some(test) => test_problems(test, config, notices)?,
         };
         Ok(Self { train, validation, test, shots: Arc::default(), notices: Vec::new() })
     }
@@ -109,7 +109,7 @@ impl ProblemSets {
         all.dedup_by_key(|p| problem_key(p));
         let part = |split: Split, seed: u64, limit: usize| {
             let of_part = |p: &&Problem| match split_of(p) {
-                Split::Test if config.eval.is_some() => split == Split::Train,
+                Split::Test if config.test.is_some() => split == Split::Train,
                 own => own == split,
             };
             let mut part: Vec<Problem> = all.iter().filter(of_part).cloned().collect();
@@ -119,10 +119,10 @@ impl ProblemSets {
         };
         Ok(Self {
             train: part(Split::Train, config.seed, usize::MAX),
-            validation: part(Split::Validation, config.eval_seed, config.validation_problems),
-            test: match &config.eval {
-                Some(eval) => test_problems(eval, config, notices)?,
-                None => part(Split::Test, config.eval_seed, config.eval_problems),
+            validation: part(Split::Validation, config.test_seed, config.validation_problems),
+            test: match &config.test {
+                Some(test) => test_problems(test, config, notices)?,
+                None => part(Split::Test, config.test_seed, config.test_problems),
             },
             shots: Arc::default(),
             notices: Vec::new(),
@@ -168,7 +168,7 @@ impl ProblemSets {
 
     /// Refuses empty parts and parts that share a problem.
     fn check(&self, config: &RunConfig) -> Result<(), TrainError> {
-        let test = config.eval.as_deref().unwrap_or(&config.problems);
+        let test = config.test.as_deref().unwrap_or(&config.problems);
         let parts = [
             ("train", &self.train, config.problems.as_str(), true),
             ("validation", &self.validation, &config.problems, config.validation_problems > 0),
@@ -181,7 +181,7 @@ impl ProblemSets {
                     detail: format!(
                         "its {name} part (80 % train, 10 % validation, 10 % test, by content) \
                          holds no problem; give a larger file{}",
-                        if name == "test" { ", or another one with --eval" } else { "" }
+                        if name == "test" { ", or another one with --test" } else { "" }
                     ),
                 });
             }
@@ -221,7 +221,7 @@ impl ProblemSets {
     /// The problems of a round, from 1. Where there are fewer than all rounds ask for, they are
     /// taken again from the start.
     #[must_use]
-    pub fn shard(&self, round: u32, size: usize) -> Cow<'_, [Problem]> {
+    pub fn round_problems(&self, round: u32, size: usize) -> Cow<'_, [Problem]> {
         let n = self.train.len();
         let start = (round as usize - 1).saturating_mul(size) % n.max(1);
         match self.train.get(start..start.saturating_add(size)) {
@@ -273,34 +273,34 @@ fn needs_answers(config: &RunConfig) -> bool {
     config.search.value.oracle || config.objective == Objective::CorrectSolutions
 }
 
-/// The problems of the sources that `--eval` names.
+/// The problems of the sources that `--test` names.
 fn test_problems(
-    eval: &str,
+    sources: &str,
     config: &RunConfig,
     notices: &mut Notices,
 ) -> Result<Vec<Problem>, TrainError> {
-    let sources = ProblemSources::parse(&[eval])?;
+    let sources = ProblemSources::parse(&[sources])?;
     let options = ReadOptions { format: None, needs_answer: true };
     let selection = ProblemSelection {
         split: None,
         task_split: Split::Test,
-        task_limit: config.eval_problems,
+        task_limit: config.test_problems,
         limit: usize::MAX,
-        seed: config.eval_seed,
+        seed: config.test_seed,
     };
     let read = sources.read(options, &selection, notices);
     let mut problems = read.map_err(|error| match error {
         DataError::UnknownFormat { path, detail, .. } => TrainError::File {
             path,
-            detail: format!("no known problem format fits the file of --eval ({detail})"),
+            detail: format!("no known problem format fits the file of --test ({detail})"),
         },
         other => other.into(),
     })?;
     // A mixture has its shares in every prefix.
     if !sources.are_mixed() {
-        problems.shuffle(&mut keyed_rng(config.eval_seed, &[b"order", b"test"]));
+        problems.shuffle(&mut keyed_rng(config.test_seed, &[b"order", b"test"]));
     }
-    problems.truncate(config.eval_problems);
+    problems.truncate(config.test_problems);
     Ok(problems)
 }
 
@@ -310,7 +310,7 @@ fn disjoint(a: (&str, &[Problem]), b: (&str, &[Problem])) -> Result<(), TrainErr
     let shared = overlap(b.1, a.1);
     let Some(&first) = shared.first() else { return Ok(()) };
     Err(TrainError::Setting {
-        name: "eval",
+        name: "test",
         detail: format!(
             "{} {} problems are also {} problems, the first with id `{}`; a policy that trained \
              on a problem cannot be measured on it",
@@ -332,7 +332,7 @@ mod tests {
             rounds: 2,
             problems_per_round: 30,
             validation_problems: 10,
-            eval_problems: 20,
+            test_problems: 20,
             ..RunConfig::of(Preset::Builtin)
         }
     }
@@ -349,7 +349,7 @@ mod tests {
     fn built_in_parts_have_their_sizes_and_rounds_do_not_meet() {
         let sets = ProblemSets::read(&config()).unwrap();
         assert_eq!((sets.train.len(), sets.validation.len(), sets.test.len()), (60, 10, 20));
-        assert!(overlap(&sets.shard(1, 30), &sets.shard(2, 30)).is_empty());
+        assert!(overlap(&sets.round_problems(1, 30), &sets.round_problems(2, 30)).is_empty());
         let other = ProblemSets::read(&RunConfig { seed: 1, ..config() }).unwrap();
         assert_eq!(other.test, sets.test);
         assert_ne!(other.train, sets.train);
@@ -381,9 +381,9 @@ mod tests {
     fn a_small_file_is_taken_again_from_the_start() {
         let mut sets = ProblemSets::read(&config()).unwrap();
         sets.train.truncate(5);
-        assert_eq!(sets.shard(1, 30).len(), 5);
-        let shard = sets.shard(2, 4);
-        let ids: Vec<&str> = shard.iter().map(|p| p.id.as_str()).collect();
+        assert_eq!(sets.round_problems(1, 30).len(), 5);
+        let problems = sets.round_problems(2, 4);
+        let ids: Vec<&str> = problems.iter().map(|p| p.id.as_str()).collect();
         let wanted: Vec<&str> = [4, 0, 1, 2].iter().map(|&i| sets.train[i].id.as_str()).collect();
         assert_eq!(ids, wanted);
     }
@@ -398,8 +398,8 @@ mod tests {
             "question": taught.question.replace(' ', "  "), "answer": taught.answer,
         });
         std::fs::write(&path, format!("{row}\n")).unwrap();
-        let eval = Some(path.to_string_lossy().into_owned());
-        let error = ProblemSets::read(&RunConfig { eval, ..config() }).unwrap_err().to_string();
+        let test = Some(path.to_string_lossy().into_owned());
+        let error = ProblemSets::read(&RunConfig { test, ..config() }).unwrap_err().to_string();
         assert!(error.contains("train problems are also test problems"), "{error}");
     }
 
@@ -408,8 +408,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, count: usize| file(dir.path(), name, count);
         let (a, b) = (file("a", 8), file("b", 8));
-        let read = |eval: String| {
-            ProblemSets::read(&RunConfig { eval: Some(eval), ..config() }).unwrap().test
+        let read = |test: String| {
+            ProblemSets::read(&RunConfig { test: Some(test), ..config() }).unwrap().test
         };
         let count = |test: &[Problem], name: &str| {
             test.iter().filter(|problem| problem.question.starts_with(name)).count()
@@ -427,11 +427,11 @@ mod tests {
     fn the_test_part_is_trained_on_where_other_files_hold_the_test_problems() {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str, count: usize| file(dir.path(), name, count);
-        let (problems, eval) = (file("a", 200), file("b", 8));
+        let (problems, test) = (file("a", 200), file("b", 8));
         let alone = RunConfig { problems, validation_problems: 200, ..config() };
         let (without, with) = (
-            ProblemSets::read(&RunConfig { eval_problems: 200, ..alone.clone() }).unwrap(),
-            ProblemSets::read(&RunConfig { eval: Some(eval), ..alone }).unwrap(),
+            ProblemSets::read(&RunConfig { test_problems: 200, ..alone.clone() }).unwrap(),
+            ProblemSets::read(&RunConfig { test: Some(test), ..alone }).unwrap(),
         );
         assert_eq!(without.train.len() + without.validation.len() + without.test.len(), 200);
         assert_eq!(with.train.len(), without.train.len() + without.test.len());

@@ -38,7 +38,7 @@ pub struct EvalRow {
     pub unanswered: Option<String>,
 }
 
-/// One problem of `eval.jsonl` of a run.
+/// One problem of `test.jsonl` of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestRow {
     /// Version of the row.

@@ -18,18 +18,18 @@ use regrowth_policy::LoadOptions;
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
 
-use super::candidate::RoundPolicy;
 use super::config::{Objective, ReferenceKind, RunConfig};
 use super::external::{self, TrainerCall};
 use super::observer::{Control, Observer};
 use super::replay;
+use super::round_policy::RoundPolicy;
 use super::search::{PAIRS, STEP_LABELS, TREES};
 use super::served_check::{self, Expected};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, remove};
 use crate::train::{
-    Course, DpoConfig, DpoTrainer, Example, LoraConfig, Model, OPTIMIZER, PreferenceData,
-    Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
+    DpoConfig, DpoTrainer, Example, LoraConfig, Model, MultiRoundSchedule, OPTIMIZER,
+    PreferenceData, Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
 };
 
 /// The marker of the phase.
@@ -179,7 +179,11 @@ impl TrainPhase<'_> {
         plan.check()?;
         observer.log(&format!("round {}: {plan}", self.round));
         observer.begin(self.round, "train", 0, Work::Items);
-        let session = Session { threads: self.threads, dir: Some(self.dir), course: self.course() };
+        let session = Session {
+            threads: self.threads,
+            dir: Some(self.dir),
+            across_rounds: self.across_rounds(),
+        };
         let mut on_step = |p: &StepProgress| self.on_step(p, observer);
         let summary = DpoTrainer { model: &model, reference: &reference, config: &config, session }
             .train(data, &mut on_step)?;
@@ -220,10 +224,10 @@ impl TrainPhase<'_> {
 
     /// Returns the planned steps of the run and the folder with the previous optimizer state if
     /// training continues across rounds (`carry_optimizer`); otherwise `None`.
-    fn course(&self) -> Option<Course<'_>> {
+    fn across_rounds(&self) -> Option<MultiRoundSchedule<'_>> {
         let before = self.start_dir.as_deref().filter(|dir| dir.join(OPTIMIZER).is_dir());
         let steps = self.config.planned_steps();
-        self.config.carry_optimizer.then_some(Course { steps, before })
+        self.config.carry_optimizer.then_some(MultiRoundSchedule { steps, before })
     }
 
     fn supervised(

@@ -2,7 +2,7 @@
 //!
 //! A variant only sets fields of [`RunConfig`]; nothing else in the program asks for its name. All
 //! spend about the same: variants without trees sample as many whole solutions a problem as a
-//! search has simulations a root (measured with the embedded model: 855 tokens a problem sampled or
+//! search has simulations per root (measured with the bundled model: 855 tokens per problem sampled or
 //! judged by the method, 926 by `instance`, 850 by `star`); `regrowth compare` prints what was spent.
 
 use regrowth_mcts::config::Strategy;
@@ -74,7 +74,7 @@ impl Variant {
     }
 }
 
-/// As many whole solutions as there were simulations (method: breadth times 1).
+/// As many whole solutions as there were simulations (paper: breadth times 1).
 fn whole_solutions(config: &mut RunConfig) {
     // Nothing is committed to step by step.
     config.pairs.values = PairValues::End;

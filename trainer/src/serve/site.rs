@@ -150,7 +150,7 @@ mod tests {
         std::fs::write(folder.path().join("secret.json"), "secret").unwrap();
         std::fs::write(run.join("run.json"), "{}").unwrap();
         #[cfg(unix)]
-        std::os::unix::fs::symlink("../secret.json", run.join("eval.jsonl")).unwrap();
+        std::os::unix::fs::symlink("../secret.json", run.join("test.jsonl")).unwrap();
         let site = Site::new(vec![run]);
         let status = |path: &str| {
             let (method, host) = ("GET".to_owned(), "localhost".to_owned());
@@ -163,7 +163,7 @@ mod tests {
             "/run/0//etc/passwd",
             "/run/0/round-0001/../run.json",
             "/run/0/round-0001",
-            "/run/0/eval.jsonl",
+            "/run/0/test.jsonl",
             "/run/1/run.json",
             "/run/-1/run.json",
             "/run/0/.lock",

@@ -22,7 +22,7 @@ use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::ranking::{Ranking, RankingOptions};
 use super::reference::{self, Reference};
-use super::run::{Look, OnStep, TrainLoop, Trained};
+use super::run::{EvalResult, OnStep, TrainLoop, Trained};
 use super::schedule::Schedule;
 use super::session::Session;
 use super::state;
@@ -104,8 +104,7 @@ pub struct DpoTrainer<'a> {
     pub reference: &'a Reference<'a>,
     /// Loss, optimizer and batches.
     pub config: &'a DpoConfig,
-    /// Threads, output folder, and, with `carry_optimizer`, the multi-round training whose schedule
-    /// and optimizer state this one continues (`course`).
+    /// Threads, output folder, and, with `carry_optimizer`, the schedule and optimizer state of all rounds.
     pub session: Session<'a>,
 }
 
@@ -124,7 +123,7 @@ impl DpoTrainer<'_> {
     ) -> Result<DpoSummary, TrainError> {
         let &Self { model, reference, config, session: Session { threads, dir, .. } } = self;
         let (mut rows, skipped) = rows(model, data, config)?;
-        let loss = flip_rate(config, &rows.pairs)?;
+        let loss = resolve_loss(config, &rows.pairs)?;
         let mut reference_tokens =
             reference::fill(&mut rows.pairs, model, reference, config, (threads, dir))?;
         let ranked = RankingOptions { loss, config, threads };
@@ -141,7 +140,7 @@ impl DpoTrainer<'_> {
         };
         let batches = |step: usize| Ok(micro_batches(&rows, &steps[step - 1], config));
         let Trained { last, tokens, .. } =
-            run.run(&objective, batches, |_| Ok(Look::default()), on_step)?;
+            run.run(&objective, batches, |_| Ok(EvalResult::default()), on_step)?;
         let mut metrics: BTreeMap<String, f64> =
             last.means().map(|(n, v)| (n.to_owned(), v)).collect();
         if let Some(ranking) = ranking {
@@ -163,14 +162,14 @@ impl DpoTrainer<'_> {
 
     /// The loop over so many steps.
     fn steps(&self, steps: usize) -> TrainLoop<'_> {
-        let &Self { model, config, session: Session { threads, dir, course }, .. } = self;
-        let planned = course.map_or(steps, |course| course.steps);
+        let &Self { model, config, session: Session { threads, dir, across_rounds }, .. } = self;
+        let planned = across_rounds.map_or(steps, |across_rounds| across_rounds.steps);
         let DpoConfig { schedule, learning_rate, warmup, .. } = *config;
         TrainLoop {
             model,
             schedule: Schedule::new(schedule, learning_rate, warmup, planned),
             steps,
-            course,
+            across_rounds,
             optimizer: config.optimizer,
             epochs: config.epochs,
             seed: config.seed,
@@ -216,9 +215,9 @@ fn rows<'a>(
     Ok((Rows { pairs, judge_examples }, skipped))
 }
 
-/// The loss, robust DPO with its share of swapped labels (TRL: `label_smoothing`) from verified
-/// outcomes if that is not set.
-fn flip_rate(config: &DpoConfig, prepared: &[Prepared]) -> Result<PreferenceLoss, TrainError> {
+/// The loss with its parameters filled in: robust DPO, if its share of swapped labels (TRL:
+/// `label_smoothing`) is not set, takes it from verified outcomes.
+fn resolve_loss(config: &DpoConfig, prepared: &[Prepared]) -> Result<PreferenceLoss, TrainError> {
     let evidence = LabelEvidence::of(prepared.iter().map(|p| p.pair));
     let setting = |detail| TrainError::Setting { name: "loss", detail };
     config.loss.with_flip_rate(evidence).map_err(setting)

@@ -19,7 +19,7 @@ pub struct DpoConfig {
     pub loss: PreferenceLoss,
     /// Inverse temperature, above 0.
     pub beta: f64,
-    /// Weight of the chosen side's mean negative log-likelihood; 0 leaves it out.
+    /// Weight of the chosen side's mean negative log-likelihood; 0 leaves it out (TRL: `rpo_alpha`).
     pub nll: f64,
     /// Teaching the judge beside the policy.
     pub judge: JudgeConfig,

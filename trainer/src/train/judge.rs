@@ -22,7 +22,7 @@ use crate::TrainError;
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
-    /// Weight of its mean loss beside that of the pairs; 0 leaves the judge alone (default: method).
+    /// Weight of its mean loss beside that of the pairs; 0 leaves the judge alone (default: paper).
     pub weight: f64,
     /// What the judge is to say.
     pub labels: JudgeLabels,

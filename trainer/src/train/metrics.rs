@@ -42,7 +42,7 @@ impl Metrics {
     }
 }
 
-/// `metrics.jsonl`: one object a step.
+/// `metrics.jsonl`: one object per step.
 pub struct MetricsLog {
     file: File,
     path: PathBuf,

@@ -47,7 +47,7 @@ pub use metrics::{Metrics, MetricsLog};
 pub use model::Model;
 pub use optim::{OptimizerConfig, OptimizerKind};
 pub use reference::Reference;
-pub use run::{Course, OnStep, StepProgress};
+pub use run::{MultiRoundSchedule, OnStep, StepProgress};
 pub use schedule::{Schedule, ScheduleKind};
 pub use session::Session;
 pub use sft::{Example, SftConfig, SftSummary, SftTrainer, plan_sft};

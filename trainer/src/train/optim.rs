@@ -33,15 +33,15 @@ pub enum OptimizerKind {
 pub struct OptimizerConfig {
     /// Which one.
     pub kind: OptimizerKind,
-    /// AdamW's decay of the gradient mean (method: 0.9).
+    /// AdamW's decay of the gradient mean (paper: 0.9).
     pub beta1: f64,
-    /// AdamW's decay of the squared gradient's mean (method: 0.95).
+    /// AdamW's decay of the squared gradient's mean (paper: 0.95).
     pub beta2: f64,
     /// AdamW's denominator floor.
     pub eps: f64,
-    /// Decoupled weight decay per unit of learning rate (method: 0.05).
+    /// Decoupled weight decay per unit of learning rate (paper: 0.05).
     pub weight_decay: f64,
-    /// Largest norm of the whole gradient; 0 leaves it as it is (method: 1.0).
+    /// Largest norm of the whole gradient; 0 leaves it as it is (paper: 1.0).
     pub max_grad_norm: f64,
     /// Muon's learning rate over AdamW's.
     pub muon_ratio: f64,

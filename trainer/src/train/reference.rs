@@ -24,7 +24,7 @@ use crate::artefact::{read_checksummed, write_checksummed};
 
 /// Recorded pairs that are compared with a forward pass.
 const CHECKED: usize = 16;
-/// Largest difference of two summed log-probabilities that rounding explains, in nats a token: with
+/// Largest difference of two summed log-probabilities that rounding explains, in nats per token: with
 /// weights in f32, and in bf16.
 const TOLERANCE: [f64; 2] = [0.01, 0.1];
 /// Values of a weight that are hashed at once: an embedding is not copied for it.

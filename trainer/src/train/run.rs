@@ -20,13 +20,13 @@ use crate::TrainError;
 pub(super) struct TrainLoop<'a> {
     /// The model to train.
     pub(super) model: &'a Model,
-    /// Learning-rate schedule, over the optimizer steps of the whole [`Course`] if there is one.
+    /// Learning-rate schedule, over the optimizer steps of the whole [`MultiRoundSchedule`] if there is one.
     pub(super) schedule: Schedule,
     /// Optimizer steps of this run.
     pub(super) steps: usize,
     /// The training across rounds that this run is a part of (`carry_optimizer`); `None` if it
     /// stands alone.
-    pub(super) course: Option<Course<'a>>,
+    pub(super) across_rounds: Option<MultiRoundSchedule<'a>>,
     /// Optimizer settings.
     pub(super) optimizer: OptimizerConfig,
     /// Passes over the data, for the metric `epoch`.
@@ -36,7 +36,7 @@ pub(super) struct TrainLoop<'a> {
     /// Whether gradient checkpointing is on: activations are recomputed in the backward pass, not
     /// stored.
     pub(super) recompute: bool,
-    /// Micro-batches computed at once, one a thread.
+    /// Micro-batches computed at once, one per thread.
     pub(super) threads: usize,
     /// Where state and metrics go; `None` keeps nothing on disk.
     pub(super) dir: Option<&'a Path>,
@@ -49,7 +49,7 @@ pub(super) struct TrainLoop<'a> {
 /// A training that spans several runs (`carry_optimizer`: the rounds of `regrowth iterate`), with
 /// one learning-rate schedule and one optimizer state.
 #[derive(Debug, Clone, Copy)]
-pub struct Course<'a> {
+pub struct MultiRoundSchedule<'a> {
     /// Optimizer steps of all runs together, over which the learning-rate schedule extends.
     pub steps: usize,
     /// Folder of the previous run, whose optimizer state ([`OPTIMIZER`](super::OPTIMIZER)) this run
@@ -68,7 +68,7 @@ pub struct StepProgress<'a> {
     pub loss: f64,
     /// Tokens computed by this run so far, those of steps before an interruption included.
     pub tokens: u64,
-    /// Tokens a second in this process so far.
+    /// Tokens per second in this process so far.
     pub rate: f64,
     /// Means of the step.
     pub metrics: &'a Metrics,
@@ -80,7 +80,7 @@ pub type OnStep<'a> = dyn FnMut(&StepProgress) -> ControlFlow<()> + 'a;
 
 /// Result of the callback that evaluates the model after a step (TRL: `eval_steps`).
 #[derive(Default)]
-pub(super) struct Look {
+pub(super) struct EvalResult {
     /// Added to the step's metrics.
     pub(super) row: Vec<(&'static str, f64)>,
     /// Whether the run ends after this step (early stopping).
@@ -99,13 +99,13 @@ pub(super) struct Trained {
 
 impl TrainLoop<'_> {
     /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
-    /// micro-batches of a step (from 1) and must depend on the step alone; `look(step)` runs when the
-    /// update of a step is done, adds to its row and may end the run.
+    /// micro-batches of a step (from 1) and must depend on the step alone; `evaluate(step)` runs when
+    /// the update of a step is done, adds to its row and may end the run.
     pub(super) fn run<O: TrainingObjective>(
         &self,
         objective: &O,
         mut batches: impl FnMut(usize) -> Result<Vec<O::Batch>, TrainError>,
-        mut look: impl FnMut(usize) -> Result<Look, TrainError>,
+        mut evaluate: impl FnMut(usize) -> Result<EvalResult, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
         let current = self.restore()?;
@@ -122,18 +122,18 @@ impl TrainLoop<'_> {
             let mut step = |step: usize, current: &mut Restored| {
                 self.step((objective, &workers), batches(step)?, step, current)
             };
-            self.run_steps(current, logs, &mut step, &mut look, progress)
+            self.run_steps(current, logs, &mut step, &mut evaluate, progress)
         })
     }
 
-    /// Runs the remaining steps. For each: train, call `look`, log, report progress, and save the
+    /// Runs the remaining steps. For each: train, call `evaluate`, log, report progress, and save the
     /// state when due.
     fn run_steps(
         &self,
         mut current: Restored,
         mut logs: Logs,
         take: &mut dyn FnMut(usize, &mut Restored) -> Result<StepDone, TrainError>,
-        look: &mut dyn FnMut(usize) -> Result<Look, TrainError>,
+        evaluate: &mut dyn FnMut(usize) -> Result<EvalResult, TrainError>,
         progress: &mut OnStep,
     ) -> Result<Trained, TrainError> {
         let (started, before) = (Instant::now(), current.tokens);
@@ -141,8 +141,8 @@ impl TrainLoop<'_> {
         let mut last = Metrics::default();
         for step in current.step + 1..=self.steps {
             let mut done = take(step, &mut current)?;
-            let look = look(step)?;
-            done.row.extend(look.row);
+            let evaluated = evaluate(step)?;
+            done.row.extend(evaluated.row);
             logs.write(step, &done.row)?;
             let (steps, tokens) = (self.steps, current.tokens);
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
@@ -152,7 +152,7 @@ impl TrainLoop<'_> {
             // without steps left would not have them.
             let stop = progress(&seen).is_break() && step < steps;
             last = done.metrics;
-            if look.stop {
+            if evaluated.stop {
                 break;
             }
             let due = saved.elapsed() >= self.save_every && step < steps;
@@ -165,7 +165,7 @@ impl TrainLoop<'_> {
                 return Err(TrainError::Interrupted);
             }
         }
-        if let (Some(dir), Some(_)) = (self.dir, self.course) {
+        if let (Some(dir), Some(_)) = (self.dir, self.across_rounds) {
             state::save_optimizer(dir, &current.optimizer)?;
         }
         Ok(Trained { last, steps: current.step, tokens: current.tokens })
@@ -174,7 +174,7 @@ impl TrainLoop<'_> {
     /// Restores this run's last saved state. Without one, starts at step 0 with the previous run's
     /// optimizer, or a new one.
     fn restore(&self) -> Result<Restored, TrainError> {
-        let before = self.course.and_then(|course| course.before);
+        let before = self.across_rounds.and_then(|across_rounds| across_rounds.before);
         if let Some(dir) = self.dir {
             let done = before.map_or(Ok(0), state::optimizer_steps)?;
             let found = state::restore(dir, &self.model.variables, (self.optimizer, done))?;

@@ -1,26 +1,26 @@
-//! Where and how a training runs; nothing here changes what is learnt.
+//! Threads and folder of a training and, across rounds, the shared schedule and optimizer state.
 
 use std::path::Path;
 
-use super::Course;
+use super::MultiRoundSchedule;
 
-/// Threads and folder of a training, and the longer training that it belongs to.
+/// Threads and folder of a training, and what it shares with the trainings of other rounds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Session<'a> {
-    /// Micro-batches computed at once, one a thread.
+    /// Micro-batches computed at once, one per thread.
     pub threads: usize,
     /// Folder for training state, metrics and reference log-probabilities, from which an
     /// interrupted training resumes; `None` writes nothing.
     pub dir: Option<&'a Path>,
-    /// Several trainings under one learning-rate schedule and optimizer state (`carry_optimizer`);
-    /// `None` for a training of its own.
-    pub course: Option<Course<'a>>,
+    /// One learning-rate schedule and optimizer state over the trainings of several rounds
+    /// (`carry_optimizer`); `None` for a training of its own. The only part that changes what is learnt.
+    pub across_rounds: Option<MultiRoundSchedule<'a>>,
 }
 
 impl<'a> Session<'a> {
     /// A training of its own.
     #[must_use]
     pub fn new(threads: usize, dir: Option<&'a Path>) -> Self {
-        Self { threads, dir, course: None }
+        Self { threads, dir, across_rounds: None }
     }
 }

@@ -1,7 +1,7 @@
 //! Supervised fine-tuning: negative log-likelihood of completions, packed without padding and with
 //! shared prompts computed once.
 //!
-//! This trains the embedded model from nothing and is the second half of the STaR and chosen-step
+//! This trains the bundled model from nothing and is the second half of the STaR and chosen-step
 //! baselines. Only completion tokens count.
 
 use std::collections::HashMap;
@@ -81,8 +81,8 @@ pub struct SftConfig {
     /// Optimizer steps between evaluations on the validation examples (TRL: `eval_steps`); the last
     /// step is always evaluated.
     pub validate_every: usize,
-    /// Looks in a row without a better one that end the run, which then keeps the weights of the
-    /// best; 0 never does.
+    /// Early stopping: evaluations in a row without improvement before training stops and the best weights
+    /// are restored; 0 never stops (transformers: `early_stopping_patience`).
     pub patience: usize,
     /// Seconds between saved states.
     pub save_seconds: u64,
@@ -119,7 +119,7 @@ pub struct SftSummary {
     pub tokens: u64,
     /// Mean loss of the last step, nats per completion token.
     pub loss: f64,
-    /// The best look at the validation examples, if there were any.
+    /// The best evaluation on the validation examples, if there were any.
     pub best: Option<Best>,
 }
 
@@ -130,12 +130,12 @@ pub struct SftTrainer<'a> {
     pub model: &'a Model,
     /// Optimizer and batches.
     pub config: &'a SftConfig,
-    /// Threads, folder, and the longer training that this one belongs to.
+    /// Threads, folder, and what this training shares with those of other rounds.
     pub session: Session<'a>,
 }
 
 impl SftTrainer<'_> {
-    /// Trains on `examples`, looking at `validation` now and then. `on_step` is called after every
+    /// Trains on `examples`, evaluating on `validation` now and then. `on_step` is called after every
     /// optimizer step and may stop the training.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl SftTrainer<'_> {
         validation: &[Example],
         on_step: &mut OnStep,
     ) -> Result<SftSummary, TrainError> {
-        let &Self { model, config, session: Session { threads, dir, course } } = self;
+        let &Self { model, config, session: Session { threads, dir, across_rounds } } = self;
         let plan = plan(examples, config)?;
         for examples in [examples, validation] {
             within(model.config.vocab_size, examples)?;
@@ -158,10 +158,10 @@ impl SftTrainer<'_> {
                 config.schedule,
                 config.learning_rate,
                 config.warmup,
-                course.map_or(steps, |course| course.steps),
+                across_rounds.map_or(steps, |across_rounds| across_rounds.steps),
             ),
             steps,
-            course,
+            across_rounds,
             optimizer: config.optimizer,
             epochs: config.epochs,
             seed: config.seed,
@@ -174,7 +174,7 @@ impl SftTrainer<'_> {
         let batches =
             |step: usize| Ok(micro_batches(examples, &plan[step - 1], config.micro_tokens));
         let mut validation = Validation::new(model, validation, config, dir)?;
-        let done = run.run(&Nll, batches, |step| validation.look(step, steps), on_step)?;
+        let done = run.run(&Nll, batches, |step| validation.evaluate(step, steps), on_step)?;
         let best = validation.finish()?;
         if let Some(dir) = dir {
             state::clear(dir)?;
@@ -260,7 +260,7 @@ fn by_prompt(examples: &[Example]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// A micro-batch: packed tokens and the slope of each target.
+/// A micro-batch: packed tokens and the weight of each target.
 struct Batch {
     packed: PackedBatch,
     /// Weight of each target over the step's total weight.

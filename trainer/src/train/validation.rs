@@ -1,4 +1,4 @@
-//! Validation loss of supervised training, early stop, and the weights of the best look.
+//! Validation loss of supervised training, early stopping, and the weights of the best evaluation.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::collate::{PackedSequence, pack};
 use super::gradients::log_probs;
 use super::model::Model;
-use super::run::Look;
+use super::run::EvalResult;
 use super::sft::{Example, SftConfig};
 use crate::TrainError;
 use crate::artefact::{read_json, write_json};
@@ -18,7 +18,7 @@ use crate::artefact::{read_json, write_json};
 const BEST: &str = "best.json";
 const WEIGHTS: &str = "best.safetensors";
 
-/// A look at the validation examples.
+/// An evaluation on the validation examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Step after which it was taken.
@@ -27,19 +27,19 @@ pub struct Best {
     pub nll: f64,
 }
 
-/// Looks at validation examples between steps.
+/// Evaluates on validation examples between steps.
 pub(super) struct Validation<'a> {
     model: &'a Model,
     examples: &'a [Example],
     config: &'a SftConfig,
     dir: Option<&'a Path>,
     best: Option<Best>,
-    /// Weights of the best look, where the run may end on others.
+    /// Weights of the best evaluation, where the run may end on others.
     kept: Option<BTreeMap<String, Tensor>>,
 }
 
 impl<'a> Validation<'a> {
-    /// With `dir`, the best look survives a stop of the run.
+    /// With `dir`, the best evaluation survives a stop of the run.
     pub(super) fn new(
         model: &'a Model,
         examples: &'a [Example],
@@ -57,13 +57,13 @@ impl<'a> Validation<'a> {
         self.dir.filter(|_| !self.examples.is_empty()).map(|dir| dir.join(name))
     }
 
-    /// Looks after `step` of `steps`, where a look is due.
-    pub(super) fn look(&mut self, step: usize, steps: usize) -> Result<Look, TrainError> {
+    /// Evaluates after `step` of `steps`, where an evaluation is due.
+    pub(super) fn evaluate(&mut self, step: usize, steps: usize) -> Result<EvalResult, TrainError> {
         let every = self.config.validate_every.max(1);
         if self.examples.is_empty() || !(step.is_multiple_of(every) || step == steps) {
-            return Ok(Look::default());
+            return Ok(EvalResult::default());
         }
-        // A look that was taken before an interruption is taken again, with the same result.
+        // An evaluation made before an interruption is made again, with the same result.
         self.best = self.best.filter(|best| best.step < step);
         let nll = self.nll()?;
         if self.best.is_none_or(|best| nll < best.nll) {
@@ -72,7 +72,7 @@ impl<'a> Validation<'a> {
         let since = self.best.map_or(0, |best| step - best.step);
         let patience = self.config.patience;
         let stop = patience > 0 && since >= patience * every;
-        Ok(Look { row: vec![("validation/nll", nll)], stop })
+        Ok(EvalResult { row: vec![("validation/nll", nll)], stop })
     }
 
     fn keep(&mut self, best: Best) -> Result<(), TrainError> {
@@ -95,7 +95,7 @@ impl<'a> Validation<'a> {
         }
     }
 
-    /// Puts the best weights into the model, where the run kept them; returns the best look.
+    /// Puts the best weights into the model, where the run kept them; returns the best evaluation.
     pub(super) fn finish(mut self) -> Result<Option<Best>, TrainError> {
         let (weights, record) = (self.path(WEIGHTS), self.path(BEST));
         if let Some(path) = weights.as_deref().filter(|path| path.exists()) {

@@ -45,8 +45,8 @@ fn a_check_tells_solutions_steps_answers_speed_and_cost() {
     for part in [
         "--- the first prompt",
         "--- solution 8",
-        "the checker reads",
-        "tokens a second",
+        "the verifier reads",
+        "tokens per second",
         "a tree:",
     ] {
         assert!(text.contains(part), "{part}: {text}");

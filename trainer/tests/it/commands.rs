@@ -216,7 +216,7 @@ fn an_adapter_keeps_its_shape_where_no_other_is_asked_for() {
         let args = ["iterate", "--policy", "first/adapter", "--preset", "chat", "--run", "run"];
         let few = ["--rounds", "1", "--problems-per-round", "2", "--validation-problems", "1"];
         let few =
-            [&few[..], &["--eval-problems", "1", "--min-pairs", "1", "--depth", "2"]].concat();
+            [&few[..], &["--test-problems", "1", "--min-pairs", "1", "--depth", "2"]].concat();
         regrowth(dir.path(), &[&args[..], &few, more].concat())
     };
     let output = iterate(&["--lora", "3"]);

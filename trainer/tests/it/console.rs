@@ -15,7 +15,7 @@ const RUN: [&str; 12] = [
     "6",
     "--validation-problems",
     "30",
-    "--eval-problems",
+    "--test-problems",
     "30",
     "--simulations=2",
 ];
@@ -111,18 +111,18 @@ fn rounds_are_added_to_a_finished_run_and_nothing_else_is_changed() {
         ["iterate", "--config", "tiny.toml", "--run", run, "--rounds", rounds]
     };
     ok(regrowth(dir.path(), &args("run", "1")));
-    let first = std::fs::read(dir.path().join("run/round-0001/eval.jsonl")).unwrap();
+    let first = std::fs::read(dir.path().join("run/round-0001/test.jsonl")).unwrap();
     let output = regrowth(dir.path(), &args("run", "2"));
     assert!(stderr(&output).contains("a run of 1 rounds: going on to 2"), "{}", stderr(&output));
     ok(output);
     ok(regrowth(dir.path(), &args("fresh", "2")));
     let file = |run: &str, name: &str| std::fs::read(dir.path().join(run).join(name)).unwrap();
     for name in
-        ["round-0002/trees.jsonl", "round-0002/pairs.jsonl", "round-0002/eval.jsonl", "eval.jsonl"]
+        ["round-0002/trees.jsonl", "round-0002/pairs.jsonl", "round-0002/test.jsonl", "test.jsonl"]
     {
         assert!(file("run", name) == file("fresh", name), "{name}");
     }
-    assert!(file("run", "round-0001/eval.jsonl") == first, "test answers are not asked for again");
+    assert!(file("run", "round-0001/test.jsonl") == first, "test answers are not asked for again");
     let report: serde_json::Value = serde_json::from_slice(&file("run", "report.json")).unwrap();
     assert_eq!(report["extended"], serde_json::json!([1]));
     // Everything else is refused, by the name of the setting and both values.

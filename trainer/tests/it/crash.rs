@@ -19,11 +19,11 @@ const PHASES: [&str; 15] = [
     "search 1",
     "train 1",
     "validate 1",
-    "probe 1",
+    "kl 1",
     "search 2",
     "train 2",
     "validate 2",
-    "probe 2",
+    "kl 2",
     "test 0",
     "test 1",
     "test 2",
@@ -41,8 +41,8 @@ fn phase(run: &Path) -> &'static str {
             "validate" => round.join("validation.jsonl"),
             "search" => round.join("search.json"),
             "train" => round.join("train.json"),
-            "probe" => round.join("probe.jsonl"),
-            "test" => round.join("eval.jsonl"),
+            "kl" => round.join("kl_samples.jsonl"),
+            "test" => round.join("test.jsonl"),
             _ => run.join("report.json"),
         };
         !file.exists()
@@ -54,7 +54,7 @@ fn phase(run: &Path) -> &'static str {
 fn bench() -> tempfile::TempDir {
     let dir = workshop();
     let settings = TINY.replace("[dpo]", "[dpo]\nsave_seconds = 0\nepochs = 2");
-    let settings = format!("replay = 0.3\nprobe_problems = 4\n{settings}");
+    let settings = format!("replay = 0.3\nkl_problems = 4\n{settings}");
     std::fs::write(dir.path().join("crash.toml"), settings).unwrap();
     dir
 }

@@ -34,10 +34,10 @@ fn flipped_bytes_are_named_and_made_again() {
         "round-0001/checkpoint/model.safetensors",
         "round-0001/checkpoint/config.json",
         "round-0002/validation.jsonl",
-        "round-0002/probe.jsonl",
-        "round-0002/eval.jsonl",
-        "round-0002/eval.jsonl.sums",
-        "eval.jsonl",
+        "round-0002/kl_samples.jsonl",
+        "round-0002/test.jsonl",
+        "round-0002/test.jsonl.sums",
+        "test.jsonl",
         "report.json",
     ] {
         for finished in [true, false] {
@@ -65,7 +65,7 @@ fn lost_files_are_made_again() {
     ok(regrowth(dir.path(), &ARGS));
     let run = dir.path().join("run");
     let whole = contents(&run);
-    for name in ["round-0001/pairs.jsonl", "round-0001/checkpoint/config.json", "eval.jsonl"] {
+    for name in ["round-0001/pairs.jsonl", "round-0001/checkpoint/config.json", "test.jsonl"] {
         std::fs::remove_file(run.join(name)).unwrap();
         let output = regrowth(dir.path(), &ARGS);
         assert!(stderr(&output).contains(name), "{name}: {}", stderr(&output));
@@ -78,12 +78,12 @@ fn lost_files_are_made_again() {
 fn a_damaged_exam_is_not_compared() {
     let dir = workshop();
     ok(regrowth(dir.path(), &ARGS));
-    let path = dir.path().join("run/eval.jsonl");
+    let path = dir.path().join("run/test.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("\"best\":false", "\"best\":true", 1)).unwrap();
     let output = regrowth(dir.path(), &["compare", "run"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("eval.jsonl does not match"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("test.jsonl does not match"), "{}", stderr(&output));
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn scripted<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         "2",
         "--validation-problems",
         "20",
-        "--eval-problems",
+        "--test-problems",
         "30",
         "--simulations",
         "4",
@@ -51,7 +51,7 @@ fn likelihoods_are_judged_on_the_scale_of_the_round() {
     let dir = workshop();
     std::fs::write(dir.path().join("scale.toml"), "calibration_problems = 60\n").unwrap();
     let options = "--run run --config scale.toml --policy scripted --problems builtin:choice --rounds 2 \
-                   --judge likelihood --problems-per-round 80 --validation-problems 2 --eval-problems 2";
+                   --judge likelihood --problems-per-round 80 --validation-problems 2 --test-problems 2";
     let args: Vec<&str> = ["iterate"].into_iter().chain(options.split_whitespace()).collect();
     ok(regrowth(dir.path(), &args));
     let run = dir.path().join("run");
@@ -92,7 +92,7 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
     assert!(text.contains("Try next") && text.contains("run/report.html"), "{text}");
     assert!(text.contains("evaluate --policy run/"), "{text}");
     let run = dir.path().join("run");
-    for file in ["run.json", "report.json", "report.html", "eval.jsonl"] {
+    for file in ["run.json", "report.json", "report.html", "test.jsonl"] {
         assert!(run.join(file).is_file(), "{file}");
     }
     for file in ["pairs.jsonl", "trees.jsonl", "metrics.jsonl", "checkpoint/model.safetensors"] {
@@ -106,11 +106,11 @@ fn a_run_leaves_the_files_and_fields_of_the_contract() {
     assert_eq!(report["rounds"].as_array().unwrap().len(), 3);
     for (number, round) in report["rounds"].as_array().unwrap().iter().enumerate() {
         assert_eq!(round["round"], number);
-        assert_eq!(round["eval"]["n"], 8);
-        assert_eq!(round["eval"]["task"], "builtin:arithmetic");
+        assert_eq!(round["test"]["n"], 8);
+        assert_eq!(round["test"]["task"], "builtin:arithmetic");
         assert_eq!(round["validation"]["n"], 6);
-        assert_eq!(round["eval"]["ci95"].as_array().unwrap().len(), 2);
-        for key in ["search", "train", "evaluate"] {
+        assert_eq!(round["test"]["ci95"].as_array().unwrap().len(), 2);
+        for key in ["search", "train", "validate"] {
             assert!(round["seconds"][key].is_number());
         }
         for key in ["prompts", "prefilled", "sampled", "decoded", "trained"] {
@@ -234,7 +234,7 @@ fn a_policy_without_weights_searches_and_says_why_nothing_was_trained() {
     let report = json(&dir.path().join("run/report.json"));
     assert_eq!((&report["best_round"], &report["p_value"]), (&0.into(), &1.0.into()));
     assert!(report["rounds"][2]["pairs"].as_u64().unwrap() > 0);
-    assert_eq!(report["rounds"][2]["eval"], report["rounds"][0]["eval"]);
+    assert_eq!(report["rounds"][2]["test"], report["rounds"][0]["test"]);
 }
 
 #[test]

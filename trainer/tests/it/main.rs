@@ -17,7 +17,6 @@ mod commands;
 mod common;
 #[cfg(unix)]
 mod console;
-mod course;
 #[cfg(unix)]
 mod crash;
 mod damage;
@@ -26,11 +25,13 @@ mod documented;
 mod hand_off;
 mod iterate;
 mod losses;
+mod old_names;
 mod reference;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]
 mod served;
+mod shared_schedule;
 #[cfg(unix)]
 mod stops;
 #[cfg(unix)]

@@ -39,7 +39,7 @@ fn asked(server: &Mock) -> usize {
 
 fn args<'a>(url: &'a str, run: &'a str) -> Vec<&'a str> {
     let fixed = "--problems builtin:arithmetic --rounds 1 --problems-per-round 12 --depth 4 \
-                 --validation-problems 24 --eval-problems 24 --simulations 6 --breadth 3,2 \
+                 --validation-problems 24 --test-problems 24 --simulations 6 --breadth 3,2 \
                  --server-in-flight 4 --threads 2";
     let mut args = vec!["iterate", "--policy", url, "--run", run];
     args.extend(fixed.split_whitespace());

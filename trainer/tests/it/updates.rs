@@ -35,7 +35,7 @@ fn learning_rates(run: &Path) -> Vec<f64> {
         let path = run.join(format!("round-000{round}/metrics.jsonl"));
         let text = std::fs::read_to_string(path).unwrap();
         let rows: Vec<&str> = text.lines().collect();
-        assert_eq!(rows.len(), 1, "one update a round");
+        assert_eq!(rows.len(), 1, "one update per round");
         serde_json::from_str::<Value>(rows[0]).unwrap()["learning_rate"].as_f64().unwrap()
     });
     rows.collect()
@@ -57,12 +57,12 @@ fn a_run_has_one_schedule_and_keeps_what_later_rounds_need() {
         (1..=5).filter(|round| run.join(format!("round-000{round}/{what}")).exists()).collect()
     };
     assert_eq!(there("validation.jsonl"), [2, 4, 5]);
-    assert_eq!(there("eval.jsonl"), [2, 4, 5]);
+    assert_eq!(there("test.jsonl"), [2, 4, 5]);
     assert_eq!(there("checkpoint/model.safetensors"), [2, 4, 5]);
     assert_eq!(there("optimizer/moments.safetensors"), [4, 5]);
     let report = json(&run.join("report.json"));
     let rounds = report["rounds"].as_array().unwrap();
-    let asked: Vec<bool> = rounds.iter().map(|round| round["eval"].is_object()).collect();
+    let asked: Vec<bool> = rounds.iter().map(|round| round["test"].is_object()).collect();
     assert_eq!(asked, [true, false, true, false, true, true]);
     assert!([0, 2, 4, 5].contains(&report["best_round"].as_u64().unwrap()));
     // A finished run is not damaged by what was removed, and says the same again.

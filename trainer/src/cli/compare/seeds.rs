@@ -118,11 +118,11 @@ impl Group<'_> {
 }
 
 fn best(run: &Run) -> Option<&crate::rounds::EvalReport> {
-    run.report.round(run.report.best_round)?.eval.as_ref()
+    run.report.round(run.report.best_round)?.test.as_ref()
 }
 
 fn after(run: &Run) -> f64 {
-    best(run).map_or(0.0, |eval| eval.share.accuracy)
+    best(run).map_or(0.0, |test| test.share.accuracy)
 }
 
 /// ` [low, high]` in points or percent; nothing without a spread.

@@ -12,7 +12,7 @@ use crate::evaluate::{
     SampledProblem, Sampler,
 };
 
-/// Measures all strategies with up to `samples` samples a problem, and searches with twice as many
+/// Measures all strategies with up to `samples` samples per problem, and searches with twice as many
 /// simulations each time until they have spent as much, or their trees are exhausted and spend no more.
 pub(super) fn run(
     run: &Run<'_>,
@@ -110,7 +110,7 @@ fn solve(
     check_answered(run.problems.len(), failed, reason.as_ref())
 }
 
-/// A search with so many simulations a root; its tokens are counted over all problems.
+/// A search with so many simulations per root; its tokens are counted over all problems.
 fn searched(
     run: &Run<'_>,
     policy: &dyn Policy,

@@ -29,7 +29,7 @@ pub struct Curve {
 pub struct Point {
     /// The strategy.
     pub strategy: String,
-    /// Samples, or simulations a root.
+    /// Samples, or simulations per root.
     pub k: u64,
     /// Tokens computed a problem, mean.
     pub tokens: f64,
@@ -42,7 +42,7 @@ pub struct Point {
 /// What the strategies reach with so many tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Tokens a problem.
+    /// Tokens per problem.
     pub tokens: f64,
     /// The strategies that can be had for them.
     pub strategies: Vec<AtBudget>,

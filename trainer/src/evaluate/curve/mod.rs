@@ -26,7 +26,7 @@ pub struct Outcome {
 pub struct CurveSeries {
     /// The strategy, without its budget.
     pub strategy: String,
-    /// Samples, or simulations a root.
+    /// Samples, or simulations per root.
     pub k: u64,
     /// One a problem.
     pub outcomes: Vec<Outcome>,

@@ -1,4 +1,4 @@
-//! Strategies made of one set of independent samples a problem.
+//! Strategies made of one set of independent samples per problem.
 //!
 //! With n samples, an answer of k of them is made for each of the n / k disjoint groups of neighbours; the mean
 //! over the groups estimates its accuracy with less noise than one draw.

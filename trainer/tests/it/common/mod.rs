@@ -96,7 +96,7 @@ policy = \"tiny\"
 rounds = 2
 problems_per_round = 5
 validation_problems = 6
-eval_problems = 8
+test_problems = 8
 min_pairs = 1
 gate = \"off\"
 [search]

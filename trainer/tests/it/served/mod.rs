@@ -298,7 +298,7 @@ fn a_server_is_started_with_the_weights_of_each_round_and_ended() {
         program.display()
     );
     let policy = format!("http://{address}/v1#tiny");
-    let args = args(&policy, &["--serve-command", &serve, "--set", "probe_problems=0"]);
+    let args = args(&policy, &["--serve-command", &serve, "--set", "kl_problems=0"]);
     ok(regrowth(dir.path(), &args));
     let run = dir.path().join("run");
     let printed = std::fs::read_to_string(run.join("server.log")).unwrap();

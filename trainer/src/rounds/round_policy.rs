@@ -36,5 +36,5 @@ impl RoundPolicy {
 pub(super) struct Finished {
     pub(super) report: RoundReport,
     /// What the next round starts from if this one is accepted.
-    pub(super) candidate: RoundPolicy,
+    pub(super) policy_after: RoundPolicy,
 }

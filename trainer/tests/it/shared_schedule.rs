@@ -11,7 +11,7 @@ use regrowth_mcts::{PairConfig, RunOptions, Search, SearchConfig, extract_pairs}
 use regrowth_policy::LoadOptions;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, Source};
 use regrowth_trainer::train::{
-    Course, DpoConfig, DpoTrainer, LoraConfig, Model, Reference, Session, StepProgress,
+    DpoConfig, DpoTrainer, LoraConfig, Model, MultiRoundSchedule, Reference, Session, StepProgress,
 };
 use regrowth_verifiers::ProblemVerifier;
 
@@ -52,7 +52,7 @@ fn config() -> DpoConfig {
     }
 }
 
-/// Trains in `dir` as a part of a course of three steps; `stop` breaks off after a step.
+/// Trains in `dir` as a part of a schedule of three steps; `stop` breaks off after a step.
 fn part(
     (model, base): (&Model, &Model),
     trees: &[Vec<PreferencePair>],
@@ -61,8 +61,8 @@ fn part(
 ) -> Vec<f64> {
     std::fs::create_dir_all(dir).unwrap();
     let pairs: Vec<PreferencePair> = trees.concat();
-    let course = Some(Course { steps: 3, before });
-    let session = Session { threads: 1, dir: Some(dir), course };
+    let across_rounds = Some(MultiRoundSchedule { steps: 3, before });
+    let session = Session { threads: 1, dir: Some(dir), across_rounds };
     let mut on_step = |p: &StepProgress| {
         if stop == Some(p.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
@@ -90,7 +90,7 @@ fn gap(a: &Model, b: &Model) -> f32 {
 }
 
 #[test]
-fn parts_of_a_course_learn_what_one_run_does() {
+fn parts_of_a_shared_schedule_learn_what_one_run_does() {
     let dir = workshop();
     let source = Source::folder(&dir.path().join("tiny")).unwrap();
     let trees = trees(&source);
@@ -116,8 +116,11 @@ fn parts_of_a_course_learn_what_one_run_does() {
     let mut bytes = std::fs::read(&moments).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&moments, bytes).unwrap();
-    let session =
-        Session { threads: 1, dir: None, course: Some(Course { steps: 3, before: Some(&before) }) };
+    let session = Session {
+        threads: 1,
+        dir: None,
+        across_rounds: Some(MultiRoundSchedule { steps: 3, before: Some(&before) }),
+    };
     let (pairs, model) = (trees.concat(), load());
     let reference = Reference::Model(&base);
     let go_on = &mut |_: &StepProgress| ControlFlow::Continue(());
