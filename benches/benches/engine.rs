@@ -1,7 +1,7 @@
 //! Tokens per second of the inference engine: decoding at several batch sizes, and the requests of
 //! one tree.
 //!
-//! `REGROWTH_BENCH_POLICY` names another checkpoint than the embedded one.
+//! `REGROWTH_BENCH_POLICY` names another checkpoint than the bundled one.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use crossbeam::channel::unbounded;

@@ -1,7 +1,7 @@
 //! Decoding speed of the inference engine on a checkpoint, for a comparison with other engines.
 //!
 //! `engine_speed DIR BATCH TOKENS THREADS` decodes BATCH sequences of TOKENS tokens each, after
-//! prompts of 16 tokens that differ, and prints tokens a second, prompts included.
+//! prompts of 16 tokens that differ, and prints tokens per second, prompts included.
 //! `benches/peers/engines.py` runs it in turns with other engines.
 
 use std::time::Instant;

@@ -3,7 +3,7 @@
 //!     cargo run --release -p regrowth-benches --example fleet -- [TREES] [STEPS] [ENDPOINTS...]
 //!
 //! For each number of endpoints (1, 4 and 32 by default) it starts them in a process of their own, lets TREES
-//! trees (10,000) ask for STEPS expansions each (6), and prints the requests a second, this process's CPU per
+//! trees (10,000) ask for STEPS expansions each (6), and prints the requests per second, this process's CPU per
 //! request and its largest memory, and the share of the endpoints' slots that were in use. An endpoint answers in
 //! the shape of vLLM, 64 requests at once; an answer takes 0.4 to 0.8 seconds, one of fifty four times as long.
 

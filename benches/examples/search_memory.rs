@@ -20,7 +20,7 @@ fn main() {
     let used = resident_bytes() - before;
     println!("{}", machine());
     println!(
-        "{} nodes, {:.3} GB resident, {:.1} bytes a node of {}",
+        "{} nodes, {:.3} GB resident, {:.1} bytes per node of {}",
         tree.len(),
         used as f64 / 1e9,
         used as f64 / tree.len() as f64,

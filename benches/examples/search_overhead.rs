@@ -1,5 +1,5 @@
 //! CPU time of the search itself for one model call: a policy that answers at once, 1,000 problems,
-//! 64 simulations a root.
+//! 64 simulations per root.
 //!
 //! `cargo run --release -p regrowth-benches --example search_overhead`
 

@@ -1,4 +1,4 @@
-"""Tokens a second of supervised training beside PyTorch, same shapes, same tokens, same threads.
+"""Tokens per second of supervised training beside PyTorch, same shapes, same tokens, same threads.
 
 Usage, from the workspace root (the environment of trl_dpo.py):
 

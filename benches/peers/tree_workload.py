@@ -8,7 +8,7 @@ llama-server by llama_server.sh):
         small|large [RUNS]
     llama/bin/python benches/peers/tree_workload.py WORK report
 
-A search of eight problems (5 then 3 candidates, depth 4, 32 simulations a root, every step judged)
+A search of eight problems (5 then 3 candidates, depth 4, 32 simulations per root, every step judged)
 is timed. What its trees asked for is then asked of the others, tree by tree in the same order: for
 each expansion as many candidates of as many tokens, and a judgement of each. transformers gets an
 expansion as one `generate` of several sequences and its judgements as one forward pass of a batch.

@@ -8,7 +8,7 @@ Usage, from the workspace root:
     venv/bin/python benches/peers/trl_dpo.py curves WORK   # 50 steps of four losses, SGD and AdamW
     venv/bin/python benches/peers/trl_dpo.py cost WORK     # tokens, seconds and memory a pair
 
-Both sides start from the embedded model, written to WORK in Hugging Face layout, and see the same
+Both sides start from the bundled model, written to WORK in Hugging Face layout, and see the same
 pairs of a search on the built-in arithmetic task, with the same number of threads. Every TRL run is a
 process of its own, so its peak memory is its own.
 """
@@ -184,8 +184,8 @@ def cost(work: pathlib.Path, repeats: int) -> None:
         tokens = done["dpo"]["tokens"] + done["dpo"]["reference_tokens"]
         memory = done["memory"]["peak"]
         mine.append({"tokens": tokens, "seconds": done["seconds"], "memory": memory})
-    for name, unit, scale in [("tokens", "tokens a pair", 1 / pairs),
-                              ("seconds", "ms a pair", 1000 / pairs),
+    for name, unit, scale in [("tokens", "tokens per pair", 1 / pairs),
+                              ("seconds", "ms per pair", 1000 / pairs),
                               ("memory", "MB above the loaded model", 1e-6)]:
         a = sorted(row[name] * scale for row in mine)
         b = sorted(row[name] * scale for row in peers)

@@ -1,4 +1,4 @@
-//! JSON lines of any serde type: one object a line, errors with line and field. A truncated last
+//! JSON lines of any serde type: one object per line, errors with line and field. A truncated last
 //! line and a malformed line are different errors, because their remedies differ.
 
 use std::io::{self, Write};

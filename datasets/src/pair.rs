@@ -1,6 +1,6 @@
 //! A step-level preference pair with everything that made it.
 //!
-//! One JSON object a line. `prompt`, `chosen` and `rejected` are TRL's standard preference columns,
+//! One JSON object per line. `prompt`, `chosen` and `rejected` are TRL's standard preference columns,
 //! so the file loads there unchanged; the other columns are what a step-level trainer needs
 //! (token ids, never to be made again from text) and the provenance of the pair.
 

@@ -21,7 +21,7 @@ pub struct Problem {
     pub answer: String,
     /// What kind of answer the reference is.
     pub kind: AnswerKind,
-    /// Worked reference solution, one step a line, where the set has one.
+    /// Worked reference solution, one step per line, where the set has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub solution: Option<String>,
     /// Difficulty as the set publishes it (MATH: 1 to 5; built-in tasks: number of operations or

@@ -134,7 +134,7 @@ impl Doubtful {
         let (path, count) = (path.display(), self.count);
         notices.warn(format!(
             "{path}:{line}: {count} reference answers are several lines or long texts, the first is {text}; the \
-             answer checker will call most answers to them wrong: give the final answer alone, as a \
+             verifier will call most answers to them wrong: give the final answer alone, as a \
              number, an expression or a few words"
         ));
     }
@@ -217,7 +217,7 @@ fn elsewhere(row: &Row) -> Option<String> {
     };
     let lists: Vec<&str> =
         row.fields().filter(|(_, value)| objects(value)).map(|(name, _)| name).collect();
-    let write = |rows: &str| format!("write the rows one a line, as `jq -c '{rows}' FILE` does");
+    let write = |rows: &str| format!("write the rows one per line, as `jq -c '{rows}' FILE` does");
     // A lifted column of positions: one object a column, as pandas writes by default.
     if row
         .names()

@@ -1,6 +1,6 @@
 //! A step with what its continuations came to: what a judge of steps is taught from.
 //!
-//! One JSON object a line. `prompt`, `completion` and `label` are TRL's unpaired columns; the token
+//! One JSON object per line. `prompt`, `completion` and `label` are TRL's unpaired columns; the token
 //! ids and the counts behind the label are what a trainer of the judge needs.
 
 use serde::{Deserialize, Serialize};

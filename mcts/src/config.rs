@@ -1,7 +1,7 @@
 //! Everything a search can be told, with the source of each default.
 //!
 //! Threads, batch sizes and files may never change a result; they live in [`crate::RunOptions`].
-//! "Method" below is Xie et al. 2024, arXiv:2405.00451; "code" is the authors' public program,
+//! "Paper" below is Xie et al. 2024, arXiv:2405.00451; "code" is the authors' public program,
 //! which differs from the paper in places: both forms can be chosen.
 
 mod check;
@@ -30,7 +30,7 @@ use crate::stop::StopRule;
 pub struct SearchConfig {
     /// Seed of every random number of the search; any value (default 0).
     pub seed: u64,
-    /// What decides which node is expanded next (default tree search: method).
+    /// What decides which node is expanded next (default tree search: paper).
     pub strategy: Strategy,
     /// Simulations per search root, at least 1 (default 16: measured on small models; paper 5).
     pub simulations: u64,
@@ -42,29 +42,29 @@ pub struct SearchConfig {
     /// Steps of a solution at most, at least 1 (default 4: paper, mathematics; 3 for multiple
     /// choice).
     pub max_depth: u32,
-    /// What `max_depth` counts from (default absolute: method).
+    /// What `max_depth` counts from (default absolute: paper).
     pub depth_limit: DepthLimit,
-    /// Candidates of the forced completion at the last depth, 1 to 524,286 (default 1: method).
+    /// Candidates of the forced completion at the last depth, 1 to 524,286 (default 1: paper).
     pub final_breadth: usize,
-    /// The same for multiple-choice problems, 1 to 524,286 (default 2: method).
+    /// The same for multiple-choice problems, 1 to 524,286 (default 2: paper).
     pub final_breadth_choice: usize,
-    /// Form of the selection score (default PUCT: method).
+    /// Form of the selection score (default PUCT: paper).
     pub selection: Selection,
-    /// Weight of the exploration term, at least 0 (default 1: method).
+    /// Weight of the exploration term, at least 0 (default 1: paper).
     pub c_puct: f64,
-    /// Value of a child without visits (default its own reward: method).
+    /// Value of a child without visits (default its own reward: paper).
     pub first_play: FirstPlay,
-    /// Dirichlet noise on the priors of every search root (default none: method).
+    /// Dirichlet noise on the priors of every search root (default none: paper).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_noise: Option<RootNoise>,
     /// Reasons to commit before the simulations of a root are used up, or to end a beam at the end of a
-    /// level (default none: method).
+    /// level (default none: paper).
     pub stop: Vec<StopRule>,
     /// How a step's log-probabilities become its prior (default the code's form).
     pub prior: PriorRule,
     /// Exponent of the length in the prior, at least 0 (default 1.25: code).
     pub prior_lambda: f64,
-    /// Discount per step, in [0, 1] (default 1: method).
+    /// Discount per step, in [0, 1] (default 1: paper).
     pub gamma: f64,
     /// Weights of the children in a parent's value (default the code's form).
     pub backup_weights: BackupWeights,
@@ -81,9 +81,9 @@ pub struct SearchConfig {
     /// Simulations of one tree in flight at once, 1 to 65,535; part of the result: simulation k
     /// selects after exactly the results of simulations 1 to k - W (default 1: serial search).
     pub leaves_in_flight: usize,
-    /// How tokens are drawn (default temperature 1 without truncation: method).
+    /// How tokens are drawn (default temperature 1 without truncation: paper).
     pub sampling: Sampling,
-    /// Whether the first candidate of every node is the greedy one (default false: method, option).
+    /// Whether the first candidate of every node is the greedy one (default false: paper, option).
     pub greedy_first: bool,
     /// Drops a candidate that reads like an earlier sibling: trigram similarity above this, in
     /// [0, 1] (default none: only equal token ids are dropped; the code: 0.99, of the greedy cosine
@@ -99,7 +99,7 @@ pub struct SearchConfig {
     pub stop_at: StopAt,
     /// Tokens of one step at most, at least 1 (default 128). With `boundary = "lines"` it is the
     /// longest budget of a problem: at least a quarter of it is given, and more where the reference
-    /// solution, in view while data is generated, has more tokens a step (code).
+    /// solution, in view while data is generated, has more tokens per step (code).
     pub max_step_tokens: usize,
     /// Tokens of one solution at most, at least 1 (default 512).
     pub max_solution_tokens: usize,
@@ -163,9 +163,9 @@ pub struct JudgePolicy {
 #[serde(deny_unknown_fields, default)]
 pub struct ValueConfig {
     /// Whether the outcome reward sees the reference answer: true while generating data, false
-    /// while measuring accuracy (default true: method).
+    /// while measuring accuracy (default true: paper).
     pub oracle: bool,
-    /// Whether the policy judges every new step (default true: method).
+    /// Whether the policy judges every new step (default true: paper).
     pub self_evaluation: bool,
     /// How a step is judged (default by the (A)/(B) question after it).
     pub judge: JudgeForm,
@@ -174,7 +174,7 @@ pub struct ValueConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge_policy: Option<String>,
     /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default:
-    /// measured on the embedded model; a search's `summary.json` and every round have that of their
+    /// measured on the bundled model; a search's `summary.json` and every round have that of their
     /// policy).
     pub likelihood: LikelihoodCalibration,
     /// File of the probe that judges, with `judge = "probe"`: the `judge_probe.json` of an earlier search or
@@ -322,8 +322,8 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl SearchConfig {
-    /// The published method for mathematics: budget and breadth of the paper, everything else as the
-    /// authors' code has it, where the two differ.
+    /// As the authors' scripts ran the method on mathematics: budget and breadth of the paper, everything
+    /// else as their code has it, where the two differ.
     #[must_use]
     pub fn paper() -> Self {
         Self {
@@ -344,7 +344,7 @@ impl SearchConfig {
         Self { breadth: [4, 2], max_depth: 3, max_step_tokens: 32, ..Self::paper() }
     }
 
-    /// For the embedded model: a small one, on solutions of many short lines. Logs are those of
+    /// For the bundled model: a small one, on solutions of many short lines. Logs are those of
     /// `docs/experiments`.
     #[must_use]
     pub fn builtin() -> Self {

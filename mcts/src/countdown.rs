@@ -2,7 +2,7 @@
 //!
 //! A state is the numbers on the table; a step replaces two of them by their sum, difference,
 //! product or quotient (whole and positive). Arithmetic alone values a state, so a search does
-//! millions of simulations a second and shows the tree at its own speed: `mcts countdown`.
+//! millions of simulations per second and shows the tree at its own speed: `mcts countdown`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

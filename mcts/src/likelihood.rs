@@ -117,7 +117,7 @@ pub struct LikelihoodCalibration {
 }
 
 impl Default for LikelihoodCalibration {
-    /// A measurement: the embedded model on `arithmetic`, before any training.
+    /// A measurement: the bundled model on `arithmetic`, before any training.
     fn default() -> Self {
         Self {
             step: SurprisalCalibrator { intercept: -1.4, slope: 0.6 },

@@ -78,7 +78,7 @@ pub fn extract_pairs(tree: &TreeRecord, config: &PairConfig) -> ExtractedPairs {
         out.dropped.insert(DropReason::TooManyPerTree, surplus as u64);
     }
     by_place(&mut found);
-    // A value gap below 0 is left only where the sides were swapped.
+    // Only swapped pairs can have q_chosen < q_rejected here.
     out.flipped = found.iter().filter(|(_, pair)| pair.q_chosen < pair.q_rejected).count() as u64;
     (out.sides, out.pairs) = found.into_iter().unzip();
     out

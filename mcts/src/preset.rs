@@ -17,12 +17,12 @@ pub enum Preset {
     /// K = 16, breadth 5 then 3, depth 4: what the others change.
     #[default]
     Default,
-    /// Tuned for the embedded model; what `--policy builtin` starts from.
+    /// Tuned for the bundled model; what `--policy builtin` starts from.
     Builtin,
     /// For instruction-tuned checkpoints of up to a few billion parameters; what checkpoints and
     /// servers start from.
     Chat,
-    /// The published method as its authors ran it, for mathematics.
+    /// As the authors' scripts ran the method, for mathematics.
     Paper,
     /// The same for multiple choice.
     #[cfg_attr(feature = "cli", value(alias = "paper_choice"))]
@@ -39,7 +39,7 @@ impl Preset {
     #[must_use]
     pub fn of_policy(policy: &str) -> Self {
         match PolicyKind::of(policy) {
-            PolicyKind::Embedded => Self::Builtin,
+            PolicyKind::Bundled => Self::Builtin,
             PolicyKind::Model => Self::Chat,
             PolicyKind::Double => Self::Default,
         }

@@ -1,4 +1,4 @@
-//! A tree as text, one line a node: what the search saw of each step (Q, N, p, C, O), with marks for the
+//! A tree as text, one line per node: what the search saw of each step (Q, N, p, C, O), with marks for the
 //! committed path, the sides of pairs and equations that are false.
 //!
 //! Text comes from a model: nothing in it acts on a terminal (`foreign`).

@@ -1,7 +1,7 @@
 //! The policy's hidden state at the end of a step, as a tree keeps it.
 //!
 //! Values are rounded to bf16 once, when they come from the policy. So what a search reads off a state is
-//! what a reader of its tree computes, bit for bit, and a row grows by 2.7 bytes a value.
+//! what a reader of its tree computes, bit for bit, and a row grows by 2.7 bytes per value.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -24,7 +24,7 @@ const TURNS: usize = 10;
 /// One thread that keeps memory busy.
 const LANES: GrowOptions = GrowOptions { threads: 1, leaves_in_flight: 16 };
 
-/// Simulations a second in one turn: by the clock, and by the time that the main thread has run; 0
+/// Simulations per second in one turn: by the clock, and by the time that the main thread has run; 0
 /// for the latter where another process does the work.
 type Rates = (f64, f64);
 
@@ -46,8 +46,8 @@ fn main() {
             rates.1.push(cpu);
         }
     }
-    println!("{simulations} simulations, {} bytes a node", Tree::NODE_BYTES);
-    println!("{:40} {:>10} {:>10}", "million simulations a second of", "wall", "main CPU");
+    println!("{simulations} simulations, {} bytes per node", Tree::NODE_BYTES);
+    println!("{:40} {:>10} {:>10}", "million simulations per second of", "wall", "main CPU");
     for ((name, _), (wall, cpu)) in contestants.into_iter().zip(rates) {
         println!("{name:40} {:10.3} {:10.3}", median(wall) / 1e6, median(cpu) / 1e6);
     }

@@ -1,5 +1,5 @@
 //! GSM8K (Cobbe et al. 2021, arXiv:2110.14168), plain and socratic: `answer` is a worked solution,
-//! one step a line, whose last line is `#### N`. The steps are kept as published, with their
+//! one step per line, whose last line is `#### N`. The steps are kept as published, with their
 //! `<<48/2=24>>` marks and, in the socratic file, `sub-question ** step`.
 
 use serde_json::Value;

@@ -35,7 +35,7 @@ pub(super) fn stated(name: &str, text: &str) -> Result<Stated, Fault> {
         let answer = answer.ok_or_else(|| Fault::new(name, expected, quote(end)))?;
         return Ok(Stated { answer, solution: filled(solution) });
     }
-    // On one line a box may be the answer's own; the checker looks into it.
+    // On one line a box may be the answer's own; the verifier looks into it.
     let boxed = math::last_boxed(text).filter(|_| text.contains('\n')).and_then(filled);
     Ok(match boxed {
         Some(answer) => Stated { answer, solution: filled(text) },

@@ -17,7 +17,7 @@ use crate::fault::{Fault, quote};
 use crate::jsonl::{expected_json, json_fault, parse_line};
 use crate::lines::{Lines, read_document};
 
-/// One object a line.
+/// One object per line.
 pub(super) fn lines(path: &Path) -> Result<Rows, DataError> {
     let lines = Lines::open(path)?;
     let path = path.to_owned();

@@ -122,7 +122,7 @@ impl Row {
         self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
     }
 
-    /// A worked solution: text, or a list of texts, one a line.
+    /// A worked solution: text, or a list of texts, one per line.
     pub fn solution(&self, name: &str) -> Option<String> {
         match self.get(name)? {
             Value::Array(steps) => {

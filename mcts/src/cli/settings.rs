@@ -116,7 +116,7 @@ impl RunSettings {
     }
 }
 
-/// The embedded model where this build can run it.
+/// The bundled model where this build can run it.
 pub(super) const DEFAULT_POLICY: &str =
     if cfg!(feature = "candle") { "builtin" } else { "scripted" };
 

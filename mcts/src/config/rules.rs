@@ -20,7 +20,7 @@ pub enum Strategy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
-    /// `Q + c p sqrt(N_parent) / (1 + N_child)`: the method.
+    /// `Q + c p sqrt(N_parent) / (1 + N_child)`: the paper.
     Puct,
     /// `Q + c sqrt(ln N_parent / N_child)`: without priors.
     Uct,

@@ -37,7 +37,7 @@ pub struct ProgressState {
     pub message: String,
     /// Calls of the model that were answered in this phase by this process.
     pub model_calls: u64,
-    /// Tokens computed a second in this phase.
+    /// Tokens computed per second in this phase.
     pub tokens_per_second: f64,
     /// Seconds of this phase so far.
     pub phase_seconds: f64,

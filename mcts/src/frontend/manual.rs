@@ -32,7 +32,7 @@ impl CompletionArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct ManualArgs {
-    /// Folder for the pages, one a command; it is made where there is none.
+    /// Folder for the pages, one per command; it is made where there is none.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }

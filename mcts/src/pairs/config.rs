@@ -1,6 +1,6 @@
 //! The rules for pairs as settings.
 //!
-//! "paper" or "method" marks a default from the paper, "code" one from the authors' program, and
+//! "paper" marks a default from Xie et al. 2024, "code" one from the authors' program, and
 //! "ours" our own.
 
 use schemars::JsonSchema;
@@ -22,9 +22,9 @@ pub struct PairConfig {
     /// Lower bound of the margin `Q_chosen - Q_rejected`, exclusive; must be at least 0 (default
     /// 0).
     pub min_margin: f64,
-    /// Fewest visits of the chosen side (default 0: method).
+    /// Fewest visits of the chosen side (default 0: paper).
     pub min_visits_chosen: u64,
-    /// Fewest visits of the rejected side (default 0: method).
+    /// Fewest visits of the rejected side (default 0: paper).
     pub min_visits_rejected: u64,
     /// Only pairs with `Q_chosen > 0` and `Q_rejected < 1`, an option of the paper (default false).
     pub mixed: bool,
@@ -40,10 +40,11 @@ pub struct PairConfig {
     pub correct_only: bool,
     /// Only trees with at least one correct solution (default true, ours: without one, siblings
     /// differ by self-evaluation only). Trees searched without the oracle (no reference answers)
-    /// are not filtered. Settings files without this key predate it and mean false.
+    /// are not filtered. Exception: records of runs and searches that were written before this setting
+    /// existed read as false. A `--config` file without it takes the preset's value.
     #[serde(default)]
     pub solved_only: bool,
-    /// Pairs of one tree at most (default 8: method).
+    /// Pairs of one tree at most (default 8: paper).
     pub max_per_tree: usize,
     /// Which pairs to keep if a tree has more (default those with the largest margins; ours).
     #[serde(skip_serializing_if = "is_default")]
@@ -82,7 +83,7 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
-    /// For the embedded model.
+    /// For the bundled model.
     #[must_use]
     pub fn builtin() -> Self {
         Self {
@@ -93,7 +94,7 @@ impl PairConfig {
         }
     }
 
-    /// Pair rules of the authors' code and training scripts; not `rejected = "random"`, which is a
+    /// Pair rules as the authors' scripts ran them; not `rejected = "random"`, which is a
     /// flag there.
     #[must_use]
     pub fn paper() -> Self {

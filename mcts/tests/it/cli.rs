@@ -159,7 +159,7 @@ fn assert_names_the_flag(wrong: &str) {
 }
 
 #[test]
-fn the_embedded_model_has_settings_of_its_own() {
+fn the_bundled_model_has_settings_of_its_own() {
     // No search: an empty problem file is refused after the settings are known.
     let folder = tempfile::tempdir().expect("a folder");
     let run = |name: &str, flags: &str| {

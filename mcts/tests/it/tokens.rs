@@ -60,7 +60,7 @@ fn the_default_search_computes_the_tokens_of_its_trees_once() {
 fn a_judgement_computes_its_question_alone_unless_it_restates_everything() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = regrowth_policy::LoadOptions::default();
-    let policy = regrowth_policy::load("builtin", &options).expect("the embedded model");
+    let policy = regrowth_policy::load("builtin", &options).expect("the bundled model");
     let question = policy.encode("A right B wrong:").expect("ids").len() as u64;
     for task in TASKS {
         let out = folder.path().join(task);
@@ -88,7 +88,7 @@ fn a_cache_too_small_for_a_tree_changes_nothing_and_is_said_once() {
     let (tokens, said) = searched("arithmetic", &["--threads", "2", "--cache", "2"], &small);
     assert!(count(&tokens, "recomputed") > 0, "{tokens}");
     assert_eq!(said.matches("too few").count(), 1, "{said}");
-    assert!(said.contains("tokens a shard") && said.contains("--cache"), "{said}");
+    assert!(said.contains("tokens per shard") && said.contains("--cache"), "{said}");
     let trees = |out: &Path| std::fs::read(out.join("trees.jsonl")).expect("trees");
     assert!(trees(&roomy) == trees(&small));
 }

@@ -89,12 +89,12 @@ pub(super) struct Args {
     /// Problems at most [default: 1000 of a built-in task, all of a file].
     #[arg(long, value_name = "N", help_heading = "Policy and problems")]
     limit: Option<usize>,
-    /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations a
+    /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations per
     /// root) or mcts-vote@K (the votes of all solutions of a search with K simulations); none of them
     /// sees the reference.
     #[arg(long, default_value = "greedy", help_heading = "Sampling")]
     strategy: Decoding,
-    /// Compare greedy, pass@k, majority, best-of and search at equal tokens, with 1, 2, 4, ... K samples a
+    /// Compare greedy, pass@k, majority, best-of and search at equal tokens, with 1, 2, 4, ... K samples per
     /// problem; --out also gets a page and curve.json (docs/evaluation.md)
     /// [default: one strategy is measured]
     #[arg(

@@ -2,7 +2,7 @@
 //!
 //! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON
 //! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
-//! (checkpoint folder to hold to: the same, or the initial policy's), `REGROWTH_OUT` (folder to
+//! (checkpoint folder of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (folder to
 //! write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a checkpoint in Hugging Face layout,
 //! or a PEFT adapter of `REGROWTH_POLICY`, in `REGROWTH_OUT` and end with 0. Tokenizer files that it
 //! does not write are those of `REGROWTH_POLICY`.
@@ -25,7 +25,7 @@ pub(super) struct TrainerCall<'a> {
     pub(super) round: u32,
     /// Checkpoint folder, or the name of a policy without weights.
     pub(super) policy: &'a str,
-    /// The same of the policy to hold to.
+    /// The same of the reference policy.
     pub(super) reference: &'a str,
     pub(super) pairs: &'a Path,
     pub(super) out: &'a Path,

@@ -53,7 +53,7 @@ impl Variant {
             Self::Instance => whole_solutions(config),
             Self::Offline => {
                 config.on_policy = false;
-                // Offline preference training holds to the policy that made the pairs.
+                // In offline preference training the reference is the policy that made the pairs.
                 config.reference = ReferenceKind::Initial;
             }
             Self::Star => {
