@@ -122,8 +122,8 @@ mod tests {
         config.test = Some("my test.jsonl".into());
         let found = differences(&config);
         let names: Vec<&str> = found.iter().map(|d| d.name.as_str()).collect();
-        assert_eq!(names, ["test", "search.simulations"]);
-        assert_eq!((found[0].preset.as_str(), found[1].run.as_str()), ("not set", "8"));
+        assert_eq!(names, ["search.simulations", "test"]);
+        assert_eq!((found[1].preset.as_str(), found[0].run.as_str()), ("not set", "8"));
     }
 
     #[test]

@@ -272,7 +272,7 @@ mod tests {
         new.program = "9.9.9".into();
         assert_eq!(
             old.differences(&new),
-            ["test: null in the run, \"x.jsonl\" now", "search.simulations: 16 in the run, 8 now"]
+            ["search.simulations: 16 in the run, 8 now", "test: null in the run, \"x.jsonl\" now"]
         );
         assert!(old.differences(&old.clone()).is_empty());
     }
