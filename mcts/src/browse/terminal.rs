@@ -77,8 +77,9 @@ fn events(
                 Ok(event) => break event?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Ok(()),
-                // Fails once the terminal is gone.
-                Err(RecvTimeoutError::Timeout) => drop(terminal.size()?),
+                // A terminal that was closed is none any more.
+                Err(RecvTimeoutError::Timeout) if !io::stdout().is_terminal() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
             }
         };
         let Event::Key(key) = event else { continue };

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::common::{assert_code, mcts};
 
@@ -23,6 +24,8 @@ fn browse(folder: &std::path::Path) -> (Child, File) {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
+    let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&screen, size).unwrap();
     let name = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
     let terminal =
         || -> Stdio { File::options().read(true).write(true).open(&name).unwrap().into() };
