@@ -60,7 +60,7 @@ pub(super) fn run_trainer(
         fill_in(&staged, policy)?;
     }
     let left = Source::folder(&staged)
-        .and_then(|source| Checkpoint::read(source))
+        .and_then(Checkpoint::read)
         .map_err(|e| failed(command, &format!("left no usable checkpoint: {e}")))?;
     if left.source.is_adapter() {
         match hand.served {
