@@ -204,7 +204,7 @@ impl<'a> Extraction<'a> {
         match (self.config.ensemble, strength) {
             (Ensemble::Soften, Some(strength)) => pair.alpha = strength.alpha(),
             (Ensemble::Margin, Some(strength)) => pair.margin = strength.mean,
-            // Swapped sides: what the ensemble is sure of stands for the gap, which is negative.
+            // Swapped sides: the Q gap is negative, so the size of the mean strength is the margin.
             (Ensemble::Flip, Some(strength)) if pair.margin < 0.0 => pair.margin = -strength.mean,
             _ => {}
         }

@@ -47,8 +47,13 @@ pub(crate) fn run(catalog: &Catalog, mut app: App) -> io::Result<()> {
     let mut terminal = ratatui::try_init()?;
     let result = events(&mut terminal, catalog, &mut app, &stop);
     let restored = ratatui::try_restore();
+    let gone = !io::stdout().is_terminal();
+    if gone {
+        // Its destructor would print that the cursor cannot be shown, to nobody, and panic.
+        std::mem::forget(terminal);
+    }
     match result.and(restored) {
-        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) if gone || is_gone(&error) => Ok(()),
         result => result,
     }
 }

@@ -1,5 +1,4 @@
-//! Responses of the policy become nodes: requests the children of a node, values what comes, publishes
-//! it.
+//! Expands nodes: requests candidates, values them, and adds them to the tree.
 //!
 //! The strategy decides which node is expanded. This is the only place that makes requests, and it keeps
 //! the tree's statistics and its texts side by side. An "answer" here is the final answer of a solution.
@@ -254,7 +253,7 @@ impl<'a> GrowingTree<'a> {
     }
 
     /// Right and wrong solutions among the children of `node`.
-    pub(super) fn solutions_below(&self, node: NodeId) -> (u64, u64) {
+    pub(super) fn finished_children(&self, node: NodeId) -> (u64, u64) {
         let ends = self.tree.children(node).map(|id| &self.steps[id as usize]);
         ends.filter(|step| step.terminal).fold((0, 0), |(right, wrong), step| {
             if step.outcome > 0.0 { (right + 1, wrong) } else { (right, wrong + 1) }

@@ -82,7 +82,7 @@ impl<'a> TreeSearch<'a> {
     }
 
     /// Solutions whose answer could be called neither right nor wrong, by the verifier's reason; they
-    /// count as wrong. None where the reference is out of sight.
+    /// count as wrong, but where a verifier command leaves the outcome at 0. None where the reference is out of sight.
     #[must_use]
     pub fn undecided(&self) -> &BTreeMap<String, u64> {
         &self.growing.undecided

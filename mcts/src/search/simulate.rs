@@ -161,7 +161,7 @@ impl MctsState {
                     growing.count_answers(node);
                     self.nodes += growing.tree.children(node).len() as u64;
                     self.tokens += growing.steps[node as usize].expansion_tokens;
-                    let (right, wrong) = growing.solutions_below(node);
+                    let (right, wrong) = growing.finished_children(node);
                     self.right += right;
                     self.wrong += wrong;
                 }

@@ -1,33 +1,31 @@
 //! `regrowth evaluate`: how good is a policy on these problems?
 
+mod args;
 mod curve;
 mod findings;
 mod harness;
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use clap::builder::NonEmptyStringValueParser;
 use regrowth_datasets::{
     Format, Notices, Problem, ProblemSelection, ProblemSources, ReadOptions, Split, content_hash,
 };
 use regrowth_mcts::SearchConfig;
-use regrowth_mcts::config::{JudgeForm, VERDICTS_FILE};
+use regrowth_mcts::config::{JudgePolicy, VERDICTS_FILE};
 use regrowth_mcts::console::{Monitor, Work, log};
-use regrowth_mcts::flags::{EngineFlags, at_least_one};
-use regrowth_mcts::prompting::PromptFlags;
+use regrowth_mcts::flags::EngineFlags;
 use regrowth_policy::decorate::Meter;
 use regrowth_policy::{Policy, Recording, joined};
 use regrowth_verifiers::{Unanswered, Verifier};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::args::Protocol;
 use self::findings::Findings;
 use super::engine::{policy, say_once};
-use super::settings::StartFlags;
 use super::{print_line, progress, stop};
 use crate::artefact::check_folder;
 use crate::evaluate::{
@@ -38,130 +36,7 @@ use crate::report::write_curve;
 use crate::rounds::RunConfig;
 use crate::{TrainError, calls, clock, inputs};
 
-/// Arguments of `regrowth evaluate`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// builtin, a checkpoint folder or .gguf file, http://host:port/v1#model (may be given several times),
-    /// scripted[:FILE] or replay:FILE.
-    #[arg(long, default_value = "builtin", help_heading = "Policy and problems")]
-    policy: Vec<String>,
-    /// builtin:arithmetic, builtin:choice, builtin:countdown, or a file of a known format; may be given
-    /// several times, as FILE:WEIGHT for a mixture.
-    #[arg(
-        long,
-        default_value = "builtin:arithmetic",
-        value_name = "FILE[:WEIGHT]",
-        help_heading = "Policy and problems"
-    )]
-    problems: Vec<String>,
-    /// Bad rows of the problem files that are skipped, each named; one more is an error.
-    #[arg(
-        long,
-        default_value_t = 0,
-        value_name = "N",
-        help_heading = "Policy and problems",
-        hide = true
-    )]
-    skip_bad: usize,
-    /// Name of the task in the results [default: the source of the problems]; with `--protocol lm-eval`
-    /// the task of lm-eval: arc_easy, arc_challenge, openbookqa, commonsense_qa, sciq, gsm8k, gsm8k_cot,
-    /// minerva_math or hendrycks_math.
-    #[arg(long, help_heading = "Policy and problems", hide = true)]
-    task: Option<String>,
-    /// Whose prompts, worked examples and answer extraction are used: this program's, or those of the
-    /// lm-evaluation-harness 0.4.13 for `--task`. Figures of the two are not comparable.
-    #[arg(
-        long,
-        value_enum,
-        default_value_t = Protocol::Generative,
-        help_heading = "Policy and problems",
-        hide = true
-    )]
-    protocol: Protocol,
-    /// Format of the problem file, where detection is wrong
-    /// [default: detected]
-    #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
-    format: Option<String>,
-    /// Part of the problems: train, validation or test [default: test of a built-in task, all of
-    /// a file].
-    #[arg(long, help_heading = "Policy and problems", hide = true)]
-    split: Option<Split>,
-    /// Problems at most [default: 1000 of a built-in task, all of a file].
-    #[arg(long, value_name = "N", help_heading = "Policy and problems")]
-    limit: Option<usize>,
-    /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations per
-    /// root) or mcts-vote@K (the votes of all solutions of a search with K simulations); none of them
-    /// sees the reference.
-    #[arg(long, default_value = "greedy", help_heading = "Sampling")]
-    strategy: Decoding,
-    /// Compare greedy, pass@k, majority, best-of and search at equal tokens, with 1, 2, 4, ... K samples per
-    /// problem; --out also gets a page and curve.json (docs/evaluation.md)
-    /// [default: one strategy is measured]
-    #[arg(
-        long,
-        value_name = "K",
-        value_parser = at_least_one::<NonZeroUsize>,
-        conflicts_with_all = ["strategy", "samples", "log_likelihood"],
-        help_heading = "Sampling"
-    )]
-    curve: Option<NonZeroUsize>,
-    /// Solutions sampled for each problem beside the strategy's, for pass@k
-    /// [default: 0]
-    #[arg(long, value_name = "N", help_heading = "Sampling", hide = true)]
-    samples: Option<usize>,
-    /// Temperature of everything that is sampled
-    #[arg(long, value_name = "T", help_heading = "Sampling", hide = true)]
-    temperature: Option<f32>,
-    /// Tokens of one solution at most
-    #[arg(long, value_name = "N", help_heading = "Sampling")]
-    max_tokens: Option<usize>,
-    #[command(flatten)]
-    start: StartFlags,
-    /// How the strategies that search judge steps
-    #[arg(long, help_heading = "Sampling", hide = true)]
-    judge: Option<JudgeForm>,
-    /// Another policy that judges the steps for strategies that search (docs/judges.md)
-    /// [default: none: the evaluated policy judges]
-    #[arg(long, value_name = "POLICY", help_heading = "Sampling", hide = true)]
-    judge_policy: Option<String>,
-    /// Command of a process that checks solutions by JSON lines (docs/judges.md)
-    /// [default: none: answers are compared with the reference]
-    #[arg(long, value_name = "CMD", help_heading = "Sampling", hide = true)]
-    verifier_command: Option<String>,
-    /// Text at which a solution ends and is cut; may be given several times
-    /// [default: none]
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = "Sampling", hide = true)]
-    stop: Vec<String>,
-    #[command(flatten)]
-    prompts: PromptFlags,
-    /// Print the first problem as it is put to the policy, and stop.
-    #[arg(long, help_heading = "Output", hide = true)]
-    show_prompt: bool,
-    /// Score the options of multiple-choice problems by log-likelihood instead of generating.
-    #[arg(long, help_heading = "Sampling", hide = true)]
-    log_likelihood: bool,
-    /// Seed of every random number, and of the problems of a built-in task.
-    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
-    seed: u64,
-    /// Folder for results_*.json and samples_*.jsonl
-    /// [default: none are written]
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
-    out: Option<PathBuf>,
-    /// Print the result as one JSON object.
-    #[arg(long, help_heading = "Output")]
-    json: bool,
-    #[command(flatten)]
-    engine: EngineFlags,
-}
-
-/// By whose rules a policy is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Protocol {
-    /// Solutions in the policy's own prompt form; answers are read in every wording.
-    Generative,
-    /// As lm-eval scores the task.
-    LmEval,
-}
+pub(super) use self::args::Args;
 
 /// Problems of a built-in task, which has no end of its own.
 const BUILTIN_LIMIT: usize = 1000;
@@ -199,15 +74,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     }
     let config = run.config(prompts.prompt, example.as_ref().ok());
     let calls_file = folder.map(|folder| calls_log(&folder, &config, &task));
-    let policy = match &calls_file {
-        Some(file) => calls::recorded(file, policy, &mut log)?,
-        None => policy,
-    };
     let judge = inputs::judge(&run.search.value, &engine.load_options(say_once))?;
-    let policy = match &judge {
-        Some(_) => run.search.value.judge_by(policy, judge.as_ref()),
-        None => policy,
-    };
+    let policy = run.asked(policy, judge.as_ref(), calls_file.as_deref())?;
     stop::on_signals(&run.stop, "saving the answers so far")?;
     let started = Instant::now();
     let mut findings = Findings::of(&problems);
@@ -221,7 +89,6 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
     findings.judged(judge.as_ref());
-    let problems = (problems.len(), problems.len());
     let results = LmEvalRun {
         task,
         model,
@@ -229,7 +96,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         config,
         unanswered: findings.unanswered,
         shots,
-        problems,
+        problems: (problems.len(), problems.len()),
         samples: std::mem::take(&mut findings.samples),
         seconds,
         time: clock::utc_now(),
@@ -332,6 +199,22 @@ fn check_answered(problems: usize, failed: u64, reason: Option<&String>) -> Resu
 }
 
 impl Run<'_> {
+    /// The policy as it is asked: finished calls are answered from their log, and another policy may judge.
+    fn asked(
+        &self,
+        mut policy: Arc<dyn Policy>,
+        judge: Option<&JudgePolicy>,
+        calls_file: Option<&Path>,
+    ) -> Result<Arc<dyn Policy>, TrainError> {
+        if let Some(file) = calls_file {
+            policy = calls::recorded(file, policy, &mut log)?;
+        }
+        Ok(match judge {
+            Some(_) => self.search.value.judge_by(policy, judge),
+            None => policy,
+        })
+    }
+
     /// Tokens of one solution at most.
     fn max_tokens(&self) -> usize {
         self.args.max_tokens.unwrap_or(self.search.max_solution_tokens)

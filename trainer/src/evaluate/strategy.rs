@@ -149,58 +149,63 @@ impl Evaluation<'_> {
         on_answer: &mut dyn FnMut(Answer) -> Result<(), TrainError>,
     ) -> Result<Beside, TrainError> {
         let Self { policy, verifier, problems, plan } = *self;
-        config.value.oracle = false;
-        config.value.hinted = false;
-        config.value.own_reasoning_bonus = false;
-        config.inject_reference = false;
-        config.seed = plan.seed;
-        config.max_solution_tokens = plan.max_tokens;
+        without_reference(&mut config, plan);
         let options = RunOptions { cancel: plan.cancel.clone(), ..RunOptions::default() };
         let mut next = 0;
         let mut solutions = JudgedSolutions::default();
         let mut result = Ok(());
-        let none = |index: usize| Answer {
-            index,
-            text: String::new(),
-            stated: None,
-            correct: false,
-            texts: Vec::new(),
-            failure: Some("the search was given up".to_owned()),
-            usage: Usage::default(),
-        };
-        let summary =
-            Search::new(policy, verifier, &config).options(&options).run(problems, |tree| {
-                solutions.add(&tree, verifier);
-                // Trees come in the order of the problems; those between two were given up.
-                while result.is_ok() && next < problems.len() {
-                    let index = next;
-                    next += 1;
-                    if problems[index].id == tree.problem.id {
-                        let ((text, finish), texts) = choice(&tree, verifier);
-                        let turn = whole_turn(&tree.prompt, &text);
-                        let verdict = verifier.verify_finished(&tree.problem, &turn, finish);
-                        let correct = verdict.is_correct();
-                        let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
-                        let failure = None;
-                        result = on_answer(Answer {
-                            text,
-                            stated,
-                            correct,
-                            texts,
-                            failure,
-                            ..none(index)
-                        });
-                        return;
-                    }
-                    result = on_answer(none(index));
+        let search = Search::new(policy, verifier, &config).options(&options);
+        let summary = search.run(problems, |tree| {
+            solutions.add(&tree, verifier);
+            // Trees come in the order of the problems; those between two were given up.
+            while result.is_ok() && next < problems.len() {
+                let index = next;
+                next += 1;
+                if problems[index].id == tree.problem.id {
+                    result = on_answer(chosen(index, &tree, choice, verifier));
+                    return;
                 }
-            })?;
+                result = on_answer(given_up(index));
+            }
+        })?;
         result?;
         if summary.cancelled {
             return Err(TrainError::Interrupted);
         }
-        (next..problems.len()).try_for_each(|index| on_answer(none(index)))?;
+        (next..problems.len()).try_for_each(|index| on_answer(given_up(index)))?;
         Ok(Beside { usage: summary.usage, self_evaluation: solutions.calibration() })
+    }
+}
+
+/// Settings of a search that is measured: no part of it sees the reference answer.
+fn without_reference(config: &mut SearchConfig, plan: &SamplePlan) {
+    config.value.oracle = false;
+    config.value.hinted = false;
+    config.value.own_reasoning_bonus = false;
+    config.inject_reference = false;
+    config.seed = plan.seed;
+    config.max_solution_tokens = plan.max_tokens;
+}
+
+/// The answer that is chosen from a tree.
+fn chosen(index: usize, tree: &TreeRecord, choice: Choice, verifier: &dyn Verifier) -> Answer {
+    let ((text, finish), texts) = choice(tree, verifier);
+    let turn = whole_turn(&tree.prompt, &text);
+    let correct = verifier.verify_finished(&tree.problem, &turn, finish).is_correct();
+    let stated = Some((Statement::of(&tree.problem, &turn, finish), finish));
+    Answer { index, text, stated, correct, texts, failure: None, usage: Usage::default() }
+}
+
+/// The answer to a problem without a tree.
+fn given_up(index: usize) -> Answer {
+    Answer {
+        index,
+        text: String::new(),
+        stated: None,
+        correct: false,
+        texts: Vec::new(),
+        failure: Some("the search was given up".to_owned()),
+        usage: Usage::default(),
     }
 }
 

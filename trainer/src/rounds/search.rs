@@ -1,11 +1,11 @@
 //! The first phase of a round: grow trees, each durable when it is finished, and extract pairs.
 //!
-//! Trees are written in the order of the problems, so an interrupted search resumes behind the last
+//! Trees are written in the order of the problems, so an interrupted search resumes after the last
 //! one. Pairs and round statistics are a pure function of the finished `trees.jsonl`, which is read
 //! as a stream: memory does not grow with the number of problems.
 //!
-//! Where the judge is fitted to outcomes, the first problems of the round are searched with what the round
-//! before found. Their verified outcomes give what the other problems are judged by
+//! Where the judge is fitted to outcomes, the first `calibration_problems` of the round are searched with the
+//! judge that the round before has fitted, the others with one fitted to the outcomes of those
 //! ([`super::calibration`]).
 
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ impl SearchPhase<'_> {
                 Ok(())
             },
         )?;
-        let (statistics, probes) = self.cut()?;
+        let (statistics, probes) = self.extract()?;
         let mut files = [vec![TREES, PAIRS], probes].concat();
         if self.config.dpo.judge.weight > 0.0 {
             self.cut_step_labels()?;
@@ -180,8 +180,9 @@ impl SearchPhase<'_> {
         Ok((done, usage))
     }
 
-    /// Grows the trees of `problems`, which is what is missing of the round: those among the first
-    /// of the round judged as the round before found, the rest as is fitted to the first.
+    /// Grows the trees of `problems`, which is what is missing of the round. The first
+    /// `calibration_problems` of the round use the judge of the round before, the others one fitted to their
+    /// outcomes.
     fn grow(
         &self,
         problems: &[Problem],
@@ -200,7 +201,7 @@ impl SearchPhase<'_> {
         let judge = self.recorded_judge(&trees, observer)?;
         let policy = &*self.config.search.value.judge_by(log.clone(), judge.as_ref());
         let first = self.calibrating();
-        let (own, rest) = calibration::part(problems, first);
+        let (calibrating, rest) = calibration::part(problems, first);
         // Trees of the first problems that an interrupted search wrote, or a repair left intact.
         let mut known = self.known(first)?;
         let control = self.control;
@@ -211,7 +212,7 @@ impl SearchPhase<'_> {
             sink(id, tree)
         };
         let mut watch = Watch::new(&mut *observer, &mut keep, control, &log);
-        let mut usage = self.search((policy, own), &self.before, &simulated, &mut watch)?;
+        let mut usage = self.search((policy, calibrating), &self.before, &simulated, &mut watch)?;
         let tally = watch.tally;
         let judge = match rest.is_empty() {
             true => self.before.clone(),
@@ -303,7 +304,7 @@ impl SearchPhase<'_> {
 
     /// Extracts the pairs of all trees into `pairs.jsonl`, computes the round statistics and fits the judges; also
     /// returns the names of the probes' files.
-    fn cut(&self) -> Result<(RoundStatistics, Vec<&'static str>), TrainError> {
+    fn extract(&self) -> Result<(RoundStatistics, Vec<&'static str>), TrainError> {
         let mut statistics = RoundStatistics::default();
         let mut solutions = JudgedSolutions::default();
         let mut verified = JudgeFit::default();

@@ -130,7 +130,7 @@ impl DpoTrainer<'_> {
         let (ranking, more) = Ranking::prepare(data.held_out, model, reference, ranked)?;
         reference_tokens += more;
         let steps = plan(&rows, config)?;
-        let run = self.steps(steps.len());
+        let run = self.train_loop(steps.len());
         let objective = Preference {
             loss,
             beta: config.beta,
@@ -160,8 +160,8 @@ impl DpoTrainer<'_> {
         })
     }
 
-    /// The loop over so many steps.
-    fn steps(&self, steps: usize) -> TrainLoop<'_> {
+    /// The loop over this many optimizer steps.
+    fn train_loop(&self, steps: usize) -> TrainLoop<'_> {
         let &Self { model, config, session: Session { threads, dir, across_rounds }, .. } = self;
         let planned = across_rounds.map_or(steps, |across_rounds| across_rounds.steps);
         let DpoConfig { schedule, learning_rate, warmup, .. } = *config;

@@ -1,8 +1,8 @@
 //! Supervised fine-tuning: negative log-likelihood of completions, packed without padding and with
 //! shared prompts computed once.
 //!
-//! This trains the bundled model from nothing and is the second half of the STaR and chosen-step
-//! baselines. Only completion tokens count.
+//! `regrowth sft` is this, and so is the training of the STaR and chosen-step baselines and of rounds on right
+//! solutions. Only completion tokens count.
 
 use std::collections::HashMap;
 use std::time::Duration;

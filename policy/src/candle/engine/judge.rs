@@ -18,7 +18,7 @@ impl Shard {
     pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, logps: &[f32]) {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
         let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
-        sequence.release(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut state.kind else { return };
         if let Some(question) = ask.pop() {
@@ -61,7 +61,7 @@ impl Shard {
         if !values.iter().all(|value| value.is_finite()) {
             return self.fail(sequence, "its hidden state is not finite numbers");
         }
-        sequence.release(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         let Some(state) = self.requests.get(&id) else { return };
         let usage = state.usage;
         self.answer(id, Ok(Response::Hidden(HiddenState { values, usage })));
@@ -69,7 +69,7 @@ impl Shard {
 
     /// Answers with the scores of a continuation.
     pub(crate) fn finish_score(&mut self, sequence: Sequence, id: u64) {
-        sequence.release(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         let Some(RequestState { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =
             self.requests.get_mut(&id)
         else {

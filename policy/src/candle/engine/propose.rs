@@ -22,7 +22,7 @@ impl Shard {
         let Some(RequestState { kind: Kind::Propose { request, started, wave, .. }, .. }) =
             self.requests.get_mut(&id)
         else {
-            return sequence.release(&mut self.tree, &mut self.free);
+            return sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         };
         let from = sequence.ids.len();
         let next = *started..(*started + *wave).min(request.keys.len());
@@ -114,7 +114,7 @@ impl Shard {
             return;
         }
         // Move the computed KV slots to the prefix cache, so that the forks can share them.
-        sequence.cache_computed(usize::MAX, &mut self.tree, &mut self.free);
+        sequence.cache_computed(usize::MAX, &mut self.prefix_cache, &mut self.kv_slots);
         let (ended, going): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|d| d.finish.is_some());
         for drawn in going {
             let mut same = self.sequences.iter_mut().filter_map(|other| match &mut other.role {
@@ -129,13 +129,13 @@ impl Shard {
                 Some(candidates) => candidates.push(drawn.candidate),
                 None => {
                     let role = Role::Decode(vec![drawn.candidate]);
-                    let fork = sequence.fork(drawn.id, role, &mut self.tree);
+                    let fork = sequence.fork(drawn.id, role, &mut self.prefix_cache);
                     self.sequences.push(fork);
                 }
             }
         }
         let ids = std::mem::take(&mut sequence.ids);
-        sequence.release(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         for drawn in ended {
             self.finish_candidate(&ids, drawn);
         }

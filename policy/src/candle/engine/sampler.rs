@@ -18,7 +18,8 @@ pub(crate) struct Drawn {
     pub(crate) logp: f32,
 }
 
-/// Turns logits into log-probabilities in place; `false` if they are not finite numbers.
+/// Turns logits into log-probabilities in place; `false` on NaN or infinity (minus infinity is allowed: such a token
+/// is never drawn).
 pub(crate) fn normalise(logits: &mut [f32]) -> bool {
     log_softmax_row(logits);
     // Log-probabilities are at most 0, up to rounding; minus infinity is one of them.
@@ -36,7 +37,8 @@ pub(crate) fn greedy(logps: &[f32]) -> Drawn {
     Drawn { id: best as TokenId, logp: logps[best] }
 }
 
-/// Draws tokens from one row of log-probabilities at temperature 1. Candidates with the same settings
+/// Draws tokens from one row of log-probabilities, which are those at temperature 1: the temperature of a
+/// request is applied as it draws. Candidates with the same settings
 /// share the passes over the row.
 pub(crate) struct RowSampler<'a> {
     logps: &'a [f32],

@@ -78,9 +78,9 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) max_sequences: usize,
     pub(crate) model: Box<dyn Forward>,
-    /// Free KV slots.
-    pub(crate) free: KvSlots,
-    pub(crate) tree: PrefixCache,
+    /// KV slots, free and taken.
+    pub(crate) kv_slots: KvSlots,
+    pub(crate) prefix_cache: PrefixCache,
     /// Requests not admitted yet, oldest first.
     waiting: VecDeque<RequestState>,
     /// Admitted requests by id.
@@ -119,8 +119,8 @@ impl Shard {
             shared,
             max_sequences,
             model,
-            free: KvSlots::new(slots),
-            tree: PrefixCache::new(),
+            kv_slots: KvSlots::new(slots),
+            prefix_cache: PrefixCache::new(),
             waiting: VecDeque::new(),
             requests: BTreeMap::new(),
             awaiting_prefix: Vec::new(),
@@ -165,22 +165,22 @@ impl Shard {
             if busy && in_flight + self.awaiting_prefix.len() + state.width() > self.max_sequences {
                 break;
             }
-            let have = self.free.capacity();
-            if self.reserved + state.reserved > have {
+            let capacity = self.kv_slots.capacity();
+            if self.reserved + state.reserved > capacity {
                 if busy {
                     break;
                 }
                 // The shard is idle and the request still does not fit: sample its candidates in
                 // several waves, or fail.
                 let need = state.reserved;
-                if let Err(error) = state.shrink(have) {
+                if let Err(error) = state.shrink(capacity) {
                     if let Some(state) = self.waiting.pop_front() {
                         state.answer(Err(error));
                     }
                     continue;
                 }
                 let steps = format!("one request needs {need}; it samples in several waves");
-                self.shared.warn(have, &steps);
+                self.shared.warn(capacity, &steps);
             }
             if let Some(state) = self.waiting.pop_front() {
                 self.reserved += state.reserved;
@@ -198,7 +198,7 @@ impl Shard {
     pub(crate) fn start_prefill(&mut self, id: u64) {
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Some(pass) = state.next_prefill() else { return };
-        let mut found = self.tree.find(&pass.ids[..pass.keep]);
+        let mut found = self.prefix_cache.find(&pass.ids[..pass.keep]);
         let n = found.slots.len();
         if n < pass.keep
             && self.sequences.iter().any(|sequence| sequence.will_cache(&pass.ids[..=n]))
@@ -206,19 +206,20 @@ impl Shard {
             self.awaiting_prefix.push(id);
             return;
         }
-        if n < pass.keep && self.tree.was_evicted(&pass.ids[..=n]) {
+        if n < pass.keep && self.prefix_cache.was_evicted(&pass.ids[..=n]) {
             let again = (pass.keep - n) as u64;
             state.usage.recomputed += again;
             self.recomputed += again;
         }
+        // A judge computes its question after the prefix and needs no hidden state of it.
         let judge = matches!(state.kind, Kind::Judge { .. });
         let ready = n == pass.keep && (judge || found.hidden.is_some());
         if !ready && n > pass.wanted {
             // The prefix is cached without the hidden state of its last token: recompute that
             // token.
-            found = self.tree.find(&pass.ids[..pass.wanted]);
+            found = self.prefix_cache.find(&pass.ids[..pass.wanted]);
         }
-        self.tree.pin(found.node);
+        self.prefix_cache.pin(found.node);
         state.usage.reused += found.slots.len() as u64;
         let mut sequence = Sequence {
             shared: found.slots.len(),
@@ -258,8 +259,8 @@ impl Shard {
         Ok(())
     }
 
-    /// One engine step: what was admitted is sampled from, then a forward pass over rows of all
-    /// sequences, sampling and answers.
+    /// One engine step: requests whose prefix is cached whole are sampled from its hidden state, then a forward
+    /// pass over rows of all sequences, whose hidden states are sampled from in turn.
     fn step(&mut self) {
         self.read_logits();
         if self.sequences.is_empty() {
@@ -268,7 +269,7 @@ impl Shard {
         let counts = self.schedule();
         for (sequence, &n) in self.sequences.iter_mut().zip(&counts) {
             for _ in 0..n {
-                let slot = take_slot(&mut self.free, &mut self.tree);
+                let slot = take_slot(&mut self.kv_slots, &mut self.prefix_cache);
                 sequence.slots.push(slot);
             }
         }
@@ -340,7 +341,7 @@ impl Shard {
         let share = RECOMPUTED_WARN_SHARE * all as f64;
         if again >= RECOMPUTED_WARN_TOKENS && again as f64 >= share {
             let detail = format!("{again} of {all} tokens had been computed before and evicted");
-            self.shared.warn(self.free.capacity(), &detail);
+            self.shared.warn(self.kv_slots.capacity(), &detail);
         }
         for (sequence, &n) in self.sequences.iter().zip(counts) {
             let Some(state) = sequence.charged_request().and_then(|id| self.requests.get_mut(&id))
@@ -371,10 +372,10 @@ impl Shard {
                 self.await_logits(sequence, rows);
                 continue;
             };
-            sequence.cache_computed(keep, &mut self.tree, &mut self.free);
+            sequence.cache_computed(keep, &mut self.prefix_cache, &mut self.kv_slots);
             if wanted < keep && (first..first + n).contains(&(keep - 1)) {
                 let row = &rows[(keep - 1 - first) * d..][..d];
-                self.tree.keep_hidden(sequence.node, row.to_vec());
+                self.prefix_cache.keep_hidden(sequence.node, row.to_vec());
             }
             let skip = wanted.saturating_sub(first).min(n);
             match self.take_hidden(&mut sequence, &rows[skip * d..]) {
@@ -398,7 +399,7 @@ impl Shard {
             Some(Kind::Judge { .. }) => self.await_logits(sequence, &last),
             Some(Kind::Score { .. }) => self.finish_score(sequence, id),
             Some(Kind::Hidden { .. }) => self.finish_hidden(sequence, id, last),
-            None => sequence.release(&mut self.tree, &mut self.free),
+            None => sequence.release(&mut self.prefix_cache, &mut self.kv_slots),
         }
     }
 
@@ -417,7 +418,7 @@ impl Shard {
             Role::Decode(candidates) => candidates.iter().map(|c| c.request).collect(),
         };
         ids.dedup();
-        sequence.release(&mut self.tree, &mut self.free);
+        sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         ids.into_iter().for_each(|id| self.abort(id, detail));
     }
 
@@ -433,7 +434,7 @@ impl Shard {
                         continue;
                     }
                 }
-                sequence.release(&mut self.tree, &mut self.free);
+                sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
             } else {
                 self.sequences.push(sequence);
             }

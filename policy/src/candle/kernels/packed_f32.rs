@@ -22,7 +22,7 @@ const ROWS: usize = 8;
 const UNROLL: usize = 4;
 
 /// Prefetch distance into the L2 cache, in words (measured at 90 million parameters and 8 rows,
-/// with [`NEAR`]: 1.4 to 1.5 times the tokens/s without prefetching; 1,024 and 2,048 alike, 4,096
+/// with [`NEAR`]: prefetching gives 1.4 to 1.5 times the tokens/s; 1,024 and 2,048 alike, 4,096
 /// worse).
 const FAR: usize = 2048;
 /// Prefetch distance into the L1 cache, in words.
@@ -31,7 +31,7 @@ const NEAR: usize = 256;
 /// Multiplications below which a second thread costs more than it saves (measured).
 pub(super) const SHARED_WORK: usize = 1 << 16;
 
-/// A weight matrix `[outputs, inputs]` in panels, stored as `T`, with an optional bias.
+/// A weight matrix `[outputs, inputs]` in panels, multiplied in f32 and stored as `T`, with an optional bias.
 pub(crate) struct PackedF32<T: WeightWord = f32> {
     /// `[ceil(outputs / PANEL), ceil(inputs / VALUES), PANEL]`; what is past the last output or input is 0.
     words: Vec<T::Word>,
@@ -308,7 +308,7 @@ impl<T: WeightWord> Part<'_, T> {
     }
 }
 
-/// Prefetches the weights that lie [`FAR`] and [`NEAR`] words behind `words`, a row of a panel
+/// Prefetches the weights that lie [`FAR`] and [`NEAR`] words after `words`, a row of a panel
 /// (two cache lines).
 #[inline(always)]
 fn fetch<W>(words: &[W]) {
