@@ -10,8 +10,8 @@ use std::path::{Component, Path, PathBuf};
 const README_WORDS: usize = 700;
 
 /// Folders with pages and sources, beside the files at the root.
-const FOLDERS: [&str; 8] =
-    ["benches", "datasets", "docs", "examples", "mcts", "policy", "trainer", "verifiers"];
+const FOLDERS: [&str; 9] =
+    ["benches", "datasets", "docs", "examples", "mcts", "models", "policy", "trainer", "verifiers"];
 
 /// Endings of sources whose comments and messages name pages of the book.
 const SOURCES: [&str; 4] = ["rs", "toml", "py", "sh"];
