@@ -155,7 +155,7 @@ fn summary(folder: &Path, report: &RunReport) -> String {
         report.total_seconds(),
     );
     if let Some(looks) = report.earlier_looks() {
-        text += &format!("{looks}\n");
+        text += &format!("the test problems decided nothing, but {looks}\n");
     }
     let dir = folder.display();
     text += &format!("report: {dir}/report.html\n");

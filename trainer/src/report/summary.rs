@@ -1,5 +1,7 @@
 //! The page's first words: one sentence of verdict, and short answers to what a reader asks of a run.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::changes::Changes;
@@ -112,18 +114,24 @@ fn in_short(report: &RunReport, tone: &str) -> String {
 }
 
 fn basis(report: &RunReport) -> String {
-    let looks = report.earlier_looks().map(|looks| format!(" Note: {looks}.")).unwrap_or_default();
-    format!(
-        "Validation problems chose the best round; the test problems were asked once, when all rounds were \
-         done, and decided nothing.{looks}"
-    )
+    let tested = match report.earlier_looks() {
+        None => {
+            "The test problems were asked once, when all rounds were done, and decided nothing."
+                .to_owned()
+        }
+        Some(looks) => format!("The test problems decided nothing, but {looks}."),
+    };
+    format!("Validation problems chose the best round. {tested}")
 }
 
 fn trained(sources: &Sources) -> Vec<String> {
     let config = &sources.report.config;
     let policy = match config.policy.as_str() {
         "builtin" => "The bundled model".to_owned(),
-        policy => format!("The policy {policy}"),
+        policy => match base_of(Path::new(policy)) {
+            Some(base) => format!("The policy {policy}, an adapter of {base}"),
+            None => format!("The policy {policy}"),
+        },
     };
     let identity =
         sources.file.as_ref().map(|file| format!(" ({})", file.policy)).unwrap_or_default();
@@ -135,12 +143,13 @@ fn trained(sources: &Sources) -> Vec<String> {
         }
         (None, Objective::CorrectSolutions) => "by supervised training on right solutions (STaR)",
     };
-    let lora = match (&config.dpo.lora, config.objective) {
-        (Some(lora), Objective::Preferences) => {
-            format!(", through a LoRA adapter of rank {}", lora.rank)
-        }
-        _ => String::new(),
+    let lora = match config.objective {
+        Objective::Preferences => &config.dpo.lora,
+        Objective::ChosenSteps | Objective::CorrectSolutions => &config.sft.lora,
     };
+    let lora = lora.as_ref().filter(|_| config.trainer_command.is_none());
+    let lora = lora.map(|lora| format!(", through a LoRA adapter of rank {}", lora.rank));
+    let lora = lora.unwrap_or_default();
     let setting = |value: serde_json::Result<serde_json::Value>| {
         value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
     };
@@ -154,9 +163,40 @@ fn trained(sources: &Sources) -> Vec<String> {
     ]
 }
 
+/// The base model that an adapter's folder names, without the folders that lead to it.
+fn base_of(adapter: &Path) -> Option<String> {
+    let config = std::fs::read_to_string(adapter.join("adapter_config.json")).ok()?;
+    let config: serde_json::Value = serde_json::from_str(&config).ok()?;
+    let base = config["base_model_name_or_path"].as_str()?;
+    Some(base.rsplit('/').next().unwrap_or(base).to_owned())
+}
+
+/// How many problems the rounds searched, and what came of them.
+fn searched(report: &RunReport, rounds: &[&RoundReport]) -> String {
+    let sum = |of: fn(&RoundReport) -> u64| rounds.iter().map(|r| of(r)).sum();
+    let all: u64 = sum(|r| r.problems);
+    let each = rounds.first().map_or(0, |r| r.problems);
+    let problems = match rounds.iter().all(|r| r.problems == each) && rounds.len() > 1 {
+        true => format!("{} each", counted(each, "problem")),
+        false => counted(all, "problem"),
+    };
+    let pairs = counted(sum(|r| r.pairs), "pair");
+    let trees = match report.config.objective {
+        Objective::Preferences | Objective::ChosenSteps => format!("their trees gave {pairs}"),
+        Objective::CorrectSolutions => format!(
+            "right solutions of their trees were trained on; {pairs} of steps are counted for comparison, not \
+             trained on"
+        ),
+    };
+    format!(
+        "{}: {} searched {problems}, and {trees}.",
+        report.config.problems,
+        counted(rounds.len() as u64, "round"),
+    )
+}
+
 fn data(report: &RunReport) -> Vec<String> {
     let rounds: Vec<&RoundReport> = report.rounds.iter().filter(|r| r.round > 0).collect();
-    let sum = |of: fn(&RoundReport) -> u64| rounds.iter().map(|r| of(r)).sum();
     let asked = report.round(0).and_then(|r| r.test.as_ref());
     let test =
         asked.map(|e| format!(" and {} test problems", count(e.share.n))).unwrap_or_default();
@@ -167,13 +207,7 @@ fn data(report: &RunReport) -> Vec<String> {
         .map(|test| format!(" Test problems are from {test}."))
         .unwrap_or_default();
     vec![
-        format!(
-            "{}: {} searched {} in all, and their trees gave {}.",
-            report.config.problems,
-            counted(rounds.len() as u64, "round"),
-            counted(sum(|r| r.problems), "problem"),
-            counted(sum(|r| r.pairs), "pair")
-        ),
+        searched(report, &rounds),
         format!(
             "Measured on {} validation{test}; no problem is in two parts.{from}",
             count(report.round(0).map_or(0, |r| r.validation.share.n)),

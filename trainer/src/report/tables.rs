@@ -114,7 +114,7 @@ fn group(name: &'static str, sources: &Sources, specs: &[Spec]) -> Group {
 
 fn accuracy_rows() -> [Spec<'static>; 8] {
     [
-        ("test", "greedy, asked once at the end", &|r| {
+        ("test", "greedy; decides nothing", &|r| {
             r.test.as_ref().map(|e| percent(e.share.accuracy)).unwrap_or_default()
         }),
         ("95 % interval", "Wilson, in percent", &|r| {
@@ -137,7 +137,11 @@ fn accuracy_rows() -> [Spec<'static>; 8] {
         ("equations that hold", "of those in validation solutions", &|r| {
             r.validation.equations.map(|s| percent(s.accuracy)).unwrap_or_default()
         }),
-        ("gate", "whether the next round starts from this policy", &gate),
+        (
+            "gate",
+            "whether the next round starts from this policy; with the gate off it always does",
+            &gate,
+        ),
     ]
 }
 

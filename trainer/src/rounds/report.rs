@@ -337,7 +337,7 @@ impl RunReport {
     pub fn earlier_looks(&self) -> Option<String> {
         let after: Vec<String> = self.extended.iter().map(u32::to_string).collect();
         let after = (!after.is_empty()).then(|| after.join(", "))?;
-        Some(format!("rounds were added: the test problems had been looked at after round {after}"))
+        Some(format!("they had been looked at after round {after}, before rounds were added"))
     }
 
     /// Seconds of all rounds and phases.

@@ -134,6 +134,14 @@ mod tests {
         }
     }
 
+    /// Results with the widest instructions of this processor, with AVX2 where it has them, and with none.
+    fn on_every_processor<F: WithSimd>(op: impl Fn() -> F) -> Vec<F::Output> {
+        let mut results = vec![Arch::new().dispatch(op()), pulp::Scalar.vectorize(op())];
+        #[cfg(target_arch = "x86_64")]
+        results.extend(pulp::x86::V3::try_new().map(|avx2| avx2.vectorize(op())));
+        results
+    }
+
     /// Every finite value of a 16-bit type, beside another one.
     fn all_finite_values_widen_exactly<T: WeightWord<Word = u32>>(to_f32: impl Fn(u16) -> f32) {
         let finite: Vec<f32> = (0..=u16::MAX).map(to_f32).filter(|v| v.is_finite()).collect();
@@ -154,8 +162,9 @@ mod tests {
             .collect();
         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         let reversed: Vec<f32> = whole.iter().rev().copied().collect();
-        let [even, odd] = Arch::new().dispatch(Widen::<T>(&words));
-        assert!(bits(&even) == bits(whole) && bits(&odd) == bits(&reversed));
+        for [even, odd] in on_every_processor(|| Widen::<T>(&words)) {
+            assert!(bits(&even) == bits(whole) && bits(&odd) == bits(&reversed));
+        }
     }
 
     #[test]
