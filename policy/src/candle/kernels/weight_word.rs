@@ -138,7 +138,7 @@ mod tests {
     fn on_every_processor<F: WithSimd>(op: impl Fn() -> F) -> Vec<F::Output> {
         let mut results = vec![Arch::new().dispatch(op()), pulp::Scalar.vectorize(op())];
         #[cfg(target_arch = "x86_64")]
-        results.extend(pulp::x86::V3::try_new().map(|avx2| avx2.vectorize(op())));
+        results.extend(pulp::x86::V3::try_new().map(|avx2| Simd::vectorize(avx2, op())));
         results
     }
 
