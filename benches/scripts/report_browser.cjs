@@ -267,7 +267,7 @@ async function hostileRunsStayText(browser) {
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, hostile(v, k)]));
     return typeof value === "string" && ["text", "chosen", "rejected", "prompt", "content"].includes(key) ? `${HOSTILE} ${value}` : value;
   };
-  for (const name of readdirSync(run, { recursive: true }).filter((name) => /(trees|pairs|eval)\.jsonl$/.test(name))) {
+  for (const name of readdirSync(run, { recursive: true }).filter((name) => /(trees|pairs|test)\.jsonl$/.test(name))) {
     const rows = readFileSync(join(run, name), "utf8").split("\n").filter(Boolean);
     writeFileSync(join(run, name), rows.map((row) => JSON.stringify(hostile(JSON.parse(row))) + "\n").join(""));
   }
