@@ -160,7 +160,7 @@ impl Entry {
         }
     }
 
-    /// The type of its values, of quantised ones that which they are read in.
+    /// The type that its values are read in: f32 for quantised ones.
     pub(super) fn dtype(&self) -> DType {
         match self.dtype {
             GgmlDType::F16 => DType::F16,
