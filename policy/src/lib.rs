@@ -27,6 +27,7 @@ mod record;
 mod replay;
 mod request;
 mod scripted;
+mod server_features;
 #[cfg(any(feature = "candle", feature = "http"))]
 pub mod text;
 
@@ -46,3 +47,4 @@ pub use request::{
     Request, Response, Restated, Sampling, Score, Scores, StopAt, Usage,
 };
 pub use scripted::Scripted;
+pub use server_features::{ServerFeatures, TemplateSource};

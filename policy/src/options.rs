@@ -76,6 +76,9 @@ pub struct ServerOptions {
     pub context: Option<usize>,
     /// The weights that a server answers with, where its model's name does not tell.
     pub weights: Option<ServedWeights>,
+    /// Whether a server of vLLM's kind is given nothing else while it scores given text. vLLM 0.32 on a
+    /// CPU, started for adapters, ends where it is asked for prompt log-probabilities in a batch.
+    pub scores_alone: bool,
     /// Told what a server that is not ready says, while it is waited for.
     pub log: Option<fn(&str)>,
 }
@@ -112,6 +115,7 @@ impl Default for ServerOptions {
             attempts: 8,
             context: None,
             weights: None,
+            scores_alone: false,
             log: None,
         }
     }

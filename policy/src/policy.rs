@@ -6,7 +6,7 @@ use crossbeam::channel::{Sender, bounded};
 use regrowth_datasets::{Problem, TokenId};
 
 use crate::decorate::Meter;
-use crate::{PolicyError, Request, Response, Usage};
+use crate::{PolicyError, Request, Response, ServerFeatures, Usage};
 
 /// A language model that proposes, judges and scores steps.
 ///
@@ -23,6 +23,11 @@ pub trait Policy: Send + Sync {
     /// and how that is marked.
     fn notes(&self) -> &[String] {
         &[]
+    }
+
+    /// What the server behind the policy supports; nothing for a model in this process.
+    fn server(&self) -> Option<&ServerFeatures> {
+        None
     }
 
     /// The prompt of a problem, as text and as the ids that every prefix of it starts with.

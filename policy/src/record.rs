@@ -21,7 +21,9 @@ use regrowth_datasets::{Problem, TokenId};
 use self::log::{End, LogRow, append, open, unwritten};
 pub(crate) use self::log::{Header, Log, key_of};
 pub use self::log::{LOG_FILE, LOG_VERSION};
-use crate::{Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Response};
+use crate::{
+    Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Response, ServerFeatures,
+};
 
 /// How often answers are forced to the disk, for the case that the machine stops and not only the
 /// process.
@@ -242,6 +244,10 @@ impl Policy for Recording {
 
     fn notes(&self) -> &[String] {
         self.inner.notes()
+    }
+
+    fn server(&self) -> Option<&ServerFeatures> {
+        self.inner.server()
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

@@ -19,7 +19,8 @@ mod reward_model;
 pub use crate::text::{Files, PROMPT_FILE, PromptForm, Tokenizer};
 pub use checkpoint::{
     Adapter, AdapterConfig, BF16, Checkpoint, Gguf, GgufType, LowRank, ModelConfig, ModulePattern,
-    RopeScaling, SaveOptions, Source, identity, save_checkpoint, write_gguf, write_tensors,
+    RopeScaling, SaveOptions, SavedWeights, Source, identity, save_checkpoint, write_gguf,
+    write_tensors,
 };
 pub use engine::{CandlePolicy, free_on};
 pub use kernels::{PackedLayout, Segment};

@@ -5,7 +5,7 @@
 
 use regrowth_datasets::{Problem, TokenId};
 
-use crate::{Call, Limits, Policy, PolicyError, Prompt};
+use crate::{Call, Limits, Policy, PolicyError, Prompt, ServerFeatures};
 
 /// A policy that does with calls what it likes and is otherwise the one inside.
 pub trait Around: Send + Sync {
@@ -32,6 +32,10 @@ impl<T: Around> Policy for T {
 
     fn notes(&self) -> &[String] {
         self.inner().notes()
+    }
+
+    fn server(&self) -> Option<&ServerFeatures> {
+        self.inner().server()
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

@@ -70,6 +70,7 @@ impl Model {
         server: &Server,
         ask: &Completion,
     ) -> Result<Completed, Fault> {
+        let _company = server.company.read().await;
         match self.dialect {
             Dialect::Vllm => vllm::complete(self, server, ask).await,
             Dialect::Sglang => sglang::complete(self, server, ask).await,
@@ -85,6 +86,7 @@ impl Model {
         server: &Server,
         prompt: &[TokenId],
     ) -> Result<Option<[f64; 2]>, Fault> {
+        let _company = server.company.read().await;
         match self.dialect {
             Dialect::Vllm => vllm::labels(self, server, prompt).await,
             Dialect::Sglang => sglang::labels(self, server, prompt).await,
@@ -101,6 +103,10 @@ impl Model {
         prefix: &[TokenId],
         continuation: &[TokenId],
     ) -> Result<Scored, Fault> {
+        let (_alone, _company) = match self.scores_alone && self.dialect == Dialect::Vllm {
+            true => (Some(server.company.write().await), None),
+            false => (None, Some(server.company.read().await)),
+        };
         match self.dialect {
             Dialect::Vllm => vllm::score(self, server, prefix, continuation).await,
             Dialect::Sglang => sglang::score(self, server, prefix, continuation).await,

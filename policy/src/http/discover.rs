@@ -87,6 +87,7 @@ pub(super) async fn discover(
         other.health.take_out();
         look_after(other);
     }
+    model.scores_alone = options.scores_alone;
     let own = learn(&server, &mut model, options, &mut notes).await.map_err(unlearnt)?;
     let mut form = match own {
         Some(own) => own.changed(prompt)?,

@@ -17,7 +17,7 @@ use crate::Sampling;
 const COMPLETION: &str = "/completion";
 
 /// Tokens that are listed for a judge's answer (as many as the documentation of the server shows).
-const TOP: usize = 100;
+pub(super) const TOP: usize = 100;
 
 /// What every request has in common. Temperature comes before the truncations, as in the engine
 /// here.

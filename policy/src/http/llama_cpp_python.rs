@@ -19,7 +19,7 @@ use crate::text::is_label;
 const COMPLETIONS: &str = "/v1/completions";
 
 /// Tokens that are listed for a judge's answer (taste: each costs a line of text).
-const TOP: usize = 100;
+pub(super) const TOP: usize = 100;
 
 fn body(model: &Model, prompt: &str, max_tokens: usize, sampling: &Sampling) -> Value {
     json!({

@@ -12,6 +12,7 @@ mod completion;
 mod dialect;
 mod discover;
 mod fault;
+mod features;
 mod fleet;
 mod health;
 mod llama_cpp;
@@ -38,7 +39,7 @@ pub use api_key::API_KEY;
 use crate::text::PromptForm;
 use crate::{
     Call, Dialect, Limits, Policy, PolicyError, Prompt, PromptOptions, ServedAdapter,
-    ServedWeights, ServerOptions,
+    ServedWeights, ServerFeatures, ServerOptions,
 };
 use api_key::ApiKey;
 use client::Clients;
@@ -55,6 +56,7 @@ const ATTEMPTS_AT_START: u32 = 3;
 /// A model behind one or several servers.
 pub struct HttpPolicy {
     identity: String,
+    features: ServerFeatures,
     dialect: Dialect,
     limits: Limits,
     eos: Option<TokenId>,
@@ -67,6 +69,7 @@ pub struct HttpPolicy {
 /// What the thread tells when it has met the servers.
 struct Met {
     identity: String,
+    features: ServerFeatures,
     dialect: Dialect,
     limits: Limits,
     eos: Option<TokenId>,
@@ -98,10 +101,10 @@ impl HttpPolicy {
             .name("regrowth-http".into())
             .spawn(move || runtime.block_on(work(fleet, options, prompt, queue, met)))
             .map_err(failed)?;
-        let Met { identity, dialect, limits, eos, notes } =
+        let Met { identity, features, dialect, limits, eos, notes } =
             meeting.recv().map_err(|_| PolicyError::Gone)??;
         let (orders, thread) = (Some(orders), Some(thread));
-        Ok(Self { identity, dialect, limits, eos, notes, servers, orders, thread })
+        Ok(Self { identity, features, dialect, limits, eos, notes, servers, orders, thread })
     }
 
     /// Requests that wait for each server or are worked on by it, in the order of the addresses.
@@ -166,7 +169,8 @@ async fn work(
             };
             let (eos, dialect) = (model.eos.first().copied(), model.dialect);
             let named = identity(&model, &form, options.weights.as_ref());
-            let told = Met { identity: named, dialect, limits, eos, notes };
+            let features = ServerFeatures::of(&model);
+            let told = Met { identity: named, features, dialect, limits, eos, notes };
             let service = Service::new(fleet, asked(model, options.weights.as_ref()), form);
             (Some(service), Ok(told))
         }
@@ -256,6 +260,10 @@ impl Policy for HttpPolicy {
 
     fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    fn server(&self) -> Option<&ServerFeatures> {
+        Some(&self.features)
     }
 
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError> {

@@ -35,6 +35,8 @@ pub(super) struct Model {
     pub(super) form: Option<Form>,
     /// The same: how turns are found in the text of a prompt.
     pub(super) turns: Option<Turns>,
+    /// Whether the server is given nothing else while it scores.
+    pub(super) scores_alone: bool,
     /// Ids of texts that were asked for before.
     pub(super) known: DashMap<String, Vec<TokenId>>,
 }
@@ -67,6 +69,7 @@ impl Model {
             context,
             form: None,
             turns: None,
+            scores_alone: false,
             known: DashMap::new(),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 use serde_json::Value;
+use tokio::sync::RwLock;
 
 use super::address::Address;
 use super::api_key::{API_KEY, ApiKey};
@@ -37,6 +38,8 @@ pub(super) struct Server {
     pub(super) health: Health,
     /// The model that it listed at the start, where it lists some.
     listed: OnceLock<String>,
+    /// Written by who must be alone with the server, read by everybody else.
+    pub(super) company: RwLock<()>,
 }
 
 impl Server {
@@ -47,7 +50,8 @@ impl Server {
         in_flight: usize,
     ) -> Self {
         let slots = Slots::new(in_flight.max(1));
-        Self { address, client, key, slots, health: Health::default(), listed: OnceLock::new() }
+        let (health, listed) = (Health::default(), OnceLock::new());
+        Self { address, client, key, slots, health, listed, company: RwLock::default() }
     }
 
     /// Requests that wait for it or are worked on.

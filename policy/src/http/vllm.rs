@@ -15,7 +15,7 @@ use super::server::Server;
 const COMPLETIONS: &str = "/v1/completions";
 
 /// Tokens that are listed at a place at most, unless the server is started with more.
-const TOP: usize = 20;
+pub(super) const TOP: usize = 20;
 
 /// Name of a token under `return_tokens_as_token_ids`.
 const TOKEN_ID: &str = "token_id:";

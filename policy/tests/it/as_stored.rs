@@ -5,7 +5,8 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{
-    Adapter, AdapterConfig, CandlePolicy, Checkpoint, LowRank, SaveOptions, Source, save_checkpoint,
+    Adapter, AdapterConfig, CandlePolicy, Checkpoint, LowRank, SaveOptions, SavedWeights, Source,
+    save_checkpoint,
 };
 use regrowth_policy::{Dtype, LoadOptions, Policy, Request, Response, Score, call};
 use serde_json::json;
@@ -73,10 +74,8 @@ fn matrices_stay_in_16_bits_and_answer_with_the_same_bits() {
     }
 }
 
-#[test]
-fn an_adapter_widens_the_weights_that_it_changes_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let base = stored(dir.path(), DType::BF16);
+/// An adapter that updates one projection.
+fn adapter() -> Adapter {
     let half = |rows, columns, value| {
         Tensor::from_vec(vec![value; rows * columns], (rows, columns), &Device::Cpu).unwrap()
     };
@@ -84,15 +83,56 @@ fn an_adapter_widens_the_weights_that_it_changes_alone() {
     let module = Q.trim_end_matches(".weight").to_owned();
     let config =
         AdapterConfig::lora("../stored".into(), 2, 4.0, 0.0, &["layers.0.self_attn.q_proj".into()]);
+    Adapter { config, updates: [(module, update)].into() }
+}
+
+#[test]
+fn an_adapter_widens_the_weights_that_it_changes_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = stored(dir.path(), DType::BF16);
     let folder = dir.path().join("adapter");
-    let adapter = Adapter { config, updates: [(module, update)].into() };
-    adapter.save(&folder, &base, DType::F32).unwrap();
+    adapter().save(&folder, &base, DType::F32).unwrap();
     let source = Source::folder(&folder).unwrap();
     let read = Checkpoint::read_as_stored(source.clone()).unwrap();
     assert_eq!((held(&read, Q), held(&read, DOWN)), (DType::F32, DType::BF16));
     let plan = CandlePolicy::plan(&source, &LoadOptions::default()).unwrap();
     assert_eq!(plan.weights, bytes(&read));
     same_answers(&source);
+}
+
+/// The weight files of a folder.
+fn weight_files(folder: &Path) -> Vec<Vec<u8>> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "safetensors"));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn an_adapter_is_merged_as_a_checkpoint_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = Checkpoint::read_as_stored(stored(dir.path(), DType::BF16)).unwrap();
+    let (mut adapter, mut merged) = (adapter(), base.tensors.clone());
+    adapter.merge_into(&mut merged).unwrap();
+    for dtype in [DType::F32, DType::BF16] {
+        // Several files, and none of them is the whole.
+        let options = SaveOptions { dtype: Some(dtype), max_shard_bytes: 10_000 };
+        let [first, last] = ["merged", "on_the_way"].map(|name| dir.path().join(name));
+        save_checkpoint(&first, &base.config, &merged, &base.source, options).unwrap();
+        let weights = SavedWeights { tensors: &base.tensors, adapter: Some(&adapter) };
+        save_checkpoint(&last, &base.config, weights, &base.source, options).unwrap();
+        assert!(weight_files(&first).len() > 2);
+        assert!(weight_files(&first) == weight_files(&last), "{dtype:?}");
+    }
+
+    let update = adapter.updates.pop_first().unwrap().1;
+    adapter.updates.insert("model.layers.9.self_attn.q_proj".into(), update);
+    let weights = SavedWeights { tensors: &base.tensors, adapter: Some(&adapter) };
+    let folder = dir.path().join("refused");
+    let refused =
+        save_checkpoint(&folder, &base.config, weights, &base.source, SaveOptions::default());
+    assert!(refused.unwrap_err().to_string().contains("model.layers.9.self_attn.q_proj.weight"));
+    assert!(!folder.exists());
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! A look at a policy before hours are spent on it: a handful of its solutions, cut into steps.
 //!
 //! `sample` draws the solutions within a time limit, `steps` cuts them at boundaries and recommends
-//! settings, `trees` grows trees of such steps without the model to see what a search would take.
+//! settings, `trees` grows trees of such steps without the model to see what a search would take, `server` tries what
+//! a server gives.
 //! Figures of a handful of problems are for planning, not for reports.
 
 mod sample;
+mod server;
 mod steps;
 mod trees;
 
@@ -18,6 +20,7 @@ use serde::Serialize;
 
 use self::sample::{Draft, Drawn, Waves};
 pub use self::sample::{End, MOST_PROBLEMS};
+pub use self::server::ServerProbe;
 pub use self::steps::Recommended;
 use self::steps::{Cutting, recommend};
 pub use self::trees::TreeCost;
@@ -60,6 +63,9 @@ pub struct Check {
     pub tree: Option<TreeCost>,
     /// Settings that fit what was seen.
     pub recommended: Recommended,
+    /// What the server supports and gave; nothing for a model in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerProbe>,
     /// The first prompt.
     pub prompt: String,
     /// The solutions.
@@ -108,9 +114,9 @@ pub fn check(
 ) -> Result<Check, TrainError> {
     // What follows the samples takes no model and a small part of the time.
     let deadline = Instant::now() + limit.mul_f64(0.9);
-    let prompt = match problems.first() {
-        Some(problem) => policy.prompt(problem)?.text,
-        None => String::new(),
+    let (prompt, server) = match problems.first() {
+        Some(problem) => (policy.prompt(problem)?.text, server::probe(policy, problem)?),
+        None => (String::new(), None),
     };
     let (verifier, drawn) = (&ProblemVerifier, Drawn::default());
     let drawn = Waves { policy, verifier, problems, search, deadline, drawn }.sample(progress)?;
@@ -150,6 +156,7 @@ pub fn check(
         memory_mib: crate::train::peak_memory().map(|bytes| bytes >> 20),
         tree: tree_cost(policy, problems, search, (&finished, right), speed)?,
         recommended: recommend(&finished, search, &drawn, ended(End::CutOff)),
+        server,
         prompt,
         samples,
     })

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::engine::say_once;
 use super::settings::SettingArgs;
 use super::{print_line, progress};
-use crate::check::{Check, End, MOST_PROBLEMS, Sample, check};
+use crate::check::{Check, End, MOST_PROBLEMS, Sample, ServerProbe, check};
 use crate::rounds::{ProblemSets, RunConfig};
 use crate::{TrainError, inputs};
 
@@ -86,12 +86,46 @@ fn json(found: &Check, config: &RunConfig) -> serde_json::Value {
 /// What was seen, in words.
 fn described(found: &Check, config: &RunConfig) -> String {
     let mut text = format!("--- the first prompt\n{}\n", found.prompt);
+    text += &found.server.as_ref().map(server).unwrap_or_default();
     for (index, sample) in found.samples.iter().enumerate() {
         text += &solution(index + 1, sample);
     }
     text += &format!("--- {}\n", figures(found));
     text += &planned(found, config);
     text + &recommended(found)
+}
+
+/// What a server gave.
+fn server(probe: &ServerProbe) -> String {
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    let listed = match probe.features.listed_tokens {
+        None => "all tokens".to_owned(),
+        Some(0) => "none".to_owned(),
+        Some(count) => format!("the {count} likeliest"),
+    };
+    let score = match probe.score_difference {
+        None => "not given".to_owned(),
+        Some(difference) => format!("within {difference:.1e} of sampling"),
+    };
+    let mut text = format!(
+        "--- server: {} with {}, context {}\n\
+         token ids in and out: {}; log-probabilities of samples exact: {}, of given text: {score}\n\
+         equal requests, equal answers: greedy {}, sampled {}\n\
+         judge: {}, labels looked for among {listed}; adapters loaded while it runs: {}\n",
+        probe.features.kind,
+        probe.features.model,
+        probe.features.context,
+        yes(probe.features.token_ids),
+        yes(probe.exact_log_probs),
+        yes(probe.repeats_greedy),
+        yes(probe.repeats_samples),
+        if probe.judges { "answers" } else { "no answer that means anything" },
+        yes(probe.features.loads_adapters),
+    );
+    for refused in &probe.refused {
+        text += &format!("refused: {refused}\n");
+    }
+    text
 }
 
 /// A solution in its steps.

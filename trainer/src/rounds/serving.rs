@@ -87,7 +87,8 @@ pub(super) fn load_options(config: &RunConfig, command: bool, load: LoadOptions)
     let own = weights.join("tokenizer.json").is_file().then(|| weights.to_owned());
     let attempts = if command { load.server.attempts.max(ATTEMPTS) } else { load.server.attempts };
     let tokenizer = load.server.tokenizer.clone().or(own);
-    LoadOptions { server: ServerOptions { tokenizer, attempts, ..load.server }, ..load }
+    let server = ServerOptions { tokenizer, attempts, scores_alone: true, ..load.server };
+    LoadOptions { server, ..load }
 }
 
 impl<'a> Serving<'a> {

@@ -34,8 +34,8 @@ pub struct TrainingMemory {
     pub logits: u64,
     /// Buffers of the threads that work on them.
     pub buffers: u64,
-    /// Writing the result, when all of the above is free again: merged weights, where only updates
-    /// were trained, and a copy of the largest tensor.
+    /// Writing the result, when all of the above is free again: the largest tensor, its update where only
+    /// updates were trained, and the copy that is written.
     pub saving: u64,
     /// Optimizer steps.
     pub steps: usize,
@@ -63,7 +63,7 @@ impl TrainingMemory {
             activations: busiest.activations,
             logits: workers * (block * vocabulary) as u64 * F32,
             buffers: workers * WORKER,
-            saving: model.variables.merged_size() as u64 * F32 + largest(model),
+            saving: saving(model),
             steps: busiest.steps,
         }
     }
@@ -117,6 +117,12 @@ impl std::fmt::Display for TrainingMemory {
             mb(self.saving),
         )
     }
+}
+
+/// Bytes that writing the result takes: tensors are merged, converted and written one at a time.
+fn saving(model: &Model) -> u64 {
+    let copies = if model.variables.lora().is_some() { 3 } else { 2 };
+    copies * largest(model)
 }
 
 /// Bytes of the largest tensor.

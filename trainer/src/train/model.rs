@@ -5,8 +5,8 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use regrowth_policy::candle::{
-    Adapter, AdapterConfig, Checkpoint, Files, ModelConfig, SaveOptions, Source, Transformer,
-    save_checkpoint,
+    Adapter, AdapterConfig, Checkpoint, Files, ModelConfig, SaveOptions, SavedWeights, Source,
+    Transformer, save_checkpoint,
 };
 use regrowth_policy::{Dtype, PolicyError};
 
@@ -121,15 +121,21 @@ impl Model {
     /// # Errors
     /// When a tensor operation fails.
     pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, TrainError> {
-        let Some(mut adapter) = self.adapter() else { return Ok(self.variables.trained()) };
+        let Some(adapter) = self.moved_adapter()? else { return Ok(self.variables.trained()) };
+        let mut merged = self.variables.frozen().clone();
+        adapter.merge_into(&mut merged)?;
+        Ok(merged)
+    }
+
+    /// The updates that are not zero any more, if only updates are trained.
+    fn moved_adapter(&self) -> Result<Option<Adapter>, TrainError> {
+        let Some(mut adapter) = self.adapter() else { return Ok(None) };
         for (module, update) in std::mem::take(&mut adapter.updates) {
             if update.b.abs()?.max_all()?.to_scalar::<f32>()? != 0.0 {
                 adapter.updates.insert(module, update);
             }
         }
-        let mut merged = self.variables.frozen().clone();
-        adapter.merge_into(&mut merged)?;
-        Ok(merged)
+        Ok(Some(adapter))
     }
 
     /// The differentiable decoder over these weights.
@@ -145,7 +151,11 @@ impl Model {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, dir: &Path, options: SaveOptions) -> Result<(), TrainError> {
-        let saved = save_checkpoint(dir, &self.config, &self.weights()?, &self.origin, options);
+        let adapter = self.moved_adapter()?;
+        let trained = self.variables.trained();
+        let tensors = if adapter.is_some() { self.variables.frozen() } else { &trained };
+        let weights = SavedWeights { tensors, adapter: adapter.as_ref() };
+        let saved = save_checkpoint(dir, &self.config, weights, &self.origin, options);
         saved.map_err(|error| match error {
             // A full disk is no fault of the policy.
             PolicyError::File { path, detail } => TrainError::File { path, detail },

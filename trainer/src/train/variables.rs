@@ -125,14 +125,6 @@ impl Variables {
         (trained, self.frozen.values().map(Tensor::elem_count).sum())
     }
 
-    /// Number of values of the weights that updates are added to when they are merged.
-    #[must_use]
-    pub fn merged_size(&self) -> usize {
-        let Some(lora) = &self.lora else { return 0 };
-        let merged = self.frozen.iter().filter(|(name, _)| lora.module(name).is_some());
-        merged.map(|(_, weight)| weight.elem_count()).sum()
-    }
-
     /// The updates of the adapter by projection, detached; empty if everything is trained.
     #[must_use]
     pub fn updates(&self) -> BTreeMap<String, LowRank> {

@@ -1,4 +1,4 @@
-//! Tensors of a safetensors file, read one at a time.
+//! Tensors of a safetensors file, read one at a time, and files of tensors written.
 //!
 //! It knows the file's list of tensors and no model. Only the tensor that is asked for is in memory
 //! beside what the caller keeps, whatever the size of the file.
@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
@@ -207,6 +208,37 @@ fn tensor_of(info: &TensorInfo, bytes: &[u8], held: Held) -> Result<Tensor, Stri
         (true, tensor) => Ok(tensor),
         (false, _) => Err("holds values that are not finite numbers".into()),
     }
+}
+
+/// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives
+/// new files (the library's own temporary file would be for its owner alone).
+///
+/// # Errors
+/// What the system or the library answers; a partial file is never left under `path`.
+pub fn write_tensors<N, V>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (N, V)>,
+) -> std::io::Result<()>
+where
+    N: AsRef<str> + Ord + std::fmt::Display,
+    V: safetensors::View,
+{
+    let mode = std::fs::File::create(path)?.metadata()?.permissions();
+    let written = safetensors::serialize_to_file(tensors, Some(metadata()), path);
+    if let Err(error) = written {
+        std::fs::remove_file(path)?;
+        return Err(match error {
+            safetensors::SafeTensorError::IoError(error) => error,
+            other => std::io::Error::other(other),
+        });
+    }
+    std::fs::set_permissions(path, mode)?;
+    std::fs::File::open(path)?.sync_all()
+}
+
+/// The header that `transformers` asks for.
+fn metadata() -> std::collections::HashMap<String, String> {
+    [("format".to_owned(), "pt".to_owned())].into()
 }
 
 #[cfg(test)]

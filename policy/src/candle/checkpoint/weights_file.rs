@@ -1,15 +1,13 @@
-//! Weights of a checkpoint: read from safetensors (one file or shards) or a GGUF file, and written
-//! back as safetensors.
+//! Weights of a checkpoint: read from safetensors (one file or shards) or a GGUF file.
 //!
 //! Every tensor that the configuration asks for must be there with its shape and finite values;
-//! errors name the file and the tensor. Weights are held in f32, for inference as stored ([`Held`]), and
-//! are written in the type that the configuration names. An adapter is merged as it is read.
+//! errors name the file and the tensor. Weights are held in f32, for inference as stored ([`Held`]).
+//! An adapter is merged as it is read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use candle_core::{DType, Tensor};
-use serde_json::{Value, json};
+use candle_core::Tensor;
+use serde_json::Value;
 
 use crate::PolicyError;
 use crate::candle::checkpoint::adapter::merge::merge_adapter;
@@ -17,7 +15,6 @@ use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::checkpoint::held::{Held, equal};
 use crate::candle::checkpoint::names::{EMBEDDING, HEAD, INDEX, SCORE, WEIGHTS};
 use crate::candle::checkpoint::source::Source;
-use crate::candle::checkpoint::staged::replace_folder;
 use crate::candle::checkpoint::tensor_file::TensorFile;
 use crate::text::Files;
 
@@ -245,118 +242,4 @@ impl Reading<'_> {
             self.unused.len()
         ))
     }
-}
-
-/// How a checkpoint is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SaveOptions {
-    /// Type of the numbers; by default the one that `config.json` names.
-    pub dtype: Option<DType>,
-    /// Bytes of one weight file, at most (a larger tensor has a file of its own).
-    pub max_shard_bytes: usize,
-}
-
-impl Default for SaveOptions {
-    /// The type of `config.json`, and the 5 GB of `save_pretrained`.
-    fn default() -> Self {
-        Self { dtype: None, max_shard_bytes: 5_000_000_000 }
-    }
-}
-
-/// Writes a checkpoint folder in Hugging Face layout: weights, configuration, and the companion
-/// files of `origin`. The folder appears whole or not at all; an existing one is replaced.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn save_checkpoint(
-    dir: &Path,
-    config: &ModelConfig,
-    tensors: &BTreeMap<String, Tensor>,
-    origin: &Source,
-    options: SaveOptions,
-) -> Result<(), PolicyError> {
-    let dtype = options.dtype.unwrap_or_else(|| config.dtype());
-    let config = serde_json::to_string_pretty(&config.raw_with_dtype(dtype))
-        .map_err(|e| PolicyError::Model(e.to_string()))?;
-    let shards = shards(tensors, dtype, options.max_shard_bytes);
-    replace_folder(dir, origin, |staged| {
-        std::fs::write(staged.join("config.json"), config + "\n")?;
-        if let [all] = shards.as_slice() {
-            return write_shard(&staged.join(WEIGHTS), all, dtype);
-        }
-        let mut weight_map = BTreeMap::new();
-        for (i, shard) in shards.iter().enumerate() {
-            let file = format!("model-{:05}-of-{:05}.safetensors", i + 1, shards.len());
-            write_shard(&staged.join(&file), shard, dtype)?;
-            weight_map.extend(shard.iter().map(|(name, _)| (*name, file.clone())));
-        }
-        let total: usize = tensors.values().map(|t| bytes_of(t, dtype)).sum();
-        let index = json!({ "metadata": { "total_size": total }, "weight_map": weight_map });
-        std::fs::write(staged.join(INDEX), format!("{index:#}\n"))
-    })
-}
-
-/// Tensors of one weight file.
-type ShardTensors<'a> = Vec<(&'a str, &'a Tensor)>;
-
-/// Cuts the tensors, in order, into files of at most `most` bytes.
-fn shards(tensors: &BTreeMap<String, Tensor>, dtype: DType, most: usize) -> Vec<ShardTensors<'_>> {
-    let mut shards: Vec<ShardTensors> = vec![vec![]];
-    let mut room = most;
-    for (name, tensor) in tensors {
-        let bytes = bytes_of(tensor, dtype);
-        if bytes > room && shards.last().is_some_and(|s| !s.is_empty()) {
-            shards.push(vec![]);
-            room = most;
-        }
-        if let Some(shard) = shards.last_mut() {
-            shard.push((name, tensor));
-        }
-        room = room.saturating_sub(bytes);
-    }
-    shards
-}
-
-fn bytes_of(tensor: &Tensor, dtype: DType) -> usize {
-    tensor.elem_count() * dtype.size_in_bytes()
-}
-
-fn write_shard(path: &Path, tensors: &ShardTensors, dtype: DType) -> std::io::Result<()> {
-    let tensors: Vec<(&str, Tensor)> = tensors
-        .iter()
-        .map(|(name, tensor)| Ok((*name, tensor.to_dtype(dtype)?)))
-        .collect::<candle_core::Result<_>>()
-        .map_err(std::io::Error::other)?;
-    write_tensors(path, tensors)
-}
-
-/// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives
-/// new files (the library's own temporary file would be for its owner alone).
-///
-/// # Errors
-/// What the system or the library answers; a partial file is never left under `path`.
-pub fn write_tensors<N, V>(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (N, V)>,
-) -> std::io::Result<()>
-where
-    N: AsRef<str> + Ord + std::fmt::Display,
-    V: safetensors::View,
-{
-    let mode = std::fs::File::create(path)?.metadata()?.permissions();
-    let written = safetensors::serialize_to_file(tensors, Some(metadata()), path);
-    if let Err(error) = written {
-        std::fs::remove_file(path)?;
-        return Err(match error {
-            safetensors::SafeTensorError::IoError(error) => error,
-            other => std::io::Error::other(other),
-        });
-    }
-    std::fs::set_permissions(path, mode)?;
-    std::fs::File::open(path)?.sync_all()
-}
-
-/// The header that `transformers` asks for.
-fn metadata() -> std::collections::HashMap<String, String> {
-    [("format".to_owned(), "pt".to_owned())].into()
 }

@@ -65,6 +65,24 @@ fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+#[test]
+fn a_check_tries_what_the_server_gives() {
+    let bench = Bench::new();
+    let policy = bench.policy();
+    let mut args = vec!["check", "--policy", &policy, "--tokenizer", "tiny"];
+    args.extend(["--problems", "builtin:arithmetic"]);
+    let text = ok(regrowth(bench.path(), &args));
+    assert!(text.contains("--- server: vllm with tiny, context 256"), "{text}");
+    args.push("--json");
+    let found: Value = serde_json::from_str(&ok(regrowth(bench.path(), &args))).unwrap();
+    let server = &found["server"];
+    let yes =
+        ["token_ids", "repeats_greedy", "repeats_samples", "exact_log_probs", "loads_adapters"];
+    assert!(yes.iter().all(|field| server[field] == true), "{server}");
+    assert!(server["score_difference"].as_f64() < Some(1e-4), "{server}");
+    assert_eq!((&server["context"], &server["listed_tokens"]), (&256.into(), &20.into()));
+}
+
 /// Greedy answers of the last round's policy as the run has them, beside those of the engine in this
 /// process with the same checkpoint.
 fn assert_answers_are_those_of(run: &Path, round: &str, policy: &dyn Policy) {
@@ -121,6 +139,7 @@ fn a_served_policy_is_trained_and_the_next_round_searches_with_its_adapter() {
     let second = engine(&run.join("round-0002/checkpoint"));
     assert_answers_are_those_of(&run, "round-0002", &*second);
     assert!(run.join("best").exists() == (report["best_round"] != 0));
+    assert_eq!(bench.engine.faults.beside_scores.load(Ordering::SeqCst), 0);
 }
 
 /// Starts the run and kills it when `file` is there.

@@ -22,6 +22,9 @@ pub struct Faults {
     pub refuses: AtomicBool,
     /// Answers for an adapter with the weights it was started with.
     pub ignores: AtomicBool,
+    /// Requests that stood beside one for the log-probabilities of given text: a vLLM on a CPU that was
+    /// started for adapters ends at the first.
+    pub beside_scores: AtomicUsize,
     /// Loses its adapters, as by a restart, behind so many further requests; 0 is never.
     pub forgets_after: AtomicUsize,
 }
@@ -30,6 +33,8 @@ pub struct Faults {
 pub struct Engine {
     pub faults: Faults,
     base: Arc<dyn Policy>,
+    /// Requests in work, and those of them for log-probabilities of given text.
+    working: Mutex<[usize; 2]>,
     adapters: Mutex<BTreeMap<String, Arc<dyn Policy>>>,
     /// Adapters in the order in which they were loaded.
     pub loaded: Mutex<Vec<String>>,
@@ -64,6 +69,7 @@ impl Engine {
         let served = Arc::new(Self {
             faults: Faults::default(),
             base: engine(checkpoint),
+            working: Mutex::default(),
             adapters: Mutex::default(),
             loaded: Mutex::default(),
         });
@@ -93,12 +99,28 @@ impl Engine {
                 self.adapters.lock().unwrap().remove(name);
                 Answer::Raw("Success: the adapter was removed.")
             }
-            "/v1/completions" => match self.policy(body["model"].as_str().unwrap()) {
-                Some(policy) => completion(&*policy, body),
-                None => Answer::Status(404, "{\"error\": \"the model does not exist\"}"),
-            },
+            "/v1/completions" => self.watched(body),
             _ => Answer::Status(404, "{\"detail\":\"Not Found\"}"),
         }
+    }
+
+    /// A completion, while what else is asked for is watched.
+    fn watched(&self, body: &Value) -> Answer {
+        let scores = usize::from(body["prompt_logprobs"] == 1);
+        {
+            let mut working = self.working.lock().unwrap();
+            if working[1] > 0 || (scores == 1 && working[0] > 0) {
+                self.faults.beside_scores.fetch_add(1, Ordering::SeqCst);
+            }
+            *working = [working[0] + 1, working[1] + scores];
+        }
+        let answer = match self.policy(body["model"].as_str().unwrap()) {
+            Some(policy) => completion(&*policy, body),
+            None => Answer::Status(404, "{\"error\": \"the model does not exist\"}"),
+        };
+        let mut working = self.working.lock().unwrap();
+        *working = [working[0] - 1, working[1] - scores];
+        answer
     }
 
     fn models(&self) -> Answer {

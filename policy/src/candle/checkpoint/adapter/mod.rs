@@ -24,7 +24,7 @@ use crate::candle::checkpoint::adapter::file::{PEFT_PREFIX, Part, read_parts};
 use crate::candle::checkpoint::names::{ADAPTER_CONFIG, ADAPTER_WEIGHTS};
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::staged::replace_folder;
-use crate::candle::checkpoint::weights_file::write_tensors;
+use crate::candle::checkpoint::tensor_file::write_tensors;
 use crate::candle::kernels::{Dropout, Frozen, low_rank_linear};
 use crate::text::Files;
 
@@ -55,6 +55,11 @@ impl LowRank {
             .filter(|_| self.dropout > 0.0)
             .map(|key| Dropout { p: self.dropout, key: stream_key(key, &[name.as_bytes()]) });
         low_rank_linear(x, weight, (&self.a, &self.b), self.scale, dropout)
+    }
+
+    /// A weight `[out, in]` with the update added, in f32.
+    pub(crate) fn added_to(&self, weight: &Tensor) -> TensorResult<Tensor> {
+        weight.to_dtype(DType::F32)? + self.matrix()?
     }
 
     /// The update as one matrix, `[out, in]`.
@@ -111,7 +116,7 @@ impl Adapter {
             let Some(weight) = tensors.get_mut(&name) else {
                 candle_core::bail!("no tensor `{name}` to merge an adapter into");
             };
-            *weight = (weight.to_dtype(DType::F32)? + update.matrix()?)?;
+            *weight = update.added_to(weight)?;
         }
         Ok(())
     }
