@@ -6,6 +6,7 @@
 pub(crate) mod adapter;
 pub(crate) mod config;
 mod config_fields;
+mod family;
 pub(crate) mod footprint;
 pub(crate) mod gguf;
 pub(crate) mod held;

@@ -1,0 +1,90 @@
+//! Model families that this engine runs, found by the names in a `config.json`.
+
+use serde_json::{Map, Value};
+
+/// A family that this engine runs, with what transformers takes for fields that a file lacks.
+pub(super) struct Family {
+    pub(super) architecture: &'static str,
+    pub(super) model_type: &'static str,
+    /// `num_key_value_heads` if it is not the number of heads.
+    pub(super) kv_heads: Option<usize>,
+    /// `head_dim` if it is not the hidden width by the number of heads.
+    pub(super) head_dim: Option<usize>,
+    pub(super) max_position_embeddings: usize,
+}
+
+/// What stands in a family's architecture in place of `ForCausalLM` where the head scores.
+const SCORING: [&str; 2] = ["ForSequenceClassification", "ForTokenClassification"];
+
+impl Family {
+    /// Whether an architecture is one of the family's.
+    fn has(&self, architecture: &str) -> bool {
+        let stem = self.architecture.trim_end_matches("ForCausalLM");
+        let head = architecture.strip_prefix(stem);
+        head.is_some_and(|head| head == "ForCausalLM" || SCORING.contains(&head))
+    }
+}
+
+/// The name in `architectures`.
+pub(super) fn architecture(raw: &Map<String, Value>) -> Option<&str> {
+    raw.get("architectures")?.get(0)?.as_str()
+}
+
+const FAMILIES: [Family; 4] = [
+    Family {
+        architecture: "LlamaForCausalLM",
+        model_type: "llama",
+        kv_heads: None,
+        head_dim: None,
+        max_position_embeddings: 2048,
+    },
+    Family {
+        architecture: "MistralForCausalLM",
+        model_type: "mistral",
+        kv_heads: Some(8),
+        head_dim: None,
+        max_position_embeddings: 131_072,
+    },
+    Family {
+        architecture: "Qwen2ForCausalLM",
+        model_type: "qwen2",
+        kv_heads: Some(32),
+        head_dim: None,
+        max_position_embeddings: 32_768,
+    },
+    Family {
+        architecture: "Qwen3ForCausalLM",
+        model_type: "qwen3",
+        kv_heads: Some(32),
+        head_dim: Some(128),
+        max_position_embeddings: 32_768,
+    },
+];
+
+/// The family by `model_type` and `architectures`, which must agree; one of them is enough.
+pub(super) fn family(raw: &Map<String, Value>) -> Result<&'static Family, String> {
+    let list = |name: fn(&Family) -> &'static str| FAMILIES.each_ref().map(name).join(", ");
+    let kind = raw.get("model_type").and_then(Value::as_str);
+    let family = match (architecture(raw), kind) {
+        (Some(name), _) => FAMILIES.iter().find(|family| family.has(name)).ok_or_else(|| {
+            let known = list(|family| family.architecture);
+            format!("architecture `{name}` is not supported; supported are {known}")
+        })?,
+        (None, Some(kind)) => {
+            FAMILIES.iter().find(|family| family.model_type == kind).ok_or_else(|| {
+                let known = list(|family| family.model_type);
+                format!("`model_type` is `{kind}`, which is not supported; supported are {known}")
+            })?
+        }
+        (None, None) => {
+            return Err("field `architectures` is missing; expected a list with one name".into());
+        }
+    };
+    match kind.filter(|kind| *kind != family.model_type) {
+        None => Ok(family),
+        Some(kind) => Err(format!(
+            "`model_type` is `{kind}`; expected `{}` beside architecture `{}`",
+            family.model_type, family.architecture
+        )),
+    }
+}
