@@ -10,8 +10,8 @@ mod verifier;
 
 use std::sync::Arc;
 
-use regrowth_policy::decorate::{FollowUps, JudgedBy, Meter};
-use regrowth_policy::{Boundary, OptionOrder, Policy, Sampling, StopAt};
+use regrowth_policy::decorate::{FollowUpTexts, FollowUps, JudgedBy, Meter};
+use regrowth_policy::{Boundary, Grades, OptionOrder, Policy, Sampling, StopAt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub use self::rules::{
     Strategy, VisitSpread,
 };
 pub use self::verifier::{VERDICTS_FILE, VerifierConfig};
+use crate::SearchError;
 use crate::likelihood::LikelihoodCalibration;
 use crate::stop::StopRule;
 
@@ -173,6 +174,12 @@ pub struct ValueConfig {
     /// asked in its own prompt and tokens (default none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judge_policy: Option<String>,
+    /// Question, labels and values of `judge = "graded"` (default: how likely the step is correct, A to E).
+    #[serde(skip_serializing_if = "is_default")]
+    pub grades: Grades,
+    /// What may be said after a step, with `judge = "follow_ups"` (default: three sentences on each side).
+    #[serde(skip_serializing_if = "is_default")]
+    pub follow_ups: FollowUpTexts,
     /// What a log-likelihood says of the outcome, with `judge = "likelihood"` or `"answers"` (default:
     /// measured on the bundled model; a search's `summary.json` and every round have that of their
     /// policy).
@@ -220,6 +227,8 @@ impl Default for ValueConfig {
             self_evaluation: true,
             judge: JudgeForm::default(),
             judge_policy: None,
+            grades: Grades::default(),
+            follow_ups: FollowUpTexts::default(),
             likelihood: LikelihoodCalibration::default(),
             probe: None,
             hidden_states: false,
@@ -298,21 +307,54 @@ impl ValueConfig {
         self.restates() || self.judge_policy.is_some()
     }
 
+    /// Tokens at most that a question to the searched policy adds to a step, where `options` is those of its (A)/(B)
+    /// question. No text has more tokens than bytes.
+    pub(crate) fn question_room(&self, options: usize) -> usize {
+        match self.judge {
+            _ if !self.asks() || self.judge_policy.is_some() => 0,
+            JudgeForm::Graded => options + self.grades.question.len(),
+            _ => options,
+        }
+    }
+
+    /// The grades that steps are judged by, where grades judge.
+    pub(crate) fn graded(&self) -> Option<Arc<Grades>> {
+        (self.judge == JudgeForm::Graded).then(|| self.grades.clone().into())
+    }
+
     /// The policy that judges as this says and does everything else as `policy` does; `judge` is the loaded
     /// [`judge_policy`](Self::judge_policy), where there is one.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`SearchError::Config`] when a grade is no token of the policy that judges, and [`SearchError::Policy`] when that
+    /// cannot be found out.
     pub fn judge_by(
         &self,
         policy: Arc<dyn Policy>,
         judge: Option<&JudgePolicy>,
-    ) -> Arc<dyn Policy> {
-        let asked = |policy: Arc<dyn Policy>| match self.judge {
-            JudgeForm::FollowUps => Arc::new(FollowUps::new(policy)) as Arc<dyn Policy>,
-            _ => policy,
-        };
-        let Some(JudgePolicy { policy: judge, meter }) = judge else { return asked(policy) };
-        let judge = asked(judge.clone());
-        Arc::new(JudgedBy::new(policy, judge, meter.clone(), self.restates()))
+    ) -> Result<Arc<dyn Policy>, SearchError> {
+        let Some(JudgePolicy { policy: judge, meter }) = judge else { return self.asked(policy) };
+        let judge = self.asked(judge.clone())?;
+        Ok(Arc::new(JudgedBy::new(policy, judge, meter.clone(), self.restates())))
+    }
+
+    /// The policy that is asked for judgements, once it can answer as this says.
+    fn asked(&self, policy: Arc<dyn Policy>) -> Result<Arc<dyn Policy>, SearchError> {
+        if !self.self_evaluation {
+            return Ok(policy);
+        }
+        match self.judge {
+            JudgeForm::FollowUps => Ok(Arc::new(FollowUps::new(policy, self.follow_ups.clone()))),
+            JudgeForm::Graded => match self.grades.unreadable_for(&*policy)? {
+                None => Ok(policy),
+                Some(label) => Err(SearchError::Config {
+                    field: "value.grades.labels",
+                    expected: "labels that are one token each of the policy that judges",
+                    got: label.to_owned(),
+                }),
+            },
+            _ => Ok(policy),
+        }
     }
 }
 

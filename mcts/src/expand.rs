@@ -155,7 +155,7 @@ impl Expansion {
         let config = subject.config;
         let left = config.max_solution_tokens.saturating_sub(place.tokens);
         // The judge's question comes after the step and has to fit as well.
-        let question = if config.value.asks() { subject.limits.question } else { 0 };
+        let question = config.value.question_room(subject.limits.question);
         let room = left.min(subject.limits.context.saturating_sub(prefix.len() + question));
         if room == 0 {
             return Err(SkipReason::NoRoom);

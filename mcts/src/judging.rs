@@ -37,6 +37,7 @@ pub fn judge_request(config: &ValueConfig, judged: JudgedStep<'_>) -> Judge {
             solution: format!("{before}{}", step.text),
             direction: config.judge == JudgeForm::Direction,
         }),
+        grades: config.graded(),
     }
 }
 

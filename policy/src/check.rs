@@ -22,6 +22,11 @@ pub(crate) fn check(
         }
         Request::Hidden(h) => (&h.prefix, Some(&h.step), h.prefix.len() + h.step.len()),
     };
+    if let Request::Judge(Judge { grades: Some(grades), .. }) = request
+        && let Err(error) = grades.check()
+    {
+        return refuse(error.to_string());
+    }
     if prefix.is_empty() {
         return refuse("the prefix is empty; expected at least one token".into());
     }

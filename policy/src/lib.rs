@@ -16,6 +16,7 @@ mod content;
 pub mod decorate;
 mod device;
 mod error;
+mod grades;
 #[cfg(feature = "http")]
 pub mod http;
 mod load;
@@ -35,6 +36,7 @@ pub use boundary::step_lengths;
 pub use content::has_content;
 pub use device::{ComputeDevice, Dtype};
 pub use error::PolicyError;
+pub use grades::{Ask, BadGrades, Grades, LabelMass};
 pub use load::{joined, load, plan, wants_shots};
 pub use memory::{DevicePlan, MemoryPlan, available_memory};
 pub use options::{Dialect, LoadOptions, ServedAdapter, ServedWeights, ServerOptions};

@@ -9,6 +9,8 @@ use regrowth_datasets::{Choice, Step, TokenId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Grades;
+
 /// One question to a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -182,7 +184,7 @@ impl std::str::FromStr for Boundary {
     }
 }
 
-/// Is the step after `prefix` correct? The policy builds the (A)/(B) question itself.
+/// Is the step after `prefix` correct? The policy puts the question itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
     /// Prompt and the steps before the judged one.
@@ -197,6 +199,9 @@ pub struct Judge {
     /// follows the step itself, and a cached prefix is extended by the question's tokens alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restated: Option<Restated>,
+    /// Grades that are asked for in place of (A) and (B); `order` then has no meaning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grades: Option<Arc<Grades>>,
 }
 
 /// What the judge's own prompt says of the problem and of its solution so far.
@@ -307,34 +312,14 @@ pub struct Candidate {
 /// What the policy thinks of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// p(correct) / (p(correct) + p(incorrect)), in [0, 1]; `None` when the two labels together
-    /// hold too little probability to mean anything: unknown, never 0 by accident.
+    /// p(correct) / (p(correct) + p(incorrect)), or the mean value of the [`Grades`] by their probabilities, in
+    /// [0, 1]; `None` when the labels together hold too little probability to mean anything: unknown, never 0 by
+    /// accident.
     pub correct: Option<f64>,
-    /// Probability that the two labels hold together.
+    /// Probability that the labels hold together.
     pub mass: f64,
     /// What it cost.
     pub usage: Usage,
-}
-
-impl Judgement {
-    /// Probability that the two labels must hold together to mean anything.
-    const MASS_FLOOR: f64 = 0.05;
-
-    /// One judgement from the answers to each question: the probabilities of the labels that mean
-    /// "correct" and "incorrect", or `None` where the engine cannot tell one of them. One answer
-    /// that means nothing makes the whole unknown.
-    #[must_use]
-    pub fn from_labels(answers: &[Option<[f64; 2]>], usage: Usage) -> Self {
-        let n = answers.len().max(1) as f64;
-        let mass = answers.iter().flatten().map(|[yes, no]| yes + no).sum::<f64>() / n;
-        let share = |answer: &Option<[f64; 2]>| {
-            let [yes, no] = (*answer)?;
-            (yes + no >= Self::MASS_FLOOR).then(|| yes / (yes + no))
-        };
-        let shares: Option<Vec<f64>> = answers.iter().map(share).collect();
-        let correct = shares.filter(|s| !s.is_empty()).map(|s| s.iter().sum::<f64>() / n);
-        Self { correct, mass, usage }
-    }
 }
 
 /// Log-probabilities of a continuation.
@@ -439,25 +424,5 @@ mod tests {
         for name in ["line", "tokens", "tokens@x", "marker@", ""] {
             assert!(name.parse::<Boundary>().is_err(), "{name}");
         }
-    }
-
-    fn correct(answers: &[Option<[f64; 2]>]) -> Option<f64> {
-        Judgement::from_labels(answers, Usage::default()).correct
-    }
-
-    #[test]
-    fn labels_are_normalised_and_orders_averaged() {
-        assert_eq!(correct(&[Some([0.75, 0.25])]), Some(0.75));
-        assert_eq!(correct(&[Some([0.375, 0.125]), Some([0.125, 0.375])]), Some(0.5));
-        let both = Judgement::from_labels(&[Some([0.6, 0.2]), Some([0.1, 0.3])], Usage::default());
-        assert!((both.mass - 0.6).abs() < 1e-12);
-    }
-
-    #[test]
-    fn what_cannot_be_told_is_unknown_and_not_zero() {
-        assert_eq!(correct(&[Some([0.02, 0.02])]), None);
-        assert_eq!(correct(&[Some([0.9, 0.0]), None]), None);
-        assert_eq!(correct(&[]), None);
-        assert_eq!(correct(&[Some([0.0, 0.9])]), Some(0.0));
     }
 }

@@ -14,8 +14,9 @@ use regrowth_datasets::{Finish, Problem, Step, TokenId, keyed_rng};
 
 use self::script::Script;
 use crate::{
-    Boundary, Call, Candidate, Candidates, Hidden, HiddenState, Judge, Judgement, Limits, Policy,
-    PolicyError, Prompt, Propose, Request, Response, Score, Scores, StopAt, Usage,
+    Boundary, Call, Candidate, Candidates, Grades, Hidden, HiddenState, Judge, Judgement,
+    LabelMass, Limits, Policy, PolicyError, Prompt, Propose, Request, Response, Score, Scores,
+    StopAt, Usage,
 };
 
 /// Ends a solution; ids 0 to 255 are the bytes of UTF-8.
@@ -124,15 +125,18 @@ impl Scripted {
 
     fn judge(&self, request: &Judge) -> Result<Judgement, PolicyError> {
         let (question, so_far) = split_prefix(&request.prefix)?;
+        let length = request.prefix.len() + request.step.len();
+        let usage = Usage { judged: 1, prefilled: length as u64, ..Usage::default() };
         let correct = match &self.script {
             Some(script) => script.correct(&question, &so_far, &decode(&request.step)?),
             None => {
                 let hash = hash_ids(hash_ids(1, &request.prefix), &request.step);
+                if let Some(grades) = &request.grades {
+                    return Ok(Judgement::from_labels(&[Some(graded(grades, hash))], usage));
+                }
                 Some(0.05 + 0.9 * unit(hash))
             }
         };
-        let length = request.prefix.len() + request.step.len();
-        let usage = Usage { judged: 1, prefilled: length as u64, ..Usage::default() };
         Ok(Judgement { correct, mass: if correct.is_some() { 1.0 } else { 0.0 }, usage })
     }
 }
@@ -299,6 +303,15 @@ fn score_continuation(score: &Score) -> Scores {
     let greedy = logps.iter().map(|&l| l > -0.1).collect();
     let usage = Usage { prefilled: score.prefix.len() as u64, ..Usage::default() };
     Scores { logps, greedy, usage }
+}
+
+/// The probability of each grade: its share of hashes of the step and the grade.
+fn graded(grades: &Grades, hash: u64) -> Vec<LabelMass> {
+    let weigh = |i: u32| unit(hash_ids(hash, &[i]));
+    let weights: Vec<f64> = (0..grades.labels.len() as u32).map(weigh).collect();
+    let total: f64 = weights.iter().sum();
+    let labels = grades.values.iter().zip(weights);
+    labels.map(|(&value, weight)| LabelMass { value, mass: weight / total }).collect()
 }
 
 /// Five values in [-1, 1): a hash of everything up to the step's end.

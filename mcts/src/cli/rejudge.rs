@@ -6,16 +6,24 @@ use clap::Args;
 use regrowth_datasets::{PreferencePair, read_pairs, write_pairs};
 use regrowth_policy::{joined, load};
 
+use toml::Table;
+
 use super::failure::Failure;
 use super::paths::{check_output, unwritten};
+use super::settings::Settings;
+use super::sources::known;
 use super::{log, print_line};
+use crate::SearchConfig;
+use crate::config::{JudgeForm, ValueConfig};
 use crate::flags::EngineFlags;
-use crate::rejudge::{Ratings, RejudgeReport, rejudge};
+use crate::frontend::SetFlags;
+use crate::rejudge::{Ratings, RejudgeOptions, RejudgeReport, rejudge};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mcts rejudge --pairs pairs.jsonl --policy models/Qwen2.5-7B-Instruct --out rejudged.jsonl
-  mcts rejudge --pairs pairs.jsonl --policy http://localhost:8000/v1#model --budget 200000 --out rejudged.jsonl";
+  mcts rejudge --pairs pairs.jsonl --policy http://localhost:8000/v1#model --budget 200000 --out rejudged.jsonl
+  mcts rejudge --pairs pairs.jsonl --policy models/judge --judge graded --out graded.jsonl";
 
 /// Arguments of `mcts rejudge`.
 #[derive(Debug, Args)]
@@ -35,6 +43,10 @@ pub(crate) struct Arguments {
     /// [default: all pairs]
     #[arg(long, value_name = "TOKENS")]
     budget: Option<u64>,
+    /// How sides are judged: question (in both orders), graded or follow-ups; texts, labels and values by --set
+    /// search.value.grades and search.value.follow_ups
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = JudgeForm::Question, hide_possible_values = true)]
+    judge: JudgeForm,
     /// Leave out pairs of which the judge prefers the rejected side
     #[arg(long)]
     drop_disagreeing: bool,
@@ -42,12 +54,15 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    set: SetFlags,
+    #[command(flatten)]
     engine: EngineFlags,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     check_output("--out", &arguments.out, &[("--pairs", &arguments.pairs)])?;
+    let options = options(arguments)?;
     let pairs = read_pairs(&arguments.pairs)?;
     let spec = joined(&arguments.policy)?.unwrap_or_default();
     log(format!("loading {spec} for {} pairs", pairs.len()));
@@ -58,7 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "this policy does not say how long its question is; the budget counts pairs without it",
         );
     }
-    let rejudged = rejudge(&*policy, &pairs, arguments.budget)?;
+    let policy = options.value.judge_by(policy, None)?;
+    let rejudged = rejudge(&*policy, &pairs, &options)?;
     let report = RejudgeReport::of(&pairs, &rejudged);
     let rated = pairs.into_iter().zip(&rejudged.ratings);
     let kept: Vec<PreferencePair> = rated
@@ -71,6 +87,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return print_line(&text.map_err(|e| Failure::internal(format!("report: {e}")))?);
     }
     print_line(&format!("{}\n{} pairs written", report.text(), kept.len()))
+}
+
+/// How sides are judged. Of the settings of a search only those of the judge's texts mean something here.
+fn options(arguments: &Arguments) -> Result<RejudgeOptions, Failure> {
+    let table = arguments.set.over(Table::new(), &known()).map_err(Failure::usage)?;
+    let settings: Settings = table.try_into().map_err(|e| Failure::usage(format!("--set: {e}")))?;
+    let ValueConfig { grades, follow_ups, .. } = settings.search.value.clone();
+    let texts = ValueConfig { grades, follow_ups, ..ValueConfig::default() };
+    let mut search = SearchConfig { value: texts, ..SearchConfig::default() };
+    if settings != (Settings { search: search.clone(), ..Settings::default() }) {
+        let expected = "keys of search.value.grades and search.value.follow_ups alone";
+        return Err(Failure::usage(format!(
+            "--set: expected {expected}; the others are of a search"
+        )));
+    }
+    search.value.judge = arguments.judge;
+    search.check()?;
+    if !matches!(arguments.judge, JudgeForm::Question | JudgeForm::Graded | JudgeForm::FollowUps) {
+        let expected =
+            "--judge: expected question, graded or follow-ups; the others need the search";
+        return Err(Failure::usage(expected.to_owned()));
+    }
+    Ok(RejudgeOptions { budget: arguments.budget, value: search.value })
 }
 
 fn disagrees(ratings: Option<&Ratings>) -> bool {

@@ -112,7 +112,7 @@ fn prepare<'a>(task: &Task<'a>) -> Result<Prepared<'a>, Failure> {
     }
     folder.begin()?;
     let judge = judge(settings, out)?;
-    let policy = settings.search.value.judge_by(policy, judge.as_ref());
+    let policy = settings.search.value.judge_by(policy, judge.as_ref())?;
     let verdicts = Some(out.join(VERDICTS_FILE));
     let verifier = settings.search.verifier.start(verdicts, |text| log(text))?;
     let (bad_rows, threads) = (notices.skipped().len() as u64, load_options.threads);

@@ -2,10 +2,11 @@
 //!
 //! Whoever reads settings from files or flags calls this before a search begins.
 
-use regrowth_policy::Boundary;
+use regrowth_policy::{BadGrades, Boundary, OptionOrder};
 
 use super::{
     BackupWeights, CommitRule, DepthLimit, FirstPlay, JudgeForm, RootNoise, SearchConfig, Strategy,
+    ValueConfig,
 };
 use crate::SearchError;
 use crate::stop::StopRule;
@@ -56,10 +57,11 @@ impl SearchConfig {
     fn check_judge(&self) -> Result<(), SearchError> {
         let asks = matches!(
             self.value.judge,
-            JudgeForm::Question | JudgeForm::Restated | JudgeForm::Direction
+            JudgeForm::Question | JudgeForm::Restated | JudgeForm::Direction | JudgeForm::Graded
         );
         let expected = "false unless the judge is asked a question";
         check("value.hinted", expected, self.value.hinted, asks || !self.value.hinted)?;
+        self.check_texts()?;
         let expected = "none unless the judge is asked something";
         let judge = &self.value.judge_policy;
         let ok = judge.is_none() || self.value.asks();
@@ -79,6 +81,26 @@ impl SearchConfig {
         let sums = self.backup_weights == BackupWeights::Returns;
         let ok = !(sums && self.value.judges_answers());
         check("value.judge", expected, format!("{:?}", self.value.judge), ok)
+    }
+
+    /// Checks what the judge is asked in a user's own words.
+    fn check_texts(&self) -> Result<(), SearchError> {
+        let ValueConfig { judge, grades, follow_ups, order, .. } = &self.value;
+        grades.check().map_err(|BadGrades { field, expected, got }| SearchError::Config {
+            field: match field {
+                "labels" => "value.grades.labels",
+                "values" => "value.grades.values",
+                _ => "value.grades.question",
+            },
+            expected,
+            got,
+        })?;
+        let graded = *judge == JudgeForm::Graded;
+        let expected = "correct_first where grades judge, which have no order";
+        let ok = !graded || *order == OptionOrder::default();
+        check("value.order", expected, format!("{order:?}"), ok)?;
+        let expected = "at least one sentence in `approving` and one in `disapproving`, none blank";
+        check("value.follow_ups", expected, format!("{follow_ups:?}"), follow_ups.are_usable())
     }
 
     /// Checks the ranges of real numbers.
@@ -223,6 +245,14 @@ mod tests {
                 "at once",
             ),
             ("backup_weights = 'returns'\nvalue = { judge = 'answers' }", "value.judge"),
+            ("value = { grades = { labels = ['A', 'A'] } }", "value.grades.labels"),
+            ("value = { grades = { labels = [] } }", "value.grades.labels"),
+            ("value = { grades = { values = [1.0, nan, 0.5, 0.2, 0.0] } }", "value.grades.values"),
+            ("value = { grades = { values = [2.0, 0.7, 0.5, 0.2, 0.0] } }", "value.grades.values"),
+            ("value = { grades = { question = '' } }", "value.grades.question"),
+            ("value = { judge = 'graded', order = 'both' }", "value.order"),
+            ("value = { follow_ups = { approving = [] } }", "value.follow_ups"),
+            ("value = { follow_ups = { disapproving = ['No.', ' '] } }", "value.follow_ups"),
             ("stop_at = { strings = ['Q:', ''] }", "stop_at.strings"),
             ("sampling = { top_p = nan }", "top_p"),
             ("sampling = { min_p = 2.0 }", "min_p"),

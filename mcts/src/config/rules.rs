@@ -146,6 +146,9 @@ pub enum JudgeForm {
     /// In such a prompt as well, but asked whether the solution so far heads in the right direction
     /// (code).
     Direction,
+    /// By the mean value of the grades that the judge may answer with, by their probabilities, asked right after the
+    /// step (`grades`).
+    Graded,
     /// By how much likelier approving follow-ups are than disapproving ones.
     #[cfg_attr(feature = "cli", value(alias = "follow_ups"))]
     FollowUps,

@@ -10,6 +10,8 @@ use crossbeam::channel::unbounded;
 use regrowth_datasets::{PreferencePair, TokenId};
 use regrowth_policy::{Call, Judge, OptionOrder, Policy, PolicyError, Request, Response, Usage};
 
+use crate::config::{JudgeForm, ValueConfig};
+
 pub use self::report::{Agreement, BucketAgreement, RejudgeReport};
 
 /// What a judge says of the two sides of a pair; `None` where it says nothing.
@@ -40,20 +42,29 @@ pub struct Rejudged {
     pub failed: u64,
 }
 
-/// Asks `policy` whether each side is correct, in both orders of the options. With `budget`, only
-/// pairs with the smallest margins are asked, as many as surely cost no more tokens.
+/// How pairs are judged again.
+#[derive(Debug, Clone, Default)]
+pub struct RejudgeOptions {
+    /// Asks only about the pairs with the smallest margins, as many as surely cost no more tokens; `None`: all.
+    pub budget: Option<u64>,
+    /// How sides are judged: by the question after the step, in both orders of the options, by `grades` or by
+    /// `follow_ups`.
+    pub value: ValueConfig,
+}
+
+/// Asks `policy`, which judges as the options say ([`ValueConfig::judge_by`]), about each side.
 ///
 /// # Errors
 /// [`PolicyError`] if the policy stops, or cannot tokenise a text.
 pub fn rejudge(
     policy: &dyn Policy,
     pairs: &[PreferencePair],
-    budget: Option<u64>,
+    options: &RejudgeOptions,
 ) -> Result<Rejudged, PolicyError> {
-    let asked = routed(policy, pairs, budget);
+    let asked = routed(policy, pairs, options);
     let mut requests = Vec::with_capacity(2 * asked.len());
     for &number in &asked {
-        requests.extend(questions(policy, &pairs[number])?);
+        requests.extend(questions(policy, &pairs[number], options)?);
     }
     let mut out = Rejudged { ratings: vec![None; pairs.len()], usage: Usage::default(), failed: 0 };
     let mut answers = Vec::with_capacity(requests.len());
@@ -85,13 +96,13 @@ impl Rejudged {
 
 /// The pairs to ask about, in the order of the file: all of them, or those with the smallest margins
 /// whose cost fits into the budget.
-fn routed(policy: &dyn Policy, pairs: &[PreferencePair], budget: Option<u64>) -> Vec<usize> {
+fn routed(policy: &dyn Policy, pairs: &[PreferencePair], options: &RejudgeOptions) -> Vec<usize> {
     let mut order: Vec<usize> = (0..pairs.len()).collect();
-    let Some(budget) = budget else { return order };
+    let Some(budget) = options.budget else { return order };
     order.sort_by(|&a, &b| pairs[a].margin.total_cmp(&pairs[b].margin));
     let mut left = budget;
     let fits = |&number: &usize| {
-        let cost = most_tokens(policy, &pairs[number]);
+        let cost = most_tokens(policy, &pairs[number], &options.value);
         left.checked_sub(cost).inspect(|rest| left = *rest).is_some()
     };
     let mut asked: Vec<usize> = order.into_iter().take_while(fits).collect();
@@ -99,17 +110,29 @@ fn routed(policy: &dyn Policy, pairs: &[PreferencePair], budget: Option<u64>) ->
     asked
 }
 
-/// Most tokens that asking about a pair costs: each side and each order of the options with a prefix
-/// of its own, as if nothing were cached. Tokens of the pair's own tokenizer.
-fn most_tokens(policy: &dyn Policy, pair: &PreferencePair) -> u64 {
-    let orders = OptionOrder::Both.questions().len();
+/// Most tokens that asking about a pair costs: each side and each question with a prefix of its own, as if
+/// nothing were cached. Tokens of the pair's own tokenizer; no text has more of them than bytes.
+fn most_tokens(policy: &dyn Policy, pair: &PreferencePair, value: &ValueConfig) -> u64 {
+    let options = policy.limits().question;
+    let (asked, question) = match value.judge {
+        JudgeForm::Graded => (1, options + value.grades.question.len()),
+        JudgeForm::FollowUps => {
+            // A line break may come before each.
+            let longest = value.follow_ups.all().map(|text| text.len() + 1).max();
+            (value.follow_ups.all().count(), longest.unwrap_or(0))
+        }
+        _ => (OptionOrder::Both.questions().len(), options),
+    };
     let sides = pair.chosen_ids.len() + pair.rejected_ids.len();
-    let questions = 2 * policy.limits().question;
-    (orders * (2 * pair.prompt_ids.len() + sides + questions)) as u64
+    (asked * (2 * pair.prompt_ids.len() + sides + 2 * question)) as u64
 }
 
 /// The question about each side, chosen first.
-fn questions(policy: &dyn Policy, pair: &PreferencePair) -> Result<[Request; 2], PolicyError> {
+fn questions(
+    policy: &dyn Policy,
+    pair: &PreferencePair,
+    options: &RejudgeOptions,
+) -> Result<[Request; 2], PolicyError> {
     let own = speaks(policy, pair);
     let ids = |text: &str, ids: &[TokenId]| -> Result<Arc<[TokenId]>, PolicyError> {
         if own { Ok(Arc::from(ids)) } else { Ok(Arc::from(policy.encode(text)?)) }
@@ -117,7 +140,8 @@ fn questions(policy: &dyn Policy, pair: &PreferencePair) -> Result<[Request; 2],
     let prefix = ids(&pair.prompt, &pair.prompt_ids)?;
     let question = |step| {
         let (order, hint, restated) = (OptionOrder::Both, None, None);
-        Request::Judge(Judge { prefix: prefix.clone(), step, hint, order, restated })
+        let grades = options.value.graded();
+        Request::Judge(Judge { prefix: prefix.clone(), step, hint, order, restated, grades })
     };
     let chosen = ids(&pair.chosen, &pair.chosen_ids)?;
     let rejected = ids(&pair.rejected, &pair.rejected_ids)?;

@@ -27,9 +27,9 @@ fn asked(rejudged: &Rejudged) -> Vec<usize> {
 #[test]
 fn every_pair_is_judged_and_the_same_each_time() {
     let pairs = pairs();
-    let found = rejudge(&Scripted::new(), &pairs, None).unwrap();
+    let found = rejudge(&Scripted::new(), &pairs, &RejudgeOptions::default()).unwrap();
     assert_eq!(asked(&found).len(), pairs.len());
-    assert_eq!(found, rejudge(&Scripted::new(), &pairs, None).unwrap());
+    assert_eq!(found, rejudge(&Scripted::new(), &pairs, &RejudgeOptions::default()).unwrap());
     let report = RejudgeReport::of(&pairs, &found);
     assert_eq!(report.failed, 0);
     assert_eq!(report.agreement.pairs + report.tied + report.unknown, report.asked);
@@ -44,15 +44,16 @@ fn every_pair_is_judged_and_the_same_each_time() {
 fn a_budget_goes_to_the_smallest_margins_and_is_kept() {
     let pairs = pairs();
     let policy = Scripted::new();
-    let costs: Vec<u64> = pairs.iter().map(|pair| most_tokens(&policy, pair)).collect();
+    let costs: Vec<u64> =
+        pairs.iter().map(|pair| most_tokens(&policy, pair, &ValueConfig::default())).collect();
     let budget = costs.iter().sum::<u64>() / 2;
-    let asked = asked(&rejudge(&policy, &pairs, Some(budget)).unwrap());
+    let asked = asked(&rejudge(&policy, &pairs, &budget_of(budget)).unwrap());
     assert!(!asked.is_empty() && asked.len() < pairs.len());
     assert!(asked.iter().map(|&number| costs[number]).sum::<u64>() <= budget);
     let largest = asked.iter().map(|&n| pairs[n].margin).fold(0.0, f64::max);
     let others = (0..pairs.len()).filter(|n| !asked.contains(n));
     assert!(others.map(|n| pairs[n].margin).all(|margin| margin >= largest));
-    let none = rejudge(&policy, &pairs, Some(0)).unwrap();
+    let none = rejudge(&policy, &pairs, &budget_of(0)).unwrap();
     assert!(none.ratings.iter().all(Option::is_none));
 }
 
@@ -87,4 +88,33 @@ fn kappa_is_that_of_the_textbooks() {
     assert_eq!((report.agreement.pairs, report.agreement.agree), (100, 60));
     assert_eq!((report.asked, report.unknown, report.tied), (102, 1, 1));
     assert!(report.text().contains("Cohen's kappa 0.130"), "{}", report.text());
+}
+
+fn budget_of(tokens: u64) -> RejudgeOptions {
+    RejudgeOptions { budget: Some(tokens), ..RejudgeOptions::default() }
+}
+
+#[test]
+fn grades_and_follow_ups_judge_pairs_at_their_own_cost() {
+    let pairs = pairs();
+    let policy: Arc<dyn Policy> = Arc::new(Scripted::new());
+    let by = |judge| RejudgeOptions {
+        value: ValueConfig { judge, ..ValueConfig::default() },
+        ..RejudgeOptions::default()
+    };
+    let cost = |options: &RejudgeOptions| most_tokens(&*policy, &pairs[0], &options.value);
+    let [asked, graded, follow_ups] =
+        [JudgeForm::Question, JudgeForm::Graded, JudgeForm::FollowUps].map(by);
+    // The scripted policy's own question has no tokens; it is asked in two orders.
+    let question = graded.value.grades.question.len() as u64;
+    assert_eq!(2 * cost(&graded), cost(&asked) + 4 * question);
+    assert_eq!(cost(&follow_ups), 3 * (cost(&asked) + 4 * "Good, no mistake here.\n".len() as u64));
+    let mut found = Vec::new();
+    for options in [asked, graded, follow_ups] {
+        let policy = options.value.judge_by(policy.clone(), None).unwrap();
+        let ratings = rejudge(&*policy, &pairs, &options).unwrap().ratings;
+        assert!(ratings.iter().flatten().all(|r| r.strength().is_some()));
+        found.push(ratings);
+    }
+    assert!(found[0] != found[1] && found[1] != found[2] && found[0] != found[2]);
 }

@@ -10,7 +10,9 @@ use crate::common::{problems, verifier};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use regrowth_datasets::TokenId;
 use regrowth_mcts::{RunOptions, Search, SearchConfig, SearchError, TreeRecord};
-use regrowth_policy::decorate::{Around, Cached, Delay, Delayed, FaultRates, Faulty, FollowUps};
+use regrowth_policy::decorate::{
+    Around, Cached, Delay, Delayed, FaultRates, Faulty, FollowUpTexts, FollowUps,
+};
 use regrowth_policy::{Call, Limits, Policy, PolicyError, Recording, Scripted};
 
 #[test]
@@ -117,7 +119,7 @@ fn dropped_calls_are_an_error_through_every_decorator() {
             policy(),
             Arc::new(log),
             Arc::new(Cached::new(policy())),
-            Arc::new(FollowUps::new(policy())),
+            Arc::new(FollowUps::new(policy(), FollowUpTexts::default())),
         ];
         for policy in decorated {
             let (config, problems) = (SearchConfig::default(), problems(9));

@@ -121,6 +121,7 @@ fn judges() -> Vec<Variant> {
         ("judge_order", valued(ValueConfig { order: OptionOrder::Both, ..value() })),
         ("judge_restated", by(JudgeForm::Restated)),
         ("judge_direction", by(JudgeForm::Direction)),
+        ("judge_graded", by(JudgeForm::Graded)),
         ("judge_follow_ups", by(JudgeForm::FollowUps)),
         ("judge_likelihood", by(JudgeForm::Likelihood)),
         ("judge_answers", by(JudgeForm::Answers)),
@@ -145,7 +146,10 @@ const SLIPS: &str = r#"{"entries": [
 pub fn policy(name: &str, config: &SearchConfig) -> Arc<dyn Policy> {
     match name {
         "arithmetic" => Arc::new(Scripted::from_json(SLIPS).expect("a script")),
-        _ => config.value.judge_by(Arc::new(Attentive(Scripted::new())), None),
+        _ => {
+            let judged = config.value.judge_by(Arc::new(Attentive(Scripted::new())), None);
+            judged.expect("grades are tokens")
+        }
     }
 }
 

@@ -72,6 +72,9 @@ fn state_of(request: Request) -> Result<Hidden, PolicyError> {
         Request::Judge(Judge { hint: Some(_), .. }) => {
             refuse("a reward model is shown no reference solution; leave `hinted` off")
         }
+        Request::Judge(Judge { grades: Some(_), .. }) => {
+            refuse("a reward model gives a score and no grades; leave `--judge` at `question`")
+        }
         Request::Judge(Judge { prefix, step, .. }) => Ok(Hidden { prefix, step }),
         Request::Hidden(hidden) => Ok(hidden),
         Request::Propose(_) | Request::Score(_) => refuse(

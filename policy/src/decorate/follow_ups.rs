@@ -10,25 +10,66 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use dashmap::DashMap;
 use regrowth_datasets::TokenId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Around;
 use crate::{
     Answered, Call, Caller, Judge, Judgement, Policy, PolicyError, Request, Response, Score, Usage,
 };
 
-/// What may be said after a step: approving first, then disapproving; pairs of one form, so that
-/// length and wording cancel.
-const FOLLOW_UPS: [[&str; 3]; 2] = [
-    ["This step is correct.", "Yes, that is right.", "Good, no mistake here."],
-    ["This step is wrong.", "No, that is false.", "Bad, a mistake here."],
-];
+/// What may be said after a step. Sentences of one form on both sides let length and wording cancel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowUpTexts {
+    /// Sentences that approve of the step, at least one (default three, among them "This step is correct.").
+    pub approving: Vec<String>,
+    /// Sentences that disapprove of it, at least one (default three, among them "This step is wrong.").
+    pub disapproving: Vec<String>,
+}
 
-/// Requests of one judgement.
-const PARTS: usize = FOLLOW_UPS[0].len() + FOLLOW_UPS[1].len();
+impl Default for FollowUpTexts {
+    fn default() -> Self {
+        let texts = |texts: [&str; 3]| texts.map(str::to_owned).into();
+        Self {
+            approving: texts([
+                "This step is correct.",
+                "Yes, that is right.",
+                "Good, no mistake here.",
+            ]),
+            disapproving: texts([
+                "This step is wrong.",
+                "No, that is false.",
+                "Bad, a mistake here.",
+            ]),
+        }
+    }
+}
+
+impl FollowUpTexts {
+    /// Whether both sides say something and nothing is blank.
+    #[must_use]
+    pub fn are_usable(&self) -> bool {
+        let says = |texts: &[String]| {
+            !texts.is_empty() && texts.iter().all(|text| !text.trim().is_empty())
+        };
+        says(&self.approving) && says(&self.disapproving)
+    }
+
+    /// All sentences, approving first.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.approving.iter().chain(&self.disapproving).map(String::as_str)
+    }
+
+    fn count(&self) -> usize {
+        self.approving.len() + self.disapproving.len()
+    }
+}
 
 /// A policy whose judgements are likelihoods of follow-ups.
 pub struct FollowUps {
     inner: Arc<dyn Policy>,
+    texts: FollowUpTexts,
     pending: Arc<DashMap<u64, Pending>>,
     next: AtomicU64,
     reply: Sender<Answered>,
@@ -38,19 +79,22 @@ pub struct FollowUps {
 struct Pending {
     caller: Caller,
     /// Mean log-probability a token of each follow-up.
-    means: [Option<f64>; PARTS],
+    means: Vec<Option<f64>>,
+    /// How many of them approve.
+    approving: usize,
     usage: Usage,
 }
 
 impl FollowUps {
-    /// Lets follow-ups judge in place of `inner`'s own judgement.
+    /// Lets follow-ups judge in place of `inner`'s own judgement. With texts that are not
+    /// [usable](FollowUpTexts::are_usable) every judgement is refused.
     #[must_use]
-    pub fn new(inner: Arc<dyn Policy>) -> Self {
+    pub fn new(inner: Arc<dyn Policy>, texts: FollowUpTexts) -> Self {
         let (reply, answers) = unbounded();
         let pending = Arc::new(DashMap::new());
-        let waiting = pending.clone();
-        std::thread::spawn(move || collect(&answers, &waiting));
-        Self { inner, pending, next: AtomicU64::new(0), reply }
+        let (waiting, count) = (pending.clone(), texts.count());
+        std::thread::spawn(move || collect(&answers, &waiting, count));
+        Self { inner, texts, pending, next: AtomicU64::new(0), reply }
     }
 
     /// One score request for each follow-up.
@@ -59,17 +103,21 @@ impl FollowUps {
             let detail = "follow-ups cannot show a reference solution; leave `hinted` off";
             return Err(PolicyError::Request(detail.into()));
         }
+        if !self.texts.are_usable() {
+            let detail = "a follow-up is blank, or there are none that approve or disapprove";
+            return Err(PolicyError::Request(detail.into()));
+        }
         let step = match judge.step.split_last() {
             Some((last, rest)) if Some(*last) == self.inner.eos() && !rest.is_empty() => rest,
             _ => &judge.step,
         };
         let line = if self.inner.decode(step)?.ends_with('\n') { "" } else { "\n" };
         let prefix: Arc<[TokenId]> = judge.prefix.iter().chain(step).copied().collect();
-        let part = |text: &&str| {
+        let part = |text: &str| {
             let continuation = self.inner.encode(&format!("{line}{text}"))?.into();
             Ok(Score { prefix: prefix.clone(), continuation })
         };
-        FOLLOW_UPS.iter().flatten().map(part).collect()
+        self.texts.all().map(part).collect()
     }
 
     fn judge(&self, judge: &Judge, caller: Caller) {
@@ -79,19 +127,21 @@ impl FollowUps {
         };
         // Relaxed: only uniqueness matters.
         let group = self.next.fetch_add(1, Ordering::Relaxed);
-        let waiting = Pending { caller, means: [None; PARTS], usage: Usage::default() };
+        let (means, approving) = (vec![None; parts.len()], self.texts.approving.len());
+        let waiting = Pending { caller, means, approving, usage: Usage::default() };
         self.pending.insert(group, waiting);
         for (part, score) in parts.into_iter().enumerate() {
-            let request_id = group * PARTS as u64 + part as u64;
+            let request_id = group * self.texts.count() as u64 + part as u64;
             self.inner.submit(Call::new(request_id, Request::Score(score), self.reply.clone()));
         }
     }
 }
 
 /// Files the parts as they come and answers what is complete, until nobody can ask any more.
-fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>) {
+fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>, count: usize) {
     for Answered { request_id, result } in answers {
-        let (group, part) = (request_id / PARTS as u64, (request_id % PARTS as u64) as usize);
+        let count = count.max(1) as u64;
+        let (group, part) = (request_id / count, (request_id % count) as usize);
         let result = match pending.get_mut(&group) {
             Some(mut waiting) => waiting.file(part, result),
             // Another part has failed.
@@ -125,15 +175,15 @@ impl Pending {
         let means: Option<Vec<f64>> = self.means.iter().copied().collect();
         Ok(means.map(|means| {
             // The labels have no mass here: nothing is unknown.
-            let correct = Some(approval(&means));
+            let correct = Some(approval(&means, self.approving));
             Response::Judgement(Judgement { correct, mass: 1.0, usage: self.usage })
         }))
     }
 }
 
 /// Mean of the approving less mean of the disapproving follow-ups, through the logistic function.
-fn approval(means: &[f64]) -> f64 {
-    let (approving, disapproving) = means.split_at(FOLLOW_UPS[0].len());
+fn approval(means: &[f64], approving: usize) -> f64 {
+    let (approving, disapproving) = means.split_at(approving);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     1.0 / (1.0 + (mean(disapproving) - mean(approving)).exp())
 }
@@ -163,6 +213,7 @@ mod tests {
             hint: hint.map(str::to_owned),
             order: OptionOrder::default(),
             restated: None,
+            grades: None,
         };
         call(policy, Request::Judge(judge))
     }
@@ -170,34 +221,57 @@ mod tests {
     #[test]
     fn worked_value() {
         // Approving -1 on average, disapproving -2: logistic of 1.
-        let approved = approval(&[-0.5, -1.0, -1.5, -2.0, -2.0, -2.0]);
+        let approved = approval(&[-0.5, -1.0, -1.5, -2.0, -2.0, -2.0], 3);
         assert!((approved - 0.731_058_578_630_004_9).abs() < 1e-12);
-        assert_eq!(approval(&[-1.0; 6]), 0.5);
+        assert_eq!(approval(&[-1.0; 6], 3), 0.5);
+        // One against two: -1.5 on average on both sides.
+        assert_eq!(approval(&[-1.5, -1.0, -2.0], 1), 0.5);
     }
 
     #[test]
     fn a_judgement_is_made_of_the_scores_of_the_follow_ups() {
         let inner: Arc<dyn Policy> = Arc::new(Scripted::new());
-        let policy = FollowUps::new(inner.clone());
-        let found = ask(&policy, "1 + 1 = 2\n", None).unwrap();
-        let prefix = inner.encode("Question: 1 + 1?\n1 + 1 = 2\n").unwrap();
-        let mean = |text: &&str| {
-            let continuation = inner.encode(text).unwrap().into();
-            let score = Score { prefix: prefix.clone().into(), continuation };
-            let Response::Scores(s) = call(&*inner, Request::Score(score)).unwrap() else {
-                panic!()
+        for texts in [FollowUpTexts::default(), own()] {
+            let policy = FollowUps::new(inner.clone(), texts.clone());
+            let found = ask(&policy, "1 + 1 = 2\n", None).unwrap();
+            let prefix = inner.encode("Question: 1 + 1?\n1 + 1 = 2\n").unwrap();
+            let mean = |text: &String| {
+                let continuation = inner.encode(text).unwrap().into();
+                let score = Score { prefix: prefix.clone().into(), continuation };
+                let Response::Scores(s) = call(&*inner, Request::Score(score)).unwrap() else {
+                    panic!()
+                };
+                s.logps.iter().map(|&l| f64::from(l)).sum::<f64>() / s.logps.len() as f64
             };
-            s.logps.iter().map(|&l| f64::from(l)).sum::<f64>() / s.logps.len() as f64
-        };
-        let means: Vec<f64> = FOLLOW_UPS.iter().flatten().map(mean).collect();
-        let Response::Judgement(judgement) = found else { panic!() };
-        assert_eq!(judgement.correct, Some(approval(&means)));
-        assert_eq!(ask(&policy, "1 + 1 = 2\n", None).unwrap(), Response::Judgement(judgement));
+            let side = |texts: &[String]| texts.iter().map(mean).sum::<f64>() / texts.len() as f64;
+            let expected = 1.0 / (1.0 + (side(&texts.disapproving) - side(&texts.approving)).exp());
+            let Response::Judgement(judgement) = found else { panic!() };
+            assert_eq!(judgement.correct, Some(expected));
+            let again = ask(&policy, "1 + 1 = 2\n", None).unwrap();
+            assert_eq!(again, Response::Judgement(judgement));
+        }
+    }
+
+    /// Sentences of a user, more on one side.
+    fn own() -> FollowUpTexts {
+        FollowUpTexts {
+            approving: vec!["Stimmt.".into()],
+            disapproving: vec!["Falsch.".into(), "Das stimmt nicht.".into()],
+        }
     }
 
     #[test]
-    fn a_hint_has_no_place_and_is_refused() {
-        let error = ask(&FollowUps::new(Arc::new(Scripted::new())), "x\n", Some("y")).unwrap_err();
+    fn a_hint_and_blank_follow_ups_are_refused() {
+        let error =
+            ask(&FollowUps::new(Arc::new(Scripted::new()), own()), "x\n", Some("y")).unwrap_err();
         assert!(error.to_string().contains("hinted"), "{error}");
+        let blank = FollowUpTexts { approving: vec![" ".into()], ..own() };
+        let none = FollowUpTexts { disapproving: vec![], ..own() };
+        for texts in [blank, none] {
+            assert!(!texts.are_usable());
+            let policy = FollowUps::new(Arc::new(Scripted::new()), texts);
+            let error = ask(&policy, "x\n", None).unwrap_err();
+            assert!(error.to_string().contains("follow-up"), "{error}");
+        }
     }
 }

@@ -115,6 +115,7 @@ mod tests {
             hint: None,
             order: OptionOrder::default(),
             restated: Some(restated),
+            grades: None,
         }
     }
 

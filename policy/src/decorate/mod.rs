@@ -15,6 +15,6 @@ pub use around::Around;
 pub use cached::Cached;
 pub use delayed::{Delay, Delayed, ServerCounts};
 pub use faulty::{FaultRates, Faulty};
-pub use follow_ups::FollowUps;
+pub use follow_ups::{FollowUpTexts, FollowUps};
 pub use judged_by::JudgedBy;
 pub use metered::{Meter, Metered};

@@ -1,4 +1,4 @@
-//! What a dialect is asked and what it answers: one sampled continuation, two labels, scores.
+//! What a dialect is asked and what it answers: one sampled continuation, a few labels, scores.
 //!
 //! Prompts are token ids whatever the server takes.
 
@@ -9,6 +9,7 @@ use regrowth_datasets::TokenId;
 use super::fault::Fault;
 use super::reply::Reply;
 use crate::Sampling;
+use crate::grades::is_label;
 
 /// A continuation to be sampled.
 #[derive(Debug, Clone)]
@@ -62,21 +63,35 @@ impl Completed {
     }
 }
 
-/// Texts of the labels, for servers that name tokens by their text.
-pub(super) const LABEL_TEXTS: [&str; 2] = ["A", "B"];
+/// A label that a judge's question may be answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label {
+    /// Its text, for servers that name tokens by it.
+    pub(super) text: String,
+    /// The ids that write it, as far as they are known.
+    pub(super) ids: Vec<TokenId>,
+}
+
+impl Label {
+    /// Whether a token of this text is the label.
+    pub(super) fn is(&self, text: &str) -> bool {
+        is_label(text, &self.text)
+    }
+}
 
 /// Probabilities of the labels, each summed over the ways to write it. A label of which nothing is
 /// among what the server lists is not improbable but unknown, and so is the answer.
 pub(super) fn label_masses<T>(
+    labels: &[Label],
     listed: &[(T, f64)],
-    means: impl Fn(&T, usize) -> bool,
-) -> Option<[f64; 2]> {
-    let mass = |label: usize| {
+    means: impl Fn(&T, &Label) -> bool,
+) -> Option<Vec<f64>> {
+    let mass = |label: &Label| {
         let mut seen = listed.iter().filter(|(token, _)| means(token, label)).peekable();
         seen.peek()?;
         Some(seen.map(|(_, logp)| logp.exp()).sum::<f64>())
     };
-    Some([mass(0)?, mass(1)?])
+    labels.iter().map(mass).collect()
 }
 
 /// Log-probabilities of the server's tokens on `count` ids: one each where the numbers agree, else
@@ -106,13 +121,16 @@ pub(super) struct Scored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::is_label;
+
+    fn labels(texts: [&str; 2]) -> [Label; 2] {
+        texts.map(|text| Label { text: text.into(), ids: vec![] })
+    }
 
     #[test]
     fn every_way_to_write_a_label_counts() {
         let listed = [("A", 0.5f64.ln()), (" A", 0.1f64.ln()), ("(B", 0.2f64.ln()), ("x", -9.0)];
-        let [a, b] = label_masses(&listed, |t, l| is_label(t, LABEL_TEXTS[l])).unwrap();
-        assert!((a - 0.6).abs() < 1e-12 && (b - 0.2).abs() < 1e-12);
+        let found = label_masses(&labels(["A", "B"]), &listed, |t, label| label.is(t)).unwrap();
+        assert!((found[0] - 0.6).abs() < 1e-12 && (found[1] - 0.2).abs() < 1e-12);
     }
 
     #[test]
@@ -125,6 +143,6 @@ mod tests {
     #[test]
     fn a_label_that_is_not_listed_is_unknown() {
         let listed = [("A", -0.1)];
-        assert_eq!(label_masses(&listed, |t, l| is_label(t, LABEL_TEXTS[l])), None);
+        assert_eq!(label_masses(&labels(["A", "B"]), &listed, |t, label| label.is(t)), None);
     }
 }

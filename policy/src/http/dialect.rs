@@ -5,14 +5,13 @@
 
 use regrowth_datasets::TokenId;
 
-use super::completion::{Completed, Completion, LABEL_TEXTS, Scored};
+use super::completion::{Completed, Completion, Label, Scored};
 use super::fault::Fault;
 use super::model::Model;
 use super::openai::{self, Talk, packed};
 use super::server::Server;
 use super::{llama_cpp, llama_cpp_python, sglang, vllm};
-use crate::Dialect;
-use crate::text::is_label;
+use crate::{Ask, Dialect};
 
 /// Texts whose ids are remembered: judge questions and the like.
 const REMEMBERED: usize = 4096;
@@ -80,19 +79,20 @@ impl Model {
         }
     }
 
-    /// Probabilities of (A) and (B) after `prompt`; `None` where the server lists one of them not.
+    /// Probabilities of the labels after `prompt`; `None` where the server lists one of them not.
     pub(super) async fn label_masses(
         &self,
         server: &Server,
         prompt: &[TokenId],
-    ) -> Result<Option<[f64; 2]>, Fault> {
+        labels: &[Label],
+    ) -> Result<Option<Vec<f64>>, Fault> {
         let _company = server.company.read().await;
         match self.dialect {
-            Dialect::Vllm => vllm::labels(self, server, prompt).await,
-            Dialect::Sglang => sglang::labels(self, server, prompt).await,
-            Dialect::LlamaCpp => llama_cpp::labels(self, server, prompt).await,
-            Dialect::LlamaCppPython => llama_cpp_python::labels(self, server, prompt).await,
-            Dialect::OpenAi => openai::labels(self, server, prompt).await,
+            Dialect::Vllm => vllm::labels(self, server, prompt, labels).await,
+            Dialect::Sglang => sglang::labels(self, server, prompt, labels).await,
+            Dialect::LlamaCpp => llama_cpp::labels(server, prompt, labels).await,
+            Dialect::LlamaCppPython => llama_cpp_python::labels(self, server, prompt, labels).await,
+            Dialect::OpenAi => openai::labels(self, server, prompt, labels).await,
         }
     }
 
@@ -183,22 +183,36 @@ impl Model {
         Ok(framed.strip_suffix(bare.as_slice()).map(<[_]>::to_vec).unwrap_or_default())
     }
 
-    /// The ids that mean each label: all of the vocabulary where it is at hand, else those of the
+    /// A label with the ids that write it: all of the vocabulary where it is at hand, else those of the
     /// usual ways to write it.
-    pub(super) async fn find_labels(&self, server: &Server) -> Result<[Vec<TokenId>; 2], Fault> {
-        let mut labels: [Vec<TokenId>; 2] = Default::default();
-        for (found, label) in labels.iter_mut().zip(LABEL_TEXTS) {
-            if let Some(tokenizer) = &self.tokenizer {
-                *found = tokenizer.label_ids(label);
-                continue;
+    pub(super) async fn label(&self, server: &Server, text: &str) -> Result<Label, Fault> {
+        let mut label = Label { text: text.to_owned(), ids: vec![] };
+        if let Some(tokenizer) = &self.tokenizer {
+            label.ids = tokenizer.label_ids(text);
+            return Ok(label);
+        }
+        for before in ["", " ", "(", " ("] {
+            let ids = self.encode(server, &format!("{before}{text}")).await?;
+            let Some(&last) = ids.last() else { continue };
+            if !label.ids.contains(&last) && label.is(&self.decode(server, &[last]).await?) {
+                label.ids.push(last);
             }
-            for before in ["", " ", "(", " ("] {
-                let ids = self.encode(server, &format!("{before}{label}")).await?;
-                let Some(&last) = ids.last() else { continue };
-                if !found.contains(&last) && is_label(&self.decode(server, &[last]).await?, label) {
-                    found.push(last);
-                }
-            }
+        }
+        Ok(label)
+    }
+
+    /// The labels of a question, each looked for once.
+    pub(super) async fn labels(&self, server: &Server, ask: Ask<'_>) -> Result<Vec<Label>, Fault> {
+        let mut labels = Vec::new();
+        for text in ask.labels() {
+            // Not held while the server is asked.
+            let known = self.labels.get(text).map(|label| label.clone());
+            let label = match known {
+                Some(label) => label,
+                None => self.label(server, text).await?,
+            };
+            self.labels.insert(text.to_owned(), label.clone());
+            labels.push(label);
         }
         Ok(labels)
     }

@@ -18,10 +18,13 @@ use super::server::{MODELS, Server};
 use super::vllm;
 use crate::text::tokenizer::optional_json;
 use crate::text::{ChatTemplate, JudgeTurn, PROMPT_FILE, PromptForm, Tokenizer, Told, user};
-use crate::{Dialect, PolicyError, PromptOptions, ServerOptions};
+use crate::{Ask, Dialect, PolicyError, PromptOptions, ServerOptions};
 
 /// Context of a server that does not say.
 const CONTEXT: usize = 4096;
+
+/// What is said of a model that has no token for an answer.
+const NO_LABELS: &str = "no token of the vocabulary is a label A or B: every judgement is unknown";
 
 /// A served model, how it is prompted, and what a user should know of it.
 pub(super) struct Discovered {
@@ -219,7 +222,10 @@ async fn learn(
         model.context = CONTEXT;
         notes.push(format!("the server does not tell its context; {CONTEXT} tokens are assumed"));
     }
-    model.labels = model.find_labels(server).await?;
+    let options = model.labels(server, Ask::Options { correct_first: true }).await?;
+    if options.iter().any(|label| label.ids.is_empty()) {
+        notes.push(NO_LABELS.into());
+    }
     tell(model, notes);
     Ok(form)
 }
@@ -310,11 +316,6 @@ fn tell(model: &Model, notes: &mut Vec<String>) {
             "`system` and `template_kwargs` of {PROMPT_FILE} go unused: neither its folder nor the \
              server has a chat template"
         ));
-    }
-    if model.labels.iter().any(Vec::is_empty) {
-        notes.push(
-            "no token of the vocabulary is a label A or B: every judgement is unknown".into(),
-        );
     }
 }
 

@@ -7,9 +7,8 @@
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, Scored, label_masses};
+use super::completion::{Completed, Completion, End, Label, Scored, label_masses};
 use super::fault::Fault;
-use super::model::Model;
 use super::reply::Reply;
 use super::server::Server;
 use crate::Sampling;
@@ -71,10 +70,10 @@ pub(super) async fn complete(server: &Server, ask: &Completion) -> Result<Comple
 }
 
 pub(super) async fn labels(
-    model: &Model,
     server: &Server,
     prompt: &[TokenId],
-) -> Result<Option<[f64; 2]>, Fault> {
+    labels: &[Label],
+) -> Result<Option<Vec<f64>>, Fault> {
     let mut body = body(prompt, 1, &Sampling::greedy());
     body["n_probs"] = json!(TOP);
     let value = server.post(COMPLETION, &body).await?;
@@ -82,7 +81,7 @@ pub(super) async fn labels(
     let Some(first) = probabilities(&reply)?.into_iter().next() else { return Ok(None) };
     let listed = first.field("top_logprobs")?.list()?;
     let listed = listed.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-    Ok(label_masses(&listed, |id, label| model.labels[label].contains(id)))
+    Ok(label_masses(labels, &listed, |id, label| label.ids.contains(id)))
 }
 
 /// Lets the server generate `continuation` under a grammar that allows nothing else; the

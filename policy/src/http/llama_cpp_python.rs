@@ -8,13 +8,12 @@
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, label_masses, spread};
+use super::completion::{Completed, Completion, End, Label, Scored, label_masses, spread};
 use super::fault::Fault;
 use super::model::Model;
 use super::reply::Reply;
 use super::server::Server;
 use crate::Sampling;
-use crate::text::is_label;
 
 const COMPLETIONS: &str = "/v1/completions";
 
@@ -102,7 +101,8 @@ pub(super) async fn labels(
     model: &Model,
     server: &Server,
     prompt: &[TokenId],
-) -> Result<Option<[f64; 2]>, Fault> {
+    labels: &[Label],
+) -> Result<Option<Vec<f64>>, Fault> {
     let prompt = model.decode(server, prompt).await?;
     let mut body = body(model, &prompt, 1, &Sampling::greedy());
     body["logprobs"] = json!(TOP);
@@ -116,7 +116,7 @@ pub(super) async fn labels(
     let listed = first.entries()?;
     let listed: Vec<(&str, f64)> =
         listed.into_iter().map(|(t, l)| Ok((t, l.logp()?))).collect::<Result<_, Fault>>()?;
-    Ok(label_masses(&listed, |text, label| is_label(text, LABEL_TEXTS[label])))
+    Ok(label_masses(labels, &listed, |text, label| label.is(text)))
 }
 
 /// Log-probabilities from the echoed prompt. The server lines them up with the tokens only for

@@ -3,6 +3,7 @@
 use dashmap::DashMap;
 use regrowth_datasets::TokenId;
 
+use super::completion::Label;
 use super::fault::Fault;
 use super::openai::{Form, Turns, packed};
 use crate::Dialect;
@@ -23,8 +24,8 @@ pub(super) struct Model {
     pub(super) context_free: bool,
     /// Ids that end a solution, as far as they are known.
     pub(super) eos: Vec<TokenId>,
-    /// Ids that mean (A), and those that mean (B).
-    pub(super) labels: [Vec<TokenId>; 2],
+    /// Labels of judge's questions that were looked for before, by their text.
+    pub(super) labels: DashMap<String, Label>,
     /// How a question becomes a user's turn.
     pub(super) chat: Chat,
     /// What the chat template is told besides that turn.
@@ -63,7 +64,7 @@ impl Model {
             begin: vec![],
             context_free: true,
             eos: vec![],
-            labels: Default::default(),
+            labels: DashMap::new(),
             chat: Chat::Plain,
             told: Told::default(),
             context,

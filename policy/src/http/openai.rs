@@ -11,13 +11,13 @@ pub(super) mod turns;
 use regrowth_datasets::{Message, TokenId, stream_key};
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, LABEL_TEXTS, Scored, label_masses, spread};
+use super::completion::{Completed, Completion, End, Label, Scored, label_masses, spread};
 use super::fault::Fault;
 use super::model::Model;
 use super::reply::Reply;
 use super::server::Server;
 use crate::Sampling;
-use crate::text::{is_label, user};
+use crate::text::user;
 use form::Continuation;
 pub(super) use form::Form;
 use turns::assistant;
@@ -37,7 +37,13 @@ const SO_FAR: &str = "\n\nThe solution so far:\n";
 const CONTINUE: &str =
     "\n\nContinue the solution exactly where it stops. Do not repeat any part of it.";
 /// Asks for the letter that the answer would otherwise be begun with.
-const ONE_LETTER: &str = "\nAnswer with one letter, A or B, and nothing else.";
+fn one_letter(labels: &[Label]) -> String {
+    let texts: Vec<&str> = labels.iter().map(|label| label.text.as_str()).collect();
+    match texts.as_slice() {
+        ["A", "B"] => "\nAnswer with one letter, A or B, and nothing else.".to_owned(),
+        texts => format!("\nAnswer with one of {} and nothing else.", texts.join(", ")),
+    }
+}
 
 /// A request with everything but what it is drawn by.
 pub(super) fn body(model: &Model, form: &Form, turns: &[Message], max_tokens: usize) -> Value {
@@ -131,13 +137,14 @@ fn sampled(choice: &Reply) -> Result<Vec<f64>, Fault> {
     listed.list()?.iter().map(|token| token.field("logprob")?.sampled_logp()).collect()
 }
 
-/// Probabilities of the two labels: from the tokens that are listed for the first place, else the
+/// Probabilities of the labels: from the tokens that are listed for the first place, else the
 /// shares of sampled letters.
 pub(super) async fn labels(
     model: &Model,
     server: &Server,
     prompt: &[TokenId],
-) -> Result<Option<[f64; 2]>, Fault> {
+    labels: &[Label],
+) -> Result<Option<Vec<f64>>, Fault> {
     let form = model.form()?;
     let mut turns = model.talk(prompt)?.messages();
     if form.continuation.is_none()
@@ -145,10 +152,10 @@ pub(super) async fn labels(
         && let Some(question) = turns.last_mut()
     {
         debug_assert!(opening.role == "assistant" && question.role == "user");
-        question.content.push_str(ONE_LETTER);
+        question.content.push_str(&one_letter(labels));
     }
     if form.top == 0 {
-        return letters(model, server, &turns, prompt).await;
+        return letters(model, server, &turns, prompt, labels).await;
     }
     let mut body = body(model, form, &turns, 1);
     draw(&mut body, form, &Sampling::greedy(), 0);
@@ -168,20 +175,21 @@ pub(super) async fn labels(
         .iter()
         .map(|token| Ok((token.field("token")?.text()?, token.field("logprob")?.logp()?)))
         .collect::<Result<_, Fault>>()?;
-    Ok(label_masses(&listed, |text, label| is_label(text, LABEL_TEXTS[label])))
+    Ok(label_masses(labels, &listed, |text, label| label.is(text)))
 }
 
-/// Shares of the two letters among [`LETTERS`] answers that are sampled at temperature 1.
+/// Shares of the labels among [`LETTERS`] answers that are sampled at temperature 1.
 async fn letters(
     model: &Model,
     server: &Server,
     turns: &[Message],
     prompt: &[TokenId],
-) -> Result<Option<[f64; 2]>, Fault> {
+    labels: &[Label],
+) -> Result<Option<Vec<f64>>, Fault> {
     let form = model.form()?;
     let bytes: Vec<u8> = prompt.iter().flat_map(|id| id.to_le_bytes()).collect();
     let opening = turns.last().filter(|last| last.role == "assistant");
-    let mut counts = [0u32; 2];
+    let mut counts = vec![0u32; labels.len()];
     for sample in 0..LETTERS as u64 {
         let mut body = body(model, form, turns, LETTER_TOKENS);
         let seed = stream_key(sample, &[b"letter", &bytes]);
@@ -190,18 +198,18 @@ async fn letters(
         let reply = Reply::new(&server.url(CHAT), &value);
         let choice = reply.field("choices")?.at(0)?;
         let text = form.fresh(&choice, opening.map_or("", |open| &open.content))?;
-        if let Some(label) = letter(text) {
+        if let Some(label) = letter(text, labels) {
             counts[label] += 1;
         }
     }
-    Ok(Some(counts.map(|count| f64::from(count) / LETTERS as f64)))
+    Ok(Some(counts.into_iter().map(|count| f64::from(count) / LETTERS as f64).collect()))
 }
 
 /// The label that an answer begins with, whatever stands before and behind the letter.
-fn letter(answer: &str) -> Option<usize> {
+fn letter(answer: &str, labels: &[Label]) -> Option<usize> {
     let word = answer.trim_start_matches(|c: char| !c.is_alphanumeric());
     let word = word.split(|c: char| !c.is_alphanumeric()).next()?;
-    LABEL_TEXTS.iter().position(|label| *label == word)
+    labels.iter().position(|label| label.text == word)
 }
 
 /// Log-probabilities of given text are in no answer of such a server.
@@ -219,10 +227,11 @@ mod tests {
 
     #[test]
     fn a_letter_is_found_in_brackets_and_not_in_words() {
+        let labels = ["A", "B"].map(|text| Label { text: text.into(), ids: vec![] });
         for (answer, label) in
             [("A", Some(0)), (" (B) is", Some(1)), ("**A**", Some(0)), ("An", None), ("", None)]
         {
-            assert_eq!(letter(answer), label, "{answer}");
+            assert_eq!(letter(answer, &labels), label, "{answer}");
         }
     }
 }

@@ -21,8 +21,8 @@ use crate::boundary::{Cut, finish_of, part_tokens, stops};
 use crate::check::check;
 use crate::text::{CONTEXT, PromptForm, Restating, prompt, user};
 use crate::{
-    Call, Candidate, Candidates, Judge, Judgement, PolicyError, Prompt, Propose, Request, Response,
-    Sampling, Score, Scores, Usage,
+    Call, Candidate, Candidates, Judge, Judgement, LabelMass, PolicyError, Prompt, Propose,
+    Request, Response, Sampling, Score, Scores, Usage,
 };
 
 /// Something for the thread to do.
@@ -49,8 +49,6 @@ struct Question {
     ids: Vec<TokenId>,
     /// Tokens before the question.
     base: usize,
-    /// Whether (A) means "correct".
-    correct_first: bool,
 }
 
 /// A candidate so far.
@@ -319,18 +317,18 @@ impl Service {
             Some(_) => String::new(),
         };
         let mut questions = Vec::new();
-        for &correct_first in judge.order.questions() {
+        for ask in judge.asks() {
             let (mut ids, text) = match &judge.restated {
-                None => (base.clone(), self.form.question(&step, correct_first, hint)?),
+                None => (base.clone(), self.form.asking(&step, ask, hint)?),
                 Some(restated) => {
                     let Restating { body, question: [asked, open] } =
-                        self.form.restating(restated, correct_first, hint)?;
+                        self.form.restating(restated, ask, hint)?;
                     (self.framed(body + &asked).await?.1, open)
                 }
             };
             let base = ids.len();
             ids.extend(self.encode(&text).await?);
-            questions.push(Question { ids, base, correct_first });
+            questions.push(Question { ids, base });
         }
         Ok(questions)
     }
@@ -346,10 +344,17 @@ impl Service {
     async fn judge(&self, judge: &Judge, questions: Vec<Question>) -> Result<Response, Fault> {
         let mut answers = Vec::new();
         let mut usage = Usage::default();
-        for Question { ids, base, correct_first } in questions {
-            let ask = async |server: Arc<_>| self.model.label_masses(&server, &ids).await;
+        for (Question { ids, base }, asked) in questions.into_iter().zip(judge.asks()) {
+            let ask = async |server: Arc<_>| {
+                let labels = self.model.labels(&server, asked).await?;
+                self.model.label_masses(&server, &ids, &labels).await
+            };
             let masses = self.fleet.ask(&judge.prefix, ask).await?;
-            answers.push(masses.map(|[a, b]| if correct_first { [a, b] } else { [b, a] }));
+            let weighed = |masses: Vec<f64>| {
+                let labels = asked.values().into_iter().zip(masses);
+                labels.map(|(value, mass)| LabelMass { value, mass }).collect()
+            };
+            answers.push(masses.map(weighed));
             if judge.restated.is_some() {
                 usage.restated += ids.len() as u64;
             } else {

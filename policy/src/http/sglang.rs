@@ -6,7 +6,7 @@
 use regrowth_datasets::TokenId;
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, Scored, label_masses};
+use super::completion::{Completed, Completion, End, Label, Scored, label_masses};
 use super::fault::Fault;
 use super::model::Model;
 use super::reply::Reply;
@@ -79,15 +79,17 @@ pub(super) async fn labels(
     model: &Model,
     server: &Server,
     prompt: &[TokenId],
-) -> Result<Option<[f64; 2]>, Fault> {
+    labels: &[Label],
+) -> Result<Option<Vec<f64>>, Fault> {
     let mut body = body(model, prompt, 1, &Sampling::greedy());
-    body["token_ids_logprob"] = json!(model.labels.concat());
+    body["token_ids_logprob"] =
+        json!(labels.iter().flat_map(|label| &label.ids).collect::<Vec<_>>());
     let value = server.post(GENERATE, &body).await?;
     let reply = Reply::new(&server.url(GENERATE), &value);
     let meta = reply.field("meta_info")?;
     let listed = meta.field("output_token_ids_logprobs")?.at(0)?.list()?;
     let listed: Vec<(TokenId, f64)> = listed.iter().map(entry).collect::<Result<_, _>>()?;
-    Ok(label_masses(&listed, |id, label| model.labels[label].contains(id)))
+    Ok(label_masses(labels, &listed, |id, label| label.ids.contains(id)))
 }
 
 pub(super) async fn score(

@@ -6,7 +6,7 @@
 use regrowth_datasets::{Message, TokenId};
 use serde_json::{Value, json};
 
-use super::completion::{Completed, Completion, End, Scored, label_masses};
+use super::completion::{Completed, Completion, End, Label, Scored, label_masses};
 use super::fault::Fault;
 use super::model::Model;
 use super::reply::Reply;
@@ -84,7 +84,8 @@ pub(super) async fn labels(
     model: &Model,
     server: &Server,
     prompt: &[TokenId],
-) -> Result<Option<[f64; 2]>, Fault> {
+    labels: &[Label],
+) -> Result<Option<Vec<f64>>, Fault> {
     let mut body = body(model, prompt, 1);
     body["logprobs"] = json!(TOP);
     let value = server.post(COMPLETIONS, &body).await?;
@@ -98,7 +99,7 @@ pub(super) async fn labels(
             Ok((id.ok_or_else(|| logp.bad("a name of `token_id:` and a number"))?, logp.logp()?))
         })
         .collect::<Result<_, Fault>>()?;
-    Ok(label_masses(&listed, |id, label| model.labels[label].contains(id)))
+    Ok(label_masses(labels, &listed, |id, label| label.ids.contains(id)))
 }
 
 pub(super) async fn score(

@@ -131,6 +131,7 @@ fn a_script_is_played_and_a_missing_entry_is_an_error() {
             hint: None,
             order: OptionOrder::default(),
             restated: None,
+            grades: None,
         };
         match call(&policy, Request::Judge(judge)).expect("a judgement") {
             Response::Judgement(j) => j.correct,

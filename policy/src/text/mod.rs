@@ -17,8 +17,6 @@ pub use files::Files;
 pub(crate) use prompt::{ChatTemplate, Restating, Told, user};
 pub use prompt::{JudgeTurn, PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
-#[cfg(feature = "http")]
-pub(crate) use tokenizer::is_label;
 
 /// Ids before a text that are decoded with it, as decoders treat the beginning of a text differently:
 /// more than those of any one character.

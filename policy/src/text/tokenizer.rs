@@ -10,6 +10,7 @@ use super::files::Files;
 use super::library::{called, sound};
 use super::prompt::{self, ChatTemplate, Specials, Told};
 use crate::PolicyError;
+use crate::grades::is_label;
 
 /// Name of the file with the vocabulary.
 const TOKENIZER_FILE: &str = "tokenizer.json";
@@ -253,12 +254,6 @@ fn probe(inner: &tokenizers::Tokenizer) -> Result<(), String> {
 
 fn undecodable(error: String) -> PolicyError {
     PolicyError::Request(format!("the ids cannot be decoded: {error}"))
-}
-
-/// Whether a token's text is the label of an option, once white space and an opening bracket are
-/// taken off.
-pub(crate) fn is_label(text: &str, label: &str) -> bool {
-    text.trim().trim_start_matches('(').trim_start() == label
 }
 
 /// A JSON file, or null if there is none.

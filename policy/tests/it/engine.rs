@@ -10,9 +10,9 @@ use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 use regrowth_policy::candle::{CandlePolicy, Checkpoint, PackedLayout, PromptForm, Transformer};
 use regrowth_policy::{
-    Boundary, Call, Candidates, Dtype, Hidden, HiddenState, Judge, LoadOptions, OptionOrder,
-    Policy, PolicyError, PromptOptions, Propose, Request, Response, Restated, Sampling, Score,
-    StopAt, Usage, call,
+    Ask, Boundary, Call, Candidates, Dtype, Grades, Hidden, HiddenState, Judge, LoadOptions,
+    OptionOrder, Policy, PolicyError, PromptOptions, Propose, Request, Response, Restated,
+    Sampling, Score, StopAt, Usage, call,
 };
 use serde_json::{Map, Value, json};
 
@@ -58,6 +58,7 @@ fn judge(prefix: &[u32], step: &[u32], order: OptionOrder) -> Request {
         hint: None,
         order,
         restated: None,
+        grades: None,
     })
 }
 
@@ -425,8 +426,14 @@ fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
         .unwrap();
     let length = |text: &str| policy.encode(text).unwrap().len();
     let parts = |first| {
-        let (text, before) =
-            form.render_restated(&restated, first, None, policy.tokenizer()).unwrap();
+        let (text, before) = form
+            .render_restated(
+                &restated,
+                Ask::Options { correct_first: first },
+                None,
+                policy.tokenizer(),
+            )
+            .unwrap();
         let bos = usize::from(policy.tokenizer().opening().is_some());
         (bos + length(&text[..before]), length(&text[before..]), text)
     };
@@ -437,6 +444,7 @@ fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
             hint: None,
             order,
             restated: Some(restated.clone()),
+            grades: None,
         };
         match call(&policy, Request::Judge(judge)).unwrap() {
             Response::Judgement(judgement) => judgement,
@@ -511,6 +519,51 @@ fn option_orders_are_averaged() {
     };
     let (first, last) = (mass(OptionOrder::CorrectFirst), mass(OptionOrder::CorrectLast));
     assert!((mass(OptionOrder::Both) - (first + last) / 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn grades_are_weighed_by_the_probabilities_of_their_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(dir.path(), |_| {});
+    let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
+    let grades = Grades {
+        question: "How good is it?\nGrade: (".into(),
+        labels: ["1", "2", "3"].map(str::to_owned).into(),
+        values: vec![0.0, 0.4, 1.0],
+    };
+    let [prefix, step] = ["Ann has 12.\n", "1 + 1 = 2\n"].map(|t| policy.encode(t).unwrap());
+    let ask = |labels: [&str; 3]| {
+        let labels = labels.map(str::to_owned).into();
+        let Request::Judge(judge) = judge(&prefix, &step, OptionOrder::Both) else { panic!() };
+        let grades = Some(Grades { labels, ..grades.clone() }.into());
+        call(&policy, Request::Judge(Judge { grades, ..judge }))
+    };
+    let Ok(Response::Judgement(found)) = ask(["1", "2", "3"]) else { panic!() };
+    // The same from the log-probability of every token that writes a label.
+    let question = policy.encode(&format!("\n{}", grades.question)).unwrap();
+    let before = [prefix.clone(), step.clone(), question.clone()].concat();
+    let mass = |label: &str| -> f64 {
+        let ids = policy.tokenizer().label_ids(label);
+        assert!(!ids.is_empty(), "{label}");
+        let logp = |id: &u32| {
+            let score = Score { prefix: before.clone().into(), continuation: [*id].into() };
+            match call(&policy, Request::Score(score)).unwrap() {
+                Response::Scores(scores) => f64::from(scores.logps[0]).exp(),
+                other => panic!("{other:?}"),
+            }
+        };
+        ids.iter().map(logp).sum()
+    };
+    let [one, two, three] = ["1", "2", "3"].map(mass);
+    let total = one + two + three;
+    assert!((found.mass - total).abs() < 1e-6, "{} {total}", found.mass);
+    let expected = (total >= 0.05).then(|| (0.4 * two + three) / total);
+    assert!(expected.is_some(), "the labels mean something in this model: {total}");
+    assert!((found.correct.unwrap() - expected.unwrap()).abs() < 1e-6, "{found:?} {expected:?}");
+    // One order, whatever the request says.
+    assert_eq!(found.usage.judged as usize, question.len());
+    let error = ask(["1", "2", "345678"]).unwrap_err().to_string();
+    assert!(error.contains("`345678`") && error.contains("grades.labels"), "{error}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn goldens() -> Vec<Golden> {
 
 fn judge(prefix: &[u32], step: &[u32]) -> Request {
     let (prefix, step, order) = (prefix.into(), step.into(), OptionOrder::default());
-    Request::Judge(Judge { prefix, step, hint: None, order, restated: None })
+    Request::Judge(Judge { prefix, step, hint: None, order, restated: None, grades: None })
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Che
     };
     let planned = regrowth_policy::plan(&config.policy, &options)?;
     let (value, policy) = (&config.search.value, inputs::policy(&config.policy, &options)?);
-    let policy = value.judge_by(policy, inputs::judge(value, &options)?.as_ref());
+    let policy = value.judge_by(policy, inputs::judge(value, &options)?.as_ref())?;
     policy.notes().iter().for_each(|text| log(text));
     let monitor = progress::over("check", "solutions", 0, Work::Items, &meter);
     let mut shown = |done: usize, all: usize| monitor.set(done as u64, all as u64, String::new());

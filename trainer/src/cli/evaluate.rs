@@ -209,10 +209,7 @@ impl Run<'_> {
         if let Some(file) = calls_file {
             policy = calls::recorded(file, policy, &mut log)?;
         }
-        Ok(match judge {
-            Some(_) => self.search.value.judge_by(policy, judge),
-            None => policy,
-        })
+        Ok(self.search.value.judge_by(policy, judge)?)
     }
 
     /// Tokens of one solution at most.

@@ -200,7 +200,7 @@ fn trial(
     doing(&format!("loading {}", config.policy));
     let load = LoadOptions { prompt: sets.prompts(config), ..load.clone() };
     let (value, policy) = (&config.search.value, inputs::policy(&config.policy, &load)?);
-    let policy = value.judge_by(policy, inputs::judge(value, &load)?.as_ref());
+    let policy = value.judge_by(policy, inputs::judge(value, &load)?.as_ref())?;
     let mut trial = Trial::default();
     doing(&format!("trial: searching for at most {} s", LIMIT.as_secs()));
     let (pairs, step_labels) = trial.search(&*policy, config, sets, threads)?;

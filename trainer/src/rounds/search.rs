@@ -199,7 +199,7 @@ impl SearchPhase<'_> {
         let trees = self.dir.join(TREES);
         let log = journal::recorded(&trees, Calls::Own, self.policy.clone(), observer)?;
         let judge = self.recorded_judge(&trees, observer)?;
-        let policy = &*self.config.search.value.judge_by(log.clone(), judge.as_ref());
+        let policy = &*self.config.search.value.judge_by(log.clone(), judge.as_ref())?;
         let first = self.calibrating();
         let (calibrating, rest) = calibration::part(problems, first);
         // Trees of the first problems that an interrupted search wrote, or a repair left intact.

@@ -615,6 +615,7 @@ fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
             hint: None,
             order: OptionOrder::Both,
             restated: None,
+            grades: None,
         });
         let said = match call(&policy, request).unwrap() {
             Response::Judgement(judgement) => judgement.correct.unwrap_or(0.5),

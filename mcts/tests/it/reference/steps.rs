@@ -102,7 +102,13 @@ impl Search<'_> {
     fn judge(&self, above: &Node, row: &NodeRecord, solution: &str) -> Option<f64> {
         let (value, problem) = (&self.config.value, self.problem);
         let restates = matches!(value.judge, JudgeForm::Restated | JudgeForm::Direction);
-        assert!(restates || matches!(value.judge, JudgeForm::Question | JudgeForm::FollowUps));
+        assert!(
+            restates
+                || matches!(
+                    value.judge,
+                    JudgeForm::Question | JudgeForm::Graded | JudgeForm::FollowUps
+                )
+        );
         let answer = || match problem.choices.iter().find(|c| c.label == problem.answer) {
             Some(option) => format!("The answer is ({}) {}", option.label, option.text),
             None => format!("The answer is {}", problem.answer),
@@ -118,6 +124,7 @@ impl Search<'_> {
                 solution: solution.to_owned(),
                 direction: value.judge == JudgeForm::Direction,
             }),
+            grades: (value.judge == JudgeForm::Graded).then(|| value.grades.clone().into()),
         };
         match call(self.policy, Request::Judge(judge)) {
             Ok(Response::Judgement(judgement)) => judgement.correct,

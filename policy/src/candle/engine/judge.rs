@@ -1,28 +1,27 @@
 //! What is read off the last hidden rows of a pass: judgements, scores, and the row itself.
 //!
-//! A judgement is the probability of two labels after a question; a score is the log-probability of
+//! A judgement is made of the probabilities of a few labels after a question; a score is the log-probability of
 //! each token of a continuation. The question's wording is not known here.
 
 use rayon::prelude::*;
 use regrowth_datasets::TokenId;
 
-use crate::candle::engine::request::{Kind, RequestState};
+use crate::candle::engine::request::{Kind, Label, RequestState};
 use crate::candle::engine::sampler;
 use crate::candle::engine::scheduler::Shard;
 use crate::candle::engine::sequence::Sequence;
-use crate::{HiddenState, Judgement, Response, Scores};
+use crate::{HiddenState, Judgement, LabelMass, Response, Scores};
 
 impl Shard {
-    /// Reads the two labels' probabilities off log-probabilities `[V]`; asks the next question or
-    /// answers.
+    /// Reads the labels' probabilities off log-probabilities `[V]`; asks the next question or answers.
     pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, logps: &[f32]) {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
-        let (a, b): (f64, f64) = (mass(&self.shared.labels[0]), mass(&self.shared.labels[1]));
         sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         let Some(state) = self.requests.get_mut(&id) else { return };
         let Kind::Judge { ask, answers, .. } = &mut state.kind else { return };
         if let Some(question) = ask.pop() {
-            answers.push(Some(if question.correct_first { [a, b] } else { [b, a] }));
+            let read = |label: &Label| LabelMass { value: label.value, mass: mass(&label.ids) };
+            answers.push(Some(question.labels.iter().map(read).collect()));
         }
         if !ask.is_empty() {
             return self.start_prefill(id);

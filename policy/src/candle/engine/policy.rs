@@ -15,7 +15,7 @@ use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::checkpoint::identity::{BF16, identity_of};
 use crate::candle::checkpoint::weights_file::Checkpoint;
 use crate::candle::engine::capacity::Capacity;
-use crate::candle::engine::request::{Question, RequestState};
+use crate::candle::engine::request::{Label, Question, RequestState};
 use crate::candle::engine::router::Router;
 use crate::candle::engine::scheduler::{Shard, Shared};
 use crate::candle::model::cuda;
@@ -25,8 +25,8 @@ use crate::candle::model::on_device::{DeviceDecoder, OnDevice};
 use crate::check::check;
 use crate::text::{PROMPT_FILE, PromptForm, Tokenizer};
 use crate::{
-    Call, ComputeDevice, Dtype, Judge, Limits, LoadOptions, Policy, PolicyError, Prompt, Request,
-    Restated,
+    Ask, Call, ComputeDevice, Dtype, Judge, Limits, LoadOptions, Policy, PolicyError, Prompt,
+    Request, Restated,
 };
 
 /// A checkpoint that answers requests in this process.
@@ -78,14 +78,12 @@ impl CandlePolicy {
         let config = checkpoint.config;
         let capacity = Capacity::new(&config, options);
         let models = models(&config, checkpoint.tensors, &capacity)?;
-        let labels = ["A", "B"].map(|l| tokenizer.label_ids(l));
         let limits = Limits {
             context: config.context,
             in_flight: 2 * capacity.sequences * capacity.shards,
             question: longest_question(&form, &tokenizer)?,
         };
-        let shared =
-            Arc::new(Shared::new(config, tokenizer, labels, options.log, options.meter.clone()));
+        let shared = Arc::new(Shared::new(config, tokenizer, options.log, options.meter.clone()));
         let mut policy = Self {
             shared,
             form,
@@ -138,26 +136,21 @@ impl CandlePolicy {
     /// Renders what is asked in each order that a judge request asks for.
     fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
-        let orders = judge.order.questions().iter();
+        let asks = judge.asks().into_iter();
         match &judge.restated {
-            Some(restated) => orders.map(|&first| self.restating(judge, restated, first)).collect(),
+            Some(restated) => asks.map(|ask| self.restating(judge, restated, ask)).collect(),
             None => {
                 let step = self.decode(&judge.step)?;
-                orders.map(|&first| self.extending(judge, &step, first)).collect()
+                asks.map(|ask| self.extending(judge, &step, ask)).collect()
             }
         }
     }
 
     /// A question that follows the step itself.
-    fn extending(
-        &self,
-        judge: &Judge,
-        step: &str,
-        correct_first: bool,
-    ) -> Result<Question, PolicyError> {
-        let suffix = self.form.question(step, correct_first, judge.hint.as_deref())?;
+    fn extending(&self, judge: &Judge, step: &str, ask: Ask<'_>) -> Result<Question, PolicyError> {
+        let suffix = self.form.asking(step, ask, judge.hint.as_deref())?;
         let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
-        self.asked(base, &suffix, correct_first)
+        self.asked(base, &suffix, ask)
     }
 
     /// A question in ids; one without any would be answered by what comes before it.
@@ -165,7 +158,7 @@ impl CandlePolicy {
         &self,
         base: Vec<TokenId>,
         suffix: &str,
-        correct_first: bool,
+        ask: Ask<'_>,
     ) -> Result<Question, PolicyError> {
         let suffix = self.encode(suffix)?;
         if suffix.is_empty() {
@@ -173,7 +166,21 @@ impl CandlePolicy {
                 format!("the judge's question has no tokens; see `judge` in {PROMPT_FILE}");
             return Err(PolicyError::Request(detail));
         }
-        Ok(Question { base, suffix, correct_first })
+        Ok(Question { base, suffix, labels: self.labels(ask)? })
+    }
+
+    /// The labels of a question. Without a token for (A) or (B) a judgement is unknown; grades were chosen, and others
+    /// can be.
+    fn labels(&self, ask: Ask<'_>) -> Result<Vec<Label>, PolicyError> {
+        let labels = ask.labels().into_iter().zip(ask.values());
+        labels
+            .map(|(label, value)| match (self.shared.label_ids(label), ask) {
+                (ids, Ask::Grades(_)) if ids.is_empty() => Err(PolicyError::Request(format!(
+                    "the grade `{label}` is no single token of this model; choose other labels                      (`grades.labels`)"
+                ))),
+                (ids, _) => Ok(Label { value, ids }),
+            })
+            .collect()
     }
 
     /// A question with a prompt of its own.
@@ -181,13 +188,13 @@ impl CandlePolicy {
         &self,
         judge: &Judge,
         restated: &Restated,
-        correct_first: bool,
+        ask: Ask<'_>,
     ) -> Result<Question, PolicyError> {
         let (hint, tokenizer) = (judge.hint.as_deref(), self.tokenizer());
-        let (text, before) = self.form.render_restated(restated, correct_first, hint, tokenizer)?;
+        let (text, before) = self.form.render_restated(restated, ask, hint, tokenizer)?;
         let mut base = self.opening();
         base.extend(self.encode(&text[..before])?);
-        self.asked(base, &text[before..], correct_first)
+        self.asked(base, &text[before..], ask)
     }
 
     /// Checks a request and renders its questions. A judged step loses its EOS: the question goes

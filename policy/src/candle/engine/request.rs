@@ -3,10 +3,13 @@
 //! Every request is one or more passes over given tokens; a proposal then samples its candidates
 //! from where its pass ended. What a request costs is counted here.
 
+use std::sync::Arc;
+
 use regrowth_datasets::TokenId;
 
 use crate::{
-    Call, Caller, Candidate, Hidden, PolicyError, Propose, Request, Response, Score, Usage,
+    Call, Caller, Candidate, Hidden, LabelMass, PolicyError, Propose, Request, Response, Score,
+    Usage,
 };
 
 /// A request in work.
@@ -23,7 +26,7 @@ pub(crate) enum Kind {
     /// Candidates by index, as they finish; `started` of them so far, `wave` at once at most.
     Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
     /// Questions still to be asked, and the answers; whether prompts of their own ask them.
-    Judge { ask: Vec<Question>, answers: Vec<Option<[f64; 2]>>, restated: bool },
+    Judge { ask: Vec<Question>, answers: Vec<Option<Vec<LabelMass>>>, restated: bool },
     /// One pass; log-probabilities of the tokens so far, and whether each is the likeliest.
     Score { request: Score, logps: Vec<f32>, greedy: Vec<bool> },
     /// One pass, which ends where the state is wanted.
@@ -46,8 +49,16 @@ pub(crate) struct Question {
     pub(crate) base: Vec<TokenId>,
     /// The question itself.
     pub(crate) suffix: Vec<TokenId>,
-    /// Whether (A) means "correct".
-    pub(crate) correct_first: bool,
+    /// What it may be answered with.
+    pub(crate) labels: Vec<Label>,
+}
+
+/// A label of a question.
+pub(crate) struct Label {
+    /// What it is worth.
+    pub(crate) value: f64,
+    /// The tokens that write it; none where the vocabulary has none.
+    pub(crate) ids: Arc<[TokenId]>,
 }
 
 impl Question {

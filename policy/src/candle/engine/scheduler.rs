@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::channel::{Receiver, TryRecvError};
+use dashmap::DashMap;
 use regrowth_datasets::TokenId;
 
 use crate::candle::checkpoint::config::ModelConfig;
@@ -34,8 +35,8 @@ pub(crate) struct Shared {
     /// Shapes of the model.
     pub(crate) config: ModelConfig,
     pub(crate) tokenizer: Tokenizer,
-    /// Token ids that a judge's answers (A) and (B) are read from.
-    pub(crate) labels: [Vec<TokenId>; 2],
+    /// Token ids that a judge's answers are read from, by label, once one has been asked for.
+    labels: DashMap<String, Arc<[TokenId]>>,
     /// Callback for the warning that the KV cache is too small; `None` after the first warning, so
     /// it is given once.
     warn: Mutex<Option<fn(&str)>>,
@@ -53,11 +54,20 @@ impl Shared {
     pub(crate) fn new(
         config: ModelConfig,
         tokenizer: Tokenizer,
-        labels: [Vec<TokenId>; 2],
         warn: Option<fn(&str)>,
         meter: Option<Arc<Meter>>,
     ) -> Self {
-        Self { config, tokenizer, labels, warn: Mutex::new(warn), meter }
+        Self { config, tokenizer, labels: DashMap::new(), warn: Mutex::new(warn), meter }
+    }
+
+    /// The tokens that write a label.
+    pub(crate) fn label_ids(&self, label: &str) -> Arc<[TokenId]> {
+        if let Some(ids) = self.labels.get(label) {
+            return ids.clone();
+        }
+        // The whole vocabulary is searched: once for each label.
+        let find = || self.tokenizer.label_ids(label).into();
+        self.labels.entry(label.to_owned()).or_insert_with(find).clone()
     }
 
     /// Warns, once per engine, that the KV cache is too small.

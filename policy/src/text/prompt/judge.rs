@@ -7,13 +7,16 @@ use serde::Serialize;
 use super::super::template::render;
 use super::super::tokenizer::Tokenizer;
 use super::{ChatTemplate, PromptForm, chat, forms};
-use crate::{PolicyError, Restated};
+use crate::{Ask, PolicyError, Restated};
 
 /// The paper's self-evaluation question in our words (docs/paper.md).
 pub(super) const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}\n\
     Is the last step above correct? \
     {% if correct_first %}(A) Correct (B) Incorrect{% else %}(A) Incorrect (B) Correct{% endif %}\n\
     The answer is (";
+
+/// What stands before a question about grades where the judge sees a reference.
+const HINT: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}";
 
 /// What a new prompt says before that question when it restates everything (paper's form, our words).
 const RESTATED: &str = "A problem:\n{{ question }}\n\
@@ -91,7 +94,17 @@ impl PromptForm {
         correct_first: bool,
         hint: Option<&str>,
     ) -> Result<String, PolicyError> {
-        let asked = render(&self.judge, context! { correct_first, hint })?;
+        self.asking(step, Ask::Options { correct_first }, hint)
+    }
+
+    /// The same for any question.
+    pub(crate) fn asking(
+        &self,
+        step: &str,
+        ask: Ask<'_>,
+        hint: Option<&str>,
+    ) -> Result<String, PolicyError> {
+        let asked = words(&self.judge, ask, hint)?;
         let text = on_its_own_line(step, &asked);
         let parts = text.trim_start().rsplit_once('\n');
         Ok(match (&self.turn, parts) {
@@ -109,17 +122,17 @@ impl PromptForm {
     pub(crate) fn restating(
         &self,
         restated: &Restated,
-        correct_first: bool,
+        ask: Ask<'_>,
         hint: Option<&str>,
     ) -> Result<Restating, PolicyError> {
         let (question, solution) = (restated.question.as_str(), restated.solution.as_str());
         let choices = forms::options(&restated.choices);
-        let (template, ask) = match restated.direction {
+        let (template, options) = match restated.direction {
             true => (DIRECTION[0], DIRECTION[1]),
             false => (self.restated.as_deref().unwrap_or(RESTATED), self.judge.as_str()),
         };
         let body = render(template, context! { question, choices, solution, hint })?;
-        let asked = on_its_own_line(&body, &render(ask, context! { correct_first, hint })?);
+        let asked = on_its_own_line(&body, &words(options, ask, hint)?);
         let last = asked.rfind('\n').map_or(0, |at| at + 1);
         let question = [asked[..last].to_owned(), asked[last..].to_owned()];
         Ok(Restating { body, question })
@@ -132,16 +145,23 @@ impl PromptForm {
     pub fn render_restated(
         &self,
         restated: &Restated,
-        correct_first: bool,
+        ask: Ask<'_>,
         hint: Option<&str>,
         tokenizer: &Tokenizer,
     ) -> Result<(String, usize), PolicyError> {
-        let Restating { body, question: [asked, open] } =
-            self.restating(restated, correct_first, hint)?;
+        let Restating { body, question: [asked, open] } = self.restating(restated, ask, hint)?;
         let text = self.framed(format!("{body}{asked}"), tokenizer)? + &open;
         // A template that trims the turn hides the body; then all of the text is the question.
         let before = text.find(&body).map_or(0, |at| at + body.len());
         Ok((text, before))
+    }
+}
+
+/// What is asked: by the template `options`, or for grades in the user's own words, which are no template.
+fn words(options: &str, ask: Ask<'_>, hint: Option<&str>) -> Result<String, PolicyError> {
+    match ask {
+        Ask::Options { correct_first } => render(options, context! { correct_first, hint }),
+        Ask::Grades(grades) => Ok(render(HINT, context! { hint })? + "\n" + &grades.question),
     }
 }
 
@@ -154,8 +174,10 @@ fn on_its_own_line(text: &str, asked: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PromptOptions;
+    use crate::{Grades, PromptOptions};
     use regrowth_datasets::Choice;
+
+    const FIRST: Ask<'static> = Ask::Options { correct_first: true };
 
     #[test]
     fn the_judge_question_offers_both_orders() {
@@ -165,6 +187,21 @@ mod tests {
         assert!(form.question("2", false, None).unwrap().contains("(B) Correct"));
         assert!(form.question("2", true, Some("1 + 1 = 2")).unwrap().contains("1 + 1 = 2"));
         assert_eq!(form.question("2", true, None).unwrap(), format!("\n{first}"));
+    }
+
+    #[test]
+    fn grades_are_asked_for_in_the_users_own_words() {
+        let grades =
+            Grades { question: "How good, {{ x }}?\nGrade: (".into(), ..Grades::default() };
+        let ask = Ask::Grades(&grades);
+        let mut form = PromptForm::of_kind(false, &PromptOptions::default()).unwrap();
+        let asked = |form: &PromptForm, hint| form.asking("1 + 1 = 2\n", ask, hint).unwrap();
+        assert_eq!(asked(&form, None), "\nHow good, {{ x }}?\nGrade: (");
+        let hinted = "\nA reference solution:\n2\n\nHow good, {{ x }}?\nGrade: (";
+        assert_eq!(asked(&form, Some("2")), hinted);
+        form.turn =
+            JudgeTurn::of("a solution so far<end><user>a question about it<end><assistant>");
+        assert_eq!(asked(&form, None), "<end><user>How good, {{ x }}?<end><assistant>Grade: (");
     }
 
     #[test]
@@ -194,7 +231,7 @@ mod tests {
             solution: "1 + 1 = 2".into(),
             direction: false,
         };
-        let found = form.restating(&restated, true, None).unwrap();
+        let found = form.restating(&restated, FIRST, None).unwrap();
         assert_eq!(
             found.body,
             "A problem:\n1 + 1?\n(A) two\n(B) three\n\nIts solution so far:\n1 + 1 = 2"
@@ -203,7 +240,7 @@ mod tests {
         assert!(asked.starts_with('\n') && asked.ends_with("(B) Incorrect\n"), "{asked:?}");
         assert_eq!(open, "The answer is (");
         let own = PromptForm { restated: Some("{{ solution }}\n".into()), ..form };
-        assert_eq!(own.restating(&restated, true, None).unwrap().body, "1 + 1 = 2\n");
+        assert_eq!(own.restating(&restated, FIRST, None).unwrap().body, "1 + 1 = 2\n");
     }
 
     #[test]
@@ -216,8 +253,9 @@ mod tests {
             direction: true,
         };
         let asked = |correct_first, hint| {
+            let ask = Ask::Options { correct_first };
             let Restating { body, question: [asked, open] } =
-                form.restating(&restated, correct_first, hint).unwrap();
+                form.restating(&restated, ask, hint).unwrap();
             body + &asked + &open
         };
         assert_eq!(

@@ -15,7 +15,7 @@ use self::mock::{Answer, Asked, Mock};
 use regrowth_datasets::{Finish, Problem, Split, tasks::problems_from_spec};
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{
-    Boundary, Candidate, Judge, Judgement, OptionOrder, Policy, PolicyError, PromptOptions,
+    Boundary, Candidate, Grades, Judge, Judgement, OptionOrder, Policy, PolicyError, PromptOptions,
     Propose, Request, Response, Sampling, Score, Scores, ServerOptions, StopAt, call,
 };
 use serde_json::{Value, json};
@@ -57,6 +57,7 @@ fn judge(policy: &dyn Policy, order: OptionOrder) -> Judgement {
         hint: None,
         order,
         restated: None,
+        grades: None,
     };
     match call(policy, Request::Judge(judge)).unwrap() {
         Response::Judgement(judgement) => judgement,
@@ -259,6 +260,42 @@ fn every_dialect_judges() {
         let last = judge(&policy, OptionOrder::CorrectLast);
         assert!((last.correct.unwrap() - b / (a + b)).abs() < 1e-12, "{name}");
         assert!((judge(&policy, OptionOrder::Both).correct.unwrap() - 0.5).abs() < 1e-12, "{name}");
+    }
+}
+
+#[test]
+fn every_dialect_grades() {
+    let graded = |policy: &dyn Policy, labels: [&str; 2], values: [f64; 2]| {
+        let grades = Grades {
+            question: "How good?\n(".into(),
+            labels: labels.map(str::to_owned).into(),
+            values: values.into(),
+        };
+        let judge = Judge {
+            prefix: bytes("Question: 1 + 1?\n").into(),
+            step: bytes("1 + 1 = 2\n").into(),
+            hint: None,
+            order: OptionOrder::Both,
+            restated: None,
+            grades: Some(grades.into()),
+        };
+        match call(policy, Request::Judge(judge)) {
+            Ok(Response::Judgement(judgement)) => judgement,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (name, mock) in dialects::all(|_, _| "x\n".into()) {
+        let policy = connect(&mock);
+        // The servers list A at -0.5, B at -1.5 and x at -4.
+        let [b, x] = [(-1.5f64).exp(), (-4f64).exp()];
+        let found = graded(&policy, ["B", "x"], [0.8, 0.3]);
+        let expected = (0.8 * b + 0.3 * x) / (b + x);
+        assert!((found.correct.unwrap() - expected).abs() < 1e-12, "{name}: {found:?}");
+        assert!((found.mass - b - x).abs() < 1e-12, "{name}");
+        let question = bytes("\nHow good?\n(").len() as u64;
+        assert_eq!(found.usage.judged, question, "{name}: asked once");
+        // One that is not listed makes the grade unknown, not 0.
+        assert_eq!(graded(&policy, ["B", "C"], [1.0, 0.0]).correct, None, "{name}");
     }
 }
 

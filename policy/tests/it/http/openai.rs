@@ -116,7 +116,7 @@ fn propose(policy: &dyn Policy, prefix: &[TokenId], boundary: Boundary) -> Vec<C
 fn judge(policy: &dyn Policy, order: OptionOrder) -> Judgement {
     let prefix = policy.prompt(&problem()).unwrap().ids;
     let step = policy.encode("1 + 1 = 2\n").unwrap().into();
-    let judge = Judge { prefix, step, hint: None, order, restated: None };
+    let judge = Judge { prefix, step, hint: None, order, restated: None, grades: None };
     match call(policy, Request::Judge(judge)).unwrap() {
         Response::Judgement(judgement) => judgement,
         other => panic!("{other:?}"),
