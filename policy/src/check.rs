@@ -54,3 +54,21 @@ pub(crate) fn check(
     }
     Ok(())
 }
+
+/// The judgement that a reward model is asked for; it can do nothing else.
+pub(crate) fn scored(request: &Request) -> Result<&Judge, PolicyError> {
+    let refuse = |detail: &str| Err(PolicyError::Request(detail.to_owned()));
+    match request {
+        Request::Judge(Judge { hint: Some(_), .. }) => {
+            refuse("a reward model is shown no reference solution; leave `hinted` off")
+        }
+        Request::Judge(Judge { grades: Some(_), .. }) => {
+            refuse("a reward model gives a score and no grades; leave `--judge` at `question`")
+        }
+        Request::Judge(judge) => Ok(judge),
+        Request::Propose(_) | Request::Score(_) | Request::Hidden(_) => refuse(
+            "a reward model scores steps and predicts no tokens; give it as --judge-policy, with \
+             `question`, `restated` or `direction` as --judge",
+        ),
+    }
+}

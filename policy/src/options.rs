@@ -34,6 +34,15 @@ pub struct LoadOptions {
     pub meter: Option<Arc<Meter>>,
 }
 
+impl LoadOptions {
+    /// The same for a policy that only judges: how the searched policy is prompted and counted is not its own.
+    #[must_use]
+    pub fn for_judge(&self) -> Self {
+        let server = ServerOptions { judges: true, ..self.server.clone() };
+        Self { server, prompt: PromptOptions::default(), meter: None, ..self.clone() }
+    }
+}
+
 impl Default for LoadOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -74,6 +83,9 @@ pub struct ServerOptions {
     pub attempts: u32,
     /// Tokens of prompt and solution together, where the server does not say (default 4,096).
     pub context: Option<usize>,
+    /// Whether the served model only judges: then it may be a reward model, and vLLM and SGLang are asked whether it is
+    /// one.
+    pub judges: bool,
     /// The weights that a server answers with, where its model's name does not tell.
     pub weights: Option<ServedWeights>,
     /// Whether a server of vLLM's kind is given nothing else while it scores given text. vLLM 0.32 on a
@@ -114,6 +126,7 @@ impl Default for ServerOptions {
             timeout: Duration::from_secs(600),
             attempts: 8,
             context: None,
+            judges: false,
             weights: None,
             scores_alone: false,
             log: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regrowth_datasets::Format;
 use regrowth_mcts::config::{JudgePolicy, ValueConfig};
-use regrowth_policy::{LoadOptions, Policy, PromptOptions, candle::Source, load};
+use regrowth_policy::{LoadOptions, Policy, candle::Source, load};
 
 use crate::{TrainError, pages};
 
@@ -25,9 +25,7 @@ pub fn judge(
     options: &LoadOptions,
 ) -> Result<Option<JudgePolicy>, TrainError> {
     let Some(spec) = &value.judge_policy else { return Ok(None) };
-    // Worked examples and the form of the prompt are the searched policy's.
-    let options = LoadOptions { prompt: PromptOptions::default(), meter: None, ..options.clone() };
-    Ok(Some(JudgePolicy { policy: policy(spec, &options)?, meter: Arc::default() }))
+    Ok(Some(JudgePolicy { policy: policy(spec, &options.for_judge())?, meter: Arc::default() }))
 }
 
 /// Where the weights of a policy lie; `None` for one that cannot be trained here.

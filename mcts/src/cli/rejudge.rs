@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let pairs = read_pairs(&arguments.pairs)?;
     let spec = joined(&arguments.policy)?.unwrap_or_default();
     log(format!("loading {spec} for {} pairs", pairs.len()));
-    let policy = load(&spec, &arguments.engine.load_options(|text| log(text)))?;
+    let policy = load(&spec, &arguments.engine.load_options(|text| log(text)).for_judge())?;
     policy.notes().iter().for_each(log);
     if arguments.budget.is_some() && policy.limits().question == 0 {
         log(

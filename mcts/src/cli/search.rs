@@ -225,7 +225,7 @@ fn stopped(summary: &Summary, kept: bool, time_is_up: bool, settings: &Settings)
 fn judge(settings: &Settings, out: &Path) -> Result<Option<JudgePolicy>, Failure> {
     let Some(spec) = &settings.search.value.judge_policy else { return Ok(None) };
     log(format!("loading the judge {spec}"));
-    let policy = load(spec, &settings.engine.load_options(|text| log(text)))?;
+    let policy = load(spec, &settings.engine.load_options(|text| log(text)).for_judge())?;
     policy.notes().iter().for_each(log);
     let policy = match settings.run.no_log.unwrap_or(false) {
         true => policy,

@@ -17,6 +17,7 @@ use crate::candle::checkpoint::held::Held;
 use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::weights_file::{Checkpoint, read_score_head};
 use crate::candle::engine::CandlePolicy;
+use crate::check::scored;
 use crate::text::Files;
 use crate::{
     Answered, Call, Caller, Hidden, Judge, Judgement, Limits, LoadOptions, Policy, PolicyError,
@@ -67,21 +68,11 @@ fn config(source: &Source) -> Result<ModelConfig, PolicyError> {
 
 /// The state that a judgement is read off.
 fn state_of(request: Request) -> Result<Hidden, PolicyError> {
-    let refuse = |detail: &str| Err(PolicyError::Request(detail.to_owned()));
-    match request {
-        Request::Judge(Judge { hint: Some(_), .. }) => {
-            refuse("a reward model is shown no reference solution; leave `hinted` off")
-        }
-        Request::Judge(Judge { grades: Some(_), .. }) => {
-            refuse("a reward model gives a score and no grades; leave `--judge` at `question`")
-        }
-        Request::Judge(Judge { prefix, step, .. }) => Ok(Hidden { prefix, step }),
-        Request::Hidden(hidden) => Ok(hidden),
-        Request::Propose(_) | Request::Score(_) => refuse(
-            "a reward model scores steps and predicts no tokens; give it as --judge-policy, with \
-             `question`, `restated` or `direction` as --judge",
-        ),
+    if let Request::Hidden(hidden) = request {
+        return Ok(hidden);
     }
+    let Judge { prefix, step, .. } = scored(&request)?;
+    Ok(Hidden { prefix: prefix.clone(), step: step.clone() })
 }
 
 impl Policy for RewardModel {

@@ -14,6 +14,7 @@ use super::llama_cpp;
 use super::model::{Chat, Model};
 use super::openai::{Form, LETTERS, Turns, packed};
 use super::reply::Reply;
+use super::reward;
 use super::server::{MODELS, Server};
 use super::vllm;
 use crate::text::tokenizer::optional_json;
@@ -97,13 +98,35 @@ pub(super) async fn discover(
         None => PromptForm::of_kind(model.chat != Chat::Plain, prompt)?,
     };
     form.turn = turn(&server, &model).await.map_err(unlearnt)?;
+    if let (Some(_), Some(turn)) = (model.scored_labels, &form.turn) {
+        end_as(&server, &mut model, turn).await.map_err(unlearnt)?;
+    }
     Ok(Discovered { model, form, notes })
+}
+
+/// The id that ends a solution, where only the chat template tells: a reward model was trained on texts that end
+/// with it.
+async fn end_as(server: &Server, model: &mut Model, turn: &JudgeTurn) -> Result<(), Fault> {
+    if model.eos.is_empty()
+        && let Some(&id) = model.encode(server, turn.end_of_answer()).await?.first()
+        && is_mark(model.decode(server, &[id]).await?.trim())
+    {
+        model.eos = vec![id];
+    }
+    Ok(())
+}
+
+/// Whether a token's text is that of a special token, as `<|im_end|>` and `</s>` are.
+fn is_mark(text: &str) -> bool {
+    text.len() > 2 && text.starts_with('<') && text.ends_with('>')
 }
 
 /// A failure while the model is learnt is one of the server, whatever its kind.
 fn unlearnt(fault: Fault) -> Unmet {
-    if let Fault::Busy { detail, .. } = fault {
-        return not_ready(&detail);
+    match fault {
+        Fault::Busy { detail, .. } => return not_ready(&detail),
+        Fault::Unsupported(detail) => return Unmet::Failed(PolicyError::Request(detail)),
+        _ => {}
     }
     let error = PolicyError::Server(format!(
         "{fault}; give --tokenizer DIR if the server cannot tokenise, --server-dialect NAME if it \
@@ -188,21 +211,7 @@ async fn learn(
     options: &ServerOptions,
     notes: &mut Vec<String>,
 ) -> Result<Option<PromptForm>, Fault> {
-    let mut form = None;
-    if let Some(folder) = options.tokenizer.as_deref() {
-        let config = optional_json(folder, "config.json")?;
-        let tokenizer = Tokenizer::from_files(folder, &config)?;
-        let own = PromptForm::read(folder, &tokenizer, &PromptOptions::default())?;
-        model.told = own.told();
-        if let Some(template) = tokenizer.template(own.told()).filter(|_| own.chat) {
-            model.chat = Chat::Template(template);
-        }
-        let told = config.get("max_position_embeddings").and_then(Value::as_u64);
-        model.context = if model.context == 0 { told.unwrap_or(0) as usize } else { model.context };
-        model.eos = tokenizer.eos_ids().to_vec();
-        model.tokenizer = Some(tokenizer);
-        form = Some(own);
-    }
+    let form = read_folder(server, model, options, notes).await?;
     if model.dialect == Dialect::OpenAi {
         find_turns(model, options)?;
         model.form = Some(Form::find(model, server).await?);
@@ -222,12 +231,55 @@ async fn learn(
         model.context = CONTEXT;
         notes.push(format!("the server does not tell its context; {CONTEXT} tokens are assumed"));
     }
-    let options = model.labels(server, Ask::Options { correct_first: true }).await?;
-    if options.iter().any(|label| label.ids.is_empty()) {
+    if options.judges {
+        model.scored_labels = reward::find(model, server).await?;
+    }
+    if model.scored_labels.is_some() {
+        return Ok(form);
+    }
+    let labels = model.labels(server, Ask::Options { correct_first: true }).await?;
+    if labels.iter().any(|label| label.ids.is_empty()) {
         notes.push(NO_LABELS.into());
     }
     tell(model, notes);
     Ok(form)
+}
+
+/// What a folder tells of the model: its vocabulary, and the prompt form that it brings.
+async fn read_folder(
+    server: &Server,
+    model: &mut Model,
+    options: &ServerOptions,
+    notes: &mut Vec<String>,
+) -> Result<Option<PromptForm>, Fault> {
+    let Some(folder) = options.tokenizer.as_deref() else { return Ok(None) };
+    let config = optional_json(folder, "config.json")?;
+    let tokenizer = Tokenizer::from_files(folder, &config)?;
+    if options.judges && !speaks(server, model, &tokenizer).await? {
+        let folder = folder.display();
+        notes.push(format!("the vocabulary in {folder} is not the judge's: its server tokenises"));
+        return Ok(None);
+    }
+    let own = PromptForm::read(folder, &tokenizer, &PromptOptions::default())?;
+    model.told = own.told();
+    if let Some(template) = tokenizer.template(own.told()).filter(|_| own.chat) {
+        model.chat = Chat::Template(template);
+    }
+    let told = config.get("max_position_embeddings").and_then(Value::as_u64);
+    model.context = if model.context == 0 { told.unwrap_or(0) as usize } else { model.context };
+    model.eos = tokenizer.eos_ids().to_vec();
+    model.tokenizer = Some(tokenizer);
+    Ok(Some(own))
+}
+
+/// Whether a judge's server tokenises as a folder does, which may be that of the searched policy. Servers that take
+/// text do not tell.
+async fn speaks(server: &Server, model: &Model, tokenizer: &Tokenizer) -> Result<bool, Fault> {
+    const PROBE: &str = "The sum of 12 and 30 is 42, so x = 7.\n";
+    match model.dialect {
+        Dialect::OpenAi | Dialect::LlamaCppPython => Ok(true),
+        _ => Ok(model.encode(server, PROBE).await? == tokenizer.encode(PROBE)?),
+    }
 }
 
 /// How turns stand in the prompts of a chat server, whose own template is not known.

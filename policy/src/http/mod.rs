@@ -21,6 +21,7 @@ mod lora;
 mod model;
 mod openai;
 mod reply;
+mod reward;
 mod serve;
 mod server;
 mod sglang;
@@ -243,6 +244,9 @@ fn identity(model: &Model, form: &PromptForm, weights: Option<&ServedWeights>) -
     // What such a server takes decides what is asked of it.
     let taken = model.form.as_ref().map(|taken| format!("{taken:?}"));
     parts.extend(taken.as_deref().map(str::as_bytes));
+    // A served model's scores mean nothing that its text does.
+    let scored = model.scored_labels.map(|labels| format!("score of {labels}"));
+    parts.extend(scored.as_deref().map(str::as_bytes));
     let key = stream_key(0, &parts);
     let name = model.name.rsplit('/').next().unwrap_or_default();
     let revision = weights.map(|weights| format!("+{}", weights.revision)).unwrap_or_default();

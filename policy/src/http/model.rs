@@ -38,6 +38,8 @@ pub(super) struct Model {
     pub(super) turns: Option<Turns>,
     /// Whether the server is given nothing else while it scores.
     pub(super) scores_alone: bool,
+    /// A reward model: how many labels it has scores of. It generates nothing.
+    pub(super) scored_labels: Option<usize>,
     /// Ids of texts that were asked for before.
     pub(super) known: DashMap<String, Vec<TokenId>>,
 }
@@ -71,6 +73,7 @@ impl Model {
             form: None,
             turns: None,
             scores_alone: false,
+            scored_labels: None,
             known: DashMap::new(),
         }
     }

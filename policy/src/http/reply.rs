@@ -80,6 +80,26 @@ impl<'a> Reply<'a> {
         Ok(object.iter().map(entry).collect())
     }
 
+    /// The one element of a list.
+    pub(super) fn only(&self) -> Result<Self, Fault> {
+        let mut list = self.list_of(1)?;
+        list.pop().ok_or_else(|| self.bad("one element"))
+    }
+
+    /// A list of finite numbers.
+    pub(super) fn numbers(&self) -> Result<Vec<f64>, Fault> {
+        let number = |reply: &Self| {
+            let number = reply.value.as_f64().filter(|number| number.is_finite());
+            number.ok_or_else(|| reply.bad("a finite number"))
+        };
+        self.list()?.iter().map(number).collect()
+    }
+
+    /// True or false.
+    pub(super) fn truth(&self) -> Result<bool, Fault> {
+        self.value.as_bool().ok_or_else(|| self.bad("true or false"))
+    }
+
     /// A string.
     pub(super) fn text(&self) -> Result<&'a str, Fault> {
         self.value.as_str().ok_or_else(|| self.bad("a string"))

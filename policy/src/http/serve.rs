@@ -15,10 +15,10 @@ use super::fault::Fault;
 use super::fleet::Fleet;
 use super::model::{Chat, Model};
 use super::openai::packed;
-use super::vllm;
+use super::{reward, vllm};
 use crate::Dialect;
 use crate::boundary::{Cut, finish_of, part_tokens, stops};
-use crate::check::check;
+use crate::check::{check, scored};
 use crate::text::{CONTEXT, PromptForm, Restating, prompt, user};
 use crate::{
     Call, Candidate, Candidates, Judge, Judgement, LabelMass, PolicyError, Prompt, Propose,
@@ -167,6 +167,9 @@ impl Service {
     }
 
     async fn answer(self: Arc<Self>, request: Request) -> Result<Response, Fault> {
+        if let Some(labels) = self.model.scored_labels {
+            return self.score_of(request, labels).await;
+        }
         let questions = self.questions(&request).await?;
         let asked = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
         check(&request, asked, None, self.model.context)?;
@@ -178,6 +181,18 @@ impl Service {
                 "servers show no hidden states; give --policy the model's weights".to_owned(),
             )),
         }
+    }
+
+    /// What a reward model says of a step: at its last token, EOS included.
+    async fn score_of(&self, request: Request, labels: usize) -> Result<Response, Fault> {
+        let judge = scored(&request)?;
+        let ids = [&*judge.prefix, &*judge.step].concat();
+        check(&request, ids.len(), None, self.model.context)?;
+        let ask =
+            async |server: Arc<_>| reward::probability(&self.model, &server, &ids, labels).await;
+        let correct = Some(self.fleet.ask(&judge.prefix, ask).await?);
+        let usage = Usage { prefilled: ids.len() as u64, ..Usage::default() };
+        Ok(Response::Judgement(Judgement { correct, mass: 1.0, usage }))
     }
 
     /// All candidates at once, each with its own seed.

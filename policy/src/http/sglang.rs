@@ -1,4 +1,4 @@
-//! SGLang: its own `/generate`, token ids both ways, log-probabilities of any ids.
+//! SGLang: its own `/generate` and `/classify`, token ids both ways, log-probabilities of any ids.
 //!
 //! It knows the fields of SGLang's interface and nothing else. Seeds are those of its deterministic
 //! mode; without it the server draws as it likes.
@@ -15,6 +15,7 @@ use super::vllm::tokens;
 use crate::Sampling;
 
 const GENERATE: &str = "/generate";
+const CLASSIFY: &str = "/classify";
 
 /// What every request has in common.
 fn body(model: &Model, prompt: &[TokenId], max_tokens: usize, sampling: &Sampling) -> Value {
@@ -119,6 +120,27 @@ pub(super) async fn score(
         scored.greedy.push(entry(&top.at(0)?)?.0 == id);
     }
     Ok(scored)
+}
+
+/// Whether the served model generates: others embed or classify. Older servers say so under another address.
+pub(super) async fn generates(server: &Server) -> Result<bool, Fault> {
+    for path in ["/model_info", "/get_model_info"] {
+        match server.get(path).await {
+            Ok(value) => {
+                let reply = Reply::new(&server.url(path), &value);
+                return Ok(reply.optional("is_generation").map_or(Ok(true), |is| is.truth())?);
+            }
+            Err(Fault::Refused(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(true)
+}
+
+/// Raw scores of a text by a model that classifies: one a label.
+pub(super) async fn classify(server: &Server, ids: &[TokenId]) -> Result<Vec<f64>, Fault> {
+    let value = server.post(CLASSIFY, &json!({ "input_ids": ids })).await?;
+    Reply::new(&server.url(CLASSIFY), &value).field("embedding")?.numbers()
 }
 
 /// Ids of a text, with the special tokens around it or without.

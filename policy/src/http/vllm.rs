@@ -1,6 +1,6 @@
 //! vLLM: token ids both ways, raw log-probabilities, prompt log-probabilities.
 //!
-//! It knows the fields of vLLM's `/v1/completions`, `/tokenize` and `/detokenize` and nothing else.
+//! It knows the fields of vLLM's `/v1/completions`, `/classify`, `/tokenize` and `/detokenize` and nothing else.
 //! Every sampler setting is sent, or a model's own defaults would slip in.
 
 use regrowth_datasets::{Message, TokenId};
@@ -13,6 +13,7 @@ use super::reply::Reply;
 use super::server::Server;
 
 const COMPLETIONS: &str = "/v1/completions";
+const CLASSIFY: &str = "/classify";
 
 /// Tokens that are listed at a place at most, unless the server is started with more.
 pub(super) const TOP: usize = 20;
@@ -122,6 +123,22 @@ pub(super) async fn score(
         scored.greedy.push(entry.field("rank")?.count()? == 1);
     }
     Ok(scored)
+}
+
+/// Scores of a text or of ids by a model that classifies: one a label, raw or with the model's activation, which
+/// vLLM applies by itself.
+pub(super) async fn classify(
+    model: &Model,
+    server: &Server,
+    input: &Value,
+    activated: bool,
+) -> Result<Vec<f64>, Fault> {
+    let body = json!({
+        "model": model.name, "input": input, "add_special_tokens": false, "use_activation": activated,
+    });
+    let value = server.post(CLASSIFY, &body).await?;
+    let reply = Reply::new(&server.url(CLASSIFY), &value);
+    reply.field("data")?.only()?.field("probs")?.numbers()
 }
 
 /// Ids of a text, with the special tokens around it or without.

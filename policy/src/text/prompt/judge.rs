@@ -60,6 +60,12 @@ pub struct JudgeTurn {
 }
 
 impl JudgeTurn {
+    /// What ends the assistant's turn.
+    #[cfg(feature = "http")]
+    pub(crate) fn end_of_answer(&self) -> &str {
+        &self.before
+    }
+
     /// A talk whose rendering shows what stands around its last turn.
     pub(crate) fn talk() -> [Message; 3] {
         [("user", "a problem"), ("assistant", SOLUTION), ("user", QUESTION)]

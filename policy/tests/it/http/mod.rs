@@ -4,6 +4,7 @@ mod dialects;
 mod fleet;
 mod mock;
 mod openai;
+mod reward;
 mod tls;
 
 use std::sync::Arc;
