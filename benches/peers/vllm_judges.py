@@ -20,8 +20,9 @@ def make(folder: str, model: str, labels: str) -> None:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     source = json.loads(pathlib.Path(model, "config.json").read_text())
+    # The type of SmolLM2: transformers and vLLM tokenise otherwise for others, whatever tokenizer.json says.
     config = AutoConfig.for_model(
-        "llama" if labels == "1" else "qwen2",
+        "llama",
         vocab_size=source["vocab_size"],
         hidden_size=64,
         intermediate_size=128,

@@ -124,6 +124,7 @@ impl Asked<'_> {
             hint: None,
             order: OptionOrder::CorrectFirst,
             restated: None,
+            grades: None,
         });
         matches!(self.ask(request), Some(Response::Judgement(got)) if got.correct.is_some())
     }
