@@ -43,7 +43,8 @@ serve() {
     done
 }
 search() {
-    "$MCTS" search --policy scripted --problems builtin:arithmetic --limit 3 --seed 7 --force \
+    rm -rf "$2"
+    "$MCTS" search --policy scripted --problems builtin:arithmetic --limit 3 --seed 7 \
         --set search.simulations=4 --judge-policy "$1" --out "$2"
 }
 # NAME, LIMIT, the folder of the judge, and flags of vLLM.

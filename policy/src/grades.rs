@@ -300,14 +300,13 @@ mod tests {
     #[test]
     fn labels_of_several_tokens_are_named() {
         // Tokens of the scripted policy are bytes: `1` and `10` begin alike.
-        let grades = |labels: [&str; 2]| Grades {
-            question: "How good?\n".into(),
-            labels: labels.map(str::to_owned).into(),
-            values: vec![0.0, 1.0],
-        };
-        let unreadable = |labels| {
-            let found = grades(labels).unreadable_for(&Scripted::new()).unwrap().map(str::to_owned);
-            found
+        let unreadable = |labels: [&str; 2]| {
+            let grades = Grades {
+                question: "How good?\n".into(),
+                labels: labels.map(str::to_owned).into(),
+                values: vec![0.0, 1.0],
+            };
+            grades.unreadable_for(&Scripted::new()).unwrap().map(str::to_owned)
         };
         assert_eq!(unreadable(["1", "2"]), None);
         assert_eq!(unreadable(["1", "10"]).as_deref(), Some("10"));

@@ -128,7 +128,7 @@ pub(super) async fn generates(server: &Server) -> Result<bool, Fault> {
         match server.get(path).await {
             Ok(value) => {
                 let reply = Reply::new(&server.url(path), &value);
-                return Ok(reply.optional("is_generation").map_or(Ok(true), |is| is.truth())?);
+                return reply.optional("is_generation").map_or(Ok(true), |is| is.truth());
             }
             Err(Fault::Refused(_)) => {}
             Err(fault) => return Err(fault),
