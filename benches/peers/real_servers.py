@@ -29,7 +29,8 @@ ADDRESS = f"http://127.0.0.1:{PORT}/v1"
 CONTEXT = 1024
 EVALUATE = ["--problems", "builtin:arithmetic", "--split", "test", "--max-tokens", "48"]
 SEARCH = ["--problems", "builtin:arithmetic", "--limit", "2", "--preset", "chat", "--simulations", "2"]
-SEARCH += ["--breadth", "2,2", "--depth", "2", "--set", "search.max_step_tokens=24"]
+SEARCH += ["--breadth", "2,2", "--depth", "2"]
+SEARCH += ["--set", "search.max_step_tokens=24", "--set", "search.max_solution_tokens=64"]
 SERVED = ["--server-context", str(CONTEXT), "--server-timeout", "900"]
 
 

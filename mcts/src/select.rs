@@ -18,7 +18,7 @@ pub struct ChildStats {
     pub visits: u64,
     /// Visits in flight: simulations through the child that are not backed up yet.
     pub in_flight: u64,
-    /// Q of the step: its reward and the discounted V behind it.
+    /// Q of the step: its reward plus the discounted V of the state that it leads to.
     pub q: f64,
     /// V of the state that the step leads to.
     pub v: f64,
@@ -84,7 +84,7 @@ impl SelectionRule {
     /// computed once.
     #[must_use]
     pub fn at(&self, parent: ParentStats) -> Scorer {
-        let scale = match self.selection {
+        let parent_term = match self.selection {
             Selection::Puct => self.c * (parent.visits as f64).sqrt(),
             Selection::Uct => (parent.visits.max(1) as f64).ln(),
         };
@@ -93,12 +93,12 @@ impl SelectionRule {
             FirstPlay::Fixed(value) => Some(value),
             FirstPlay::BelowParent(loss) => Some(parent.v - loss),
         };
-        Scorer { selection: self.selection, c: self.c, scale, fpu }
+        Scorer { selection: self.selection, c: self.c, parent_term, fpu }
     }
 }
 
-/// A child's terms of its score, cached with the node: `score = q + scale * u`, where `scale` is
-/// the parent's factor ([`SelectionRule::scale`]). In single precision, so scores that differ by
+/// A child's terms of its score, cached with the node: `score = q + factor * u`, where `factor` is
+/// the parent's ([`SelectionRule::bonus_factor`]). In single precision, so scores that differ by
 /// less than its rounding tie.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct ScoreTerms {
@@ -109,8 +109,8 @@ pub(crate) struct ScoreTerms {
 impl ScoreTerms {
     /// The child's score.
     #[inline]
-    pub(crate) fn score(self, scale: f32) -> f32 {
-        self.q + scale * self.u
+    pub(crate) fn score(self, factor: f32) -> f32 {
+        self.q + factor * self.u
     }
 }
 
@@ -129,7 +129,7 @@ impl SelectionRule {
         }
     }
 
-    /// [`SelectionRule::score_terms`] of a new child: no visits, and V behind it is 0.
+    /// [`SelectionRule::score_terms`] of a new child: no visits, and V of the state that it leads to is 0.
     #[inline]
     pub(crate) fn first_score_terms(&self, edge: &Edge) -> ScoreTerms {
         let q = match self.first_play {
@@ -142,12 +142,13 @@ impl SelectionRule {
     /// `u` of [`ScoreTerms`] after `visits`, completed and in flight.
     #[inline]
     pub(crate) fn bonus(&self, prior: f32, visits: u64) -> f32 {
+        // Through i64: one instruction on x86-64, where u64 to f32 takes a branch.
         let all = visits as i64 as f32;
         match self.selection {
             Selection::Puct => prior / (1.0 + all),
             Selection::Uct if all > 0.0 => all.sqrt().recip(),
-            // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
             Selection::Uct if self.first_play == FirstPlay::Own => f32::MAX,
+            // A configured first-play urgency replaces the infinite bonus (Gelly and Wang 2006).
             Selection::Uct => 0.0,
         }
     }
@@ -155,7 +156,7 @@ impl SelectionRule {
     /// The factor of `u` in the scores of a parent's children: `c sqrt(N)` for PUCT, `c sqrt(ln N)`
     /// for UCT. Never 0 for UCT, so that children without visits come first even where `ln 1 = 0`.
     #[inline]
-    pub(crate) fn scale(&self, parent_visits: u64) -> f32 {
+    pub(crate) fn bonus_factor(&self, parent_visits: u64) -> f32 {
         let visits = parent_visits as i64 as f32;
         match self.selection {
             Selection::Puct => self.c as f32 * visits.sqrt(),
@@ -186,7 +187,7 @@ pub struct Scorer {
     selection: Selection,
     c: f64,
     /// `c sqrt(N_parent)` for PUCT, `ln N_parent` for UCT.
-    scale: f64,
+    parent_term: f64,
     /// First-play urgency; `None` for the child's own Q.
     fpu: Option<f64>,
 }
@@ -200,10 +201,10 @@ impl Scorer {
         let q = fpu.unwrap_or(child.q);
         match self.selection {
             // As `puct`, with `c sqrt(N_parent)` computed once for all children.
-            Selection::Puct => q + self.scale * child.prior / (1.0 + visits as f64),
-            // First-play urgency stands for the infinite bonus (Gelly and Wang 2006).
+            Selection::Puct => q + self.parent_term * child.prior / (1.0 + visits as f64),
+            // A configured first-play urgency replaces the infinite bonus (Gelly and Wang 2006).
             Selection::Uct if visits == 0 => fpu.unwrap_or(f64::INFINITY),
-            Selection::Uct => q + self.c * (self.scale / visits as f64).sqrt(),
+            Selection::Uct => q + self.c * (self.parent_term / visits as f64).sqrt(),
         }
     }
 }
@@ -322,7 +323,7 @@ mod tests {
                     let fpu = rule.fpu(|| AFTER_NINE.v).filter(|_| visits == 0);
                     let q = fpu.unwrap_or(score_terms.q);
                     let score =
-                        ScoreTerms { q, ..score_terms }.score(rule.scale(AFTER_NINE.visits));
+                        ScoreTerms { q, ..score_terms }.score(rule.bonus_factor(AFTER_NINE.visits));
                     let near = (f64::from(score) - exact).abs() <= 1e-6 * exact.abs();
                     assert!(near || score > 1e30 && exact > 1e30, "{rule:?} {stats:?}");
                 }
@@ -330,7 +331,7 @@ mod tests {
         }
         // A first visit is due even where the parent has one visit and ln 1 = 0.
         let rule = SelectionRule { selection: Selection::Uct, ..PUCT };
-        let score = |visits| rule.score_terms(&child(0.5, visits)).score(rule.scale(1));
+        let score = |visits| rule.score_terms(&child(0.5, visits)).score(rule.bonus_factor(1));
         assert!(score(0) > score(1));
     }
 }

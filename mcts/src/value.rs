@@ -1,8 +1,9 @@
 //! The value of a step: the only place that combines outcome and self-evaluation.
 //!
 //! Notation of arXiv:2405.00451, section 2.1: O is the outcome, C the self-evaluation, R(s) = O + C
-//! the value of the state behind a step, and r = R(s') - R(s) the reward of the step. Options of
-//! [`ValueConfig`] that deviate reproduce the authors' code.
+//! the value of the state s that a step leads to, and r = R(s') - R(s) the reward of the step. R is known
+//! as soon as the step is; V and Q of the tree are backed up from r. Options of [`ValueConfig`] that
+//! deviate reproduce the authors' code.
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
@@ -16,10 +17,10 @@ pub struct StepObservation<'a> {
     pub self_evaluation: Option<f64>,
     /// What a verifier command says of the step, in [0, 1]; it takes the place of the self-evaluation.
     pub score: Option<f64>,
-    /// Whether the solution ends with this step, and if so, whether its answer is right. Always
-    /// `None` without the oracle. An answer that the built-in grader cannot decide counts as wrong:
-    /// with outcome 0 an unparsable answer would be preferred over a wrong one. A verifier command that
-    /// gives no verdict says `None`.
+    /// Whether the answer of the solution that ends with this step is right. `None`: the solution does not
+    /// end here, the oracle is off, or a verifier command gave no verdict. The built-in grader always has
+    /// one for a finished solution: what it cannot decide counts as wrong, because outcome 0 would rank an
+    /// unparsable answer above a wrong one.
     pub correct: Option<bool>,
     /// Depth of the step's node; the root's children are at depth 1.
     pub depth: u32,

@@ -11,7 +11,8 @@ use crate::{PolicyError, Request, Response, ServerFeatures, Usage};
 /// A language model that proposes, judges and scores steps.
 ///
 /// `submit` hands a call over and returns; the answer arrives on the call's channel, in any order
-/// and from any thread. Equal requests get equal answers whatever else is in flight.
+/// and from any thread. The engine in this process answers equal requests equally, whatever else is in
+/// flight; a server does so only with batch-invariant kernels or one request at a time.
 pub trait Policy: Send + Sync {
     /// Stable identity of the weights and prompt form, written into every row it helps to make.
     fn identity(&self) -> &str;
@@ -30,7 +31,8 @@ pub trait Policy: Send + Sync {
         None
     }
 
-    /// The prompt of a problem, as text and as the ids that every prefix of it starts with.
+    /// The prompt of a problem, as text and token ids. The prefix of every request about the problem begins
+    /// with these ids.
     ///
     /// # Errors
     /// When the problem cannot be rendered or does not fit the context.
@@ -67,7 +69,8 @@ pub struct Limits {
     pub context: usize,
     /// Calls that are worth having in flight at once; more only wait.
     pub in_flight: usize,
-    /// Most tokens that a question to the judge adds to a step, hints aside; 0 if that is not known.
+    /// Most tokens that a judge's question adds after a step, without a reference solution that it shows
+    /// (`hinted`); 0 if that is not known.
     pub question: usize,
 }
 
@@ -95,21 +98,20 @@ impl Call {
     pub fn new(request_id: u64, request: Request, reply: Sender<Answered>) -> Self {
         Self {
             request,
-            caller: Caller { request_id, reply: Some(reply), meter: None, apart: false },
+            caller: Caller { request_id, reply: Some(reply), meter: None, hides_usage: false },
         }
     }
 }
 
-/// Who waits for the answer to a call. One that is let go without an answer is told
-/// [`PolicyError::Gone`], or [`PolicyError::Panicked`] where the engine's thread did, so that nobody
-/// waits for what a policy has lost.
+/// Who waits for the answer to a call. If it is dropped without an answer, it sends
+/// [`PolicyError::Gone`], or [`PolicyError::Panicked`] during a panic, so that nobody waits forever.
 #[derive(Debug)]
 pub struct Caller {
     request_id: u64,
     reply: Option<Sender<Answered>>,
     meter: Option<Arc<Meter>>,
-    /// Whether the meter alone counts what a judgement cost.
-    apart: bool,
+    /// Whether a judgement reaches the caller with zero usage, and the meter alone counts it.
+    hides_usage: bool,
 }
 
 impl Caller {
@@ -126,7 +128,7 @@ impl Caller {
     /// Counts the answer in `meter` alone: a judgement reaches the caller without its cost.
     pub(crate) fn count_apart(&mut self, meter: &Arc<Meter>) {
         self.count_in(meter);
-        self.apart = true;
+        self.hides_usage = true;
     }
 
     fn send(&mut self, mut result: Result<Response, PolicyError>) {
@@ -134,7 +136,7 @@ impl Caller {
             if let (Some(meter), Ok(response)) = (&self.meter, &result) {
                 meter.answered(response);
             }
-            if let (true, Ok(Response::Judgement(judgement))) = (self.apart, &mut result) {
+            if let (true, Ok(Response::Judgement(judgement))) = (self.hides_usage, &mut result) {
                 judgement.usage = Usage::default();
             }
             // A closed channel means that nobody waits any more.

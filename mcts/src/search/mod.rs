@@ -81,8 +81,8 @@ impl<'a> TreeSearch<'a> {
         self.growing.usage
     }
 
-    /// Solutions whose answer could be called neither right nor wrong, by the verifier's reason; they
-    /// count as wrong, but where a verifier command leaves the outcome at 0. None where the reference is out of sight.
+    /// Number of solutions whose verdict was undecided, by the verifier's reason. They count as wrong; with a
+    /// verifier command their outcome is 0 instead. Empty without the oracle.
     #[must_use]
     pub fn undecided(&self) -> &BTreeMap<String, u64> {
         &self.growing.undecided
@@ -100,7 +100,7 @@ impl<'a> TreeSearch<'a> {
         self.growing.counts.model_calls()
     }
 
-    /// Completed simulations so far; none where nothing is simulated.
+    /// Completed simulations so far; 0 for a beam search.
     pub(crate) fn simulations(&self) -> u64 {
         match &self.strategy {
             StrategyState::Mcts(state) => state.completed(),

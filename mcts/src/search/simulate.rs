@@ -6,7 +6,7 @@
 //! until its solution ends or the relative depth limit is reached.
 //!
 //! The resulting tree does not depend on the order in which policy responses arrive. With W
-//! simulations in flight (`leaves_in_flight`), simulation k starts after exactly the backups of
+//! simulations in flight (`leaves_in_flight`), simulation k (from 1) starts after exactly the backups of
 //! simulations 1 to k - W; a commit waits until all are backed up. Backups happen in the order of
 //! the simulations. Simulations that arrive at a node whose expansion is pending wait there and
 //! resume in the order in which they started. So they select among its children before any other
@@ -68,13 +68,13 @@ pub(super) struct MctsState {
 }
 
 /// Result of [`MctsState::step`].
-enum Move {
+enum Progress {
     /// Progress was made; call again.
-    On,
+    Made,
     /// Nothing to do until the policy responds.
-    Wait,
+    Blocked,
     /// The search is finished.
-    End,
+    Finished,
 }
 
 impl MctsState {
@@ -101,21 +101,21 @@ impl MctsState {
     pub(super) fn advance(&mut self, growing: &mut GrowingTree<'_>) -> bool {
         while growing.refused.is_none() {
             match self.step(growing) {
-                Move::On => {}
-                Move::Wait => return false,
-                Move::End => return true,
+                Progress::Made => {}
+                Progress::Blocked => return false,
+                Progress::Finished => return true,
             }
         }
         false
     }
 
-    fn step(&mut self, growing: &mut GrowingTree<'_>) -> Move {
+    fn step(&mut self, growing: &mut GrowingTree<'_>) -> Progress {
         let started = self.completed + self.running.len() as u64;
         let window = growing.subject.config.leaves_in_flight;
         if started < self.commit_at && !self.is_stopped(growing, started) {
             if self.running.len() < window {
                 self.start(growing);
-                return Move::On;
+                return Progress::Made;
             }
             return self.back_up_oldest(growing);
         }
@@ -152,7 +152,7 @@ impl MctsState {
     }
 
     /// Backs up the oldest simulation, if it has reached its end.
-    fn back_up_oldest(&mut self, growing: &mut GrowingTree<'_>) -> Move {
+    fn back_up_oldest(&mut self, growing: &mut GrowingTree<'_>) -> Progress {
         match self.running.pop_front() {
             Some(first) if first.done => {
                 growing.tree.backup(&first.path);
@@ -165,13 +165,13 @@ impl MctsState {
                     self.right += right;
                     self.wrong += wrong;
                 }
-                Move::On
+                Progress::Made
             }
             Some(first) => {
                 self.running.push_front(first);
-                Move::Wait
+                Progress::Blocked
             }
-            None => Move::Wait,
+            None => Progress::Blocked,
         }
     }
 
@@ -211,6 +211,7 @@ impl MctsState {
         let limit = match config.depth_limit {
             DepthLimit::Absolute => return false,
             DepthLimit::Relative => config.max_depth,
+            // As the authors' `depth_limit = max_depth - 1`: see `DepthLimit::Both`.
             DepthLimit::Both => (config.max_depth - 1).max(1),
         };
         depth(node) - depth(self.root) >= limit
@@ -248,7 +249,7 @@ impl MctsState {
 
     /// Commits to a child of the search root by the commit rule. The child becomes the search root
     /// and keeps its subtree and counts; a terminal child ends the search.
-    fn commit(&mut self, growing: &mut GrowingTree<'_>) -> Move {
+    fn commit(&mut self, growing: &mut GrowingTree<'_>) -> Progress {
         let subject = &growing.subject;
         let tree = &growing.tree;
         let children = tree.children(self.root);
@@ -274,7 +275,11 @@ impl MctsState {
         self.noisy_priors.clear();
         self.completed_at_root = self.completed;
         self.commit_at = self.completed.saturating_add(subject.config.simulations);
-        if tree.state(self.root) == NodeState::Terminal { Move::End } else { Move::On }
+        if tree.state(self.root) == NodeState::Terminal {
+            Progress::Finished
+        } else {
+            Progress::Made
+        }
     }
 
     /// Removes the in-flight visits of all running simulations from the tree.

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let mut watcher = Watcher::new(&request.config, meter);
     let outcome = iterate(&request, &control, &mut watcher);
     let dir = request.dir.display();
-    let (report, before) = match outcome {
+    let (report, already_finished) = match outcome {
         Ok(RunOutcome::Finished(report)) => (report, false),
         Ok(RunOutcome::AlreadyFinished(report)) => (report, true),
         Err(error) => {
@@ -85,13 +85,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
         })?;
         return print_line(&text);
     }
-    if before {
+    if already_finished {
         print_line(&format!("{dir} is a finished run; its result:"))?;
     }
     print_line(&summary(&request.dir, &report))
 }
 
-/// What ended a run before its end, with what is saved.
+/// Turns the error that stopped a run into one that says what is saved.
 fn ended(error: TrainError, dir: &Path) -> TrainError {
     let started = dir.join("run.json").exists();
     if started && !matches!(exit(&error), Exit::Usage | Exit::Stopped) {
@@ -165,8 +165,8 @@ fn summary(folder: &Path, report: &RunReport) -> String {
     text + "\nTry next:\n" + &next(folder, report)
 }
 
-/// Commands that go on from a run, with its problems and its policy: of the bundled model a comparison, of
-/// any other what its best policy is for.
+/// Suggested next commands, with the run's problems and policy: for the bundled model a comparison with
+/// STaR, for any other evaluation of its best policy and search with it.
 fn next(dir: &Path, report: &RunReport) -> String {
     let config = &report.config;
     let own = config.problems != RunConfig::default().problems;

@@ -133,7 +133,7 @@ impl<'a> SharedTop<'a> {
     /// holds or can lock; locks it where needed.
     fn pick(&mut self, node: &'a Node, link: Link) -> Option<(usize, &'a Node)> {
         let (visits, in_flight) = node.counts();
-        let scale = self.rule.scale(visits + in_flight);
+        let scale = self.rule.bonus_factor(visits + in_flight);
         let fpu = self.rule.fpu(|| self.tree.v_of(node));
         self.locked_elsewhere.clear();
         loop {

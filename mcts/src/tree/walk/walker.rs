@@ -62,7 +62,7 @@ struct Descent<'a, S> {
     /// Id of the first child.
     first: NodeId,
     /// Exploration factor of the current node, `c sqrt(N)` for PUCT: a child's score is `q + scale
-    /// * u` ([`SelectionRule::scale`]).
+    /// * u` ([`SelectionRule::bonus_factor`]).
     scale: f32,
 }
 
@@ -267,13 +267,13 @@ impl<'a, E: Evaluator> WalkContext<'a, E> {
         };
         if !self.counts_in_flight {
             let (visits, in_flight) = node.counts();
-            descent.scale = self.rule.scale(visits + in_flight);
+            descent.scale = self.rule.bonus_factor(visits + in_flight);
             return;
         }
         prefetch(descent.children.as_ptr(), descent.children.len());
         let (visits, in_flight) = node.enter::<Exclusive>(1);
         // Exclude this simulation's own in-flight visit from the parent count.
-        descent.scale = self.rule.scale(visits + in_flight - 1);
+        descent.scale = self.rule.bonus_factor(visits + in_flight - 1);
         node.set_bonus(self.rule.bonus(node.prior(), visits + in_flight));
     }
 

@@ -37,9 +37,9 @@ pub(crate) enum Kind {
 pub(crate) struct PrefillSpan {
     pub(crate) ids: Vec<TokenId>,
     /// First position whose hidden row is wanted.
-    pub(crate) wanted: usize,
+    pub(crate) first_row: usize,
     /// Ids to keep in the prefix cache.
-    pub(crate) keep: usize,
+    pub(crate) cacheable: usize,
 }
 
 /// A judge's question.
@@ -101,24 +101,28 @@ impl RequestState {
         match &self.kind {
             Kind::Propose { request, .. } => {
                 let ids = request.prefix.to_vec();
-                Some(PrefillSpan { wanted: ids.len() - 1, keep: ids.len(), ids })
+                Some(PrefillSpan { first_row: ids.len() - 1, cacheable: ids.len(), ids })
             }
             Kind::Judge { ask, .. } => {
                 let Question { base, suffix, .. } = ask.last()?;
                 let ids: Vec<TokenId> = base.iter().chain(suffix).copied().collect();
-                Some(PrefillSpan { wanted: base.len().saturating_sub(1), keep: base.len(), ids })
+                Some(PrefillSpan {
+                    first_row: base.len().saturating_sub(1),
+                    cacheable: base.len(),
+                    ids,
+                })
             }
             Kind::Score { request, .. } => {
                 // Nothing follows the last token: its own row is not needed.
                 let read = request.continuation.split_last().map_or(&[][..], |(_, read)| read);
                 let ids: Vec<TokenId> = request.prefix.iter().chain(read).copied().collect();
-                let keep = request.prefix.len();
-                Some(PrefillSpan { wanted: keep - 1, keep, ids })
+                let cacheable = request.prefix.len();
+                Some(PrefillSpan { first_row: cacheable - 1, cacheable, ids })
             }
             Kind::Hidden { request } => {
                 let ids: Vec<TokenId> =
                     request.prefix.iter().chain(&*request.step).copied().collect();
-                Some(PrefillSpan { wanted: ids.len() - 1, keep: ids.len(), ids })
+                Some(PrefillSpan { first_row: ids.len() - 1, cacheable: ids.len(), ids })
             }
         }
     }

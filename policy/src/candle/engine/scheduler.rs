@@ -189,8 +189,8 @@ impl Shard {
                     }
                     continue;
                 }
-                let steps = format!("one request needs {need}; it samples in several waves");
-                self.shared.warn(capacity, &steps);
+                let detail = format!("one request needs {need}; it samples in several waves");
+                self.shared.warn(capacity, &detail);
             }
             if let Some(state) = self.waiting.pop_front() {
                 self.reserved += state.reserved;
@@ -207,27 +207,27 @@ impl Shard {
     /// request waits in `awaiting_prefix` to reuse it.
     pub(crate) fn start_prefill(&mut self, id: u64) {
         let Some(state) = self.requests.get_mut(&id) else { return };
-        let Some(pass) = state.next_prefill() else { return };
-        let mut found = self.prefix_cache.find(&pass.ids[..pass.keep]);
+        let Some(span) = state.next_prefill() else { return };
+        let mut found = self.prefix_cache.find(&span.ids[..span.cacheable]);
         let n = found.slots.len();
-        if n < pass.keep
-            && self.sequences.iter().any(|sequence| sequence.will_cache(&pass.ids[..=n]))
+        if n < span.cacheable
+            && self.sequences.iter().any(|sequence| sequence.will_cache(&span.ids[..=n]))
         {
             self.awaiting_prefix.push(id);
             return;
         }
-        if n < pass.keep && self.prefix_cache.was_evicted(&pass.ids[..=n]) {
-            let again = (pass.keep - n) as u64;
+        if n < span.cacheable && self.prefix_cache.was_evicted(&span.ids[..=n]) {
+            let again = (span.cacheable - n) as u64;
             state.usage.recomputed += again;
             self.recomputed += again;
         }
         // A judge computes its question after the prefix and needs no hidden state of it.
         let judge = matches!(state.kind, Kind::Judge { .. });
-        let ready = n == pass.keep && (judge || found.hidden.is_some());
-        if !ready && n > pass.wanted {
+        let ready = n == span.cacheable && (judge || found.hidden.is_some());
+        if !ready && n > span.first_row {
             // The prefix is cached without the hidden state of its last token: recompute that
             // token.
-            found = self.prefix_cache.find(&pass.ids[..pass.wanted]);
+            found = self.prefix_cache.find(&span.ids[..span.first_row]);
         }
         self.prefix_cache.pin(found.node);
         state.usage.reused += found.slots.len() as u64;
@@ -235,11 +235,11 @@ impl Shard {
             shared: found.slots.len(),
             node: found.node,
             slots: found.slots,
-            ids: pass.ids,
+            ids: span.ids,
             role: Role::Prefill(Prefill {
                 request: id,
-                wanted: if ready { pass.keep } else { pass.wanted },
-                keep: pass.keep,
+                first_row: if ready { span.cacheable } else { span.first_row },
+                cacheable: span.cacheable,
                 last: vec![],
             }),
         };
@@ -284,7 +284,7 @@ impl Shard {
             }
         }
         self.count(&counts);
-        let order = self.by_path();
+        let order = self.by_shared_prefix();
         let mut rows: Vec<TokenRow> = Vec::with_capacity(counts.iter().sum());
         let mut starts = vec![0; counts.len()];
         for index in order {
@@ -315,7 +315,7 @@ impl Shard {
 
     /// Indices of the sequences, those with a common prefix side by side: attention then reads its keys
     /// and values once for several rows.
-    fn by_path(&self) -> Vec<usize> {
+    fn by_shared_prefix(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.sequences.len()).collect();
         order.sort_by(|&a, &b| self.sequences[a].slots.cmp(&self.sequences[b].slots));
         order
@@ -362,7 +362,7 @@ impl Shard {
                 Role::Decode(_) => state.usage.sampling_rows += n as u64,
                 Role::Prefill(prefill) => {
                     let end = sequence.slots.len();
-                    let past = end.saturating_sub(prefill.keep.max(end - n));
+                    let past = end.saturating_sub(prefill.cacheable.max(end - n));
                     state.count(n, past);
                 }
             }
@@ -378,16 +378,16 @@ impl Shard {
             let n = range.len();
             let rows = &hidden[range.start * d..range.end * d];
             let first = sequence.slots.len() - n;
-            let Role::Prefill(Prefill { wanted, keep, .. }) = sequence.role else {
+            let Role::Prefill(Prefill { first_row, cacheable, .. }) = sequence.role else {
                 self.await_logits(sequence, rows);
                 continue;
             };
-            sequence.cache_computed(keep, &mut self.prefix_cache, &mut self.kv_slots);
-            if wanted < keep && (first..first + n).contains(&(keep - 1)) {
-                let row = &rows[(keep - 1 - first) * d..][..d];
+            sequence.cache_computed(cacheable, &mut self.prefix_cache, &mut self.kv_slots);
+            if first_row < cacheable && (first..first + n).contains(&(cacheable - 1)) {
+                let row = &rows[(cacheable - 1 - first) * d..][..d];
                 self.prefix_cache.keep_hidden(sequence.node, row.to_vec());
             }
-            let skip = wanted.saturating_sub(first).min(n);
+            let skip = first_row.saturating_sub(first).min(n);
             match self.take_hidden(&mut sequence, &rows[skip * d..]) {
                 Err(detail) => self.fail(sequence, &detail),
                 Ok(()) if sequence.pending() == 0 => finished.push(sequence),

@@ -40,10 +40,10 @@ pub(crate) struct Prefill {
     /// The request that the tokens are computed for.
     pub(crate) request: u64,
     /// First position whose final hidden state is needed (for logits) and not yet known.
-    pub(crate) wanted: usize,
+    pub(crate) first_row: usize,
     /// How many leading tokens go into the prefix cache; the tokens after them, such as a judge's
     /// question, do not.
-    pub(crate) keep: usize,
+    pub(crate) cacheable: usize,
     /// Final hidden state `[D]` of the last position computed so far; empty for `Score` requests.
     pub(crate) last: Vec<f32>,
 }
@@ -88,7 +88,7 @@ impl Sequence {
     pub(crate) fn will_cache(&self, ids: &[TokenId]) -> bool {
         match &self.role {
             Role::Prefill(prefill) => {
-                ids.len() <= prefill.keep
+                ids.len() <= prefill.cacheable
                     && ids.len() > self.slots.len()
                     && self.ids[..ids.len()] == *ids
             }

@@ -1,8 +1,12 @@
 //! Attention of single rows, each over keys and values in scattered slots.
 //!
-//! Rows go together, tile by tile of positions, so that a prefix that several of them share is
-//! fetched once for all. Within a row, positions are reduced in their order and in the same way for
-//! every length, so the result depends on the row and its path alone.
+//! H heads, K key/value heads, D head dimension, R rows. Rows are worked on in groups, tile by tile of
+//! positions, so that keys and values of a common prefix are fetched once for the group. Within a row,
+//! positions are reduced in their order and in the same way for every length, so the result depends
+//! on the row's query and on the keys and values that it sees alone.
+//!
+//! A *word* of keys or values is one f32, or two bf16 (values i and i + D/2 of a head, see [`KvWord`]);
+//! `part` says which of the two.
 
 use std::cell::Cell;
 
@@ -12,12 +16,12 @@ use rayon::prelude::*;
 use super::kv_word::KvWord;
 use super::simd::{exp, max, sum};
 
-/// Rows that go together: siblings stand side by side, and few nodes have more.
+/// Rows of a group. Candidates of one node are adjacent rows, and a node rarely has more than these.
 const GROUP: usize = 8;
 
-/// Positions of a tile: what one head has read of them is still in the first cache for the next, even
-/// where sequences side by side put them on the same lines of it (8 and 64 measured: on a processor
-/// whose first cache takes 8 such, attention was 21 % of decoding instead of 26 %).
+/// Positions of a tile: few enough that what is read of them for one head is still in the L1 data cache
+/// for the next, even if their addresses map to the same cache sets. With an 8-way L1, attention took
+/// 21 % of decoding time with 8 positions and 26 % with 64.
 const TILE: usize = 8;
 
 /// Partial sums of a dot product.
@@ -46,18 +50,18 @@ pub(crate) struct Stored<'a, W> {
     pub(crate) d: usize,
 }
 
-/// Attention of every query, into `out` `[R, H D]`; on the rayon pool where `shared`.
+/// Computes attention of every query into `out` `[R, H D]`; split over the rayon pool if `parallel`.
 pub(crate) fn attend_rows<W: KvWord>(
     out: &mut [f32],
     queries: &[Query],
     stored: &Stored<W>,
-    shared: bool,
+    parallel: bool,
 ) {
     let width = stored.heads * stored.d;
     let group = |(out, queries)| {
         Arch::new().dispatch(Group { out, queries, stored });
     };
-    if shared && rayon::current_num_threads() > 1 {
+    if parallel && rayon::current_num_threads() > 1 {
         let rows = queries.len().div_ceil(rayon::current_num_threads()).min(GROUP);
         out.par_chunks_mut(rows * width).zip(queries.par_chunks(rows)).for_each(group);
     } else {
@@ -75,7 +79,7 @@ pub(crate) fn attended_values(heads: usize, positions: usize) -> usize {
     GROUP * heads * positions
 }
 
-/// Rows that go together.
+/// Rows that are worked on together.
 struct Group<'a, W> {
     out: &'a mut [f32],
     queries: &'a [Query<'a>],
@@ -91,7 +95,7 @@ impl<W: KvWord> WithSimd for Group<'_, W> {
         let per = heads / kv_heads;
         let longest = self.queries.iter().map(|q| q.slots.len()).max().unwrap_or(0);
         let mut weights = WEIGHTS.take();
-        // What is read of it was written before.
+        // Old weights are never read: every entry is written before it is read.
         weights.resize(self.queries.len() * heads * longest, 0.0);
         for_each_tile(self.queries, longest, heads, |row, head, tile| {
             let Query { q, slots } = self.queries[row];
@@ -189,7 +193,7 @@ impl<W: KvWord> Stored<'_, W> {
         }
     }
 
-    /// [`Self::mix_part`] for C registers of words, from word `from` of the head on.
+    /// [`Self::mix_part`] of C SIMD registers, from word `from` of the head on.
     #[inline(always)]
     fn columns<S: Simd, const C: usize>(
         &self,

@@ -25,7 +25,7 @@ use crate::candle::model::weights::Weights;
 const ROWS: usize = 256;
 
 /// Rows below which sharing attention between threads costs more than it saves.
-const SHARED_ROWS: usize = 8;
+const PARALLEL_ROWS: usize = 8;
 
 struct Layer {
     attention_norm: Vec<f32>,
@@ -157,7 +157,7 @@ impl Decoder {
                 Query { q: &qkv[..c.heads * c.head_dim], slots: &row.path[low..] }
             })
             .collect();
-        attend_rows(out, &queries, &stored, rows.len() >= SHARED_ROWS);
+        attend_rows(out, &queries, &stored, rows.len() >= PARALLEL_ROWS);
     }
 }
 
