@@ -16,7 +16,7 @@ pub struct StepObservation<'a> {
     /// The policy's judgement of the step; `None` when unknown or not asked.
     pub self_evaluation: Option<f64>,
     /// What a verifier command says of the step, in [0, 1]; it takes the place of the self-evaluation.
-    pub score: Option<f64>,
+    pub verifier_score: Option<f64>,
     /// Whether the answer of the solution that ends with this step is right. `None`: the solution does not
     /// end here, the oracle is off, or a verifier command gave no verdict. The built-in grader always has
     /// one for a finished solution: what it cannot decide counts as wrong, because outcome 0 would rank an
@@ -59,7 +59,7 @@ pub fn step_value(
         config,
         outcome,
         Evaluation {
-            score: observation.score,
+            verifier_score: observation.verifier_score,
             self_evaluation: observation.self_evaluation,
             depth: observation.depth,
         },
@@ -72,8 +72,8 @@ pub fn step_value(
 /// What C of a step is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Evaluation {
-    /// As [`StepObservation::score`].
-    pub(crate) score: Option<f64>,
+    /// As [`StepObservation::verifier_score`].
+    pub(crate) verifier_score: Option<f64>,
     /// As [`StepObservation::self_evaluation`].
     pub(crate) self_evaluation: Option<f64>,
     /// As [`StepObservation::depth`].
@@ -88,7 +88,7 @@ pub(crate) fn value(
     parent_value: f64,
 ) -> f64 {
     let confidence = confidence(config, evaluation);
-    let inherits = config.inherit_zero && confidence == 0.0 && evaluation.score.is_none();
+    let inherits = config.inherit_zero && confidence == 0.0 && evaluation.verifier_score.is_none();
     outcome + if inherits { parent_value } else { confidence }
 }
 
@@ -109,8 +109,8 @@ fn false_arithmetic(config: &ValueConfig, step: &str) -> f64 {
 /// C: the score of a verifier command, else the self-evaluation, or its default when it is unknown or
 /// switched off. Rules for self-evaluations do not change a score.
 fn confidence(config: &ValueConfig, evaluation: Evaluation) -> f64 {
-    let Evaluation { score, self_evaluation, depth } = evaluation;
-    if let Some(score) = score {
+    let Evaluation { verifier_score, self_evaluation, depth } = evaluation;
+    if let Some(score) = verifier_score {
         return score;
     }
     if !config.self_evaluation {
@@ -205,7 +205,7 @@ mod tests {
     fn observation(c: f64, correct: Option<bool>) -> StepObservation<'static> {
         StepObservation {
             self_evaluation: Some(c),
-            score: None,
+            verifier_score: None,
             correct,
             depth: 3,
             parent_value: 0.0,
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn a_verifiers_score_takes_the_place_of_the_self_evaluation() {
         let config = ValueConfig { depth_decay: true, ..ValueConfig::default() };
-        let scored = StepObservation { score: Some(0.25), depth: 9, ..observation(0.8, None) };
+        let scored = StepObservation { verifier_score: Some(0.25), depth: 9, ..observation(0.8, None) };
         assert_eq!(step_value(&config, &problem(&[]), scored).value, 0.25);
         let right = StepObservation { correct: Some(true), ..scored };
         assert_eq!(step_value(&config, &problem(&[]), right).value, 1.25);
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(step_value(&off, &problem(&[]), scored).value, 0.25);
         // No verdict: the outcome is 0, and C alone is left.
         assert_eq!(
-            step_value(&off, &problem(&[]), StepObservation { score: None, ..scored }).outcome,
+            step_value(&off, &problem(&[]), StepObservation { verifier_score: None, ..scored }).outcome,
             0.0
         );
     }

@@ -187,7 +187,7 @@ impl<'a> GrowingTree<'a> {
             }
             let seen = StepObservation {
                 self_evaluation: step.self_evaluation,
-                score: step_score(&step.findings),
+                verifier_score: step_score(&step.findings),
                 correct,
                 depth: step.depth,
                 parent_value,
@@ -245,7 +245,7 @@ impl<'a> GrowingTree<'a> {
                 Some(config.likelihood.answer.at(answer.log_likelihood, finished));
             let (self_evaluation, depth) = (step.self_evaluation, step.depth);
             let score = step_score(&step.findings);
-            let evaluation = Evaluation { score, self_evaluation, depth };
+            let evaluation = Evaluation { verifier_score: score, self_evaluation, depth };
             step.value = value(config, step.outcome, evaluation, above);
             rewards.push((node, reward(step.value, above, step.cost)));
         }
