@@ -229,13 +229,46 @@ async function reports(browser) {
     const metrics = page.locator("tbody", { hasText: "Metrics at the last step" }).locator("th[scope=row]");
     assert.ok((await metrics.count()) > 0);
     assert.deepEqual(await metrics.locator(":scope:not(:has(.meaning))").allTextContents(), [], "metrics that nothing explains");
+    await wideTablesSaySo(page);
+    await curvesDifferWithoutColour(page);
     await photograph(page, "report", view);
     await done(page);
   }
   const page = await open(browser, file);
+  await linksNameFiles(page);
   await foldsAndFinds(page);
   await keysReachEverything(page);
   await done(page);
+}
+
+// A table that is wider than its place says so, no other does, and counts by round fit a screen.
+async function wideTablesSaySo(page) {
+  await page.waitForFunction(() => [...document.querySelectorAll(".scroll")].every((place) =>
+    (place.scrollWidth > place.clientWidth + 1) === getComputedStyle(place, "::before").content.includes("scroll sideways")));
+  const cut = await page.evaluate(() => {
+    const places = [...document.querySelectorAll(".histogram .scroll")];
+    const columns = (place) => place.querySelectorAll("thead th").length;
+    return places.filter((place) => innerWidth >= 1280 && columns(place) <= 6 && place.scrollWidth > place.clientWidth + 1)
+      .map((place) => place.getAttribute("aria-label"));
+  });
+  assert.deepEqual(cut, [], "tables that do not fit a screen");
+}
+
+// In a legend no two curves have the same sample of line and marker.
+async function curvesDifferWithoutColour(page) {
+  const alike = await page.evaluate(() => [...document.querySelectorAll("figure[data-chart]")].filter((figure) => {
+    const samples = [...figure.querySelectorAll(".u-series:not(:first-child)")].map((row) =>
+      [...row.querySelectorAll(".sample path")].map((path) => path.getAttribute("stroke-dasharray") || path.getAttribute("d")).join());
+    return samples.length === 0 || samples.includes("") || new Set(samples).size < samples.length;
+  }).map((figure) => figure.dataset.chart));
+  assert.deepEqual(alike, [], "charts whose legend needs colours");
+}
+
+// Links lead to files of the run, and nowhere else.
+async function linksNameFiles(page) {
+  const links = await page.$$eval("a[href]:not([href^='#'])", (all) => all.map((link) => link.getAttribute("href")));
+  assert.ok(links.length > 5);
+  assert.deepEqual(links.filter((link) => link.startsWith("/") || !existsSync(join(RUN, link))), [], "links to nothing");
 }
 
 // Folding and search in the trees of a report, whatever they hold.

@@ -1,21 +1,20 @@
 //! Test problems before and after training: which were gained and lost, and of which kind.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use regrowth_datasets::{Finish, Problem};
 use regrowth_mcts::foreign::readable;
 use regrowth_verifiers::{Statement, whole_turn};
 use serde::Serialize;
 
+use super::kinds::{Breakdown, breakdowns};
+use super::mistakes::Mistakes;
 use super::sources::Sources;
-use super::words::{percent, points, unanswered};
+use super::words::unanswered;
 use crate::rounds::{EvalRow, TEST, path_of};
-use crate::stats::{Paired, p_value};
 
 /// Problems of each list that the page shows (taste; the rest is in the files).
 const SHOWN: usize = 60;
-/// Kinds of problems that the table has at most; more would be ids, not kinds.
-const KINDS: usize = 12;
 
 /// The section.
 #[derive(Debug, Serialize)]
@@ -24,9 +23,8 @@ pub(super) struct Changes {
     round: u32,
     gained: Changed,
     lost: Changed,
-    /// What the rows of `kinds` have in common: a level, a data set.
-    kind: &'static str,
-    kinds: Vec<Kind>,
+    breakdowns: Vec<Breakdown>,
+    mistakes: Mistakes,
     /// Whether questions and references are known.
     has_questions: bool,
     /// The file that has all of them.
@@ -58,20 +56,6 @@ struct Answer {
     text: String,
 }
 
-/// A group of test problems.
-#[derive(Debug, Serialize)]
-struct Kind {
-    name: String,
-    n: u64,
-    before: String,
-    after: String,
-    difference: String,
-    interval: String,
-    gained: u64,
-    lost: u64,
-    p: String,
-}
-
 impl Changes {
     /// Compares the best round, or the last where none beat round 0, with round 0; `None` without
     /// answers of both.
@@ -96,14 +80,16 @@ impl Changes {
                 .map(|(a, b)| changed_problem(problems.get(a.id.as_str()).copied(), a, b, prompt));
             Changed { total: found().count(), problems: shown.collect() }
         };
-        let (kind, kinds) = kinds(&both, &problems);
+        let reason = |row: &EvalRow| {
+            stated(problems.get(row.id.as_str()).copied(), row, prompt).err().map(|why| why.kind)
+        };
         let file = path_of(sources.run, TEST);
         Some(Self {
             round: compared,
             gained: changed(false),
             lost: changed(true),
-            kind,
-            kinds,
+            breakdowns: breakdowns(&both, &problems),
+            mistakes: Mistakes::of(&both, reason),
             file: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             has_questions: both.iter().any(|(a, _)| problems.contains_key(a.id.as_str())),
         })
@@ -111,22 +97,8 @@ impl Changes {
 
     /// The kinds with the largest gain and the largest loss, in words.
     pub(super) fn kinds_in_words(&self) -> Option<String> {
-        let points = |k: &Kind| k.gained as f64 / k.n as f64 - k.lost as f64 / k.n as f64;
-        let most = self.kinds.iter().max_by(|a, b| points(a).total_cmp(&points(b)))?;
-        let least = self.kinds.iter().min_by(|a, b| points(a).total_cmp(&points(b)))?;
-        let told = |k: &Kind| {
-            format!(
-                "{} {} ({} to {}, {} points)",
-                self.kind, k.name, k.before, k.after, k.difference
-            )
-        };
-        Some(match most.name == least.name {
-            true => format!("All problems are of {}.", told(most)),
-            false => {
-                let round = self.round;
-                format!("After round {round} most on {}; least on {}.", told(most), told(least))
-            }
-        })
+        let told = self.breakdowns.first()?.in_words();
+        Some(format!("After round {} {told}.", self.round))
     }
 }
 
@@ -148,66 +120,36 @@ fn changed_problem(
     }
 }
 
-/// What an answer says, as the verifier reads it.
+/// Why a solution states no answer.
+struct NoAnswer {
+    /// The reason without what is special to this solution.
+    kind: String,
+    text: String,
+}
+
+/// What a solution states as its answer, as the verifier reads it; empty where the problem is not known.
+fn stated(problem: Option<&Problem>, row: &EvalRow, prompt: &str) -> Result<String, NoAnswer> {
+    let none = |kind: String| NoAnswer { text: kind.clone(), kind };
+    if let Some(failure) = &row.failure {
+        return Err(NoAnswer {
+            text: format!("no solution: {failure}"),
+            kind: "no solution, the policy failed".to_owned(),
+        });
+    }
+    if let Some(reason) = &row.unanswered {
+        return Err(none(unanswered(reason)));
+    }
+    let Some(problem) = problem else { return Ok(String::new()) };
+    // A prompt may open a thought that the solution closes.
+    let turn = whole_turn(prompt, &row.text);
+    match Statement::of(problem, &turn, Finish::Eos).answer {
+        // Files of older versions do not say why there is no answer.
+        answer if answer.is_empty() => Err(none(unanswered("no_answer"))),
+        answer => Ok(answer),
+    }
+}
+
 fn answer(problem: Option<&Problem>, row: &EvalRow, prompt: &str) -> Answer {
-    let stated = match (&row.failure, &row.unanswered, problem) {
-        (Some(failure), _, _) => format!("no solution: {failure}"),
-        (_, Some(reason), _) => unanswered(reason),
-        (_, _, Some(problem)) => {
-            // A prompt may open a thought that the solution closes.
-            let turn = whole_turn(prompt, &row.text);
-            Statement::of(problem, &turn, Finish::Eos).answer
-        }
-        _ => String::new(),
-    };
+    let stated = stated(problem, row, prompt).unwrap_or_else(|why| why.text);
     Answer { right: row.correct, answer: readable(&stated), text: readable(row.text.trim()) }
-}
-
-/// The kind of a problem; `None` where it has none.
-type Key<'a> = &'a dyn Fn(&EvalRow) -> Option<String>;
-
-/// The problems by level, where the set has levels; else by data set, where there are several.
-fn kinds(
-    both: &[(&EvalRow, &EvalRow)],
-    problems: &HashMap<&str, &Problem>,
-) -> (&'static str, Vec<Kind>) {
-    let level = |row: &EvalRow| row.level.map(|level| level.to_string());
-    let source = |row: &EvalRow| problems.get(row.id.as_str()).map(|p| p.source.clone());
-    // Files that were put together of several sets often tell them by the beginning of an id.
-    let prefix = |row: &EvalRow| {
-        let end = row.id.find(|c: char| !c.is_alphabetic()).filter(|&end| end > 0)?;
-        Some(row.id[..end].to_owned())
-    };
-    let by: [(&'static str, Key); 3] = [("level", &level), ("set", &source), ("set", &prefix)];
-    by.into_iter()
-        .map(|(kind, key)| (kind, grouped(both, key)))
-        .find(|(_, kinds)| (2..=KINDS).contains(&kinds.len()))
-        .unwrap_or_default()
-}
-
-fn grouped(both: &[(&EvalRow, &EvalRow)], key: Key) -> Vec<Kind> {
-    let mut groups: BTreeMap<(u64, String), Vec<(bool, bool)>> = BTreeMap::new();
-    for (before, after) in both {
-        let Some(name) = key(before) else { continue };
-        // Levels are numbers and sort as such.
-        let number = name.parse().unwrap_or_default();
-        groups.entry((number, name)).or_default().push((before.correct, after.correct));
-    }
-    groups.into_iter().map(|((_, name), outcomes)| kind(&name, &outcomes)).collect()
-}
-
-fn kind(name: &str, outcomes: &[(bool, bool)]) -> Kind {
-    let compared = Paired::of(outcomes.iter().copied());
-    let share = |right: usize| percent(right as f64 / outcomes.len().max(1) as f64);
-    Kind {
-        name: readable(name),
-        n: compared.n,
-        before: share(outcomes.iter().filter(|o| o.0).count()),
-        after: share(outcomes.iter().filter(|o| o.1).count()),
-        difference: points(compared.difference),
-        interval: format!("{} to {}", points(compared.ci95[0]), points(compared.ci95[1])),
-        gained: compared.gained,
-        lost: compared.lost,
-        p: p_value(compared.p_value),
-    }
 }

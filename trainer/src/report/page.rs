@@ -14,15 +14,16 @@ use super::changes::Changes;
 
 use super::sources::Sources;
 use super::summary::Summary;
-use super::{charts, examples, histograms, inference, preferences, settings, tables};
+use super::{charts, examples, histograms, inference, machine, preferences, settings, tables};
 use crate::rounds::Fork;
 
 /// Macros that pages share.
 pub(super) const PARTS: &str = include_str!("templates/parts.html");
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("page.html", include_str!("templates/page.html")),
     ("changes.html", include_str!("templates/changes.html")),
     ("pairs.html", include_str!("templates/pairs.html")),
+    ("terms.html", include_str!("templates/terms.html")),
     ("settings.html", include_str!("templates/settings.html")),
     ("parts.html", PARTS),
     ("viewer.html", viewer::MARKUP),
@@ -36,21 +37,25 @@ pub(super) const UPLOT: &str = include_str!("assets/vendor/uplot/uPlot.iife.min.
 
 /// Files of a run that the page links to where they are there, and what they hold.
 const FILES: [(&str, &str); 5] = [
-    ("report.json", "everything on this page as data"),
-    ("run.json", "effective settings, and what the run was started with"),
-    ("test.jsonl", "test problems before and after"),
+    ("report.json", "settings and the figures of all rounds"),
+    (
+        "run.json",
+        "what the run was started with: settings, identity of the policy, hashes of the problems",
+    ),
+    ("test.jsonl", "each test problem: right or wrong before and after"),
     ("eval.jsonl", "the same, in runs of older versions"),
-    ("best", "checkpoint of the best round"),
+    ("best", "folder with the checkpoint of the best round; not read for this page"),
 ];
-const ROUND_FILES: [(&str, &str); 8] = [
-    ("report.json", "figures"),
-    ("trees.jsonl", "search trees"),
-    ("pairs.jsonl", "preference pairs"),
+const ROUND_FILES: [(&str, &str); 9] = [
+    ("report.json", "accuracy, counts, tokens and time of the round"),
+    ("trees.jsonl", "search trees, one a line"),
+    ("pairs.jsonl", "preference pairs, one a line"),
+    ("train.json", "pairs or solutions trained on, tokens, what was skipped"),
     ("metrics.jsonl", "training metrics of every step"),
     ("validation.jsonl", "answers to validation problems"),
     ("test.jsonl", "answers to test problems"),
     ("eval.jsonl", "the same, in runs of older versions"),
-    ("cost.json", "time and usage"),
+    ("cost.json", "time of each phase, tokens computed, machine, memory"),
 ];
 
 /// Whether the page of a run may link to this file.
@@ -85,6 +90,8 @@ struct Page<'a> {
     changes: Option<Changes>,
     results: tables::Table,
     costs: tables::Table,
+    /// Machine, memory and time of the whole run.
+    machine: Vec<machine::Fact>,
     /// Which factors preferences follow, and what they rest on.
     preferences: tables::Table,
     histograms: Vec<histograms::Histogram>,
@@ -142,6 +149,7 @@ fn page<'a>(sources: &'a Sources, name: &'a str) -> Result<Page<'a>, Error> {
         changes,
         results: tables::results(sources),
         costs: tables::costs(sources),
+        machine: machine::facts(sources),
         preferences: preferences::table(sources),
         histograms: histograms::histograms(sources),
         examples,

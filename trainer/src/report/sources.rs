@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use super::examples::picked;
 use crate::clock::utc;
 use crate::rounds::{
-    EvalRow, RoundReport, RunFile, RunReport, TEST, path_of, read_run_file, round_dir,
+    EvalRow, Machine, RoundReport, RunFile, RunReport, TEST, path_of, read_cost, read_run_file,
+    round_dir, rows_trained,
 };
 
 /// Trees of a round that are looked at to choose those that are shown (taste: a second of reading).
@@ -55,6 +56,10 @@ pub(super) struct RoundSources<'a> {
     pub(super) examples: Vec<(&'static str, PreferencePair)>,
     /// Some trees.
     pub(super) trees: Vec<TreeRecord>,
+    /// Pairs or solutions that were trained on.
+    pub(super) rows_trained: Option<u64>,
+    /// Where it ran.
+    pub(super) machine: Machine,
 }
 
 impl<'a> Sources<'a> {
@@ -86,6 +91,8 @@ impl<'a> Sources<'a> {
                 audit: audited(&pairs, test),
                 examples,
                 trees,
+                rows_trained: rows_trained(&folder),
+                machine: read_cost(&folder).machine,
             });
         }
         let started = file_time(&run.join("run.json"));
@@ -104,6 +111,8 @@ impl<'a> Sources<'a> {
             audit: None,
             examples: Vec::new(),
             trees: Vec::new(),
+            rows_trained: rows_trained(&round_dir(run, round.round)),
+            machine: Machine::default(),
         });
         let rounds = rounds.collect();
         Self { run, report, test: &[], file: None, rounds, started: None, finished: None }
@@ -118,6 +127,11 @@ impl<'a> Sources<'a> {
             TreeSet::new(&format!("round {number}"), round.report.trees as usize, trees)
         });
         sets.collect()
+    }
+
+    /// A cell for each round of the report.
+    pub(super) fn by_round(&self, cell: impl Fn(&RoundSources<'a>) -> String) -> Vec<String> {
+        self.rounds.iter().take(self.report.rounds.len()).map(cell).collect()
     }
 
     /// The rounds that grew trees.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::charts::all_tokens;
+use super::machine;
 use super::sources::Sources;
 use super::words::{count, duration, interval, mean, metric, part, percent, points, signed};
-use crate::rounds::RoundReport;
+use crate::rounds::{Objective, RoundReport};
 use crate::stats::{Paired, p_value};
 
 /// The table.
@@ -50,7 +51,7 @@ pub(super) fn results(sources: &Sources) -> Table {
         accuracy,
         group("Search", sources, &search_rows()),
         group("Pairs", sources, &pair_rows()),
-        group("Training", sources, &training_rows()),
+        training(sources),
         metrics(sources),
         group("Judge", sources, &judge_rows()),
         held_out_judges(sources),
@@ -77,7 +78,12 @@ pub(super) fn costs(sources: &Sources) -> Table {
         ("test problems", "", &|r| duration(r.seconds.test)),
         ("all phases", "", &|r| duration(r.seconds.total())),
     ];
-    table(sources, vec![group("Tokens", sources, &tokens), group("Time", sources, &time)])
+    let groups = vec![
+        group("Tokens", sources, &tokens),
+        group("Time", sources, &time),
+        machine::memory(sources),
+    ];
+    table(sources, groups)
 }
 
 /// Groups that hold something, with a column for each round that they say something of.
@@ -190,7 +196,7 @@ fn against_base(sources: &Sources) -> Vec<Row> {
     ]
 }
 
-fn search_rows() -> [Spec<'static>; 8] {
+fn search_rows() -> [Spec<'static>; 9] {
     [
         ("problems", "", &|r| some(r, count(r.problems))),
         ("trees", "", &|r| some(r, count(r.trees))),
@@ -199,11 +205,13 @@ fn search_rows() -> [Spec<'static>; 8] {
         }),
         ("simulations per tree", "", &|r| mean(r.statistics.simulations, r.statistics.trees)),
         ("trees with right and wrong solutions", "these teach by outcome", &|r| {
-            part(r.statistics.mixed, r.statistics.trees)
+            of_trees(r, r.statistics.mixed)
         }),
-        ("trees with wrong solutions only", "", &|r| {
-            part(r.statistics.all_wrong, r.statistics.trees)
+        ("trees without a wrong solution", "all are right, or none is finished", &|r| {
+            let wrong = r.statistics.mixed + r.statistics.all_wrong;
+            of_trees(r, r.statistics.trees.saturating_sub(wrong))
         }),
+        ("trees with wrong solutions only", "", &|r| of_trees(r, r.statistics.all_wrong)),
         ("solutions without an answer", "cut off included", &|r| {
             let seen = r.statistics.unanswered;
             part(seen.no_answer + seen.cut_off, seen.solutions)
@@ -213,6 +221,14 @@ fn search_rows() -> [Spec<'static>; 8] {
             part(r.statistics.duplicates, r.statistics.duplicates + steps)
         }),
     ]
+}
+
+/// A number of trees and its share of all.
+fn of_trees(round: &RoundReport, n: u64) -> String {
+    match round.statistics.trees {
+        0 => String::new(),
+        trees => format!("{} ({})", count(n), part(n, trees)),
+    }
 }
 
 fn some(round: &RoundReport, text: String) -> String {
@@ -242,8 +258,32 @@ fn pair_rows() -> [Spec<'static>; 6] {
     ]
 }
 
-fn training_rows() -> [Spec<'static>; 2] {
+/// What was trained on, and how far it led.
+fn training(sources: &Sources) -> Group {
+    let mut training = group("Training", sources, &training_rows());
+    let name = match sources.report.config.objective {
+        Objective::Preferences => "pairs trained on",
+        Objective::ChosenSteps => "chosen steps trained on",
+        Objective::CorrectSolutions => "solutions trained on",
+    };
+    let cells = sources.by_round(|round| round.rows_trained.map(count).unwrap_or_default());
+    if cells.iter().any(|cell| !cell.is_empty()) {
+        let meaning = "replayed ones included, too long ones not";
+        training.rows.insert(0, Row { name: name.to_owned(), meaning, cells });
+    }
+    training
+}
+
+fn training_rows() -> [Spec<'static>; 3] {
     [
+        (
+            "tokens trained on",
+            "through forward and backward, in all epochs",
+            &|r| match r.trained {
+                true => count(r.tokens.trained),
+                false => String::new(),
+            },
+        ),
         ("optimizer steps", "", &|r| if r.trained { count(r.steps) } else { String::new() }),
         ("KL to the base policy", "nats per token, of sampled validation solutions", &|r| {
             r.kl_to_base.map(|d| signless(d.per_token)).unwrap_or_default()

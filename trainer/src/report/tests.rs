@@ -47,12 +47,13 @@ fn page(folder: &Path, report: &RunReport, test: &[Problem]) -> String {
     std::fs::write(folder.join("run.json"), serde_json::to_string(&file).unwrap()).unwrap();
     write_html(folder, report, test).unwrap();
     let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
-    well_formed(&page);
+    well_formed(folder, &page);
     page
 }
 
-/// Nothing is left to fill in, nothing is loaded, and every section of the contents is there.
-fn well_formed(page: &str) {
+/// Nothing is left to fill in, nothing is loaded, every section of the contents is there, and so is every file
+/// that is linked; but for `report.json`, which is written after the page.
+fn well_formed(folder: &Path, page: &str) {
     let text = page.split("<script").next().unwrap();
     for unfilled in ["{{ ", "{% ", "undefined", "NaN"] {
         assert!(!text.replace("{{ report }}", "").contains(unfilled), "{unfilled}");
@@ -63,6 +64,10 @@ fn well_formed(page: &str) {
     for link in text.split("href=\"#").skip(1) {
         let id = link.split('"').next().unwrap();
         assert!(text.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    for link in text.split("href=\"").skip(1).filter(|link| !link.starts_with('#')) {
+        let path = link.split('"').next().unwrap().replace("&#x2f;", "/");
+        assert!(path == "report.json" || folder.join(&path).exists(), "{path}");
     }
     assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
 }
@@ -112,6 +117,13 @@ fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
     write_jsonl(&second.join("test.jsonl"), answers(&problems, |at| at > 1 && at < 14, text))
         .unwrap();
     std::fs::write(folder.join("test.jsonl"), "").unwrap();
+    let trained = json!({ "version": 1, "steps": 699, "skipped": { "too long": 4, "step label too long": 9 },
+        "tokens": 30, "reference_tokens": 0, "metrics": {}, "checksums": {},
+        "mix": { "rows": 1237, "on_policy": 1237, "replayed": 0 } });
+    crate::artefact::write_checksummed(&second.join("train.json"), &trained).unwrap();
+    let machine = json!({ "processor": "Some CPU", "cores": 4, "threads": 3, "peak_memory": 2_345_600_000_u64,
+        "planned_memory": 67_000_000 });
+    std::fs::write(second.join("cost.json"), json!({ "machine": machine }).to_string()).unwrap();
     let bins = json!([{ "n": 5, "mean": 0.2, "right": 1 }, { "n": 5, "mean": 0.9, "right": 4 }]);
     let judged = json!({ "n": 10, "unknown": 0.0, "right": 0.5, "mean": 0.5, "auc": 0.55, "ece": 0.1,
         "by_depth": [], "bins": bins });
@@ -119,7 +131,7 @@ fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
         "test": share(12, 20), "trained": true, "trees": trees.len(), "pairs": pairs.len(), "problems": 20,
         "pairs_dropped": { "no_sibling": 7 }, "steps": 699, "gate": {
             "start_round": 0, "accepted": true, "reason": "better" },
-        "metrics": { "loss": 0.01 }, "statistics": { "trees": trees.len(), "margins": [0, 3, 4],
+        "metrics": { "loss": 0.01 }, "statistics": { "trees": trees.len(), "mixed": 11, "all_wrong": 3, "margins": [0, 3, 4],
             "depths": [{ "depth": 1, "pairs": 7 }], "self_evaluation": judged },
         "tokens": { "prompts": 10, "sampled": 20, "trained": 30, "referenced": 0, "validated": 5 },
     });
@@ -147,14 +159,35 @@ fn a_full_run_tells_its_story() {
         "<a href=\"round-0001&#x2f;trees.jsonl\">",
         "regrowth iterate --run ",
         "All settings are those of the preset",
+        "Some CPU, 4 cores, 3 threads used",
+        "2.35 GB",
+        "at most 67 MB",
+        "<dt>McNemar test</dt>",
+        "Accuracy by question",
     ] {
         assert!(page.contains(told), "{told}");
     }
+    // 1,237 rows less 4 pairs that were too long; step labels are no rows. The rest of 20 trees is 6.
+    assert_eq!(row(&page, "pairs trained on"), ["1,233"]);
+    assert_eq!(row(&page, "tokens trained on"), ["30"]);
+    assert_eq!(row(&page, "trees with right and wrong solutions"), ["11 (55.0\u{a0}%)"]);
+    assert_eq!(row(&page, "trees without a wrong solution"), ["6 (30.0\u{a0}%)"]);
+    assert_eq!(row(&page, "trees with wrong solutions only"), ["3 (15.0\u{a0}%)"]);
+    // Of 20 problems 8 are right before and 12 after; 6 are gained and 2 lost.
+    assert_eq!(row(&page, "another answer"), ["12", "8", "6", "2"]);
     // Long curves are averaged to what a screen can show.
     assert!(page.matches("\"x\":").count() < 800, "{}", page.matches("\"x\":").count());
     // Preferences are those of rounds; the base policy has a column in the results and in the costs.
     assert!(page.contains("What preferences follow"));
     assert_eq!(page.matches("<th scope=\"col\">base policy").count(), 2);
+}
+
+/// The cells of a table's row that say something, without what explains them.
+fn row(page: &str, name: &str) -> Vec<String> {
+    let mut rows = page.split("<th scope=\"row\">").skip(1).filter(|row| row.starts_with(name));
+    let row = rows.next().expect(name).split("</tr>").next().unwrap();
+    let cells = row.split("<td>").skip(1).map(|cell| cell.split('<').next().unwrap().to_owned());
+    cells.filter(|cell| !cell.is_empty()).collect()
 }
 
 #[test]

@@ -65,6 +65,16 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
+/// `512 MB`, `1.23 GB`; decimal units.
+pub(super) fn bytes(n: u64) -> String {
+    let megabytes = n as f64 / 1e6;
+    if megabytes < 1000.0 {
+        format!("{megabytes:.0} MB")
+    } else {
+        format!("{:.2} GB", megabytes / 1e3)
+    }
+}
+
 /// Why pairs were left out, in words; training's own reasons are words already.
 pub(super) fn drop_reason(name: &str) -> String {
     let known = DropReason::deserialize(StrDeserializer::<serde::de::value::Error>::new(name));
@@ -112,6 +122,7 @@ mod tests {
         assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
         let durations = [4.24, 185.0, 4320.0].map(duration);
         assert_eq!(durations, ["4.2 s", "3 min 5 s", "1 h 12 min"]);
+        assert_eq!([512_400_000, 1_234_000_000].map(bytes), ["512 MB", "1.23 GB"]);
         assert_eq!(points(-0.0512), "\u{2212}5.1");
         assert_eq!(
             (part(1, 4), part(0, 0), mean(3, 2)),

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `config`, `preset`, `variant` | settings |
 //! | `sets` | which problems each round, validation and test get |
-//! | `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
+//! | `machine`, `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
 //! | `observer`, `on_demand`, `journal`, `round_files`, `phase`, `round_policy` | what all phases share; how they resume |
 //! | `process`, `serve_command`, `served_check`, `serving`, `policies` | policies, here or behind servers: loaded, put there, compared, watched |
 //! | `calibration`, `search` | phase 1: trees and pairs |
@@ -33,6 +33,7 @@ mod fork;
 mod gate;
 mod journal;
 mod kl_to_base;
+mod machine;
 mod observer;
 mod on_demand;
 mod phase;
@@ -62,7 +63,9 @@ mod variant;
 
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
 pub use driver::{RunOutcome, RunRequest, iterate};
+pub(crate) use machine::Machine;
 pub use observer::{Control, NoObserver, Observer};
+pub(crate) use phase::read_cost;
 pub use plan::{Estimate, RoundMemory, RunPlan, Trial, plan};
 pub use report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, RunReport, Seconds};
 pub(crate) use round_files::{TEST, path_of};
@@ -72,4 +75,5 @@ pub use serve_command::ServeCommand;
 pub use sets::ProblemSets;
 pub use statistics::{DepthCount, HISTOGRAM_EDGES, RoundStatistics};
 pub use test_evaluation::{EvalRow, ROW_VERSION, TestRow};
+pub(crate) use training::rows_trained;
 pub use variant::Variant;

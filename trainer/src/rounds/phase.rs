@@ -22,6 +22,11 @@ const REPORT: &str = "report.json";
 /// What a round has cost.
 const COST: &str = "cost.json";
 
+/// What the round in this folder has cost. These are only measurements: a damaged file is no reason to stop.
+pub(crate) fn read_cost(round: &Path) -> Cost {
+    read_json(&round.join(COST)).unwrap_or_default().unwrap_or_default()
+}
+
 /// The folder of a round.
 pub(super) struct RoundDir {
     pub(super) number: u32,
@@ -48,8 +53,7 @@ impl RoundDir {
 
     /// What the round has cost so far.
     pub(super) fn cost(&self) -> Cost {
-        // Only measurements: a damaged file is no reason to stop.
-        read_json(&self.path.join(COST)).unwrap_or_default().unwrap_or_default()
+        read_cost(&self.path)
     }
 
     /// Changes what the round has cost.

@@ -10,6 +10,7 @@ use regrowth_verifiers::{Unanswered, equations};
 use serde::{Deserialize, Serialize};
 
 use super::config::RunConfig;
+use super::machine::Machine;
 use super::statistics::RoundStatistics;
 use super::test_evaluation::EvalRow;
 use crate::stats::{Paired, Share};
@@ -174,13 +175,15 @@ pub struct KlToBase {
 }
 
 /// `cost.json` of a round: what it took on this machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// Wall time.
     pub(super) seconds: Seconds,
     /// Tokens that the search's requests really cost.
     pub(super) search: Usage,
+    /// Where it ran, and the memory it took.
+    pub(crate) machine: Machine,
 }
 
 /// `report.json` of a round.

@@ -110,7 +110,10 @@ fn search(
         before: calibration::before(run.config, &before, searched.as_ref())?,
     };
     let (done, usage) = phase.run(observer)?;
-    dir.charge(|cost| cost.search = usage)?;
+    dir.charge(|cost| {
+        cost.search = usage;
+        cost.machine.note(run.threads);
+    })?;
     Ok(done)
 }
 
@@ -140,7 +143,12 @@ fn train(
         threads: run.threads,
         control: run.control,
     };
-    phase.run(observer)
+    let done = phase.run(observer)?;
+    dir.charge(|cost| {
+        cost.machine.note(run.threads);
+        cost.machine.planned_memory = done.planned_memory;
+    })?;
+    Ok(done)
 }
 
 /// The policy after the round: the trained one, or the start policy if nothing was trained. It is

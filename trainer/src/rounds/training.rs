@@ -26,7 +26,7 @@ use super::round_policy::RoundPolicy;
 use super::search::{PAIRS, STEP_LABELS, TREES};
 use super::served_check::{self, Expected};
 use crate::TrainError;
-use crate::artefact::{Checksums, checksums, remove};
+use crate::artefact::{Checksums, checksums, read_checksummed, remove};
 use crate::train::{
     DpoConfig, DpoTrainer, Example, LoraConfig, Model, MultiRoundSchedule, OPTIMIZER,
     PreferenceData, Reference, Session, SftConfig, SftTrainer, StepProgress, plan_dpo, plan_sft,
@@ -60,6 +60,18 @@ pub(super) struct TrainDone {
     pub(super) mix: Mix,
     /// Checksums of the checkpoint's files and of the metrics.
     pub(super) checksums: Checksums,
+    /// Bytes that training was planned to take; on its way to `cost.json`, as it depends on the threads.
+    #[serde(skip)]
+    pub(super) planned_memory: Option<u64>,
+}
+
+/// Pairs or solutions that the round in this folder trained on; `None` where it did not train.
+pub(crate) fn rows_trained(round: &Path) -> Option<u64> {
+    let done: TrainDone = read_checksummed(&round.join(DONE)).ok()??;
+    // Step labels that were left out are no rows.
+    let rows = done.skipped.iter().filter(|(reason, _)| !reason.starts_with("step label"));
+    let skipped: u64 = rows.map(|(_, n)| n).sum();
+    done.not_trained.is_none().then(|| done.mix.rows.saturating_sub(skipped))
 }
 
 /// Where the rows of a training come from.
@@ -199,6 +211,7 @@ impl TrainPhase<'_> {
             reference_tokens: summary.reference_tokens,
             metrics: summary.metrics,
             mix,
+            planned_memory: Some(plan.total()),
             ..TrainDone::default()
         })
     }
@@ -265,6 +278,7 @@ impl TrainPhase<'_> {
             tokens: summary.tokens,
             metrics: [("nll".to_owned(), summary.loss)].into(),
             mix,
+            planned_memory: Some(plan.total()),
             ..TrainDone::default()
         })
     }

@@ -63,13 +63,68 @@ Regrowth.charts = (() => {
         }
       });
       ctx.restore();
+      drawMarkers(plot, spec, columns);
     };
   }
 
   const COLOURS = 8;
   const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-dashed" : `--series-${(index % COLOURS) + 1}`);
-  // Curves beyond the last colour are dotted, so that no two look alike before the 17th.
-  const dash = (spec, index) => (spec.series[index].style === "dashed" ? [6, 4] : index % (2 * COLOURS) < COLOURS ? undefined : [2, 3]);
+  // Without colour curves are told apart by marker and dashes; no two look alike before the 31st.
+  const DASHES = [[], [9, 3], [2, 3], [9, 3, 2, 3], [5, 2]];
+  const dash = (spec, index) => (spec.series[index].style === "dashed" ? [6, 4] : DASHES[index % DASHES.length]);
+  // Outlines around 0, 0, good for canvas and SVG.
+  const MARKERS = [
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
+    "M-3.6-3.6h7.2v7.2h-7.2z",
+    "M0-4.8L4.8 3.6h-9.6z",
+    "M0-5.4L4.4 0L0 5.4L-4.4 0z",
+    "M0 4.8L4.8-3.6h-9.6z",
+    "M-5-1.5h3.5v-3.5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5z",
+  ];
+  const marker = (spec, index) => (spec.series[index].style === "dashed" ? "" : MARKERS[index % MARKERS.length]);
+  // Markers of a curve at most: more would hide it.
+  const MARKED = 30;
+
+  // The points of a curve that get a marker: all, or some at equal distances.
+  function markers(points) {
+    const there = points.filter(Boolean);
+    if (there.length <= MARKED) return there;
+    const step = Math.ceil(there.length / 6);
+    return there.filter((_, at) => at % step === step >> 1);
+  }
+
+  function drawMarkers(plot, spec, columns) {
+    const { ctx } = plot;
+    const ratio = devicePixelRatio;
+    columns.forEach((points, index) => {
+      if (!plot.series[index + 1].show || !marker(spec, index)) return;
+      const outline = new Path2D(marker(spec, index));
+      ctx.fillStyle = colour(spec, index);
+      for (const point of markers(points)) {
+        ctx.save();
+        ctx.translate(plot.valToPos(point.x, "x", true), plot.valToPos(point.y, "y", true));
+        ctx.scale(ratio, ratio);
+        ctx.fill(outline);
+        ctx.restore();
+      }
+    });
+  }
+
+  // A piece of each curve in its place in the legend.
+  function legendSamples(spec, host) {
+    const svg = (name, attributes) => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+      Object.entries(attributes).forEach(([key, value]) => element.setAttribute(key, value));
+      return element;
+    };
+    [...host.querySelectorAll(".u-series")].slice(1).forEach((row, index) => {
+      const sample = svg("svg", { class: "sample", width: 40, height: 12, viewBox: "-20 -6 40 12", "aria-hidden": "true" });
+      const stroke = colour(spec, index);
+      sample.append(svg("path", { d: "M-20 0H20", stroke, "stroke-width": 2, "stroke-dasharray": dash(spec, index).join(" ") || "none" }));
+      if (marker(spec, index)) sample.append(svg("path", { d: marker(spec, index), fill: stroke }));
+      row.querySelector(".u-marker").replaceWith(sample);
+    });
+  }
 
   // The range of y: all points and intervals with some air; of shares never beyond 0 and 1.
   function range(spec) {
@@ -108,14 +163,14 @@ Regrowth.charts = (() => {
   function draw(figure, spec) {
     const host = figure.querySelector(".plot");
     const { xs, columns } = aligned(spec.series);
-    const few = xs.length < 30;
+    const few = xs.length < MARKED;
     const lines = spec.series.map((s, index) => ({
       label: s.name,
       stroke: colour(spec, index),
       width: 2,
       dash: dash(spec, index),
       spanGaps: true,
-      points: { show: few, size: 7, fill: colour(spec, index) },
+      points: { show: false },
       value: (_, v) => shown(spec.y.format, v),
     }));
     // Whole numbers on the axis, where x counts rounds or steps.
@@ -139,6 +194,7 @@ Regrowth.charts = (() => {
     const data = [xs, ...columns.map((points) => points.map((p) => (p ? p.y : null)))];
     host.replaceChildren();
     const plot = new uPlot(options, data, host);
+    legendSamples(spec, host);
     describe(host.querySelector("canvas"), spec);
     keyboard(plot, host);
     return plot;

@@ -27,6 +27,19 @@ Regrowth.report = (() => {
     }
   }
 
+  // Says of a table that is wider than its place that it goes on.
+  function markWideTables() {
+    const mark = ({ target }) => {
+      const place = target.closest(".scroll");
+      place.classList.toggle("overflowing", place.scrollWidth > place.clientWidth + 1);
+    };
+    const resized = new ResizeObserver((entries) => entries.forEach(mark));
+    for (const place of document.querySelectorAll(".scroll")) {
+      resized.observe(place);
+      resized.observe(place.firstElementChild);
+    }
+  }
+
   // Paper does not unfold.
   function openForPrint() {
     let closed = [];
@@ -40,6 +53,7 @@ Regrowth.report = (() => {
   Regrowth.charts.start(document, read("charts-data"));
   renderFormulas();
   startViewer();
+  markWideTables();
   openForPrint();
   // On a small screen the contents stand above the result, so they start folded.
   if (innerWidth < 600) document.querySelector(".contents details").open = false;

@@ -1,0 +1,58 @@
+//! Where and when a run was made, and the memory it took: measurements that its files have anyway.
+
+use serde::Serialize;
+
+use super::sources::{RoundSources, Sources};
+use super::tables::{Group, Row};
+use super::words::{bytes, counted, duration};
+use crate::rounds::Machine;
+
+/// A name and what it is for this run.
+#[derive(Debug, Serialize)]
+pub(super) struct Fact {
+    name: &'static str,
+    value: String,
+}
+
+/// Machine and time of the whole run. What runs of older versions do not have is left out.
+pub(super) fn facts(sources: &Sources) -> Vec<Fact> {
+    let machines: Vec<&Machine> =
+        sources.rounds.iter().map(|round| &round.machine).filter(|m| m.cores > 0).collect();
+    let mut processors: Vec<String> = machines.iter().map(|m| in_words(m)).collect();
+    processors.dedup();
+    let peak = machines.iter().filter_map(|m| m.peak_memory).max();
+    let planned = machines.iter().filter_map(|m| m.planned_memory).max();
+    let facts = [
+        ("Started", sources.started.clone()),
+        ("Test problems answered", sources.finished.clone()),
+        ("Time of all phases", Some(duration(sources.report.total_seconds()))),
+        ("Machine", (!processors.is_empty()).then(|| processors.join("; then "))),
+        ("Peak memory of the process", peak.map(bytes)),
+        ("Planned for training", planned.map(|n| format!("at most {}", bytes(n)))),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some(Fact { name, value: value? })).collect()
+}
+
+fn in_words(machine: &Machine) -> String {
+    let processor = machine.processor.as_deref().unwrap_or("a processor without a name");
+    let cores = counted(machine.cores as u64, "core");
+    format!("{processor}, {cores}, {} used", counted(machine.threads as u64, "thread"))
+}
+
+/// Memory by round.
+pub(super) fn memory(sources: &Sources) -> Group {
+    let row = |name: &str, meaning, of: fn(&Machine) -> Option<u64>| Row {
+        name: name.to_owned(),
+        meaning,
+        cells: sources
+            .by_round(|round: &RoundSources| of(&round.machine).map(bytes).unwrap_or_default()),
+    };
+    let rows = vec![
+        row("peak of the process", "up to the end of the round's training", |m| m.peak_memory),
+        row("planned for training", "at most, above what the process held before", |m| {
+            m.planned_memory
+        }),
+    ];
+    let told = |row: &Row| row.cells.iter().any(|cell| !cell.is_empty());
+    Group { name: "Memory", rows: rows.into_iter().filter(told).collect() }
+}
