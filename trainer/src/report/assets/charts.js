@@ -69,9 +69,13 @@ Regrowth.charts = (() => {
 
   const COLOURS = 8;
   const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-dashed" : `--series-${(index % COLOURS) + 1}`);
-  // Without colour curves are told apart by marker and dashes; no two look alike before the 31st.
+  // Without colour curves are told apart by marker and dashes; no two look alike before the 31st. Dashes of a
+  // restless curve of many points are noise, so these have markers alone.
   const DASHES = [[], [9, 3], [2, 3], [9, 3, 2, 3], [5, 2]];
-  const dash = (spec, index) => (spec.series[index].style === "dashed" ? [6, 4] : DASHES[index % DASHES.length]);
+  const dash = ({ style, points }, index) => {
+    if (style === "dashed") return [6, 4];
+    return points.length > MARKED ? [] : DASHES[index % DASHES.length];
+  };
   // Outlines around 0, 0, good for canvas and SVG.
   const MARKERS = [
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
@@ -120,7 +124,7 @@ Regrowth.charts = (() => {
     [...host.querySelectorAll(".u-series")].slice(1).forEach((row, index) => {
       const sample = svg("svg", { class: "sample", width: 40, height: 12, viewBox: "-20 -6 40 12", "aria-hidden": "true" });
       const stroke = colour(spec, index);
-      sample.append(svg("path", { d: "M-20 0H20", stroke, "stroke-width": 2, "stroke-dasharray": dash(spec, index).join(" ") || "none" }));
+      sample.append(svg("path", { d: "M-20 0H20", stroke, "stroke-width": 2, "stroke-dasharray": dash(spec.series[index], index).join(" ") || "none" }));
       if (marker(spec, index)) sample.append(svg("path", { d: marker(spec, index), fill: stroke }));
       row.querySelector(".u-marker").replaceWith(sample);
     });
@@ -168,7 +172,7 @@ Regrowth.charts = (() => {
       label: s.name,
       stroke: colour(spec, index),
       width: 2,
-      dash: dash(spec, index),
+      dash: dash(s, index),
       spanGaps: true,
       points: { show: false },
       value: (_, v) => shown(spec.y.format, v),
