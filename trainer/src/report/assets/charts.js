@@ -70,11 +70,11 @@ Regrowth.charts = (() => {
   const COLOURS = 8;
   const colour = (spec, index) => css(spec.series[index].style === "dashed" ? "--series-dashed" : `--series-${(index % COLOURS) + 1}`);
   // Without colour curves are told apart by marker and dashes; no two look alike before the 31st. Dashes of a
-  // restless curve of many points are noise, so these have markers alone.
+  // restless curve of many points are noise, so these have none before markers repeat.
   const DASHES = [[], [9, 3], [2, 3], [9, 3, 2, 3], [5, 2]];
   const dash = ({ style, points }, index) => {
     if (style === "dashed") return [6, 4];
-    return points.length > MARKED ? [] : DASHES[index % DASHES.length];
+    return DASHES[(points.length > MARKED ? Math.floor(index / MARKERS.length) : index) % DASHES.length];
   };
   // Outlines around 0, 0, good for canvas and SVG.
   const MARKERS = [
