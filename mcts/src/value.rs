@@ -3,7 +3,7 @@
 //! Notation of arXiv:2405.00451, section 2.1: O is the outcome, C the self-evaluation, R(s) = O + C
 //! the value of the state s that a step leads to, and r = R(s') - R(s) the reward of the step. R is known
 //! as soon as the step is; V and Q of the tree are backed up from r. Options of [`ValueConfig`] that
-//! deviate reproduce the authors' code.
+//! deviate reproduce the authors' code, except the penalty for false equations (ours).
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::true_share;
@@ -46,7 +46,7 @@ pub struct StepValue {
     pub reward: f64,
 }
 
-/// Value of a step: `R = O + C`, `r = R(s') - R(s)` (arXiv:2405.00451, section 2.1, eq. 2).
+/// Value of a step: `R = O + C`, `r = R(s') - R(s) - cost` (arXiv:2405.00451, section 2.1, eq. 2).
 #[must_use]
 pub fn step_value(
     config: &ValueConfig,
@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn a_verifiers_score_takes_the_place_of_the_self_evaluation() {
         let config = ValueConfig { depth_decay: true, ..ValueConfig::default() };
-        let scored = StepObservation { verifier_score: Some(0.25), depth: 9, ..observation(0.8, None) };
+        let scored =
+            StepObservation { verifier_score: Some(0.25), depth: 9, ..observation(0.8, None) };
         assert_eq!(step_value(&config, &problem(&[]), scored).value, 0.25);
         let right = StepObservation { correct: Some(true), ..scored };
         assert_eq!(step_value(&config, &problem(&[]), right).value, 1.25);
@@ -257,7 +258,8 @@ mod tests {
         assert_eq!(step_value(&off, &problem(&[]), scored).value, 0.25);
         // No verdict: the outcome is 0, and C alone is left.
         assert_eq!(
-            step_value(&off, &problem(&[]), StepObservation { verifier_score: None, ..scored }).outcome,
+            step_value(&off, &problem(&[]), StepObservation { verifier_score: None, ..scored })
+                .outcome,
             0.0
         );
     }

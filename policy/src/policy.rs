@@ -8,7 +8,7 @@ use regrowth_datasets::{Problem, TokenId};
 use crate::decorate::Meter;
 use crate::{PolicyError, Request, Response, ServerFeatures, Usage};
 
-/// A language model that proposes, judges and scores steps.
+/// A language model that proposes steps, judges them, and gives log-probabilities of given text.
 ///
 /// `submit` hands a call over and returns; the answer arrives on the call's channel, in any order
 /// and from any thread. The engine in this process answers equal requests equally, whatever else is in

@@ -9,8 +9,8 @@
 //! simulations in flight (`leaves_in_flight`), simulation k (from 1) starts after exactly the backups of
 //! simulations 1 to k - W; a commit waits until all are backed up. Backups happen in the order of
 //! the simulations. Simulations that arrive at a node whose expansion is pending wait there and
-//! resume in the order in which they started. So they select among its children before any other
-//! simulation does, and with the same statistics, because no backup happens in between.
+//! resume in the order in which they started. Until then no simulation has passed through its
+//! children, so no backup can have changed them: all select with the same statistics.
 
 use std::collections::VecDeque;
 use std::time::Instant;

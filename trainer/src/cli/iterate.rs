@@ -30,9 +30,9 @@ pub(super) struct Args {
     /// Go on from the finished rounds of --run with other settings, in a new folder beside it.
     #[arg(long, help_heading = "Output", hide = true)]
     fork: bool,
-    /// A command that serves REGROWTH_CHECKPOINT as REGROWTH_MODEL at the address of --policy: started by
-    /// this program, watched, ended with it, and started anew with weights that a running server cannot
-    /// load
+    /// Command that starts the inference server at the address of --policy, for example `vllm serve
+    /// $REGROWTH_CHECKPOINT --served-model-name $REGROWTH_MODEL`. This program starts and ends it, and
+    /// restarts it when new weights cannot be loaded into the running server
     /// [default: the servers run already]
     #[arg(long, value_name = "CMD", help_heading = "Policy and problems", hide = true)]
     serve_command: Option<String>,

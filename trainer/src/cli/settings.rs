@@ -161,7 +161,8 @@ pub(super) struct SettingArgs {
     /// judge alone.
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     judge_weight: Option<f64>,
-    /// What the judge is trained to say: the value of the state behind a step, or whether it is right.
+    /// What the judge is trained to say: the share of right solutions through a step (value), or whether there
+    /// is any (reached).
     #[arg(long, value_enum, help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
     /// Passes over the pairs of a round.

@@ -9,7 +9,7 @@ pub(super) fn best_round(rounds: &[Finished]) -> usize {
     let right = |i: &usize| rounds[*i].report.validation.share.correct;
     // A round that trained nothing ends with an earlier round's policy, which counts
     // already unless this round was the first to validate it.
-    let asked = |i: &usize| rounds[*i].policy_after.validated == Some(*i as u32);
+    let asked = |i: &usize| rounds[*i].policy_after.validated_in == Some(*i as u32);
     let mut validated = (0..rounds.len()).filter(asked).rev();
     let problems = rounds.first().map_or(0, |zero| zero.report.validation.share.n);
     if !gate::can_decide(problems as usize) {

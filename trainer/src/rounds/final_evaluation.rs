@@ -28,9 +28,9 @@ pub(super) fn evaluate(
     let task = run.sets.test.first().map(|p| p.source.clone()).unwrap_or_default();
     let mut tested = Tested { reports: Vec::new(), answers: Vec::new() };
     for Finished { mut report, policy_after } in rounds {
-        let rows = if policy_after.validated == Some(report.round) {
+        let rows = if policy_after.validated_in == Some(report.round) {
             answers(run, &policy_after, &mut report, observer)?
-        } else if let Some(at) = policy_after.validated {
+        } else if let Some(at) = policy_after.validated_in {
             // Nothing was trained: reuse the answers of the round that validated this policy.
             tested.answers[at as usize].clone()
         } else {

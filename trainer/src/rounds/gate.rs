@@ -30,7 +30,7 @@ pub(super) fn decide(
     let figures = format!("{:.1} % before, {:.1} % after", 100.0 * before, 100.0 * after);
     let (accepted, reason) = if not_trained.is_some() {
         (false, "nothing was trained".to_owned())
-    } else if policy_after.validated.is_none() {
+    } else if policy_after.validated_in.is_none() {
         (true, "not validated in this round".to_owned())
     } else if config.gate == Gate::Off {
         (true, format!("the gate is off: {figures}"))
@@ -64,7 +64,7 @@ mod tests {
         };
         let (spec, identity) = (String::new(), String::new());
         let validation = (0..of).map(row).collect();
-        RoundPolicy { round, spec, identity, validation, validated: Some(round) }
+        RoundPolicy { round, spec, identity, validation, validated_in: Some(round) }
     }
 
     fn accepted(gate: Gate, slack: f64, right: usize, not_trained: Option<&str>) -> bool {

@@ -86,7 +86,7 @@ pub(super) fn present(dir: &Path, checksums: Checksums) -> Result<Checksums, Tra
 }
 
 /// Forgets what was removed: the round is trained again.
-pub(super) fn forget(dir: &Path) -> Result<(), TrainError> {
+pub(super) fn clear_record(dir: &Path) -> Result<(), TrainError> {
     remove(&dir.join(FILE))
 }
 
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(damage(dir.path(), &left), None);
         remove_folders(dir.path(), &[OPTIMIZER, CHECKPOINT]).unwrap();
         assert!(present(dir.path(), sums.clone()).unwrap().is_empty());
-        forget(dir.path()).unwrap();
+        clear_record(dir.path()).unwrap();
         assert_eq!(present(dir.path(), sums.clone()).unwrap(), sums);
     }
 }

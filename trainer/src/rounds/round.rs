@@ -95,8 +95,8 @@ fn search(
     observer: &mut dyn Observer,
 ) -> Result<SearchDone, TrainError> {
     let spec = if run.config.on_policy { &start.spec } else { &run.config.policy };
-    let before = run.dir.round(dir.number.saturating_sub(1));
-    let searched: Option<SearchDone> = read_checksummed(&before.join(search::DONE))?;
+    let previous = run.dir.round(dir.number.saturating_sub(1));
+    let searched: Option<SearchDone> = read_checksummed(&previous.join(search::DONE))?;
     let phase = SearchPhase {
         dir: &dir.path,
         round: dir.number,
@@ -107,7 +107,7 @@ fn search(
         problems: &run.sets.round_problems(dir.number, run.config.problems_per_round),
         threads: run.threads,
         control: run.control,
-        before: calibration::before(run.config, &before, searched.as_ref())?,
+        calibration: calibration::before(run.config, &previous, searched.as_ref())?,
     };
     let (done, usage) = phase.run(observer)?;
     dir.charge(|cost| {
@@ -123,7 +123,7 @@ fn train(
     start: &RoundPolicy,
     observer: &mut dyn Observer,
 ) -> Result<TrainDone, TrainError> {
-    prune::forget(&dir.path)?;
+    prune::clear_record(&dir.path)?;
     run.control.check()?;
     for damaged in remove_damaged_states(&dir.path)? {
         observer.log(&format!("{damaged}; restarting this round's training"));
@@ -178,12 +178,12 @@ fn policy_after(
     // `validate_every` may not select this round now, but it was once the last round of a run that
     // has been extended since, and last rounds are always validated: keep using those results.
     let path = dir.path.join(VALIDATION);
-    if policy_after.validated.is_none() && (run.config.validates(dir.number) || path.exists()) {
+    if policy_after.validated_in.is_none() && (run.config.validates(dir.number) || path.exists()) {
         policy_after.validation = dir.timed(
             |seconds| &mut seconds.validate,
             || run.evaluator().validate(&policy_after.spec, &path, dir.number, observer),
         )?;
-        policy_after.validated = Some(dir.number);
+        policy_after.validated_in = Some(dir.number);
     }
     Ok(policy_after)
 }

@@ -43,7 +43,7 @@ pub(super) fn run_rounds(
         // If nothing was trained, `policy_after` is the start policy; this round may have validated
         // it.
         start = if worse { fallback.clone() } else { finished.policy_after.clone() };
-        if start.validated.is_some() {
+        if start.validated_in.is_some() {
             fallback = start.clone();
         }
         rounds.push(finished);

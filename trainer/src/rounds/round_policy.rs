@@ -16,19 +16,19 @@ pub(super) struct RoundPolicy {
     /// asked them.
     pub(super) validation: Vec<EvalRow>,
     /// Round in which it was asked them.
-    pub(super) validated: Option<u32>,
+    pub(super) validated_in: Option<u32>,
 }
 
 impl RoundPolicy {
     /// The base policy with its answers to the validation problems.
     pub(super) fn base(spec: &str, identity: &str, validation: Vec<EvalRow>) -> Self {
         let (spec, identity) = (spec.to_owned(), identity.to_owned());
-        Self { round: 0, spec, identity, validation, validated: Some(0) }
+        Self { round: 0, spec, identity, validation, validated_in: Some(0) }
     }
 
     /// The policy that `round` trained from this one: not validated yet.
     pub(super) fn trained(&self, round: u32, spec: String, identity: String) -> Self {
-        Self { round, spec, identity, validation: self.validation.clone(), validated: None }
+        Self { round, spec, identity, validation: self.validation.clone(), validated_in: None }
     }
 }
 

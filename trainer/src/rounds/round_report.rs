@@ -43,11 +43,11 @@ impl PhaseResults<'_> {
             let pairs = start.validation.iter().zip(&policy_after.validation);
             pairs.filter(|(a, b)| (a.correct, b.correct) == (before, !before)).count() as u64
         };
-        let asked = policy_after.validated == Some(number);
+        let asked = policy_after.validated_in == Some(number);
         RoundReport {
             validation: accuracy(self.validation, &policy_after.validation),
             gate: Some(self.gate),
-            validated: policy_after.validated.is_some(),
+            validated: policy_after.validated_in.is_some(),
             trained: trained.not_trained.is_none(),
             not_trained: trained.not_trained,
             problems: searched.problems,

@@ -68,7 +68,7 @@ pub(super) struct SearchPhase<'a> {
     pub(super) threads: usize,
     pub(super) control: &'a Control,
     /// What fitted judges judge the first problems by.
-    pub(super) before: FittedJudge,
+    pub(super) calibration: FittedJudge,
 }
 
 /// Counts for the progress display.
@@ -212,11 +212,12 @@ impl SearchPhase<'_> {
             sink(id, tree)
         };
         let mut watch = Watch::new(&mut *observer, &mut keep, control, &log);
-        let mut usage = self.search((policy, calibrating), &self.before, &simulated, &mut watch)?;
+        let mut usage =
+            self.search((policy, calibrating), &self.calibration, &simulated, &mut watch)?;
         let tally = watch.tally;
         let judge = match rest.is_empty() {
-            true => self.before.clone(),
-            false => calibration::found(first, &known, &self.before).or(&self.before),
+            true => self.calibration.clone(),
+            false => calibration::found(first, &known, &self.calibration).or(&self.calibration),
         };
         let mut watch = Watch { tally, ..Watch::new(&mut *observer, sink, control, &log) };
         usage += self.search((policy, rest), &judge, &simulated, &mut watch)?;
@@ -316,13 +317,13 @@ impl SearchPhase<'_> {
             extracted.pairs
         })?;
         statistics.self_evaluation = solutions.calibration();
-        let all = verified.found(&self.before);
+        let all = verified.found(&self.calibration);
         (statistics.likelihood, statistics.held_out) = (all.likelihood, all.held_out);
         let (first, value) = (self.calibrating(), &self.config.search.value);
         let mut first_probe = None;
         if !first.is_empty() {
-            let judge =
-                calibration::found(first, &self.known(first)?, &self.before).or(&self.before);
+            let judge = calibration::found(first, &self.known(first)?, &self.calibration)
+                .or(&self.calibration);
             statistics.calibrated = value.judges_likelihoods().then_some(judge.likelihood);
             first_probe = judge.probe.filter(|_| value.judges_states());
         }

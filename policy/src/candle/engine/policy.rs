@@ -50,8 +50,8 @@ impl CandlePolicy {
         Self::taking(checkpoint.clone(), options)
     }
 
-    /// Starts an engine over a checkpoint whose weights nobody else holds: they are let go one after
-    /// the other as the engine's own form of them is made, and are never in memory twice.
+    /// Starts an engine over a checkpoint whose weights nobody else holds. Each tensor is freed as soon as the
+    /// engine's own form of it is made, so the weights are never in memory twice.
     ///
     /// # Errors
     /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
@@ -126,8 +126,8 @@ impl CandlePolicy {
         &self.shared.tokenizer
     }
 
-    /// What stands before the text of a prompt: BOS, where the tokenizer puts it and no chat template
-    /// writes the text.
+    /// Tokens before the text of a prompt: BOS, if the tokenizer adds one and no chat template writes the
+    /// text.
     fn opening(&self) -> Vec<TokenId> {
         let chats = self.form.chat && self.tokenizer().chat_template().is_some();
         self.tokenizer().opening().filter(|_| !chats).into_iter().collect()
@@ -146,14 +146,15 @@ impl CandlePolicy {
         }
     }
 
-    /// A question that follows the step itself.
+    /// A question right after the step.
     fn extending(&self, judge: &Judge, step: &str, ask: Ask<'_>) -> Result<Question, PolicyError> {
         let suffix = self.form.asking(step, ask, judge.hint.as_deref())?;
         let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
         self.asked(base, &suffix, ask)
     }
 
-    /// A question in ids; one without any would be answered by what comes before it.
+    /// Tokenises a question. One without tokens is refused: the logits of its labels would be those after the
+    /// token before it.
     fn asked(
         &self,
         base: Vec<TokenId>,
@@ -176,7 +177,7 @@ impl CandlePolicy {
         labels
             .map(|(label, value)| match (self.shared.label_ids(label), ask) {
                 (ids, Ask::Grades(_)) if ids.is_empty() => Err(PolicyError::Request(format!(
-                    "the grade `{label}` is no single token of this model; choose other labels                      (`grades.labels`)"
+                    "the grade `{label}` is no single token of this model; choose other labels (`grades.labels`)"
                 ))),
                 (ids, _) => Ok(Label { value, ids }),
             })
@@ -271,7 +272,7 @@ impl Policy for CandlePolicy {
         match self.prepare(&mut call.request) {
             Ok(questions) => {
                 let shard = self.router.shard(call.request.prefix());
-                // If it is there no more, the caller is told as its state is dropped.
+                // If the shard has ended, `send` gives the state back; dropping it answers the caller.
                 drop(self.calls[shard].send(RequestState::new(call, questions)));
             }
             Err(error) => call.caller.answer(Err(error)),
@@ -283,7 +284,7 @@ impl Drop for CandlePolicy {
     fn drop(&mut self) {
         self.calls.clear();
         for thread in self.threads.drain(..) {
-            // Jobs of a shard that panicked have said so as they were dropped.
+            // A shard that panicked has told its callers when their requests were dropped.
             let _ = thread.join();
         }
     }
@@ -325,8 +326,7 @@ fn models(
     }
 }
 
-/// Bytes that are free where `device` stores its numbers, if that is not the processor's memory and
-/// its driver says.
+/// Free bytes of a GPU's memory, if its driver says; `None` for the CPU.
 ///
 /// # Errors
 /// When there is no such device, or this build does not know it.
@@ -334,7 +334,7 @@ pub fn free_on(device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
     match device {
         ComputeDevice::Cpu => Ok(None),
         ComputeDevice::Cuda(number) => {
-            // Its context takes memory too, so it comes first.
+            // The context takes memory too, so it is made before the free memory is read.
             let _opened = cuda::open(number)?;
             Ok(cuda::free_bytes())
         }

@@ -269,8 +269,8 @@ impl Shard {
         Ok(())
     }
 
-    /// One engine step: requests whose prefix is cached whole are sampled from its hidden state, then a forward
-    /// pass over rows of all sequences, whose hidden states are sampled from in turn.
+    /// One engine step: samples for requests whose whole prefix was cached, computes one forward pass over the
+    /// rows of all sequences, and samples from its hidden states.
     fn step(&mut self) {
         self.read_logits();
         if self.sequences.is_empty() {
@@ -362,6 +362,7 @@ impl Shard {
                 Role::Decode(_) => state.usage.sampling_rows += n as u64,
                 Role::Prefill(prefill) => {
                     let end = sequence.slots.len();
+                    // Rows behind the part that is cached: a judge's question.
                     let past = end.saturating_sub(prefill.cacheable.max(end - n));
                     state.count(n, past);
                 }

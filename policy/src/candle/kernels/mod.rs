@@ -1,4 +1,8 @@
-//! Fused operations with their own backward pass, each beside a plain candle form.
+//! Numeric kernels.
+//!
+//! For training: fused operations with a backward pass of their own (attention over packed batches, linear,
+//! log-probabilities, norm, rope, SwiGLU), each beside a plain candle form. For inference: attention of
+//! single rows over KV slots ([`attend_rows`]), products with packed weights, sampling.
 //!
 //! The fused form runs on the CPU; other devices take the plain form, which is also what the tests
 //! compare with. candle-nn's fused norm, rope and softmax are not used in training: they have no

@@ -29,7 +29,7 @@ fn search_from(
     dir: &Path,
     problems: &[Problem],
     config: &RunConfig,
-    before: FittedJudge,
+    calibration: FittedJudge,
 ) -> SearchDone {
     let phase = SearchPhase {
         dir,
@@ -41,7 +41,7 @@ fn search_from(
         problems,
         threads: 1,
         control: &Control::default(),
-        before,
+        calibration,
     };
     phase.run(&mut NoObserver).unwrap().0
 }
