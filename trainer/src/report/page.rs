@@ -43,7 +43,10 @@ const FILES: [(&str, &str); 5] = [
         "what the run was started with: settings, identity of the policy, hashes of the problems",
     ),
     ("test.jsonl", "each test problem: right or wrong before and after"),
-    ("eval.jsonl", "the same, in runs of older versions"),
+    (
+        "eval.jsonl",
+        "each test problem: right or wrong before and after; the name in older versions",
+    ),
     ("best", "folder with the checkpoint of the best round; not read for this page"),
 ];
 const ROUND_FILES: [(&str, &str); 9] = [
@@ -52,9 +55,9 @@ const ROUND_FILES: [(&str, &str); 9] = [
     ("pairs.jsonl", "preference pairs, one a line"),
     ("train.json", "pairs or solutions trained on, tokens, what was skipped"),
     ("metrics.jsonl", "training metrics of every step"),
-    ("validation.jsonl", "answers to validation problems"),
+    ("validation.jsonl", "answers to validation problems; not read for this page"),
     ("test.jsonl", "answers to test problems"),
-    ("eval.jsonl", "the same, in runs of older versions"),
+    ("eval.jsonl", "answers to test problems; the name in older versions"),
     ("cost.json", "time of each phase, tokens computed, machine, memory"),
 ];
 
