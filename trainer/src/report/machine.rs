@@ -26,11 +26,19 @@ pub(super) fn facts(sources: &Sources) -> Vec<Fact> {
         ("Started", sources.started.clone()),
         ("Test problems answered", sources.finished.clone()),
         ("Time of all phases", Some(duration(sources.report.total_seconds()))),
-        ("Machine", (!processors.is_empty()).then(|| processors.join("; then "))),
+        ("Machine", Some(machine(&processors))),
         ("Peak memory of the process", peak.map(bytes)),
         ("Planned for training", planned.map(|n| format!("at most {}", bytes(n)))),
     ];
     facts.into_iter().filter_map(|(name, value)| Some(Fact { name, value: value? })).collect()
+}
+
+/// The machines in their order; runs of older versions did not note theirs.
+fn machine(processors: &[String]) -> String {
+    match processors {
+        [] => "not noted, nor its memory: the run is of an older version".to_owned(),
+        found => found.join("; then "),
+    }
 }
 
 fn in_words(machine: &Machine) -> String {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use regrowth_verifiers::true_share;
 use serde::Serialize;
 
 use super::words::{count, part};
@@ -32,6 +33,15 @@ struct Cell {
     share: String,
 }
 
+/// What is wrong with a solution that states another answer, as far as its plain equations tell.
+fn wrong(solution: &str) -> &'static str {
+    match true_share(solution) {
+        Some(share) if share < 1.0 => "another answer, with a false equation",
+        Some(_) => "another answer, though all equations hold",
+        None => "another answer, without an equation",
+    }
+}
+
 impl Mistakes {
     /// Counts answers before and after; `no_answer` says why a solution states none.
     pub(super) fn of(
@@ -50,7 +60,7 @@ impl Mistakes {
                 (after, lost),
             ];
             for (column, (row, _)) in counted.iter().enumerate().filter(|(_, (_, yes))| *yes) {
-                let reason = no_answer(row).unwrap_or_else(|| "another answer".to_owned());
+                let reason = no_answer(row).unwrap_or_else(|| wrong(&row.text).to_owned());
                 counts.entry(reason).or_default()[column] += 1;
                 totals[column] += 1;
             }
@@ -105,11 +115,18 @@ mod tests {
         assert_eq!(
             counts,
             [
-                ("another answer", vec!["1", "3", "0", "1"]),
+                ("another answer, without an equation", vec!["1", "3", "0", "1"]),
                 ("cut", vec!["2", "0", "1", "0"]),
                 ("none", vec!["0", "1", "0", "1"]),
             ]
         );
         assert_eq!(found.reasons[0].cells[1].share, "75.0\u{a0}%");
+    }
+
+    #[test]
+    fn equations_tell_slips_from_other_mistakes() {
+        assert!(wrong("3 + 4 = 8, so #### 8").ends_with("with a false equation"));
+        assert!(wrong("3 + 4 = 7, so #### 7").ends_with("all equations hold"));
+        assert!(wrong("So #### 7").ends_with("without an equation"));
     }
 }

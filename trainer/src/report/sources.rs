@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use super::examples::picked;
 use crate::clock::utc;
 use crate::rounds::{
-    EvalRow, Machine, RoundReport, RunFile, RunReport, TEST, path_of, read_cost, read_run_file,
-    round_dir, rows_trained,
+    EvalRow, Machine, RoundReport, RunFile, RunReport, TEST, Times, path_of, read_cost,
+    read_run_file, round_dir, rows_trained,
 };
 
 /// Trees of a round that are looked at to choose those that are shown (taste: a second of reading).
@@ -36,7 +36,7 @@ pub(super) struct Sources<'a> {
     pub(super) file: Option<RunFile>,
     /// Of each round in the report.
     pub(super) rounds: Vec<RoundSources<'a>>,
-    /// When the run began and when its test problems were answered, by the times of its files.
+    /// When the run began and when its test problems were answered.
     pub(super) started: Option<String>,
     pub(super) finished: Option<String>,
 }
@@ -60,6 +60,8 @@ pub(super) struct RoundSources<'a> {
     pub(super) rows_trained: Option<u64>,
     /// Where it ran.
     pub(super) machine: Machine,
+    /// When it was worked on.
+    times: Times,
 }
 
 impl<'a> Sources<'a> {
@@ -72,6 +74,7 @@ impl<'a> Sources<'a> {
         let nodes = NODES_SHOWN / searched.max(1);
         for round in &report.rounds {
             let folder = round_dir(run, round.round);
+            let cost = read_cost(&folder);
             let mut answers: Vec<EvalRow> = read_jsonl(&path_of(&folder, TEST)).unwrap_or_default();
             if answers.is_empty() && round.test.is_some() {
                 // Nothing was trained: the round ends with a policy that was asked before.
@@ -92,11 +95,15 @@ impl<'a> Sources<'a> {
                 examples,
                 trees,
                 rows_trained: rows_trained(&folder),
-                machine: read_cost(&folder).machine,
+                machine: cost.machine,
+                times: cost.times,
             });
         }
-        let started = file_time(&run.join("run.json"));
-        let finished = file_time(&path_of(run, TEST));
+        let began = rounds.iter().filter_map(|round| round.times.began).min();
+        let ended = rounds.iter().filter_map(|round| round.times.ended).max();
+        // Runs of older versions did not note it; a copy of such a run shows when it was copied.
+        let started = began.map(minute).or_else(|| file_time(&run.join("run.json")));
+        let finished = ended.map(minute).or_else(|| file_time(&path_of(run, TEST)));
         Self { run, report, test, file, rounds, started, finished }
     }
 
@@ -113,6 +120,7 @@ impl<'a> Sources<'a> {
             trees: Vec::new(),
             rows_trained: rows_trained(&round_dir(run, round.round)),
             machine: Machine::default(),
+            times: Times::default(),
         });
         let rounds = rounds.collect();
         Self { run, report, test: &[], file: None, rounds, started: None, finished: None }
@@ -195,6 +203,10 @@ fn is_mixed(tree: &TreeRecord) -> bool {
 
 fn file_time(path: &Path) -> Option<String> {
     let changed = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
-    let seconds = changed.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    Some(format!("{} UTC", &utc(seconds)[..16]))
+    Some(minute(changed.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+}
+
+/// Seconds since 1970 as a date and a time.
+fn minute(seconds: u64) -> String {
+    format!("{} UTC", &utc(seconds)[..16])
 }

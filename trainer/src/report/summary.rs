@@ -221,7 +221,7 @@ fn cost(report: &RunReport) -> String {
     let trained = report.rounds.iter().map(|r| r.tokens.trained).sum();
     let sum = |of: fn(&RoundReport) -> f64| duration(report.rounds.iter().map(of).sum());
     format!(
-        "{} of computing on this machine (search {}, training {}) and {} tokens, of which {} were sampled by \
+        "{} of computing (search {}, training {}) and {} tokens, of which {} were sampled by \
          searches and {} trained on.",
         duration(report.total_seconds()),
         sum(|r| r.seconds.search),

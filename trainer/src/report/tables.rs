@@ -8,7 +8,7 @@ use super::charts::all_tokens;
 use super::machine;
 use super::sources::Sources;
 use super::words::{count, duration, interval, mean, metric, part, percent, points, signed};
-use crate::rounds::{Objective, RoundReport};
+use crate::rounds::{GATE_OFF, Objective, RoundReport};
 use crate::stats::{Paired, p_value};
 
 /// The table.
@@ -158,6 +158,7 @@ fn changed(round: &RoundReport, n: u64) -> String {
 fn gate(round: &RoundReport) -> String {
     match (&round.gate, &round.not_trained) {
         (_, Some(reason)) => format!("not trained: {reason}"),
+        (Some(gate), None) if gate.reason.starts_with(GATE_OFF) => "off".to_owned(),
         (Some(gate), None) if gate.accepted => "accepted".to_owned(),
         (Some(gate), None) => format!("rejected, kept round {}", gate.start_round),
         (None, None) => String::new(),
@@ -238,11 +239,11 @@ fn some(round: &RoundReport, text: String) -> String {
 fn pair_rows() -> [Spec<'static>; 6] {
     [
         ("pairs", "", &|r| some(r, count(r.pairs))),
-        ("trained, sampled by the round's own policy", "", &|r| match r.trained {
+        ("sampled by the round's own policy", "of what was trained on", &|r| match r.trained {
             true => percent(r.on_policy_share),
             false => String::new(),
         }),
-        ("trained, replayed from earlier rounds", "", &|r| match r.replayed {
+        ("replayed from earlier rounds", "of what was trained on", &|r| match r.replayed {
             0 => String::new(),
             n => count(n),
         }),

@@ -123,7 +123,9 @@ fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
     crate::artefact::write_checksummed(&second.join("train.json"), &trained).unwrap();
     let machine = json!({ "processor": "Some CPU", "cores": 4, "threads": 3, "peak_memory": 2_345_600_000_u64,
         "planned_memory": 67_000_000 });
-    std::fs::write(second.join("cost.json"), json!({ "machine": machine }).to_string()).unwrap();
+    let times = json!({ "began": 1_700_000_000, "ended": 1_700_003_600 });
+    let cost = json!({ "machine": machine, "times": times });
+    std::fs::write(second.join("cost.json"), cost.to_string()).unwrap();
     let bins = json!([{ "n": 5, "mean": 0.2, "right": 1 }, { "n": 5, "mean": 0.9, "right": 4 }]);
     let judged = json!({ "n": 10, "unknown": 0.0, "right": 0.5, "mean": 0.5, "auc": 0.55, "ece": 0.1,
         "by_depth": [], "bins": bins });
@@ -158,6 +160,7 @@ fn a_full_run_tells_its_story() {
         "data-chart=\"tokens\"",
         "<a href=\"round-0001&#x2f;trees.jsonl\">",
         "regrowth iterate --run ",
+        "started 2023-11-14 22:13 UTC, tested 2023-11-14 23:13 UTC",
         "All settings are those of the preset",
         "Some CPU, 4 cores, 3 threads used",
         "2.35 GB",
@@ -174,7 +177,7 @@ fn a_full_run_tells_its_story() {
     assert_eq!(row(&page, "trees without a wrong solution"), ["6 (30.0\u{a0}%)"]);
     assert_eq!(row(&page, "trees with wrong solutions only"), ["3 (15.0\u{a0}%)"]);
     // Of 20 problems 8 are right before and 12 after; 6 are gained and 2 lost.
-    assert_eq!(row(&page, "another answer"), ["12", "8", "6", "2"]);
+    assert_eq!(row(&page, "another answer, without an equation"), ["12", "8", "6", "2"]);
     // Long curves are averaged to what a screen can show.
     assert!(page.matches("\"x\":").count() < 800, "{}", page.matches("\"x\":").count());
     // Preferences are those of rounds; the base policy has a column in the results and in the costs.

@@ -9,6 +9,9 @@ use super::round_policy::RoundPolicy;
 use super::test_evaluation::EvalRow;
 use crate::stats::Share;
 
+/// How the reason begins where the gate decides nothing.
+pub(crate) const GATE_OFF: &str = "the gate is off";
+
 /// Validation problems from which they decide anything: with fewer, a change of 10 points is one or
 /// two problems.
 pub const GATE_MINIMUM: usize = 20;
@@ -33,7 +36,7 @@ pub(super) fn decide(
     } else if policy_after.validated_in.is_none() {
         (true, "not validated in this round".to_owned())
     } else if config.gate == Gate::Off {
-        (true, format!("the gate is off: {figures}"))
+        (true, format!("{GATE_OFF}: {figures}"))
     } else if !can_decide(policy_after.validation.len()) {
         let asked = policy_after.validation.len();
         let few =

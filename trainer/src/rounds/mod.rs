@@ -63,10 +63,12 @@ mod variant;
 
 pub use config::{Gate, Objective, ReferenceKind, RunConfig};
 pub use driver::{RunOutcome, RunRequest, iterate};
+pub(crate) use gate::GATE_OFF;
 pub(crate) use machine::Machine;
 pub use observer::{Control, NoObserver, Observer};
 pub(crate) use phase::read_cost;
 pub use plan::{Estimate, RoundMemory, RunPlan, Trial, plan};
+pub(crate) use report::Times;
 pub use report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, RunReport, Seconds};
 pub(crate) use round_files::{TEST, path_of};
 pub use run_dir::{Fork, RunDir, RunFile, differences, read_report};

@@ -16,6 +16,7 @@ use crate::TrainError;
 use crate::artefact::{
     make_dir, read_checksummed, read_json, remove, write_checksummed, write_json,
 };
+use crate::clock::unix_now;
 
 /// The report of a round.
 const REPORT: &str = "report.json";
@@ -69,9 +70,10 @@ impl RoundDir {
         clock: Clock,
         work: impl FnOnce() -> Result<T, TrainError>,
     ) -> Result<T, TrainError> {
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), unix_now());
         let result = work()?;
         self.charge(|cost| {
+            cost.times.take(began, unix_now());
             let seconds = clock(&mut cost.seconds);
             *seconds = seconds.max(started.elapsed().as_secs_f64());
         })?;

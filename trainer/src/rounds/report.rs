@@ -184,6 +184,25 @@ pub(crate) struct Cost {
     pub(super) search: Usage,
     /// Where it ran, and the memory it took.
     pub(crate) machine: Machine,
+    /// When it was worked on.
+    pub(crate) times: Times,
+}
+
+/// When the phases of a round began and ended, in seconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Times {
+    /// The first of them.
+    pub(crate) began: Option<u64>,
+    /// The last of them.
+    pub(crate) ended: Option<u64>,
+}
+
+impl Times {
+    /// Takes in a phase.
+    pub(super) fn take(&mut self, began: u64, ended: u64) {
+        self.began = Some(self.began.map_or(began, |first| first.min(began)));
+        self.ended = self.ended.max(Some(ended));
+    }
 }
 
 /// `report.json` of a round.
