@@ -70,6 +70,8 @@ pub struct TextPreference {
     pub chosen: Turn,
     /// The worse side, of the prompt's kind.
     pub rejected: Turn,
+    /// Why the chosen side is better (column `rationale`), where that is text.
+    pub rationale: Option<String>,
 }
 
 /// What a file of preferences holds.
@@ -140,7 +142,8 @@ fn preference(row: &Row) -> Result<TextPreference, Fault> {
     if chosen == rejected {
         return Err(Fault::new("rejected", "another text than the chosen one", "the same"));
     }
-    Ok(TextPreference { prompt, steps, chosen, rejected })
+    let rationale = row.optional_text("rationale").map(str::to_owned);
+    Ok(TextPreference { prompt, steps, chosen, rejected, rationale })
 }
 
 /// The fault that column `name` is not there, with those that are.
@@ -279,6 +282,11 @@ mod tests {
         assert_eq!((standard.chosen, standard.rejected), (text(" a"), text(" b")));
         let step = row(r#"{"prompt":"p","initial_reason_steps":"s","chosen":"a","rejected":"b"}"#);
         assert_eq!(preference(&step).unwrap().steps.as_deref(), Some("s"));
+        for (value, rationale) in [("\" why \"", Some("why")), ("\"\"", None), ("null", None)] {
+            let text =
+                format!(r#"{{"prompt":"p","chosen":"a","rejected":"b","rationale":{value}}}"#);
+            assert_eq!(preference(&row(&text)).unwrap().rationale.as_deref(), rationale);
+        }
     }
 
     #[test]

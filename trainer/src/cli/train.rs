@@ -24,7 +24,7 @@ use crate::rounds::RunConfig;
 use crate::train::loss::PreferenceLoss;
 use crate::train::{
     DpoConfig, DpoSummary, DpoTrainer, EndOfText, JudgeLabels, Model, PreferenceData, Reference,
-    Session, plan_dpo, tokenise_preferences,
+    Session, TokenisedPreferences, plan_dpo, tokenise_preferences,
 };
 use crate::{TrainError, inputs, pages};
 
@@ -134,8 +134,16 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let run = held::Training::begin(&args.out, "dpo")?;
     log(&format!("loading {} and {}", args.policy, args.pairs.display()));
     let source = weights(&args.policy)?;
-    let Rows { pairs, held_out, step_labels, bad_rows } = read(args, &source)?;
-    let data = PreferenceData { pairs: &pairs, step_labels: &step_labels, held_out: &held_out };
+    let rows = read(args, &source)?;
+    rows.check_rationales(&args.pairs, config.rationale)?;
+    let Rows { preferences, held_out, step_labels, bad_rows } = rows;
+    let TokenisedPreferences { pairs, rationales } = preferences;
+    let data = PreferenceData {
+        pairs: &pairs,
+        step_labels: &step_labels,
+        held_out: &held_out,
+        rationales: &rationales,
+    };
     let sampled_pairs: Vec<&PreferencePair> = pairs.iter().chain(&held_out).collect();
     let (model, sampled) = pages::giving_back(|| load(source, &config, &sampled_pairs))?;
     let model = model.with_frozen_dtype(args.engine.dtype());
@@ -180,23 +188,37 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
 
 /// The rows of the files that the flags name.
 struct Rows {
-    pairs: Vec<PreferencePair>,
+    preferences: TokenisedPreferences,
     held_out: Vec<PreferencePair>,
     step_labels: Vec<StepLabel>,
     /// Rows that were left out.
     bad_rows: usize,
 }
 
+impl Rows {
+    /// Refuses a weight of rationales on a file that has none.
+    fn check_rationales(&self, path: &Path, weight: f64) -> Result<(), TrainError> {
+        if weight == 0.0 || !self.preferences.rationales.is_empty() {
+            return Ok(());
+        }
+        let detail = format!(
+            "no row has text in the column `rationale`, which dpo.rationale = {weight} learns from; \
+             expected rows in TRL's layout with that column, or a weight of 0"
+        );
+        Err(TrainError::File { path: path.to_owned(), detail })
+    }
+}
+
 fn read(args: &Args, source: &Source) -> Result<Rows, TrainError> {
     let mut notices = Notices::skipping(args.skip_bad);
     let reader = PairReader { source, eos: args.eos };
-    let pairs = reader.read(&args.pairs, &mut notices)?;
+    let preferences = reader.read(&args.pairs, &mut notices)?;
     let held_out = args.held_out.as_deref().map(|file| reader.read(file, &mut notices));
-    let held_out = held_out.transpose()?.unwrap_or_default();
+    let held_out = held_out.transpose()?.unwrap_or_default().pairs;
     notices.lines().iter().for_each(|line| log(line));
     let step_labels = args.step_labels.as_deref().map(read_step_labels).transpose()?;
     let (step_labels, bad_rows) = (step_labels.unwrap_or_default(), notices.skipped().len());
-    Ok(Rows { pairs, held_out, step_labels, bad_rows })
+    Ok(Rows { preferences, held_out, step_labels, bad_rows })
 }
 
 /// The model to train, and whether it sampled the pairs.
@@ -221,8 +243,12 @@ fn load(
 fn described(summary: &DpoSummary, bad_rows: usize) -> String {
     let skipped: usize = summary.skipped.values().sum();
     let metric = |name: &str| summary.metrics.get(name).copied().unwrap_or(f64::NAN);
+    let rationales = match summary.rationales {
+        0 => String::new(),
+        some => format!("{some} with a rationale, "),
+    };
     format!(
-        "{} steps on {} pairs ({skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the \
+        "{} steps on {} pairs ({rationales}{skipped} left out, {bad_rows} bad rows skipped), {} tokens and {} of the \
          reference; last step: accuracy {:.2}, margin {:.3}",
         summary.steps,
         summary.pairs,
@@ -273,6 +299,10 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     if !(weight >= 0.0 && weight.is_finite()) {
         return range("judge_weight", format!("{weight} is not a number of at least 0"));
     }
+    let weight = config.rationale;
+    if !(weight >= 0.0 && weight.is_finite()) {
+        return range("dpo.rationale", format!("{weight} is not a number of at least 0"));
+    }
     if !(config.beta > 0.0 && config.beta.is_finite()) {
         return range("beta", format!("{} is not above 0", config.beta));
     }
@@ -287,7 +317,7 @@ struct PairReader<'a> {
 
 impl PairReader<'_> {
     /// The pairs of the file, text rows tokenised for the policy.
-    fn read(&self, file: &Path, notices: &mut Notices) -> Result<Vec<PreferencePair>, TrainError> {
+    fn read(&self, file: &Path, notices: &mut Notices) -> Result<TokenisedPreferences, TrainError> {
         let source = self.source;
         let config = ModelConfig::parse(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
@@ -295,7 +325,7 @@ impl PairReader<'_> {
         let rows = match read_preferences(file, notices)? {
             Preferences::Pairs(pairs) => {
                 check_tokenizer(&pairs, &tokenizer)?;
-                return Ok(pairs);
+                return Ok(TokenisedPreferences { pairs, rationales: vec![] });
             }
             Preferences::Texts(rows) => rows,
         };

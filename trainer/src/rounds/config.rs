@@ -236,6 +236,10 @@ impl RunConfig {
         check("dpo.judge.weight", weight.is_finite() && weight >= 0.0, || {
             format!("is {weight}; expected a number of at least 0")
         })?;
+        check("dpo.rationale", self.dpo.rationale == 0.0, || {
+            let weight = self.dpo.rationale;
+            format!("is {weight}; expected 0: pairs of a search have no rationale (regrowth train)")
+        })?;
         check("weights", self.weights.is_none() || is_served(&self.policy), || {
             let policy = &self.policy;
             format!("are those of a served policy, but the policy is `{policy}`, which has its own")

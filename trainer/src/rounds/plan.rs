@@ -210,7 +210,7 @@ fn trial(
     if let Some(weights) = config.weights_of(&config.policy)? {
         doing("trial: training on a few pairs");
         let pairs = &pairs[..pairs.len().min(TRAINED)];
-        let data = PreferenceData { pairs, step_labels: &step_labels, held_out: &[] };
+        let data = PreferenceData { step_labels: &step_labels, ..pairs.into() };
         trial.train(weights, config, data, (threads, load.dtype))?;
     }
     trial.peak_bytes = peak_memory();

@@ -186,7 +186,7 @@ impl TrainPhase<'_> {
         let reference = other.as_ref().map_or(Reference::RoundStart, Reference::Model);
         let config = DpoConfig { seed: self.seed(self.config.dpo.seed), ..self.config.dpo.clone() };
         let step_labels = self.step_labels()?;
-        let data = PreferenceData { pairs: &pairs, step_labels: &step_labels, held_out: &[] };
+        let data = PreferenceData { step_labels: &step_labels, ..pairs.as_slice().into() };
         let plan = plan_dpo(&model, data, &config, self.threads)?;
         plan.check()?;
         observer.log(&format!("round {}: {plan}", self.round));

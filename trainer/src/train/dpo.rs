@@ -21,6 +21,7 @@ use super::model::Model;
 use super::pairs::{Prepared, Rows, micro_batches, plan, prepare};
 use super::preference::Preference;
 use super::ranking::{Ranking, RankingOptions};
+use super::rationale::{self, Rationale};
 use super::reference::{self, Reference};
 use super::run::{EvalResult, OnStep, TrainLoop, Trained};
 use super::schedule::Schedule;
@@ -37,7 +38,10 @@ pub struct DpoSummary {
     pub pairs: usize,
     /// Step labels trained on, each counted once.
     pub step_labels: usize,
-    /// Pairs and step labels left out, by reason.
+    /// Pairs whose rationale was learnt; the others had none or one that was left out.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub rationales: usize,
+    /// Pairs, step labels and rationales left out, by reason.
     pub skipped: BTreeMap<String, usize>,
     /// Tokens of forward and backward passes, over all epochs.
     pub tokens: u64,
@@ -47,6 +51,10 @@ pub struct DpoSummary {
     /// [`DpoConfig::ranking`] also those of the trained policy over all pairs (`train/...`,
     /// `held_out/...`).
     pub metrics: BTreeMap<String, f64>,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Threshold of the mean `rewards/margins / beta`, in nats per pair, below which the policy counts
@@ -87,11 +95,13 @@ pub struct PreferenceData<'a> {
     pub step_labels: &'a [StepLabel],
     /// Pairs that are not trained on, and ranked when the training is over.
     pub held_out: &'a [PreferencePair],
+    /// Rationales of pairs; used only where `config.rationale` is above 0.
+    pub rationales: &'a [Rationale],
 }
 
 impl<'a> From<&'a [PreferencePair]> for PreferenceData<'a> {
     fn from(pairs: &'a [PreferencePair]) -> Self {
-        Self { pairs, step_labels: &[], held_out: &[] }
+        Self { pairs, step_labels: &[], held_out: &[], rationales: &[] }
     }
 }
 
@@ -135,6 +145,7 @@ impl DpoTrainer<'_> {
             loss,
             beta: config.beta,
             nll: config.nll,
+            rationale: config.rationale,
             judge: config.judge.weight,
             rows: &rows,
         };
@@ -153,6 +164,7 @@ impl DpoTrainer<'_> {
             steps: steps.len(),
             pairs: rows.pairs.len(),
             step_labels: rows.judge_examples.len(),
+            rationales: rows.pairs.iter().filter(|pair| pair.rationale.is_some()).count(),
             skipped,
             tokens,
             reference_tokens,
@@ -206,7 +218,12 @@ fn rows<'a>(
     data: PreferenceData<'a>,
     config: &DpoConfig,
 ) -> Result<(Rows<'a>, BTreeMap<String, usize>), TrainError> {
-    let (pairs, mut skipped) = prepare(data.pairs, model, config.scope)?;
+    let (mut pairs, mut skipped) = prepare(data.pairs, model, config.scope)?;
+    let rationales = if config.rationale > 0.0 { data.rationales } else { &[] };
+    let long = rationale::attach(&mut pairs, rationales, model)?;
+    if long > 0 {
+        skipped.insert("rationale longer than the context".into(), long);
+    }
     let step_labels = if config.judge.weight > 0.0 { data.step_labels } else { &[] };
     let (judge_examples, long) = judge::judge_examples(step_labels, model, config.judge.labels)?;
     if long > 0 {
@@ -233,9 +250,17 @@ mod tests {
             let metrics = [("rewards/margins".to_owned(), margin)].into();
             let config = DpoConfig { learning_rate: 1e-6, ..DpoConfig::default() };
             let (pairs, step_labels, tokens, reference_tokens) = (9, 0, 9, 0);
-            let skipped = BTreeMap::new();
-            DpoSummary { steps, pairs, step_labels, skipped, tokens, reference_tokens, metrics }
-                .low_learning_rate_warning(&config)
+            let summary = DpoSummary {
+                steps,
+                pairs,
+                step_labels,
+                rationales: 0,
+                skipped: BTreeMap::new(),
+                tokens,
+                reference_tokens,
+                metrics,
+            };
+            summary.low_learning_rate_warning(&config)
         };
         let said = after(44, -0.0004).expect("a warning");
         assert!(said.contains("1e-6") && said.contains("--learning-rate 1e-5"), "{said}");

@@ -21,6 +21,10 @@ pub struct DpoConfig {
     pub beta: f64,
     /// Weight of the chosen side's mean negative log-likelihood; 0 leaves it out (TRL: `rpo_alpha`).
     pub nll: f64,
+    /// Weight of the mean negative log-likelihood of a pair's rationale, given prompt and both sides
+    /// (default 0, which leaves it out; arXiv:2407.14477).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rationale: f64,
     /// Teaching the judge beside the policy.
     pub judge: JudgeConfig,
     /// Whether ranking accuracies over all pairs are measured after training, by one forward pass
@@ -66,6 +70,10 @@ pub struct DpoConfig {
     pub save_seconds: u64,
 }
 
+fn is_zero(weight: &f64) -> bool {
+    *weight == 0.0
+}
+
 fn is_pairs(average: &Average) -> bool {
     *average == Average::Pairs
 }
@@ -77,6 +85,7 @@ impl Default for DpoConfig {
             loss: PreferenceLoss::Conservative,
             beta: 0.1,
             nll: 0.0,
+            rationale: 0.0,
             judge: JudgeConfig::default(),
             ranking: false,
             epochs: 1,

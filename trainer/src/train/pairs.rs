@@ -15,6 +15,7 @@ use super::dpo_config::{Average, DpoConfig, Scope};
 use super::judge::JudgeExample;
 use super::loss::PairLogps;
 use super::model::Model;
+use super::rationale::Rationale;
 use crate::TrainError;
 
 /// A pair ready for batches.
@@ -26,6 +27,10 @@ pub(super) struct Prepared<'a> {
     pub(super) reference: Option<(f64, f64)>,
     /// Rounds since it was sampled, 0 for the newest round of the file.
     pub(super) age: u32,
+    /// Its index in the data.
+    pub(super) index: usize,
+    /// Why the chosen side is better, where that is learnt.
+    pub(super) rationale: Option<&'a Rationale>,
 }
 
 /// Checks every pair and finds what is scored; the second value counts what was left out.
@@ -45,7 +50,8 @@ pub(super) fn prepare<'a>(
             continue;
         }
         let first = if scope == Scope::Difference { common } else { 0 };
-        prepared.push(Prepared { pair, first, reference: None, age: newest - pair.round });
+        let age = newest - pair.round;
+        prepared.push(Prepared { pair, first, reference: None, age, index, rationale: None });
     }
     Ok((prepared, skipped))
 }
@@ -213,6 +219,8 @@ pub(super) struct BatchPair {
     pub(super) chosen: Range<usize>,
     /// Targets of the rejected side.
     pub(super) rejected: Range<usize>,
+    /// Targets of its rationale, where that is learnt.
+    pub(super) rationale: Option<Range<usize>>,
     /// Its share of the step's total weight.
     pub(super) share: f64,
 }
@@ -268,7 +276,7 @@ fn shares(trees: &[Vec<f64>], average: Average) -> Vec<Vec<f64>> {
     parts.iter().map(|tree| tree.iter().map(|part| part / all).collect()).collect()
 }
 
-/// Packs the sides of pairs and the questions of judge_examples, in this order.
+/// Packs the sides of pairs, the questions of judge_examples and the rationales of pairs, in this order.
 fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (PackedBatch, Vec<Range<usize>>) {
     let tails: Vec<_> =
         tree.judge_examples.iter().map(|&i| rows.judge_examples[i].tails()).collect();
@@ -277,7 +285,13 @@ fn pack_rows(rows: &Rows, tree: &TreeRows, share: bool) -> (PackedBatch, Vec<Ran
     for (&i, tails) in tree.judge_examples.iter().zip(&tails) {
         sequences.extend(tails.iter().map(|tail| rows.judge_examples[i].sequence(tail)));
     }
+    sequences.extend(rationales(rows, tree).map(Rationale::sequence));
     pack(&sequences, share)
+}
+
+/// The rationales of the pairs that have one.
+fn rationales<'a>(rows: &Rows<'a>, tree: &TreeRows) -> impl Iterator<Item = &'a Rationale> {
+    tree.pairs.iter().filter_map(|&i| rows.pairs[i].rationale)
 }
 
 fn batch(
@@ -287,6 +301,8 @@ fn batch(
     (shares, judge_examples): (&[f64], usize),
 ) -> Batch {
     let (packed, ranges) = pack_rows(rows, group, share);
+    let (ranges, of_rationales) = ranges.split_at(ranges.len() - rationales(rows, group).count());
+    let mut of_rationales = of_rationales.iter().cloned();
     let (sides, mut labels) = ranges.split_at(2 * group.pairs.len());
     let pairs = group
         .pairs
@@ -296,6 +312,7 @@ fn batch(
             index: i,
             chosen: sides[0].clone(),
             rejected: sides[1].clone(),
+            rationale: rows.pairs[i].rationale.and_then(|_| of_rationales.next()),
             share,
         })
         .collect();

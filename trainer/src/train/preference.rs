@@ -7,12 +7,15 @@ use super::gradients::{Evaluation, TrainingObjective};
 use super::loss::{PairLogps, PreferenceLoss};
 use super::metrics::Metrics;
 use super::pairs::{Batch, BatchPair, Rows};
+use super::rationale::MeanNll;
 
 /// The weighted mean of a preference loss over the pairs of a step, and the judge's beside it.
 pub(super) struct Preference<'a> {
     pub(super) loss: PreferenceLoss,
     pub(super) beta: f64,
     pub(super) nll: f64,
+    /// Weight of the rationales' loss.
+    pub(super) rationale: f64,
     /// Weight of the judge's loss.
     pub(super) judge: f64,
     pub(super) rows: &'a Rows<'a>,
@@ -41,6 +44,13 @@ impl TrainingObjective for Preference<'_> {
             result.loss += pair.share * value.loss;
             result.gradient[pair.chosen.clone()].fill((pair.share * value.by_chosen) as f32);
             result.gradient[pair.rejected.clone()].fill((pair.share * value.by_rejected) as f32);
+            if let Some(at) = &pair.rationale {
+                let loss = MeanNll::of(&logps[at.clone()]);
+                let weight = pair.share * self.rationale;
+                result.loss += weight * loss.value;
+                result.gradient[at.clone()].fill((weight * loss.by_each) as f32);
+                result.metrics.record("rationale/nll", loss.value, pair.share);
+            }
             let idealised = self.loss.ranks_right_at_optimum(self.beta, &values);
             record(&mut result.metrics, &values, (self.beta, idealised), pair.share);
             let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
@@ -92,5 +102,65 @@ fn record(
     if let Some(idealised) = idealised.map(truth) {
         metrics.record("ranking_accuracy_idealised", idealised, weight);
         metrics.record("alignment_gap", idealised - observed, weight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use regrowth_datasets::{PreferencePair, TokenId};
+
+    use super::super::dpo_config::DpoConfig;
+    use super::super::pairs::{Prepared, micro_batches, plan};
+    use super::super::rationale::Rationale;
+    use super::*;
+
+    fn pair(chosen: &[TokenId], rejected: &[TokenId]) -> PreferencePair {
+        serde_json::from_value(json!({
+            "version": 1, "problem_id": "p", "round": 0, "policy": "", "oracle": false, "depth": 1,
+            "prompt": "", "chosen": "", "rejected": "", "prompt_ids": [1, 2],
+            "chosen_ids": chosen, "rejected_ids": rejected, "chosen_logps": [], "rejected_logps": [],
+            "logps_exact": false, "q_chosen": 1.0, "q_rejected": 0.0, "n_chosen": 0, "n_rejected": 0,
+            "prior_chosen": 0.0, "prior_rejected": 0.0, "outcome_chosen": 0.0, "outcome_rejected": 0.0,
+            "terminal_chosen": true, "terminal_rejected": true, "alpha": 0.0, "margin": 1.0,
+            "weight": 1.0,
+        }))
+        .unwrap()
+    }
+
+    /// The expected numbers are those of `benches/peers/rationale_loss.py` (PyTorch).
+    #[test]
+    fn a_rationale_adds_its_mean_nll_in_the_share_of_its_pair() {
+        let pairs = [pair(&[10, 11], &[12]), pair(&[13], &[14, 15])];
+        let rationale = Rationale { pair: 0, prompt: vec![1, 7], completion: vec![8, 9, 8] };
+        let prepared = |index: usize, reference| Prepared {
+            pair: &pairs[index],
+            first: 0,
+            reference: Some(reference),
+            age: 0,
+            index,
+            rationale: (index == 0).then_some(&rationale),
+        };
+        let pairs = vec![prepared(0, (-2.0, -1.0)), prepared(1, (-1.0, -2.5))];
+        let rows = Rows { pairs, judge_examples: vec![] };
+        let config = DpoConfig { shuffle: false, ..DpoConfig::default() };
+        let batches = micro_batches(&rows, &plan(&rows, &config).unwrap()[0], &config);
+        let objective = Preference {
+            loss: PreferenceLoss::Sigmoid,
+            beta: 0.5,
+            nll: 0.0,
+            rationale: 0.4,
+            judge: 0.0,
+            rows: &rows,
+        };
+        assert_eq!(batches[0].packed.targets, [10, 11, 12, 13, 14, 15, 8, 9, 8]);
+        let logps = [-0.5, -1.25, -1.5, -0.75, -0.25, -2.0, -0.5, -1.0, -2.25];
+        let found = objective.evaluate(&batches[0], &logps);
+        assert!((found.loss - 0.858135222350).abs() < 1e-9, "{}", found.loss);
+        let (first, second, each) = (0.101833350011, 0.125, -0.066666666667);
+        let expected = [-first, -first, first, -second, second, second, each, each, each];
+        for (at, (gradient, expected)) in found.gradient.iter().zip(expected).enumerate() {
+            assert!((f64::from(*gradient) - expected).abs() < 1e-7, "{at}: {gradient}");
+        }
+        assert_eq!(found.metrics.mean("rationale/nll"), Some(1.25));
     }
 }

@@ -13,6 +13,7 @@ use regrowth_policy::PolicyError;
 use regrowth_policy::candle::{PromptForm, Tokenizer};
 
 use super::collate::common_prefix;
+use super::rationale::{self, Rationale};
 use crate::TrainError;
 
 /// Whether EOS is put after a completion that is plain text.
@@ -27,6 +28,15 @@ pub enum EndOfText {
     Never,
 }
 
+/// Text preferences as token ids.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenisedPreferences {
+    /// The pairs.
+    pub pairs: Vec<PreferencePair>,
+    /// Rationales of those rows that have one.
+    pub rationales: Vec<Rationale>,
+}
+
 /// Makes pairs of text rows; each is a tree of its own, without visits or recorded log-probabilities.
 /// Bad rows are skipped as far as `notices` allows.
 ///
@@ -39,11 +49,20 @@ pub fn tokenise_preferences(
     tokenizer: &Tokenizer,
     (form, end): (&PromptForm, EndOfText),
     notices: &mut Notices,
-) -> Result<Vec<PreferencePair>, TrainError> {
-    let mut pairs = Vec::with_capacity(rows.len());
+) -> Result<TokenisedPreferences, TrainError> {
+    let mut found = TokenisedPreferences::default();
     for (line, row) in rows {
-        match tokenised(row, *line, tokenizer, form, end) {
-            Ok(pair) => pairs.push(pair),
+        let index = found.pairs.len();
+        let tokenised = tokenised(row, *line, tokenizer, form, end).and_then(|pair| {
+            let rationale = rationale::tokenised(row, index, tokenizer)
+                .map_err(|e| ("rationale", "text that can be tokenised", e.to_string()))?;
+            Ok((pair, rationale))
+        });
+        match tokenised {
+            Ok((pair, rationale)) => {
+                found.pairs.push(pair);
+                found.rationales.extend(rationale);
+            }
             Err((field, expected, got)) => notices.skip(DataError::Row {
                 path: path.to_owned(),
                 line: *line,
@@ -53,7 +72,7 @@ pub fn tokenise_preferences(
             })?,
         }
     }
-    Ok(pairs)
+    Ok(found)
 }
 
 /// A field, what was expected of it, and what was got.

@@ -135,7 +135,7 @@ fn all_and_held_out_pairs_are_ranked_by_the_trained_policy() {
         let model = Model::load(source.clone(), None, 1).unwrap();
         let reference = Reference::RoundStart;
         let session = Session::new(1, Some(out.path()));
-        let data = PreferenceData { pairs: trained, step_labels: &[], held_out };
+        let data = PreferenceData { held_out, ..trained.into() };
         let metrics = DpoTrainer { model: &model, reference: &reference, config: &config, session }
             .train(data, &mut go_on)
             .unwrap()
@@ -466,6 +466,33 @@ fn rows_of_other_programs_are_trained_on() {
 }
 
 #[test]
+fn rationales_are_learnt_where_rows_have_them_and_refused_where_none_has() {
+    let dir = workshop();
+    let rows = [("with", r#", "rationale": "1 + 1 is 2""#), ("without", r#", "rationale": """#)]
+        .map(|(name, column)| {
+            let row = |prompt: &str, more: &str| {
+                format!(r#"{{"prompt": "{prompt}", "chosen": " = 2", "rejected": " = 3"{more}}}"#)
+            };
+            (name, format!("{}\n{}\n", row("1 + 1", column), row("2 + 0", "")))
+        });
+    let train = |file: &str, weight: &str| {
+        let _ = std::fs::remove_dir_all(dir.path().join("out"));
+        let args = ["train", "--policy", "tiny", "--pairs", file, "--out", "out", "--set", weight];
+        regrowth(dir.path(), &args)
+    };
+    for (name, text) in rows {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let text = ok(train("with", "dpo.rationale=0.5"));
+    assert!(text.contains("2 pairs (1 with a rationale"), "{text}");
+    assert!(!ok(train("with", "dpo.rationale=0")).contains("rationale"));
+    let output = train("without", "dpo.rationale=0.5");
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("without") && error.contains("column `rationale`"), "{error}");
+}
+
+#[test]
 fn bad_pairs_are_named_and_nothing_is_written() {
     let dir = workshop();
     let long =
@@ -639,7 +666,7 @@ fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
     for row in &mut labels {
         (row.label, row.right) = (false, 0);
     }
-    let data = PreferenceData { pairs: &pairs, step_labels: &labels, held_out: &[] };
+    let data = PreferenceData { step_labels: &labels, ..pairs.as_slice().into() };
     let train = |weight: f64, micro_tokens: usize, threads: usize| {
         let judge = JudgeConfig { weight, labels: JudgeLabels::Reached };
         let config = DpoConfig {
