@@ -136,15 +136,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let source = weights(&args.policy)?;
     let rows = read(args, &source)?;
     rows.check_rationales(&args.pairs, config.rationale)?;
-    let Rows { preferences, held_out, step_labels, bad_rows } = rows;
-    let TokenisedPreferences { pairs, rationales } = preferences;
-    let data = PreferenceData {
-        pairs: &pairs,
-        step_labels: &step_labels,
-        held_out: &held_out,
-        rationales: &rationales,
-    };
-    let sampled_pairs: Vec<&PreferencePair> = pairs.iter().chain(&held_out).collect();
+    let (data, bad_rows) = (rows.data(), rows.bad_rows);
+    let sampled_pairs: Vec<&PreferencePair> = data.pairs.iter().chain(data.held_out).collect();
     let (model, sampled) = pages::giving_back(|| load(source, &config, &sampled_pairs))?;
     let model = model.with_frozen_dtype(args.engine.dtype());
     model.warnings.iter().for_each(|text| log(text));
@@ -196,6 +189,15 @@ struct Rows {
 }
 
 impl Rows {
+    fn data(&self) -> PreferenceData<'_> {
+        PreferenceData {
+            pairs: &self.preferences.pairs,
+            step_labels: &self.step_labels,
+            held_out: &self.held_out,
+            rationales: &self.preferences.rationales,
+        }
+    }
+
     /// Refuses a weight of rationales on a file that has none.
     fn check_rationales(&self, path: &Path, weight: f64) -> Result<(), TrainError> {
         if weight == 0.0 || !self.preferences.rationales.is_empty() {
@@ -295,13 +297,9 @@ fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     if let Err(detail) = config.loss.check() {
         return range("loss", detail);
     }
-    let weight = config.judge.weight;
-    if !(weight >= 0.0 && weight.is_finite()) {
-        return range("judge_weight", format!("{weight} is not a number of at least 0"));
-    }
-    let weight = config.rationale;
-    if !(weight >= 0.0 && weight.is_finite()) {
-        return range("dpo.rationale", format!("{weight} is not a number of at least 0"));
+    let weights = [("judge_weight", config.judge.weight), ("dpo.rationale", config.rationale)];
+    if let Some((name, weight)) = weights.into_iter().find(|(_, w)| !(*w >= 0.0 && w.is_finite())) {
+        return range(name, format!("{weight} is not a number of at least 0"));
     }
     if !(config.beta > 0.0 && config.beta.is_finite()) {
         return range("beta", format!("{} is not above 0", config.beta));
