@@ -1,7 +1,8 @@
 //! Extracts preference pairs from a finished tree: a pure function of the tree.
 //!
 //! The rules follow arXiv:2405.00451, section 2.2; [`PairConfig`] holds them. Dropped pairs are
-//! counted by reason.
+//! counted by reason. The *ensemble* is the judges that a tree holds anyway (self-evaluation, token
+//! probability, share of right solutions below; [`Strength`]): it may drop, swap or soften pairs.
 
 mod config;
 mod dropped;
@@ -153,19 +154,19 @@ impl<'a> Extraction<'a> {
         Self { tree, config, children: children_of(tree), counts: tree.solutions_below() }
     }
 
-    /// The pair of two siblings, the better one first, or why they are none.
+    /// The pair of two siblings, the better one first, or why they give none.
     fn pair(&self, (chosen, rejected): (u32, u32)) -> Result<PairWithIds, DropReason> {
         let config = self.config;
         let node = |id: u32| &self.tree.nodes[id as usize];
-        let (w, l) = (node(chosen), node(rejected));
-        let margin = w.q - l.q;
+        let (better, worse) = (node(chosen), node(rejected));
+        let margin = better.q - worse.q;
         if margin.is_nan() || margin <= config.min_margin {
             return Err(DropReason::SmallMargin);
         }
-        if w.visits < config.min_visits_chosen || l.visits < config.min_visits_rejected {
+        if better.visits < config.min_visits_chosen || worse.visits < config.min_visits_rejected {
             return Err(DropReason::FewVisits);
         }
-        if config.mixed && !(w.q > 0.0 && l.q < 1.0) {
+        if config.mixed && !(better.q > 0.0 && worse.q < 1.0) {
             return Err(DropReason::NotMixed);
         }
         if config.outcome_contrast && !has_outcome_contrast(&self.counts, (chosen, rejected)) {

@@ -100,7 +100,8 @@ pub(super) fn metric(name: &str) -> &'static str {
         "logps/chosen" => "log-probability of the chosen side",
         "logps/rejected" => "log-probability of the rejected side",
         "nll" => "negative log-likelihood of a token",
-        "on_policy_share" => "share of pairs from this round",
+        // `on_policy_share` in runs of older versions.
+        "newest_round_share" | "on_policy_share" => "share of pairs from the newest round",
         "ranking_accuracy" => "share of pairs whose chosen side is the likelier one",
         "ranking_accuracy_idealised" => "the same if the loss were minimised exactly",
         "ranking_accuracy_reference" => "the same for the reference policy",

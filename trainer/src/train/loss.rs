@@ -87,7 +87,7 @@ pub enum PreferenceLoss {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flip: Option<f64>,
     },
-    /// IPO on log-ratios averaged over tokens: TRL's `ipo`, and the form of the paper's results.
+    /// IPO on log-ratios averaged over tokens: TRL's `ipo`.
     Ipo,
     /// IPO on summed log-ratios (Azar et al. 2023, arXiv:2310.12036, eq. 17 as it is written).
     IpoSum,
@@ -125,37 +125,38 @@ impl PreferenceLoss {
         let delta = pair.delta();
         let x = beta * delta;
         match *self {
-            Self::Sigmoid => symmetric(smoothed(x, 0.0), beta),
-            Self::Conservative => symmetric(smoothed(x, pair.alpha), beta),
+            Self::Sigmoid => of_sums(smoothed(x, 0.0), beta),
+            Self::Conservative => of_sums(smoothed(x, pair.alpha), beta),
             Self::Soft { temperature } => {
-                symmetric(smoothed(x, 1.0 - sigmoid(pair.margin / temperature)), beta)
+                of_sums(smoothed(x, 1.0 - sigmoid(pair.margin / temperature)), beta)
             }
             Self::Robust { flip } => {
+                // `with_flip_rate` sets it before training; without it this is plain DPO.
                 let flip = flip.unwrap_or(0.0);
                 let scale = 1.0 - 2.0 * flip;
                 let loss = (flip * log_sigmoid(-x) - (1.0 - flip) * log_sigmoid(x)) / scale;
                 let slope = -((1.0 - flip) * sigmoid(-x) + flip * sigmoid(x)) / scale;
-                symmetric((loss, slope), beta)
+                of_sums((loss, slope), beta)
             }
             Self::Ipo => {
                 let gap = normalised(pair) - 0.5 / beta;
-                by_length((gap * gap, 2.0 * gap), 1.0, pair)
+                of_means((gap * gap, 2.0 * gap), 1.0, pair)
             }
             Self::IpoSum => {
                 let gap = delta - 0.5 / beta;
-                symmetric((gap * gap, 2.0 * gap), 1.0)
+                of_sums((gap * gap, 2.0 * gap), 1.0)
             }
-            Self::Hinge => symmetric(((1.0 - x).max(0.0), if x < 1.0 { -1.0 } else { 0.0 }), beta),
+            Self::Hinge => of_sums(((1.0 - x).max(0.0), if x < 1.0 { -1.0 } else { 0.0 }), beta),
             Self::Simpo { gamma } => {
                 let gap = pair.chosen / pair.len_chosen - pair.rejected / pair.len_rejected;
-                by_length(smoothed(beta * gap - gamma, 0.0), beta, pair)
+                of_means(smoothed(beta * gap - gamma, 0.0), beta, pair)
             }
-            Self::SigmoidNorm => by_length(smoothed(beta * normalised(pair), 0.0), beta, pair),
-            Self::Margin { kappa } => symmetric(smoothed(x - kappa * pair.margin, 0.0), beta),
+            Self::SigmoidNorm => of_means(smoothed(beta * normalised(pair), 0.0), beta, pair),
+            Self::Margin { kappa } => of_sums(smoothed(x - kappa * pair.margin, 0.0), beta),
             Self::Degree { kappa, lambda } => {
                 let (loss, slope) = smoothed(x, 0.0);
                 let miss = x - kappa * pair.margin;
-                symmetric((loss + lambda * miss * miss, slope + 2.0 * lambda * miss), beta)
+                of_sums((loss + lambda * miss * miss, slope + 2.0 * lambda * miss), beta)
             }
         }
     }
@@ -227,13 +228,13 @@ fn smoothed(x: f64, alpha: f64) -> (f64, f64) {
     (loss, alpha * sigmoid(x) - (1.0 - alpha) * sigmoid(-x))
 }
 
-/// A loss of `scale * (s_c - s_r + const)`.
-fn symmetric((loss, slope): (f64, f64), scale: f64) -> LossValue {
+/// A loss f(x) of `x = scale * (s_c - s_r + const)`, from f(x) and f'(x), by the chain rule.
+fn of_sums((loss, slope): (f64, f64), scale: f64) -> LossValue {
     LossValue { loss, by_chosen: scale * slope, by_rejected: -scale * slope }
 }
 
-/// A loss of `scale * (s_c / l_c - s_r / l_r + const)`.
-fn by_length((loss, slope): (f64, f64), scale: f64, pair: &PairLogps) -> LossValue {
+/// The same of `x = scale * (s_c / l_c - s_r / l_r + const)`: per-token means in place of sums.
+fn of_means((loss, slope): (f64, f64), scale: f64, pair: &PairLogps) -> LossValue {
     LossValue {
         loss,
         by_chosen: scale * slope / pair.len_chosen,

@@ -54,7 +54,7 @@ impl TrainingObjective for Preference<'_> {
             let idealised = self.loss.ranks_right_at_optimum(self.beta, &values);
             record(&mut result.metrics, &values, (self.beta, idealised), pair.share);
             let newest = f64::from(u8::from(self.rows.pairs[pair.index].age == 0));
-            result.metrics.record("on_policy_share", newest, pair.share);
+            result.metrics.record("newest_round_share", newest, pair.share);
         }
         for example in &batch.judge_examples {
             let at = example.labels.clone();
