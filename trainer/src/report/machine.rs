@@ -33,6 +33,15 @@ pub(super) fn facts(sources: &Sources) -> Vec<Fact> {
     facts.into_iter().filter_map(|(name, value)| Some(Fact { name, value: value? })).collect()
 }
 
+/// The last machine and the most memory, in a sentence; nothing where the run did not note them.
+pub(super) fn in_short(sources: &Sources) -> Option<String> {
+    let machines = || sources.rounds.iter().map(|round| &round.machine).filter(|m| m.cores > 0);
+    let machine = in_words(machines().next_back()?);
+    let peak = machines().filter_map(|m| m.peak_memory).max();
+    let peak = peak.map(|n| format!("; the process held {} at most", bytes(n)));
+    Some(format!("Machine: {machine}{}.", peak.unwrap_or_default()))
+}
+
 /// The machines in their order; runs of older versions did not note theirs.
 fn machine(processors: &[String]) -> String {
     match processors {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::changes::Changes;
 use super::charts::all_tokens;
+use super::machine;
 use super::sources::Sources;
 use super::troubles;
 use super::words::{count, counted, duration, percent, points};
@@ -47,7 +48,8 @@ impl Summary {
             answers.push(ask("On which kind of problem?", vec![kinds]));
         }
         answers.push(ask("What went wrong?", troubles::of(report)));
-        answers.push(ask("What did it cost?", vec![cost(report)]));
+        let spent = std::iter::once(cost(report)).chain(machine::in_short(sources));
+        answers.push(ask("What did it cost?", spent.collect()));
         Self { tone, verdict, basis: basis(report), answers }
     }
 }

@@ -161,6 +161,7 @@ fn a_full_run_tells_its_story() {
         "<a href=\"round-0001&#x2f;trees.jsonl\">",
         "regrowth iterate --run ",
         "started 2023-11-14 22:13 UTC, tested 2023-11-14 23:13 UTC",
+        "Machine: Some CPU, 4 cores, 3 threads used; the process held 2.3",
         "All settings are those of the preset",
         "Some CPU, 4 cores, 3 threads used",
         "2.35 GB",
