@@ -58,7 +58,6 @@ const ATTEMPTS_AT_START: u32 = 3;
 pub struct HttpPolicy {
     identity: String,
     features: ServerFeatures,
-    dialect: Dialect,
     limits: Limits,
     eos: Option<TokenId>,
     notes: Vec<String>,
@@ -71,7 +70,6 @@ pub struct HttpPolicy {
 struct Met {
     identity: String,
     features: ServerFeatures,
-    dialect: Dialect,
     limits: Limits,
     eos: Option<TokenId>,
     notes: Vec<String>,
@@ -102,10 +100,10 @@ impl HttpPolicy {
             .name("regrowth-http".into())
             .spawn(move || runtime.block_on(work(fleet, options, prompt, queue, met)))
             .map_err(failed)?;
-        let Met { identity, features, dialect, limits, eos, notes } =
+        let Met { identity, features, limits, eos, notes } =
             meeting.recv().map_err(|_| PolicyError::Gone)??;
         let (orders, thread) = (Some(orders), Some(thread));
-        Ok(Self { identity, features, dialect, limits, eos, notes, servers, orders, thread })
+        Ok(Self { identity, features, limits, eos, notes, servers, orders, thread })
     }
 
     /// Requests that wait for each server or are worked on by it, in the order of the addresses.
@@ -117,7 +115,7 @@ impl HttpPolicy {
     /// Whether these servers load adapters while they run ([`ServerOptions::weights`]).
     #[must_use]
     pub fn loads_adapters(&self) -> bool {
-        lora::loads_adapters(self.dialect)
+        self.features.loads_adapters
     }
 
     fn order(&self, order: Order) -> Result<(), PolicyError> {
@@ -168,10 +166,10 @@ async fn work(
                 in_flight: options.in_flight.max(1) * fleet.servers.len(),
                 question: 0,
             };
-            let (eos, dialect) = (model.eos.first().copied(), model.dialect);
+            let eos = model.eos.first().copied();
             let named = identity(&model, &form, options.weights.as_ref());
             let features = ServerFeatures::of(&model);
-            let told = Met { identity: named, features, dialect, limits, eos, notes };
+            let told = Met { identity: named, features, limits, eos, notes };
             let service = Service::new(fleet, asked(model, options.weights.as_ref()), form);
             (Some(service), Ok(told))
         }
