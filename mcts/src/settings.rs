@@ -31,12 +31,13 @@ impl PolicyKind {
 }
 
 /// Keys of a settings file that only `regrowth` reads, rounds and training.
-pub const TRAINING_KEYS: [&str; 26] = [
+pub const TRAINING_KEYS: [&str; 27] = [
     "calibration_problems",
     "carry_optimizer",
     "dpo",
     "gate",
     "gate_slack",
+    "keep_solutions",
     "kl_problems",
     "max_solutions",
     "min_pairs",

@@ -89,19 +89,38 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let seconds = started.elapsed().as_secs_f64();
     findings.put("seconds", json!(seconds));
     findings.judged(judge.as_ref());
-    let results = LmEvalRun {
-        task,
-        model,
-        metrics: std::mem::take(&mut findings.metrics),
-        config,
-        unanswered: findings.unanswered,
-        shots,
-        problems: (problems.len(), problems.len()),
-        samples: std::mem::take(&mut findings.samples),
-        seconds,
-        time: clock::utc_now(),
-    };
+    let labels = Labels { task, model, config, shots, seconds };
+    let results = labels.results(&mut findings, problems.len());
     finish(args, findings, &results, calls_file.as_deref())
+}
+
+/// What the results of an evaluation are labelled with.
+struct Labels {
+    task: String,
+    model: String,
+    config: Value,
+    /// Worked examples before each question.
+    shots: usize,
+    seconds: f64,
+}
+
+impl Labels {
+    /// The results as lm-eval writes them; takes metrics and samples out of `findings`.
+    fn results(self, findings: &mut Findings, problems: usize) -> LmEvalRun {
+        let Self { task, model, config, shots, seconds } = self;
+        LmEvalRun {
+            task,
+            model,
+            metrics: std::mem::take(&mut findings.metrics),
+            config,
+            unanswered: findings.unanswered,
+            shots,
+            problems: (problems, problems),
+            samples: std::mem::take(&mut findings.samples),
+            seconds,
+            time: clock::utc_now(),
+        }
+    }
 }
 
 /// Writes the files, if a folder is named, and prints what was found.

@@ -1,7 +1,7 @@
-//! Everything that decides what a run does, with the source of each default.
+//! Settings of a run (`regrowth iterate`), with the source of each default.
 //!
-//! What only decides how fast it is done (threads, batch sizes, devices) is not here, so two runs
-//! with equal settings have equal results. "Paper" is Xie et al. 2024, arXiv:2405.00451; "code" is its
+//! Settings that only change speed (threads, batch sizes, devices) are not here, so two runs with equal
+//! settings have equal results. "Paper" is Xie et al. 2024, arXiv:2405.00451; "code" is its
 //! authors' program (docs/paper.md).
 
 use std::path::PathBuf;
@@ -19,132 +19,135 @@ use crate::TrainError;
 use crate::inputs::{self, is_served};
 use crate::train::{DpoConfig, SftConfig};
 
-/// Settings of a run. Unknown keys are refused; a missing key takes the default of the preset.
+/// Settings of a run. Unknown keys are an error; a missing key gets the value of the preset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
     /// Policy of round 0: `builtin`, a checkpoint folder or GGUF file, a server (`http://host:port/v1#model`),
     /// `scripted`, `replay:FILE`.
     pub policy: String,
-    /// Where `policy` is served: the checkpoint with its weights, which is trained; what is trained is
-    /// served in its place (docs/servers.md#rounds). Absent, a served policy is searched and not trained.
+    /// If `policy` is a server: the checkpoint with its weights. Rounds train it and load the result into
+    /// the server (docs/servers.md#rounds). Without it, a served policy is searched but not trained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
-    /// Problems: `builtin:NAME`, a file, or several with weights, parted by commas; split by content
-    /// into train, validation and test.
+    /// Problems: `builtin:NAME`, a file, or several with weights, separated by commas; split by content
+    /// into training, validation and test problems.
     pub problems: String,
-    /// Bad rows of problem files that are passed over at most (default 0: the first is an error).
+    /// Maximum number of bad rows of problem files to skip (default 0: the first one is an error).
     #[serde(skip_serializing_if = "is_zero")]
     pub skip_bad: usize,
-    /// Format of the problem file, where detection is wrong.
+    /// Format of the problem file; set it if detection is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// Source of the test problems, in the form of `problems`; then `problems` is split into training and
-    /// validation only. Absent, the test problems are a part of `problems`.
+    /// Source of the test problems, written like `problems`, which is then split into training and
+    /// validation only. Without it, a part of `problems` is the test set.
     #[serde(alias = "eval", skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
-    /// How problems are put to the policy: `boxed`, `gsm8k`, `choice`, `plain` or a file with a template;
-    /// absent, the checkpoint's own form or that of its kind.
+    /// Prompt format: `boxed`, `gsm8k`, `choice`, `plain` or a template file. Without it, the format
+    /// stored with the checkpoint, else the default for chat models or base models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptName>,
-    /// Worked examples before each question; absent, 4 for a model without a chat template where there
-    /// are some, else none.
+    /// Few-shot examples before each question. Without it, 4 for a model without a chat template if
+    /// examples are available, else none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shots: Option<usize>,
-    /// File from whose training part the examples come; absent, they are training problems of the run,
-    /// which are then not trained on.
+    /// File with the few-shot examples (its training part). Without it, they are training problems of the
+    /// run, which are then excluded from training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shots_from: Option<PathBuf>,
-    /// Settings that the others started from.
+    /// Preset that the other settings started from.
     pub preset: Preset,
-    /// What is compared: the method or one of its baselines.
+    /// The method, or a baseline or ablation to compare it with.
     pub variant: Variant,
     /// Seed of training problems, search and training order.
     pub seed: u64,
-    /// Seed of validation and test problems of a built-in task: the same ones for every `seed`.
+    /// Seed of the validation and test problems of a built-in task, which are the same for every `seed`.
     #[serde(alias = "eval_seed", alias = "exam_seed")]
     pub test_seed: u64,
-    /// Rounds, at least 1 (default 3).
+    /// Number of rounds, at least 1 (default 3).
     pub rounds: u32,
-    /// Training problems searched in each round, at least 1.
+    /// Number of training problems searched per round, at least 1.
     pub problems_per_round: usize,
-    /// Validation problems; they choose the best round and feed the gate.
+    /// Number of validation problems. They choose the best round and decide the gate.
     pub validation_problems: usize,
-    /// Test problems; used once, when all rounds are done, and never for selection.
+    /// Number of test problems. They are used once, after the last round, and never for selection.
     #[serde(alias = "eval_problems")]
     pub test_problems: usize,
-    /// What happens when a round makes the policy worse on the validation problems.
+    /// What to do when a round lowers the accuracy on validation problems.
     pub gate: Gate,
-    /// How much worse in accuracy a round may be and still be accepted, in [0, 1].
+    /// Loss in validation accuracy at which a round is still accepted, in [0, 1].
     pub gate_slack: f64,
-    /// Whether each round searches with the policy that the rounds before it made (paper: online)
-    /// or always with the policy of round 0 (paper: offline).
+    /// If true, each round searches with the latest policy (paper: online); if false, always with the
+    /// policy of round 0 (paper: offline).
     pub on_policy: bool,
     /// Reference policy of the DPO loss.
     pub reference: ReferenceKind,
-    /// Whether optimizer state and learning rate schedule go on from round to round, one for the whole
-    /// run (code), or begin anew in each round (default); needs `dpo.batch_trees`.
+    /// If true, one optimizer state and one learning rate schedule span the whole run (code); if false,
+    /// each round starts new ones (default). Needs `dpo.batch_trees`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub carry_optimizer: bool,
-    /// Rounds from one validation to the next, at least 1 (default 1: every round). Of the rounds
-    /// between, which the gate accepts unseen, checkpoints are removed when they are no longer needed;
-    /// the last round is always validated.
+    /// Validate every N rounds, N at least 1 (default 1), and after the last one. Rounds in between are
+    /// accepted without validation, and their checkpoints are removed when no longer needed.
     #[serde(skip_serializing_if = "is_one")]
     pub validate_every: u32,
-    /// What is trained on.
+    /// Training objective.
     pub objective: Objective,
-    /// Share of the trained pairs that are drawn from earlier rounds, in [0, 1); the rest are the
-    /// round's own (default 0: paper).
+    /// Share of the training pairs that is drawn from earlier rounds, in [0, 1) (default 0: paper).
     pub replay: f64,
-    /// Rounds in a row without a new best on validation problems after which the run ends; 0 goes
-    /// on to the last round (default 0: paper).
+    /// End the run after this many rounds in a row without a new best validation accuracy; 0 never ends
+    /// it early (default 0: paper).
     pub patience: u32,
-    /// Validation problems on which the KL divergence from the base policy is estimated, from one sampled
-    /// solution each; 0 leaves it out (default 64).
+    /// Number of validation problems for the estimate of the KL divergence from the base policy, with one
+    /// sampled solution each; 0 turns it off (default 64).
     #[serde(alias = "probe_problems")]
     pub kl_problems: usize,
-    /// With `--judge likelihood`, `answers` or `probe`: the first N problems of a round use the previous
-    /// round's calibration, the rest one that is fitted to the outcomes of those N. 0, or N of at least
-    /// the round's size: always the previous round's (default 100: log 0012).
+    /// For `--judge likelihood`, `answers` and `probe`: the first N problems of a round use the previous
+    /// round's calibration; the others use one fitted to the outcomes of these N. If N is 0 or at least
+    /// `problems_per_round`, all problems use the previous round's (default 100: log 0012).
     pub calibration_problems: usize,
-    /// A round with fewer pairs (or solutions) is not trained on: a handful is memorised.
+    /// A round with fewer pairs (or solutions) skips its training: a handful would be memorised.
     pub min_pairs: usize,
-    /// Distinct right solutions of one problem at most, for [`Objective::CorrectSolutions`].
+    /// Maximum number of distinct right solutions per problem, for `objective = "correct-solutions"`.
     pub max_solutions: usize,
-    /// How trees are grown.
+    /// If true, problems with fewer than `max_solutions` right solutions in this round are filled up with
+    /// those of earlier rounds, the latest first, for `objective = "correct-solutions"` (default false:
+    /// STaR).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_solutions: bool,
+    /// Search settings.
     pub search: SearchConfig,
-    /// Which pairs are extracted from them.
+    /// Rules for extracting pairs from the trees.
     pub pairs: PairConfig,
-    /// Which judged steps are cut from them, where `dpo.judge` teaches the judge.
+    /// Rules for the judge's training examples (step labels), used if `dpo.judge` trains the judge.
     pub step_labels: StepLabelConfig,
     /// Preference training.
     pub dpo: DpoConfig,
-    /// Supervised training, for the objectives without rejected sides.
+    /// Supervised training, for objectives without rejected sides.
     pub sft: SftConfig,
-    /// A command that trains in place of this program (docs/rounds.md#external-trainer).
+    /// External trainer command (docs/rounds.md#external-trainer).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trainer_command: Option<String>,
 }
 
-/// Leaves a setting out of files that were written before it existed.
+/// Omits a setting at its default value, so that files written before it existed stay equal.
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-/// What happens when a round makes the policy worse.
+/// What to do when a round lowers the validation accuracy.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Gate {
-    /// The new policy is rejected: the next round starts from the policy that this one started from.
+    /// The new policy is rejected; the next round starts from the same policy as this one.
     #[default]
     #[serde(alias = "keep")]
     #[value(alias = "keep")]
     Reject,
     /// The run ends.
     Stop,
-    /// The next round starts from the new policy all the same.
+    /// Every new policy is accepted.
     Off,
 }
 
@@ -159,16 +162,16 @@ pub enum ReferenceKind {
     Initial,
 }
 
-/// What is trained on.
+/// Training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// Preference pairs (paper).
     #[default]
     Preferences,
-    /// Supervised, on the chosen sides of the same pairs.
+    /// Supervised training on the chosen sides of the same pairs.
     ChosenSteps,
-    /// Supervised, on whole right solutions (STaR, arXiv:2203.14465).
+    /// Supervised training on whole right solutions (STaR, arXiv:2203.14465).
     CorrectSolutions,
 }
 
@@ -183,10 +186,10 @@ impl Default for RunConfig {
 }
 
 impl RunConfig {
-    /// The weights of a policy of the run; `None` where there are none to train.
+    /// Weights of the policy `spec`; `None` if it has none to train.
     ///
     /// # Errors
-    /// When `spec` is neither a known name nor a checkpoint.
+    /// If `spec` is neither a known name nor a checkpoint.
     pub fn weights_of(&self, spec: &str) -> Result<Option<Source>, TrainError> {
         match &self.weights {
             Some(weights) if spec == self.policy => Ok(Some(Source::named(weights)?)),
@@ -194,20 +197,20 @@ impl RunConfig {
         }
     }
 
-    /// Whether the policy after this round is asked the validation problems.
+    /// Whether this round is validated.
     #[must_use]
     pub fn validates(&self, round: u32) -> bool {
         round.is_multiple_of(self.validate_every) || round == self.rounds
     }
 
-    /// Optimizer steps of the whole run, if every round has as many trees with pairs as problems.
+    /// Number of optimizer steps of the whole run if every problem's tree gives pairs.
     #[must_use]
     pub fn planned_steps(&self) -> usize {
         let batch = self.dpo.batch_trees.unwrap_or(self.problems_per_round).max(1);
         self.rounds as usize * self.problems_per_round.div_ceil(batch) * self.dpo.epochs
     }
 
-    /// How problems are put to the policy.
+    /// Prompt settings.
     #[must_use]
     pub fn prompts(&self) -> PromptFlags {
         PromptFlags {
@@ -217,13 +220,13 @@ impl RunConfig {
         }
     }
 
-    /// Takes over what flags say of prompts.
+    /// Applies the command line's prompt flags.
     pub fn set_prompts(&mut self, flags: &PromptFlags) {
         let PromptFlags { prompt, shots, shots_from } = flags.over(&self.prompts());
         (self.prompt, self.shots, self.shots_from) = (prompt, shots, shots_from);
     }
 
-    /// Checks every range, and that the parts fit each other.
+    /// Checks all ranges and that settings fit each other.
     ///
     /// # Errors
     /// [`TrainError::Setting`] or [`TrainError::Search`] naming the first setting that is wrong.
@@ -292,14 +295,17 @@ impl RunConfig {
         })
     }
 
-    /// Checks that what is trained on fits the objective and the trainer.
+    /// Checks that the training data settings fit the objective and the trainer.
     fn check_data(&self) -> Result<(), TrainError> {
         check("replay", (0.0..1.0).contains(&self.replay), || {
             format!("is {}; expected a number of at least 0 and below 1", self.replay)
         })?;
         let solutions = self.objective == Objective::CorrectSolutions;
         check("replay", !solutions || self.replay == 0.0, || {
-            "draws pairs of earlier rounds, but whole solutions are trained on; set it to 0".into()
+            "draws pairs of earlier rounds, but whole solutions are trained on; set it to 0 (`keep_solutions` keeps solutions)".into()
+        })?;
+        check("keep_solutions", solutions || !self.keep_solutions, || {
+            "is on, but only `objective = \"correct-solutions\"` trains on solutions".into()
         })?;
         let external = self.trainer_command.is_some();
         check("trainer_command", !external || self.objective == Objective::Preferences, || {

@@ -13,7 +13,7 @@
 //! | `observer`, `on_demand`, `journal`, `round_files`, `phase`, `round_policy` | what all phases share; how they resume |
 //! | `process`, `serve_command`, `served_check`, `serving`, `policies` | policies, here or behind servers: loaded, put there, compared, watched |
 //! | `calibration`, `search` | phase 1: trees and pairs |
-//! | `replay`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
+//! | `replay`, `solutions`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
 //! | `validation`, `kl_to_base`, `gate` | phase 3: is it better, how far has it moved, is it kept |
 //! | `context`, `round_report`, `round` | one round |
 //! | `best`, `best_checkpoint`, `round_loop`, `final_evaluation`, `finish` | all rounds, which was best, the test problems, the report |
@@ -55,6 +55,7 @@ mod serve_command;
 mod served_check;
 mod serving;
 mod sets;
+mod solutions;
 mod statistics;
 mod test_evaluation;
 mod training;

@@ -55,6 +55,7 @@ fn defaults() -> RunConfig {
         calibration_problems: 100, // log 0012: mean ECE 0.031; 50 0.035, 200 0.032
         min_pairs: 32,   // a measurement on a small model: 6 to 36 pairs were memorised
         max_solutions: 4, // taste
+        keep_solutions: false,
         search: Preset::Default.search(),
         pairs: Preset::Default.pairs(),
         step_labels: StepLabelConfig::default(),

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 use regrowth_datasets::{
-    PreferencePair, StepLabel, TokenId, read_pairs, read_step_labels, stream_key, write_pairs,
+    PreferencePair, StepLabel, read_pairs, read_step_labels, stream_key, write_pairs,
 };
 use regrowth_mcts::console::Work;
-use regrowth_mcts::{TreeRecord, read_trees};
 use regrowth_policy::LoadOptions;
 use regrowth_policy::candle::{SaveOptions, Source};
 use serde::{Deserialize, Serialize};
@@ -25,6 +24,7 @@ use super::replay;
 use super::round_policy::RoundPolicy;
 use super::search::{PAIRS, STEP_LABELS, TREES};
 use super::served_check::{self, Expected};
+use super::solutions::{RightSolution, right_solutions};
 use crate::TrainError;
 use crate::artefact::{Checksums, checksums, read_checksummed, remove};
 use crate::train::{
@@ -60,48 +60,47 @@ pub(super) struct TrainDone {
     pub(super) mix: Mix,
     /// Checksums of the checkpoint's files and of the metrics.
     pub(super) checksums: Checksums,
-    /// Bytes that training was planned to take; on its way to `cost.json`, as it depends on the threads.
+    /// Planned memory in bytes. Stored in `cost.json` and not here, because it depends on the thread count.
     #[serde(skip)]
     pub(super) planned_memory: Option<u64>,
 }
 
-/// Pairs or solutions that the round in this folder trained on; `None` where it did not train.
+/// Number of pairs or solutions that the round in this folder trained on; `None` if it did not train.
 pub(crate) fn rows_trained(round: &Path) -> Option<u64> {
     let done: TrainDone = read_checksummed(&round.join(DONE)).ok()??;
-    // Step labels that were left out are no rows.
+    // Skipped step labels are not counted as rows.
     let rows = done.skipped.iter().filter(|(reason, _)| !reason.starts_with("step label"));
     let skipped: u64 = rows.map(|(_, n)| n).sum();
     done.not_trained.is_none().then(|| done.mix.rows.saturating_sub(skipped))
 }
 
-/// Where the rows of a training come from.
+/// Numbers of training rows by origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Mix {
     /// Pairs or solutions.
     pub(super) rows: u64,
-    /// Those that the round's start policy sampled.
+    /// Rows sampled by the round's start policy.
     pub(super) on_policy: u64,
-    /// Those drawn from earlier rounds.
+    /// Rows drawn from earlier rounds.
     pub(super) replayed: u64,
 }
 
-/// What training needs.
+/// The inputs of a round's training.
 pub(super) struct TrainPhase<'a> {
     pub(super) dir: &'a Path,
     pub(super) round: u32,
     pub(super) config: &'a RunConfig,
     /// Policy that the round starts from.
     pub(super) start: &'a RoundPolicy,
-    /// Its weights; `None` where there are none to train.
+    /// Weights of `start`; `None` if the policy has no weights to train.
     pub(super) weights: Option<Source>,
     /// Weights of the base policy (round 0).
-    pub(super) initial: Option<Source>,
-    /// How policies are loaded. The dtype is that in which frozen base weights are multiplied when an
-    /// adapter (LoRA) is trained.
+    pub(super) base: Option<Source>,
+    /// Load options of policies. `dtype` is the compute dtype of the frozen base weights in LoRA training.
     pub(super) load: &'a LoadOptions,
     /// Folder of the round that trained the start policy; `None` for the base policy.
     pub(super) start_dir: Option<PathBuf>,
-    /// Pairs of the rounds before this one.
+    /// Folders of the rounds before this one, the first round first.
     pub(super) earlier: Vec<PathBuf>,
     pub(super) threads: usize,
     pub(super) control: &'a Control,
@@ -110,7 +109,8 @@ pub(super) struct TrainPhase<'a> {
 impl TrainPhase<'_> {
     /// Trains. Returns what `train.json` holds, with `not_trained` set if nothing was trained.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<TrainDone, TrainError> {
-        // Before the training: weights that the server does not answer with are not worth it.
+        // Before training, so that a run whose server uses other weights than the start policy's fails
+        // without the cost of a training.
         let expected = self.expected()?;
         let mut done = match (&self.config.trainer_command, &self.weights) {
             (Some(command), _) => self.external(command, observer)?,
@@ -133,13 +133,14 @@ impl TrainPhase<'_> {
         Ok(done)
     }
 
-    /// How engines are loaded in a run whose model is served: what is trained is scored by one, to be
-    /// compared with what the servers answer.
+    /// Load options of the in-process engine that scores the trained weights for comparison with the
+    /// server's answers; `None` if the policy is not served.
     fn served(&self) -> Option<&LoadOptions> {
         self.config.weights.is_some().then_some(self.load)
     }
 
-    /// What the round's first pairs are worth under the start policy's weights, where they are served.
+    /// Log-probabilities of the round's first pairs under the start policy's weights, computed in this
+    /// process; `None` if the policy is not served.
     fn expected(&self) -> Result<Option<Expected>, TrainError> {
         let (Some(load), Some(weights)) = (self.served(), &self.weights) else { return Ok(None) };
         remove(&self.dir.join(served_check::FILE))?;
@@ -159,11 +160,15 @@ impl TrainPhase<'_> {
                 self.supervised(weights, (examples, mix), observer)
             }
             Objective::CorrectSolutions => {
-                let examples = right_solutions(&self.dir.join(TREES), self.config.max_solutions)?;
-                let own =
-                    examples.iter().filter(|(policy, _)| *policy == self.start.identity).count();
-                let mix = Mix { rows: examples.len() as u64, on_policy: own as u64, replayed: 0 };
-                let examples = examples.into_iter().map(|(_, example)| example).collect();
+                let solutions = self.right_solutions()?;
+                let on_policy =
+                    solutions.iter().filter(|s| s.policy == self.start.identity).count();
+                let mix = Mix {
+                    rows: solutions.len() as u64,
+                    on_policy: on_policy as u64,
+                    replayed: solutions.iter().filter(|s| s.earlier).count() as u64,
+                };
+                let examples = solutions.into_iter().map(|solution| solution.example).collect();
                 self.supervised(weights, (examples, mix), observer)
             }
         }
@@ -179,7 +184,7 @@ impl TrainPhase<'_> {
             return Ok(done);
         }
         let model = self.model(weights, self.config.dpo.lora.as_ref())?;
-        let other = match (self.config.reference, &self.initial) {
+        let other = match (self.config.reference, &self.base) {
             (ReferenceKind::Initial, Some(initial)) => Some(Model::load(initial.clone(), None, 0)?),
             _ => None,
         };
@@ -292,15 +297,16 @@ impl TrainPhase<'_> {
         if let Some(done) = self.too_few(mix) {
             return Ok(done);
         }
-        // An adapter that a served round started from is merged for the trainer alone.
-        let (initial, merged) = (self.dir.with_file_name("initial"), self.dir.join("start"));
-        let written = if self.start_dir.is_none() { &initial } else { &merged };
-        let policy = self.folder(&self.weights, written)?;
+        // If a served round started from an adapter, the external trainer gets a merged copy, which is
+        // removed afterwards.
+        let (base, merged) = (self.dir.with_file_name("initial"), self.dir.join("start"));
+        let written = if self.start_dir.is_none() { &base } else { &merged };
+        let policy = folder(&self.weights, &self.start.spec, written)?;
         let reference = match self.config.reference {
-            ReferenceKind::Initial => self.folder(&self.initial, &initial)?,
+            ReferenceKind::Initial => folder(&self.base, &self.config.policy, &base)?,
             ReferenceKind::RoundStart => policy.clone(),
         };
-        let hand = TrainerCall {
+        let call = TrainerCall {
             dir: self.dir,
             round: self.round,
             policy: &policy,
@@ -311,19 +317,12 @@ impl TrainPhase<'_> {
             served: self.served().and(self.weights.as_ref()),
         };
         observer.begin(self.round, "train", 0, Work::Items);
-        external::run_trainer(command, &hand, self.control)?;
+        external::run_trainer(command, &call, self.control)?;
         if merged.is_dir() {
             std::fs::remove_dir_all(&merged).map_err(TrainError::io(&merged))?;
         }
         observer.end();
         Ok(TrainDone { mix, ..TrainDone::default() })
-    }
-
-    /// Weights as a folder for an external trainer, written where they are none; of a policy without
-    /// weights, its name.
-    fn folder(&self, source: &Option<Source>, written: &Path) -> Result<String, TrainError> {
-        let as_folder = |source| external::as_folder(source, written);
-        source.as_ref().map_or_else(|| Ok(self.start.spec.clone()), as_folder)
     }
 
     /// The file of the pairs to train on: the round's own, or one with replayed pairs as well.
@@ -341,7 +340,8 @@ impl TrainPhase<'_> {
         let mut pairs = read_pairs(&self.dir.join(PAIRS))?;
         let fresh = pairs.len();
         let count = replay::count(self.config.replay, fresh);
-        pairs.extend(replay::draw(&self.earlier, count, self.seed(self.config.dpo.seed))?);
+        let earlier: Vec<PathBuf> = self.earlier.iter().map(|dir| dir.join(PAIRS)).collect();
+        pairs.extend(replay::draw(&earlier, count, self.seed(self.config.dpo.seed))?);
         let mut on_policy = 0;
         for pair in &mut pairs {
             // Log-probabilities recorded at sampling time are the start policy's only if that
@@ -355,6 +355,15 @@ impl TrainPhase<'_> {
         Ok((pairs, mix))
     }
 
+    /// The right solutions to train on: the round's own and, with `keep_solutions`, earlier ones.
+    fn right_solutions(&self) -> Result<Vec<RightSolution>, TrainError> {
+        let earlier: &[PathBuf] = if self.config.keep_solutions { &self.earlier } else { &[] };
+        let newest_first =
+            std::iter::once(self.dir).chain(earlier.iter().rev().map(PathBuf::as_path));
+        let trees: Vec<PathBuf> = newest_first.map(|dir| dir.join(TREES)).collect();
+        right_solutions(&trees, self.config.max_solutions)
+    }
+
     /// Returns the round's step labels if the judge is trained (`judge.weight` above 0); otherwise
     /// none.
     fn step_labels(&self) -> Result<Vec<StepLabel>, TrainError> {
@@ -363,12 +372,16 @@ impl TrainPhase<'_> {
         Ok(if taught { read_step_labels(&path)? } else { vec![] })
     }
 
+    /// The result of a round with fewer rows than `min_pairs`; `None` if there are enough.
     fn too_few(&self, mix: Mix) -> Option<TrainDone> {
         let (found, wanted) = (mix.rows, self.config.min_pairs.max(1) as u64);
+        let (rows, why) = match self.config.objective {
+            Objective::CorrectSolutions => ("right solutions", ""),
+            _ => ("pairs", "; `pairs_dropped` in the round's report says why there are no more"),
+        };
         (found < wanted).then(|| TrainDone {
             not_trained: Some(format!(
-                "{found} pairs, fewer than `min_pairs` = {wanted}: the model would memorise them; \
-                 `pairs_dropped` in the round's report says why there are no more"
+                "{found} {rows}, fewer than `min_pairs` = {wanted}: the model would memorise them{why}"
             )),
             mix,
             ..TrainDone::default()
@@ -411,70 +424,13 @@ fn result_checksums(dir: &Path) -> Result<Checksums, TrainError> {
     checksums(dir, &names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
+/// Path of the weights as a checkpoint folder for an external trainer. Weights that are not a folder
+/// (GGUF, adapter, bundled) are saved to `written`. Returns `spec` for a policy without weights.
+fn folder(source: &Option<Source>, spec: &str, written: &Path) -> Result<String, TrainError> {
+    let as_folder = |source| external::as_folder(source, written);
+    source.as_ref().map_or_else(|| Ok(spec.to_owned()), as_folder)
+}
+
 fn chosen_example(pair: PreferencePair) -> Example {
     Example { prompt: pair.prompt_ids, completion: pair.chosen_ids, weight: pair.weight as f32 }
-}
-
-/// Distinct right solutions, at most `most` of each tree, with the policy that sampled them.
-fn right_solutions(trees: &Path, most: usize) -> Result<Vec<(String, Example)>, TrainError> {
-    let mut examples = Vec::new();
-    for tree in read_trees(trees)? {
-        let tree = tree?;
-        let mut seen: BTreeSet<Vec<TokenId>> = BTreeSet::new();
-        for completion in right_paths(&tree) {
-            if seen.len() < most && seen.insert(completion.clone()) {
-                let prompt = tree.prompt_ids.clone();
-                examples.push((tree.policy.clone(), Example { prompt, completion, weight: 1.0 }));
-            }
-        }
-    }
-    Ok(examples)
-}
-
-/// Token ids of every right solution of a tree.
-fn right_paths(tree: &TreeRecord) -> impl Iterator<Item = Vec<TokenId>> + '_ {
-    let right = |(_, node): &(usize, &regrowth_mcts::record::NodeRecord)| {
-        node.terminal && node.outcome > 0.0
-    };
-    tree.nodes.iter().enumerate().filter(right).map(|(id, _)| {
-        let path = tree.path(id as u32);
-        path.iter().flat_map(|&n| tree.nodes[n as usize].ids.iter().copied()).collect()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use regrowth_datasets::{Problem, Split, tasks::problems_from_spec, write_jsonl};
-    use regrowth_mcts::{RunOptions, Search, SearchConfig};
-    use regrowth_policy::{Policy, Scripted};
-    use regrowth_verifiers::{ProblemVerifier, Verifier};
-
-    #[test]
-    fn right_solutions_are_right_distinct_and_few() {
-        let problems: Vec<Problem> =
-            problems_from_spec("choice", Split::Train, 0).unwrap().take(20).collect();
-        let mut trees = Vec::new();
-        let config = SearchConfig::best_of(16);
-        let options = RunOptions::default();
-        Search::new(&Scripted::new(), &ProblemVerifier, &config)
-            .options(&options)
-            .run(&problems, |t| {
-                trees.push(t);
-            })
-            .unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        write_jsonl(&dir.path().join(TREES), &trees).unwrap();
-        let examples = right_solutions(&dir.path().join(TREES), 2).unwrap();
-        assert!(examples.iter().all(|(policy, _)| policy == Scripted::new().identity()));
-        let examples: Vec<Example> = examples.into_iter().map(|(_, example)| example).collect();
-        assert!(examples.len() > 20 && examples.len() <= 40, "{}", examples.len());
-        let distinct: BTreeSet<_> = examples.iter().map(|e| (&e.prompt, &e.completion)).collect();
-        assert_eq!(distinct.len(), examples.len());
-        for example in examples {
-            let tree = trees.iter().find(|t| t.prompt_ids == example.prompt).unwrap();
-            let text = Scripted::new().decode(&example.completion).unwrap();
-            assert!(ProblemVerifier.verify(&tree.problem, &text).is_correct(), "{text}");
-        }
-    }
 }
