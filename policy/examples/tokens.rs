@@ -1,6 +1,6 @@
-//! Token ids of texts under the tokenizer of a checkpoint, for comparisons with other programs.
+//! Prints the token ids of texts under the tokenizer of a checkpoint, for comparisons with other programs.
 //!
-//! `tokens POLICY FILE`: FILE has one JSON string a line; one JSON list of ids a line is printed.
+//! `tokens POLICY FILE`: FILE has one JSON string per line; one JSON list of ids is printed per line.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};

@@ -1,10 +1,9 @@
-//! Where a step ends, in its text.
+//! Finds where a step ends, from its text and number of tokens.
 //!
-//! Engines in this process look after every token; servers are given strings to stop at, and what
-//! they stopped at is looked at here. A step is judged by its own text so far and its number of
-//! tokens: never by what comes next, so it always ends on a token that was drawn. A step of
-//! [`Boundary::Paragraph`] or [`Boundary::Lines`] that runs out of tokens is cut back to its last
-//! [`Cut`].
+//! Engines in this process check after every token. Servers are given stop strings, and the text at which
+//! they stopped is checked here. Only the step's own text so far and its number of tokens count, never the
+//! following text, so a step always ends on a token that was sampled. A step of [`Boundary::Paragraph`] or
+//! [`Boundary::Lines`] that reaches the token limit is truncated to its last [`Cut`].
 
 #[cfg(any(feature = "candle", feature = "http"))]
 use regrowth_datasets::Finish;
@@ -14,21 +13,21 @@ use crate::Boundary;
 use crate::Propose;
 use crate::content::{has_content, has_relation, is_planned, leads_on};
 
-/// Tokens from which on a line that states a relation ends a paragraph's step without a blank line.
+/// From this many tokens on, a line that states a relation ends a paragraph's step without a blank line.
 /// Solutions written line by line have lines of 10 to 30 tokens.
 const SHORT_LINE: usize = 16;
-/// Tokens from which on any line that does not lead on ends one: a plan, which models write as a list
-/// of 40 to 80 tokens, stays whole.
+/// From this many tokens on, any line that does not lead on ends a paragraph's step. So a plan, which
+/// models write as a list of 40 to 80 tokens, is not split.
 const LONG_LINE: usize = 96;
-/// Tokens from which on a sentence ends one: models that write no line breaks.
+/// From this many tokens on, a sentence ends a paragraph's step: for models that write no line breaks.
 const LONG_SENTENCE: usize = 128;
 
-/// What begins and ends text that is kept whole: display mathematics and code.
+/// Delimiters of text that is not split: display mathematics and code.
 const FENCES: [(&str, &str); 4] =
     [("\\[", "\\]"), ("$$", "$$"), ("```", "```"), ("\\begin{", "\\end{")];
 
-/// Why a step of this many tokens ends with its text, if it does: a stop string ends more than a
-/// boundary.
+/// Returns the finish reason if a step with this many tokens ends with its text. A stop string takes
+/// precedence over a boundary.
 #[cfg(any(feature = "candle", feature = "http"))]
 pub(crate) fn finish_of(propose: &Propose, tokens: usize, text: &str) -> Option<Finish> {
     let stopped = propose.stop_at.strings.iter().any(|s| text.contains(s.as_str()));
@@ -38,7 +37,8 @@ pub(crate) fn finish_of(propose: &Propose, tokens: usize, text: &str) -> Option<
     }
 }
 
-/// Whether the text of a step of this many tokens can end it.
+/// Whether the text of a step with this many tokens must be checked: it may end the step, or mark a place
+/// for truncation.
 #[cfg(feature = "candle")]
 pub(crate) fn is_read(propose: &Propose, tokens: usize) -> bool {
     !propose.stop_at.strings.is_empty()
@@ -46,14 +46,14 @@ pub(crate) fn is_read(propose: &Propose, tokens: usize) -> bool {
         || propose.boundary == Boundary::Lines
 }
 
-/// Whether special tokens are part of the text that strings are looked for in: users name them.
+/// Whether the checked text includes special tokens, because users may name them in strings.
 #[cfg(feature = "candle")]
 pub(crate) fn reads_special(propose: &Propose) -> bool {
     matches!(propose.boundary, Boundary::Marker(_)) || !propose.stop_at.strings.is_empty()
 }
 
-/// Strings at which a server is to stop after `drawn` tokens with this text; whether the step ends
-/// there is seen from the text.
+/// Returns the stop strings for a server after `drawn` tokens with this text. Whether the step really ends
+/// at a stop string is decided from the text.
 #[cfg(feature = "http")]
 pub(crate) fn stops(propose: &Propose, drawn: usize, text: &str) -> Vec<String> {
     const SENTENCE: &[&str] = &["\n", ".", "!", "?"];
@@ -74,8 +74,9 @@ pub(crate) fn stops(propose: &Propose, drawn: usize, text: &str) -> Vec<String> 
     all.chain(propose.stop_at.strings.iter().cloned()).collect()
 }
 
-/// Tokens that a server is to draw next at most. Up to where a sentence may end a step at all nothing
-/// stops it there.
+/// Returns the maximum number of tokens that a server should sample next. Below the number of tokens at
+/// which a sentence can end a step, sampling pauses just before that number, because the stop strings
+/// change there.
 #[cfg(feature = "http")]
 pub(crate) fn part_tokens(propose: &Propose, drawn: usize) -> usize {
     let left = propose.max_tokens.saturating_sub(drawn).max(1);
@@ -87,7 +88,7 @@ pub(crate) fn part_tokens(propose: &Propose, drawn: usize) -> usize {
     if drawn + 1 < least { left.min(least - 1 - drawn) } else { left }
 }
 
-/// The last place at which a step that runs out of tokens can be cut, in tokens.
+/// The last places, in tokens, at which a step that reaches the token limit can be truncated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cut {
     line: Option<usize>,
@@ -95,7 +96,7 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Takes in the step's text of this many tokens.
+    /// Records the end of the step's text, of this many tokens, if it is such a place.
     pub(crate) fn note(&mut self, boundary: &Boundary, tokens: usize, text: &str) {
         if !matches!(boundary, Boundary::Lines | Boundary::Paragraph) || open_fence(text).is_some()
         {
@@ -109,14 +110,15 @@ impl Cut {
         }
     }
 
-    /// How many tokens of a step that has run out of them are kept: whole lines, else whole sentences.
+    /// Returns the number of tokens to keep of a step that has reached the token limit: complete lines, or
+    /// else complete sentences. `None` if there are neither.
     pub(crate) fn kept(self) -> Option<usize> {
         self.line.or(self.sentence)
     }
 }
 
-/// Tokens of each step of a solution whose tokens have these texts, where a step has at most
-/// `max_tokens`; what an engine would have cut while it sampled them.
+/// Splits a solution, whose tokens have these texts, into steps of at most `max_tokens`, as an engine would
+/// have while sampling. Returns the number of tokens of each step.
 #[must_use]
 pub fn step_lengths(boundary: &Boundary, max_tokens: usize, pieces: &[String]) -> Vec<usize> {
     let (mut lengths, mut from) = (Vec::new(), 0);
@@ -141,12 +143,12 @@ pub fn step_lengths(boundary: &Boundary, max_tokens: usize, pieces: &[String]) -
     lengths
 }
 
-/// Whether a step of this many tokens ends with its text.
+/// Whether a step with this many tokens ends with its text.
 fn completes(boundary: &Boundary, tokens: usize, text: &str) -> bool {
     can_end(boundary, tokens) && ends_at(boundary, tokens, text)
 }
 
-/// Whether a step of this many tokens may end at `boundary` at all.
+/// Whether a step with this many tokens may end at `boundary` at all.
 fn can_end(boundary: &Boundary, tokens: usize) -> bool {
     match boundary {
         Boundary::End | Boundary::Lines => false,
@@ -169,8 +171,8 @@ fn ends_at(boundary: &Boundary, tokens: usize, text: &str) -> bool {
     }
 }
 
-/// Whether a part of a solution ends with `text`: a paragraph, or lines that are long enough to stand
-/// for themselves, with something said and nothing left open.
+/// Whether a self-contained part of a solution ends with `text`: a paragraph, or lines that are long
+/// enough, with content and without an open fence or an announcement at the end.
 fn ends_part(tokens: usize, text: &str) -> bool {
     let body = text.trim_end();
     let last = body.lines().next_back().unwrap_or_default();
@@ -183,7 +185,7 @@ fn ends_part(tokens: usize, text: &str) -> bool {
     complete && open_fence(body).is_none() && !leads_on(last) && has_content(body)
 }
 
-/// The string that closes what is kept whole at the end of `text`, if something is open there.
+/// Returns the closing delimiter if a fence is open at the end of `text`.
 fn open_fence(text: &str) -> Option<&'static str> {
     let (mut rest, mut open) = (text, 0usize);
     loop {
@@ -197,7 +199,7 @@ fn open_fence(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether the last character ends a sentence; a point after a digit may be a decimal point.
+/// Whether the last character ends a sentence. A point after a digit may be a decimal point and does not.
 fn ends_sentence(text: &str) -> bool {
     let mut last = text.chars().rev();
     match last.next() {
@@ -230,7 +232,7 @@ mod tests {
         assert!(completes(&marker, 1, "a</step>") && !completes(&marker, 1, "a</ste"));
     }
 
-    /// The steps of a text, a token being a word with the white space before it, or line breaks.
+    /// Splits a text into steps. A token is a word with the white space before it, or a run of line breaks.
     fn steps(boundary: &Boundary, max_tokens: usize, text: &str) -> Vec<String> {
         let mut pieces: Vec<String> = Vec::new();
         for c in text.chars() {
@@ -253,7 +255,7 @@ mod tests {
         step_lengths(boundary, max_tokens, &pieces).into_iter().map(step).collect()
     }
 
-    /// Joined by `|`, the steps are the text.
+    /// Checks that the steps of the text are the parts of `marked` between vertical bars.
     fn check_steps(boundary: &Boundary, max_tokens: usize, marked: &str) {
         let found = steps(boundary, max_tokens, &marked.replace('|', ""));
         assert_eq!(found.join("|"), marked, "{max_tokens} tokens");
@@ -279,9 +281,9 @@ mod tests {
     fn a_paragraph_ends_at_lines_that_stand_for_themselves() {
         let line = "She sells the other 16 - 3 - 4 = 9 eggs of the day at the market there";
         check_steps(&Boundary::Paragraph, 256, &format!("{line}\n|{line}\n|#### 9"));
-        // Short ones are joined, and sentences end what has no line breaks.
+        // Short lines are joined, and sentences end steps of text without line breaks.
         check_steps(&Boundary::Paragraph, 256, "16 - 3 = 13\n13 - 4 = 9\n#### 9");
-        // What leads on is joined to what follows, and so is what says nothing.
+        // A line that leads on is joined to the following lines, and so is a line without content.
         check_steps(
             &Boundary::Paragraph,
             256,

@@ -1,7 +1,7 @@
 //! The bundled checkpoint: a small model for the built-in tasks.
 //!
-//! The files lie in `policy/bundled` in Hugging Face layout, beside a card that says what they are
-//! and the script that makes them again.
+//! The files are in `policy/bundled` in Hugging Face layout, together with a model card and the script that
+//! retrains the model.
 
 /// Name and content of every file of the bundled checkpoint.
 const FILES: [(&str, &[u8]); 7] = [
@@ -14,7 +14,7 @@ const FILES: [(&str, &[u8]); 7] = [
     ("tokenizer_config.json", include_bytes!("../bundled/tokenizer_config.json")),
 ];
 
-/// A file of the bundled checkpoint.
+/// Returns the content of a file of the bundled checkpoint; `None` if there is no such file.
 pub(crate) fn file(name: &str) -> Option<&'static [u8]> {
     FILES.iter().find(|(n, _)| *n == name).map(|(_, bytes)| *bytes)
 }

@@ -1,22 +1,23 @@
-//! Memory that the control groups of this process leave it (Linux): what a container may still take.
+//! Memory that this process may still use under its control groups (Linux), such as the limit of a
+//! container.
 //!
-//! `/proc/self/cgroup` names the groups. Each is under the limit of every group above it, up to the
-//! root that is mounted here, in a container often the container's own. File names are those of the
-//! kernel's documents on control groups, versions 1 and 2.
+//! `/proc/self/cgroup` lists the groups. The limits of all groups above a group apply to it, up to the root
+//! that is mounted here, which in a container is often the container's own group. File names are from the
+//! kernel's documentation of control groups, versions 1 and 2.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// How a version of control groups tells a group's memory.
+/// Paths and files of a version of control groups.
 #[derive(Debug, PartialEq, Eq)]
 struct Version {
-    /// Where its groups are mounted.
+    /// Mount point of its groups.
     root: &'static str,
-    /// The file with the most bytes that a group may hold.
+    /// File with the limit of a group in bytes.
     limit: &'static str,
-    /// The file with the bytes that it holds.
+    /// File with the bytes in use by a group.
     usage: &'static str,
-    /// Fields of `memory.stat` with bytes of files, which the kernel gives up for the asking.
+    /// Fields of `memory.stat` with bytes of cached files, which the kernel frees on demand.
     files: [&'static str; 2],
 }
 
@@ -34,14 +35,15 @@ const SECOND: Version = Version {
     files: ["active_file", "inactive_file"],
 };
 
-/// Bytes that this process may still take; `None` where no group has a limit.
+/// Returns the bytes that this process may still use; `None` if no group has a limit.
 pub(crate) fn room() -> Option<u64> {
     let groups = read_to_string("/proc/self/cgroup").ok()?;
     let room = |(version, path): (&Version, &str)| version.room(Path::new(version.root), path);
     groups.lines().filter_map(|line| room(memory_group(line)?)).min()
 }
 
-/// The group in a line of `/proc/self/cgroup`, if it is one that limits memory.
+/// Returns the version and path of the group in a line of `/proc/self/cgroup`; `None` if the line has no
+/// memory group.
 fn memory_group(line: &str) -> Option<(&'static Version, &str)> {
     let (_number, rest) = line.split_once(':')?;
     match rest.split_once(':')? {
@@ -51,16 +53,16 @@ fn memory_group(line: &str) -> Option<(&'static Version, &str)> {
 }
 
 impl Version {
-    /// Bytes left in a group and all above it, up to `root`.
+    /// Returns the smallest number of bytes left in a group and all groups above it, up to `root`.
     fn room(&self, root: &Path, path: &str) -> Option<u64> {
         let group = root.join(path.trim_start_matches('/'));
         let groups = group.ancestors().take_while(|group| group.starts_with(root));
         groups.filter_map(|group| self.left(|file| read_to_string(group.join(file)).ok())).min()
     }
 
-    /// Bytes left in one group, whose files `read` gives; `None` where it has no limit.
+    /// Returns the bytes left in one group, whose files `read` returns; `None` if the group has no limit.
     fn left(&self, read: impl Fn(&str) -> Option<String>) -> Option<u64> {
-        // A group without a limit says `max`, which is no number.
+        // The limit file of a group without a limit contains `max`, which is not a number.
         let number = |file| read(file)?.trim().parse::<u64>().ok();
         let (limit, usage) = (number(self.limit)?, number(self.usage)?);
         let stat = read("memory.stat").unwrap_or_default();
@@ -69,7 +71,7 @@ impl Version {
     }
 }
 
-/// A number of `memory.stat`, which has one in each line, behind its name.
+/// Returns a number of `memory.stat`, which has a name and a number in each line.
 fn field(stat: &str, name: &str) -> Option<u64> {
     let of_line = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
     stat.lines().find_map(of_line)
@@ -121,7 +123,7 @@ mod tests {
         group("a", "50");
         group("", "90");
         assert_eq!(SECOND.room(dir.path(), "/a/b"), Some(40));
-        // A container sees its own group as the root, whatever it is called outside.
+        // A container sees its own group as the root, whatever its path outside.
         assert_eq!(SECOND.room(dir.path(), "/docker/0a"), Some(80));
     }
 }

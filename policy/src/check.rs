@@ -1,12 +1,12 @@
-//! What every engine checks before it takes a request.
+//! Checks that every engine makes before it accepts a request.
 //!
-//! It knows lengths and ids, not texts: an empty prefix, an id outside the vocabulary and a request
-//! longer than the context are refused with the numbers.
+//! Only lengths and ids are checked, not texts: an empty prefix, an id outside the vocabulary and a request
+//! longer than the context are refused, and the error has the numbers.
 
 use crate::{Judge, PolicyError, Request};
 
-/// Checks a request against the model; the error says what is wrong. `asked` is the length of the
-/// longest judge prompt, all its tokens; a `vocabulary` that is not known is not looked at.
+/// Checks a request against the model; the error says what is wrong. `asked` is the number of tokens of the
+/// longest judge prompt. If `vocabulary` is `None`, ids are not checked.
 pub(crate) fn check(
     request: &Request,
     asked: usize,
@@ -55,7 +55,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// The judgement that a reward model is asked for; it can do nothing else.
+/// Returns the judge request for a reward model. All other requests are refused.
 pub(crate) fn scored(request: &Request) -> Result<&Judge, PolicyError> {
     let refuse = |detail: &str| Err(PolicyError::Request(detail.to_owned()));
     match request {

@@ -1,13 +1,13 @@
-//! What a stretch of a solution says: whether it carries content or only announces what follows.
+//! Decides whether a part of a solution has content or only announces what follows.
 //!
-//! Read from the text alone, line by line and sentence by sentence. A sentence has content when it
-//! states a relation (`=`, `<`, `\approx`), or when it is neither a heading, a label, a line that ends
-//! in a colon nor an announcement ("To solve this problem, we need to follow these steps"). The
-//! entries of a plan ("2. Subtract the cost of the hat.") are decisions and have content; the title of
-//! a part ("Step 2: Subtract the cost of the hat.") has none. The phrases are those that instruction
-//! models were seen to write on GSM8K and MATH; they are English.
+//! The decision uses only the text, line by line and sentence by sentence. A sentence has content if it
+//! states a relation (`=`, `<`, `\approx`), or if it is neither a heading, a label, a line that ends in a
+//! colon nor an announcement ("To solve this problem, we need to follow these steps"). The entries of a
+//! plan ("2. Subtract the cost of the hat.") are decisions and have content; the title of a part ("Step 2:
+//! Subtract the cost of the hat.") has none. The phrases were observed in the output of instruction models
+//! on GSM8K and MATH; they are English.
 
-/// Who announces, before a [verb](ANNOUNCED).
+/// Subjects of an announcement, before a [verb](ANNOUNCED).
 const SUBJECTS: &[&str] = &[
     "let's",
     "let’s",
@@ -21,7 +21,7 @@ const SUBJECTS: &[&str] = &[
     "start by",
     "begin by",
 ];
-/// What stands between the two.
+/// Words between subject and verb of an announcement.
 const AUXILIARIES: &[&str] = &[
     "first",
     "now",
@@ -40,7 +40,7 @@ const AUXILIARIES: &[&str] = &[
     "begin by",
     "start with",
 ];
-/// Stems of verbs that say what will be done and not how.
+/// Stems of verbs that say what will be done, but not how.
 const ANNOUNCED: &[&str] = &[
     "analy",
     "begin",
@@ -68,7 +68,7 @@ const ANNOUNCED: &[&str] = &[
     "verif",
     "work",
 ];
-/// The same with their objects.
+/// Announcing verbs that count only with these objects.
 const ANNOUNCED_WITH: &[&str] = &["answer the", "use the following", "use the given"];
 /// Stems of verbs that begin the title of a part.
 const OPERATIONS: &[&str] = &[
@@ -100,13 +100,14 @@ const OPERATIONS: &[&str] = &[
     "us",
     "writ",
 ];
-/// Endings of the two.
+/// Endings of the stems in [`ANNOUNCED`] and [`OPERATIONS`].
 const ENDINGS: &[&str] = &["", "e", "y", "se", "ze", "ing", "ying", "sing", "zing", "ning"];
-/// Words before a number that labels a part.
+/// Words before the number of a part.
 const LABELS: &[&str] = &["step", "part", "case", "day", "section"];
-/// Those of them that a relation in the same sentence carries out: "let's calculate 3 + 4 = 7".
+/// Stems of [`ANNOUNCED`] whose announcement is carried out by a relation in the same sentence: "let's
+/// calculate 3 + 4 = 7".
 const CALCULATIONS: &[&str] = &["calculat", "comput", "evaluat", "simplif"];
-/// Words that only lead to what follows them.
+/// Words that only lead to the following words.
 const CONNECTIVES: &[&str] = &[
     "first",
     "firstly",
@@ -129,7 +130,7 @@ const CONNECTIVES: &[&str] = &[
     "alright",
     "well",
 ];
-/// Other beginnings that announce.
+/// Other beginnings of announcements.
 const OPENINGS: &[&str] = &[
     "here are",
     "here is",
@@ -142,7 +143,7 @@ const OPENINGS: &[&str] = &[
     "the question asks",
     "by following",
 ];
-/// What relates two quantities.
+/// Signs that relate two quantities.
 const RELATIONS: &[&str] = &[
     "=",
     "<",
@@ -165,7 +166,7 @@ const RELATIONS: &[&str] = &[
     "÷",
 ];
 
-/// Whether `text` says something of the solution, and not only what will be said.
+/// Whether `text` states something about the solution, and does not only announce what will follow.
 #[must_use]
 pub fn has_content(text: &str) -> bool {
     text.lines().any(line_has_content)
@@ -176,14 +177,14 @@ pub(crate) fn has_relation(text: &str) -> bool {
     RELATIONS.iter().any(|sign| text.contains(sign))
 }
 
-/// Whether a line belongs to what follows it: a heading, a label, or an announcement that ends in a
+/// Whether a line belongs to the lines after it: a heading, a label, or an announcement that ends in a
 /// colon.
 pub(crate) fn leads_on(line: &str) -> bool {
     let line = Line::of(line);
     line.is_heading() || line.text.ends_with(':')
 }
 
-/// Whether a line is an entry of a plan, which stays with the others.
+/// Whether a line is an entry of a plan; such entries stay together.
 pub(crate) fn is_planned(line: &str) -> bool {
     let line = Line::of(line);
     let lower = line.text.to_lowercase();
@@ -195,7 +196,7 @@ fn line_has_content(line: &str) -> bool {
     !line.is_heading() && sentences(line.text).any(|sentence| says(sentence, line.listed))
 }
 
-/// The parts of a line that end in a full stop, `!` or `?` before a space.
+/// Splits a line into sentences: parts that end in `.`, `!` or `?` before a space.
 fn sentences(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -213,7 +214,7 @@ fn sentences(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a sentence says something; `listed`: it stands in a list.
+/// Whether a sentence has content. `listed`: whether it is an entry of a list.
 fn says(sentence: &str, listed: bool) -> bool {
     let sentence = sentence.trim().trim_matches(['*', '_']);
     if !sentence.chars().any(char::is_alphanumeric) {
@@ -222,13 +223,13 @@ fn says(sentence: &str, listed: bool) -> bool {
     if sentence.contains("\\boxed") || listed && !sentence.ends_with(':') {
         return true;
     }
-    // "Let's add them: 3 + 4 = 7" says what stands behind the colon.
+    // The content of "Let's add them: 3 + 4 = 7" is after the colon.
     let said = sentence.rsplit(": ").next().unwrap_or(sentence);
     let calculates = || has_relation(said) && CALCULATIONS.iter().any(|verb| said.contains(verb));
     !said.ends_with(':') && (!announces(said) || calculates())
 }
 
-/// Whether a sentence only says what will be done.
+/// Whether a sentence only announces what will be done.
 fn announces(sentence: &str) -> bool {
     let lower = sentence.to_lowercase();
     let mut rest = lower.trim_end_matches(['.', '!', '?']);
@@ -248,7 +249,7 @@ fn announces(sentence: &str) -> bool {
     }
 }
 
-/// Whether a sentence in lower case begins with a verb that announces, with or without its subject.
+/// Whether a lower-case sentence begins with an announcing verb, with or without a subject.
 fn is_plan(sentence: &str) -> bool {
     let subject = SUBJECTS.iter().find_map(|word| after_word(sentence, word));
     let mut rest = subject.unwrap_or(sentence).trim_start();
@@ -258,14 +259,14 @@ fn is_plan(sentence: &str) -> bool {
     begins_with(rest, ANNOUNCED) || ANNOUNCED_WITH.iter().any(|words| rest.starts_with(words))
 }
 
-/// Whether the first word of a text in lower case is a form of one of these verbs.
+/// Whether the first word of a lower-case text is a form of one of these verbs.
 fn begins_with(text: &str, stems: &[&str]) -> bool {
     let end = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
     let first = &text[..end];
     stems.iter().any(|stem| first.strip_prefix(stem).is_some_and(|end| ENDINGS.contains(&end)))
 }
 
-/// What follows `word` where `text` begins with it as a whole word.
+/// Returns the text after `word` if `text` begins with this complete word.
 fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(word)?;
     let whole = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '\'' || c == '’');
@@ -273,15 +274,15 @@ fn after_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
         .then_some(rest)
 }
 
-/// A line without its marks.
+/// A line without its markup.
 struct Line<'a> {
-    /// What is left of it.
+    /// Text of the line without markup.
     text: &'a str,
-    /// Whether a list's mark stood before it: a bullet, or a number with a point or bracket.
+    /// Whether the line begins with a list marker: a bullet, or a number with a point or bracket.
     listed: bool,
-    /// Whether marks say that it is a title: `#`, or all of it bold.
+    /// Whether markup makes the line a title: `#`, or all of it bold.
     titled: bool,
-    /// Whether the label of a part (`Step 3:`) stands before it, which makes it one as well.
+    /// Whether the line begins with the label of a part (`Step 3:`), which also makes it a title.
     labelled: bool,
 }
 
@@ -303,8 +304,8 @@ impl<'a> Line<'a> {
         Self { text, listed: listed && !titled && !labelled, titled, labelled }
     }
 
-    /// A title or nothing at all. A title that states something ("#### 18", "**Answer: 18**",
-    /// "Step 1: 3 + 4 = 7") is none.
+    /// Whether the line is a title, or has no words at all. A title that states something ("#### 18",
+    /// "**Answer: 18**", "Step 1: 3 + 4 = 7") is not a heading.
     fn is_heading(&self) -> bool {
         let says = || {
             let answers = self.text.to_lowercase().contains("answer is")
@@ -323,7 +324,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A line of a list without its mark.
+/// Returns the text after the list marker; `None` if there is no marker.
 fn without_mark(text: &str) -> Option<&str> {
     if let Some(rest) = ["- ", "* ", "+ ", "• "].iter().find_map(|mark| text.strip_prefix(mark)) {
         return Some(rest.trim_start());
@@ -335,7 +336,7 @@ fn without_mark(text: &str) -> Option<&str> {
     rest.filter(|_| label).map(str::trim_start)
 }
 
-/// A line without the label of a part ("Step 3:", "Part 2.") before it.
+/// Returns the text after the label of a part ("Step 3:", "Part 2."); `None` if there is no label.
 fn without_label(text: &str) -> Option<&str> {
     let word = text.split(' ').next()?;
     let known = LABELS.contains(&word.to_lowercase().as_str());

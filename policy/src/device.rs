@@ -1,15 +1,15 @@
-//! Where a model is computed and in which numbers, as the command line names them.
+//! Compute devices and dtypes, with their names on the command line.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a model is computed.
+/// The device that computes a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ComputeDevice {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
-    /// An Nvidia GPU by its number.
+    /// The Nvidia GPU with this number.
     Cuda(usize),
 }
 
@@ -35,23 +35,23 @@ impl fmt::Display for ComputeDevice {
     }
 }
 
-/// Type of weights and products; sums, and everything between products on a CPU, are f32.
+/// Dtype of weights and products. Sums are f32, and so is everything between products on a CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dtype {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with the range of f32.
+    /// 16 bits with the exponent range of f32.
     Bf16,
     /// 16 bits of IEEE 754.
     F16,
 }
 
 impl Dtype {
-    /// All of them by name.
+    /// All dtypes by name.
     const NAMES: [(&str, Self); 3] = [("f32", Self::F32), ("bf16", Self::Bf16), ("f16", Self::F16)];
 
-    /// Bytes of a number.
+    /// Bytes per number.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::ComputeDevice;
 
-/// What can go wrong while loading or asking a policy.
+/// Errors while loading or calling a policy.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -21,26 +21,26 @@ pub enum PolicyError {
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error message.
         detail: String,
     },
-    /// The policy specification names nothing that exists.
+    /// The policy specification refers to nothing that exists.
     #[error("policy `{spec}`: {detail}")]
     Spec {
-        /// What was asked for.
+        /// The specification.
         spec: String,
-        /// What is wrong and what is possible.
+        /// What is wrong, and what is possible instead.
         detail: String,
     },
-    /// The device is not there, or this build does not know it.
+    /// The device does not exist, or this build does not support it.
     #[error("device `{device}`: {detail}")]
     Device {
-        /// What was asked for.
+        /// The device.
         device: ComputeDevice,
-        /// What is wrong and what is possible.
+        /// What is wrong, and what is possible instead.
         detail: String,
     },
-    /// The prompt form that was asked for does not exist or does not do what was asked for.
+    /// The requested prompt form does not exist, or does not support a requested option.
     #[error("{0}")]
     Prompt(String),
     /// The template of a prompt cannot be used.
@@ -51,19 +51,19 @@ pub enum PolicyError {
         /// The line, what is wrong and what was expected.
         detail: String,
     },
-    /// A request that cannot be served: too long, empty, outside the vocabulary.
+    /// The request cannot be served: too long, empty, or with ids outside the vocabulary.
     #[error("request refused: {0}")]
     Request(String),
     /// The model produced something unusable (NaN logits, no candidate).
     #[error("the model failed: {0}")]
     Model(String),
-    /// No server answers any more, whatever is asked.
+    /// No server answers any more, for any request.
     #[error("{0}")]
     Server(String),
     /// A thread of the engine panicked while it worked on the request.
     #[error("a thread of the policy panicked; this is a fault of this program")]
     Panicked,
-    /// The engine stopped, or let a request go, before it answered.
+    /// The engine stopped, or dropped a request, before it answered.
     #[error(
         "the policy stopped or lost a request before it answered; where there is a log of steps, the \
          same command goes on from it"
@@ -72,7 +72,7 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
-    /// Whether the policy will answer nothing else either, so that a run should end here.
+    /// Whether all further requests will fail too, so that a run should end here.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(

@@ -1,7 +1,8 @@
-//! Grades that a judge chooses from in place of (A) and (B), and what is read off its answers.
+//! Grades that a judge chooses from instead of (A) and (B), and the judgement computed from its answers.
 //!
-//! A judge answers every question with one of a few labels, of which each has a value; C is the mean value by the
-//! labels' probabilities. How a question is put to a model, and how probabilities are found, is not known here.
+//! A judge answers every question with one of a few labels, each of which has a value. C is the
+//! probability-weighted mean of the values. How a question is worded for a model, and how probabilities are
+//! obtained, is decided elsewhere.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Judge, Judgement, Policy, PolicyError, Usage};
 
-/// Labels of a question at most: servers list about as many tokens.
+/// Maximum number of labels of a question: servers list about this many tokens.
 const MOST_LABELS: usize = 20;
 
-/// What a judge is asked with `judge = "graded"`, and what its answers are worth.
+/// Question of a judge with `judge = "graded"`, its labels, and their values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grades {
-    /// The question, with what each label means. Where a model chats it is a turn of the user, and its last line is what
-    /// the answer begins with (default: how likely the last step is correct, in five grades from A to E).
+    /// The question, with the meaning of each label. For a chat model it is a user turn, and its last line
+    /// begins the answer (default: how likely the last step is correct, in five grades from A to E).
     pub question: String,
     /// Labels of the grades, each one token of the judge: letters or digits (default A to E).
     pub labels: Vec<String>,
-    /// What each label is worth, in [0, 1] (default 1, 0.75, 0.5, 0.25, 0). C is the mean value by the labels'
-    /// probabilities.
+    /// Value of each label, in [0, 1] (default 1, 0.75, 0.5, 0.25, 0). C is the mean of the values,
+    /// weighted by the labels' probabilities.
     pub values: Vec<f64>,
 }
 
@@ -44,20 +45,20 @@ impl Default for Grades {
     }
 }
 
-/// Which part of [`Grades`] cannot be used, and why.
+/// The field of [`Grades`] that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` of the grades: expected {expected}, got {got}")]
 pub struct BadGrades {
     /// Name of the field.
     pub field: &'static str,
-    /// What it should be.
+    /// Expected value.
     pub expected: &'static str,
-    /// What it is.
+    /// Actual value.
     pub got: String,
 }
 
 impl Grades {
-    /// Checks what can be known without a model.
+    /// Checks everything that can be checked without a model.
     ///
     /// # Errors
     /// [`BadGrades`] naming the first field that cannot be used.
@@ -96,8 +97,8 @@ impl Grades {
         Ok(())
     }
 
-    /// The first label that `judge` cannot answer with in one token, if there is one. Labels of several tokens could
-    /// begin alike, and then the first token would not tell them apart.
+    /// Returns the first label that is not a single token of `judge`; `None` if all are. Labels of several
+    /// tokens could begin alike, and then their first tokens would not distinguish them.
     ///
     /// # Errors
     /// When the policy cannot tokenise the labels.
@@ -117,8 +118,7 @@ impl Grades {
     }
 }
 
-/// Whether a token's text is the label of an option, once white space and an opening bracket are
-/// taken off.
+/// Whether a token's text is the label of an option, ignoring white space and an opening bracket.
 pub(crate) fn is_label(text: &str, label: &str) -> bool {
     text.trim().trim_start_matches('(').trim_start() == label
 }
@@ -126,17 +126,17 @@ pub(crate) fn is_label(text: &str, label: &str) -> bool {
 /// One question to a judge.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Ask<'a> {
-    /// "Correct" or "incorrect", as (A) or (B).
+    /// Asks for "correct" or "incorrect", as (A) or (B).
     Options {
         /// Whether (A) means "correct".
         correct_first: bool,
     },
-    /// One of these grades.
+    /// Asks for one of these grades.
     Grades(&'a Grades),
 }
 
 impl<'a> Ask<'a> {
-    /// The labels that it may be answered with.
+    /// Returns the labels of the possible answers.
     #[must_use]
     pub fn labels(self) -> Vec<&'a str> {
         match self {
@@ -145,7 +145,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// What each label is worth.
+    /// Returns the value of each label.
     #[must_use]
     pub fn values(self) -> Vec<f64> {
         match self {
@@ -157,7 +157,8 @@ impl<'a> Ask<'a> {
 }
 
 impl Judge {
-    /// The questions that are asked: one for each order of the options, or one of grades, which have a single order.
+    /// Returns the questions to ask: one for each order of the options, or a single one for grades, which
+    /// have one order.
     #[must_use]
     pub fn asks(&self) -> Vec<Ask<'_>> {
         match &self.grades {
@@ -170,21 +171,22 @@ impl Judge {
     }
 }
 
-/// A label in the answer to a question.
+/// A label in the answer to a question, with its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LabelMass {
-    /// What the label is worth.
+    /// Value of the label.
     pub value: f64,
     /// Its probability.
     pub mass: f64,
 }
 
 impl Judgement {
-    /// Probability that the labels must hold together to mean anything.
+    /// Minimum total probability of the labels; below it, a judgement is unknown.
     const MASS_FLOOR: f64 = 0.05;
 
-    /// One judgement from the answers to each question: every label's value and probability, or `None` where the
-    /// engine cannot tell the probability of one of them. One answer that means nothing makes the whole unknown.
+    /// Combines the answers to all questions into one judgement. An answer has the value and probability of
+    /// every label, or is `None` if the engine cannot determine the probability of one of them. If one
+    /// answer is unknown, the judgement is unknown.
     #[must_use]
     pub fn from_labels(answers: &[Option<Vec<LabelMass>>], usage: Usage) -> Self {
         let n = answers.len().max(1) as f64;
@@ -299,7 +301,7 @@ mod tests {
 
     #[test]
     fn labels_of_several_tokens_are_named() {
-        // Tokens of the scripted policy are bytes: `1` and `10` begin alike.
+        // Tokens of the scripted policy are bytes, so `1` and `10` begin alike.
         let unreadable = |labels: [&str; 2]| {
             let grades = Grades {
                 question: "How good?\n".into(),

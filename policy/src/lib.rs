@@ -1,8 +1,8 @@
 //! Propose, judge and score reasoning steps: the [`Policy`] interface and its engines.
 //!
-//! A policy is asked with token ids of the whole prefix and answers on a channel; it finds what it
-//! can reuse by itself. So the interface is stateless, and an engine in this process, a server with
-//! a prefix cache of its own and a scripted test double are the same thing to a search.
+//! A request carries the token ids of the whole prefix, and the answer arrives on a channel. A policy finds
+//! by itself which cached prefix it can reuse. So the interface is stateless, and a search treats an engine
+//! in this process, a server with a prefix cache of its own and a scripted test double alike.
 
 mod boundary;
 #[cfg(feature = "candle")]

@@ -1,4 +1,4 @@
-//! A policy from the name that the command line gives it.
+//! Loads a policy by its name on the command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::decorate::Metered;
 use crate::{LoadOptions, MemoryPlan, Policy, PolicyError, PromptName, Replay, Scripted};
 
-/// The one name of the policies that a flag gave: several servers are written with commas between
-/// them; anything else can be given only once.
+/// Joins the policies that a flag was given to one name: several servers are separated by commas; anything
+/// else may be given only once.
 ///
 /// # Errors
-/// [`PolicyError::Spec`] when something else than servers is given several times.
+/// [`PolicyError::Spec`] if anything other than servers is given several times.
 pub fn joined(specs: &[String]) -> Result<Option<String>, PolicyError> {
     if let [_, _, ..] = specs
         && let Some(other) = specs.iter().find(|s| !s.starts_with("http"))
@@ -21,7 +21,7 @@ pub fn joined(specs: &[String]) -> Result<Option<String>, PolicyError> {
     Ok(Some(specs.join(",")).filter(|joined| !joined.is_empty()))
 }
 
-/// What the name of a policy says before anything is looked for.
+/// The kind of policy that a name refers to, decided by the name alone.
 enum Named<'a> {
     Scripted,
     ScriptedFile(&'a Path),
@@ -31,7 +31,7 @@ enum Named<'a> {
     Checkpoint,
 }
 
-/// The pages of models, which are no servers of them.
+/// Addresses of model pages on the Hugging Face Hub, which are not servers.
 const HUB: [&str; 2] = ["https://huggingface.co/", "http://huggingface.co/"];
 
 impl<'a> Named<'a> {
@@ -48,9 +48,9 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Loads the policy that `spec` names: `builtin`, a checkpoint folder, a GGUF file,
-/// `http://host:port/v1#model` (several servers with commas between them), `scripted`,
-/// `scripted:FILE` or `replay:FILE` (a log, or the folder of a search).
+/// Loads the policy named by `spec`: `builtin`, a checkpoint folder, a GGUF file,
+/// `http://host:port/v1#model` (several servers separated by commas), `scripted`, `scripted:FILE` or
+/// `replay:FILE` (a log, or the folder of a search).
 ///
 /// # Errors
 /// When nothing of that name exists, it cannot be loaded, or it does not fit into free memory.
@@ -68,9 +68,9 @@ pub fn load(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, Policy
     })
 }
 
-/// Whether a prompt of what `spec` names shows worked examples unless a user says otherwise: a
-/// checkpoint that only completes text (no chat template, no form of its own), asked in a form that
-/// has room for them.
+/// Whether prompts for the policy `spec` show worked examples (few-shot) by default: the policy is a
+/// checkpoint that only completes text (no chat template, no form of its own), and `form` can show
+/// examples.
 ///
 /// # Errors
 /// When there is no such checkpoint, or its tokenizer cannot be read.
@@ -95,7 +95,7 @@ fn completes(_spec: &str) -> Result<bool, PolicyError> {
     Ok(false)
 }
 
-/// What the checkpoint that `spec` names will take in memory; `None` for other policies.
+/// Returns the memory that the checkpoint `spec` will need; `None` for other policies.
 ///
 /// # Errors
 /// When the checkpoint's configuration cannot be read, or the plan does not fit into free memory.
@@ -116,7 +116,7 @@ fn planned(_spec: &str, _options: &LoadOptions) -> Result<Option<MemoryPlan>, Po
     Ok(None)
 }
 
-/// The plan of a checkpoint, if it fits into free memory.
+/// Returns the memory plan of a checkpoint if it fits into free memory.
 #[cfg(feature = "candle")]
 fn fitting(
     source: &crate::candle::Source,

@@ -1,54 +1,54 @@
-//! What a checkpoint takes in memory, known before its weights are read.
+//! The memory that a checkpoint will need, computed before its weights are read.
 //!
-//! A plan is numbers from the configuration and the options; what is free comes from the operating
-//! system where it says so (Linux), a container's limit included. Nothing is allocated here.
+//! A plan is computed from the configuration and the options. Free memory is reported by the operating
+//! system (on Linux), including the limit of a container. Nothing is allocated here.
 
 use std::fmt;
 
 use crate::{PolicyError, cgroup};
 
-/// Bytes that a process with an engine takes.
+/// Bytes that a process with an engine will need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// The program itself and its threads.
     pub program: u64,
     /// The tokenizer.
     pub tokenizer: u64,
-    /// The weights as the engine holds them: in f32 or, where the checkpoint or the engine has them so, in
-    /// 16 bits.
+    /// The weights in the engine's dtypes: f32, or 16 bits if the checkpoint or the engine has them in 16
+    /// bits.
     pub weights: u64,
-    /// What is in memory beside them while they are loaded: tensors are read as they are stored and
-    /// packed one after the other.
+    /// Additional bytes while the weights are loaded: tensors are read as stored and packed one after the
+    /// other.
     pub loading: u64,
-    /// Keys and values of stored prefixes at most, and how many tokens that is.
+    /// Keys and values with a full KV cache.
     pub cache: u64,
-    /// Tokens that `cache` holds.
+    /// Number of tokens that `cache` holds.
     pub cached_tokens: u64,
-    /// Rows of one forward pass, logits and rotary angles.
+    /// Rows of one forward pass, logits and rotary tables.
     pub scratch: u64,
-    /// What lies on a GPU, where one computes.
+    /// Memory on the GPU, if the engine uses one.
     pub device: Option<DevicePlan>,
 }
 
-/// Bytes that an engine takes on a GPU.
+/// Bytes that an engine will need on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DevicePlan {
-    /// The weights in the type that the GPU computes with.
+    /// The weights in the GPU's compute dtype.
     pub weights: u64,
-    /// Keys and values, taken at once.
+    /// The KV cache, allocated at once.
     pub cache: u64,
-    /// Rows and attention of one forward pass at most.
+    /// Maximum for rows and attention of one forward pass.
     pub scratch: u64,
 }
 
 impl DevicePlan {
-    /// All of it.
+    /// Returns the sum of all parts.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.weights + self.cache + self.scratch
     }
 
-    /// Refuses a plan that does not fit into `free` bytes of the GPU.
+    /// Returns an error if the plan does not fit into `free` bytes of the GPU.
     ///
     /// # Errors
     /// [`PolicyError::Model`] with the numbers.
@@ -78,14 +78,15 @@ impl fmt::Display for DevicePlan {
 }
 
 impl MemoryPlan {
-    /// Most bytes at one time: while the weights are read, or with a full cache.
+    /// Returns the maximum number of bytes in use at one time: while the weights are loaded, or with a full
+    /// cache.
     #[must_use]
     pub fn peak(&self) -> u64 {
         let always = self.program + self.tokenizer + self.weights;
         always + self.loading.max(self.cache + self.scratch)
     }
 
-    /// Refuses a plan that does not fit into `available` bytes.
+    /// Returns an error if the plan does not fit into `available` bytes.
     ///
     /// # Errors
     /// [`PolicyError::Model`] with the numbers.
@@ -119,8 +120,8 @@ impl fmt::Display for MemoryPlan {
     }
 }
 
-/// Bytes that this process could still take, where the operating system says: those that the machine
-/// has left, or fewer where a container may not have them.
+/// Returns the bytes that this process may still use, if the operating system reports them: the machine's
+/// available memory, or less if a container has a lower limit.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok();
@@ -128,7 +129,7 @@ pub fn available_memory() -> Option<u64> {
     [machine, cgroup::room()].into_iter().flatten().min()
 }
 
-/// `MemAvailable` in the text of `/proc/meminfo`, in bytes.
+/// Returns `MemAvailable` from the text of `/proc/meminfo`, in bytes.
 fn machine_memory(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -1,4 +1,4 @@
-//! How a policy is run: in this process, or behind servers.
+//! Options for running a policy, in this process or on servers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,35 +7,35 @@ use std::time::Duration;
 use crate::decorate::Meter;
 use crate::{ComputeDevice, Dtype, PromptOptions};
 
-/// How a policy is run. On a CPU nothing but `prompt` and `dtype` changes what it answers; a GPU rounds
-/// otherwise than a CPU, and so does each dtype.
+/// Options for running a policy. On a CPU only `prompt` and `dtype` change answers. A GPU rounds
+/// differently from a CPU, and dtypes differ from each other.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// Threads of an engine in this process, at least 1.
     pub threads: usize,
     /// Sequences decoded at once, at least 1.
     pub max_batch: usize,
-    /// Bytes for keys and values of stored prefixes. `None`: 1 GiB, and on the CPU up to 4 where the trees
-    /// in flight of a larger model need it and the memory is free.
+    /// Bytes of the KV cache. `None`: 1 GiB; on the CPU up to 4 GiB if a larger model needs it for its
+    /// trees in flight and the memory is free.
     pub cache_bytes: Option<usize>,
-    /// Where a checkpoint is computed.
+    /// Device that computes a checkpoint.
     pub device: ComputeDevice,
-    /// Type of weights and products.
+    /// Dtype of weights and matrix products.
     pub dtype: Dtype,
-    /// How servers are spoken to.
+    /// Options for servers.
     pub server: ServerOptions,
-    /// How problems are put to a checkpoint or a served model; what is scripted or replayed has its own
-    /// prompts.
+    /// Prompt options of a checkpoint or a served model; a scripted or replayed policy has its own prompts.
     pub prompt: PromptOptions,
-    /// Is told what a user should know of an engine in this process: the memory it will take, before
-    /// its weights are read, and, once, that its cache is too small; may be called from any thread.
+    /// Callback for messages about an engine in this process: its planned memory, before its weights are
+    /// read, and, once, that its KV cache is too small. It may be called from any thread.
     pub log: Option<fn(&str)>,
-    /// Counts what the policy answers and computes.
+    /// Counts the policy's answers and computed tokens.
     pub meter: Option<Arc<Meter>>,
 }
 
 impl LoadOptions {
-    /// The same for a policy that only judges: how the searched policy is prompted and counted is not its own.
+    /// Returns these options for a policy that only judges: without the prompt options and the meter of the
+    /// searched policy.
     #[must_use]
     pub fn for_judge(&self) -> Self {
         let server = ServerOptions { judges: true, ..self.server.clone() };
@@ -61,57 +61,59 @@ impl Default for LoadOptions {
     }
 }
 
-/// How servers are spoken to.
+/// Options for servers.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// Folder with the model's `tokenizer.json` (and chat template, `regrowth.json`); by default the
     /// server tokenises.
     pub tokenizer: Option<PathBuf>,
-    /// File with the key of the servers; by default it is in the environment ([`API_KEY`]).
+    /// File with the API key of the servers; by default the key is read from the environment ([`API_KEY`]).
     ///
     /// [`API_KEY`]: crate::http::API_KEY
     pub key_file: Option<PathBuf>,
-    /// File with certificates (PEM) that are trusted besides the system's.
+    /// File with certificates (PEM) to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// What the server speaks; by default it is asked.
+    /// API that the server speaks; detected by default.
     pub dialect: Option<Dialect>,
-    /// Requests in flight at each server at most, at least 1.
+    /// Maximum number of requests in flight at each server, at least 1.
     pub in_flight: usize,
-    /// Longest time that one request may take.
+    /// Timeout of one request.
     pub timeout: Duration,
-    /// Times that a request is tried, at least 1; pauses between them double up to 8 seconds.
+    /// Number of attempts per request, at least 1; pauses between attempts double up to 8 seconds.
     pub attempts: u32,
-    /// Tokens of prompt and solution together, where the server does not say (default 4,096).
+    /// Maximum number of tokens of prompt and solution together, if the server does not report it (default
+    /// 4,096).
     pub context: Option<usize>,
-    /// Whether the served model only judges: then it may be a reward model, and vLLM and SGLang are asked whether it is
-    /// one.
+    /// Whether the served model only judges. It may then be a reward model; vLLM and SGLang report whether
+    /// it is one.
     pub judges: bool,
-    /// The weights that a server answers with, where its model's name does not tell.
+    /// The weights that a server answers with, if its model's name does not identify them.
     pub weights: Option<ServedWeights>,
-    /// Whether a server of vLLM's kind is given nothing else while it scores given text. vLLM 0.32 on a
-    /// CPU, started for adapters, ends where it is asked for prompt log-probabilities in a batch.
+    /// If true, a vLLM server gets no other request while it scores given text. vLLM 0.32 on a CPU, started
+    /// with LoRA support, terminates when a batch includes a request for prompt log-probabilities.
     pub scores_alone: bool,
-    /// Told what a server that is not ready says, while it is waited for.
+    /// Callback for the message of a server that is not ready yet.
     pub log: Option<fn(&str)>,
 }
 
 /// Weights that were trained from a served model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedWeights {
-    /// Tells them from all others; part of the policy's identity.
+    /// Identifies the weights; part of the policy's identity.
     pub revision: String,
-    /// The adapter that holds them; none where the server was started with them.
+    /// The LoRA adapter with the weights; `None` if the server was started with the weights.
     pub adapter: Option<ServedAdapter>,
 }
 
-/// A LoRA adapter that servers load while they run.
+/// A LoRA adapter that servers load at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedAdapter {
-    /// Name by which it is asked for.
+    /// Model name that requests to the adapter use.
     pub name: String,
-    /// Its folder in PEFT's layout, as servers find it.
+    /// The adapter's folder in PEFT's layout: its path on the servers.
     pub folder: PathBuf,
-    /// How the names of its family begin: others of the family are unloaded before it is loaded.
+    /// Common prefix of the names of successive adapters: before this adapter is loaded, other adapters
+    /// whose names begin like this are unloaded.
     pub family: String,
 }
 
@@ -134,23 +136,23 @@ impl Default for ServerOptions {
     }
 }
 
-/// What a server speaks.
+/// API of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// vLLM: token ids both ways.
+    /// vLLM: token ids in requests and responses.
     Vllm,
-    /// SGLang's own interface: token ids both ways.
+    /// SGLang's native API: token ids in requests and responses.
     Sglang,
-    /// The C++ server of llama.cpp: token ids both ways.
+    /// The C++ server of llama.cpp: token ids in requests and responses.
     LlamaCpp,
-    /// The server of llama-cpp-python: text both ways.
+    /// The server of llama-cpp-python: text in requests and responses.
     LlamaCppPython,
-    /// A chat server of OpenAI's kind, hosted ones among them: messages in, text out.
+    /// An OpenAI-compatible chat server, hosted or local: messages in requests, text in responses.
     OpenAi,
 }
 
 impl Dialect {
-    /// All of them by the names that `--server-dialect` takes.
+    /// All dialects, by their names for `--server-dialect`.
     pub const NAMES: [(&str, Self); 5] = [
         ("vllm", Self::Vllm),
         ("sglang", Self::Sglang),
@@ -159,7 +161,7 @@ impl Dialect {
         ("openai", Self::OpenAi),
     ];
 
-    /// The name.
+    /// The dialect's name for `--server-dialect`.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, dialect)| *dialect == self).map_or("", |(name, _)| name)

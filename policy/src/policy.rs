@@ -1,4 +1,4 @@
-//! The seam between search and model: one trait, one call type, one reply type.
+//! The interface between search and model: [`Policy`], its calls and its answers.
 
 use std::sync::Arc;
 
@@ -8,69 +8,71 @@ use regrowth_datasets::{Problem, TokenId};
 use crate::decorate::Meter;
 use crate::{PolicyError, Request, Response, ServerFeatures, Usage};
 
-/// A language model that proposes steps, judges them, and gives log-probabilities of given text.
+/// A language model that proposes steps, judges them, and returns log-probabilities of given text.
 ///
-/// `submit` hands a call over and returns; the answer arrives on the call's channel, in any order
-/// and from any thread. The engine in this process answers equal requests equally, whatever else is in
-/// flight; a server does so only with batch-invariant kernels or one request at a time.
+/// `submit` queues a call and returns. The answer arrives on the call's channel, in any order and from any
+/// thread. The engine in this process gives equal answers to equal requests, whatever else is in flight. A
+/// server does so only with batch-invariant kernels or with one request at a time.
 pub trait Policy: Send + Sync {
-    /// Stable identity of the weights and prompt form, written into every row it helps to make.
+    /// Stable identity of the weights and the prompt form. It is written into every row made with this
+    /// policy.
     fn identity(&self) -> &str;
 
-    /// What a request may ask for.
+    /// Limits on requests.
     fn limits(&self) -> Limits;
 
-    /// What a user should know before a run, one sentence each: what an engine or server cannot give
-    /// and how that is marked.
+    /// Warnings that a user should read before a run, one sentence each: limitations of the engine or
+    /// server, and how affected results are marked.
     fn notes(&self) -> &[String] {
         &[]
     }
 
-    /// What the server behind the policy supports; nothing for a model in this process.
+    /// Features of the server behind the policy; `None` for a model in this process.
     fn server(&self) -> Option<&ServerFeatures> {
         None
     }
 
-    /// The prompt of a problem, as text and token ids. The prefix of every request about the problem begins
-    /// with these ids.
+    /// Renders the prompt of a problem, as text and token ids. The prefix of every request about the
+    /// problem begins with these ids.
     ///
     /// # Errors
-    /// When the problem cannot be rendered or does not fit the context.
+    /// If the problem cannot be rendered or does not fit the context.
     fn prompt(&self, problem: &Problem) -> Result<Prompt, PolicyError>;
 
-    /// Token ids of `text`, without special tokens.
+    /// Encodes `text` as token ids, without special tokens.
     ///
     /// # Errors
-    /// When the tokenizer cannot represent the text.
+    /// If the tokenizer cannot represent the text.
     fn encode(&self, text: &str) -> Result<Vec<TokenId>, PolicyError>;
 
-    /// Text of `ids`, without special tokens.
+    /// Decodes `ids` to text, without special tokens.
     ///
     /// # Errors
-    /// When an id is outside the vocabulary.
+    /// If an id is outside the vocabulary.
     fn decode(&self, ids: &[TokenId]) -> Result<String, PolicyError>;
 
-    /// The id that ends a solution, if the model has one.
+    /// The EOS id, which ends a solution; `None` if the model has none.
     fn eos(&self) -> Option<TokenId>;
 
-    /// Whether [`Request::Hidden`] is answered: not by servers, which show no hidden states.
+    /// Whether [`Request::Hidden`] is supported. Servers do not support it, because they return no hidden
+    /// states.
     fn gives_hidden_states(&self) -> bool {
         true
     }
 
-    /// Takes a call; `call.caller` is answered once. May block for backpressure only.
+    /// Submits a call; `call.caller` is answered exactly once. Blocks only for backpressure.
     fn submit(&self, call: Call);
 }
 
-/// What a request may ask for.
+/// Limits on requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most tokens of prefix and continuation together.
+    /// Maximum number of tokens of prefix and continuation together.
     pub context: usize,
-    /// Calls that are worth having in flight at once; more only wait.
+    /// Number of calls that are useful to have in flight at once; more calls only wait.
     pub in_flight: usize,
-    /// Most tokens that a judge's question adds after a step, without a reference solution that it shows
-    /// (`hinted`); 0 if that is not known.
+    /// Maximum number of tokens that a judge's question adds after a step, not counting a reference
+    /// solution (`hinted`); 0 if unknown.
     pub question: usize,
 }
 
@@ -79,21 +81,21 @@ pub struct Limits {
 pub struct Prompt {
     /// The text.
     pub text: String,
-    /// Its token ids, special tokens included.
+    /// Token ids of the text, including special tokens.
     pub ids: Arc<[TokenId]>,
 }
 
-/// A request on its way to a policy.
+/// A request with the caller that waits for its answer.
 #[derive(Debug)]
 pub struct Call {
-    /// What is asked.
+    /// The request.
     pub request: Request,
-    /// Who waits for the answer.
+    /// Receives the answer.
     pub caller: Caller,
 }
 
 impl Call {
-    /// A request whose answer goes to `reply` with this request_id, which tells it from others there.
+    /// Creates a call whose answer is sent to `reply` with this `request_id`, which identifies it there.
     #[must_use]
     pub fn new(request_id: u64, request: Request, reply: Sender<Answered>) -> Self {
         Self {
@@ -103,29 +105,29 @@ impl Call {
     }
 }
 
-/// Who waits for the answer to a call. If it is dropped without an answer, it sends
-/// [`PolicyError::Gone`], or [`PolicyError::Panicked`] during a panic, so that nobody waits forever.
+/// Receives the answer to a call. If it is dropped without an answer, it sends [`PolicyError::Gone`], or
+/// [`PolicyError::Panicked`] during a panic, so that no caller waits forever.
 #[derive(Debug)]
 pub struct Caller {
     request_id: u64,
     reply: Option<Sender<Answered>>,
     meter: Option<Arc<Meter>>,
-    /// Whether a judgement reaches the caller with zero usage, and the meter alone counts it.
+    /// If true, a judgement is sent to the caller with zero usage, and only the meter counts its cost.
     hides_usage: bool,
 }
 
 impl Caller {
-    /// Answers; if nobody waits any more, nothing happens.
+    /// Sends the answer. Does nothing if the receiver is gone.
     pub fn answer(mut self, result: Result<Response, PolicyError>) {
         self.send(result);
     }
 
-    /// Counts the answer, when it comes, in `meter`.
+    /// Counts the answer in `meter` when it is sent.
     pub(crate) fn count_in(&mut self, meter: &Arc<Meter>) {
         self.meter = Some(meter.clone());
     }
 
-    /// Counts the answer in `meter` alone: a judgement reaches the caller without its cost.
+    /// Counts the answer only in `meter`: a judgement is sent to the caller with zero usage.
     pub(crate) fn count_apart(&mut self, meter: &Arc<Meter>) {
         self.count_in(meter);
         self.hides_usage = true;
@@ -139,7 +141,7 @@ impl Caller {
             if let (true, Ok(Response::Judgement(judgement))) = (self.hides_usage, &mut result) {
                 judgement.usage = Usage::default();
             }
-            // A closed channel means that nobody waits any more.
+            // If the channel is closed, no one waits for the answer.
             let _ = reply.send(Answered { request_id: self.request_id, result });
         }
     }
@@ -158,7 +160,7 @@ impl Drop for Caller {
 /// The answer to a [`Call`].
 #[derive(Debug)]
 pub struct Answered {
-    /// The call's request_id.
+    /// The `request_id` of the call.
     pub request_id: u64,
     /// The answer.
     pub result: Result<Response, PolicyError>,
@@ -167,7 +169,7 @@ pub struct Answered {
 /// Submits one request and waits for its answer.
 ///
 /// # Errors
-/// The policy's own error, or [`PolicyError::Gone`] when it dropped the call.
+/// The policy's own error, or [`PolicyError::Gone`] if it dropped the call.
 pub fn call(policy: &dyn Policy, request: Request) -> Result<Response, PolicyError> {
     let (reply, answers) = bounded(1);
     policy.submit(Call::new(0, request, reply));

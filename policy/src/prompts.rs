@@ -1,7 +1,7 @@
-//! Which prompt form a user wants, and worked examples for it.
+//! The prompt form that a user wants, and worked examples (few-shot) for it.
 //!
-//! The templates themselves are in `text::prompt`; this is what flags and settings files say, so it
-//! is there in builds without any engine as well.
+//! The templates are in `text::prompt`. This file has the values of flags and settings files, so it is also
+//! part of builds without any engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use regrowth_datasets::{Choice, Problem};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How problems are put to a model, where that is not left to the model's kind.
+/// Prompt settings that override the defaults for the model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PromptOptions {
-    /// The form; by default the checkpoint's own (`regrowth.json`), else that of its kind.
+    /// The form; by default the checkpoint's own (`regrowth.json`), or else the default for its kind.
     pub form: Option<PromptName>,
     /// Worked examples before the question, in this order.
     pub shots: Arc<[Exemplar]>,
 }
 
-/// A prompt form by its name.
+/// A prompt form, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum PromptName {
@@ -27,9 +27,9 @@ pub enum PromptName {
     Boxed,
     /// `Question: ... Answer: ...`, the answer after `####`, as GSM8K writes its solutions.
     Gsm8k,
-    /// Options by their labels, reason step by step, then the label; as `boxed` without options.
+    /// Options with their labels, reason step by step, then the label; like `boxed` without options.
     Choice,
-    /// The question and its options alone.
+    /// Only the question and its options.
     Plain,
     /// A template in a file.
     File(PathBuf),
@@ -46,7 +46,8 @@ impl PromptName {
 }
 
 impl PromptName {
-    /// A worked solution with its answer as this form asks for it, where it does not say it already.
+    /// Returns a worked solution with its answer in the style of this form, unless the solution already has
+    /// it.
     #[must_use]
     pub fn answered(&self, worked: &Exemplar) -> String {
         let Exemplar { choices, solution, answer, .. } = worked;
@@ -65,7 +66,7 @@ impl PromptName {
 impl std::str::FromStr for PromptName {
     type Err = String;
 
-    /// Anything that is no name is the path of a file, which is read when a policy is loaded.
+    /// Any text that is not a name is the path of a file, which is read when a policy is loaded.
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("expected boxed, gsm8k, choice, plain or the path of a template".into());
@@ -101,7 +102,7 @@ impl From<PromptName> for String {
     }
 }
 
-/// A solved problem that a prompt shows before the question.
+/// A solved problem that a prompt shows before the question (few-shot).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exemplar {
@@ -117,8 +118,9 @@ pub struct Exemplar {
 }
 
 impl Exemplar {
-    /// The problem with its reference solution, without GSM8K's calculator marks (`<<2*3=6>>`) and the
-    /// line that states the answer; `None` where it has no solution or no answer.
+    /// Builds an example from a problem with its reference solution, without GSM8K's calculator marks
+    /// (`<<2*3=6>>`) and the line that states the answer. `None` if the problem has no solution or no
+    /// answer.
     #[must_use]
     pub fn of(problem: &Problem) -> Option<Self> {
         let solution = without_marks(problem.solution.as_deref()?);
@@ -132,7 +134,7 @@ impl Exemplar {
     }
 }
 
-/// A solution without a last line `#### answer`: a form states the answer in its own words.
+/// Removes a last line `#### answer`, because a form states the answer in its own style.
 fn without_answer(solution: &str) -> &str {
     let last = solution.rfind('\n').map_or(0, |at| at + 1);
     match solution[last..].trim_start().starts_with("####") {
@@ -141,7 +143,7 @@ fn without_answer(solution: &str) -> &str {
     }
 }
 
-/// A text without what stands between `<<` and `>>` on one line.
+/// Removes text between `<<` and `>>` on one line.
 fn without_marks(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

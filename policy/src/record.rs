@@ -1,9 +1,9 @@
-//! An append-only log of everything a policy answered, and a policy that keeps one.
+//! An append-only log of everything that a policy answered, and a policy that writes one.
 //!
-//! A search is deterministic, so one that runs again over its log asks the same questions and gets
-//! the same answers without the model, up to where it was cut off. One JSON object per line, written
-//! in one call before the answer is passed on; a torn last line, as `kill -9` leaves one, is cut
-//! off when the log is opened again.
+//! A search is deterministic. So a search that is run again with its log sends the same requests and gets
+//! the same answers without the model, up to where it was interrupted. The log has one JSON object per
+//! line, which is written in one call before the answer is passed on. If `kill -9` left the last line
+//! truncated, it is removed when the log is opened again.
 
 mod log;
 
@@ -25,45 +25,44 @@ use crate::{
     Answered, Call, Caller, Limits, Policy, PolicyError, Prompt, Response, ServerFeatures,
 };
 
-/// How often answers are forced to the disk, for the case that the machine stops and not only the
+/// Interval between syncs to disk, which protect against a crash of the machine and not only of the
 /// process.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
-/// A policy whose every answer is kept, and that asks nothing twice: what the log holds is answered
-/// from the log.
+/// A policy that logs every answer. Requests that the log already answers are not sent to the inner policy.
 pub struct Recording {
     inner: Arc<dyn Policy>,
-    /// What was recorded before: the log, and what stands before it.
+    /// Logs from before: the log at its path, and the previous log (see [`Self::rotate`]).
     logs: Vec<Log>,
     damage: Option<String>,
     shared: Arc<Shared>,
-    /// Answers of the inner policy come here first.
+    /// Channel on which the inner policy's answers arrive.
     reply: Sender<Answered>,
 }
 
-/// What the thread that writes shares with those that ask.
+/// State shared between the writing thread and the calling threads.
 struct Shared {
     path: PathBuf,
     header: Header,
     file: Mutex<File>,
     pending: DashMap<u64, Pending>,
-    /// Keys of the prompts and texts that were written down since the log was opened.
+    /// Keys of the prompts and texts that were written since the log was opened.
     written: DashSet<String>,
     next_ticket: AtomicU64,
 }
 
-/// A call that was passed on.
+/// A call that was passed on to the inner policy.
 struct Pending {
     key: String,
     caller: Caller,
 }
 
 impl Recording {
-    /// Records `inner` in the log at `path`, which is continued if it exists.
+    /// Logs the answers of `inner` at `path`; an existing log is continued.
     ///
     /// # Errors
-    /// [`PolicyError::File`] when the file is no log or holds the answers of another policy,
-    /// [`PolicyError::Write`] when it cannot be written.
+    /// [`PolicyError::File`] if the file is not a log or has the answers of another policy,
+    /// [`PolicyError::Write`] if it cannot be written.
     pub fn open(inner: Arc<dyn Policy>, path: &Path) -> Result<Self, PolicyError> {
         let header = Header::of(&*inner);
         let file = open(path, &header)?;
@@ -81,7 +80,7 @@ impl Recording {
             );
             return Err(PolicyError::File { path: path.to_owned(), detail });
         }
-        // What is behind the last whole row: a torn line, or what a power cut left.
+        // Remove what follows the last complete row: a truncated line, or data left by a power failure.
         file.set_len(whole).map_err(|e| unwritten(path, &e))?;
         let shared = Arc::new(Shared {
             path: path.to_owned(),
@@ -97,18 +96,18 @@ impl Recording {
         Ok(Self { inner, logs, damage, shared, reply })
     }
 
-    /// Answers that were in the log when it was opened.
+    /// Returns the number of answers in the log when it was opened.
     #[must_use]
     pub fn recorded(&self) -> usize {
         self.logs.iter().map(|log| log.answers.len()).sum()
     }
 
-    /// Begins the log anew; what it held stands before it until the next time this is called, and is
-    /// given up then. Whoever knows that answers from before the last call are needed no more bounds
-    /// the size of a log by this.
+    /// Starts a new log. The old log is kept as the previous log until the next call, which deletes it.
+    /// Call this to bound the size of a log, when answers from before the last call are not needed any
+    /// more.
     ///
     /// # Errors
-    /// [`PolicyError::Write`] when the files cannot be replaced.
+    /// [`PolicyError::Write`] if the files cannot be replaced.
     pub fn rotate(&self) -> Result<(), PolicyError> {
         let path = &self.shared.path;
         let mut file = self.shared.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,10 +117,10 @@ impl Recording {
         Ok(())
     }
 
-    /// Removes the log at `path` and what stands before it.
+    /// Removes the log at `path` and its previous log.
     ///
     /// # Errors
-    /// [`PolicyError::Write`] when they are there and cannot be removed.
+    /// [`PolicyError::Write`] if they exist and cannot be removed.
     pub fn remove(path: &Path) -> Result<(), PolicyError> {
         for path in [path, &before(path)] {
             match std::fs::remove_file(path) {
@@ -134,7 +133,7 @@ impl Recording {
         Ok(())
     }
 
-    /// What the logs hold of something.
+    /// Looks something up in the logs.
     fn known<T>(
         &self,
         look: impl Fn(&Log) -> Result<Option<T>, PolicyError>,
@@ -142,20 +141,20 @@ impl Recording {
         self.logs.iter().find_map(|log| look(log).transpose()).transpose()
     }
 
-    /// What was wrong with the log when it was opened, where rows had to be given up: the answers from
-    /// there on are asked for again.
+    /// Describes the corruption of the log when it was opened; `None` if there was none. The rows from
+    /// there on were dropped, and their requests are sent again.
     #[must_use]
     pub fn damage(&self) -> Option<&str> {
         self.damage.as_deref()
     }
 
-    /// Passes a call on; its answer will come to the writing thread.
+    /// Passes a call on to the inner policy; its answer arrives at the writing thread.
     fn pass_on(&self, call: Call) {
         let key = match key_of(&call.request) {
             Ok(key) => key,
             Err(error) => return call.caller.answer(Err(error)),
         };
-        // Relaxed: only uniqueness matters.
+        // Relaxed ordering: only uniqueness matters.
         let request_id = self.shared.next_ticket.fetch_add(1, Ordering::Relaxed);
         let Call { request, caller } = call;
         self.shared.pending.insert(request_id, Pending { key, caller });
@@ -164,7 +163,7 @@ impl Recording {
 }
 
 impl Shared {
-    /// Appends a row in one write, so that a reader finds it whole or not at all.
+    /// Appends a row in one write, so that a reader sees a complete row or none.
     fn append(&self, row: &LogRow) -> Result<(), PolicyError> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         append(&mut file, row).map_err(|e| unwritten(&self.path, &e))
@@ -178,14 +177,14 @@ impl Shared {
         }
     }
 
-    /// Forces what was appended to the disk.
+    /// Syncs appended rows to disk.
     fn sync(&self) {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // A disk that fails says so at the next row.
+        // If the disk fails, the next write reports it.
         let _ = file.sync_data();
     }
 
-    /// Writes answers down and passes them on, until nobody can answer any more.
+    /// Writes answers to the log and passes them on, until all senders are dropped.
     fn write_answers(&self, answers: &Receiver<Answered>) {
         let mut unsynced: Option<Instant> = None;
         loop {
@@ -201,7 +200,8 @@ impl Shared {
             let Some((_, pending)) = self.pending.remove(&answered.request_id) else { continue };
             unsynced.get_or_insert_with(Instant::now);
             let result = answered.result.and_then(|response| {
-                // What JSON cannot hold is passed on and left out; it is asked again next time.
+                // An answer that JSON cannot represent is passed on but not logged; its request is sent
+                // again next time.
                 if is_finite(&response) {
                     let (key, response) = (pending.key, response.clone());
                     self.append(&LogRow::Answer { key, response })?;
@@ -213,14 +213,14 @@ impl Shared {
     }
 }
 
-/// Where what a log held before it was begun anew stands.
+/// Returns the path of the previous log.
 fn before(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".before");
     PathBuf::from(name)
 }
 
-/// Whether every number of an answer is one that JSON can hold.
+/// Whether JSON can represent every number of an answer.
 fn is_finite(response: &Response) -> bool {
     match response {
         Response::Candidates(got) => {
@@ -228,7 +228,7 @@ fn is_finite(response: &Response) -> bool {
         }
         Response::Judgement(got) => got.mass.is_finite() && got.correct.is_none_or(f64::is_finite),
         Response::Scores(got) => got.logps.iter().all(|l| l.is_finite()),
-        // Not written as a JSON number.
+        // Not written as JSON numbers.
         Response::Hidden(_) => true,
     }
 }

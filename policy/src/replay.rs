@@ -1,7 +1,7 @@
-//! A policy that answers from a log and has no model behind it.
+//! A policy that answers from a log, without a model.
 //!
-//! It knows only what was recorded: a request that the log does not hold is an error, so a replayed
-//! search proves that it asks exactly what was asked before. The log is that of [`crate::Recording`].
+//! It has only recorded answers: a request that is not in the log is an error. So a replayed search proves
+//! that it sends exactly the recorded requests. The log is written by [`crate::Recording`].
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use regrowth_datasets::{Problem, TokenId};
 use crate::record::{Header, LOG_FILE, Log};
 use crate::{Call, Limits, Policy, PolicyError, Prompt};
 
-/// Plays a recorded log.
+/// Answers from a recorded log.
 #[derive(Debug)]
 pub struct Replay {
     log: Log,
 }
 
 impl Replay {
-    /// Opens the log at `path`, or the one in the folder of a search.
+    /// Opens the log at `path`, or the log in the folder of a search.
     ///
     /// # Errors
     /// [`PolicyError::File`] when it cannot be read or is not a log.

@@ -1,6 +1,6 @@
-//! What a policy can be asked, and what it answers.
+//! Requests to a policy, and its responses.
 //!
-//! Requests carry token ids of the whole prefix and a random key per candidate, so an answer is a
+//! A request carries the token ids of the whole prefix and a random key per candidate, so a response is a
 //! pure function of the request and the weights.
 
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::Grades;
 
-/// One question to a policy.
+/// One request to a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
     /// Sample candidates for the next step.
     Propose(Propose),
-    /// Is this step correct?
+    /// Asks whether a step is correct.
     Judge(Judge),
-    /// Log-probabilities of a given continuation.
+    /// Asks for the log-probabilities of a given continuation.
     Score(Score),
-    /// The hidden state at the end of a given step.
+    /// Asks for the hidden state at the end of a given step.
     Hidden(Hidden),
 }
 
 impl Request {
-    /// What every kind of request begins with: prompt and steps so far.
+    /// Returns the prefix of the request: prompt and steps so far.
     #[must_use]
     pub fn prefix(&self) -> &Arc<[TokenId]> {
         match self {
@@ -43,44 +43,44 @@ impl Request {
 pub struct Propose {
     /// Prompt and the steps so far; not empty.
     pub prefix: Arc<[TokenId]>,
-    /// One random key per candidate; candidate `i` depends on `keys[i]` and on nothing else of the
-    /// list.
+    /// One random key per candidate. Candidate `i` depends on `keys[i]` and on no other key.
     pub keys: Vec<u64>,
-    /// How tokens are drawn.
+    /// Sampling settings.
     pub sampling: Sampling,
-    /// Whether candidate 0 takes the most likely token everywhere.
+    /// If true, candidate 0 is decoded greedily.
     pub greedy_first: bool,
     /// Where a step ends.
     pub boundary: Boundary,
-    /// What ends the whole solution besides EOS.
+    /// Stop strings and stop token ids, which end the whole solution, besides EOS.
     #[serde(default, skip_serializing_if = "StopAt::is_empty")]
     pub stop_at: StopAt,
-    /// Most tokens of one candidate, at least 1.
+    /// Maximum number of tokens of one candidate, at least 1.
     pub max_tokens: usize,
 }
 
-/// What ends a solution besides EOS. The token that completes it belongs to the step.
+/// Stop strings and stop token ids: they end a solution, besides EOS. The token that completes a stop
+/// belongs to the step.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StopAt {
-    /// Texts, none empty; a text may lie across token borders and in special tokens, but not
-    /// across the steps of a solution.
+    /// Stop strings, none empty. A string may span several tokens and may include special tokens, but it
+    /// must lie within one step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub strings: Vec<String>,
-    /// Token ids.
+    /// Stop token ids.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<TokenId>,
 }
 
 impl StopAt {
-    /// Whether nothing but EOS ends a solution.
+    /// Whether only EOS ends a solution.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.strings.is_empty() && self.ids.is_empty()
     }
 }
 
-/// How tokens are drawn from the model's distribution.
+/// Sampling settings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
@@ -89,15 +89,15 @@ pub struct Sampling {
     pub temperature: f32,
     /// Keep the k most likely tokens; 0 keeps all.
     pub top_k: usize,
-    /// Keep the smallest set with this much probability; 1 keeps all.
+    /// Keep the smallest set of most likely tokens with at least this probability; 1 keeps all.
     #[serde(serialize_with = "shortest")]
     pub top_p: f32,
-    /// Keep tokens with at least this share of the best one's probability; 0 keeps all.
+    /// Keep tokens whose probability is at least this share of the most likely token's; 0 keeps all.
     #[serde(serialize_with = "shortest")]
     pub min_p: f32,
 }
 
-/// Writes 0.8 where the format knows double precision alone, not 0.800000011920929.
+/// Serialises 0.8f32 as 0.8 and not as 0.800000011920929 in formats that have only doubles.
 fn shortest<S: serde::Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(number.to_string().parse().unwrap_or(f64::from(*number)))
 }
@@ -109,7 +109,7 @@ impl Default for Sampling {
 }
 
 impl Sampling {
-    /// The most likely token everywhere.
+    /// Settings for greedy decoding.
     #[must_use]
     pub fn greedy() -> Self {
         Self { temperature: 0.0, ..Self::default() }
@@ -129,22 +129,20 @@ impl Sampling {
 pub enum Boundary {
     /// After a line break.
     Newline,
-    /// After a token that ends in `.` (but for one after a digit), `!` or `?`, or after a line
-    /// break.
+    /// After a token that ends in `.` (except directly after a digit), `!` or `?`, or after a line break.
     Sentence,
     /// After this string.
     Marker(String),
-    /// After the first whole sentence at or past this many tokens.
+    /// After the first complete sentence that ends at or after this many tokens.
     Tokens(usize),
-    /// After a part of a solution that says something: a paragraph, or lines that stand for themselves.
-    /// Headings, labels and announcements are joined to what follows them, display mathematics and
-    /// code are kept whole, and a step that runs out of tokens is cut back to its last whole line or
-    /// sentence.
+    /// After a self-contained part of the solution: a paragraph, or lines that are complete on their own.
+    /// Headings, labels and announcements are joined to what follows them; display mathematics and code are
+    /// not split. A step that reaches the token limit is truncated to its last complete line or sentence.
     Paragraph,
-    /// After as many whole lines as the token budget holds, else after as many whole sentences (the
-    /// authors' form).
+    /// After as many complete lines as fit the token limit, or else as many complete sentences (as in the
+    /// authors' code, Xie et al.).
     Lines,
-    /// Only EOS or the token budget: the rest of the solution in one step.
+    /// Only at EOS or the token limit: the rest of the solution in one step.
     End,
 }
 
@@ -184,27 +182,28 @@ impl std::str::FromStr for Boundary {
     }
 }
 
-/// Is the step after `prefix` correct? The policy puts the question itself.
+/// Asks whether the step after `prefix` is correct. The policy words the question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
     /// Prompt and the steps before the judged one.
     pub prefix: Arc<[TokenId]>,
     /// Token ids of the judged step.
     pub step: Arc<[TokenId]>,
-    /// Reference solution to be shown ("hinted"; the paper's EXAMPLE ANSWER), off by default.
+    /// Reference solution to show to the judge ("hinted"; the paper's EXAMPLE ANSWER); `None` by default.
     pub hint: Option<String>,
     /// Order of the two options.
     pub order: OptionOrder,
-    /// What a new prompt restates before the question (the paper's form). Without it the question
-    /// follows the step itself, and a cached prefix is extended by the question's tokens alone.
+    /// If set, the judge gets a fresh prompt that restates problem and solution (the paper's form). If
+    /// `None`, the question is appended to prefix and step, so with a cached prefix only the question's
+    /// tokens are computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restated: Option<Restated>,
-    /// Grades that are asked for in place of (A) and (B); `order` then has no meaning.
+    /// Grades to choose from instead of (A) and (B); `order` then has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grades: Option<Arc<Grades>>,
 }
 
-/// What the judge's own prompt says of the problem and of its solution so far.
+/// Problem and solution so far, as the judge's fresh prompt restates them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restated {
     /// The problem's question.
@@ -212,10 +211,10 @@ pub struct Restated {
     /// Its options, if it is multiple choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
-    /// Text of all steps up to and with the judged one.
+    /// Text of all steps up to and including the judged one.
     pub solution: String,
-    /// Whether the question is if the solution so far heads in the right direction; else it is if its
-    /// last step is correct.
+    /// If true, the judge is asked whether the solution so far is heading in the right direction;
+    /// otherwise, whether its last step is correct.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub direction: bool,
 }
@@ -234,7 +233,7 @@ pub enum OptionOrder {
 }
 
 impl OptionOrder {
-    /// The questions that are asked: whether (A) means "correct", each.
+    /// One entry per question asked: true if (A) means "correct" in it.
     #[must_use]
     pub fn questions(self) -> &'static [bool] {
         match self {
@@ -248,14 +247,15 @@ impl OptionOrder {
 /// Log-probabilities of `continuation` after `prefix`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// What comes before; not empty.
+    /// Tokens before the continuation; not empty.
     pub prefix: Arc<[TokenId]>,
-    /// What is scored; not empty.
+    /// Tokens to score; not empty.
     pub continuation: Arc<[TokenId]>,
 }
 
-/// The hidden state of the last token of `step`: of the last layer, after the final norm. Only engines
-/// that have the weights answer it ([`Policy::gives_hidden_states`](crate::Policy::gives_hidden_states)).
+/// Asks for the hidden state of the last token of `step`: of the last layer, after the final norm. Only
+/// engines that have the weights support this
+/// ([`Policy::gives_hidden_states`](crate::Policy::gives_hidden_states)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hidden {
     /// Prompt and the steps before this one; not empty.
@@ -264,7 +264,7 @@ pub struct Hidden {
     pub step: Arc<[TokenId]>,
 }
 
-/// A policy's answer, of the kind that was asked for.
+/// A policy's response, of the same kind as the request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
@@ -279,7 +279,7 @@ pub enum Response {
 }
 
 impl Response {
-    /// What it cost.
+    /// Returns the tokens that the request cost.
     #[must_use]
     pub fn usage(&self) -> Usage {
         match self {
@@ -294,9 +294,9 @@ impl Response {
 /// Sampled candidates, in the order of the request's keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidates {
-    /// One for each key.
+    /// One candidate per key.
     pub candidates: Vec<Candidate>,
-    /// What it cost.
+    /// Tokens that the request cost.
     pub usage: Usage,
 }
 
@@ -305,45 +305,45 @@ pub struct Candidates {
 pub struct Candidate {
     /// The step.
     pub step: Step,
-    /// Whether `step.logps` are the log-probabilities it was really drawn with.
+    /// Whether `step.logps` are the log-probabilities with which the tokens were sampled.
     pub logps_exact: bool,
 }
 
-/// What the policy thinks of a step.
+/// A policy's judgement of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// p(correct) / (p(correct) + p(incorrect)), or the mean value of the [`Grades`] by their probabilities, in
-    /// [0, 1]; `None` when the labels together hold too little probability to mean anything: unknown, never 0 by
-    /// accident.
+    /// p(correct) / (p(correct) + p(incorrect)), or the probability-weighted mean of the [`Grades`]; in
+    /// [0, 1]. `None` (unknown) if the labels together have too little probability, so that an unknown
+    /// judgement never counts as 0.
     pub correct: Option<f64>,
-    /// Probability that the labels hold together.
+    /// Total probability of the labels.
     pub mass: f64,
-    /// What it cost.
+    /// Tokens that the request cost.
     pub usage: Usage,
 }
 
 /// Log-probabilities of a continuation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// One per token of the continuation, natural log.
+    /// Log-probability of each token of the continuation (natural logarithm).
     pub logps: Vec<f32>,
-    /// Whether each token is the most likely one at its place.
+    /// Whether each token is the most likely one at its position.
     pub greedy: Vec<bool>,
-    /// What it cost.
+    /// Tokens that the request cost.
     pub usage: Usage,
 }
 
 /// A final hidden state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HiddenState {
-    /// The values, as many as the model is wide; base64 of little-endian f32 in a log.
+    /// The values, `[hidden]`; serialised as base64 of little-endian f32.
     #[serde(with = "base64_floats")]
     pub values: Vec<f32>,
-    /// What it cost.
+    /// Tokens that the request cost.
     pub usage: Usage,
 }
 
-/// Many floats in JSON: in decimals they would take twice the room.
+/// Serialises floats as base64; as decimals in JSON they would take twice the space.
 mod base64_floats {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
@@ -365,26 +365,26 @@ mod base64_floats {
     }
 }
 
-/// Tokens that a request really cost.
+/// Numbers of tokens that a request cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
     /// Prefix tokens computed.
     pub prefilled: u64,
-    /// Those of them that had been computed before and were given up for want of room.
+    /// Part of `prefilled` that had been computed before and was evicted.
     #[serde(skip_serializing_if = "none")]
     pub recomputed: u64,
-    /// Prefix tokens taken from the cache.
+    /// Prefix tokens read from the prefix cache.
     pub reused: u64,
-    /// Rows of the forward pass computed to sample. Candidates that begin alike share them, so they
-    /// are fewer than the tokens sampled; the last token of a step is computed, as prefix, when
-    /// something follows it.
+    /// Rows of forward passes computed while sampling. Fewer than the sampled tokens: candidates with a
+    /// common beginning share rows, and a step's last token is not fed back (a later request that needs it
+    /// counts it as prefix).
     #[serde(alias = "decoded")]
     pub sampling_rows: u64,
-    /// Tokens of the judge's question computed (never cached).
+    /// Tokens computed for the judge's question when it is appended to prefix and step (never cached).
     pub judged: u64,
-    /// Tokens of judge's prompts that restate problem and solution computed, the question among
-    /// them.
+    /// Tokens computed for judge prompts that restate problem and solution (`Judge::restated`), including
+    /// the question.
     #[serde(skip_serializing_if = "none")]
     pub restated: u64,
 }
@@ -394,7 +394,7 @@ fn none(tokens: &u64) -> bool {
 }
 
 impl Usage {
-    /// Tokens computed, for whatever: those from the cache are not among them.
+    /// Returns all tokens computed, for any purpose; tokens read from the cache are not counted.
     #[must_use]
     pub fn computed(&self) -> u64 {
         self.prefilled + self.sampling_rows + self.judged + self.restated

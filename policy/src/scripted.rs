@@ -1,8 +1,8 @@
 //! A policy without a model: every answer is a seeded hash of the request, or comes from a script.
 //!
-//! It answers at once in the calling thread and is a pure function of the request, so a search on
-//! it is exactly repeatable. It is a product, not a fixture: the default policy of examples and
-//! benches, and the way to try a search for nothing.
+//! It answers at once in the calling thread, and an answer is a pure function of the request, so a search
+//! with it is exactly reproducible. It is not only for tests: it is the default policy of examples and
+//! benches, and allows users to try a search without a model.
 
 mod script;
 
@@ -19,19 +19,19 @@ use crate::{
     StopAt, Usage,
 };
 
-/// Ends a solution; ids 0 to 255 are the bytes of UTF-8.
+/// EOS; ids 0 to 255 are the bytes of UTF-8.
 const EOS: TokenId = 256;
-/// Stands between the question and the solution.
+/// Text between the question and the solution.
 const ANSWER: &str = "\nAnswer:\n";
-/// A solution has at most this many steps (taste: short trees that still have depth).
+/// Maximum number of steps of a solution (not tuned: short trees that still have depth).
 const MAX_STEPS: usize = 4;
 /// Tokens are bytes, so a context of 64 KiB holds any published problem.
 const CONTEXT: usize = 1 << 16;
 
 /// The scripted policy: bytes as tokens, seeded hashes as answers.
 ///
-/// Each solution has 1 to 4 short steps. The last one states an answer drawn from the numbers or
-/// the options of the question, so some solutions are right and pairs come out.
+/// Each solution has 1 to 4 short steps. The last step states an answer drawn from the numbers or the
+/// options of the question, so that some solutions are right and there are pairs.
 #[derive(Debug, Clone)]
 pub struct Scripted {
     identity: String,
@@ -45,21 +45,21 @@ impl Default for Scripted {
 }
 
 impl Scripted {
-    /// A policy whose candidates, log-probabilities and self-evaluations are seeded hashes.
+    /// Creates a policy whose candidates, log-probabilities and self-evaluations are seeded hashes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A policy that plays the script in the file at `path`.
+    /// Creates a policy that plays the script in the file at `path`.
     ///
     /// The file is one JSON object: `{"entries": [{"after": "text of the solution so far",
     /// "question": "part of the question, or absent for any", "candidates": [{"text": "next
     /// step\n", "end": false, "correct": 0.7, "logp": -0.4}]}]}`. Candidate `i` of a request is
-    /// `candidates[i]`, from the start again when there are fewer. `end` (default false) appends
+    /// `candidates[i]`; if there are fewer, they repeat from the first one. `end` (default false) appends
     /// EOS, `correct` (default null: unknown) is the self-evaluation, `logp` (default: hashed) the
-    /// log-probability of each byte. The first entry that fits is played; a prefix without one is
-    /// an error of that request.
+    /// log-probability of each byte. The first entry that matches is played; if no entry matches a prefix,
+    /// the request fails.
     ///
     /// # Errors
     /// [`PolicyError::File`] when the file cannot be read or is not of that form.
@@ -71,7 +71,7 @@ impl Scripted {
         Self::from_json(&text).map_err(|detail| PolicyError::File { path: path.to_owned(), detail })
     }
 
-    /// A policy that plays the script in `json`; see [`Scripted::from_file`] for its form.
+    /// Creates a policy that plays the script in `json`; see [`Scripted::from_file`] for the format.
     ///
     /// # Errors
     /// A description of what is wrong with the script.
@@ -80,11 +80,11 @@ impl Scripted {
         Ok(Self { identity: format!("scripted:{}", script.hash()), script: Some(script) })
     }
 
-    /// The answer to a request; what [`Policy::submit`] sends.
+    /// Returns the answer to a request, which [`Policy::submit`] sends.
     ///
     /// # Errors
-    /// [`PolicyError::Request`] for a request outside the limits, [`PolicyError::Model`] where a
-    /// script has no entry.
+    /// [`PolicyError::Request`] for a request outside the limits, [`PolicyError::Model`] if a script has no
+    /// matching entry.
     pub fn answer(&self, request: &Request) -> Result<Response, PolicyError> {
         match request {
             Request::Propose(propose) => self.propose(propose).map(Response::Candidates),
@@ -193,7 +193,7 @@ fn decode(ids: &[TokenId]) -> Result<String, PolicyError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Question and solution so far; a prefix of another form is all question.
+/// Splits a prefix into question and solution so far. A prefix in another format counts as the question.
 fn split_prefix(ids: &[TokenId]) -> Result<(String, String), PolicyError> {
     let text = decode(ids)?;
     Ok(match text.rsplit_once(ANSWER) {
@@ -202,7 +202,8 @@ fn split_prefix(ids: &[TokenId]) -> Result<(String, String), PolicyError> {
     })
 }
 
-/// The next step (or, up to [`Boundary::End`], all of them) and whether the solution ends with it.
+/// Returns the next step (for [`Boundary::End`], all remaining steps), and whether the solution ends with
+/// it.
 fn improvise(
     question: &str,
     so_far: &str,
@@ -228,7 +229,7 @@ fn improvise(
     }
 }
 
-/// One line: a sum of two numbers of the question, or the answer.
+/// Returns one line: arithmetic with two numbers of the question, or the answer.
 fn one_step(question: &str, last: bool, rng: &mut ChaCha8Rng) -> String {
     let labels = option_labels(question);
     if last && !labels.is_empty() {
@@ -249,7 +250,7 @@ fn one_step(question: &str, last: bool, rng: &mut ChaCha8Rng) -> String {
     if last { format!("The answer is {value}.\n") } else { format!("{a} {sign} {b} = {value}.\n") }
 }
 
-/// Labels of lines of the form `(A) text`.
+/// Returns the labels of lines of the form `(A) text`.
 fn option_labels(question: &str) -> Vec<&str> {
     question
         .lines()
@@ -259,7 +260,7 @@ fn option_labels(question: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Whole numbers of at most nine digits, in the order of the text, digit groups joined.
+/// Returns the whole numbers of at most nine digits, in the order of the text; commas are ignored.
 fn numbers_of(question: &str) -> Vec<i64> {
     question
         .replace(',', "")
@@ -269,7 +270,7 @@ fn numbers_of(question: &str) -> Vec<i64> {
         .collect()
 }
 
-/// The bytes of `text` (and EOS) as a step, cut where the request ends it.
+/// Builds a step from the bytes of `text` (and EOS), truncated where the request ends it.
 fn step_of(start: u64, text: &str, end: bool, logp: Option<f32>, request: &Propose) -> Step {
     let mut ids: Vec<TokenId> = text.bytes().map(TokenId::from).collect();
     if end {
@@ -291,7 +292,7 @@ fn step_of(start: u64, text: &str, end: bool, logp: Option<f32>, request: &Propo
     Step { text: String::from_utf8_lossy(&bytes).into_owned(), ids, logps, finish }
 }
 
-/// How many ids there are up to and with what stops the text first, if something does.
+/// Returns the number of ids up to and including the first stop; `None` if nothing stops the text.
 fn stop_of(text: &str, ids: &[TokenId], stop_at: &StopAt) -> Option<usize> {
     let strings = stop_at.strings.iter().filter_map(|s| Some(text.find(s.as_str())? + s.len()));
     let id = ids.iter().position(|id| stop_at.ids.contains(id)).map(|at| at + 1);
@@ -305,7 +306,7 @@ fn score_continuation(score: &Score) -> Scores {
     Scores { logps, greedy, usage }
 }
 
-/// The probability of each grade: its share of hashes of the step and the grade.
+/// Returns the probability of each grade, in proportion to a hash of the step and the grade.
 fn graded(grades: &Grades, hash: u64) -> Vec<LabelMass> {
     let weigh = |i: u32| unit(hash_ids(hash, &[i]));
     let weights: Vec<f64> = (0..grades.labels.len() as u32).map(weigh).collect();
@@ -314,7 +315,7 @@ fn graded(grades: &Grades, hash: u64) -> Vec<LabelMass> {
     labels.map(|(&value, weight)| LabelMass { value, mass: weight / total }).collect()
 }
 
-/// Five values in [-1, 1): a hash of everything up to the step's end.
+/// Returns five values in [-1, 1): hashes of everything up to the step's end.
 fn hidden_state(hidden: &Hidden) -> HiddenState {
     let hash = hash_ids(hash_ids(2, &hidden.prefix), &hidden.step);
     let values = (0..5).map(|i| (2.0 * unit(hash_ids(hash, &[i])) - 1.0) as f32).collect();
@@ -322,8 +323,8 @@ fn hidden_state(hidden: &Hidden) -> HiddenState {
     HiddenState { values, usage }
 }
 
-/// Log-probability of each id, in (-0.25, 0]: a hash of everything before it and of itself, so
-/// that proposing and scoring agree.
+/// Returns the log-probability of each id, in (-0.25, 0]: a hash of everything before it and of the id
+/// itself, so that `Propose` and `Score` agree.
 fn token_logps(start: u64, ids: &[TokenId]) -> Vec<f32> {
     let mut hash = start;
     ids.iter()
@@ -345,7 +346,7 @@ fn hash_ids(start: u64, ids: &[TokenId]) -> u64 {
     })
 }
 
-/// The upper 53 bits as a number in [0, 1).
+/// Returns the upper 53 bits as a number in [0, 1).
 fn unit(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1u64 << 53) as f64
 }

@@ -1,43 +1,44 @@
-//! What a server supports.
+//! Features of a server.
 
 use serde::Serialize;
 
-/// What a server supports, as found when it was met. What takes samples to find out, such as whether equal
-/// seeds give equal texts, is not among it.
+/// Features of a server, as found when connecting. Features that can only be found by sampling, such as
+/// whether equal seeds give equal texts, are not included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ServerFeatures {
-    /// Kind of the server, as `--server-dialect` names it.
+    /// Kind of the server, as in `--server-dialect`.
     pub kind: &'static str,
-    /// Name by which the server is asked for the model.
+    /// Model name in requests to the server.
     pub model: String,
-    /// Whether token ids go in and out. Otherwise ids are made from text.
+    /// Whether requests and responses have token ids. Otherwise ids are computed from text.
     pub token_ids: bool,
-    /// Likeliest tokens that are listed at a place, at most: the judge's labels must be among them. 0 where
-    /// no log-probabilities are given; nothing where the whole vocabulary is looked at.
+    /// Maximum number of most likely tokens that the server lists per position; the judge's labels must be
+    /// among them. 0 if the server returns no log-probabilities; `None` if the full vocabulary is
+    /// available.
     pub listed_tokens: Option<usize>,
     /// Whether a seed is sent with each request.
     pub seeds: bool,
-    /// Whether the steps so far are continued inside the model's turn. Otherwise a new answer begins.
+    /// Whether steps continue the model's turn. Otherwise every request begins a new answer.
     pub continues: bool,
-    /// Most tokens of prompt and continuation together.
+    /// Maximum number of tokens of prompt and continuation together.
     pub context: usize,
-    /// Where the chat template comes from.
+    /// Source of the chat template.
     pub chat_template: TemplateSource,
-    /// Whether it is known which tokens end a solution.
+    /// Whether the tokens that end a solution are known.
     pub eos_known: bool,
-    /// Whether the kind of server loads adapters while it runs.
+    /// Whether this kind of server loads LoRA adapters at run time.
     pub loads_adapters: bool,
 }
 
-/// Where a chat template comes from.
+/// Source of a chat template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TemplateSource {
-    /// The server renders turns itself.
+    /// The server renders turns.
     Server,
-    /// The server told it, or the folder of `--tokenizer` has it.
+    /// The server reported it, or it is in the folder of `--tokenizer`.
     Told,
-    /// There is none: prompts are plain text.
+    /// There is no chat template: prompts are plain text.
     None,
 }

@@ -8,7 +8,7 @@
 //! | `engine` | scheduler, sequences, prefix cache, sampler |
 //! | `reward_model` | checkpoints whose head scores: the engine with that head |
 //!
-//! Each uses only those above it.
+//! Each module uses only the modules above it.
 
 mod checkpoint;
 mod engine;

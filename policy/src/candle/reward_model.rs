@@ -1,9 +1,10 @@
-//! Reward models: checkpoints in Hugging Face layout whose head scores a text in place of predicting tokens.
+//! Reward models: checkpoints in Hugging Face layout whose head scores a text instead of predicting tokens.
 //!
-//! `...ForSequenceClassification` scores a sequence at its last token, `...ForTokenClassification` (TRL's process reward
-//! models) scores every token. Both are read at the last token of the step that is judged. A model of one label gives
-//! r(x, y<=s), and C = sigmoid(r), as in the authors' code of arXiv:2405.00451. Of two labels the second means correct,
-//! and C is its share. The decoder below the head is the engine's own; this file adds the head.
+//! `...ForSequenceClassification` scores a sequence at its last token; `...ForTokenClassification` (TRL's
+//! process reward models) scores every token. In both cases the score at the last token of the judged step
+//! is used. A model with one label gives r(x, y<=s), and C = sigmoid(r), as in the authors' code of
+//! arXiv:2405.00451. With two labels, the second one means correct, and C is its probability (softmax). The
+//! engine computes the decoder; this file adds the head.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,21 +25,21 @@ use crate::{
     Prompt, Request, Response,
 };
 
-/// A reward model that judges steps, and does nothing else.
+/// A reward model. It answers `Judge` and `Hidden` requests and refuses all others.
 pub struct RewardModel {
     decoder: CandlePolicy,
     identity: String,
-    /// Who waits for a judgement, by the id of the request for its hidden state.
+    /// Callers that wait for a judgement, by the id of the request for its hidden state.
     waiting: Arc<DashMap<u64, Caller>>,
     next: AtomicU64,
     reply: Sender<Answered>,
 }
 
 impl RewardModel {
-    /// Whether a checkpoint is one of a reward model.
+    /// Whether a checkpoint is a reward model.
     ///
     /// # Errors
-    /// When its configuration is missing or malformed.
+    /// If its configuration is missing or malformed.
     pub fn is_in(source: &Source) -> Result<bool, PolicyError> {
         Ok(config(source)?.scores)
     }
@@ -46,7 +47,7 @@ impl RewardModel {
     /// Loads a reward model.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or the head is none of one or two labels.
+    /// If a file is missing or malformed, or the head is not a linear layer with one or two labels.
     pub fn load(source: Source, options: &LoadOptions) -> Result<Self, PolicyError> {
         let config = config(&source)?;
         let head = ScoreHead::read(&source, config.hidden_size)?;
@@ -66,7 +67,7 @@ fn config(source: &Source) -> Result<ModelConfig, PolicyError> {
         .map_err(|detail| source.error("config.json", detail))
 }
 
-/// The state that a judgement is read off.
+/// Returns the request for the hidden state from which a judgement is computed.
 fn state_of(request: Request) -> Result<Hidden, PolicyError> {
     if let Request::Hidden(hidden) = request {
         return Ok(hidden);
@@ -113,14 +114,14 @@ impl Policy for RewardModel {
         if !judged {
             return self.decoder.submit(Call { request: hidden, caller: call.caller });
         }
-        // Relaxed: only uniqueness matters.
+        // Relaxed ordering: only uniqueness matters.
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.waiting.insert(id, call.caller);
         self.decoder.submit(Call::new(id, hidden, self.reply.clone()));
     }
 }
 
-/// A linear head: a row of weights and a bias for each label.
+/// A linear head: a row of weights and a bias per label.
 struct ScoreHead {
     rows: Vec<Vec<f32>>,
     bias: Vec<f32>,
@@ -164,13 +165,13 @@ impl ScoreHead {
         Ok(Self { rows: weight.to_vec2().map_err(failed)?, bias })
     }
 
-    /// Hash of the numbers.
+    /// Returns a hash of weights and biases.
     fn key(&self) -> u64 {
         let numbers = self.rows.iter().flatten().chain(&self.bias);
         stream_key(0, &[&numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()])
     }
 
-    /// C of a hidden state.
+    /// Returns C for a hidden state.
     fn probability(&self, state: &[f32]) -> f64 {
         let score = |(row, bias): (&Vec<f32>, &f32)| -> f64 {
             let products = row.iter().zip(state).map(|(w, x)| f64::from(*w) * f64::from(*x));
@@ -184,7 +185,7 @@ impl ScoreHead {
         1.0 / (1.0 + (-reward).exp())
     }
 
-    /// Turns states into judgements as they come, until nobody can ask any more.
+    /// Turns hidden states into judgements as they arrive, until all senders are dropped.
     fn answer(&self, answers: &Receiver<Answered>, waiting: &DashMap<u64, Caller>) {
         for Answered { request_id, result } in answers {
             let Some((_, caller)) = waiting.remove(&request_id) else { continue };

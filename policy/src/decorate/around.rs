@@ -1,21 +1,21 @@
-//! The shape that decorators share: everything but calls goes to the policy inside.
+//! The trait of all decorators: everything except calls is forwarded to the inner policy.
 //!
-//! One blanket implementation stands for all of them, so that none forgets a method (the notes of a
-//! server, say).
+//! One blanket implementation of [`Policy`] serves all decorators, so that no decorator forgets to forward
+//! a method (such as the notes of a server).
 
 use regrowth_datasets::{Problem, TokenId};
 
 use crate::{Call, Limits, Policy, PolicyError, Prompt, ServerFeatures};
 
-/// A policy that does with calls what it likes and is otherwise the one inside.
+/// A decorator: handles calls itself and forwards everything else to the inner policy.
 pub trait Around: Send + Sync {
-    /// The policy inside.
+    /// The inner policy.
     fn inner(&self) -> &dyn Policy;
 
-    /// Takes a call in the place of the policy inside; see [`Policy::submit`].
+    /// Handles a call in place of the inner policy; see [`Policy::submit`].
     fn take(&self, call: Call);
 
-    /// What a request may ask for, where that differs; see [`Policy::limits`].
+    /// Limits on requests, if they differ from the inner policy's; see [`Policy::limits`].
     fn limits_around(&self) -> Limits {
         self.inner().limits()
     }

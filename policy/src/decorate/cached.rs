@@ -1,8 +1,8 @@
-//! Answers that are kept: an equal request is asked once.
+//! Caches answers: equal requests are sent to the inner policy once.
 //!
-//! Answers are pure functions of requests, so a kept one is as good as a new one; equal requests in
-//! flight at the same time wait for one answer. Nothing is given up: memory grows with the number
-//! of different requests.
+//! An answer is a pure function of its request, so a cached answer equals a new one. Equal requests in
+//! flight at the same time wait for one answer. Nothing is evicted: memory grows with the number of
+//! different requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use super::Around;
 use crate::record::key_of;
 use crate::{Answered, Call, Caller, Policy, Response};
 
-/// A policy that asks nothing twice.
+/// A policy that sends each distinct request to the inner policy once.
 pub struct Cached {
     inner: Arc<dyn Policy>,
     shared: Arc<Shared>,
@@ -24,9 +24,9 @@ pub struct Cached {
 
 #[derive(Default)]
 struct Shared {
-    /// What is known of each request, by its key.
+    /// The cached answer of each request, or the callers that wait for it, by the request's key.
     known: DashMap<String, Known>,
-    /// Keys of the requests in flight, by their request_ids at the policy inside.
+    /// Keys of the requests in flight, by their request ids at the inner policy.
     asked: DashMap<u64, String>,
     next: AtomicU64,
     hits: AtomicU64,
@@ -34,12 +34,12 @@ struct Shared {
 
 enum Known {
     Answer(Response),
-    /// Those who wait for it.
+    /// The callers that wait for the answer.
     Asked(Vec<Caller>),
 }
 
 impl Cached {
-    /// Keeps what `inner` answers. Errors are not kept.
+    /// Caches the answers of `inner`. Errors are not cached.
     #[must_use]
     pub fn new(inner: Arc<dyn Policy>) -> Self {
         let (reply, answers) = unbounded();
@@ -49,16 +49,16 @@ impl Cached {
         Self { inner, shared, reply }
     }
 
-    /// Requests that were answered without asking.
+    /// Number of requests that were not sent to the inner policy.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        // Relaxed: a statistic.
+        // Relaxed ordering: a statistic.
         self.shared.hits.load(Ordering::Relaxed)
     }
 }
 
 impl Shared {
-    /// Files answers as they come, until nobody can ask any more.
+    /// Stores answers as they arrive, until all senders are dropped.
     fn keep(&self, answers: &Receiver<Answered>) {
         for Answered { request_id, result } in answers {
             let Some((_, key)) = self.asked.remove(&request_id) else { continue };
@@ -87,7 +87,7 @@ impl Around for Cached {
         };
         match self.shared.known.entry(key) {
             Entry::Occupied(mut known) => {
-                // Relaxed: a statistic.
+                // Relaxed ordering: a statistic.
                 self.shared.hits.fetch_add(1, Ordering::Relaxed);
                 match known.get_mut() {
                     Known::Answer(response) => caller.answer(Ok(response.clone())),
@@ -95,11 +95,12 @@ impl Around for Cached {
                 }
             }
             Entry::Vacant(place) => {
-                // Relaxed: only uniqueness matters.
+                // Relaxed ordering: only uniqueness matters.
                 let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
                 self.shared.asked.insert(number, place.key().clone());
                 place.insert(Known::Asked(vec![caller]));
-                // The entry is let go: the policy inside may answer at once, in this thread.
+                // `insert` has released the map entry, because the inner policy may answer at once, in this
+                // thread.
                 self.inner.submit(Call::new(number, request, self.reply.clone()));
             }
         }

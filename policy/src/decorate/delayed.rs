@@ -1,7 +1,7 @@
-//! A server that answers in batches and takes its time: one thread, a batch limit, a latency.
+//! Imitates a slow server: one thread that answers calls in batches, with a batch limit and a latency.
 //!
-//! The answers are those of the policy inside. Latencies are drawn from a seeded stream by the
-//! number of the batch, so a schedule can be told in advance.
+//! The answers are those of the inner policy. The latency of a batch is drawn from a seeded generator keyed
+//! by the batch's number, so it is known in advance.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,28 +17,28 @@ use crate::{Call, Limits, Policy};
 /// How a [`Delayed`] server behaves.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Delay {
-    /// Calls that are answered together at most, at least 1.
+    /// Maximum number of calls per batch, at least 1.
     pub batch: usize,
-    /// Mean time that a batch takes.
+    /// Mean latency of a batch.
     pub latency: Duration,
-    /// Half-width of the uniform spread around the mean, as a share of it, in [0, 1].
+    /// Half-width of the uniform distribution of latencies, as a share of the mean, in [0, 1].
     pub jitter: f64,
-    /// Seed of the spread.
+    /// Seed of the latencies.
     pub seed: u64,
 }
 
-/// What a [`Delayed`] server has done so far.
+/// Counters of a [`Delayed`] server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ServerCounts {
-    /// Batches that were answered.
+    /// Batches answered.
     pub batches: u64,
-    /// Calls in them.
+    /// Calls in all batches.
     pub calls: u64,
     /// Batches that were full.
     pub full: u64,
 }
 
-/// A policy behind a server that serves one batch after the other.
+/// A policy behind an imitated server, which answers one batch after the other.
 pub struct Delayed {
     inner: Arc<dyn Policy>,
     queue: Sender<Call>,
@@ -55,7 +55,7 @@ struct Counts {
 }
 
 impl Delayed {
-    /// Puts `inner`, which answers at once, behind a server.
+    /// Puts `inner`, which answers without delay, behind an imitated server.
     #[must_use]
     pub fn new(inner: Arc<dyn Policy>, delay: Delay) -> Self {
         let (queue, calls) = unbounded();
@@ -65,16 +65,16 @@ impl Delayed {
         Self { inner, queue, batch: delay.batch.max(1), counts }
     }
 
-    /// Calls in each batch so far, in order.
+    /// Returns the number of calls in each batch so far, in order.
     #[must_use]
     pub fn sizes(&self) -> Vec<usize> {
         self.counts.sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the server has done so far.
+    /// Returns the counters so far.
     #[must_use]
     pub fn counts(&self) -> ServerCounts {
-        // Relaxed: statistics, read when the server is at rest.
+        // Relaxed ordering: these are statistics, read when the server is idle.
         ServerCounts {
             batches: self.counts.batches.load(Ordering::Relaxed),
             calls: self.counts.calls.load(Ordering::Relaxed),
@@ -84,7 +84,7 @@ impl Delayed {
 }
 
 impl Delay {
-    /// How long batch `number`, from 0, takes.
+    /// Returns the latency of batch `number`, counted from 0.
     #[must_use]
     pub fn of(&self, number: u64) -> Duration {
         let mut rng = keyed_rng(self.seed, &[b"latency", &number.to_le_bytes()]);
@@ -93,7 +93,7 @@ impl Delay {
     }
 }
 
-/// Serves batches until nobody can call any more.
+/// Serves batches until all senders of `calls` are dropped.
 fn serve(inner: &dyn Policy, calls: &Receiver<Call>, delay: Delay, counts: &Counts) {
     let limit = delay.batch.max(1);
     let mut number = 0u64;
@@ -101,11 +101,11 @@ fn serve(inner: &dyn Policy, calls: &Receiver<Call>, delay: Delay, counts: &Coun
         let mut batch = vec![first];
         batch.extend(calls.try_iter().take(limit - 1));
         std::thread::sleep(delay.of(number));
-        // Relaxed: statistics.
+        // Relaxed ordering: these are statistics.
         counts.batches.fetch_add(1, Ordering::Relaxed);
         counts.calls.fetch_add(batch.len() as u64, Ordering::Relaxed);
         counts.full.fetch_add(u64::from(batch.len() == limit), Ordering::Relaxed);
-        // Nothing can panic while this lock is held; a poisoned one is as good.
+        // No code panics under this lock, so poisoning can be ignored.
         counts.sizes.lock().unwrap_or_else(PoisonError::into_inner).push(batch.len());
         batch.into_iter().for_each(|call| inner.submit(call));
         number += 1;
@@ -122,7 +122,7 @@ impl Around for Delayed {
     }
 
     fn take(&self, call: Call) {
-        // The server lives as long as its queue is open.
+        // The server thread runs as long as the queue is open.
         let _ = self.queue.send(call);
     }
 }

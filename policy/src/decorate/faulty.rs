@@ -1,7 +1,7 @@
-//! A policy that fails now and then, the same way for the same request.
+//! A policy that fails at random, but always in the same way for the same request.
 //!
-//! Makes the faults that a real engine makes: an error, no candidate, log-probabilities that are
-//! not numbers, an unknown judgement.
+//! It imitates the faults of a real engine: an error, no candidates, log-probabilities that are NaN, an
+//! unknown judgement.
 
 use std::sync::Arc;
 
@@ -32,13 +32,13 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    /// Lets `inner` fail at these rates.
+    /// Makes `inner` fail at these rates.
     #[must_use]
     pub fn new(inner: Arc<dyn Policy>, rates: FaultRates, seed: u64) -> Self {
         Self { inner, rates, seed }
     }
 
-    /// Spoils an answer, or not; `draw` is in [0, 1).
+    /// Applies the fault that `draw` in [0, 1) selects to a response, or returns the response unchanged.
     fn spoil(&self, draw: f64, response: Response) -> Result<Response, PolicyError> {
         let FaultRates { error, empty, nan, unknown } = self.rates;
         if draw < error {

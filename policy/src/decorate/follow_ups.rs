@@ -1,8 +1,8 @@
-//! A judge that asks nothing: how likely is it that somebody approves of the step next?
+//! A judge without a question: how likely are sentences that approve of the step, if they follow it?
 //!
-//! Every judgement is made of log-probabilities of fixed follow-ups that the policy inside gives,
-//! so it works with any engine or server that scores. After the follow-up utterances of FED (Mehri
-//! and Eskenazi 2020, arXiv:2006.12719).
+//! Every judgement is computed from the inner policy's log-probabilities of fixed follow-up sentences, so
+//! it works with any engine or server that supports `Score`. Based on the follow-up utterances of FED
+//! (Mehri and Eskenazi 2020, arXiv:2006.12719).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,13 +18,15 @@ use crate::{
     Answered, Call, Caller, Judge, Judgement, Policy, PolicyError, Request, Response, Score, Usage,
 };
 
-/// What may be said after a step. Sentences of one form on both sides let length and wording cancel.
+/// Sentences that may follow a step. Use sentences of the same form on both sides, so that length and
+/// wording cancel out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FollowUpTexts {
     /// Sentences that approve of the step, at least one (default three, among them "This step is correct.").
     pub approving: Vec<String>,
-    /// Sentences that disapprove of it, at least one (default three, among them "This step is wrong.").
+    /// Sentences that disapprove of the step, at least one (default three, among them "This step is
+    /// wrong.").
     pub disapproving: Vec<String>,
 }
 
@@ -47,7 +49,7 @@ impl Default for FollowUpTexts {
 }
 
 impl FollowUpTexts {
-    /// Whether both sides say something and nothing is blank.
+    /// Whether both sides have sentences and no sentence is blank.
     #[must_use]
     pub fn are_usable(&self) -> bool {
         let says = |texts: &[String]| {
@@ -56,7 +58,7 @@ impl FollowUpTexts {
         says(&self.approving) && says(&self.disapproving)
     }
 
-    /// All sentences, approving first.
+    /// Returns all sentences, approving ones first.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         self.approving.iter().chain(&self.disapproving).map(String::as_str)
     }
@@ -66,7 +68,7 @@ impl FollowUpTexts {
     }
 }
 
-/// A policy whose judgements are likelihoods of follow-ups.
+/// A policy whose judgements are computed from the likelihoods of follow-ups.
 pub struct FollowUps {
     inner: Arc<dyn Policy>,
     texts: FollowUpTexts,
@@ -75,19 +77,19 @@ pub struct FollowUps {
     reply: Sender<Answered>,
 }
 
-/// A judgement that waits for its parts.
+/// A judgement that waits for the scores of its follow-ups.
 struct Pending {
     caller: Caller,
-    /// Mean log-probability a token of each follow-up.
+    /// Mean log-probability per token of each follow-up; `None` until its score arrives.
     means: Vec<Option<f64>>,
-    /// How many of them approve.
+    /// Number of approving follow-ups; they come first.
     approving: usize,
     usage: Usage,
 }
 
 impl FollowUps {
-    /// Lets follow-ups judge in place of `inner`'s own judgement. With texts that are not
-    /// [usable](FollowUpTexts::are_usable) every judgement is refused.
+    /// Replaces the judgements of `inner` by likelihoods of follow-ups. If the texts are not
+    /// [usable](FollowUpTexts::are_usable), every judge request fails.
     #[must_use]
     pub fn new(inner: Arc<dyn Policy>, texts: FollowUpTexts) -> Self {
         let (reply, answers) = unbounded();
@@ -97,7 +99,7 @@ impl FollowUps {
         Self { inner, texts, pending, next: AtomicU64::new(0), reply }
     }
 
-    /// One score request for each follow-up.
+    /// Builds one score request per follow-up.
     fn parts(&self, judge: &Judge) -> Result<Vec<Score>, PolicyError> {
         if judge.hint.is_some() {
             let detail = "follow-ups cannot show a reference solution; leave `hinted` off";
@@ -125,7 +127,7 @@ impl FollowUps {
             Ok(parts) => parts,
             Err(error) => return caller.answer(Err(error)),
         };
-        // Relaxed: only uniqueness matters.
+        // Relaxed ordering: only uniqueness matters.
         let group = self.next.fetch_add(1, Ordering::Relaxed);
         let (means, approving) = (vec![None; parts.len()], self.texts.approving.len());
         let waiting = Pending { caller, means, approving, usage: Usage::default() };
@@ -137,14 +139,14 @@ impl FollowUps {
     }
 }
 
-/// Files the parts as they come and answers what is complete, until nobody can ask any more.
+/// Collects scores as they arrive and answers complete judgements, until all senders are dropped.
 fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>, count: usize) {
     for Answered { request_id, result } in answers {
         let count = count.max(1) as u64;
         let (group, part) = (request_id / count, (request_id % count) as usize);
         let result = match pending.get_mut(&group) {
             Some(mut waiting) => waiting.file(part, result),
-            // Another part has failed.
+            // The score of another follow-up failed, and the request was answered.
             None => continue,
         };
         if let Some(result) = result.transpose()
@@ -156,7 +158,7 @@ fn collect(answers: &Receiver<Answered>, pending: &DashMap<u64, Pending>, count:
 }
 
 impl Pending {
-    /// Files a part; the judgement once all are there.
+    /// Stores the score of one follow-up. Returns the judgement once all scores are stored.
     fn file(
         &mut self,
         part: usize,
@@ -174,14 +176,14 @@ impl Pending {
         self.usage += scores.usage;
         let means: Option<Vec<f64>> = self.means.iter().copied().collect();
         Ok(means.map(|means| {
-            // The labels have no mass here: nothing is unknown.
+            // There are no labels here, so `mass` is 1 and a judgement is never unknown.
             let correct = Some(approval(&means, self.approving));
             Response::Judgement(Judgement { correct, mass: 1.0, usage: self.usage })
         }))
     }
 }
 
-/// Mean of the approving less mean of the disapproving follow-ups, through the logistic function.
+/// Logistic function of the mean of the approving follow-ups minus the mean of the disapproving ones.
 fn approval(means: &[f64], approving: usize) -> f64 {
     let (approving, disapproving) = means.split_at(approving);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
@@ -220,11 +222,11 @@ mod tests {
 
     #[test]
     fn worked_value() {
-        // Approving -1 on average, disapproving -2: logistic of 1.
+        // The approving ones average -1, the disapproving ones -2: logistic of 1.
         let approved = approval(&[-0.5, -1.0, -1.5, -2.0, -2.0, -2.0], 3);
         assert!((approved - 0.731_058_578_630_004_9).abs() < 1e-12);
         assert_eq!(approval(&[-1.0; 6], 3), 0.5);
-        // One against two: -1.5 on average on both sides.
+        // One against two: the average is -1.5 on both sides.
         assert_eq!(approval(&[-1.5, -1.0, -2.0], 1), 0.5);
     }
 
@@ -252,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Sentences of a user, more on one side.
+    /// A user's own sentences, with more on one side.
     fn own() -> FollowUpTexts {
         FollowUpTexts {
             approving: vec!["Stimmt.".into()],

@@ -1,9 +1,9 @@
-//! Another policy judges: judgements come from it, everything else from the policy inside.
+//! A second policy as judge: it answers judge requests, and the inner policy answers everything else.
 //!
-//! The two may have different tokenizers and prompts, so nothing but text goes from one to the other: the
-//! judge gets the problem in its own prompt, the solution in its own tokens, and is asked the same question
-//! as the policy inside would be. What its answers cost is counted in a meter of its own and is no part of
-//! the answers, so that it is not taken for a cost of the search.
+//! The two policies may have different tokenizers and prompts, so only text is passed from one to the
+//! other. The judge gets the problem in its own prompt and the solution in its own tokens, and the question
+//! is the same as the inner policy's. The cost of judgements is counted in a separate meter and not in the
+//! answers, so that it is not counted as a cost of the search.
 
 use std::sync::Arc;
 
@@ -12,18 +12,19 @@ use regrowth_datasets::{AnswerKind, Problem};
 use super::{Around, Meter};
 use crate::{Call, Judge, Limits, Policy, PolicyError, Request, Restated};
 
-/// A policy whose steps another one judges.
+/// A policy whose steps are judged by another policy.
 pub struct JudgedBy {
     inner: Arc<dyn Policy>,
     judge: Arc<dyn Policy>,
     meter: Arc<Meter>,
-    /// Whether the judge's prompt restates problem and solution; else its question follows the step.
+    /// If true, the judge's prompt restates problem and solution; otherwise, the question is appended to
+    /// the step.
     restates: bool,
 }
 
 impl JudgedBy {
-    /// Lets `judge` answer the judgements of `inner`, counted in `meter`. Requests must say what they
-    /// restate, also where the judge is asked right after the step (`restates` is false).
+    /// Lets `judge` answer the judge requests of `inner`, counted in `meter`. Judge requests must have
+    /// `restated` set, even if `restates` is false and the judge is asked right after the step.
     #[must_use]
     pub fn new(
         inner: Arc<dyn Policy>,
@@ -34,7 +35,7 @@ impl JudgedBy {
         Self { inner, judge, meter, restates }
     }
 
-    /// The request in the judge's own tokens.
+    /// Translates the request into the judge's own tokens.
     fn translated(&self, judge: &Judge) -> Result<Judge, PolicyError> {
         let restated = judge.restated.as_ref().ok_or_else(|| {
             let detail = "another policy judges by text, and the request has none";
@@ -59,7 +60,7 @@ impl JudgedBy {
     }
 }
 
-/// The problem as far as a prompt shows it.
+/// The problem, with the fields that a prompt shows.
 fn problem(restated: &Restated) -> Problem {
     let choice = !restated.choices.is_empty();
     Problem {
@@ -80,7 +81,7 @@ impl Around for JudgedBy {
     }
 
     fn limits_around(&self) -> Limits {
-        // The question takes no room of the policy inside.
+        // The question takes no space in the inner policy's context.
         Limits { question: 0, ..self.inner.limits() }
     }
 

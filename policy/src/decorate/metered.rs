@@ -1,4 +1,4 @@
-//! Counts of what a policy has answered and computed, for whoever shows how a run is going.
+//! Counts the answers and computed tokens of a policy, for progress displays.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Around;
 use crate::{Call, Policy, Response};
 
-/// Counts that only grow. An engine in this process counts its tokens while it computes them; those of
-/// other policies are counted when the answer is there.
+/// Counters that only grow. An engine in this process adds its tokens while it computes them; the tokens of
+/// other policies are added when the answer arrives.
 #[derive(Debug, Default)]
 pub struct Meter {
     calls: AtomicU64,
@@ -16,28 +16,28 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Calls that were answered.
+    /// Number of calls answered so far.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        // Relaxed, here and below: statistics.
+        // Relaxed ordering, here and below: these are statistics.
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Tokens computed so far.
+    /// Number of tokens computed so far.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        // An engine counts its tokens in `live` while it computes them and in `tokens` with the answer, so
-        // the larger count is the newer one, and the sum would count them twice.
+        // An engine adds its tokens to `live` while it computes them and to `tokens` with the answer. So
+        // the larger counter is the more recent one, and the sum would count tokens twice.
         self.live.load(Ordering::Relaxed).max(self.tokens.load(Ordering::Relaxed))
     }
 
-    /// Counts tokens that an engine has just computed.
+    /// Adds tokens that an engine has just computed.
     #[cfg(feature = "candle")]
     pub(crate) fn computed(&self, tokens: u64) {
         self.live.fetch_add(tokens, Ordering::Relaxed);
     }
 
-    /// Counts an answer.
+    /// Adds an answer and its tokens.
     pub fn answered(&self, response: &Response) {
         let usage = response.usage();
         let tokens = usage.computed();
@@ -46,7 +46,7 @@ impl Meter {
     }
 }
 
-/// A policy whose answers are counted.
+/// A policy that counts the answers of the inner policy.
 pub struct Metered {
     inner: Arc<dyn Policy>,
     meter: Arc<Meter>,

@@ -1,7 +1,8 @@
-//! Policies around a policy: another judge, a cache; what a slow or a failing server does, repeatably.
+//! Decorators: policies around a policy. They replace the judge, cache and count answers, or imitate a slow
+//! or failing server reproducibly.
 //!
-//! They know nothing of what is asked or answered. A search is tried against them before it meets
-//! a real server.
+//! A decorator passes all calls that it does not handle to the inner policy. The imitated servers let a
+//! search be tested before it uses a real server.
 
 mod around;
 mod cached;

@@ -1,4 +1,4 @@
-//! The file of a log: its rows, how it is read up to a damaged one, and how rows are appended.
+//! The file format of a log: its rows, reading up to a corrupted row, and appending.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -21,7 +21,7 @@ pub const LOG_FILE: &str = "steps.jsonl";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LogRow {
-    /// The first line: whose answers these are.
+    /// The first line: the policy whose answers follow.
     Header(Header),
     /// The prompt of a problem.
     Prompt { key: String, text: String, ids: Vec<TokenId> },
@@ -33,7 +33,7 @@ pub(super) enum LogRow {
     Answer { key: String, response: Response },
 }
 
-/// Whose answers a log holds.
+/// The policy whose answers a log has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) version: u32,
@@ -46,7 +46,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// That of the answers of `policy`.
+    /// Builds the header for the answers of `policy`.
     pub(super) fn of(policy: &dyn Policy) -> Self {
         let Limits { context, in_flight, question } = policy.limits();
         Self {
@@ -60,23 +60,23 @@ impl Header {
     }
 }
 
-/// Hash of a request or a problem: equal ones have equal keys.
+/// Returns a hash of a request or a problem; equal ones have equal keys.
 pub(crate) fn key_of(thing: &impl Serialize) -> Result<String, PolicyError> {
     let bytes = serde_json::to_vec(thing).map_err(|e| PolicyError::Request(e.to_string()))?;
-    // Two independent 64-bit halves: no accident among any number of requests.
+    // Two independent 64-bit halves make accidental collisions practically impossible.
     let (high, low) = (stream_key(0, &[&bytes]), stream_key(1, &[&bytes]));
     Ok(format!("{high:016x}{low:016x}"))
 }
 
-/// Where the whole rows of a log end.
+/// The end of the complete rows of a log.
 pub(super) struct End {
-    /// Bytes of whole rows.
+    /// Size of the complete rows in bytes.
     pub(super) whole: u64,
-    /// What the line behind them is, where there is one.
+    /// Describes the corrupted line after them, if there is one.
     pub(super) damage: Option<String>,
 }
 
-/// A log as it was read: prompts in memory, answers by their place in the file.
+/// A log that was read: prompts are in memory, answers are read from the file when needed.
 #[derive(Debug)]
 pub(crate) struct Log {
     path: PathBuf,
@@ -85,7 +85,7 @@ pub(crate) struct Log {
     prompts: HashMap<String, Prompt>,
     encoded: HashMap<String, Vec<TokenId>>,
     decoded: HashMap<Vec<TokenId>, String>,
-    /// Offset and length of the line with the answer.
+    /// Offset and length of the line with each answer, by the request's key.
     pub(super) answers: HashMap<String, (u64, usize)>,
 }
 
@@ -99,7 +99,7 @@ impl Log {
         }
     }
 
-    /// Reads the log at `path` up to its first line that is no row.
+    /// Reads the log at `path` up to the first line that is not a row.
     pub(super) fn read_whole(path: &Path) -> Result<(Self, End), PolicyError> {
         let bad = |detail: String| PolicyError::File { path: path.to_owned(), detail };
         let file = File::open(path).map_err(|e| bad(e.to_string()))?;
@@ -157,7 +157,7 @@ impl Log {
 
     fn take(&mut self, row: LogRow, offset: u64, length: usize) {
         match row {
-            // A second header says nothing new.
+            // A second header adds nothing.
             LogRow::Header(_) => {}
             LogRow::Prompt { key, text, ids } => {
                 self.prompts.insert(key, Prompt { text, ids: ids.into() });
@@ -174,22 +174,22 @@ impl Log {
         }
     }
 
-    /// The recorded prompt of a problem.
+    /// Returns the recorded prompt of a problem.
     pub(crate) fn prompt(&self, problem: &Problem) -> Result<Option<Prompt>, PolicyError> {
         Ok(self.prompts.get(&key_of(problem)?).cloned())
     }
 
-    /// The recorded ids of a text.
+    /// Returns the recorded ids of a text.
     pub(crate) fn encoded(&self, text: &str) -> Option<Vec<TokenId>> {
         self.encoded.get(text).cloned()
     }
 
-    /// The recorded text of ids.
+    /// Returns the recorded text of ids.
     pub(crate) fn decoded(&self, ids: &[TokenId]) -> Option<String> {
         self.decoded.get(ids).cloned()
     }
 
-    /// The recorded answer to a request.
+    /// Returns the recorded answer to a request.
     pub(crate) fn answer(&self, request: &Request) -> Result<Option<Response>, PolicyError> {
         match self.answers.get(&key_of(request)?) {
             Some(&(offset, length)) => self.read(offset, length).map(Some),
@@ -201,7 +201,7 @@ impl Log {
         let bad = |detail: String| PolicyError::File { path: self.path.clone(), detail };
         let mut line = vec![0; length];
         {
-            // Nothing can panic while this lock is held; a poisoned one is as good.
+            // No code panics under this lock, so poisoning can be ignored.
             let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
             file.seek(SeekFrom::Start(offset)).map_err(|e| bad(e.to_string()))?;
             file.read_exact(&mut line).map_err(|e| bad(e.to_string()))?;
@@ -213,7 +213,7 @@ impl Log {
     }
 }
 
-/// The log at `path`, ready to be continued; with its header alone where there was nothing.
+/// Opens the log at `path` for appending; writes the header if the file is new or has no complete line.
 pub(super) fn open(path: &Path, header: &Header) -> Result<File, PolicyError> {
     let unwritten = |e: std::io::Error| unwritten(path, &e);
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(unwritten)?;

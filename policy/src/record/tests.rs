@@ -1,4 +1,4 @@
-//! Logs that are continued, torn, foreign and replayed.
+//! Tests of logs that are continued, truncated, from another policy, or replayed.
 
 use regrowth_datasets::AnswerKind;
 
@@ -46,7 +46,7 @@ fn the_folder_of_a_search_is_replayed_by_its_log() {
     assert!(error.to_string().contains(LOG_FILE), "{error}");
 }
 
-/// A policy that must not be asked.
+/// A policy that must not be called.
 struct Silent(Scripted);
 
 impl Policy for Silent {
@@ -165,7 +165,7 @@ fn a_damaged_row_costs_the_answers_behind_it_and_a_replay_refuses_it() {
     let text = std::fs::read_to_string(&path).expect("a log");
     let mut lines: Vec<&str> = text.lines().collect();
     let second = lines.iter().rposition(|line| line.contains("answer")).expect("answers") - 1;
-    // What a power cut may leave: a block of zeros in the middle.
+    // A power failure may leave a block of zeros in the middle.
     lines[second] = "\0\0\0\0";
     std::fs::write(&path, lines.join("\n") + "\n").expect("written");
     assert!(Replay::open(&path).is_err());

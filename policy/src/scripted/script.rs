@@ -1,6 +1,6 @@
-//! The script of a scripted policy: which candidates follow which text.
+//! The script of a scripted policy: the candidates that follow each text.
 //!
-//! The form is described at [`super::Scripted::from_file`].
+//! The format is described at [`super::Scripted::from_file`].
 
 use regrowth_datasets::content_hash;
 use serde::Deserialize;
@@ -39,10 +39,10 @@ pub(super) struct Line {
     /// Whether EOS follows.
     #[serde(default)]
     pub(super) end: bool,
-    /// Self-evaluation; `None` is unknown.
+    /// Self-evaluation; `None` if unknown.
     #[serde(default)]
     pub(super) correct: Option<f64>,
-    /// Log-probability of each byte; `None` is hashed.
+    /// Log-probability of each byte; `None`: a hash.
     #[serde(default)]
     pub(super) logp: Option<f32>,
 }
@@ -71,7 +71,7 @@ impl Script {
         &self.hash
     }
 
-    /// Candidate `index` after `so_far`.
+    /// Returns candidate `index` after `so_far`.
     pub(super) fn candidate(
         &self,
         question: &str,
@@ -84,7 +84,7 @@ impl Script {
         Ok(&entry.candidates[index % entry.candidates.len()])
     }
 
-    /// Self-evaluation of the step `text` after `so_far`.
+    /// Returns the self-evaluation of the step `text` after `so_far`.
     pub(super) fn correct(&self, question: &str, so_far: &str, text: &str) -> Option<f64> {
         let lines = &self.entry(question, so_far)?.candidates;
         lines.iter().find(|line| line.text == text)?.correct

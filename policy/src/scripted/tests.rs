@@ -1,4 +1,4 @@
-//! What the scripted policy promises to those who test with it.
+//! Tests of the properties that tests with the scripted policy rely on.
 
 use regrowth_datasets::AnswerKind;
 

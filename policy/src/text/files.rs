@@ -1,25 +1,25 @@
-//! The files of a model, wherever they lie.
+//! Access to the files of a model, wherever they are stored.
 //!
-//! A checkpoint's files lie in a folder, in two (an adapter on its base) or in this program; who
-//! reads them need not know which.
+//! A checkpoint's files are in one folder, in two (an adapter and its base) or in this program. The readers
+//! of files need not know which.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::PolicyError;
 
-/// The files of one model by their names.
+/// The files of one model, by name.
 pub trait Files {
-    /// Content of a file, or `None` if there is no such file.
+    /// Returns the content of a file; `None` if there is no such file.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
     fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError>;
 
-    /// Path of a file, as shown in messages.
+    /// Returns the path of a file for messages.
     fn path(&self, name: &str) -> PathBuf;
 
-    /// Content of a file that must exist.
+    /// Returns the content of a file that must exist.
     ///
     /// # Errors
     /// When it does not exist or cannot be read.
@@ -27,20 +27,20 @@ pub trait Files {
         self.optional(name)?.ok_or_else(|| self.absent(name))
     }
 
-    /// The error of a file that must exist and does not.
+    /// Builds the error for a file that must exist and does not.
     fn absent(&self, name: &str) -> PolicyError {
         self.error(name, "no such file; a checkpoint in Hugging Face layout has one".into())
     }
 
-    /// An error about one of the files.
+    /// Builds an error about a file.
     fn error(&self, name: &str, detail: String) -> PolicyError {
         PolicyError::File { path: self.path(name), detail }
     }
 }
 
-/// How a file begins that Git LFS left in the place of a large one.
+/// First bytes of a pointer file that Git LFS leaves in place of a large file.
 pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
-/// What is wrong with such a file.
+/// Error message for a Git LFS pointer.
 pub(crate) const LFS_DETAIL: &str =
     "a Git LFS pointer, not the file itself; fetch it with `git lfs pull`";
 

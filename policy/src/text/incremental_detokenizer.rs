@@ -1,8 +1,8 @@
-//! Text of ids that go on from others: all of it, or as they come.
+//! Decodes ids that continue other ids: all at once, or incrementally as they are sampled.
 //!
-//! Decoders treat the beginning of a text differently (Llama's takes a space off it), so ids are
-//! decoded with a few before them. While ids come, a character of which bytes are missing is not in
-//! the text yet.
+//! Decoders treat the beginning of a text differently (Llama's strips a space), so ids are decoded together
+//! with a few ids before them. While ids arrive, a character with missing bytes is not part of the text
+//! yet.
 
 use regrowth_datasets::TokenId;
 
@@ -10,7 +10,7 @@ use super::tokenizer::DecodeStream;
 use super::{CONTEXT, Tokenizer};
 use crate::PolicyError;
 
-/// What `ids` add to the text of the ids before them.
+/// Returns the text that `ids` add to the text of the ids before them.
 ///
 /// # Errors
 /// When an id is outside the vocabulary.
@@ -22,7 +22,7 @@ pub(crate) fn text_after(
     added(tokenizer, context(tokenizer, before, false), ids, false)
 }
 
-/// What `ids` add to the text of the ids right before them.
+/// Returns the text that `ids` add to the text of `context`, the ids right before them.
 fn added(
     tokenizer: &Tokenizer,
     context: &[TokenId],
@@ -36,35 +36,34 @@ fn added(
     }
 }
 
-/// The last ids of `before`, or none where they end within a character.
+/// Returns the last ids of `before`; none if they end within a character.
 fn context<'a>(tokenizer: &Tokenizer, before: &'a [TokenId], special: bool) -> &'a [TokenId] {
     let last = &before[before.len().saturating_sub(CONTEXT)..];
     let text = tokenizer.decode_as(last, special).unwrap_or_default();
     if text.ends_with('\u{fffd}') { &[] } else { last }
 }
 
-/// The decoded text of ids that come one after another.
+/// The decoded text of ids that arrive one after another.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct IncrementalDetokenizer {
     text: String,
     /// The ids right before the text.
     context: Vec<TokenId>,
-    /// How many ids are taken in.
+    /// Number of ids that were decoded.
     taken: usize,
     stream: DecodeStream,
 }
 
 impl IncrementalDetokenizer {
-    /// The text, none yet, that goes on from the ids `before`; with `special` as in
-    /// [`Self::follow`].
+    /// Starts with an empty text after the ids `before`; `special` as in [`Self::follow`].
     pub(crate) fn after(tokenizer: &Tokenizer, before: &[TokenId], special: bool) -> Self {
         let context = context(tokenizer, before, special).to_vec();
         let stream = DecodeStream { ids: context.clone(), ..DecodeStream::default() };
         Self { stream, context, ..Self::default() }
     }
 
-    /// Takes in the ids of `all` that are new, and gives the text of all; with `special`, special
-    /// tokens are part of it. `all` begins with what was taken in before.
+    /// Decodes the new ids of `all` and returns the text of all of them; if `special`, including special
+    /// tokens. `all` must begin with the ids of the previous call.
     ///
     /// # Errors
     /// When an id is outside the vocabulary.
@@ -78,7 +77,8 @@ impl IncrementalDetokenizer {
         let Self { text, stream, .. } = self;
         match tokenizer.decode_more(new, special, stream) {
             Ok(piece) => text.push_str(&piece),
-            // The decoder changes what it has written already, or does not know an id.
+            // The decoder has changed text that it returned before, or an id is unknown. Decode everything
+            // again.
             Err(_) => {
                 *text = added(tokenizer, &self.context, all, special)?;
                 let ids = [self.context.as_slice(), all].concat();
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// A tokenizer of words and bytes, written as published models write theirs.
+    /// A tokenizer of words and bytes, in the style of published models.
     fn tokenizer(decoder: &Value) -> Tokenizer {
         let words = ["<s>", "</s>", "\u{2581}a", "b", "\u{2581}", "\n", "\u{fffd}"];
         let bytes = (0..=255u8).map(|byte| format!("<0x{byte:02X}>"));
@@ -118,7 +118,7 @@ mod tests {
         Tokenizer::from_files(dir.path(), &Value::Null).unwrap()
     }
 
-    /// Llama's: spaces for underscores, bytes joined, one leading space taken off.
+    /// Llama's decoder: underscores become spaces, bytes are joined, and one leading space is stripped.
     fn llama() -> Tokenizer {
         tokenizer(&json!({ "type": "Sequence", "decoders": [
             { "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " },
@@ -127,7 +127,7 @@ mod tests {
         ] }))
     }
 
-    /// A word or special token, the byte of one character, or the three bytes of one.
+    /// A word or special token, one byte that is a character, or the three bytes of one character.
     fn characters() -> impl Strategy<Value = Vec<TokenId>> {
         let euro = "\u{20ac}".bytes().map(|byte| 7 + TokenId::from(byte)).collect::<Vec<_>>();
         prop_oneof![
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(text_after(&tokenizer, &before, &step).unwrap(), " a b");
         let mut incremental_detokenizer = IncrementalDetokenizer::after(&tokenizer, &before, false);
         assert_eq!(incremental_detokenizer.follow(&tokenizer, &step, false).unwrap(), " a b");
-        // Where nothing that shows stands before it, it begins a text.
+        // After a special token, which has no visible text, the step begins the text.
         assert_eq!(text_after(&tokenizer, &[0], &step).unwrap(), "a b");
         // The first two bytes of a character of three, then the third.
         let [first, second, third] = [0xE2, 0x82, 0xAC].map(|byte| 7 + byte);
@@ -181,7 +181,7 @@ mod tests {
             for end in (by..=ids.len()).step_by(by) {
                 let text = incremental_detokenizer.follow(&tokenizer, &ids[..end], special).unwrap();
                 let whole = tokenizer.decode_as(&all[..before.len() + end], special).unwrap();
-                // Bytes of a character that is not whole yet are held back.
+                // Bytes of an incomplete character are held back.
                 if !whole.contains('\u{fffd}') {
                     prop_assert_eq!(text, &whole[head.len()..]);
                     let at_once = text_after(&tokenizer, &before, &ids[..end]).unwrap();

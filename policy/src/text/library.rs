@@ -1,32 +1,31 @@
-//! Calls into `tokenizers`, whose parts index and unwrap on what a file of theirs says.
+//! Calls into the `tokenizers` library, which may index or unwrap values from a file unchecked.
 //!
-//! A panic there is an error of the file or of the text, not the end of the process; it knows
-//! nothing of either.
+//! Here a panic of the library becomes an error about the file or the text and does not end the process.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a call gives; its error and a panic alike are a sentence.
+/// Runs a call and turns its error or panic into an error message.
 ///
-/// What the library keeps behind locks are caches, which it leaves alone once a panic has broken
-/// them: nothing half done is seen later.
+/// Only caches are behind the library's locks, and the library ignores a cache after a panic. So no later
+/// call sees half-finished state.
 ///
 /// # Errors
-/// What the library says, or that it panicked and with what.
+/// The library's error, or the message of its panic.
 pub(super) fn called<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     sound(call)?.map_err(|e| e.to_string())
 }
 
-/// Whether a call returns at all, with a value or with an error.
+/// Runs a call that may return a value or an error, and turns a panic into an error message.
 ///
 /// # Errors
-/// That it panicked, and with what.
+/// The message of the panic.
 pub(super) fn sound<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call))
         .map_err(|payload| format!("the tokenizer panicked: {}", said(&*payload)))
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 fn said(payload: &(dyn Any + Send)) -> &str {
     let owned = || payload.downcast_ref::<String>().map(String::as_str);
     payload.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("no message")

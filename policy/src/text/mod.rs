@@ -1,7 +1,7 @@
-//! How text goes to a model and comes back: prompts, chat templates, token ids.
+//! Converts between text and a model's input and output: prompts, chat templates, token ids.
 //!
-//! Nothing here runs a model; the engine in this process and the servers share it. Templates are
-//! minijinja, vocabularies those of `tokenizers`.
+//! The engine in this process and the clients of servers share this code; no model runs here. Templates are
+//! rendered by minijinja, and tokenizers are those of the `tokenizers` library.
 
 pub(crate) mod files;
 #[cfg(feature = "candle")]
@@ -18,6 +18,6 @@ pub(crate) use prompt::{ChatTemplate, Restating, Told, user};
 pub use prompt::{JudgeTurn, PROMPT_FILE, PromptForm};
 pub use tokenizer::Tokenizer;
 
-/// Ids before a text that are decoded with it, as decoders treat the beginning of a text differently:
-/// more than those of any one character.
+/// Number of token ids before a text that are decoded with it, because decoders treat the beginning of a
+/// text differently. No character has this many ids.
 pub(crate) const CONTEXT: usize = 8;

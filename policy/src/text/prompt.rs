@@ -1,8 +1,8 @@
-//! How problems are put to a model.
+//! Prompt forms: how problems are presented to a model.
 //!
-//! A checkpoint may bring its own form in `regrowth.json`; else it is that of its kind: a model with a
-//! chat template reasons to a box or a label, one without completes `Question: ... Answer:`. A user may
-//! name another. Templates are minijinja; nothing here runs a model.
+//! A checkpoint may have its own form in `regrowth.json`. Otherwise the form depends on the model: a model
+//! with a chat template reasons towards a boxed answer or a label, a model without one completes
+//! `Question: ... Answer:`. A user may choose another form. Templates are minijinja; no model runs here.
 
 mod chat;
 mod forms;
@@ -24,58 +24,59 @@ use super::tokenizer::Tokenizer;
 use super::tokenizer::has_chat_template;
 use crate::{Exemplar, PolicyError, PromptName, PromptOptions};
 
-/// Name of the file in a checkpoint folder.
+/// Name of the prompt form's file in a checkpoint folder.
 pub const PROMPT_FILE: &str = "regrowth.json";
-/// Version of that file.
+/// Version of this file.
 const VERSION: u32 = 1;
 
-/// Templates of one checkpoint.
+/// Prompt templates of one checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptForm {
     /// Version of this file; 1.
     pub version: u32,
-    /// The prompt, from `question`, `choices` (each with `label` and `text`), `labels`, `kind`, `shots`
-    /// and `chat`.
+    /// Template of the prompt. Variables: `question`, `choices` (each with `label` and `text`), `labels`,
+    /// `kind`, `shots` and `chat`.
     pub prompt: String,
-    /// What follows a step to ask whether it is correct, from `correct_first` and `hint`; the
+    /// Template of the judge's question, which follows a step. Variables: `correct_first` and `hint`. The
     /// model's next token is read as the label A or B.
     pub judge: String,
-    /// What a new prompt says before `judge` when it restates the problem and its solution, from
-    /// `question`, `choices` and `solution`.
+    /// Template of the text before `judge` in a fresh prompt that restates the problem and its solution.
+    /// Variables: `question`, `choices` and `solution`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restated: Option<String>,
-    /// Whether `prompt` is the user's turn of the checkpoint's chat template; a judge's own prompt is
-    /// then one, too.
+    /// Whether `prompt` is a user turn of the checkpoint's chat template. A judge's fresh prompt is then a
+    /// user turn, too.
     #[serde(default)]
     pub chat: bool,
-    /// A system message before that turn; none by default.
+    /// System message before that turn; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// What the chat template is given besides, such as `{"enable_thinking": false}` for Qwen3; nothing
-    /// by default. What every chat template is given (`messages`, `add_generation_prompt`, special tokens)
-    /// cannot be changed here.
+    /// Further variables for the chat template, such as `{"enable_thinking": false}` for Qwen3; none by
+    /// default. Variables that every chat template gets (`messages`, `add_generation_prompt`, special
+    /// tokens) cannot be changed here.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub template_kwargs: Map<String, serde_json::Value>,
-    /// Worked examples that `prompt` may show; none by default.
+    /// Worked examples (few-shot) that `prompt` may show; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shots: Vec<Exemplar>,
-    /// How a chat template turns to the judge's question; follows from the template, so no file says it.
+    /// Text of the chat template around the judge's question. Derived from the template and therefore not
+    /// in the file.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub turn: Option<JudgeTurn>,
-    /// Which form `prompt` is; `None` for a checkpoint's own. What it says is in `prompt`, so no file says
-    /// it.
+    /// Name of the form in `prompt`; `None` for a checkpoint's own form. `prompt` has the content, so the
+    /// name is not in the file.
     #[serde(skip)]
     pub name: Option<PromptName>,
 }
 
 impl PromptForm {
-    /// The form of a checkpoint: its own or that of its kind, with what the user wants in its place.
+    /// Reads the form of a checkpoint: its own, or the default for its kind, with the user's changes.
     ///
     /// # Errors
-    /// When its `regrowth.json` is malformed, of another version, or tells a chat template something
-    /// and does not use it; when the user's template is malformed, or shows no examples where there
-    /// are some to show.
+    /// If `regrowth.json` is malformed, has another version, or sets chat template variables without using
+    /// the chat template; if the user's template is malformed, or does not show worked examples although
+    /// there are some.
     pub fn read(
         source: &(impl Files + ?Sized),
         tokenizer: &Tokenizer,
@@ -91,7 +92,7 @@ impl PromptForm {
         Ok(form)
     }
 
-    /// Whether a model only completes text: it has no chat template and brings no form.
+    /// Whether a model only completes text: it has no chat template and no form of its own.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -100,7 +101,7 @@ impl PromptForm {
         Ok(Self::own(source)?.is_none() && !has_chat_template(source)?)
     }
 
-    /// The form that a checkpoint brings, if it brings one.
+    /// Reads the form in `regrowth.json`; `None` if there is no such file.
     fn own(source: &(impl Files + ?Sized)) -> Result<Option<Self>, PolicyError> {
         let Some(bytes) = source.optional(PROMPT_FILE)? else { return Ok(None) };
         let form: Self =
@@ -128,12 +129,12 @@ impl PromptForm {
         Ok(())
     }
 
-    /// What a chat template is told besides the turns.
+    /// Returns the system message and variables for the chat template.
     pub(crate) fn told(&self) -> Told {
         Told { system: self.system.clone(), values: self.template_kwargs.clone() }
     }
 
-    /// The form of a model that brings none, with a chat template or without.
+    /// Builds the default form of a model with or without a chat template.
     ///
     /// # Errors
     /// As [`PromptForm::read`].
@@ -153,7 +154,8 @@ impl PromptForm {
         form.changed(wanted)
     }
 
-    /// This form with the prompt that the user wants; judging and the chat template stay.
+    /// Returns this form with the prompt that the user wants; the judge's question and the chat template
+    /// stay.
     ///
     /// # Errors
     /// As [`PromptForm::read`].
@@ -175,7 +177,7 @@ impl PromptForm {
         Ok(self)
     }
 
-    /// The prompt of a problem.
+    /// Renders the prompt of a problem.
     ///
     /// # Errors
     /// When a template fails.
@@ -183,9 +185,9 @@ impl PromptForm {
         self.framed(self.bare(problem)?, tokenizer)
     }
 
-    /// What a model is to write behind the prompt of a problem: its worked solution with the answer as
-    /// the form asks for it, or as it stands where the form is a checkpoint's own. `None` where the
-    /// problem has no solution.
+    /// Returns the text that a model should write after the prompt of a problem: its worked solution with
+    /// the answer in the style of this form; the unchanged solution if the form is a checkpoint's own.
+    /// `None` if the problem has no solution.
     #[must_use]
     pub fn worked(&self, problem: &Problem) -> Option<String> {
         match &self.name {
@@ -194,12 +196,12 @@ impl PromptForm {
         }
     }
 
-    /// The prompt of a problem before any chat template.
+    /// Renders the prompt of a problem without the chat template.
     pub(crate) fn bare(&self, problem: &Problem) -> Result<String, PolicyError> {
         render(&self.prompt, forms::of_problem(problem, &self.shots, self.chat))
     }
 
-    /// The prompt of a bare question, without options.
+    /// Renders the prompt of a question without options.
     ///
     /// # Errors
     /// When a template fails.
@@ -212,7 +214,7 @@ impl PromptForm {
         self.framed(render(&self.prompt, values)?, tokenizer)
     }
 
-    /// The prompt as the user's turn, where the form asks for that and there is a template.
+    /// Applies the chat template to a prompt if the form uses it and there is one.
     fn framed(&self, text: String, tokenizer: &Tokenizer) -> Result<String, PolicyError> {
         match tokenizer.template(self.told()).filter(|_| self.chat) {
             Some(template) => chat(&template, &[user(text)], true),

@@ -1,5 +1,5 @@
-//! What chat templates take from Python beyond minijinja: `tojson` as `json.dumps` writes, what can be
-//! iterated over, and methods of strings.
+//! Python features that chat templates use beyond minijinja: `tojson` as in `json.dumps`, tests for
+//! iterables and sequences, and string methods.
 
 use std::io;
 
@@ -8,23 +8,23 @@ use minijinja::{Error, ErrorKind, State, Value};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-/// The test `iterable` of Jinja: minijinja's is true of `none` as well.
+/// Jinja's test `iterable`; minijinja's version is also true for `none`.
 pub(super) fn is_iterable(value: &Value) -> bool {
     is_sequence(value) || value.kind() == ValueKind::Iterable
 }
 
-/// The test `sequence` of Jinja, which is true of texts and mappings as well: whatever has a length and
+/// Jinja's test `sequence`, which is also true for strings and mappings: anything that has a length and
 /// items.
 pub(super) fn is_sequence(value: &Value) -> bool {
     match value.kind() {
         ValueKind::Map | ValueKind::Seq | ValueKind::String | ValueKind::Undefined => true,
-        // A range has a length, what a filter goes through has none.
+        // A range has a length; the result of a filter that iterates lazily has none.
         ValueKind::Iterable => value.len().is_some(),
         _ => false,
     }
 }
 
-/// The filter `tojson` of transformers: `json.dumps` with its arguments and no escapes for HTML.
+/// The filter `tojson` of transformers: `json.dumps` with its arguments, without HTML escapes.
 pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     let failed = |e: String| Error::new(ErrorKind::InvalidOperation, format!("tojson: {e}"));
     let indent: Option<usize> = options.get("indent")?;
@@ -51,11 +51,11 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<String, Error> {
     String::from_utf8(out).map_err(|e| failed(e.to_string()))
 }
 
-/// Writes as Python's `json.dumps`.
+/// Formats JSON as Python's `json.dumps`.
 struct Dumps<'a> {
-    /// Lines and indents, where there are any.
+    /// Adds line breaks and indents, if requested.
     pretty: Option<PrettyFormatter<'a>>,
-    /// Between items, and between a key and its value.
+    /// Text between items, and between a key and its value.
     separators: [String; 2],
     ascii: bool,
 }
@@ -63,8 +63,8 @@ struct Dumps<'a> {
 type Out<'w, W> = &'w mut W;
 
 impl Dumps<'_> {
-    /// Before an item: the separator, and the line break that a pretty formatter writes before a first
-    /// one.
+    /// Writes the separator before an item, and the line break that a pretty formatter writes before a
+    /// first item.
     fn before<W: ?Sized + io::Write>(
         &mut self,
         out: Out<'_, W>,
@@ -82,7 +82,7 @@ impl Dumps<'_> {
     }
 }
 
-/// A call of the pretty formatter where there is one, else plain text.
+/// Calls the pretty formatter if there is one, otherwise writes plain text.
 macro_rules! shaped {
     ($($call:ident $plain:literal),*) => {
         $(fn $call<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
@@ -133,7 +133,7 @@ impl Formatter for Dumps<'_> {
     }
 }
 
-/// Methods of Python's values: those that minijinja's companion knows, and some more of strings.
+/// Methods of Python values: the methods that minijinja-contrib supports, and some more for strings.
 pub(super) fn method(
     state: &mut State,
     value: &Value,
@@ -182,7 +182,7 @@ pub(super) fn method(
     }
 }
 
-/// A text with a capital wherever a run of letters begins.
+/// Capitalises the first letter of every run of letters.
 fn titled(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
     let mut inside = false;
@@ -197,7 +197,7 @@ fn titled(text: &str) -> String {
     titled
 }
 
-/// Parts of a text from the right, at most `most` cuts where that is not negative.
+/// Splits a text from the right, with at most `most` splits unless `most` is negative.
 fn rsplit(text: &str, part: Option<&str>, most: Option<i64>) -> Result<Value, Error> {
     let cuts = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX - 1);
     let mut parts: Vec<&str> = match part {

@@ -1,6 +1,7 @@
-//! Templates of prompts and chats: minijinja, told to behave as transformers' Jinja, and bounded.
+//! Renders templates of prompts and chats with minijinja, set up to behave like transformers' Jinja, and
+//! with limits.
 //!
-//! It knows no messages and no forms; what a template is given is the caller's.
+//! Callers choose the template and its variables; messages and prompt forms are not known here.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -8,39 +9,39 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use super::python;
 use crate::PolicyError;
 
-/// Work and memory of one rendering at most, in minijinja's fuel: about one for an instruction and
-/// for every 64 bytes that are made, text and values alike. So a template may take 2 million
-/// instructions (well below a second) or make 128 MB. Taste; a hundred turns of 13 KB, each trimmed,
-/// take about 60 thousand. Templates come from strangers: checkpoints, and servers that tell theirs.
+/// Limit on work and memory of one rendering, in minijinja's fuel: about 1 per instruction and 1 per 64
+/// bytes of text or values created. So a template may take 2 million instructions (well below a second) or
+/// create 128 MB. Not tuned; a hundred turns of 13 KB, each trimmed, take about 60 thousand. Templates are
+/// untrusted: they come from checkpoints and servers.
 const FUEL: u64 = 2_000_000;
 
-/// A template of a prompt.
+/// Renders a prompt template.
 pub(super) fn render(template: &str, values: Value) -> Result<String, PolicyError> {
     finished(environment(false).and_then(|e| e.render_str(template, values)))
 }
 
-/// A chat template. Those are written for Jinja with trimmed blocks, Python's string methods and a few
-/// functions of transformers.
+/// Renders a chat template. Chat templates are written for Jinja with trimmed blocks, Python's string
+/// methods and a few functions of transformers.
 pub(super) fn render_chat(template: &str, values: Value) -> Result<String, PolicyError> {
     finished(chats().and_then(|e| e.render_str(&without_marks(template), values)))
 }
 
-/// What a look at a template finds before it is rendered.
+/// Result of checking a template before it is rendered.
 pub(super) enum Checked {
     Good,
-    /// It cannot be parsed.
+    /// The template cannot be parsed.
     Malformed {
         line: usize,
         detail: String,
     },
-    /// It uses a variable that it will not be given; the first line that names it.
+    /// The template uses a variable that it will not be given; `line` is the first line with its name.
     Unknown {
         line: usize,
         name: String,
     },
 }
 
-/// Looks for mistakes in a prompt template that will be given these variables.
+/// Checks a prompt template that will be given these variables.
 pub(super) fn check(template: &str, variables: &[&str]) -> Checked {
     let malformed = |e: &Error| Checked::Malformed {
         line: e.line().unwrap_or(1),
@@ -65,7 +66,7 @@ pub(super) fn check(template: &str, variables: &[&str]) -> Checked {
     found.min().map_or(Checked::Good, |(line, name)| Checked::Unknown { line, name })
 }
 
-/// Whether a template may look at this variable.
+/// Whether a template may use this variable.
 pub(super) fn uses(template: &str, variable: &str) -> bool {
     let environment = Environment::new();
     let parsed = environment.template_from_str(template);
@@ -85,8 +86,8 @@ fn chats() -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-/// The environment of a chat template, which drops a last line break and trims blocks as transformers
-/// does, or of a prompt's.
+/// Builds the environment of a chat template, which drops a last line break and trims blocks as in
+/// transformers, or of a prompt template, which does neither.
 fn environment(chat: bool) -> Result<Environment<'static>, Error> {
     let mut syntax = SyntaxConfig::builder();
     syntax.keep_trailing_newline(!chat).trim_blocks(chat).lstrip_blocks(chat);
@@ -96,7 +97,7 @@ fn environment(chat: bool) -> Result<Environment<'static>, Error> {
     Ok(environment)
 }
 
-/// What a template gave, with its error in words.
+/// Returns the rendered text, or rewords the error.
 fn finished(rendered: Result<String, Error>) -> Result<String, PolicyError> {
     rendered.map_err(|error| {
         PolicyError::Request(match error.kind() {
@@ -110,8 +111,8 @@ fn finished(rendered: Result<String, Error>) -> Result<String, PolicyError> {
     })
 }
 
-/// Today, as a template writes it: always 26 July 2024, the day that Llama's templates take where they
-/// are not told. With the real one prompts, and all that follows from them, would differ day by day.
+/// Formats today's date for a template: always 26 July 2024, the default date of Llama's templates. With
+/// the real date, prompts and therefore all results would change from day to day.
 fn on_the_day(format: &str) -> String {
     let parts = [
         ("%d", "26"),
@@ -130,8 +131,8 @@ fn on_the_day(format: &str) -> String {
     parts.iter().fold(format.to_owned(), |text, (code, value)| text.replace(code, value))
 }
 
-/// A chat template with `{% generation %}`, which marks what the assistant says for transformers'
-/// masks and shows nothing, as a scope of its own.
+/// Replaces `{% generation %}` by a plain scope. In transformers this tag marks the assistant's text for
+/// masks and prints nothing.
 fn without_marks(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;

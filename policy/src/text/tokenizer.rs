@@ -12,28 +12,29 @@ use super::prompt::{self, ChatTemplate, Specials, Told};
 use crate::PolicyError;
 use crate::grades::is_label;
 
-/// Name of the file with the vocabulary.
+/// File with the vocabulary.
 const TOKENIZER_FILE: &str = "tokenizer.json";
-/// Name of the file with the ids that end a text.
+/// File with the ids that end a text.
 const GENERATION_FILE: &str = "generation_config.json";
 
-/// A text that is encoded and decoded before a file is taken: words, figures, white space.
+/// A text that is encoded and decoded to test a tokenizer file: words, digits, white space.
 const PROBE: &str = "Is 1 + 1 = 2?\n";
 
-/// Text to ids and back.
+/// Converts text to token ids and back.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     eos: Vec<TokenId>,
-    /// What the tokenizer calls its special tokens, such as `bos_token`.
+    /// Texts of the special tokens, by names such as `bos_token`.
     specials: Specials,
     bos: Option<TokenId>,
-    /// Whether the tokenizer puts BOS before a text.
+    /// Whether the tokenizer adds BOS before a text.
     adds_bos: bool,
     chat_template: Option<String>,
 }
 
-/// State of `tokenizers::step_decode_stream`: the last ids, their text, and how many of them it is.
+/// State of `tokenizers::step_decode_stream`: the last ids, their text, and the number of ids that it
+/// covers.
 #[cfg(feature = "candle")]
 #[derive(Debug, Clone, Default)]
 pub(super) struct DecodeStream {
@@ -51,7 +52,8 @@ impl Tokenizer {
         let bytes = files.required(TOKENIZER_FILE)?;
         let mut inner = called(|| tokenizers::Tokenizer::from_bytes(bytes))
             .map_err(|e| files.error(TOKENIZER_FILE, format!("not a tokenizer file: {e}")))?;
-        // What the training that saved the file cut and padded to; transformers resets both, too.
+        // Reset the truncation and padding of the training that saved the file; transformers resets both,
+        // too.
         inner.with_padding(None);
         inner
             .with_truncation(None)
@@ -70,9 +72,9 @@ impl Tokenizer {
         Ok(read)
     }
 
-    /// Checks that every id has a row in an embedding of `vocabulary` rows. Tokens that were added and
-    /// for which the model was not resized (a padding token) may have none: a text that holds one is
-    /// refused when it is asked.
+    /// Checks that every id has a row in an embedding of `vocabulary` rows. Added tokens (such as a padding
+    /// token) may have no row, if the model was not resized for them; a text with such a token is refused
+    /// when it is submitted.
     ///
     /// # Errors
     /// When an id does not fit; the error names the file.
@@ -98,7 +100,7 @@ impl Tokenizer {
         Err(files.error(TOKENIZER_FILE, detail))
     }
 
-    /// Ids of `text` without special tokens around it.
+    /// Encodes `text` as token ids, without adding special tokens.
     ///
     /// # Errors
     /// When the tokenizer cannot represent the text.
@@ -106,8 +108,7 @@ impl Tokenizer {
         self.ids(text, false)
     }
 
-    /// Ids of `text` with the special tokens that the tokenizer puts around a text, as transformers
-    /// calls it.
+    /// Encodes `text` as token ids with the special tokens that the tokenizer adds, as in transformers.
     ///
     /// # Errors
     /// When the tokenizer cannot represent the text.
@@ -121,7 +122,7 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Messages through the chat template; with `open`, up to where the assistant begins.
+    /// Renders messages with the chat template; if `open`, up to where the assistant's answer begins.
     ///
     /// # Errors
     /// When there is no template or it fails.
@@ -132,7 +133,8 @@ impl Tokenizer {
         prompt::chat(&template, messages, open)
     }
 
-    /// The chat template with all that it is told.
+    /// Returns the chat template with its special tokens, system message and variables; `None` if there is
+    /// no template.
     pub(crate) fn template(&self, told: Told) -> Option<ChatTemplate> {
         let text = self.chat_template.clone()?;
         let mut specials = self.specials.clone();
@@ -140,14 +142,14 @@ impl Tokenizer {
         Some(ChatTemplate { text, specials, told })
     }
 
-    /// Text of the token that ends a solution, as the tokenizer names it; empty if there is none.
+    /// Returns the text of the EOS token; empty if there is none.
     #[must_use]
     pub fn eos_text(&self) -> String {
         let first = || self.eos().and_then(|id| self.inner.id_to_token(id));
         self.specials.get("eos_token").cloned().or_else(first).unwrap_or_default()
     }
 
-    /// Text of `ids` without special tokens.
+    /// Decodes `ids` to text, without special tokens.
     ///
     /// # Errors
     /// When an id is outside the vocabulary.
@@ -155,12 +157,12 @@ impl Tokenizer {
         self.decode_as(ids, false)
     }
 
-    /// Text of `ids`; with `special`, special tokens are part of it.
+    /// Decodes `ids` to text; if `special`, including special tokens.
     pub(crate) fn decode_as(&self, ids: &[TokenId], special: bool) -> Result<String, PolicyError> {
         called(|| self.inner.decode(ids, !special)).map_err(undecodable)
     }
 
-    /// What `new` adds to the text of the ids before.
+    /// Returns the text that the ids `new` add to the text of the ids before them.
     #[cfg(feature = "candle")]
     pub(super) fn decode_more(
         &self,
@@ -176,14 +178,14 @@ impl Tokenizer {
         called(step).map(Option::unwrap_or_default).map_err(undecodable)
     }
 
-    /// The id appended where a solution ends, if there is one: the tokenizer's own where it is among
-    /// several.
+    /// The EOS id that is appended to a solution; `None` if there is none. If there are several, the
+    /// tokenizer's own is used.
     #[must_use]
     pub fn eos(&self) -> Option<TokenId> {
         self.eos.first().copied()
     }
 
-    /// All ids that end a solution.
+    /// Returns all ids that end a solution.
     #[must_use]
     pub fn eos_ids(&self) -> &[TokenId] {
         &self.eos
@@ -195,26 +197,25 @@ impl Tokenizer {
         self.eos.contains(&id)
     }
 
-    /// The id that begins a text, if the tokenizer names one.
+    /// The BOS id, if the tokenizer has one.
     #[must_use]
     pub fn bos(&self) -> Option<TokenId> {
         self.bos
     }
 
-    /// The id that begins a plain prompt, where the tokenizer puts it before a text itself. A chat
-    /// template writes its own.
+    /// The BOS id that begins a plain prompt, if the tokenizer adds BOS. A chat template adds BOS itself.
     #[must_use]
     pub fn opening(&self) -> Option<TokenId> {
         self.bos.filter(|_| self.adds_bos)
     }
 
-    /// Text of BOS where there is one.
+    /// Text of BOS, if there is one.
     pub(crate) fn bos_text(&self) -> Option<&str> {
         self.specials.get("bos_token").map(String::as_str)
     }
 
-    /// A rendered prompt as another program would be given it: without the BOS at its start that the
-    /// tokenizer puts before a text.
+    /// Returns a rendered prompt without a BOS at its start if the tokenizer adds BOS, so that another
+    /// program can tokenise it.
     #[must_use]
     pub fn without_frame<'a>(&self, text: &'a str) -> &'a str {
         let framed = self.bos_text().filter(|_| self.adds_bos);
@@ -227,8 +228,8 @@ impl Tokenizer {
         self.chat_template.as_deref()
     }
 
-    /// All ids whose text is `label` once white space and an opening bracket are taken off: the
-    /// ways in which a model may write an option's letter.
+    /// Returns all ids whose text is `label` without white space and an opening bracket: all ways in which
+    /// a model may write the label.
     #[must_use]
     pub fn label_ids(&self, label: &str) -> Vec<TokenId> {
         let ids: BTreeSet<TokenId> = self
@@ -244,8 +245,7 @@ impl Tokenizer {
     }
 }
 
-/// Checks that a file is one that the library can work with. That it cannot represent [`PROBE`] is no
-/// fault.
+/// Checks that the library can work with a file. A tokenizer that cannot represent [`PROBE`] is accepted.
 fn probe(inner: &tokenizers::Tokenizer) -> Result<(), String> {
     let encoded = sound(|| inner.encode_fast(PROBE, true))?;
     let ids = encoded.map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
@@ -256,7 +256,7 @@ fn undecodable(error: String) -> PolicyError {
     PolicyError::Request(format!("the ids cannot be decoded: {error}"))
 }
 
-/// A JSON file, or null if there is none.
+/// Reads a JSON file; null if there is none.
 pub(crate) fn optional_json(
     files: &(impl Files + ?Sized),
     name: &str,
@@ -269,12 +269,12 @@ pub(crate) fn optional_json(
 }
 
 impl Tokenizer {
-    /// All ids that end a solution, as vLLM and llama.cpp put them together: the tokenizer's `eos_token`
-    /// first, `eos_token_id` of the generation settings and of the model's configuration, and the special
-    /// token that the chat template writes behind what the assistant says.
+    /// Returns all ids that end a solution, collected as in vLLM and llama.cpp: the tokenizer's `eos_token`
+    /// first, then `eos_token_id` of `generation_config.json` and `config.json`, and the special token that
+    /// the chat template adds after the assistant's answer.
     ///
-    /// An id of `config.json` that is no special token, where another file names one, is a default that
-    /// a converter left and does not count.
+    /// An id of `config.json` that is not a special token is ignored if another file has an EOS id: it is a
+    /// default that a converter left.
     fn ends(
         &self,
         files: &(impl Files + ?Sized),
@@ -297,15 +297,15 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// Texts of the special tokens by their ids.
+    /// Returns the texts of the special tokens, by id.
     fn special_ids(&self) -> BTreeMap<TokenId, String> {
         let all = self.inner.get_added_tokens_decoder().into_iter();
         all.filter(|(_, token)| token.special).map(|(id, token)| (id, token.content)).collect()
     }
 
-    /// The special token that the chat template writes behind what the assistant says.
+    /// Returns the special token that the chat template adds after the assistant's answer.
     fn end_of_turn(&self, special: &BTreeMap<TokenId, String>) -> Option<TokenId> {
-        // Words that no template writes by itself.
+        // Texts that no template contains itself.
         const SAID: [&str; 2] = ["regrowth asks", "regrowth answers"];
         let turn = |role: &str, content: &str| Message {
             role: role.to_owned(),
@@ -319,7 +319,7 @@ impl Tokenizer {
     }
 }
 
-/// One id, several, or none.
+/// Reads a single id, a list of ids, or none.
 fn listed(value: Option<&Value>) -> Result<Vec<TokenId>, String> {
     let id = |value: &Value| {
         let id = value.as_u64().and_then(|id| TokenId::try_from(id).ok());
@@ -332,15 +332,16 @@ fn listed(value: Option<&Value>) -> Result<Vec<TokenId>, String> {
     }
 }
 
-/// Whether the tokenizer puts this id before a text. The file alone says so: transformers drops
-/// `add_bos_token` of `tokenizer_config.json` where there is a `tokenizer.json` (measured with 5.23.0,
-/// classes of Llama, Gemma, Qwen2 and GPT-2 and none, with and without a frame in the file).
+/// Whether the tokenizer adds this id before a text. Only `tokenizer.json` decides: transformers ignores
+/// `add_bos_token` of `tokenizer_config.json` if there is a `tokenizer.json` (measured with 5.23.0,
+/// tokenizer classes of Llama, Gemma, Qwen2 and GPT-2 and without a class, with and without a
+/// post-processor in the file).
 fn begins_with(inner: &tokenizers::Tokenizer, id: Option<TokenId>) -> bool {
     let framed = called(|| inner.encode_fast("", true));
     id.is_some() && framed.is_ok_and(|framed| framed.get_ids().first().copied() == id)
 }
 
-/// Whether a model's files hold a chat template.
+/// Whether a model's files have a chat template.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -350,7 +351,7 @@ pub(super) fn has_chat_template(files: &(impl Files + ?Sized)) -> Result<bool, P
     Ok(chat_template(files, &settings)?.is_some())
 }
 
-/// The chat template: a file of its own, or a setting of the tokenizer.
+/// Reads the chat template from its own file, or from a setting of the tokenizer.
 fn chat_template(
     files: &(impl Files + ?Sized),
     settings: &Value,
@@ -361,11 +362,11 @@ fn chat_template(
             default_template(setting).map_err(|detail| files.error("tokenizer_config.json", detail))
         })?,
     };
-    // Jinja knows one end of a line, whatever system a template was written on.
+    // Jinja uses one kind of line break, whatever system a template was written on.
     Ok(template.map(|text| text.replace("\r\n", "\n").replace('\r', "\n")))
 }
 
-/// The template of a setting: its text, or the one named `default` of a list.
+/// Returns the template of a setting: its text, or the entry named `default` of a list.
 fn default_template(setting: &Value) -> Result<Option<String>, String> {
     let Some(list) = setting.as_array().filter(|list| !list.is_empty()) else {
         return Ok(setting.as_str().map(str::to_owned));
@@ -383,19 +384,20 @@ fn default_template(setting: &Value) -> Result<Option<String>, String> {
     }
 }
 
-/// Names of special tokens, as transformers gives them to a chat template.
+/// Names of special tokens that transformers passes to a chat template.
 const SPECIALS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-/// Texts of the special tokens by name: those of `tokenizer_config.json` before those of
+/// Returns the texts of the special tokens, by name; `tokenizer_config.json` takes precedence over
 /// `special_tokens_map.json`.
 fn specials(settings: &Value, map: &Value) -> Specials {
     let text = |name: &str| special(settings, name).or_else(|| special(map, name));
     SPECIALS.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect()
 }
 
-/// Makes special what the settings name so: transformers finds it in a text as a whole, whatever the
-/// tokenizer's file says. A text that is no token stays none, as the model has no row for it.
+/// Marks tokens as special that the settings name as special. As in transformers, they are then matched as
+/// one token, whatever the tokenizer's file says. A text that is not a token is not added, because the
+/// model has no row for it.
 fn add_specials<'a>(
     inner: &mut tokenizers::Tokenizer,
     texts: impl Iterator<Item = &'a String>,
@@ -413,7 +415,7 @@ fn add_specials<'a>(
     called(|| inner.add_special_tokens(new)).map(|_added| ())
 }
 
-/// A special token's text: a string, or an object with `content`.
+/// Reads a special token's text: a string, or an object with `content`.
 fn special(settings: &Value, name: &str) -> Option<String> {
     let value = settings.get(name)?;
     value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)

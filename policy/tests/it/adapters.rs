@@ -1,6 +1,6 @@
-//! Adapters of every kind that is read compute what PEFT computes with them.
+//! Adapters of every supported kind give the same results as in PEFT.
 //!
-//! The golden files come from `benches/peers/adapters.py`, which makes the same weights from the same
+//! The golden file is made by `benches/peers/adapters.py`, which computes the same weights from the same
 //! integer hash.
 
 use crate::common::golden;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 #[derive(Deserialize)]
 struct Golden {
     name: String,
-    /// Of the base.
+    /// Configuration of the base.
     config: Map<String, Value>,
     adapter: Map<String, Value>,
     tensors: BTreeMap<String, Vec<usize>>,
@@ -27,7 +27,7 @@ fn goldens() -> Vec<Golden> {
     serde_json::from_str(include_str!("../golden/adapters.json")).expect("golden file")
 }
 
-/// Values of an adapter's tensor as the script makes them.
+/// Values of an adapter's tensor, as in the script.
 fn values(golden: &Golden, name: &str, n: usize) -> Vec<f32> {
     let tied = golden.config["tie_word_embeddings"] == json!(true);
     let kept = tied && golden.adapter.get("ensure_weight_tying") == Some(&json!(true));
@@ -35,7 +35,7 @@ fn values(golden: &Golden, name: &str, n: usize) -> Vec<f32> {
     if tied && name.contains(".token_adapter.") {
         return drawn(&name.replace(".lm_head.", ".model.embed_tokens."), n);
     }
-    // Copies of the base.
+    // Copies of tensors of the base.
     if name.ends_with("embed_tokens.base_layer.weight")
         || name.ends_with("lm_head.base_layer.weight")
     {
@@ -62,7 +62,7 @@ fn drawn(name: &str, n: usize) -> Vec<f32> {
     golden::hashed(name, n).map(|v| scale(v) as f32).collect()
 }
 
-/// Writes base and adapter of a golden row; gives the adapter's folder.
+/// Writes base and adapter of a golden row. Returns the adapter's folder.
 fn written(dir: &Path, golden: &Golden) -> PathBuf {
     golden::checkpoint(dir, &golden.config);
     let folder = dir.join("adapter");
@@ -120,7 +120,7 @@ fn a_merged_adapter_is_saved_as_a_whole_checkpoint_of_its_own_shape() {
     }
 }
 
-/// Writes the golden adapter of this name with another configuration; what reading it says.
+/// Writes the golden adapter of this name with a changed configuration, and reads it.
 fn changed(name: &str, change: impl FnOnce(&mut Map<String, Value>)) -> Result<Checkpoint, String> {
     let golden = golden_of(name);
     let dir = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ fn a_pickled_adapter_is_the_same_as_a_safe_one() {
         let mut flipped = whole.clone();
         flipped[at] ^= 0x55;
         std::fs::write(&pickled, flipped).unwrap();
-        // Whatever it says, it says it: nothing panics.
+        // Success or error does not matter: it must not panic.
         let _ = read(&folder);
     }
 }

@@ -1,4 +1,4 @@
-//! Weights that stay in 16 bits: half the memory, and the bits of the same weights in f32.
+//! Weights that stay in 16 bits: half the memory, and bit-identical results to the same weights in f32.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::common;
 
-/// A checkpoint of its own head whose folder holds its weights as `dtype`.
+/// A checkpoint with an untied head, whose folder has its weights as `dtype`.
 fn stored(dir: &Path, dtype: DType) -> Source {
     use rand::RngExt;
     let weights = |name: &str, n: usize| {
@@ -30,7 +30,7 @@ fn stored(dir: &Path, dtype: DType) -> Source {
     Source::folder(&folder).unwrap()
 }
 
-/// Identity and log-probabilities of a policy.
+/// Returns the identity of a policy and the bits of its log-probabilities.
 fn answers(checkpoint: Checkpoint, dtype: Dtype) -> (String, Vec<u32>) {
     let options = LoadOptions { threads: 2, dtype, ..LoadOptions::default() };
     let policy = CandlePolicy::taking(checkpoint, &options).unwrap();
@@ -40,7 +40,8 @@ fn answers(checkpoint: Checkpoint, dtype: Dtype) -> (String, Vec<u32>) {
     (policy.identity().to_owned(), scores.logps.iter().map(|p| p.to_bits()).collect())
 }
 
-/// Both ways of holding the weights of a source: the same answers, in f32 and in bf16.
+/// Checks that weights read in f32 and weights read as stored give the same answers, computed in f32 and in
+/// bf16.
 fn same_answers(source: &Source) {
     for dtype in [Dtype::F32, Dtype::Bf16] {
         let wide = Checkpoint::read(source.clone()).unwrap();
@@ -100,7 +101,7 @@ fn an_adapter_widens_the_weights_that_it_changes_alone() {
     same_answers(&source);
 }
 
-/// The weight files of a folder.
+/// Content of the weight files of a folder.
 fn weight_files(folder: &Path) -> Vec<Vec<u8>> {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "safetensors"));
@@ -115,7 +116,7 @@ fn an_adapter_is_merged_as_a_checkpoint_is_written() {
     let (mut adapter, mut merged) = (adapter(), base.tensors.clone());
     adapter.merge_into(&mut merged).unwrap();
     for dtype in [DType::F32, DType::BF16] {
-        // Several files, and none of them is the whole.
+        // Several files, none of which has all weights.
         let options = SaveOptions { dtype: Some(dtype), max_shard_bytes: 10_000 };
         let [first, last] = ["merged", "on_the_way"].map(|name| dir.path().join(name));
         save_checkpoint(&first, &base.config, &merged, &base.source, options).unwrap();

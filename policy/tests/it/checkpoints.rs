@@ -1,5 +1,5 @@
-//! What a folder's files mean where they say more than one thing: tied heads, names without their
-//! prefix, tensors without a place, files that Git LFS left out.
+//! How a folder with ambiguous files is read: tied heads, tensor names without their prefix, unused
+//! tensors, Git LFS pointers.
 
 use crate::common;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ fn small(name: &str, n: usize) -> Vec<f32> {
     (0..n).map(|i| ((i as f32 + shift) * 0.7).sin() * 0.1).collect()
 }
 
-/// A whole checkpoint with tied embeddings, its folder and its tensors.
+/// A complete checkpoint with tied embeddings, its folder and its tensors.
 fn tied() -> (TempDir, PathBuf, BTreeMap<String, Tensor>) {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = common::checkpoint(dir.path(), |_| {}, &small);
@@ -58,7 +58,7 @@ fn of_a_tied_embedding_and_another_head_in_the_file_the_head_counts() {
     assert_ne!(identity(&found).unwrap(), before);
     let policy = load(&folder.display().to_string(), &LoadOptions::default()).unwrap();
     assert_eq!(policy.notes(), found.warnings);
-    // A copy says what it is.
+    // The configuration of a copy is unambiguous.
     let copy = dir.path().join("copy");
     let Checkpoint { source, config, tensors, .. } = &found;
     save_checkpoint(&copy, config, tensors, source, SaveOptions::default()).unwrap();

@@ -1,4 +1,4 @@
-//! Checkpoints that cannot be used: each is refused with the file, the tensor and what is wrong.
+//! Checkpoints that cannot be used are refused; the error names the file, the tensor and what is wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +17,12 @@ use tempfile::TempDir;
 
 const WEIGHTS: &str = "model.safetensors";
 
-/// Small values that differ from place to place.
+/// Small values that differ by position.
 fn small(_: &str, n: usize) -> Vec<f32> {
     (0..n).map(|i| (i % 17) as f32 * 0.01 - 0.08).collect()
 }
 
-/// A whole checkpoint; its folder is `checkpoint`.
+/// A complete checkpoint; its folder is `checkpoint`.
 fn whole() -> (TempDir, PathBuf, Checkpoint) {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path(), |_| {}, &small);
@@ -35,14 +35,14 @@ fn refused(folder: &Path) -> String {
     load(&spec, &LoadOptions::default()).err().expect("is refused").to_string()
 }
 
-/// Writes the checkpoint again in files of at most `bytes`.
+/// Writes the checkpoint again, in files of at most `bytes`.
 fn shard(folder: &Path, checkpoint: &Checkpoint, bytes: usize) {
     let origin = Source::folder(folder).unwrap();
     let options = SaveOptions { max_shard_bytes: bytes, ..SaveOptions::default() };
     save_checkpoint(folder, &checkpoint.config, &checkpoint.tensors, &origin, options).unwrap();
 }
 
-/// Replaces the header of a file of tensors by what `change` makes of it.
+/// Applies `change` to the header of a safetensors file.
 fn edit_header(path: &Path, change: impl FnOnce(&mut Value)) {
     let bytes = std::fs::read(path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -311,7 +311,7 @@ fn prompts_that_are_empty_or_too_long_are_refused_alone() {
     let nothing = Problem { id: "nothing".into(), question: String::new(), ..long };
     let error = bare.prompt(&nothing).unwrap_err().to_string();
     assert!(error.contains("`nothing` is empty"), "{error}");
-    // The engine goes on.
+    // The engine still works.
     assert!(matches!(propose(vec![1, 2, 3]), Ok(Response::Candidates(_))));
     let source = Source::folder(&folder).unwrap();
     assert!(Tokenizer::read(&source, &checkpoint.config).is_ok());

@@ -1,5 +1,5 @@
-//! The engine through its public interface: right against the differentiable form, and the same
-//! bits whatever is batched, cached or shared.
+//! The engine through its public interface: it agrees with the differentiable decoder, and its results are
+//! bit-identical for any batching, caching and sharing.
 
 use crate::common;
 use std::path::Path;
@@ -167,10 +167,10 @@ fn recorded_log_probabilities_are_those_of_a_forward_pass() {
     }
 }
 
-/// A draw from what top-k, top-p and min-p leave.
+/// Sampling with temperature, top-k, top-p and min-p.
 const TRUNCATED: Sampling = Sampling { temperature: 0.8, top_k: 20, top_p: 0.9, min_p: 0.02 };
 
-/// Every answer to a fixed set of requests, all submitted at once.
+/// Returns the answers to a fixed set of requests, all submitted at once.
 fn answers(policy: &dyn Policy, sampling: Sampling) -> Vec<Response> {
     let base = policy.encode("Tom has 3 caps.\n").unwrap();
     let mut requests = Vec::new();
@@ -199,7 +199,7 @@ fn answers(policy: &dyn Policy, sampling: Sampling) -> Vec<Response> {
     all.into_iter().map(|a| without_usage(a.result.unwrap())).collect()
 }
 
-/// What an answer says, less what it cost (that depends on the cache).
+/// Returns an answer without its usage, which depends on the cache.
 fn without_usage(response: Response) -> Response {
     match response {
         Response::Candidates(c) => {
@@ -261,8 +261,8 @@ fn log_probabilities_in_bf16_are_near_those_in_f32_and_the_identity_says_which()
     assert!(distance < 0.1, "{distance}");
 }
 
-/// Architectures whose attention differs: plain, with a window, with biases, with norms of queries and
-/// keys. Products and attention of a turn are wide enough that threads share them.
+/// Architectures with different attention: plain, with a sliding window, with biases, with norms of queries
+/// and keys. Products and attention of an engine step are large enough to be split among threads.
 fn wide(dir: &Path) -> Vec<(&'static str, Checkpoint)> {
     let kinds = [
         ("LlamaForCausalLM", json!({ "num_key_value_heads": 2 })),
@@ -289,7 +289,7 @@ fn the_same_bits_where_threads_share_a_shard() {
     for (name, checkpoint) in wide(dir.path()) {
         let c = &checkpoint.config;
         let slot = c.layers * 2 * c.kv_heads * c.head_dim * size_of::<f32>();
-        // Room for one sequence of the context, so for one shard, whatever the number of threads.
+        // Enough for one sequence of the full context, so for one shard, whatever the number of threads.
         let one_shard = |threads, max_batch| LoadOptions {
             cache_bytes: Some((c.context + c.context / 2) * slot),
             ..options(threads, max_batch)
@@ -320,7 +320,7 @@ fn every_token_is_computed_once() {
     let step = first.candidates[0].step.ids.clone();
     let request = judge(&prefix, &step, OptionOrder::CorrectFirst);
     let Response::Judgement(judged) = call(&policy, request).unwrap() else { panic!() };
-    // Only the step's last token, which was sampled and not yet read, is new.
+    // Only the step's last token is new: it was sampled but not fed back.
     assert_eq!(judged.usage.prefilled, 1);
     let whole: Vec<u32> = prefix.iter().chain(&step).copied().collect();
     let second = candidates(call(&policy, propose(&whole, 9..10)).unwrap());
@@ -328,7 +328,7 @@ fn every_token_is_computed_once() {
     assert_eq!(second.usage.reused as usize, whole.len());
 }
 
-/// Distinct beginnings of `all` that are longer than `shared` ids.
+/// Number of distinct prefixes of `all` that are longer than `shared` ids.
 fn beginnings<'a>(all: impl Iterator<Item = &'a [u32]>, shared: usize) -> usize {
     let mut found = std::collections::BTreeSet::new();
     for ids in all {
@@ -340,7 +340,7 @@ fn beginnings<'a>(all: impl Iterator<Item = &'a [u32]>, shared: usize) -> usize 
 #[test]
 fn candidates_share_their_tokens_until_they_part() {
     let dir = tempfile::tempdir().unwrap();
-    // Sharp probabilities: candidates often begin alike.
+    // Peaked probabilities, so that candidates often begin alike.
     let checkpoint = common::checkpoint(dir.path(), |_| {}, &|name, n| {
         seeded(name, n).iter().map(|w| if name.contains("embed") { 4.0 * w } else { *w }).collect()
     });
@@ -357,7 +357,7 @@ fn candidates_share_their_tokens_until_they_part() {
     assert_eq!(found.usage.sampling_rows as usize, found.candidates[0].step.ids.len() - 1);
     let other = policy.encode("Bob has 7 pens.\n").unwrap();
     let found = candidates(call(&policy, propose(&other, 0..40)).unwrap());
-    // A step's last token is not computed: nothing follows it here.
+    // A step's last token is not computed, because nothing follows it here.
     let steps = || found.candidates.iter().map(|c| c.step.ids.split_last().unwrap().1);
     let unique = beginnings(steps(), 0);
     assert!(unique < steps().map(<[u32]>::len).sum(), "nothing to share");
@@ -373,7 +373,7 @@ fn requests_in_flight_share_the_prefix_they_repeat() {
     let prefix = policy.encode(&text).unwrap();
     let (reply, receive) = unbounded();
     for request_id in 0..6 {
-        // Half of the requests go on differently after 400 tokens.
+        // Half of the requests differ from the others from token 400 on.
         let mut ids = prefix.clone();
         ids[400] = 1 + u32::from(request_id % 2 == 0);
         let request = propose(&ids, request_id..request_id + 1);
@@ -453,10 +453,10 @@ fn a_judge_s_own_prompt_restates_everything_and_is_counted_apart() {
     };
     let (body, asked, text) = parts(true);
     assert!(text.contains("1 + 1?") && text.contains("1 + 1 = 2\n"), "{text}");
-    // The first time all of it is computed, later the question alone.
+    // The first request computes the full prompt, later requests only the question.
     let cold = ask(OptionOrder::CorrectFirst, "Ann has 12 cards.\n");
     assert_eq!(cold.usage, Usage { restated: (body + asked) as u64, ..Usage::default() });
-    // What stands before the step in the tree has no say: the prompt restates it.
+    // The searched prefix has no effect, because the prompt restates the solution.
     let warm = ask(OptionOrder::CorrectFirst, "Bob has 7 pens.\n");
     assert_eq!((warm.usage.restated, warm.usage.reused), (asked as u64, body as u64));
     assert_eq!((warm.correct, warm.mass), (cold.correct, cold.mass));
@@ -491,7 +491,7 @@ fn a_cache_that_is_too_small_is_said_once_with_the_numbers() {
     let policy = CandlePolicy::new(&checkpoint, &small).unwrap();
     let prefix = |i: u32| (1..40).map(|p| p % 30).chain([i]).collect::<Vec<u32>>();
     let ask = |i| candidates(call(&policy, propose(&prefix(i), 0..1)).unwrap()).usage;
-    // Two problems take turns in a cache that holds one of them: all but the tail is shared.
+    // Two prompts alternate in a cache that holds one of them; they share all tokens but the last.
     assert_eq!(ask(30).recomputed, 0);
     ask(31);
     assert!(SAID.lock().unwrap().is_empty());
@@ -526,7 +526,7 @@ fn grades_are_weighed_by_the_probabilities_of_their_labels() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path(), |_| {});
     let policy = CandlePolicy::new(&checkpoint, &options(1, 8)).unwrap();
-    // All digits: fewer labels hold too little probability in a random model to mean anything.
+    // All ten digits, because fewer labels have too little probability in a random model.
     let grades = Grades {
         question: "How good is it?\nGrade: (".into(),
         labels: (0..10).map(|digit| digit.to_string()).collect(),
@@ -540,7 +540,7 @@ fn grades_are_weighed_by_the_probabilities_of_their_labels() {
         call(&policy, Request::Judge(Judge { grades: Some(grades.into()), ..judge }))
     };
     let Ok(Response::Judgement(found)) = ask("9") else { panic!() };
-    // The same from the log-probability of every token that writes a label.
+    // Compute the same from the log-probabilities of all tokens that decode to a label.
     let question = policy.encode(&format!("\n{}", grades.question)).unwrap();
     let before = [prefix.clone(), step.clone(), question.clone()].concat();
     let mass = |label: &String| -> f64 {
@@ -560,7 +560,7 @@ fn grades_are_weighed_by_the_probabilities_of_their_labels() {
     assert!((found.mass - total).abs() < 1e-6, "{} {total}", found.mass);
     let expected: f64 = grades.values.iter().zip(&masses).map(|(v, p)| v * p).sum::<f64>() / total;
     assert!((found.correct.unwrap() - expected).abs() < 1e-6, "{found:?} {expected}");
-    // One order, whatever the request says.
+    // Grades have one order, whatever the request's `order`.
     assert_eq!(found.usage.judged as usize, question.len());
     let error = ask("345678").unwrap_err().to_string();
     assert!(error.contains("`345678`") && error.contains("grades.labels"), "{error}");

@@ -1,4 +1,4 @@
-//! `regrowth.json`: how a checkpoint says that it is asked.
+//! `regrowth.json`: the prompt form of a checkpoint.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const TEMPLATE: &str = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}\
                         {% if enable_thinking is false %}<done>{% endif %}";
 
-/// The prompt of a small model whose folder has this form.
+/// Returns the prompt of a small model whose folder has this form.
 fn prompt(folder: &Path, form: Value) -> Result<String, PolicyError> {
     std::fs::write(folder.join("regrowth.json"), form.to_string()).unwrap();
     let policy = load(&folder.display().to_string(), &LoadOptions::default())?;

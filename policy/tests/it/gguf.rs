@@ -1,5 +1,5 @@
-//! GGUF files: each answers as the Hugging Face folder that it was made of, and none that is damaged
-//! or of an unknown kind does more than say so.
+//! GGUF files: each answers like the Hugging Face folder that it was made from. A corrupted or unsupported
+//! file gives an error and nothing worse.
 
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,14 @@ use regrowth_policy::{LoadOptions, Policy, PolicyError, Request, Response, Score
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
-/// Values that differ everywhere.
+/// Values that differ by tensor and position.
 fn varied(name: &str, n: usize) -> Vec<f32> {
     let seed = name.bytes().fold(7_u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
     let value = |i: u32| seed.wrapping_add(i).wrapping_mul(2_654_435_761) >> 8;
     (0..n as u32).map(|i| value(i) as f32 / f32::from(u16::MAX) / 256.0 * 0.2 - 0.1).collect()
 }
 
-/// A checkpoint of a family and a GGUF file of it with f32 weights.
+/// A checkpoint of this family, and a GGUF file made from it with f32 weights.
 fn pair(family: &str) -> (TempDir, Checkpoint, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let change = |raw: &mut Map<String, serde_json::Value>| {
@@ -58,7 +58,7 @@ fn refused(path: &Path) -> String {
     error
 }
 
-/// The file again, with one of its metadata changed.
+/// Writes the GGUF file again with one changed metadata key.
 fn changed(path: &Path, checkpoint: &Checkpoint, key: &str, value: Option<Value>) {
     let mut all = metadata(checkpoint, "llama", "smollm");
     match value {
@@ -98,7 +98,7 @@ fn a_file_answers_as_the_folder_that_it_was_made_of() {
     }
 }
 
-/// Gives the tokenizer of a folder another way to cut a text.
+/// Replaces the pre-tokenizer in a folder's tokenizer.
 fn cut_by(folder: &Path, pre_tokenizer: &serde_json::Value) {
     let file = folder.join("tokenizer.json");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -245,7 +245,7 @@ fn the_identity_covers_the_content_of_the_file() {
     assert_eq!(identity(&read(&path).unwrap()).unwrap(), seen[0]);
 }
 
-/// Dequantised values and log-probabilities of transformers (`benches/peers/gguf_golden.py`).
+/// Compares with dequantised values and log-probabilities of transformers (`benches/peers/gguf_golden.py`).
 #[test]
 fn every_tensor_type_is_read_as_transformers_reads_it() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -316,7 +316,7 @@ fn a_tokenizer_of_the_same_vocabulary_beside_the_file_is_taken() {
     std::fs::write(&beside, &own).unwrap();
     let file = read(&path).unwrap();
     assert_eq!(file.source.required("tokenizer.json").unwrap(), own);
-    // Another model's: an error where it is needed, and nothing where it is not.
+    // The `tokenizer.json` of another model: an error if it is needed, ignored otherwise.
     let other = String::from_utf8(own.to_vec()).unwrap().replace("\"W\"", "\"w\u{e9}\"");
     std::fs::write(&beside, other).unwrap();
     assert!(refused(&path).contains("is another model's: its token"));
@@ -332,7 +332,7 @@ fn digits_stand_alone_and_text_is_composed_where_the_vocabulary_asks_for_it() {
         let merges = merges.iter().map(|m| Value::String((*m).into())).collect();
         let mut all = metadata(&folder, "llama", pre);
         all.insert("tokenizer.ggml.merges".into(), Value::Array(merges));
-        // Tokens that the merges make stand in the place of others.
+        // Replace other tokens by the tokens that the merges produce.
         let Some(Value::Array(tokens)) = all.get_mut("tokenizer.ggml.tokens") else { panic!() };
         for (token, id) in [("ĠĠ", 40), ("12", 41), ("Ã", 42), ("©", 43), ("Ã©", 44)] {
             tokens[id] = Value::String(token.into());
@@ -397,7 +397,7 @@ fn a_sentencepiece_vocabulary_merges_by_score_and_falls_back_to_bytes() {
         Tokenizer::read(&file.source, &file.config).unwrap()
     };
     let plain = tokenizer(&all);
-    // A space goes before the text; `bc` has a better score than `ab`.
+    // A space is added before the text; `bc` has a better score than `ab`.
     assert_eq!(plain.encode("abc\n\u{20ac}").unwrap(), [11, 12, 3, 4, 5, 6]);
     assert_eq!(plain.encode_framed("a").unwrap(), [1, 11]);
     assert_eq!(plain.encode("<tool>").unwrap(), [14]);
@@ -463,7 +463,7 @@ fn names_that_are_no_checkpoint_say_what_to_do() {
     }
     let error = load("Qwen/Qwen2.5-0.5B", &LoadOptions::default()).err().unwrap().to_string();
     assert!(error.contains("hf download Qwen/Qwen2.5-0.5B --local-dir DIR"), "{error}");
-    // Its name does not matter: blobs of other programs have none.
+    // The file name does not matter: blobs in the storage of other programs have no extension.
     std::fs::rename(at("folder/model.gguf"), at("blob")).unwrap();
     assert!(read(&at("blob")).is_ok());
 }
@@ -480,7 +480,7 @@ fn a_file_that_is_cut_off_is_refused() {
     }
 }
 
-/// Where the first of these bytes stand.
+/// Position of the first occurrence of `sought`.
 fn place(bytes: &[u8], sought: &[u8]) -> usize {
     bytes.windows(sought.len()).position(|window| window == sought).unwrap()
 }
@@ -540,7 +540,7 @@ proptest! {
         });
         FILE.with(|(_, path, bytes)| {
             let mut bytes = bytes.clone();
-            // Most of the file is weights; what is read as lengths and names lies in its head.
+            // Most of the file is weights; lengths and names are in its header.
             let reach = if head { 6000.min(bytes.len()) } else { bytes.len() };
             for (at, value) in &changes {
                 bytes[(at * reach as f64) as usize] = *value;

@@ -1,6 +1,6 @@
 //! Hidden states of a real checkpoint equal those of Hugging Face transformers.
 //!
-//! The golden file comes from `benches/peers/hidden_states.py`.
+//! The golden file is made by `benches/peers/hidden_states.py`.
 
 use regrowth_policy::{Hidden, LoadOptions, Request, Response, call, load};
 use serde::Deserialize;

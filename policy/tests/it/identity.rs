@@ -1,4 +1,4 @@
-//! Whatever changes an answer changes the name of the policy, and nothing else does.
+//! Everything that changes an answer changes the identity of the policy, and nothing else does.
 
 use crate::common;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ fn values(_: &str, n: usize) -> Vec<f32> {
     (0..n).map(|i| (i as f32 * 0.7).sin() * 0.1).collect()
 }
 
-/// Identity of the checkpoint with changed weights and, by their names, changed or added files.
+/// Identity of the checkpoint with changed weights and with changed or added files, by file name.
 fn changed(weights: &dyn Fn(&str, usize) -> Vec<f32>, files: &BTreeMap<&str, Value>) -> String {
     let dir = tempfile::tempdir().unwrap();
     common::checkpoint(dir.path(), |_| {}, weights);

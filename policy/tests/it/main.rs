@@ -1,4 +1,4 @@
-//! Policies as their users see them: one module an area, linked once.
+//! Tests of policies through the public interface: one module per area, linked once.
 
 #[cfg(feature = "candle")]
 mod adapters;

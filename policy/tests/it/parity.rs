@@ -1,6 +1,6 @@
-//! Log-probabilities equal those of Hugging Face transformers, in every family.
+//! Log-probabilities equal those of Hugging Face transformers for every model family.
 //!
-//! The golden file comes from `benches/peers/parity.py`, which makes the same weights from the same
+//! The golden file is made by `benches/peers/parity.py`, which computes the same weights from the same
 //! integer hash.
 
 use crate::common::golden;

@@ -1,4 +1,4 @@
-//! What a checkpoint will take, from its configuration alone.
+//! The planned memory of a checkpoint, from its configuration alone.
 
 use regrowth_policy::candle::{CandlePolicy, Source};
 use regrowth_policy::{ComputeDevice, Dtype, LoadOptions};

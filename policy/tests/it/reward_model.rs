@@ -1,6 +1,6 @@
-//! Reward models score as Hugging Face transformers does, and judge for another policy.
+//! Reward models give the same scores as in Hugging Face transformers, and judge for another policy.
 //!
-//! The golden file comes from `benches/peers/reward_models.py`.
+//! The golden file is made by `benches/peers/reward_models.py`.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,8 @@ struct Golden {
     scores: Vec<f64>,
 }
 
-/// A reward model's folder: the decoder of a language model of these shapes, and a head with `bias` or without.
+/// Writes a reward model: the decoder of a language model with these shapes, and a head with or without
+/// bias. Returns its folder.
 fn reward_model(dir: &Path, config: &Map<String, Value>, bias: bool) -> PathBuf {
     let mut language = config.clone();
     let name = config["architectures"][0].as_str().unwrap();
@@ -96,7 +97,7 @@ fn a_reward_model_judges_and_does_nothing_else() {
     };
     let error = call(&*policy, Request::Propose(propose)).unwrap_err().to_string();
     assert!(error.contains("--judge-policy"), "{error}");
-    // A language model's reader says so, too.
+    // Reading it as a language model gives the same advice.
     let read = Checkpoint::read(Source::folder(&folder).unwrap());
     let read = read.unwrap_err().to_string();
     assert!(read.contains("LlamaForSequenceClassification") && read.contains("judge"), "{read}");

@@ -1,4 +1,4 @@
-//! What ends a solution besides EOS: strings across token borders, token ids, in every boundary.
+//! Stop strings that span tokens and stop token ids, with every boundary.
 
 use regrowth_datasets::{Finish, Split, Step, tasks::problems_from_spec};
 use regrowth_policy::{
@@ -6,7 +6,7 @@ use regrowth_policy::{
     load, step_lengths,
 };
 
-/// The bundled model's most likely step or solution for one problem.
+/// The bundled model's greedy step or solution for one problem.
 fn greedy(policy: &dyn Policy, boundary: Boundary, stop_at: StopAt) -> Result<Step, PolicyError> {
     let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
     let request = Propose {
@@ -27,7 +27,7 @@ fn greedy(policy: &dyn Policy, boundary: Boundary, stop_at: StopAt) -> Result<St
     }
 }
 
-/// The most likely solution in steps of at most `max_tokens` tokens, as a search asks for them.
+/// The greedy solution in steps of at most `max_tokens` tokens, sampled as in a search.
 fn in_steps(policy: &dyn Policy, boundary: &Boundary, max_tokens: usize) -> Vec<Step> {
     let problem = problems_from_spec("arithmetic", Split::Train, 0).unwrap().next().unwrap();
     let mut prefix = policy.prompt(&problem).unwrap().ids.to_vec();
@@ -84,7 +84,7 @@ fn a_stop_string_may_begin_and_end_within_tokens() {
     let policy = load("builtin", &LoadOptions::default()).unwrap();
     let whole = greedy(&*policy, Boundary::End, StopAt::default()).unwrap();
     assert_eq!(whole.finish, Finish::Eos);
-    // Every text of three characters in the solution, wherever the borders of its tokens are.
+    // Every text of three characters in the solution, wherever its tokens begin and end.
     let places: Vec<usize> = whole.text.char_indices().map(|(at, _)| at).collect();
     let texts = places.iter().zip(&places[3..]).map(|(&from, &to)| &whole.text[from..to]);
     for text in texts {

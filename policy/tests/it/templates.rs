@@ -1,6 +1,6 @@
-//! Chats become the ids that transformers makes of them, whatever the template writes.
+//! Chats are rendered and tokenised to the same ids as in transformers, with every template.
 //!
-//! The golden file comes from `benches/peers/templates.py`.
+//! The golden file is made by `benches/peers/templates.py`.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 #[derive(Deserialize)]
 struct Golden {
     tokenizers: BTreeMap<String, Value>,
-    /// The first is open for the assistant's turn.
+    /// The first conversation ends where the assistant's answer begins.
     talks: [Vec<Turn>; 2],
     rows: Vec<Row>,
 }

@@ -1,6 +1,6 @@
-//! `config.json` of the Llama family, as published by both generations of `transformers`.
+//! `config.json` of the Llama family, as published by transformers 4 and 5.
 //!
-//! It knows shapes and switches, not weights. Unsupported architectures are refused by name.
+//! It holds shapes and switches, not weights. Unsupported architectures are refused by name.
 
 use std::path::Path;
 
@@ -15,11 +15,10 @@ pub use crate::candle::checkpoint::rope_scaling::RopeScaling;
 use crate::candle::checkpoint::rope_scaling::{self, Rope};
 use crate::candle::kernels::RopeTable;
 
-/// Shapes and switches of one decoder. D hidden width, L layers, H heads, K key/value heads,
-/// V vocabulary.
+/// Shapes and switches of a decoder. D hidden size, L layers, H heads, K key/value heads, V vocabulary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
-    /// Name in `architectures`.
+    /// Name in `architectures`, of the family's causal language model.
     pub architecture: String,
     /// V.
     pub vocab_size: usize,
@@ -33,19 +32,19 @@ pub struct ModelConfig {
     pub heads: usize,
     /// K; divides H.
     pub kv_heads: usize,
-    /// Width of a head; even.
+    /// Size of a head; even.
     pub head_dim: usize,
-    /// Added under the root in RMSNorm.
+    /// Epsilon of RMSNorm, added under the root.
     pub rms_norm_eps: f32,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How rotary frequencies are stretched.
+    /// Scaling of the rotary frequencies.
     pub rope_scaling: RopeScaling,
     /// Longest context in tokens.
     pub context: usize,
-    /// Tokens that a row attends to at most, itself included, in the layers that have a window.
+    /// Maximum number of tokens that a row attends to, including itself, in layers with a sliding window.
     pub sliding_window: Option<usize>,
-    /// Whether each layer has that window; the others see everything.
+    /// Whether each layer has the sliding window; other layers attend to everything.
     pub windowed: Vec<bool>,
     /// Bias on the q, k and v projections (Qwen2).
     pub qkv_bias: bool,
@@ -56,9 +55,9 @@ pub struct ModelConfig {
     /// Whether the output projection is the embedding.
     pub tied: bool,
     /// Whether the head scores sequences or tokens (`...ForSequenceClassification`,
-    /// `...ForTokenClassification`): it is no part of the decoder, which counts as tied.
+    /// `...ForTokenClassification`). Such a head is not part of the decoder, which then counts as tied.
     pub scores: bool,
-    /// The file's content, kept so that a copy of the checkpoint loses no field.
+    /// Content of the file, kept so that a copy of the checkpoint loses no field.
     pub raw: Map<String, Value>,
 }
 
@@ -94,17 +93,17 @@ fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(field).map(Some)
 }
 
-/// Widest layer. This bound and those in [`ModelConfig::check`] are far above published models; below
-/// them no size in bytes overflows.
+/// Maximum hidden and intermediate size. This bound and the bounds in [`ModelConfig::check`] are far above
+/// published models; below them no size in bytes overflows.
 const MOST_WIDE: usize = 1 << 20;
-/// Most layers.
+/// Maximum number of layers.
 const MOST_LAYERS: usize = 1 << 12;
 
 impl ModelConfig {
     /// Reads `config.json` in `dir`.
     ///
     /// # Errors
-    /// When the file is missing, malformed or names an architecture that is not supported.
+    /// If the file is missing or malformed, or its architecture is not supported.
     pub fn read(dir: &Path) -> Result<Self, PolicyError> {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path)
@@ -112,10 +111,11 @@ impl ModelConfig {
         Self::parse(&text).map_err(|detail| PolicyError::File { path, detail })
     }
 
-    /// Parses the text of the `config.json` of a language model; the error says which field and what was expected.
+    /// Parses the `config.json` of a language model. The error names the field and what was expected.
     ///
     /// # Errors
-    /// When a field is missing, of the wrong kind, or the shapes do not fit together; when the head scores.
+    /// If a field is missing or of the wrong type, the shapes do not fit together, or the head scores (a
+    /// reward model).
     pub fn parse(text: &str) -> Result<Self, String> {
         let config = Self::parse_any(text)?;
         match architecture(&config.raw).filter(|_| config.scores) {
@@ -126,11 +126,11 @@ impl ModelConfig {
         }
     }
 
-    /// As [`Self::parse`], of a language or a reward model.
+    /// Like [`Self::parse`], but also accepts reward models.
     pub(crate) fn parse_any(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> =
             serde_json::from_str(text).map_err(|e| format!("not a JSON object: {e}"))?;
-        // Other families have other fields: the name is looked at first.
+        // Other families have other fields, so the family is checked first.
         let family = family(&raw)?;
         config_fields::check(&raw)?;
         let file: File =
@@ -143,7 +143,7 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// What the fields of a family's file say.
+    /// Builds the configuration from the fields of a family's file.
     fn of(family: &Family, file: &File, raw: Map<String, Value>) -> Result<Self, String> {
         let heads = file.num_attention_heads;
         let absent = family.head_dim.filter(|_| file.head_dim.is_none());
@@ -188,8 +188,8 @@ impl ModelConfig {
         })
     }
 
-    /// What a user should know of the file: fields of which nothing is known, and those that others
-    /// make void.
+    /// Returns warnings about the file: unknown fields, and `rope_parameters` that `rope_scaling`
+    /// overrides.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let unknown = config_fields::unknown(&self.raw);
@@ -202,7 +202,7 @@ impl ModelConfig {
         unknown.into_iter().chain(rope_scaling::warning(&self.raw)).collect()
     }
 
-    /// A small Llama configuration from its shapes, for models trained from nothing.
+    /// Builds a small Llama configuration from shapes, for models trained from scratch.
     #[must_use]
     pub fn llama(vocab: usize, hidden: usize, inner: usize, layers: usize, heads: usize) -> Self {
         let raw = json!({
@@ -246,7 +246,7 @@ impl ModelConfig {
         expect(self.sliding_window != Some(0), "`sliding_window` is 0; expected at least 1")
     }
 
-    /// Makes the model of these layers of itself, in `raw` as well.
+    /// Replaces the layers by these ones, in this order (a layer may repeat), in `raw` as well.
     pub(crate) fn replicate(&mut self, order: &[usize]) {
         self.layers = order.len();
         self.windowed = order.iter().map(|layer| self.windowed[*layer]).collect();
@@ -256,37 +256,38 @@ impl ModelConfig {
         }
     }
 
-    /// Gives the model another number of tokens, in `raw` as well.
+    /// Changes the vocabulary size, in `raw` as well.
     pub(crate) fn resize(&mut self, vocabulary: usize) {
         self.vocab_size = vocabulary;
         self.raw.insert("vocab_size".into(), vocabulary.into());
     }
 
-    /// Gives the model a head of its own, in `raw` as well.
+    /// Unties the output head from the embedding, in `raw` as well.
     pub(crate) fn untie(&mut self) {
         self.tied = false;
         self.raw.insert("tie_word_embeddings".into(), false.into());
     }
 
-    /// Tokens that a row attends to at most in this layer, itself included.
+    /// Returns the maximum number of tokens that a row attends to in this layer, including itself; `None`
+    /// if the layer has no window.
     #[must_use]
     pub fn window(&self, layer: usize) -> Option<usize> {
         self.sliding_window.filter(|_| self.windowed.get(layer) == Some(&true))
     }
 
-    /// Rotary frequency of each pair of a head, `head_dim / 2` values.
+    /// Returns the rotary frequency of each pair of a head, `head_dim / 2` values.
     #[must_use]
     pub fn inverse_frequencies(&self) -> Vec<f32> {
         self.rope_scaling.frequencies(self.rope_theta, self.head_dim)
     }
 
-    /// Cosines and sines of every position of the context.
+    /// Returns cosines and sines of all positions of the context.
     pub(crate) fn rope_table(&self) -> RopeTable {
         RopeTable::new(&self.inverse_frequencies(), self.context).scaled(self.rope_scaling.scale())
     }
 
-    /// Type of the weights in the file, by `dtype` (transformers 5) or `torch_dtype`; f32 if neither
-    /// is there or known.
+    /// Returns the dtype of the weights according to `dtype` (transformers 5) or `torch_dtype`; f32 if
+    /// neither is set or its value is another one.
     #[must_use]
     pub fn dtype(&self) -> DType {
         let name = ["dtype", "torch_dtype"].iter().find_map(|key| self.raw.get(*key)?.as_str());
@@ -297,7 +298,7 @@ impl ModelConfig {
         }
     }
 
-    /// The content of `config.json` for weights of another type.
+    /// Returns the content of `config.json` for weights of this dtype.
     pub(crate) fn raw_with_dtype(&self, dtype: DType) -> Map<String, Value> {
         let name = match dtype {
             DType::BF16 => "bfloat16",
@@ -319,7 +320,7 @@ impl ModelConfig {
         self.tensor_shapes().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
-    /// Name and shape of every tensor of a checkpoint, in a fixed order.
+    /// Returns the name and shape of every tensor of a checkpoint, in a fixed order.
     #[must_use]
     pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
         let (d, f) = (self.hidden_size, self.intermediate_size);
@@ -357,7 +358,8 @@ impl ModelConfig {
     }
 }
 
-/// Which layers have the window, by `layer_types` (transformers 5) or from `max_window_layers` on.
+/// Returns for each layer whether it has the window: by `layer_types` (transformers 5), or else for all
+/// layers from `max_window_layers` on.
 fn windowed_layers(family: &Family, file: &File) -> Result<Vec<bool>, String> {
     let layers = file.num_hidden_layers.min(MOST_LAYERS);
     let Some(types) = file.layer_types.as_ref().filter(|_| family.model_type != "mistral") else {

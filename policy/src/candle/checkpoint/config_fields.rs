@@ -1,5 +1,5 @@
-//! Fields of a `config.json`: those that are read, those that change nothing that is computed here, and
-//! those that would change it and are refused unless they are neutral.
+//! Fields of a `config.json`: fields that are read, fields without effect on what is computed here, and
+//! fields that would change it and are refused unless their value is neutral.
 //!
 //! The table for users is in `docs/checkpoints.md`.
 
@@ -12,7 +12,7 @@ const READ: &str = "architectures model_type vocab_size hidden_size intermediate
     sliding_window use_sliding_window max_window_layers layer_types attention_bias \
     tie_word_embeddings hidden_act dtype torch_dtype eos_token_id";
 
-/// Fields that say how a model is trained, stored, sampled from or labelled.
+/// Fields about training, storage, sampling or labels.
 const WITHOUT_EFFECT: &str = "_name_or_path _attn_implementation attn_implementation \
     _attn_implementation_autoset attention_dropout attn_pdrop auto_map begin_suppress_tokens \
     bos_token_id chunk_size_feed_forward custom_pipelines decoder_start_token_id do_sample \
@@ -28,8 +28,8 @@ const WITHOUT_EFFECT: &str = "_name_or_path _attn_implementation attn_implementa
     transformers.js_config typical_p unsloth_fixed unsloth_version unsloth_version_saved use_bfloat16 \
     _model_name_or_path unk_token_id use_cache use_flash_attn use_safetensors cross_attention_hidden_size bad_words_ids";
 
-/// Fields that change what a model computes, with the numbers that do not; null, false and what is empty
-/// never do.
+/// Fields that change what a model computes, each with the numbers that are neutral. Null, false and empty
+/// values are always neutral.
 const REFUSED: &[(&str, &[f64])] = &[
     ("mlp_bias", &[]),
     ("quantization_config", &[]),
@@ -66,7 +66,7 @@ const REFUSED: &[(&str, &[f64])] = &[
     ("n_routed_experts", &[0.0]),
 ];
 
-/// Refuses a field that would change what is computed.
+/// Refuses fields that would change what is computed.
 pub(crate) fn check(raw: &Map<String, Value>) -> Result<(), String> {
     let neutral = |value: &Value, numbers: &[f64]| match value {
         Value::Null | Value::Bool(false) => true,
@@ -85,7 +85,7 @@ pub(crate) fn check(raw: &Map<String, Value>) -> Result<(), String> {
     Ok(())
 }
 
-/// Names of fields of which nothing is known.
+/// Returns the names of fields that are in none of the three lists.
 pub(crate) fn unknown(raw: &Map<String, Value>) -> Vec<&str> {
     let listed = |list: &str, name: &str| list.split_whitespace().any(|known| known == name);
     let known = |name: &str| {

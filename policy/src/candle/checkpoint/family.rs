@@ -1,23 +1,23 @@
-//! Model families that this engine runs, found by the names in a `config.json`.
+//! Model families that this engine supports, found by the names in a `config.json`.
 
 use serde_json::{Map, Value};
 
-/// A family that this engine runs, with what transformers takes for fields that a file lacks.
+/// A supported family, with transformers' defaults for absent fields.
 pub(super) struct Family {
     pub(super) architecture: &'static str,
     pub(super) model_type: &'static str,
-    /// `num_key_value_heads` if it is not the number of heads.
+    /// Default of `num_key_value_heads`; `None`: the number of heads.
     pub(super) kv_heads: Option<usize>,
-    /// `head_dim` if it is not the hidden width by the number of heads.
+    /// Default of `head_dim`; `None`: hidden size divided by the number of heads.
     pub(super) head_dim: Option<usize>,
     pub(super) max_position_embeddings: usize,
 }
 
-/// What stands in a family's architecture in place of `ForCausalLM` where the head scores.
+/// Replacements for `ForCausalLM` in the architecture's name if the head scores (reward models).
 const SCORING: [&str; 2] = ["ForSequenceClassification", "ForTokenClassification"];
 
 impl Family {
-    /// Whether an architecture is one of the family's.
+    /// Whether the architecture belongs to the family.
     fn has(&self, architecture: &str) -> bool {
         let stem = self.architecture.trim_end_matches("ForCausalLM");
         let head = architecture.strip_prefix(stem);
@@ -25,7 +25,7 @@ impl Family {
     }
 }
 
-/// The name in `architectures`.
+/// Returns the first name in `architectures`.
 pub(super) fn architecture(raw: &Map<String, Value>) -> Option<&str> {
     raw.get("architectures")?.get(0)?.as_str()
 }
@@ -61,7 +61,8 @@ const FAMILIES: [Family; 4] = [
     },
 ];
 
-/// The family by `model_type` and `architectures`, which must agree; one of them is enough.
+/// Finds the family by `architectures` or `model_type`. One of the two is enough; if both are set, they
+/// must agree.
 pub(super) fn family(raw: &Map<String, Value>) -> Result<&'static Family, String> {
     let list = |name: fn(&Family) -> &'static str| FAMILIES.each_ref().map(name).join(", ");
     let kind = raw.get("model_type").and_then(Value::as_str);

@@ -1,5 +1,4 @@
-//! What the weights of a checkpoint take in memory as inference holds them, from the lists of its files
-//! alone.
+//! Memory of a checkpoint's weights as inference holds them, computed from the headers of its files.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +14,18 @@ use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::tensor_file::TensorFile;
 use crate::candle::checkpoint::weights_file::weight_files;
 
-/// Bytes of weights ([`Held::AsStored`]).
+/// Sizes of weights in memory ([`Held::AsStored`]), in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Footprint {
-    /// All of them.
+    /// All weights.
     pub(crate) all: u64,
     /// The largest tensor.
     pub(crate) largest: u64,
 }
 
 impl Footprint {
-    /// Of a checkpoint. Files that cannot be read count as f32: what is wrong with them is said when they
-    /// are read.
+    /// Computes the sizes for a checkpoint. Files that cannot be read are counted as f32; the error is
+    /// reported when they are read.
     pub(crate) fn new(source: &Source, config: &ModelConfig) -> Self {
         let stored = stored(source, config).unwrap_or_default();
         let targets = source.is_adapter().then(|| targets(source)).flatten();
@@ -44,7 +43,7 @@ impl Footprint {
     }
 }
 
-/// The type of each tensor in the files, by its name in transformers.
+/// Returns the dtype of each tensor in the files, by its name in transformers.
 fn stored(source: &Source, config: &ModelConfig) -> Result<BTreeMap<String, DType>, PolicyError> {
     if let Some(file) = source.gguf() {
         return Ok(file.dtypes(config));
@@ -54,7 +53,7 @@ fn stored(source: &Source, config: &ModelConfig) -> Result<BTreeMap<String, DTyp
         let file = TensorFile::open(source, &file)?;
         for name in file.names() {
             let Some(dtype) = file.dtype(&name) else { continue };
-            // A model saved without its head has names without this prefix.
+            // The tensor names of a model saved without its head lack this prefix.
             stored.insert(format!("model.{name}"), dtype);
             stored.insert(name, dtype);
         }
@@ -62,7 +61,7 @@ fn stored(source: &Source, config: &ModelConfig) -> Result<BTreeMap<String, DTyp
     Ok(stored)
 }
 
-/// The modules that an adapter changes, if its configuration says.
+/// Returns the modules that an adapter changes; `None` if its configuration cannot be read.
 fn targets(source: &Source) -> Option<Targets> {
     let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG).ok()?).ok()?;
     Targets::new(&config).ok()

@@ -1,23 +1,24 @@
-//! The types that tensors of a checkpoint are held in between its files and what is made of them.
+//! Dtypes in which the tensors of a checkpoint are held in memory after reading.
 
 use candle_core::{DType, Result, Tensor};
 
 use crate::candle::kernels::for_chunks;
 
-/// Values that are widened at a time where a tensor is looked through.
+/// Number of values that are widened at a time when all values of a tensor are read.
 pub(crate) const CHUNK: usize = 1 << 20;
 
-/// How tensors are held in memory.
+/// Dtypes of tensors in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// All in f32, whatever the type in the file: training changes them.
+    /// All tensors in f32, whatever the dtype in the file, because training changes them.
     F32,
-    /// Matrices in bf16 and f16 stay so, everything else is f32: inference widens what it multiplies.
+    /// Matrices in bf16 and f16 keep their dtype, everything else is f32. Inference widens the matrices
+    /// when it multiplies.
     AsStored,
 }
 
 impl Held {
-    /// The type of a tensor with this many dimensions that the file has in `stored`.
+    /// Returns the dtype in memory of a tensor with this many dimensions and dtype `stored` in the file.
     pub(crate) fn dtype(self, stored: DType, dimensions: usize) -> DType {
         match (self, stored) {
             (Self::AsStored, DType::BF16 | DType::F16) if dimensions > 1 => stored,
@@ -25,7 +26,7 @@ impl Held {
         }
     }
 
-    /// A tensor of a file as it is held.
+    /// Converts a tensor of a file to its dtype in memory.
     pub(crate) fn hold(self, tensor: Tensor) -> Result<Tensor> {
         tensor.to_dtype(self.dtype(tensor.dtype(), tensor.dims().len()))
     }

@@ -1,8 +1,8 @@
-//! The name of a policy: equal for checkpoints that answer alike, different for all others.
+//! The identity of a policy: equal for checkpoints that answer alike, different for all others.
 //!
-//! Logs of searches and rounds go by it, so everything that changes an answer is in it: weights,
-//! shapes and switches, tokenizer, prompts, and the ids that begin and end them. The engine is not
-//! part of it, because all engines give the same answers.
+//! Logs of searches and rounds are looked up by identity, so it covers everything that changes an answer:
+//! weights, shapes and switches, tokenizer, prompts, and the ids that begin and end prompts. The engine is
+//! not covered, because all engines give the same answers.
 
 use regrowth_datasets::stream_key;
 
@@ -12,24 +12,23 @@ use crate::candle::kernels::for_chunks;
 use crate::text::{Files, PromptForm, Tokenizer};
 use crate::{PolicyError, PromptOptions};
 
-/// What the identity of a policy ends in where its weights are multiplied in bf16.
+/// Suffix of the identity of a policy whose weights are multiplied in bf16.
 pub const BF16: &str = "+bf16";
 
-/// Values whose bytes are made at once.
+/// Number of values that are converted to bytes at a time.
 const BLOCK: usize = 1 << 14;
 
-/// The identity of the policy that a checkpoint makes where it is asked in its own form, without
-/// starting an engine.
+/// Returns the identity that a checkpoint has with its own prompt form, without starting an engine.
 ///
 /// # Errors
-/// When the tokenizer or prompt files do not fit.
+/// If the tokenizer or prompt files do not fit.
 pub fn identity(checkpoint: &Checkpoint) -> Result<String, PolicyError> {
     let tokenizer = Tokenizer::read(&checkpoint.source, &checkpoint.config)?;
     let form = PromptForm::read(&checkpoint.source, &tokenizer, &PromptOptions::default())?;
     identity_of(checkpoint, &tokenizer, &form)
 }
 
-/// Architecture and a hash of all that decides an answer.
+/// Returns the architecture and a hash of everything that changes an answer.
 pub(crate) fn identity_of(
     checkpoint: &Checkpoint,
     tokenizer: &Tokenizer,
@@ -53,8 +52,8 @@ pub(crate) fn identity_of(
     Ok(format!("{family}@{key:016x}"))
 }
 
-/// CRC-32C of all values as f32, carried on from those before them: far faster than a cryptographic hash,
-/// and no accident escapes it.
+/// Extends the CRC-32C `before` by all values as f32. A CRC is far faster than a cryptographic hash, and
+/// detects accidental changes.
 fn checksum(before: u32, values: &[f32]) -> u32 {
     let mut bytes = Vec::with_capacity(BLOCK * size_of::<f32>());
     values.chunks(BLOCK).fold(before, |sum, block| {

@@ -1,7 +1,8 @@
-//! Checkpoints as people have them: folders in Hugging Face layout, GGUF files, PEFT adapters.
+//! Reads and writes checkpoints: folders in Hugging Face layout, GGUF files, PEFT adapters.
 //!
-//! [`Source`] finds the files, [`ModelConfig`] says what they must hold, [`Checkpoint`] is what was
-//! read. Everything here is about files and shapes; what computes with them is in [`super::model`].
+//! [`Source`] finds the files, [`ModelConfig`] holds the shapes, and [`Checkpoint`] holds the weights that
+//! were read. Only files and shapes are handled here; the models that compute with them are in
+//! [`super::model`].
 
 pub(crate) mod adapter;
 pub(crate) mod config;

@@ -1,22 +1,22 @@
-//! Names of the files and weights in a checkpoint of Hugging Face layout.
+//! Names of the files and tensors in a checkpoint in Hugging Face layout.
 
-/// List of the files of weights in several.
+/// Index of the weight files, if there are several.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
-/// Weights in one file.
+/// Weights, if they are in one file.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
-/// Embedding, which is the head as well where the two are tied.
+/// Embedding; also the output head if the two are tied.
 pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
 
-/// Output projection.
+/// Output head.
 pub(crate) const HEAD: &str = "lm_head.weight";
 
-/// What the names of a reward model's head begin with.
+/// Prefix of the tensor names of a reward model's head.
 pub(crate) const SCORE: &str = "score.";
 
-/// The file that makes a folder an adapter.
+/// Configuration of a PEFT adapter; a folder with this file is an adapter.
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 
-/// Its weights.
+/// Weights of a PEFT adapter.
 pub(crate) const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";

@@ -1,25 +1,26 @@
-//! How rotary frequencies are stretched for longer contexts, as transformers computes them
-//! (`modeling_rope_utils.py`): the settings of a `config.json` and the frequencies they give.
+//! Scaling of rotary frequencies (RoPE) for longer contexts, as in transformers (`modeling_rope_utils.py`):
+//! the settings of a `config.json` and the resulting frequencies.
 //!
-//! Two kinds depend on the length of a sequence there: `dynamic` beyond `max_position_embeddings` and
-//! `longrope` beyond `original_max_position_embeddings`. Stored keys would have to be turned anew when a
-//! sequence grows past that length, so the context ends there and all below is as in transformers.
+//! In transformers, two kinds depend on the length of the sequence: `dynamic` beyond
+//! `max_position_embeddings` and `longrope` beyond `original_max_position_embeddings`. Stored keys would
+//! have to be rotated again when a sequence grows past that length. So the context ends at that length
+//! here; below it, everything equals transformers.
 
 use std::f64::consts::PI;
 
 use serde_json::{Map, Value};
 
-/// How rotary frequencies are stretched for longer contexts.
+/// Scaling of the rotary frequencies for longer contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
-    /// Unchanged; `dynamic` (NTK) as well, up to the length from which it changes them.
+    /// Unchanged. Also `dynamic` (NTK), which changes nothing below the length where the context ends here.
     None,
-    /// Positions divided by the factor.
+    /// Positions are divided by the factor.
     Linear {
         /// At least 1.
         factor: f64,
     },
-    /// Llama 3.1: low frequencies divided, high ones kept, a ramp between.
+    /// Llama 3.1: low frequencies are divided, high ones are kept, with a ramp between them.
     Llama3 {
         /// Divides the low frequencies.
         factor: f64,
@@ -27,15 +28,15 @@ pub enum RopeScaling {
         low_freq_factor: f64,
         /// Wavelengths below `original / high` are kept.
         high_freq_factor: f64,
-        /// Context before the stretch.
+        /// Context before scaling.
         original: f64,
     },
-    /// YaRN (Peng et al. 2023, arXiv:2309.00071): divided and kept frequencies with a ramp between over
-    /// the pairs of a head.
+    /// YaRN (Peng et al. 2023, arXiv:2309.00071): low frequencies are divided, high ones are kept, with a
+    /// ramp over the pairs of a head between them.
     Yarn {
         /// Divides the low frequencies.
         factor: f64,
-        /// Pairs of a head between which the ramp falls from kept to divided.
+        /// Indices of the pairs between which the ramp goes from kept to divided.
         ramp: (f64, f64),
         /// Multiplies cosines and sines.
         scale: f64,
@@ -50,14 +51,14 @@ pub enum RopeScaling {
 }
 
 impl RopeScaling {
-    /// Frequency of each pair of a head, `head_dim / 2` values.
+    /// Returns the frequency of each pair of a head, `head_dim / 2` values.
     pub(crate) fn frequencies(&self, theta: f64, head_dim: usize) -> Vec<f32> {
         let pairs = 0..head_dim / 2;
         let plain = |pair: usize| theta.powf(2.0 * pair as f64 / head_dim as f64).recip();
         pairs.map(|pair| self.apply(pair, plain(pair)) as f32).collect()
     }
 
-    /// What cosines and sines are multiplied with.
+    /// Returns the factor on cosines and sines.
     pub(crate) fn scale(&self) -> f64 {
         match self {
             Self::Yarn { scale, .. } | Self::LongRope { scale, .. } => *scale,
@@ -65,7 +66,7 @@ impl RopeScaling {
         }
     }
 
-    /// The stretched form of one pair's frequency.
+    /// Returns the scaled frequency of a pair.
     fn apply(&self, pair: usize, frequency: f64) -> f64 {
         match self {
             Self::None => frequency,
@@ -103,9 +104,9 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
-    /// From `rope_theta` and `rope_scaling` (transformers 4) or the nested `rope_parameters`
-    /// (transformers 5), for heads of this width and a `max_position_embeddings` of `context`. Of two
-    /// tables `rope_scaling` counts and the other does not, not even its `rope_theta`
+    /// Reads `rope_theta` and `rope_scaling` (transformers 4) or the nested `rope_parameters` (transformers
+    /// 5), for this head size and a `max_position_embeddings` of `context`. If a file has both tables, only
+    /// `rope_scaling` is used; `rope_parameters` and its `rope_theta` are ignored
     /// (`convert_rope_params_to_dict` in transformers 5.24, `modeling_rope_utils.py`).
     pub(crate) fn read(
         raw: &Map<String, Value>,
@@ -137,9 +138,9 @@ impl Rope {
     }
 }
 
-/// The table of settings and what stands around it.
+/// The table of settings and the fields around it.
 struct Settings<'a> {
-    /// `rope_parameters` or `rope_scaling`.
+    /// `rope_scaling` or `rope_parameters`.
     table: Option<&'a Value>,
     raw: &'a Map<String, Value>,
     kind: &'a str,
@@ -179,7 +180,7 @@ impl<'a> Settings<'a> {
         self.field(name).map(|value| positive(name, value)).transpose()
     }
 
-    /// Context before the stretch: beside the table, in it, or the longest context.
+    /// Returns the context before scaling: from outside the table, from the table, or the longest context.
     fn original(&self) -> Result<f64, String> {
         const NAME: &str = "original_max_position_embeddings";
         let outer = self.raw.get(NAME).filter(|v| !v.is_null());
@@ -198,7 +199,7 @@ impl<'a> Settings<'a> {
             }
             _ => growth(factor, 1.0),
         };
-        // The pair of a head that turns this often within the original context.
+        // Index of the pair of a head that makes this many rotations within the original context.
         let dim = head_dim as f64;
         let pair =
             |turns: f64| dim * (original / (turns * 2.0 * PI)).ln() / (2.0 * self.theta.ln());
@@ -236,7 +237,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// What a user should know where a file holds both tables and they differ.
+/// Returns a warning if a file has both tables and they differ.
 pub(crate) fn warning(raw: &Map<String, Value>) -> Option<String> {
     let (scaling, parameters) = (raw.get("rope_scaling")?, raw.get("rope_parameters")?);
     let both = !is_empty(scaling) && !is_empty(parameters) && scaling != parameters;

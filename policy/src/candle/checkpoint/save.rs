@@ -1,4 +1,4 @@
-//! Writing a checkpoint folder in Hugging Face layout, one tensor in memory at a time.
+//! Writes checkpoint folders in Hugging Face layout, with one converted tensor in memory at a time.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,17 +16,17 @@ use crate::candle::checkpoint::source::Source;
 use crate::candle::checkpoint::staged::replace_folder;
 use crate::candle::checkpoint::tensor_file::write_tensors;
 
-/// How a checkpoint is written.
+/// Options for writing a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaveOptions {
-    /// Type of the numbers; by default the one that `config.json` names.
+    /// Dtype of the tensors in the file; by default the one in `config.json`.
     pub dtype: Option<DType>,
-    /// Bytes of one weight file, at most (a larger tensor has a file of its own).
+    /// Maximum size of a weight file, in bytes. A larger tensor gets a file of its own.
     pub max_shard_bytes: usize,
 }
 
 impl Default for SaveOptions {
-    /// The type of `config.json`, and the 5 GB of `save_pretrained`.
+    /// The dtype of `config.json`, and 5 GB per file as in `save_pretrained`.
     fn default() -> Self {
         Self { dtype: None, max_shard_bytes: 5_000_000_000 }
     }
@@ -37,8 +37,8 @@ impl Default for SaveOptions {
 pub struct SavedWeights<'a> {
     /// The tensors by name.
     pub tensors: &'a BTreeMap<String, Tensor>,
-    /// Updates that are added to tensors as these are written, one at a time: a merged model is never
-    /// in memory.
+    /// Updates to add to tensors. Each tensor is merged when it is written, so a merged model is never in
+    /// memory.
     pub adapter: Option<&'a Adapter>,
 }
 
@@ -48,12 +48,12 @@ impl<'a> From<&'a BTreeMap<String, Tensor>> for SavedWeights<'a> {
     }
 }
 
-/// Writes a checkpoint folder in Hugging Face layout: weights, configuration, and the companion
-/// files of `origin`. The folder appears whole or not at all; an existing one is replaced. Beside the
-/// weights, one tensor is in memory at a time.
+/// Writes a checkpoint folder in Hugging Face layout: weights, configuration, and the companion files of
+/// `origin`. The folder is never seen half-written, and an existing one is replaced. Besides the weights,
+/// one converted tensor is in memory at a time.
 ///
 /// # Errors
-/// When a file cannot be written, or an adapter updates a tensor that is not there.
+/// If a file cannot be written, or an adapter updates a tensor that does not exist.
 pub fn save_checkpoint<'a>(
     dir: &Path,
     config: &ModelConfig,
@@ -88,7 +88,7 @@ pub fn save_checkpoint<'a>(
 /// Tensors of one weight file.
 type ShardTensors<'a> = Vec<(&'a str, &'a Tensor)>;
 
-/// Cuts the tensors, in order, into files of at most `most` bytes.
+/// Splits the tensors, in order, into files of at most `most` bytes.
 fn shards(tensors: &BTreeMap<String, Tensor>, dtype: DType, most: usize) -> Vec<ShardTensors<'_>> {
     let mut shards: Vec<ShardTensors> = vec![vec![]];
     let mut room = most;
@@ -140,12 +140,12 @@ impl SavedWeights<'_> {
     }
 }
 
-/// A tensor that is updated and converted when it is written.
+/// A tensor that is merged and converted when it is written.
 struct WrittenTensor<'a> {
     tensor: &'a Tensor,
     update: Option<&'a LowRank>,
     dtype: DType,
-    /// The first failure: the library's interface has no room for one.
+    /// The first failure, which the methods of `safetensors::View` cannot return.
     failed: &'a RefCell<Option<candle_core::Error>>,
 }
 

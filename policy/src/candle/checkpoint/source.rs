@@ -1,5 +1,5 @@
-//! Where the files of a checkpoint come from: a folder in Hugging Face layout, a GGUF file, this
-//! program, or a PEFT adapter on top of one of them.
+//! Sources of the files of a checkpoint: a folder in Hugging Face layout, a GGUF file, this program, or a
+//! PEFT adapter on top of one of them.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,11 +14,11 @@ use crate::candle::checkpoint::names::{ADAPTER_CONFIG, INDEX, WEIGHTS};
 use crate::candle::checkpoint::spec;
 use crate::text::Files;
 
-/// A file that is read in parts.
+/// An open file whose parts can be read.
 pub(crate) enum Opened {
-    /// It is part of this program.
+    /// A file embedded in this program.
     Memory(&'static [u8]),
-    /// It lies in a folder.
+    /// A file in a folder.
     File(File),
 }
 
@@ -31,20 +31,20 @@ pub enum Source {
     Gguf(Arc<Gguf>),
     /// The checkpoint embedded in this program.
     Embedded,
-    /// A PEFT adapter; files that its folder lacks are those of its base.
+    /// A PEFT adapter; files that its folder lacks are read from its base.
     Adapter {
         /// Folder of the adapter.
         folder: PathBuf,
-        /// The model it belongs to.
+        /// The base model of the adapter.
         base: Box<Source>,
     },
 }
 
 impl Source {
-    /// `builtin`, or a folder or GGUF file that must exist.
+    /// Opens `builtin`, or a folder or GGUF file that must exist.
     ///
     /// # Errors
-    /// When there is nothing of that name, or it is no checkpoint; the error says what to do.
+    /// If nothing of that name exists, or it is not a checkpoint; the error says what to do.
     pub fn named(spec: &str) -> Result<Self, PolicyError> {
         if spec == "builtin" {
             return Ok(Self::Embedded);
@@ -56,7 +56,7 @@ impl Source {
         Err(PolicyError::Spec { spec: spec.into(), detail: spec::unknown(spec) })
     }
 
-    /// A folder or GGUF file that must exist.
+    /// Opens a folder or GGUF file that must exist.
     fn at(path: &Path) -> Result<Self, PolicyError> {
         if !path.is_file() {
             return Self::folder(path);
@@ -68,10 +68,10 @@ impl Source {
         Err(PolicyError::File { path: path.to_owned(), detail: spec::wrong_file(path) })
     }
 
-    /// A folder that must exist.
+    /// Opens a folder that must exist.
     ///
     /// # Errors
-    /// When there is no such folder.
+    /// If there is no such folder.
     pub fn folder(path: &Path) -> Result<Self, PolicyError> {
         if path.join(ADAPTER_CONFIG).is_file() {
             return Self::adapter(path);
@@ -87,14 +87,14 @@ impl Source {
         })
     }
 
-    /// The adapter in a folder, on the base that it names: `builtin`, a path that is taken as it is and
-    /// then from the adapter's own folder, or a name on a hub (`Qwen/Qwen2.5-0.5B`), whose last part is
-    /// a folder beside the adapter's.
+    /// Opens an adapter's folder and its base (`base_model_name_or_path`). The base is `builtin`, or a path
+    /// relative to the working directory or to the adapter's folder, or a Hub name (`Qwen/Qwen2.5-0.5B`)
+    /// whose last part is a folder next to the adapter's folder.
     fn adapter(path: &Path) -> Result<Self, PolicyError> {
         let fail = |detail: String| PolicyError::File { path: path.join(ADAPTER_CONFIG), detail };
         let text = std::fs::read_to_string(path.join(ADAPTER_CONFIG));
         let config = AdapterConfig::parse(&text.map_err(|e| fail(e.to_string()))?).map_err(fail)?;
-        // As transformers: a model in the adapter's own folder is its base.
+        // As in transformers: a model in the adapter's own folder is its base.
         let has = |name: &str| path.join(name).is_file();
         if has("config.json") && (has(WEIGHTS) || has(INDEX)) {
             let base = Box::new(Self::Folder(path.to_owned()));
@@ -121,7 +121,7 @@ impl Source {
         Ok(self.find(name)?.is_some())
     }
 
-    /// The one folder below with an adapter, where a folder has neither model nor adapter.
+    /// Returns the only subfolder with an adapter, if the folder itself has neither a model nor an adapter.
     fn nested_adapter(&self) -> Option<String> {
         let Self::Folder(folder) = self else { return None };
         if folder.join("config.json").is_file() {
@@ -133,7 +133,7 @@ impl Source {
         adapters.next().is_none().then(|| one.to_string_lossy().into_owned())
     }
 
-    /// What a folder holds in place of a file.
+    /// Suggests a file of the folder to use in place of a missing file.
     fn instead(&self, name: &str) -> Option<String> {
         match self {
             Self::Folder(folder) => spec::instead(folder, name),
@@ -141,13 +141,13 @@ impl Source {
         }
     }
 
-    /// Whether the weights are those of a base with an adapter on top.
+    /// Whether the source is an adapter on top of a base.
     #[must_use]
     pub fn is_adapter(&self) -> bool {
         matches!(self, Self::Adapter { .. })
     }
 
-    /// The name that [`Self::named`] takes, with an absolute path for what exists.
+    /// Returns the name that [`Self::named`] accepts; the path is absolute if it exists.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -157,7 +157,7 @@ impl Source {
         }
     }
 
-    /// The GGUF file in which the weights lie, if they lie in one.
+    /// Returns the GGUF file with the weights; `None` if the weights are not in a GGUF file.
     pub(crate) fn gguf(&self) -> Option<&Gguf> {
         match self {
             Self::Gguf(file) => Some(file),
@@ -174,7 +174,7 @@ impl Source {
     fn find(&self, name: &str) -> Result<Option<Opened>, PolicyError> {
         match self {
             Self::Embedded => Ok(bundled::file(name).map(Opened::Memory)),
-            // Its weights are no file that could be opened; see [`Self::gguf`].
+            // The weights of a GGUF file cannot be opened as a file; see [`Self::gguf`].
             Self::Gguf(_) => Ok(None),
             Self::Folder(folder) => match File::open(folder.join(name)) {
                 Ok(file) => Ok(Some(Opened::File(file))),
@@ -188,10 +188,10 @@ impl Source {
         }
     }
 
-    /// Content of a text file that must exist.
+    /// Returns the content of a text file that must exist.
     ///
     /// # Errors
-    /// When it does not exist, cannot be read or is not UTF-8.
+    /// If the file does not exist, cannot be read or is not UTF-8.
     pub fn text(&self, name: &str) -> Result<String, PolicyError> {
         String::from_utf8(self.required(name)?.into_owned())
             .map_err(|_| self.error(name, "not valid UTF-8".into()))
@@ -202,7 +202,7 @@ fn absolute(path: &Path) -> String {
     path.canonicalize().as_deref().unwrap_or(path).display().to_string()
 }
 
-/// The folder beside an adapter's own that has the last part of its base's name.
+/// Returns the folder next to the adapter's folder that is named like the last part of the base's name.
 fn beside(adapter: &Path, base: &str) -> PathBuf {
     let last = base.trim_end_matches('/').rsplit('/').next().unwrap_or(base);
     let folder = adapter.canonicalize().unwrap_or_else(|_| adapter.to_owned());

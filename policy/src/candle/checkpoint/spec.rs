@@ -1,11 +1,11 @@
-//! What is wrong with the name of a checkpoint, and what to do about it.
+//! Error messages for names and paths that are not a checkpoint, with what to do instead.
 
 use std::path::Path;
 
-/// Files of weights that are recognised but not read.
+/// Weight files that are recognised but not supported.
 const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
-/// Why a name that is neither a folder nor a file is no policy.
+/// Error message for a name that is neither a folder nor a file.
 pub(crate) fn unknown(spec: &str) -> String {
     if let Some(name) = hub_name(spec) {
         let what = "looks like a name on the Hugging Face Hub, which is never asked";
@@ -27,7 +27,7 @@ pub(crate) fn unknown(spec: &str) -> String {
         .into()
 }
 
-/// Why a file that does not begin as a GGUF file is no checkpoint.
+/// Error message for a file that is not GGUF.
 pub(crate) fn wrong_file(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -46,7 +46,8 @@ pub(crate) fn wrong_file(path: &Path) -> String {
     "is no GGUF file; expected one, or a checkpoint folder in Hugging Face layout".into()
 }
 
-/// What a folder holds in place of a file that a checkpoint must have.
+/// Suggests a file that a folder has in place of the checkpoint file `name`, or how to get that file.
+/// `None` if there is no suggestion.
 pub(crate) fn instead(folder: &Path, name: &str) -> Option<String> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let mut names: Vec<String> =
@@ -77,7 +78,7 @@ pub(crate) fn instead(folder: &Path, name: &str) -> Option<String> {
     }
 }
 
-/// `Owner/Model`, or the address of its page.
+/// Returns the name `Owner/Model` if the spec is such a name or the address of its page on the Hub.
 fn hub_name(spec: &str) -> Option<&str> {
     let name = spec.trim_end_matches('/');
     let pages = ["https://huggingface.co/", "http://huggingface.co/", "hf.co/", "hf:"];

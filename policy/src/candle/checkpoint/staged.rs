@@ -1,4 +1,4 @@
-//! Folders that appear whole or not at all, with the tokenizer files that travel with a model.
+//! Writes folders that are never seen half-written, with the tokenizer files that belong to a model.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use crate::PolicyError;
 use crate::candle::checkpoint::source::Source;
 use crate::text::Files;
 
-/// Files beside the weights that belong to a checkpoint and travel with it.
+/// Files of a checkpoint, besides weights and configuration, that are copied with it.
 const COMPANIONS: [&str; 11] = [
     "generation_config.json",
     "tokenizer.json",
@@ -24,8 +24,8 @@ const COMPANIONS: [&str; 11] = [
     "regrowth.json",
 ];
 
-/// Writes the folder `dir`: the companion files of `origin`, and what `write` puts into the folder
-/// it is given. An existing folder is replaced when everything is on disk.
+/// Writes the folder `dir`: the companion files of `origin`, and the files that `write` adds to the folder
+/// that it is given. An existing folder is replaced once everything is on disk.
 pub(crate) fn replace_folder(
     dir: &Path,
     origin: &Source,
@@ -64,7 +64,7 @@ pub(crate) fn replace_folder(
     })
 }
 
-/// `dir` with something after its name.
+/// Returns `dir` with `suffix` appended to its name.
 fn beside(dir: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = dir.file_name().unwrap_or_default().to_owned();
     name.push(suffix);

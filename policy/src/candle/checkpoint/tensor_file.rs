@@ -1,7 +1,7 @@
-//! Tensors of a safetensors file, read one at a time, and files of tensors written.
+//! Reads tensors of a safetensors file one at a time, and writes safetensors files.
 //!
-//! It knows the file's list of tensors and no model. Only the tensor that is asked for is in memory
-//! beside what the caller keeps, whatever the size of the file.
+//! A file is read by its header (the list of tensors), without reference to a model. Besides the tensors
+//! that the caller keeps, only the tensor being read is in memory, whatever the size of the file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,25 +19,25 @@ use crate::candle::checkpoint::source::{Opened, Source};
 use crate::text::Files;
 use crate::text::files::{LFS_DETAIL, LFS_POINTER};
 
-/// Bytes that the list of tensors may take (as the format's own library has it).
+/// Maximum size of the header in bytes, as in the safetensors library.
 const LONGEST_LIST: u64 = 100_000_000;
 
-/// A whole file: every tensor of its list lies inside it.
+/// A safetensors file that is complete: every tensor in its header lies within the file.
 pub(crate) struct TensorFile<'a> {
     source: &'a Source,
     name: &'a str,
     opened: Opened,
     list: Metadata,
-    /// Where the data begin.
+    /// Position of the first byte of data.
     start: u64,
 }
 
 impl<'a> TensorFile<'a> {
-    /// Opens a file of a checkpoint and reads its list.
+    /// Opens a file of a checkpoint and reads its header.
     ///
     /// # Errors
-    /// When there is no such file, or it is not whole; the first tensor that is cut off, or whose
-    /// entry in the list makes no sense, is named.
+    /// If the file does not exist or is not complete. The error names the first tensor that is truncated or
+    /// has an invalid entry in the header.
     pub(crate) fn open(source: &'a Source, name: &'a str) -> Result<Self, PolicyError> {
         let fail = |detail: String| source.error(name, detail);
         let mut opened = source.open(name)?;
@@ -47,7 +47,7 @@ impl<'a> TensorFile<'a> {
             Some(_) => opened.read(from, n as usize).map_err(|e| fail(e.to_string())),
             None => Err(broken(format!("{length} bytes, expected a list of tensors"))),
         };
-        // The length of the list in 8 bytes, the list as JSON, the data.
+        // Layout: the length of the header in 8 bytes, the header as JSON, the data.
         let head: [u8; 8] = part(0, 8)?.as_ref().try_into().unwrap_or_default();
         if LFS_POINTER.starts_with(&head) {
             return Err(fail(LFS_DETAIL.into()));
@@ -75,7 +75,7 @@ impl<'a> TensorFile<'a> {
         Ok(Self { source, name, opened, list, start })
     }
 
-    /// Names of its tensors in the order in which they lie.
+    /// Names of the tensors, in the order of their data.
     pub(crate) fn names(&self) -> Vec<String> {
         self.list.offset_keys()
     }
@@ -85,20 +85,21 @@ impl<'a> TensorFile<'a> {
         self.list.info(tensor).map(|info| info.shape.as_slice())
     }
 
-    /// The type of a tensor's values, if it is one that can be read.
+    /// Dtype of a tensor; `None` if there is no such tensor or its dtype is not supported.
     pub(crate) fn dtype(&self, tensor: &str) -> Option<DType> {
         dtype_of(self.list.info(tensor)?)
     }
 
-    /// An error about a tensor.
+    /// Builds an error about a tensor.
     pub(crate) fn error(&self, tensor: &str, detail: &str) -> PolicyError {
         self.source.error(self.name, format!("tensor `{tensor}`: {detail}"))
     }
 
-    /// A tensor on the CPU, in the type that `held` says.
+    /// Reads a tensor to the CPU, in the dtype of `held`.
     ///
     /// # Errors
-    /// When there is none of that name, its type is no float, or a value is not a finite number.
+    /// If the tensor does not exist, is not a float tensor of a supported dtype, or has a value that is not
+    /// finite.
     pub(crate) fn read(&mut self, tensor: &str, held: Held) -> Result<Tensor, PolicyError> {
         let Some(info) = self.list.info(tensor) else {
             return Err(self.error(tensor, "is missing"));
@@ -111,7 +112,7 @@ impl<'a> TensorFile<'a> {
 }
 
 impl Opened {
-    /// Bytes of the whole file.
+    /// Size of the file in bytes.
     fn len(&self) -> std::io::Result<u64> {
         match self {
             Self::Memory(bytes) => Ok(bytes.len() as u64),
@@ -119,7 +120,7 @@ impl Opened {
         }
     }
 
-    /// A part of the file.
+    /// Reads `n` bytes of the file, beginning at byte `from`.
     fn read(&mut self, from: u64, n: usize) -> std::io::Result<Cow<'static, [u8]>> {
         match self {
             Self::Memory(bytes) => {
@@ -136,8 +137,8 @@ impl Opened {
     }
 }
 
-/// What is wrong with the first tensor, by name, whose entry makes no sense by itself. The format's
-/// library says what is wrong with a list and not always where.
+/// Describes the first tensor, by name, whose entry in the header is invalid by itself. The safetensors
+/// library says what is wrong with a header, but not always in which tensor.
 fn first_fault(list: &[u8]) -> Option<String> {
     let entries: BTreeMap<String, Value> = serde_json::from_slice(list).ok()?;
     let mut tensors = entries.iter().filter(|(name, _)| *name != "__metadata__");
@@ -147,7 +148,7 @@ fn first_fault(list: &[u8]) -> Option<String> {
     })
 }
 
-/// Whether type, shape and offsets of a list's entry are such, and fit each other.
+/// Checks the dtype, shape and offsets of an entry, and that they fit each other.
 fn checked(entry: &Value) -> Result<(), String> {
     let dtype: Dtype = field(entry, "dtype", "a type of the format, such as F32, F16 or BF16")?;
     let shape: Vec<usize> = field(entry, "shape", "a list of whole numbers from 0")?;
@@ -168,14 +169,14 @@ fn checked(entry: &Value) -> Result<(), String> {
     Err(format!("dtype {dtype} and shape {shape} need {need}, its offsets hold {held}"))
 }
 
-/// A field of a list's entry.
+/// Reads a field of an entry.
 fn field<T: DeserializeOwned>(entry: &Value, name: &str, expected: &str) -> Result<T, String> {
     let value = entry.get(name).unwrap_or(&Value::Null);
     T::deserialize(value)
         .map_err(|_| format!("`{name}` is {}; expected {expected}", cut(&value.to_string())))
 }
 
-/// Most characters of a list that a message quotes.
+/// Maximum number of characters of a header that an error quotes.
 const MOST_QUOTED: usize = 80;
 
 fn cut(text: &str) -> String {
@@ -194,7 +195,7 @@ fn dtype_of(info: &TensorInfo) -> Option<DType> {
     }
 }
 
-/// Values of a file, all of them finite.
+/// Converts bytes of a file to a tensor and checks that all its values are finite.
 fn tensor_of(info: &TensorInfo, bytes: &[u8], held: Held) -> Result<Tensor, String> {
     let Some(dtype) = dtype_of(info) else {
         return Err(format!("type {:?}, expected F32, F16 or BF16", info.dtype));
@@ -210,11 +211,11 @@ fn tensor_of(info: &TensorInfo, bytes: &[u8], held: Held) -> Result<Tensor, Stri
     }
 }
 
-/// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives
-/// new files (the library's own temporary file would be for its owner alone).
+/// Writes tensors to a safetensors file and syncs it. The file gets the mode that the process gives to new
+/// files, because the library's temporary file would be readable by its owner only.
 ///
 /// # Errors
-/// What the system or the library answers; a partial file is never left under `path`.
+/// Errors of the system or the library. A partial file is never left at `path`.
 pub fn write_tensors<N, V>(
     path: &Path,
     tensors: impl IntoIterator<Item = (N, V)>,
@@ -236,7 +237,7 @@ where
     std::fs::File::open(path)?.sync_all()
 }
 
-/// The header that `transformers` asks for.
+/// The metadata that `transformers` requires.
 fn metadata() -> std::collections::HashMap<String, String> {
     [("format".to_owned(), "pt".to_owned())].into()
 }
@@ -246,7 +247,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Why a file of this list and 48 bytes of data is refused.
+    /// Returns the error for a file with this header and 48 bytes of data.
     fn refused(list: &Value) -> String {
         let dir = tempfile::tempdir().unwrap();
         let list = list.to_string().into_bytes();

@@ -1,6 +1,6 @@
-//! The tokenizer of a checkpoint, checked against its embedding.
+//! Reads the tokenizer of a checkpoint and checks it against the embedding.
 //!
-//! Joins the vocabulary of the tokenizer with the token ids that the configuration names.
+//! Here the tokenizer's vocabulary meets the token ids of the configuration.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ impl Tokenizer {
     /// Reads the tokenizer files of a checkpoint and checks them against its configuration.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or an id does not fit the embedding.
+    /// If a file is missing or malformed, or an id is outside the embedding.
     pub fn read(source: &Source, config: &ModelConfig) -> Result<Self, PolicyError> {
         let tokenizer = Self::from_files(source, &Value::Object(config.raw.clone()))?;
         tokenizer.fits(config.vocab_size, source)?;

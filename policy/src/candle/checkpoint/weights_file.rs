@@ -1,8 +1,8 @@
-//! Weights of a checkpoint: read from safetensors (one file or shards) or a GGUF file.
+//! Reads the weights of a checkpoint from safetensors (one file or shards) or a GGUF file.
 //!
-//! Every tensor that the configuration asks for must be there with its shape and finite values;
-//! errors name the file and the tensor. Weights are held in f32, for inference as stored ([`Held`]).
-//! An adapter is merged as it is read.
+//! Every tensor of the configuration must exist with its shape and finite values; errors name the file and
+//! the tensor. Weights are held in f32, or as stored for inference ([`Held`]). An adapter is merged after
+//! its base is read.
 
 use std::collections::BTreeMap;
 
@@ -21,29 +21,30 @@ use crate::text::Files;
 /// Configuration and weights of one checkpoint.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
-    /// Where it came from.
+    /// Source of the files.
     pub source: Source,
     /// Shapes and switches.
     pub config: ModelConfig,
-    /// Weights by their names in the file: f32, or as they are stored ([`Self::read_as_stored`]).
+    /// Weights by tensor name: in f32, or as stored ([`Self::read_as_stored`]).
     pub tensors: BTreeMap<String, Tensor>,
-    /// What a user should know of the files and what was made of it.
+    /// Warnings about the files and how they were interpreted.
     pub warnings: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Reads configuration and weights, which are held in f32.
+    /// Reads configuration and weights; all weights are held in f32.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or a tensor is missing, misshapen or not finite.
+    /// If a file is missing or malformed, or a tensor is missing, has a wrong shape or values that are not
+    /// finite.
     pub fn read(source: Source) -> Result<Self, PolicyError> {
         let config = config(&source)?;
         Self::with(source, config, Held::F32)
     }
 
-    /// Reads configuration and weights for inference: matrices in bf16 and f16 stay so, and only those
-    /// that an adapter changes are widened to f32. [`CandlePolicy`](crate::candle::CandlePolicy) computes
-    /// the same bits from them.
+    /// Reads configuration and weights for inference: matrices in bf16 and f16 keep their dtype, and only
+    /// matrices that an adapter changes are widened to f32. [`CandlePolicy`](crate::candle::CandlePolicy)
+    /// computes bit-identical results from them.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -52,7 +53,7 @@ impl Checkpoint {
         Self::with(source, config, Held::AsStored)
     }
 
-    /// Reads the weights that a configuration asks for.
+    /// Reads the weights for a configuration.
     pub(crate) fn with(
         source: Source,
         mut config: ModelConfig,
@@ -75,8 +76,8 @@ fn config(source: &Source) -> Result<ModelConfig, PolicyError> {
         .map_err(|detail| source.error("config.json", detail))
 }
 
-/// Every tensor that the configuration asks for, from the safetensors files of a folder, and what a user
-/// should know of them.
+/// Reads every tensor of the configuration from the safetensors files of a folder. Returns the tensors, and
+/// warnings about them.
 fn read_files(
     source: &Source,
     config: &mut ModelConfig,
@@ -104,16 +105,16 @@ fn read_files(
     }
 }
 
-/// Whether the lists of the weight files name a head; not for files that cannot be read, which is said
-/// when they are.
+/// Whether the weight files have an output head. False if a file cannot be read; the error is reported when
+/// its weights are read.
 pub(crate) fn holds_head(source: &Source) -> bool {
     let held =
         |file: &String| TensorFile::open(source, file).is_ok_and(|file| file.shape(HEAD).is_some());
     weight_files(source).is_ok_and(|files| files.iter().any(held))
 }
 
-/// Settles what a configuration with tied embeddings means, as transformers 5 does: of embedding and
-/// head, one is enough; where the files hold both and they differ, they are not tied.
+/// Resolves tied embeddings as transformers 5 does: one of embedding and head is enough, and if the files
+/// have both with different values, they are not tied.
 fn tie(
     config: &mut ModelConfig,
     wanted: &mut BTreeMap<String, Vec<usize>>,
@@ -141,7 +142,7 @@ fn tie(
     Ok(())
 }
 
-/// The score head of a reward model's files: its tensors by their names, which begin with [`SCORE`].
+/// Reads the score head of a reward model: its tensors by name, all of which begin with [`SCORE`].
 pub(crate) fn read_score_head(source: &Source) -> Result<BTreeMap<String, Tensor>, PolicyError> {
     let mut tensors = BTreeMap::new();
     for file in weight_files(source)? {
@@ -154,8 +155,8 @@ pub(crate) fn read_score_head(source: &Source) -> Result<BTreeMap<String, Tensor
     Ok(tensors)
 }
 
-/// Names of the weight files: the single file (which transformers takes first, too), or the shards
-/// that the index lists, which must be there.
+/// Returns the names of the weight files: the single file (which transformers also prefers), or the shards
+/// in the index, which must exist.
 pub(crate) fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> {
     if source.has(WEIGHTS)? {
         return Ok(vec![WEIGHTS.to_owned()]);
@@ -186,25 +187,25 @@ pub(crate) fn weight_files(source: &Source) -> Result<Vec<String>, PolicyError> 
     Ok(files.into_keys().collect())
 }
 
-/// Tensors of a checkpoint on their way in.
+/// State of reading the weights.
 struct Reading<'a> {
     source: &'a Source,
     held: Held,
-    /// Names and shapes of those that are still to come.
+    /// Names and shapes of the tensors that are not read yet.
     wanted: BTreeMap<String, Vec<usize>>,
     tensors: BTreeMap<String, Tensor>,
-    /// Names of those that the model has no place for.
+    /// Names of the tensors that the model does not use.
     unused: Vec<String>,
-    /// Whether the files hold a score head, which is read apart.
+    /// Whether the files have a score head, which is read separately.
     scores: bool,
 }
 
 impl Reading<'_> {
-    /// Takes the tensors of one file that are still wanted.
+    /// Reads the tensors of one file that are still wanted.
     fn file(&mut self, file: &str) -> Result<(), PolicyError> {
         let mut file = TensorFile::open(self.source, file)?;
         for name in file.names() {
-            // A model saved without its head has names without this prefix; transformers adds it.
+            // The tensor names of a model saved without its head lack this prefix; transformers adds it.
             let prefixed = format!("model.{name}");
             let own = if self.wanted.contains_key(&prefixed) { &prefixed } else { &name };
             let Some(expected) = self.wanted.get(own) else {
@@ -220,7 +221,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// A tensor that nothing asks for: a bias would be left out; rotary tables do no harm.
+    /// Handles a tensor that the model does not use. A bias is an error, because leaving it out would
+    /// change the result; rotary tables are ignored.
     fn pass_over(&mut self, file: &TensorFile, name: String) -> Result<(), PolicyError> {
         let known = self.tensors.contains_key(&name) || name.ends_with(".rotary_emb.inv_freq");
         if known || (self.scores && name.starts_with(SCORE)) {
@@ -233,7 +235,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// What a user should know of the tensors that were passed over.
+    /// Returns a warning about unused tensors.
     fn warning(&self) -> Option<String> {
         let first = self.unused.first()?;
         Some(format!(

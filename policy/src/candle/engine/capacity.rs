@@ -1,6 +1,6 @@
-//! How much capacity an engine takes and how its shards divide it, known from the configuration alone.
+//! Memory that an engine needs and how its shards divide it, computed from the configuration alone.
 //!
-//! It reads no weights and allocates nothing.
+//! No weights are read and nothing is allocated here.
 
 use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::checkpoint::footprint::Footprint;
@@ -16,46 +16,47 @@ use crate::{
     ComputeDevice, DevicePlan, Dtype, LoadOptions, MemoryPlan, PolicyError, available_memory,
 };
 
-/// Parameters up to which a shard a thread beats sharing every product between threads. Both cores
-/// then work without meeting, but each reads all weights. Measured on four trees and two threads:
-/// 2.7 s against 3.7 at 7 million parameters, 67 against 58 at 90 million; between them taste.
+/// Up to this many parameters, one shard per thread is faster than one shard whose matrix products are
+/// split among all threads. Separate shards need no synchronisation, but each of them reads all weights.
+/// Measured with four trees and two threads, one shard per thread against one shard: 2.7 s against 3.7 s at
+/// 7 million parameters, 67 s against 58 s at 90 million. The limit between these two sizes is not tuned.
 const SHARDED_PARAMETERS: usize = 32_000_000;
 
-/// Bytes that a tokenizer takes for each byte of its file (measured with 152,000 words).
+/// Bytes of memory that a tokenizer needs per byte of its file (measured with 152,000 words).
 const TOKENIZER: u64 = 8;
 
-/// Bytes of the program, and of each of its threads: code, stacks, pages that are not full, and the trees
-/// of some hundred problems (measured on models of 1 to 90 million parameters with 1 to 4 threads).
+/// Bytes of the program, and of each of its threads: code, stacks, partly used pages, and the trees of some
+/// hundred problems (measured on models of 1 to 90 million parameters with 1 to 4 threads).
 const PROGRAM: [u64; 2] = [40 << 20, 5 << 20];
 
-/// Tokens that the cache holds where memory allows: 64 trees in flight with a prompt and a thousand
-/// sampled tokens each, and as many again that are not yet evicted.
+/// Tokens that the KV cache holds by default if memory allows: 64 trees in flight with a prompt and a
+/// thousand sampled tokens each, and as many tokens again that are not evicted yet.
 const CACHED_TOKENS: usize = 1 << 17;
 
-/// Bytes of the cache where nothing is asked for, at least and at most.
+/// Smallest and largest default size of the KV cache, in bytes.
 const LEAST_CACHE: usize = 1 << 30;
 const MOST_CACHE: usize = 4 << 30;
 
-/// Bytes of the cache where nothing is asked for: a model whose tokens take `slot` bytes gets room for
-/// [`CACHED_TOKENS`], if that is no more than a quarter of the free memory. Pages that hold nothing take
-/// no memory.
+/// Returns the default size of the KV cache in bytes: room for [`CACHED_TOKENS`] of `slot` bytes each, but
+/// at most a quarter of the `available` memory (bytes), and always between [`LEAST_CACHE`] and
+/// [`MOST_CACHE`]. Pages that were never written take no memory.
 fn cache_for(slot: usize, available: Option<u64>) -> usize {
     let quarter =
         available.map_or(LEAST_CACHE, |bytes| usize::try_from(bytes / 4).unwrap_or(usize::MAX));
     CACHED_TOKENS.saturating_mul(slot).min(quarter).clamp(LEAST_CACHE, MOST_CACHE)
 }
 
-/// How the engine of a model is divided.
+/// How an engine divides its KV cache and threads among shards.
 pub(crate) struct Capacity {
-    /// Shards.
+    /// Number of shards.
     pub(crate) shards: usize,
-    /// Threads of each.
+    /// Number of threads per shard.
     pub(crate) threads: usize,
-    /// Bytes of keys and values of one token.
+    /// Bytes of the keys and values of one token.
     pub(crate) slot: usize,
-    /// Tokens that each shard stores.
+    /// KV slots (tokens) per shard.
     pub(crate) slots: usize,
-    /// Sequences that each shard decodes at once.
+    /// Maximum number of sequences that a shard decodes at once.
     pub(crate) sequences: usize,
 }
 
@@ -66,7 +67,7 @@ impl Capacity {
             ComputeDevice::Cpu => (true, bytes_on_cpu(options.dtype)),
             ComputeDevice::Cuda(_) => (false, options.dtype.bytes()),
         };
-        // One thread feeds a GPU best: rows of all trees share its products.
+        // On a GPU one engine thread is best: rows of all trees then share matrix products.
         let sharded = cpu && config.parameter_count() <= SHARDED_PARAMETERS;
         let slot = config.layers * 2 * config.kv_heads * config.head_dim * bytes;
         let bytes = options.cache_bytes.unwrap_or_else(|| match options.device {
@@ -74,7 +75,8 @@ impl Capacity {
             ComputeDevice::Cuda(_) => LEAST_CACHE,
         });
         let slots = (bytes / slot).max(1);
-        // Each shard holds the longest sequence, so that no request depends on their number.
+        // Each shard can hold the longest sequence, so that whether a request fits does not depend on the
+        // number of shards.
         let most = if sharded { (slots / config.context).max(1) } else { 1 };
         let shards = threads.min(most);
         Self {
@@ -88,10 +90,10 @@ impl Capacity {
 }
 
 impl CandlePolicy {
-    /// What an engine over this checkpoint will take, from its configuration alone.
+    /// Returns the memory that an engine for this checkpoint will need, from its configuration alone.
     ///
     /// # Errors
-    /// When the configuration is missing or malformed.
+    /// If the configuration is missing or malformed.
     pub fn plan(source: &Source, options: &LoadOptions) -> Result<MemoryPlan, PolicyError> {
         let mut config = ModelConfig::parse_any(&source.text("config.json")?)
             .map_err(|detail| source.error("config.json", detail))?;
@@ -102,7 +104,8 @@ impl CandlePolicy {
         let bytes = |values: usize| (values * size_of::<f32>()) as u64;
         let held = Footprint::new(source, &config);
         let cached_tokens = (capacity.slots * capacity.shards) as u64;
-        // A step has rows that read and one for each sequence; the logits are those of sequences.
+        // A step has up to `MAX_BATCHED_TOKENS` prefill rows and one row per decoding sequence. Logits are
+        // computed for sequences only.
         let rows = MAX_BATCHED_TOKENS + capacity.sequences;
         let step = rows * Scratch::row_width(&config) + capacity.sequences * config.vocab_size;
         let rotations = config.context * config.head_dim;
@@ -119,7 +122,7 @@ impl CandlePolicy {
                     cache,
                     scratch: number * step as u64 + bytes(attention),
                 };
-                // What stays in memory of the processor are logits.
+                // Only the logits stay in CPU memory.
                 (scratch, cache) = (capacity.sequences * config.vocab_size, 0);
                 Some(plan)
             }
@@ -143,7 +146,7 @@ impl CandlePolicy {
     }
 }
 
-/// Bytes of a key or a value on the processor.
+/// Returns the bytes per number of keys and values on the CPU.
 fn bytes_on_cpu(dtype: Dtype) -> usize {
     match dtype {
         Dtype::Bf16 => Dtype::Bf16.bytes(),
@@ -159,11 +162,12 @@ mod tests {
     fn the_cache_grows_with_the_model_and_the_free_memory() {
         const GIB: usize = 1 << 30;
         let free = |gib: u64| Some(gib << 30);
-        // Little, a token of the embedded model's size, and not knowing how much is free.
+        // Little free memory; a token of the bundled model's size; unknown free memory.
         assert_eq!(cache_for(46_080, free(3)), GIB);
         assert_eq!(cache_for(2_048, free(64)), GIB);
         assert_eq!(cache_for(46_080, None), GIB);
-        // Qwen2.5-0.5B: as much as the tokens take; SmolLM2-135M and Llama 3.1 8B: the most.
+        // Qwen2.5-0.5B gets room for all `CACHED_TOKENS`, SmolLM2-135M the maximum, Llama 3.1 8B a quarter
+        // of the memory.
         assert_eq!(cache_for(24_576, free(64)), 24_576 << 17);
         assert_eq!(cache_for(46_080, free(64)), 4 * GIB);
         assert_eq!(cache_for(262_144, free(10)), 10 * GIB / 4);

@@ -1,7 +1,7 @@
-//! What is read off the last hidden rows of a pass: judgements, scores, and the row itself.
+//! Reads judgements, scores and hidden states from the last hidden states of a prefill.
 //!
-//! A judgement is made of the probabilities of a few labels after a question; a score is the log-probability of
-//! each token of a continuation. The question's wording is not known here.
+//! A judgement is made of the probabilities of a few labels after a question. A score is the
+//! log-probability of each token of a continuation. The wording of questions is in [`crate::text`].
 
 use rayon::prelude::*;
 use regrowth_datasets::TokenId;
@@ -13,7 +13,8 @@ use crate::candle::engine::sequence::Sequence;
 use crate::{HiddenState, Judgement, LabelMass, Response, Scores};
 
 impl Shard {
-    /// Reads the labels' probabilities off log-probabilities `[V]`; asks the next question or answers.
+    /// Reads the probabilities of the labels from log-probabilities `[V]`. Then asks the next question or
+    /// answers the request.
     pub(crate) fn finish_judgement(&mut self, sequence: Sequence, id: u64, logps: &[f32]) {
         let mass = |ids: &[TokenId]| ids.iter().map(|&i| f64::from(logps[i as usize]).exp()).sum();
         sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
@@ -30,8 +31,8 @@ impl Shard {
         self.answer(id, Ok(Response::Judgement(judgement)));
     }
 
-    /// Scores the next tokens of a continuation from the hidden rows before them, `[n, D]`; no more
-    /// logits at once than sampling takes.
+    /// Scores the next tokens of a continuation from the hidden states `[n, D]` of the tokens before them.
+    /// Logits are computed for at most `max_sequences` rows at a time, as in sampling.
     pub(crate) fn score(&mut self, id: u64, hidden: &[f32]) -> Result<(), String> {
         let Some(RequestState { kind: Kind::Score { request, logps, greedy }, .. }) =
             self.requests.get_mut(&id)
@@ -55,7 +56,7 @@ impl Shard {
         Ok(())
     }
 
-    /// Answers with the state at which a pass ended.
+    /// Answers a `Hidden` request with the hidden state of its last token.
     pub(crate) fn finish_hidden(&mut self, sequence: Sequence, id: u64, values: Vec<f32>) {
         if !values.iter().all(|value| value.is_finite()) {
             return self.fail(sequence, "its hidden state is not finite numbers");
@@ -66,7 +67,7 @@ impl Shard {
         self.answer(id, Ok(Response::Hidden(HiddenState { values, usage })));
     }
 
-    /// Answers with the scores of a continuation.
+    /// Answers a `Score` request.
     pub(crate) fn finish_score(&mut self, sequence: Sequence, id: u64) {
         sequence.release(&mut self.prefix_cache, &mut self.kv_slots);
         let Some(RequestState { kind: Kind::Score { logps, greedy, .. }, usage, .. }) =

@@ -1,9 +1,9 @@
-//! Which slots of a shard's store are free; a slot holds the key and the value of one token.
+//! Allocates the KV slots of a shard; a slot holds the key and the value of one token.
 //!
-//! Who owns a slot is the prefix cache's and the sequences' business, what lies in it the model's; this
-//! file only hands out numbers, low ones first.
+//! The prefix cache and the sequences own the slots, and the model stores the keys and values. This file
+//! only hands out slot numbers: the slot released last if there is one, otherwise the lowest unused number.
 
-/// A fixed number of slots.
+/// Allocator of a fixed number of slots.
 pub(crate) struct KvSlots {
     capacity: usize,
     used: usize,
@@ -11,17 +11,17 @@ pub(crate) struct KvSlots {
 }
 
 impl KvSlots {
-    /// `capacity` free slots.
+    /// Creates an allocator with `capacity` free slots.
     pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, used: 0, free: Vec::new() }
     }
 
-    /// Number of slots.
+    /// Total number of slots.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// A free slot, if there is one.
+    /// Takes a free slot. Returns `None` if there is none.
     pub(crate) fn take(&mut self) -> Option<u32> {
         if let Some(slot) = self.free.pop() {
             return Some(slot);
@@ -33,12 +33,12 @@ impl KvSlots {
         Some(self.used as u32 - 1)
     }
 
-    /// Gives a slot back.
+    /// Returns a slot to the free slots.
     pub(crate) fn release(&mut self, slot: u32) {
         self.free.push(slot);
     }
 
-    /// Slots in use, by sequences or by the prefix cache.
+    /// Number of slots in use, by sequences or by the prefix cache.
     #[cfg(test)]
     pub(crate) fn in_use(&self) -> usize {
         self.used - self.free.len()

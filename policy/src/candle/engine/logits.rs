@@ -1,7 +1,8 @@
-//! Logits of all sequences that need them, in one product with the head.
+//! Computes the logits of all waiting sequences in one matrix product with the output head.
 //!
-//! The head is the largest matrix of a small model, and a product reads it whole, for one row or a
-//! hundred. So decoding sequences, requests whose prefill is complete and judgements share it.
+//! The head is the largest matrix of a small model, and a product reads all of it, for one row as for a
+//! hundred. So decoding sequences, requests whose prefill is complete and judge questions share one
+//! product.
 
 use rayon::prelude::*;
 
@@ -9,16 +10,17 @@ use crate::candle::engine::sampler::{self, RowSampler};
 use crate::candle::engine::scheduler::Shard;
 use crate::candle::engine::sequence::{Prefill, Role, Sequence};
 
-/// Sequences whose last token is computed, with its final hidden state.
+/// Sequences whose last token is computed but whose logits are not, with the final hidden state of that
+/// token.
 #[derive(Default)]
 pub(crate) struct AwaitingLogits {
     sequences: Vec<Sequence>,
-    /// `[n, D]`.
+    /// Final hidden states, `[n, D]`.
     hidden: Vec<f32>,
 }
 
 impl AwaitingLogits {
-    /// Sequences that they may become: one for each candidate or judgement.
+    /// Number of sequences that may result: one for each candidate or judge question.
     pub(crate) fn width(&self) -> usize {
         let of = |sequence: &Sequence| match &sequence.role {
             Role::Decode(candidates) => candidates.len(),
@@ -29,14 +31,14 @@ impl AwaitingLogits {
 }
 
 impl Shard {
-    /// Lets a sequence wait for the logits after `hidden` `[D]`, the state of its last token.
+    /// Queues a sequence for the logits after its last token, whose final hidden state is `hidden` `[D]`.
     pub(crate) fn await_logits(&mut self, sequence: Sequence, hidden: &[f32]) {
         self.awaiting_logits.sequences.push(sequence);
         self.awaiting_logits.hidden.extend_from_slice(hidden);
     }
 
-    /// Computes the logits of all sequences that wait for them, and samples or judges. Those that a
-    /// request starts meanwhile are served too.
+    /// Computes the logits of all queued sequences, then samples or judges. Sequences that are queued in
+    /// the meantime, such as a request's next wave of candidates, are included.
     pub(crate) fn read_logits(&mut self) {
         while !self.awaiting_logits.sequences.is_empty() {
             let AwaitingLogits { sequences, hidden } = &mut self.awaiting_logits;
@@ -47,7 +49,7 @@ impl Shard {
         }
     }
 
-    /// [`Self::read_logits`] of sequences with their hidden states `[n, D]`.
+    /// Computes the logits of these sequences from their hidden states `[n, D]`, then samples or judges.
     fn read_batch(&mut self, mut sequences: Vec<Sequence>, hidden: &[f32]) {
         let mut logits = std::mem::take(&mut self.logits);
         if let Err(error) = self.model.logits(hidden, &mut logits) {
@@ -77,8 +79,8 @@ impl Shard {
     }
 }
 
-/// Turns logits into log-probabilities and draws one token for each candidate of a sequence. `None` if
-/// they are not finite numbers.
+/// Turns logits into log-probabilities and samples one token for each candidate of a sequence. Returns
+/// `None` if the logits are not finite numbers.
 fn draw(row: &mut [f32], sequence: &mut Sequence) -> Option<Vec<sampler::Drawn>> {
     if !sampler::normalise(row) {
         return None;

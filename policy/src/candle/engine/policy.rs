@@ -1,7 +1,7 @@
 //! [`CandlePolicy`]: a checkpoint behind the [`Policy`] interface.
 //!
-//! It renders and checks requests and hands them to the engine's shards; a request goes to the
-//! shard of its prompt, so that a problem's tree meets its own cache.
+//! It renders and checks requests and hands them to the engine's shards. All requests about one problem go
+//! to the same shard, so that they share its prefix cache.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,8 +50,9 @@ impl CandlePolicy {
         Self::taking(checkpoint.clone(), options)
     }
 
-    /// Starts an engine over a checkpoint whose weights nobody else holds. Each tensor is freed as soon as the
-    /// engine's own form of it is made, so the weights are never in memory twice.
+    /// Starts an engine and takes over the checkpoint's weights. Each tensor is freed as soon as it is
+    /// converted to the engine's own form, so the weights are never in memory twice unless the caller keeps
+    /// a copy.
     ///
     /// # Errors
     /// When the tokenizer or prompt files do not fit, or a thread cannot be started.
@@ -61,7 +62,7 @@ impl CandlePolicy {
         })
     }
 
-    /// Starts an engine whose shards compute with what `models` makes of the weights.
+    /// Starts an engine; `models` builds one model per shard from the weights.
     fn over(
         checkpoint: Checkpoint,
         options: &LoadOptions,
@@ -126,14 +127,14 @@ impl CandlePolicy {
         &self.shared.tokenizer
     }
 
-    /// Tokens before the text of a prompt: BOS, if the tokenizer adds one and no chat template writes the
-    /// text.
+    /// Returns the tokens before the text of a prompt: BOS, if the tokenizer adds it and no chat template
+    /// renders the text.
     fn opening(&self) -> Vec<TokenId> {
         let chats = self.form.chat && self.tokenizer().chat_template().is_some();
         self.tokenizer().opening().filter(|_| !chats).into_iter().collect()
     }
 
-    /// Renders what is asked in each order that a judge request asks for.
+    /// Renders the questions of a judge request, one for each option order; empty for other requests.
     fn questions(&self, request: &Request) -> Result<Vec<Question>, PolicyError> {
         let Request::Judge(judge) = request else { return Ok(vec![]) };
         let asks = judge.asks().into_iter();
@@ -146,15 +147,15 @@ impl CandlePolicy {
         }
     }
 
-    /// A question right after the step.
+    /// Builds a question that is appended to the searched prefix and step.
     fn extending(&self, judge: &Judge, step: &str, ask: Ask<'_>) -> Result<Question, PolicyError> {
         let suffix = self.form.asking(step, ask, judge.hint.as_deref())?;
         let base = judge.prefix.iter().chain(&*judge.step).copied().collect();
         self.asked(base, &suffix, ask)
     }
 
-    /// Tokenises a question. One without tokens is refused: the logits of its labels would be those after the
-    /// token before it.
+    /// Tokenises a question. A question without tokens is refused: its labels would be read from the logits
+    /// after the step instead.
     fn asked(
         &self,
         base: Vec<TokenId>,
@@ -170,8 +171,9 @@ impl CandlePolicy {
         Ok(Question { base, suffix, labels: self.labels(ask)? })
     }
 
-    /// The labels of a question. Without a token for (A) or (B) a judgement is unknown; grades were chosen, and others
-    /// can be.
+    /// Returns the labels of a question with their token ids. If (A) or (B) is not a token of the
+    /// vocabulary, the judgement is unknown. For a grade this is an error, because the user can choose
+    /// other grades.
     fn labels(&self, ask: Ask<'_>) -> Result<Vec<Label>, PolicyError> {
         let labels = ask.labels().into_iter().zip(ask.values());
         labels
@@ -184,7 +186,7 @@ impl CandlePolicy {
             .collect()
     }
 
-    /// A question with a prompt of its own.
+    /// Builds a question with a fresh prompt that restates problem and solution.
     fn restating(
         &self,
         judge: &Judge,
@@ -198,8 +200,8 @@ impl CandlePolicy {
         self.asked(base, &text[before..], ask)
     }
 
-    /// Checks a request and renders its questions. A judged step loses its EOS: the question goes
-    /// on from its text.
+    /// Checks a request and renders its questions. EOS is removed from a judged step, because the question
+    /// continues its text.
     fn prepare(&self, request: &mut Request) -> Result<Vec<Question>, PolicyError> {
         if let Request::Judge(judge) = request
             && let Some((last, rest)) = judge.step.split_last()
@@ -216,7 +218,8 @@ impl CandlePolicy {
     }
 }
 
-/// Tokens of the judge's question after a step, in the longer of its orders.
+/// Returns the number of tokens of the judge's question after a step, for the longer of its two option
+/// orders.
 fn longest_question(form: &PromptForm, tokenizer: &Tokenizer) -> Result<usize, PolicyError> {
     let question = |first| tokenizer.encode(&form.question("", first, None)?);
     Ok(question(true)?.len().max(question(false)?.len()))
@@ -272,7 +275,8 @@ impl Policy for CandlePolicy {
         match self.prepare(&mut call.request) {
             Ok(questions) => {
                 let shard = self.router.shard(call.request.prefix());
-                // If the shard has ended, `send` gives the state back; dropping it answers the caller.
+                // If the shard has ended, `send` returns the state; dropping it answers the caller with an
+                // error.
                 drop(self.calls[shard].send(RequestState::new(call, questions)));
             }
             Err(error) => call.caller.answer(Err(error)),
@@ -284,19 +288,19 @@ impl Drop for CandlePolicy {
     fn drop(&mut self) {
         self.calls.clear();
         for thread in self.threads.drain(..) {
-            // A shard that panicked has told its callers when their requests were dropped.
+            // If the shard panicked, its callers were answered when their requests were dropped.
             let _ = thread.join();
         }
     }
 }
 
-/// Weights by their names.
+/// Weights by tensor name.
 type Weights = BTreeMap<String, Tensor>;
 
-/// The model of each shard.
+/// One model per shard.
 type Models = Vec<Box<dyn Forward>>;
 
-/// The model of each shard; shards share the weights.
+/// Builds one model per shard; the shards share the weights.
 fn models(
     config: &ModelConfig,
     tensors: Weights,
@@ -326,15 +330,15 @@ fn models(
     }
 }
 
-/// Free bytes of a GPU's memory, if its driver says; `None` for the CPU.
+/// Returns the free bytes of a GPU's memory; `None` for the CPU, or if the driver does not report them.
 ///
 /// # Errors
-/// When there is no such device, or this build does not know it.
+/// If there is no such device, or this build has no support for it.
 pub fn free_on(device: ComputeDevice) -> Result<Option<u64>, PolicyError> {
     match device {
         ComputeDevice::Cpu => Ok(None),
         ComputeDevice::Cuda(number) => {
-            // The context takes memory too, so it is made before the free memory is read.
+            // The CUDA context takes memory too, so it is created before the free memory is read.
             let _opened = cuda::open(number)?;
             Ok(cuda::free_bytes())
         }

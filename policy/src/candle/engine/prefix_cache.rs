@@ -1,8 +1,8 @@
-//! A radix tree over token ids that remembers which slots hold which prefix.
+//! A radix tree over token ids that stores which KV slots hold which prefix.
 //!
-//! Every path from the root spells a prefix whose keys and values are stored. A sequence pins the node
-//! it stands on; leaves that nobody pins are evicted, least recently used first, when slots run
-//! short. The idea is SGLang's RadixAttention (Zheng et al. 2023, arXiv:2312.07104).
+//! Every path from the root spells a prefix whose keys and values are stored. A sequence pins the node at
+//! which its cached prefix ends. When slots run short, unpinned leaves are evicted, least recently used
+//! first. The idea is SGLang's RadixAttention (Zheng et al. 2023, arXiv:2312.07104).
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -24,22 +24,21 @@ struct Node {
     children: BTreeMap<TokenId, CacheNode>,
     pins: usize,
     used_at: u64,
-    /// Final hidden states by offset in `ids`, of tokens after which a later request may start to
-    /// sample.
+    /// Final hidden states, by offset in `ids`, of tokens after which a later request may start sampling.
     hidden: BTreeMap<usize, Vec<f32>>,
 }
 
 /// The longest cached prefix of a request.
 pub(crate) struct Found {
-    /// The node at whose end the cached prefix ends.
+    /// The node that ends the cached prefix.
     pub(crate) node: CacheNode,
     /// KV slots of the cached prefix, one per token.
     pub(crate) slots: Vec<u32>,
-    /// Final hidden state of its last token, if it was stored.
+    /// Final hidden state of the prefix's last token, if it was stored.
     pub(crate) hidden: Option<Vec<f32>>,
 }
 
-/// The tree.
+/// The radix tree.
 pub(crate) struct PrefixCache {
     nodes: Vec<Option<Node>>,
     vacant: Vec<CacheNode>,
@@ -48,7 +47,7 @@ pub(crate) struct PrefixCache {
     evicted: HashSet<u64>,
 }
 
-/// Evicted leaves to remember at most; when there are as many, all are forgotten (8 bytes each).
+/// Maximum number of evicted leaves to remember (8 bytes each); when it is reached, all are forgotten.
 const MAX_EVICTED: usize = 1 << 16;
 
 impl PrefixCache {
@@ -87,9 +86,9 @@ impl PrefixCache {
         Found { node, slots, hidden }
     }
 
-    /// Inserts `ids` and their slots below `node`. For tokens that are cached already, keeps the
-    /// cached slots and releases the given ones to `free`. Returns the node at whose end `ids` end,
-    /// and the cached slots of `ids`.
+    /// Inserts `ids` and their slots below `node`. For tokens that are cached already, keeps the cached
+    /// slots and releases the given ones to `free`. Returns the node that ends `ids`, and the cached slots
+    /// of `ids`.
     pub(crate) fn extend(
         &mut self,
         node: CacheNode,
@@ -118,7 +117,7 @@ impl PrefixCache {
         (node, known)
     }
 
-    /// Stores the final hidden state of the last token of a node.
+    /// Stores the final hidden state of a node's last token.
     pub(crate) fn keep_hidden(&mut self, node: CacheNode, hidden: Vec<f32>) {
         let entry = self.node_mut(node);
         if let Some(last) = entry.ids.len().checked_sub(1) {
@@ -136,7 +135,7 @@ impl PrefixCache {
         self.node_mut(node).pins -= 1;
     }
 
-    /// Evicts the least recently used leaf that nobody pins; `false` if there is none.
+    /// Evicts the least recently used unpinned leaf. Returns `false` if there is none.
     pub(crate) fn evict(&mut self, free: &mut KvSlots) -> bool {
         let leaves = self.nodes.iter().enumerate().filter_map(|(id, n)| Some((id, n.as_ref()?)));
         let oldest = leaves
@@ -169,8 +168,8 @@ impl PrefixCache {
         self.evicted.insert(hash);
     }
 
-    /// Returns whether a leaf that began with the last token of `ids`, after the other tokens, was
-    /// evicted. May return false after many evictions.
+    /// Returns whether a leaf was evicted whose first token is the last token of `ids` and whose prefix is
+    /// the other tokens. May return false after many evictions.
     pub(crate) fn was_evicted(&self, ids: &[TokenId]) -> bool {
         !self.evicted.is_empty() && self.evicted.contains(&hash(ids.iter()))
     }

@@ -46,8 +46,8 @@ impl Shard {
         self.await_logits(sequence, hidden);
     }
 
-    /// Gives each candidate of a sequence the token sampled for it. Returns the candidates with their
-    /// tokens and, if they end there, finish reasons.
+    /// Assigns to each candidate of a sequence the token sampled for it. Returns the candidates with their
+    /// tokens and, for candidates that end here, finish reasons.
     pub(crate) fn follow(
         &self,
         sequence: &mut Sequence,
@@ -94,7 +94,7 @@ impl Shard {
             finish,
         };
         let drawn = std::mem::take(candidates).into_iter().zip(tokens).zip(finishes).map(with);
-        // A request that failed through another of its sequences is gone.
+        // Drop candidates whose request has failed in another of its sequences.
         Ok(drawn.filter(|d| self.requests.contains_key(&d.candidate.request)).collect())
     }
 
@@ -141,8 +141,8 @@ impl Shard {
         }
     }
 
-    /// Stores a finished candidate. Then starts the request's next wave, or answers the request,
-    /// once nothing of it is running.
+    /// Stores a finished candidate. Once all started candidates of the request are finished, starts its
+    /// next wave or answers the request.
     fn finish_candidate(&mut self, before: &[u32], drawn: Drawn) {
         let CandidateState { request: id, index, from, mut logps, cut, .. } = drawn.candidate;
         let mut ids: Vec<u32> = before[from..].iter().copied().chain([drawn.id]).collect();
@@ -173,8 +173,8 @@ impl Shard {
     }
 }
 
-/// Returns the finish reason (vLLM: `finish_reason`) if the step ends with its last token. `text`
-/// and `cut` are the states before that token and are updated.
+/// Returns the finish reason (vLLM: `finish_reason`) if the step ends with its last token. `text` and `cut`
+/// hold the state before that token and are updated.
 fn finish_of(
     request: &Propose,
     step: &[TokenId],

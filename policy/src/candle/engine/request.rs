@@ -1,7 +1,7 @@
-//! One request on its way through the engine: the passes it needs, and the reply they make.
+//! State of one request in the engine: the prefills that it needs, and the reply so far.
 //!
-//! Every request is one or more passes over given tokens; a proposal then samples its candidates
-//! from where its pass ended. What a request costs is counted here.
+//! Every request needs one or more prefills. A `Propose` request then samples its candidates from the end
+//! of its prefill. The usage of a request is counted here.
 
 use std::sync::Arc;
 
@@ -12,64 +12,66 @@ use crate::{
     Usage,
 };
 
-/// A request in work.
+/// A request in progress.
 pub(crate) struct RequestState {
     caller: Caller,
     pub(crate) kind: Kind,
     pub(crate) usage: Usage,
-    /// KV slots it may need at most, all its sequences together.
+    /// Maximum number of KV slots that all its sequences together may need.
     pub(crate) reserved: usize,
 }
 
-/// What the request is for, with what it has so far.
+/// The kind of request, with its results so far.
 pub(crate) enum Kind {
-    /// Candidates by index, as they finish; `started` of them so far, `wave` at once at most.
+    /// `done` holds the finished candidates by index. `started` candidates were started so far, at most
+    /// `wave` at a time.
     Propose { request: Propose, done: Vec<Option<Candidate>>, started: usize, wave: usize },
-    /// Questions still to be asked, and the answers; whether prompts of their own ask them.
+    /// `ask` holds the questions left, `answers` the answers so far. `restated`: whether each question has
+    /// a fresh prompt that restates problem and solution.
     Judge { ask: Vec<Question>, answers: Vec<Option<Vec<LabelMass>>>, restated: bool },
-    /// One pass; log-probabilities of the tokens so far, and whether each is the likeliest.
+    /// One prefill. Log-probabilities of the tokens so far, and whether each token is the most likely one.
     Score { request: Score, logps: Vec<f32>, greedy: Vec<bool> },
-    /// One pass, which ends where the state is wanted.
+    /// One prefill, which ends at the token whose hidden state is returned.
     Hidden { request: Hidden },
 }
 
-/// Tokens for a sequence to compute.
+/// Token ids that a sequence has to compute.
 pub(crate) struct PrefillSpan {
     pub(crate) ids: Vec<TokenId>,
-    /// First position whose hidden row is wanted.
+    /// First position whose hidden state is needed.
     pub(crate) first_row: usize,
-    /// Ids to keep in the prefix cache.
+    /// Number of leading ids that go into the prefix cache.
     pub(crate) cacheable: usize,
 }
 
 /// A judge's question.
 pub(crate) struct Question {
-    /// What stands before it and is worth keeping: the prefix and the step, or what a prompt of its
-    /// own restates.
+    /// Cacheable tokens before the question: prefix and step, or the part of a fresh prompt that restates
+    /// problem and solution.
     pub(crate) base: Vec<TokenId>,
-    /// The question itself.
+    /// Tokens of the question itself.
     pub(crate) suffix: Vec<TokenId>,
-    /// What it may be answered with.
+    /// The possible answers.
     pub(crate) labels: Vec<Label>,
 }
 
-/// A label of a question.
+/// A possible answer to a question.
 pub(crate) struct Label {
-    /// What it is worth.
+    /// Value of the answer, in [0, 1].
     pub(crate) value: f64,
-    /// The tokens that write it; none where the vocabulary has none.
+    /// Token ids that decode to the label; empty if the vocabulary has none.
     pub(crate) ids: Arc<[TokenId]>,
 }
 
 impl Question {
-    /// Tokens of all of it.
+    /// Number of tokens of `base` and `suffix` together.
     pub(crate) fn len(&self) -> usize {
         self.base.len() + self.suffix.len()
     }
 }
 
 impl RequestState {
-    /// The state of a request whose judge questions are rendered already.
+    /// Creates the state of a request whose judge questions are rendered already.
     pub(crate) fn new(call: Call, questions: Vec<Question>) -> Self {
         let Call { request, caller } = call;
         let (kind, reserved) = match request {
@@ -96,7 +98,7 @@ impl RequestState {
         Self { caller, kind, usage: Usage::default(), reserved }
     }
 
-    /// The next tokens to compute, if any are left.
+    /// Returns the next tokens to compute, or `None` if all questions of a judge request are answered.
     pub(crate) fn next_prefill(&self) -> Option<PrefillSpan> {
         match &self.kind {
             Kind::Propose { request, .. } => {
@@ -113,7 +115,7 @@ impl RequestState {
                 })
             }
             Kind::Score { request, .. } => {
-                // Nothing follows the last token: its own row is not needed.
+                // The last token's hidden state is not needed, because no token after it is scored.
                 let read = request.continuation.split_last().map_or(&[][..], |(_, read)| read);
                 let ids: Vec<TokenId> = request.prefix.iter().chain(read).copied().collect();
                 let cacheable = request.prefix.len();
@@ -127,11 +129,11 @@ impl RequestState {
         }
     }
 
-    /// Makes the request fit a cache of `slots` tokens that it has to itself: fewer candidates at once,
-    /// so that the same answer takes longer.
+    /// Shrinks the request to fit a KV cache of `slots` tokens that it has to itself, by sampling fewer
+    /// candidates at once. The answer is the same but takes longer.
     ///
     /// # Errors
-    /// When not even one sequence fits.
+    /// If not even one sequence fits.
     pub(crate) fn shrink(&mut self, slots: usize) -> Result<(), PolicyError> {
         let mut need = self.reserved;
         if let Kind::Propose { request, wave, .. } = &mut self.kind {
@@ -149,7 +151,8 @@ impl RequestState {
         )))
     }
 
-    /// Counts `computed` tokens of a pass, the last `suffix` of which are not kept.
+    /// Adds `computed` tokens of a forward pass to the usage. The last `suffix` of them lie after the
+    /// cacheable prefix.
     pub(crate) fn count(&mut self, computed: usize, suffix: usize) {
         let usage = &mut self.usage;
         match self.kind {
@@ -162,7 +165,7 @@ impl RequestState {
         }
     }
 
-    /// How many sequences it fills at most.
+    /// Returns the maximum number of sequences that the request has at once.
     pub(crate) fn width(&self) -> usize {
         match &self.kind {
             Kind::Propose { done, .. } => done.len().max(1),

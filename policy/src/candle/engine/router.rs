@@ -1,42 +1,44 @@
-//! Which shard a request goes to: all requests of one problem to the one whose cache knows it.
+//! Chooses the shard of a request: all requests about one problem go to the shard whose cache holds its
+//! prompt.
 //!
-//! It knows prompts as hashes of their ids and nothing of what is asked. Prompts are dealt to the
-//! shards in step, as they are rendered, so that a few problems are work for all; a request goes
-//! where its prompt goes. Where that was never rendered here, the first tokens of the request stand
-//! for it. No answer depends on it.
+//! Prompts are stored as hashes of their token ids. They are assigned to the shards in turn, in the order
+//! in which they are rendered, so that even a few problems keep all shards busy. A request goes to the
+//! shard of its prompt. If its prompt was never rendered here, the first tokens of the request are used
+//! instead. Routing never changes an answer.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use regrowth_datasets::TokenId;
 
-/// Tokens that stand for a prompt that is not known.
+/// Number of leading tokens that identify a prompt which was never rendered here.
 const FIRST: usize = 24;
 
-/// Prompts that are remembered; then all are forgotten and met again (16 bytes each).
+/// Maximum number of prompts to remember (16 bytes each); when it is reached, all are forgotten and
+/// assigned again.
 const MOST: usize = 1 << 18;
 
-/// Chooses shards.
+/// Assigns requests to shards.
 pub(crate) struct Router {
     shards: usize,
-    /// Shards of known prompts by the hash of their ids.
+    /// Shard of each known prompt, by the hash of the prompt's ids.
     prompts: Mutex<HashMap<u64, usize>>,
 }
 
 impl Router {
-    /// A router for `shards` shards, at least 1.
+    /// Creates a router for `shards` shards, at least 1.
     pub(crate) fn new(shards: usize) -> Self {
         Self { shards, prompts: Mutex::new(HashMap::new()) }
     }
 
-    /// Remembers a prompt.
+    /// Assigns a shard to a prompt and remembers it.
     pub(crate) fn remember(&self, prompt: &[TokenId]) {
         if let Some(hash) = beginnings(prompt).last() {
             self.deal(&mut self.prompts(), hash);
         }
     }
 
-    /// The shard of a request that begins with `prefix`.
+    /// Returns the shard of a request that begins with `prefix`.
     pub(crate) fn shard(&self, prefix: &[TokenId]) -> usize {
         if self.shards == 1 {
             return 0;
@@ -49,7 +51,7 @@ impl Router {
         })
     }
 
-    /// The shard of a prompt, from now on if it is new.
+    /// Returns the shard of the prompt with this hash. A new prompt is assigned to the next shard in turn.
     fn deal(&self, prompts: &mut HashMap<u64, usize>, hash: u64) -> usize {
         if prompts.len() >= MOST {
             prompts.clear();
@@ -58,13 +60,13 @@ impl Router {
         *prompts.entry(hash).or_insert(step)
     }
 
-    /// Nothing can panic while this lock is held; a poisoned one is as good.
+    /// No code panics under this lock, so poisoning can be ignored.
     fn prompts(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A hash of each beginning of `ids`, the shortest first.
+/// Returns the hashes of all prefixes of `ids`, the shortest first.
 fn beginnings(ids: &[TokenId]) -> impl Iterator<Item = u64> {
     ids.iter().scan(0u64, |hash, &id| {
         *hash = chained(*hash, id);
@@ -72,7 +74,7 @@ fn beginnings(ids: &[TokenId]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The hash of ids that one more is added to (a step of SplitMix64).
+/// Extends the hash of a token prefix by one id (a step of SplitMix64).
 pub(crate) fn chained(hash: u64, id: TokenId) -> u64 {
     let mut mixed = (hash ^ u64::from(id)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -84,7 +86,7 @@ pub(crate) fn chained(hash: u64, id: TokenId) -> u64 {
 mod tests {
     use super::*;
 
-    /// A prompt of `n` ids that differs from others in its last one.
+    /// A prompt of `n` ids that differs from the others in its last id.
     fn prompt(n: usize, last: u32) -> Vec<TokenId> {
         (1..n as u32).chain([1000 + last]).collect()
     }

@@ -1,7 +1,7 @@
-//! From a row of logits to a token: greedy, or drawn from a stream of its own.
+//! Samples a token from a row of logits, greedily or with a candidate's own random generator.
 //!
-//! The log-probability that goes with a token is always the model's own at temperature 1, whatever
-//! truncation it was drawn with.
+//! The log-probability recorded with a token is always the model's own at temperature 1, whatever
+//! temperature and truncation the token was sampled with.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -11,22 +11,22 @@ use crate::Sampling;
 use crate::candle::engine::truncation::truncate;
 use crate::candle::kernels::{RowWeights, log_softmax_row, pick};
 
-/// A drawn token with its log-probability at temperature 1.
+/// A sampled token with its log-probability at temperature 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Drawn {
     pub(crate) id: TokenId,
     pub(crate) logp: f32,
 }
 
-/// Turns logits into log-probabilities in place; `false` on NaN or infinity (minus infinity is allowed: such a token
-/// is never drawn).
+/// Turns logits into log-probabilities in place. Returns `false` if a logit is NaN or infinite. Minus
+/// infinity is allowed: such a token is never sampled.
 pub(crate) fn normalise(logits: &mut [f32]) -> bool {
     log_softmax_row(logits);
-    // Log-probabilities are at most 0, up to rounding; minus infinity is one of them.
+    // Log-probabilities are at most 0, up to rounding; minus infinity passes this check.
     logits.iter().all(|l| !l.is_nan() && *l < 1e-3)
 }
 
-/// The most likely token; the first of equals.
+/// Returns the most likely token; the first one if several are equally likely.
 pub(crate) fn greedy(logps: &[f32]) -> Drawn {
     let mut best = 0;
     for (i, l) in logps.iter().enumerate() {
@@ -37,15 +37,14 @@ pub(crate) fn greedy(logps: &[f32]) -> Drawn {
     Drawn { id: best as TokenId, logp: logps[best] }
 }
 
-/// Draws tokens from one row of log-probabilities, which are those at temperature 1: the temperature of a
-/// request is applied as it draws. Candidates with the same settings
-/// share the passes over the row.
+/// Samples tokens from one row of log-probabilities at temperature 1; the temperature of a request is
+/// applied while sampling. Candidates with the same settings share the passes over the row.
 pub(crate) struct RowSampler<'a> {
     logps: &'a [f32],
     prepared: Option<(Sampling, Prepared<'a>)>,
 }
 
-/// What draws with the same settings have in common.
+/// The part of the work that all draws with the same settings share.
 enum Prepared<'a> {
     Greedy(Drawn),
     Whole(RowWeights<'a>),
@@ -71,7 +70,7 @@ impl<'a> RowSampler<'a> {
         Self { logps, prepared: None }
     }
 
-    /// A token drawn as `sampling` says; greedy sampling takes no random number.
+    /// Samples a token with these settings. Greedy sampling consumes no random number.
     pub(crate) fn draw(&mut self, sampling: &Sampling, rng: &mut ChaCha8Rng) -> Drawn {
         if self.prepared.as_ref().is_some_and(|(of, _)| of != sampling) {
             self.prepared = None;

@@ -1,9 +1,9 @@
 //! Continuous batching: all sequences in flight share the forward pass of an engine step.
 //!
-//! A shard is an engine thread with its own KV cache and prefix cache (not a tensor-parallel shard). In each engine step it admits
-//! requests, computes one token of every decoding sequence plus chunked prefill within the step's
-//! token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. The same request gets
-//! bit-identical results whatever else is in the batch, because a token's result does not depend on
+//! A shard is an engine thread with its own KV cache and prefix cache (not a tensor-parallel shard). In
+//! each engine step it admits requests, computes one token of every decoding sequence plus chunked prefill
+//! within the step's token budget ([`MAX_BATCHED_TOKENS`]), and answers finished requests. The same request
+//! gets bit-identical results whatever else is in the batch, because a token's result does not depend on
 //! the other tokens of the forward pass (batch invariance).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,12 +30,12 @@ use crate::{PolicyError, Response};
 /// earlier sequences leave.
 pub(crate) const MAX_BATCHED_TOKENS: usize = 256;
 
-/// What all shards of an engine share.
+/// State shared by all shards of an engine.
 pub(crate) struct Shared {
     /// Shapes of the model.
     pub(crate) config: ModelConfig,
     pub(crate) tokenizer: Tokenizer,
-    /// Token ids that a judge's answers are read from, by label, once one has been asked for.
+    /// Cache, filled on first use: for each judge label, the token ids whose probabilities count for it.
     labels: DashMap<String, Arc<[TokenId]>>,
     /// Callback for the warning that the KV cache is too small; `None` after the first warning, so
     /// it is given once.
@@ -44,10 +44,10 @@ pub(crate) struct Shared {
     meter: Option<Arc<Meter>>,
 }
 
-/// Share of the computed tokens that are recomputed after eviction, from which on a warning says that the KV
-/// cache is too small (not tuned).
+/// Warn that the KV cache is too small once this share of the computed tokens was recomputed after eviction
+/// (not tuned).
 const RECOMPUTED_WARN_SHARE: f64 = 0.05;
-/// Fewest such tokens for this warning (not tuned).
+/// Do not warn before this many tokens were recomputed (not tuned).
 const RECOMPUTED_WARN_TOKENS: u64 = 256;
 
 impl Shared {
@@ -60,12 +60,12 @@ impl Shared {
         Self { config, tokenizer, labels: DashMap::new(), warn: Mutex::new(warn), meter }
     }
 
-    /// The tokens that write a label.
+    /// Returns all token ids that decode to the label.
     pub(crate) fn label_ids(&self, label: &str) -> Arc<[TokenId]> {
         if let Some(ids) = self.labels.get(label) {
             return ids.clone();
         }
-        // The whole vocabulary is searched: once for each label.
+        // This searches the whole vocabulary, so it is done once per label.
         let find = || self.tokenizer.label_ids(label).into();
         self.labels.entry(label.to_owned()).or_insert_with(find).clone()
     }
@@ -88,7 +88,7 @@ pub(crate) struct Shard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) max_sequences: usize,
     pub(crate) model: Box<dyn Forward>,
-    /// KV slots, free and taken.
+    /// KV slots, free and in use.
     pub(crate) kv_slots: KvSlots,
     pub(crate) prefix_cache: PrefixCache,
     /// Requests not admitted yet, oldest first.
@@ -103,22 +103,23 @@ pub(crate) struct Shard {
     /// KV slots reserved by admitted requests. Never above the capacity, so no request is ever
     /// preempted (unlike vLLM).
     reserved: usize,
-    /// Tokens computed so far.
+    /// Tokens computed so far, for all requests.
     computed: u64,
-    /// How many of them had been computed and evicted before.
+    /// Number of `computed` tokens that had been computed and evicted before.
     recomputed: u64,
-    /// Sequences that go on once their logits are known.
+    /// Sequences whose last hidden state is computed and whose logits are not. [`Self::read_logits`]
+    /// computes the logits of all of them together, then samples or judges.
     pub(crate) awaiting_logits: AwaitingLogits,
-    /// Hidden states of a step, `[R, D]`: a buffer kept between steps.
+    /// Hidden states of an engine step, `[rows, hidden size]`; a buffer kept between steps.
     hidden: Vec<f32>,
-    /// Logits, `[n, V]`: a buffer kept between steps.
+    /// Logits, `[sequences, vocabulary]`; a buffer kept between steps.
     pub(crate) logits: Vec<f32>,
 }
 
 impl Shard {
-    /// A shard with a KV capacity of `slots` tokens. It admits requests while their sequences
-    /// together are at most `max_sequences`; a request that alone needs more runs when the shard is
-    /// idle.
+    /// Creates a shard with a KV capacity of `slots` tokens. It admits requests while their sequences
+    /// together are at most `max_sequences`; a request that alone has more sequences is admitted when the
+    /// shard is idle.
     pub(crate) fn new(
         shared: Arc<Shared>,
         model: Box<dyn Forward>,
@@ -221,7 +222,9 @@ impl Shard {
             state.usage.recomputed += again;
             self.recomputed += again;
         }
-        // A judge computes its question after the prefix and needs no hidden state of it.
+        // `first_row` is the first position whose hidden state is needed; `ready` means that this state is
+        // not needed or already cached. A judge computes its question after the prefix and needs no hidden
+        // state of the prefix.
         let judge = matches!(state.kind, Kind::Judge { .. });
         let ready = n == span.cacheable && (judge || found.hidden.is_some());
         if !ready && n > span.first_row {
@@ -251,8 +254,9 @@ impl Shard {
         }
     }
 
-    /// Consumes final hidden states `[n, D]` of a prefill: computes log-probabilities from them for
-    /// a `Score` request, else keeps only the last one, from which sampling or judging starts.
+    /// Consumes final hidden states `[n, D]` of a prefill. For a `Score` request, computes
+    /// log-probabilities from them; otherwise keeps only the last state, from which sampling or judging
+    /// starts.
     fn take_hidden(&mut self, sequence: &mut Sequence, rows: &[f32]) -> Result<(), String> {
         let Role::Prefill(prefill) = &mut sequence.role else { return Ok(()) };
         if rows.is_empty() {
@@ -269,8 +273,8 @@ impl Shard {
         Ok(())
     }
 
-    /// One engine step: samples for requests whose whole prefix was cached, computes one forward pass over the
-    /// rows of all sequences, and samples from its hidden states.
+    /// Runs one engine step: samples for requests whose whole prefix was cached, computes one forward pass
+    /// over the rows of all sequences, and samples from its hidden states.
     fn step(&mut self) {
         self.read_logits();
         if self.sequences.is_empty() {
@@ -313,16 +317,16 @@ impl Shard {
         self.read_logits();
     }
 
-    /// Indices of the sequences, those with a common prefix side by side: attention then reads its keys
-    /// and values once for several rows.
+    /// Returns the indices of the sequences, ordered so that sequences with a common prefix are adjacent:
+    /// attention then reads the prefix's keys and values once for several rows.
     fn by_shared_prefix(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.sequences.len()).collect();
         order.sort_by(|&a, &b| self.sequences[a].slots.cmp(&self.sequences[b].slots));
         order
     }
 
-    /// Number of tokens that each sequence computes in this step: one for a decoding sequence; for
-    /// a prefill, as many as the budget left by earlier sequences allows, possibly 0. The first
+    /// Returns the number of tokens that each sequence computes in this step: one for a decoding sequence;
+    /// for a prefill, as many as the budget left by earlier sequences allows, possibly 0. The first
     /// sequence always gets at least one, so every step makes progress.
     fn schedule(&self) -> Vec<usize> {
         let mut budget = MAX_BATCHED_TOKENS;
@@ -339,8 +343,8 @@ impl Shard {
             .collect()
     }
 
-    /// Adds the rows of this step to the usage of their requests. A row that several requests
-    /// share counts for one of them ([`Sequence::charged_request`]).
+    /// Adds the rows of this step to the usage of their requests. A row that several requests share is
+    /// counted for one of them ([`Sequence::charged_request`]).
     fn count(&mut self, counts: &[usize]) {
         let computed = counts.iter().sum::<usize>() as u64;
         self.computed += computed;
@@ -362,7 +366,7 @@ impl Shard {
                 Role::Decode(_) => state.usage.sampling_rows += n as u64,
                 Role::Prefill(prefill) => {
                     let end = sequence.slots.len();
-                    // Rows behind the part that is cached: a judge's question.
+                    // Rows after the cacheable prefix: a judge's question.
                     let past = end.saturating_sub(prefill.cacheable.max(end - n));
                     state.count(n, past);
                 }
@@ -401,7 +405,7 @@ impl Shard {
     }
 
     /// Continues a request whose prefill is complete: starts sampling, judges from the next logits, or
-    /// finishes a score.
+    /// finishes a `Score` or `Hidden` request.
     fn finish_prefill(&mut self, mut sequence: Sequence) {
         let Role::Prefill(Prefill { request, last, .. }) = &mut sequence.role else { return };
         let (id, last) = (*request, std::mem::take(last));

@@ -21,17 +21,17 @@ pub(crate) struct Sequence {
     pub(crate) slots: Vec<u32>,
     /// Prefix-cache node at which the cached tokens end; pinned against eviction.
     pub(crate) node: CacheNode,
-    /// How many of `slots`, from the first on, the prefix cache owns.
+    /// Number of leading `slots` that the prefix cache owns.
     pub(crate) shared: usize,
-    /// Prefill or decode, and for whom.
+    /// Prefill or decode, with its request or candidates.
     pub(crate) role: Role,
 }
 
-/// What a sequence is for.
+/// The task of a sequence.
 pub(crate) enum Role {
     /// Computes given tokens.
     Prefill(Prefill),
-    /// Samples tokens for these candidates, at least one, which are equal so far.
+    /// Samples tokens for these candidates (at least one), whose tokens so far are equal.
     Decode(Vec<CandidateState>),
 }
 
@@ -52,17 +52,17 @@ pub(crate) struct Prefill {
 pub(crate) struct CandidateState {
     /// The request it belongs to.
     pub(crate) request: u64,
-    /// Its index in the reply.
+    /// Index of the candidate in the reply.
     pub(crate) index: usize,
-    /// How its tokens are drawn.
+    /// Sampling settings of the candidate.
     pub(crate) sampling: Sampling,
-    /// Its random generator, from the candidate's key.
+    /// Random generator of the candidate, seeded by its key.
     pub(crate) rng: ChaCha8Rng,
     /// Length of the request's prefix: index in `Sequence::ids` at which the candidate starts.
     pub(crate) from: usize,
     /// Log-probability of each sampled token.
     pub(crate) logps: Vec<f32>,
-    /// Detokenizes the candidate incrementally, if its end is decided by text (stop strings, step
+    /// Incremental detokenizer of the candidate, used if text decides where it ends (stop strings, step
     /// boundaries).
     pub(crate) text: IncrementalDetokenizer,
     /// Last position at which the candidate may be truncated if it reaches its token limit (see
@@ -104,8 +104,8 @@ impl Sequence {
         }
     }
 
-    /// The request whose usage is charged for the sequence's next tokens: the first one if
-    /// candidates of several share it.
+    /// Returns the request to whose usage the sequence's next tokens are added; the first one if candidates
+    /// of several requests share the sequence.
     pub(crate) fn charged_request(&self) -> Option<u64> {
         match &self.role {
             Role::Prefill(prefill) => Some(prefill.request),
@@ -124,8 +124,8 @@ impl Sequence {
         Self { ids, slots: self.slots.clone(), node: self.node, shared: self.shared, role }
     }
 
-    /// Moves the computed ids up to `keep` into the prefix cache and pins the node in which they
-    /// end. Slots of ids past `keep` stay the sequence's own.
+    /// Moves the first `keep` computed ids into the prefix cache and pins the node that ends them. The
+    /// slots of later ids stay the sequence's own.
     pub(crate) fn cache_computed(
         &mut self,
         keep: usize,

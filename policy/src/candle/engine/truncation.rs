@@ -1,20 +1,22 @@
-//! Top-k, top-p and min-p: the tokens that a draw may take.
+//! Top-k, top-p and min-p: selects the tokens that may be sampled from a row of log-probabilities.
 //!
-//! Each keeps the beginning of the row in its order of falling probability (equals by their ids), so
-//! what all keep is the shortest of the three beginnings. That is what sorting the row would give;
-//! here only so much of it is put in order as is kept. Nothing is drawn here.
+//! Each of the three keeps the first tokens of the row in descending order of probability (ties by token
+//! id), so the tokens that pass all three are the shortest of the three prefixes. The result is the same as
+//! after sorting the whole row, but only the kept part is sorted. Sampling itself is in
+//! [`sampler`](super::sampler).
 
 use regrowth_datasets::TokenId;
 
 use crate::Sampling;
 use crate::candle::kernels::{highest, total_weight};
 
-/// Tokens that are put in order first where no number of them is asked for; then four times as many
-/// at a time (taste: a nucleus of 0.95 is mostly smaller).
+/// Number of tokens that are sorted first if top-k is off. Each further chunk is four times as large (not
+/// tuned: a nucleus of 0.95 is mostly smaller).
 const CHUNK: usize = 128;
 
-/// Tokens that survive top-k, top-p and min-p (in that order), most likely first, with their weights
-/// `((p / p_max)^(1 / temperature))`; at least one. Log-probabilities may be -inf, but not all.
+/// Returns the tokens that pass top-k, top-p and min-p (in that order), most likely first, with their
+/// weights `((p / p_max)^(1 / temperature))`; at least one. Log-probabilities may be -inf, but not all of
+/// them.
 pub(crate) fn truncate(logps: &[f32], sampling: &Sampling) -> (Vec<TokenId>, Vec<f64>) {
     let top = highest(logps);
     let weight = |id: TokenId| f64::from((logps[id as usize] - top) / sampling.temperature).exp();
@@ -41,19 +43,20 @@ pub(crate) fn truncate(logps: &[f32], sampling: &Sampling) -> (Vec<TokenId>, Vec
     (ids, weights)
 }
 
-/// A row in the order of falling probability, of which as much is put in order as is asked for.
+/// The tokens of a row in descending order of probability, sorted only as far as needed.
 struct Ranked<'a> {
     logps: &'a [f32],
-    /// The first `ordered` ids are the most likely ones in their order, the others are less likely.
+    /// The first `ordered` ids are the most likely ones, sorted; the ids after them are less likely and
+    /// unsorted.
     ids: Vec<TokenId>,
     ordered: usize,
-    /// Ids that are put in order next.
+    /// Number of ids that are sorted next.
     chunk: usize,
 }
 
 impl<'a> Ranked<'a> {
-    /// The tokens of a row that may be kept: all but those below min-p and those that even together
-    /// have not the probability that top-p leaves out.
+    /// Collects the tokens of a row that may be kept. Left out are tokens below min-p, and unlikely tokens
+    /// whose total probability is less than what top-p leaves out.
     fn new(logps: &'a [f32], sampling: &Sampling, top: f32) -> Self {
         let chunk = if sampling.top_k == 0 { CHUNK } else { sampling.top_k };
         let n = logps.len();
@@ -63,7 +66,7 @@ impl<'a> Ranked<'a> {
         Self { logps, ids, ordered: 0, chunk }
     }
 
-    /// The token of this rank, from 0 on.
+    /// Returns the token of this rank (0 is the most likely), or `None` after the last token.
     fn get(&mut self, rank: usize) -> Option<TokenId> {
         while self.ordered <= rank && self.ordered < self.ids.len() {
             self.order_more();
@@ -71,7 +74,7 @@ impl<'a> Ranked<'a> {
         self.ids.get(rank).copied()
     }
 
-    /// Puts the next chunk in order.
+    /// Sorts the next chunk.
     fn order_more(&mut self) {
         let logps = self.logps;
         let of = |id: TokenId| logps[id as usize];
@@ -87,19 +90,20 @@ impl<'a> Ranked<'a> {
     }
 }
 
-/// The logarithm of a weight below which none of `n` tokens is kept, or -inf.
+/// Returns the logarithm of a weight below which none of the `n` tokens is kept, or -inf.
 fn floor(sampling: &Sampling, n: usize) -> f32 {
-    /// Far more than rounding does to a logarithm of a weight, in single precision.
+    /// Far larger than the rounding error of the logarithm of a weight in single precision.
     const MARGIN: f32 = 1e-3;
-    /// Far more than rounding does to the sum of all weights.
+    /// Far larger than the rounding error of the sum of all weights.
     const SHARE: f32 = 1e-4;
     let left_out = 1.0 - sampling.top_p;
     if sampling.top_k > 0 && left_out > 0.0 {
-        // What is below min-p is part of the probability of which top-p keeps a share.
+        // The total of which top-p keeps a share is the sum over the k most likely tokens, including those
+        // below min-p. So none may be left out here.
         return f32::NEG_INFINITY;
     }
-    // All weights together are at least 1, that of the best: n below this have at most half of what
-    // top-p leaves out.
+    // The weights sum to at least 1, the weight of the most likely token. `n` tokens with weights below
+    // `negligible` therefore hold at most half of the probability that top-p leaves out.
     let negligible = if left_out > SHARE { left_out / (2.0 * n as f32) } else { 0.0 };
     sampling.min_p.max(negligible).ln() - MARGIN
 }
@@ -109,7 +113,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The definition: the whole row in order, then three cuts.
+    /// Reference implementation: sorts the whole row, then truncates three times.
     fn sorted(logps: &[f32], sampling: &Sampling) -> (Vec<TokenId>, Vec<f64>) {
         let of = |id: TokenId| logps[id as usize];
         let mut ids: Vec<TokenId> = (0..logps.len() as TokenId).collect();
@@ -139,7 +143,8 @@ mod tests {
     }
 
     fn rows() -> impl Strategy<Value = Vec<f32>> {
-        // Steps make many equal; some rows are flat, some have one token that has it all.
+        // Integer steps make many values equal. Some rows are flat; in some, one token has nearly all
+        // probability.
         (0u8..3, prop::collection::vec(-200i32..1, 1..700), 0u16..40).prop_map(
             |(kind, row, gap)| {
                 let scale = [0.1, 0.001, 2.0][usize::from(kind)];

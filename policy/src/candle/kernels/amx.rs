@@ -1,8 +1,8 @@
-//! Products of bf16 tiles with f32 sums on Intel's AMX, where the processor and the kernel have it.
+//! Products of bf16 tiles with f32 sums on Intel's AMX, if the CPU and the kernel support it.
 //!
-//! `TDPBF16PS` is defined to the last bit (Intel SDM, volume 2): within a tile of [`DEPTH`] inputs, one
-//! chain of fused multiply-adds over the even inputs and one over the odd ones, whose sum is added to
-//! the result. [`super::packed_bf16`] computes the same elsewhere. Denormals count as zero here.
+//! `TDPBF16PS` is specified bit for bit (Intel SDM, volume 2): within a tile of [`DEPTH`] inputs, one chain
+//! of fused multiply-adds runs over the even inputs and one over the odd ones, and their sum is added to
+//! the result. [`super::packed_bf16`] computes the same bits without AMX. Denormals count as zero here.
 
 use std::arch::asm;
 use std::marker::PhantomData;
@@ -10,14 +10,14 @@ use std::sync::OnceLock;
 
 use super::packed_bf16::{DEPTH, PANEL, TILE_ROWS};
 
-/// Results of two tiles of rows and a panel, `[32, PANEL]`.
+/// Results of two tiles of rows with a panel, `[32, PANEL]`.
 type Results = [f32; 2 * TILE_ROWS * PANEL];
 
-/// The tile registers of this thread, configured; given back when dropped. Not `Send`: the
-/// configuration is the thread's.
+/// The configured tile registers of this thread; released on drop. Not `Send`, because the configuration
+/// belongs to the thread.
 pub(super) struct Tiles(PhantomData<*const ()>);
 
-/// What `LDTILECFG` reads (Intel SDM, volume 1, 18.3).
+/// Operand of `LDTILECFG` (Intel SDM, volume 1, 18.3).
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -28,7 +28,7 @@ struct Configuration {
 }
 
 impl Tiles {
-    /// Configures the tiles, if this processor has them.
+    /// Configures the tiles; `None` if the CPU or the kernel does not support them.
     pub(super) fn new() -> Option<Self> {
         static AVAILABLE: OnceLock<bool> = OnceLock::new();
         if !*AVAILABLE.get_or_init(|| supported() && permitted()) {
@@ -49,7 +49,7 @@ impl Tiles {
         Some(Self(PhantomData))
     }
 
-    /// Products of 32 rows with a panel: x `[32, pairs]`, the panel's weights, out `[32, PANEL]`.
+    /// Multiplies 32 rows by a panel: x `[32, pairs]`, the panel's weights, out `[32, PANEL]`.
     #[inline]
     pub(super) fn multiply_32(&self, x: &[u32], weights: &[u32], out: &mut Results) {
         let pairs = weights.len() / PANEL;
@@ -100,13 +100,13 @@ impl Tiles {
         }
     }
 
-    /// As [`Self::multiply_32`] for 16 rows; the second half of `out` stays as it is.
+    /// Like [`Self::multiply_32`] for 16 rows; the second half of `out` is unchanged.
     #[inline]
     pub(super) fn multiply_16(&self, x: &[u32], weights: &[u32], out: &mut Results) {
         let pairs = weights.len() / PANEL;
         assert!(pairs > 0 && pairs.is_multiple_of(DEPTH / 2) && weights.len() == pairs * PANEL);
         assert!(x.len() >= TILE_ROWS * pairs);
-        // SAFETY: as in `multiply_32`, for the first 16 rows alone.
+        // SAFETY: as in `multiply_32`, for the first 16 rows only.
         unsafe {
             asm!(
                 "tilezero tmm0",
@@ -137,7 +137,7 @@ impl Tiles {
     }
 }
 
-/// Asks for `words` to be fetched into the second cache.
+/// Prefetches `words` into the L2 cache.
 #[inline]
 pub(super) fn prefetch(words: &[u32]) {
     use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
@@ -154,7 +154,7 @@ impl Drop for Tiles {
     }
 }
 
-/// Whether the processor has tiles of bf16 and the operating system saves them.
+/// Whether the CPU has tiles with bf16 and the operating system saves their state.
 fn supported() -> bool {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
     const SAVED_BY_SYSTEM: u32 = 1 << 27;
@@ -174,7 +174,7 @@ fn supported() -> bool {
     saved & TILE_STATE == TILE_STATE
 }
 
-/// Asks the kernel for the tiles' state, as Linux wants from 5.16 on; for all threads of the process.
+/// Requests permission to use the tiles, which Linux requires since 5.16; for all threads of the process.
 fn permitted() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
     const TILE_DATA: libc::c_long = 18;

@@ -1,12 +1,12 @@
 //! Attention of single rows, each over keys and values in scattered slots.
 //!
-//! H heads, K key/value heads, D head dimension, R rows. Rows are worked on in groups, tile by tile of
-//! positions, so that keys and values of a common prefix are fetched once for the group. Within a row,
-//! positions are reduced in their order and in the same way for every length, so the result depends
-//! on the row's query and on the keys and values that it sees alone.
+//! H heads, K key/value heads, D head size, R rows. Rows are processed in groups, tile by tile of
+//! positions, so that keys and values of a common prefix are fetched once per group. Within a row,
+//! positions are reduced in order and in the same way for every length. So the result depends only on the
+//! row's query and on the keys and values that the row attends to.
 //!
 //! A *word* of keys or values is one f32, or two bf16 (values i and i + D/2 of a head, see [`KvWord`]);
-//! `part` says which of the two.
+//! `part` selects one of the two.
 
 use std::cell::Cell;
 
@@ -16,28 +16,27 @@ use rayon::prelude::*;
 use super::kv_word::KvWord;
 use super::simd::{exp, max, sum};
 
-/// Rows of a group. Candidates of one node are adjacent rows, and a node rarely has more than these.
+/// Rows per group. Candidates of one node are adjacent rows, and a node rarely has more candidates.
 const GROUP: usize = 8;
 
-/// Positions of a tile: few enough that what is read of them for one head is still in the L1 data cache
-/// for the next, even if their addresses map to the same cache sets. With an 8-way L1, attention took
-/// 21 % of decoding time with 8 positions and 26 % with 64.
+/// Positions per tile. It is so small that the keys and values read for one head are still in the L1 data
+/// cache for the next head, even if their addresses map to the same cache sets. With an 8-way L1, attention
+/// took 21 % of decoding time with 8 positions and 26 % with 64.
 const TILE: usize = 8;
 
-/// Partial sums of a dot product.
+/// Number of partial sums of a dot product.
 const PARTIAL: usize = 16;
 
-/// One row of queries and what it sees.
+/// The queries of one row and the slots that the row attends to.
 #[derive(Clone, Copy)]
 pub(crate) struct Query<'a> {
     /// Rotated queries of all heads, not scaled, `[H D]`.
     pub(crate) q: &'a [f32],
-    /// Slots of the positions it sees, oldest first; not empty.
+    /// Slots of the positions that the row attends to, oldest first; not empty.
     pub(crate) slots: &'a [u32],
 }
 
-/// Keys and values of one layer, `[slots, K D]` each in words of some type, with the shape of the
-/// heads.
+/// Keys and values of one layer, `[slots, K D]` each, in words of type W, and the shape of the heads.
 #[derive(Clone, Copy)]
 pub(crate) struct Stored<'a, W> {
     pub(crate) keys: &'a [W],
@@ -70,16 +69,17 @@ pub(crate) fn attend_rows<W: KvWord>(
 }
 
 thread_local! {
-    /// Attention weights of a group; kept for their memory.
+    /// Attention weights of a group; kept to reuse the memory.
     static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Values that a thread holds at most while it attends to `positions`, over this many heads.
+/// Returns the maximum number of values that a thread holds while a group attends to `positions` positions
+/// with this many heads.
 pub(crate) fn attended_values(heads: usize, positions: usize) -> usize {
     GROUP * heads * positions
 }
 
-/// Rows that are worked on together.
+/// Rows that are processed together.
 struct Group<'a, W> {
     out: &'a mut [f32],
     queries: &'a [Query<'a>],
@@ -95,7 +95,7 @@ impl<W: KvWord> WithSimd for Group<'_, W> {
         let per = heads / kv_heads;
         let longest = self.queries.iter().map(|q| q.slots.len()).max().unwrap_or(0);
         let mut weights = WEIGHTS.take();
-        // Old weights are never read: every entry is written before it is read.
+        // Old content is never read: every entry is written before it is read.
         weights.resize(self.queries.len() * heads * longest, 0.0);
         for_each_tile(self.queries, longest, heads, |row, head, tile| {
             let Query { q, slots } = self.queries[row];
@@ -138,17 +138,17 @@ fn for_each_tile(
 }
 
 impl<W: KvWord> Stored<'_, W> {
-    /// Words of a head.
+    /// Number of words per head.
     fn words(&self) -> usize {
         self.d / W::VALUES
     }
 
-    /// Index of the first word of a head in a slot.
+    /// Returns the index of the first word of a head in a slot.
     fn at(&self, slot: u32, head: usize) -> usize {
         (slot as usize * self.kv_heads + head) * self.words()
     }
 
-    /// Scaled products of one query head with the keys in `slots`.
+    /// Computes the scaled products of one query head with the keys in `slots`.
     #[inline(always)]
     fn scores<S: Simd>(&self, simd: S, q: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
         let scale = (self.d as f32).sqrt().recip();
@@ -158,7 +158,7 @@ impl<W: KvWord> Stored<'_, W> {
         }
     }
 
-    /// Adds the values in `slots`, by their weights, to one head of the result.
+    /// Adds the values in `slots`, multiplied by their weights, to one head of the result.
     #[inline(always)]
     fn mix<S: Simd>(&self, simd: S, weights: &[f32], slots: &[u32], head: usize, out: &mut [f32]) {
         for (part, out) in out.chunks_exact_mut(self.words()).enumerate() {
@@ -166,7 +166,7 @@ impl<W: KvWord> Stored<'_, W> {
         }
     }
 
-    /// [`Self::mix`] of one part of the words.
+    /// Computes [`Self::mix`] for one part of the words.
     #[inline(always)]
     fn mix_part<S: Simd>(
         &self,
@@ -193,7 +193,7 @@ impl<W: KvWord> Stored<'_, W> {
         }
     }
 
-    /// [`Self::mix_part`] of C SIMD registers, from word `from` of the head on.
+    /// Computes [`Self::mix_part`] for C SIMD registers, beginning at word `from` of the head.
     #[inline(always)]
     fn columns<S: Simd, const C: usize>(
         &self,
@@ -216,7 +216,7 @@ impl<W: KvWord> Stored<'_, W> {
     }
 }
 
-/// Attention weights from scores, in place.
+/// Turns scores into attention weights, in place.
 #[inline(always)]
 fn softmax(scores: &mut [f32]) {
     let top = max(scores);
@@ -229,8 +229,8 @@ fn softmax(scores: &mut [f32]) {
     }
 }
 
-/// Dot product of a query head with a key, with 16 partial sums folded by halves: the same bits for any
-/// width of registers.
+/// Dot product of a query head with a key, with 16 partial sums that are folded by halving: the same bits
+/// for any register width.
 #[inline(always)]
 fn dot<S: Simd, W: KvWord>(simd: S, q: &[f32], key: &[W]) -> f32 {
     let parts = PARTIAL / S::F32_LANES;
@@ -287,7 +287,7 @@ mod tests {
         }
     }
 
-    /// Values in words of bf16, head by head.
+    /// Packs values into words of bf16, head by head.
     fn packed(values: &[f32], d: usize) -> Vec<u32> {
         let mut words = vec![0; values.len() / 2];
         for (values, words) in values.chunks(d).zip(words.chunks_mut(d / 2)) {
@@ -296,7 +296,7 @@ mod tests {
         words
     }
 
-    /// What [`packed`] has made of values.
+    /// Unpacks the words of [`packed`].
     fn unpacked(words: &[u32], d: usize) -> Vec<f32> {
         let head = |words: &[u32]| {
             (0..2).flat_map(|part| words.iter().map(move |w| w.value(part))).collect::<Vec<f32>>()
@@ -304,8 +304,8 @@ mod tests {
         words.chunks(d / 2).flat_map(head).collect()
     }
 
-    /// Attends to `stored` with all rows and with each alone, and compares with the definition over
-    /// `exact`, which holds the same values.
+    /// Attends to `stored` with all rows together and with each row alone, and compares both with the
+    /// definition over `exact`, which holds the same values.
     fn each_alone<W: KvWord>(queries: &[Query], stored: &Stored<W>, exact: &Stored<f32>) {
         let width = stored.heads * stored.d;
         let mut all = vec![f32::NAN; queries.len() * width];
@@ -318,7 +318,7 @@ mod tests {
         }
     }
 
-    /// Compares with the definition, in f64.
+    /// Compares with the definition, computed in f64.
     fn check(query: &Query, stored: &Stored<f32>, out: &[f32]) {
         let Stored { keys, values, heads, kv_heads, d } = *stored;
         for head in 0..heads {

@@ -1,8 +1,7 @@
-//! Causal attention over a packed forest of segments, rotary embedding included, with its backward
-//! pass.
+//! Causal attention over a packed forest of segments, including rotary embedding, with its backward pass.
 //!
-//! T rows, H heads, K key/value heads, D head width. The fused form never holds a T x T matrix; the
-//! plain form does and serves other devices and the tests.
+//! T rows, H heads, K key/value heads, D head size. The fused implementation never holds a T x T matrix.
+//! The plain implementation does; it is used on other devices and in tests.
 
 use std::sync::Arc;
 
@@ -14,12 +13,12 @@ use super::rope::{RopeTable, rotate_rows};
 use super::{values, with_values};
 use crate::candle::PackedLayout;
 
-/// Shape and visibility of one attention call.
+/// Shape and mask of one attention call.
 #[derive(Debug, Clone)]
 pub(crate) struct AttentionShape {
-    /// Who sees whom.
+    /// Which rows attend to which.
     pub(crate) layout: Arc<PackedLayout>,
-    /// Angles for every position in `layout`.
+    /// Rotary table for every position in `layout`.
     pub(crate) rope: Arc<RopeTable>,
     /// H.
     pub(crate) heads: usize,
@@ -27,11 +26,11 @@ pub(crate) struct AttentionShape {
     pub(crate) kv_heads: usize,
     /// D.
     pub(crate) head_dim: usize,
-    /// Rows that a row sees at most, itself included.
+    /// Maximum number of rows that a row attends to, including itself.
     pub(crate) window: Option<usize>,
 }
 
-/// Attention of q `[T, H D]`, k and v `[T, K D]`; gives `[T, H D]`. q and k are not yet rotated.
+/// Computes attention of q `[T, H D]`, k and v `[T, K D]`, result `[T, H D]`. q and k are not rotated yet.
 pub(crate) fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -64,7 +63,7 @@ fn plain(q: &Tensor, k: &Tensor, v: &Tensor, shape: &AttentionShape) -> Result<T
     weights.matmul(&v)?.transpose(0, 1)?.contiguous()?.reshape((t, shape.heads * d))
 }
 
-/// Rotary embedding of `[heads, T, D]` by plain operations.
+/// Applies the rotary embedding to `[heads, T, D]` with plain operations.
 fn turn(x: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     let (t, half) = (x.dim(1)?, shape.head_dim / 2);
     let table = |pick: fn(&RopeTable, u32) -> &[f32]| {
@@ -79,7 +78,7 @@ fn turn(x: &Tensor, shape: &AttentionShape) -> Result<Tensor> {
     Tensor::cat(&[first, second], 2)
 }
 
-/// `[T, T]`: 0 where a row may look, minus a large number elsewhere.
+/// Returns the mask `[T, T]`: 0 where a row may attend, a large negative number elsewhere.
 fn mask(shape: &AttentionShape, device: &candle_core::Device) -> Result<Tensor> {
     let t = shape.layout.rows();
     let mut data = vec![f32::MIN / 2.0; t * t];
@@ -100,7 +99,7 @@ fn mask(shape: &AttentionShape, device: &candle_core::Device) -> Result<Tensor> 
 struct Fused(AttentionShape);
 
 impl Fused {
-    /// Head-major copy of rows of `heads` heads: `[heads][T D]`.
+    /// Copies rows of `heads` heads to head-major order: `[heads][T D]`.
     fn by_head(&self, x: &[f32], heads: usize) -> Vec<Vec<f32>> {
         let d = self.0.head_dim;
         let head = |h: usize| {
@@ -136,7 +135,7 @@ impl Fused {
         Rows { layout: &self.0.layout, d: self.0.head_dim, window: self.0.window }
     }
 
-    /// Rotated q (scaled by 1 / sqrt(D)) and k, and v, each head by head.
+    /// Returns rotated q (scaled by 1 / sqrt(D)), rotated k, and v, each head by head.
     fn heads(&self, q: &[f32], k: &[f32], v: &[f32]) -> [Vec<Vec<f32>>; 3] {
         let scale = (self.0.head_dim as f32).sqrt().recip();
         let mut q: Vec<f32> = q.iter().map(|x| x * scale).collect();

@@ -1,8 +1,8 @@
 //! Forest attention for one key/value head: forward and backward, as matrix products over blocks.
 //!
-//! A block is a run of rows of one segment. Everything its rows may see is a few ranges of rows, so
-//! scores are one product of queries with gathered keys, and what a row may not see of them has
-//! weight 0. The order of every reduction depends on positions alone.
+//! A block is a run of rows of one segment. Its rows attend to a few ranges of rows, so scores are one
+//! product of queries with gathered keys. Gathered rows that a row may not attend to get weight 0. The
+//! order of every reduction depends only on positions.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,39 +11,39 @@ use super::gemm::{Matrix, multiply, product};
 use super::simd::{dispatch, dot, exp, max, sum};
 use crate::candle::PackedLayout;
 
-/// Rows of a block: enough for products to pay, few enough that little of what they compute lies
-/// ahead of a row.
+/// Rows per block: enough rows for efficient products, and few enough that little of the computed scores is
+/// masked because it lies ahead of a row.
 const BLOCK: usize = 64;
 
-/// What the loops need to know of the batch.
+/// Properties of the batch.
 pub(super) struct Rows<'a> {
-    /// Who sees whom.
+    /// Which rows attend to which.
     pub(super) layout: &'a PackedLayout,
-    /// Head width D.
+    /// Head size D.
     pub(super) d: usize,
-    /// Rows that a row sees at most.
+    /// Maximum number of rows that a row attends to.
     pub(super) window: Option<usize>,
 }
 
-/// Gradients of one key/value head and the query heads that share it.
+/// Gradients of one key/value head and of the query heads that share it.
 pub(super) struct Grads {
-    /// One `[T D]` per query head.
+    /// Gradient of the queries: one `[T D]` per query head.
     pub(super) dq: Vec<Vec<f32>>,
-    /// `[T D]`.
+    /// Gradient of the keys, `[T D]`.
     pub(super) dk: Vec<f32>,
-    /// `[T D]`.
+    /// Gradient of the values, `[T D]`.
     pub(super) dv: Vec<f32>,
 }
 
-/// Consecutive rows of one segment and the rows they see.
+/// Consecutive rows of one segment, and the rows that they attend to.
 struct Block {
     rows: Range<usize>,
-    /// Ranges `(start, len)` of rows that the last row sees, oldest first; element j of them all has
-    /// position j.
+    /// Ranges `(start, len)` of rows that the last row attends to, oldest first. Concatenated, their
+    /// element j has position j.
     ranges: Vec<(usize, usize)>,
     /// Position of the first row.
     position: usize,
-    /// Length of all ranges.
+    /// Total length of all ranges.
     width: usize,
 }
 
@@ -65,7 +65,7 @@ impl Rows<'_> {
         })
     }
 
-    /// Attention weights of a block's rows over what they see, `[rows, width]`, from scaled queries.
+    /// Computes the attention weights of a block's rows, `[rows, width]`, from scaled queries.
     fn weights(&self, block: &Block, q: &[f32], keys: &[f32]) -> Vec<f32> {
         let mut weights = self.products(block, q, keys);
         dispatch(
@@ -80,21 +80,21 @@ impl Rows<'_> {
         weights
     }
 
-    /// `x keys^T` for the rows of a block: `[rows, width]`.
+    /// Computes `x keys^T` for the rows of a block, `[rows, width]`.
     fn products(&self, block: &Block, x: &[f32], keys: &[f32]) -> Vec<f32> {
         let (n, d) = (block.rows.len(), self.d);
         let x = Matrix::new(&x[block.rows.start * d..block.rows.end * d], n, d);
         product(x, Matrix::new(keys, block.width, d).t())
     }
 
-    /// First position that a row with `count` positions behind and at it sees.
+    /// Returns the first position that a row attends to; `count` is the row's position plus one.
     fn low(&self, count: usize) -> usize {
         count.saturating_sub(self.window.unwrap_or(count))
     }
 }
 
 impl Block {
-    /// The rows of `x` that the block sees, one after the other.
+    /// Returns the rows of `x` that the block attends to, concatenated.
     fn gather<'a>(&self, x: &'a [f32], d: usize) -> Cow<'a, [f32]> {
         let rows = |&(start, len): &(usize, usize)| &x[start * d..(start + len) * d];
         match self.ranges.as_slice() {
@@ -103,7 +103,7 @@ impl Block {
         }
     }
 
-    /// Adds rows in the order of [`Self::gather`] to where they came from.
+    /// Adds rows in the order of [`Self::gather`] to the rows that they were gathered from.
     fn scatter(&self, from: &[f32], to: &mut [f32], d: usize) {
         let mut from = from;
         for &(start, len) in &self.ranges {
@@ -116,7 +116,7 @@ impl Block {
     }
 }
 
-/// Attention weights of a row from its scores, in place; 0 outside what it sees.
+/// Turns a row's scores into attention weights, in place; 0 outside `seen`.
 #[inline(always)]
 fn softmax(scores: &mut [f32], seen: Range<usize>) {
     scores[..seen.start].fill(0.0);
@@ -132,7 +132,7 @@ fn softmax(scores: &mut [f32], seen: Range<usize>) {
     }
 }
 
-/// Attention of one head: q rotated and scaled, k rotated, all `[T D]`.
+/// Computes attention of one head: q rotated and scaled, k rotated, all `[T D]`.
 pub(super) fn forward(rows: &Rows, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
     let d = rows.d;
     let mut out = vec![0f32; q.len()];
@@ -146,8 +146,8 @@ pub(super) fn forward(rows: &Rows, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> 
     out
 }
 
-/// Backward pass of one key/value head: `q` and `g` (gradient of the result) have one entry per
-/// query head. Weights are computed again rather than kept.
+/// Computes the backward pass of one key/value head: `q` and `g` (gradient of the result) have one entry
+/// per query head. Attention weights are recomputed instead of stored.
 pub(super) fn backward(rows: &Rows, q: &[Vec<f32>], k: &[f32], v: &[f32], g: &[Vec<f32>]) -> Grads {
     let d = rows.d;
     let dq = q.iter().map(|q| vec![0f32; q.len()]).collect();
@@ -173,7 +173,8 @@ pub(super) fn backward(rows: &Rows, q: &[Vec<f32>], k: &[f32], v: &[f32], g: &[V
     grads
 }
 
-/// Gradients by scores from gradients by weights, in place: `w (x - sum(w x))`, row by row.
+/// Turns gradients with respect to weights into gradients with respect to scores, in place and row by row:
+/// `w (x - sum(w x))`.
 fn through_softmax(gradient: &mut [f32], weights: &[f32], width: usize) {
     dispatch(
         #[inline(always)]

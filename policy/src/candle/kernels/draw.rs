@@ -1,13 +1,13 @@
-//! A draw from a row of log-probabilities, by sums over blocks that vectorise.
+//! Samples an index from a row of log-probabilities, with sums over blocks that vectorise.
 //!
-//! Where the random number comes from and what was truncated before are not known here.
+//! The caller provides the random number and has applied any truncation.
 
 use super::simd::{dispatch, exp, max, sum};
 
-/// Values that are summed together.
+/// Number of values that are summed together.
 const BLOCK: usize = 64;
 
-/// A row to draw from any number of times: its weights `e^(l / temperature)`, summed by blocks.
+/// A row to sample from any number of times: its weights `e^(l / temperature)`, summed by blocks.
 pub(crate) struct RowWeights<'a> {
     logps: &'a [f32],
     temperature: f32,
@@ -16,7 +16,7 @@ pub(crate) struct RowWeights<'a> {
 }
 
 impl<'a> RowWeights<'a> {
-    /// Values may be -inf, but not all of them.
+    /// Sums the weights of a row. Values may be -inf, but not all of them.
     pub(crate) fn new(logps: &'a [f32], temperature: f32) -> Self {
         dispatch(
             #[inline(always)]
@@ -28,8 +28,8 @@ impl<'a> RowWeights<'a> {
         )
     }
 
-    /// Index of the value in whose part of the sum of all weights the share `uniform` of it falls, in
-    /// [0, 1).
+    /// Samples an index by inverse transform: returns the first index at which the cumulative sum of
+    /// weights exceeds the share `uniform` in [0, 1) of the total.
     pub(crate) fn draw(&self, uniform: f64) -> usize {
         let (index, rest) = pick(&self.totals, uniform * self.totals.iter().sum::<f64>());
         let from = index * BLOCK;
@@ -42,7 +42,7 @@ impl<'a> RowWeights<'a> {
     }
 }
 
-/// Sum of all weights `e^((l - top) / temperature)`, in a fixed order.
+/// Returns the sum of all weights `e^((l - top) / temperature)`, in a fixed order.
 pub(crate) fn total_weight(logps: &[f32], temperature: f32) -> f64 {
     dispatch(
         #[inline(always)]
@@ -50,7 +50,7 @@ pub(crate) fn total_weight(logps: &[f32], temperature: f32) -> f64 {
     )
 }
 
-/// Largest value of a row; NaN if any value is NaN.
+/// Returns the largest value of a row; NaN if any value is NaN.
 pub(crate) fn highest(logps: &[f32]) -> f32 {
     dispatch(
         #[inline(always)]
@@ -58,14 +58,14 @@ pub(crate) fn highest(logps: &[f32]) -> f32 {
     )
 }
 
-/// Sums of the weights of each [`BLOCK`].
+/// Returns the sum of weights of each [`BLOCK`].
 #[inline(always)]
 fn totals(logps: &[f32], top: f32, temperature: f32) -> impl Iterator<Item = f64> + '_ {
     logps.chunks(BLOCK).map(move |part| f64::from(sum(&weights(part, top, temperature))))
 }
 
-/// Index of the weight in which `rest` of their sum falls, and what of it lies in that weight. The
-/// last one that is not 0 has what rounding leaves over.
+/// Returns the first index at which the cumulative sum of weights exceeds `rest`, and the part of `rest`
+/// that lies within this weight. If rounding leaves a remainder, returns the last weight that is not 0.
 #[inline(always)]
 pub(crate) fn pick(weights: &[f64], mut rest: f64) -> (usize, f64) {
     let mut last = 0;
@@ -79,8 +79,8 @@ pub(crate) fn pick(weights: &[f64], mut rest: f64) -> (usize, f64) {
     (last, rest)
 }
 
-/// `e^((l - top) / temperature)` of at most [`BLOCK`] values; 0 where that is next to nothing, and
-/// past the last.
+/// Returns `e^((l - top) / temperature)` of at most [`BLOCK`] values; 0 if that is negligible, and 0 as
+/// padding.
 #[inline(always)]
 fn weights(logps: &[f32], top: f32, temperature: f32) -> [f32; BLOCK] {
     let mut block = [0f32; BLOCK];
@@ -105,7 +105,7 @@ mod tests {
             let row = RowWeights::new(&logps, temperature);
             let mut below = 0.0;
             for (i, w) in weights.iter().enumerate() {
-                // Away from the borders by more than single precision loses.
+                // Away from the boundaries by more than the rounding error of single precision.
                 for share in [0.01, 0.5, 0.99] {
                     if *w / total > 1e-4 {
                         assert_eq!(row.draw((below + share * w) / total), i);

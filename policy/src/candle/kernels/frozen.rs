@@ -1,4 +1,4 @@
-//! A frozen projection with both of its products: forward, and back to the gradient of its input.
+//! A frozen projection with both of its products: the forward pass, and the gradient of its input.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -9,28 +9,30 @@ use super::gemm::{Matrix, product};
 use super::packed_bf16::PackedBf16;
 use super::{for_chunks, values, with_values};
 
-/// Rows that are widened at a time as they are packed.
+/// Rows that are widened at a time during packing.
 const ROWS: usize = 256;
 
 /// A weight `[outputs, inputs]` that is not trained.
 #[derive(Clone)]
 pub(crate) enum Frozen {
-    /// Multiplied in f32: the checkpoint's tensor as it is held. One in 16 bits is widened for each
-    /// product, which gives the same bits.
+    /// Multiplied in f32. The checkpoint's tensor keeps its dtype in memory; a tensor in 16 bits is widened
+    /// for each product, which gives bit-identical results.
     F32(Tensor),
-    /// In bf16 (see [`super::packed_bf16`]): both operands of a product are rounded, sums are f32.
+    /// Multiplied in bf16 (see [`super::packed_bf16`]): both operands of a product are rounded, sums are
+    /// f32.
     Bf16(Arc<Bf16Pair>),
 }
 
 /// A weight in bf16, packed for both directions.
 pub(crate) struct Bf16Pair {
     forward: PackedBf16,
-    /// Of the transposed weight; packed at the first backward pass, as scoring needs none.
+    /// The transposed weight. It is packed at the first backward pass, because scoring does not need it.
     backward: OnceLock<PackedBf16>,
 }
 
 impl Bf16Pair {
-    /// The transposed weight. It has the values of `forward`, so both directions are of one function.
+    /// Returns the transposed weight. It has the same rounded values as `forward`, so that the gradient
+    /// belongs to the function of the forward pass.
     fn backward(&self) -> &PackedBf16 {
         self.backward.get_or_init(|| {
             let (outputs, inputs) = (self.forward.outputs(), self.forward.inputs());
@@ -71,7 +73,7 @@ impl Frozen {
         Ok(Self::Bf16(Arc::new(Bf16Pair { forward, backward: OnceLock::new() })))
     }
 
-    /// `(outputs, inputs)`.
+    /// Returns `(outputs, inputs)`.
     pub(crate) fn dims(&self) -> Result<(usize, usize)> {
         match self {
             Self::F32(weight) => weight.dims2(),
@@ -79,8 +81,7 @@ impl Frozen {
         }
     }
 
-    /// The weight with which several products are computed one after the other: in f32, if it is
-    /// multiplied so.
+    /// Returns the weight for several successive products: widened once to f32 if it is multiplied in f32.
     pub(crate) fn widened(&self) -> Result<Cow<'_, Self>> {
         match self {
             Self::F32(weight) if weight.dtype() != DType::F32 => {
@@ -90,7 +91,7 @@ impl Frozen {
         }
     }
 
-    /// `x w^T`: `[T, inputs]` to `[T, outputs]`.
+    /// Computes `x w^T`: `[T, inputs]` to `[T, outputs]`.
     pub(crate) fn forward(&self, x: &[f32]) -> Result<Vec<f32>> {
         let (outputs, inputs) = self.dims()?;
         match self {
@@ -102,7 +103,7 @@ impl Frozen {
         }
     }
 
-    /// `grad w`: `[T, outputs]` to `[T, inputs]`.
+    /// Computes `grad w`: `[T, outputs]` to `[T, inputs]`.
     pub(crate) fn backward(&self, grad: &[f32]) -> Result<Vec<f32>> {
         let (outputs, inputs) = self.dims()?;
         match self {
@@ -115,7 +116,7 @@ impl Frozen {
     }
 }
 
-/// `x w^T` for x `[T, inputs]` on the CPU, with the gradient of x.
+/// Computes `x w^T` for x `[T, inputs]` on the CPU, differentiable with respect to x.
 pub(crate) fn frozen_linear(x: &Tensor, w: &Frozen) -> Result<Tensor> {
     x.contiguous()?.apply_op1(Linear(w.clone()))
 }

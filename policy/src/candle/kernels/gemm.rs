@@ -1,4 +1,4 @@
-//! Matrix products on slices: a checked, safe face of the gemm crate.
+//! Matrix products on slices: a safe, bounds-checked wrapper of the gemm crate.
 
 use gemm::Parallelism;
 
@@ -12,24 +12,24 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `rows` x `cols` values in row order.
+    /// Views values as a row-major matrix of `rows` x `cols`.
     pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         assert_eq!(data.len(), rows * cols, "matrix data of another size");
         Self { data, rows, cols, transposed: false }
     }
 
-    /// The same values as `cols` x `rows`.
+    /// Views the same values as the transposed matrix, `cols` x `rows`.
     pub(crate) fn t(self) -> Self {
         Self { rows: self.cols, cols: self.rows, transposed: !self.transposed, ..self }
     }
 
-    /// Column and row stride.
+    /// Returns column and row stride.
     fn strides(&self) -> (isize, isize) {
         if self.transposed { (self.rows as isize, 1) } else { (1, self.cols as isize) }
     }
 }
 
-/// `out = a b`, or `out += a b` when `accumulate`; `out` in row order.
+/// Computes `out = a b`, or `out += a b` if `accumulate`; `out` is row-major.
 ///
 /// Runs on the current rayon pool; the result does not depend on its size.
 pub(crate) fn multiply(out: &mut [f32], a: Matrix, b: Matrix, accumulate: bool) {
@@ -38,7 +38,7 @@ pub(crate) fn multiply(out: &mut [f32], a: Matrix, b: Matrix, accumulate: bool) 
     unsafe { multiply_to(out.as_mut_ptr(), a, b, accumulate) }
 }
 
-/// `a b` in a new vector, in row order: [`multiply`] without filling the result with zeros first.
+/// Returns `a b` as a new row-major vector: [`multiply`] without filling the result with zeros first.
 pub(crate) fn product(a: Matrix, b: Matrix) -> Vec<f32> {
     let n = a.rows * b.cols;
     let mut out = Vec::with_capacity(n);

@@ -1,7 +1,7 @@
-//! Words that keys and values are stored in: one f32, or two bf16.
+//! Words in which keys and values are stored: one f32, or two bf16.
 //!
-//! A word of two holds value i of a head and value i + D / 2. So a register of words gives neighbouring
-//! values of one half of the head, and nothing is interleaved.
+//! A word with two values holds value i of a head and value i + D / 2. So a register of words gives
+//! adjacent values of one half of the head, without interleaving.
 
 use pulp::Simd;
 
@@ -9,16 +9,16 @@ use super::packed_bf16::{HIGH, halves, nearest};
 
 /// A word of stored keys or values.
 pub(crate) trait KvWord: Copy + Default + Send + Sync + 'static {
-    /// Values in a word.
+    /// Number of values in a word.
     const VALUES: usize;
 
     /// Stores a head `[D]` in its words `[D / VALUES]`.
     fn store(head: &[f32], words: &mut [Self]);
 
-    /// Value `part` of a word, below [`Self::VALUES`].
+    /// Returns value `part` of a word; `part` is below [`Self::VALUES`].
     fn value(self, part: usize) -> f32;
 
-    /// Value `part` of as many words as a register has lanes.
+    /// Loads value `part` of as many words as a register has lanes.
     fn load<S: Simd>(simd: S, words: &[Self], part: usize) -> S::f32s;
 }
 

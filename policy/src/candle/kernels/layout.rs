@@ -1,8 +1,8 @@
-//! Which rows of a packed batch attend to which: a forest of segments.
+//! Defines which rows of a packed batch attend to which: a forest of segments.
 //!
-//! A batch is T token rows without padding. A segment is a run of consecutive rows; it sees itself
-//! causally and all rows of its ancestors. Whole documents are roots, the steps of a search tree
-//! are children of their prefix, so a shared prefix is computed once.
+//! A batch has T token rows without padding. A segment is a run of consecutive rows; it attends causally to
+//! itself and to all rows of its ancestors. Full documents are roots, and the steps of a search tree are
+//! children of their prefix, so a shared prefix is computed once.
 
 /// A run of rows that attends to its ancestors and, causally, to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl PackedLayout {
         self.segments.len() - 1
     }
 
-    /// Position just past a segment's last row.
+    /// Returns the position after a segment's last row.
     fn end_position(&self, segment: Segment) -> u32 {
         match (segment.len, segment.parent) {
             (0, None) => 0,
@@ -71,7 +71,8 @@ impl PackedLayout {
         self.segments[index]
     }
 
-    /// Row ranges `(start, len)` that the segment attends to, oldest first, itself last.
+    /// Returns the row ranges `(start, len)` that the segment attends to, oldest first, the segment itself
+    /// last.
     #[must_use]
     pub fn visible(&self, index: usize) -> Vec<(usize, usize)> {
         let mut ranges = Vec::new();

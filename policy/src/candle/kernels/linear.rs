@@ -1,7 +1,7 @@
 //! `x w^T` with its backward pass, on the current rayon pool.
 //!
-//! candle's own product chooses its threads from the environment and leaves a transposition to the
-//! backward pass; this one follows the pool it runs in, as every operation here does.
+//! candle's own product chooses its number of threads from the environment, and leaves a transposition to
+//! the backward pass. This one uses the pool in which it runs, as every operation here does.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
@@ -55,8 +55,8 @@ impl CustomOp2 for Fused {
     }
 }
 
-/// The gradient of one operand, made by `make(grad, other operand)`. Frozen weights and data
-/// need none; each is a third of the work.
+/// Returns the gradient of one operand, computed by `make(grad, other operand)`. Frozen weights and data
+/// need no gradient, which saves a third of the work each.
 fn gradient(
     of: &Tensor,
     other: &Tensor,

@@ -1,7 +1,7 @@
-//! Log-probabilities of target tokens from hidden rows, without ever holding all logits.
+//! Log-probabilities of target tokens from hidden states, without holding all logits at once.
 //!
-//! n rows, D hidden width, V vocabulary. Logits are made for a block of rows at a time, forward
-//! and again backward.
+//! n rows, D hidden size, V vocabulary. Logits are computed for a block of rows at a time, in the forward
+//! pass and again in the backward pass.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 
@@ -10,10 +10,10 @@ use super::gemm::{Matrix, multiply, product};
 use super::simd::{dispatch, exp, max, sum};
 use super::{values, with_values};
 
-/// Most logits held at once (16 MiB of f32).
+/// Maximum number of logits held at once (16 MiB of f32).
 const BLOCK_LOGITS: usize = 1 << 22;
 
-/// `log softmax(h w^T)` at each row's target: h `[n, D]`, w `[V, D]`, gives `[n]`.
+/// Returns `log softmax(h w^T)` at each row's target: h `[n, D]`, w `[V, D]`, result `[n]`.
 pub(crate) fn log_probs(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Tensor> {
     if h.device().is_cpu() {
         h.contiguous()?.apply_op2(w, Fused { targets: targets.to_vec() })
@@ -22,7 +22,7 @@ pub(crate) fn log_probs(h: &Tensor, w: &Tensor, targets: &[u32]) -> Result<Tenso
     }
 }
 
-/// As [`log_probs`] with a frozen head, on the CPU.
+/// Like [`log_probs`], with a frozen head, on the CPU.
 pub(crate) fn frozen_log_probs(h: &Tensor, head: &Frozen, targets: &[u32]) -> Result<Tensor> {
     h.contiguous()?
         .apply_op1(FusedFrozen { fused: Fused { targets: targets.to_vec() }, head: head.clone() })
@@ -49,7 +49,7 @@ pub(crate) fn log_softmax_row(logits: &mut [f32]) {
     );
 }
 
-/// Logarithm of the sum of exponentials, stable and in a fixed order.
+/// Logarithm of the sum of exponentials, numerically stable and in a fixed order.
 #[inline(always)]
 fn log_sum_exp(logits: &[f32]) -> f32 {
     let top = max(logits);
@@ -69,8 +69,8 @@ struct Fused {
 }
 
 impl Fused {
-    /// Calls `f(first row, logits of a block of rows)`, block after block; `product` makes logits of
-    /// hidden rows.
+    /// Calls `f(first row, logits of a block of rows)` for each block; `product` computes logits from
+    /// hidden states.
     fn blocks(
         &self,
         h: &[f32],
@@ -85,7 +85,7 @@ impl Fused {
         Ok(())
     }
 
-    /// Log-probabilities of the targets.
+    /// Returns the log-probabilities of the targets.
     fn forward(
         &self,
         h: &[f32],
@@ -106,7 +106,7 @@ impl Fused {
         Ok((CpuStorage::F32(out), Shape::from(self.targets.len())))
     }
 
-    /// Turns a block of logits into their gradients, given those of the log-probabilities.
+    /// Turns a block of logits into their gradients, given the gradients of the log-probabilities.
     fn gradients(&self, first: usize, v: usize, logits: &mut [f32], g: &[f32]) {
         for (i, row) in logits.chunks_exact_mut(v).enumerate() {
             let (g, target) = (g[first + i], self.targets[first + i] as usize);
@@ -124,7 +124,7 @@ impl Fused {
         }
     }
 
-    /// Gradients by h and, unless the weights are frozen, by w.
+    /// Returns the gradients with respect to h and, unless the weights are frozen, w.
     fn backward(
         &self,
         h: &[f32],
@@ -150,7 +150,7 @@ impl Fused {
     }
 }
 
-/// `h w^T` for hidden rows.
+/// Returns a function that computes `h w^T` for hidden states.
 fn logits_of(w: &[f32], (d, v): (usize, usize)) -> impl Fn(&[f32]) -> Result<Vec<f32>> {
     move |h| Ok(product(Matrix::new(h, h.len() / d, d), Matrix::new(w, v, d).t()))
 }

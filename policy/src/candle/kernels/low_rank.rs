@@ -1,8 +1,8 @@
 //! A frozen projection with a low-rank update, as one operation (LoRA, arXiv:2106.09685, section 4.1).
 //!
-//! As separate operations the graph would hold the output four times: of the weight, of the update,
-//! of its scaling and of the sum. One operation holds it once; the r columns in the middle are
-//! computed a second time going back.
+//! As separate operations, the graph would hold the output four times: the products of weight and of
+//! update, the scaled update, and the sum. One operation holds it once; the intermediate `[T, r]` is
+//! recomputed in the backward pass.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use super::frozen::Frozen;
 use super::gemm::{Matrix, product};
 use super::{values, with_values};
 
-/// Inputs of an update that are dropped in training.
+/// Dropout of an update's inputs in training.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dropout {
-    /// Probability, in (0, 1).
+    /// Probability that an input is dropped, in (0, 1).
     pub(crate) p: f64,
-    /// Decides the mask.
+    /// Determines the mask.
     pub(crate) key: u64,
 }
 
-/// `x w^T + scale (mask x) a^T b^T`: x `[T, in]`, w `[out, in]` frozen, a `[r, in]`, b `[out, r]`.
+/// Computes `x w^T + scale (mask x) a^T b^T`: x `[T, in]`, w `[out, in]` frozen, a `[r, in]`, b `[out, r]`.
 pub(crate) fn low_rank_linear(
     x: &Tensor,
     w: &Frozen,
@@ -89,7 +89,7 @@ struct Fused {
 }
 
 impl Fused {
-    /// The update's inputs, and the mask that made them.
+    /// Returns the update's inputs after dropout, and the mask that was applied.
     fn kept<'a>(&self, x: &'a [f32]) -> (Cow<'a, [f32]>, Option<Vec<f32>>) {
         let Some(dropout) = self.dropout else { return (x.into(), None) };
         let mask = dropout.mask(x.len());
@@ -97,7 +97,7 @@ impl Fused {
         (kept.into(), Some(mask))
     }
 
-    /// The gradients; that of x only where it is asked for.
+    /// Returns the gradients; the gradient of x only if `of_x`.
     fn backward(
         &self,
         (x, a, b): (&[f32], &[f32], &[f32]),

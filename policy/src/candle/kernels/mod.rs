@@ -1,12 +1,13 @@
 //! Numeric kernels.
 //!
-//! For training: fused operations with a backward pass of their own (attention over packed batches, linear,
-//! log-probabilities, norm, rope, SwiGLU), each beside a plain candle form. For inference: attention of
-//! single rows over KV slots ([`attend_rows`]), products with packed weights, sampling.
+//! For training: fused operations with their own backward pass (attention over packed batches, linear,
+//! log-probabilities, norm, RoPE, SwiGLU), each with a plain candle implementation next to it. For
+//! inference: attention of single rows over KV slots ([`attend_rows`]), products with packed weights,
+//! sampling.
 //!
-//! The fused form runs on the CPU; other devices take the plain form, which is also what the tests
-//! compare with. candle-nn's fused norm, rope and softmax are not used in training: they have no
-//! backward pass and cut the graph silently.
+//! The fused implementation runs on the CPU. Other devices use the plain one, with which the tests compare
+//! the fused one. candle-nn's fused norm, RoPE and softmax are not used in training: they have no backward
+//! pass and cut the graph silently.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
@@ -47,7 +48,7 @@ pub(crate) use swiglu::{swiglu, swiglu_rows};
 
 use candle_core::{CpuStorage, DType, Layout, Result, Tensor, bail};
 
-/// The contiguous f32 values behind a storage and its layout.
+/// Returns the contiguous f32 values of a storage with this layout.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("fused operations take contiguous tensors")
@@ -58,8 +59,8 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// Calls `f` with the values of a CPU tensor in f32, at most `chunk` at a time; a tensor in f32 has one
-/// chunk.
+/// Calls `f` with the values of a CPU tensor in f32, at most `chunk` at a time. A tensor in f32 is passed
+/// in one piece.
 pub(crate) fn for_chunks(tensor: &Tensor, chunk: usize, mut f: impl FnMut(&[f32])) -> Result<()> {
     if tensor.dtype() == DType::F32 {
         return with_values(tensor, |values| {
@@ -91,11 +92,11 @@ pub(crate) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T
 
 #[cfg(test)]
 pub(crate) mod check {
-    //! Compares a fused operation with its plain form, values and gradients.
+    //! Compares a fused operation with its plain implementation: values and gradients.
 
     use candle_core::{Device, Tensor, Var};
 
-    /// A variable with seeded values of unit scale.
+    /// A variable with seeded random values in [-1, 1).
     pub(crate) fn random(shape: &[usize], seed: u64) -> Var {
         use rand::RngExt;
         let mut rng = regrowth_datasets::keyed_rng(seed, &[b"ops"]);

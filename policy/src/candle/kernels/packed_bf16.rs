@@ -1,11 +1,11 @@
 //! GEMM of a few rows with packed bf16 weights and f32 accumulation: half the memory of f32, and
 //! faster with AMX.
 //!
-//! Both operands are rounded to bf16. Inputs are taken in blocks of [`DEPTH`]. Within a block, one
-//! chain of fused multiply-adds runs over the even inputs and one over the odd ones; the sum of
-//! both is added to the output. AMX is defined so ([`super::amx`]), and the portable kernel
-//! computes the same bits (denormals aside: AMX counts them as zero). A row's result depends on
-//! neither the other rows nor the number of threads.
+//! Both operands are rounded to bf16. Inputs are processed in blocks of [`DEPTH`]. Within a block, one
+//! chain of fused multiply-adds runs over the even inputs and one over the odd ones; the sum of both is
+//! added to the output. This is the definition of AMX ([`super::amx`]), and the portable kernel computes
+//! the same bits (except for denormals, which AMX counts as zero). A row's result depends neither on the
+//! other rows nor on the number of threads.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -46,7 +46,7 @@ pub(crate) struct PackedBf16 {
 }
 
 impl PackedBf16 {
-    /// A matrix of zeros, allocated whole, for [`Self::pack`] to fill.
+    /// Allocates a full matrix of zeros, to be filled by [`Self::pack`].
     pub(crate) fn zeros(outputs: usize, inputs: usize, bias: Option<Vec<f32>>) -> Self {
         let words = vec![0; outputs.div_ceil(PANEL) * PANEL * padded(inputs) / 2];
         Self { words, bias, inputs, outputs }
@@ -87,7 +87,7 @@ impl PackedBf16 {
         self.inputs
     }
 
-    /// The weights of one output, `[inputs]`, as f32.
+    /// Returns the weights of one output, `[inputs]`, as f32.
     pub(crate) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
         (0..self.inputs).map(move |input| {
             let word = self.words[self.word(output, input / 2)];
@@ -96,7 +96,7 @@ impl PackedBf16 {
         })
     }
 
-    /// `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
+    /// Computes `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
     ///
     /// Runs on the current rayon pool.
     pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
@@ -105,7 +105,7 @@ impl PackedBf16 {
         self.apply_to(x, Out::new(out.as_mut_ptr(), self.outputs), write);
     }
 
-    /// `x w^T (+ bias)` as a new vector `[R, outputs]`, which is not zeroed first.
+    /// Returns `x w^T (+ bias)` as a new vector `[R, outputs]`, which is not zeroed first.
     pub(crate) fn product(&self, x: &[f32]) -> Vec<f32> {
         let n = x.len() / self.inputs * self.outputs;
         let mut out = Vec::with_capacity(n);
@@ -115,7 +115,7 @@ impl PackedBf16 {
         out
     }
 
-    /// [`Self::apply`] into `out`, which must have room for `[R, outputs]`.
+    /// Computes [`Self::apply`] into `out`, which must have space for `[R, outputs]`.
     fn apply_to(&self, x: &[f32], out: Out, write: Write) {
         let rows = x.len() / self.inputs;
         assert_eq!(x.len(), rows * self.inputs, "x is not whole rows of `inputs` values");
@@ -139,19 +139,19 @@ impl PackedBf16 {
     }
 }
 
-/// `inputs`, padded to whole blocks.
+/// `inputs`, padded to full blocks.
 fn padded(inputs: usize) -> usize {
     inputs.next_multiple_of(DEPTH)
 }
 
 thread_local! {
-    /// Packed rows of a product; kept because a new allocation of this size costs zeroed pages.
+    /// Packed rows of a product. Kept, because a new allocation of this size costs zeroed pages.
     static PACKED_ROWS: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Packs rows `[R, inputs]`, rounded to bf16 (nearest, ties to even), two inputs a word, into `words`
-/// `[R padded to whole tiles, pairs]`. Rows of padding keep what `words` held: their results are
-/// dropped. Runs on the rayon pool if `shared`.
+/// Packs rows `[R, inputs]`, rounded to bf16 (nearest, ties to even), two inputs per word, into `words`
+/// `[R padded to full tiles, pairs]`. Padding rows keep the old content of `words`, because their results
+/// are dropped. Runs on the rayon pool if `shared`.
 fn pack(x: &[f32], inputs: usize, shared: bool, words: &mut Vec<u32>) {
     let pairs = padded(inputs) / 2;
     words.resize((x.len() / inputs).next_multiple_of(TILE_ROWS) * pairs, 0);
@@ -167,7 +167,7 @@ fn pack(x: &[f32], inputs: usize, shared: bool, words: &mut Vec<u32>) {
     }
 }
 
-/// [`pack`] of one row.
+/// Packs one row.
 #[inline(always)]
 fn pack_row(words: &mut [u32], x: &[f32]) {
     let (whole, rest) = x.as_chunks::<2>();
@@ -184,7 +184,7 @@ fn pack_row(words: &mut [u32], x: &[f32]) {
 /// The upper half of a word.
 pub(super) const HIGH: u32 = 0xffff_0000;
 
-/// Bits whose upper half is the bf16 nearest to `value`. NaN and infinities are kept.
+/// Returns bits whose upper half is the bf16 nearest to `value`. NaN and infinities are kept.
 #[inline(always)]
 pub(super) fn nearest(value: f32) -> u32 {
     let bits = value.to_bits();
@@ -193,8 +193,8 @@ pub(super) fn nearest(value: f32) -> u32 {
     if value.is_nan() { bits | 1 << 22 } else { rounded }
 }
 
-/// Stochastic rounding to bf16: away from zero if the 16 bits that are cut off exceed `draw`, which
-/// is uniform over 0 to 65,535; else towards zero.
+/// Rounds stochastically to bf16: away from zero if the 16 discarded bits exceed `draw`, which is uniform
+/// over 0 to 65,535; otherwise towards zero.
 fn rounded_by(value: f32, draw: u16) -> u16 {
     let bits = value.to_bits();
     let carry = u32::from(u32::from(draw) < (bits & !HIGH));
@@ -204,7 +204,7 @@ fn rounded_by(value: f32, draw: u16) -> u16 {
     (if finite { up } else { bits >> 16 }) as u16
 }
 
-/// Both values of a word, even input first.
+/// Returns both values of a word, the even input first.
 #[inline(always)]
 pub(super) fn halves(word: u32) -> (f32, f32) {
     (f32::from_bits(word << 16), f32::from_bits(word & HIGH))
@@ -217,7 +217,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ z >> 31
 }
 
-/// The operands and output of one product; each thread computes panels of its own.
+/// The operands and output of one product; each thread computes its own panels.
 struct Product<'a> {
     weights: &'a PackedBf16,
     /// Rows from [`pack`].
@@ -228,7 +228,7 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Computes the outputs of some panels, with AMX where the processor has it.
+    /// Computes the outputs of some panels, with AMX if it is available.
     fn panels(&self, panels: Range<usize>) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
         if let Some(tiles) = super::amx::Tiles::new() {
@@ -249,7 +249,7 @@ impl Product<'_> {
         let (weights, pairs) = (self.weights(panel), padded(self.weights.inputs) / 2);
         let mut result = [0f32; 2 * TILE_ROWS * PANEL];
         let blocks = self.x.chunks(2 * TILE_ROWS * pairs);
-        // The next panel is fetched from memory while this one is multiplied.
+        // Prefetch the next panel from memory while this panel is multiplied.
         let next = &self.weights.words[(panel + 1) * weights.len()..];
         let next = &next[..next.len().min(weights.len())];
         let mut parts = next.chunks(next.len().div_ceil(blocks.len()).max(1));
@@ -279,7 +279,7 @@ impl Product<'_> {
     }
 }
 
-/// Computes some panels with f32 SIMD, where there is no AMX.
+/// Computes some panels with f32 SIMD, for machines without AMX.
 struct Portable<'a> {
     product: &'a Product<'a>,
     panels: Range<usize>,
@@ -307,7 +307,7 @@ impl WithSimd for Portable<'_> {
 }
 
 impl Portable<'_> {
-    /// Computes R rows from `first` on of one panel.
+    /// Computes R rows of one panel, from `first` on.
     #[inline(always)]
     fn rows<S: Simd, const R: usize>(
         &self,
@@ -343,7 +343,7 @@ impl Portable<'_> {
     }
 }
 
-/// Even and odd inputs of each word, widened to f32.
+/// Widens the even and odd inputs of each word to f32.
 #[inline(always)]
 fn widen<S: Simd>(simd: S, words: S::u32s) -> [S::f32s; 2] {
     let low = simd.wrapping_dyn_shl_u32s(words, simd.splat_u32s(16));
@@ -378,7 +378,7 @@ mod tests {
         out
     }
 
-    /// One output by the definition, value by value.
+    /// Computes one output by the definition, value by value.
     fn defined(x: &[f32], w: &[f32]) -> f32 {
         let rounded = |v: f32| f32::from_bits(nearest(v) & HIGH);
         let (mut total, mut parts) = (0f32, [0f32; 2]);
@@ -431,7 +431,7 @@ mod tests {
         weights.apply(&x, &mut out, Write::Add);
         for (out, w) in out.iter().zip(values.chunks_exact(inputs)) {
             let exact: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
-            // 576 products of relative error 2^-8, of random sign.
+            // 576 products with relative error 2^-8 and random sign.
             assert!((f64::from(*out) - exact - 1.5).abs() < 0.1, "{out} and {exact}");
         }
     }
@@ -442,7 +442,7 @@ mod tests {
         let mut exact = PackedBf16::zeros(1, n, None);
         exact.pack(0, &vec![1.5; n]);
         assert!(exact.row(0).all(|w| w == 1.5));
-        // A sixteenth of the distance to the next value.
+        // A sixteenth of the distance to the next bf16 value.
         let mut moved = PackedBf16::zeros(1, n, None);
         moved.pack(0, &vec![1.5 + 1.0 / 2048.0; n]);
         let mean = moved.row(0).map(f64::from).sum::<f64>() / n as f64;

@@ -1,9 +1,9 @@
 //! Multiplies a few rows (tokens) by packed weights, for decoding.
 //!
-//! Weights lie in panels of [`PANEL`] outputs, so that a product reads them once, in order, whatever
-//! the number of rows. Every output is one chain of fused multiply-adds over the inputs, first to
-//! last: a row's result does not depend on how many rows there are, on how threads share panels, or on the
-//! type that the weights are stored in ([`super::weight_word`]).
+//! Weights are stored in panels of [`PANEL`] outputs, so that a product reads them once, in order, for any
+//! number of rows. Every output is one chain of fused multiply-adds over the inputs, first to last. So a
+//! row's result does not depend on the number of rows, on how threads share panels, or on the type in which
+//! the weights are stored ([`super::weight_word`]).
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -17,23 +17,24 @@ const PANEL: usize = 32;
 /// keep both multiply-add units busy.
 const ROWS: usize = 8;
 
-/// Panels that a single row is multiplied by at a time: 8 accumulators hide the latency of
+/// Number of panels by which a single row is multiplied at a time: 8 accumulators hide the latency of
 /// multiply-adds.
 const UNROLL: usize = 4;
 
-/// Prefetch distance into the L2 cache, in words (measured at 90 million parameters and 8 rows,
-/// with [`NEAR`]: prefetching gives 1.4 to 1.5 times the tokens/s; 1,024 and 2,048 alike, 4,096
-/// worse).
+/// Prefetch distance into the L2 cache, in words. Measured at 90 million parameters and 8 rows, together
+/// with [`NEAR`]: prefetching gives 1.4 to 1.5 times the tokens/s; 1,024 and 2,048 words are equally fast,
+/// 4,096 is slower.
 const FAR: usize = 2048;
 /// Prefetch distance into the L1 cache, in words.
 const NEAR: usize = 256;
 
-/// Multiplications below which a second thread costs more than it saves (measured).
+/// Number of multiplications below which a second thread costs more than it saves (measured).
 pub(super) const SHARED_WORK: usize = 1 << 16;
 
 /// A weight matrix `[outputs, inputs]` in panels, multiplied in f32 and stored as `T`, with an optional bias.
 pub(crate) struct PackedF32<T: WeightWord = f32> {
-    /// `[ceil(outputs / PANEL), ceil(inputs / VALUES), PANEL]`; what is past the last output or input is 0.
+    /// `[ceil(outputs / PANEL), ceil(inputs / VALUES), PANEL]`; padding after the last output or input is
+    /// 0.
     words: Vec<T::Word>,
     /// `[outputs]`.
     bias: Option<Vec<f32>>,
@@ -41,12 +42,12 @@ pub(crate) struct PackedF32<T: WeightWord = f32> {
     outputs: usize,
 }
 
-/// How a product is written to the output.
+/// How a product is combined with the output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// It replaces what was there.
+    /// The product replaces the old values.
     Set,
-    /// It is added to what was there.
+    /// The product is added to the old values.
     Add,
 }
 
@@ -72,7 +73,7 @@ impl<T: WeightWord> PackedF32<T> {
         }
     }
 
-    /// Words of a panel.
+    /// Number of words per panel.
     fn panel_size(&self) -> usize {
         self.inputs.div_ceil(T::VALUES) * PANEL
     }
@@ -82,19 +83,19 @@ impl<T: WeightWord> PackedF32<T> {
         output / PANEL * self.panel_size() + output % PANEL
     }
 
-    /// Width of an output row.
+    /// Number of outputs.
     pub(crate) fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// The weights of one output, `[inputs]`.
+    /// Returns the weights of one output, `[inputs]`.
     pub(crate) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
         let words = self.words[self.start(output)..].iter().step_by(PANEL);
         let values = words.flat_map(|word| (0..T::VALUES).map(|part| T::value(*word, part)));
         values.take(self.inputs)
     }
 
-    /// `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
+    /// Computes `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
     ///
     /// Runs on the current rayon pool.
     pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
@@ -115,7 +116,7 @@ impl<T: WeightWord> PackedF32<T> {
     }
 }
 
-/// Rows of a result, written by several threads in columns of their own.
+/// Rows of a result; several threads write to it, each in its own columns.
 #[derive(Clone, Copy)]
 pub(super) struct Out {
     start: *mut f32,
@@ -128,16 +129,16 @@ unsafe impl Send for Out {}
 unsafe impl Sync for Out {}
 
 impl Out {
-    /// The result `[R, outputs]`, which may still be uninitialised.
+    /// Wraps the result `[R, outputs]`, which may still be uninitialised.
     pub(super) fn new(start: *mut f32, outputs: usize) -> Self {
         Self { start, stride: outputs }
     }
 
-    /// Writes neighbouring columns of one row, with their bias.
+    /// Writes adjacent columns of one row, adding their bias.
     ///
     /// # Safety
-    /// The memory that [`Self::new`] was given must live, with nobody else reading or writing these
-    /// columns; `row` and the last column must lie inside; for [`Write::Add`] they must be initialised.
+    /// The memory passed to [`Self::new`] must be alive, and no other code may read or write these columns.
+    /// `row` and the last column must lie inside. For [`Write::Add`] the columns must be initialised.
     #[inline(always)]
     pub(super) unsafe fn write(
         self,
@@ -150,7 +151,7 @@ impl Out {
         let start = unsafe { self.start.add(row * self.stride + column) };
         for (i, value) in values.iter().enumerate() {
             let value = bias.map_or(*value, |b| value + b[i]);
-            // SAFETY: as above, for each column; what is added to is initialised by the contract.
+            // SAFETY: as above, for each column; for `Write::Add` they are initialised by the contract.
             unsafe {
                 let out = start.add(i);
                 out.write(if write == Write::Add { out.read() + value } else { value });
@@ -182,7 +183,7 @@ impl<T: WeightWord> WithSimd for Part<'_, T> {
             for (block, x) in self.x.chunks(ROWS * k).enumerate() {
                 let first = block * ROWS;
                 match x.len() / k {
-                    // The first block of rows has brought the panel into the L2 cache.
+                    // The first block of rows has loaded the panel into the L2 cache.
                     ROWS if block > 0 => {
                         self.tile::<S, ROWS, false>(simd, x, weights, panel, first)
                     }
@@ -208,7 +209,8 @@ impl<T: WeightWord> Part<'_, T> {
         &self.weights.words[panel * size..][..size]
     }
 
-    /// One row with all panels: several at a time, so that their chains do not wait for each other.
+    /// Multiplies one row by all panels: several panels at a time, so that their chains do not wait for
+    /// each other.
     #[inline(always)]
     fn single<S: Simd>(&self, simd: S) {
         let mut panel = self.panels.start;
@@ -222,7 +224,7 @@ impl<T: WeightWord> Part<'_, T> {
         }
     }
 
-    /// One row with P panels.
+    /// Multiplies one row by P panels.
     #[inline(always)]
     fn unrolled<S: Simd, const P: usize>(&self, simd: S, first: usize) {
         let panels: [&[T::Word]; P] = std::array::from_fn(|p| self.panel(first + p));
@@ -308,8 +310,7 @@ impl<T: WeightWord> Part<'_, T> {
     }
 }
 
-/// Prefetches the weights that lie [`FAR`] and [`NEAR`] words after `words`, a row of a panel
-/// (two cache lines).
+/// Prefetches the weights [`FAR`] and [`NEAR`] words after `words`, a row of a panel (two cache lines).
 #[inline(always)]
 fn fetch<W>(words: &[W]) {
     #[cfg(target_arch = "x86_64")]
@@ -385,7 +386,7 @@ mod tests {
         }
     }
 
-    /// Products of weights stored as `T`, and of the same weights stored as f32.
+    /// Checks that products of weights stored as `T` equal those of the same weights stored as f32.
     fn same_bits_as_f32<T: WeightWord>(rounded: impl Fn(f32) -> f32) {
         for (inputs, outputs) in SHAPES.into_iter().chain([(49, 70), (1, 3)]) {
             let values: Vec<f32> = random(inputs * outputs, 1).into_iter().map(&rounded).collect();

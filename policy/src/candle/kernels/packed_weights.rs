@@ -1,4 +1,5 @@
-//! Weights of a projection, packed for products of a few rows, in the type that they are computed in.
+//! Weights of a projection, packed for products with a few rows, in one of several storage and compute
+//! dtypes.
 
 use candle_core::DType;
 use half::{bf16, f16};
@@ -11,7 +12,7 @@ use crate::Dtype;
 pub(crate) enum PackedWeights {
     /// Stored and multiplied in f32.
     F32(PackedF32),
-    /// Stored in bf16, multiplied in f32: the weights of a checkpoint in bf16 as they are.
+    /// Stored in bf16, multiplied in f32: the weights of a bf16 checkpoint, unchanged.
     F32OfBf16(PackedF32<bf16>),
     /// Stored in f16, multiplied in f32.
     F32OfF16(PackedF32<f16>),
@@ -19,7 +20,7 @@ pub(crate) enum PackedWeights {
     Bf16(PackedBf16),
 }
 
-/// Calls a method that all forms have.
+/// Calls a method that all variants have.
 macro_rules! each {
     ($packed:expr, $weights:ident => $call:expr) => {
         match $packed {
@@ -32,8 +33,8 @@ macro_rules! each {
 }
 
 impl PackedWeights {
-    /// A matrix of zeros, allocated whole, for [`Self::pack`] to fill with weights that `stored`
-    /// represents. `bias` is `[outputs]`.
+    /// Allocates a full matrix of zeros, to be filled by [`Self::pack`] with weights that the dtype
+    /// `stored` represents exactly. `bias` is `[outputs]`.
     pub(crate) fn zeros(
         dtype: Dtype,
         stored: DType,
@@ -68,9 +69,10 @@ impl PackedWeights {
         each!(self, packed => out.iter_mut().zip(packed.row(output)).for_each(|(o, w)| *o = w));
     }
 
-    /// `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
+    /// Computes `x w^T (+ bias)` for rows of x `[R, inputs]`, into `out` `[R, outputs]`.
     ///
-    /// Runs on the current rayon pool; a row's result depends on neither its size nor the other rows.
+    /// Runs on the current rayon pool. A row's result does not depend on the size of the pool or on the
+    /// other rows.
     pub(crate) fn apply(&self, x: &[f32], out: &mut [f32], write: Write) {
         each!(self, packed => packed.apply(x, out, write));
     }

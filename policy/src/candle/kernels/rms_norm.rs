@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 use super::simd::{dispatch, dot};
 use super::{values, with_values};
 
-/// RMSNorm of `x` `[.., D]` with weight `w` `[D]`.
+/// Computes RMSNorm of `x` `[.., D]` with weight `w` `[D]`.
 pub(crate) fn rms_norm(x: &Tensor, w: &Tensor, eps: f32) -> Result<Tensor> {
     if x.device().is_cpu() { x.contiguous()?.apply_op2(w, Fused { eps }) } else { plain(x, w, eps) }
 }
@@ -17,7 +17,7 @@ fn plain(x: &Tensor, w: &Tensor, eps: f32) -> Result<Tensor> {
     x.broadcast_div(&scale)?.broadcast_mul(w)
 }
 
-/// Norm of each row of `x` into `out`; rows are as wide as `w`.
+/// Writes the RMSNorm of each row of `x` to `out`; rows are as wide as `w`.
 pub(crate) fn rms_norm_rows(out: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
     dispatch(
         #[inline(always)]
@@ -33,7 +33,7 @@ pub(crate) fn rms_norm_rows(out: &mut [f32], x: &[f32], w: &[f32], eps: f32) {
     );
 }
 
-/// The same in place.
+/// Computes [`rms_norm_rows`] in place.
 pub(crate) fn rms_norm_in_place(x: &mut [f32], w: &[f32], eps: f32) {
     dispatch(
         #[inline(always)]

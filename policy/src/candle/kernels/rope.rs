@@ -1,5 +1,5 @@
-//! Rotary position embedding in the half-split form of Hugging Face checkpoints
-//! (Su et al. 2021, arXiv:2104.09864): dimension i turns with dimension i + head_dim / 2.
+//! Rotary position embedding (Su et al. 2021, arXiv:2104.09864) in the half-split layout of Hugging Face
+//! checkpoints: dimension i is rotated with dimension i + head_dim / 2.
 
 use candle_core::{Device, Result, Tensor};
 
@@ -12,7 +12,7 @@ pub(crate) struct RopeTable {
 }
 
 impl RopeTable {
-    /// Table for `positions` positions and these inverse frequencies, one a pair.
+    /// Computes the table for `positions` positions and these inverse frequencies, one per pair.
     pub(crate) fn new(inverse_frequencies: &[f32], positions: usize) -> Self {
         let angles =
             (0..positions).flat_map(|p| inverse_frequencies.iter().map(move |f| p as f32 * f));
@@ -20,13 +20,13 @@ impl RopeTable {
         Self { cos, sin, half: inverse_frequencies.len() }
     }
 
-    /// The table with cosines and sines multiplied by `scale`, as some ways to stretch it ask for.
+    /// Multiplies cosines and sines by `scale`, as some kinds of RoPE scaling require.
     pub(crate) fn scaled(mut self, scale: f64) -> Self {
         self.cos.iter_mut().chain(&mut self.sin).for_each(|value| *value *= scale as f32);
         self
     }
 
-    /// Cosines and sines as tensors, `[positions, head_dim / 2]` each.
+    /// Returns cosines and sines as tensors, `[positions, head_dim / 2]` each.
     pub(crate) fn tensors(&self, device: &Device) -> Result<[Tensor; 2]> {
         let tensor =
             |values: &[f32]| Tensor::from_slice(values, (self.positions(), self.half), device);
@@ -38,17 +38,17 @@ impl RopeTable {
         self.cos.len() / self.half
     }
 
-    /// Cosines and sines at a position, `head_dim / 2` each.
+    /// Returns cosines and sines at a position, `head_dim / 2` each.
     pub(crate) fn at(&self, position: u32) -> (&[f32], &[f32]) {
         let from = position as usize * self.half;
         (&self.cos[from..from + self.half], &self.sin[from..from + self.half])
     }
 }
 
-/// Turns every head of every row by the angle of the row's position; `inverse` turns back (which
-/// is also the backward pass).
+/// Rotates every head of every row by the angles of the row's position. If `inverse`, rotates back, which
+/// is also the backward pass.
 ///
-/// `stride` is the width of a row of `x`; its first `heads * head_dim` values are turned.
+/// `stride` is the width of a row of `x`; its first `heads * head_dim` values are rotated.
 pub(crate) fn rotate_rows(
     x: &mut [f32],
     stride: usize,

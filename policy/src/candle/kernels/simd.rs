@@ -1,7 +1,7 @@
-//! Loops compiled once per instruction set, chosen at run time, and an exponential they vectorise.
+//! Compiles loops once per instruction set and chooses at run time; and an exponential that vectorises.
 
-/// Runs `f` compiled for the best instruction set of this processor. Only code inlined into the
-/// closure profits.
+/// Runs `f` compiled for the best instruction set of this CPU. Only code that is inlined into the closure
+/// benefits.
 #[inline]
 pub(crate) fn dispatch<T>(f: impl FnOnce() -> T) -> T {
     struct Work<F>(F);
@@ -34,7 +34,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     p * f32::from_bits(power)
 }
 
-/// Sum of 16 values by halves.
+/// Sums 16 values by halving.
 #[inline(always)]
 fn fold(mut lanes: [f32; 16]) -> f32 {
     for half in [8, 4, 2, 1] {
@@ -45,7 +45,7 @@ fn fold(mut lanes: [f32; 16]) -> f32 {
     lanes[0]
 }
 
-/// Sum in a fixed order with 16 partial sums, so that it vectorises.
+/// Sums values in a fixed order with 16 partial sums, so that it vectorises.
 #[inline(always)]
 pub(super) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0f32; 16];
@@ -59,7 +59,8 @@ pub(super) fn sum(values: &[f32]) -> f32 {
     fold(lanes) + rest
 }
 
-/// Largest value; NaN if any value is NaN. 16 maxima side by side, so that it vectorises.
+/// Returns the largest value; NaN if any value is NaN. 16 maxima are kept in parallel, so that it
+/// vectorises.
 #[inline(always)]
 pub(super) fn max(values: &[f32]) -> f32 {
     let larger = |m: f32, v: f32| if v > m || v.is_nan() { v } else { m };
@@ -74,7 +75,7 @@ pub(super) fn max(values: &[f32]) -> f32 {
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| larger(m, v))
 }
 
-/// Dot product in a fixed order with 16 partial sums.
+/// Computes the dot product in a fixed order with 16 partial sums.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0f32; 16];

@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use super::simd::{dispatch, exp};
 use super::{values, with_values};
 
-/// `silu(gate) * up`, element by element.
+/// Computes `silu(gate) * up`, element by element.
 pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     if gate.device().is_cpu() { gate.apply_op2(up, Fused) } else { plain(gate, up) }
 }
@@ -14,7 +14,7 @@ fn plain(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     gate.silu()? * up
 }
 
-/// The gate of each row: `x` holds gate and up side by side, `[rows, 2 F]`, `out` is `[rows, F]`.
+/// Computes the gate of each row: `x` holds gate and up side by side, `[rows, 2 F]`, `out` is `[rows, F]`.
 pub(crate) fn swiglu_rows(out: &mut [f32], x: &[f32], f: usize) {
     dispatch(
         #[inline(always)]
@@ -77,7 +77,7 @@ impl CustomOp2 for Fused {
     }
 }
 
-/// `d silu(x) = s (1 + x (1 - s))` with s = sigmoid(x).
+/// Uses `d silu(x) = s (1 + x (1 - s))` with s = sigmoid(x).
 fn backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut dg = vec![0f32; gate.len()];
     let mut du = vec![0f32; gate.len()];

@@ -1,29 +1,30 @@
-//! Words that weights multiplied in f32 are stored in: one f32, or two bf16 or f16 as in the checkpoint.
+//! Words in which weights that are multiplied in f32 are stored: one f32, or two bf16 or f16 as in the
+//! checkpoint.
 //!
-//! Both 16-bit types widen to f32 exactly, so a product has the same bits whatever its weights are stored
-//! in. A word of two holds neighbouring inputs of one output, the even one in its low half.
+//! Both 16-bit types widen to f32 exactly, so a product has the same bits for every storage type. A word
+//! with two values holds adjacent inputs of one output, the even one in its low half.
 
 use half::{bf16, f16};
 use pulp::Simd;
 
 use super::kv_word::KvWord;
 
-/// A type that weights are stored in.
+/// A type in which weights are stored.
 pub(crate) trait WeightWord: 'static {
-    /// What lies in memory.
+    /// The word in memory.
     type Word: Copy + Default + Send + Sync;
 
-    /// Values in a word.
+    /// Number of values in a word.
     const VALUES: usize;
 
-    /// Puts a value that the type represents into a word, at `part` below [`Self::VALUES`]; the part was
-    /// 0.
+    /// Sets value `part` (below [`Self::VALUES`]) of a word. The type must represent the value, and this
+    /// part of the word must be 0.
     fn put(word: &mut Self::Word, part: usize, value: f32);
 
-    /// Value `part` of a word.
+    /// Returns value `part` of a word.
     fn value(word: Self::Word, part: usize) -> f32;
 
-    /// Value `part` of as many words as a register has lanes.
+    /// Loads value `part` of as many words as a register has lanes.
     fn load<S: Simd>(simd: S, words: &[Self::Word], part: usize) -> S::f32s;
 }
 
@@ -82,7 +83,7 @@ impl WeightWord for f16 {
     fn load<S: Simd>(simd: S, words: &[u32], part: usize) -> S::f32s {
         let words = S::as_simd_u32s(words).0[0];
         let splat = |bits: u32| simd.splat_u32s(bits);
-        // The 16 bits in the upper half of each lane.
+        // Move the 16 bits into the upper half of each lane.
         let upper = match part {
             0 => simd.wrapping_dyn_shl_u32s(words, splat(16)),
             _ => words,
@@ -90,7 +91,8 @@ impl WeightWord for f16 {
         let sign = simd.and_u32s(upper, splat(1 << 31));
         let magnitude =
             simd.and_u32s(simd.wrapping_dyn_shr_u32s(upper, splat(3)), splat(MAGNITUDE));
-        // Exponents have another bias. Subnormal values get an exponent, whose own value is taken off again.
+        // The exponent bias differs. Subnormal values are first given an exponent, whose own value is then
+        // subtracted.
         let normal = simd.add_u32s(magnitude, splat(BIAS));
         let raised = simd.transmute_f32s_u32s(simd.add_u32s(magnitude, splat(BIAS + LEAST_NORMAL)));
         let subnormal = simd.sub_f32s(raised, simd.splat_f32s(f32::from_bits(BIAS + LEAST_NORMAL)));
@@ -100,13 +102,13 @@ impl WeightWord for f16 {
     }
 }
 
-/// Exponent and mantissa of an f16, moved to where an f32 has them.
+/// Exponent and mantissa of an f16, at their position in an f32.
 const MAGNITUDE: u32 = 0x7fff << 13;
 
-/// What the exponent bias of an f32 has over that of an f16: 127 - 15.
+/// Exponent bias of an f32 minus that of an f16: 127 - 15.
 const BIAS: u32 = 112 << 23;
 
-/// The least exponent of a normal value, where an f32 has it.
+/// Smallest exponent of a normal value, at its position in an f32.
 const LEAST_NORMAL: u32 = 1 << 23;
 
 #[cfg(test)]
@@ -134,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Results with the widest instructions of this processor, with AVX2 where it has them, and with none.
+    /// Results with the widest instructions of this CPU, with AVX2 if it has that, and without SIMD.
     fn on_every_processor<F: WithSimd>(op: impl Fn() -> F) -> Vec<F::Output> {
         let mut results = vec![Arch::new().dispatch(op()), pulp::Scalar.vectorize(op())];
         #[cfg(target_arch = "x86_64")]
@@ -142,7 +144,7 @@ mod tests {
         results
     }
 
-    /// Every finite value of a 16-bit type, beside another one.
+    /// Checks every finite value of a 16-bit type, in both parts of a word.
     fn all_finite_values_widen_exactly<T: WeightWord<Word = u32>>(to_f32: impl Fn(u16) -> f32) {
         let finite: Vec<f32> = (0..=u16::MAX).map(to_f32).filter(|v| v.is_finite()).collect();
         let whole = &finite[..finite.len() / 16 * 16];

@@ -1,7 +1,7 @@
-//! Which rows of a pass attend together where attention is a product of tensors.
+//! Groups the rows of a forward pass whose attention is computed together, as products of tensors.
 //!
-//! A group is rows of one sequence that follow each other; a block is groups of equally many rows,
-//! their paths filled up to the longest. It knows paths and windows, nothing of heads.
+//! A group is a run of successive rows of one sequence. A block is several groups with the same number of
+//! rows, whose paths are padded to the longest. Only paths and windows matter here, not heads.
 
 use std::ops::Range;
 
@@ -9,25 +9,25 @@ use candle_core::{Device, Result, Tensor};
 
 use crate::candle::model::forward::TokenRow;
 
-/// Slots that a block of single rows gathers at most (a bound on memory).
+/// Maximum number of slots that a block of single rows gathers (a bound on memory).
 pub(crate) const GATHERED: usize = 1 << 15;
 
-/// Rows that attend together.
+/// Rows whose attention is computed together.
 pub(crate) struct Block {
-    /// Its first row, in the order that came with it.
+    /// Index of its first row, in the order returned with the blocks.
     pub(crate) first: usize,
-    /// G.
+    /// Number of groups, G.
     pub(crate) groups: usize,
-    /// Rows of each group, n.
+    /// Rows per group, n.
     pub(crate) rows: usize,
-    /// Paths of the groups, each filled up to L slots: `[G L]`.
+    /// Paths of the groups, each padded to L slots: `[G L]`.
     pub(crate) slots: Tensor,
-    /// For every window of the model: 0 where a row may look, -inf elsewhere, `[G, 1, 1, n, L]`.
+    /// For each window of the model: 0 where a row may attend, -inf elsewhere, `[G, 1, 1, n, L]`.
     masks: Vec<(Option<usize>, Tensor)>,
 }
 
 impl Block {
-    /// The mask of a window that was named when the blocks were made.
+    /// Returns the mask of a window; the window must have been passed when the blocks were built.
     pub(crate) fn mask(&self, window: Option<usize>) -> &Tensor {
         let found = self.masks.iter().find(|(w, _)| *w == window);
         &found.unwrap_or(&self.masks[0]).1
@@ -44,7 +44,7 @@ impl Block {
         let mut slots = Vec::with_capacity(members.len() * longest);
         for group in members {
             slots.extend_from_slice(path(group));
-            // What the mask hides; any slot will do.
+            // Padding. The mask hides these slots, so any slot will do.
             slots.resize(slots.len() + longest - path(group).len(), path(group)[0]);
         }
         let mut masks: Vec<(Option<usize>, Tensor)> = Vec::new();
@@ -68,19 +68,19 @@ impl Block {
     }
 }
 
-/// Positions that a row sees.
+/// Returns the positions that a row attends to.
 fn seen(row: &TokenRow, window: Option<usize>) -> Range<usize> {
     let end = row.path.len();
     end.saturating_sub(window.unwrap_or(end))..end
 }
 
-/// The slots that the last row of a group sees, and with it all others.
+/// Returns the path of a group's last row, which includes the paths of its other rows.
 fn path<'a>(group: &[TokenRow<'a>]) -> &'a [u32] {
     group.last().map_or(&[], |row| row.path)
 }
 
-/// The blocks of a pass, and the order of rows in which each block's rows stand side by side.
-/// `windows` are those of the layers, at least one.
+/// Groups the rows of a forward pass into blocks. Returns the order of rows in which each block's rows are
+/// adjacent, and the blocks. `windows` are the windows of the layers, at least one.
 pub(crate) fn blocks(
     rows: &[TokenRow],
     windows: &[Option<usize>],
@@ -94,11 +94,11 @@ pub(crate) fn blocks(
         }
     }
     let (mut single, long): (Vec<_>, Vec<_>) = groups.into_iter().partition(|g| g.len() == 1);
-    // Neighbours in length are filled up least.
+    // Sorted by length, because paths of similar length need the least padding.
     single.sort_by_key(|g| rows[g.start].path.len());
     let mut members: Vec<Vec<Range<usize>>> = Vec::new();
     for group in single {
-        // Sorted, so the newcomer is the longest.
+        // The groups are sorted, so this one is the longest so far.
         let length = rows[group.start].path.len();
         match members.last_mut() {
             Some(block) if (block.len() + 1) * length <= GATHERED => block.push(group),
@@ -116,7 +116,7 @@ pub(crate) fn blocks(
     Ok((order, blocks))
 }
 
-/// Whether `next` is the row after `row` in the same sequence.
+/// Whether `next` is the next row of the same sequence as `row`.
 fn follows(row: &TokenRow, next: &TokenRow) -> bool {
     next.path.len() == row.path.len() + 1 && next.path.starts_with(row.path)
 }

@@ -5,13 +5,13 @@ use candle_core::cuda_backend::cudarc::driver::result::mem_get_info;
 
 use crate::{ComputeDevice, PolicyError};
 
-/// The GPU of a number.
+/// Opens the GPU with this number.
 ///
 /// # Errors
-/// [`PolicyError::Device`] when there is none, or its driver does not answer.
+/// [`PolicyError::Device`] if there is no such GPU, or its driver does not answer.
 pub(crate) fn open(number: usize) -> Result<Device, PolicyError> {
     Device::new_cuda(number).map_err(|error| {
-        // A backtrace may follow.
+        // The error text may continue with a backtrace.
         let error = error.to_string();
         let first = error.lines().next().unwrap_or_default();
         let detail = format!(
@@ -22,7 +22,7 @@ pub(crate) fn open(number: usize) -> Result<Device, PolicyError> {
     })
 }
 
-/// Bytes that are free on the GPU opened last, where its driver says.
+/// Returns the free bytes of the GPU that was opened last; `None` if its driver does not report them.
 pub(crate) fn free_bytes() -> Option<u64> {
     mem_get_info().ok().map(|(free, _)| free as u64)
 }

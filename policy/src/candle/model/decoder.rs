@@ -1,9 +1,9 @@
-//! The decoder in its inference form on the processor: rows of tokens over stored keys and values.
+//! The decoder for inference on the CPU: computes rows of tokens with a KV cache.
 //!
-//! R rows (one token each, of any mix of sequences), D hidden width, H heads, K key/value heads,
-//! F feed-forward width, V vocabulary. A row's result depends on its own prefix alone: attention
-//! reduces over positions in order, and a product's outputs are each one chain over the inputs. So a
-//! sequence gets the same bits alone or in any batch, with a warm or a cold cache.
+//! R rows (one token each, of any mix of sequences), D hidden size, H heads, K key/value heads, F
+//! feed-forward size, V vocabulary. A row's result depends only on its own prefix: attention reduces over
+//! positions in order, and each output of a product is one chain over the inputs. So a sequence gets
+//! bit-identical results alone or in any batch, with an empty or a filled cache.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::candle::model::forward::{Forward, TokenRow};
 use crate::candle::model::kv_store::KvStore;
 use crate::candle::model::weights::Weights;
 
-/// Rows of a weight that are widened at a time as it is packed.
+/// Rows of a weight that are widened at a time during packing.
 const ROWS: usize = 256;
 
-/// Rows below which sharing attention between threads costs more than it saves.
+/// Minimum number of rows for which splitting attention among threads pays off.
 const PARALLEL_ROWS: usize = 8;
 
 struct Layer {
@@ -37,10 +37,10 @@ struct Layer {
     down: PackedWeights,
 }
 
-/// Weights of the inference form; shared by all shards of an engine.
+/// Packed weights, shared by all shards of an engine.
 pub(crate) struct Decoder {
     config: ModelConfig,
-    /// `[V, D]`, in f32 or as stored; `None` where it is the head.
+    /// `[V, D]`, in f32 or as stored; `None` if it is tied to the head.
     embedding: Option<Embedding>,
     layers: Vec<Layer>,
     norm: Vec<f32>,
@@ -49,9 +49,9 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Packs the weights of a checkpoint for products in `dtype` (f32 or bf16), one after the other:
-    /// what is packed is let go. Everything between the products stays f32, but for stored keys and
-    /// values ([`on_cpu`]).
+    /// Packs the weights of a checkpoint for products in `dtype` (f32 or bf16), one after the other; each
+    /// tensor is freed once it is packed. Everything except products and stored keys and values
+    /// ([`on_cpu`]) is computed in f32.
     pub(crate) fn new(
         config: &ModelConfig,
         tensors: BTreeMap<String, Tensor>,
@@ -76,7 +76,8 @@ impl Decoder {
         })
     }
 
-    /// Hidden rows after the last norm, `[R, D]`, into `h`; keys and values of the rows go to `kv`.
+    /// Computes the hidden states after the last norm, `[R, D]`, into `h`, and stores keys and values of
+    /// the rows in `kv`.
     fn hidden<W: KvWord>(
         &self,
         rows: &[TokenRow],
@@ -137,7 +138,7 @@ impl Decoder {
         layer.down.apply(gated, x, Write::Add);
     }
 
-    /// Attention of every row over its path: `[R, H head_dim]`.
+    /// Computes attention of every row over its path, `[R, H head_dim]`.
     fn attend<W: KvWord>(
         &self,
         layer: usize,
@@ -161,14 +162,14 @@ impl Decoder {
     }
 }
 
-/// A decoder with the keys and values of one shard, which are stored in words of type W.
+/// A decoder with the KV cache of one shard, stored in words of type W.
 pub(crate) struct OnCpu<W> {
     decoder: Arc<Decoder>,
     kv: KvStore<W>,
     scratch: Scratch,
 }
 
-/// A decoder with room for the keys and values of `slots` tokens, in the dtype of its weights.
+/// Creates a decoder with a KV cache of `slots` tokens, in the dtype of its weights.
 pub(crate) fn on_cpu(decoder: Arc<Decoder>, slots: usize) -> Box<dyn Forward> {
     match decoder.head.in_bf16() {
         false => Box::new(OnCpu::<f32>::new(decoder, slots)),
@@ -198,23 +199,23 @@ impl<W: KvWord> Forward for OnCpu<W> {
     }
 }
 
-/// Memory of a pass, kept from turn to turn.
+/// Buffers of a forward pass, kept between passes.
 #[derive(Default)]
 pub(crate) struct Scratch {
     /// The residual stream, `[R, D]`.
     x: Vec<f32>,
     /// Queries, keys and values, `[R, (H + 2 K) head_dim]`.
     qkv: Vec<f32>,
-    /// What attention gives, `[R, H head_dim]`.
+    /// Output of attention, `[R, H head_dim]`.
     mixed: Vec<f32>,
     /// Gate and up, `[R, 2 F]`.
     wide: Vec<f32>,
-    /// Their product, `[R, F]`.
+    /// Product of gate and up, `[R, F]`.
     gated: Vec<f32>,
 }
 
 impl Scratch {
-    /// Values that a row takes in all buffers, its hidden row included.
+    /// Number of values per row in all buffers, including its hidden state.
     pub(crate) fn row_width(c: &ModelConfig) -> usize {
         c.hidden_size + Self::widths(c).iter().sum::<usize>()
     }
@@ -232,7 +233,7 @@ impl Scratch {
     }
 }
 
-/// The type of all parts, or f32.
+/// Returns the dtype of the parts if all have the same one, otherwise f32.
 fn common_dtype(parts: &[Tensor]) -> DType {
     match parts {
         [first, rest @ ..] if rest.iter().all(|part| part.dtype() == first.dtype()) => {
@@ -242,14 +243,14 @@ fn common_dtype(parts: &[Tensor]) -> DType {
     }
 }
 
-/// Weights on their way into the inference form.
+/// Packs the weights of a checkpoint.
 struct Packer {
     weights: Weights,
     dtype: Dtype,
 }
 
 impl Packer {
-    /// Several projections of the same input side by side.
+    /// Packs several projections of the same input into one matrix.
     fn pack(&mut self, names: &[&str], bias: bool) -> candle_core::Result<PackedWeights> {
         let mut biases = Vec::new();
         for name in names.iter().filter(|_| bias) {
@@ -277,7 +278,7 @@ impl Packer {
         Ok(packed)
     }
 
-    /// A layer, by the prefix of its weights' names.
+    /// Packs a layer; `prefix` is the prefix of its weights' names.
     fn layer(&mut self, config: &ModelConfig, prefix: &str) -> candle_core::Result<Layer> {
         let name = |s: &str| format!("{prefix}.{s}");
         let qkv = ["q_proj", "k_proj", "v_proj"].map(|p| name(&format!("self_attn.{p}")));

@@ -1,9 +1,9 @@
-//! The embedding of a model whose head is another matrix, in the type that it is held in.
+//! The embedding of a model with a separate output head, in the dtype of its weights in memory.
 
 use candle_core::{DType, Result, Tensor};
 use half::{bf16, f16};
 
-/// `[V, D]`, row-major.
+/// The embedding matrix `[V, D]`, row-major.
 pub(crate) enum Embedding {
     F32(Vec<f32>),
     Bf16(Vec<bf16>),

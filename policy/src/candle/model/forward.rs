@@ -1,45 +1,48 @@
-//! What the engine asks of a model: hidden rows of tokens over stored keys and values, and logits.
+//! The engine's interface to a model: hidden states of token rows with a KV cache, and logits.
 //!
-//! One implementation computes on the processor ([`crate::candle::model::decoder`]), one with tensors on whatever
-//! device they lie ([`super::device`]). The engine knows neither.
+//! One implementation computes on the CPU ([`crate::candle::model::decoder`]), the other with tensors on
+//! any candle device ([`crate::candle::model::on_device`]). The engine does not depend on which one it
+//! uses.
 
 use candle_core::Result;
 
 /// One token to compute.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenRow<'a> {
-    /// The token.
+    /// Token id.
     pub(crate) id: u32,
-    /// Slots of its sequence up to and with its own; its position is their number less one.
+    /// KV slots of the sequence's tokens up to and including this one; the token's position is their number
+    /// minus one.
     pub(crate) path: &'a [u32],
 }
 
 impl TokenRow<'_> {
-    /// The slot that its key and value go to.
+    /// Returns the slot for the token's key and value.
     pub(crate) fn slot(&self) -> u32 {
         self.path[self.path.len() - 1]
     }
 
-    /// Its place in its sequence.
+    /// Returns the token's position in its sequence.
     pub(crate) fn position(&self) -> u32 {
         self.path.len() as u32 - 1
     }
 }
 
-/// A model, and the keys and values of one shard. R rows, D hidden width, V vocabulary.
+/// A model with the KV cache of one shard. R rows, D hidden size, V vocabulary.
 pub(crate) trait Forward: Send {
-    /// Hidden rows after the last norm, `[R, D]`, into `hidden`; keys and values of the rows are
-    /// stored in their slots.
+    /// Computes the hidden states after the last norm, `[R, D]`, into `hidden`, and stores keys and values
+    /// of the rows in their slots.
     ///
-    /// Rows of one sequence must stand side by side in order of position, after all they depend on.
+    /// Rows of one sequence must be adjacent, in order of position, and come after all rows that they
+    /// depend on.
     ///
     /// # Errors
-    /// What the device answers.
+    /// Errors of the device.
     fn hidden(&mut self, rows: &[TokenRow], hidden: &mut Vec<f32>) -> Result<()>;
 
-    /// Logits of hidden rows, `[n, V]`, into `logits`.
+    /// Computes the logits of `n` hidden states, `[n, V]`, into `logits`.
     ///
     /// # Errors
-    /// What the device answers.
+    /// Errors of the device.
     fn logits(&mut self, hidden: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 }

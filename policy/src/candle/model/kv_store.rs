@@ -1,28 +1,28 @@
-//! Keys and values of computed tokens in memory of the processor, in slots of one token each.
+//! KV cache in CPU memory, in slots of one token each.
 
 use crate::candle::kernels::KvWord;
 
-/// Store of slots; memory is taken from the system as slots are first written.
+/// Keys and values by slot. The system provides memory for a slot when it is first written.
 pub(crate) struct KvStore<W> {
     /// Per layer: keys (rotated) and values, `[slots, width]` words each.
     layers: Vec<[Vec<W>; 2]>,
-    /// Words of a key.
+    /// Words per key.
     width: usize,
-    /// Words of a head.
+    /// Words per head.
     head: usize,
 }
 
 impl<W: KvWord> KvStore<W> {
-    /// A store of `capacity` slots for `layers` layers of `heads` key/value heads of `d` values.
+    /// Creates a store of `capacity` slots for `layers` layers with `heads` key/value heads of `d` values.
     pub(crate) fn new(layers: usize, (heads, d): (usize, usize), capacity: usize) -> Self {
         let head = d / W::VALUES;
         let width = heads * head;
-        // Allocate all capacity at once: growing later would copy, and hold both copies meanwhile.
+        // Allocate the full capacity at once: growing later would copy, and hold both copies meanwhile.
         let room = || Vec::with_capacity(capacity * width);
         Self { layers: (0..layers).map(|_| [room(), room()]).collect(), width, head }
     }
 
-    /// Makes the slots up to `slot` writable.
+    /// Grows the store so that `slot` can be written.
     pub(crate) fn reach(&mut self, slot: u32) {
         let length = (slot as usize + 1) * self.width;
         for tensor in self.layers.iter_mut().flatten() {

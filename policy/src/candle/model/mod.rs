@@ -1,8 +1,8 @@
-//! The Llama-family decoder over the weights of a checkpoint, in three forms.
+//! The Llama-family decoder with the weights of a checkpoint, in three implementations.
 //!
-//! [`Transformer`] is differentiable and takes packed batches; training uses it. [`decoder`] (CPU) and
-//! [`on_device`] (any candle device) compute rows over stored keys and values behind the interface of
-//! [`forward`]; the engine uses them.
+//! [`Transformer`] is differentiable and computes packed batches; training uses it. [`decoder`] (CPU) and
+//! [`on_device`] (any candle device) compute rows with a KV cache, both behind the trait in [`forward`];
+//! the engine uses them.
 
 mod blocks;
 #[cfg(feature = "cuda")]

@@ -1,10 +1,10 @@
-//! What builds without the feature `cuda` say of GPUs.
+//! Replaces `cuda.rs` in builds without the feature `cuda`.
 
 use candle_core::Device;
 
 use crate::{ComputeDevice, PolicyError};
 
-/// Refuses: this build computes on the processor alone.
+/// Refuses every GPU, because this build computes on the CPU only.
 ///
 /// # Errors
 /// [`PolicyError::Device`], always.
@@ -19,7 +19,7 @@ pub(crate) fn open(number: usize) -> Result<Device, PolicyError> {
     })
 }
 
-/// Nothing is known of GPUs.
+/// Returns `None`, because this build has no access to GPUs.
 pub(crate) fn free_bytes() -> Option<u64> {
     None
 }

@@ -1,10 +1,10 @@
-//! The decoder in its inference form with tensors, on a GPU or wherever they lie.
+//! The decoder for inference with tensors, on a GPU or any other candle device.
 //!
-//! R rows, D hidden width, H heads, K key/value heads. Rows that go on from each other (a prompt
-//! being read) attend together over one path; single rows (sequences being sampled) attend side by
-//! side over paths filled up to the longest. Norms and softmax are computed in f32 by their kernels,
-//! products in the type of the weights. Which product kernel a GPU takes depends on the number of
-//! rows, so bits may differ between batches: what [`crate::candle::model::decoder`] promises holds there alone.
+//! R rows, D hidden size, H heads, K key/value heads. Successive rows of one sequence (prefill) attend
+//! together over one path. Single rows (decode) attend in parallel over paths padded to the longest. Norms
+//! and softmax are computed in f32 inside their kernels, products in the dtype of the weights. A GPU
+//! chooses a matrix-product kernel by the number of rows, so results may differ in rounding between
+//! batches: the batch invariance of [`crate::candle::model::decoder`] does not hold here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,21 +44,21 @@ struct Layer {
     down: Linear,
 }
 
-/// Weights of the inference form on one device.
+/// Weights on one device.
 pub(crate) struct DeviceDecoder {
     config: ModelConfig,
-    /// `[V, D]`.
+    /// Embedding, `[V, D]`.
     embedding: Tensor,
     layers: Vec<Layer>,
     norm: Tensor,
-    /// `[V, D]`.
+    /// Output head, `[V, D]`.
     head: Tensor,
     /// Cosines and sines, `[context, head_dim / 2]` each.
     rope: [Tensor; 2],
 }
 
 impl DeviceDecoder {
-    /// Moves the weights of a checkpoint to `device` in the type `dtype`, one after the other.
+    /// Moves the weights of a checkpoint to `device` as `dtype`, one after the other.
     pub(crate) fn new(
         config: &ModelConfig,
         tensors: BTreeMap<String, Tensor>,
@@ -80,7 +80,7 @@ impl DeviceDecoder {
         Ok(Self { config: config.clone(), embedding, layers, norm, head, rope })
     }
 
-    /// One layer: x `[R, D]`.
+    /// Computes one layer: x `[R, D]`.
     fn layer(
         &self,
         index: usize,
@@ -112,7 +112,7 @@ impl DeviceDecoder {
         x + layer.down.forward(&gated)?
     }
 
-    /// Attention of every row over its path: q `[R, H, head_dim]` to `[R, H head_dim]`.
+    /// Computes attention of every row over its path: q `[R, H, head_dim]` to `[R, H head_dim]`.
     fn attend(
         &self,
         index: usize,
@@ -131,7 +131,7 @@ impl DeviceDecoder {
         }
     }
 
-    /// Attention of one block: G groups of n rows over L slots each, `mask` `[G, 1, 1, n, L]`.
+    /// Computes attention of one block: G groups of n rows over L slots each, `mask` `[G, 1, 1, n, L]`.
     fn attend_block(
         &self,
         q: &Tensor,
@@ -142,7 +142,8 @@ impl DeviceDecoder {
         let c = &self.config;
         let (k, d, per) = (c.kv_heads, c.head_dim, c.heads / c.kv_heads);
         let (g, n, l) = (block.groups, block.rows, block.slots.elem_count() / block.groups);
-        // [G, K, L, d], and the queries of the heads that share a key as rows of one product.
+        // Keys and values as [G, K, L, d]; the queries of all heads that share a key become rows of one
+        // product.
         let gather = |store: &Tensor| {
             store
                 .index_select(&block.slots, 0)?
@@ -162,16 +163,16 @@ impl DeviceDecoder {
     }
 }
 
-/// Values in f32 that attention of one pass holds at most: scores, weights and mask of a prompt that
-/// is read to this many positions, the longest there may be, with the keys and values that single
-/// rows gather.
+/// Returns the maximum number of f32 values that attention holds in one forward pass: scores, weights and
+/// mask of a prefill of `rows` rows over `positions` positions (the longest sequence), or the keys and
+/// values that single rows gather, whichever is larger.
 pub(crate) fn attention_values(config: &ModelConfig, rows: usize, positions: usize) -> usize {
     let scores = 3 * config.heads * rows * positions;
     let gathered = 4 * blocks::GATHERED.max(positions) * config.kv_heads * config.head_dim;
     scores.max(gathered)
 }
 
-/// Moves weights to their device.
+/// Moves weights to the device.
 struct Loader<'a> {
     weights: Weights,
     device: &'a Device,
@@ -183,7 +184,7 @@ impl Loader<'_> {
         self.weights.take(name)?.to_dtype(self.dtype)?.to_device(self.device)
     }
 
-    /// Several projections of the same input as one.
+    /// Joins several projections of the same input into one.
     fn linear(&mut self, names: &[String], bias: bool) -> Result<Linear> {
         let mut joined = |kind: &str| {
             let parts = names.iter().map(|name| self.tensor(&format!("{name}.{kind}")));
@@ -214,16 +215,16 @@ impl Loader<'_> {
     }
 }
 
-/// What every layer of one pass needs beside its rows.
+/// Data that every layer of a forward pass needs besides its rows.
 struct DevicePass {
-    /// Slot of each row, for every value of a key: `[R, K head_dim]`.
+    /// Slot of each row, repeated for every value of a key: `[R, K head_dim]`.
     stored_at: Tensor,
     /// Cosines and sines of each row, `[R, head_dim / 2]`.
     cos_sin: [Tensor; 2],
     blocks: Vec<Block>,
 }
 
-/// A decoder with the keys and values of one shard.
+/// A decoder with the KV cache of one shard.
 pub(crate) struct OnDevice {
     decoder: Arc<DeviceDecoder>,
     /// Per layer: keys (rotated) and values, `[slots, K head_dim]` each.
@@ -231,7 +232,7 @@ pub(crate) struct OnDevice {
 }
 
 impl OnDevice {
-    /// Room for `slots` tokens, taken at once.
+    /// Allocates a KV cache of `slots` tokens at once.
     pub(crate) fn new(decoder: Arc<DeviceDecoder>, slots: usize) -> Result<Self> {
         let (c, like) = (&decoder.config, &decoder.norm);
         let shape = (slots, c.kv_heads * c.head_dim);
@@ -294,7 +295,7 @@ mod tests {
     use super::*;
     use crate::candle::model::decoder::{Decoder, on_cpu};
 
-    /// A small model of a family with random weights of unit gain.
+    /// A small model of a family with random weights of about unit gain.
     fn model(extra: serde_json::Value) -> (ModelConfig, BTreeMap<String, Tensor>) {
         use rand::RngExt;
         let mut config = json!({
@@ -317,8 +318,8 @@ mod tests {
         (config, tensors)
     }
 
-    /// Both forms over the same passes: a prompt of nine, one of four, then siblings of both and a
-    /// longer branch, in which single rows and groups stand in turn. Gives the largest difference of
+    /// Computes the same passes with both decoders: a prompt of nine tokens and one of four, then siblings
+    /// of both and a longer branch, with single rows and groups in turn. Returns the largest difference of
     /// logits.
     fn difference(extra: serde_json::Value, dtype: DType) -> f32 {
         let (config, tensors) = model(extra);

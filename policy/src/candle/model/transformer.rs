@@ -1,8 +1,8 @@
-//! The Llama-family decoder in its differentiable form, over packed batches.
+//! The differentiable Llama-family decoder, over packed batches.
 //!
-//! T token rows, D hidden width, H heads, K key/value heads. The inference engine runs the same
-//! weights in another form. The pass is also open layer by layer, for training that computes
-//! activations twice to hold fewer.
+//! T token rows, D hidden size, H heads, K key/value heads. The inference engine has its own implementation
+//! with the same weights. The layers of a forward pass can also be called one by one, for training that
+//! recomputes activations to save memory.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::candle::checkpoint::config::ModelConfig;
 use crate::candle::kernels::PackedLayout;
 use crate::candle::kernels::{self, AttentionShape, Frozen, RopeTable};
 
-/// Where the decoder finds a weight by its name in the checkpoint.
+/// Provides the decoder's weights by their names in the checkpoint.
 pub trait Parameters {
-    /// The weight `name`, a variable where it is trained.
+    /// Returns the weight `name`; it is a variable if it is trained.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// If there is no such weight.
     fn get(&self, name: &str) -> Result<Tensor>;
 
-    /// What frozen weights are multiplied in; everything else is f32.
+    /// Dtype in which frozen weights are multiplied; everything else is computed in f32.
     fn frozen_dtype(&self) -> Dtype {
         Dtype::F32
     }
 
-    /// The low-rank update of the projection `name` (without `.weight`), if it has one.
+    /// Returns the low-rank update of the projection `name` (without `.weight`); `None` if it has none.
     fn low_rank(&self, _name: &str) -> Option<LowRank> {
         None
     }
@@ -42,7 +42,7 @@ impl Parameters for std::collections::BTreeMap<String, Tensor> {
     }
 }
 
-/// A weight matrix as it is multiplied.
+/// A weight matrix, trained or frozen.
 #[derive(Debug, Clone)]
 enum Weight {
     Trained(Tensor),
@@ -116,7 +116,7 @@ pub struct Transformer {
     rope: Arc<RopeTable>,
 }
 
-/// What every layer of one forward pass needs beside its rows.
+/// Data that every layer of a forward pass needs besides its rows.
 #[derive(Debug, Clone)]
 pub struct ForwardPass {
     shape: AttentionShape,
@@ -125,10 +125,10 @@ pub struct ForwardPass {
 }
 
 impl Transformer {
-    /// Takes its weights from `parameters`, by the names of the checkpoint format.
+    /// Builds the decoder with weights from `parameters`, by their names in the checkpoint format.
     ///
     /// # Errors
-    /// When a weight is missing.
+    /// If a weight is missing.
     pub fn new(config: &ModelConfig, parameters: &dyn Parameters) -> Result<Self> {
         let embedding = parameters.get("model.embed_tokens.weight")?;
         let head =
@@ -142,10 +142,10 @@ impl Transformer {
         Ok(Self { config: config.clone(), embedding, layers, norm, head, rope })
     }
 
-    /// Hidden rows after the last norm: ids `[T]` to `[T, D]`.
+    /// Computes the hidden states after the last norm: ids `[T]` to `[T, D]`.
     ///
     /// # Errors
-    /// When the ids do not fit the layout, the vocabulary or the context.
+    /// If the ids do not fit the layout, the vocabulary or the context.
     pub fn hidden(&self, ids: &[u32], layout: &Arc<PackedLayout>) -> Result<Tensor> {
         let pass = self.pass(layout, None)?;
         let mut x = self.embed(ids, layout)?;
@@ -161,11 +161,11 @@ impl Transformer {
         self.layers.len()
     }
 
-    /// What the layers need for a batch of this layout; `dropout` keys the masks of low-rank
-    /// updates, and without it nothing is dropped.
+    /// Prepares a forward pass over a batch with this layout. `dropout` is the key of the dropout masks of
+    /// low-rank updates; with `None`, nothing is dropped.
     ///
     /// # Errors
-    /// When a sequence is longer than the context.
+    /// If a sequence is longer than the context.
     pub fn pass(&self, layout: &Arc<PackedLayout>, dropout: Option<u64>) -> Result<ForwardPass> {
         let longest = layout.positions().iter().max().map_or(0, |p| *p as usize + 1);
         if longest > self.rope.positions() {
@@ -185,10 +185,10 @@ impl Transformer {
         Ok(ForwardPass { shape, eps: self.config.rms_norm_eps, dropout })
     }
 
-    /// Embedded tokens: ids `[T]` to `[T, D]`.
+    /// Embeds tokens: ids `[T]` to `[T, D]`.
     ///
     /// # Errors
-    /// When the ids do not fit the layout or the vocabulary.
+    /// If the ids do not fit the layout or the vocabulary.
     pub fn embed(&self, ids: &[u32], layout: &PackedLayout) -> Result<Tensor> {
         self.check_vocabulary(ids)?;
         if ids.len() != layout.rows() {
@@ -198,30 +198,30 @@ impl Transformer {
         self.embedding.index_select(&ids, 0)?.to_dtype(DType::F32)
     }
 
-    /// One layer: `[T, D]` to `[T, D]`.
+    /// Computes one layer: `[T, D]` to `[T, D]`.
     ///
     /// # Errors
-    /// When `x` is not of the pass's layout.
+    /// If `x` does not fit the pass's layout.
     ///
     /// # Panics
-    /// When `index` is not below [`Self::layers`].
+    /// If `index` is not below [`Self::layers`].
     pub fn layer(&self, index: usize, x: &Tensor, pass: &ForwardPass) -> Result<Tensor> {
         let shape = AttentionShape { window: self.config.window(index), ..pass.shape.clone() };
         self.layers[index].forward(x, &ForwardPass { shape, ..*pass })
     }
 
-    /// The norm after the last layer: `[T, D]` to `[T, D]`.
+    /// Applies the norm after the last layer: `[T, D]` to `[T, D]`.
     ///
     /// # Errors
-    /// When `x` is not of the model's width.
+    /// If `x` does not have the model's hidden size.
     pub fn last_norm(&self, x: &Tensor) -> Result<Tensor> {
         kernels::rms_norm(x, &self.norm, self.config.rms_norm_eps)
     }
 
-    /// Log-probability of `targets[i]` after hidden row `i`: `[n, D]` to `[n]`.
+    /// Returns the log-probability of `targets[i]` after hidden state `i`: `[n, D]` to `[n]`.
     ///
     /// # Errors
-    /// When a target is outside the vocabulary.
+    /// If a target is outside the vocabulary.
     pub fn log_probs(&self, hidden: &Tensor, targets: &[u32]) -> Result<Tensor> {
         self.check_vocabulary(targets)?;
         match &self.head {
@@ -287,7 +287,7 @@ impl Layer {
     }
 }
 
-/// RMSNorm of every head of every row (Qwen3).
+/// Applies RMSNorm to every head of every row (Qwen3).
 fn norm_heads(x: &Tensor, weight: &Tensor, eps: f32) -> Result<Tensor> {
     let (t, width) = x.dims2()?;
     let d = weight.dim(0)?;

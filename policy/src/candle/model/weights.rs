@@ -1,19 +1,20 @@
-//! Checkpoint tensors on their way into a form for inference: each is handed out once, then let go.
+//! Hands out the tensors of a checkpoint while an inference model is built: each one once, so that it can
+//! be freed.
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor};
 
-/// Tensors that are still to be taken, by their names in the checkpoint.
+/// Tensors that are not taken yet, by their names in the checkpoint.
 pub(crate) struct Weights(BTreeMap<String, Tensor>);
 
 impl Weights {
-    /// The tensors of a checkpoint.
+    /// Wraps the tensors of a checkpoint.
     pub(crate) fn new(tensors: BTreeMap<String, Tensor>) -> Self {
         Self(tensors)
     }
 
-    /// A tensor by its name, in the type that it is held in.
+    /// Removes and returns a tensor, in the dtype that it has in memory.
     pub(crate) fn take(&mut self, name: &str) -> Result<Tensor> {
         match self.0.remove(name) {
             Some(tensor) => Ok(tensor),
@@ -21,7 +22,7 @@ impl Weights {
         }
     }
 
-    /// The values of a tensor in f32.
+    /// Removes a tensor and returns its values in f32.
     pub(crate) fn flat(&mut self, name: &str) -> Result<Vec<f32>> {
         self.take(name)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }

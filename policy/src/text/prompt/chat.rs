@@ -1,4 +1,4 @@
-//! Turns of a talk through a chat template.
+//! Renders the turns of a conversation with a chat template.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use serde_json::Map;
 use super::super::template::render_chat;
 use crate::PolicyError;
 
-/// What a chat template is told besides the turns of a talk.
+/// Input of a chat template besides the turns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Told {
-    /// A system message before them.
+    /// System message before the turns.
     pub(crate) system: Option<String>,
     /// Further variables.
     pub(crate) values: Map<String, serde_json::Value>,
 }
 
-/// Texts of special tokens by the names that a template has for them, such as `bos_token`.
+/// Texts of special tokens, by their names in templates, such as `bos_token`.
 pub(crate) type Specials = BTreeMap<String, String>;
 
-/// A chat template and what it is told.
+/// A chat template with its special tokens, system message and variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ChatTemplate {
     pub(crate) text: String,
@@ -30,11 +30,11 @@ pub(crate) struct ChatTemplate {
     pub(crate) told: Told,
 }
 
-/// Messages through a chat template, after what it is told; with `open`, up to where the assistant
-/// begins.
+/// Renders messages with a chat template, after its system message; if `open`, up to where the assistant's
+/// answer begins.
 ///
-/// As in transformers, special tokens are part of the text, which is tokenised without a frame around
-/// it, and `tools` and `documents` are none unless they are told.
+/// As in transformers, special tokens are part of the text, which is then tokenised without adding special
+/// tokens, and `tools` and `documents` are none unless they are set.
 pub(crate) fn chat(
     template: &ChatTemplate,
     messages: &[Message],
@@ -45,7 +45,7 @@ pub(crate) fn chat(
     let turns = messages.iter().map(|m| (m.role.as_str(), m.content.as_str()));
     let messages: Vec<Value> =
         system.into_iter().chain(turns).map(|(role, content)| context! { role, content }).collect();
-    // What comes later goes before what is there.
+    // Later entries override earlier ones.
     let none = ["tools", "documents"].map(|name| (name, Value::from(())));
     let mut values: BTreeMap<&str, Value> = none.into();
     values.extend(told.values.iter().map(|(k, v)| (k.as_str(), Value::from(Serde(v)))));
@@ -55,7 +55,7 @@ pub(crate) fn chat(
     render_chat(text, Value::from(values))
 }
 
-/// A turn of the user.
+/// Builds a user turn.
 pub(crate) fn user(content: String) -> Message {
     Message { role: "user".into(), content }
 }

@@ -1,7 +1,7 @@
-//! The prompt forms that have a name, and a user's own in a file.
+//! Named prompt forms, and forms in a user's file.
 //!
-//! Every form says which answer it wants; how that is read is the verifiers' business. Each is one
-//! minijinja template over the variables of [`values`], so a file can say whatever these say.
+//! Every form says in which format it wants the answer; the verifiers parse it. A form is one minijinja
+//! template with the variables of [`values`], so a file can do everything that a named form does.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::{Exemplar, PolicyError, PromptName};
 /// Variables of a template.
 const VARIABLES: [&str; 6] = ["question", "choices", "labels", "kind", "shots", "chat"];
 
-/// Options on lines of their own; `$of` is empty, or an example with its dot.
+/// Problem with its options on separate lines. `$of` is empty, or the variable of an example with a dot.
 macro_rules! task {
     ($of:literal) => {
         concat!(
@@ -28,8 +28,8 @@ macro_rules! task {
     };
 }
 
-/// What `boxed` asks for: the sentence of Qwen2.5-Math's and DeepSeek-R1's authors, in the user's turn
-/// as the latter advise.
+/// Instruction of `boxed`: the sentence of the authors of Qwen2.5-Math and DeepSeek-R1, in the user turn as
+/// the latter recommend.
 macro_rules! boxed {
     ($of:literal) => {
         concat!(
@@ -46,7 +46,7 @@ macro_rules! boxed {
     };
 }
 
-/// What `choice` asks for where there are options.
+/// Instruction of `choice` if there are options.
 macro_rules! choice {
     ($of:literal) => {
         concat!(
@@ -59,7 +59,7 @@ macro_rules! choice {
     };
 }
 
-/// Models that complete text begin their solution on the next line.
+/// A model that completes text begins its solution on the next line.
 macro_rules! begun {
     ($($prompt:tt)*) => {
         concat!($($prompt)*, "{% if not chat %}\n{% endif %}")
@@ -89,7 +89,7 @@ const GSM8K: &str = concat!(
 
 const PLAIN: &str = begun!(task!(""));
 
-/// The template of a named form.
+/// Returns the template of a named form.
 pub(super) fn template(name: &PromptName) -> Result<String, PolicyError> {
     let boxed =
         || format!("{{% for s in shots %}}{BOXED_SHOT}{{% endfor %}}{}", begun!(boxed!("")));
@@ -107,13 +107,13 @@ pub(super) fn template(name: &PromptName) -> Result<String, PolicyError> {
     })
 }
 
-/// The form of a model that brings none: labels and boxes for one that chats, worked solutions for one
-/// that completes.
+/// Returns the default form of a model: labels and boxed answers for a chat model, worked solutions for a
+/// model that completes text.
 pub(super) fn default_name(chat: bool) -> PromptName {
     if chat { PromptName::Choice } else { PromptName::Gsm8k }
 }
 
-/// A template in a file, checked; its last line break is the editor's.
+/// Reads and checks a template in a file. A last line break is dropped, because editors add it.
 fn of_file(path: &Path) -> Result<String, PolicyError> {
     let fail = |detail: String| PolicyError::PromptFile { path: path.to_owned(), detail };
     let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
@@ -144,7 +144,7 @@ pub(super) fn shows_shots(template: &str) -> bool {
     template::uses(template, "shots")
 }
 
-/// What a template is given for a problem.
+/// Returns the variables of a template for a problem.
 pub(super) fn of_problem(problem: &Problem, shots: &[Exemplar], chat: bool) -> Value {
     let kind = match problem.kind {
         AnswerKind::Number => "number",
@@ -156,7 +156,7 @@ pub(super) fn of_problem(problem: &Problem, shots: &[Exemplar], chat: bool) -> V
     values(&problem.question, &problem.choices, kind, shots, chat)
 }
 
-/// What a template is given for a question without options.
+/// Returns the variables of a template for a question without options.
 pub(super) fn of_question(question: &str, shots: &[Exemplar], chat: bool) -> Value {
     values(question, &[], "text", shots, chat)
 }
@@ -173,13 +173,13 @@ fn values(question: &str, choices: &[Choice], kind: &str, shots: &[Exemplar], ch
     context! { question, choices, labels, kind, shots, chat }
 }
 
-/// Options as a template sees them.
+/// Returns options as template values.
 pub(super) fn options(choices: &[Choice]) -> Vec<Value> {
     let value = |c: &Choice| context! { label => c.label.as_str(), text => c.text.as_str() };
     choices.iter().map(value).collect()
 }
 
-/// `A, B, C or D`, in the problem's own labels.
+/// Joins the problem's labels as in `A, B, C or D`.
 fn labels(choices: &[Choice]) -> String {
     let labels: Vec<&str> = choices.iter().map(|c| c.label.as_str()).collect();
     match labels.split_last() {

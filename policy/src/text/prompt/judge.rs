@@ -1,4 +1,4 @@
-//! What a judge is asked: about a step right after it, or in a prompt of its own that restates all.
+//! The judge's question: right after a step, or in a fresh prompt that restates problem and solution.
 
 use minijinja::context;
 use regrowth_datasets::Message;
@@ -15,16 +15,16 @@ pub(super) const JUDGE: &str = "{% if hint %}\nA reference solution:\n{{ hint }}
     {% if correct_first %}(A) Correct (B) Incorrect{% else %}(A) Incorrect (B) Correct{% endif %}\n\
     The answer is (";
 
-/// What stands before a question about grades where the judge sees a reference.
+/// Text before a question about grades if the judge sees a reference solution.
 const HINT: &str = "{% if hint %}\nA reference solution:\n{{ hint }}\n{% endif %}";
 
-/// What a new prompt says before that question when it restates everything (paper's form, our words).
+/// Text before that question in a fresh prompt (the paper's form, our words).
 const RESTATED: &str = "A problem:\n{{ question }}\n\
     {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
     Its solution so far:\n{{ solution }}";
 
-/// The same where the question is about all of the solution so far (the form of the authors' code, our
-/// words): what it is compared with comes before it.
+/// Text and question of a fresh prompt about the whole solution so far (the form of the authors' code, our
+/// words). The reference solution comes before the proposed one.
 const DIRECTION: [&str; 2] = [
     "A problem:\n{{ question }}\n\
      {% for c in choices %}({{ c.label }}) {{ c.text }}\n{% endfor %}\n\
@@ -36,21 +36,21 @@ const DIRECTION: [&str; 2] = [
      The answer is (",
 ];
 
-/// Stand for the solution and the question in a talk whose rendering is taken apart.
+/// Placeholders for solution and question in a conversation whose rendering is split.
 const SOLUTION: &str = "a solution so far";
 const QUESTION: &str = "a question about it";
 
-/// A judge's own prompt: a user's turn, or plain text.
+/// A judge's fresh prompt, for a user turn or as plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Restating {
-    /// Problem and solution, the same for both orders of the options.
+    /// Problem and solution; the same for both orders of the options.
     pub(crate) body: String,
-    /// The question, on lines of its own; its last line, which the label completes, apart.
+    /// The question, and separately its last line, which the label completes.
     pub(crate) question: [String; 2],
 }
 
-/// What a chat template writes around a question that the user asks while the assistant's solution is
-/// still going on.
+/// The text that a chat template puts around a question that the user asks after the assistant's unfinished
+/// solution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JudgeTurn {
     /// Ends the assistant's turn and begins the user's.
@@ -60,24 +60,24 @@ pub struct JudgeTurn {
 }
 
 impl JudgeTurn {
-    /// What ends the assistant's turn.
+    /// Returns the text that ends the assistant's turn.
     #[cfg(feature = "http")]
     pub(crate) fn end_of_answer(&self) -> &str {
         &self.before
     }
 
-    /// A talk whose rendering shows what stands around its last turn.
+    /// Returns a conversation whose rendering shows the text around its last turn.
     pub(crate) fn talk() -> [Message; 3] {
         [("user", "a problem"), ("assistant", SOLUTION), ("user", QUESTION)]
             .map(|(role, content)| Message { role: role.into(), content: content.into() })
     }
 
-    /// From a chat template; `None` for one that does not write such a talk.
+    /// Extracts the text from a chat template; `None` if the template fails to render the conversation.
     pub(crate) fn rendered(template: &ChatTemplate) -> Option<Self> {
         chat(template, &Self::talk(), true).ok().as_deref().and_then(Self::of)
     }
 
-    /// From that talk as a chat template writes it; `None` for one that leaves out a turn.
+    /// Extracts the text from the rendered conversation; `None` if a turn is missing.
     pub(crate) fn of(talk: &str) -> Option<Self> {
         let (_, rest) = talk.split_once(SOLUTION)?;
         let (before, after) = rest.split_once(QUESTION)?;
@@ -86,11 +86,11 @@ impl JudgeTurn {
 }
 
 impl PromptForm {
-    /// What follows a step with this text to ask for a judgement: a turn of the user in a chat, else a
-    /// line of its own.
+    /// Returns the question about a step with this text: in a chat as a user turn, otherwise on a separate
+    /// line.
     ///
-    /// In a chat the last line of the template is what the assistant's answer begins with; a template of
-    /// one line goes on with the solution itself.
+    /// In a chat, the last line of the template becomes the beginning of the assistant's answer. A template
+    /// with one line continues the solution itself.
     ///
     /// # Errors
     /// When the template fails.
@@ -103,7 +103,7 @@ impl PromptForm {
         self.asking(step, Ask::Options { correct_first }, hint)
     }
 
-    /// The same for any question.
+    /// Returns [`Self::question`] for any kind of question.
     pub(crate) fn asking(
         &self,
         step: &str,
@@ -121,7 +121,7 @@ impl PromptForm {
         })
     }
 
-    /// A judge's own prompt in its parts.
+    /// Renders the parts of a judge's fresh prompt.
     ///
     /// # Errors
     /// When a template fails.
@@ -144,7 +144,7 @@ impl PromptForm {
         Ok(Restating { body, question })
     }
 
-    /// A judge's own prompt as text, and how much of it stands before the question.
+    /// Renders a judge's fresh prompt as text. Also returns the number of bytes before the question.
     ///
     /// # Errors
     /// When a template fails.
@@ -157,13 +157,15 @@ impl PromptForm {
     ) -> Result<(String, usize), PolicyError> {
         let Restating { body, question: [asked, open] } = self.restating(restated, ask, hint)?;
         let text = self.framed(format!("{body}{asked}"), tokenizer)? + &open;
-        // A template that trims the turn hides the body; then all of the text is the question.
+        // If the chat template trims the turn, the body is not found; then the full text counts as the
+        // question.
         let before = text.find(&body).map_or(0, |at| at + body.len());
         Ok((text, before))
     }
 }
 
-/// What is asked: by the template `options`, or for grades in the user's own words, which are no template.
+/// Renders the words of the question with the template `options`. For grades they are the user's own words,
+/// which are not a template.
 fn words(options: &str, ask: Ask<'_>, hint: Option<&str>) -> Result<String, PolicyError> {
     match ask {
         Ask::Options { correct_first } => render(options, context! { correct_first, hint }),
@@ -171,7 +173,7 @@ fn words(options: &str, ask: Ask<'_>, hint: Option<&str>) -> Result<String, Poli
     }
 }
 
-/// `asked` as what follows `text`, on a line of its own.
+/// Returns `asked` on a separate line after `text`.
 fn on_its_own_line(text: &str, asked: &str) -> String {
     let line = if text.ends_with('\n') { "" } else { "\n" };
     format!("{line}{asked}")
@@ -221,7 +223,7 @@ mod tests {
             "<end><user>A reference solution:\n2\n\nIs the last step above correct? (A) Correct (B) \
              Incorrect<end><assistant>The answer is ("
         );
-        // A question of one line leaves the assistant nothing to begin with.
+        // With a question of one line, nothing is left to begin the assistant's answer.
         form.judge = "Right? A or B:".into();
         assert_eq!(form.question("1 + 1 = 2", true, None).unwrap(), "\nRight? A or B:");
         assert_eq!(JudgeTurn::of("<user>a problem<end><user>a question about it<end>"), None);

@@ -9,7 +9,7 @@ fn a_label_is_one_however_it_is_written() {
     assert!(["AB", "a", "A)", "B", ""].iter().all(|t| !is_label(t, "A")));
 }
 
-/// Words that are one token each, and files beside them.
+/// Writes a tokenizer in which each word is one token, and other files next to it.
 fn written(change: impl FnOnce(&mut Value), files: &[(&str, Value)]) -> tempfile::TempDir {
     let vocab = json!({ "<s>": 0, "</s>": 1, "<|eot|>": 2, "a": 3, "b": 4, "<pad>": 5 });
     let special = |id: u32, content: &str| {
@@ -59,7 +59,8 @@ fn bos_begins_what_it_begins_in_transformers() {
     };
     let opening = |more: Value| read(&settings(more)).unwrap().opening();
     assert_eq!(opening(json!({})), None);
-    // The file's own frame decides; transformers passes over the setting beside a `tokenizer.json`.
+    // Only the file's post-processor decides; transformers ignores the setting if there is a
+    // `tokenizer.json`.
     assert_eq!(opening(json!({ "add_bos_token": true })), None);
     let frame = json!({
         "type": "TemplateProcessing", "pair": [],
@@ -160,7 +161,7 @@ fn every_file_that_names_an_end_of_a_turn_is_heard() {
         ends(json!({ "eos_token_id": 2 }), &[settings(PLAIN), generation.clone()]),
         [1, 5, 2]
     );
-    // An ordinary token, where another file names the end, is a default that a converter left.
+    // If another file has an EOS id, an ordinary token in `config.json` is a default that a converter left.
     assert_eq!(ends(json!({ "eos_token_id": 3 }), &[settings(PLAIN)]), [1]);
     assert_eq!(ends(json!({ "eos_token_id": 3 }), &[]), [3]);
     for (template, expected) in [
@@ -202,8 +203,8 @@ fn all_ids_of_a_label_are_found_in_the_vocabulary() {
     assert!(tokenizer.label_ids("C").is_empty());
 }
 
-/// A normalizer with a table of this many empty entries, in base64: it looks a byte up there without
-/// a check.
+/// A normalizer with a base64 table of this many empty entries. The library looks up bytes in this table
+/// without a bounds check.
 fn normalizer(entries: u32) -> Value {
     let table = match entries {
         1 => "BAAAAAAAAAA=".to_owned(),
@@ -213,7 +214,7 @@ fn normalizer(entries: u32) -> Value {
     json!({ "type": "Precompiled", "precompiled_charsmap": table })
 }
 
-/// A decoder that takes more of this letter off a token than the token has.
+/// A decoder that strips more of this letter from a token than the token has.
 fn decoder(letter: char) -> Value {
     json!({ "type": "Strip", "content": letter, "start": 0, "stop": 5 })
 }

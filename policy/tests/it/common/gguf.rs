@@ -1,4 +1,4 @@
-//! GGUF files of small checkpoints, written as llama.cpp's converter writes them.
+//! GGUF files of small checkpoints, written like llama.cpp's converter does.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use regrowth_policy::candle::{Checkpoint, Files, ModelConfig};
 
-/// Metadata by their keys.
+/// Metadata by key.
 pub type Metadata = BTreeMap<String, Value>;
 
 /// Metadata of a checkpoint with a byte-level tokenizer of this kind.
@@ -44,7 +44,7 @@ pub fn metadata(checkpoint: &Checkpoint, family: &str, pre: &str) -> Metadata {
     all
 }
 
-/// Tokens by their ids, and their kinds: 1 is normal, 3 is control.
+/// Tokens by id, and their types: 1 is normal, 3 is control.
 fn vocabulary(checkpoint: &Checkpoint) -> (Vec<String>, Vec<i32>) {
     let bytes = checkpoint.source.required("tokenizer.json").unwrap();
     let file: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
@@ -61,8 +61,8 @@ fn vocabulary(checkpoint: &Checkpoint) -> (Vec<String>, Vec<i32>) {
     (tokens, kinds)
 }
 
-/// Writes a file with these metadata and the weights of a checkpoint in this type; norms and biases
-/// stay f32. The rows of q and k are interleaved where the architecture is `llama`.
+/// Writes a file with these metadata and the weights of a checkpoint in this type; norms and biases stay
+/// f32. The rows of q and k are interleaved if the architecture is `llama`.
 pub fn save(path: &Path, checkpoint: &Checkpoint, metadata: &Metadata, dtype: GgmlDType) {
     let llama = matches!(&metadata["general.architecture"], Value::String(name) if name == "llama");
     let tensors: Vec<(String, QTensor)> = checkpoint
@@ -103,7 +103,7 @@ fn stored(name: &str) -> String {
     .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }
 
-/// Row `half D/2 + i` of a head goes to place `2 i + half`.
+/// Moves row `half D/2 + i` of a head to row `2 i + half`.
 fn interleaved(name: &str, tensor: &Tensor, config: &ModelConfig) -> Tensor {
     if !name.contains("q_proj") && !name.contains("k_proj") {
         return tensor.clone();

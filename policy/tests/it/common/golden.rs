@@ -1,4 +1,4 @@
-//! Values from an integer hash, and log-probabilities by both forms of the decoder, against golden ones.
+//! Weights from an integer hash, and comparisons of log-probabilities of both decoders with golden files.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use serde_json::{Map, Value};
 /// Largest difference to transformers in f32.
 const TOLERANCE: f32 = 1e-4;
 
-/// The weights that the scripts fill a model with.
+/// The weights that the golden scripts give a model.
 pub fn weights(name: &str, n: usize) -> Vec<f32> {
     let scale = |v: f64| if name.contains("norm") { 1.0 + 0.25 * v } else { 0.375 * v };
     hashed(name, n).map(|v| scale(v) as f32).collect()
 }
 
-/// A checkpoint of this configuration and those weights, written to a folder and read back.
+/// Writes a checkpoint with this configuration and these weights to a folder and reads it back.
 pub fn checkpoint(dir: &Path, config: &Map<String, Value>) -> Checkpoint {
     super::checkpoint(dir, |raw| *raw = config.clone(), &weights)
 }
 
-/// Tokens of the models of the scripts; an adapter may add some.
+/// Vocabulary size of the scripts' models; an adapter may add tokens.
 const VOCABULARY: usize = 96;
 
-/// Checks both forms of the decoder on rows of these lengths.
+/// Checks both decoders on sequences of these lengths.
 pub fn check_both(name: &str, checkpoint: &Checkpoint, lengths: &[usize], expected: &[Vec<f32>]) {
     let rows: Vec<Vec<u32>> = lengths.iter().map(|&l| sequence(l)).collect();
     check(name, "packed", &packed(checkpoint, &rows), expected);
     check(name, "engine", &scored(checkpoint, &rows), expected);
 }
 
-/// Values in [-1, 1) from a 32-bit integer hash, as the script makes them.
+/// Values in [-1, 1) from a 32-bit integer hash, as in the scripts.
 pub fn hashed(name: &str, n: usize) -> impl Iterator<Item = f64> + use<> {
     let seed = crc32(name.as_bytes());
     (0..n).map(move |i| {
@@ -45,7 +45,7 @@ pub fn hashed(name: &str, n: usize) -> impl Iterator<Item = f64> + use<> {
     })
 }
 
-/// zlib's checksum, bit by bit.
+/// zlib's CRC-32, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
         (0..8)
@@ -54,7 +54,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
-/// Ids that the scripts make.
+/// Token ids, as in the scripts.
 pub fn sequence(length: usize) -> Vec<u32> {
     let ids = hashed(&format!("ids {length}"), length);
     ids.map(|v| ((v + 1.0) / 2.0 * VOCABULARY as f64).floor() as u32).collect()
@@ -74,7 +74,7 @@ fn check(name: &str, form: &str, found: &[Vec<f32>], expected: &[Vec<f32>]) {
     }
 }
 
-/// By the differentiable form, all rows packed into one batch.
+/// Log-probabilities of the differentiable decoder, with all rows packed into one batch.
 fn packed(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
     let transformer = Transformer::new(&checkpoint.config, &checkpoint.tensors).unwrap();
     let mut layout = PackedLayout::default();
@@ -92,7 +92,7 @@ fn packed(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
         .collect()
 }
 
-/// By the engine, all rows in flight at once.
+/// Log-probabilities of the engine, with all rows in flight at once.
 fn scored(checkpoint: &Checkpoint, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
     let policy = CandlePolicy::new(checkpoint, &LoadOptions::default()).unwrap();
     let (reply, receive) = unbounded();

@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 /// Characters of the tokenizer, in byte-level form; ids from 1. Id 0 is the end of text.
 const CHARACTERS: &str = "ĠĊ0123456789+-*/=().,:?#ABCDEFabcdefghijklmnopqrstuvwxyzIW";
 
-/// Writes tokenizer files, a configuration made by `change` from a small Llama one, and weights that
-/// `weights` makes from a tensor's name and number of values; reads it all back.
+/// Writes tokenizer files, a configuration that `change` modifies from a small Llama one, and weights that
+/// `weights` computes from a tensor's name and number of values. Reads everything back.
 pub fn checkpoint(
     dir: &Path,
     change: impl FnOnce(&mut Map<String, Value>),

@@ -1,7 +1,7 @@
-//! The four servers as far as the engine sees them, over a model whose tokens are bytes.
+//! Mocks of the four kinds of servers, over a model whose tokens are bytes.
 //!
-//! They answer in the shapes of vLLM, SGLang, llama.cpp and llama-cpp-python, oddities included: a
-//! stop string without log-probabilities, null at the first place, text in place of ids.
+//! They answer in the formats of vLLM, SGLang, llama.cpp and llama-cpp-python, including their
+//! peculiarities: a stop string without log-probabilities, null at the first position, text instead of ids.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::mock::{Answer, Asked, Mock};
 pub const BOS: u32 = 256;
 pub const EOS: u32 = 257;
 
-/// What the model writes after a prompt with a seed; `\u{3}` ends the solution.
+/// The text that the model generates after a prompt with a seed; `\u{3}` is EOS.
 pub type Script = dyn Fn(&str, u64) -> String + Send + Sync;
 
 pub fn bytes(text: &str) -> Vec<u32> {
@@ -28,15 +28,15 @@ fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
 }
 
-/// Log-probability of a token wherever it stands.
+/// Log-probability of a token at any position.
 pub fn logp(id: u32) -> f64 {
     -f64::from(id % 7 + 1) / 8.0
 }
 
-/// Labels at the place after a judge's question: log-probabilities by text.
+/// Labels listed after a judge's question: log-probabilities by text.
 const LISTED: [(&str, f64); 3] = [("A", -0.5), ("B", -1.5), ("x", -4.0)];
 
-/// Generates until a stop string, EOS or the budget: ids, and why it ended.
+/// Generates until a stop string, EOS or the token limit. Returns the ids and the finish reason.
 fn generate(script: &Script, prompt: &str, seed: u64, most: u64, stops: &Value) -> (Vec<u32>, End) {
     let mut out = Vec::new();
     for byte in script(prompt, seed).bytes() {
@@ -286,7 +286,7 @@ pub fn llama_cpp_python(bos: bool, script: Arc<Script>) -> impl Fn(&Asked) -> An
     }
 }
 
-/// One server of each dialect over the same model, by name.
+/// Returns one server of each dialect with the same model, by name.
 pub fn all(
     script: impl Fn(&str, u64) -> String + Send + Sync + 'static,
 ) -> [(&'static str, Mock); 4] {

@@ -1,5 +1,5 @@
-//! Fleets whose servers fail, hang, go and come back: every candidate arrives, once, and is the one
-//! that a server which never fails would have given.
+//! Fleets of servers that fail, hang, go down and come back: every candidate arrives exactly once, and
+//! equals the candidate from a server without failures.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ fn script(prompt: &str, seed: u64) -> String {
     format!("{} and {}\nmore", seed % 1000, prompt.len())
 }
 
-/// One of the ways to fail, by a number below 6.
+/// One of six failures, by a number from 0 to 5.
 fn fault(kind: u64) -> Answer {
     match kind {
         0 => Answer::Cut,
@@ -32,7 +32,7 @@ fn fault(kind: u64) -> Answer {
     }
 }
 
-/// A vLLM that takes its time and, once `broken` is set, fails at three of ten requests.
+/// A slow vLLM that, once `broken` is set, fails at three of ten requests.
 fn failing(name: u64, pause: Duration, broken: &Arc<AtomicBool>) -> Mock {
     let vllm = dialects::vllm(Arc::new(script));
     let (asked, broken) = (AtomicU64::new(0), broken.clone());
@@ -49,7 +49,7 @@ fn failing(name: u64, pause: Duration, broken: &Arc<AtomicBool>) -> Mock {
     })
 }
 
-/// Candidates after many prefixes, asked for by several threads.
+/// Candidates after many prefixes, requested by several threads.
 fn all(policy: &HttpPolicy, meanwhile: impl FnOnce() + Send) -> Vec<Vec<Candidate>> {
     const THREADS: usize = 8;
     let prefixes: Vec<String> = (0..64).map(|i| format!("Question {i}:")).collect();
@@ -70,7 +70,7 @@ fn all(policy: &HttpPolicy, meanwhile: impl FnOnce() + Send) -> Vec<Vec<Candidat
     found
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 fn soon(what: &str, mut is: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is() {
@@ -105,7 +105,7 @@ fn faults_lose_no_candidate_and_change_none() {
 #[test]
 fn a_request_that_fails_leaves_nothing_in_flight() {
     let vllm = dialects::vllm(Arc::new(script));
-    // One of the candidates is refused at once, while the others take their time.
+    // Some candidates are refused at once, the others are slow.
     let mock = Mock::start(move |asked: &Asked| match asked.body["seed"].as_u64() {
         Some(seed) if seed.is_multiple_of(3) => Answer::Status(400, "no"),
         Some(_) => Answer::Late(Duration::from_secs(2)),
@@ -181,7 +181,7 @@ fn prompts_that_begin_alike_are_spread_by_what_is_their_own() {
         problem.question = format!("{shown}{question}");
         policy.prompt(&problem).unwrap();
     }
-    // The prompt form puts a word before the question.
+    // The prompt form adds a word before the question.
     let framed = |prefix: &String| format!("Question: {prefix}");
     prefixes.iter().for_each(|p| drop(propose(&policy, &framed(p), Boundary::Newline)));
     let counts = [0, 1].map(|i: usize| servers[i].asked("/v1/completions").len());

@@ -1,7 +1,7 @@
-//! An HTTP server for tests: a listener, a thread a connection, and a function that answers.
+//! An HTTP server for tests: a listener, a thread per connection, and a handler that answers.
 //!
-//! Requests have a length; their content is the handler's. A connection can be cut instead of
-//! answered, and everything that was asked is kept.
+//! Requests need a length; the handler checks their content. A connection can be cut instead of answered,
+//! and all requests are recorded.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// What is asked: path, header lines and body (null without one).
+/// A request: path, header lines and body (null if there is none).
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub path: String,
@@ -19,7 +19,7 @@ pub struct Asked {
     pub body: Value,
 }
 
-/// What is done about it.
+/// Reaction to a request.
 pub enum Answer {
     Json(Value),
     Status(u16, &'static str),
@@ -48,7 +48,7 @@ impl Mock {
         Self::start_at("127.0.0.1:0", handler)
     }
 
-    /// A server at a given address.
+    /// Starts a server at a given address.
     pub fn start_at(
         address: &str,
         handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
@@ -56,7 +56,7 @@ impl Mock {
         Self::serve(address, |stream| stream, handler)
     }
 
-    /// A server that speaks through what `layer` makes of a connection.
+    /// Starts a server whose connections are wrapped by `layer`.
     pub fn over<S: Read + Write>(
         layer: impl Fn(TcpStream) -> S + Clone + Send + 'static,
         handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
@@ -84,17 +84,17 @@ impl Mock {
         Self { address, asked, down }
     }
 
-    /// From now on every connection is cut.
+    /// Cuts every connection from now on.
     pub fn stop(&self) {
         self.down.store(true, Ordering::SeqCst);
     }
 
-    /// From now on connections are answered again.
+    /// Answers connections again from now on.
     pub fn resume(&self) {
         self.down.store(false, Ordering::SeqCst);
     }
 
-    /// What was asked under a path so far.
+    /// Returns the requests to a path so far.
     pub fn asked(&self, path: &str) -> Vec<Asked> {
         self.asked.lock().unwrap().iter().filter(|a| a.path == path).cloned().collect()
     }
@@ -137,7 +137,7 @@ fn serve(stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Asked>>, 
     }
 }
 
-/// An answer of these lines; the connection ends with it.
+/// A response with these header lines and no body, which ends the connection.
 fn without_body(head: &str) -> String {
     format!("{head}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
 }

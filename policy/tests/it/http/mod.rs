@@ -1,4 +1,4 @@
-//! Policies behind servers, through the public interface, against servers of this file's own.
+//! Policies on servers, through the public interface, with mocks of the servers.
 
 mod dialects;
 mod fleet;
@@ -123,7 +123,8 @@ fn samplers_are_neutral_whatever_the_servers_defaults() {
 
 #[test]
 fn steps_end_where_their_text_says_and_not_at_every_stop_string() {
-    // The blank line before the step and the decimal point stop the server, but no step.
+    // The server stops at the blank line before the step and at the decimal point, but the step does not
+    // end there.
     let script = |prompt: &str, _| match prompt {
         "Q" => "\nIt is 3.5 apples. Then".to_owned(),
         "Q\n" => "It is 3.5 apples. Then".to_owned(),
@@ -148,7 +149,7 @@ fn paragraphs_and_lines_end_behind_servers_as_they_do_here() {
             assert_eq!(candidate.step.text, SOLUTION[..29], "{name}");
             assert_eq!(candidate.step.finish, Finish::Boundary, "{name}");
         }
-        // 40 tokens end within the last line, which is left to the next step.
+        // The limit of 40 tokens is within the last line, which is left to the next step.
         for candidate in propose(&policy, "Q", Boundary::Lines) {
             assert_eq!(candidate.step.text, SOLUTION[..30], "{name}");
             assert_eq!(candidate.step.finish, Finish::Boundary, "{name}");
@@ -241,7 +242,7 @@ fn solutions_end_with_eos_and_at_the_budget() {
         assert_eq!(found[0].step.finish, Finish::Eos, "{name}");
         assert_eq!(found[0].step.text, "#### 2", "{name}");
         let last = found[0].step.ids.last();
-        // That server names no EOS and does not list it.
+        // That server reports no EOS and does not list it.
         assert_eq!(last == Some(&EOS), name != "llama-cpp-python", "{name}");
     }
     for (name, mock) in dialects::all(|_, _| "x".repeat(99)) {
@@ -295,7 +296,7 @@ fn every_dialect_grades() {
         assert!((found.mass - b - x).abs() < 1e-12, "{name}");
         let question = bytes("\nHow good?\n(").len() as u64;
         assert_eq!(found.usage.judged, question, "{name}: asked once");
-        // One that is not listed makes the grade unknown, not 0.
+        // If a label is not listed, the judgement is unknown, not 0.
         assert_eq!(graded(&policy, ["B", "C"], [1.0, 0.0]).correct, None, "{name}");
     }
 }
@@ -386,10 +387,10 @@ fn a_folder_s_form_is_told_to_the_chat_template_of_the_server() {
     assert_eq!(asked["chat_template_kwargs"], json!({ "enable_thinking": false }));
 }
 
-/// What a server does instead of answering.
+/// Response of a server in place of a completion.
 type Fault = fn() -> Answer;
 
-/// A vLLM that answers the first `count` completions with `fault`.
+/// A vLLM that responds to the first `count` completions with `fault`.
 fn faulty(count: usize, fault: Fault) -> Mock {
     let script: Arc<dialects::Script> = Arc::new(|_: &str, seed| format!("{seed}\n"));
     let vllm = dialects::vllm(script);
@@ -450,7 +451,7 @@ fn with_logps(logps: Value) -> Value {
 #[test]
 fn a_refused_request_fails_alone_and_a_missing_key_is_named() {
     let mock = faulty(usize::MAX, || Answer::Status(400, "prompt too long"));
-    // One candidate: of several, those that were not asked yet are dropped with the first refused.
+    // Only one candidate: if one of several is refused, candidates that were not requested yet are dropped.
     let one = Propose { keys: vec![11], ..request("Q", Boundary::End) };
     let error = call(&connect(&mock), Request::Propose(one)).unwrap_err();
     assert!(matches!(error, PolicyError::Request(_)) && error.to_string().contains("too long"));
@@ -495,7 +496,7 @@ fn a_server_that_is_loading_its_model_is_waited_for() {
             if busy { Answer::Status(503, "Loading model") } else { answer(asked) }
         })
     };
-    // More often than a server is asked that does not answer at all.
+    // More attempts than a server gets that does not answer at all.
     let patient = ServerOptions { attempts: 4, ..options() };
     let met = |server: &Mock| {
         HttpPolicy::connect(&format!("{}/v1", server.address), &patient, &PromptOptions::default())
@@ -508,7 +509,7 @@ fn a_server_that_is_loading_its_model_is_waited_for() {
 #[test]
 fn a_server_that_hangs_is_left() {
     let mock = faulty(usize::MAX, || Answer::Late(Duration::from_secs(600)));
-    // Long enough for the questions at the start, which are answered, on a busy machine.
+    // Long enough for the requests while connecting, which are answered, on a busy machine.
     let brief = ServerOptions { attempts: 1, timeout: Duration::from_secs(5), ..options() };
     let policy = HttpPolicy::connect(&mock.address, &brief, &PromptOptions::default()).unwrap();
     let error = call(&policy, Request::Propose(request("Q", Boundary::End))).unwrap_err();

@@ -1,4 +1,4 @@
-//! Chat servers of OpenAI's kind: a loopback one that behaves as hosted ones do.
+//! OpenAI-compatible chat servers: a mock that behaves like hosted ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,26 +17,26 @@ use super::{options, problem};
 
 const CHAT: &str = "/v1/chat/completions";
 
-/// What a hosted server can do.
+/// Capabilities of a hosted server.
 #[derive(Clone, Copy, Default)]
 struct Hosted {
-    /// Refuses fields that OpenAI does not have.
+    /// Refuses fields that are not in OpenAI's API.
     strict: bool,
-    /// Gives log-probabilities.
+    /// Returns log-probabilities.
     lists: bool,
-    /// Continues an assistant's turn that comes last.
+    /// Continues the last turn if it is an assistant turn.
     continues: bool,
-    /// Repeats what it continues.
+    /// Repeats the text that it continues.
     echoes: bool,
 }
 
-/// Tokens of a talk: words, and three around each turn that is closed or opened.
+/// Number of tokens of a conversation: its words, plus three for each turn that is closed or opened.
 fn count(messages: &[Value], continued: bool) -> usize {
     let words = messages.iter().map(|m| m["content"].as_str().unwrap().split(' ').count() + 3);
     words.sum::<usize>() + if continued { 0 } else { 3 }
 }
 
-/// A server whose model answers to a talk, told as one text, by `script`; `\u{3}` ends a solution.
+/// A server whose model answers with `script`, which gets the conversation as one text; `\u{3}` is EOS.
 fn hosted(can: Hosted, script: Arc<Script>) -> Mock {
     Mock::start(move |asked| match asked.path.as_str() {
         "/v1/models" => Answer::Json(json!({ "data": [
@@ -123,7 +123,7 @@ fn judge(policy: &dyn Policy, order: OptionOrder) -> Judgement {
     }
 }
 
-/// Every kind of server, with what it is.
+/// All kinds of servers, with their capabilities.
 fn kinds() -> [(&'static str, Hosted); 4] {
     [
         ("hosted", Hosted { strict: true, ..Hosted::default() }),
@@ -288,7 +288,7 @@ fn a_named_model_needs_no_list_and_an_unnamed_one_is_asked_for() {
     let policy = meet(&mock, &named);
     assert_eq!(mock.asked("/v1/models").len(), 1);
     assert!(policy.identity().starts_with("openai:small@"), "{}", policy.identity());
-    // One that is loading its model is waited for, as there is no list to be asked for first.
+    // If the server is loading its model, connecting waits, because it requests no list of models first.
     let left = AtomicUsize::new(3);
     let can = Hosted::default();
     let script: Arc<Script> = Arc::new(|_: &str, _| "x".into());

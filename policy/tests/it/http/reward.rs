@@ -1,4 +1,4 @@
-//! Reward models behind servers of this file's own, in the shapes of vLLM and SGLang.
+//! Reward models on servers, with mocks of vLLM and SGLang.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::dialects::{self, bytes};
 use super::mock::{Answer, Asked, Mock};
 
-/// What a server gives for the end of a text: one raw score a label.
+/// The server's output for the end of a text: one raw score per label.
 type Scores = dyn Fn(&[u32]) -> Value + Send + Sync;
 
 fn sigmoid(score: f64) -> f64 {
     1.0 / (1.0 + (-score).exp())
 }
 
-/// The raw score of a text: more for longer ones, and for such that end with 7.
+/// The raw score of a text: higher for longer texts and for texts that end with 7.
 fn score(ids: &[u32]) -> f64 {
     0.1 * ids.len() as f64 - if ids.last() == Some(&u32::from(b'7')) { 0.0 } else { 3.0 }
 }
@@ -41,7 +41,7 @@ fn input_of(body: &Value, field: &str) -> Vec<u32> {
     }
 }
 
-/// What vLLM makes of scores where it is not told to leave them as they are.
+/// Applies vLLM's activation to raw scores.
 fn activated(scores: &Value) -> Value {
     let scores: Vec<f64> = scores.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
     match scores.as_slice() {
@@ -53,8 +53,8 @@ fn activated(scores: &Value) -> Value {
     }
 }
 
-/// vLLM with a reward model: no completions, scores behind its activation unless it is told otherwise. `heeds` says
-/// whether it listens to that.
+/// vLLM with a reward model: no completions, and scores with activation unless the request turns it off.
+/// `heeds`: whether the server respects this field.
 fn vllm(scores: Arc<Scores>, heeds: bool) -> impl Fn(&Asked) -> Answer + Send + Sync {
     let others = dialects::vllm(Arc::new(|_, _| String::new()));
     move |asked| match asked.path.as_str() {
@@ -112,7 +112,7 @@ fn judge(policy: &dyn Policy, step: &str) -> Result<Judgement, PolicyError> {
 
 #[test]
 fn a_score_becomes_a_probability_as_in_this_process() {
-    // 17 characters of the question and 9 of the step: 2.6, and 2.2 above the other label's 0.4.
+    // 17 characters of the question and 9 of the step give 2.6, which is 2.2 above the other label's 0.4.
     assert!((score(&bytes("Question: 3 + 4?\n3 + 4 = 7")) - 2.6).abs() < 1e-12);
     let [one, two] = [0.930_861_579_656_653_3, 0.900_249_510_880_314_9];
     let servers = [
@@ -129,13 +129,13 @@ fn a_score_becomes_a_probability_as_in_this_process() {
         assert_eq!((found.mass, found.usage.prefilled, found.usage.judged), (1.0, 26, 0));
         assert!(policy.identity().starts_with(name));
         identities.push(policy.identity().to_owned());
-        // The ids as they are, one request a step, raw scores.
+        // The ids are unchanged; one request per step; raw scores.
         let asked = mock.asked("/classify").pop().unwrap().body;
         let field = if *name == "vllm" { "input" } else { "input_ids" };
         assert_eq!(input_of(&asked, field), bytes("Question: 3 + 4?\n3 + 4 = 7"));
         assert!(*name != "vllm" || asked["use_activation"] == false);
     }
-    // One and two labels are different judges, whatever their name.
+    // A head with one label and a head with two labels are different judges, even with the same model name.
     assert!(identities[0] != identities[1] && identities[2] != identities[3]);
 }
 
@@ -210,7 +210,7 @@ fn hostile_scores_fail_alone_and_say_what_came() {
         assert!(said.contains(expected) && said.contains(&mock.address), "{said}");
         assert!(judge(&policy, "3 + 4 = 7").is_ok());
     }
-    // Infinite scores are no JSON, and huge ones are certain.
+    // Infinite scores are not valid JSON; very large scores give certainty.
     let huge: Arc<Scores> = Arc::new(|_| json!([-1e300]));
     let policy = meet(&Mock::start(vllm(huge, true))).map(|p| judge(&p, "x"));
     assert!(policy.is_ok_and(|found| found.is_ok_and(|found| found.correct == Some(0.0))));

@@ -1,4 +1,5 @@
-//! Servers behind TLS, with authorities and certificates made here, and servers that ask for a key.
+//! Servers with TLS, with certificate authorities and certificates made here, and servers that require a
+//! key.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,13 +16,13 @@ use super::{options, propose};
 use regrowth_policy::http::HttpPolicy;
 use regrowth_policy::{Boundary, Policy, PolicyError, PromptOptions, ServerOptions};
 
-/// A certificate's host names, the authority's certificate (PEM), and a server with it.
+/// A server with TLS, and the certificate (PEM) of its authority.
 struct Served {
     mock: Mock,
     authority: String,
 }
 
-/// A vLLM behind TLS whose certificate is for `host`, signed by an authority of its own.
+/// A vLLM with TLS whose certificate is for `host`, signed by its own authority.
 fn served(host: &str) -> Served {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![]).unwrap();
@@ -73,7 +74,7 @@ fn servers_behind_tls_are_asked_if_their_authority_is_trusted() {
     let trusting = ServerOptions { ca_file: ca, ..options() };
     let policy = meet(&https(&served.mock, "localhost"), &trusting).unwrap();
     assert_eq!(propose(&policy, "Q", Boundary::Newline)[0].step.text, "x\n");
-    // A certificate that nobody else signed is its own authority.
+    // A self-signed certificate is its own authority.
     let key = KeyPair::generate().unwrap();
     let own = CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
     let ca = Some(file(dir.path(), "own.pem", &own.pem()));
@@ -98,7 +99,7 @@ fn what_is_wrong_with_a_certificate_says_what_to_do() {
     assert!(name.contains("elsewhere.example") && name.contains("another host"), "{name}");
     let none = error(&url, Some("no certificate"));
     assert!(none.contains("ca.pem") && none.contains("PEM"), "{none}");
-    // Nothing was asked of a server that is not trusted.
+    // No request was sent to a server that is not trusted.
     assert!(served.mock.asked("/v1/models").is_empty());
 }
 
@@ -113,7 +114,7 @@ fn plain_http_and_tls_are_told_apart() {
     let plain = Mock::start(dialects::vllm(Arc::new(|_: &str, _| "x".into())));
     let error = meet(&https(&plain, "localhost"), &options).err().unwrap().to_string();
     assert!(error.contains("write http://"), "{error}");
-    // As most servers do: they answer what they cannot read.
+    // Like most servers, this one answers data that it cannot parse.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -129,7 +130,8 @@ fn plain_http_and_tls_are_told_apart() {
 
 const KEY: &str = "sk-secret/0123456789abcdef";
 
-/// A vLLM that wants [`KEY`], and repeats all headers in what `wrong` says of completions.
+/// A vLLM that requires [`KEY`]; `wrong` may replace its answers to completions, for example by the
+/// request's headers.
 fn asking_for_a_key(wrong: fn(&Asked) -> Option<Answer>) -> Mock {
     let vllm = dialects::vllm(Arc::new(|_: &str, _| "x\n".into()));
     Mock::start(move |asked| match asked.head.contains(&format!("Bearer {KEY}")) {
@@ -147,7 +149,7 @@ fn a_key_comes_from_a_file_and_shows_up_nowhere() {
     let echoes: [fn(&Asked) -> Option<Answer>; 4] = [
         |asked| Some(Answer::Says(400, asked.head.clone())),
         |asked| Some(Answer::Says(503, asked.head.clone())),
-        // Its length would put the cut of the message into the key.
+        // The length is chosen so that the message would be truncated within the key.
         |asked| Some(Answer::Says(400, "x".repeat(390) + &asked.head)),
         |asked| Some(Answer::Says(200, format!("{{\"choices\": {:?}}}", asked.head))),
     ];

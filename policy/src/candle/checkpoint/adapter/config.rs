@@ -1,5 +1,6 @@
-//! `adapter_config.json` of PEFT: every field of its `LoraConfig` is read, refused where its value would
-//! change what is computed, or without effect on it. The table for users is in `docs/checkpoints.md`.
+//! `adapter_config.json` of PEFT. Every field of its `LoraConfig` is either read, or has no effect on what
+//! is computed, or is refused if its value would change what is computed. The table for users is in
+//! `docs/checkpoints.md`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -33,8 +34,8 @@ const READ: &[&str] = &[
     "inference_mode",
 ];
 
-/// Fields that say how an adapter is initialised, trained or stored; none of them changes what a saved
-/// one computes.
+/// Fields about the initialisation, training or storage of an adapter. None of them changes what a saved
+/// adapter computes.
 const WITHOUT_EFFECT: &[&str] = &[
     "auto_mapping",
     "peft_version",
@@ -48,81 +49,81 @@ const WITHOUT_EFFECT: &[&str] = &[
     "runtime_config",
 ];
 
-/// Ways to initialise that leave the base alone, so that what is saved is a plain adapter.
+/// Initialisations that leave the base unchanged, so that the saved adapter is a plain one.
 const PLAIN_INITS: [&str; 5] = ["gaussian", "eva", "orthogonal", "mica", "lora_ga"];
 
-/// `adapter_config.json` with the fields that change what an adapter means. Null in an optional field is
-/// its absence, as PEFT has it.
+/// The fields of `adapter_config.json` that change what an adapter computes. As in PEFT, null in an
+/// optional field means that the field is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AdapterConfig {
     /// Always `LORA`.
     pub peft_type: String,
-    /// `CAUSAL_LM` or nothing.
+    /// `CAUSAL_LM`, or `None`.
     #[serde(default)]
     pub task_type: Option<String>,
-    /// Folder or name of the model that it belongs to.
+    /// Folder or name of the base model.
     pub base_model_name_or_path: Option<String>,
     /// Rank.
     pub r: usize,
-    /// Numerator of the scale.
+    /// Numerator of the scale (alpha).
     pub lora_alpha: f64,
-    /// Share of dropped inputs in training.
+    /// Dropout probability of inputs in training.
     #[serde(default, deserialize_with = "nullable")]
     pub lora_dropout: f64,
-    /// Names of the updated modules or their last parts, a regular expression of whole names, or
+    /// Full names or last name parts of the updated modules, a regular expression for full names, or
     /// `all-linear`.
     #[serde(default)]
     pub target_modules: Value,
-    /// Names of modules that are not updated, in the same forms.
+    /// Modules that are not updated, in the same forms.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub exclude_modules: Value,
-    /// Which biases were trained: `none`, `all` or `lora_only`; those that were are in the file.
+    /// Which biases were trained: `none`, `all` or `lora_only`. Trained biases are in the adapter's file.
     #[serde(default = "none", deserialize_with = "bias")]
     pub bias: String,
     /// Whether the scale is `alpha / sqrt(r)`.
     #[serde(default, deserialize_with = "nullable")]
     pub use_rslora: bool,
-    /// Weight-decomposed updates (DoRA, arXiv:2402.09353).
+    /// Whether updates are weight-decomposed (DoRA, arXiv:2402.09353).
     #[serde(default, deserialize_with = "nullable")]
     pub use_dora: bool,
-    /// Weights stored transposed; PEFT turns it off for the projections of these models.
+    /// Whether weights are stored transposed. PEFT ignores this for the projections of these models.
     #[serde(default, deserialize_with = "nullable")]
     pub fan_in_fan_out: bool,
-    /// Whether B has a bias, which is added to that of the projection.
+    /// Whether B has a bias, which is added to the projection's bias.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
     pub lora_bias: bool,
-    /// How the updates were initialised: some ways change the base, at each load anew.
+    /// Initialisation of the updates. Some initialisations change the base each time the adapter is loaded.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub init_lora_weights: Value,
-    /// Modules that are saved as a whole.
+    /// Modules whose full weights are saved.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub modules_to_save: Vec<String>,
-    /// Layers whose modules are updated, one or several; all if null.
+    /// Index or indices of the layers whose modules are updated; all layers if null.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub layers_to_transform: Value,
-    /// Name or names of the list of layers.
+    /// Name or names of the module list that holds the layers.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub layers_pattern: Value,
-    /// Ranks of modules that have one of their own.
+    /// Ranks of modules whose rank differs from `r`.
     #[serde(
         default,
         deserialize_with = "nullable",
         skip_serializing_if = "ModulePattern::is_empty"
     )]
     pub rank_pattern: ModulePattern,
-    /// Alphas of modules that have one of their own.
+    /// Alphas of modules whose alpha differs from `lora_alpha`.
     #[serde(default, deserialize_with = "nullable")]
     pub alpha_pattern: ModulePattern,
-    /// Ids of tokens whose embeddings were trained: of the input embedding, or by module.
+    /// Ids of tokens whose embeddings were trained: a list for the input embedding, or lists by module.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub trainable_token_indices: Value,
-    /// Ranges of layers, end excluded, that the adapted model is made of.
+    /// Ranges of base layers, end excluded, that make up the adapted model.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub layer_replication: Vec<(usize, usize)>,
-    /// Whether embedding and head stay tied where either is trained.
+    /// Whether embedding and head stay tied if one of them is trained.
     #[serde(default, deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
     pub ensure_weight_tying: bool,
-    /// Whether the adapter is not trained any more.
+    /// Whether the adapter is for inference only.
     #[serde(default, deserialize_with = "nullable")]
     pub inference_mode: bool,
 }
@@ -131,7 +132,7 @@ fn none() -> String {
     "none".into()
 }
 
-/// A field's value, or its default where null stands.
+/// Reads a field; null gives its default.
 fn nullable<'de, D: Deserializer<'de>, T>(field: D) -> Result<T, D::Error>
 where
     T: Deserialize<'de> + Default,
@@ -143,19 +144,19 @@ fn bias<'de, D: Deserializer<'de>>(field: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(field)?.unwrap_or_else(none))
 }
 
-/// What an initialisation does to the base.
+/// Effect of an initialisation on the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Init {
-    /// Nothing.
+    /// No effect.
     Plain,
-    /// Takes the part of each weight off that its first columns span (OLoRA, arXiv:2406.01775).
+    /// Subtracts from each weight the part that its first columns span (OLoRA, arXiv:2406.01775).
     Olora,
-    /// Takes the principal singular part of each weight off (PiSSA, arXiv:2404.02948).
+    /// Subtracts the principal singular part of each weight (PiSSA, arXiv:2404.02948).
     Pissa,
 }
 
 impl AdapterConfig {
-    /// The configuration of a plain LoRA adapter.
+    /// Builds the configuration of a plain LoRA adapter.
     #[must_use]
     pub fn lora(base: String, r: usize, alpha: f64, dropout: f64, targets: &[String]) -> Self {
         Self {
@@ -188,7 +189,8 @@ impl AdapterConfig {
     /// Parses the text of an `adapter_config.json`.
     ///
     /// # Errors
-    /// A sentence with the field that is missing, makes no sense, or asks for what is not computed here.
+    /// An error message that names the field that is missing, invalid, or requires something that is not
+    /// computed here.
     pub fn parse(text: &str) -> Result<Self, String> {
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let lacking = |field: &str, expected: &str| Err(format!("`{field}`: expected {expected}"));
@@ -197,7 +199,7 @@ impl AdapterConfig {
             return lacking("peft_type", "LORA");
         }
         refuse_others(&raw)?;
-        // From the text: the order of the patterns counts.
+        // Parsed from the text and not from `raw`, because the order of patterns matters.
         let config: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
         if config.task_type.as_deref().is_some_and(|task| task != "CAUSAL_LM") {
             return lacking("task_type", "CAUSAL_LM");
@@ -213,7 +215,7 @@ impl AdapterConfig {
         Ok(config)
     }
 
-    /// What `init_lora_weights` does to the base when PEFT loads the adapter.
+    /// Returns the effect of `init_lora_weights` on the base when PEFT loads the adapter.
     pub(crate) fn init(&self) -> Result<Init, String> {
         let name = match &self.init_lora_weights {
             Value::Null | Value::Bool(_) => return Ok(Init::Plain),
@@ -232,7 +234,7 @@ impl AdapterConfig {
         }
     }
 
-    /// Rank and alpha of each module.
+    /// Returns rank and alpha of each module.
     pub(crate) fn scales(&self) -> Result<Scales, String> {
         let named = |field: &str, detail: String| format!("`{field}`: {detail}");
         let ranks = self.rank_pattern.by_module(self.r as f64);
@@ -245,7 +247,7 @@ impl AdapterConfig {
     }
 }
 
-/// Refuses fields that are neither read nor without effect, unless nothing is set.
+/// Refuses set fields that are neither read nor without effect.
 fn refuse_others(raw: &Map<String, Value>) -> Result<(), String> {
     for (name, value) in raw {
         let unset = match value {
@@ -277,7 +279,7 @@ impl Scales {
         self.ranks.of(module) as usize
     }
 
-    /// What B A is multiplied with.
+    /// Returns the factor on B A.
     pub(crate) fn scale(&self, module: &str) -> f64 {
         let rank = self.ranks.of(module);
         self.alphas.of(module) / if self.root { rank.sqrt() } else { rank }

@@ -1,5 +1,5 @@
-//! The tensors of an adapter's file by the module they belong to: `adapter_model.safetensors`, or the
-//! older `adapter_model.bin`.
+//! Reads the tensors of an adapter's file by module: from `adapter_model.safetensors`, or the older
+//! `adapter_model.bin`.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,18 +15,18 @@ use crate::candle::checkpoint::tensor_file::TensorFile;
 use crate::text::Files;
 use crate::text::files::{LFS_DETAIL, LFS_POINTER};
 
-/// Its weights as PyTorch pickles them.
+/// Weights of an adapter as a PyTorch pickle.
 const PICKLED: &str = "adapter_model.bin";
 
-/// What PEFT puts before the names of a causal language model's modules.
+/// Prefix that PEFT adds to the module names of a causal language model.
 pub(crate) const PEFT_PREFIX: &str = "base_model.model.";
 
-/// What a tensor is to its module, with how its name ends.
+/// The role of a tensor in its module; [`ENDS`] has the suffixes of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
     /// A of an update, `[r, in]`.
     A,
-    /// B, `[out, r]`.
+    /// B of an update, `[out, r]`.
     B,
     /// Bias of B, `[out]`.
     BiasOfB,
@@ -34,17 +34,17 @@ pub(crate) enum Part {
     EmbeddingA,
     /// B of an embedding's update, `[D, r]`.
     EmbeddingB,
-    /// Magnitudes of DoRA, one an output.
+    /// Magnitudes of DoRA, one per output.
     Magnitude,
     /// Trained rows of an embedding.
     Tokens,
-    /// The module's weight as a whole.
+    /// The full weight of the module.
     Weight,
-    /// The module's bias as a whole.
+    /// The full bias of the module.
     Bias,
 }
 
-/// Ends of names, the longer before those that they end with.
+/// Suffixes of tensor names. A suffix comes before the shorter suffixes that it ends with.
 const ENDS: [(&str, Part); 13] = [
     (".lora_A.weight", Part::A),
     (".lora_B.weight", Part::B),
@@ -61,7 +61,7 @@ const ENDS: [(&str, Part); 13] = [
     (".bias", Part::Bias),
 ];
 
-/// Module and part of a tensor.
+/// Returns the module and the part of a tensor, by its name; `None` if PEFT saves no such tensor.
 fn part_of(name: &str) -> Option<(&str, Part)> {
     let name = name.strip_prefix(PEFT_PREFIX)?;
     let (module, part) =
@@ -69,8 +69,8 @@ fn part_of(name: &str) -> Option<(&str, Part)> {
     (!module.contains(".lora_") && !module.contains(".modules_to_save")).then_some((module, part))
 }
 
-/// Whether a tensor repeats another of the file or of the base: what PEFT writes besides an embedding or
-/// head that is saved as a whole, and passes over when it loads.
+/// Whether a tensor repeats another tensor of the file or of the base. PEFT writes such copies beside an
+/// embedding or head that is saved in full, and ignores them when it loads.
 fn is_copy(name: &str, all: &[String]) -> bool {
     let copied = |mark: &str| {
         let (module, part) = name.split_once(mark)?;
@@ -80,13 +80,13 @@ fn is_copy(name: &str, all: &[String]) -> bool {
     [".original_module.", ".modules_to_save."].iter().any(|mark| copied(mark).is_some())
 }
 
-/// Tensors in f32 by module and part.
+/// Tensors in f32, by module and part.
 pub(crate) type Parts = BTreeMap<String, BTreeMap<Part, Tensor>>;
 
-/// Reads the tensors of an adapter; gives the name of its file as well.
+/// Reads the tensors of an adapter. Returns the name of its file and the tensors.
 ///
 /// # Errors
-/// When there is no file, it is damaged, or a tensor is of no known kind.
+/// If there is no file, it is corrupted, or a tensor is of an unknown kind.
 pub(crate) fn read_parts(source: &Source) -> Result<(&'static str, Parts), PolicyError> {
     if !source.has(ADAPTER_WEIGHTS)? && source.has(PICKLED)? {
         return Ok((PICKLED, pickled(source)?));
@@ -103,8 +103,9 @@ pub(crate) fn read_parts(source: &Source) -> Result<(&'static str, Parts), Polic
     Ok((ADAPTER_WEIGHTS, parts))
 }
 
-/// The tensors of a pickle: only names, shapes and numbers are read of it, and nothing is called that it
-/// names. The library indexes what the file says, so a panic there is an error of the file.
+/// Reads the tensors of a pickle. Only names, shapes and numbers are read from it, and no function that it
+/// names is called. The library indexes with values from the file, so a panic is treated as an error of the
+/// file.
 fn pickled(source: &Source) -> Result<Parts, PolicyError> {
     let fail = |detail: String| source.error(PICKLED, detail);
     let path = source.path(PICKLED);
@@ -140,14 +141,14 @@ fn pickled(source: &Source) -> Result<Parts, PolicyError> {
     Ok(parts)
 }
 
-/// What a call of the pickle's library gives; its error and a panic alike are a sentence.
+/// Calls the pickle library and turns its error or panic into an error message.
 fn sound<T>(call: impl FnOnce() -> candle_core::Result<T>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call))
         .unwrap_or_else(|_| candle_core::bail!("its pickle makes no sense"))
         .map_err(|e| e.to_string())
 }
 
-/// A tensor of floats in f32, all of them finite.
+/// Converts a float tensor to f32 and checks that all its values are finite.
 fn finite(tensor: &Tensor) -> Result<Tensor, String> {
     if !tensor.dtype().is_float() {
         return Err(format!("type {:?}, expected floats", tensor.dtype()));

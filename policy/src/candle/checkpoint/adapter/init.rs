@@ -1,5 +1,5 @@
-//! The parts of a weight that an adapter's initialisation takes off its base. PEFT takes them off anew
-//! whenever it loads an adapter that was not converted.
+//! Computes the part of a weight that an adapter's initialisation subtracts from its base. PEFT subtracts
+//! this part each time it loads an adapter that was not converted.
 //!
 //! Vectors are rows here, in f64: a basis of r vectors is `[r, n]`.
 
@@ -7,17 +7,18 @@ use candle_core::{DType, Result as TensorResult, Tensor};
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
 
-/// Rounds of the search for singular vectors at most; weights of published models took below 60.
+/// Maximum number of iterations of the search for singular vectors; weights of published models needed
+/// fewer than 60.
 const MOST_ROUNDS: usize = 2000;
-/// Products between two looks at how far the search is.
+/// Matrix products between two convergence checks.
 const PRODUCTS: usize = 4;
-/// Largest residual of a singular vector that is found, by the largest eigenvalue: what is left of it in
-/// the result is below the rounding of f32 weights.
+/// Largest accepted residual of a singular vector, relative to the largest eigenvalue. Its effect on the
+/// result is below the rounding of f32 weights.
 const RESIDUAL: f64 = 1e-10;
-/// Distance of an eigenvalue to the next below which the two are one, by the largest.
+/// Two successive eigenvalues closer than this, relative to the largest, count as equal.
 const GAP: f64 = 1e-8;
 
-/// The part of W `[out, in]` that the span of its first `rank` columns holds, `Q_r R_r` of its QR
+/// Returns the projection of W `[out, in]` on the span of its first `rank` columns: `Q_r R_r` of its QR
 /// decomposition (OLoRA, arXiv:2406.01775).
 pub(crate) fn olora_part(weight: &Tensor, rank: usize) -> Result<Tensor, String> {
     let part = || {
@@ -29,13 +30,14 @@ pub(crate) fn olora_part(weight: &Tensor, rank: usize) -> Result<Tensor, String>
     part().map_err(|e: candle_core::Error| e.to_string())
 }
 
-/// The part of W `[out, in]` that its `rank` largest singular values make (PiSSA, arXiv:2404.02948).
+/// Returns the part of W `[out, in]` that belongs to its `rank` largest singular values (PiSSA,
+/// arXiv:2404.02948).
 pub(crate) fn pissa_part(weight: &Tensor, rank: usize) -> Result<Tensor, String> {
     let part = || {
         let weight = weight.to_dtype(DType::F64)?;
         let (outputs, inputs) = weight.dims2()?;
         let transposed = weight.t()?.contiguous()?;
-        // Singular vectors of the shorter side.
+        // Compute the singular vectors of the shorter side.
         if outputs <= inputs {
             let Some(basis) = leading(&weight.matmul(&transposed)?, rank)? else { return Ok(None) };
             Ok(Some(basis.t()?.matmul(&basis.matmul(&weight)?)?.to_dtype(DType::F32)?))
@@ -53,9 +55,9 @@ pub(crate) fn pissa_part(weight: &Tensor, rank: usize) -> Result<Tensor, String>
     })
 }
 
-/// Eigenvectors of the `rank` largest eigenvalues of a symmetric matrix `[n, n]`, `[rank, n]`; `None` if
-/// they cannot be told from the next. Simultaneous iteration with Ritz vectors (Saad, Numerical Methods
-/// for Large Eigenvalue Problems, section 5.2).
+/// Returns the eigenvectors `[rank, n]` of the `rank` largest eigenvalues of a symmetric matrix `[n, n]`;
+/// `None` if they cannot be separated from the next eigenvalue. Simultaneous iteration with Ritz vectors
+/// (Saad, Numerical Methods for Large Eigenvalue Problems, section 5.2).
 fn leading(matrix: &Tensor, rank: usize) -> TensorResult<Option<Tensor>> {
     let n = matrix.dim(0)?;
     let rank = rank.min(n);
@@ -94,7 +96,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// An orthonormal basis of the span of these vectors (Gram and Schmidt, each vector twice).
+/// Returns an orthonormal basis of the span of these vectors (Gram-Schmidt, each vector twice).
 fn orthonormal(vectors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let mut basis: Vec<Vec<f64>> = Vec::new();
     for mut vector in vectors {
@@ -106,7 +108,7 @@ fn orthonormal(vectors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
             }
         }
         let norm = dot(&vector, &vector).sqrt();
-        // A vector that the others span adds nothing.
+        // Skip a vector that lies in the span of the others.
         if norm > 1e-12 * before {
             vector.iter_mut().for_each(|v| *v /= norm);
             basis.push(vector);
@@ -115,13 +117,13 @@ fn orthonormal(vectors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     basis
 }
 
-/// Eigenvalues of a small symmetric matrix, the largest first, and their eigenvectors as rows (Jacobi's
-/// method).
+/// Returns the eigenvalues of a small symmetric matrix, the largest first, and their eigenvectors as rows
+/// (Jacobi's method).
 fn eigen(mut matrix: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let n = matrix.len();
     let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect();
     let mut vectors: Vec<Vec<f64>> = (0..n).map(unit).collect();
-    // Ten sweeps take any matrix of this size to the last bit; most need six.
+    // Ten sweeps bring any matrix of this size to full precision; most need six.
     for _ in 0..10 {
         for p in 0..n {
             for q in p + 1..n {
@@ -135,7 +137,7 @@ fn eigen(mut matrix: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     (values, order.iter().map(|&i| std::mem::take(&mut vectors[i])).collect())
 }
 
-/// One turn in the plane of p and q that makes their entry zero.
+/// One rotation in the plane of p and q that makes their entry zero.
 fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
     let entry = matrix[p][q];
     if entry == 0.0 {
@@ -161,7 +163,8 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
-    /// A matrix of this shape with singular values 1/1, 1/2, 1/3 and so on, and the part of the first.
+    /// A matrix of this shape with singular values 1/1, 1/2, 1/3 and so on, and its part of the `rank`
+    /// largest ones.
     fn graded(outputs: usize, inputs: usize, rank: usize) -> [Tensor; 2] {
         let mut rng = keyed_rng(3, &[b"graded"]);
         let mut vectors = |n: usize, width: usize| {

@@ -1,7 +1,8 @@
-//! A saved PEFT adapter merged into the weights of its base: what PEFT computes with the adapter loaded.
+//! Merges a saved PEFT adapter into the weights of its base; the result equals PEFT with the adapter
+//! loaded.
 //!
-//! In PEFT's order: layers are repeated, the base is changed as the initialisation asks, tensors that are
-//! saved as a whole replace the base's, and updates are added.
+//! The steps are in PEFT's order: layers are repeated, the initialisation changes the base, tensors that
+//! are saved in full replace the base's, and updates are added.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,11 @@ use crate::text::Files;
 /// Tensors of a model by name.
 type Tensors = BTreeMap<String, Tensor>;
 
-/// Merges the adapter of `source` into its base; gives what a user should know of it.
+/// Merges the adapter of `source` into its base. Returns warnings about it.
 ///
 /// # Errors
-/// When a file is missing or damaged, a field asks for what is not computed here, or a tensor does not
-/// fit the model.
+/// If a file is missing or corrupted, a field requires something that is not computed here, or a tensor
+/// does not fit the model.
 pub(crate) fn merge_adapter(
     source: &Source,
     model: &mut ModelConfig,
@@ -51,7 +52,7 @@ pub(crate) fn merge_adapter(
     if tied {
         merge.tensors.insert(HEAD.to_owned(), merge.tensors[EMBEDDING].clone());
     }
-    // The base comes first: what is saved of it may be shared between modules.
+    // The base is changed first, because modules may share a tensor of the base that the adapter saves.
     for stage in [Merge::base, Merge::updates] {
         for (module, parts) in &parts {
             let merged = stage(&mut merge, module, parts);
@@ -72,7 +73,7 @@ pub(crate) fn merge_adapter(
     Ok(warnings)
 }
 
-/// Repeats layers: the model is made of these ranges of its base's.
+/// Repeats layers: builds the model from these ranges of its base's layers.
 fn replicate(
     config: &AdapterConfig,
     model: &mut ModelConfig,
@@ -106,23 +107,23 @@ fn replicate(
     Ok(())
 }
 
-/// An adapter on its way into a model's weights.
+/// State of a merge.
 struct Merge<'a> {
     config: &'a AdapterConfig,
     targets: Targets,
     scales: Scales,
     init: Init,
-    /// Whether embedding and head of the base are one.
+    /// Whether embedding and head of the base are tied.
     tied: bool,
     tensors: &'a mut Tensors,
-    /// Modules of the file that are no target.
+    /// Modules in the adapter's file that are not targets.
     unnamed: Vec<String>,
-    /// Modules that were updated or replaced.
+    /// Number of modules that were updated or replaced.
     merged: usize,
 }
 
 impl Merge<'_> {
-    /// Brings the base of a module to what PEFT has of it before updates.
+    /// Changes the base of a module to what PEFT has before it adds updates.
     fn base(&mut self, module: &str, parts: &BTreeMap<Part, Tensor>) -> Result<(), String> {
         if self.init != Init::Plain
             && let Some(update) = self.update(module, parts)?
@@ -137,7 +138,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// Adds what was trained of a module.
+    /// Adds the trained updates of a module.
     fn updates(&mut self, module: &str, parts: &BTreeMap<Part, Tensor>) -> Result<(), String> {
         if let Some(rows) = parts.get(&Part::Tokens) {
             self.replace_rows(module, rows)?;
@@ -153,7 +154,7 @@ impl Merge<'_> {
         }
     }
 
-    /// The update of a module, if the file holds one and the module is a target.
+    /// Returns the update of a module; `None` if the file has none or the module is not a target.
     fn update(
         &self,
         module: &str,
@@ -174,14 +175,14 @@ impl Merge<'_> {
         }
     }
 
-    /// Whether a module is updated; the head is with the embedding where they are kept tied.
+    /// Whether a module is updated. The head is updated with the embedding if they are kept tied.
     fn targeted(&self, module: &str) -> bool {
         let held = |module| self.targets.holds(module) != Some(false);
         let kept = self.tied && self.config.ensure_weight_tying && is(module, HEAD);
         held(module) || kept && held(EMBEDDING.trim_end_matches(".weight"))
     }
 
-    /// The product of both halves in the shape of the module's weight, checked.
+    /// Multiplies both halves to the shape of the module's weight, and checks their shapes.
     fn product(&self, module: &str, a: &Tensor, b: &Tensor, rows: bool) -> Result<Update, String> {
         let weight = self.tensors.get(&format!("{module}.weight"));
         let weight = weight.ok_or("the model has no such projection")?;
@@ -207,7 +208,7 @@ impl Merge<'_> {
         Ok(Update { delta: delta().map_err(|e: candle_core::Error| e.to_string())?, rank, rows })
     }
 
-    /// Takes off the base what the initialisation of its update took off it.
+    /// Subtracts from the base what PEFT's initialisation of the update subtracts.
     fn take_off(&mut self, module: &str, update: &Update) -> Result<(), String> {
         if update.rows {
             return Ok(());
@@ -216,14 +217,14 @@ impl Merge<'_> {
         let weight = self.weight(module)?;
         let part = match init {
             Init::Pissa => pissa_part(weight, update.rank)?,
-            // The product of B and A there is not divided by the scale that it is multiplied with.
+            // PEFT subtracts `scale * B A` here and does not divide the product by the scale first.
             _ => (olora_part(weight, update.rank)? * scale).map_err(|e| e.to_string())?,
         };
         let rest = (&*weight - part).map_err(|e| e.to_string())?;
         self.set_base(module, rest)
     }
 
-    /// Sets the weight of a module's base: of embedding and head at once where they are one.
+    /// Sets the base weight of a module; of both embedding and head if they are tied.
     fn set_base(&mut self, module: &str, weight: Tensor) -> Result<(), String> {
         if self.tied && (is(module, HEAD) || is(module, EMBEDDING)) {
             self.tensors.insert(EMBEDDING.to_owned(), weight.clone());
@@ -234,7 +235,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// The weight of a module, in f32 from here on.
+    /// Returns the weight of a module, converted to f32.
     fn weight(&mut self, module: &str) -> Result<&mut Tensor, String> {
         let weight = self.tensors.get_mut(&format!("{module}.weight"));
         let weight = weight.ok_or_else(|| "is no module".to_owned())?;
@@ -242,7 +243,7 @@ impl Merge<'_> {
         Ok(weight)
     }
 
-    /// Puts a tensor that is saved as a whole in the place of the base's, or of the module's own copy
+    /// Replaces a tensor of the base by a tensor that is saved in full, or sets the module's own copy
     /// (`modules_to_save`).
     fn replace(&mut self, module: &str, kind: &str, whole: &Tensor) -> Result<(), String> {
         let name = format!("{module}.{kind}");
@@ -262,7 +263,7 @@ impl Merge<'_> {
         self.set_base(module, whole.clone())
     }
 
-    /// Puts trained rows into an embedding.
+    /// Copies trained rows into an embedding.
     fn replace_rows(&mut self, module: &str, rows: &Tensor) -> Result<(), String> {
         let given = &self.config.trainable_token_indices;
         let own = match given {
@@ -295,7 +296,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// Adds an update to its weight.
+    /// Adds an update to the module's weight.
     fn add(
         &mut self,
         module: &str,
@@ -330,7 +331,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    /// A warning of modules that are targets and of which the file holds no update.
+    /// Returns a warning about target modules without an update in the file.
     fn absent(&self, parts: &Parts) -> Option<String> {
         let updated = |module: &str| {
             parts.get(module).is_some_and(|parts| {
@@ -368,7 +369,7 @@ impl Merge<'_> {
     }
 }
 
-/// Whether a module is the one of a tensor.
+/// Whether `tensor` is the weight of this module.
 fn is(module: &str, tensor: &str) -> bool {
     tensor.strip_suffix(".weight") == Some(module)
 }
@@ -377,18 +378,19 @@ fn is(module: &str, tensor: &str) -> bool {
 struct Update {
     delta: Tensor,
     rank: usize,
-    /// Whether it is one of an embedding's rows.
+    /// Whether it updates the rows of an embedding.
     rows: bool,
 }
 
-/// A weight whose outputs have these norms (DoRA): the rows of a projection, the columns of an embedding.
+/// Rescales a weight to these norms of its outputs (DoRA): of the rows of a projection, or the columns of
+/// an embedding.
 fn scaled_to(weight: &Tensor, magnitude: &Tensor, rows: bool) -> TensorResult<Tensor> {
     let over = usize::from(!rows);
     let norm = weight.sqr()?.sum_keepdim(over)?.sqrt()?;
     weight.broadcast_mul(&(magnitude.reshape(norm.shape())? / norm)?)
 }
 
-/// Decides whether embedding and head are still one after an adapter of a model that ties them.
+/// Decides whether embedding and head are still tied after merging, for a base that ties them.
 fn resolve_tied_head(
     config: &AdapterConfig,
     parts: &Parts,
@@ -398,7 +400,7 @@ fn resolve_tied_head(
 ) -> TensorResult<()> {
     let of = |tensor: &str| parts.iter().find(|(module, _)| is(module, tensor)).map(|(_, p)| p);
     let tokens = of(EMBEDDING).is_some_and(|parts| parts.contains_key(&Part::Tokens));
-    // Of trained tokens a head that is tied holds a copy at most.
+    // If tokens were trained, a tied head has at most copies of the embedding's tensors.
     let copied = of(HEAD).is_none_or(|parts| {
         tokens && parts.keys().all(|part| matches!(part, Part::Weight | Part::Tokens))
     });
@@ -419,7 +421,7 @@ fn resolve_tied_head(
     Ok(())
 }
 
-/// Takes over the vocabulary of an adapter that saves a larger embedding as a whole.
+/// Adopts the vocabulary size of an adapter that saves a resized embedding in full.
 fn resized(model: &mut ModelConfig, tensors: &Tensors) -> Result<(), String> {
     let rows = |name: &str| tensors.get(name).and_then(|tensor| tensor.dims().first().copied());
     let (embedding, head) = (rows(EMBEDDING), rows(HEAD));

@@ -1,8 +1,8 @@
 //! LoRA adapters as they are trained here: applied to rows, merged into weights, and written in PEFT's
-//! layout. Adapters of others are read in `adapter_merge.rs`.
+//! layout. Adapters that were trained elsewhere are merged in `merge.rs`.
 //!
-//! An update of a projection W `[out, in]` is `scale B A` with A `[r, in]` and B `[out, r]` (Hu et
-//! al. 2021, arXiv:2106.09685, section 4.1).
+//! The update of a projection W `[out, in]` is `scale B A` with A `[r, in]` and B `[out, r]` (Hu et al.
+//! 2021, arXiv:2106.09685, section 4.1).
 
 pub(crate) mod config;
 pub(crate) mod file;
@@ -37,13 +37,13 @@ pub struct LowRank {
     pub b: Tensor,
     /// `alpha / r`, or `alpha / sqrt(r)` for rsLoRA.
     pub scale: f64,
-    /// Share of inputs that are dropped in training, in [0, 1).
+    /// Dropout probability of the update's inputs in training, in [0, 1).
     pub dropout: f64,
 }
 
 impl LowRank {
-    /// `w x + scale B A x` for rows x `[T, in]` and a frozen weight `[out, in]`; with a key, inputs of
-    /// the update are dropped by a mask that the key and the projection's name decide.
+    /// Computes `w x + scale B A x` for rows x `[T, in]` and a frozen weight `[out, in]`. If `key` is set,
+    /// inputs of the update are dropped; the mask depends on the key and the projection's name.
     pub(crate) fn project(
         &self,
         x: &Tensor,
@@ -57,7 +57,7 @@ impl LowRank {
         low_rank_linear(x, weight, (&self.a, &self.b), self.scale, dropout)
     }
 
-    /// A weight `[out, in]` with the update added, in f32.
+    /// Returns a weight `[out, in]` with the update added, in f32.
     pub(crate) fn added_to(&self, weight: &Tensor) -> TensorResult<Tensor> {
         weight.to_dtype(DType::F32)? + self.matrix()?
     }
@@ -68,21 +68,21 @@ impl LowRank {
     }
 }
 
-/// An adapter: its configuration and the update of each projection, by the projection's name.
+/// A LoRA adapter: its configuration and the update of each projection, by the projection's name.
 #[derive(Debug, Clone)]
 pub struct Adapter {
     /// Its configuration.
     pub config: AdapterConfig,
-    /// Updates, such as that of `model.layers.0.self_attn.q_proj`.
+    /// Updates by projection, for example `model.layers.0.self_attn.q_proj`.
     pub updates: BTreeMap<String, LowRank>,
 }
 
 impl Adapter {
-    /// Reads the adapter in `source` as one to be trained further: updates of projections alone, from
-    /// the plain initialisation.
+    /// Reads the adapter in `source` to train it further. It may only hold updates of projections with the
+    /// plain initialisation.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the adapter holds anything else.
+    /// If a file is missing or corrupted, or the adapter holds anything else.
     pub fn read(source: &Source) -> Result<Self, PolicyError> {
         let fail = |detail: String| source.error(ADAPTER_CONFIG, detail);
         let config = AdapterConfig::parse(&source.text(ADAPTER_CONFIG)?).map_err(fail)?;
@@ -109,7 +109,7 @@ impl Adapter {
     /// Adds every update to its weight.
     ///
     /// # Errors
-    /// When a weight is missing.
+    /// If a weight is missing.
     pub fn merge_into(&self, tensors: &mut BTreeMap<String, Tensor>) -> TensorResult<()> {
         for (module, update) in &self.updates {
             let name = format!("{module}.weight");
@@ -121,11 +121,11 @@ impl Adapter {
         Ok(())
     }
 
-    /// Writes the folder `dir` as PEFT does, in numbers of this type, with the tokenizer files of `origin`.
-    /// It appears whole or not at all.
+    /// Writes the folder `dir` in PEFT's layout, with tensors of this dtype and the tokenizer files of
+    /// `origin`. The folder is never seen half-written.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     pub fn save(&self, dir: &Path, origin: &Source, dtype: DType) -> Result<(), PolicyError> {
         let config = serde_json::to_string_pretty(&self.config)
             .map_err(|e| PolicyError::Model(e.to_string()))?;

@@ -1,28 +1,29 @@
-//! `alpha_pattern` and `rank_pattern` of a LoRA adapter: modules with an alpha or a rank of their own.
+//! `alpha_pattern` and `rank_pattern` of a LoRA adapter: modules with their own alpha or rank.
 //!
-//! Which pattern counts is PEFT's rule (`get_pattern_key` in `peft/utils/other.py`).
+//! If several patterns match, PEFT's rule decides (`get_pattern_key` in `peft/utils/other.py`).
 
 use regex::Regex;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Patterns of module names with the number of each, in the order of the file.
+/// Patterns of module names, each with a number, in the order of the file.
 ///
-/// A pattern is a regular expression of a whole name or of its last parts; the first that matches
-/// counts.
+/// A pattern is a regular expression for a full name or its last parts; the first pattern that matches is
+/// used.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModulePattern(pub Vec<(String, f64)>);
 
 impl ModulePattern {
-    /// Whether no module has a number of its own.
+    /// Whether there are no patterns.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Numbers by module; modules without one of their own have `common`.
+    /// Compiles the patterns. Modules that match no pattern get `common`.
     ///
     /// # Errors
-    /// A sentence with the first pattern that is no regular expression or has no number above 0.
+    /// An error message that names the first pattern that is not a regular expression or whose number is
+    /// not above 0.
     pub(crate) fn by_module(&self, common: f64) -> Result<ByModule, String> {
         let own = self.0.iter().map(|(pattern, number)| {
             if !is_above_zero(*number) {
@@ -37,7 +38,7 @@ impl ModulePattern {
     }
 }
 
-/// Whether a number can be an alpha or a rank.
+/// Whether a number is a valid alpha or rank.
 pub(crate) fn is_above_zero(number: f64) -> bool {
     number > 0.0 && number.is_finite()
 }
@@ -49,7 +50,7 @@ pub(crate) struct ByModule {
 }
 
 impl ByModule {
-    /// That of a module, by its name in the model.
+    /// Returns the number of a module, by its name in the model.
     pub(crate) fn of(&self, module: &str) -> f64 {
         let own = self.own.iter().find(|(pattern, _)| pattern.is_match(module));
         own.map_or(self.common, |(_, number)| *number)
@@ -68,7 +69,7 @@ impl<'de> Deserialize<'de> for ModulePattern {
     }
 }
 
-/// Reads the entries of a map in their order.
+/// Reads the entries of a map in the order of the file.
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_first_pattern_that_matches_the_end_of_the_name_counts() {
-        // Not in the order of the alphabet: the order of the file decides.
+        // Not in alphabetical order: the order of the file decides.
         let alphas = read(r#"{"layers.1.*q_proj":2.0,"k_proj|v_proj":4.0,"[qo]_proj":8.0}"#);
         let alphas = alphas.unwrap();
         for (module, alpha) in [

@@ -1,4 +1,4 @@
-//! The sum of two adapters of one model as an adapter: rounds that train an adapter on top of another.
+//! The sum of two adapters of one model as one adapter, for rounds that train an adapter on top of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use crate::PolicyError;
 use crate::candle::checkpoint::adapter::config::AdapterConfig;
 
 impl Adapter {
-    /// One adapter that updates as both do: each A is stacked on the other, and the rank is the sum of the
-    /// ranks. Modules that only one of them updates are filled up with zeros.
+    /// Returns one adapter whose update is the sum of both updates: the A matrices are stacked, and the
+    /// rank is the sum of the ranks. Modules that only one adapter updates are padded with zeros.
     ///
     /// # Errors
-    /// When the shapes of a module's updates do not fit each other.
+    /// If the shapes of a module's updates do not fit each other.
     pub fn plus(&self, other: &Self) -> Result<Self, PolicyError> {
         let modules: BTreeSet<&String> = self.updates.keys().chain(other.updates.keys()).collect();
         let parts = |module: &String| -> Vec<&LowRank> {
@@ -32,13 +32,13 @@ impl Adapter {
         let targets: BTreeSet<String> = updates.keys().map(last).collect();
         let targets: Vec<String> = targets.into_iter().collect();
         let base = self.config.base_model_name_or_path.clone().unwrap_or_default();
-        // With alpha = rank the scale is 1: both scales are multiplied into B.
+        // With alpha = rank the scale is 1: both scales are folded into B.
         let config = AdapterConfig::lora(base, rank, rank as f64, 0.0, &targets);
         Ok(Self { config, updates })
     }
 }
 
-/// Updates of one projection as one of the given rank.
+/// Combines the updates of one projection into one update of this rank.
 fn stacked(updates: &[&LowRank], rank: usize) -> TensorResult<LowRank> {
     let mut a: Vec<Tensor> = updates.iter().map(|u| u.a.clone()).collect();
     let mut b = updates.iter().map(|u| &u.b * u.scale).collect::<TensorResult<Vec<_>>>()?;
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
-    /// An adapter of one projection [2, 3] with some numbers.
+    /// An adapter with fixed numbers for one projection [2, 3].
     fn adapter(module: &str, rank: usize, scale: f64) -> Adapter {
         let numbers = |count: usize| (0..count).map(|i| (i as f32 - 1.5) / 4.0).collect::<Vec<_>>();
         let a = Tensor::from_vec(numbers(rank * 3), (rank, 3), &Device::Cpu).unwrap();

@@ -1,4 +1,4 @@
-//! Which modules of a model an adapter updates, by PEFT's rule (`check_target_module_exists` in
+//! Finds the modules of a model that an adapter updates, by PEFT's rule (`check_target_module_exists` in
 //! `peft/tuners/tuners_utils.py`).
 
 use regex::Regex;
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::candle::checkpoint::adapter::config::AdapterConfig;
 
-/// Last parts of the projections of a layer: what `all-linear` means.
+/// Last name parts of the projections of a layer: the meaning of `all-linear`.
 const LINEAR: [&str; 7] =
     ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-/// What PEFT takes for these families where no target is named.
+/// PEFT's default targets for these families.
 const DEFAULT: [&str; 2] = ["q_proj", "v_proj"];
 
 /// The modules that an adapter updates.
@@ -21,26 +21,26 @@ pub(crate) struct Targets {
     layers: Option<Layers>,
 }
 
-/// Names of modules.
+/// A set of module names.
 enum Names {
-    /// Whole names or their last parts.
+    /// Full names or last name parts.
     List(Vec<String>),
-    /// A pattern of whole names; `None` where it is one of Python's alone.
+    /// A pattern for full names; `None` if it uses syntax that only Python supports.
     Pattern(Option<Regex>),
 }
 
-/// Layers of which alone modules are updated.
+/// The layers to which updates are restricted.
 struct Layers {
     indices: Vec<u64>,
-    /// Finds the index of a layer in a name.
+    /// Patterns that find the layer index in a module name.
     patterns: Vec<Regex>,
 }
 
 impl Targets {
-    /// Of a configuration.
+    /// Reads the targets of a configuration.
     ///
     /// # Errors
-    /// A sentence with the field that makes no sense.
+    /// An error message that names the invalid field.
     pub(crate) fn new(config: &AdapterConfig) -> Result<Self, String> {
         let targets = match &config.target_modules {
             Value::Null => Names::List(DEFAULT.map(str::to_owned).to_vec()),
@@ -61,12 +61,12 @@ impl Targets {
         Ok(Self { targets, excluded, saved, layers: Layers::read(config)? })
     }
 
-    /// Whether a module has a copy of its own that is saved as a whole.
+    /// Whether the adapter has a full trained copy of the module (`modules_to_save`).
     pub(crate) fn saves(&self, module: &str) -> bool {
         self.saved.iter().any(|saved| saved.is_match(module))
     }
 
-    /// Whether a module is updated; `None` where a pattern cannot be told.
+    /// Whether the module is updated; `None` if that depends on a pattern that cannot be evaluated.
     pub(crate) fn holds(&self, module: &str) -> Option<bool> {
         if self.excluded.as_ref().is_some_and(|names| names.holds(module) == Some(true))
             || self.saves(module)
@@ -83,7 +83,8 @@ impl Targets {
 impl Names {
     fn read(field: &str, value: &Value) -> Result<Self, String> {
         match value {
-            // Look-around and back references, which Python knows, are not told: the file decides.
+            // Python patterns with look-around or back references cannot be evaluated: the adapter's
+            // tensors decide.
             Value::String(text) => Ok(Self::Pattern(Regex::new(&format!("^(?:{text})$")).ok())),
             other => match texts(other) {
                 Some(list) => Ok(Self::List(list)),
@@ -140,7 +141,7 @@ impl Layers {
     }
 }
 
-/// A list of texts.
+/// Returns a list of strings; `None` for any other value.
 fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }

@@ -1,4 +1,4 @@
-//! `tokenizer_config.json` and `generation_config.json` from the metadata of a GGUF file.
+//! Rebuilds `tokenizer_config.json` and `generation_config.json` from the metadata of a GGUF file.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::metadata::Metadata;
 
-/// Ids at which a model stops: end of text, of a turn, of a message that calls a tool.
+/// Ids at which a model stops: end of text, end of a turn, end of a message that calls a tool.
 const ENDS: [&str; 3] =
     ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
-/// Special tokens by their fields in `tokenizer_config.json`.
+/// Special tokens, by their fields in `tokenizer_config.json`.
 pub(super) const SPECIAL: [(&str, &str); 4] = [
     ("bos_token", "tokenizer.ggml.bos_token_id"),
     ("eos_token", "tokenizer.ggml.eos_token_id"),
@@ -18,7 +18,7 @@ pub(super) const SPECIAL: [(&str, &str); 4] = [
 ];
 const TEMPLATE: &str = "tokenizer.chat_template";
 
-/// Name and content of both files.
+/// Returns the name and content of both files.
 pub(super) fn build(metadata: &Metadata) -> Result<BTreeMap<&'static str, Vec<u8>>, String> {
     let text = |value: Value| format!("{value:#}\n").into_bytes();
     Ok([
@@ -41,13 +41,13 @@ fn tokenizer_config(metadata: &Metadata) -> Result<Value, String> {
     }
     let template = chat_template(metadata)?;
     config.extend(template.map(|template| ("chat_template".to_owned(), template)));
-    // transformers takes `tokenizer.json` as it is under this name.
+    // With this class, transformers uses `tokenizer.json` unchanged.
     config.insert("tokenizer_class".into(), "PreTrainedTokenizerFast".into());
     config.insert("clean_up_tokenization_spaces".into(), false.into());
     Ok(config.into())
 }
 
-/// The chat template, or the list of all where there are named ones.
+/// Returns the chat template, or a list of all templates if some are named.
 fn chat_template(metadata: &Metadata) -> Result<Option<Value>, String> {
     let default = metadata.text(TEMPLATE)?;
     let mut named = Vec::new();

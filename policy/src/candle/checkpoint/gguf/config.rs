@@ -1,4 +1,4 @@
-//! `config.json` from the metadata of a GGUF file.
+//! Rebuilds `config.json` from the metadata of a GGUF file.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::metadata::Metadata;
 use super::names::{EMBEDDING, OUTPUT, ROPE_FREQS};
 use crate::candle::checkpoint::config::ModelConfig;
 
-/// Architectures that are read: `general.architecture`, and the class in transformers.
+/// Supported architectures: `general.architecture`, and the class in transformers.
 const ARCHITECTURES: [(&str, &str); 3] =
     [("llama", "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM")];
 
-/// The configuration that the metadata describe.
+/// Builds the configuration that the metadata describe.
 pub(super) fn build(
     metadata: &Metadata,
     tensors: &BTreeMap<String, Entry>,
@@ -69,7 +69,7 @@ pub(super) fn build(
     Ok(config)
 }
 
-/// Metadata of one architecture.
+/// Metadata keys of one architecture.
 struct Keys<'a> {
     family: &'a str,
     metadata: &'a Metadata,
@@ -96,7 +96,7 @@ impl Keys<'_> {
         Metadata::need(&self.key(name), self.uniform(name))
     }
 
-    /// Refuses what the engine would compute wrongly.
+    /// Refuses features that the engine would compute incorrectly.
     fn refuse_unsupported(&self) -> Result<(), String> {
         if self.number("expert_count")?.unwrap_or(0) > 0 {
             let key = self.key("expert_count");
@@ -111,7 +111,7 @@ impl Keys<'_> {
         Ok(())
     }
 
-    /// Width of a head, all of which is rotated.
+    /// Returns the size of a head; all of it must be rotated.
     fn head_dim(&self, hidden: u64, heads: u64) -> Result<u64, String> {
         let width = self.uniform("attention.key_length")?;
         let width = width.unwrap_or(hidden / heads.max(1));
@@ -124,7 +124,7 @@ impl Keys<'_> {
         }
     }
 
-    /// Fields that only some models have.
+    /// Adds fields that only some models have.
     fn add_optional(
         &self,
         config: &mut Map<String, Value>,
@@ -147,7 +147,7 @@ impl Keys<'_> {
         Ok(())
     }
 
-    /// The stretch of the rotary frequencies as transformers writes it.
+    /// Returns the scaling of the rotary frequencies in the format of transformers.
     fn rope_scaling(&self) -> Result<Option<Value>, String> {
         let kind = self.metadata.text(&self.key("rope.scaling.type"))?;
         let factor = self.fraction("rope.scaling.factor")?;
@@ -171,12 +171,14 @@ impl Keys<'_> {
     }
 }
 
-/// Contexts and ramp of every model with Llama 3.1's stretch; files have the factors that follow.
+/// Original context, `low_freq_factor` and `high_freq_factor` of every model with Llama 3.1's RoPE scaling.
+/// GGUF files store only the resulting factors.
 const LLAMA3: (u64, f64, f64) = (8192, 1.0, 4.0);
-/// How far a factor may be from the formula: they are stored as f32.
+/// Largest relative difference between a factor and the formula; factors are stored as f32.
 const ROUNDING: f32 = 1e-3;
 
-/// The stretch of Llama 3.1 that divides the rotary frequencies by these factors.
+/// Returns the Llama 3.1 scaling that divides the rotary frequencies by these factors; `None` if all
+/// factors are 1.
 fn llama3(config: &Map<String, Value>, factors: &[f32]) -> Result<Option<Value>, String> {
     let factor = factors.iter().copied().fold(1.0, f32::max);
     if factors.iter().all(|f| *f == 1.0) {

@@ -1,7 +1,7 @@
-//! A checkpoint as a GGUF file: the reverse of reading one.
+//! Writes a checkpoint as a GGUF file: the inverse of reading one.
 //!
-//! Matrices are stored as f16 or Q8_0, norms and biases as f32 (as llama.cpp's converter does it). What
-//! llama.cpp would compute in another way than this program is refused by name.
+//! Matrices are stored as f16 or Q8_0, norms and biases as f32 (as in llama.cpp's converter). Features that
+//! llama.cpp would compute differently from this program are refused, and the error names them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,20 +18,20 @@ use crate::candle::checkpoint::config::{ModelConfig, RopeScaling};
 use crate::candle::checkpoint::weights_file::Checkpoint;
 use crate::text::Files;
 
-/// Metadata by their keys.
+/// Metadata by key.
 pub(super) type Fields = BTreeMap<String, Value>;
 
-/// Type of the matrices of a GGUF file.
+/// Type of the matrices in a GGUF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GgufType {
     /// Half precision.
     F16,
-    /// 8 bits a weight and one scale for 32 of them.
+    /// 8 bits per weight, and one scale per 32 weights.
     Q8_0,
 }
 
 impl GgufType {
-    /// The type, and its number in `general.file_type`.
+    /// Returns the type, and its number in `general.file_type`.
     fn stored(self) -> (GgmlDType, u32) {
         match self {
             Self::F16 => (GgmlDType::F16, 1),
@@ -40,12 +40,12 @@ impl GgufType {
     }
 }
 
-/// Writes a checkpoint, an adapter merged, as a GGUF file that appears whole or not at all. Weights leave
-/// the memory one by one as they are converted.
+/// Writes a checkpoint, with its adapter merged, as a GGUF file that is never seen half-written. Each
+/// weight is freed when it has been converted.
 ///
 /// # Errors
-/// When llama.cpp does not know the architecture, the stretch of its rotary frequencies, its attention
-/// window or its tokenizer, and when the file cannot be written.
+/// If llama.cpp does not support the architecture, the RoPE scaling, the sliding window or the tokenizer,
+/// or if the file cannot be written.
 pub fn write_gguf(path: &Path, checkpoint: Checkpoint, kind: GgufType) -> Result<(), PolicyError> {
     let mut fields = config_fields(&checkpoint.config)
         .map_err(|detail| checkpoint.source.error("config.json", detail))?;
@@ -62,7 +62,7 @@ pub fn write_gguf(path: &Path, checkpoint: Checkpoint, kind: GgufType) -> Result
     written.map_err(|e| PolicyError::File { path: path.to_owned(), detail: e.to_string() })
 }
 
-/// What the file says of shapes and switches.
+/// Returns the metadata about shapes and switches.
 fn config_fields(config: &ModelConfig) -> Result<Fields, String> {
     let family = match config.architecture.as_str() {
         "LlamaForCausalLM" | "MistralForCausalLM" => "llama",
@@ -92,7 +92,7 @@ fn config_fields(config: &ModelConfig) -> Result<Fields, String> {
     fields.insert("general.architecture".into(), Value::String(family.into()));
     match &config.rope_scaling {
         RopeScaling::None => {}
-        // A tensor of its own says it.
+        // A separate tensor holds the factors.
         RopeScaling::Llama3 { .. } if family == "llama" => {}
         RopeScaling::Linear { factor } => {
             let kind = Value::String("linear".into());
@@ -104,7 +104,7 @@ fn config_fields(config: &ModelConfig) -> Result<Fields, String> {
     Ok(fields)
 }
 
-/// The weights by their names in the file.
+/// Converts the weights; they are named as in the GGUF file.
 fn stored_tensors(
     checkpoint: Checkpoint,
     dtype: GgmlDType,

@@ -1,5 +1,5 @@
-//! Metadata of a GGUF file from `tokenizer.json`: byte-level vocabularies whose way to cut a text
-//! llama.cpp knows by name.
+//! Writes `tokenizer.json` as metadata of a GGUF file, for byte-level vocabularies whose pre-tokenizer has
+//! a name in llama.cpp.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::candle::checkpoint::weights_file::Checkpoint;
 use crate::text::tokenizer::optional_json;
 use crate::text::{Files, Tokenizer};
 
-/// What the file says of the tokenizer and the chat template.
+/// Returns the metadata about the tokenizer and the chat template.
 pub(super) fn tokenizer_metadata(checkpoint: &Checkpoint) -> Result<Fields, PolicyError> {
     let Checkpoint { source, config, .. } = checkpoint;
     let tokenizer = Tokenizer::read(source, config)?;
@@ -47,7 +47,7 @@ pub(super) fn tokenizer_metadata(checkpoint: &Checkpoint) -> Result<Fields, Poli
     Ok(fields)
 }
 
-/// Ids of all tokens, those that were added included.
+/// Returns the ids of all tokens, including added tokens.
 fn ids(file: &Value) -> Result<BTreeMap<&str, u32>, String> {
     let words = file.pointer("/model/vocab").and_then(Value::as_object);
     let words = words.ok_or("it has no `model.vocab`")?;
@@ -63,7 +63,7 @@ fn ids(file: &Value) -> Result<BTreeMap<&str, u32>, String> {
         .collect()
 }
 
-/// Tokens, their kinds and merges.
+/// Returns the metadata for tokens, token types and merges.
 fn vocabulary(file: &Value, rows: usize) -> Result<Fields, String> {
     let model = &file["model"];
     if model["type"] != "BPE" || model["byte_fallback"] == true {

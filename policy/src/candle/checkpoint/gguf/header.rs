@@ -1,7 +1,7 @@
-//! The head of a GGUF file: metadata and the list of tensors, through candle's reader.
+//! The header of a GGUF file: metadata and the list of tensors, read by candle's reader.
 //!
-//! Lengths and offsets in the head are checked against the size of the file before anything is
-//! allocated by them, so that a damaged or hostile file is an error.
+//! Lengths and offsets in the header are checked against the size of the file before memory is allocated
+//! for them, so that a corrupted or hostile file gives an error.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,35 +18,35 @@ use super::metadata::Metadata;
 const MAGIC: &[u8; 4] = b"GGUF";
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
-/// What the head of a file says.
+/// Content of the header of a file.
 pub(super) struct Header {
     pub(super) metadata: Metadata,
     pub(super) tensors: BTreeMap<String, Entry>,
 }
 
-/// Where one tensor lies and how its values are stored.
+/// Position of a tensor, and the type in which its values are stored.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     dtype: GgmlDType,
     shape: Vec<usize>,
-    /// First byte in the file.
+    /// Position of its first byte in the file.
     start: u64,
 }
 
-/// Whether a file begins as GGUF files do.
+/// Whether the file begins with the magic number of GGUF.
 pub(in crate::candle) fn is_gguf(path: &Path) -> bool {
     let mut magic = [0; MAGIC.len()];
     File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == MAGIC
 }
 
-/// Reads the head of a file; the error is a sentence without the path.
+/// Reads the header of a file. The error message does not contain the path.
 pub(super) fn read(path: &Path) -> Result<Header, String> {
     let file = File::open(path).map_err(|e| e.to_string())?;
     let length = file.metadata().map_err(|e| e.to_string())?.len();
     let mut file = BufReader::new(file);
     check_magic(&mut file)?;
     file.seek_relative(-(MAGIC.len() as i64)).map_err(|e| e.to_string())?;
-    // A metadata alignment of zero is a division by zero in the library.
+    // An alignment of zero in the metadata causes a division by zero in the library.
     let content = catch_unwind(AssertUnwindSafe(|| Content::read(&mut file)))
         .map_err(|_| "`general.alignment` is 0; expected a power of two".to_owned())?
         .map_err(|e| unreadable(&e.to_string()))?;
@@ -77,7 +77,7 @@ fn check_magic(file: &mut impl Read) -> Result<(), String> {
     Err("is not a GGUF file: it does not begin with `GGUF`".into())
 }
 
-/// What the library says of a head, in words of a user.
+/// Rewords an error of the library for users.
 fn unreadable(said: &str) -> String {
     let first = said.lines().next().unwrap_or(said);
     let unknown = first.strip_prefix("unknown dtype for tensor ");
@@ -94,7 +94,7 @@ fn unreadable(said: &str) -> String {
     format!("is cut off or damaged: {first}; download it again")
 }
 
-/// Names of types in llama.cpp that this reader lacks.
+/// Returns the llama.cpp name of a type that this reader does not support.
 fn type_name(number: u32) -> String {
     let known = match number {
         16 => "IQ2_XXS",
@@ -115,7 +115,7 @@ fn type_name(number: u32) -> String {
     known.to_owned()
 }
 
-/// Refuses a part of a split model and what is no language model.
+/// Refuses a part of a split model, and files that are not language models.
 fn check_whole_model(path: &Path, metadata: &Metadata) -> Result<(), String> {
     let parts = metadata.number("split.count")?.unwrap_or(1);
     if parts > 1 {
@@ -142,7 +142,7 @@ impl Entry {
         Ok(Self { dtype: info.ggml_dtype, shape, start })
     }
 
-    /// Bytes that the tensor takes, if that can be counted.
+    /// Size of the tensor in bytes; `None` if it overflows.
     fn bytes(&self) -> Option<u64> {
         let elements = self.shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d))?;
         let blocks = elements.div_ceil(self.dtype.block_size());
@@ -160,7 +160,7 @@ impl Entry {
         }
     }
 
-    /// The type that its values are read in: f32 for quantised ones.
+    /// Returns the dtype in which its values are read: f32 for quantised types.
     pub(super) fn dtype(&self) -> DType {
         match self.dtype {
             GgmlDType::F16 => DType::F16,
@@ -169,19 +169,19 @@ impl Entry {
         }
     }
 
-    /// The shape, rows before columns.
+    /// Returns the shape, rows before columns.
     pub(super) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// All values of a small tensor.
+    /// Reads all values of a small tensor.
     pub(super) fn values(&self, path: &Path) -> Result<Vec<f32>, String> {
         let mut file = File::open(path).map_err(|e| e.to_string())?;
         let tensor = self.read(&self.shape, &mut file)?;
         tensor.flatten_all().and_then(|t| t.to_vec1()).map_err(|e| e.to_string())
     }
 
-    /// The values in f32, if the tensor has the shape that is expected.
+    /// Reads the values in f32. Fails if the tensor does not have the expected shape.
     pub(super) fn read(&self, expected: &[usize], file: &mut File) -> Result<Tensor, String> {
         if self.shape != expected {
             return Err(format!("shape {:?}, expected {expected:?}", self.shape));

@@ -1,10 +1,10 @@
-//! Metadata of a GGUF file, with the kind of value that each key must have.
+//! Metadata of a GGUF file, read with the expected type of each key.
 
 use std::collections::HashMap;
 
 use candle_core::quantized::gguf_file::Value;
 
-/// Values by their keys.
+/// Values by key.
 pub(super) struct Metadata(HashMap<String, Value>);
 
 impl Metadata {
@@ -23,19 +23,19 @@ impl Metadata {
         read(value).map(Some).ok_or_else(wrong)
     }
 
-    /// A text.
+    /// Returns a string.
     pub(super) fn text(&self, key: &str) -> Result<Option<&str>, String> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         let wrong = || format!("metadata `{key}` is {}; expected a text", shown(value));
         text(value).map(Some).ok_or_else(wrong)
     }
 
-    /// A whole number from 0 on.
+    /// Returns a whole number of at least 0.
     pub(super) fn number(&self, key: &str) -> Result<Option<u64>, String> {
         self.get(key, "a whole number from 0", whole)
     }
 
-    /// A number from 0 on, the same for every layer where it is a list.
+    /// Returns a whole number of at least 0; a list must have the same number for every layer.
     pub(super) fn uniform(&self, key: &str) -> Result<Option<u64>, String> {
         self.get(key, "one whole number, the same for all layers", |value| match value {
             Value::Array(values) => {
@@ -46,7 +46,7 @@ impl Metadata {
         })
     }
 
-    /// A number with a fraction. An f32 is read as the shortest decimal that gives it.
+    /// Returns a number that may have a fraction. An f32 is read as the shortest decimal that rounds to it.
     pub(super) fn fraction(&self, key: &str) -> Result<Option<f64>, String> {
         self.get(key, "a finite number", |value| {
             let number = match value {
@@ -58,7 +58,7 @@ impl Metadata {
         })
     }
 
-    /// Yes or no.
+    /// Returns a boolean.
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, String> {
         self.get(key, "true or false", |value| match value {
             Value::Bool(v) => Some(*v),
@@ -66,7 +66,7 @@ impl Metadata {
         })
     }
 
-    /// A list of texts.
+    /// Returns a list of strings.
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<&str>>, String> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         let texts = match value {
@@ -77,7 +77,7 @@ impl Metadata {
         texts.map(Some).ok_or_else(wrong)
     }
 
-    /// A list of numbers.
+    /// Returns a list of numbers.
     pub(super) fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, String> {
         self.get(key, "a list of numbers", |value| match value {
             Value::Array(values) => values.iter().map(number).collect(),
@@ -85,12 +85,12 @@ impl Metadata {
         })
     }
 
-    /// A value that must be there.
+    /// Unwraps a value that must exist.
     pub(super) fn need<T>(key: &str, value: Result<Option<T>, String>) -> Result<T, String> {
         value?.ok_or_else(|| format!("metadata `{key}` is missing"))
     }
 
-    /// Keys that begin with `prefix`, in order, each with the rest of its name.
+    /// Returns the keys that begin with `prefix`, sorted, each with the rest of its name.
     pub(super) fn below<'a>(&'a self, prefix: &str) -> Vec<(&'a str, &'a str)> {
         let mut keys: Vec<_> = self
             .0
@@ -134,9 +134,9 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// A value as a message shows it: short, whatever its length.
+/// Formats a value for an error message; the result is short, whatever the value's length.
 fn shown(value: &Value) -> String {
-    /// Most characters of a value that are shown.
+    /// Maximum number of characters of a string to show.
     const MOST: usize = 60;
     match value {
         Value::Array(values) => format!("a list of {} values", values.len()),

@@ -1,8 +1,8 @@
 //! GGUF files, the format of llama.cpp: one file with weights, configuration and tokenizer.
 //!
-//! A file is read as the Hugging Face folder that it was made from: `config.json`, `tokenizer.json`
-//! and their companions are rebuilt from its metadata, tensors get the names and the row order of
-//! transformers. Blocks are dequantised to f32 as they are read (candle's reader).
+//! A file is read as the Hugging Face folder that it was converted from: `config.json`, `tokenizer.json`
+//! and their companions are rebuilt from its metadata, and tensors get the names and row order of
+//! transformers. Quantised blocks are dequantised to f32 when they are read (candle's reader).
 
 mod companions;
 mod config;
@@ -34,17 +34,17 @@ pub(super) use self::header::is_gguf;
 
 const TOKENIZER_FILE: &str = "tokenizer.json";
 
-/// One GGUF file: its list of tensors, and the files of a checkpoint that its metadata stand for.
+/// A GGUF file: its list of tensors, and the checkpoint files that are rebuilt from its metadata.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
-    /// Tensors by their names in the file.
+    /// Tensors, by their names in the file.
     tensors: BTreeMap<String, Entry>,
-    /// Name and content of each file that is rebuilt.
+    /// Content of each rebuilt file, by file name.
     files: BTreeMap<&'static str, Vec<u8>>,
 }
 
-/// Two are equal if they are the same file.
+/// Two values are equal if their paths are.
 impl PartialEq for Gguf {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path
@@ -54,11 +54,11 @@ impl PartialEq for Gguf {
 impl Eq for Gguf {}
 
 impl Gguf {
-    /// Reads metadata and the list of tensors, no weights.
+    /// Reads the metadata and the list of tensors, but no weights.
     ///
     /// # Errors
-    /// When the file is cut off or malformed, is one part of a split model, or holds an
-    /// architecture, a tensor type or a tokenizer that is not supported.
+    /// If the file is truncated or malformed, is one part of a split model, or has an architecture, a
+    /// tensor type or a tokenizer that is not supported.
     pub fn open(path: &Path) -> Result<Self, PolicyError> {
         let fail = |detail: String| PolicyError::File { path: path.to_owned(), detail };
         let header = header::read(path).map_err(fail)?;
@@ -74,13 +74,13 @@ impl Gguf {
         Ok(Self { path: path.to_owned(), tensors, files })
     }
 
-    /// The file.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The type that each tensor is read in, by its name in transformers.
+    /// Returns the dtype in which each tensor is read, by its name in transformers.
     pub(super) fn dtypes(&self, config: &ModelConfig) -> BTreeMap<String, DType> {
         let names = Names::of(config);
         let shapes = config.tensor_shapes().into_iter();
@@ -90,12 +90,12 @@ impl Gguf {
             .collect()
     }
 
-    /// Every tensor that `config` asks for, by its name in transformers, held as `held` says; what is
-    /// quantised is held in f32.
+    /// Reads every tensor of `config`, by its name in transformers, in the dtypes of `held`; quantised
+    /// tensors are held in f32.
     ///
     /// # Errors
-    /// When one is missing, has another shape or values that are not finite, or when the file holds
-    /// one that the model has no use for.
+    /// If a tensor is missing, has another shape or values that are not finite, or if the file has a tensor
+    /// that the model does not use.
     pub(super) fn read_tensors(
         &self,
         config: &ModelConfig,
@@ -123,7 +123,7 @@ impl Gguf {
             let read = entry.read(&shape, &mut file).and_then(|tensor| {
                 let tensor = names.in_order(&name, tensor).map_err(|e| e.to_string())?;
                 whole(&tensor)?;
-                // Values that were read from 16 bits go back to them unchanged.
+                // Values that were read from 16 bits convert back to them exactly.
                 let dtype = held.dtype(entry.dtype(), shape.len());
                 tensor.to_dtype(dtype).map_err(|e| e.to_string())
             });
@@ -140,7 +140,7 @@ fn whole(tensor: &Tensor) -> Result<(), String> {
     }
 }
 
-/// The files of a checkpoint; prompts are those of a `regrowth.json` beside the file.
+/// The files of a checkpoint; prompts come from a `regrowth.json` next to the GGUF file.
 impl Files for Gguf {
     fn optional(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>, PolicyError> {
         if name == PROMPT_FILE {

@@ -1,10 +1,10 @@
-//! Names and row order of tensors: those of transformers and those of llama.cpp.
+//! Converts names and row order of tensors between transformers and llama.cpp.
 
 use candle_core::{Result, Tensor};
 
 use crate::candle::checkpoint::config::ModelConfig;
 
-/// Parts of a layer: the name in transformers and the one in a GGUF file.
+/// Tensors of a layer: the name in transformers and the name in a GGUF file.
 const PARTS: [(&str, &str); 11] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.q_proj", "attn_q"),
@@ -18,20 +18,20 @@ const PARTS: [(&str, &str); 11] = [
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
 ];
-/// Parts outside of the layers.
+/// Tensors outside of the layers.
 const WHOLE: [(&str, &str); 3] = [
     ("model.embed_tokens.weight", "token_embd.weight"),
     ("model.norm.weight", "output_norm.weight"),
     ("lm_head.weight", "output.weight"),
 ];
-/// Factors of the rotary frequencies; the configuration has them ([`super::config`]).
+/// Factors on the rotary frequencies; they are read into the configuration ([`super::config`]).
 pub(super) const ROPE_FREQS: &str = "rope_freqs.weight";
-/// The name of the embedding in a file.
+/// Name of the embedding in a GGUF file.
 pub(super) const EMBEDDING: &str = WHOLE[0].1;
-/// The name of an output projection of its own in a file.
+/// Name of a separate output head in a GGUF file.
 pub(super) const OUTPUT: &str = WHOLE[2].1;
 
-/// How the tensors of one model are called and ordered.
+/// Names and row order of the tensors of one model.
 pub(super) struct Names<'a> {
     config: &'a ModelConfig,
     stored: Vec<String>,
@@ -46,30 +46,31 @@ impl<'a> Names<'a> {
         Self { config, stored }
     }
 
-    /// Whether a model of this configuration has a tensor of this name in a file.
+    /// Whether a model of this configuration has a tensor of this name in a GGUF file.
     pub(super) fn known(&self, name: &str) -> bool {
         self.stored.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
     }
 
-    /// The name in a file of a tensor that transformers calls `name`.
+    /// Returns the name in a GGUF file of the tensor that transformers calls `name`.
     pub(super) fn stored(&self, name: &str) -> String {
         stored(name)
     }
 
-    /// A tensor of a file with its rows in the order of transformers.
+    /// Puts the rows of a tensor of a GGUF file into the order of transformers.
     ///
-    /// For the llama architecture llama.cpp interleaves the two halves of every head of q and k, as
-    /// its rotation takes neighbours: row `2 i + half` of a head is row `half D/2 + i` here.
+    /// For the llama architecture, llama.cpp interleaves the two halves of every head of q and k, because
+    /// its RoPE rotates adjacent dimensions: row `2 i + half` of a head in the file is row `half D/2 + i`
+    /// here.
     pub(super) fn in_order(&self, name: &str, tensor: Tensor) -> Result<Tensor> {
         self.reordered(name, tensor, [self.config.head_dim / 2, 2])
     }
 
-    /// A tensor with its rows in the order of a file: the reverse of [`Self::in_order`].
+    /// Puts the rows of a tensor into the order of a GGUF file: the inverse of [`Self::in_order`].
     pub(super) fn in_order_of_file(&self, name: &str, tensor: Tensor) -> Result<Tensor> {
         self.reordered(name, tensor, [2, self.config.head_dim / 2])
     }
 
-    /// Takes the rows of each head of q and k as a table of this shape and transposes it.
+    /// Views the rows of each head of q and k as a table of this shape and transposes it.
     fn reordered(&self, name: &str, tensor: Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
         let heads = match name.rsplit('.').nth(1) {
             Some("q_proj") => self.config.heads,
@@ -86,7 +87,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// `model.layers.0.self_attn.q_proj.weight` is `blk.0.attn_q.weight`.
+/// For example, `model.layers.0.self_attn.q_proj.weight` is `blk.0.attn_q.weight`.
 fn stored(name: &str) -> String {
     if let Some((_, stored)) = WHOLE.iter().find(|(known, _)| *known == name) {
         return (*stored).into();

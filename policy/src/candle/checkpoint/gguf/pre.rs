@@ -1,36 +1,36 @@
-//! How byte-level vocabularies cut a text before merging, by the name that llama.cpp gives it
-//! (`tokenizer.ggml.pre`); the forms are those of the published `tokenizer.json` files.
+//! Pre-tokenizers of byte-level vocabularies, by their names in llama.cpp (`tokenizer.ggml.pre`), with the
+//! same settings as in the published `tokenizer.json` files.
 
 use serde_json::{Value, json};
 
-/// Cuts a text and adds what belongs to the same vocabulary.
+/// A pre-tokenizer, and settings that belong to the same vocabulary.
 pub(super) struct PreTokenizer {
-    /// Names in files.
+    /// Names in GGUF files.
     names: &'static [&'static str],
     cut: Cut,
-    /// Whether text is composed (NFC) before it is cut.
+    /// Whether text is normalised to NFC first.
     pub(super) nfc: bool,
-    /// Whether a piece that is a token is taken whole, whatever its merges.
+    /// Whether a pre-token that is in the vocabulary becomes one token regardless of merges.
     pub(super) ignore_merges: bool,
-    /// Whether BOS goes before a text where the file does not say.
+    /// Whether BOS is added before a text if the file does not say.
     pub(super) adds_bos: bool,
 }
 
-/// Where a text is cut.
+/// Rule by which text is split into pre-tokens.
 enum Cut {
-    /// GPT-2's expression.
+    /// GPT-2's regular expression.
     Gpt2,
-    /// Every digit alone, then GPT-2's expression.
+    /// Each digit separately, then GPT-2's regular expression.
     DigitsGpt2,
-    /// An expression of the model's own.
+    /// A regular expression of the model.
     Split(&'static str),
 }
 
-/// Llama 3: numbers in groups of three.
+/// Llama 3: digits in groups of up to three.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Qwen2: every digit alone.
+/// Qwen2: each digit separately.
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Mistral's Tekken: words part where lower case meets upper case.
+/// Mistral's Tekken: words are split where lower case is followed by upper case.
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 const KNOWN: [PreTokenizer; 6] = [
@@ -78,7 +78,7 @@ const KNOWN: [PreTokenizer; 6] = [
     },
 ];
 
-/// The one that a file names.
+/// Finds the pre-tokenizer that a GGUF file names.
 pub(super) fn named(name: Option<&str>) -> Result<&'static PreTokenizer, String> {
     let known = || KNOWN.iter().flat_map(|pre| pre.names).copied().collect::<Vec<_>>().join(", ");
     let Some(name) = name else {
@@ -94,7 +94,8 @@ pub(super) fn named(name: Option<&str>) -> Result<&'static PreTokenizer, String>
         .ok_or_else(|| format!("metadata `tokenizer.ggml.pre` is `{name}`; known are {}", known()))
 }
 
-/// The name of the one that a `tokenizer.json` has; `None` where it is none of those that are known.
+/// Returns the llama.cpp name of a `tokenizer.json`'s pre-tokenizer; `None` if it is none of the known
+/// ones.
 pub(super) fn of(file: &Value) -> Option<&'static str> {
     let own = steps(&file["pre_tokenizer"])?;
     let nfc = file["normalizer"]["type"] == "NFC";
@@ -106,13 +107,13 @@ pub(super) fn of(file: &Value) -> Option<&'static str> {
     KNOWN.iter().find(same).map(|pre| pre.names[0])
 }
 
-/// What a `pre_tokenizer` does one after the other, without fields that change nothing; `None` for what no
-/// file here has.
+/// Returns the steps of a `pre_tokenizer` in order, without fields that have no effect; `None` if a step is
+/// of a kind that none of the known pre-tokenizers has.
 fn steps(pre: &Value) -> Option<Vec<String>> {
     let one = |step: &Value| match step["type"].as_str()? {
         "Digits" if step["individual_digits"] == true => Some("digits".to_owned()),
         "ByteLevel" if step["add_prefix_space"] == false => {
-            // Absent is true.
+            // An absent `use_regex` means true.
             Some(format!("bytes, regex {}", step["use_regex"] != false))
         }
         "Split" if step["behavior"] == "Isolated" && step["invert"] != true => {
@@ -127,7 +128,7 @@ fn steps(pre: &Value) -> Option<Vec<String>> {
 }
 
 impl PreTokenizer {
-    /// `pre_tokenizer` of a `tokenizer.json`.
+    /// Returns the `pre_tokenizer` of a `tokenizer.json`.
     pub(super) fn json(&self) -> Value {
         let bytes = |use_regex: bool| json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex });
         let first = match self.cut {
@@ -141,7 +142,7 @@ impl PreTokenizer {
         json!({ "type": "Sequence", "pretokenizers": [first, bytes(gpt2)] })
     }
 
-    /// `normalizer` of a `tokenizer.json`.
+    /// Returns the `normalizer` of a `tokenizer.json`.
     pub(super) fn normalizer(&self) -> Value {
         if self.nfc { json!({ "type": "NFC" }) } else { Value::Null }
     }

@@ -1,9 +1,9 @@
-//! The merges of a SentencePiece vocabulary, which files give as scores of the merged pieces.
+//! Rebuilds the merges of a SentencePiece vocabulary. GGUF files have only the scores of the merged pieces.
 
 use std::collections::HashMap;
 
-/// Every way to join two pieces into a third, best first: by the score of the third, as SentencePiece
-/// merges. `pieces` are those that text may be merged into.
+/// Returns every way to join two pieces into a third, best first: ordered by the score of the third piece,
+/// as SentencePiece merges. `pieces` are the pieces that may result from merges.
 pub(super) fn merges<'a>(pieces: &[(&'a str, f64)]) -> Vec<(&'a str, &'a str)> {
     let rank: HashMap<&str, usize> =
         pieces.iter().enumerate().map(|(rank, (piece, _))| (*piece, rank)).collect();

@@ -1,9 +1,9 @@
-//! `tokenizer.json` from the metadata of a GGUF file.
+//! Rebuilds `tokenizer.json` from the metadata of a GGUF file.
 //!
-//! Byte-level BPE (`gpt2`) comes with its merges; SentencePiece BPE (`llama`) with scores, from which
-//! the merges follow. A vocabulary of another kind needs the model's own `tokenizer.json` beside the
-//! file. Where one stands there with the same vocabulary it is taken in any case: it is the origin of
-//! the metadata and says more than they do.
+//! Byte-level BPE (`gpt2`) is stored with its merges, SentencePiece BPE (`llama`) with scores that
+//! determine the merges. Any other vocabulary needs the model's own `tokenizer.json` next to the GGUF file.
+//! If there is a `tokenizer.json` with the same vocabulary, it is always used: the metadata were made from
+//! it and hold less.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,14 +14,15 @@ use super::companions::SPECIAL;
 use super::metadata::Metadata;
 use super::{pre, sentencepiece};
 
-/// Kinds of tokens (`tokenizer.ggml.token_type`).
+/// Token types (`tokenizer.ggml.token_type`).
 pub(super) const NORMAL: u64 = 1;
 const UNKNOWN: u64 = 2;
 pub(super) const CONTROL: u64 = 3;
 pub(super) const USER_DEFINED: u64 = 4;
 pub(super) const UNUSED: u64 = 5;
 
-/// The content of `tokenizer.json`; `beside` is the file of that name beside the GGUF file.
+/// Returns the content of `tokenizer.json`; `beside` is the path of a `tokenizer.json` next to the GGUF
+/// file.
 pub(super) fn build(metadata: &Metadata, beside: &Path) -> Result<Vec<u8>, String> {
     let vocabulary = Vocabulary::read(metadata)?;
     let own = vocabulary.tokenizer(metadata);
@@ -33,7 +34,7 @@ pub(super) fn build(metadata: &Metadata, beside: &Path) -> Result<Vec<u8>, Strin
     if let Some(bytes) = found {
         match (vocabulary.is_that_of(&bytes), &own) {
             (Ok(()), _) => return Ok(bytes),
-            // It belongs to another model of the same folder.
+            // That file belongs to another model in the same folder.
             (Err(_), Ok(_)) => {}
             (Err(other), Err(unknown)) => {
                 return Err(format!(
@@ -50,7 +51,7 @@ pub(super) fn build(metadata: &Metadata, beside: &Path) -> Result<Vec<u8>, Strin
     Ok(own.to_string().into_bytes())
 }
 
-/// Tokens by their ids, with kinds.
+/// Tokens by id, with their types.
 struct Vocabulary<'a> {
     tokens: Vec<&'a str>,
     kinds: Vec<u64>,
@@ -80,8 +81,8 @@ impl<'a> Vocabulary<'a> {
         Ok(Self { tokens, kinds, ids })
     }
 
-    /// Whether a `tokenizer.json` has this vocabulary: the same text at each of its ids, and every
-    /// token that is in use.
+    /// Whether a `tokenizer.json` has this vocabulary: the same text at each of its ids, and every token
+    /// that is in use.
     fn is_that_of(&self, file: &[u8]) -> Result<(), String> {
         let file: Value = serde_json::from_slice(file).map_err(|e| format!("not JSON: {e}"))?;
         let words = file.pointer("/model/vocab").and_then(Value::as_object);
@@ -113,13 +114,14 @@ impl<'a> Vocabulary<'a> {
         }
     }
 
-    /// Byte-level BPE.
+    /// Builds a byte-level BPE tokenizer.
     fn byte_level(&self, metadata: &Metadata) -> Result<Value, String> {
         let pre = pre::named(metadata.text("tokenizer.ggml.pre")?)?;
         let key = "tokenizer.ggml.merges";
         let merges = Metadata::need(key, metadata.texts(key))?;
         let pairs = merges.iter().map(|merge| {
-            // A token may begin with a space: the one that parts comes later.
+            // A token may begin with a space, so the separator is the first space after the first
+            // character.
             let at = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
             let at =
                 at.ok_or_else(|| format!("metadata `{key}` holds {merge:?}, not two tokens"))?;
@@ -135,7 +137,7 @@ impl<'a> Vocabulary<'a> {
         }))
     }
 
-    /// SentencePiece BPE with byte fallback.
+    /// Builds a SentencePiece BPE tokenizer with byte fallback.
     fn sentencepiece(&self, metadata: &Metadata) -> Result<Value, String> {
         const SPACE: &str = "\u{2581}";
         let key = "tokenizer.ggml.scores";
@@ -170,13 +172,13 @@ impl<'a> Vocabulary<'a> {
         }))
     }
 
-    /// What is put around a text: BOS and EOS where the file says so.
+    /// Builds the post-processor, which adds BOS and EOS if the metadata ask for them.
     fn frame(&self, metadata: &Metadata, adds_bos: bool) -> Result<Value, String> {
         let flag = |name: &str| metadata.flag(&format!("tokenizer.ggml.add_{name}_token"));
         let adds = [flag("bos")?.unwrap_or(adds_bos), flag("eos")?.unwrap_or(false)];
         let mut single = vec![json!({ "Sequence": { "id": "A", "type_id": 0 } })];
         let mut special = Map::new();
-        // `SPECIAL` has BOS and EOS first.
+        // `SPECIAL` lists BOS and EOS first.
         for (place, ((_, key), adds)) in SPECIAL.iter().zip(adds).enumerate() {
             let Some(id) = metadata.number(key)?.filter(|_| adds) else { continue };
             let token = usize::try_from(id).ok().and_then(|id| self.tokens.get(id));
@@ -213,7 +215,7 @@ impl<'a> Vocabulary<'a> {
         })
     }
 
-    /// Tokens that are found in a text before it is cut.
+    /// Returns the added tokens, which are matched before pre-tokenization.
     fn added(&self) -> Vec<Value> {
         let kinds = self.kinds.iter().enumerate();
         let added = kinds.filter(|(_, kind)| [UNKNOWN, CONTROL, USER_DEFINED].contains(kind));
@@ -227,7 +229,7 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// The parts of a `tokenizer.json` in which vocabularies differ.
+/// The parts of a `tokenizer.json` that differ between vocabularies.
 struct Parts {
     normalizer: Value,
     pre_tokenizer: Value,

@@ -12,10 +12,10 @@ fn builtin() -> Checkpoint {
     Checkpoint::read(Source::named("builtin").unwrap()).unwrap()
 }
 
-/// Tokens of a candidate and their log-probabilities.
+/// The tokens of a candidate and their log-probabilities.
 type Drawn = (Vec<TokenId>, Vec<f32>);
 
-/// Six candidates of some tokens after a prompt.
+/// Samples six candidates of at most 24 tokens after a prompt.
 fn ask(policy: &CandlePolicy, prompt: &str) -> Result<Vec<Drawn>, PolicyError> {
     let mut rng = regrowth_datasets::keyed_rng(3, &[prompt.as_bytes()]);
     let request = Request::Propose(Propose {
@@ -55,7 +55,7 @@ fn an_engine_over_tensors_samples_what_one_on_the_processor_does() {
     }
 }
 
-/// A model whose device fails at every fortieth pass.
+/// A model whose device fails at every fortieth forward pass.
 struct Failing(Box<dyn Forward>, u32);
 
 impl Forward for Failing {
@@ -72,7 +72,7 @@ impl Forward for Failing {
     }
 }
 
-/// A model that panics at its first pass.
+/// A model that panics at its first forward pass.
 struct Panicking;
 
 impl Forward for Panicking {
@@ -93,7 +93,7 @@ fn what_is_asked_of_a_shard_that_panics_is_answered_through_a_log() {
     let policy =
         crate::Recording::open(Arc::new(policy.unwrap()), &dir.path().join(crate::LOG_FILE))
             .unwrap();
-    // The first is in work as the shard panics, the second finds nobody.
+    // The first request is in progress when the shard panics; the second finds no running shard.
     for text in ["1 + 1", "2 + 2"] {
         let prefix = policy.encode(text).unwrap();
         let score = Score { prefix: prefix.clone().into(), continuation: prefix.into() };
@@ -102,7 +102,7 @@ fn what_is_asked_of_a_shard_that_panics_is_answered_through_a_log() {
     }
 }
 
-/// A model that takes its time, and counts its passes.
+/// A model that takes 50 ms per forward pass and counts the passes.
 struct Slow(Box<dyn Forward>, Arc<AtomicUsize>);
 
 impl Forward for Slow {
@@ -155,7 +155,7 @@ fn a_device_that_fails_fails_its_requests_and_no_other() {
     let policy = policy.unwrap();
     let sound = CandlePolicy::taking(builtin(), &options).unwrap();
     let mut failed = 0;
-    // Many more than the cache could hold if what failed kept its slots.
+    // Many more requests than the cache could hold if failed requests kept their KV slots.
     for i in 0..200 {
         let prompt = format!("{i} plus {i}");
         match ask(&policy, &prompt) {
