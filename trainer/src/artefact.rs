@@ -1,4 +1,4 @@
-//! Files of a run: written whole or not at all, with checksums that say whether they still are.
+//! Files of a run: written atomically, with checksums that detect later corruption.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,11 +15,11 @@ use crate::TrainError;
 /// SHA-256 by path relative to the folder of a round.
 pub(crate) type Checksums = BTreeMap<String, String>;
 
-/// Holds the folder that the flag `--NAME` gives, made if needed, for this process alone.
+/// Creates the folder given by the flag `--NAME` if needed and locks it for this process.
 ///
 /// # Errors
-/// [`TrainError::Setting`] where there is a file in its place, [`TrainError::Run`] where another
-/// process writes it, [`TrainError::Data`] where it cannot be made or written.
+/// [`TrainError::Setting`] if a file is in its place, [`TrainError::Run`] if another process holds the lock,
+/// [`TrainError::Data`] if it cannot be created or written.
 pub(crate) fn hold(folder: &Path, name: &'static str) -> Result<FolderLock, TrainError> {
     let lock = FolderLock::hold(folder).map_err(|error| match error {
         DataError::Io { source, .. } if is_file(&source) => taken(folder, name),
@@ -33,10 +33,10 @@ pub(crate) fn hold(folder: &Path, name: &'static str) -> Result<FolderLock, Trai
     })
 }
 
-/// Makes the folder that the flag `--NAME` gives, or one in it, and checks that it can be written.
+/// Creates the folder given by the flag `--NAME`, or a folder within it, and checks that it is writable.
 ///
 /// # Errors
-/// Those of [`hold`], but that other processes may write it as well.
+/// Those of [`hold`], except that other processes may write to the folder as well.
 pub(crate) fn check_folder(folder: &Path, name: &'static str) -> Result<(), TrainError> {
     let made = std::fs::create_dir_all(folder);
     match made.and_then(|()| tempfile::tempfile_in(folder).map(drop)) {
@@ -54,12 +54,12 @@ fn taken(folder: &Path, name: &'static str) -> TrainError {
     TrainError::Setting { name, detail }
 }
 
-/// Whether the system says that a folder's place is taken by a file.
+/// Whether the error means that a file is in the place of the folder.
 fn is_file(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotADirectory | ErrorKind::AlreadyExists)
 }
 
-/// Writes `value` as readable JSON.
+/// Writes `value` as indented JSON.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::File {
         path: path.to_owned(),
@@ -68,8 +68,8 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Trai
     write_text(path, &(text + "\n"))
 }
 
-/// Writes `value` as readable JSON whose last line is the SHA-256 of the rest, so that a byte that
-/// changes later is found.
+/// Writes `value` as indented JSON whose last line is the SHA-256 of the rest, so that later corruption is
+/// detected.
 pub(crate) fn write_checksummed(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| TrainError::File {
         path: path.to_owned(),
@@ -80,7 +80,7 @@ pub(crate) fn write_checksummed(path: &Path, value: &impl Serialize) -> Result<(
     write_text(path, &format!("{open}{seal}"))
 }
 
-/// Reads what [`write_checksummed`] wrote; `None` if there is no such file.
+/// Reads a file written by [`write_checksummed`]; `None` if there is no such file.
 pub(crate) fn read_checksummed<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
     let Some(value) = read_json(path)? else { return Ok(None) };
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
@@ -98,20 +98,20 @@ pub(crate) fn read_checksummed<T: DeserializeOwned>(path: &Path) -> Result<Optio
     })
 }
 
-/// How a JSON object of several lines ends.
+/// End of a JSON object of several lines.
 const END: &str = "\n}";
 
-/// The end of a sealed object.
+/// Returns the end of a checksummed object.
 fn seal(sum: &str) -> String {
     format!(",\n  \"sha256\": \"{sum}\"\n}}\n")
 }
 
-/// Writes `text`.
+/// Writes `text` atomically.
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), TrainError> {
     Ok(atomic_write(path, |file| std::io::Write::write_all(file, text.as_bytes()))?)
 }
 
-/// Reads JSON; `None` if there is no such file.
+/// Reads a JSON file; `None` if there is no such file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TrainError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -143,17 +143,17 @@ pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
     hex(Sha256::new_with_prefix(bytes))
 }
 
-/// A finished SHA-256 in hexadecimal.
+/// Returns a finished SHA-256 in hexadecimal.
 pub(crate) fn hex(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Checksums of files in `dir`.
+/// Computes the checksums of files in `dir`.
 pub(crate) fn checksums(dir: &Path, names: &[&str]) -> Result<Checksums, TrainError> {
     names.iter().map(|name| Ok(((*name).to_owned(), sha256(&dir.join(name))?))).collect()
 }
 
-/// What is wrong with the first file that is gone or changed; `None` if all are as they were.
+/// Returns what is wrong with the first missing or changed file; `None` if all match their checksums.
 pub(crate) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
     checksums.iter().find_map(|(name, wanted)| {
         let path = dir.join(name);
@@ -165,7 +165,7 @@ pub(crate) fn damage(dir: &Path, checksums: &Checksums) -> Option<String> {
     })
 }
 
-/// Removes a file that may not be there.
+/// Removes a file; it is no error if the file does not exist.
 pub(crate) fn remove(path: &Path) -> Result<(), TrainError> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(TrainError::io(path)(e)),
@@ -173,8 +173,8 @@ pub(crate) fn remove(path: &Path) -> Result<(), TrainError> {
     }
 }
 
-/// Puts the files of the folder `from` into `to`, which is made if needed: as hard links, or as copies
-/// where those fail.
+/// Links the files of the folder `from` into `to` as hard links, or copies them if linking fails. `to` is
+/// created if needed.
 pub(crate) fn link_files(from: &Path, to: &Path) -> Result<(), TrainError> {
     make_dir(to)?;
     for entry in std::fs::read_dir(from).map_err(TrainError::io(from))? {
@@ -188,7 +188,7 @@ pub(crate) fn link_files(from: &Path, to: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Makes a folder and its parents.
+/// Creates a folder and its parents.
 pub(crate) fn make_dir(path: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(path).map_err(TrainError::io(path))
 }

@@ -1,8 +1,8 @@
-//! How the bundled model begins: its tokenizer, its shape, its prompt form and its corpus.
+//! The bundled model before training: its tokenizer, configuration, prompt form and corpus.
 //!
-//! The tokenizer is a real `tokenizer.json`: byte-level, with a word for every piece that the
-//! built-in tasks use (`ignore_merges`, so a known piece is one token and any other text falls back
-//! to its bytes). Training is `regrowth sft`'s business; nothing here knows of it.
+//! The tokenizer is a real `tokenizer.json`: byte-level, with a vocabulary entry for every pre-token of the
+//! built-in tasks. With `ignore_merges`, a known pre-token is one token, and other text falls back to bytes.
+//! The training itself is done by `regrowth sft`.
 
 use std::path::Path;
 
@@ -20,10 +20,10 @@ const SPECIALS: [&str; 2] = ["<|pad|>", "<|end|>"];
 /// Splits text into the tasks' pre-tokens: words and first digits carry their leading space.
 const SPLIT: &str = r"\n| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]+|\s";
 
-/// Hidden width, feed-forward width, layers, heads: about 0.85 million parameters.
+/// Hidden size, feed-forward size, layers, heads: about 0.85 million parameters.
 const SHAPE: (usize, usize, usize, usize) = (128, 352, 4, 4);
 
-/// How problems and self-evaluation questions are put to the model.
+/// Returns the prompt form of problems and self-evaluation questions.
 #[must_use]
 pub fn prompt_form() -> PromptForm {
     PromptForm {
@@ -42,10 +42,10 @@ pub fn prompt_form() -> PromptForm {
     }
 }
 
-/// Writes a folder with everything of a checkpoint but its weights.
+/// Writes a checkpoint folder without weights.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// If a file cannot be written.
 pub fn write_init(dir: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(dir).map_err(TrainError::io(dir))?;
     let words = words();
@@ -77,7 +77,7 @@ pub fn write_init(dir: &Path) -> Result<(), TrainError> {
 /// Writes `examples` rows of the corpus for `regrowth sft`.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn write_corpus(path: &Path, config: &CorpusConfig, examples: usize) -> Result<(), TrainError> {
     let rows = corpus(config).take(examples).enumerate().map(|(i, e)| row(&e, i % 2 == 0));
     Ok(regrowth_datasets::write_jsonl(path, rows)?)
@@ -92,7 +92,7 @@ struct CorpusRow {
     eos: bool,
 }
 
-/// One example as an SFT row; judged ones offer "right" first or last.
+/// Returns an example as an SFT row. In judge examples, "right" is the first or the last option.
 fn row(example: &CorpusExample, correct_first: bool) -> CorpusRow {
     let prompt = prompt(example.problem());
     let text: String = example.steps().concat();
@@ -108,7 +108,7 @@ fn row(example: &CorpusExample, correct_first: bool) -> CorpusRow {
     }
 }
 
-/// The prompt of [`prompt_form`], written out: corpora are too long for a template engine.
+/// Renders the prompt of [`prompt_form`] by hand, because a template engine is too slow for a corpus.
 fn prompt(problem: &Problem) -> String {
     let mut text = format!("{}\n", problem.question);
     for choice in &problem.choices {
@@ -117,7 +117,7 @@ fn prompt(problem: &Problem) -> String {
     text
 }
 
-/// The byte alphabet and the tasks' pre-tokens, in the byte-level form of `tokenizer.json`.
+/// Returns the byte alphabet and the tasks' pre-tokens, in the byte-level form of `tokenizer.json`.
 fn words() -> Vec<String> {
     let alphabet = byte_alphabet();
     let form = "A right B wrong: A wrong B right: A B\n- A";
@@ -132,8 +132,8 @@ fn words() -> Vec<String> {
     words
 }
 
-/// The character that stands for each byte in byte-level tokenizers (GPT-2): printable Latin-1 for
-/// itself, the others moved up from U+0100.
+/// Returns the character that represents each byte in byte-level tokenizers (GPT-2): printable Latin-1
+/// characters represent themselves, the other bytes are mapped to characters from U+0100.
 fn byte_alphabet() -> Vec<char> {
     let mut moved = 0u32;
     (0u8..=255)

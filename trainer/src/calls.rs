@@ -1,8 +1,8 @@
-//! Model calls that are kept on the disk until what they were made for is whole.
+//! Logs of model calls, kept on disk until the file that they contribute to is complete.
 //!
-//! Trees and answers take many calls each and are in flight together, so a process that is stopped has
-//! finished little and asked much. A log of the answers beside the file in the making lets the next
-//! process go on behind the last answer; `mcts search` keeps the same log for good.
+//! Trees and answers take many calls each and are computed concurrently, so an interrupted process has
+//! finished few of them but made many calls. The log next to the incomplete file lets the next process
+//! continue after the last logged answer. `mcts search` keeps the same log permanently.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use regrowth_policy::{Policy, PolicyError, Recording};
 
 use crate::TrainError;
 
-/// `policy` with its answers kept in the file `calls`: what was asked before is answered from there. A log that
-/// is of no use (another policy's, or damaged) is named and its calls are made again.
+/// Wraps `policy` so that its answers are logged in the file `calls`; repeated requests are answered from the
+/// log. If the log cannot be used (it belongs to another policy or is corrupted), a message is logged and its
+/// calls are made again.
 pub(crate) fn recorded(
     calls: &Path,
     policy: Arc<dyn Policy>,

@@ -1,25 +1,24 @@
-//! The time of day, for the names of result files and for status; nothing that is computed depends on
-//! it.
+//! The wall clock, for the names of result files and for status. No computed result depends on it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Now in UTC, as `2024-05-06T07:08:09.123456`.
+/// Current time in UTC, as `2024-05-06T07:08:09.123456`.
 pub(crate) fn utc_now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     iso(now.as_secs(), now.subsec_micros())
 }
 
-/// Seconds since 1970.
+/// Current time in seconds since 1970.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// A moment in UTC to the second, as `2024-05-06 07:08:09`.
+/// Formats a time in seconds since 1970 in UTC, as `2024-05-06 07:08:09`.
 pub(crate) fn utc(seconds: u64) -> String {
     iso(seconds, 0)[..19].replace('T', " ")
 }
 
-/// Seconds since 1970 as a date and a time.
+/// Formats seconds since 1970 as date and time.
 fn iso(seconds: u64, micros: u32) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let Date { year, month, day } = civil(days as i64);
@@ -33,8 +32,8 @@ struct Date {
     day: i64,
 }
 
-/// Days since 1970 as a date (Hinnant's algorithm for the proleptic Gregorian
-/// calendar: years are counted from March, eras have 400 years).
+/// Converts days since 1970 to a date (Hinnant's algorithm for the proleptic Gregorian calendar: years begin
+/// in March, eras have 400 years).
 fn civil(days: i64) -> Date {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

@@ -1,4 +1,4 @@
-//! Policies, weights and formats by the names that users give them.
+//! Loads policies, weights and formats by the names that users give.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use regrowth_policy::{LoadOptions, Policy, candle::Source, load};
 
 use crate::{TrainError, pages};
 
-/// Loads the policy that `spec` names.
+/// Loads the policy of the specification `spec`.
 ///
 /// # Errors
-/// When nothing of that name exists or it cannot be loaded.
+/// If there is no such policy or it cannot be loaded.
 pub fn policy(spec: &str, options: &LoadOptions) -> Result<Arc<dyn Policy>, TrainError> {
     Ok(pages::giving_back(|| load(spec, options))?)
 }
 
-/// Loads the policy that judges in place of another one, where the settings name one.
+/// Loads the judge policy; `None` if the settings name none.
 ///
 /// # Errors
 /// As [`policy`].
@@ -28,10 +28,10 @@ pub fn judge(
     Ok(Some(JudgePolicy { policy: policy(spec, &options.for_judge())?, meter: Arc::default() }))
 }
 
-/// Where the weights of a policy lie; `None` for one that cannot be trained here.
+/// Returns the source of a policy's weights; `None` if the policy cannot be trained here.
 ///
 /// # Errors
-/// When `spec` is neither a known name nor a folder.
+/// If `spec` is neither a known name nor a folder.
 pub fn weights(spec: &str) -> Result<Option<Source>, TrainError> {
     let scripted = spec == "scripted" || spec.starts_with("scripted:");
     if scripted || spec.starts_with("replay:") || is_served(spec) {
@@ -40,16 +40,16 @@ pub fn weights(spec: &str) -> Result<Option<Source>, TrainError> {
     Ok(Some(Source::named(spec)?))
 }
 
-/// Whether the policy that `spec` names is behind servers.
+/// Whether the policy `spec` is behind servers.
 #[must_use]
 pub fn is_served(spec: &str) -> bool {
     spec.starts_with("http") && spec.contains("://")
 }
 
-/// The format that `--format` names.
+/// Parses the format given by `--format`.
 ///
 /// # Errors
-/// [`TrainError::Setting`] with the known names.
+/// [`TrainError::Setting`] that lists the known names.
 pub fn format(name: Option<&str>) -> Result<Option<Format>, TrainError> {
     name.map(str::parse::<Format>)
         .transpose()

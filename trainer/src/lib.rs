@@ -1,7 +1,7 @@
-//! Pairs become a policy, and rounds become progress: SFT, preference training and the round loop.
+//! Training and evaluation: SFT, preference training, and the loop over rounds.
 //!
-//! The trainer reads the types of `regrowth-datasets` and never sees a search tree; rounds tie the
-//! search, the trainer and the evaluation together through files of a run directory.
+//! Training reads the types of `regrowth-datasets` and is independent of search trees. The rounds connect
+//! search, training and evaluation through the files of a run directory.
 
 mod artefact;
 pub mod bundled;

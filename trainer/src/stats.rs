@@ -1,8 +1,8 @@
-//! Intervals and tests for counts of solved problems.
+//! Confidence intervals and tests for counts of solved problems.
 //!
-//! Everything here is a pure function of counts; nothing knows of problems or policies. Wilson 1927
-//! for one share, McNemar 1947 (exact) and Bonett and Price 2012 for two policies on the same
-//! problems, Chen et al. 2021 (arXiv:2107.03374, eq. 1) for pass@k.
+//! All functions are pure functions of counts. Sources: Wilson 1927 for one share, McNemar 1947 (exact) and
+//! Bonett and Price 2012 for two policies on the same problems, Chen et al. 2021 (arXiv:2107.03374, eq. 1)
+//! for pass@k.
 
 mod mean;
 
@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 pub use self::mean::Mean;
 pub use regrowth_mcts::interval::wilson;
 
-/// Correct answers among answered problems, with a 95 % interval.
+/// Right answers among answered problems, with a 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// Problems.
+    /// Number of problems.
     pub n: u64,
-    /// Problems that came out right.
+    /// Number of problems answered right.
     pub correct: u64,
-    /// `correct / n`; 0 for no problem.
+    /// `correct / n`; 0 if `n` is 0.
     pub accuracy: f64,
-    /// Wilson's 95 % interval; [0, 1] for no problem.
+    /// Wilson's 95 % interval; [0, 1] if `n` is 0.
     pub ci95: [f64; 2],
 }
 
@@ -33,7 +33,7 @@ impl Share {
         Self { n, correct, accuracy, ci95: wilson(correct, n) }
     }
 
-    /// Counts `true` values.
+    /// Counts the `true` values.
     pub fn of(solved: impl IntoIterator<Item = bool>) -> Self {
         let (mut n, mut correct) = (0, 0);
         for solved in solved {
@@ -52,25 +52,25 @@ impl std::fmt::Display for Share {
     }
 }
 
-/// Two policies on the same problems.
+/// Comparison of two policies on the same problems.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
-    /// Problems that both were asked.
+    /// Number of problems that both policies answered.
     pub n: u64,
-    /// Problems that only the second solved.
+    /// Number of problems that only the second policy solved.
     pub gained: u64,
-    /// Problems that only the first solved.
+    /// Number of problems that only the first policy solved.
     pub lost: u64,
-    /// Accuracy of the second minus accuracy of the first.
+    /// Accuracy of the second policy minus that of the first.
     pub difference: f64,
     /// 95 % interval of the difference (Bonett and Price 2012, adjusted Wald).
     pub ci95: [f64; 2],
-    /// Two-sided exact McNemar test of no difference.
+    /// Two-sided p-value of the exact McNemar test.
     pub p_value: f64,
 }
 
 impl Paired {
-    /// Compares outcomes pair by pair: `(first solved it, second solved it)`.
+    /// Compares two policies problem by problem; each outcome is `(first solved it, second solved it)`.
     pub fn of(outcomes: impl IntoIterator<Item = (bool, bool)>) -> Self {
         let (mut n, mut gained, mut lost) = (0, 0, 0);
         for outcome in outcomes {
@@ -81,7 +81,7 @@ impl Paired {
         Self::new(n, gained, lost)
     }
 
-    /// From the counts of problems on which the two differ.
+    /// Builds the comparison from the counts of problems that only one policy solved.
     #[must_use]
     pub fn new(n: u64, gained: u64, lost: u64) -> Self {
         let total = (n as f64).max(1.0);
@@ -94,7 +94,7 @@ impl Paired {
     }
 }
 
-/// A p-value with the digits that mean something.
+/// Formats a p-value with its significant digits.
 #[must_use]
 pub fn p_value(p: f64) -> String {
     if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
@@ -115,8 +115,8 @@ pub fn mcnemar(gained: u64, lost: u64) -> f64 {
     (2.0 * tail).min(1.0)
 }
 
-/// Unbiased estimate of the chance that at least one of `k` samples is right, when `correct` of
-/// `n` were (Chen et al. 2021, eq. 1); `None` for `k` above `n`.
+/// Unbiased estimate of pass@k: the probability that at least one of `k` samples is right, if `correct` of
+/// `n` samples were (Chen et al. 2021, eq. 1). `None` if `k` or `correct` exceeds `n`.
 #[must_use]
 pub fn pass_at_k(n: u64, correct: u64, k: u64) -> Option<f64> {
     if k > n || correct > n {
@@ -161,8 +161,8 @@ mod tests {
         assert_eq!(mcnemar(7, 7), 1.0);
         assert_eq!(mcnemar(0, 1), 1.0);
         near(mcnemar(0, 10), 2.0 / 1024.0, 1e-12);
-        // 121 gained, 27 lost, a large count: log10 p is about -14.7 (normal approximation 7.7
-        // standard deviations), and nothing overflows for huge ones.
+        // 121 gained, 27 lost: log10 p is about -14.7 (7.7 standard deviations in the normal approximation).
+        // Very large counts must not overflow.
         assert!(mcnemar(121, 27) < 1e-13 && mcnemar(121, 27) > 1e-17);
         assert!(mcnemar(60_000, 50_000) >= 0.0);
     }
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!((paired.n, paired.gained, paired.lost), (5, 2, 1));
         near(paired.difference, 0.2, 1e-12);
         assert!(paired.ci95[0] < 0.2 && paired.ci95[1] > 0.2);
-        // Bonett and Price's form by hand: n 100, 15 gained, 5 lost.
+        // Bonett and Price's formula by hand: n 100, 15 gained, 5 lost.
         let paired = Paired::new(100, 15, 5);
         let (up, down) = (16.0 / 102.0, 6.0 / 102.0);
         let half = 1.959_964 * f64::sqrt((up + down - (up - down) * (up - down)) / 102.0);

@@ -1,7 +1,7 @@
-//! What a running or stopped run, search or training is doing, from the files in its folder.
+//! Status of a run, search or training, from the files in its folder.
 //!
-//! `regrowth status` prints it and `regrowth serve` shows it. The files that are written last say whether the
-//! work is finished; `progress.json` says the rest.
+//! `regrowth status` prints it and `regrowth serve` shows it. The files that are written last show whether
+//! the work is finished; the rest comes from `progress.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -14,20 +14,20 @@ use crate::artefact::read_json;
 use crate::rounds::{read_report, read_run_file};
 use crate::{TrainError, clock};
 
-/// Seconds after which a `progress.json` that nobody wrote again is one of a process that is gone; it is
-/// written every few seconds.
+/// Age in seconds above which `progress.json` is taken to be of a process that has ended; a running process
+/// writes it every few seconds.
 const SILENT: u64 = 60;
 
-/// How to tell whether a process is at work in a folder.
+/// How to detect whether a process is running in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sign {
-    /// By the lock of the folder, which is held for a moment: exact.
+    /// By taking the folder's lock for a moment: exact.
     Lock,
-    /// By the age of `progress.json`, which touches no lock: for a reader that asks all the time.
+    /// By the age of `progress.json`, without taking the lock: for readers that poll often.
     Progress,
 }
 
-/// What is worked on.
+/// Kind of work in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Training,
 }
 
-/// Whether it is worked on.
+/// State of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
@@ -45,7 +45,7 @@ pub(crate) enum State {
     Finished,
 }
 
-/// How many rounds of a run are done.
+/// Number of finished rounds of a run, and of all rounds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Rounds {
     pub(crate) done: u32,
@@ -58,21 +58,21 @@ pub(crate) struct Status {
     pub(crate) dir: PathBuf,
     pub(crate) kind: Kind,
     pub(crate) state: State,
-    /// Rounds of a run.
+    /// Rounds, if it is a run.
     pub(crate) rounds: Option<Rounds>,
-    /// What the result is, where it is finished.
+    /// Result in one line; `None` if not finished.
     pub(crate) result: Option<String>,
-    /// When it will end, in seconds since 1970, where that can be told.
+    /// Estimated end, in seconds since 1970; `None` if unknown.
     pub(crate) ends: Option<u64>,
-    /// What its process said last.
+    /// Last progress that the process wrote.
     pub(crate) progress: Option<ProgressState>,
 }
 
 impl Status {
-    /// The status of the folder at a time in seconds since 1970.
+    /// Reads the status of a folder; `now` is in seconds since 1970.
     ///
     /// # Errors
-    /// When it holds no run, search or training, or a file of it cannot be read.
+    /// If the folder contains no run, search or training, or one of its files cannot be read.
     pub(crate) fn of(dir: &Path, now: u64, sign: Sign) -> Result<Self, TrainError> {
         let kind = kind(dir)?;
         let progress = ProgressState::read(dir);
@@ -97,7 +97,7 @@ impl Status {
         let mut progress = progress.filter(|_| state != State::Finished);
         let mut ends = None;
         if let (Some(progress), State::Running) = (&mut progress, state) {
-            // Time went on since the file was written.
+            // Subtract the time since the file was written.
             let since = now.saturating_sub(progress.updated) as f64;
             for left in [&mut progress.phase_seconds_left, &mut progress.run_seconds_left] {
                 *left = left.map(|seconds| (seconds - since).max(0.0));
@@ -110,7 +110,7 @@ impl Status {
         Ok(Self { dir: dir.to_owned(), kind, state, rounds, result, ends, progress })
     }
 
-    /// The status in words.
+    /// Returns the status as text.
     pub(crate) fn text(&self, now: u64) -> String {
         let dir = self.dir.display();
         let rounds = self.rounds.map(|r| format!("; {} of {} rounds are done", r.done, r.total));
@@ -141,7 +141,7 @@ impl Status {
     }
 }
 
-/// What a folder holds.
+/// Returns the kind of work in a folder.
 fn kind(dir: &Path) -> Result<Kind, TrainError> {
     let has = |names: &[&str]| names.iter().any(|name| dir.join(name).is_file());
     if has(&["run.json"]) {
@@ -161,14 +161,14 @@ fn kind(dir: &Path) -> Result<Kind, TrainError> {
     }
 }
 
-/// The result of what is finished, in a line; `None` before that.
+/// Returns the result in one line; `None` if the work is not finished.
 fn result(dir: &Path, kind: Kind) -> Result<Option<String>, TrainError> {
     let count = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(0);
     Ok(match kind {
         Kind::Run => {
             let run = read_run_file(dir)?;
             let report = read_report(dir)?;
-            // Rounds may have been added since.
+            // Rounds may have been added after the report was written.
             let report =
                 report.filter(|r| run.is_none_or(|run| run.config.rounds == r.config.rounds));
             report.map(|report| {
@@ -195,7 +195,7 @@ fn result(dir: &Path, kind: Kind) -> Result<Option<String>, TrainError> {
     })
 }
 
-/// Rounds whose report is written; round 0 trains nothing and does not count.
+/// Number of rounds with a report, not counting round 0, which trains nothing.
 fn rounds_done(dir: &Path) -> u32 {
     let done = |round: &u32| dir.join(format!("round-{round:04}/report.json")).is_file();
     (1..).take_while(done).count() as u32

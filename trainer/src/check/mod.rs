@@ -1,9 +1,9 @@
-//! A look at a policy before hours are spent on it: a handful of its solutions, cut into steps.
+//! Checks a policy before a long run, on a handful of solutions split into steps.
 //!
-//! `sample` draws the solutions within a time limit, `steps` cuts them at boundaries and recommends
-//! settings, `trees` grows trees of such steps without the model to see what a search would take, `server` tries what
-//! a server gives.
-//! Figures of a handful of problems are for planning, not for reports.
+//! `sample` samples the solutions within a time limit. `steps` splits them at boundaries and recommends
+//! settings. `trees` estimates the cost of a search by growing trees of such steps without the model.
+//! `server` tests what a server supports. The figures come from a handful of problems: they are for planning,
+//! not for reports.
 
 mod sample;
 mod server;
@@ -28,42 +28,42 @@ use self::trees::tree_cost;
 use crate::TrainError;
 use crate::rounds::RunConfig;
 
-/// Share of solutions from which on a warning is given.
+/// Share of solutions from which a warning is given.
 pub const WARN_SHARE: f64 = 0.2;
 
-/// What was seen.
+/// Results of the check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// Problems that were asked, one solution each.
+    /// Number of problems, each with one solution.
     pub problems: usize,
-    /// Finished solutions in which the verifier found no answer.
+    /// Number of finished solutions in which the verifier found no answer.
     pub no_answer: usize,
-    /// Solutions that ran into `max_solution_tokens` or the context.
+    /// Number of solutions that reached `max_solution_tokens` or the context limit.
     pub cut_off: usize,
-    /// Solutions that the time limit ended; no other figure counts them.
+    /// Number of solutions that the time limit ended; the other figures do not count them.
     pub unfinished: usize,
-    /// Finished solutions whose answer is right.
+    /// Number of finished solutions with a right answer.
     pub correct: usize,
     /// Median number of steps of the finished solutions.
     pub steps_per_solution: f64,
     /// Median number of tokens of a step.
     pub tokens_per_step: f64,
-    /// Share of steps that only announce what follows.
+    /// Share of steps without content, which only announce what follows.
     pub steps_without_content: f64,
     /// Mean number of tokens of the finished solutions.
     pub tokens_per_solution: f64,
     /// Mean log-probability of a sampled token, before temperature and truncation.
     pub mean_log_prob: f64,
-    /// Tokens sampled a second, all problems at once, their prompts' time included.
+    /// Sampled tokens per second over all problems, including the time of their prompts.
     pub tokens_per_second: f64,
-    /// What the policy takes in memory at most, planned where it is in this process, else what this
-    /// process held.
+    /// Memory of the policy, in MiB: the planned maximum if it is in this process, otherwise the peak of this
+    /// process. `None` if unknown.
     pub memory_mib: Option<u64>,
-    /// What a tree of these settings takes; nothing where no solution was finished.
+    /// Cost of a tree with these settings; `None` if no solution was finished.
     pub tree: Option<TreeCost>,
-    /// Settings that fit what was seen.
+    /// Recommended settings.
     pub recommended: Recommended,
-    /// What the server supports and gave; nothing for a model in this process.
+    /// Results about the server; `None` for a model in this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerProbe>,
     /// The first prompt.
@@ -81,30 +81,30 @@ pub struct Sample {
     pub reference: String,
     /// The steps, in the order of the solution.
     pub steps: Vec<StepText>,
-    /// What ended it.
+    /// What ended the solution.
     pub end: End,
-    /// What the verifier read as its answer; empty if nothing.
+    /// Answer that the verifier extracted; empty if none.
     pub answer: String,
-    /// Whether that is right; never where the solution is unfinished.
+    /// Whether the answer is right; false if the solution is unfinished.
     pub correct: bool,
 }
 
 /// One step of a solution.
 #[derive(Debug, Clone, Serialize)]
 pub struct StepText {
-    /// Its text.
+    /// Text of the step.
     pub text: String,
-    /// Its tokens.
+    /// Number of tokens of the step.
     pub tokens: usize,
-    /// Whether it says something.
+    /// Whether the step has content, rather than only announcing what follows.
     pub content: bool,
 }
 
-/// Looks at `policy` on the first problems; `progress` is told how many solutions are done, of how many. After `limit` nothing more
-/// is waited for.
+/// Checks `policy` on the first problems. `progress` is called with the number of finished solutions and the
+/// number of all. The check ends after `limit`.
 ///
 /// # Errors
-/// When a prompt cannot be rendered, or the policy stopped for good.
+/// If a prompt cannot be rendered, or the policy has failed for good.
 pub fn check(
     policy: &dyn Policy,
     problems: &[Problem],
@@ -112,7 +112,7 @@ pub fn check(
     limit: Duration,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Check, TrainError> {
-    // What follows the samples takes no model and a small part of the time.
+    // The computation after sampling needs no model and little time.
     let deadline = Instant::now() + limit.mul_f64(0.9);
     let (prompt, server) = match problems.first() {
         Some(problem) => (policy.prompt(problem)?.text, server::probe(policy, problem)?),
@@ -162,22 +162,22 @@ pub fn check(
     })
 }
 
-/// What a run would take by what was seen.
+/// Projected cost of a run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Projected {
-    /// Trees of all rounds.
+    /// Number of trees of all rounds.
     pub trees: u64,
-    /// Seconds of the search of all rounds.
+    /// Search time of all rounds, in seconds.
     pub search_seconds: f64,
-    /// Greedy solutions of validation and test problems, of all rounds.
+    /// Number of greedy solutions of validation and test problems, over all rounds.
     pub answers: u64,
-    /// Seconds of those.
+    /// Time of these solutions, in seconds.
     pub evaluate_seconds: f64,
 }
 
 impl Check {
-    /// What a run of these settings takes at most, training aside: more sequences at once are faster.
-    /// Nothing where no solution was finished.
+    /// Returns an upper bound of the cost of a run with these settings, without training: more concurrent
+    /// sequences are faster. `None` if no solution was finished.
     #[must_use]
     pub fn projected(&self, config: &RunConfig) -> Option<Projected> {
         let tree = self.tree?;
@@ -194,7 +194,7 @@ impl Check {
         })
     }
 
-    /// What a user should know before anything else, one sentence each.
+    /// Returns the most important warnings for the user, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let all = self.problems - self.unfinished;

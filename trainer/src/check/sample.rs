@@ -1,8 +1,9 @@
-//! Solutions drawn within a time limit, on a model of any speed.
+//! Samples solutions within a time limit, with a model of any speed.
 //!
-//! All solutions grow together, a few tokens per wave; waves are short beside the limit, so what is
-//! there when it comes is kept. How many problems fit is seen from the first waves. The time decides how
-//! far solutions come and how many there are, never what they say: waves have equal lengths.
+//! All solutions are extended together, a few tokens per wave. Waves are short compared with the limit, so
+//! the solutions at the time limit can be used. The first waves show how many problems fit. The time
+//! determines how long and how many the solutions are, but not their text, because all waves have the same
+//! length.
 
 use std::time::Instant;
 
@@ -17,36 +18,36 @@ use serde::Serialize;
 
 use crate::TrainError;
 
-/// Problems at most: a handful that one can read.
+/// Maximum number of problems: a handful that a person can read.
 pub const MOST_PROBLEMS: usize = 8;
-/// Tokens of a solution in one wave; the random stream of a wave depends on where it begins.
+/// Number of tokens of a solution per wave; a wave's random stream depends on its start position.
 const WAVE: usize = 16;
-/// Tokens of a solution that is not known yet: between those of GSM8K (270) and of MATH.
+/// Assumed number of tokens of a solution before any is known: between GSM8K (270) and MATH.
 const EXPECTED_TOKENS: f64 = 320.0;
-/// Share of the time that the prompts may take.
+/// Maximum share of the time spent on prompts.
 const PROMPT_SHARE: f64 = 0.25;
 
 /// What ended a solution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// The model, or the line that states the answer.
+    /// The model's EOS, or a line that states the answer.
     Complete,
-    /// The token limit of a solution, or the context.
+    /// The token limit of a solution, or the context limit.
     CutOff,
-    /// The time limit of this look.
+    /// The time limit of this check.
     Unfinished,
 }
 
 impl End {
-    /// Whether the solution is as a search would have it.
+    /// Whether the solution is complete or cut off as in a search, i.e. not ended by the time limit.
     #[must_use]
     pub fn is_final(self) -> bool {
         self != Self::Unfinished
     }
 }
 
-/// A solution on its way.
+/// A partial solution.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) problem: usize,
@@ -57,13 +58,13 @@ pub(super) struct Draft {
     pub(super) end: End,
 }
 
-/// The solutions and what they took.
+/// The sampled solutions, and their tokens and time.
 #[derive(Debug, Default)]
 pub(super) struct Drawn {
     pub(super) drafts: Vec<Draft>,
-    /// Tokens sampled, of all waves.
+    /// Number of tokens sampled in all waves.
     pub(super) tokens: usize,
-    /// Time of all waves.
+    /// Time of all waves, in seconds.
     pub(super) seconds: f64,
 }
 
@@ -74,7 +75,7 @@ impl Drawn {
     }
 }
 
-/// Solutions in the making, sampled in waves: one request for each that is open.
+/// Samples solutions in waves, with one request per open solution.
 pub(super) struct Waves<'a> {
     pub(super) policy: &'a dyn Policy,
     pub(super) verifier: &'a dyn Verifier,
@@ -85,7 +86,7 @@ pub(super) struct Waves<'a> {
 }
 
 impl Waves<'_> {
-    /// Samples one solution of each of the first problems, as many as fit.
+    /// Samples one solution of each of the first problems, as many as the time allows.
     pub(super) fn sample(
         mut self,
         progress: &mut dyn FnMut(usize, usize),
@@ -107,7 +108,7 @@ impl Waves<'_> {
                 break;
             }
             count += 1;
-            // The second wave computed the prompts, the third is the first at full speed.
+            // The second wave includes computing the prompts; the third is the first at full speed.
             if count == 3 {
                 let (tokens, seconds) = (self.drawn.tokens - tokens, self.drawn.seconds - seconds);
                 let rate = tokens as f64 / seconds.max(1e-6);
@@ -119,17 +120,17 @@ impl Waves<'_> {
         Ok(self.drawn)
     }
 
-    /// Seconds that are left.
+    /// Remaining seconds.
     fn left(&self) -> f64 {
         self.deadline.saturating_duration_since(Instant::now()).as_secs_f64()
     }
 
-    /// Solutions that go on.
+    /// Number of open solutions.
     fn open(&self) -> usize {
         self.drawn.drafts.iter().filter(|d| !d.end.is_final()).count()
     }
 
-    /// Begins further solutions, up to so many.
+    /// Begins further solutions, until there are `count`.
     fn begin(&mut self, count: usize) -> Result<(), TrainError> {
         for problem in self.drawn.drafts.len()..count {
             let prompt = self.policy.prompt(&self.problems[problem])?;
@@ -139,8 +140,8 @@ impl Waves<'_> {
         Ok(())
     }
 
-    /// Sets aside what would not come to its end in time, down to so many (at least two); what has
-    /// ended stays.
+    /// Drops open solutions that would not be finished in time, so that `count` remain (at least two). Ended
+    /// solutions are kept.
     fn keep(&mut self, count: usize) {
         let mut open = 0;
         self.drawn.drafts.retain(|draft| {
@@ -149,7 +150,7 @@ impl Waves<'_> {
         });
     }
 
-    /// One wave for every solution that goes on. False when the time is up.
+    /// Runs one wave over all open solutions. Returns false if the time is up.
     fn draw(&mut self) -> Result<bool, TrainError> {
         let started = Instant::now();
         let (reply, answers) = unbounded();
@@ -175,7 +176,7 @@ impl Waves<'_> {
         Ok(Instant::now() < self.deadline)
     }
 
-    /// The next part of a solution; nothing where it has ended.
+    /// Returns the request for the next part of a solution; `None` if the solution has ended.
     fn request(&mut self, index: usize) -> Option<Request> {
         let draft = &mut self.drawn.drafts[index];
         if draft.end.is_final() {

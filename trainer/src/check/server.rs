@@ -1,4 +1,4 @@
-//! What a server really gives: the same request twice, the log-probabilities of a sample, a judgement.
+//! Tests what a server supports: equal requests, log-probabilities of a sample, a judgement.
 
 use std::sync::Arc;
 
@@ -9,36 +9,37 @@ use regrowth_policy::{
 };
 use serde::Serialize;
 
-/// Tokens that each probe samples: few, as a server may be slow and the solutions are what matters.
+/// Number of tokens that each probe samples: few, because a server may be slow and the time is needed for the
+/// solutions.
 const TOKENS: usize = 12;
-/// Key of the samples, any number.
+/// Key of the samples; its value does not matter.
 const KEY: u64 = 1;
 
-/// What a server supports and what came back when it was tried.
+/// Features of a server and the results of trying them.
 #[derive(Debug, Clone, Serialize)]
 pub struct ServerProbe {
-    /// What it supports.
+    /// Features of the server.
     #[serde(flatten)]
     pub features: ServerFeatures,
-    /// Whether two equal requests got equal texts, greedily.
+    /// Whether two equal greedy requests returned equal texts.
     pub repeats_greedy: bool,
-    /// Whether two equal requests with seeds got equal texts, at temperature 1.
+    /// Whether two equal requests with the same seed at temperature 1 returned equal texts.
     pub repeats_samples: bool,
-    /// Whether the log-probabilities of a sample are those it was drawn with.
+    /// Whether the returned log-probabilities are those with which the sample was drawn.
     pub exact_log_probs: bool,
-    /// Largest difference between the log-probability of a sampled token and that of the same token as
-    /// given text; nothing where one of them is not given.
+    /// Maximum difference between the log-probability of a token when sampled and when scored as given text;
+    /// `None` if one of them is not returned.
     pub score_difference: Option<f64>,
-    /// Whether the judge's question got an answer that means something.
+    /// Whether the judge's question got a usable answer.
     pub judges: bool,
-    /// What was refused, by the server's own words.
+    /// Errors of refused requests, in the server's own words.
     pub refused: Vec<String>,
 }
 
-/// Tries the server behind `policy` on a problem; nothing for a model in this process.
+/// Tries the server of `policy` on a problem; `None` for a model in this process.
 ///
 /// # Errors
-/// When the prompt cannot be rendered.
+/// If the prompt cannot be rendered.
 pub(super) fn probe(
     policy: &dyn Policy,
     problem: &Problem,
@@ -60,7 +61,7 @@ pub(super) fn probe(
     }))
 }
 
-/// Whether both answers are there, with the same tokens.
+/// Whether both answers are there and have the same tokens.
 fn same(answers: &[Option<Vec<Candidate>>; 2]) -> bool {
     let tokens = |answer: &Vec<Candidate>| -> Vec<Vec<TokenId>> {
         answer.iter().map(|candidate| candidate.step.ids.clone()).collect()
@@ -71,7 +72,7 @@ fn same(answers: &[Option<Vec<Candidate>>; 2]) -> bool {
     }
 }
 
-/// Questions about one prompt.
+/// A prompt and the requests about it.
 struct Asked<'a> {
     policy: &'a dyn Policy,
     prefix: Arc<[TokenId]>,
@@ -79,7 +80,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The answer, or a line in `refused`.
+    /// Returns the answer; if the request is refused, adds a line to `refused` and returns `None`.
     fn ask(&mut self, request: Request) -> Option<Response> {
         match call(self.policy, request) {
             Ok(response) => Some(response),

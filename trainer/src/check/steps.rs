@@ -1,4 +1,4 @@
-//! Sampled solutions cut into steps at any boundary, and the settings that fit them.
+//! Splits sampled solutions into steps at any boundary, and recommends settings.
 
 use regrowth_mcts::SearchConfig;
 use regrowth_policy::{Boundary, Policy, PolicyError, Sampling, has_content, step_lengths};
@@ -7,27 +7,28 @@ use serde::Serialize;
 use super::StepText;
 use super::sample::{Draft, Drawn};
 
-/// Steps that a solution should have: fewer leave a tree no depth, more make each say too little.
+/// Desirable number of steps of a solution: with fewer, a tree has no depth; with more, a step says too
+/// little.
 const GOOD_STEPS: std::ops::RangeInclusive<f64> = 4.0..=10.0;
-/// Share of steps without content that is tolerated.
+/// Maximum tolerated share of steps without content.
 const GOOD_CONTENT: f64 = 0.05;
 /// Mean log-probability of a sampled token below which a text is likely to be gibberish: coherent
 /// solutions of small models were seen at -0.2 to -0.6.
 const GIBBERISH: f64 = -1.0;
 
-/// A solution as the texts of its tokens.
+/// A solution, split into the texts of its tokens.
 pub(super) struct Cutting {
     pieces: Vec<String>,
 }
 
 impl Cutting {
-    /// Reads the tokens of a solution one after the other.
+    /// Decodes the tokens of a solution one by one.
     pub(super) fn of(policy: &dyn Policy, draft: &Draft) -> Result<Self, PolicyError> {
         let mut pieces = Vec::with_capacity(draft.ids.len());
         let mut before = String::new();
         for end in 1..=draft.ids.len() {
             let text = policy.decode(&draft.ids[..end])?;
-            // A character of which bytes are missing belongs to the token that completes it.
+            // An incomplete character belongs to the token that completes it.
             let whole = text.trim_end_matches('\u{fffd}');
             pieces.push(whole.get(before.len()..).unwrap_or_default().to_owned());
             if whole.len() > before.len() {
@@ -37,7 +38,7 @@ impl Cutting {
         Ok(Self { pieces })
     }
 
-    /// A text whose tokens end at spaces and line breaks.
+    /// Builds a solution from a text, with tokens that end at spaces and line breaks.
     #[cfg(test)]
     pub(super) fn of_text(text: &str) -> Self {
         Self { pieces: text.split_inclusive([' ', '\n']).map(str::to_owned).collect() }
@@ -62,22 +63,22 @@ impl Cutting {
     }
 }
 
-/// How a boundary cuts solutions.
+/// Statistics of solutions split at a boundary.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Figures {
     /// Median number of steps.
     pub(super) steps: f64,
-    /// Number of steps that nine solutions in ten do not exceed.
+    /// Number of steps that 90 % of the solutions do not exceed.
     most_steps: usize,
     /// Median number of tokens of a step.
     pub(super) step_tokens: f64,
-    /// Most tokens of a step.
+    /// Maximum number of tokens of a step.
     longest_step: usize,
     /// Share of steps without content.
     pub(super) without_content: f64,
     /// Mean number of tokens of a solution.
     pub(super) tokens: f64,
-    /// Most tokens of a solution.
+    /// Maximum number of tokens of a solution.
     longest: usize,
 }
 
@@ -86,7 +87,7 @@ impl Figures {
         GOOD_STEPS.contains(&self.steps) && self.without_content < GOOD_CONTENT
     }
 
-    /// How far it is from good; 0 is good.
+    /// Distance from the desirable range; 0 within it.
     fn fault(&self) -> f64 {
         let (low, high) = (*GOOD_STEPS.start(), *GOOD_STEPS.end());
         let steps = (low / self.steps.max(0.1)).max(self.steps / high).max(1.0).ln();
@@ -117,27 +118,27 @@ pub(super) fn figures(solutions: &[&Cutting], boundary: &Boundary, max_tokens: u
     }
 }
 
-/// Of a sorted list that is not empty.
+/// Median of a sorted list that is not empty.
 fn median(sorted: &[usize]) -> f64 {
     let half = sorted.len() / 2;
     let upper = sorted[half] as f64;
     if sorted.len().is_multiple_of(2) { (sorted[half - 1] as f64 + upper) / 2.0 } else { upper }
 }
 
-/// Settings that fit what was seen, as the table `search` of a settings file has them.
+/// Recommended settings, as in the table `search` of a settings file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recommended {
-    /// Where a step ends.
+    /// Step boundary.
     pub boundary: Boundary,
-    /// Steps of a solution at most.
+    /// Maximum number of steps of a solution.
     pub max_depth: u32,
-    /// Tokens of a step at most.
+    /// Maximum number of tokens of a step.
     pub max_step_tokens: usize,
-    /// Tokens of a solution at most.
+    /// Maximum number of tokens of a solution.
     pub max_solution_tokens: usize,
-    /// How tokens are drawn.
+    /// Sampling settings.
     pub sampling: Sampling,
-    /// Why, one sentence for each setting that differs from the given ones.
+    /// Reasons, one sentence for each setting that differs from the given ones.
     pub reasons: Vec<String>,
 }
 
@@ -187,7 +188,7 @@ pub(super) fn recommend(
     fit
 }
 
-/// The given boundary where it is good, else the best of those that need no parameter.
+/// Returns the given boundary if it is good, otherwise the best of those without a parameter.
 fn best_boundary(
     solutions: &[&Cutting],
     search: &SearchConfig,
@@ -205,14 +206,14 @@ fn best_boundary(
     all.min_by(|a, b| a.1.fault().total_cmp(&b.1.fault())).unwrap_or((Boundary::Paragraph, given))
 }
 
-/// Finished solutions from which on limits are lowered to what they need.
+/// Number of finished solutions from which limits may be lowered to what the solutions need.
 const ENOUGH: usize = 4;
 
 impl Recommended {
-    /// Sets depth and token limits from how long solutions and their steps are.
+    /// Sets depth and token limits from the lengths of solutions and steps.
     fn fit_limits(&mut self, found: &Figures, search: &SearchConfig, cut_off: usize, all: usize) {
         let depth = (found.most_steps as u32).clamp(3, 12);
-        // A tree needs no more depth than solutions have steps; one step more or less is no reason.
+        // A tree needs no more depth than solutions have steps. A difference of one step is ignored.
         let shallow = depth < search.max_depth && all < ENOUGH;
         if depth.abs_diff(search.max_depth) > 1 && !shallow {
             self.max_depth = depth;

@@ -1,9 +1,9 @@
-//! What a tree takes, from trees that the same search grows of steps like the sampled ones, without
-//! the model.
+//! Estimates the cost of a tree without the model, by running the search on steps as long as the sampled
+//! ones.
 //!
-//! A stand-in answers at once: a step is as long as one of the sampled solutions at the same depth, and
-//! solutions end where those do. So selection, breadth, depth limit and commits cost what they cost, and
-//! only values and priors are drawn from hashes.
+//! A stand-in policy answers at once: a step is as long as a step of a sampled solution at the same depth,
+//! and solutions end where the sampled ones end. Selection, breadth, depth limit and commits are therefore
+//! the real ones; only values and priors are drawn from hashes.
 
 use std::sync::Arc;
 
@@ -19,28 +19,28 @@ use serde::Serialize;
 use super::steps::Cutting;
 use crate::TrainError;
 
-/// Trees that are grown.
+/// Number of trees to grow.
 const TREES: usize = 16;
-/// Stands in for the tokens of a step but the first, and ends it.
+/// Token in the middle of a step, and last token of a step.
 const INNER: TokenId = 0;
 const LAST: TokenId = 1;
-/// The first token of a step is at least this: it tells candidates apart.
+/// Smallest first token of a step. The first token makes candidates distinct.
 const FIRST: TokenId = 2;
 
-/// What one tree takes, on average.
+/// Average cost of one tree.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct TreeCost {
-    /// Tokens that are sampled.
+    /// Sampled tokens.
     pub sampled_tokens: f64,
     /// Tokens of the prompt and of the judge's questions.
     pub other_tokens: f64,
-    /// Requests to the model.
+    /// Number of model requests.
     pub model_calls: f64,
-    /// Seconds, where as many trees grow at once as problems were asked here.
+    /// Seconds, if as many trees grow at once as problems were sampled in the check.
     pub seconds: f64,
 }
 
-/// Grows trees of steps like those of `solutions`, which are right with this probability.
+/// Grows trees of steps like those of `solutions`; a solution is right with probability `right`.
 pub(super) fn tree_cost(
     policy: &dyn Policy,
     problems: &[Problem],
@@ -64,7 +64,7 @@ pub(super) fn tree_cost(
     let (coin, options) = (Coin { right }, RunOptions::default());
     let found = Search::new(&stand_in, &coin, search)
         .options(&options)
-        // What a probe would say of its states means nothing.
+        // The stand-in's hidden states carry no information, so any probe will do.
         .probe(Some(Arc::default()))
         .run(&problems, on_tree)?;
     let trees = found.trees.max(1) as f64;
@@ -80,12 +80,12 @@ pub(super) fn tree_cost(
 
 /// A policy without a model whose steps are as long as sampled ones.
 struct StandIn {
-    /// Tokens of each step of each solution.
+    /// Number of tokens of each step of each solution.
     lengths: Vec<Vec<usize>>,
     limits: Limits,
 }
 
-/// A number in [0, 1) from a key.
+/// Maps a key to a number in [0, 1).
 fn unit(key: u64) -> f64 {
     (key >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -100,7 +100,7 @@ impl StandIn {
         let whole = request.boundary == Boundary::End;
         let (length, ended) =
             if whole { (rest.iter().sum(), true) } else { (rest[0], rest.len() == 1) };
-        // Its first token tells it apart, its last one ends it.
+        // The first token makes the step distinct, the last token ends it.
         let length = length.min(request.max_tokens).max(2);
         let mut ids = vec![INNER; length];
         ids[length - 1] = LAST;
@@ -170,7 +170,7 @@ impl Policy for StandIn {
     }
 }
 
-/// A verifier that finds solutions right with a probability.
+/// A verifier that accepts solutions with probability `right`.
 struct Coin {
     right: f64,
 }

@@ -1,4 +1,4 @@
-//! `regrowth check`: a minute with a policy before hours are spent on it.
+//! `regrowth check`: a one-minute test of a policy before a long run.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::{TrainError, inputs};
 /// Arguments of `regrowth check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Seconds after which nothing more is waited for, loading the policy included.
+    /// Time limit in seconds, including loading the policy.
     #[arg(long, default_value_t = 60, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     seconds: u64,
     /// Print the result as one JSON object.
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     print_line(&described(&found, &config))
 }
 
-/// Looks at the policy of a run; `limit` counts from here.
+/// Tests the policy of a run; `limit` counts from this call.
 fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Check, TrainError> {
     let started = Instant::now();
     let sets = ProblemSets::read(config)?;
@@ -69,21 +69,20 @@ fn look(config: &RunConfig, engine: &EngineFlags, limit: Duration) -> Result<Che
         found.memory_mib = Some(plan.peak() >> 20);
     }
     if found.unfinished > 0 {
-        // Its threads may be in the middle of a forward pass that nobody waits for; they end with
-        // the process.
+        // Its threads may be in a forward pass whose result is no longer needed; they end with the process.
         std::mem::forget(policy);
     }
     Ok(found)
 }
 
-/// What was seen, and what the run would take by it.
+/// Returns the results and the projected cost of the run as JSON.
 fn json(found: &Check, config: &RunConfig) -> serde_json::Value {
     let mut value = json!(found);
     value["projected"] = json!(found.projected(config));
     value
 }
 
-/// What was seen, in words.
+/// Returns the results as text.
 fn described(found: &Check, config: &RunConfig) -> String {
     let mut text = format!("--- the first prompt\n{}\n", found.prompt);
     text += &found.server.as_ref().map(server).unwrap_or_default();
@@ -95,7 +94,7 @@ fn described(found: &Check, config: &RunConfig) -> String {
     text + &recommended(found)
 }
 
-/// What a server gave.
+/// Returns the results about a server as text.
 fn server(probe: &ServerProbe) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let listed = match probe.features.listed_tokens {
@@ -128,7 +127,7 @@ fn server(probe: &ServerProbe) -> String {
     text
 }
 
-/// A solution in its steps.
+/// Returns a solution with its steps as text.
 fn solution(number: usize, sample: &Sample) -> String {
     let tokens: usize = sample.steps.iter().map(|step| step.tokens).sum();
     let mut text = format!(
@@ -178,7 +177,7 @@ fn figures(found: &Check) -> String {
     text
 }
 
-/// What the run would take.
+/// Returns the projected cost of the run as text.
 fn planned(found: &Check, config: &RunConfig) -> String {
     let (Some(tree), Some(run)) = (found.tree, found.projected(config)) else {
         return String::new();
@@ -198,7 +197,7 @@ fn planned(found: &Check, config: &RunConfig) -> String {
     )
 }
 
-/// The settings that fit, as a table of a settings file.
+/// Returns the recommended settings as a table of a settings file.
 fn recommended(found: &Check) -> String {
     let fit = &found.recommended;
     if fit.reasons.is_empty() {

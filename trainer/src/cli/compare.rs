@@ -1,6 +1,6 @@
-//! `regrowth compare`: finished runs side by side, problem by problem where they share test
-//! problems, and variant by variant where they have several seeds (`seeds`); or samples files of evaluations,
-//! item by item (`samples`).
+//! `regrowth compare`: compares finished runs, problem by problem if they share test problems, and variant by
+//! variant if they have several seeds (`seeds`). It also compares samples files of evaluations, item by item
+//! (`samples`).
 
 mod samples;
 mod seeds;
@@ -26,8 +26,8 @@ use crate::train::DpoConfig;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Args {
-    /// Folders of finished runs, or samples files of `evaluate --out` or lm-eval; the others are compared
-    /// with the first.
+    /// Folders of finished runs, or samples files of `evaluate --out` or lm-eval; all are compared with the
+    /// first.
     #[arg(required = true, value_name = "RUN|SAMPLES")]
     runs: Vec<PathBuf>,
     /// Print the comparison as one JSON object.
@@ -35,11 +35,11 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A finished run as it is compared.
+/// A finished run to compare.
 struct Run {
     path: PathBuf,
     report: RunReport,
-    /// Whether the best round solves each test problem, by id.
+    /// Whether the best round solved each test problem, by problem id.
     solved: BTreeMap<String, bool>,
 }
 
@@ -105,7 +105,7 @@ fn read(path: &Path) -> Result<Run, TrainError> {
     Ok(Run { path: path.to_owned(), report, solved })
 }
 
-/// The second run's best round against the first's, on the test problems that both were asked.
+/// Compares the best rounds of two runs on the test problems in both.
 fn paired(first: &Run, second: &Run) -> Paired {
     let both = first.solved.iter().filter_map(|(id, a)| Some((*a, *second.solved.get(id)?)));
     Paired::of(both)
@@ -115,12 +115,12 @@ fn accuracy(run: &Run, round: u32) -> Option<Share> {
     run.report.round(round).and_then(|r| r.test.as_ref()).map(|e| e.share)
 }
 
-/// Tokens of one kind over all rounds: what a comparison must hold equal.
+/// Tokens of one kind over all rounds; a fair comparison keeps them equal.
 fn tokens(run: &Run, kind: impl Fn(&RoundTokens) -> u64) -> u64 {
     run.report.rounds.iter().map(|r| kind(&r.tokens)).sum()
 }
 
-/// Name of the variant, with prompt, loss, judge and what is seen where they are not the usual ones.
+/// Name of the variant, followed by prompt, loss, judge and oracle if they differ from the defaults.
 fn variant(run: &Run) -> String {
     let config = &run.report.config;
     let (loss, steps) = (config.dpo.loss, &config.search.value);
@@ -140,7 +140,7 @@ fn variant(run: &Run) -> String {
     names.join(", ")
 }
 
-/// How a flag writes a value.
+/// Name of a value on the command line.
 fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
@@ -192,7 +192,7 @@ fn difference(paired: &Paired) -> String {
     format!("{:+.1} [{low:+.1}, {high:+.1}]", 100.0 * paired.difference)
 }
 
-/// Columns as wide as their widest cell.
+/// Aligns the columns, each as wide as its widest cell.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `regrowth config`: the settings file of a run, with every key explained.
+//! `regrowth config`: prints the settings file of a run, with every key explained.
 
 use regrowth_mcts::flags::EngineFlags;
 use toml::{Table, Value};
@@ -12,7 +12,7 @@ use crate::TrainError;
 pub(super) struct Args {
     #[command(flatten)]
     start: StartFlags,
-    /// The policy whose preset is the start [default: that of the file, else builtin].
+    /// The policy whose preset is used [default: that of the file, else builtin].
     #[arg(long, help_heading = "Settings")]
     policy: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! `regrowth corpus`: tokenizer, shape and corpus of the bundled model.
+//! `regrowth corpus`: writes tokenizer, configuration and corpus of the bundled model.
 
 use std::path::PathBuf;
 
@@ -20,8 +20,8 @@ pub(super) struct Args {
     /// Seed of the corpus.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Tasks with their weights, as `builtin:arithmetic:2-4=0.7,builtin:choice=0.3`; a weight that is
-    /// left out is 1 [default: arithmetic 0.55, choice 0.3, countdown 0.15].
+    /// Tasks with their weights, as `builtin:arithmetic:2-4=0.7,builtin:choice=0.3`; the weight is 1 if
+    /// omitted [default: arithmetic 0.55, choice 0.3, countdown 0.15].
     #[arg(long, value_name = "TASK=WEIGHT,...", value_delimiter = ',', value_parser = weighted)]
     tasks: Vec<(TaskSpec, f64)>,
     /// Scale of the probability that a chain merges operations into one step; 0 for none.
@@ -30,13 +30,13 @@ pub(super) struct Args {
     /// Scale of the probability that a chain skips hops; 0 for none.
     #[arg(long, default_value_t = 1.0)]
     skip_scale: f64,
-    /// Share of copied words: what a model learns to look up with, before anything else.
+    /// Share of word-copying examples, which teach a model to look things up before anything else.
     #[arg(long, default_value_t = 0.0)]
     copy_share: f64,
-    /// Share of skill tasks at the start.
+    /// Share of skill tasks at the beginning of the corpus.
     #[arg(long, default_value_t = 0.5)]
     drill_share: f64,
-    /// Share of chains with one wrong step that is carried through.
+    /// Share of solutions with one wrong step that the later steps build on.
     #[arg(long, default_value_t = 0.1)]
     wrong_share: f64,
     /// Share of self-evaluation examples.
@@ -44,7 +44,7 @@ pub(super) struct Args {
     judged_share: f64,
 }
 
-/// A task with its weight.
+/// Parses a task with its weight.
 fn weighted(text: &str) -> Result<(TaskSpec, f64), String> {
     let (task, weight) = text.split_once('=').unwrap_or((text, "1"));
     let task = task.parse::<TaskSpec>().map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What the help says of flags that mirror a setting: their values in the presets.
+//! Adds the presets' values to the help of flags that mirror a setting.
 
 use clap::Command;
 use regrowth_mcts::Preset;
@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::rounds::RunConfig;
 use crate::train::SftConfig;
 
-/// Flags of `iterate` and `check` by their ids, and the settings that they mirror.
+/// Flags of `iterate` and `check` by id, with the settings that they mirror.
 const RUN: &[(&str, &str)] = &[
     ("variant", "variant"),
     ("seed", "seed"),
@@ -38,14 +38,14 @@ const RUN: &[(&str, &str)] = &[
     ("epochs", "dpo.epochs"),
 ];
 
-/// Those of `evaluate`.
+/// The same for `evaluate`.
 const EVALUATE: &[(&str, &str)] = &[
     ("temperature", "search.sampling.temperature"),
     ("max_tokens", "search.max_solution_tokens"),
     ("judge", "search.value.judge"),
 ];
 
-/// Those of `train` and `sft`, without the name of their table.
+/// The same for `train` and `sft`, without the name of their table.
 const TRAINING: &[(&str, &str)] = &[
     ("loss", "loss.name"),
     ("beta", "beta"),
@@ -66,10 +66,10 @@ const TRAINING: &[(&str, &str)] = &[
     ("save_seconds", "save_seconds"),
 ];
 
-/// The command line with the defaults in its help.
+/// Returns the command line with the defaults in its help.
 pub(super) fn said(command: Command) -> Command {
     let presets = [("builtin", Preset::Builtin), ("chat", Preset::Chat), ("", Preset::Default)];
-    // Presets are settings, which are tables: a test writes every one of them.
+    // Presets always serialise to tables; a test writes every preset.
     let table = |preset| Table::try_from(RunConfig::of(preset)).unwrap_or_default();
     let runs = presets.map(|(name, preset)| (name, table(preset)));
     let dpo = runs.clone().map(|(name, mut table)| match table.remove("dpo") {
@@ -85,8 +85,8 @@ pub(super) fn said(command: Command) -> Command {
         .mut_subcommand("sft", |c| with_defaults(c, TRAINING, &sft))
 }
 
-/// Leaves flags that it shares with other commands to `--help-all`: their defaults serve most runs, and the
-/// first screen has room for its own.
+/// Shows flags shared with other commands only in `--help-all`: their defaults are right for most runs, and
+/// the short help then fits on one screen.
 fn without_shared(command: Command) -> Command {
     ["threads", "preset"].into_iter().fold(command, |c, id| c.mut_arg(id, |arg| arg.hide(true)))
 }

@@ -1,4 +1,4 @@
-//! The policy that flags name, as commands of this program run it.
+//! Loads the policy that the flags name.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +9,10 @@ use regrowth_policy::{LoadOptions, Policy, PromptOptions, joined};
 
 use crate::{TrainError, inputs};
 
-/// Says a text unless it was the last one: every round loads a policy of the same size.
+/// Prints a text unless it equals the last one: every round loads a policy of the same size.
 pub(super) fn say_once(text: &str) {
     static LAST: Mutex<String> = Mutex::new(String::new());
-    // Nothing can panic while this lock is held but the write itself; a poisoned one is as good.
+    // Only the write can panic under this lock, so poisoning can be ignored.
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if *last != text {
         text.clone_into(&mut last);
@@ -20,10 +20,10 @@ pub(super) fn say_once(text: &str) {
     }
 }
 
-/// Loads the policy that `--policy` names, counted in `meter`, and says what there is to know of it.
+/// Loads the policy given by `--policy`, counts its calls in `meter`, and prints its notes.
 ///
 /// # Errors
-/// When it cannot be loaded, or a flag asks for what this build does not have.
+/// If it cannot be loaded, or a flag needs a feature that this build does not have.
 pub(super) fn policy(
     specs: &[String],
     engine: &EngineFlags,

@@ -1,4 +1,4 @@
-//! `regrowth export`: what was trained, as a file for other programs.
+//! `regrowth export`: writes a trained model as a file for other programs.
 
 use std::path::PathBuf;
 
@@ -13,21 +13,21 @@ pub(super) struct Args {
     /// A checkpoint folder, an adapter (which is merged), a .gguf file or builtin.
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     policy: String,
-    /// GGUF file to write, for llama.cpp and what is built on it.
+    /// GGUF file to write, for llama.cpp and programs based on it.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     gguf: PathBuf,
-    /// Type of the matrices; norms and biases are f32.
+    /// Data type of the matrices; norms and biases are f32.
     #[arg(long = "type", value_enum, default_value_t = Kind::F16, help_heading = "Output")]
     kind: Kind,
 }
 
-/// Type of the matrices of a file.
+/// Data type of the matrices.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Kind {
     /// Half precision.
     F16,
-    /// 8 bits a weight, one scale for 32 of them.
+    /// 8 bits per weight, with one scale per 32 weights.
     #[value(name = "q8_0")]
     Q8,
 }

@@ -1,5 +1,5 @@
-//! One training into a folder of its own: held by this process alone, watched, and stopped by a signal
-//! after the optimizer step in hand.
+//! A training in its own folder: locks the folder, shows progress, and stops after the current optimizer step
+//! when a signal arrives.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use crate::TrainError;
 use crate::artefact::hold;
 use crate::train::{self, OnStep};
 
-/// A training and its folder.
+/// A training and its locked folder.
 pub(super) struct Training {
     out: PathBuf,
     name: &'static str,
@@ -24,7 +24,7 @@ pub(super) struct Training {
 }
 
 impl Training {
-    /// Holds the folder `out`, before a model is loaded, which may take minutes.
+    /// Locks the folder `out`, before the model is loaded, which may take minutes.
     pub(super) fn begin(out: &Path, name: &'static str) -> Result<Self, TrainError> {
         let lock = hold(out, "out")?;
         let progress = Monitor::new(Arc::default());
@@ -32,7 +32,7 @@ impl Training {
         Ok(Self { out: out.to_owned(), name, progress, _lock: lock })
     }
 
-    /// Trains so many steps, showing every one; a signal ends the training with its state saved.
+    /// Trains with a progress display over `steps` steps; a signal saves the state and ends the training.
     pub(super) fn watch<T>(
         &self,
         steps: usize,
@@ -60,7 +60,7 @@ impl Training {
         })
     }
 
-    /// The results are written.
+    /// Marks the training as finished, after the results are written.
     pub(super) fn finished(&self) {
         self.progress.finished();
     }

@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// Folder of the run; the same command on an existing one resumes it.
     #[arg(long, default_value = "runs/default", value_name = "DIR", help_heading = "Output")]
     run: PathBuf,
-    /// Go on from the finished rounds of --run with other settings, in a new folder beside it.
+    /// Continue from the finished rounds of --run with other settings, in a new folder next to it.
     #[arg(long, help_heading = "Output", hide = true)]
     fork: bool,
     /// Command that starts the inference server at the address of --policy, for example `vllm serve
@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// [default: the servers run already]
     #[arg(long, value_name = "CMD", help_heading = "Policy and problems", hide = true)]
     serve_command: Option<String>,
-    /// How long the command may take until the addresses of --policy take connections
+    /// Timeout until the addresses of --policy accept connections, in seconds
     #[arg(
         long,
         value_name = "SECONDS",
@@ -45,7 +45,7 @@ pub(super) struct Args {
         hide = true
     )]
     serve_seconds: u64,
-    /// Say what would be done and what it would take, from a short trial in memory; nothing is written.
+    /// Print the planned work and its estimated cost, from a short trial in memory; nothing is written.
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
     /// Print the report as one JSON object.
@@ -114,7 +114,7 @@ fn request(
     meter: &Arc<Meter>,
 ) -> Result<RunRequest, TrainError> {
     let (dir, fork) = if args.fork {
-        // Named after its settings, so the same command resumes the same fork.
+        // Named after a hash of its settings, so the same command resumes the same fork.
         let text = toml::to_string(&config)
             .map_err(|e| TrainError::Setting { name: "fork", detail: e.to_string() })?;
         let mut name = args.run.clone().into_os_string();
@@ -134,7 +134,7 @@ fn request(
     Ok(RunRequest { dir, config, load, threads, serve_command, fork })
 }
 
-/// The result and what to try next.
+/// Returns the result and suggested next commands.
 fn summary(folder: &Path, report: &RunReport) -> String {
     let mut text = String::new();
     for round in &report.rounds {
@@ -165,8 +165,8 @@ fn summary(folder: &Path, report: &RunReport) -> String {
     text + "\nTry next:\n" + &next(folder, report)
 }
 
-/// Suggested next commands, with the run's problems and policy: for the bundled model a comparison with
-/// STaR, for any other evaluation of its best policy and search with it.
+/// Suggests next commands with the run's problems and policy. For the bundled model: a comparison with STaR,
+/// and a search. Otherwise: evaluation of the best policy, and search with it.
 fn next(dir: &Path, report: &RunReport) -> String {
     let config = &report.config;
     let own = config.problems != RunConfig::default().problems;
@@ -187,7 +187,7 @@ fn next(dir: &Path, report: &RunReport) -> String {
     }
     let policy = report.checkpoint.as_ref().map(|checkpoint| path(&format!("/{checkpoint}")));
     let policy = policy.unwrap_or_else(|| quoted(&config.policy));
-    // Without test problems of their own, those of the run are a part of its problems.
+    // Without `--test`, the run's test problems are a part of its problems.
     let test = match &config.test {
         Some(test) => quoted(test),
         None => format!("{problems} --split test"),
@@ -214,7 +214,7 @@ fn dry_run(args: &Args, config: &RunConfig, engine: &EngineFlags) -> Result<(), 
     print_line(&format!("run {}: {}\n{settings}", args.run.display(), described(&plan)))
 }
 
-/// A plan in words.
+/// Returns a plan as text.
 fn described(plan: &RunPlan) -> String {
     let all = plan.simulations * plan.problems_per_round as u64 * u64::from(plan.rounds);
     let mut text = format!(

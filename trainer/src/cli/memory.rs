@@ -1,4 +1,5 @@
-//! A training's memory: said before it begins, held to while it runs, measured when it ends.
+//! Memory of a training: the estimate is printed before it begins, enforced while it runs, and compared with
+//! the measured peak at the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,32 +12,32 @@ use serde::Serialize;
 use crate::TrainError;
 use crate::train::{TrainingMemory, peak_memory, resident_memory};
 
-/// How often a running training is looked at: often beside a micro-batch, which takes 0.1 s or more
-/// where memory matters.
+/// Interval at which the memory of a running training is checked. It is short compared with a micro-batch,
+/// which takes at least 0.1 s when memory matters.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Time between two occasions of giving pages back.
+/// Minimum time between two purges of freed pages.
 const REST: Duration = Duration::from_secs(10);
 
 /// Memory of a training run above what the process held before it, in bytes.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct MemoryUse {
-    /// As planned.
+    /// Planned memory.
     planned: u64,
-    /// Held before.
+    /// Memory held before training; `None` if the system does not report it.
     before: Option<u64>,
-    /// What it was, where the system says.
+    /// Peak memory; `None` if the system does not report it.
     peak: Option<u64>,
 }
 
-/// Holds a running training to its plan; until [`Self::end`].
+/// Keeps a running training within its planned memory until [`Self::end`].
 pub(super) struct Keeper {
     plan: MemoryUse,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Says what training will take, refuses what does not fit, and holds the process to it.
+/// Prints the memory estimate, returns an error if it does not fit, and starts to keep the process within it.
 pub(super) fn announce(plan: &TrainingMemory) -> Result<Keeper, TrainError> {
     let before = resident_memory();
     let held = before.unwrap_or(0) as f64 / 1e6;
@@ -52,16 +53,16 @@ pub(super) fn announce(plan: &TrainingMemory) -> Result<Keeper, TrainError> {
     Ok(Keeper { plan: MemoryUse { planned: plan.total(), before, peak: None }, ended, thread })
 }
 
-/// Gives freed pages back when the process holds more than it may: the allocator keeps them for the
-/// next micro-batch, and sizes that differ from one to the next leave holes. Seldom, as every page that
-/// is given back is zeroed by the system when it is taken again.
+/// Returns freed pages to the system when the process holds more than `allowed`. The allocator keeps freed
+/// pages for the next micro-batch, and micro-batches of different sizes fragment them. It purges seldom,
+/// because the system zeroes every returned page when it is allocated again.
 fn keep(allowed: u64, ended: &AtomicBool) {
     let mut given_back: Option<Instant> = None;
     // Relaxed: the flag carries no data.
     while !ended.load(Ordering::Relaxed) {
         let rested = given_back.is_none_or(|at| at.elapsed() >= REST);
         if rested && resident_memory().is_some_and(|held| held > allowed) {
-            // SAFETY: may be called at any time from any thread; it changes no live allocation.
+            // SAFETY: can be called at any time from any thread; it does not affect live allocations.
             unsafe { libmimalloc_sys::mi_collect(true) };
             given_back = Some(Instant::now());
         }
@@ -70,7 +71,7 @@ fn keep(allowed: u64, ended: &AtomicBool) {
 }
 
 impl Keeper {
-    /// Stops, with the peak so far.
+    /// Stops the check and returns the plan with the measured peak.
     pub(super) fn end(self) -> MemoryUse {
         let MemoryUse { planned, before, .. } = self.plan;
         let peak = peak_memory().zip(before).map(|(peak, before)| peak.saturating_sub(before));
@@ -82,7 +83,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A panic there lost nothing.
+            // A panic of the thread loses nothing.
             let _ = thread.join();
         }
     }

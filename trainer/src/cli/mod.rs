@@ -1,7 +1,6 @@
-//! The command line of `regrowth`: one file a subcommand.
+//! The command line of `regrowth`: one file per subcommand.
 //!
-//! stdout is data or a short result, progress goes to stderr. The exit codes are
-//! [`Exit`]'s.
+//! Results go to stdout, progress goes to stderr. The exit codes are those of [`Exit`].
 
 mod check;
 mod compare;
@@ -60,12 +59,13 @@ Examples:
   regrowth iterate --policy http://localhost:8000/v1#model --problems gsm8k.jsonl --dry-run
   regrowth iterate --preset paper --set search.c_puct=2 --rounds 1")]
     Iterate(Box<iterate::Args>),
-    /// A minute with a policy: solutions cut into steps, what the verifier reads, speed, fitting settings.
+    /// Test a policy for a minute: solutions split into steps, extracted answers, speed, recommended
+    /// settings.
     #[command(after_help = "\
 Examples:
   regrowth check --policy models/SmolLM2-360M-Instruct --problems gsm8k.jsonl")]
     Check(Box<check::Args>),
-    /// Measure a policy on problems: greedy, majority, best-of, search; log-likelihood of options.
+    /// Evaluate a policy on problems: greedy, majority, best-of, search; log-likelihood of options.
     #[command(after_help = "\
 Examples:
   regrowth evaluate --policy builtin --problems builtin:countdown --limit 100
@@ -73,23 +73,23 @@ Examples:
   regrowth evaluate --strategy mcts@16 --set search.c_puct=2
   regrowth evaluate --policy models/SmolLM2-360M-Instruct --problems test.jsonl --curve 16 --out results")]
     Evaluate(Box<evaluate::Args>),
-    /// Finished runs side by side, with paired intervals.
+    /// Compare finished runs, with paired intervals.
     #[command(after_help = "\
 Examples:
   regrowth compare runs/default runs/default-star")]
     Compare(compare::Args),
-    /// What a running or stopped run, search or training is doing, and when it will end.
+    /// Show the progress of a running or stopped run, search or training, and when it will end.
     #[command(after_help = "\
 Examples:
   regrowth status runs/default")]
     Status(status::Args),
-    /// A page on this machine that shows runs while they go.
+    /// Serve a local web page that shows runs while they are running.
     #[command(after_help = "\
 Examples:
   regrowth serve runs/default
   regrowth serve runs/default runs/default-star --port 8090")]
     Serve(serve::Args),
-    /// Write a run's page again.
+    /// Rewrite the report page of a run.
     #[command(after_help = "\
 Examples:
   regrowth report runs/default")]
@@ -121,19 +121,19 @@ Examples:
   regrowth sft --data rows.jsonl --policy builtin --out tuned
   regrowth sft --data rows.jsonl --init init --set sft.patience=3 --out model")]
     Sft(Box<sft::Args>),
-    /// Write what the bundled model is trained from: tokenizer, shape and corpus.
+    /// Write the training inputs of the bundled model: tokenizer, configuration and corpus.
     #[command(after_help = "\
 Examples:
   regrowth corpus --out corpus --examples 10000")]
     Corpus(corpus::Args),
-    /// Print a settings file with every key, what it means and its value.
+    /// Print a settings file with every key, its meaning and its value.
     #[command(after_help = "\
 Examples:
   regrowth config > settings.toml
   regrowth config --preset paper --set search.c_puct=2
   regrowth config --policy models/SmolLM2-360M-Instruct")]
     Config(config::Args),
-    /// Print the script with which a shell completes commands and flags.
+    /// Print the completion script of a shell.
     #[command(after_help = "Examples:\n  regrowth completions bash > regrowth.bash")]
     Completions(CompletionArgs),
     /// Write man pages.
@@ -141,7 +141,7 @@ Examples:
     Man(ManualArgs),
 }
 
-/// Features of this build; checkpoints and servers are always there.
+/// Optional features of this build; checkpoints and servers are always supported.
 const FEATURES: &[(&str, bool)] = &[
     ("candle", true),
     ("cuda", cfg!(feature = "cuda")),
@@ -149,14 +149,14 @@ const FEATURES: &[(&str, bool)] = &[
     ("parquet", cfg!(feature = "parquet")),
 ];
 
-/// The command line, as help, completions and man pages describe it.
+/// Returns the command line for help, completions and man pages.
 #[must_use]
 pub fn command() -> clap::Command {
     let command = version(Cli::command(), version_text(env!("CARGO_PKG_VERSION"), FEATURES));
     with_help(defaults::said(command))
 }
 
-/// Every key of a settings file that this program reads.
+/// Returns all keys of a settings file that this program reads.
 #[must_use]
 pub fn settings() -> SettingsTree {
     settings::known()
@@ -196,7 +196,7 @@ fn run() -> Result<(), TrainError> {
     }
 }
 
-/// Whether the system could not write because there is no space.
+/// Whether a write failed because the disk is full.
 fn is_full(error: &TrainError) -> bool {
     let source = match error {
         TrainError::Io { source, .. }
@@ -204,7 +204,7 @@ fn is_full(error: &TrainError) -> bool {
         | TrainError::Search(
             SearchError::Io { source, .. } | SearchError::Data(DataError::Io { source, .. }),
         ) => source,
-        // The checkpoint's writer and the log of answers give the system's words.
+        // Errors of the checkpoint writer and of the call log contain the system's error text.
         TrainError::File { detail, .. }
         | TrainError::Policy(PolicyError::Write { detail, .. })
         | TrainError::Search(SearchError::Policy(PolicyError::Write { detail, .. })) => {
@@ -215,7 +215,7 @@ fn is_full(error: &TrainError) -> bool {
     matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-/// What kind of failure an error is.
+/// Returns the exit code of an error.
 fn exit(error: &TrainError) -> Exit {
     match error {
         TrainError::Setting { .. } | TrainError::Run { .. } => Exit::Usage,
@@ -237,7 +237,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Writes a line to stdout; a reader that went away is no failure.
+/// Prints a line to stdout; it is no error if the reader has closed the pipe.
 fn print_line(text: &str) -> Result<(), TrainError> {
     console::print_line(text).map_err(TrainError::io("stdout"))
 }

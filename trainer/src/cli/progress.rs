@@ -1,4 +1,4 @@
-//! Progress of the commands of this program, over the console that both binaries share.
+//! Progress of this program's commands, on the console that both binaries share.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use regrowth_policy::decorate::Meter;
 
 use crate::train;
 
-/// Watches one phase over a known number of items, or one whose number comes with its first step.
+/// Starts the display of one phase. If its number of items is not known yet, the first `step` sets it.
 pub(super) fn over(
     name: impl Into<String>,
     unit: &'static str,

@@ -1,4 +1,4 @@
-//! `regrowth report`: writes the page of a run again from its files.
+//! `regrowth report`: rewrites the report page of a run from its files.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! `regrowth score`: log-probabilities of given completions.
 //!
-//! Prompt and completion are tokenised apart and their ids joined, so a row's numbers do not depend
-//! on where a tokenizer would have merged across the border.
+//! Prompt and completion are tokenised separately and their ids joined, so a row's log-probabilities do not
+//! depend on merges across the border.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ pub(super) struct Args {
     /// Begin each row with the tokenizer's BOS, unless the prompt already does.
     #[arg(long, help_heading = "Input")]
     bos: bool,
-    /// Put the prompt through the checkpoint's chat template as the user's turn, with the BOS if the
-    /// template writes it.
+    /// Render the prompt with the checkpoint's chat template as the user's turn, with the BOS if the template
+    /// writes it.
     #[arg(long, help_heading = "Input")]
     chat: bool,
     #[command(flatten)]
@@ -48,7 +48,7 @@ struct ScoreRow {
     completion: String,
 }
 
-/// One line of the answer.
+/// One output row.
 #[derive(Debug, Serialize)]
 struct Scored {
     logprobs: Vec<f32>,
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     written(out.finish()).map(drop)
 }
 
-/// Whether stdout still has a reader; one that went away is no failure.
+/// Whether stdout is still open for writing; it is no error if the reader has closed the pipe.
 fn written<T>(result: std::io::Result<T>) -> Result<bool, TrainError> {
     match result {
         Ok(_) => Ok(true),
@@ -94,7 +94,7 @@ fn written<T>(result: std::io::Result<T>) -> Result<bool, TrainError> {
     }
 }
 
-/// The rows of a file and where they stand.
+/// Reads the rows of a file and their positions.
 fn read(path: &Path) -> Result<Vec<(Place<'_>, ScoreRow)>, TrainError> {
     let mut reader = JsonlReader::open(path)?;
     let mut rows = Vec::new();
@@ -104,22 +104,22 @@ fn read(path: &Path) -> Result<Vec<(Place<'_>, ScoreRow)>, TrainError> {
     Ok(rows)
 }
 
-/// Where a row stands.
+/// Position of a row.
 struct Place<'a> {
     path: &'a Path,
-    /// From 1, blank lines counted.
+    /// Line number from 1, including blank lines.
     line: usize,
 }
 
 impl Place<'_> {
-    /// A field whose text has the wrong number of tokens.
+    /// Returns the error of a field with the wrong number of tokens.
     fn field(&self, field: &str, expected: String, got: usize) -> TrainError {
         let (path, field) = (self.path.to_owned(), field.to_owned());
         let got = if got == 0 { "none".into() } else { got.to_string() };
         DataError::Row { path, line: self.line, field, expected, got }.into()
     }
 
-    /// What the policy says of this row, with the place.
+    /// Adds the position of the row to an error of the policy.
     fn refused(&self, error: PolicyError) -> TrainError {
         let place = |detail| format!("{}:{}: {detail}", self.path.display(), self.line);
         match error {
@@ -136,7 +136,7 @@ fn continuation(request: &Request) -> Arc<[TokenId]> {
     }
 }
 
-/// What is put around a prompt.
+/// Tokens and template added to a prompt.
 struct Front {
     bos: Option<TokenId>,
     chat: Option<(PromptForm, Tokenizer)>,
@@ -180,7 +180,7 @@ impl Front {
         Ok(Self { bos, chat: args.chat.then_some((form, tokenizer)) })
     }
 
-    /// Asks for a row's numbers.
+    /// Builds the request for the log-probabilities of a row.
     fn request(
         &self,
         policy: &dyn Policy,
@@ -195,7 +195,7 @@ impl Front {
             None => row.prompt.clone(),
         };
         let ids = policy.encode(&text).map_err(refused)?;
-        // A template or a prompt that writes the BOS itself has it once.
+        // If the template or prompt already begins with the BOS, it is not added again.
         let bos = self.bos.filter(|bos| ids.first() != Some(bos));
         let prefix: Vec<TokenId> = bos.into_iter().chain(ids).collect();
         let continuation = policy.encode(&row.completion).map_err(refused)?;
@@ -204,7 +204,7 @@ impl Front {
     }
 }
 
-/// Checks the numbers of tokens of a row.
+/// Checks that a row's prompt, completion and their sum have allowed numbers of tokens.
 fn fits(
     prompt: usize,
     completion: usize,
@@ -235,7 +235,7 @@ fn tokenizer(source: &Source) -> Result<Tokenizer, TrainError> {
     Ok(Tokenizer::read(source, &config)?)
 }
 
-/// A prompt as the one turn of a conversation.
+/// Returns the prompt as a conversation with one turn.
 fn as_problem(prompt: &str) -> Problem {
     Problem {
         id: String::new(),

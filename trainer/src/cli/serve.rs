@@ -1,4 +1,4 @@
-//! `regrowth serve`: a page on this machine that shows runs while they go.
+//! `regrowth serve`: a local web page that shows runs while they are running.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::TrainError;
 use crate::rounds::read_report;
 use crate::serve::{Site, serve};
 
-/// The port without `--port`, if nobody has it.
+/// Default port, if it is free.
 const PORT: u16 = 8089;
 
 /// Arguments of `regrowth serve`.
@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     for run in &args.runs {
-        // A report that is damaged is told on the page, a folder that holds no run here.
+        // A corrupted report is shown on the page; a folder without a run is an error here.
         crate::rounds::read_run_file(run)?;
         if !run.join("run.json").is_file() {
             read_report(run)?;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     serve(listener, Site::new(args.runs.clone()), &stop)
 }
 
-/// A socket on loopback.
+/// Binds a socket on the loopback interface.
 fn listen(port: Option<u16>) -> Result<TcpListener, TrainError> {
     let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     match port {

@@ -1,4 +1,4 @@
-//! Settings of a run from a preset, a TOML file and flags, in this order.
+//! Settings of a run: a preset, overridden by a TOML file, overridden by flags.
 
 use std::path::{Path, PathBuf};
 
@@ -20,23 +20,23 @@ use crate::train::loss::PreferenceLoss;
 use crate::train::{JudgeLabels, LoraConfig};
 use crate::{TrainError, inputs};
 
-/// Flags that say what settings start from.
+/// Flags of the initial settings.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Settings")]
 pub(super) struct StartFlags {
-    /// Settings file (TOML), as `config` prints it; flags win over it, unknown keys are refused
+    /// Settings file (TOML), as printed by `config`; flags override it, unknown keys are refused
     /// [default: none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Named settings that the file and the flags start from [default: the file's `preset`, or builtin
-    /// with the policy of that name, chat with a checkpoint or server, default with any other]
+    /// Named settings to start from, overridden by the file and the flags [default: the file's `preset`, or
+    /// builtin with the policy of that name, chat with a checkpoint or server, default with any other]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
     #[command(flatten)]
     set: SetFlags,
 }
 
-/// Flags that decide what a run does.
+/// Flags that determine the results of a run.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SettingArgs {
     #[command(flatten)]
@@ -45,8 +45,8 @@ pub(super) struct SettingArgs {
     /// scripted[:FILE] or replay:FILE [default: builtin].
     #[arg(long, help_heading = "Policy and problems")]
     policy: Vec<String>,
-    /// Where --policy is a server: the checkpoint with its model's weights, which is trained and whose
-    /// trained weights are served in the next round (docs/servers.md#rounds)
+    /// If --policy is a server: the checkpoint with its model's weights, which is trained and whose trained
+    /// weights are served in the next round (docs/servers.md#rounds)
     /// [default: a served policy is not trained]
     #[arg(long, value_name = "DIR", help_heading = "Policy and problems", hide = true)]
     weights: Option<String>,
@@ -54,11 +54,11 @@ pub(super) struct SettingArgs {
     /// several times, as FILE:WEIGHT for a mixture [default: builtin:arithmetic].
     #[arg(long, value_name = "FILE[:WEIGHT]", help_heading = "Policy and problems")]
     problems: Vec<String>,
-    /// Bad rows of the problem files that are skipped, each named; one more is an error
+    /// Number of bad rows of the problem files that are skipped with a message; one more is an error
     /// [default: 0].
     #[arg(long, value_name = "N", help_heading = "Policy and problems", hide = true)]
     skip_bad: Option<usize>,
-    /// Format of the problem file, where detection is wrong
+    /// Format of the problem file, if it is not detected correctly
     /// [default: detected]
     #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     format: Option<String>,
@@ -80,43 +80,43 @@ pub(super) struct SettingArgs {
     /// Seed of training problems, search and training order.
     #[arg(long, help_heading = "Rounds", hide = true)]
     seed: Option<u64>,
-    /// Rounds.
+    /// Number of rounds.
     #[arg(long, value_name = "N", help_heading = "Rounds")]
     rounds: Option<u32>,
-    /// Training problems of each round.
+    /// Training problems per round.
     #[arg(long, value_name = "N", help_heading = "Rounds")]
     problems_per_round: Option<usize>,
-    /// Validation problems: they choose the best round.
+    /// Number of validation problems, which choose the best round.
     #[arg(long, value_name = "N", help_heading = "Rounds")]
     validation_problems: Option<usize>,
-    /// Test problems: used once, at the end.
+    /// Number of test problems, used once, at the end.
     #[arg(long, alias = "eval-problems", value_name = "N", help_heading = "Rounds", hide = true)]
     test_problems: Option<usize>,
-    /// What happens when a round makes the policy worse on validation problems.
+    /// Action when a round makes the policy worse on validation problems.
     #[arg(long, value_enum, help_heading = "Rounds", hide = true)]
     gate: Option<Gate>,
-    /// Share of the trained pairs that are drawn from earlier rounds, below 1.
+    /// Share of the trained pairs that is drawn from earlier rounds, below 1.
     #[arg(long, value_name = "SHARE", help_heading = "Rounds", hide = true)]
     replay: Option<f64>,
-    /// Rounds without a new best on validation problems after which the run ends; 0: never.
+    /// Number of rounds without a new best on validation problems after which the run ends; 0: never.
     #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     patience: Option<u32>,
-    /// A round with fewer pairs is not trained on.
+    /// Minimum number of pairs of a round; with fewer, nothing is trained.
     #[arg(long, value_name = "N", help_heading = "Rounds", hide = true)]
     min_pairs: Option<usize>,
     /// Simulations per search root.
     #[arg(long, value_name = "K", help_heading = "Search")]
     simulations: Option<u64>,
-    /// Multiplies the simulations at the first root.
+    /// Factor on the simulations at the first root.
     #[arg(long, value_name = "F", help_heading = "Search", hide = true)]
     first_root_factor: Option<u64>,
-    /// Candidates at the root and at deeper nodes.
+    /// Number of candidates at the root and at deeper nodes.
     #[arg(long, value_name = "B1,B2", value_parser = breadth, help_heading = "Search", hide = true)]
     breadth: Option<[usize; 2]>,
-    /// Steps of a solution at most.
+    /// Maximum number of steps of a solution.
     #[arg(long, value_name = "D", help_heading = "Search", hide = true)]
     depth: Option<u32>,
-    /// Where a step ends; docs/steps.md has an example of each.
+    /// Step boundary; docs/steps.md has an example of each.
     #[arg(
         long,
         value_name = "paragraph|lines|newline|sentence|tokens@N|marker@TEXT|end",
@@ -124,17 +124,17 @@ pub(super) struct SettingArgs {
         hide = true
     )]
     boundary: Option<Boundary>,
-    /// Weight of the prior term.
+    /// Weight of the prior term in PUCT.
     #[arg(long, value_name = "C", help_heading = "Search", hide = true)]
     c_puct: Option<f64>,
     /// Sampling temperature of the search.
     #[arg(long, value_name = "T", help_heading = "Search", hide = true)]
     temperature: Option<f32>,
-    /// Highest learning rate.
+    /// Peak learning rate.
     #[arg(long, value_name = "RATE", help_heading = "Training")]
     learning_rate: Option<f64>,
-    /// Train an adapter of this rank in place of the whole model, one over all rounds; 0 trains the
-    /// whole model.
+    /// Train an adapter of this rank instead of all weights, the same adapter over all rounds; 0 trains all
+    /// weights.
     #[arg(long, value_name = "RANK", help_heading = "Training")]
     lora: Option<usize>,
     /// Preference loss, as `regrowth train --help` lists them.
@@ -146,29 +146,29 @@ pub(super) struct SettingArgs {
     /// Weight of the chosen side's mean negative log-likelihood (TRL: rpo_alpha).
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     nll: Option<f64>,
-    /// How steps are judged.
+    /// Judge: how steps are self-evaluated.
     #[arg(long, help_heading = "Search", hide = true)]
     judge: Option<JudgeForm>,
-    /// Another policy that judges the steps, in its own prompt (docs/judges.md)
+    /// Another policy that judges the steps, in its own prompt form (docs/judges.md)
     /// [default: none: the searched policy judges]
     #[arg(long, value_name = "POLICY", help_heading = "Search", hide = true)]
     judge_policy: Option<String>,
-    /// Command of a process that checks finished solutions by JSON lines (docs/judges.md)
+    /// Command of a verifier that checks finished solutions, by JSON lines (docs/judges.md)
     /// [default: none: answers are compared with the reference]
     #[arg(long, value_name = "CMD", help_heading = "Search", hide = true)]
     verifier_command: Option<String>,
-    /// Weight of the judge's loss on steps with known outcomes beside that of the pairs; 0 leaves the
-    /// judge alone.
+    /// Weight of the judge's loss on steps with known outcomes, relative to the loss of the pairs; 0 disables
+    /// judge training.
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     judge_weight: Option<f64>,
-    /// What the judge is trained to say: the share of right solutions through a step (value), or whether there
-    /// is any (reached).
+    /// Target of the judge: the share of right solutions through a step (value), or whether there is any
+    /// (reached).
     #[arg(long, value_enum, help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
-    /// Passes over the pairs of a round.
+    /// Number of passes over the pairs of a round.
     #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     epochs: Option<usize>,
-    /// A command that trains in place of this program, told by REGROWTH_PAIRS, REGROWTH_POLICY,
+    /// Command that trains instead of this program; it receives REGROWTH_PAIRS, REGROWTH_POLICY,
     /// REGROWTH_REFERENCE, REGROWTH_OUT, REGROWTH_ROUND and REGROWTH_SEED
     /// [default: none]
     #[arg(long, value_name = "CMD", help_heading = "Training", hide = true)]
@@ -176,7 +176,7 @@ pub(super) struct SettingArgs {
 }
 
 impl SettingArgs {
-    /// The effective settings, checked; and how the policy is run, by `engine` over the file.
+    /// Returns the effective, validated settings, and the engine flags: `engine` over those of the file.
     pub(super) fn load(
         &self,
         engine: &EngineFlags,
@@ -229,7 +229,7 @@ impl SettingArgs {
         set(&mut config.dpo.learning_rate, &self.learning_rate);
         set(&mut config.sft.learning_rate, &self.learning_rate);
         if let Some(rank) = self.lora {
-            // Targets, dropout and scale of a settings file stay.
+            // Targets, dropout and scale of a settings file are kept.
             let at_rank = |lora: &LoraConfig| lora.at_rank(rank);
             let of_rank = |before: &Option<LoraConfig>| {
                 let lora = before.as_ref().map_or_else(|| LoraConfig::of_rank(rank), at_rank);
@@ -249,8 +249,8 @@ impl SettingArgs {
     }
 }
 
-/// Writes the default number of worked examples into the settings, where there is one: a run names what
-/// it shows.
+/// Writes the default number of few-shot examples into the settings if there is one, so that the run records
+/// how many it uses.
 fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
     let wanted = match config.shots {
         Some(_) => 0,
@@ -265,9 +265,9 @@ fn decide_shots(config: &mut RunConfig) -> Result<(), TrainError> {
 }
 
 impl StartFlags {
-    /// A preset, changed by a settings file and by `--set`, and `engine` over what they say of engines. The
-    /// policy is the flags', then the file's, then the bundled one, and the preset its own unless one is
-    /// named. `weights` are those of a served policy.
+    /// Returns a preset, overridden by a settings file and by `--set`, and the engine flags: `engine` over
+    /// those of the file. The policy is that of the flags, else of the file, else the bundled model. The
+    /// preset is the policy's own unless one is named. `weights` are those of a served policy.
     pub(super) fn base(
         &self,
         policy: &[String],
@@ -280,7 +280,7 @@ impl StartFlags {
                 let bad = |detail| TrainError::File { path: path.clone(), detail };
                 known().check(&table).map_err(bad)?;
                 let table = in_full(known().spelled(table)).map_err(bad)?;
-                // The file is read alone as well: what is wrong in it is not blamed on a flag.
+                // The file is also read alone, so that an error in it is not attributed to a flag.
                 self.read(table.clone(), policy, weights).map_err(|e| bad(e.to_string()))?;
                 table
             }
@@ -293,7 +293,7 @@ impl StartFlags {
         Ok((RunConfig { policy: joined(policy)?.unwrap_or(config.policy), ..config }, engine))
     }
 
-    /// The settings that a table says, over those of its preset.
+    /// Reads the settings in a table, over those of its preset.
     fn read(
         &self,
         mut table: Table,
@@ -320,8 +320,8 @@ impl StartFlags {
     }
 }
 
-/// The settings under which a policy that is an adapter is trained further. What names nothing is
-/// reported where it is loaded.
+/// Returns the LoRA settings under which an adapter is trained further; `None` if `policy` is no adapter.
+/// Unknown names are reported when the policy is loaded.
 pub(super) fn lora_of_adapter(policy: &str) -> Option<LoraConfig> {
     inputs::weights(policy).ok().flatten().as_ref().and_then(LoraConfig::of_adapter)
 }
@@ -333,7 +333,7 @@ pub(super) fn known() -> SettingsTree {
         .with_old_names(&RENAMED_KEYS)
 }
 
-/// Settings with values of one word, `tokens@40` or `simpo:gamma=1`, as the tables that they stand for.
+/// Expands values written as one word, such as `tokens@40` or `simpo:gamma=1`, into tables.
 fn in_full(table: Table) -> Result<Table, String> {
     let mut table = expanded(table)?;
     if let Some(Value::Table(dpo)) = table.get_mut("dpo") {
@@ -342,7 +342,7 @@ fn in_full(table: Table) -> Result<Table, String> {
     Ok(table)
 }
 
-/// The same for the table of preference training alone.
+/// Expands the loss in the table of preference training.
 pub(super) fn named_loss(dpo: &mut Table) -> Result<(), String> {
     if let Some(Value::String(text)) = dpo.get("loss") {
         let loss: PreferenceLoss = text.parse().map_err(|e| format!("`dpo.loss`: {e}"))?;
@@ -357,7 +357,7 @@ fn set<T: Clone>(place: &mut T, value: &Option<T>) {
     }
 }
 
-/// The settings of a file but for those that only searches have: one file serves both programs.
+/// Reads a settings file without the keys that only the `mcts` program uses: one file serves both programs.
 pub(super) fn read(path: &Path) -> Result<Table, TrainError> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io(path))?;
     let mut table = text

@@ -1,4 +1,4 @@
-//! `regrowth sft`: supervised fine-tuning from a checkpoint or from nothing.
+//! `regrowth sft`: supervised fine-tuning of a checkpoint, or training from scratch.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -26,26 +26,26 @@ pub(super) struct Args {
     /// Checkpoint to start from: a folder in Hugging Face layout, a .gguf file, or `builtin`.
     #[arg(long, default_value = "builtin", conflicts_with = "init", help_heading = "Input")]
     policy: String,
-    /// Folder with config.json and tokenizer files but no weights: train from nothing
+    /// Folder with config.json and tokenizer files but no weights: train from scratch
     /// [default: none]
     #[arg(long, help_heading = "Input")]
     init: Option<PathBuf>,
-    /// What to learn from: rows {prompt, completion, weight?, eos?} of text or messages, rows {messages},
-    /// of which the last turn is learned, or problems with worked solutions.
+    /// Training data: rows {prompt, completion, weight?, eos?} of text or messages, rows {messages}, of which
+    /// the last turn is trained on, or problems with worked solutions.
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     data: PathBuf,
-    /// How problems are put: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
+    /// Prompt form of problems: boxed, gsm8k, choice, plain, or a FILE with a template (docs/prompts.md)
     /// [default: that of `evaluate` and of searches].
     #[arg(long, value_name = "FORM|FILE", help_heading = "Input", hide = true)]
     prompt: Option<PromptName>,
     /// Folder for the checkpoint, metrics.jsonl and, while it runs, the training state.
     #[arg(long, help_heading = "Output")]
     out: PathBuf,
-    /// Such a file that is never trained on: its loss is reported as validation/nll
+    /// Validation data, in the formats of --data: its loss is reported as validation/nll
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     validation: Option<PathBuf>,
-    /// Tokens of one optimizer step.
+    /// Tokens per optimizer step.
     #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     batch_tokens: Option<i64>,
     /// Print the result as one JSON object.
@@ -53,10 +53,10 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     training: TrainingArgs,
-    /// Type of weights frozen beneath updates (--lora), and of their products; sums are f32.
+    /// Data type of frozen weights (--lora) and of their products; sums are f32.
     #[arg(long, value_name = "f32|bf16", default_value = "f32", help_heading = "Engine")]
     dtype: Dtype,
-    /// Micro-batches worked on at once [default: number of cores].
+    /// Micro-batches computed at once [default: number of cores].
     #[arg(long, help_heading = "Engine")]
     threads: Option<usize>,
 }
@@ -106,13 +106,13 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     ))
 }
 
-/// What is trained on, and what the loss is measured on.
+/// Training and validation examples.
 struct Examples {
     train: Vec<Example>,
     validation: Vec<Example>,
 }
 
-/// Reads the files that the flags name. What a user should know of them is logged.
+/// Reads the files that the flags name. Notices for the user are logged.
 fn read(args: &Args, source: &Source) -> Result<Examples, TrainError> {
     let mut notices = Notices::default();
     let data = Data::new(source, args.prompt.clone())?;
@@ -133,7 +133,7 @@ fn read(args: &Args, source: &Source) -> Result<Examples, TrainError> {
     Ok(Examples { train, validation })
 }
 
-/// The model to train: fresh weights, an adapter on a checkpoint, or the checkpoint.
+/// Loads the model to train: initialised weights, an adapter on a checkpoint, or the checkpoint.
 fn load(args: &Args, source: Source, config: &SftConfig) -> Result<Model, TrainError> {
     match (&args.init, &config.lora) {
         (Some(_), Some(_)) => {
@@ -146,7 +146,7 @@ fn load(args: &Args, source: Source, config: &SftConfig) -> Result<Model, TrainE
     }
 }
 
-/// What turns a file into examples. It needs no weights, so what is wrong with a file is said before they
+/// Converts a file to examples. This needs no weights, so errors in a file are reported before the weights
 /// are loaded.
 struct Data {
     tokenizer: Tokenizer,
@@ -164,7 +164,7 @@ impl Data {
         Ok(Self { tokenizer, form, context: config.context })
     }
 
-    /// The examples of a file, and whether it is one of problems with worked solutions.
+    /// Returns the examples of a file, and whether it contains problems with worked solutions.
     fn read(&self, path: &Path, notices: &mut Notices) -> Result<(Vec<Example>, bool), TrainError> {
         let demonstrations = read_demonstrations(path, notices)?;
         let with = (&self.tokenizer, &self.form);

@@ -1,6 +1,6 @@
-//! `regrowth status`: what a running or stopped run is doing, since when, how far, when it will end.
+//! `regrowth status`: progress of a running or stopped run, since when it runs, and when it will end.
 //!
-//! The lock of the folder says whether a process is running.
+//! The lock of the folder shows whether a process is running.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What a command that was stopped by a signal says: what is saved, and the command that resumes.
+//! Messages of commands that were stopped by a signal: what is saved and how to resume.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,10 +7,10 @@ use regrowth_mcts::console::{command_line, on_signal};
 
 use crate::TrainError;
 
-/// A flag that a signal sets; `waits_for` says what the command finishes first.
+/// Sets `flag` when a signal arrives; `waits_for` names the work that is finished first.
 ///
 /// # Errors
-/// When signals cannot be handled.
+/// If signal handlers cannot be installed.
 pub(super) fn on_signals(
     flag: &Arc<AtomicBool>,
     waits_for: &'static str,
@@ -19,8 +19,8 @@ pub(super) fn on_signals(
         .map_err(|detail| TrainError::Setting { name: "signals", detail })
 }
 
-/// A stop that a signal asked for says what is `saved`, and how to resume from it; `None` where there is
-/// nothing. Other errors stay.
+/// Turns an interruption into an error that says what is `saved` and how to resume; `saved` returns `None` if
+/// nothing is saved. Other errors are returned unchanged.
 pub(super) fn stopped(error: TrainError, saved: impl FnOnce() -> Option<String>) -> TrainError {
     match error {
         TrainError::Interrupted => TrainError::Stopped(match saved() {

@@ -31,21 +31,21 @@ use crate::{TrainError, inputs, pages};
 /// Arguments of `regrowth train`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What is optimised.
+    /// Training method.
     #[arg(long, value_enum, default_value_t = Method::Dpo, help_heading = "Training", hide = true)]
     method: Method,
-    /// Pairs of a search; or TRL's preference rows (text or messages), or Step-DPO's columns. JSON
-    /// lines, JSON, CSV or Parquet.
+    /// Pairs of a search, TRL's preference rows (text or messages), or Step-DPO's columns. JSON lines, JSON,
+    /// CSV or Parquet.
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pairs: PathBuf,
-    /// Bad rows of the file of pairs that are skipped, each named; one more is an error.
+    /// Number of bad rows of the pairs file that are skipped with a message; one more is an error.
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Input", hide = true)]
     skip_bad: usize,
     /// Named settings that the file and the flags start from [default: builtin for the bundled
     /// model, else chat].
     #[arg(long, value_enum, help_heading = "Settings")]
     preset: Option<Preset>,
-    /// Checkpoint to start from, and the reference: builtin, a folder or a .gguf file.
+    /// Checkpoint to train, also the reference: builtin, a folder or a .gguf file.
     #[arg(long, default_value = "builtin", help_heading = "Input")]
     policy: String,
     /// Another reference: builtin, a folder or a .gguf file
@@ -65,16 +65,16 @@ pub(super) struct Args {
     /// Weight of the chosen side's mean negative log-likelihood.
     #[arg(long, value_name = "WEIGHT", help_heading = "Training", hide = true)]
     nll: Option<f64>,
-    /// Judged steps of a search, which teach the judge beside the policy
+    /// Step labels of a search, which train the judge together with the policy
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     step_labels: Option<PathBuf>,
-    /// Pairs that are not trained on, in any layout of --pairs: when the training is over, train.json
-    /// says how the policy ranks them and the trained pairs
+    /// Held-out pairs, in any layout of --pairs: after training, train.json contains the ranking accuracy on
+    /// them and on the trained pairs
     /// [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Input", hide = true)]
     held_out: Option<PathBuf>,
-    /// Weight of the judge's loss on them [default: 1].
+    /// Weight of the judge's loss on the step labels [default: 1].
     #[arg(
         long,
         value_name = "WEIGHT",
@@ -83,21 +83,21 @@ pub(super) struct Args {
         hide = true
     )]
     judge_weight: Option<f64>,
-    /// What the judge is trained to say: the value of the state behind a step, or whether it is right
-    /// [default: value].
+    /// Target of the judge: the value of the state after a step, or whether the step is right [default:
+    /// value].
     #[arg(long, value_enum, requires = "step_labels", help_heading = "Training", hide = true)]
     judge_labels: Option<JudgeLabels>,
-    /// Pairs of one optimizer step; whole trees stay together.
+    /// Pairs per optimizer step; whole trees stay together.
     #[arg(long, value_name = "N", help_heading = "Training", hide = true)]
     batch_pairs: Option<i64>,
-    /// Score whole completions, as TRL does, in place of what follows the first difference.
+    /// Score full completions, as TRL does, instead of only the tokens from the first difference on.
     #[arg(long, help_heading = "Training", hide = true)]
     whole_completions: bool,
-    /// Compute every pair alone, without sharing prefixes: slower, for comparisons.
+    /// Compute every pair separately, without sharing prefixes: slower, for comparisons.
     #[arg(long, help_heading = "Training", hide = true)]
     naive: bool,
-    /// Whether EOS ends completions of text rows: auto (whole answers, not single steps), always or
-    /// never. Our own pairs keep the ids that were sampled.
+    /// Whether EOS is appended to completions of text rows: auto (full answers, not single steps), always or
+    /// never. Pairs of a search keep the sampled ids.
     #[arg(long, value_enum, default_value_t = Eos::Auto, help_heading = "Input", hide = true)]
     eos: Eos,
     /// Print the result as one JSON object.
@@ -109,7 +109,7 @@ pub(super) struct Args {
     engine: EngineFlags,
 }
 
-/// When EOS is put after a completion.
+/// When EOS is appended to a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Eos {
     Auto,
@@ -146,8 +146,8 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     let reference = match &other {
         Some(other) => Reference::Model(other),
         None if sampled => Reference::RoundStart,
-        // Recorded log-probabilities are the reference's only if this policy sampled the pairs. Its
-        // own are computed before the first step.
+        // Recorded log-probabilities are valid as the reference's only if this policy sampled the pairs.
+        // Otherwise the reference's are computed before the first step.
         None => Reference::Model(&model),
     };
     let threads = args.engine.threads();
@@ -179,12 +179,12 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     print_line(&format!("{}; {written}", described(&summary, bad_rows)))
 }
 
-/// The rows of the files that the flags name.
+/// Rows of the input files.
 struct Rows {
     preferences: TokenisedPreferences,
     held_out: Vec<PreferencePair>,
     step_labels: Vec<StepLabel>,
-    /// Rows that were left out.
+    /// Number of bad rows that were skipped.
     bad_rows: usize,
 }
 
@@ -198,7 +198,7 @@ impl Rows {
         }
     }
 
-    /// Refuses a weight of rationales on a file that has none.
+    /// Returns an error if rationales have a weight but the file has none.
     fn check_rationales(&self, path: &Path, weight: f64) -> Result<(), TrainError> {
         if weight == 0.0 || !self.preferences.rationales.is_empty() {
             return Ok(());
@@ -223,7 +223,7 @@ fn read(args: &Args, source: &Source) -> Result<Rows, TrainError> {
     Ok(Rows { preferences, held_out, step_labels, bad_rows })
 }
 
-/// The model to train, and whether it sampled the pairs.
+/// Loads the model to train; also returns whether it sampled the pairs.
 fn load(
     source: Source,
     config: &DpoConfig,
@@ -232,7 +232,7 @@ fn load(
     let checkpoint = Model::read(source.clone(), config.lora.as_ref())?;
     let sampled = sampled_by(&checkpoint, pairs)?;
     let model = match &config.lora {
-        // An adapter is trained further, so that what is written has the same base.
+        // An adapter is trained further, so that the result has the same base.
         Some(lora) if source.is_adapter() => {
             drop(checkpoint);
             Model::load_adapter(source, lora, config.seed)?
@@ -261,7 +261,7 @@ fn described(summary: &DpoSummary, bad_rows: usize) -> String {
     )
 }
 
-/// The settings of the flags over those of the file.
+/// Returns the settings: those of the file, overridden by the flags.
 fn config(args: &Args) -> Result<DpoConfig, TrainError> {
     let mut own = Table::new();
     let bad = |e: toml::ser::Error| TrainError::Setting { name: "loss", detail: e.to_string() };
@@ -314,7 +314,7 @@ struct PairReader<'a> {
 }
 
 impl PairReader<'_> {
-    /// The pairs of the file, text rows tokenised for the policy.
+    /// Reads the pairs of a file; text rows are tokenised for the policy.
     fn read(&self, file: &Path, notices: &mut Notices) -> Result<TokenisedPreferences, TrainError> {
         let source = self.source;
         let config = ModelConfig::parse(&source.text("config.json")?)
@@ -337,10 +337,10 @@ impl PairReader<'_> {
     }
 }
 
-/// Pairs whose text is compared with what their ids say under the policy's tokenizer.
+/// Number of pairs whose text is compared with their decoded ids.
 const READ_BACK: usize = 16;
 
-/// Refuses pairs that were made with another tokenizer: their ids would train on other words.
+/// Refuses pairs made with another tokenizer: their ids would mean other text to this model.
 fn check_tokenizer(pairs: &[PreferencePair], tokenizer: &Tokenizer) -> Result<(), TrainError> {
     for (index, pair) in pairs.iter().enumerate().take(READ_BACK) {
         let read = tokenizer.decode(&pair.chosen_ids).unwrap_or_default();
@@ -365,10 +365,10 @@ fn weights(spec: &str) -> Result<Source, TrainError> {
     })
 }
 
-/// Whether all pairs were sampled by the policy that is trained.
+/// Whether all pairs were sampled by the policy to train.
 fn sampled_by(checkpoint: &Checkpoint, pairs: &[&PreferencePair]) -> Result<bool, TrainError> {
     let policy = identity(checkpoint)?;
-    // The same weights in another type are near enough to be the reference.
+    // The same weights in bf16 are close enough to be the reference.
     let in_bf16 = format!("{policy}{BF16}");
     Ok(pairs.iter().all(|pair| pair.policy == policy || pair.policy == in_bf16))
 }

@@ -1,7 +1,7 @@
-//! Flags that preference training and supervised training share.
+//! Flags shared by preference training and supervised training.
 //!
-//! A setting comes from its default, then from the file of `--config`, then from its flag. Flags are
-//! laid over the settings as a table, so every one is named once, as in the file.
+//! A setting comes from its default, then from the file of `--config`, then from its flag. Flags override the
+//! settings as a table, so every flag appears once in the code, as in the file.
 
 use std::path::{Path, PathBuf};
 
@@ -17,29 +17,29 @@ use super::settings::{self, read};
 use crate::TrainError;
 use crate::train::{LoraConfig, Model};
 
-/// How weights are updated, and how they are written.
+/// Flags of the optimisation, and of saving the weights.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Training")]
 pub(super) struct TrainingArgs {
-    /// Settings file (TOML), as `config` prints it, of which the table `dpo` (train) or `sft` is used, or
-    /// such a table alone; flags win over it, unknown keys are refused [default: none]
+    /// Settings file (TOML), as printed by `config`; only its table `dpo` (train) or `sft` is used. It may
+    /// also contain only that table. Flags override it, unknown keys are refused [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
     #[command(flatten)]
     set: SetFlags,
-    /// Highest learning rate.
+    /// Peak learning rate.
     #[arg(long, value_name = "RATE")]
     learning_rate: Option<f64>,
-    /// Form of the learning rate's decay: constant, linear or cosine.
+    /// Learning-rate decay: constant, linear or cosine.
     #[arg(long, value_name = "NAME", hide = true)]
     schedule: Option<String>,
-    /// Share of the steps in which the learning rate rises to its highest.
+    /// Share of warm-up steps.
     #[arg(long, value_name = "SHARE", hide = true)]
     warmup: Option<f64>,
-    /// Passes over the data.
+    /// Number of passes over the data.
     #[arg(long, value_name = "N")]
     epochs: Option<i64>,
-    /// Tokens of one micro-batch, at most; gradients of a step's micro-batches are summed.
+    /// Maximum number of tokens per micro-batch; gradients of a step's micro-batches are summed.
     #[arg(long, value_name = "N", hide = true)]
     micro_tokens: Option<i64>,
     /// Optimizer: adam-w, muon (on the matrices inside the layers) or sgd.
@@ -48,39 +48,39 @@ pub(super) struct TrainingArgs {
     /// Decoupled weight decay; norms, biases and embeddings are never decayed.
     #[arg(long, value_name = "DECAY", hide = true)]
     weight_decay: Option<f64>,
-    /// Largest norm of the gradient; 0 does not clip.
+    /// Maximum norm of the gradient; 0 disables clipping.
     #[arg(long, value_name = "NORM", hide = true)]
     max_grad_norm: Option<f64>,
-    /// Train low-rank updates of this rank in place of the whole model; a PEFT adapter is written
-    /// beside the merged checkpoint. 0 trains the whole model where a preset or file has updates.
+    /// Train low-rank updates of this rank instead of all weights; a PEFT adapter is written next to the
+    /// merged checkpoint. 0 trains all weights, even if a preset or file sets a rank.
     #[arg(long, value_name = "RANK")]
     lora: Option<usize>,
     /// Numerator of the updates' scale [default: twice the rank].
     #[arg(long, value_name = "ALPHA", requires = "lora", hide = true)]
     lora_alpha: Option<f64>,
-    /// Share of the updates' inputs dropped in training.
+    /// Dropout probability of the updates' inputs.
     #[arg(long, value_name = "SHARE", requires = "lora", hide = true)]
     lora_dropout: Option<f64>,
-    /// Projections that are updated [default: all seven of a layer].
+    /// Projections to update [default: all seven of a layer].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "lora", hide = true)]
     lora_targets: Option<Vec<String>>,
-    /// Compute activations a second time in place of holding them: a third more work, less memory.
+    /// Recompute activations instead of storing them: a third more computation, less memory.
     #[arg(long, hide = true)]
     gradient_checkpointing: bool,
     /// Keep the order of the file.
     #[arg(long, hide = true)]
     in_order: bool,
-    /// Seed of order, dropout and fresh weights.
+    /// Seed of order, dropout and initial weights.
     #[arg(long, value_name = "SEED", hide = true)]
     seed: Option<i64>,
-    /// Seconds between saved states, from which the same command goes on after a stop.
+    /// Seconds between saved states, from which the same command resumes after a stop.
     #[arg(long, value_name = "SECONDS", hide = true)]
     save_seconds: Option<i64>,
-    /// Type of the written weights: f32, bf16 or f16 [default: that of the model's config.json; of an
-    /// adapter f32].
+    /// Data type of the saved weights: f32, bf16 or f16 [default: that of the model's config.json; f32 for an
+    /// adapter].
     #[arg(long, value_name = "TYPE", value_parser = parse_dtype, help_heading = "Output", hide = true)]
     save_dtype: Option<DType>,
-    /// Bytes of one weight file, at most: a number with B, KB, MB or GB.
+    /// Maximum size of one weight file: a number with B, KB, MB or GB.
     #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_size, help_heading = "Output", hide = true)]
     max_shard_size: usize,
     /// Write no TensorBoard event files.
@@ -89,8 +89,8 @@ pub(super) struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    /// The settings, which a settings file has in the table `name`: `defaults`, the file over them,
-    /// `--set` over it, the flags over all, then `own` flags of the command.
+    /// Returns the settings, which are in the table `name` of a settings file. In order of precedence, lowest
+    /// first: `defaults`, the file, `--set`, the flags, and `own`, the command's own flags.
     pub(super) fn settings<T: Serialize + DeserializeOwned>(
         &self,
         name: &str,
@@ -102,7 +102,7 @@ impl TrainingArgs {
         let mut table = Table::try_from(defaults).map_err(|e| bad(e.to_string()))?;
         if let Some(path) = &self.config {
             table = overlay(table, known.spelled(part(read(path)?, name).map_err(bad)?));
-            // The file is checked alone, so that an error in it is not blamed on a flag.
+            // The file is checked alone first, so that an error in it is not attributed to a flag.
             T::deserialize(table.clone())
                 .map_err(|e| TrainError::File { path: path.clone(), detail: e.to_string() })?;
         }
@@ -113,7 +113,7 @@ impl TrainingArgs {
             table.remove("lora");
         }
         let flags = known.spelled(self.flags(&table)?);
-        // A value of the command's own flags replaces all of the one below, tables included.
+        // A value of the command's own flags replaces the entire value below, also if it is a table.
         own.keys().for_each(|key| drop(table.remove(key)));
         T::deserialize(overlay(overlay(table, flags), own)).map_err(|e| bad(e.to_string()))
     }
@@ -134,7 +134,7 @@ impl TrainingArgs {
         set("save_seconds", self.save_seconds.map(Value::from));
         set("gradient_checkpointing", self.gradient_checkpointing.then_some(true.into()));
         set("shuffle", self.in_order.then_some(false.into()));
-        // Event files are the command's default, not that of the settings: rounds write their own.
+        // Event files are the default of the command, but not of the settings: rounds decide for themselves.
         let events = !self.no_tensorboard;
         set("tensorboard", Some(events.into()));
         let mut optimizer = Table::new();
@@ -152,7 +152,7 @@ impl TrainingArgs {
         Ok(flags)
     }
 
-    /// The low-rank settings of the flags, over those of the file.
+    /// Returns the LoRA settings: those of the file, overridden by the flags.
     fn lora(&self, below: &Table) -> Result<Option<Value>, TrainError> {
         let Some(rank) = self.lora.filter(|&rank| rank > 0) else { return Ok(None) };
         let bad = |e: String| TrainError::Setting { name: "lora", detail: e };
@@ -170,8 +170,8 @@ impl TrainingArgs {
         Value::try_from(lora).map(Some).map_err(|e| bad(e.to_string()))
     }
 
-    /// Writes what was trained into `out`: the checkpoint and, where only updates were trained, the
-    /// adapter; says what was written.
+    /// Saves the trained model in `out`: the checkpoint and, if only updates were trained, the adapter.
+    /// Returns a text that names the files.
     pub(super) fn save(&self, model: &Model, out: &Path) -> Result<String, TrainError> {
         let checkpoint = out.join("checkpoint");
         let options = SaveOptions { dtype: self.save_dtype, max_shard_bytes: self.max_shard_size };
@@ -185,7 +185,7 @@ impl TrainingArgs {
     }
 }
 
-/// The table of that name, or all of what has none.
+/// Returns the table of that name, or the whole table if it has none of that name.
 fn part(mut table: Table, name: &str) -> Result<Table, String> {
     let mut part = match table.remove(name) {
         Some(Value::Table(part)) => part,
@@ -204,7 +204,7 @@ fn parse_dtype(text: &str) -> Result<DType, String> {
     }
 }
 
-/// `5GB`, `200MB`, `1000`: powers of ten, as `save_pretrained` reads them.
+/// Parses `5GB`, `200MB`, `1000`: powers of ten, as in `save_pretrained`.
 fn parse_size(text: &str) -> Result<usize, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor: usize = match text[digits.len()..].to_ascii_uppercase().as_str() {

@@ -23,20 +23,20 @@ pub(super) struct Args {
     /// standard input.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Where the verdicts go, one JSON object per line; `-` writes standard output.
+    /// Output file of verdicts, one JSON object per line; `-` writes standard output.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Only announced answers, no tolerance, no second readings.
+    /// Accept only announced answers, without tolerance and alternative readings.
     #[arg(long, conflicts_with = "lenient", help_heading = "Grading")]
     strict: bool,
-    /// Decimals within 1e-4, intervals and inequalities for one another, any units.
+    /// Accept decimals within 1e-4, intervals for inequalities and vice versa, and any units.
     #[arg(long, help_heading = "Grading")]
     lenient: bool,
-    /// Command of a process that checks each row by JSON lines (docs/judges.md)
+    /// Command of a verifier that checks each row, by JSON lines (docs/judges.md)
     /// [default: none: `pred` is compared with `gold`]
     #[arg(long, value_name = "CMD", conflicts_with_all = ["strict", "lenient"], help_heading = "Grading")]
     verifier_command: Option<String>,
-    /// Seconds that the command may take for one row.
+    /// Timeout of the command for one row, in seconds.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -45,10 +45,10 @@ pub(super) struct Args {
         help_heading = "Grading"
     )]
     verifier_timeout: u64,
-    /// Threads [default: number of cores]; changes no verdict.
+    /// Number of threads [default: number of cores]; does not change verdicts.
     #[arg(long, value_name = "T", help_heading = "Engine")]
     threads: Option<usize>,
-    /// The counts as one JSON object.
+    /// Print the counts as one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     print_line(&counts)
 }
 
-/// What checks the rows.
+/// Grader of the rows.
 enum RowGrader {
     BuiltIn(Grader),
     Command(Arc<dyn Verifier>),
@@ -119,7 +119,7 @@ fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Grades all rows; nothing where the reader of the verdicts went away.
+/// Grades all rows; `None` if the reader of the verdicts has closed the pipe.
 fn grade(
     grader: &RowGrader,
     input: impl BufRead,
@@ -129,7 +129,7 @@ fn grade(
     let stream: Box<dyn Write> = if is_dash(&args.output) {
         Box::new(stdout().lock())
     } else if args.output.metadata().is_ok_and(|kind| !kind.is_file() && !kind.is_dir()) {
-        // A pipe or a device is written to, never replaced.
+        // A pipe or device is written to directly and never replaced.
         let file = File::options().write(true).open(&args.output);
         Box::new(file.map_err(TrainError::io(&args.output))?)
     } else {
@@ -143,7 +143,7 @@ fn grade(
     }
 }
 
-/// Grades into a file that is there as a whole or not at all.
+/// Grades into a file that appears only when it is complete.
 fn whole_file(
     grader: &RowGrader,
     input: impl BufRead,

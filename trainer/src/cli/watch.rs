@@ -1,7 +1,8 @@
-//! Shows how a run goes: the phase in hand, and when phase and run will end.
+//! Shows the progress of a run: the current phase, and when the phase and the run will end.
 //!
-//! What is still to come is told from what was seen: each kind of phase costs what it cost last, per
-//! problem or per round. While some kind was not seen yet, the time of the run is called a lower bound.
+//! The remaining time is estimated from earlier phases: each kind of phase takes as long as last time, per
+//! problem or per round. Until every kind of phase has been seen, the time of the run is shown as a lower
+//! bound.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,17 +15,17 @@ use super::progress;
 use crate::rounds::{Observer, RoundReport, RunConfig};
 use crate::train;
 
-/// Phases of a round in their order.
+/// The phases of a round in order.
 const ROUND: [&str; 4] = ["search", "train", "validate", "kl"];
 
-/// What a run still takes.
+/// Remaining work of a run.
 #[derive(Debug, Clone)]
 struct Ahead {
     rounds: u32,
-    /// Problems of each phase of a round; one for a phase that is counted as a whole.
+    /// Number of problems of each phase of a round; 1 for a phase that is counted as a unit.
     sizes: [f64; 4],
     tests: f64,
-    /// Seconds for one problem (or one phase, where it is counted as a whole); unknown ones not seen.
+    /// Seconds per problem (or per phase that is counted as a unit); `None` if not seen yet.
     costs: [Option<f64>; 4],
 }
 
@@ -39,7 +40,7 @@ impl Ahead {
         Self { rounds: config.rounds, sizes, tests: size(config.test_problems), costs }
     }
 
-    /// Learns what a phase took; `seconds` for all of its problems.
+    /// Records the time of a phase; `seconds` is for all of its problems.
     fn learn(&mut self, phase: &str, seconds: f64, problems: f64) {
         let kind = if phase == "test" { "validate" } else { phase };
         if let Some(kind) = ROUND.iter().position(|name| *name == kind) {
@@ -50,7 +51,7 @@ impl Ahead {
         }
     }
 
-    /// What comes behind a phase.
+    /// Returns the work after a phase.
     fn behind(&self, round: u32, phase: &str) -> Remaining {
         let mut left = Remaining { seconds: 0.0, bound: Bound::About };
         let mut add = |kind: usize, problems: f64| match self.costs[kind] {
@@ -71,12 +72,12 @@ impl Ahead {
     }
 }
 
-/// Shows how a run goes.
+/// Shows the progress of a run.
 pub(super) struct Watcher {
     progress: Monitor,
     ahead: Ahead,
-    /// Round, name and problems of the phase in hand, and when it began; nothing where an earlier
-    /// process did a part of it.
+    /// Name, number of problems and start of the current phase; `None` if an earlier process did a part of
+    /// it.
     phase: Option<(String, f64, Instant)>,
 }
 
@@ -88,7 +89,7 @@ impl Watcher {
         Self { progress, ahead: Ahead::new(config), phase: None }
     }
 
-    /// The run is finished: its report says what there is to say.
+    /// Marks the run as finished; its result is printed from the report.
     pub(super) fn finished(&self) {
         self.progress.finished();
     }
@@ -151,7 +152,7 @@ impl Observer for Watcher {
 
     fn round(&mut self, report: &RoundReport) {
         let seconds = report.seconds;
-        // What an earlier process saw.
+        // Times of phases that an earlier process ran.
         for (kind, seconds, problems) in [
             (0, seconds.search, report.problems as f64),
             (1, seconds.train, 1.0),
@@ -202,12 +203,12 @@ mod tests {
             let left = ahead.behind(round, phase);
             (left.seconds, left.bound)
         };
-        // Two validations of 50 problems and three tests of 200, at half a second each.
+        // Two validations of 50 problems and three test evaluations of 200, at half a second per problem.
         assert_eq!(left(&ahead, 0, "validate"), (350.0, Bound::AtLeast));
         ahead.learn("search", 400.0, 100.0);
         assert_eq!(left(&ahead, 1, "search"), (750.0, Bound::AtLeast));
         ahead.learn("train", 60.0, 1.0);
-        // Training and validation of round 1, all of round 2, and the tests.
+        // Training and validation of round 1, all of round 2, and the test evaluations.
         assert_eq!(left(&ahead, 1, "search"), (870.0, Bound::About));
         assert_eq!(left(&ahead, 2, "validate"), (300.0, Bound::About));
         assert_eq!(left(&ahead, 1, "test"), (100.0, Bound::About));

@@ -1,4 +1,4 @@
-//! Many requests at once, answers in the order of the requests.
+//! Sends many requests at once and returns the answers in the order of the requests.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ use regrowth_policy::{Answered, Call, Policy, PolicyError, Request, Response};
 
 use crate::TrainError;
 
-/// How often a waiting evaluation looks at its cancel flag.
+/// Interval at which a waiting evaluation checks its cancel flag.
 const CANCEL_POLL: Duration = Duration::from_millis(100);
 
-/// Waits for an answer, looking at the cancel flag now and then.
+/// Waits for an answer and checks the cancel flag meanwhile.
 ///
 /// # Errors
-/// [`TrainError::Interrupted`] when cancelled, [`PolicyError::Gone`] when the policy stopped.
+/// [`TrainError::Interrupted`] if cancelled, [`PolicyError::Gone`] if the policy has ended.
 pub(crate) fn receive(
     answers: &Receiver<Answered>,
     cancel: &AtomicBool,
@@ -33,12 +33,12 @@ pub(crate) fn receive(
     }
 }
 
-/// Asks for everything that `requests` holds, with as much in flight as the policy wants, and hands the
-/// answers over in that order.
+/// Sends all `requests`, with as many in flight as the policy allows, and passes the answers to `seen` in the
+/// order of the requests.
 ///
 /// # Errors
-/// As [`receive`]; [`TrainError::Policy`] when the policy stopped for good, and whatever `seen` returns.
-/// Errors of single requests go to `seen`.
+/// As [`receive`]; [`TrainError::Policy`] if the policy has failed for good; errors of `seen`. Errors of
+/// single requests are passed to `seen`.
 pub(crate) fn ask_in_order(
     policy: &dyn Policy,
     requests: impl IntoIterator<Item = Request>,
@@ -73,11 +73,11 @@ pub(crate) fn ask_in_order(
     }
 }
 
-/// Submits all requests and waits for all answers; hold the list to what the policy wants in
-/// flight.
+/// Sends all requests and waits for all answers. The list should not exceed the number of requests that the
+/// policy allows in flight.
 ///
 /// # Errors
-/// [`PolicyError::Gone`] when the policy stopped; errors of single requests are in the list.
+/// [`PolicyError::Gone`] if the policy has ended; errors of single requests are in the list.
 pub(crate) fn ask_all(
     policy: &dyn Policy,
     requests: Vec<Request>,

@@ -1,5 +1,5 @@
-//! Results in the files of the lm-evaluation-harness: `results_<time>.json` and one row per problem
-//! in `samples_<task>_<time>.jsonl`, so that its readers and leaderboards can take them.
+//! Writes results in the format of the lm-evaluation-harness, so that its tools and leaderboards can read
+//! them: `results_<time>.json`, and one row per problem in `samples_<task>_<time>.jsonl`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,41 +9,41 @@ use serde_json::{Map, Value, json};
 
 use crate::TrainError;
 
-/// One evaluated task as it is written.
+/// Results of one evaluated task.
 #[derive(Debug, Clone)]
 pub struct LmEvalRun {
     /// Name of the task.
     pub task: String,
-    /// Name of the model as the user gave it.
+    /// Name of the model as given by the user.
     pub model: String,
     /// Metrics by `name,filter`, in [0, 1].
     pub metrics: Vec<(String, f64)>,
-    /// What was run.
+    /// Configuration of the evaluation.
     pub config: Value,
-    /// Answers that could not be read; absent where none was generated.
+    /// Counts of unreadable answers; `None` if no text was generated.
     pub unanswered: Option<Unanswered>,
-    /// Worked examples in each prompt.
+    /// Number of few-shot examples in each prompt.
     pub shots: usize,
-    /// Problems in the file and problems that were asked.
+    /// Number of problems in the file, and number of problems evaluated.
     pub problems: (usize, usize),
-    /// Rows: `doc_id`, `doc`, `target`, `resps`, ... with one number per metric.
+    /// Rows with `doc_id`, `doc`, `target`, `resps`, ... and one number per metric.
     pub samples: Vec<Value>,
-    /// Seconds of the evaluation.
+    /// Wall time of the evaluation, in seconds.
     pub seconds: f64,
-    /// Time of the run, ISO 8601, UTC.
+    /// Time of the run (ISO 8601, UTC).
     pub time: String,
 }
 
-/// The folder under `out` for the results of `model`.
+/// Folder in `out` for the results of `model`.
 #[must_use]
 pub fn results_folder(out: &Path, model: &str) -> PathBuf {
     out.join(sanitize(model))
 }
 
-/// Writes both files under `out/<model>/` and returns the path of the results.
+/// Writes both files to `out/<model>/` and returns the path of the results file.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// If a file cannot be written.
 pub fn write_lm_eval(out: &Path, run: &LmEvalRun) -> Result<PathBuf, TrainError> {
     let (name, folder) = (sanitize(&run.model), results_folder(out, &run.model));
     std::fs::create_dir_all(&folder).map_err(TrainError::io(&folder))?;
@@ -64,7 +64,7 @@ fn results(run: &LmEvalRun, name: &str) -> Value {
     for (metric, value) in &run.metrics {
         metrics.insert(metric.clone(), json!(value));
         let (metric, filter) = metric.split_once(',').unwrap_or((metric, "none"));
-        // Standard error of a mean of zeros and ones, with the sample's own variance.
+        // Standard error of a mean of zeros and ones, with the sample variance.
         let error = (value * (1.0 - value) / (n - 1.0)).sqrt();
         metrics.insert(format!("{metric}_stderr,{filter}"), json!(error));
         better.insert(metric.to_owned(), json!(true));
@@ -92,7 +92,7 @@ fn results(run: &LmEvalRun, name: &str) -> Value {
     })
 }
 
-/// One hash over all problems, so that results on other problems are not taken for the same task.
+/// Hash over all problems, so that results on other problems are not mistaken for the same task.
 fn task_hash(run: &LmEvalRun) -> String {
     let docs: Vec<String> = run
         .samples
@@ -102,7 +102,7 @@ fn task_hash(run: &LmEvalRun) -> String {
     content_hash(&docs.join("\n"))
 }
 
-/// A name that is safe in a path.
+/// Returns the name with characters replaced that are unsafe in a path.
 fn sanitize(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
     let name: String = name.trim_matches(['.', '/']).chars().map(safe).collect();

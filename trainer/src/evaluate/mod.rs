@@ -1,9 +1,9 @@
-//! How good is a policy: solutions without any sight of the reference, checked afterwards.
+//! Evaluation of a policy: solutions are generated without the reference and verified afterwards.
 //!
-//! `sample` asks for whole solutions of many problems at once, `strategy` makes one answer of
-//! several solutions or of a search (by `vote` where they differ), `options` reads multiple choice off log-likelihoods,
-//! `curve` compares strategies at equal tokens, `harness` scores benchmarks by the rules of the lm-evaluation-harness, and `lm_eval` writes the figures in
-//! its files. Nothing here trains.
+//! `sample` samples full solutions of many problems at once. `strategy` chooses one answer from several
+//! solutions or from a search (by `vote` if they differ). `options` scores multiple choice by log-likelihood.
+//! `curve` compares strategies at equal tokens. `harness` scores benchmarks by the rules of the
+//! lm-evaluation-harness, and `lm_eval` writes results in the format of its files. Nothing here trains.
 
 mod ask;
 mod curve;

@@ -1,7 +1,7 @@
-//! Multiple choice read off log-likelihoods: which option does the policy find most likely?
+//! Multiple choice by log-likelihood: the policy's answer is the option that it finds most likely.
 //!
-//! The prompt is `Question: {q}\nAnswer:` and each option is scored as a continuation with a
-//! leading space, as in the ARC tasks of the lm-evaluation-harness. Nothing is sampled.
+//! The prompt is `Question: {q}\nAnswer:`, and each option is scored as a continuation with a leading space,
+//! as in the ARC tasks of the lm-evaluation-harness. Nothing is sampled.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use super::ask::ask_all;
 use crate::TrainError;
 use crate::stats::Share;
 
-/// What a policy thinks of the options of one problem.
+/// A policy's scores of the options of one problem.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OptionScores {
-    /// Sum of log-probabilities of each option, in their order.
+    /// Summed log-probability of each option, in order.
     pub logps: Vec<f64>,
     /// Whether the likeliest option is right (`acc`).
     pub correct: bool,
@@ -24,20 +24,20 @@ pub struct OptionScores {
     pub correct_norm: bool,
 }
 
-/// Accuracy by both readings.
+/// Accuracy by both criteria.
 #[derive(Debug, Clone, Serialize)]
 pub struct OptionSummary {
-    /// By the sum of log-probabilities.
+    /// Accuracy by summed log-probability.
     pub acc: Share,
-    /// By the sum over the number of characters.
+    /// Accuracy by log-probability per character.
     pub acc_norm: Share,
 }
 
-/// Scores the options of every problem; a problem without options or whose answer is not one of
-/// them counts as wrong. `seen` is told after each.
+/// Scores the options of every problem. A problem without options, or whose answer is not one of them, counts
+/// as wrong. `seen` is called after each problem.
 ///
 /// # Errors
-/// When a text cannot be encoded or a request fails, and whatever `seen` returns.
+/// If a text cannot be encoded or a request fails; errors of `seen`.
 pub fn score_options(
     policy: &dyn Policy,
     problems: &[Problem],
@@ -81,7 +81,7 @@ fn judge(problem: &Problem, logps: Vec<f64>) -> OptionScores {
     }
 }
 
-/// Index of the largest value, the first of equals, as numpy's `argmax`.
+/// Index of the largest value; the first one on a tie, as in numpy's `argmax`.
 pub(super) fn best(values: &[f64]) -> Option<usize> {
     (0..values.len()).rev().max_by(|&a, &b| values[a].total_cmp(&values[b]))
 }
@@ -114,7 +114,7 @@ mod tests {
         assert!(!scores.correct && scores.correct_norm);
         problem.answer = "no such label".into();
         assert!(!judge(&problem, vec![-2.0, -4.0]).correct_norm);
-        // Ties go to the first, as argmax does.
+        // The first one wins a tie, as in argmax.
         assert_eq!(best(&[-1.0, -1.0]), Some(0));
     }
 

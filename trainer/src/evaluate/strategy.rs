@@ -1,9 +1,10 @@
-//! One answer per problem, from one or several solutions or from a search without reference.
+//! Decoding strategies: one answer per problem, from one or several solutions or from a search, without the
+//! reference.
 //!
-//! Majority voting is Wang et al. 2022 (arXiv:2203.11171); best-of takes the solution that the
-//! policy's own judgement likes best; the search is the one that makes training data, with its
-//! oracle off, and answers by its committed solution or by the votes of all that it finished. None
-//! of them sees the reference before the answer is chosen.
+//! Majority voting is Wang et al. 2022 (arXiv:2203.11171). Best-of chooses the solution with the highest
+//! self-evaluation by the policy. The search is the one that generates training data, with its oracle off; it
+//! answers with its committed solution or by the votes of all its finished solutions. No strategy sees the
+//! reference before the answer is chosen.
 
 use std::str::FromStr;
 
@@ -17,19 +18,19 @@ use super::sample::{Attempt, Evaluation, SamplePlan, Solved};
 use super::vote::{Ballot, elect};
 use crate::TrainError;
 
-/// How one answer is made.
+/// Decoding strategy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoding {
-    /// One solution, the most likely token everywhere.
+    /// One greedy solution.
     Greedy,
-    /// The most frequent answer of so many samples.
+    /// The most frequent answer of this number of samples.
     Majority(usize),
-    /// The sample with the highest self-evaluation of so many.
+    /// The sample with the highest self-evaluation of this number of samples.
     BestOf(usize),
-    /// The committed solution of a search with so many simulations per root.
+    /// The committed solution of a search with this number of simulations per root.
     Mcts(u64),
-    /// The answer with most votes among all solutions of a search with so many simulations, made
-    /// from the problem's root alone.
+    /// The answer with the most votes among all solutions of a search with this number of simulations, all
+    /// from the problem's root.
     MctsVote(u64),
 }
 
@@ -73,35 +74,35 @@ pub struct Answer {
     pub index: usize,
     /// The chosen solution; empty if there is none.
     pub text: String,
-    /// The answer that it states, and how the solution ended; absent if there is none.
+    /// The answer that it states and how the solution ended; `None` if there is no solution.
     pub stated: Option<(Statement, Finish)>,
-    /// Whether it is right.
+    /// Whether the answer is right.
     pub correct: bool,
-    /// All solutions it was chosen from.
+    /// All solutions that it was chosen from.
     pub texts: Vec<String>,
-    /// Why there is no solution.
+    /// Why there is no solution; `None` if there is one.
     pub failure: Option<String>,
-    /// What it cost; zero per problem for searches, whose cost is counted as a whole.
+    /// Token usage; zero for searches, whose usage is counted as a whole.
     pub usage: Usage,
 }
 
-/// What an evaluation tells beside its answers.
+/// Results of an evaluation in addition to its answers.
 #[derive(Debug, Clone, Default)]
 pub struct Beside {
-    /// Cost that is not counted per answer.
+    /// Usage that is not counted per answer.
     pub usage: Usage,
-    /// The policy's self-evaluations against the outcomes, where a search asked for them.
+    /// Calibration of the policy's self-evaluations; `None` unless a search requested them.
     pub self_evaluation: Option<Calibration>,
 }
 
 impl Evaluation<'_> {
-    /// Answers every problem, in order; returns what is not told per answer.
+    /// Answers every problem in order. Returns the results that are not per answer.
     ///
-    /// The plan gives seed, sampling (of majority votes) and token budget; `search` the shape and
-    /// sampling of the trees, of which simulations and oracle are overridden.
+    /// The plan gives seed, sampling (of majority votes) and token budget. `search` gives shape and sampling
+    /// of the trees; its simulations and oracle are overridden.
     ///
     /// # Errors
-    /// As [`solve`](Self::solve), and when a setting of the search is out of range.
+    /// As [`solve`](Self::solve), and if a setting of the search is out of range.
     pub fn answer(
         &self,
         strategy: Decoding,
@@ -122,7 +123,7 @@ impl Evaluation<'_> {
                 return self.by_search(config, committed, on_answer);
             }
             Decoding::MctsVote(k) => {
-                // All simulations from the problem's root: whoever votes need not commit.
+                // All simulations start at the problem's root: voting needs no commits.
                 let config =
                     SearchConfig { simulations: 1, first_root_factor: k, ..search.clone() };
                 return self.by_search(config, voted, on_answer);
@@ -141,7 +142,7 @@ impl Evaluation<'_> {
         Ok(Beside::default())
     }
 
-    /// Answers by searches that do not see the reference.
+    /// Answers with searches that do not see the reference.
     fn by_search(
         &self,
         mut config: SearchConfig,
@@ -157,7 +158,7 @@ impl Evaluation<'_> {
         let search = Search::new(policy, verifier, &config).options(&options);
         let summary = search.run(problems, |tree| {
             solutions.add(&tree, verifier);
-            // Trees come in the order of the problems; those between two were given up.
+            // Trees arrive in the order of the problems; problems missing in between were skipped.
             while result.is_ok() && next < problems.len() {
                 let index = next;
                 next += 1;
@@ -177,7 +178,7 @@ impl Evaluation<'_> {
     }
 }
 
-/// Settings of a search that is measured: no part of it sees the reference answer.
+/// Settings of a search for evaluation: no part of it sees the reference answer.
 fn without_reference(config: &mut SearchConfig, plan: &SamplePlan) {
     config.value.oracle = false;
     config.value.hinted = false;
@@ -187,7 +188,7 @@ fn without_reference(config: &mut SearchConfig, plan: &SamplePlan) {
     config.max_solution_tokens = plan.max_tokens;
 }
 
-/// The answer that is chosen from a tree.
+/// Returns the answer chosen from a tree.
 fn chosen(index: usize, tree: &TreeRecord, choice: Choice, verifier: &dyn Verifier) -> Answer {
     let ((text, finish), texts) = choice(tree, verifier);
     let turn = whole_turn(&tree.prompt, &text);
@@ -196,7 +197,7 @@ fn chosen(index: usize, tree: &TreeRecord, choice: Choice, verifier: &dyn Verifi
     Answer { index, text, stated, correct, texts, failure: None, usage: Usage::default() }
 }
 
-/// The answer to a problem without a tree.
+/// Returns the answer to a problem whose search was skipped.
 fn given_up(index: usize) -> Answer {
     Answer {
         index,
@@ -222,13 +223,13 @@ fn from_samples(solved: Solved, chosen: Option<usize>) -> Answer {
     }
 }
 
-/// A solution and how it ended.
+/// Text of a solution, and how it ended.
 type Ended = (String, Finish);
 
-/// The answer of a finished search, and all solutions it was chosen from.
+/// Chooses the answer of a finished search; also returns all solutions that it was chosen from.
 type Choice = fn(&TreeRecord, &dyn Verifier) -> (Ended, Vec<String>);
 
-/// The committed solution.
+/// Chooses the committed solution.
 fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (Ended, Vec<String>) {
     let text = tree.solution();
     let last = tree.committed.last().map(|&id| &tree.nodes[id as usize]);
@@ -236,7 +237,7 @@ fn committed(tree: &TreeRecord, _: &dyn Verifier) -> (Ended, Vec<String>) {
     ((text.clone(), finish), vec![text])
 }
 
-/// The solution whose answer has most votes; an end of the tree has as many as it has visits.
+/// Chooses the solution whose answer has the most votes; a terminal node has as many votes as visits.
 fn voted(tree: &TreeRecord, verifier: &dyn Verifier) -> (Ended, Vec<String>) {
     let finishes: Vec<Finish> = tree
         .nodes
@@ -294,7 +295,7 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(indices, (0..12).collect::<Vec<_>>(), "{strategy}");
-            // Strategies that search ask for judgements, and these are held against the outcomes.
+            // Strategies that search request judgements, and these are compared with the outcomes.
             let judged = beside.self_evaluation.is_some_and(|found| found.all.n > 0);
             assert_eq!(
                 judged,

@@ -1,4 +1,4 @@
-//! Figures of an evaluation: accuracy, by level, pass@k, and what it cost.
+//! Figures of an evaluation: accuracy, accuracy by level, pass@k, and token usage.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use super::sample::Solved;
 use crate::stats::{Share, pass_at_k};
 
-/// What came out of an evaluation.
+/// Results of an evaluation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvalSummary {
-    /// Whether the answer of each problem is right, in their order.
+    /// Whether the answer to each problem is right, in the order of the problems.
     pub solved: Vec<bool>,
-    /// Right answers and problems by level, where problems have one.
+    /// Number of right answers and of problems by level, for problems with a level.
     pub levels: BTreeMap<u32, (u64, u64)>,
-    /// Problems that could not be asked, by reason.
+    /// Number of problems whose request failed, by reason.
     pub failures: BTreeMap<String, u64>,
-    /// Answers whose check could not be decided (they count as wrong), by reason.
+    /// Number of answers that could not be verified (they count as wrong), by reason.
     pub undecided: BTreeMap<String, u64>,
-    /// Answers that could not be read.
+    /// Counts of solutions without a readable answer.
     #[serde(default)]
     pub unanswered: Unanswered,
-    /// What it cost.
+    /// Token usage.
     pub usage: Usage,
 }
 
@@ -45,7 +45,7 @@ impl EvalSummary {
         self.usage += solved.usage;
     }
 
-    /// Adds the next problem's result alone.
+    /// Adds the next problem's result without a solution.
     pub fn count(&mut self, problem: &Problem, correct: bool) {
         self.solved.push(correct);
         if let Some(level) = problem.level {
@@ -62,7 +62,7 @@ impl EvalSummary {
     }
 }
 
-/// Running means of pass@k over problems with `n` samples each.
+/// Means of pass@k over problems with `n` samples each.
 #[derive(Debug, Clone, Default)]
 pub struct PassAtK {
     problems: u64,
@@ -70,7 +70,7 @@ pub struct PassAtK {
 }
 
 impl PassAtK {
-    /// Adds a problem: how many of its `n` samples are right.
+    /// Adds a problem with `n` samples, `correct` of which are right.
     pub fn add(&mut self, n: u64, correct: u64) {
         self.problems += 1;
         let powers = std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k <= n);
@@ -79,7 +79,7 @@ impl PassAtK {
         }
     }
 
-    /// Mean by k, for k = 1, 2, 4, ... up to the number of samples; k = 1 is the mean accuracy.
+    /// Returns the mean pass@k for k = 1, 2, 4, ... up to the number of samples; k = 1 is the mean accuracy.
     #[must_use]
     pub fn means(&self) -> BTreeMap<u64, f64> {
         self.sums.iter().map(|(&k, &sum)| (k, sum / self.problems.max(1) as f64)).collect()

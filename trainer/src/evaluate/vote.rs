@@ -1,29 +1,29 @@
-//! One answer by votes: solutions that state the same answer vote together.
+//! Weighted voting: solutions with the same answer vote together.
 //!
-//! Equal weights are the majority of Wang et al. 2022 (arXiv:2203.11171).
+//! With equal weights this is the majority voting of Wang et al. 2022 (arXiv:2203.11171).
 
 use regrowth_datasets::Problem;
 use regrowth_verifiers::{Verifier, agrees};
 
-/// A solution, the answer that it states, and what its vote counts, at least 0.
+/// A solution, the answer that it states, and the weight of its vote, at least 0.
 pub(super) struct Ballot<'a> {
     pub(super) text: &'a str,
-    /// Empty if it states none.
+    /// Empty if the solution states no answer.
     pub(super) answer: &'a str,
     pub(super) weight: f64,
 }
 
-/// Solutions that state one answer.
+/// Solutions with the same answer.
 struct Group<'a> {
-    /// The heaviest of them, the first of equals.
+    /// Index and weight of the heaviest solution; the first one on a tie.
     best: (usize, f64),
-    /// Their answer; empty if they state none.
+    /// The common answer; empty if they state none.
     answer: &'a str,
     weight: f64,
 }
 
-/// Index of the heaviest solution with the answer that has most votes; the first of equals.
-/// Solutions without an answer win only if there is no other.
+/// Returns the index of the heaviest solution with the most-voted answer; the first one on a tie. Solutions
+/// without an answer win only if no solution has one.
 pub(super) fn elect(
     verifier: &dyn Verifier,
     problem: &Problem,
@@ -43,7 +43,7 @@ pub(super) fn elect(
         }
     }
     let votes = |g: &Group<'_>| (!g.answer.is_empty(), g.weight);
-    // The first of equals wins: `max_by` would take the last.
+    // The first one wins a tie; `max_by` alone would return the last.
     let most = groups.iter().rev().max_by(|a, b| {
         let (a, b) = (votes(a), votes(b));
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(elected(&ballots[..2]), Some(0));
         assert_eq!(elected(&ballots[..1]), Some(0));
         assert_eq!(elected(&[]), None);
-        // None is heavier than silence.
+        // Any answer beats solutions without an answer.
         assert_eq!(elected(&[("", 9.0), ("#### 7", 0.0)]), Some(1));
     }
 

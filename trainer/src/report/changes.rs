@@ -1,4 +1,4 @@
-//! Test problems before and after training: which were gained and lost, and of which kind.
+//! Test problems gained and lost by training, and their kinds.
 
 use std::collections::HashMap;
 
@@ -13,13 +13,13 @@ use super::sources::Sources;
 use super::words::unanswered;
 use crate::rounds::{EvalRow, TEST, path_of};
 
-/// Problems of each list that the page shows (taste; the rest is in the files).
+/// Maximum number of problems per list on the page (taste; the files contain all).
 const SHOWN: usize = 60;
 
-/// The section.
+/// Data of the section.
 #[derive(Debug, Serialize)]
 pub(super) struct Changes {
-    /// The round that is compared with round 0.
+    /// The round compared with round 0.
     round: u32,
     gained: Changed,
     lost: Changed,
@@ -27,7 +27,7 @@ pub(super) struct Changes {
     mistakes: Mistakes,
     /// Whether questions and references are known.
     has_questions: bool,
-    /// The file that has all of them.
+    /// The file with all of them.
     file: String,
 }
 
@@ -51,14 +51,14 @@ struct ChangedProblem {
 #[derive(Debug, Serialize)]
 struct Answer {
     right: bool,
-    /// What was read as the answer, or why nothing was.
+    /// The extracted answer, or why none was found.
     answer: String,
     text: String,
 }
 
 impl Changes {
-    /// Compares the best round, or the last where none beat round 0, with round 0; `None` without
-    /// answers of both.
+    /// Compares the best round with round 0; if no round beat round 0, compares the last round. `None` if one
+    /// of the two has no answers.
     pub(super) fn of(sources: &Sources) -> Option<Self> {
         let best = sources.report.best_round;
         let compared = if best > 0 { best } else { sources.rounds.last()?.report.round };
@@ -95,7 +95,7 @@ impl Changes {
         })
     }
 
-    /// The kinds with the largest gain and the largest loss, in words.
+    /// Returns a sentence about the kinds with the largest gain and the largest loss.
     pub(super) fn kinds_in_words(&self) -> Option<String> {
         let told = self.breakdowns.first()?.in_words();
         Some(format!("After round {} {told}.", self.round))
@@ -122,12 +122,12 @@ fn changed_problem(
 
 /// Why a solution states no answer.
 struct NoAnswer {
-    /// The reason without what is special to this solution.
+    /// The reason without details of this solution.
     kind: String,
     text: String,
 }
 
-/// What a solution states as its answer, as the verifier reads it; empty where the problem is not known.
+/// Returns the answer that a solution states, as the verifier reads it; empty if the problem is not known.
 fn stated(problem: Option<&Problem>, row: &EvalRow, prompt: &str) -> Result<String, NoAnswer> {
     let none = |kind: String| NoAnswer { text: kind.clone(), kind };
     if let Some(failure) = &row.failure {
@@ -140,10 +140,10 @@ fn stated(problem: Option<&Problem>, row: &EvalRow, prompt: &str) -> Result<Stri
         return Err(none(unanswered(reason)));
     }
     let Some(problem) = problem else { return Ok(String::new()) };
-    // A prompt may open a thought that the solution closes.
+    // The prompt may open a thinking block that the solution closes.
     let turn = whole_turn(prompt, &row.text);
     match Statement::of(problem, &turn, Finish::Eos).answer {
-        // Files of older versions do not say why there is no answer.
+        // Files of older versions do not contain the reason.
         answer if answer.is_empty() => Err(none(unanswered("no_answer"))),
         answer => Ok(answer),
     }

@@ -1,4 +1,4 @@
-//! The curves of the page as data; `report.js` draws them with uPlot.
+//! Data of the page's charts; `report.js` draws them with uPlot.
 
 use regrowth_mcts::audit::PairAudit;
 use serde::Serialize;
@@ -9,8 +9,8 @@ use super::sources::{RoundSources, Sources};
 use crate::rounds::RoundReport;
 use crate::stats::{Share, wilson};
 
-/// Points of one round's training curve at most; neighbouring steps are averaged (taste: more than a
-/// screen has pixels for).
+/// Maximum number of points of a round's training curve; neighbouring steps are averaged (taste: more than a
+/// screen can show).
 const POINTS: usize = 300;
 
 /// A chart.
@@ -20,10 +20,10 @@ pub(super) struct Chart {
     title: &'static str,
     x: Axis,
     y: Axis,
-    /// Whether equal ratios of x are equally far apart.
+    /// Whether the x axis is logarithmic.
     log_x: bool,
     series: Vec<Series>,
-    /// Vertical lines, with a word each.
+    /// Vertical lines with labels.
     marks: Vec<(f64, String)>,
 }
 
@@ -34,7 +34,7 @@ struct Axis {
     format: &'static str,
 }
 
-/// A curve: points of x and y, with the ends of an interval where there is one.
+/// A curve: points of x and y, optionally with an interval.
 #[derive(Debug, Serialize)]
 struct Series {
     name: String,
@@ -93,7 +93,7 @@ impl Chart {
         self
     }
 
-    /// The name by which the page places the chart.
+    /// Id by which the page places the chart.
     pub(super) fn id(&self) -> &'static str {
         self.id
     }
@@ -103,7 +103,7 @@ impl Chart {
     }
 }
 
-/// Every chart that the run has data for.
+/// Returns all charts for which the run has data.
 pub(super) fn charts(sources: &Sources) -> Vec<Chart> {
     let mut charts = vec![accuracy(sources), tokens(sources)];
     charts.extend(training(sources));
@@ -112,7 +112,7 @@ pub(super) fn charts(sources: &Sources) -> Vec<Chart> {
     charts
 }
 
-/// Test accuracy of a round; validation accuracy where test problems were not asked.
+/// Test accuracy of a round; validation accuracy if there was no test evaluation.
 fn measured(round: &RoundReport) -> Share {
     round.test.as_ref().map_or(round.validation.share, |test| test.share)
 }
@@ -153,13 +153,13 @@ fn tokens(sources: &Sources) -> Chart {
     )
 }
 
-/// Tokens of all phases of a round.
+/// Total tokens of all phases of a round.
 pub(super) fn all_tokens(round: &RoundReport) -> u64 {
     let tokens = round.tokens;
     tokens.prompts + tokens.sampled + tokens.trained + tokens.referenced + tokens.validated
 }
 
-/// A curve for each of the metrics that training wrote, over the steps of all rounds.
+/// One chart per training metric, over the steps of all rounds.
 fn training(sources: &Sources) -> Vec<Chart> {
     let metrics = [
         ("loss", "loss", "Loss", "loss", "number"),
@@ -189,7 +189,7 @@ fn training(sources: &Sources) -> Vec<Chart> {
     metrics.into_iter().map(chart).collect()
 }
 
-/// A metric over the steps of a round, at most [`POINTS`] points; steps count on from `before`.
+/// A metric over the steps of a round, at most [`POINTS`] points; the first step is `before` + 1.
 fn curve(round: &RoundSources, key: &str, before: usize) -> Vec<Point> {
     let value = |row: &Map<String, Value>| row.get(key).and_then(Value::as_f64);
     let values: Vec<f64> = round.metrics.iter().filter_map(value).collect();
@@ -205,7 +205,7 @@ fn curve(round: &RoundSources, key: &str, before: usize) -> Vec<Point> {
         .collect()
 }
 
-/// KL to the base policy is measured once per round, when its steps are done.
+/// KL divergence from the base policy, estimated once per round after its steps.
 fn divergence(sources: &Sources) -> Chart {
     let mut steps = 0;
     let points = sources.report.rounds.iter().filter_map(|round| {
@@ -225,7 +225,7 @@ fn divergence(sources: &Sources) -> Chart {
     .with("at the end of each round", "line", points)
 }
 
-/// Kendall's tau-b of preference and factor, a curve for each factor.
+/// Kendall's tau-b of preference and factor, one curve per factor.
 fn factors(sources: &Sources) -> Chart {
     let chart = Chart::new(
         "factors",
@@ -246,7 +246,7 @@ fn factors(sources: &Sources) -> Chart {
     })
 }
 
-/// Share of right solutions among those with a like self-evaluation.
+/// Share of right solutions among those with a similar self-evaluation.
 fn calibration(sources: &Sources) -> Chart {
     let mut chart = Chart::new(
         "calibration",

@@ -1,4 +1,4 @@
-//! Pairs of a round as text, and why each of them is shown.
+//! Example pairs of a round as text, and why each is shown.
 
 use regrowth_datasets::PreferencePair;
 use regrowth_mcts::foreign::readable;
@@ -7,15 +7,15 @@ use serde::Serialize;
 use super::sources::{RoundSources, Sources};
 use super::words::signed;
 
-/// Characters of a pair's prompt that are shown, from its end: few-shot prompts are long.
+/// Maximum number of characters shown of a pair's prompt, from its end: few-shot prompts are long.
 const PROMPT_CHARS: usize = 700;
 
-/// A pair as the page shows it.
+/// A pair on the page.
 #[derive(Debug, Serialize)]
 pub(super) struct Example {
     round: u32,
     problem: String,
-    /// Why this one is shown.
+    /// Why this pair is shown.
     why: &'static str,
     depth: u32,
     prompt: String,
@@ -23,7 +23,7 @@ pub(super) struct Example {
     rejected: Side,
     margin: String,
     alpha: String,
-    /// Whether the page holds its tree.
+    /// Whether the page shows its tree.
     has_tree: bool,
 }
 
@@ -33,7 +33,7 @@ struct Side {
     q: String,
     visits: u64,
     self_evaluation: Option<String>,
-    /// How the solution that ends with it came out; empty where it goes on.
+    /// Outcome of the solution that the step ends; empty if the step does not end one.
     outcome: &'static str,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn examples(sources: &Sources) -> Vec<Example> {
     round.examples.iter().map(|(why, pair)| example(round, why, pair)).collect()
 }
 
-/// Different pairs that stand for others, each with what it stands for.
+/// Chooses distinct typical pairs, each with the reason why it is shown.
 pub(super) fn picked(pairs: &[PreferencePair]) -> Vec<(&'static str, &PreferencePair)> {
     let mut by_margin: Vec<&PreferencePair> = pairs.iter().collect();
     by_margin.sort_by(|a, b| b.margin.total_cmp(&a.margin));

@@ -1,5 +1,5 @@
-//! Tables of counts with bars, a column for each round: margins, depths and lengths of pairs, and what was
-//! left out.
+//! Tables of counts with bars, one column per round: margins, depths and lengths of pairs, and reasons of
+//! dropped pairs.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::sources::{PAIRS_READ, RoundSources, Sources};
 use super::words::{count, drop_reason};
 use crate::rounds::HISTOGRAM_EDGES;
 
-/// Upper ends of the classes of lengths, in tokens.
+/// Upper bounds of the length bins, in tokens.
 const LENGTHS: [usize; 7] = [4, 8, 16, 32, 64, 128, 256];
 
-/// A table.
+/// A table of counts.
 #[derive(Debug, Serialize)]
 pub(super) struct Histogram {
     title: &'static str,
@@ -24,20 +24,20 @@ pub(super) struct Histogram {
 #[derive(Debug, Serialize)]
 struct HistogramRow {
     name: String,
-    /// Over all rounds.
+    /// Sum over all rounds.
     #[serde(skip)]
     total: u64,
     cells: Vec<Cell>,
 }
 
-/// A count and the length of its bar in percent of the column's longest.
+/// A count, and the length of its bar in percent of the longest bar in the column.
 #[derive(Debug, Serialize)]
 struct Cell {
     count: String,
     bar: String,
 }
 
-/// Every table that holds something.
+/// Returns all tables that are not empty.
 pub(super) fn histograms(sources: &Sources) -> Vec<Histogram> {
     let mut rounds = sources.searched().peekable();
     if rounds.peek().is_none() {
@@ -66,7 +66,7 @@ pub(super) fn histograms(sources: &Sources) -> Vec<Histogram> {
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
-/// What gave no pair, the most frequent reason first.
+/// Reasons why places gave no pair, the most frequent first.
 fn left_out(sources: &Sources) -> Histogram {
     let explained = "Places that gave no pair, and pairs that training left out, by reason.";
     let mut table = table(sources, "Left out", explained.to_owned(), &|round| {
@@ -92,7 +92,7 @@ fn lengths(sources: &Sources, title: &'static str, side: fn((usize, usize)) -> u
     })
 }
 
-/// Classes by name; those behind the longest are left out.
+/// Counts by the name of their bin; bins above the last non-zero count are left out.
 fn named_lengths(counts: &[u64]) -> Vec<(String, u64)> {
     let last = counts.iter().rposition(|&n| n > 0).unwrap_or(0);
     let starts = std::iter::once(1).chain(LENGTHS.iter().map(|end| end + 1));
@@ -117,8 +117,8 @@ fn margins(counts: &[u64]) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// Puts the counts of all rounds side by side. Rows are in the order of their names, which are padded where
-/// they begin with a number.
+/// Builds a table with one column per round. Rows are sorted by name; names that begin with a number are
+/// padded.
 fn table(
     sources: &Sources,
     title: &'static str,

@@ -1,4 +1,4 @@
-//! Accuracy against tokens at inference: the page of `regrowth evaluate --curve`, and the section of a run's
+//! Accuracy by tokens at inference: the page of `regrowth evaluate --curve`, and the section of a run's
 //! report about such results in its folder.
 
 use std::collections::BTreeMap;
@@ -18,26 +18,26 @@ use crate::TrainError;
 use crate::artefact::{read_json, write_json};
 use crate::evaluate::{AtBudget, Budget, Curve, Point as Measured};
 
-/// The file that the section is made of.
+/// File with the data of the section.
 const CURVE_FILE: &str = "curve.json";
 /// Version of the file.
 const CURVE_VERSION: u32 = 1;
-/// Markup of the section.
+/// Template of the section.
 pub(super) const SECTION: &str = include_str!("templates/inference.html");
 
 /// `curve.json`.
 #[derive(Debug, Serialize, Deserialize)]
 struct CurveFile {
     version: u32,
-    /// What was asked.
+    /// Name of the task.
     task: String,
-    /// Who answered.
+    /// Name of the model.
     model: String,
     #[serde(flatten)]
     curve: Curve,
 }
 
-/// What the templates insert of one curve.
+/// Values of one curve for the templates.
 #[derive(Debug, Serialize)]
 pub(super) struct Inference {
     title: String,
@@ -46,7 +46,7 @@ pub(super) struct Inference {
     budgets: Vec<BudgetRows>,
 }
 
-/// A strategy with a budget.
+/// A strategy with one budget.
 #[derive(Debug, Serialize)]
 struct Row {
     strategy: String,
@@ -63,7 +63,7 @@ struct BudgetRows {
     rows: Vec<Compared>,
 }
 
-/// A strategy against majority voting.
+/// A strategy compared with majority voting.
 #[derive(Debug, Serialize)]
 struct Compared {
     row: Row,
@@ -71,10 +71,10 @@ struct Compared {
     interval: String,
 }
 
-/// Writes `curve.json` and `curve.html` into a folder of results.
+/// Writes `curve.json` and `curve.html` into a results folder.
 ///
 /// # Errors
-/// When they cannot be written, or a template does not fit (a fault of this program).
+/// If they cannot be written, or a template does not fit (a fault of this program).
 pub fn write_curve(
     folder: &Path,
     model: &str,
@@ -111,12 +111,13 @@ fn page(file: &CurveFile) -> Result<String, minijinja::Error> {
     })
 }
 
-/// What lies in the folders inside the folder of a run, in the order of their names: the curve, and its tables.
+/// Reads the curves in the subfolders of a run's folder, in order of their names; returns the chart and the
+/// tables.
 pub(super) fn of_run(run: &Path) -> (Option<Chart>, Vec<Inference>) {
     let folders = std::fs::read_dir(run).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = folders.map(|folder| folder.path().join(CURVE_FILE)).collect();
     paths.sort();
-    // What cannot be read, or is of a newer program, is left out as other files are.
+    // Unreadable files and files of newer versions are left out.
     let read = |path: &PathBuf| read_json::<CurveFile>(path).ok().flatten();
     let files: Vec<CurveFile> =
         paths.iter().filter_map(read).filter(|file| file.version <= CURVE_VERSION).collect();
@@ -124,7 +125,7 @@ pub(super) fn of_run(run: &Path) -> (Option<Chart>, Vec<Inference>) {
     (chart, files.iter().map(Inference::of).collect())
 }
 
-/// A curve for each strategy of each file.
+/// One curve per strategy and file.
 fn chart(files: &[&CurveFile]) -> Chart {
     let mut chart = Chart::new(
         "inference",
@@ -151,7 +152,7 @@ fn chart(files: &[&CurveFile]) -> Chart {
     chart
 }
 
-/// A strategy as a legend names it.
+/// Name of a strategy in the legend.
 fn in_words(strategy: &str) -> &str {
     match strategy {
         "pass" => "pass@k (any right)",
@@ -237,7 +238,7 @@ mod tests {
         {
             assert!(page.contains(told), "{told}");
         }
-        // The report of a run finds it in the run's folder; other folders and files are nothing to it.
+        // The report of a run finds it in the run's folder; other folders and files are ignored.
         std::fs::create_dir(folder.path().join("round-0001")).unwrap();
         std::fs::write(folder.path().join("run.json"), "{}").unwrap();
         let (chart, found) = of_run(folder.path());

@@ -10,13 +10,13 @@ use super::words::{interval, percent, points};
 use crate::rounds::EvalRow;
 use crate::stats::{Paired, Share, p_value};
 
-/// Kinds of problems that a table has at most; more would be ids, not kinds.
+/// Maximum number of kinds in a table; if there are more, the values are ids rather than kinds.
 const KINDS: usize = 12;
 
-/// Test problems in groups.
+/// Test problems grouped by kind.
 #[derive(Debug, Serialize)]
 pub(super) struct Breakdown {
-    /// What tells the groups apart: a level, a data set.
+    /// Property by which the problems are grouped: a level, a data set.
     by: &'static str,
     kinds: Vec<Kind>,
 }
@@ -42,17 +42,18 @@ struct Measured {
     interval: String,
 }
 
-/// The kind of a problem, behind a number by which kinds are ordered first; `None` where it has none.
+/// Kind of a problem: a sort key and a name; `None` if it has none.
 type Key<'a> = &'a dyn Fn(&EvalRow) -> Option<(u64, String)>;
 
-/// The problems by level, by data set and by length of the question, as far as there are several of these.
+/// Groups the problems by level, by data set and by length of the question, for properties with several
+/// values.
 pub(super) fn breakdowns(
     both: &[(&EvalRow, &EvalRow)],
     problems: &HashMap<&str, &Problem>,
 ) -> Vec<Breakdown> {
     let level = |row: &EvalRow| row.level.map(|level| (u64::from(level), level.to_string()));
     let source = |row: &EvalRow| Some((0, problems.get(row.id.as_str())?.source.clone()));
-    // Files that were put together of several sets often tell them by the beginning of an id.
+    // In files combined from several data sets, the beginning of an id often names the set.
     let prefix = |row: &EvalRow| {
         let end = row.id.find(|c: char| !c.is_alphabetic()).filter(|&end| end > 0)?;
         Some((0, row.id[..end].to_owned()))
@@ -72,14 +73,14 @@ fn words(question: &str) -> usize {
     question.split_whitespace().count()
 }
 
-/// The largest lengths of the shortest third and of the middle third.
+/// The maximum lengths of the shortest third and of the middle third.
 fn terciles(mut lengths: Vec<usize>) -> [usize; 2] {
     lengths.sort_unstable();
     let end = |third: usize| (third * lengths.len()).div_ceil(3).saturating_sub(1);
     [1, 2].map(|third| lengths.get(end(third)).copied().unwrap_or_default())
 }
 
-/// The third that a length is in, with its name; equal lengths are never parted.
+/// Returns the third that contains a length, with its name; equal lengths are in the same third.
 fn tercile(length: usize, [short, middle]: [usize; 2]) -> (u64, String) {
     if length <= short {
         (0, format!("up to {short} words"))
@@ -119,7 +120,7 @@ fn kind(name: &str, outcomes: &[(bool, bool)]) -> Kind {
 }
 
 impl Breakdown {
-    /// The kinds with the largest gain and the largest loss.
+    /// Describes the kinds with the largest gain and the largest loss.
     pub(super) fn in_words(&self) -> String {
         let points = |k: &Kind| (k.gained as f64 - k.lost as f64) / k.n as f64;
         let of = |k: &Kind| {

@@ -1,8 +1,7 @@
-//! The page of runs that may still go: status, curves and rounds so far, in parts that are sent again when
-//! they change.
+//! The page of unfinished runs: status, curves and rounds so far. Each part is sent again when it changes.
 //!
-//! Figures, tables and curves are those of `report.html`, of the rounds that are done; the training curve of
-//! the round in hand is read as it grows. A file that is half-written or damaged costs its own part alone.
+//! Figures, tables and curves are those of `report.html` for the finished rounds; the training curve of the
+//! current round is read as it grows. An incomplete or corrupted file affects only its own part.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,16 +32,16 @@ const TEMPLATES: [(&str, &str); 5] = [
     ("parts.html", PARTS),
 ];
 
-/// Style of the page.
+/// Style sheets of the page.
 pub(crate) const LIVE_STYLE: &[&str] =
     &[viewer::THEME, UPLOT_STYLE, STYLE, include_str!("assets/live.css")];
 /// Scripts of the page.
 pub(crate) const LIVE_SCRIPTS: &[&str] = &[UPLOT, CHARTS, include_str!("assets/live.js")];
 
-/// A run as the page shows it.
+/// A run on the page.
 #[derive(Debug, Serialize)]
 pub(crate) struct LiveRun {
-    /// Markup by the part of the run's section that it fills.
+    /// HTML of the parts of the run's section, by part.
     parts: BTreeMap<&'static str, String>,
     charts: Vec<Chart>,
 }
@@ -54,17 +53,17 @@ struct Fact {
     value: String,
 }
 
-/// Where to read on.
+/// A link to further pages.
 #[derive(Debug, Serialize)]
 struct Link {
     path: String,
     text: String,
 }
 
-/// The whole page of some runs.
+/// Renders the page of `runs`.
 ///
 /// # Errors
-/// A fault of this program: a template does not fit its data.
+/// If a template does not fit its data, which is a fault of this program.
 pub(crate) fn page(runs: &[PathBuf]) -> Result<String, Error> {
     let live = all(runs)?;
     let data = json(&live)?;
@@ -76,7 +75,7 @@ pub(crate) fn page(runs: &[PathBuf]) -> Result<String, Error> {
     })
 }
 
-/// What the page's script asks for again and again.
+/// Returns the data that the page's script polls.
 ///
 /// # Errors
 /// As [`page`].
@@ -123,7 +122,7 @@ fn of_run(environment: &Environment, at: usize, run: &Path, now: u64) -> Result<
     Ok(LiveRun { parts, charts })
 }
 
-/// What the templates of a run's parts insert.
+/// Values for the templates of a run's parts.
 #[derive(Debug, Serialize)]
 struct Shown {
     name: String,
@@ -139,10 +138,10 @@ fn titles(charts: &[Chart]) -> BTreeMap<&'static str, &'static str> {
     charts.iter().map(|chart| (chart.id(), chart.title())).collect()
 }
 
-/// The report of a finished run, else one of the rounds that are done.
+/// Returns the report of a finished run; otherwise a report of the finished rounds.
 ///
 /// # Errors
-/// When there is no such run, or a report is damaged.
+/// If there is no such run, or a report is corrupted.
 fn report_so_far(run: &Path) -> Result<RunReport, TrainError> {
     let file = read_run_file(run)?;
     let finished = read_report(run)?;
@@ -150,7 +149,7 @@ fn report_so_far(run: &Path) -> Result<RunReport, TrainError> {
         path: run.to_owned(),
         detail: "run.json is gone; it makes the folder a run".into(),
     })?;
-    // Rounds may have been added since.
+    // Rounds may have been added after the report was written.
     if let Some(report) = finished.filter(|report| report.config.rounds == file.config.rounds) {
         return Ok(report);
     }
@@ -159,7 +158,7 @@ fn report_so_far(run: &Path) -> Result<RunReport, TrainError> {
     Ok(unfinished(file, rounds))
 }
 
-/// A report of some rounds; which of them is best is known when the last one is done.
+/// Builds a report of the finished rounds; the best round is not known before the last round is finished.
 fn unfinished(file: RunFile, rounds: Vec<RoundReport>) -> RunReport {
     let comparison = Paired::new(0, 0, 0);
     RunReport {
@@ -179,7 +178,7 @@ fn unfinished(file: RunFile, rounds: Vec<RoundReport>) -> RunReport {
     }
 }
 
-/// What `regrowth status` says, figure by figure.
+/// The contents of `regrowth status`, figure by figure.
 fn facts(status: &Status, now: u64) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |name, value: String| facts.push(Fact { name, value });
@@ -209,7 +208,7 @@ fn facts(status: &Status, now: u64) -> Vec<Fact> {
     facts
 }
 
-/// Sums over the rounds that are done.
+/// Sums over the finished rounds.
 fn totals(report: &RunReport) -> Vec<Fact> {
     let Some(last) = report.rounds.iter().rev().find(|round| round.validated) else {
         return Vec::new();
@@ -223,7 +222,7 @@ fn totals(report: &RunReport) -> Vec<Fact> {
     ]
 }
 
-/// The report and the trees that are there.
+/// Links to the report and the trees, if they exist.
 fn links(at: usize, run: &Path, report: &RunReport) -> Vec<Link> {
     let mut links = Vec::new();
     if run.join("report.html").is_file() {

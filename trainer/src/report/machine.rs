@@ -1,4 +1,4 @@
-//! Where and when a run was made, and the memory it took: measurements that its files have anyway.
+//! Machine, times and memory of a run, from measurements in its files.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use super::tables::{Group, Row};
 use super::words::{bytes, counted, duration};
 use crate::rounds::Machine;
 
-/// A name and what it is for this run.
+/// A name and its value for this run.
 #[derive(Debug, Serialize)]
 pub(super) struct Fact {
     name: &'static str,
     value: String,
 }
 
-/// Machine and time of the whole run. What runs of older versions do not have is left out.
+/// Machine and times of the run. Values that older versions did not record are left out.
 pub(super) fn facts(sources: &Sources) -> Vec<Fact> {
     let machines: Vec<&Machine> =
         sources.rounds.iter().map(|round| &round.machine).filter(|m| m.cores > 0).collect();
@@ -33,7 +33,7 @@ pub(super) fn facts(sources: &Sources) -> Vec<Fact> {
     facts.into_iter().filter_map(|(name, value)| Some(Fact { name, value: value? })).collect()
 }
 
-/// The last machine and the most memory, in a sentence; nothing where the run did not note them.
+/// The last machine and the peak memory in a sentence; `None` if the run did not record them.
 pub(super) fn in_short(sources: &Sources) -> Option<String> {
     let machines = || sources.rounds.iter().map(|round| &round.machine).filter(|m| m.cores > 0);
     let machine = in_words(machines().next_back()?);
@@ -42,7 +42,7 @@ pub(super) fn in_short(sources: &Sources) -> Option<String> {
     Some(format!("Machine: {machine}{}.", peak.unwrap_or_default()))
 }
 
-/// The machines in their order; runs of older versions did not note theirs.
+/// The machines in order; runs of older versions did not record them.
 fn machine(processors: &[String]) -> String {
     match processors {
         [] => "not noted, nor its memory: the run is of an older version".to_owned(),

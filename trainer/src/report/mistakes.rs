@@ -1,4 +1,4 @@
-//! Why test problems were not solved, before and after training.
+//! Reasons why test problems were not solved, before and after training.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::words::{count, part};
 use crate::rounds::EvalRow;
 
-/// Columns of the table: all wrong answers before and after, those before of problems that were gained, and
-/// those after of problems that were lost.
+/// Columns of the table: all wrong answers before training, all after, those before of gained problems, and
+/// those after of lost problems.
 const COLUMNS: usize = 4;
 
-/// The table.
+/// Data of the table.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Mistakes {
     totals: [String; COLUMNS],
@@ -26,14 +26,14 @@ struct Reason {
     cells: [Cell; COLUMNS],
 }
 
-/// A count, and its share of the column.
+/// A count and its share of the column.
 #[derive(Debug, PartialEq, Serialize)]
 struct Cell {
     count: String,
     share: String,
 }
 
-/// What is wrong with a solution that states another answer, as far as its plain equations tell.
+/// Describes the error in a solution with a wrong answer, as far as its plain equations show it.
 fn wrong(solution: &str) -> &'static str {
     match true_share(solution) {
         Some(share) if share < 1.0 => "another answer, with a false equation",
@@ -43,7 +43,7 @@ fn wrong(solution: &str) -> &'static str {
 }
 
 impl Mistakes {
-    /// Counts answers before and after; `no_answer` says why a solution states none.
+    /// Counts wrong answers before and after training; `no_answer` returns why a solution states no answer.
     pub(super) fn of(
         both: &[(&EvalRow, &EvalRow)],
         no_answer: impl Fn(&EvalRow) -> Option<String>,

@@ -1,9 +1,9 @@
-//! `report.html`: one page that says what a run did, readable without anything else and without a network.
+//! `report.html`: one self-contained page about a run, readable without a network.
 //!
-//! It is made of the run's files alone: the same files give the same page. `sources` reads them, each of
-//! the other modules makes one section, and `page` puts them into the templates. `live` makes the page of runs
-//! that still go of the same figures, and `inference` that of accuracy against tokens. Text of models and
-//! problems is foreign: templates escape it, scripts insert it as text.
+//! The page is a function of the run's files: the same files give the same page. `sources` reads them, most
+//! other modules build one section each, and `page` inserts the sections into the templates. `live` renders
+//! the page of unfinished runs from the same figures, and `inference` the page of accuracy by tokens. Text of
+//! models and problems is untrusted: templates escape it, and scripts insert it as text.
 
 mod changes;
 mod charts;
@@ -35,12 +35,12 @@ use self::sources::Sources;
 use crate::TrainError;
 use crate::rounds::RunReport;
 
-/// Writes `report.html` into the folder of a run. `test` are its test problems, with which the page says
-/// what was asked; without them it shows ids.
+/// Writes `report.html` into the folder of a run. `test` are its test problems, for the questions on the
+/// page; if it is empty, the page shows ids.
 ///
 /// # Errors
-/// When it cannot be written, or a template does not fit (a fault of this program). Files of the run that
-/// cannot be read leave their section out.
+/// If the page cannot be written, or a template does not fit (a fault of this program). If files of the run
+/// cannot be read, their section is left out.
 pub fn write_html(run: &Path, report: &RunReport, test: &[Problem]) -> Result<(), TrainError> {
     let path = run.join("report.html");
     let page = page::render(&Sources::read(run, report, test)).map_err(|e| TrainError::File {

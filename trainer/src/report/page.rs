@@ -1,5 +1,5 @@
-//! Sections and templates put together. What templates insert is escaped, because their names end in
-//! `.html`; only this program's own styles, scripts and JSON are marked as safe.
+//! Renders the page from sections and templates. Values inserted by templates are escaped, because the
+//! templates' names end in `.html`; only this program's own styles, scripts and JSON are marked as safe.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use super::summary::Summary;
 use super::{charts, examples, histograms, inference, machine, preferences, settings, tables};
 use crate::rounds::Fork;
 
-/// Macros that pages share.
+/// Macros shared by the pages.
 pub(super) const PARTS: &str = include_str!("templates/parts.html");
 const TEMPLATES: [(&str, &str); 8] = [
     ("page.html", include_str!("templates/page.html")),
@@ -35,7 +35,7 @@ pub(super) const CHARTS: &str = include_str!("assets/charts.js");
 pub(super) const UPLOT_STYLE: &str = include_str!("assets/vendor/uplot/uPlot.min.css");
 pub(super) const UPLOT: &str = include_str!("assets/vendor/uplot/uPlot.iife.min.js");
 
-/// Files of a run that the page links to where they are there, and what they hold.
+/// Files of a run that the page links to if they exist, with their descriptions.
 const FILES: [(&str, &str); 5] = [
     ("report.json", "settings and the figures of all rounds"),
     (
@@ -75,10 +75,10 @@ pub(crate) fn is_linked(path: &str) -> bool {
     }
 }
 
-/// What the templates insert.
+/// Values for the templates.
 #[derive(Serialize)]
 struct Page<'a> {
-    /// The content security policy.
+    /// Content security policy.
     policy: &'static str,
     styles: [&'static str; 4],
     scripts: [&'static str; 6],
@@ -95,20 +95,20 @@ struct Page<'a> {
     costs: tables::Table,
     /// Machine, memory and time of the whole run.
     machine: Vec<machine::Fact>,
-    /// Which factors preferences follow, and what they rest on.
+    /// Factors that preferences correlate with, and their evidence.
     preferences: tables::Table,
     histograms: Vec<histograms::Histogram>,
     examples: Vec<examples::Example>,
-    /// A problem as it is put to the policy.
+    /// An example prompt.
     prompt: Option<String>,
-    /// How steps were judged.
+    /// Settings of the judge.
     judge: serde_json::Value,
-    /// Titles of the charts that there are.
+    /// Titles of the charts, by id.
     charts: BTreeMap<&'static str, &'static str>,
     chart_data: String,
     has_trees: bool,
     tree_data: String,
-    /// Strategies at equal tokens, where the run's folder has such results.
+    /// Strategies at equal tokens, if the run's folder contains such results.
     inference: Vec<inference::Inference>,
     differences: Vec<settings::Difference>,
     command: String,
@@ -116,7 +116,7 @@ struct Page<'a> {
     files: Vec<Links>,
 }
 
-/// The whole page.
+/// Renders the page.
 pub(super) fn render(sources: &Sources) -> Result<String, Error> {
     let name = readable(&folder_name(sources.run));
     let mut environment = Environment::new();
@@ -175,7 +175,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, Error> {
         .map_err(|e| Error::new(ErrorKind::BadSerialization, format!("data of the page: {e}")))
 }
 
-/// Problem sets without the folders of their files.
+/// Removes the folders from the file names of problem sets.
 fn file_names(problems: &str) -> String {
     let name = |part: &str| part.rsplit('/').next().unwrap_or(part).to_owned();
     problems.split(',').map(name).collect::<Vec<_>>().join(", ")
@@ -198,7 +198,8 @@ struct Links {
     links: Vec<Link>,
 }
 
-/// Links to the files that are there, relative to the page. `report.json` is written after it.
+/// Returns links to existing files, relative to the page. `report.json` counts as existing, because it is
+/// written after the page.
 fn files(sources: &Sources) -> Vec<Links> {
     let is_there = |path: &str| path == "report.json" || sources.run.join(path).exists();
     let links = |folder: &str, names: &[(&'static str, &'static str)]| {

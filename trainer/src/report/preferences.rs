@@ -1,5 +1,5 @@
-//! Which factors the preferences of each round follow, what they rest on, and test problems among
-//! them: `regrowth_mcts::audit` of the pairs that the page reads.
+//! Factors that the preferences of each round correlate with, their evidence, and contamination by test
+//! problems: `regrowth_mcts::audit` of the pairs on the page.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::sources::{RoundSources, Sources};
 use super::tables::{self, Group, Row, Table};
 use super::words::{count, percent, signed};
 
-/// The table; without groups where no round has pairs.
+/// Returns the table; it has no groups if no round has pairs.
 pub(super) fn table(sources: &Sources) -> Table {
     let audits: Vec<&PairAudit> = sources.rounds.iter().filter_map(|r| r.audit.as_ref()).collect();
     let groups = vec![
@@ -20,7 +20,7 @@ pub(super) fn table(sources: &Sources) -> Table {
     tables::table(sources, groups)
 }
 
-/// A factor as pages say it.
+/// Name of a factor on the page.
 pub(super) fn factor_in_words(name: &str) -> String {
     match name {
         "tokens" => "length in tokens".to_owned(),
@@ -53,7 +53,7 @@ fn evidence(sources: &Sources, audits: &[&PairAudit]) -> Vec<Row> {
         audits.iter().flat_map(|audit| &audit.evidence).map(|count| count.class).collect();
     let rows = classes.into_iter().map(|class| {
         let name = match class {
-            // The page reads pairs alone.
+            // Only pairs are read for the page.
             Evidence::Unfinished => "neither step ends a solution",
             class => class.in_words(),
         };
@@ -93,7 +93,7 @@ fn row(
     Row { name, meaning, cells: sources.rounds.iter().map(of_round).collect() }
 }
 
-/// The rows that say something of some round.
+/// Returns the rows that have a value in some round.
 fn filled(rows: impl IntoIterator<Item = Row>) -> Vec<Row> {
     let says = |row: &Row| row.cells.iter().any(|cell| !cell.is_empty());
     rows.into_iter().filter(says).collect()

@@ -1,4 +1,4 @@
-//! The settings that differ from the preset, and the command that makes the run again.
+//! Settings that differ from the preset, and the command that repeats the run.
 
 use regrowth_mcts::console::quoted;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::rounds::RunConfig;
 
-/// Settings that the command gives with flags of their own.
+/// Settings that have a flag of their own in the command.
 const FLAGS: [(&str, &str); 5] = [
     ("policy", "--policy"),
     ("problems", "--problems"),
@@ -15,7 +15,7 @@ const FLAGS: [(&str, &str); 5] = [
     ("rounds", "--rounds"),
 ];
 
-/// A setting whose value is not the preset's.
+/// A setting that differs from the preset.
 #[derive(Debug, Serialize, PartialEq)]
 pub(super) struct Difference {
     name: String,
@@ -23,7 +23,7 @@ pub(super) struct Difference {
     run: String,
 }
 
-/// What differs from the preset that the run started from.
+/// Returns the settings that differ from the run's preset.
 pub(super) fn differences(config: &RunConfig) -> Vec<Difference> {
     let preset = flat(&RunConfig::of(config.preset));
     let run = flat(config);
@@ -49,10 +49,11 @@ pub(super) fn differences(config: &RunConfig) -> Vec<Difference> {
         .collect()
 }
 
-/// A command that starts a run with these settings in this folder; `identity` is that of its base policy.
+/// Returns a command that starts a run with these settings in this folder; `identity` is the identity of its
+/// base policy.
 pub(super) fn command(folder: &str, config: &RunConfig, identity: &str) -> String {
     let mut base = RunConfig::of(config.preset);
-    // The flag changes these together.
+    // The variant's flag sets all of its settings.
     config.variant.apply(&mut base);
     let (base, changed) = (flat(&base), flat(config));
     let preset = serde_json::to_value(config.preset).ok();
@@ -65,7 +66,7 @@ pub(super) fn command(folder: &str, config: &RunConfig, identity: &str) -> Strin
         };
         words.push(match FLAGS.iter().find(|(key, _)| key == name) {
             Some((_, flag)) => format!("{flag} {}", quoted(&text)),
-            // JSON and TOML spell numbers, truth values, texts and lists of them alike.
+            // Numbers, booleans, strings and lists of them are spelled alike in JSON and TOML.
             None => format!("--set {}", quoted(&format!("{name}={value}"))),
         });
     }
@@ -77,8 +78,8 @@ pub(super) fn command(folder: &str, config: &RunConfig, identity: &str) -> Strin
     words.join(" \\\n  ")
 }
 
-/// Flags of the device and the dtype, which are no settings of a run: the policy's identity names them where
-/// they change what it answers.
+/// Returns the flags for device and dtype. They are not settings of a run; the policy's identity contains
+/// them if they change its answers.
 fn computed_with(identity: &str) -> Option<String> {
     let (_, form) = identity.rsplit_once('+')?;
     match form.strip_prefix("cuda-") {
@@ -87,11 +88,11 @@ fn computed_with(identity: &str) -> Option<String> {
     }
 }
 
-/// Settings by dotted name; lists are values.
+/// Returns the settings by dotted name; lists are values.
 fn flat(config: &RunConfig) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     collect("", &serde_json::to_value(config).unwrap_or_default(), &mut found);
-    // The preset is what the others are compared with; what is not set has no value.
+    // The preset itself is not compared; unset settings have no value.
     found.retain(|(name, value)| name != "preset" && !value.is_null());
     found
 }

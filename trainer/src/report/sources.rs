@@ -1,5 +1,5 @@
-//! What the page is made of, read from the folder of a run. What is missing or cannot be read is left out,
-//! because a page about the rest is better than none.
+//! Data of the page, read from the folder of a run. Missing and unreadable files are left out, because a page
+//! about the rest is better than none.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,49 +18,50 @@ use crate::rounds::{
     read_run_file, round_dir, rows_trained,
 };
 
-/// Trees of a round that are looked at to choose those that are shown (taste: a second of reading).
+/// Number of a round's trees that are read to choose the trees to show (taste: a second of reading).
 const TREES_READ: usize = 1000;
-/// Trees of a round that are shown for what they are like, and for being shown in an earlier round.
+/// Number of trees to show per round.
 const TREES_SHOWN: usize = 12;
-/// Nodes of all shown trees: bounds their part of the page at about 5 MB, however many rounds there are.
+/// Maximum number of nodes of all shown trees: limits their part of the page to about 5 MB, for any number of
+/// rounds.
 const NODES_SHOWN: usize = 24_000;
-/// Pairs of a round that are looked at (taste: a few megabytes of reading).
+/// Number of a round's pairs that are read (taste: a few megabytes of reading).
 pub(super) const PAIRS_READ: usize = 2000;
 
-/// Everything that the sections read.
+/// Data for all sections.
 pub(super) struct Sources<'a> {
     pub(super) run: &'a Path,
     pub(super) report: &'a RunReport,
     pub(super) test: &'a [Problem],
-    /// What the run was started with.
+    /// `run.json`; `None` if it cannot be read.
     pub(super) file: Option<RunFile>,
-    /// Of each round in the report.
+    /// Data of each round in the report.
     pub(super) rounds: Vec<RoundSources<'a>>,
-    /// When the run began and when its test problems were answered.
+    /// When the run began, and when its last phase ended.
     pub(super) started: Option<String>,
     pub(super) finished: Option<String>,
 }
 
-/// What lies in the folder of a round.
+/// Data from the folder of a round.
 pub(super) struct RoundSources<'a> {
     pub(super) report: &'a RoundReport,
-    /// Answers to the test problems of the policy after the round; empty if it was not asked.
+    /// Answers to the test problems of the policy after the round; empty if it was not evaluated.
     pub(super) answers: Vec<EvalRow>,
     /// Rows of `metrics.jsonl`.
     pub(super) metrics: Vec<Map<String, Value>>,
-    /// Tokens of the chosen and the rejected side of the first [`PAIRS_READ`] pairs.
+    /// Number of tokens of the chosen and the rejected side of the first [`PAIRS_READ`] pairs.
     pub(super) lengths: Vec<(usize, usize)>,
-    /// Factors, evidence and test problems of the same pairs; `None` without pairs.
+    /// Audit (factors, evidence, test problems) of the same pairs; `None` if there are none.
     pub(super) audit: Option<PairAudit>,
-    /// Pairs that stand for others, each with what it stands for.
+    /// Example pairs, each with the reason why it is shown.
     pub(super) examples: Vec<(&'static str, PreferencePair)>,
-    /// Some trees.
+    /// The trees to show.
     pub(super) trees: Vec<TreeRecord>,
-    /// Pairs or solutions that were trained on.
+    /// Number of pairs or solutions trained on.
     pub(super) rows_trained: Option<u64>,
-    /// Where it ran.
+    /// Machine that the round ran on.
     pub(super) machine: Machine,
-    /// When it was worked on.
+    /// When the round began and ended.
     times: Times,
 }
 
@@ -77,7 +78,7 @@ impl<'a> Sources<'a> {
             let cost = read_cost(&folder);
             let mut answers: Vec<EvalRow> = read_jsonl(&path_of(&folder, TEST)).unwrap_or_default();
             if answers.is_empty() && round.test.is_some() {
-                // Nothing was trained: the round ends with a policy that was asked before.
+                // Nothing was trained: the policy after the round is an earlier one, with answers of its own.
                 let same = rounds.iter().find(|earlier| earlier.report.policy == round.policy);
                 answers = same.map(|earlier| earlier.answers.clone()).unwrap_or_default();
             }
@@ -101,14 +102,15 @@ impl<'a> Sources<'a> {
         }
         let began = rounds.iter().filter_map(|round| round.times.began).min();
         let ended = rounds.iter().filter_map(|round| round.times.ended).max();
-        // Runs of older versions did not note it; a copy of such a run shows when it was copied.
+        // Runs of older versions did not record the times. The file times used instead are those of copying
+        // if the run was copied.
         let started = began.map(minute).or_else(|| file_time(&run.join("run.json")));
         let finished = ended.map(minute).or_else(|| file_time(&path_of(run, TEST)));
         Self { run, report, test, file, rounds, started, finished }
     }
 
-    /// What figures and curves need, and no more: it is read again and again while a run goes. `next` is the
-    /// round in hand, of which there are training metrics at most.
+    /// Reads only the data for figures and curves, because the live page reads them repeatedly during a run.
+    /// `next` is the current round, which has at most training metrics.
     pub(super) fn figures(run: &'a Path, report: &'a RunReport, next: &'a RoundReport) -> Self {
         let rounds = report.rounds.iter().chain([next]).map(|round| RoundSources {
             report: round,
@@ -126,7 +128,7 @@ impl<'a> Sources<'a> {
         Self { run, report, test: &[], file: None, rounds, started: None, finished: None }
     }
 
-    /// The trees of the page, a set for each round that has some.
+    /// The trees of the page, one set per round that has trees.
     pub(super) fn tree_sets(&self) -> Vec<TreeSet> {
         let rules = &self.report.config.pairs;
         let sets = self.rounds.iter().filter(|round| !round.trees.is_empty()).map(|round| {
@@ -137,7 +139,7 @@ impl<'a> Sources<'a> {
         sets.collect()
     }
 
-    /// A cell for each round of the report.
+    /// Returns one cell per round of the report.
     pub(super) fn by_round(&self, cell: impl Fn(&RoundSources<'a>) -> String) -> Vec<String> {
         self.rounds.iter().take(self.report.rounds.len()).map(cell).collect()
     }
@@ -148,27 +150,26 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// The audit of some pairs, with these test problems where there are any.
+/// Audits pairs; with test problems, also for contamination.
 fn audited(pairs: &[PreferencePair], test: &[Problem]) -> Option<PairAudit> {
     let rows: Vec<AuditRow> = pairs.iter().map(AuditRow::from).collect();
     let test = (!test.is_empty()).then_some(test);
     (!rows.is_empty()).then(|| audit(&rows, &Factor::builtin(), test))
 }
 
-/// The rows of a file before the first one that is half-written.
+/// Reads the rows of a file up to the first incomplete row.
 fn whole_rows(path: &Path) -> Vec<Map<String, Value>> {
     JsonlReader::open(path).map(|rows| rows.map_while(Result::ok).collect()).unwrap_or_default()
 }
 
-/// The first rows of a file; none where it cannot be read.
+/// Reads the first `most` rows of a file; empty if it cannot be read.
 fn some_rows(path: &Path, most: usize) -> Vec<PreferencePair> {
     JsonlReader::open(path).map(|rows| rows.take(most).flatten().collect()).unwrap_or_default()
 }
 
-/// Trees that show most: problems that are shown elsewhere (`shown`: of an earlier round, or as an example of
-/// a pair), then those with right and
-/// wrong solutions and the most pairs, then others; at least one, and no more than `most_nodes` allows. In the
-/// order of the file.
+/// Chooses the most informative trees. First are problems that are shown elsewhere (`shown`: in an earlier
+/// round, or as an example of a pair), then trees with right and wrong solutions and the most pairs, then
+/// others. Returns at least one tree, and further ones within `most_nodes`, in the order of the file.
 fn chosen_trees(
     path: &Path,
     rules: &PairConfig,
@@ -206,7 +207,7 @@ fn file_time(path: &Path) -> Option<String> {
     Some(minute(changed.duration_since(UNIX_EPOCH).ok()?.as_secs()))
 }
 
-/// Seconds since 1970 as a date and a time.
+/// Formats seconds since 1970 as date and time.
 fn minute(seconds: u64) -> String {
     format!("{} UTC", &utc(seconds)[..16])
 }

@@ -1,4 +1,4 @@
-//! The page's first words: one sentence of verdict, and short answers to what a reader asks of a run.
+//! The top of the page: a one-sentence verdict, and short answers to common questions about a run.
 
 use std::path::Path;
 
@@ -13,16 +13,16 @@ use super::words::{count, counted, duration, percent, points};
 use crate::rounds::{Objective, RoundReport, RunReport};
 use crate::stats::p_value;
 
-/// Below this the interval excludes no difference at the 5 % level that the intervals use.
+/// p-value below which a difference is called significant, at the same 5 % level as the intervals.
 const SIGNIFICANT: f64 = 0.05;
 
-/// What stands at the top.
+/// Data of the top of the page.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     /// `better`, `worse` or `open`.
     tone: &'static str,
     verdict: String,
-    /// How the verdict was measured.
+    /// How the verdict was determined.
     basis: String,
     answers: Vec<ShortAnswer>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Summary {
 #[derive(Debug, Serialize)]
 struct ShortAnswer {
     question: &'static str,
-    /// One sentence each.
+    /// One sentence per entry.
     answer: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Summary {
     }
 }
 
-/// Whether training helped, with the numbers that say so.
+/// Whether training helped, with the numbers that show it.
 fn verdict(report: &RunReport) -> (&'static str, String) {
     let test =
         |round: u32| report.round(round).and_then(|r| r.test.as_ref()).filter(|e| e.share.n > 0);
@@ -165,7 +165,7 @@ fn trained(sources: &Sources) -> Vec<String> {
     ]
 }
 
-/// The base model that an adapter's folder names, without the folders that lead to it.
+/// Name of an adapter's base model, without its folders.
 fn base_of(adapter: &Path) -> Option<String> {
     let config = std::fs::read_to_string(adapter.join("adapter_config.json")).ok()?;
     let config: serde_json::Value = serde_json::from_str(&config).ok()?;
@@ -173,7 +173,7 @@ fn base_of(adapter: &Path) -> Option<String> {
     Some(base.rsplit('/').next().unwrap_or(base).to_owned())
 }
 
-/// How many problems the rounds searched, and what came of them.
+/// Number of problems that the rounds searched, and the results.
 fn searched(report: &RunReport, rounds: &[&RoundReport]) -> String {
     let sum = |of: fn(&RoundReport) -> u64| rounds.iter().map(|r| of(r)).sum();
     let all: u64 = sum(|r| r.problems);

@@ -1,4 +1,4 @@
-//! Rounds side by side: one table, a column for each round, in groups of rows.
+//! Rounds side by side: tables with one column per round and groups of rows.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::words::{count, duration, interval, mean, metric, part, percent, point
 use crate::rounds::{GATE_OFF, Objective, RoundReport};
 use crate::stats::{Paired, p_value};
 
-/// The table.
+/// A table.
 #[derive(Debug, Serialize)]
 pub(super) struct Table {
     columns: Vec<Column>,
@@ -33,18 +33,18 @@ pub(super) struct Group {
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     pub(super) name: String,
-    /// What the numbers mean; empty where the name says it.
+    /// Meaning of the numbers; empty if the name is clear.
     pub(super) meaning: &'static str,
     pub(super) cells: Vec<String>,
 }
 
-/// Name, meaning and the cell of a round.
+/// Name, meaning, and the function for the cell of a round.
 type Spec<'a> = (&'static str, &'static str, &'a dyn Fn(&RoundReport) -> String);
 
-/// Rounds by accuracy, data and training.
+/// Table of the rounds' accuracy, data and training.
 pub(super) fn results(sources: &Sources) -> Table {
     let mut accuracy = group("Accuracy", sources, &accuracy_rows());
-    // Behind the test accuracy and its interval.
+    // Place the comparison after the test accuracy and its interval.
     let place = accuracy.rows.len().min(2);
     accuracy.rows.splice(place..place, against_base(sources));
     let groups = vec![
@@ -59,7 +59,7 @@ pub(super) fn results(sources: &Sources) -> Table {
     table(sources, groups)
 }
 
-/// Rounds by tokens and time.
+/// Table of the rounds' tokens and time.
 pub(super) fn costs(sources: &Sources) -> Table {
     let tokens: [Spec; 7] = [
         ("prompts", "each tree's once", &|r| count(r.tokens.prompts)),
@@ -86,7 +86,7 @@ pub(super) fn costs(sources: &Sources) -> Table {
     table(sources, groups)
 }
 
-/// Groups that hold something, with a column for each round that they say something of.
+/// Builds a table of the non-empty groups, with one column per round that has values in them.
 pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
     let report = sources.report;
     let column = |r: &RoundReport| Column {
@@ -108,7 +108,7 @@ pub(super) fn table(sources: &Sources, groups: Vec<Group>) -> Table {
     Table { columns, groups }
 }
 
-/// The rows that say something of some round.
+/// Builds a group of the rows that have a value in some round.
 fn group(name: &'static str, sources: &Sources, specs: &[Spec]) -> Group {
     let rows = specs.iter().map(|(name, meaning, cell)| Row {
         name: (*name).to_owned(),
@@ -165,7 +165,7 @@ fn gate(round: &RoundReport) -> String {
     }
 }
 
-/// Each round against round 0 on the same test problems.
+/// Compares each round with round 0 on the same test problems.
 fn against_base(sources: &Sources) -> Vec<Row> {
     let Some(base) = sources.rounds.first().filter(|r| !r.answers.is_empty()) else {
         return vec![];
@@ -224,7 +224,7 @@ fn search_rows() -> [Spec<'static>; 9] {
     ]
 }
 
-/// A number of trees and its share of all.
+/// A number of trees and its share of all trees.
 fn of_trees(round: &RoundReport, n: u64) -> String {
     match round.statistics.trees {
         0 => String::new(),
@@ -259,7 +259,7 @@ fn pair_rows() -> [Spec<'static>; 6] {
     ]
 }
 
-/// What was trained on, and how far it led.
+/// Rows about training: data, steps and KL divergence.
 fn training(sources: &Sources) -> Group {
     let mut training = group("Training", sources, &training_rows());
     let name = match sources.report.config.objective {
@@ -292,7 +292,7 @@ fn training_rows() -> [Spec<'static>; 3] {
     ]
 }
 
-/// The last value of each metric that training wrote, by TRL's names.
+/// The last value of each training metric, by TRL's metric names.
 fn metrics(sources: &Sources) -> Group {
     let rounds = &sources.report.rounds;
     let names: BTreeSet<&String> = rounds.iter().flat_map(|r| r.metrics.keys()).collect();
@@ -305,7 +305,7 @@ fn metrics(sources: &Sources) -> Group {
     Group { name: "Metrics at the last step", rows: rows.collect() }
 }
 
-/// Four decimals, with a real minus sign.
+/// Formats with four decimals and a typographic minus sign.
 fn signless(value: f64) -> String {
     let text = signed(value, 4);
     text.strip_prefix('+').map_or(text.clone(), str::to_owned)
@@ -330,7 +330,7 @@ fn judge_rows() -> [Spec<'static>; 4] {
     ]
 }
 
-/// Judges that are fitted to outcomes, on problems they were not fitted to.
+/// Judges that are fitted to outcomes, on held-out problems.
 fn held_out_judges(sources: &Sources) -> Group {
     let rounds = &sources.report.rounds;
     let names: BTreeSet<&String> =

@@ -1,4 +1,4 @@
-//! The page of runs of every shape, made of files that a test writes.
+//! The report page for runs of various kinds, rendered from files that the tests write.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn share(correct: u64, n: u64) -> Value {
     eval
 }
 
-/// The report of a round; `more` is laid over it.
+/// The report of a round, overridden by `more`.
 fn round(number: u32, more: Value) -> RoundReport {
     let mut report = json!({
         "version": 1, "round": number, "policy": format!("policy {number}"), "validation": share(8, 20),
@@ -51,8 +51,8 @@ fn page(folder: &Path, report: &RunReport, test: &[Problem]) -> String {
     page
 }
 
-/// Nothing is left to fill in, nothing is loaded, every section of the contents is there, and so is every file
-/// that is linked; but for `report.json`, which is written after the page.
+/// Checks that no placeholder is left and nothing is loaded, and that every section of the contents and every
+/// linked file exists; except `report.json`, which is written after the page.
 fn well_formed(folder: &Path, page: &str) {
     let text = page.split("<script").next().unwrap();
     for unfilled in ["{{ ", "{% ", "undefined", "NaN"] {
@@ -86,7 +86,7 @@ fn answers(problems: &[Problem], right: impl Fn(usize) -> bool, text: &str) -> V
     problems.iter().enumerate().map(row).collect()
 }
 
-/// A folder with all files of a run of one round; its texts are hostile where `evil` says so.
+/// A folder with all files of a run of one round; if `evil`, its texts are hostile.
 fn full_run(folder: &Path, evil: bool) -> (RunReport, Vec<Problem>) {
     let mut problems: Vec<Problem> =
         problems_from_spec("choice", Split::Train, 0).unwrap().take(20).collect();
@@ -171,22 +171,23 @@ fn a_full_run_tells_its_story() {
     ] {
         assert!(page.contains(told), "{told}");
     }
-    // 1,237 rows less 4 pairs that were too long; step labels are no rows. The rest of 20 trees is 6.
+    // 1,237 rows minus 4 pairs that were too long; step labels are not counted as rows. Of 20 trees, 6 have
+    // no wrong solution.
     assert_eq!(row(&page, "pairs trained on"), ["1,233"]);
     assert_eq!(row(&page, "tokens trained on"), ["30"]);
     assert_eq!(row(&page, "trees with right and wrong solutions"), ["11 (55.0\u{a0}%)"]);
     assert_eq!(row(&page, "trees without a wrong solution"), ["6 (30.0\u{a0}%)"]);
     assert_eq!(row(&page, "trees with wrong solutions only"), ["3 (15.0\u{a0}%)"]);
-    // Of 20 problems 8 are right before and 12 after; 6 are gained and 2 lost.
+    // Of 20 problems, 8 are right before and 12 after training; 6 are gained and 2 lost.
     assert_eq!(row(&page, "another answer, without an equation"), ["12", "8", "6", "2"]);
-    // Long curves are averaged to what a screen can show.
+    // Long curves are averaged to as many points as a screen can show.
     assert!(page.matches("\"x\":").count() < 800, "{}", page.matches("\"x\":").count());
-    // Preferences are those of rounds; the base policy has a column in the results and in the costs.
+    // Preferences have columns for rounds only; results and costs also have one for the base policy.
     assert!(page.contains("What preferences follow"));
     assert_eq!(page.matches("<th scope=\"col\">base policy").count(), 2);
 }
 
-/// The cells of a table's row that say something, without what explains them.
+/// The non-empty cells of a table row, without their explanations.
 fn row(page: &str, name: &str) -> Vec<String> {
     let mut rows = page.split("<th scope=\"row\">").skip(1).filter(|row| row.starts_with(name));
     let row = rows.next().expect(name).split("</tr>").next().unwrap();
@@ -224,7 +225,7 @@ fn what_is_missing_is_left_out() {
     assert!(
         text.contains("No round beat the base policy") && text.contains("Round 1 was not trained")
     );
-    // The base policy alone was measured.
+    // Only the base policy was evaluated.
     let rounds =
         vec![round(0, json!({ "test": share(8, 20) })), round(1, json!({ "trained": true }))];
     page(folder.path(), &run(config, rounds, 1), &[]);

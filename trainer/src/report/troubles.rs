@@ -1,21 +1,22 @@
-//! What a reader should know before believing the result of a run.
+//! Caveats that a reader should know before trusting the result of a run.
 
 use super::words::{count, counted, percent};
 use crate::rounds::{RoundReport, RunReport};
 use crate::stats::Share;
 
-/// Share of solutions without an answer that is named as a problem, as in warnings of searches.
+/// Share of solutions without an answer above which it is reported, as in warnings of searches.
 const MANY_UNANSWERED: f64 = 0.2;
-/// An AUC below this is named as a judge that knows little.
+/// AUC below which a judge is reported as weak.
 const WEAK_JUDGE: f64 = 0.6;
-/// Share of trees without a right solution that is named (taste: most of the search taught nothing).
+/// Share of trees without a right solution above which it is reported (taste: most of the search gave no
+/// training data).
 const MANY_UNSOLVED: f64 = 0.5;
-/// Width of a 95 % interval that is named, as in the warnings of a run.
+/// Width of a 95 % interval above which it is reported, as in the warnings of a run.
 const WIDE: f64 = 0.1;
-/// Relative difference in length between chosen and rejected sides that is named.
+/// Relative length difference between chosen and rejected sides above which it is reported.
 const LENGTH_BIAS: f64 = 0.15;
 
-/// One sentence for each trouble.
+/// Returns the caveats, one sentence each.
 pub(super) fn of(report: &RunReport) -> Vec<String> {
     let rounds: Vec<&RoundReport> = report.rounds.iter().filter(|r| r.round > 0).collect();
     let mut found: Vec<String> = rounds.iter().filter_map(|round| not_kept(round)).collect();
@@ -36,7 +37,7 @@ pub(super) fn of(report: &RunReport) -> Vec<String> {
     found
 }
 
-/// A round whose policy the next one did not start from.
+/// Reports a round whose policy the next round did not start from.
 fn not_kept(round: &RoundReport) -> Option<String> {
     let number = round.round;
     match (&round.not_trained, &round.gate) {
@@ -48,7 +49,7 @@ fn not_kept(round: &RoundReport) -> Option<String> {
     }
 }
 
-/// Rounds by a value that each of them has, as `rounds 1, 2 and 3` and the values.
+/// Joins rounds with their values: `rounds 1, 2 and 3`, and the values.
 fn named(rounds: &[(u32, String)]) -> Option<(String, String)> {
     let joined = |parts: Vec<String>| match parts.split_last() {
         Some((last, [])) => last.clone(),
@@ -97,7 +98,7 @@ fn length_bias(rounds: &[&RoundReport]) -> Option<String> {
     ))
 }
 
-/// Of the test answers of the best round.
+/// Caveats about the test answers of the best round.
 fn answers(report: &RunReport) -> Vec<String> {
     let mut found = Vec::new();
     if report.comparison.lost > 0 {
@@ -126,7 +127,7 @@ fn answers(report: &RunReport) -> Vec<String> {
     found
 }
 
-/// Sets of problems that are too few to tell small differences.
+/// Reports sets with too few problems to show small differences.
 fn small_sets(report: &RunReport) -> Vec<String> {
     let best = report.round(report.best_round);
     let validation = best.map(|r| ("validation", r.validation.share));

@@ -1,4 +1,4 @@
-//! Numbers and names as people read them.
+//! Formats numbers and names for readers.
 
 use regrowth_mcts::pairs::DropReason;
 use serde::Deserialize;
@@ -6,27 +6,27 @@ use serde::de::value::StrDeserializer;
 
 use crate::stats::Share;
 
-/// `47.8 %`, which no line break parts.
+/// `47.8 %`, with a no-break space.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1}\u{a0}%", 100.0 * share)
 }
 
-/// A part of a whole as percent; nothing of nothing.
+/// A part of a whole in percent; empty if the whole is 0.
 pub(super) fn part(part: u64, whole: u64) -> String {
     if whole == 0 { String::new() } else { percent(part as f64 / whole as f64) }
 }
 
-/// The mean with one decimal; nothing of nothing.
+/// The mean with one decimal; empty if `n` is 0.
 pub(super) fn mean(sum: u64, n: u64) -> String {
     if n == 0 { String::new() } else { format!("{:.1}", sum as f64 / n as f64) }
 }
 
-/// `+28.8`, in percentage points, with a real minus sign.
+/// `+28.8`, in percentage points, with a typographic minus sign.
 pub(super) fn points(difference: f64) -> String {
     signed(100.0 * difference, 1)
 }
 
-/// A number with its sign, a real minus sign for negative ones.
+/// A number with its sign, with a typographic minus sign.
 pub(super) fn signed(value: f64, digits: usize) -> String {
     let sign = if value < 0.0 { '\u{2212}' } else { '+' };
     format!("{sign}{:.digits$}", value.abs())
@@ -75,13 +75,13 @@ pub(super) fn bytes(n: u64) -> String {
     }
 }
 
-/// Why pairs were left out, in words; training's own reasons are words already.
+/// Describes a reason for dropped pairs; training's own reasons are descriptions already.
 pub(super) fn drop_reason(name: &str) -> String {
     let known = DropReason::deserialize(StrDeserializer::<serde::de::value::Error>::new(name));
     known.map_or_else(|_| name.replace('_', " "), |reason| reason.in_words().to_owned())
 }
 
-/// Why a solution states no answer.
+/// Describes why a solution states no answer.
 pub(super) fn unanswered(name: &str) -> String {
     match name {
         "cut_off" => "cut off by the token limit".to_owned(),
@@ -90,7 +90,7 @@ pub(super) fn unanswered(name: &str) -> String {
     }
 }
 
-/// What a metric of training means; nothing of those that are not known here.
+/// Describes a training metric; empty if it is not known here.
 pub(super) fn metric(name: &str) -> &'static str {
     let set = name.strip_prefix("train/").or_else(|| name.strip_prefix("held_out/"));
     match set.unwrap_or(name) {
@@ -100,7 +100,7 @@ pub(super) fn metric(name: &str) -> &'static str {
         "logps/chosen" => "log-probability of the chosen side",
         "logps/rejected" => "log-probability of the rejected side",
         "nll" => "negative log-likelihood of a token",
-        // `on_policy_share` in runs of older versions.
+        // Named `on_policy_share` in runs of older versions.
         "newest_round_share" | "on_policy_share" => "share of pairs from the newest round",
         "ranking_accuracy" => "share of pairs whose chosen side is the likelier one",
         "ranking_accuracy_idealised" => "the same if the loss were minimised exactly",

@@ -1,4 +1,4 @@
-//! Which round was best, by validation problems alone.
+//! The choice of the best round, by validation problems alone.
 
 use super::gate;
 use super::round_policy::Finished;
@@ -7,8 +7,8 @@ use super::round_policy::Finished;
 /// validation problems to decide, returns the last round whose policy was validated in that round.
 pub(super) fn best_round(rounds: &[Finished]) -> usize {
     let right = |i: &usize| rounds[*i].report.validation.share.correct;
-    // A round that trained nothing ends with an earlier round's policy, which counts
-    // already unless this round was the first to validate it.
+    // A round that trained nothing ends with an earlier round's policy. That policy already counts under the
+    // earlier round, unless this round was the first to validate it.
     let asked = |i: &usize| rounds[*i].policy_after.validated_in == Some(*i as u32);
     let mut validated = (0..rounds.len()).filter(asked).rev();
     let problems = rounds.first().map_or(0, |zero| zero.report.validation.share.n);

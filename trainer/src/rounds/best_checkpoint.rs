@@ -7,11 +7,11 @@ use super::training::{self, TrainDone};
 use crate::TrainError;
 use crate::artefact::{Checksums, damage, link_files, read_checksummed};
 
-/// The folder, in that of the run.
+/// Name of the folder, within the folder of the run.
 const BEST: &str = "best";
 
-/// Exports the checkpoint of `round` as hard links, or copies where they fail. Returns the folder's
-/// name; `None`, and exports nothing, for round 0.
+/// Exports the checkpoint of `round` as hard links, or as copies if linking fails. Returns the folder's name.
+/// For round 0 nothing is exported and the result is `None`.
 pub(super) fn export(dir: &RunDir, round: u32) -> Result<Option<String>, TrainError> {
     let from = dir.round(round);
     let target = dir.path().join(BEST);
@@ -28,12 +28,13 @@ pub(super) fn export(dir: &RunDir, round: u32) -> Result<Option<String>, TrainEr
     Ok((round > 0).then(|| BEST.to_owned()))
 }
 
-/// What is wrong with the exported checkpoint of `round`; `None` if it is as it was trained.
+/// Returns what is wrong with the exported checkpoint of `round`; `None` if its files match their checksums.
 pub(super) fn damage_of(dir: &RunDir, round: u32) -> Result<Option<String>, TrainError> {
     Ok(damage(dir.path(), &exported_checksums(&dir.round(round))?))
 }
 
-/// Checksums of the exported files, relative to the run, of the checkpoint in the folder of a round.
+/// Checksums of the exported files of a round's checkpoint, by path relative to the run. `round` is the
+/// folder of the round.
 fn exported_checksums(round: &Path) -> Result<Checksums, TrainError> {
     let trained: Option<TrainDone> = read_checksummed(&round.join(training::DONE))?;
     let recorded = trained.map(|t| t.checksums).unwrap_or_default();

@@ -1,9 +1,11 @@
-//! What a round's fitted judge judges by, the calibration of likelihoods or the probe on hidden states: first that
-//! of the round before, then what the verified outcomes of the round's own first problems say.
+//! The fitted judge of a round: the calibration of likelihoods, or the probe on hidden states. The round's
+//! first problems are judged with the previous round's fit, the other problems with a fit to the verified
+//! outcomes of the first.
 //!
-//! A policy changes with every round, and what a likelihood says of an outcome with it
-//! (`docs/experiments/0012-scale-of-the-round.md`). It is a function of the first trees, so a search that was cut
-//! off finds it again in them. The probes are written beside the trees for whoever wants to read or use them.
+//! The policy changes with every round, and with it the relation between likelihoods and outcomes
+//! (`docs/experiments/0012-scale-of-the-round.md`). The fit is a function of the first trees, so a resumed
+//! search computes the same fit from them. The probes are also written next to the trees, for users who want
+//! to inspect or use them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,28 +22,31 @@ use super::search::SearchDone;
 use super::statistics::RoundStatistics;
 use crate::TrainError;
 
-/// The probe that was fitted on the first problems of a round and judged the others; [`PROBE_FILE`] is the one of
-/// all its problems.
+/// The probe that was fitted to the first problems of a round and judged the others. [`PROBE_FILE`] is the
+/// probe fitted to all problems of the round.
 const FIRST_PROBE_FILE: &str = "judge_probe_first.json";
 
-/// The problems of a round whose outcomes the judge of the others is fitted to; none where they cannot or need not.
+/// Returns the first problems of the round, to whose outcomes the judge of the others is fitted. Empty if the
+/// judge is not a fitted one, outcomes are not seen, or the round has no other problems.
 pub(super) fn calibrating<'a>(config: &RunConfig, problems: &'a [Problem]) -> &'a [Problem] {
     let (value, count) = (&config.search.value, config.calibration_problems);
     let learns = value.is_fitted() && value.oracle && count < problems.len();
     &problems[..if learns { count } else { 0 }]
 }
 
-/// Parts some of a round's problems, in their order, into those among its `first` ones and the rest.
+/// Splits `some`, problems of a round in their order, into those among the `first` problems of the round and
+/// the rest.
 pub(super) fn part<'a>(some: &'a [Problem], first: &[Problem]) -> (&'a [Problem], &'a [Problem]) {
     some.split_at(some.partition_point(|problem| has(first, &problem.id)))
 }
 
-/// Whether a problem is among these.
+/// Whether `problems` contains a problem with this id.
 pub(super) fn has(problems: &[Problem], id: &str) -> bool {
     problems.iter().any(|problem| problem.id == id)
 }
 
-/// What the outcomes of the `first` problems say, whose trees are given by the id of their problem.
+/// Fits the judge to the outcomes of the `first` problems. `trees` are keyed by problem id; `before` is the
+/// previous fit.
 pub(super) fn found(
     first: &[Problem],
     trees: &BTreeMap<String, TreeRecord>,
@@ -54,8 +59,8 @@ pub(super) fn found(
     outcomes.found(before)
 }
 
-/// What the first problems of a round are judged by: what all trees of the round before said, in the folder
-/// `before`, else the settings.
+/// Returns the judge of a round's first problems: fitted to all trees of the previous round, whose folder is
+/// `before`, or taken from the settings if that round has no fit.
 pub(super) fn before(
     config: &RunConfig,
     before: &Path,
@@ -71,8 +76,9 @@ pub(super) fn before(
     })
 }
 
-/// Writes the probes of a round into its folder: that of all its trees, and that of the first ones where it judged
-/// the others. Notes their identities and returns the names of their files.
+/// Writes the probes of a round into its folder: the probe of all trees, and the probe that was fitted to the
+/// first trees, if one judged the others. Records their identities in `statistics` and returns the names of
+/// their files.
 pub(super) fn keep_probes(
     dir: &Path,
     statistics: &mut RoundStatistics,

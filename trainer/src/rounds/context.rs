@@ -1,6 +1,6 @@
-//! What a run is: its folder, settings and problems, and the models and verifiers that its phases use.
+//! The context of a run: its folder, settings and problems, and the models and verifiers that its phases use.
 //!
-//! [`super::driver`] makes a context once and it does not change. [`super::round`] and [`super::finish`]
+//! [`super::driver`] creates the context once; it does not change. [`super::round`] and [`super::finish`]
 //! give each phase the parts that it needs.
 
 use std::sync::Arc;
@@ -21,21 +21,21 @@ pub(super) struct RunContext<'a> {
     pub(super) dir: RunDir,
     pub(super) config: &'a RunConfig,
     pub(super) sets: ProblemSets,
-    /// What the run was started with.
+    /// `run.json`: the settings, policy and problems that the run was started with.
     pub(super) file: RunFile,
-    /// Threads of search and training.
+    /// Number of threads of search and training.
     pub(super) threads: usize,
     pub(super) control: &'a Control,
     pub(super) policies: Policies<'a>,
-    /// What checks solutions. All rounds share what it finds.
+    /// Verifier of solutions. All rounds share its verdicts.
     pub(super) verifier: OnDemand<'a, Arc<dyn Verifier>>,
-    /// The policy that judges in place of the searched one, where the settings name one; it is never
-    /// trained.
+    /// Policy that judges in place of the searched policy; `None` if the settings name no judge policy. It is
+    /// never trained.
     pub(super) judge: OnDemand<'a, Option<JudgePolicy>>,
 }
 
 impl RunContext<'_> {
-    /// What asks policies the problems of the run.
+    /// Returns the evaluator, which answers the run's problems with a policy.
     pub(super) fn evaluator(&self) -> Evaluator<'_> {
         Evaluator {
             policies: &self.policies,

@@ -1,6 +1,6 @@
-//! Starts a run or resumes it: whose folder it is, and what it was started with.
+//! Starts or resumes a run: locks its folder and checks that the settings are those it was started with.
 //!
-//! What a run does is in [`super::finish`].
+//! [`super::finish`] runs the rounds.
 
 use std::path::PathBuf;
 
@@ -20,38 +20,39 @@ use super::sets::ProblemSets;
 use super::{finish, fork};
 use crate::{TrainError, inputs};
 
-/// What a run is asked to do.
+/// The settings and options of a run.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
     /// Folder of the run.
     pub dir: PathBuf,
     /// Settings.
     pub config: RunConfig,
-    /// How policies are run; changes no result.
+    /// Load options of policies; they change no result.
     pub load: LoadOptions,
-    /// Threads of search and training; changes no result.
+    /// Number of threads of search and training; changes no result.
     pub threads: usize,
-    /// A command that serves the weights of a round; changes no result.
+    /// Command that serves the weights of a round; changes no result.
     pub serve_command: Option<ServeCommand>,
-    /// Another run whose finished rounds are taken over, with other settings from there on.
+    /// Another run to fork: its finished rounds are copied, and the new run continues from them with its own
+    /// settings.
     pub fork: Option<PathBuf>,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunOutcome {
-    /// It was finished now.
+    /// The run was finished by this call.
     Finished(Box<RunReport>),
-    /// It had been finished before; nothing was done.
+    /// The run was finished before; nothing was done.
     AlreadyFinished(Box<RunReport>),
 }
 
-/// Starts a run or goes on with it.
+/// Starts or resumes a run.
 ///
 /// # Errors
-/// [`TrainError::Run`] when another process works on it or its settings differ,
-/// [`TrainError::Interrupted`] when cancelled (the same call goes on), [`TrainError::Gate`] when the
-/// gate ended it (reports are written), and whatever a phase fails with.
+/// [`TrainError::Run`] if another process holds the folder or its settings differ,
+/// [`TrainError::Interrupted`] if cancelled (the same call resumes), [`TrainError::Gate`] if the gate ended
+/// the run (reports are written), and any error of a phase.
 pub fn iterate(
     request: &RunRequest,
     control: &Control,
@@ -87,12 +88,12 @@ pub fn iterate(
         }),
         judge: OnDemand::new(move || inputs::judge(&config.search.value, &load)),
     };
-    // The context alone holds the policy, so that it can be unloaded.
+    // Drop this reference, so that the context holds the only one and can unload the policy.
     drop(base);
     go_on(&run, observer)
 }
 
-/// Runs what is left of a run.
+/// Runs the unfinished part of a run.
 fn go_on(run: &RunContext, observer: &mut dyn Observer) -> Result<RunOutcome, TrainError> {
     if let Some(report) = finish::finished(run, observer)? {
         return Ok(RunOutcome::AlreadyFinished(Box::new(report)));
@@ -108,7 +109,7 @@ fn go_on(run: &RunContext, observer: &mut dyn Observer) -> Result<RunOutcome, Tr
     Ok(RunOutcome::Finished(Box::new(report)))
 }
 
-/// Refuses an adapter that the settings cannot train further, before anything is searched.
+/// Refuses an adapter that the settings cannot train further, before any search.
 fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
     let lora = match config.objective {
         _ if config.trainer_command.is_some() => None,
@@ -121,8 +122,8 @@ fn check_adapter(config: &RunConfig) -> Result<(), TrainError> {
     }
 }
 
-/// Makes the folder this run's, or checks that it is. More rounds than it was started with are added.
-/// Returns what it was started with.
+/// Makes the folder this run's by writing `run.json`, or checks that the existing `run.json` has the same
+/// settings. A larger number of rounds is allowed and extends the run. Returns the resulting `run.json`.
 fn claim(
     dir: &RunDir,
     sets: &ProblemSets,

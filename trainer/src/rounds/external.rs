@@ -1,11 +1,11 @@
-//! Hand-off to an external trainer: one command, told where everything is by variables.
+//! External trainers: runs the trainer command, which receives its inputs in environment variables.
 //!
-//! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON
-//! lines), `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE`
-//! (checkpoint folder of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (folder to
-//! write), `REGROWTH_ROUND` and `REGROWTH_SEED`. It must leave a checkpoint in Hugging Face layout,
-//! or a PEFT adapter of `REGROWTH_POLICY`, in `REGROWTH_OUT` and end with 0. Tokenizer files that it
-//! does not write are those of `REGROWTH_POLICY`.
+//! The command runs through the shell with `REGROWTH_PAIRS` (preference pairs to train on, JSON lines),
+//! `REGROWTH_POLICY` (checkpoint folder that the round starts from), `REGROWTH_REFERENCE` (checkpoint folder
+//! of the reference policy: the same, or the base policy's), `REGROWTH_OUT` (output folder), `REGROWTH_ROUND`
+//! and `REGROWTH_SEED`. It must write a checkpoint in Hugging Face layout, or a PEFT adapter of
+//! `REGROWTH_POLICY`, to `REGROWTH_OUT` and exit with status 0. Tokenizer files that it does not write are
+//! copied from `REGROWTH_POLICY`.
 
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -18,30 +18,30 @@ use super::observer::Control;
 use super::process::{GRACE, POLL, ProcessGroup};
 use crate::TrainError;
 
-/// What an external trainer is told.
+/// Inputs of an external trainer.
 pub(super) struct TrainerCall<'a> {
-    /// Folder of the round; the command's working directory stays the caller's.
+    /// Folder of the round. The command's working directory stays that of this process.
     pub(super) dir: &'a Path,
     pub(super) round: u32,
     /// Checkpoint folder, or the name of a policy without weights.
     pub(super) policy: &'a str,
-    /// The same of the reference policy.
+    /// Checkpoint folder or name of the reference policy.
     pub(super) reference: &'a str,
     pub(super) pairs: &'a Path,
     pub(super) out: &'a Path,
     pub(super) seed: u64,
-    /// The weights that the round starts from, where a server answers with them: an adapter that the
-    /// command leaves then stays one, of the served model.
+    /// If the model is served: the weights that the round starts from. An adapter that the command writes is
+    /// then kept as an adapter of the served model. `None` if not served: the adapter is merged.
     pub(super) served: Option<&'a Source>,
 }
 
-/// Runs the command and moves what it leaves into place once it is a whole checkpoint.
+/// Runs the command and, if its output is a complete checkpoint, moves the output to `hand.out`.
 pub(super) fn run_trainer(
     command: &str,
     hand: &TrainerCall,
     control: &Control,
 ) -> Result<(), TrainError> {
-    // Named after this process: a trainer that outlived a killed run writes into another folder.
+    // The name contains this process's id: a trainer that outlived a killed run writes into another folder.
     let staged = hand.dir.join(format!("checkpoint.{}.tmp", std::process::id()));
     for folder in [&staged, hand.out] {
         if folder.exists() {
@@ -65,7 +65,7 @@ pub(super) fn run_trainer(
     if left.source.is_adapter() {
         match hand.served {
             Some(start) => keep_adapter(&left.source, start, hand.out)?,
-            // Merged, so the round's checkpoint needs no other folder.
+            // Merge the adapter, so that the round's checkpoint needs no other folder.
             None => save(&left, hand.out)?,
         }
         return std::fs::remove_dir_all(&staged).map_err(TrainError::io(&staged));
@@ -78,8 +78,8 @@ pub(super) fn run_trainer(
     std::fs::File::open(hand.dir).and_then(|d| d.sync_all()).map_err(TrainError::io(hand.dir))
 }
 
-/// Adds what a trainer did not write because it did not change it: tokenizer files and the form of
-/// the prompt are the start policy's.
+/// Copies the files that a trainer left out because it did not change them, such as the tokenizer and the
+/// chat template, from the start policy.
 fn fill_in(staged: &Path, policy: &Path) -> Result<(), TrainError> {
     for entry in std::fs::read_dir(policy).map_err(TrainError::io(policy))? {
         let file = entry.map_err(TrainError::io(policy))?.path();
@@ -99,8 +99,8 @@ fn save(checkpoint: &Checkpoint, to: &Path) -> Result<(), TrainError> {
     Ok(save_checkpoint(to, config, tensors, source, SaveOptions::default())?)
 }
 
-/// Writes an adapter of the round's start policy as one of the served model: where the start is an
-/// adapter itself, both become one.
+/// Saves an adapter of the round's start policy as an adapter of the served model. If the start policy is
+/// itself an adapter, the two are combined into one.
 fn keep_adapter(left: &Source, start: &Source, out: &Path) -> Result<(), TrainError> {
     let mut adapter = Adapter::read(left)?;
     let base = match start {
@@ -126,12 +126,12 @@ fn start(command: &str, hand: &TrainerCall, staged: &Path) -> Result<ProcessGrou
         .env("REGROWTH_ROUND", hand.round.to_string())
         .env("REGROWTH_SEED", hand.seed.to_string())
         .stdin(Stdio::null())
-        // stdout belongs to this program's result; a trainer's chatter goes to stderr.
+        // stdout is reserved for this program's result, so the trainer's output goes to stderr.
         .stdout(std::io::stderr());
     ProcessGroup::start(&mut shell).map_err(|e| failed(command, &format!("cannot be started: {e}")))
 }
 
-/// Waits for the trainer's end; a cancelled one is asked to end, then made to.
+/// Waits until the trainer ends. If the run is cancelled, sends SIGTERM, and SIGKILL after [`GRACE`].
 fn wait(trainer: &mut ProcessGroup, control: &Control) -> std::io::Result<ExitStatus> {
     let mut asked: Option<Instant> = None;
     loop {
@@ -153,8 +153,8 @@ fn failed(command: &str, detail: &str) -> TrainError {
     TrainError::Setting { name: "trainer_command", detail: format!("`{command}` {detail}") }
 }
 
-/// The absolute path of a folder with a whole checkpoint: that of `source`, or `written` for one
-/// that is bundled, a GGUF file or an adapter.
+/// Returns the absolute path of a checkpoint folder with the weights of `source`. If `source` is bundled, a
+/// GGUF file or an adapter, its weights are saved to `written` first.
 pub(super) fn as_folder(source: &Source, written: &Path) -> Result<String, TrainError> {
     let folder = match source {
         Source::Folder(folder) => folder,

@@ -1,4 +1,4 @@
-//! The test problems at the end of a run: each validated policy answers them once.
+//! The test evaluation at the end of a run: each validated policy answers the test problems once.
 
 use std::time::Instant;
 
@@ -11,15 +11,15 @@ use super::round_policy::{Finished, RoundPolicy};
 use super::test_evaluation::EvalRow;
 use crate::TrainError;
 
-/// Results of the test problems, an entry for each round.
+/// Results on the test problems, one entry per round.
 pub(super) struct Tested {
-    /// Reports of the rounds with their accuracy on the test problems.
+    /// Reports of the rounds, completed with the accuracy on the test problems.
     pub(super) reports: Vec<RoundReport>,
-    /// Answers of the policy after the round; none if it was not validated.
+    /// Answers of the policy after the round; empty if it was not validated.
     pub(super) answers: Vec<Vec<EvalRow>>,
 }
 
-/// Asks every validated policy of the run the test problems.
+/// Evaluates every validated policy of the run on the test problems.
 pub(super) fn evaluate(
     run: &RunContext,
     rounds: Vec<Finished>,
@@ -43,8 +43,8 @@ pub(super) fn evaluate(
     Ok(tested)
 }
 
-/// The answers of a policy, in the folder of the round that trained it. The round that validated it,
-/// whose report is given, is charged with the time.
+/// Returns the answers of a policy; they are stored in the folder of the round that trained it. The time is
+/// added to the cost of the round that validated the policy, whose report is `report`.
 fn answers(
     run: &RunContext,
     policy_after: &RoundPolicy,

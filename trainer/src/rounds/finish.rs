@@ -1,6 +1,7 @@
-//! A run from its first round to its report.
+//! Runs all rounds of a run, the test evaluation and the final report.
 //!
-//! Only validation problems decide about rounds; the test problems are used once, after all decisions.
+//! Rounds are chosen and gated by validation problems alone; the test problems are used once, after all
+//! decisions.
 
 use super::best::best_round;
 use super::best_checkpoint;
@@ -26,7 +27,7 @@ pub(super) fn finish(
 ) -> Result<RunReport, TrainError> {
     // 1. Run the rounds.
     let rounds = run_rounds(run, observer)?;
-    // 2. Choose the best one, before any test problem is looked at.
+    // 2. Choose the best round, before the test evaluation.
     let best = best_round(&rounds.finished);
     let exported = rounds.finished[best].policy_after.round;
     // 3. Evaluate every policy on the test problems, and compare the best one with the base policy.
@@ -68,7 +69,7 @@ pub(super) fn finished(
     let path = run.dir.path().join(REPORT);
     let what = match read_checksummed::<RunReport>(&path) {
         Ok(None) => return Ok(None),
-        // Rounds were added since.
+        // Rounds were added after the report was written.
         Ok(Some(report)) if report.config.rounds != run.config.rounds => {
             remove(&path)?;
             return Ok(None);
@@ -85,7 +86,7 @@ pub(super) fn finished(
     Ok(None)
 }
 
-/// Whether the run in this folder has its report.
+/// Whether the run in this folder is finished, i.e. has its report.
 pub(super) fn is_finished(dir: &RunDir) -> bool {
     dir.path().join(REPORT).is_file()
 }

@@ -1,7 +1,7 @@
-//! A fork takes over the finished rounds of another run and goes on with other settings.
+//! Forks: copying the finished rounds of another run, to continue from them with other settings.
 //!
-//! Only whole rounds that begin with the same policy, seed and problems are taken, and only what
-//! their own settings made; answers to test problems are not.
+//! A round is copied only if it is finished and both runs have the same base policy, seed, and training and
+//! validation problems. Answers to test problems are not copied.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use super::round_files::{OLD_NAMES, TEST, damage_of};
 use super::run_dir::{Fork, RunDir, RunFile};
 use crate::TrainError;
 
-/// Copies the finished rounds of another run that begin with the same policy and problems into `dir`,
-/// whose run `file` describes.
+/// Copies the finished rounds of the run `source` into `dir`, whose `run.json` is `file`. No round is copied
+/// if the two runs differ in base policy, seed, or training or validation problems.
 pub(super) fn take_over(source: &Path, dir: &RunDir, file: &RunFile) -> Result<Fork, TrainError> {
     let held = RunDir::lock(source)?;
     let old = held.run_file()?.ok_or_else(|| TrainError::Run {
@@ -18,7 +18,7 @@ pub(super) fn take_over(source: &Path, dir: &RunDir, file: &RunFile) -> Result<F
         detail: "is no run; there is nothing to fork".into(),
     })?;
     let changed = old.differences(file);
-    // Test problems and settings of later rounds may differ: rounds do not depend on them.
+    // Test problems and settings may differ: the finished rounds do not depend on the new ones.
     let begin = |file: &RunFile| {
         let part = |name: &str| file.problems.get(name).cloned();
         (file.policy.clone(), file.seed, part("train"), part("validation"))
@@ -41,13 +41,13 @@ pub(super) fn take_over(source: &Path, dir: &RunDir, file: &RunFile) -> Result<F
     Ok(Fork { rounds, changed })
 }
 
-/// Whether a file of a round, or one that stands beside it while it grows, holds test answers.
+/// Whether a file of a round holds test answers, or belongs to a test answer file that is being written.
 fn is_test_answers(name: &str) -> bool {
     let old = OLD_NAMES.iter().filter(|(new, _)| *new == TEST).map(|(_, old)| *old);
     old.chain([TEST]).any(|file| name.starts_with(file))
 }
 
-/// Copies the files of a round that its own settings made; test answers are not among them.
+/// Copies the folder of a round without test answers.
 fn copy_folder(from: &Path, to: &Path) -> Result<(), TrainError> {
     std::fs::create_dir_all(to).map_err(TrainError::io(to))?;
     for entry in std::fs::read_dir(from).map_err(TrainError::io(from))? {

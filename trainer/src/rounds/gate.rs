@@ -1,7 +1,7 @@
-//! Whether the next round starts from a round's policy, by validation problems alone.
+//! The gate: whether the next round starts from a round's policy, by validation problems alone.
 //!
-//! A pure function of two lists of answers. The paper keeps the best of its rounds (Xie et al.
-//! 2024, section 4); the slack is ours.
+//! A pure function of two lists of answers. The paper keeps the best of its rounds (Xie et al. 2024, section
+//! 4); the slack is our addition.
 
 use super::config::{Gate, RunConfig};
 use super::report::GateReport;
@@ -9,19 +9,20 @@ use super::round_policy::RoundPolicy;
 use super::test_evaluation::EvalRow;
 use crate::stats::Share;
 
-/// How the reason begins where the gate decides nothing.
+/// Beginning of the reason if the gate is off.
 pub(crate) const GATE_OFF: &str = "the gate is off";
 
-/// Validation problems from which they decide anything: with fewer, a change of 10 points is one or
+/// Minimum number of validation problems for the gate to decide: with fewer, a change of 10 points is one or
 /// two problems.
 pub const GATE_MINIMUM: usize = 20;
 
-/// Whether so many validation problems may decide about rounds.
+/// Whether `validation` validation problems are enough to decide about rounds.
 pub(super) fn can_decide(validation: usize) -> bool {
     validation >= GATE_MINIMUM
 }
 
-/// Accepts the policy after a round unless it solves clearly fewer validation problems than the one before.
+/// Accepts the policy after a round unless its validation accuracy is more than `gate_slack` below that of
+/// the start policy.
 pub(super) fn decide(
     config: &RunConfig,
     start: &RoundPolicy,
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
     use regrowth_mcts::Preset;
 
-    /// A policy that solves `right` of so many validation problems.
+    /// A policy that solves `right` of `of` validation problems.
     fn after(round: u32, right: usize, of: usize) -> RoundPolicy {
         let row = |i| EvalRow {
             version: 1,

@@ -1,10 +1,11 @@
-//! Rows of a phase, one for each problem, durable as they come and each with a checksum.
+//! Journals: JSON lines files with one row per problem, each row durable as soon as it is written, with a
+//! checksum.
 //!
-//! While incomplete, the file is `NAME.part`, with one checksum line in `NAME.sums` for each row;
-//! when complete, it is renamed to `NAME`. A callback computes missing and corrupted rows, so a bad
-//! byte costs one row. Rows take many model calls each and are in flight together; the calls are
-//! kept in a log beside the file until it is whole ([`recorded`]), so a kill costs the calls in
-//! flight and no finished one.
+//! While incomplete, the file is `NAME.part`, with one checksum line per row in `NAME.sums`; when complete,
+//! it is renamed to `NAME`. A callback computes missing and corrupted rows, so a corrupted byte costs one
+//! row. A row takes many model calls, and several rows are computed at once; finished calls are logged in a
+//! file next to the journal until it is complete ([`recorded`]). A kill therefore loses only the calls in
+//! flight.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -22,18 +23,18 @@ use super::observer::Observer;
 use crate::artefact::{hex_sha256, remove};
 use crate::{TrainError, calls};
 
-/// How often rows are forced to the disk, for the case that the machine stops and not only the
-/// process.
+/// Interval of fsync. It limits the loss if the machine stops; if only the process stops, nothing written is
+/// lost.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
-/// Repairs of a file after which [`complete`] returns an error.
+/// Number of repairs of a file before [`complete`] returns an error.
 const REPAIRS: usize = 3;
 
 /// Callback that stores one row: problem id, row.
 pub(super) type Sink<'a, T> = dyn FnMut(&str, &T) -> Result<(), TrainError> + 'a;
 
-/// Callback that computes the rows of these problems and passes them to the sink in problem order;
-/// it may leave problems out.
+/// Callback that computes the rows of these problems and passes them to the sink in problem order. It may
+/// omit problems.
 pub(super) type Make<'a, T> =
     dyn FnMut(&[Problem], &mut dyn Observer, &mut Sink<T>) -> Result<(), TrainError> + 'a;
 
@@ -42,18 +43,17 @@ pub(super) type Make<'a, T> =
 struct Sum {
     /// Id of the row's problem.
     id: String,
-    /// Byte at which the row ends, its line break included.
+    /// Offset just after the row and its line break, in bytes.
     end: u64,
-    /// SHA-256 of the row with its line break.
+    /// SHA-256 of the row including its line break.
     sha256: String,
 }
 
-/// Completes the file `path`: calls `make` for rows that are missing or do not match their
-/// checksums.
+/// Completes the file `path`: calls `make` for rows that are missing or do not match their checksums.
 ///
 /// # Errors
-/// Those of `make`, I/O errors, and [`TrainError::File`] if the file is corrupted again after each
-/// repair. Rows already written are kept.
+/// Errors of `make`, I/O errors, and [`TrainError::File`] if the file is corrupted again after each repair.
+/// Rows already written are kept.
 pub(super) fn complete<T: Serialize>(
     path: &Path,
     problems: &[Problem],
@@ -103,21 +103,21 @@ pub(super) fn complete<T: Serialize>(
     })
 }
 
-/// Which policy's calls a call log beside a file of rows holds.
+/// The policy whose calls a call log contains. The log is next to the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Calls {
-    /// Those of the policy that makes the rows.
+    /// The policy that computes the rows.
     Own,
-    /// Those of the base policy, for the KL estimate.
+    /// The base policy, for the KL estimate.
     Initial,
-    /// Those of a policy that judges.
+    /// The judge policy.
     Judge,
 }
 
 impl Calls {
     const ALL: [Self; 3] = [Self::Own, Self::Initial, Self::Judge];
 
-    /// The log beside `path`.
+    /// Path of the call log of the journal `path`.
     fn of(self, path: &Path) -> PathBuf {
         let ending = match self {
             Self::Own => "calls",
@@ -128,8 +128,8 @@ impl Calls {
     }
 }
 
-/// Wraps `policy` so that its answers are logged beside `path` until that file is complete. Calls
-/// that a stopped run had finished are answered from the log.
+/// Wraps `policy` so that its answers are logged next to `path` until that file is complete. Calls that an
+/// interrupted run had finished are answered from the log.
 pub(super) fn recorded(
     path: &Path,
     whose: Calls,
@@ -139,14 +139,14 @@ pub(super) fn recorded(
     calls::recorded(&whose.of(path), policy, &mut |text| observer.log(text))
 }
 
-/// Whether the file is there, whole or begun.
+/// Whether the file exists, complete or begun.
 pub(super) fn is_begun(path: &Path) -> bool {
     let begun = [beside(path, "part"), Calls::Own.of(path)];
     path.exists() || begun.iter().any(|path| path.exists())
 }
 
-/// Returns, by problem id, the leading rows of a growing or finished file, up to the first whose
-/// problem is not `wanted`; rows that do not match their checksums are left out.
+/// Returns the leading intact rows of an incomplete or complete file by problem id. Stops at the first row
+/// whose problem is not `wanted`; leaves out rows that do not match their checksums.
 pub(super) fn intact<T: DeserializeOwned>(
     path: &Path,
     wanted: &dyn Fn(&str) -> bool,
@@ -245,7 +245,7 @@ impl Journal {
         synced.map_err(TrainError::io(&self.part))
     }
 
-    /// Syncs the rows and gives the file its name.
+    /// Syncs the rows and renames `NAME.part` to `NAME`.
     fn finish(self) -> Result<(), TrainError> {
         self.sync()?;
         std::fs::rename(&self.part, &self.path).map_err(TrainError::io(&self.path))?;
@@ -254,7 +254,8 @@ impl Journal {
     }
 }
 
-/// The last checksum that was written whole and whose row is there; what follows it is cut off.
+/// Returns the last complete checksum line whose row is in the file (of `rows` bytes), and truncates `sums`
+/// after it.
 fn last_sum(sums: &mut File, rows: u64) -> std::io::Result<Option<Sum>> {
     let length = sums.seek(SeekFrom::End(0))?;
     let mut end = line_start(sums, length)?;
@@ -297,13 +298,13 @@ enum State {
     Whole,
     /// Lines, counted from 0, that do not match their checksums, with their problem ids.
     Damaged(BTreeMap<usize, String>),
-    /// There are bytes behind the last row that has a checksum.
+    /// There are bytes after the last row that has a checksum.
     Longer,
-    /// The checksums are missing, unreadable or of other problems; holds the reason.
+    /// The checksums are missing, unreadable or of other problems; contains the reason.
     Unknown(String),
 }
 
-/// What is wrong with a finished file; `None` if it is as it was written.
+/// Returns what is wrong with a finished file; `None` if it matches its checksums.
 pub(super) fn damage_of(path: &Path) -> Result<Option<String>, TrainError> {
     let state = read_sums(path).map(|sums| compare(path, &sums));
     let what = match state.unwrap_or_else(|what| Ok(State::Unknown(what)))? {
@@ -346,7 +347,7 @@ fn compare(path: &Path, sums: &[Sum]) -> Result<State, TrainError> {
     })
 }
 
-/// The checksums of a file, or why there are none.
+/// Returns the checksums of a file, or an error text if they are missing or invalid.
 fn read_sums(path: &Path) -> Result<Vec<Sum>, String> {
     let rows = JsonlReader::open(&beside(path, "sums")).map_err(|e| e.to_string())?;
     let sums: Vec<Sum> = rows.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
@@ -354,8 +355,8 @@ fn read_sums(path: &Path) -> Result<Vec<Sum>, String> {
     if ascending { Ok(sums) } else { Err("its checksums are damaged".into()) }
 }
 
-/// Hands over the bytes of every row, `None` where the file is too short; returns whether bytes are
-/// left over.
+/// Calls `row` with the line number and bytes of every row (`None` if the file is too short). Returns whether
+/// bytes follow the last row.
 fn each_row(
     path: &Path,
     sums: &[Sum],
@@ -379,7 +380,7 @@ fn each_row(
     Ok(sums.last().map_or(0, |s| s.end) < length)
 }
 
-/// Writes the file and its checksums again with `rows` in place of the damaged lines.
+/// Rewrites the file and its checksums with `rows` in place of the corrupted lines.
 fn repair(
     path: &Path,
     damaged: &BTreeMap<usize, String>,

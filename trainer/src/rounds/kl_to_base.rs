@@ -1,8 +1,8 @@
-//! How far a policy has moved from the base policy: KL divergence on a fixed set of problems.
+//! Estimate of the KL divergence of a policy from the base policy on a fixed set of problems.
 //!
-//! The policy samples one solution of each problem, always with the same random numbers, and
-//! both policies score it: the mean of `log pi - log pi_0` over sampled solutions is an unbiased
-//! estimate of KL(pi || pi_0). Nothing is decided by it.
+//! The policy samples one solution per problem, always with the same random numbers, and both policies score
+//! it. The mean of `log pi - log pi_0` over sampled solutions is an unbiased estimate of KL(pi || pi_0). The
+//! estimate is reported only; no decision depends on it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,18 +20,18 @@ use super::test_evaluation::ROW_VERSION;
 use crate::TrainError;
 use crate::evaluate::{Evaluation, SamplePlan, ask_all};
 
-/// Seed of the samples' random numbers: the same in every run.
+/// Seed of the sampling, the same in every run.
 const SEED: u64 = 0;
 
-/// One solution of one problem; absent figures could not be scored.
+/// One sampled solution of one problem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct KlRow {
     version: u32,
     id: String,
     tokens: u64,
-    /// Log-probability of the solution under the policy that sampled it.
+    /// Log-probability of the solution under the policy that sampled it; `None` if it could not be scored.
     logp: Option<f64>,
-    /// The same under the initial policy.
+    /// Log-probability of the solution under the base policy; `None` if it could not be scored.
     logp_initial: Option<f64>,
 }
 
@@ -42,14 +42,14 @@ struct Sample {
     ids: Arc<[TokenId]>,
 }
 
-/// Loads a policy when rows are missing.
+/// Loads a policy; called only if rows are missing.
 pub(super) type LoadPolicy<'a> = dyn Fn() -> Result<Arc<dyn Policy>, TrainError> + 'a;
 
-/// What is sampled and scored, and where the rows go.
+/// Inputs of the estimate.
 pub(super) struct KlEstimate<'a> {
     /// The policy that samples.
     pub(super) policy: &'a LoadPolicy<'a>,
-    /// The policy that it is compared with.
+    /// The base policy.
     pub(super) base: &'a LoadPolicy<'a>,
     pub(super) path: &'a Path,
     pub(super) round: u32,
@@ -59,8 +59,8 @@ pub(super) struct KlEstimate<'a> {
 }
 
 impl KlEstimate<'_> {
-    /// Estimates the KL divergence from the base policy, resuming from the rows that are there; `None`
-    /// without a problem that both policies can score.
+    /// Estimates the KL divergence from the base policy, resuming from the rows already written. `None` if
+    /// there is no problem that both policies can score.
     pub(super) fn run(&self, observer: &mut dyn Observer) -> Result<Option<KlToBase>, TrainError> {
         journal::complete(self.path, self.problems, observer, &mut |todo, observer, sink| {
             self.score(todo, observer, sink)
@@ -79,7 +79,7 @@ impl KlEstimate<'_> {
         let policy = journal::recorded(self.path, Calls::Own, (self.policy)()?, observer)?;
         let samples = sample(&*policy, problems, self.max_tokens, self.control)?;
         let own = score(&*policy, &samples)?;
-        // Frees it before the base policy is loaded.
+        // Free the policy before the base policy is loaded.
         drop(policy);
         let base = journal::recorded(self.path, Calls::Initial, (self.base)()?, observer)?;
         let initial = score(&*base, &samples)?;

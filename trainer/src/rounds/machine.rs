@@ -1,31 +1,31 @@
-//! The machine that a round ran on, as its `cost.json` has it. Results do not depend on it.
+//! The machine that a round ran on, as recorded in `cost.json`. Results do not depend on it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::train::peak_memory;
 
-/// Processor, threads and memory of a round. All that is not known is absent or 0.
+/// CPU, threads and memory of a round. Unknown values are absent or 0.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Machine {
-    /// Name of the processor, where the system says it.
+    /// Name of the CPU; `None` if the system does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) processor: Option<String>,
-    /// Cores that the process may use.
+    /// Number of cores that the process may use.
     pub(crate) cores: usize,
-    /// Threads that search and training used.
+    /// Number of threads that search and training used.
     pub(crate) threads: usize,
-    /// Largest resident memory of the process up to the end of the round's training, in bytes; of several
-    /// processes, the largest.
+    /// Peak resident memory of the process up to the end of the round's training, in bytes. If several
+    /// processes worked on the round: the largest peak.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak_memory: Option<u64>,
-    /// What training was planned to take at most above what the process held before it, in bytes.
+    /// Planned peak memory of training above what the process held before training, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) planned_memory: Option<u64>,
 }
 
 impl Machine {
-    /// Notes this machine and the memory that this process has taken so far.
+    /// Records this machine and the peak memory of this process so far.
     pub(super) fn note(&mut self, threads: usize) {
         self.processor = processor(&std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
         self.cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -34,7 +34,7 @@ impl Machine {
     }
 }
 
-/// The first processor of `/proc/cpuinfo`; `None` on machines that do not name theirs.
+/// Returns the name of the first CPU in `/proc/cpuinfo`; `None` on machines that report no name.
 fn processor(info: &str) -> Option<String> {
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'))?.1;
     Some(name.split_whitespace().collect::<Vec<_>>().join(" "))

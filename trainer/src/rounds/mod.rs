@@ -1,24 +1,24 @@
-//! Rounds of self-improvement: search, pairs, training, validation, again; and a run directory that
-//! survives anything.
+//! Rounds of self-improvement (search, pairs, training, validation, repeat), and the run directory from which
+//! an interrupted run resumes.
 //!
-//! A round is a function: (checkpoint k, problems, seed) -> (pairs, checkpoint k+1, report).
-//! Each phase leaves its files whole or not at all, so the same command goes on where the last one
-//! stopped and ends with the same bytes. The files, lowest first; each uses only those above it:
+//! A round is a function: (checkpoint k, problems, seed) -> (pairs, checkpoint k+1, report). A phase leaves
+//! either complete files or none, so the same command resumes where the last one stopped and ends with the
+//! same bytes. The modules, lowest layer first; each uses only those above it:
 //!
-//! | files | what they hold |
+//! | modules | contents |
 //! |---|---|
 //! | `config`, `preset`, `variant` | settings |
-//! | `sets` | which problems each round, validation and test get |
-//! | `machine`, `report`, `statistics`, `test_evaluation`, `run_dir` | what a run writes |
-//! | `observer`, `on_demand`, `journal`, `round_files`, `phase`, `round_policy` | what all phases share; how they resume |
-//! | `process`, `serve_command`, `served_check`, `serving`, `policies` | policies, here or behind servers: loaded, put there, compared, watched |
+//! | `sets` | the problems of each round, of validation and of the test |
+//! | `machine`, `report`, `statistics`, `test_evaluation`, `run_dir` | the files that a run writes |
+//! | `observer`, `on_demand`, `journal`, `round_files`, `phase`, `round_policy` | code that all phases share, and how phases resume |
+//! | `process`, `serve_command`, `served_check`, `serving`, `policies` | loading policies in this process or serving them; checking and watching servers |
 //! | `calibration`, `search` | phase 1: trees and pairs |
 //! | `replay`, `solutions`, `external`, `training`, `prune` | phase 2: a checkpoint from pairs |
-//! | `validation`, `kl_to_base`, `gate` | phase 3: is it better, how far has it moved, is it kept |
+//! | `validation`, `kl_to_base`, `gate` | phase 3: validation accuracy, KL divergence from the base policy, accept or reject |
 //! | `context`, `round_report`, `round` | one round |
-//! | `best`, `best_checkpoint`, `round_loop`, `final_evaluation`, `finish` | all rounds, which was best, the test problems, the report |
-//! | `fork`, `driver` | a run: started or resumed |
-//! | `plan` | a dry run |
+//! | `best`, `best_checkpoint`, `round_loop`, `final_evaluation`, `finish` | all rounds, the best round, the test evaluation, the report |
+//! | `fork`, `driver` | starting or resuming a run |
+//! | `plan` | `--dry-run` |
 
 mod best;
 mod best_checkpoint;

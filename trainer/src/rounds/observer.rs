@@ -1,4 +1,5 @@
-//! Who watches a run, and who may stop it. The rounds know no terminal and no signal.
+//! Progress reports of a run (`Observer`) and its cancellation (`Control`). The rounds use no terminal and
+//! handle no signals.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,21 +11,21 @@ use super::report::RoundReport;
 use crate::TrainError;
 use crate::train::StepProgress;
 
-/// Stops a run from outside.
+/// Cancels a run from outside.
 #[derive(Debug, Clone, Default)]
 pub struct Control {
-    /// Set to true, ends the run at the next place where nothing is lost.
+    /// If true, the run ends at the next point where no work is lost.
     pub cancel: Arc<AtomicBool>,
 }
 
 impl Control {
-    /// Asks the run to end.
+    /// Cancels the run.
     pub fn cancel(&self) {
         // Relaxed: the flag carries no data.
         self.cancel.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was asked to.
+    /// Whether the run was cancelled.
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
@@ -34,27 +35,27 @@ impl Control {
     }
 }
 
-/// Sees what a run does.
+/// Receives the progress of a run.
 pub trait Observer {
-    /// This process alone writes the folder of the run now.
+    /// This process has locked the folder of the run.
     fn holds(&mut self, run: &Path);
-    /// A phase with so many items begins; 0 if the number is not known yet.
+    /// A phase begins. `total` is its number of items; 0 if the number is not known yet.
     fn begin(&mut self, round: u32, phase: &'static str, total: usize, work: Work);
-    /// So many items were done before.
+    /// `done` items were finished by earlier processes.
     fn skip(&mut self, done: usize);
-    /// One item more, which took so much of the work.
+    /// One more item is done, which took `work` units of the phase's work.
     fn advance(&mut self, work: u64, message: String);
     /// One optimizer step.
     fn step(&mut self, progress: &StepProgress);
-    /// The phase is over.
+    /// The phase has ended.
     fn end(&mut self);
-    /// Something a person should know.
+    /// A message for the user.
     fn log(&mut self, text: &str);
-    /// A round is over.
+    /// A round has ended.
     fn round(&mut self, report: &RoundReport);
 }
 
-/// Sees nothing.
+/// Ignores all progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoObserver;
 

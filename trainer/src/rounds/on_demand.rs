@@ -1,10 +1,10 @@
-//! A value that is made when it is first asked for: a resumed run may need no judge and no verifier.
+//! A value that is made when it is first requested: a resumed run may need no judge and no verifier.
 
 use std::cell::OnceCell;
 
 use crate::TrainError;
 
-/// A value and how to make it.
+/// A value and the function that makes it.
 pub(super) struct OnDemand<'a, T> {
     value: OnceCell<T>,
     make: Box<dyn Fn() -> Result<T, TrainError> + 'a>,
@@ -15,7 +15,7 @@ impl<'a, T: Clone> OnDemand<'a, T> {
         Self { value: OnceCell::new(), make: Box::new(make) }
     }
 
-    /// The value. What it cannot be made for is tried again by the next call.
+    /// Returns the value, making it if needed. After an error the next call tries again.
     pub(super) fn get(&self) -> Result<T, TrainError> {
         if let Some(value) = self.value.get() {
             return Ok(value.clone());

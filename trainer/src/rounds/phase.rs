@@ -1,8 +1,8 @@
-//! The folder of a round: how its phases resume, and what they cost.
+//! The folder of a round: resuming its phases and recording their cost.
 //!
-//! A phase whose marker file is there and whose files are whole is skipped. Damaged files are named and
-//! the phase is run again; every phase is a pure function of what is before it, so what comes after
-//! stays valid.
+//! A phase is skipped if its marker file exists and its files match their checksums. Otherwise the corruption
+//! is logged and the phase runs again. Every phase is a pure function of the phases before it, so the files
+//! of later phases stay valid.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -18,12 +18,13 @@ use crate::artefact::{
 };
 use crate::clock::unix_now;
 
-/// The report of a round.
+/// Name of the round's report.
 const REPORT: &str = "report.json";
-/// What a round has cost.
+/// Name of the file with the round's cost.
 const COST: &str = "cost.json";
 
-/// What the round in this folder has cost. These are only measurements: a damaged file is no reason to stop.
+/// Returns the cost of the round in this folder. The cost is only a measurement: a corrupted file counts as
+/// empty.
 pub(crate) fn read_cost(round: &Path) -> Cost {
     read_json(&round.join(COST)).unwrap_or_default().unwrap_or_default()
 }
@@ -34,37 +35,37 @@ pub(super) struct RoundDir {
     pub(super) path: PathBuf,
 }
 
-/// Which measurement of a round's cost a phase is.
+/// Selects the field of [`Seconds`] that holds a phase's time.
 pub(super) type Clock = fn(&mut Seconds) -> &mut f64;
 
-/// The file that says that a phase is done. It is written last and holds what the phase left, a `T`.
+/// Marker file of a finished phase. It is written last and holds the result of the phase, a `T`.
 pub(super) struct Marker<T> {
     pub(super) file: &'static str,
     pub(super) clock: Clock,
-    /// What is wrong with the files that the phase left in the folder of a round.
+    /// Returns what is wrong with the phase's files in the folder of a round; `None` if they are intact.
     pub(super) damage: fn(&Path, &T) -> Result<Option<String>, TrainError>,
 }
 
 impl RoundDir {
-    /// Makes the folder `path` of a round if it is not there.
+    /// Opens the folder `path` of a round; creates it if needed.
     pub(super) fn open(path: PathBuf, number: u32) -> Result<Self, TrainError> {
         make_dir(&path)?;
         Ok(Self { number, path })
     }
 
-    /// What the round has cost so far.
+    /// Cost of the round so far.
     pub(super) fn cost(&self) -> Cost {
         read_cost(&self.path)
     }
 
-    /// Changes what the round has cost.
+    /// Updates the cost of the round.
     pub(super) fn charge(&self, change: impl FnOnce(&mut Cost)) -> Result<(), TrainError> {
         let mut cost = self.cost();
         change(&mut cost);
         write_json(&self.path.join(COST), &cost)
     }
 
-    /// Runs `work` and keeps its time; of several processes, the longest.
+    /// Runs `work` and records its time. If several processes ran the phase, the longest time is kept.
     pub(super) fn timed<T>(
         &self,
         clock: Clock,
@@ -80,7 +81,8 @@ impl RoundDir {
         Ok(result)
     }
 
-    /// What a phase left, if it is done and its files are whole; else what `run` leaves now.
+    /// Returns the stored result of a phase if it is finished and its files are intact. Otherwise runs the
+    /// phase with `run` and stores the result.
     pub(super) fn resume_or_run<T: Serialize + DeserializeOwned>(
         &self,
         phase: &Marker<T>,
@@ -97,7 +99,8 @@ impl RoundDir {
         })
     }
 
-    /// What a finished phase left; `None`, and no marker any more, where it has to be run.
+    /// Returns the stored result of a finished phase. If the phase has to run (again), removes its marker and
+    /// returns `None`.
     fn finished<T: DeserializeOwned>(
         &self,
         phase: &Marker<T>,
@@ -119,8 +122,8 @@ impl RoundDir {
         Ok(None)
     }
 
-    /// The report of the round, if it is finished. A corrupted one counts as none: it is written again
-    /// at the end of the round.
+    /// Returns the report of the round; `None` if the round is not finished or the report is corrupted. It is
+    /// written again at the end of the round.
     pub(super) fn report(&self) -> Option<RoundReport> {
         read_checksummed(&self.path.join(REPORT)).unwrap_or_default()
     }

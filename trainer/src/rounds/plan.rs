@@ -1,9 +1,9 @@
-//! What a run would do and cost, from its settings and a short trial of its own first problems.
+//! `--dry-run`: estimates the cost of a run from its settings and a short trial on its first problems.
 //!
-//! The trial searches a few problems of round 1, answers a few validation problems and takes an
-//! optimizer step on a few pairs, all in memory; the rest is proportion. It writes nothing and ends within
-//! two minutes on any model. Figures are for planning: trees grow with the policy, and a few problems
-//! are no average.
+//! The trial searches a few problems of round 1, answers a few validation problems and trains on a few pairs,
+//! all in memory; the rest of the run is estimated in proportion. It writes no files. Searching and answering
+//! stop at [`LIMIT`], training is limited to [`TRAINED`] pairs. The figures are for planning only: trees grow
+//! with the policy, and a few problems are not representative.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,96 +27,97 @@ use crate::train::{
 };
 use crate::{TrainError, inputs};
 
-/// Problems that the trial searches and answers, at most.
+/// Maximum number of problems that the trial searches, and of problems that it answers.
 const TRIED: usize = 16;
-/// Time of each part of the trial (trees, answers, training), which together end within two minutes on
-/// any model: what is not finished then counts by its share.
+/// Time limit of the search and of the answers in the trial, each. Unfinished trees then count by the share
+/// of simulations done.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Pairs that the trial trains on, at most: a step of a large model takes long.
+/// Maximum number of pairs that the trial trains on: a step of a large model takes long.
 const TRAINED: usize = 8;
-/// Tokens of an answer of the trial, at most: one that is cut off here counts as one of full length.
+/// Maximum number of tokens of an answer in the trial. An answer that is cut off here is counted as one of
+/// maximum length.
 const ANSWER_TOKENS: usize = 96;
-/// Problems answered together, one group after the other while there is time.
+/// Sizes of the groups of problems that are answered together, one group after the other while time is left.
 const GROUPS: [usize; 3] = [1, 3, 12];
 
-/// What a run would do.
+/// Sizes of a run, and its estimated cost.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunPlan {
-    /// Rounds.
+    /// Number of rounds.
     pub rounds: u32,
-    /// Problems of each round.
+    /// Number of problems per round.
     pub problems_per_round: usize,
-    /// Problems there are to train on.
+    /// Number of available training problems.
     pub train_problems: usize,
-    /// Validation problems.
+    /// Number of validation problems.
     pub validation_problems: usize,
-    /// Test problems.
+    /// Number of test problems.
     pub test_problems: usize,
-    /// Simulations of one problem, at most.
+    /// Maximum number of simulations per problem.
     pub simulations: u64,
-    /// What the trial did.
+    /// Results of the trial.
     pub trial: Trial,
-    /// What the run would take, in proportion to the trial; nothing where it finished no tree.
+    /// Estimated cost of the run, in proportion to the trial; `None` if the trial did not get far enough.
     pub estimate: Option<Estimate>,
-    /// Memory of a policy with weights.
+    /// Memory estimate; `None` for a policy without weights.
     pub memory: Option<RoundMemory>,
 }
 
-/// What the trial did.
+/// Work that the trial did.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Trial {
-    /// Trees.
+    /// Number of finished trees.
     pub trees: u64,
-    /// The same with a share of each tree that was not finished, by its simulations: an estimate from it
-    /// is an upper bound.
+    /// Number of trees, where an unfinished tree counts as the share of its simulations that were done. The
+    /// estimated time is therefore an upper bound.
     pub searched: f64,
-    /// Pairs extracted from them.
+    /// Number of pairs extracted from the trees.
     pub pairs: u64,
-    /// Pairs that were trained on.
+    /// Number of pairs trained on.
     pub trained: u64,
-    /// Validation problems answered.
+    /// Number of validation problems answered.
     pub answered: u64,
-    /// Tokens: as in a report.
+    /// Tokens, as in a report.
     pub tokens: RoundTokens,
-    /// Wall time: as in a report.
+    /// Wall time, as in a report.
     pub seconds: Seconds,
-    /// Bytes of the trees as rows.
+    /// Size of the trees as rows, in bytes.
     pub tree_bytes: u64,
-    /// Bytes of the pairs as rows.
+    /// Size of the pairs as rows, in bytes.
     pub pair_bytes: u64,
-    /// Most memory that this process held, in bytes, where the system tells.
+    /// Peak memory of this process, in bytes; `None` if the system does not report it.
     pub peak_bytes: Option<u64>,
 }
 
-/// What a run would take.
+/// Estimated cost of a run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Estimate {
-    /// Pairs of all rounds.
+    /// Number of pairs of all rounds.
     pub pairs: u64,
     /// Tokens of all rounds; `validated` counts the test problems too.
     pub tokens: RoundTokens,
     /// Wall time of all rounds.
     pub seconds: Seconds,
-    /// Bytes on the disk at the end.
+    /// Disk space at the end, in bytes.
     pub disk_bytes: u64,
 }
 
-/// Memory of the two halves of a round, which take turns.
+/// Memory of the two phases of a round. They run one after the other, so their needs do not add up.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RoundMemory {
-    /// Parameters of the model.
+    /// Number of parameters of the model.
     pub parameters: u64,
-    /// While searching: program, weights, and keys and values of stored prefixes at most, in bytes.
+    /// During the search: program, weights, and the KV cache at its capacity, in bytes.
     pub search_bytes: u64,
-    /// While training: weights, gradients, two moments and a separate reference, in bytes;
-    /// activations come on top.
+    /// During training: weights, gradients, two moments and a separate reference model, in bytes; activations
+    /// are not included.
     pub training_bytes: u64,
 }
 
-/// Looks at what a run would do; `doing` is told what it does just now.
+/// Estimates the cost of a run; `doing` is called with a description of each part of the trial as it begins.
 ///
 /// # Errors
-/// When the problems or the policy cannot be read, or the policy stops.
+/// If the problems or the policy cannot be read, or the policy fails.
 pub fn plan(
     config: &RunConfig,
     load: &LoadOptions,
@@ -218,7 +219,7 @@ fn trial(
 }
 
 impl Trial {
-    /// Grows the first trees of round 1; returns what is cut from them.
+    /// Grows the first trees of round 1; returns the pairs and step labels extracted from them.
     fn search(
         &mut self,
         policy: &dyn Policy,
@@ -247,7 +248,7 @@ impl Trial {
             .options(&options)
             .run(&problems, on_tree)?;
         self.seconds.search = started.elapsed().as_secs_f64();
-        // Relaxed: the search is over.
+        // Relaxed: the search is finished.
         let simulated = options.simulated.load(Ordering::Relaxed);
         let unfinished = simulated.saturating_sub(summary.simulations) as f64;
         let most = search.most_simulations().max(1) as f64;
@@ -288,7 +289,7 @@ impl Trial {
                 Ok(())
             });
             match answered {
-                // The time is up.
+                // The time limit was reached.
                 Err(TrainError::Interrupted) => break,
                 other => other?,
             }
@@ -302,7 +303,7 @@ impl Trial {
         Ok(())
     }
 
-    /// Takes each pair through one training step.
+    /// Trains one epoch on the pairs.
     fn train(
         &mut self,
         weights: Source,
@@ -341,7 +342,7 @@ impl Trial {
     }
 }
 
-/// A flag that is set when the time is up.
+/// Returns a flag that becomes true after `limit`.
 fn cancel_after(limit: Duration) -> Arc<AtomicBool> {
     let cancel = Arc::<AtomicBool>::default();
     let flag = cancel.clone();
@@ -353,7 +354,7 @@ fn cancel_after(limit: Duration) -> Arc<AtomicBool> {
     cancel
 }
 
-/// Bytes of a row as JSON with its line break.
+/// Size of a row as JSON including its line break, in bytes.
 fn row_bytes(row: &impl Serialize) -> u64 {
     serde_json::to_vec(row).map_or(0, |bytes| bytes.len() as u64 + 1)
 }

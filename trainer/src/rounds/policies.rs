@@ -1,6 +1,6 @@
-//! The policies of a run, loaded when a phase asks for them.
+//! The policies of a run, loaded when a phase requests them.
 //!
-//! One policy is in memory at a time: asking for another one, or [`Policies::unload`], frees the last.
+//! At most one policy is in memory: requesting another one, or [`Policies::unload`], frees the previous one.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use super::config::RunConfig;
 use super::serving::Serving;
 use crate::{TrainError, inputs};
 
-/// Loads the base policy and those of the rounds, here or behind servers.
+/// Loads the base policy and the policies of the rounds, in this process or behind servers.
 pub(super) struct Policies<'a> {
     config: &'a RunConfig,
     load: LoadOptions,
     serving: Serving<'a>,
-    /// The policy that was asked for last, with its specification.
+    /// The policy requested last, with its specification.
     loaded: RefCell<Option<(String, Arc<dyn Policy>)>>,
 }
 
 impl<'a> Policies<'a> {
-    /// `load` says how they are loaded, `serving` where they are served if the settings name weights.
+    /// `load` are the load options. `serving` serves the policies if the settings name weights.
     pub(super) fn new(config: &'a RunConfig, load: LoadOptions, serving: Serving<'a>) -> Self {
         Self { config, load, serving, loaded: RefCell::new(None) }
     }
 
-    /// The policy that `spec` names, loaded unless it is the one that is loaded.
+    /// Returns the policy of the specification `spec`. Loads it unless it is loaded already.
     pub(super) fn get(&self, spec: &str) -> Result<Arc<dyn Policy>, TrainError> {
         let mut loaded = self.loaded.borrow_mut();
         if let Some((_, policy)) = loaded.as_ref().filter(|(name, _)| name == spec) {
@@ -41,12 +41,12 @@ impl<'a> Policies<'a> {
         Ok(policy)
     }
 
-    /// Frees the memory of the loaded policy.
+    /// Unloads the policy and frees its memory.
     pub(super) fn unload(&self) {
         *self.loaded.borrow_mut() = None;
     }
 
-    /// How policies are loaded.
+    /// The load options of the policies.
     pub(super) fn load_options(&self) -> &LoadOptions {
         &self.load
     }

@@ -8,7 +8,7 @@ use super::variant::Variant;
 use crate::train::{Average, DpoConfig, LoraConfig, ScheduleKind, SftConfig};
 
 impl RunConfig {
-    /// The settings of a preset: its search and pairs, and what a run adds to them.
+    /// Returns the settings of a preset: its search and pairs, and the settings of the run.
     #[must_use]
     pub fn of(preset: Preset) -> Self {
         let base = Self { preset, search: preset.search(), pairs: preset.pairs(), ..defaults() };
@@ -22,7 +22,8 @@ impl RunConfig {
     }
 }
 
-/// What the presets change; numbers are those of Xie et al. 2024, sections 3 and 4, appendix.
+/// Settings that the presets are based on. Numbers without another source are those of Xie et al. 2024,
+/// sections 3 and 4 and appendix.
 fn defaults() -> RunConfig {
     RunConfig {
         policy: "builtin".into(),
@@ -53,7 +54,7 @@ fn defaults() -> RunConfig {
         patience: 0,
         kl_problems: 64, // taste: about 4000 tokens, a second for the bundled model
         calibration_problems: 100, // log 0012: mean ECE 0.031; 50 0.035, 200 0.032
-        min_pairs: 32,   // a measurement on a small model: 6 to 36 pairs were memorised
+        min_pairs: 32,   // a measurement on a small model: with 6 to 36 pairs, the model memorised them
         max_solutions: 4, // taste
         keep_solutions: false,
         search: Preset::Default.search(),
@@ -61,7 +62,7 @@ fn defaults() -> RunConfig {
         step_labels: StepLabelConfig::default(),
         dpo: DpoConfig::default(),
         sft: SftConfig {
-            learning_rate: 1e-6,  // as preference training
+            learning_rate: 1e-6,  // as in preference training
             batch_tokens: 32_768, // taste: about as many solutions as trees in a preference step
             ..SftConfig::default()
         },
@@ -69,17 +70,17 @@ fn defaults() -> RunConfig {
     }
 }
 
-/// As the authors' scripts ran the method on models of 7 billion parameters; numbers without another
-/// source are those of the scripts.
+/// Settings of the authors' scripts for models with 7 billion parameters. Numbers without another source are
+/// those of the scripts.
 fn paper(base: RunConfig, learning_rate: f64, warmup: f64) -> RunConfig {
     RunConfig {
         rounds: 96,             // about 6,000 trees; accuracy peaked after 2,000 to 3,000
-        problems_per_round: 64, // trees of an update; theirs are 64 that pass the filter
+        problems_per_round: 64, // trees per update; theirs are 64 that pass the filter
         validate_every: 16,     // taste: every thousand trees
         gate: Gate::Off,
         reference: ReferenceKind::Initial,
         carry_optimizer: true,
-        min_pairs: 1, // an update of few pairs is one small step
+        min_pairs: 1, // an update on few pairs is one small step
         dpo: DpoConfig {
             average: Average::Trees,
             batch_trees: Some(64),
@@ -92,16 +93,16 @@ fn paper(base: RunConfig, learning_rate: f64, warmup: f64) -> RunConfig {
     }
 }
 
-/// Settings for the bundled model; logs are those of `docs/experiments`.
+/// Settings for the bundled model; logs are those in `docs/experiments`.
 fn builtin(base: RunConfig) -> RunConfig {
     RunConfig {
         problems_per_round: 800,  // log 0001: 400 gain 4.5 points less in a round
         validation_problems: 800, // a standard error of 1.8 points at most
         gate_slack: 0.03,         // taste: under two standard errors of the validation figure
-        min_pairs: 64,            // twice what was seen to be memorised
+        min_pairs: 64,            // twice the number that was memorised
         dpo: DpoConfig {
-            beta: 0.5,           // log 0006: 0.1 loses in later rounds what the first gains
-            nll: 0.3,            // logs 0001 and 0006: 1.0 gained less, 3 no more
+            beta: 0.5,           // log 0006: 0.1 loses in later rounds what it gains in the first
+            nll: 0.3,            // logs 0001 and 0006: 1.0 gained less, 3 gained no more
             learning_rate: 1e-4, // logs 0001 and 0006: 2e-4 loses more later, or gains no more
             schedule: ScheduleKind::Linear,
             batch_pairs: 32, // log 0001
@@ -109,7 +110,7 @@ fn builtin(base: RunConfig) -> RunConfig {
             ..base.dpo.clone()
         },
         sft: SftConfig {
-            learning_rate: 5e-4, // log 0004: 2.5e-4 is as good on `arithmetic`
+            learning_rate: 5e-4, // log 0004: 2.5e-4 gives the same accuracy on `arithmetic`
             schedule: ScheduleKind::Linear,
             batch_tokens: 4096, // about 32 solutions with their prompts
             epochs: 2,

@@ -1,55 +1,55 @@
-//! A shell command in a process group of its own, so that whatever it started ends with it.
+//! Runs a shell command in its own process group, so that all processes it starts end with it.
 
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// How often a waiting process is looked at.
+/// Interval at which a running process is polled.
 pub(super) const POLL: Duration = Duration::from_millis(50);
 
-/// How long a process that was asked to end may take.
+/// Time that a process has to end after SIGTERM, before it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(20);
 
-/// A running command and everything that it started.
+/// A running command and all processes that it started.
 pub(super) struct ProcessGroup {
     leader: Child,
 }
 
 impl ProcessGroup {
-    /// Starts a command as the leader of a new group.
+    /// Starts a command as the leader of a new process group.
     pub(super) fn start(command: &mut Command) -> std::io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
         Ok(Self { leader: command.spawn()? })
     }
 
-    /// Id of the group.
+    /// Id of the process group.
     pub(super) fn id(&self) -> u32 {
         self.leader.id()
     }
 
-    /// How the command ended, if it has.
+    /// Returns the exit status of the command; `None` while it is running.
     pub(super) fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
         self.leader.try_wait()
     }
 
-    /// Asks the group to end.
+    /// Sends SIGTERM to the group.
     pub(super) fn ask_to_end(&mut self) -> std::io::Result<()> {
         self.signal("TERM")
     }
 
-    /// Ends the group at once.
+    /// Sends SIGKILL to the group and waits for the command.
     pub(super) fn kill(&mut self) -> std::io::Result<ExitStatus> {
         self.signal("KILL")?;
         self.leader.wait()
     }
 
-    /// Asks the group to end, and makes it end if it has not within [`GRACE`].
+    /// Ends the group with SIGTERM, and with SIGKILL if it is still running after [`GRACE`].
     pub(super) fn end(&mut self) -> std::io::Result<()> {
         self.ask_to_end()?;
         let asked = Instant::now();
         while asked.elapsed() < GRACE {
             if self.ended()?.is_some() {
-                // The leader is gone; what it started and left behind goes as well.
+                // The leader has ended; kill the processes that it left behind.
                 return self.signal("KILL");
             }
             std::thread::sleep(POLL);
@@ -62,7 +62,7 @@ impl ProcessGroup {
     }
 }
 
-/// Sends a signal to a process group; one that is gone is no error.
+/// Sends a signal to a process group. It is no error if the group has ended.
 pub(super) fn signal_group(group: u32, name: &str) -> std::io::Result<()> {
     let kill = format!("kill -{name} -{group} 2> /dev/null");
     Command::new("sh").args(["-c", &kill]).status().map(drop)

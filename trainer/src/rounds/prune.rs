@@ -1,9 +1,9 @@
-//! What a run no longer needs of its rounds: large folders of rounds that were never validated, and
-//! optimizers that no later round goes on with.
+//! Deletes folders that a run no longer needs: checkpoints of rounds that were never validated, and optimizer
+//! states that no later round continues from.
 //!
-//! A list of what was removed is written first, so nothing removed is taken for damage. The newest
-//! round stays whole, and so does the one that it started from: if a disk changes the newest, it is
-//! trained again.
+//! A list of the deleted folders is written first, so that deleted files are not mistaken for corruption. The
+//! newest round stays complete, and so does the round that it started from: if the newest round is corrupted
+//! on disk, it is trained again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,19 +18,18 @@ use crate::TrainError;
 use crate::artefact::{Checksums, read_checksummed, remove, write_checksummed};
 use crate::train::OPTIMIZER;
 
-/// The list in the folder of a round.
+/// Name of the list of deleted folders in the folder of a round.
 const FILE: &str = "pruned.json";
 
 /// `pruned.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Pruned {
     version: u32,
-    /// Folders that were removed.
+    /// Names of the deleted folders.
     folders: BTreeSet<String>,
 }
 
-/// Removes what no later round needs. `starts` are the rounds whose policies the next ones may start
-/// from.
+/// Deletes what no later round needs. `starts` are the rounds whose policies later rounds may start from.
 pub(super) fn prune(
     dir: &RunDir,
     config: &RunConfig,
@@ -45,7 +44,7 @@ pub(super) fn prune(
         if kept.contains(&round) {
             continue;
         }
-        // A validated policy may be that of an earlier round, where its own trained nothing.
+        // If a validated round trained nothing, its policy is an earlier round's.
         let asked = rounds.iter().filter(|other| other.report.validated);
         let validated = asked.map(|other| other.policy_after.round).any(|at| at == round);
         let mut folders = Vec::new();
@@ -76,7 +75,7 @@ fn remove_folders(dir: &Path, folders: &[&str]) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Those checksums of a round's files that were not removed on purpose.
+/// Returns the checksums of a round's files without the files that were pruned.
 pub(super) fn present(dir: &Path, checksums: Checksums) -> Result<Checksums, TrainError> {
     let pruned = read(dir)?;
     let removed = |name: &str| {
@@ -85,7 +84,7 @@ pub(super) fn present(dir: &Path, checksums: Checksums) -> Result<Checksums, Tra
     Ok(checksums.into_iter().filter(|(name, _)| !removed(name)).collect())
 }
 
-/// Forgets what was removed: the round is trained again.
+/// Removes the list of deleted folders, because the round is being trained again.
 pub(super) fn clear_record(dir: &Path) -> Result<(), TrainError> {
     remove(&dir.join(FILE))
 }

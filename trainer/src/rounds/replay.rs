@@ -1,8 +1,8 @@
 //! Pairs of earlier rounds mixed into the training of a later one.
 //!
-//! Each pair of the earlier rounds is equally likely, and which are drawn depends on the seed and
-//! the pairs alone. One round is in memory at a time; a replayed pair keeps what made it, so a
-//! trainer sees by its policy that it is not the start policy's own.
+//! Every pair of the earlier rounds is drawn with equal probability; the draw depends only on the seed and
+//! the pairs. The pairs of one round are in memory at a time. A replayed pair keeps the identity of the
+//! policy that sampled it, so a trainer can tell that it is not from the start policy.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,15 +11,15 @@ use regrowth_datasets::{PreferencePair, read_pairs, stream_key};
 
 use crate::TrainError;
 
-/// How many pairs to replay beside `fresh` new ones so that they are this share of all.
+/// Number of pairs to replay in addition to `fresh` new pairs, so that replayed pairs are `share` of all.
 pub(super) fn count(share: f64, fresh: usize) -> usize {
     (fresh as f64 * share / (1.0 - share)).round() as usize
 }
 
-/// Draws `count` pairs, or all if there are fewer, from files of pairs; in the order of the files.
+/// Draws `count` pairs, or all if there are fewer, from files of pairs. Returns them in file order.
 ///
-/// Every pair gets a number from its place and content, and the lowest numbers win: a sample
-/// without replacement in one pass.
+/// Every pair gets a pseudo-random number from its place and content, and the pairs with the lowest numbers
+/// are kept: sampling without replacement in one pass.
 pub(super) fn draw(
     files: &[PathBuf],
     count: usize,

@@ -1,7 +1,7 @@
-//! What a run says about itself: `report.json` of each round and of the whole run.
+//! `report.json` of each round and of the complete run.
 //!
-//! Two runs with one seed have equal reports but for `seconds`. Figures that depend on caches and
-//! machines (tokens really computed) lie in `cost.json` of each round and nowhere else.
+//! Two runs with the same seed have equal reports except for `seconds`. Figures that depend on caches and
+//! machines (tokens actually computed) are stored only in `cost.json` of each round.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::statistics::RoundStatistics;
 use super::test_evaluation::EvalRow;
 use crate::stats::{Paired, Share};
 
-/// Version of both reports.
+/// Version of both kinds of report.
 pub(super) const REPORT_VERSION: u32 = 1;
 
 /// Accuracy on a named set of problems.
@@ -23,33 +23,33 @@ pub(super) const REPORT_VERSION: u32 = 1;
 pub struct EvalReport {
     /// Source of the problems.
     pub task: String,
-    /// The figures.
+    /// Number of problems, number and share of right answers.
     #[serde(flatten)]
     pub share: Share,
-    /// Problems without an answer; they count as wrong. Absent where there are none.
+    /// Number of problems without an answer; they count as wrong. Absent if 0.
     #[serde(default, skip_serializing_if = "is_none")]
     pub failed: u64,
-    /// Equations between plain numbers in the solutions, and how many hold: whether steps stay legal
-    /// while choices change. Absent where there are none.
+    /// Equations between plain numbers in the solutions, and how many hold: shows whether steps stay correct
+    /// while the policy's choices change. Absent if there are no equations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equations: Option<Share>,
-    /// Solutions that ended by themselves and state no answer that can be read.
+    /// Number of solutions that ended by themselves without a readable answer.
     #[serde(default)]
     pub no_answer: u64,
-    /// Solutions that the token limit cut off before they stated one.
+    /// Number of solutions that the token limit cut off before an answer.
     #[serde(default)]
     pub cut_off: u64,
 }
 
 impl EvalReport {
-    /// How many of the solutions state no answer.
+    /// Number of solutions that state no answer.
     #[must_use]
     pub fn unanswered(&self) -> Unanswered {
         let Self { no_answer, cut_off, .. } = *self;
         Unanswered { solutions: self.share.n, no_answer, cut_off }
     }
 
-    /// Figures of these answers to the problems of `task`.
+    /// Builds the figures from the answers `rows` to the problems of `task`.
     pub(super) fn of(task: &str, rows: &[EvalRow]) -> Self {
         let equations = rows.iter().flat_map(|row| equations(&row.text)).map(|e| e.holds);
         let equations = Some(Share::of(equations)).filter(|share| share.n > 0);
@@ -66,36 +66,36 @@ fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
-/// What the gate decided about a round.
+/// Decision of the gate about a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateReport {
-    /// Round whose policy this one started from.
+    /// Number of the round whose policy this round started from.
     pub start_round: u32,
     /// Whether the next round starts from this round's policy.
     pub accepted: bool,
-    /// Why.
+    /// Reason of the decision.
     pub reason: String,
 }
 
-/// Tokens by what was done with them. Files have `prompts` also as `prefilled` and `sampled` also as
-/// `decoded`, as inference servers call them.
+/// Token counts by use. Files also contain `prompts` as `prefilled` and `sampled` as `decoded`, the terms of
+/// inference servers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "TokensRow", into = "TokensRow")]
 pub struct RoundTokens {
-    /// Tokens of the searched prompts, each tree's once (what a perfect prefix cache would read;
-    /// what was really computed is in `cost.json`).
+    /// Tokens of the searched prompts, counted once per tree, as with a perfect prefix cache. The tokens
+    /// actually computed are in `cost.json`.
     pub prompts: u64,
     /// Tokens sampled by the search.
     pub sampled: u64,
-    /// Tokens through forward and backward.
+    /// Tokens of forward and backward passes.
     pub trained: u64,
-    /// Tokens through reference forwards.
+    /// Tokens of forward passes of the reference policy.
     pub referenced: u64,
     /// Tokens sampled on validation problems.
     pub validated: u64,
 }
 
-/// [`Tokens`] as files have them; older ones have one name of each count.
+/// [`RoundTokens`] as written to files. Older files contain only one of the two names of each count.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct TokensRow {
@@ -134,8 +134,8 @@ impl From<RoundTokens> for TokensRow {
     }
 }
 
-/// Wall time by phase; the only part of a report that differs between equal runs. A phase that was
-/// cut off and done again counts its last part.
+/// Wall time by phase, in seconds; the only part of a report that differs between equal runs. If a phase was
+/// interrupted and resumed, only its last part counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Seconds {
@@ -148,57 +148,57 @@ pub struct Seconds {
     pub validate: f64,
     /// Test problems, at the end of the run.
     pub test: f64,
-    /// Estimate of the divergence from the base policy.
+    /// Estimate of the KL divergence from the base policy.
     #[serde(alias = "probe")]
     pub kl: f64,
 }
 
 impl Seconds {
-    /// All phases together.
+    /// Total of all phases.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.search + self.train + self.validate + self.test + self.kl
     }
 }
 
-/// Divergence of a policy from the base policy.
+/// KL divergence of a policy from the base policy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KlToBase {
-    /// Problems with a solution that both policies could score.
+    /// Number of problems with a solution that both policies could score.
     pub problems: u64,
-    /// Tokens of those solutions.
+    /// Number of tokens of those solutions.
     pub tokens: u64,
-    /// Estimate of KL(policy || base policy) of whole solutions, in nats.
+    /// Estimate of KL(policy || base policy) per solution, in nats.
     pub per_solution: f64,
-    /// The same over the solutions' tokens, in nats.
+    /// Estimate of KL(policy || base policy) per token, in nats.
     pub per_token: f64,
 }
 
-/// `cost.json` of a round: what it took on this machine.
+/// `cost.json` of a round: its cost on this machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Cost {
     /// Wall time.
     pub(super) seconds: Seconds,
-    /// Tokens that the search's requests really cost.
+    /// Tokens actually computed for the search's requests.
     pub(super) search: Usage,
-    /// Where it ran, and the memory it took.
+    /// CPU, threads and memory of the round.
     pub(crate) machine: Machine,
-    /// When it was worked on.
+    /// When the round began and ended.
     pub(crate) times: Times,
 }
 
-/// When the phases of a round began and ended, in seconds since 1970.
+/// When the first phase of a round began and its last phase ended, in seconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Times {
-    /// The first of them.
+    /// Start of the first phase.
     pub(crate) began: Option<u64>,
-    /// The last of them.
+    /// End of the last phase.
     pub(crate) ended: Option<u64>,
 }
 
 impl Times {
-    /// Takes in a phase.
+    /// Extends the interval by a phase.
     pub(super) fn take(&mut self, began: u64, ended: u64) {
         self.began = Some(self.began.map_or(began, |first| first.min(began)));
         self.ended = self.ended.max(Some(ended));
@@ -210,55 +210,55 @@ impl Times {
 pub struct RoundReport {
     /// Version of the report.
     pub version: u32,
-    /// The round; 0 is the base policy.
+    /// Number of the round; 0 is the base policy.
     pub round: u32,
     /// Identity of the policy after the round.
     pub policy: String,
-    /// Accuracy on validation problems; decides gate and best round.
+    /// Accuracy on validation problems; gate and best round depend on it.
     pub validation: EvalReport,
-    /// Accuracy on test problems; only in the report of the run, never fed back.
+    /// Accuracy on test problems; only in the report of the run, and never fed back.
     #[serde(default, alias = "eval", skip_serializing_if = "Option::is_none")]
     pub test: Option<EvalReport>,
-    /// What the gate decided; absent for round 0.
+    /// Decision of the gate; absent for round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateReport>,
-    /// Whether the policy after the round was asked the validation problems; else `validation` is
-    /// that of the last round that was.
+    /// Whether the policy after the round was validated. If false, `validation` is that of the last validated
+    /// policy.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub validated: bool,
-    /// Whether there is a checkpoint of this round, and if not, why.
+    /// Whether the round trained a checkpoint.
     pub trained: bool,
-    /// Why nothing was trained.
+    /// Why nothing was trained; absent if `trained`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_trained: Option<String>,
-    /// Problems of the round.
+    /// Number of problems of the round.
     pub problems: u64,
-    /// Pairs.
+    /// Number of pairs.
     pub pairs: u64,
-    /// Pairs left out by the extraction or by training, by reason.
+    /// Number of pairs dropped by the extraction or by training, by reason.
     pub pairs_dropped: BTreeMap<String, u64>,
-    /// Trees.
+    /// Number of trees.
     pub trees: u64,
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: u64,
-    /// Tokens.
+    /// Token counts.
     pub tokens: RoundTokens,
-    /// Last values of the training metrics, by TRL's names.
+    /// Last values of the training metrics, by TRL's metric names.
     pub metrics: BTreeMap<String, f64>,
-    /// Share of the trained pairs (or solutions) that the round's start policy sampled; 0 if there
-    /// are none.
+    /// Share of the trained pairs (or solutions) that the round's start policy sampled; 0 if nothing was
+    /// trained.
     pub on_policy_share: f64,
-    /// Trained pairs that were drawn from earlier rounds.
+    /// Number of trained pairs that were drawn from earlier rounds.
     #[serde(default)]
     pub replayed: u64,
-    /// Divergence from the initial policy; absent where nothing was trained or measured.
+    /// KL divergence from the base policy; absent if nothing was trained or the divergence was not estimated.
     #[serde(default, alias = "drift", skip_serializing_if = "Option::is_none")]
     pub kl_to_base: Option<KlToBase>,
-    /// Whether the search saw the reference answers (as it may while making data).
+    /// Whether the search saw the reference answers.
     pub oracle: bool,
-    /// Validation problems that the start policy solved and this one does not.
+    /// Number of validation problems that the start policy solved and this policy does not.
     pub forgotten: u64,
-    /// Validation problems that this policy solves and the start policy did not.
+    /// Number of validation problems that this policy solves and the start policy did not.
     pub learned: u64,
     /// Counts over trees and pairs.
     #[serde(alias = "audit")]
@@ -268,7 +268,7 @@ pub struct RoundReport {
 }
 
 impl RoundReport {
-    /// The report of a round that did nothing: what happened is filled in.
+    /// Report of a round without results; the caller fills them in.
     pub(super) fn of(round: u32, policy: String) -> Self {
         Self {
             version: REPORT_VERSION,
@@ -300,7 +300,7 @@ impl RoundReport {
 }
 
 impl RoundReport {
-    /// The report of a round that is not done: nothing was measured.
+    /// Report of a round that is not finished, without results.
     pub(crate) fn unfinished(round: u32) -> Self {
         Self { validated: false, ..Self::of(round, String::new()) }
     }
@@ -319,42 +319,42 @@ pub struct RunReport {
     pub seed: u64,
     /// Settings.
     pub config: RunConfig,
-    /// A problem as it is put to the policy of round 0.
+    /// An example prompt: a problem as it is given to the base policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_example: Option<String>,
     /// One entry per round, round 0 first.
     pub rounds: Vec<RoundReport>,
-    /// Round with the highest accuracy on validation problems, the first of equals.
+    /// Round with the highest validation accuracy; the earliest on a tie.
     pub best_round: u32,
     /// Folder of the best round's checkpoint, relative to the run; absent for round 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
-    /// Best round against round 0 on the same test problems: exact McNemar test.
+    /// p-value of the best round against round 0 on the same test problems (exact McNemar test).
     pub p_value: f64,
-    /// The same comparison in full.
+    /// The comparison that `p_value` belongs to.
     pub comparison: Paired,
     /// Whether the gate ended the run before its last round.
     pub stopped_by_gate: bool,
-    /// Whether the run ended early because rounds brought no new best.
+    /// Whether the run ended early because `patience` rounds brought no new best.
     #[serde(default)]
     pub stopped_early: bool,
-    /// Rounds after which the run was finished before rounds were added: its test problems were looked
-    /// at then. Absent where none were added.
+    /// Numbers of rounds at which the run had been finished, including the test evaluation, before rounds
+    /// were added. Absent if none were added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<u32>,
-    /// SHA-256 of the files beside this one that were computed from the rounds.
+    /// SHA-256 of the files in this folder that were computed from the rounds.
     #[serde(default)]
     pub checksums: BTreeMap<String, String>,
 }
 
 impl RunReport {
-    /// The entry of a round.
+    /// Returns the report of a round.
     #[must_use]
     pub fn round(&self, round: u32) -> Option<&RoundReport> {
         self.rounds.iter().find(|r| r.round == round)
     }
 
-    /// That the test problems were looked at before rounds were added, where they were.
+    /// If rounds were added after a test evaluation, returns a sentence that says so.
     #[must_use]
     pub fn earlier_looks(&self) -> Option<String> {
         let after: Vec<String> = self.extended.iter().map(u32::to_string).collect();
@@ -362,7 +362,7 @@ impl RunReport {
         Some(format!("they had been looked at after round {after}, before rounds were added"))
     }
 
-    /// Seconds of all rounds and phases.
+    /// Total wall time of all rounds and phases, in seconds.
     #[must_use]
     pub fn total_seconds(&self) -> f64 {
         self.rounds.iter().map(|r| r.seconds.total()).sum()

@@ -1,10 +1,10 @@
 //! One round: search and extract pairs, train, validate, estimate the KL divergence from the base
 //! policy, gate, report.
 //!
-//! [`super::round_loop`] calls [`round()`] with the policy that the round starts from. Everything a
-//! round leaves is in its folder, and a phase whose files match their checksums is skipped
-//! ([`super::phase`]), so a resumed run repeats nothing. Phases are given the parts of the run that they
-//! need and return what they leave; only this file knows the order and the whole run.
+//! [`super::round_loop`] calls [`round()`] with the policy that the round starts from. All files of a round
+//! are in its folder. A phase whose files match their checksums is skipped ([`super::phase`]), so a resumed
+//! run repeats no finished phase. Phases receive the parts of the run that they need and return their
+//! results; only this file knows their order and the complete run.
 
 use super::calibration;
 use super::context::RunContext;
@@ -167,7 +167,7 @@ fn policy_after(
         }
         None => {
             let spec = dir.path.join(training::CHECKPOINT).to_string_lossy().into_owned();
-            // From the report where there is one: a resumed run need not load the checkpoint.
+            // Prefer the report, if there is one: a resumed run then need not load the checkpoint.
             let identity = match dir.report() {
                 Some(report) => report.policy,
                 None => run.policies.get(&spec)?.identity().to_owned(),
@@ -175,8 +175,8 @@ fn policy_after(
             start.trained(dir.number, spec, identity)
         }
     };
-    // `validate_every` may not select this round now, but it was once the last round of a run that
-    // has been extended since, and last rounds are always validated: keep using those results.
+    // This round may not be selected by `validate_every` now, but it was once the last round of a run that
+    // has been extended since, and last rounds are always validated. Keep using those results.
     let path = dir.path.join(VALIDATION);
     if policy_after.validated_in.is_none() && (run.config.validates(dir.number) || path.exists()) {
         policy_after.validation = dir.timed(

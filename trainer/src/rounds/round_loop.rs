@@ -1,4 +1,4 @@
-//! The rounds of a run, one after the other, and when they end.
+//! The loop over the rounds of a run, and the conditions that end it.
 
 use super::best::best_round;
 use super::config::Gate;
@@ -8,7 +8,7 @@ use super::round_policy::Finished;
 use super::{gate, prune, round};
 use crate::TrainError;
 
-/// Why a run ended.
+/// Reason why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     LastRound,
@@ -16,7 +16,7 @@ pub(super) enum End {
     NoNewBest,
 }
 
-/// The rounds of a run, round 0 first, and why there are no more.
+/// The finished rounds of a run, round 0 first, and why there are no more.
 pub(super) struct Rounds {
     pub(super) finished: Vec<Finished>,
     pub(super) end: End,
@@ -32,7 +32,8 @@ pub(super) fn run_rounds(
     let zero = round::base(run, observer)?;
     observer.round(&zero.report);
     let mut start = zero.policy_after.clone();
-    // The last policy that was validated and accepted: where the gate returns to.
+    // The last policy that was validated and accepted; the run continues from it when the gate rejects a
+    // round.
     let mut fallback = start.clone();
     let mut rounds: Vec<Finished> = vec![zero];
     for number in 1..=run.config.rounds {
@@ -40,8 +41,7 @@ pub(super) fn run_rounds(
         observer.round(&finished.report);
         let accepted = finished.report.gate.as_ref().is_some_and(|g| g.accepted);
         let worse = finished.report.trained && !accepted;
-        // If nothing was trained, `policy_after` is the start policy; this round may have validated
-        // it.
+        // If nothing was trained, `policy_after` is the start policy, which this round may have validated.
         start = if worse { fallback.clone() } else { finished.policy_after.clone() };
         if start.validated_in.is_some() {
             fallback = start.clone();

@@ -1,4 +1,4 @@
-//! A policy of a run: what a round starts from, and what it leaves.
+//! A policy of a run: the policy that a round starts from or ends with.
 
 use super::report::RoundReport;
 use super::test_evaluation::EvalRow;
@@ -6,16 +6,16 @@ use super::test_evaluation::EvalRow;
 /// A policy with its answers to the validation problems.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct RoundPolicy {
-    /// Round whose policy it is; 0 is the base policy.
+    /// Number of the round that trained the policy; 0 is the base policy.
     pub(super) round: u32,
-    /// The policy as a specification.
+    /// Specification of the policy.
     pub(super) spec: String,
-    /// Its identity.
+    /// Identity of the policy.
     pub(super) identity: String,
-    /// Answers to the validation problems: its own, or those of the last policy before it that was
-    /// asked them.
+    /// Answers to the validation problems. If this policy was not validated: the answers of the last
+    /// validated policy before it.
     pub(super) validation: Vec<EvalRow>,
-    /// Round in which it was asked them.
+    /// Round in which this policy was validated; `None` if it was not.
     pub(super) validated_in: Option<u32>,
 }
 
@@ -26,15 +26,15 @@ impl RoundPolicy {
         Self { round: 0, spec, identity, validation, validated_in: Some(0) }
     }
 
-    /// The policy that `round` trained from this one: not validated yet.
+    /// Returns the policy that `round` trained from this one; it is not validated yet.
     pub(super) fn trained(&self, round: u32, spec: String, identity: String) -> Self {
         Self { round, spec, identity, validation: self.validation.clone(), validated_in: None }
     }
 }
 
-/// A round at its end.
+/// A finished round.
 pub(super) struct Finished {
     pub(super) report: RoundReport,
-    /// What the next round starts from if this one is accepted.
+    /// The policy that the next round starts from if this round is accepted.
     pub(super) policy_after: RoundPolicy,
 }

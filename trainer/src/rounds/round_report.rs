@@ -1,4 +1,4 @@
-//! The report of a round, from what its phases left.
+//! Builds the report of a round from the results of its phases.
 
 use super::report::{EvalReport, GateReport, KlToBase, RoundReport, RoundTokens, Seconds};
 use super::round_policy::RoundPolicy;
@@ -76,7 +76,7 @@ impl PhaseResults<'_> {
     }
 }
 
-/// Accuracy of these answers to the validation problems.
+/// Accuracy of the answers `rows` on the validation problems.
 fn accuracy(validation: &[Problem], rows: &[EvalRow]) -> EvalReport {
     EvalReport::of(validation.first().map_or("", |problem| problem.source.as_str()), rows)
 }

@@ -1,7 +1,7 @@
-//! The folder of a run: who may write it, what it was started with, where its files lie.
+//! The folder of a run: its lock, `run.json` and the paths of its files.
 //!
-//! A second process is refused; `run.json` pins the settings, so the same command goes on and
-//! another one is refused by name of what differs.
+//! The lock refuses a second process. `run.json` records the settings, so the same command resumes the run,
+//! and other settings are refused with a list of the differences.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::artefact::{hold, read_checksummed, read_json, write_json};
 /// Version of `run.json`.
 const RUN_VERSION: u32 = 1;
 
-/// `run.json`: what a run was started with.
+/// `run.json`: the settings, policy and problems that a run was started with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunFile {
@@ -30,34 +30,34 @@ pub struct RunFile {
     pub program: String,
     /// Identity of the policy of round 0.
     pub policy: String,
-    /// Hash over the problems of each part.
+    /// Hash of the problems of each part (train, validation, test).
     pub problems: BTreeMap<String, String>,
-    /// Rounds that were taken over from another run, and what differs from it since then.
+    /// If the run is a fork: how many rounds were copied from the other run, and which settings differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
-    /// A problem as it is put to the policy of round 0.
+    /// An example prompt: a problem as it is given to the base policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_example: Option<String>,
-    /// Rounds after which the run was finished, and its test problems looked at, before rounds were
-    /// added.
+    /// Numbers of rounds at which the run had been finished, including the test evaluation, before rounds
+    /// were added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<u32>,
-    /// Effective settings.
+    /// Settings with defaults filled in.
     pub config: RunConfig,
 }
 
-/// Where a forked run came from.
+/// Origin of a forked run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fork {
-    /// Rounds that were taken over.
+    /// Number of the last round that was copied.
     pub rounds: u32,
-    /// Settings that differ, with both values.
+    /// Settings that differ from the other run, with both values.
     pub changed: Vec<String>,
 }
 
 impl RunFile {
-    /// The file of a run that starts now.
+    /// Returns the `run.json` of a new run.
     #[must_use]
     pub fn new(config: RunConfig, policy: &str, problems: BTreeMap<String, String>) -> Self {
         Self {
@@ -73,7 +73,8 @@ impl RunFile {
         }
     }
 
-    /// This run with the rounds that `other` has more; `None` where that is not all that differs.
+    /// Returns this run with the larger number of rounds of `other`. `None` if anything else differs or
+    /// `other` has no more rounds. `finished` is whether this run is finished.
     #[must_use]
     pub fn with_rounds_of(&self, other: &Self, finished: bool) -> Option<Self> {
         let mut longer = self.clone();
@@ -86,8 +87,9 @@ impl RunFile {
         only_more.then_some(longer)
     }
 
-    /// What differs from `other`, one line each; versions, forks, earlier ends and the example of a
-    /// prompt do not count: what decides the prompt is among the settings and in the policy's identity.
+    /// Returns the differences from `other`, one line each. Program versions, forks, `extended` and the
+    /// example prompt are not compared: everything that determines the prompt is in the settings or in the
+    /// policy's identity.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let strip = |file: &Self| Self {
@@ -99,13 +101,14 @@ impl RunFile {
         };
         match (serde_json::to_value(strip(self)), serde_json::to_value(strip(other))) {
             (Ok(a), Ok(b)) => differences(&a, &b),
-            // Settings are plain numbers and text; if they cannot be written they cannot be equal.
+            // Settings are plain numbers and text. If they cannot be serialised, report a difference to be
+            // safe.
             _ => vec!["settings cannot be compared".to_owned()],
         }
     }
 }
 
-/// A run directory that this process alone may write.
+/// The locked folder of a run: only this process may write it.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -113,10 +116,10 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the folder if needed and locks it.
+    /// Creates the folder if needed, locks it and removes partial files of killed processes.
     ///
     /// # Errors
-    /// [`TrainError::Run`] when another process holds it, [`TrainError::Data`] when it cannot be
+    /// [`TrainError::Run`] if another process holds the lock, [`TrainError::Data`] if the folder cannot be
     /// written.
     pub fn lock(path: &Path) -> Result<Self, TrainError> {
         let lock = hold(path, "run")?;
@@ -124,22 +127,22 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// The folder.
+    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder of a round, from 0.
+    /// Path of the folder of round `round`; rounds are counted from 0.
     #[must_use]
     pub fn round(&self, round: u32) -> PathBuf {
         round_dir(&self.path, round)
     }
 
-    /// What the run was started with; `None` for a fresh folder.
+    /// Returns `run.json`; `None` if the folder is new.
     ///
     /// # Errors
-    /// When the file cannot be read or is of a newer version.
+    /// If the file cannot be read or has a newer version.
     pub fn run_file(&self) -> Result<Option<RunFile>, TrainError> {
         read_run_file(&self.path)
     }
@@ -147,14 +150,14 @@ impl RunDir {
     /// Writes `run.json`, which makes the folder a run.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write_run_file(&self, file: &RunFile) -> Result<(), TrainError> {
         write_json(&self.path.join("run.json"), file)
     }
 }
 
-/// Removes what a process that was killed left half-written or half-replaced: files and folders
-/// whose names end in `.tmp` or `.old`, in the run and in its rounds.
+/// Removes partial files of killed processes: files and folders whose names end in `.tmp` or `.old`, in the
+/// folder of the run and in those of its rounds.
 fn sweep(path: &Path) -> Result<(), TrainError> {
     for entry in std::fs::read_dir(path).map_err(TrainError::io(path))? {
         let path = entry.map_err(TrainError::io(path))?.path();
@@ -170,12 +173,12 @@ fn sweep(path: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// The folder of a round in a run.
+/// Path of the folder of a round in the run `run`.
 pub(crate) fn round_dir(run: &Path, round: u32) -> PathBuf {
     run.join(format!("round-{round:04}"))
 }
 
-/// `run.json` of a run, without its lock.
+/// Reads `run.json` of a run without locking the run.
 pub(crate) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
     let path = run.join("run.json");
     let Some(value) = read_json::<Value>(&path)? else { return Ok(None) };
@@ -191,10 +194,10 @@ pub(crate) fn read_run_file(run: &Path) -> Result<Option<RunFile>, TrainError> {
     })
 }
 
-/// The final report of a run; `None` while it is not finished.
+/// Reads the final report of a run; `None` if the run is not finished.
 ///
 /// # Errors
-/// When there is no such run or the report cannot be read.
+/// If there is no such run or the report cannot be read.
 pub fn read_report(run: &Path) -> Result<Option<RunReport>, TrainError> {
     if read_run_file(run)?.is_none() {
         return Err(TrainError::File {
@@ -206,7 +209,7 @@ pub fn read_report(run: &Path) -> Result<Option<RunReport>, TrainError> {
     read_checksummed(&run.join("report.json"))
 }
 
-/// Leaves that differ between two JSON values, as `a.b: 1 in the run, 2 now`.
+/// Returns the leaves that differ between two JSON values, as `a.b: 1 in the run, 2 now`.
 #[must_use]
 pub fn differences(old: &Value, new: &Value) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,11 +1,11 @@
-//! The first phase of a round: grow trees, each durable when it is finished, and extract pairs.
+//! The search phase of a round: grows trees, stores each as soon as it is finished, and extracts pairs.
 //!
-//! Trees are written in the order of the problems, so an interrupted search resumes after the last
-//! one. Pairs and round statistics are a pure function of the finished `trees.jsonl`, which is read
-//! as a stream: memory does not grow with the number of problems.
+//! Trees are written in the order of the problems, so an interrupted search resumes after the last stored
+//! tree. Pairs and round statistics are a pure function of the complete `trees.jsonl`. The file is read as a
+//! stream, so memory does not grow with the number of problems.
 //!
-//! Where the judge is fitted to outcomes, the first `calibration_problems` of the round are searched with the
-//! judge that the round before has fitted, the others with one fitted to the outcomes of those
+//! If the judge is fitted to outcomes, the first `calibration_problems` of the round are searched with the
+//! previous round's fit. Then the judge is fitted to their outcomes and used for the other problems
 //! ([`super::calibration`]).
 
 use std::collections::BTreeMap;
@@ -37,7 +37,7 @@ use crate::artefact::{Checksums, checksums};
 pub(super) const TREES: &str = "trees.jsonl";
 pub(super) const PAIRS: &str = "pairs.jsonl";
 pub(super) const STEP_LABELS: &str = "step_labels.jsonl";
-/// The marker of the phase.
+/// Marker file of the phase.
 pub(super) const DONE: &str = "search.json";
 
 /// `search.json`.
@@ -45,13 +45,13 @@ pub(super) const DONE: &str = "search.json";
 pub(super) struct SearchDone {
     /// Version of the file.
     pub(super) version: u32,
-    /// Identity of the policy that searched.
+    /// Identity of the policy that was used for the search.
     pub(super) policy: String,
-    /// Problems of the round.
+    /// Number of problems of the round.
     pub(super) problems: u64,
     /// Round statistics: counts over trees and pairs.
     pub(super) statistics: RoundStatistics,
-    /// Checksums of the files.
+    /// Checksums of the files of this phase.
     pub(super) checksums: Checksums,
 }
 
@@ -62,12 +62,12 @@ pub(super) struct SearchPhase<'a> {
     pub(super) config: &'a RunConfig,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) verifier: Arc<dyn Verifier>,
-    /// Judges in place of `policy`.
+    /// Policy that judges in place of `policy`.
     pub(super) judge: Option<JudgePolicy>,
     pub(super) problems: &'a [Problem],
     pub(super) threads: usize,
     pub(super) control: &'a Control,
-    /// What fitted judges judge the first problems by.
+    /// Fit with which a fitted judge judges the first problems.
     pub(super) calibration: FittedJudge,
 }
 
@@ -83,16 +83,16 @@ struct Watch<'w, 's> {
     observer: &'w mut dyn Observer,
     sink: &'w mut Sink<'s, TreeRecord>,
     control: &'w Control,
-    /// The log of model calls of trees that are not written yet.
+    /// Log of the model calls of trees that are not written yet.
     log: &'w Recording,
     tally: Tally,
-    /// The first error of writing, which cancels the search.
+    /// The first write error; it cancels the search.
     written: Result<(), TrainError>,
-    /// Trees delivered so far.
+    /// Number of trees delivered so far.
     delivered: usize,
-    /// Trees in flight at once, at most.
+    /// Maximum number of trees in flight.
     window: usize,
-    /// `delivered` at which the log is rotated next.
+    /// Value of `delivered` at which the log is rotated next.
     due: usize,
 }
 
@@ -108,9 +108,9 @@ impl<'w, 's> Watch<'w, 's> {
         Self { observer, sink, control, log, tally, written, delivered: 0, window, due: window }
     }
 
-    /// Writes a tree and rotates the log every `window` trees. At most `window` trees are in
-    /// flight, so those that made the calls before the last rotation are all written by then, and
-    /// these calls can be dropped.
+    /// Writes a tree and rotates the log every `window` trees. At most `window` trees are in flight, so by
+    /// then all trees that made the calls before the previous rotation have been written, and these calls can
+    /// be dropped.
     fn write(
         &mut self,
         id: &str,
@@ -148,8 +148,8 @@ impl SearchObserver for Watch<'_, '_> {
 }
 
 impl SearchPhase<'_> {
-    /// Searches the problems that have no tree yet, then writes pairs. Returns what `search.json`
-    /// holds, and what the model computed in this call.
+    /// Searches the problems that have no tree yet, then extracts pairs. Returns the content of `search.json`
+    /// and the model's token usage in this call.
     pub(super) fn run(
         &self,
         observer: &mut dyn Observer,
@@ -180,9 +180,9 @@ impl SearchPhase<'_> {
         Ok((done, usage))
     }
 
-    /// Grows the trees of `problems`, which is what is missing of the round. The first
-    /// `calibration_problems` of the round use the judge of the round before, the others one fitted to their
-    /// outcomes.
+    /// Grows the trees of `problems`, the problems of the round without a tree. The first
+    /// `calibration_problems` of the round are judged with the previous round's fit, the others with a fit to
+    /// the outcomes of the first.
     fn grow(
         &self,
         problems: &[Problem],
@@ -202,7 +202,8 @@ impl SearchPhase<'_> {
         let policy = &*self.config.search.value.judge_by(log.clone(), judge.as_ref())?;
         let first = self.calibrating();
         let (calibrating, rest) = calibration::part(problems, first);
-        // Trees of the first problems that an interrupted search wrote, or a repair left intact.
+        // Trees of the first problems that an earlier, interrupted search has written or that are intact
+        // before a repair.
         let mut known = self.known(first)?;
         let control = self.control;
         let mut keep = |id: &str, tree: &TreeRecord| {
@@ -236,7 +237,7 @@ impl SearchPhase<'_> {
         Ok(usage)
     }
 
-    /// The judge with its calls logged until the trees are complete.
+    /// Returns the judge policy with its calls logged until the trees are complete; `None` if there is none.
     fn recorded_judge(
         &self,
         trees: &Path,
@@ -247,20 +248,20 @@ impl SearchPhase<'_> {
         Ok(Some(JudgePolicy { policy, meter }))
     }
 
-    /// Intact trees of the `first` problems on the disk, by problem id.
+    /// Reads the intact trees of the `first` problems from the disk, by problem id.
     fn known(&self, first: &[Problem]) -> Result<BTreeMap<String, TreeRecord>, TrainError> {
         journal::intact(&self.dir.join(TREES), &|id| calibration::has(first, id))
     }
 
-    /// The first problems of the round, to whose trees the judge of the others is fitted.
+    /// The first problems of the round, to whose outcomes the judge of the others is fitted.
     fn calibrating(&self) -> &[Problem] {
         calibration::calibrating(self.config, self.problems)
     }
 
-    /// Grows trees, judged by `fitted` where the judge is a fitted one. Skipped problems are logged.
+    /// Grows the trees of `problems`; a fitted judge uses `fitted`. Skipped problems are logged.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when cancelled; what the policy, the search or the disk reports.
+    /// [`TrainError::Interrupted`] if cancelled; errors of the policy, the search or the disk.
     fn search(
         &self,
         (policy, problems): (&dyn Policy, &[Problem]),
@@ -303,8 +304,8 @@ impl SearchPhase<'_> {
         Ok(summary.usage)
     }
 
-    /// Extracts the pairs of all trees into `pairs.jsonl`, computes the round statistics and fits the judges; also
-    /// returns the names of the probes' files.
+    /// Extracts the pairs of all trees into `pairs.jsonl`, computes the round statistics and fits the judges.
+    /// Returns the statistics and the names of the probe files.
     fn extract(&self) -> Result<(RoundStatistics, Vec<&'static str>), TrainError> {
         let mut statistics = RoundStatistics::default();
         let mut solutions = JudgedSolutions::default();

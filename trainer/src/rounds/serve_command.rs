@@ -1,10 +1,10 @@
-//! `--serve-command`: a server that this program starts with the weights of a round, watches and ends.
+//! `--serve-command`: starts a server with a round's weights, watches it and ends it.
 //!
-//! The command runs through the shell with `REGROWTH_CHECKPOINT` (the weights to serve),
-//! `REGROWTH_MODEL` (the name behind the # of the policy) and `REGROWTH_RUN` (the folder of the run).
-//! It counts as up when every address of the policy takes connections. What it prints goes to
-//! `server.log`; the last lines of it are in the error if it does not come up in time. A server that ends by itself is started again a few times; one that a killed run left
-//! behind is ended by the next process on the run.
+//! The command runs through the shell with `REGROWTH_CHECKPOINT` (the weights to serve), `REGROWTH_MODEL`
+//! (the name after the # of the policy) and `REGROWTH_RUN` (the folder of the run). The server counts as up
+//! when every address of the policy accepts connections. Its output goes to `server.log`; if it does not come
+//! up in time, the error shows the last lines of the log. A server that ends by itself is restarted a few
+//! times. A server left over from a killed run is ended by the next process on the run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -23,26 +23,26 @@ use super::process::{GRACE, POLL, ProcessGroup, signal_group};
 use crate::TrainError;
 use crate::artefact::{read_json, remove, write_json};
 
-/// What is known of the server while it runs.
+/// File that records the running server.
 const RECORD: &str = "server.json";
-/// What it prints.
+/// File with the server's output.
 const LOG: &str = "server.log";
-/// Variable by which the processes of a run's server are known again.
+/// Environment variable by which the processes of a run's server are recognised.
 const RUN: &str = "REGROWTH_RUN";
-/// Times that a server which ended by itself is started again.
+/// Number of restarts of a server that ended by itself.
 const RESTARTS: u32 = 3;
-/// Bytes and lines of what it printed that an error shows at most.
+/// Maximum bytes and lines of the server's output in an error.
 const SHOWN_BYTES: u64 = 4096;
 const SHOWN_LINES: usize = 15;
-/// Longest wait for one connection.
+/// Timeout of one connection attempt.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// How the servers of a run are started.
+/// Command that starts the servers of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeCommand {
-    /// Run by the shell.
+    /// The command, run by the shell.
     pub command: String,
-    /// How long it may take until every address takes connections.
+    /// Time limit until every address accepts connections.
     pub start_limit: Duration,
 }
 
@@ -50,41 +50,41 @@ pub struct ServeCommand {
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     version: u32,
-    /// Process group.
+    /// Id of the server's process group.
     group: u32,
 }
 
-/// What is served where.
+/// Command, weights and addresses of a server to start.
 pub(super) struct ServeCall<'a> {
     pub(super) command: &'a ServeCommand,
     /// Folder of the run.
     pub(super) run: &'a Path,
     /// Weights to serve: a folder or a GGUF file.
     pub(super) checkpoint: &'a str,
-    /// The policy's addresses.
+    /// Specification of the policy, with the servers' addresses.
     pub(super) policy: &'a str,
     pub(super) log: Option<fn(&str)>,
 }
 
-/// A server that runs until it is dropped.
+/// A running server; dropping it ends the server.
 pub(super) struct StartedServer {
     record: PathBuf,
     state: Arc<State>,
     watcher: Option<JoinHandle<()>>,
 }
 
-/// What the thread that watches shares with the run.
+/// State that the watcher thread shares with the run.
 #[derive(Default)]
 struct State {
     stop: AtomicBool,
-    /// Whether it has answered: one that never did is not started again.
+    /// Whether the server has been up; a server that never came up is not restarted.
     up: AtomicBool,
-    /// Why it is not there any more.
+    /// Reason why the server has ended for good; `None` while it is watched.
     failed: Mutex<Option<String>>,
 }
 
 impl StartedServer {
-    /// Starts the command and waits until it takes connections.
+    /// Starts the command and waits until the server accepts connections.
     pub(super) fn start(call: &ServeCall, control: &Control) -> Result<Self, TrainError> {
         end_left_behind(call.run)?;
         let addresses = addresses(call.policy)?;
@@ -120,7 +120,8 @@ impl StartedServer {
         }
     }
 
-    /// Waits until the addresses take connections. Returns what kept them from it, if something did.
+    /// Waits until all addresses accept connections. Returns the reason if the server ends or the time limit
+    /// is reached first, otherwise `None`.
     fn wait_until_up(
         &self,
         addresses: &[String],
@@ -139,12 +140,12 @@ impl StartedServer {
             }
             std::thread::sleep(4 * POLL);
         }
-        // Relaxed: only the watcher reads it, and a moment later is early enough.
+        // Relaxed: only the watcher reads the flag, and may see it a moment later.
         self.state.up.store(true, Ordering::Relaxed);
         Ok(None)
     }
 
-    /// Why it is not there any more.
+    /// Returns why the server has ended for good; `None` while it is watched.
     pub(super) fn failure(&self) -> Option<String> {
         self.state.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -161,7 +162,7 @@ impl Drop for StartedServer {
     }
 }
 
-/// The thread that starts a server again and ends it.
+/// The watcher thread, which restarts the server if it ends, and ends it at the end.
 struct Watch {
     group: ProcessGroup,
     shell: Command,
@@ -172,7 +173,7 @@ struct Watch {
 impl Watch {
     fn run(mut self, state: &State) {
         let mut restarts = 0;
-        // Relaxed: flags that are looked at again and again.
+        // Relaxed: the flags are polled, so a late value does no harm.
         while !state.stop.load(Ordering::Relaxed) {
             std::thread::sleep(POLL);
             let why = match self.group.ended() {
@@ -180,7 +181,7 @@ impl Watch {
                 Ok(Some(status)) => format!("ended with {status}"),
                 Err(error) => format!("cannot be watched: {error}"),
             };
-            // What the command left behind would hold the port.
+            // End processes that the command left behind: they would hold the port.
             let _ = self.group.end();
             let again = state.up.load(Ordering::Relaxed) && restarts < RESTARTS;
             if !again || self.restart().is_err() {
@@ -224,7 +225,7 @@ fn shell(call: &ServeCall) -> Result<Command, TrainError> {
     Ok(shell)
 }
 
-/// The last of what was printed into the log behind its first `from` bytes, for an error.
+/// Returns the last lines that were written to the log after its first `from` bytes, for an error.
 fn last_lines(log: &Path, from: u64) -> String {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
@@ -241,14 +242,14 @@ fn last_lines(log: &Path, from: u64) -> String {
     if lines.is_empty() {
         return format!("it printed nothing into {all}");
     }
-    // What a server prints may hold anything; colours and the like are no part of an error.
+    // Server output may contain anything; control characters such as colour codes do not belong in an error.
     let plain = |line: &&str| line.chars().filter(|c| !c.is_control()).collect::<String>();
     let last = lines[lines.len().saturating_sub(SHOWN_LINES)..].iter().map(plain);
     let last: Vec<String> = last.collect();
     format!("all that it printed is in {all}, at last:\n  {}", last.join("\n  "))
 }
 
-/// Hosts and ports of a policy's servers.
+/// Returns host and port of each of a policy's servers.
 fn addresses(policy: &str) -> Result<Vec<String>, TrainError> {
     let address = |one: &str| {
         let (scheme, rest) = one.trim().split_once("://")?;
@@ -266,7 +267,7 @@ fn takes_connections(address: &str) -> bool {
     found.into_iter().any(|at| TcpStream::connect_timeout(&at, CONNECT).is_ok())
 }
 
-/// Ends the server of a run that was killed and could not end it.
+/// Ends a server left over from a killed run.
 fn end_left_behind(run: &Path) -> Result<(), TrainError> {
     let path = run.join(RECORD);
     let Ok(Some(record)) = read_json::<Record>(&path) else { return remove(&path) };
@@ -284,12 +285,14 @@ fn end_left_behind(run: &Path) -> Result<(), TrainError> {
     remove(&path)
 }
 
-/// Whether a process of the group is one that a server of this run started: ids of groups are used again.
+/// Whether a process of the group belongs to a server of this run. Group ids are reused, so the environment
+/// is checked too.
 fn lives(group: u32, run: &Path) -> bool {
     let mark = format!("{RUN}={}\0", run.display()).into_bytes();
     let is_one = |process: &Path| {
         let stat = std::fs::read_to_string(process.join("stat")).ok()?;
-        // After the name, which may hold anything, in parentheses: state, parent, group.
+        // Fields after the command name, which is in parentheses and may contain anything: state, parent,
+        // group.
         let own = stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<u32>().ok()?;
         let environment = std::fs::read(process.join("environ")).ok()?;
         let marked = environment.windows(mark.len()).any(|part| part == mark);
@@ -314,13 +317,13 @@ mod tests {
         assert!(addresses("scripted").is_err());
     }
 
-    /// An address that nothing answers at.
+    /// An address on which no server is listening.
     fn free() -> String {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().to_string()
     }
 
-    /// What starting a command says that does not come up within `seconds`.
+    /// Starts a command that does not come up within `seconds`; returns the error text.
     fn refused(dir: &Path, command: &str, address: &str, seconds: u64) -> String {
         let start_limit = Duration::from_secs(seconds);
         let call = ServeCall {

@@ -1,10 +1,10 @@
-//! Whether servers answer with the weights that were trained: log-probabilities of the round's first
-//! pairs there and in this process.
+//! Checks that the server answers with the trained weights, by comparing log-probabilities of the round's
+//! first pairs between the server and this process.
 //!
-//! Both are computed by the engine in this process before the phase ends, under the weights that the
-//! round started from and under the trained ones. The first, beside what the server gave when it
-//! sampled these pairs, say how far its arithmetic is from ours, and so how much the trained weights may
-//! differ. A model that does not fit into the memory of this process is served without this check.
+//! Before the training phase ends, the engine in this process scores these pairs with the start weights and
+//! with the trained weights. Comparing its start-weight scores with those the server returned when it sampled
+//! the pairs gives the numerical difference between the two engines. From that follows the tolerance for the
+//! trained weights. A model that does not fit into the memory of this process is served without this check.
 
 use std::path::Path;
 
@@ -18,25 +18,27 @@ use crate::artefact::{read_checksummed, write_checksummed};
 use crate::evaluate::ask_all;
 use crate::{TrainError, inputs};
 
-/// The file in the folder of a round.
+/// Name of the file in the folder of a round.
 pub(super) const FILE: &str = "served.json";
-/// Pairs that are compared, at most.
+/// Maximum number of pairs to compare.
 const PAIRS_COMPARED: usize = 4;
-/// Mean difference of a token's log-probability up to which server and checkpoint hold one model: far
-/// above what low precision makes of it, below what other weights do.
+/// Maximum mean difference of a token's log-probability at which server and checkpoint count as the same
+/// model. It is far above the differences due to low precision and below those due to other weights.
 const SAME_MODEL: f64 = 0.25;
-/// Difference that is allowed besides [`NOISE_FACTOR`] times that of the start policy.
+/// Part of the tolerance that does not depend on the start weights; [`NOISE_FACTOR`] times their difference
+/// is added.
 const FLOOR: f64 = 1e-3;
-/// How much further from this process the trained weights may be than those the round started from.
+/// Factor on the start weights' difference between server and this process, for the tolerance on the trained
+/// weights.
 const NOISE_FACTOR: f64 = 3.0;
 
 /// `served.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Expected {
     version: u32,
-    /// Steps of the round's first pairs.
+    /// The steps of the round's first pairs: both sides of each.
     steps: Vec<Step>,
-    /// Mean difference of a token's log-probability that is allowed.
+    /// Maximum allowed mean difference of a token's log-probability.
     tolerance: f64,
 }
 
@@ -45,18 +47,18 @@ pub(super) struct Expected {
 struct Step {
     prefix: Vec<TokenId>,
     ids: Vec<TokenId>,
-    /// Under the weights that the round started from, in this process.
+    /// Log-probability of each token under the start weights, computed in this process.
     before: Vec<f32>,
-    /// Under the trained weights, in this process.
+    /// Log-probability of each token under the trained weights, computed in this process.
     after: Vec<f32>,
 }
 
 impl Expected {
-    /// Scores the round's first pairs under `start`, the weights that `sampler` answered with; `None`
-    /// where there is nothing to compare or no memory for it, which is logged.
+    /// Scores the round's first pairs under the weights `start`, with which the policy `sampler` sampled
+    /// them. `None`, with a log message, if there is no pair to compare or not enough memory.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] when the server sampled with other weights than `start`.
+    /// [`TrainError::Setting`] if the server sampled with other weights than `start`.
     pub(super) fn before(
         dir: &Path,
         (start, sampler): (&str, &str),
@@ -118,10 +120,10 @@ impl Expected {
     }
 }
 
-/// Compares what a server answers with the trained weights of a round.
+/// Compares a server's log-probabilities with those of the round's trained weights.
 ///
 /// # Errors
-/// [`PolicyError::Server`] with both values when it answers with others.
+/// [`PolicyError::Server`], with both mean log-probabilities, if the server answers with other weights.
 pub(super) fn check(
     dir: &Path,
     served: &dyn Policy,
@@ -159,7 +161,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The engine in this process over some weights; `None`, which is logged, where they do not fit.
+/// Loads the in-process engine with the weights `spec`. `None`, with a log message, if they do not fit into
+/// memory.
 fn engine(
     spec: &str,
     load: &LoadOptions,
@@ -193,8 +196,8 @@ fn scores(policy: &dyn Policy, steps: &[Step]) -> Result<Vec<Vec<f32>>, TrainErr
     answers.into_iter().map(logps).collect()
 }
 
-/// Mean absolute difference of a token's log-probability. An exact 0 stands for an EOS of which the server
-/// did not tell the probability.
+/// Mean absolute difference of a token's log-probability. Tokens with exactly 0 in `b` are skipped: 0 marks
+/// an EOS token whose probability the server did not return.
 fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
     let pairs = a.iter().flatten().zip(b.iter().flatten()).filter(|(_, y)| **y < 0.0);
     let (sum, count) = pairs

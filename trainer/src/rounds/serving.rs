@@ -1,8 +1,8 @@
-//! Policies of a run whose model is served: each round's weights are put on the servers, compared with
-//! what was trained, and only then searched with.
+//! Policies of a run whose model is served. Each round's weights are loaded into the servers and checked
+//! against the trained checkpoint before they are used.
 //!
-//! An adapter is loaded under a name of its own while the servers run. All weights, or a server that
-//! loads no adapters, need `--serve-command`, which is started anew with each round's checkpoint.
+//! An adapter is loaded into the running servers, under its own name. Full weights, or servers that cannot
+//! load adapters, need `--serve-command`, which is restarted with each round's checkpoint.
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -23,11 +23,10 @@ use super::training::{self, TrainDone};
 use crate::TrainError;
 use crate::artefact::read_checksummed;
 
-/// Times that a request is tried at least where this program starts the server again if it ends: about
-/// eight minutes.
+/// Minimum number of attempts per request if this program restarts the server: about eight minutes.
 const ATTEMPTS: u32 = 64;
 
-/// Folder of weights that are written for a server alone: an adapter merged into its base.
+/// Folder of weights that are written only for a server: an adapter merged into its base.
 const MERGED: &str = "served";
 
 /// The servers of a run.
@@ -35,20 +34,21 @@ pub(super) struct Serving<'a> {
     config: &'a RunConfig,
     /// Folder of the run.
     dir: PathBuf,
-    /// Starts a server with given weights.
+    /// Command that starts a server with given weights; `None` if the servers are not started by this
+    /// program.
     command: Option<&'a ServeCommand>,
     control: &'a Control,
     server: RefCell<Option<StartedServer>>,
-    /// The policy whose weights that server has.
+    /// Specification of the policy whose weights the started server has.
     spec: RefCell<String>,
-    /// Whether the servers load adapters, once they were asked.
+    /// Whether the servers can load adapters; `None` until the first connection.
     loads_adapters: Cell<Option<bool>>,
 }
 
-/// Checks that what a run trains can be served.
+/// Checks that the weights that a run trains can be served.
 ///
 /// # Errors
-/// [`TrainError::Setting`] that says what is missing.
+/// [`TrainError::Setting`] that names what is missing.
 pub(super) fn check(config: &RunConfig, command: Option<&ServeCommand>) -> Result<(), TrainError> {
     let served = config.weights.is_some();
     let fail = |name, detail: &str| Err(TrainError::Setting { name, detail: detail.to_owned() });
@@ -80,8 +80,9 @@ pub(super) fn check(config: &RunConfig, command: Option<&ServeCommand>) -> Resul
     Ok(())
 }
 
-/// How the run's policies are loaded: a served model is tokenised by the folder of its weights, unless
-/// another one is named, and is waited for where this program starts it.
+/// Returns the load options of the run's policies. A served model uses the tokenizer in the folder of its
+/// weights, unless the options name another one. If this program starts the server (`command`), requests are
+/// retried for longer.
 pub(super) fn load_options(config: &RunConfig, command: bool, load: LoadOptions) -> LoadOptions {
     let Some(weights) = config.weights.as_deref().map(Path::new) else { return load };
     let own = weights.join("tokenizer.json").is_file().then(|| weights.to_owned());
@@ -92,7 +93,7 @@ pub(super) fn load_options(config: &RunConfig, command: bool, load: LoadOptions)
 }
 
 impl<'a> Serving<'a> {
-    /// The servers of the run in the folder `dir`; `command` starts one.
+    /// The servers of the run in the folder `dir`; `command` starts a server.
     pub(super) fn new(
         config: &'a RunConfig,
         dir: &Path,
@@ -110,7 +111,8 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// The policy of a checkpoint of the run, or the base policy, behind servers that answer with it.
+    /// Returns the policy `spec` (a checkpoint of the run, or the base policy), connected to servers that
+    /// answer with its weights.
     pub(super) fn policy(
         &self,
         spec: &str,
@@ -134,8 +136,8 @@ impl<'a> Serving<'a> {
         })
     }
 
-    /// What tells the weights of a checkpoint from all others, and the adapter that the servers load,
-    /// where it is one and they can.
+    /// Returns the revision (hash) of a checkpoint's weights and, if it is an adapter and the servers can
+    /// load adapters, the adapter to load.
     fn weights(&self, checkpoint: &Path) -> Result<ServedWeights, TrainError> {
         let revision = revision(checkpoint)?;
         let loads = self.loads_adapters.get().unwrap_or(true);
@@ -148,14 +150,15 @@ impl<'a> Serving<'a> {
         let absolute = |path: &Path| std::path::absolute(path).map_err(TrainError::io(path));
         let folder = absolute(checkpoint)?;
         let dir = absolute(&self.dir)?;
-        // Of one run: another one on the same servers has its own.
+        // The prefix is specific to this run: other runs on the same servers have their own.
         let family =
             format!("regrowth-{:08x}-", stream_key(0, &[dir.as_os_str().as_encoded_bytes()]) >> 32);
         let name = format!("{family}{revision}");
         Ok(ServedWeights { revision, adapter: Some(ServedAdapter { name, folder, family }) })
     }
 
-    /// Starts the server with these weights, unless it runs with them or is not ours to start.
+    /// Starts the server with the weights of `spec`, unless it runs with them already or this program does
+    /// not start servers.
     fn serve(&self, spec: &str, log: Option<fn(&str)>) -> Result<(), TrainError> {
         let Some(command) = self.command else { return Ok(()) };
         let mut server = self.server.borrow_mut();
@@ -163,7 +166,7 @@ impl<'a> Serving<'a> {
         if has && server.as_ref().is_some_and(|server| server.failure().is_none()) {
             return Ok(());
         }
-        // Ends the one that runs: it holds the port and the memory.
+        // End the running server first: it holds the port and the memory.
         *server = None;
         let Some(source) = self.config.weights_of(spec)? else { return Ok(()) };
         let folder = match &source {
@@ -191,7 +194,7 @@ fn needs_command(checkpoint: &Path, loads_adapters: bool) -> TrainError {
     TrainError::Setting { name: "serve_command", detail }
 }
 
-/// Hash of the weights of a round's checkpoint, from the checksums of its files.
+/// Hash of the weights of a round's checkpoint, computed from the checksums of its files.
 fn revision(checkpoint: &Path) -> Result<String, TrainError> {
     let path = checkpoint.with_file_name(training::DONE);
     let done: Option<TrainDone> = read_checksummed(&path)?;

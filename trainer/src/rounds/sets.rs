@@ -1,7 +1,7 @@
-//! Which problems are trained on, which choose the best round, and which measure it.
+//! The problems of a run: training, validation (chooses the best round) and test (measures the result).
 //!
-//! Parts go by content ([`regrowth_datasets::split_of`]), so a problem of one part is in no other,
-//! whatever file or format it came from; this is checked again on what is really used.
+//! Problems are assigned to parts by their content ([`regrowth_datasets::split_of`]), so no problem is in two
+//! parts, whatever file or format it came from. The problems actually used are checked again.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,29 +23,29 @@ use crate::artefact::hex;
 use crate::stats::Share;
 use crate::{TrainError, inputs};
 
-/// Width of a 95 % interval above which a set of problems is called small.
+/// Width of a 95 % confidence interval above which a set of problems is reported as small.
 const WIDE: f64 = 0.1;
 
 /// The problems of a run.
 #[derive(Debug, Clone)]
 pub struct ProblemSets {
-    /// Searched and trained on, in the order in which rounds take them.
+    /// Problems that are searched and trained on, in the order in which rounds use them.
     pub train: Vec<Problem>,
-    /// Decide about rounds.
+    /// Validation problems: gate and best round depend on them.
     pub validation: Vec<Problem>,
-    /// Measure the result.
+    /// Test problems.
     pub test: Vec<Problem>,
-    /// Worked examples that every prompt shows; none of the problems above.
+    /// Few-shot examples of every prompt; none of them is among the problems above.
     pub shots: Arc<[Exemplar]>,
-    /// What a user should know of the files that they are from.
+    /// Notices for the user about the problem files.
     pub notices: Vec<String>,
 }
 
 impl ProblemSets {
-    /// The problems that `config` names.
+    /// Reads the problems named in `config`.
     ///
     /// # Errors
-    /// When a file cannot be read, a part is empty, or two parts share a problem.
+    /// If a file cannot be read, a part is empty, or two parts share a problem.
     pub fn read(config: &RunConfig) -> Result<Self, TrainError> {
         let sources = ProblemSources::parse(&[&config.problems])?;
         let mut notices = Notices::skipping(config.skip_bad);
@@ -87,8 +87,9 @@ impl ProblemSets {
         Ok(Self { train, validation, test, shots: Arc::default(), notices: Vec::new() })
     }
 
-    /// Parts of files, by content. A built-in task among them adds training problems, as many as a run
-    /// may need. The test part is trained on where the test problems come from other files.
+    /// Splits the problems of files by content. A built-in task among the sources adds as many training
+    /// problems as a run may need. If `--test` names other test problems, the files' test part is used for
+    /// training.
     fn files(
         config: &RunConfig,
         sources: &ProblemSources,
@@ -101,7 +102,7 @@ impl ProblemSets {
             task_split: Split::Train,
             task_limit: config.problems_per_round.saturating_mul(config.rounds as usize),
             limit: usize::MAX,
-            // The same problems whatever the seed of the run, so that its test problems are the same.
+            // The same problems for all seeds of a run, so that the test problems are the same.
             seed: 0,
         };
         let mut all = sources.read(options, &selection, notices)?;
@@ -129,7 +130,8 @@ impl ProblemSets {
         })
     }
 
-    /// Leaves problems without a reference out of the parts that are measured.
+    /// Removes problems without a reference answer from validation and test. Returns a notice if any were
+    /// removed.
     fn keep_answered(&mut self) -> Option<String> {
         let before = self.validation.len() + self.test.len();
         self.validation.retain(Problem::has_reference);
@@ -142,10 +144,10 @@ impl ProblemSets {
         })
     }
 
-    /// Worked examples from the file that the settings name for them, else from the training problems.
+    /// Draws few-shot examples from the file that the settings name, otherwise from the training problems.
     ///
     /// # Errors
-    /// When the file cannot be read, or there are fewer than the start of `count`.
+    /// If the file cannot be read, or there are fewer examples than the lower bound of `count`.
     pub fn examples(
         &self,
         config: &RunConfig,
@@ -160,13 +162,13 @@ impl ProblemSets {
         Ok(examples(&pool, &evaluation, count, config.seed)?)
     }
 
-    /// How the problems of the run are put to its policies.
+    /// Returns the prompt options of the run: the prompt form and the few-shot examples.
     #[must_use]
     pub fn prompts(&self, config: &RunConfig) -> PromptOptions {
         PromptOptions { form: config.prompt.clone(), shots: self.shots.clone() }
     }
 
-    /// Refuses empty parts and parts that share a problem.
+    /// Returns an error if a part is empty or two parts share a problem.
     fn check(&self, config: &RunConfig) -> Result<(), TrainError> {
         let test = config.test.as_deref().unwrap_or(&config.problems);
         let parts = [
@@ -191,12 +193,12 @@ impl ProblemSets {
         disjoint(("validation", &self.validation), ("test", &self.test))
     }
 
-    /// What a user should know of sets that are too small to tell much.
+    /// Returns warnings about sets that are too small for a precise accuracy.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for (name, n) in [("validation", self.validation.len()), ("test", self.test.len())] {
-            // Half of them right: the widest interval that so many problems can have.
+            // Half of the answers right: the widest interval for this number of problems.
             let [low, high] = Share::new(n as u64 / 2, n as u64).ci95;
             if n == 0 || high - low <= WIDE {
                 continue;
@@ -218,8 +220,8 @@ impl ProblemSets {
         warnings
     }
 
-    /// The problems of a round, from 1. Where there are fewer than all rounds ask for, they are
-    /// taken again from the start.
+    /// Returns the problems of a round; rounds are counted from 1. If the run needs more problems than there
+    /// are, it starts over from the first problem.
     #[must_use]
     pub fn round_problems(&self, round: u32, size: usize) -> Cow<'_, [Problem]> {
         let n = self.train.len();
@@ -230,8 +232,8 @@ impl ProblemSets {
         }
     }
 
-    /// One hash for each part over what is asked and in which order. Of a built-in task, whose
-    /// training problems have no end, the first round's stand for all.
+    /// Returns one hash per part, over its problems and their order. A built-in task has no last training
+    /// problem, so only the first round's training problems are hashed.
     #[must_use]
     pub fn digests(&self, config: &RunConfig) -> BTreeMap<String, String> {
         let builtin = ProblemSources::parse(&[&config.problems]).is_ok_and(|s| s.are_builtin());
@@ -249,7 +251,7 @@ impl ProblemSets {
     }
 }
 
-/// Gives back what texts and list reserved to grow, about a third: the list lives as long as a run.
+/// Frees the spare capacity of the list and its strings, about a third: the list lives as long as the run.
 fn compact(problems: &mut Vec<Problem>) {
     for problem in problems.iter_mut() {
         let Problem { id, source, question, answer, solution, .. } = problem;
@@ -267,13 +269,13 @@ fn digest(problems: &[Problem]) -> String {
     hex(hasher)
 }
 
-/// Whether training problems need a reference answer: where outcomes are rewarded, or right solutions
-/// are trained on.
+/// Whether training problems need a reference answer, because outcomes are rewarded or right solutions are
+/// trained on.
 fn needs_answers(config: &RunConfig) -> bool {
     config.search.value.oracle || config.objective == Objective::CorrectSolutions
 }
 
-/// The problems of the sources that `--test` names.
+/// Reads the problems of the sources that `--test` names.
 fn test_problems(
     sources: &str,
     config: &RunConfig,
@@ -296,7 +298,7 @@ fn test_problems(
         },
         other => other.into(),
     })?;
-    // A mixture has its shares in every prefix.
+    // A mixture must keep its order: every prefix contains the sources in their shares.
     if !sources.are_mixed() {
         problems.shuffle(&mut keyed_rng(config.test_seed, &[b"order", b"test"]));
     }
@@ -304,9 +306,9 @@ fn test_problems(
     Ok(problems)
 }
 
-/// Refuses two parts that share a problem.
+/// Returns an error if two parts share a problem.
 fn disjoint(a: (&str, &[Problem]), b: (&str, &[Problem])) -> Result<(), TrainError> {
-    // The keys of the second part, which is the smaller one, are held in memory.
+    // Only the keys of the second part, the smaller one, are held in memory.
     let shared = overlap(b.1, a.1);
     let Some(&first) = shared.first() else { return Ok(()) };
     Err(TrainError::Setting {
@@ -393,7 +395,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("evaluation.jsonl");
         let taught = &ProblemSets::read(&config()).unwrap().train[3];
-        // Another format, other spacing and another id: still the same problem.
+        // Other format, spacing and id: still the same problem.
         let row = serde_json::json!({
             "question": taught.question.replace(' ', "  "), "answer": taught.answer,
         });
@@ -419,7 +421,7 @@ mod tests {
         let shares = read(format!("{a}:3,{b}:1"));
         assert_eq!((count(&shares, "a"), count(&shares, "b")), (8, 2));
         let task = read(format!("{a},builtin:countdown"));
-        // As many problems as asked for, of the file and of the task.
+        // As many problems as requested, from the file and the task together.
         assert_eq!(task.len(), 20);
     }
 

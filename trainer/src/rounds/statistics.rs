@@ -1,5 +1,5 @@
-//! What the pairs and trees of a round are like: where pairs come from, how clear they are, and the
-//! biases they carry. Counts only, summed tree by tree, so a round of any size fits in memory.
+//! Round statistics: how many pairs there are at which depth and margin, and their biases, such as length.
+//! They are counts, summed tree by tree, so memory does not grow with the round.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use regrowth_mcts::pairs::ExtractedPairs;
 use regrowth_verifiers::Unanswered;
 use serde::{Deserialize, Serialize};
 
-/// Lower edges of the margin histogram's bins; a margin belongs to the last edge not above it.
-/// Values lie in [-2, 2], so margins lie in (0, 4].
+/// Lower edges of the bins of the margin histogram; a margin falls into the last bin whose edge is not above
+/// it. Values are in [-2, 2], so margins are in (0, 4].
 pub const HISTOGRAM_EDGES: [f64; 9] = [0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0];
 
-/// Pairs at one depth.
+/// Number of pairs at one depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DepthCount {
     /// Depth of the two steps, from 1.
@@ -23,72 +23,74 @@ pub struct DepthCount {
     pub pairs: u64,
 }
 
-/// Counts over the trees of a round.
+/// Counts over the trees and pairs of a round.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RoundStatistics {
-    /// Trees.
+    /// Number of trees.
     pub trees: u64,
-    /// Nodes, roots included.
+    /// Number of nodes, including roots.
     pub nodes: u64,
-    /// Simulations.
+    /// Number of simulations.
     pub simulations: u64,
-    /// Trees whose committed answer is right (the search saw the reference: no accuracy).
+    /// Trees whose committed answer is right. Not an accuracy: the search saw the reference answer.
     pub committed_correct: u64,
-    /// Trees with right and with wrong solutions: only these can teach by outcome.
+    /// Trees with both right and wrong solutions: only these give a training signal from outcomes.
     pub mixed: u64,
     /// Trees with wrong solutions only.
     pub all_wrong: u64,
-    /// Finished solutions, those without an answer that can be read and those that the token limit cut
-    /// off before they stated one.
+    /// Number of finished solutions, of those without a readable answer, and of those that the token limit
+    /// cut off before an answer.
     #[serde(flatten)]
     pub unanswered: Unanswered,
-    /// Pairs.
+    /// Number of pairs.
     pub pairs: u64,
-    /// Pairs left out, by reason.
+    /// Number of dropped pairs by reason.
     pub pairs_dropped: BTreeMap<String, u64>,
-    /// Pairs by depth.
+    /// Number of pairs by depth.
     pub depths: Vec<DepthCount>,
-    /// Pairs by margin, one count for each of [`HISTOGRAM_EDGES`].
+    /// Number of pairs by margin, one count per bin of [`HISTOGRAM_EDGES`].
     pub margins: Vec<u64>,
     /// Tokens of all chosen sides.
     pub chosen_tokens: u64,
-    /// Tokens of all rejected sides; a gap to the chosen ones is a length bias.
+    /// Tokens of all rejected sides; a difference from `chosen_tokens` is a length bias.
     pub rejected_tokens: u64,
-    /// Pairs whose chosen side is the longer one.
+    /// Pairs whose chosen side is longer.
     pub chosen_longer: u64,
     /// Candidates dropped because a sibling had the same tokens.
     pub duplicates: u64,
     /// Finished solutions with a self-evaluation.
     pub judged_solutions: u64,
-    /// Those whose self-evaluation (above or below one half) and outcome disagree.
+    /// Finished solutions whose self-evaluation (above or below one half) disagrees with the outcome.
     pub judge_disagrees: u64,
-    /// Self-evaluations against verified outcomes; absent when nothing was judged.
+    /// Calibration of self-evaluations against verified outcomes; absent if nothing was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub self_evaluation: Option<Calibration>,
-    /// What the outcomes say of log-likelihoods: the next round's scale where they judge.
+    /// Calibration of log-likelihoods by the outcomes of all trees. If likelihoods judge, the next round
+    /// begins with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likelihood: Option<LikelihoodCalibration>,
-    /// The scale on which likelihoods judged behind the first problems, which it comes from; absent where
-    /// there was none of the round's own.
+    /// Calibration that was fitted to the first problems and judged the others; absent if the round fitted
+    /// none of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibrated: Option<LikelihoodCalibration>,
-    /// Judges that are fitted to outcomes, each solution judged by what was fitted to other problems; none
-    /// where trees keep no hidden states.
+    /// Held-out calibration of the judges that are fitted to outcomes: each solution is judged by a fit to
+    /// other problems. Empty if trees keep no hidden states.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub held_out: BTreeMap<String, Calibration>,
-    /// Identity of the probe that the outcomes of all trees gave: the next round's first one where probes judge.
+    /// Identity of the probe fitted to the outcomes of all trees. If probes judge, the next round begins with
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
-    /// Identity of the probe that judged behind the first problems, which it comes from; absent where there was
-    /// none of the round's own.
+    /// Identity of the probe that was fitted to the first problems and judged the others; absent if the round
+    /// fitted none of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_probe: Option<String>,
-    /// Tokens of the prompts, each tree's once: what a perfect prefix cache would read.
+    /// Tokens of the prompts, counted once per tree, as with a perfect prefix cache.
     pub prompt_tokens: u64,
-    /// Tokens sampled.
+    /// Number of sampled tokens.
     pub sampled_tokens: u64,
-    /// Requests for candidates and judgements.
+    /// Number of requests for candidates and for judgements.
     pub model_calls: u64,
 }
 

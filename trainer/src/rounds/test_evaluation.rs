@@ -1,7 +1,9 @@
-//! The test problems: looked at once, when all rounds are done, and never fed back.
+//! The test evaluation: the test problems are answered once, after all rounds, and the results are never fed
+//! back.
 //!
-//! Every policy of the run answers the same problems, so rounds can be compared problem by problem,
-//! here and by `regrowth compare`. The best round was chosen by validation before this begins.
+//! Every policy of the run answers the same problems, so `regrowth compare` and the functions here can
+//! compare rounds problem by problem. The best round is chosen by validation before the test evaluation
+//! begins.
 
 use std::path::Path;
 
@@ -11,29 +13,29 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::stats::Paired;
 
-/// Version of the rows of answers that this program writes; a newer one is refused.
+/// Version of the answer rows that this program writes; newer versions are refused.
 pub const ROW_VERSION: u32 = 1;
 
-/// One problem answered by one policy.
+/// Answer of one policy to one problem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvalRow {
     /// Version of the row.
     pub version: u32,
     /// Id of the problem.
     pub id: String,
-    /// Its level, where it has one.
+    /// Level of the problem; `None` if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
     /// Whether the answer is right.
     pub correct: bool,
-    /// Tokens of the solution.
+    /// Number of tokens of the solution.
     pub tokens: u64,
-    /// The solution.
+    /// Text of the solution.
     pub text: String,
-    /// Why there is none.
+    /// Why there is no solution; `None` if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Why the solution states no answer, where it states none: `cut_off`, `no_answer` or another reason.
+    /// Why the solution states no answer (`cut_off`, `no_answer` or another reason); `None` if it states one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<String>,
 }
@@ -45,16 +47,16 @@ pub struct TestRow {
     pub version: u32,
     /// Id of the problem.
     pub id: String,
-    /// Its level, where it has one.
+    /// Level of the problem; `None` if it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
-    /// Whether the base policy solves it.
+    /// Whether the base policy solved it.
     pub initial: bool,
-    /// Whether the policy of the best round does.
+    /// Whether the policy of the best round solved it.
     pub best: bool,
 }
 
-/// Compares the best round with round 0 and writes both outcomes of every problem.
+/// Compares the best round with round 0 and writes both results for every problem to `path`.
 pub(super) fn compare(
     path: &Path,
     initial: &[EvalRow],

@@ -1,4 +1,4 @@
-//! Greedy answers of a policy to the validation or test problems, durable as rows.
+//! Greedy answers of a policy to the validation or test problems, stored row by row.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,29 +16,29 @@ use super::test_evaluation::{EvalRow, ROW_VERSION};
 use crate::TrainError;
 use crate::evaluate::{Evaluation, SamplePlan, Solved};
 
-/// Asks policies the problems of a run.
+/// Answers the run's problems with its policies.
 pub(super) struct Evaluator<'a> {
     pub(super) policies: &'a Policies<'a>,
     pub(super) verifier: &'a OnDemand<'a, Arc<dyn Verifier>>,
     pub(super) sets: &'a ProblemSets,
-    /// Tokens of a solution, at most.
+    /// Maximum number of tokens of a solution.
     pub(super) max_tokens: usize,
     pub(super) control: &'a Control,
 }
 
-/// Which policy is asked which problems, and where the answers go.
+/// A policy, the problems that it answers, and the file of its answers.
 struct Questions<'a> {
     spec: &'a str,
     problems: &'a [Problem],
     path: &'a Path,
     round: u32,
-    /// What the phase is called.
+    /// Name of the phase in progress reports.
     phase: &'static str,
 }
 
 impl Evaluator<'_> {
-    /// Answers of the policy `spec` to the validation problems; those that are not in the file `path`
-    /// yet are asked for.
+    /// Returns the answers of the policy `spec` to the validation problems. Computes those that are not yet
+    /// in the file `path`.
     pub(super) fn validate(
         &self,
         spec: &str,
@@ -50,7 +50,7 @@ impl Evaluator<'_> {
         self.answers(&Questions { spec, problems, path, round, phase: "validate" }, observer)
     }
 
-    /// The same for the test problems.
+    /// As [`Self::validate`], for the test problems.
     pub(super) fn test(
         &self,
         spec: &str,
@@ -73,7 +73,7 @@ impl Evaluator<'_> {
         Ok(read_jsonl(asked.path)?)
     }
 
-    /// Asks the problems `todo`, which are what is missing of `asked`.
+    /// Answers `todo`, the problems of `asked` that have no answer in the file yet.
     fn ask(
         &self,
         asked: &Questions,
@@ -96,7 +96,8 @@ impl Evaluator<'_> {
             asked += 1;
             right += usize::from(row.correct);
             observer.advance(1, format!("{right} of {asked} right"));
-            // A policy that answers nothing leaves no rows, so the next process asks again.
+            // While no problem has been answered, failures are held back: a policy that answers nothing
+            // leaves no rows, so the next process tries again.
             if row.failure.is_some() && unanswered.len() + 1 == asked {
                 unanswered.push(row);
                 return Ok(());
@@ -113,7 +114,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// That no problem was answered, with the first reason.
+/// Returns the error that no problem was answered, with the first reason.
 fn nothing(round: u32, unanswered: &[EvalRow]) -> TrainError {
     let reason = unanswered.iter().find_map(|row| row.failure.clone()).unwrap_or_default();
     let asked = unanswered.len();

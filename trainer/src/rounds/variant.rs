@@ -1,9 +1,9 @@
-//! The method and what it is compared with, as changes of settings.
+//! The method and its baselines, as changes of settings.
 //!
-//! A variant only sets fields of [`RunConfig`]; nothing else in the program asks for its name. All
-//! spend about the same: variants without trees sample as many whole solutions a problem as a
-//! search has simulations per root (measured with the bundled model: 855 tokens per problem sampled or
-//! judged by the method, 926 by `instance`, 850 by `star`); `regrowth compare` prints what was spent.
+//! A variant only sets fields of [`RunConfig`]; no other code depends on the variant's name. All variants
+//! spend about the same: variants without trees sample as many full solutions per problem as a search has
+//! simulations per root. Measured with the bundled model, tokens per problem sampled or judged: 855 for the
+//! method, 926 for `instance`, 850 for `star`. `regrowth compare` prints the tokens spent.
 
 use regrowth_mcts::config::Strategy;
 use regrowth_mcts::pairs::PairValues;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Objective, ReferenceKind, RunConfig};
 
-/// What is compared.
+/// The method or one of its baselines.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
 )]
@@ -23,7 +23,7 @@ pub enum Variant {
     Step,
     /// Pairs of whole solutions, the best against the worst.
     Instance,
-    /// As step, but every search is by the policy of round 0.
+    /// As step, but all searches use the policy of round 0.
     Offline,
     /// Supervised training on right solutions among samples (STaR).
     Star,
@@ -45,7 +45,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Changes `config` into this variant of itself.
+    /// Changes `config` into this variant.
     pub fn apply(self, config: &mut RunConfig) {
         config.variant = self;
         match self {
@@ -65,7 +65,7 @@ impl Variant {
             Self::NoSelfEvaluation => config.search.value.self_evaluation = false,
             Self::NoOutcome => {
                 config.search.value.oracle = false;
-                // A gap that only outcomes open would leave no pair.
+                // Without outcomes, margins rarely reach a preset's `min_margin`, and no pair would be left.
                 config.pairs.min_margin = 0.0;
             }
             Self::NoSmoothing => config.pairs.smoothing = false,
@@ -74,9 +74,9 @@ impl Variant {
     }
 }
 
-/// As many whole solutions as there were simulations (paper: breadth times 1).
+/// Samples as many full solutions as a search has simulations (paper: breadth times 1).
 fn whole_solutions(config: &mut RunConfig) {
-    // Nothing is committed to step by step.
+    // No step is committed, so a pair's values are those of the finished solutions.
     config.pairs.values = PairValues::End;
     let search = &mut config.search;
     let count = search.simulations.saturating_mul(search.first_root_factor);

@@ -1,7 +1,7 @@
-//! The server: HTTP/1.1 by hyper, on loopback.
+//! The server: HTTP/1.1 with hyper, on the loopback interface.
 //!
-//! hyper is part of this program already, through its client of inference servers, and is kept by people who
-//! watch over it. One thread accepts; answers are made on threads of their own, because they read files.
+//! hyper is already a dependency (of the client for inference servers) and is well maintained. One thread
+//! accepts connections; answers are computed on other threads, because they read files.
 
 use std::convert::Infallible;
 use std::net::TcpListener;
@@ -22,17 +22,17 @@ use tokio::sync::Semaphore;
 use super::site::{Answer, Asked, Site};
 use crate::TrainError;
 
-/// Connections at a time; more wait (taste: a browser opens six).
+/// Maximum number of concurrent connections; further ones wait (taste: a browser opens six).
 const CONNECTIONS: usize = 32;
-/// How long a client may take for its request.
+/// Timeout for receiving a request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a signal is looked for.
+/// Interval at which signals are checked.
 const SIGNAL_POLL: Duration = Duration::from_millis(200);
 
 /// Serves until `stop` is set.
 ///
 /// # Errors
-/// When the system refuses to go on listening.
+/// If the system cannot listen any more.
 pub(crate) fn serve(
     listener: TcpListener,
     site: Site,
@@ -56,7 +56,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, stop: &AtomicBool) -> st
             continue;
         };
         let Ok((stream, _)) = accepted else {
-            // The client went away, or the process has too many files open, which passes.
+            // The client has disconnected, or the process has too many open files, which is temporary.
             tokio::time::sleep(SIGNAL_POLL).await;
             continue;
         };
@@ -69,7 +69,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, stop: &AtomicBool) -> st
     Ok(())
 }
 
-/// One connection with one request.
+/// Serves one connection with one request.
 async fn connection(stream: TcpStream, site: Arc<Site>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let (site, asked) = (site.clone(), asked(&request));
@@ -81,7 +81,7 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
     });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
-    // A client that went away is nobody's fault.
+    // It is no error if a client disconnects.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 

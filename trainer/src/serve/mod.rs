@@ -1,8 +1,8 @@
-//! `regrowth serve`: a live page of runs on this machine, read only.
+//! `regrowth serve`: a live, read-only web page of runs on this machine.
 //!
-//! `site` answers requests from the files of the runs, and is a function of the request and these files;
-//! `http` is the server around it. Nothing here writes, takes a lock, or reads outside the folders of the runs.
-//! Who is on this machine may read the page; a page of another site may not, see [`site`].
+//! `site` answers requests; an answer is a function of the request and the files of the runs. `http` is the
+//! server. This code writes nothing, takes no lock, and reads only the folders of the runs. All users of this
+//! machine can read the page; pages of other sites cannot, see [`site`].
 
 mod http;
 mod site;

@@ -1,7 +1,7 @@
-//! What is answered to a request: pages, data of the page, and files of the runs by their known names.
+//! Answers requests: pages, their data, and files of the runs with known names.
 //!
-//! A site of another name that resolves to this machine (DNS rebinding) is refused by its `Host` header. Paths
-//! are compared with the names that there are, never joined, so none leads out of a run's folder.
+//! Sites of other names that resolve to this machine (DNS rebinding) are refused by the `Host` header. Paths
+//! are compared with known names and never joined, so no path leads out of a run's folder.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,15 @@ use regrowth_mcts::viewer::CONTENT_POLICY;
 use super::trees;
 use crate::report::{self, LIVE_SCRIPTS, LIVE_STYLE};
 
-/// The live page loads its own style, script and data, and nothing else.
+/// Content security policy of the live page: it may load only its own style, script and data.
 const LIVE_POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Bytes of a file that is sent (taste: what a browser shows); larger ones are read where they lie.
+/// Maximum size of a file that is sent, in bytes (taste: what a browser can show); users open larger files
+/// directly.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// A request, as far as it matters.
+/// The parts of a request that matter here.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) method: String,
@@ -26,13 +27,13 @@ pub(super) struct Asked {
     pub(super) path: String,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Its media type.
+    /// Media type.
     pub(super) kind: &'static str,
-    /// Its content security policy.
+    /// Content security policy.
     pub(super) policy: &'static str,
     pub(super) body: Vec<u8>,
 }
@@ -48,14 +49,14 @@ impl Answer {
     }
 }
 
-/// The runs that are shown.
+/// The runs to show.
 #[derive(Debug)]
 pub(crate) struct Site {
     runs: Vec<PathBuf>,
 }
 
 impl Site {
-    /// The site of these folders of runs.
+    /// Creates the site of these folders of runs.
     pub(crate) fn new(runs: Vec<PathBuf>) -> Self {
         Self { runs }
     }
@@ -78,7 +79,7 @@ impl Site {
         }
     }
 
-    /// `/run/INDEX/...`
+    /// Answers `/run/INDEX/...`.
     fn of_run(&self, path: &str) -> Option<Answer> {
         let (index, name) = path.strip_prefix("/run/")?.split_once('/')?;
         let run = self.runs.get(index.parse::<usize>().ok()?)?;
@@ -105,7 +106,7 @@ fn made(page: Result<String, minijinja::Error>, kind: &'static str) -> Answer {
     }
 }
 
-/// A file of a run; `None` where there is none, or where a link leads out of the run's folder.
+/// Returns a file of a run; `None` if it does not exist or a link leads out of the run's folder.
 fn file(run: &Path, name: &str, kind: &'static str) -> Option<Answer> {
     let path = run.join(name).canonicalize().ok()?;
     if !path.starts_with(run.canonicalize().ok()?) || !path.is_file() {
@@ -117,7 +118,7 @@ fn file(run: &Path, name: &str, kind: &'static str) -> Option<Answer> {
     Some(Answer::new(kind, CONTENT_POLICY, std::fs::read(&path).ok()?))
 }
 
-/// Whether a `Host` header names this machine, by whatever port.
+/// Whether a `Host` header names this machine, with any port.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok() => name,

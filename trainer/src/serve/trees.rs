@@ -1,4 +1,4 @@
-//! The page of a round's trees, also of those that a search which is under way has finished.
+//! The page of a round's trees, including the finished trees of a running search.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -9,12 +9,12 @@ use regrowth_mcts::{PairConfig, read_trees};
 
 use crate::rounds::{read_run_file, round_dir};
 
-/// Trees of the page at most: as in `mcts show --html`.
+/// Maximum number of trees on the page, as in `mcts show --html`.
 const TREES: usize = 200;
-/// Nodes of all trees of the page at most, which bounds it at about 5 MB.
+/// Maximum number of nodes on the page, which limits its size to about 5 MB.
 const NODES: usize = 24_000;
 
-/// The page of a round's trees; `None` where there are none.
+/// Returns the page of a round's trees; `None` if the round has no trees.
 pub(super) fn page(run: &Path, round: u32) -> Option<Result<String, String>> {
     let folder = round_dir(run, round);
     let names = ["trees.jsonl", "trees.jsonl.part"];
@@ -31,7 +31,7 @@ pub(super) fn page(run: &Path, round: u32) -> Option<Result<String, String>> {
 
 fn set(path: &Path, round: u32, rules: &PairConfig) -> Result<TreeSet, String> {
     let (mut trees, mut nodes) = (Vec::new(), 0);
-    // The last row of a search that is under way may be half-written: it ends what is shown.
+    // The last row of a running search may be incomplete: reading stops there.
     for tree in read_trees(path).map_err(|e| e.to_string())?.map_while(Result::ok) {
         nodes += tree.nodes.len();
         if trees.len() == TREES || nodes > NODES && !trees.is_empty() {

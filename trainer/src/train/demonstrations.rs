@@ -1,7 +1,7 @@
-//! Rows and problems for supervised training as token ids.
+//! Tokenises demonstrations and problems for supervised training.
 //!
-//! Prompt and completion that are text are tokenised apart and their ids joined. A conversation is
-//! rendered by the chat template with and without its last turn and cut where the two part, as TRL does.
+//! A prompt and a completion given as text are tokenised separately and joined. A conversation is rendered by
+//! the chat template with and without its last turn; the completion begins where the two differ, as in TRL.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ use super::collate::common_prefix;
 use super::sft::Example;
 use crate::TrainError;
 
-/// Makes examples of what the file at `path` holds; problems are put as `form` puts them. Bad rows are
+/// Tokenises the rows of the file at `path`. Problems are formatted as prompts by `form`. Bad rows are
 /// skipped as far as `notices` allows.
 ///
 /// # Errors
-/// [`DataError::Row`] with file and line for a row that cannot be rendered, has no token before or in its
-/// completion, or does not fit the context; [`TrainError::Example`] for a problem of that kind.
+/// [`DataError::Row`] with file and line if a row cannot be rendered, has an empty prompt or completion, or
+/// exceeds the context; [`TrainError::Example`] for a problem with such a fault.
 pub fn tokenise_demonstrations(
     path: &Path,
     demonstrations: &Demonstrations,
@@ -49,7 +49,7 @@ pub fn tokenise_demonstrations(
     }
 }
 
-/// A field, what was expected of it, and what was got.
+/// An invalid field: its name, what was expected, and what was found.
 struct Wrong(&'static str, String, String);
 
 impl Wrong {
@@ -64,7 +64,7 @@ impl Wrong {
     }
 }
 
-/// Ids of a prompt and of its completion.
+/// Token ids of a prompt and of its completion.
 struct Ids {
     prompt: Vec<TokenId>,
     completion: Vec<TokenId>,
@@ -91,21 +91,22 @@ fn tokenised(row: &Demonstration, tokenizer: &Tokenizer) -> Result<Ids, Wrong> {
             whole.drain(..opened.len());
             Ok(Ids { prompt: opened, completion: whole })
         }
-        // The reader refuses such rows.
+        // The reader already refuses such rows.
         _ => {
             Err(Wrong("completion", "text or messages in both columns".into(), "a mixture".into()))
         }
     }
 }
 
-/// A problem and its worked solution, as the form puts them.
+/// Tokenises a problem and its worked solution in the prompt form.
 fn worked(problem: &Problem, tokenizer: &Tokenizer, form: &PromptForm) -> Result<Ids, Wrong> {
     let wrong = |e: PolicyError| Wrong("question", "text that can be put".into(), e.to_string());
     let lacking = || Wrong("solution", "a worked solution".into(), "none".into());
     let mut solution = form.worked(problem).ok_or_else(lacking)?;
     let prompt = form.render(problem, tokenizer).map_err(wrong)?;
     let chats = form.chat && tokenizer.chat_template().is_some();
-    // "Answer:" is followed by a blank, a line of its own or the assistant's turn by none.
+    // A space separates the solution from "Answer:". After a line break or at the start of the assistant's
+    // turn there is none.
     if !chats && !prompt.ends_with(char::is_whitespace) {
         solution.insert(0, ' ');
     }
@@ -113,7 +114,7 @@ fn worked(problem: &Problem, tokenizer: &Tokenizer, form: &PromptForm) -> Result
     text(&prompt, &solution, tokenizer, Frame { opening, end: tokenizer.eos() }).map_err(wrong)
 }
 
-/// The tokens before a prompt and behind a completion.
+/// The tokens before a prompt and after a completion (BOS and EOS).
 struct Frame {
     opening: Option<TokenId>,
     end: Option<TokenId>,

@@ -1,20 +1,20 @@
-//! The share of swapped labels that robust DPO needs, from pairs whose outcomes are verified.
+//! The flip rate (share of swapped labels) for robust DPO, from pairs with verified outcomes.
 
 use regrowth_datasets::PreferencePair;
 
 use super::loss::PreferenceLoss;
 
-/// Pairs with a verified outcome on both sides, one right and one wrong: what their labels say.
+/// Counts of pairs with one verified right and one verified wrong side, by whether the label agrees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LabelEvidence {
-    /// Pairs whose chosen side is the right one.
+    /// Number of pairs whose chosen side is right.
     pub agree: u64,
-    /// Pairs whose rejected side is the right one.
+    /// Number of pairs whose rejected side is right.
     pub flips: u64,
 }
 
 impl LabelEvidence {
-    /// Counts the pairs whose two sides end a solution and differ in the verified outcome.
+    /// Counts the pairs in which both sides end a solution and the verified outcomes differ.
     pub fn of<'a>(pairs: impl IntoIterator<Item = &'a PreferencePair>) -> Self {
         let mut counts = Self::default();
         for pair in pairs {
@@ -28,7 +28,7 @@ impl LabelEvidence {
         counts
     }
 
-    /// `flips / (agree + flips)`; `None` without such pairs.
+    /// Flip rate `flips / (agree + flips)`; `None` if there are no such pairs.
     #[must_use]
     pub fn rate(self) -> Option<f64> {
         let all = self.agree + self.flips;
@@ -37,11 +37,12 @@ impl LabelEvidence {
 }
 
 impl PreferenceLoss {
-    /// [`Self::Robust`] with `flip` from the evidence if it was not set; other losses unchanged.
+    /// Returns [`Self::Robust`] with `flip` estimated from the evidence if it was not set; other losses are
+    /// unchanged.
     ///
     /// # Errors
-    /// A sentence for [`Self::Robust`] without `flip` if there is no evidence, or if half of the
-    /// labels or more are swapped: there the loss has a pole and labels teach nothing.
+    /// An error text for [`Self::Robust`] without `flip` if there is no evidence, or if at least half of the
+    /// labels are swapped: at one half the loss has a pole and the labels carry no information.
     pub fn with_flip_rate(self, evidence: LabelEvidence) -> Result<Self, String> {
         let Self::Robust { flip: None } = self else { return Ok(self) };
         match evidence.rate() {

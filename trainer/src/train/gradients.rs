@@ -1,7 +1,7 @@
 //! Loss and gradients of one micro-batch: a forward pass, an objective, a backward pass.
 //!
-//! An objective maps log-probabilities to a loss and its gradient with respect to them. Who
-//! computes which micro-batch, and how they are added up, is [`super::workers`]' business.
+//! An objective maps log-probabilities to a loss and its gradient with respect to them. [`super::workers`]
+//! distributes the micro-batches to threads and sums their gradients.
 
 use std::collections::BTreeMap;
 
@@ -17,59 +17,58 @@ use super::recompute;
 use super::variables::Variables;
 use crate::TrainError;
 
-/// What an objective makes of the log-probabilities of one micro-batch.
+/// Result of an objective for one micro-batch.
 pub struct Evaluation {
-    /// Its part of the step's loss; the parts of a step are summed.
+    /// This micro-batch's part of the step's loss; the parts of a step are summed.
     pub loss: f64,
-    /// Derivative of that part by each log-probability, as many as the batch has targets.
+    /// Derivative of `loss` with respect to each log-probability, one per target of the batch.
     pub gradient: Vec<f32>,
-    /// Its parts of the step's metrics.
+    /// This micro-batch's part of the step's metrics.
     pub metrics: Metrics,
 }
 
 /// A loss as a pure function of the log-probabilities of target tokens.
 ///
-/// Returning a gradient instead of a differentiable tensor keeps every loss a function of plain
-/// numbers that can be tabulated and tested, and leaves the model as the only thing to
-/// differentiate.
+/// Because it returns a gradient and not a differentiable tensor, every loss is a function of plain numbers
+/// that can be tabulated and tested. Only the model is differentiated automatically.
 pub trait TrainingObjective: Sync {
-    /// What one micro-batch holds.
+    /// Content of one micro-batch.
     type Batch: Send + Sync;
 
-    /// The packed tokens of a batch.
+    /// Returns the packed tokens of a batch.
     fn packed<'a>(&self, batch: &'a Self::Batch) -> &'a PackedBatch;
 
-    /// Loss and gradient, given the log-probability of every target of the batch.
+    /// Computes loss and gradient from the log-probability of every target of the batch.
     fn evaluate(&self, batch: &Self::Batch, logps: &[f32]) -> Evaluation;
 
-    /// The rows of a batch, for a file that shows what a step failed on.
+    /// Returns the rows of a batch, to be written to a file if a step fails.
     fn rows(&self, batch: &Self::Batch) -> Vec<Value>;
 }
 
-/// Loss, metrics and gradients by variable name, of one step.
+/// Loss, metrics and gradients of one step, the gradients by variable name.
 pub(super) struct StepGradients {
     /// Sum over micro-batches.
     pub(super) loss: f64,
     /// Sum over micro-batches.
     pub(super) metrics: Metrics,
-    /// One for each variable.
+    /// Sum over micro-batches, one gradient per variable.
     pub(super) gradients: BTreeMap<String, Tensor>,
 }
 
-/// How gradients are computed; `dropout` alone changes a result.
+/// Options of the gradient computation; only `dropout` changes the result.
 #[derive(Clone, Copy)]
 pub(super) struct Compute<'a> {
-    /// The decoder over `variables`.
+    /// The decoder with the weights `variables`.
     pub(super) model: &'a Transformer,
-    /// What is trained.
+    /// The variables that are trained.
     pub(super) variables: &'a Variables,
-    /// Whether activations are computed a second time in place of being held.
+    /// If true, activations are recomputed in the backward pass instead of stored.
     pub(super) recompute: bool,
     /// Key of the step's dropout masks.
     pub(super) dropout: u64,
 }
 
-/// Runs `work` with matrix products on one thread: threads work on whole micro-batches here.
+/// Runs `work` with single-threaded matrix products: parallelism is over micro-batches.
 pub(super) fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     match rayon::ThreadPoolBuilder::new().num_threads(1).build() {
         Ok(pool) => pool.install(work),
@@ -78,7 +77,7 @@ pub(super) fn alone<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 impl StepGradients {
-    /// Adds the part of another micro-batch.
+    /// Adds the results of another micro-batch.
     pub(super) fn add(&mut self, other: Self) -> Result<(), TrainError> {
         self.loss += other.loss;
         self.metrics.add(&other.metrics);
@@ -91,7 +90,7 @@ impl StepGradients {
     }
 }
 
-/// Loss and gradients of the micro-batch with this index in its step.
+/// Computes loss and gradients of the micro-batch with this index in its step.
 pub(super) fn gradients<O: TrainingObjective>(
     objective: &O,
     compute: Compute,
@@ -119,17 +118,17 @@ pub(super) fn gradients<O: TrainingObjective>(
     }
 }
 
-/// The end of a forward pass.
+/// Results of the forward pass.
 pub(super) struct Top {
     pub(super) loss: f64,
     pub(super) metrics: Metrics,
-    /// A number whose gradient is the loss's: log-probabilities times the gradient with respect to
-    /// them.
+    /// Scalar with the same gradient as the loss: the sum of log-probabilities times the loss's gradient with
+    /// respect to them.
     pub(super) functional: Tensor,
 }
 
 impl Top {
-    /// From the last layer's output, `[T, D]`.
+    /// Computes the results from the last layer's output, `[T, D]`.
     pub(super) fn new<O: TrainingObjective>(
         objective: &O,
         model: &Transformer,
@@ -144,7 +143,7 @@ impl Top {
     }
 }
 
-/// Adds the gradients of trained variables to those collected before.
+/// Adds the gradients of the trained variables to `gradients`.
 pub(super) fn collect(
     mut store: GradStore,
     variables: &Variables,
@@ -171,8 +170,8 @@ pub(super) fn log_probs(model: &Transformer, packed: &PackedBatch) -> Result<Ten
     target_log_probs(model, packed, &x)
 }
 
-/// Log-probabilities of the targets from the last layer's output: only rows that predict one go
-/// through the last norm and the head.
+/// Log-probabilities of the targets from the last layer's output. Only rows that predict a target go through
+/// the final norm and the LM head.
 fn target_log_probs(
     model: &Transformer,
     packed: &PackedBatch,

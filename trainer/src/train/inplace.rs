@@ -1,14 +1,14 @@
-//! AdamW's two loops over the values of a tensor, in place: no copy of a weight, a moment or a
-//! gradient is made, which is most of an optimizer's time and half of its memory.
+//! The two elementwise updates of AdamW, in place. They copy no weight, moment or gradient; the copies would
+//! take most of the optimizer's time and half of its memory.
 
 use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, bail};
 
-/// Which power of the gradient a moment follows.
+/// Power of the gradient that a moment averages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Power {
-    /// The gradient.
+    /// The gradient itself.
     One,
-    /// Its square.
+    /// The squared gradient.
     Two,
 }
 
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn one_step_by_hand() {
-        // m = 0.1 * 2 = 0.2, v = 0.05 * 4 = 0.2; fixed: 2 and 4; update 2 / (2 + 0) = 1.
+        // m = 0.1 * 2 = 0.2, v = 0.05 * 4 = 0.2; bias-corrected: 2 and 4; update 2 / (2 + 0) = 1.
         let (w, m, v, g) = (tensor(&[1.0]), tensor(&[0.0]), tensor(&[0.0]), tensor(&[2.0]));
         m.inplace_op2(&g, &Blend { beta: 0.9, scale: 1.0, power: Power::One }).unwrap();
         v.inplace_op2(&g, &Blend { beta: 0.95, scale: 1.0, power: Power::Two }).unwrap();

@@ -1,9 +1,10 @@
-//! Teaching the judge beside the policy: what it is asked about a step, and the loss on its answer.
+//! Training of the judge together with the policy: the judge's questions about steps, and the loss on its
+//! answers.
 //!
-//! Preference training moves the weights that also judge, and left alone the judge gets worse from
-//! round to round. Judged steps ride along in the same batches: rows of a tree are computed once for
-//! its pairs and its step labels. The answer is read as in a search, over all tokens that write a
-//! label. Where labels come from is the search's business.
+//! Preference training changes the weights that also judge; without judge training the judge gets worse from
+//! round to round. Judge examples are in the same batches as pairs, so rows of a tree are computed once for
+//! its pairs and its step labels. The answer is read as in a search, over all tokens that decode to a label.
+//! The step labels come from the search.
 
 use std::ops::Range;
 
@@ -18,49 +19,50 @@ use super::metrics::Metrics;
 use super::model::Model;
 use crate::TrainError;
 
-/// Settings of the judge's training.
+/// Settings of judge training.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JudgeConfig {
-    /// Weight of its mean loss beside that of the pairs; 0 leaves the judge alone (default: paper).
+    /// Weight of the judge's mean loss relative to that of the pairs; 0 disables judge training (default:
+    /// paper).
     pub weight: f64,
-    /// What the judge is to say.
+    /// Target of the judge.
     pub labels: JudgeLabels,
 }
 
-/// What the judge is to say of a step.
+/// Target of the judge for a step.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum JudgeLabels {
-    /// The share of right ones among the solutions through it: the value of the state behind it.
+    /// Share of right solutions among those through the step: the value of the state after it.
     #[default]
     Value,
-    /// Whether any solution through it is right: whether the step is (as arXiv:2312.08935's hard
-    /// estimation).
+    /// Whether any solution through the step is right (hard estimation, arXiv:2312.08935).
     Reached,
 }
 
-/// A step label as the questions that the policy is asked about it, in both orders of the options.
+/// A step label with its judge questions, one for each order of the options.
 pub(super) struct JudgeExample<'a> {
     pub(super) row: &'a StepLabel,
-    /// Prompt and steps, without EOS: the question goes on from their text.
+    /// Prompt and steps, without EOS; the question follows.
     base: Vec<TokenId>,
     asks: Vec<JudgeQuestion>,
-    /// Probability of "correct" to be learnt, in [0, 1].
+    /// Target probability of "correct", in [0, 1].
     target: f64,
 }
 
 struct JudgeQuestion {
     question: Vec<TokenId>,
-    /// All tokens that write the label of "correct", then those of the other label.
+    /// All tokens that decode to the label of "correct", then those of the other label.
     labels: Vec<TokenId>,
-    /// How many of them mean "correct".
+    /// Number of leading `labels` that mean "correct".
     correct: usize,
 }
 
-/// The judge_examples of a file and the number of those that are longer than the model's context.
+/// Builds the judge examples of a file. Also returns the number of examples left out because they exceed the
+/// model's context.
 pub(super) fn judge_examples<'a>(
     step_labels: &'a [StepLabel],
     model: &Model,
@@ -124,29 +126,28 @@ impl JudgeExample<'_> {
         self.base.len() + self.asks.iter().map(|ask| ask.question.len()).max().unwrap_or(0)
     }
 
-    /// One sequence for every label of every question; only the label is scored, so that all of a
-    /// question's share their rows.
+    /// Returns one sequence per label token of every question. Only the label is scored, so all sequences of
+    /// a question share its rows.
     pub(super) fn tails(&self) -> Vec<Vec<TokenId>> {
         let tail =
             |ask: &JudgeQuestion, label: TokenId| [ask.question.as_slice(), &[label]].concat();
         self.asks.iter().flat_map(|ask| ask.labels.iter().map(|&l| tail(ask, l))).collect()
     }
 
-    /// Number of its tails.
+    /// Number of tails.
     pub(super) fn labels(&self) -> usize {
         self.asks.iter().map(|ask| ask.labels.len()).sum()
     }
 
-    /// A sequence of this example with one of its tails.
+    /// Returns the sequence of this example with one of its tails.
     pub(super) fn sequence<'a>(&'a self, tail: &'a [TokenId]) -> PackedSequence<'a> {
         let scored = self.base.len() + tail.len() - 1;
         PackedSequence { prefix: &self.base, tail, scored }
     }
 
-    /// The mean loss over the questions; `logps` and `gradient` are those of [`Self::tails`]. With P
-    /// the probability of all tokens of a label, it is
-    /// `-(target ln P(correct) + (1 - target) ln P(other))`: cross entropy, which also keeps the mass
-    /// on the labels.
+    /// Mean loss over the questions; `logps` and `gradient` are in the order of [`Self::tails`]. With P the
+    /// total probability of all tokens of a label, the loss is the cross entropy
+    /// `-(target ln P(correct) + (1 - target) ln P(other))`. It also keeps the probability mass on the labels.
     pub(super) fn loss(&self, logps: &[f32], weight: f64, gradient: &mut [f32]) -> JudgeLoss {
         let each = 1.0 / self.asks.len() as f64;
         let (mut loss, mut said, mut start) = (0.0, 0.0, 0);
@@ -174,14 +175,14 @@ impl JudgeExample<'_> {
 /// Loss of an example.
 pub(super) struct JudgeLoss {
     loss: f64,
-    /// The loss with its weight.
+    /// The loss times its weight.
     pub(super) weighted: f64,
     /// Whether the more probable label is the right one.
     agrees: bool,
 }
 
 impl JudgeLoss {
-    /// Records the metrics of the example, which is this share of the batch.
+    /// Records the metrics of the example; `share` is its share of the batch.
     pub(super) fn record(&self, metrics: &mut Metrics, share: f64) {
         metrics.record("judge/loss", self.loss, share);
         metrics.record("judge/accuracies", f64::from(u8::from(self.agrees)), share);

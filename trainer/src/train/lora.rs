@@ -8,53 +8,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// All projections of a layer: what PEFT calls `all-linear`.
+/// All projections of a layer, as PEFT's `all-linear`.
 const ALL_LINEAR: [&str; 7] =
     ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-/// Which projections get an update of which rank.
+/// Settings of LoRA: rank, scale, dropout and target projections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoraConfig {
-    /// Rank of every update, at least 1.
+    /// Rank of the updates, at least 1.
     pub rank: usize,
     /// Numerator of the scale `alpha / rank`, above 0.
     pub alpha: f64,
-    /// Share of inputs dropped in training, in [0, 1).
+    /// Dropout probability of the inputs in training, in [0, 1).
     pub dropout: f64,
-    /// Last parts of the names of the projections that are updated.
+    /// Last parts of the names of the target projections.
     pub targets: Vec<String>,
 }
 
 impl Default for LoraConfig {
-    /// Rank 16 with twice that as alpha on all projections, no dropout.
+    /// Rank 16, alpha 32, all projections, no dropout.
     fn default() -> Self {
         Self::of_rank(16)
     }
 }
 
 impl LoraConfig {
-    /// The defaults at another rank, alpha being twice the rank.
+    /// Default settings at the given rank; alpha is twice the rank.
     #[must_use]
     pub fn of_rank(rank: usize) -> Self {
         let targets = ALL_LINEAR.map(str::to_owned).to_vec();
         Self { rank, alpha: 2.0 * rank as f64, dropout: 0.0, targets }
     }
 
-    /// The same targets and scale at another rank.
+    /// Returns these settings at another rank, with the same targets and scale.
     #[must_use]
     pub fn at_rank(&self, rank: usize) -> Self {
         Self { rank, alpha: self.scale() * rank as f64, ..self.clone() }
     }
 
-    /// The settings under which the adapter in `source` can be trained further; `None` where there is
-    /// none, it cannot be read, or its updates differ in rank or scale.
+    /// Returns the settings under which the adapter in `source` can be trained further. `None` if `source` is
+    /// no adapter, cannot be read, or has updates of different ranks or scales.
     #[must_use]
     pub fn of_adapter(source: &Source) -> Option<Self> {
         if !source.is_adapter() {
             return None;
         }
-        // Whoever loads the adapter reports what is wrong with it.
+        // A fault of the adapter is reported when it is loaded.
         let adapter = Adapter::read(source).ok()?;
         let first = adapter.updates.values().next()?;
         let rank = first.a.dims()[0];
@@ -73,10 +73,10 @@ impl LoraConfig {
         })
     }
 
-    /// Checks that an adapter in `source`, if it is one, can be trained further under these settings.
+    /// Checks that `source`, if it is an adapter, can be trained further under these settings.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] with what differs and what to do.
+    /// [`TrainError::Setting`] that says what differs and what to do.
     pub fn check_adapter(&self, source: &Source) -> Result<(), TrainError> {
         let Some(own) = Self::of_adapter(source) else { return Ok(()) };
         let sorted = |lora: &Self| lora.targets.iter().cloned().collect::<BTreeSet<_>>();
@@ -99,7 +99,7 @@ impl LoraConfig {
         })
     }
 
-    /// What an update is multiplied with.
+    /// Factor of an update: `alpha / rank`.
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64
@@ -108,7 +108,7 @@ impl LoraConfig {
     /// Checks ranges and names.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] with what was expected.
+    /// [`TrainError::Setting`] that says what was expected.
     pub fn check(&self) -> Result<(), TrainError> {
         let fail = |detail: String| Err(TrainError::Setting { name: "lora", detail });
         if self.rank == 0 || !(self.alpha > 0.0 && self.alpha.is_finite()) {
@@ -125,7 +125,7 @@ impl LoraConfig {
         }
     }
 
-    /// The projection that a weight belongs to, if it is a target.
+    /// Returns the projection that a weight belongs to; `None` if it is no target.
     pub(super) fn module<'a>(&self, weight: &'a str) -> Option<&'a str> {
         let module = weight.strip_suffix(".weight")?;
         let last = module.rsplit('.').next()?;

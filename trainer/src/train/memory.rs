@@ -1,7 +1,8 @@
-//! How much memory training will take, told before it begins.
+//! Estimates the memory of training before it begins.
 //!
-//! Counted from shapes: what the graph of one micro-batch holds, its gradients, the optimizer's
-//! moments. What a process already holds when it asks (the weights among it) is not in the plan.
+//! The estimate is computed from shapes: the autograd graph of one micro-batch, its gradients, the
+//! optimizer's moments. Memory that the process already holds when it asks for the estimate, such as the
+//! weights, is not included.
 
 use regrowth_policy::candle::ModelConfig;
 use regrowth_policy::{Dtype, available_memory};
@@ -12,37 +13,37 @@ use super::model::Model;
 use super::optim::OptimizerKind;
 use crate::TrainError;
 
-/// Most logits that the loss holds at once for one micro-batch (see the policy's operations).
+/// Maximum number of logits that the loss holds at once for one micro-batch (see the policy's operations).
 const LOGITS: usize = 1 << 22;
 const F32: u64 = 4;
-/// What a working thread holds beside that: buffers of matrix products and what the allocator keeps.
+/// Additional memory of a worker thread: buffers of matrix products, and memory kept by the allocator.
 /// Measured: 40 to 60 MB for models of 1 to 7 million parameters, with one thread and with two.
 const WORKER: u64 = 50_000_000;
 
-/// Bytes that training will take above what the process holds, by use.
+/// Memory that training needs in addition to what the process holds, in bytes, by use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TrainingMemory {
-    /// Frozen weights packed in bf16 for both directions, where `--dtype bf16` multiplies them so.
+    /// Frozen weights packed in bf16 for the forward and the backward pass, if `--dtype bf16` is set.
     pub frozen: u64,
     /// The optimizer's moments.
     pub moments: u64,
-    /// Gradients: those of the micro-batches in work and their sum.
+    /// Gradients of the micro-batches in flight, and their sum.
     pub gradients: u64,
-    /// Activations of the micro-batches in work.
+    /// Activations of the micro-batches in flight.
     pub activations: u64,
-    /// Logits of the micro-batches in work.
+    /// Logits of the micro-batches in flight.
     pub logits: u64,
-    /// Buffers of the threads that work on them.
+    /// Buffers of the worker threads.
     pub buffers: u64,
-    /// Writing the result, when all of the above is free again: the largest tensor, its update where only
+    /// Saving the result, after all of the above has been freed: the largest tensor, its update if only
     /// updates were trained, and the copy that is written.
     pub saving: u64,
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: usize,
 }
 
 impl TrainingMemory {
-    /// For steps of which `busiest` takes most.
+    /// Estimates the memory of a run whose step with the largest need is `busiest`.
     pub(super) fn new(model: &Model, optimizer: OptimizerKind, busiest: &PeakBatch) -> Self {
         let (trained, frozen) = model.variables.sizes();
         let packed = match model.variables.frozen_dtype() {
@@ -68,7 +69,7 @@ impl TrainingMemory {
         }
     }
 
-    /// Most bytes at one time.
+    /// Peak memory, in bytes.
     #[must_use]
     pub fn total(&self) -> u64 {
         let steps = self.frozen
@@ -80,7 +81,7 @@ impl TrainingMemory {
         steps.max(self.saving)
     }
 
-    /// Refuses a plan that does not fit what the system says is free.
+    /// Returns an error if the estimate exceeds the available memory that the system reports.
     ///
     /// # Errors
     /// [`TrainError::Setting`] with both numbers.
@@ -119,38 +120,38 @@ impl std::fmt::Display for TrainingMemory {
     }
 }
 
-/// Bytes that writing the result takes: tensors are merged, converted and written one at a time.
+/// Memory for saving the result, in bytes: tensors are merged, converted and written one at a time.
 fn saving(model: &Model) -> u64 {
     let copies = if model.variables.lora().is_some() { 3 } else { 2 };
     copies * largest(model)
 }
 
-/// Bytes of the largest tensor.
+/// Size of the largest tensor, in bytes.
 fn largest(model: &Model) -> u64 {
     let shapes = model.config.tensor_shapes();
     let most = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).max();
     most.unwrap_or(0) as u64 * F32
 }
 
-/// The step of a run that takes most memory.
+/// Peak memory over the steps of a run.
 pub(super) struct PeakBatch {
     threads: usize,
     row: u64,
     gradient: u64,
-    /// What adding one gradient to another takes beside both.
+    /// Temporary memory for adding one gradient to another.
     sum: u64,
-    /// Activations at its peak.
+    /// Activations at the peak.
     activations: u64,
-    /// Gradients at its peak.
+    /// Gradients at the peak.
     gradients: u64,
-    /// Micro-batches in work at once.
+    /// Maximum number of micro-batches in flight.
     workers: usize,
-    /// Optimizer steps that were looked at.
+    /// Number of optimizer steps seen.
     steps: usize,
 }
 
 impl PeakBatch {
-    /// For this many micro-batches at once.
+    /// Starts with no steps seen; `threads` micro-batches are computed at once.
     pub(super) fn new(model: &Model, recompute: bool, threads: usize) -> Self {
         let largest = model.variables.iter().map(|(_, var)| var.elem_count()).max().unwrap_or(0);
         Self {
@@ -165,7 +166,7 @@ impl PeakBatch {
         }
     }
 
-    /// Looks at the micro-batches of a step in the order in which threads take them.
+    /// Takes the micro-batches of a step into account, in the order in which threads compute them.
     pub(super) fn see<'a>(&mut self, step: impl Iterator<Item = &'a PackedBatch>) {
         self.steps += 1;
         let rows: Vec<usize> = step.map(|packed| packed.ids.len().max(1)).collect();
@@ -178,7 +179,7 @@ impl PeakBatch {
                 activations += activation * work.rows() * self.row as f64;
                 gradients += gradient * self.gradient as f64;
             }
-            // Sums take the place of their first part.
+            // The sum reuses the memory of its first summand.
             let summed = works.iter().filter(|work| work.summed <= at).count();
             gradients -= summed.saturating_sub(1) as f64 * self.gradient as f64;
             let (activations, gradients) = (activations as u64, gradients as u64 + self.sum);
@@ -189,7 +190,8 @@ impl PeakBatch {
     }
 }
 
-/// When a micro-batch is worked on and added to the sum, in rows that one thread has done.
+/// When a micro-batch is started, finished and added to the sum. The time unit is one row computed by one
+/// thread.
 #[derive(Debug, Clone, Copy)]
 struct Work {
     start: f64,
@@ -202,8 +204,8 @@ impl Work {
         self.end - self.start
     }
 
-    /// Parts of its activations and of its gradient that are held at a time. A third of the work is
-    /// the forward pass, which makes activations; the rest makes gradients.
+    /// Shares of the micro-batch's activations and of its gradient that are in memory at time `at`. The
+    /// forward pass, a third of the work, creates activations; the backward pass creates gradients.
     fn share(&self, at: f64) -> (f64, f64) {
         if at <= self.start {
             return (0.0, 0.0);
@@ -216,8 +218,8 @@ impl Work {
     }
 }
 
-/// Who works on what when, if all threads are equally fast: as [`super::workers`] gives it out, never
-/// more than one micro-batch more than there are threads ahead of the sum.
+/// Schedule of the micro-batches if all threads are equally fast. As in [`super::workers`], at most one
+/// micro-batch more than there are threads is ahead of the sum.
 fn schedule(rows: &[usize], threads: usize) -> Vec<Work> {
     let mut free = vec![0.0_f64; threads.min(rows.len()).max(1)];
     let mut works: Vec<Work> = Vec::with_capacity(rows.len());
@@ -233,31 +235,31 @@ fn schedule(rows: &[usize], threads: usize) -> Vec<Work> {
     works
 }
 
-/// Bytes that one token row holds at the peak of a pass.
+/// Peak memory of one token row in a pass, in bytes.
 fn row_bytes(config: &ModelConfig, recompute: bool) -> u64 {
     let d = config.hidden_size;
     let (q, kv) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
     let f = config.intermediate_size;
-    // Results that the graph keeps of one layer: two norms, two sums and two products of width D, q
-    // and the mixed values, k and v, gate, up and their product; sums with biases and normed heads
-    // are results of their own.
+    // Tensors that the graph keeps per layer: two norms, two sums and two products of width D, q and the
+    // attention output, k and v, gate, up and their product. Sums with biases and normalised heads are
+    // separate tensors.
     let mut layer = 6 * d + 2 * q + 2 * kv + 3 * f;
     layer += if config.qkv_bias { q + 2 * kv } else { 0 };
     layer += if config.output_bias { d } else { 0 };
     layer += if config.qk_norm { q + kv } else { 0 };
-    // Gradients on their way back through the widest part of a layer, beside its results.
+    // Gradients in the backward pass through the widest part of a layer, in addition to the kept tensors.
     let transient = 3 * f + 2 * d;
     let kept = if recompute { layer + config.layers * d } else { config.layers * layer };
     (kept + transient + 3 * d) as u64 * F32
 }
 
-/// Peak of this process's resident memory so far, in bytes.
+/// Peak resident memory of this process so far, in bytes; `None` if the system does not report it.
 #[must_use]
 pub fn peak_memory() -> Option<u64> {
     process_memory("VmHWM:")
 }
 
-/// This process's resident memory, in bytes.
+/// Resident memory of this process, in bytes; `None` if the system does not report it.
 #[must_use]
 pub fn resident_memory() -> Option<u64> {
     process_memory("VmRSS:")
@@ -267,7 +269,7 @@ fn process_memory(name: &str) -> Option<u64> {
     kilobytes(&std::fs::read_to_string("/proc/self/status").ok()?, name)
 }
 
-/// The value of a line `Name:   123 kB`, in bytes.
+/// Returns the value of a line `Name:   123 kB`, in bytes.
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
@@ -288,7 +290,7 @@ mod tests {
     fn gradients_are_held_until_they_are_added_in_order() {
         let works = schedule(&[10, 30, 10, 10], 2);
         let times: Vec<_> = works.iter().map(|w| (w.start, w.end, w.summed)).collect();
-        // The fourth waits for the first sum alone, which came at 10.
+        // The fourth waits only for the first sum, which is ready at 10.
         assert_eq!(
             times,
             [(0.0, 10.0, 10.0), (0.0, 30.0, 30.0), (10.0, 20.0, 30.0), (20.0, 30.0, 30.0)]

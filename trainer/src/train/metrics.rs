@@ -1,4 +1,4 @@
-//! Sums that become the means of a step, under TRL's names, and the file they are written to.
+//! Metrics of optimizer steps: weighted means under TRL's names, and the file `metrics.jsonl`.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -30,12 +30,12 @@ impl Metrics {
         }
     }
 
-    /// Weighted means by name.
+    /// Returns the weighted means by name.
     pub fn means(&self) -> impl Iterator<Item = (&'static str, f64)> {
         self.0.iter().filter(|(_, (_, w))| *w > 0.0).map(|(n, (s, w))| (*n, s / w))
     }
 
-    /// One weighted mean.
+    /// Returns the weighted mean of `name`; `None` if nothing was recorded.
     #[must_use]
     pub fn mean(&self, name: &str) -> Option<f64> {
         self.means().find(|(n, _)| *n == name).map(|(_, v)| v)
@@ -49,11 +49,11 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens a log, keeping the rows of steps up to `last_step` of an interrupted run. They are not
-    /// written again, so a full disk cannot lose them.
+    /// Opens a log and keeps the rows of an interrupted run up to step `last_step`. These rows are not
+    /// rewritten, so a full disk cannot lose them.
     ///
     /// # Errors
-    /// When the file cannot be read or written, or rows of those steps are damaged.
+    /// If the file cannot be read or written, or rows of those steps are corrupted.
     pub fn resume(path: &Path, last_step: usize) -> Result<Self, TrainError> {
         let io = |e| TrainError::io(path)(e);
         let options = OpenOptions::new().read(true).append(true).create(true).clone();
@@ -66,10 +66,10 @@ impl MetricsLog {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Forces the rows to the disk, before a state that relies on them.
+    /// Syncs the rows to the disk, before a training state is saved that relies on them.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system call fails.
     pub fn sync(&self) -> Result<(), TrainError> {
         self.file.sync_data().map_err(TrainError::io(&self.path))
     }
@@ -77,7 +77,7 @@ impl MetricsLog {
     /// Appends the row of a step.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&mut self, step: usize, row: &[(&'static str, f64)]) -> Result<(), TrainError> {
         let mut object = Map::new();
         object.insert("step".into(), step.into());
@@ -87,7 +87,8 @@ impl MetricsLog {
     }
 }
 
-/// Where the rows of the steps 1 to `last_step` end, which must be the first lines.
+/// Returns the offset after the rows of steps 1 to `last_step`, which must be the first lines, or an error
+/// text.
 fn rows_end(bytes: &[u8], last_step: usize) -> Result<u64, String> {
     let mut lines = bytes.split_inclusive(|&b| b == b'\n');
     let mut end = 0;

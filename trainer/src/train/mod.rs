@@ -1,7 +1,7 @@
-//! One optimizer step, whatever the loss: variables, gradients, optimizers, schedules.
+//! Training: variables, gradients, optimizers and schedules, shared by all losses.
 //!
-//! `sft` and `dpo` are two objectives over the same machinery. Nothing here knows of search
-//! trees or rounds.
+//! `sft` and `dpo` are two objectives that use the same training loop. Nothing here depends on search trees
+//! or rounds.
 
 mod demonstrations;
 mod dpo;

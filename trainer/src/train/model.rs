@@ -1,4 +1,4 @@
-//! A model in training: its shape, its weights, and how it is read and written.
+//! A model in training: its configuration and weights; loading and saving.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,33 +14,33 @@ use super::lora::LoraConfig;
 use super::variables::Variables;
 use crate::{TrainError, pages};
 
-/// A model in training: its shape, its weights, and where its tokenizer files come from.
+/// A model in training: its configuration, its weights, and the source of its tokenizer files.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// Shape.
+    /// Configuration (layers, sizes).
     pub config: ModelConfig,
     /// Weights.
     pub variables: Variables,
-    /// Where the companion files (tokenizer, generation settings) are copied from.
+    /// Source from which companion files (tokenizer, generation settings) are copied.
     pub origin: Source,
-    /// What a user should know of the checkpoint that it began as.
+    /// Warnings about the checkpoint, for the user.
     pub warnings: Vec<String>,
 }
 
 impl Model {
-    /// The weights of a checkpoint, ready to be trained.
+    /// Makes all weights of a checkpoint trainable.
     ///
     /// # Errors
-    /// When a tensor cannot be copied.
+    /// If a tensor cannot be copied.
     pub fn from_checkpoint(checkpoint: Checkpoint) -> Result<Self, TrainError> {
         let Checkpoint { source: origin, config, tensors, warnings } = checkpoint;
         Ok(Self { config, variables: Variables::taking(tensors)?, origin, warnings })
     }
 
-    /// Fresh weights for the `config.json` of a folder that has tokenizer files but no weights.
+    /// Initialises weights for the `config.json` of a folder that has tokenizer files but no weights.
     ///
     /// # Errors
-    /// When the configuration is missing or malformed.
+    /// If the configuration is missing or malformed.
     pub fn fresh(origin: Source, seed: u64) -> Result<Self, TrainError> {
         let config = ModelConfig::parse(&origin.text("config.json")?)
             .map_err(|detail| origin.error("config.json", detail))?;
@@ -48,22 +48,20 @@ impl Model {
         Ok(Self { config, variables, origin, warnings: vec![] })
     }
 
-    /// The weights of a checkpoint to be trained as a whole or, with `lora`, frozen beneath low-rank
-    /// updates whose first values `seed` decides.
+    /// Loads a checkpoint. Without `lora` all weights are trained. With `lora` they are frozen and low-rank
+    /// updates are trained, initialised with `seed`.
     ///
     /// # Errors
-    /// When the checkpoint cannot be read, a setting is out of range, or no projection is called as
-    /// a target.
+    /// If the checkpoint cannot be read, a setting is out of range, or no projection matches a target.
     pub fn load(source: Source, lora: Option<&LoraConfig>, seed: u64) -> Result<Self, TrainError> {
         pages::giving_back(|| Self::over(Self::read(source, lora)?, lora, seed))
     }
 
-    /// As [`load`](Self::load) with `lora`, but an adapter in `source` is trained on as it is, on the
-    /// frozen weights of its base, rather than merged beneath a new one.
+    /// As [`load`](Self::load) with `lora`, but if `source` is an adapter, it is trained further on the
+    /// frozen weights of its base, rather than merged before a new one is added.
     ///
     /// # Errors
-    /// As [`load`](Self::load); [`TrainError::Setting`] when the adapter is of another shape than
-    /// `lora` asks for.
+    /// As [`load`](Self::load); [`TrainError::Setting`] if the adapter differs in shape from `lora`.
     pub fn load_adapter(source: Source, lora: &LoraConfig, seed: u64) -> Result<Self, TrainError> {
         let Source::Adapter { base, .. } = &source else {
             return Self::load(source, Some(lora), seed);
@@ -77,10 +75,11 @@ impl Model {
         Ok(model)
     }
 
-    /// Reads a checkpoint for [`Self::over`]: weights that stay frozen are held as they are stored.
+    /// Reads a checkpoint for [`Self::over`]. With `lora`, the weights keep their stored dtype, because they
+    /// stay frozen.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If the checkpoint cannot be read.
     pub fn read(source: Source, lora: Option<&LoraConfig>) -> Result<Checkpoint, TrainError> {
         Ok(match lora {
             Some(_) => Checkpoint::read_as_stored(source)?,
@@ -88,10 +87,10 @@ impl Model {
         })
     }
 
-    /// The weights of a checkpoint that was read, as in [`Self::load`].
+    /// Builds the model from a checkpoint that was read, as in [`Self::load`].
     ///
     /// # Errors
-    /// When a setting is out of range, or no projection is called as a target.
+    /// If a setting is out of range, or no projection matches a target.
     pub fn over(
         checkpoint: Checkpoint,
         lora: Option<&LoraConfig>,
@@ -104,8 +103,8 @@ impl Model {
         Ok(Self { config, variables, origin, warnings })
     }
 
-    /// The same model with weights frozen beneath updates multiplied in this type. Training knows f32
-    /// and bf16; f16 is computed in f32, with a warning.
+    /// Returns the model with `dtype` as compute dtype of its frozen weights (LoRA). Training supports f32
+    /// and bf16; for f16, f32 is used, with a warning.
     #[must_use]
     pub fn with_frozen_dtype(mut self, dtype: Dtype) -> Self {
         if dtype == Dtype::F16 {
@@ -115,11 +114,11 @@ impl Model {
         self
     }
 
-    /// The weights of the whole model, updates merged. Those that are trained share the variables'
-    /// memory and change with them; so do those whose update is still zero with the frozen ones.
+    /// Returns all weights, with updates merged. Trained weights share the variables' memory and change with
+    /// them. Weights whose update is still zero share the memory of the frozen weights.
     ///
     /// # Errors
-    /// When a tensor operation fails.
+    /// If a tensor operation fails.
     pub fn weights(&self) -> Result<BTreeMap<String, Tensor>, TrainError> {
         let Some(adapter) = self.moved_adapter()? else { return Ok(self.variables.trained()) };
         let mut merged = self.variables.frozen().clone();
@@ -127,7 +126,7 @@ impl Model {
         Ok(merged)
     }
 
-    /// The updates that are not zero any more, if only updates are trained.
+    /// Returns the updates that are not zero; `None` if the full model is trained.
     fn moved_adapter(&self) -> Result<Option<Adapter>, TrainError> {
         let Some(mut adapter) = self.adapter() else { return Ok(None) };
         for (module, update) in std::mem::take(&mut adapter.updates) {
@@ -138,18 +137,18 @@ impl Model {
         Ok(Some(adapter))
     }
 
-    /// The differentiable decoder over these weights.
+    /// Returns the differentiable decoder over these weights.
     ///
     /// # Errors
-    /// When a weight is missing.
+    /// If a weight is missing.
     pub fn transformer(&self) -> Result<Transformer, TrainError> {
         Ok(Transformer::new(&self.config, &self.variables)?)
     }
 
-    /// Writes the checkpoint folder `dir`, updates merged.
+    /// Writes the checkpoint folder `dir`, with updates merged.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// If a file cannot be written.
     pub fn save(&self, dir: &Path, options: SaveOptions) -> Result<(), TrainError> {
         let adapter = self.moved_adapter()?;
         let trained = self.variables.trained();
@@ -157,16 +156,16 @@ impl Model {
         let weights = SavedWeights { tensors, adapter: adapter.as_ref() };
         let saved = save_checkpoint(dir, &self.config, weights, &self.origin, options);
         saved.map_err(|error| match error {
-            // A full disk is no fault of the policy.
+            // An I/O error, such as a full disk, is reported as a file error and not as a policy error.
             PolicyError::File { path, detail } => TrainError::File { path, detail },
             other => other.into(),
         })
     }
 
-    /// Writes the trained updates as a PEFT adapter into the folder `dir`, in numbers of this type.
+    /// Writes the trained updates as a PEFT adapter into the folder `dir`, stored as `dtype`.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] if the whole model was trained; when a file cannot be written.
+    /// [`TrainError::Setting`] if the full model was trained; an error if a file cannot be written.
     pub fn save_adapter(&self, dir: &Path, dtype: DType) -> Result<(), TrainError> {
         let Some(adapter) = self.adapter() else {
             let detail = "the whole model was trained; there is no adapter to write".into();
@@ -175,7 +174,7 @@ impl Model {
         Ok(adapter.save(dir, &self.origin, dtype)?)
     }
 
-    /// The trained updates, if only those were trained.
+    /// Returns the trained updates; `None` if the full model is trained.
     pub(super) fn adapter(&self) -> Option<Adapter> {
         let lora = self.variables.lora()?;
         let base = self.origin.name();

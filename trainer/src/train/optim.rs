@@ -1,8 +1,8 @@
-//! AdamW, and Muon for matrices, on f32 master weights.
+//! The optimizers: AdamW, Muon for matrices, and SGD, on f32 master weights.
 //!
-//! AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101; decay is decoupled and leaves norms, biases
-//! and embeddings alone. Muon: Jordan et al. 2024, momentum made orthogonal by Newton-Schulz
-//! iterations; for training small models from nothing.
+//! AdamW: Loshchilov and Hutter 2019, arXiv:1711.05101; the decay is decoupled and not applied to norms,
+//! biases and embeddings. Muon: Jordan et al. 2024, momentum orthogonalised by Newton-Schulz iterations; for
+//! training small models from scratch.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use super::inplace::{Apply, Blend, Power};
 use super::variables::Variables;
 use crate::TrainError;
 
-/// Which optimizer updates the weights.
+/// Optimizer that updates the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
-    /// AdamW on everything.
+    /// AdamW on all weights.
     #[default]
     AdamW,
-    /// Muon on the matrices inside the layers, AdamW on everything else.
+    /// Muon on the matrices within the layers, AdamW on all other weights.
     Muon,
-    /// Plain gradient descent everywhere, for comparisons.
+    /// Plain SGD on all weights, for comparisons.
     Sgd,
 }
 
@@ -31,19 +31,19 @@ pub enum OptimizerKind {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// Which one.
+    /// The optimizer.
     pub kind: OptimizerKind,
-    /// AdamW's decay of the gradient mean (paper: 0.9).
+    /// AdamW's decay rate of the first moment (paper: 0.9).
     pub beta1: f64,
-    /// AdamW's decay of the squared gradient's mean (paper: 0.95).
+    /// AdamW's decay rate of the second moment (paper: 0.95).
     pub beta2: f64,
-    /// AdamW's denominator floor.
+    /// AdamW's epsilon, added to the denominator.
     pub eps: f64,
     /// Decoupled weight decay per unit of learning rate (paper: 0.05).
     pub weight_decay: f64,
-    /// Largest norm of the whole gradient; 0 leaves it as it is (paper: 1.0).
+    /// Maximum global norm of the gradient; 0 disables clipping (paper: 1.0).
     pub max_grad_norm: f64,
-    /// Muon's learning rate over AdamW's.
+    /// Muon's learning rate as a multiple of AdamW's.
     pub muon_ratio: f64,
 }
 
@@ -70,12 +70,12 @@ pub(super) struct Optimizer {
 }
 
 impl Optimizer {
-    /// A fresh optimizer.
+    /// Creates an optimizer without state.
     pub(super) fn new(config: OptimizerConfig) -> Self {
         Self { config, step: 0, moments: BTreeMap::new() }
     }
 
-    /// An optimizer as it was after `step` steps.
+    /// Restores an optimizer as it was after `step` steps.
     pub(super) fn restore(
         config: OptimizerConfig,
         step: usize,
@@ -84,18 +84,18 @@ impl Optimizer {
         Self { config, step, moments }
     }
 
-    /// Updates so far.
+    /// Number of updates so far.
     pub(super) fn steps(&self) -> usize {
         self.step
     }
 
-    /// The state that [`Self::restore`] takes.
+    /// The moments, as needed by [`Self::restore`].
     pub(super) fn moments(&self) -> &BTreeMap<String, Tensor> {
         &self.moments
     }
 
-    /// One update at this learning rate. Returns the norm of the gradient before clipping, or `None`
-    /// if it is not finite: then nothing was changed.
+    /// Makes one update at this learning rate. Returns the norm of the gradient before clipping. If the norm
+    /// is not finite, nothing is changed and the result is `None`.
     pub(super) fn update(
         &mut self,
         variables: &Variables,
@@ -129,12 +129,12 @@ impl Optimizer {
         Ok(Some(norm))
     }
 
-    /// What a weight is multiplied with before its update (decoupled weight decay).
+    /// Factor of a weight before its update (decoupled weight decay).
     fn decay(&self, name: &str, rate: f64) -> f64 {
         if is_decayed(name) { 1.0 - rate * self.config.weight_decay } else { 1.0 }
     }
 
-    /// The moment of this key, zero at first.
+    /// Returns the moment of this key, initially zero.
     fn moment(&mut self, key: String, like: &Tensor) -> candle_core::Result<Tensor> {
         if let Some(moment) = self.moments.get(&key) {
             return Ok(moment.clone());
@@ -188,14 +188,14 @@ impl Optimizer {
     }
 }
 
-/// A gradient, and what clipping multiplies it with.
+/// A gradient and its clipping factor.
 #[derive(Clone, Copy)]
 struct Clipped<'a> {
     gradient: &'a Tensor,
     scale: f64,
 }
 
-/// Nearest orthogonal matrix, roughly, by five quintic Newton-Schulz iterations.
+/// Returns approximately the nearest orthogonal matrix, by five quintic Newton-Schulz iterations.
 fn orthogonal(x: &Tensor) -> candle_core::Result<Tensor> {
     const A: f64 = 3.4445;
     const B: f64 = -4.7750;
@@ -212,7 +212,7 @@ fn orthogonal(x: &Tensor) -> candle_core::Result<Tensor> {
     if rows > cols { x.t()?.contiguous() } else { Ok(x) }
 }
 
-/// Norm over all gradients together.
+/// Norm of all gradients together.
 fn global_norm(gradients: &BTreeMap<String, Tensor>) -> candle_core::Result<f64> {
     let mut total = 0.0;
     for gradient in gradients.values() {
@@ -221,7 +221,7 @@ fn global_norm(gradients: &BTreeMap<String, Tensor>) -> candle_core::Result<f64>
     Ok(total.sqrt())
 }
 
-/// Norms, biases and embeddings are not decayed (docs/paper.md).
+/// Whether weight decay applies: not to norms, biases and embeddings (docs/paper.md).
 fn is_decayed(name: &str) -> bool {
     !(name.contains("norm") || name.ends_with(".bias") || name.contains("embed_tokens"))
 }

@@ -1,5 +1,5 @@
-//! How a policy ranks pairs after training: over all trained pairs and over held-out ones, by one
-//! forward pass each. Metrics of steps see a pair once, before the updates that follow.
+//! Ranking accuracy after training, on all trained pairs and on held-out pairs, each with one forward pass.
+//! The step metrics differ: they see a pair once, before later updates.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::TrainError;
 /// File with the log-probabilities of every pair before and after training.
 const RANKING: &str = "ranking.jsonl";
 
-/// What is ranked when the training is over: nothing unless it was asked for.
+/// The ranking evaluation after training: loss settings and held-out pairs.
 pub(super) struct Ranking<'a> {
     loss: PreferenceLoss,
     beta: f64,
@@ -25,7 +25,7 @@ pub(super) struct Ranking<'a> {
     held_out: Vec<Prepared<'a>>,
 }
 
-/// How pairs are ranked.
+/// Options of the ranking evaluation.
 pub(super) struct RankingOptions<'a> {
     pub(super) loss: PreferenceLoss,
     pub(super) config: &'a DpoConfig,
@@ -33,9 +33,9 @@ pub(super) struct RankingOptions<'a> {
 }
 
 impl<'a> Ranking<'a> {
-    /// Prepares held-out pairs while the model still is what it was before the first step; also
-    /// returns the tokens of reference forward passes. `None` if neither the settings nor held-out
-    /// pairs ask for a ranking.
+    /// Prepares the held-out pairs, before the first optimizer step. Returns the evaluation and the number of
+    /// tokens of reference forward passes. `None` if the settings do not enable it and there are no held-out
+    /// pairs.
     pub(super) fn prepare(
         held_out: &'a [PreferencePair],
         model: &Model,
@@ -55,8 +55,8 @@ impl<'a> Ranking<'a> {
         Ok((Some(Self { loss, beta, share, threads, held_out }), tokens))
     }
 
-    /// Metrics `train/...` of the trained pairs and `held_out/...` of the held-out ones; the
-    /// log-probabilities of the trained pairs go to [`RANKING`] in `dir`.
+    /// Returns metrics `train/...` of the trained pairs and `held_out/...` of the held-out pairs. Writes the
+    /// log-probabilities of the trained pairs to [`RANKING`] in `dir`.
     pub(super) fn measure(
         &self,
         trained: &[Prepared],
@@ -82,11 +82,11 @@ impl<'a> Ranking<'a> {
     }
 }
 
-/// Shares of pairs that are ranked right.
+/// Shares of pairs that are ranked correctly.
 struct RankingMeans {
     observed: f64,
     reference: f64,
-    /// `None` for losses whose optimum leaves the ranking open.
+    /// `None` for losses whose optimum does not determine the ranking.
     idealised: Option<f64>,
 }
 

@@ -1,5 +1,5 @@
-//! Learning why the chosen side is better: the negative log-likelihood of a pair's rationale given its
-//! prompt and both sides (arXiv:2407.14477).
+//! Rationale loss: the negative log-likelihood of a pair's rationale given its prompt and both sides, which
+//! teaches why the chosen side is better (arXiv:2407.14477).
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::TrainError;
 pub struct Rationale {
     /// Index of the pair.
     pub pair: usize,
-    /// Ids of the question why chosen is better than rejected.
+    /// Token ids of the question why the chosen side is better than the rejected side.
     pub prompt: Vec<TokenId>,
-    /// Ids of the rationale, with EOS.
+    /// Token ids of the rationale, including EOS.
     pub completion: Vec<TokenId>,
 }
 
@@ -29,8 +29,8 @@ impl Rationale {
     }
 }
 
-/// Asks why the first of two answers is better. It says which one is, because the paper conditions on
-/// it, `pi(r | x, y_w > y_l)`; the wording is our own.
+/// Returns the question why the first of two answers is better. The question states which answer is better,
+/// because the paper conditions on it, `pi(r | x, y_w > y_l)`; the wording is our own.
 fn question(row: &TextPreference) -> String {
     let steps = row.steps.as_deref().unwrap_or_default();
     let [prompt, chosen, rejected] = [&row.prompt, &row.chosen, &row.rejected].map(plain);
@@ -42,7 +42,7 @@ fn question(row: &TextPreference) -> String {
     )
 }
 
-/// The text of a turn; messages with their roles, one after the other.
+/// Returns a turn as text; messages follow each other with their roles.
 fn plain(turn: &Turn) -> String {
     match turn {
         Turn::Text(text) => text.clone(),
@@ -54,8 +54,8 @@ fn plain(turn: &Turn) -> String {
     }
 }
 
-/// The rationale of a row, if it has one: a turn of the chat template where the row has messages, else
-/// plain text that EOS ends.
+/// Tokenises the rationale of a row; `None` if it has none. If the row has messages, the rationale is a turn
+/// of the chat template; otherwise plain text followed by EOS.
 pub(super) fn tokenised(
     row: &TextPreference,
     pair: usize,
@@ -86,7 +86,8 @@ pub(super) fn tokenised(
     Ok(sound.then_some(Rationale { pair, prompt, completion }))
 }
 
-/// Gives pairs their rationales; returns how many are longer than the model's context and were left out.
+/// Attaches the rationales to their pairs. Returns how many were left out because they exceed the model's
+/// context.
 pub(super) fn attach<'a>(
     pairs: &mut [Prepared<'a>],
     rationales: &'a [Rationale],
@@ -110,11 +111,11 @@ pub(super) fn attach<'a>(
     Ok(long)
 }
 
-/// The mean negative log-likelihood of a rationale's tokens. The paper sums over them; the mean keeps
-/// the weight's meaning whatever a rationale's length.
+/// Mean negative log-likelihood of a rationale's tokens. The paper uses the sum; with the mean, the weight
+/// has the same effect for rationales of any length.
 pub(super) struct MeanNll {
     pub(super) value: f64,
-    /// Derivative by each token's log-probability.
+    /// Derivative with respect to each token's log-probability.
     pub(super) by_each: f64,
 }
 

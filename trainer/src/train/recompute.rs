@@ -1,8 +1,8 @@
-//! Gradient checkpointing: activations of one layer at a time.
+//! Gradient checkpointing: only one layer's activations are in memory at a time.
 //!
-//! The forward pass keeps the input of every layer alone; going back, each layer is run a second
-//! time to get its activations (Chen et al. 2016, arXiv:1604.06174, section 3). The gradients are
-//! those of the plain pass; a third more is computed, and one layer's activations are held.
+//! The forward pass stores only the input of every layer. In the backward pass each layer is run a second
+//! time to get its activations (Chen et al. 2016, arXiv:1604.06174, section 3). The gradients equal those
+//! without checkpointing; the computation grows by a third.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use regrowth_policy::candle::ForwardPass;
 use super::gradients::{Compute, Top, TrainingObjective, collect};
 use crate::TrainError;
 
-/// Gradients of one micro-batch, added to `gradients`; returns its loss and metrics.
+/// Adds the gradients of one micro-batch to `gradients`; returns its loss and metrics.
 pub(super) fn backward<O: TrainingObjective>(
     objective: &O,
     compute: Compute,

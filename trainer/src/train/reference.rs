@@ -1,7 +1,7 @@
-//! Log-probabilities under the reference: recorded while sampling, kept on disk, or computed.
+//! Reference log-probabilities: recorded while sampling, read from disk, or computed.
 //!
-//! With the round-start reference they cost nothing: sampling wrote them into the pairs. A sample
-//! of them is compared with a forward pass first, because a wrong reference trains in silence.
+//! With the round-start reference they are free: sampling recorded them in the pairs. Some of them are first
+//! compared with a forward pass, because training with a wrong reference fails silently.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,39 +22,39 @@ use super::pairs::{Prepared, pack_pairs};
 use crate::TrainError;
 use crate::artefact::{read_checksummed, write_checksummed};
 
-/// Recorded pairs that are compared with a forward pass.
+/// Number of recorded pairs that are compared with a forward pass.
 const CHECKED: usize = 16;
-/// Largest difference of two summed log-probabilities that rounding explains, in nats per token: with
-/// weights in f32, and in bf16.
+/// Maximum difference of two summed log-probabilities that rounding explains, in nats per token, with frozen
+/// weights computed in f32 and in bf16.
 const TOLERANCE: [f64; 2] = [0.01, 0.1];
-/// Values of a weight that are hashed at once: an embedding is not copied for it.
+/// Number of values of a weight that are hashed at a time, so that no large weight is copied.
 const HASHED: usize = 1 << 20;
-/// Pairs of one forward pass.
+/// Number of pairs per forward pass.
 const GROUP: usize = 32;
 
-/// Where the log-probabilities of the reference come from.
+/// Source of the reference log-probabilities.
 pub enum Reference<'a> {
-    /// Those recorded while sampling, where they are exact; else a forward of the model as it is
-    /// before the first step. Right when the model is the one that sampled the pairs.
+    /// The log-probabilities recorded while sampling, if they are exact; otherwise a forward pass of the
+    /// model before the first step. Correct if the model is the one that sampled the pairs.
     RoundStart,
-    /// A forward of this model.
+    /// A forward pass of this model.
     Model(&'a Model),
 }
 
-/// The file that keeps computed log-probabilities.
+/// `reference.json`: the computed log-probabilities.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     version: u32,
-    /// What they belong to: weights, pairs and scope.
+    /// Hash of the weights, pairs and scope for which the log-probabilities were computed.
     key: String,
-    /// Tokens that computing them took.
+    /// Number of tokens of the forward passes.
     tokens: u64,
-    /// Sums of both sides, by pair; absent where the recorded ones were used.
+    /// Summed log-probabilities of both sides, by pair; `None` for pairs that use the recorded ones.
     logps: Vec<Option<(f64, f64)>>,
 }
 
-/// Fills in the reference of every pair; returns the tokens that forward passes took, now or when
-/// the values on disk were computed. With `dir`, what is computed is kept there.
+/// Sets the reference log-probabilities of every pair. Returns the number of tokens of the forward passes,
+/// made now or when the stored values were computed. If `dir` is given, computed values are stored there.
 pub(super) fn fill(
     prepared: &mut [Prepared],
     model: &Model,
@@ -95,8 +95,8 @@ pub(super) fn fill(
     Ok(tokens)
 }
 
-/// What is on disk, if it is whole and belongs to the same weights and pairs; anything else is
-/// computed again.
+/// Reads the stored values; `None` if they are corrupted or belong to other weights or pairs, so that they
+/// are computed again.
 fn read(path: &Path, key: &str, pairs: usize) -> Option<Kept> {
     let kept: Kept = read_checksummed(path).ok()??;
     (kept.version == 1 && kept.key == key && kept.logps.len() == pairs).then_some(kept)
@@ -125,7 +125,7 @@ fn key(prepared: &[Prepared], scorer: &Model, reference: &Reference) -> Result<S
     Ok(format!("{:016x}", stream_key(0, &[&bytes])))
 }
 
-/// Compares a sample of recorded log-probabilities with a forward pass; returns its tokens.
+/// Compares some recorded log-probabilities with a forward pass; returns the number of its tokens.
 fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u64, TrainError> {
     let mut sample: Vec<usize> =
         (0..prepared.len()).filter(|&i| prepared[i].reference.is_some()).collect();
@@ -158,7 +158,7 @@ fn check(prepared: &[Prepared], scorer: &Model, config: &DpoConfig) -> Result<u6
     Ok(tokens)
 }
 
-/// The weights of a model with its updates merged, as an engine multiplies them.
+/// The weights of a model with its updates merged, in the dtype in which an engine multiplies them.
 struct Merged {
     weights: BTreeMap<String, Tensor>,
     dtype: Dtype,
@@ -174,8 +174,8 @@ impl Parameters for Merged {
     }
 }
 
-/// Sums of both sides of the listed pairs under `scorer`, and the tokens that took. Groups of pairs
-/// are shared out among threads; the result does not depend on their number.
+/// Returns the summed log-probabilities of both sides of the listed pairs under `scorer`, and the number of
+/// tokens computed. Groups of pairs are distributed over threads; the result does not depend on their number.
 pub(super) fn forward(
     prepared: &[Prepared],
     indices: &[usize],

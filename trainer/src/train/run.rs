@@ -1,4 +1,4 @@
-//! The loop over optimizer steps: gradients, update, log, state; the same for SFT and DPO.
+//! The training loop over optimizer steps (gradients, update, log, state), shared by SFT and DPO.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -24,25 +24,25 @@ pub(super) struct TrainLoop<'a> {
     pub(super) schedule: Schedule,
     /// Optimizer steps of this run.
     pub(super) steps: usize,
-    /// The training across rounds that this run is a part of (`carry_optimizer`); `None` if it
-    /// stands alone.
+    /// The training across rounds that this run is part of (`carry_optimizer`); `None` for an independent
+    /// run.
     pub(super) across_rounds: Option<MultiRoundSchedule<'a>>,
     /// Optimizer settings.
     pub(super) optimizer: OptimizerConfig,
-    /// Passes over the data, for the metric `epoch`.
+    /// Number of passes over the data, for the metric `epoch`.
     pub(super) epochs: usize,
     /// Seed of dropout masks.
     pub(super) seed: u64,
-    /// Whether gradient checkpointing is on: activations are recomputed in the backward pass, not
+    /// If true, gradient checkpointing is on: activations are recomputed in the backward pass instead of
     /// stored.
     pub(super) recompute: bool,
-    /// Micro-batches computed at once, one per thread.
+    /// Number of threads; each computes one micro-batch at a time.
     pub(super) threads: usize,
-    /// Where state and metrics go; `None` keeps nothing on disk.
+    /// Folder of state and metrics; if `None`, nothing is written.
     pub(super) dir: Option<&'a Path>,
-    /// Whether TensorBoard event files are written beside the metrics.
+    /// Whether TensorBoard event files are written in addition to the metrics.
     pub(super) tensorboard: bool,
-    /// How often the state is saved.
+    /// Interval at which the state is saved.
     pub(super) save_every: Duration,
 }
 
@@ -57,20 +57,20 @@ pub struct MultiRoundSchedule<'a> {
     pub before: Option<&'a Path>,
 }
 
-/// What is reported after every step.
+/// Progress after an optimizer step.
 #[derive(Debug, Clone)]
 pub struct StepProgress<'a> {
-    /// Step just done, from 1.
+    /// Number of the step just done, from 1.
     pub step: usize,
-    /// Optimizer steps of this run in all.
+    /// Total number of optimizer steps of this run.
     pub steps: usize,
     /// Loss of the step.
     pub loss: f64,
-    /// Tokens computed by this run so far, those of steps before an interruption included.
+    /// Tokens computed by this run so far, including steps before an interruption.
     pub tokens: u64,
-    /// Tokens per second in this process so far.
+    /// Tokens per second in this process.
     pub rate: f64,
-    /// Means of the step.
+    /// Metrics of the step.
     pub metrics: &'a Metrics,
 }
 
@@ -89,18 +89,18 @@ pub(super) struct EvalResult {
 
 /// Result of a training loop; the weights are updated in place.
 pub(super) struct Trained {
-    /// Means of the last step.
+    /// Metrics of the last step.
     pub(super) last: Metrics,
-    /// Optimizer steps done, those before an interruption included.
+    /// Number of optimizer steps done, including those before an interruption.
     pub(super) steps: usize,
-    /// Tokens through forward and backward, over all steps.
+    /// Number of tokens of forward and backward passes, over all steps.
     pub(super) tokens: u64,
 }
 
 impl TrainLoop<'_> {
-    /// Trains to the end, from the last saved state if there is one. `batches(step)` gives the
-    /// micro-batches of a step (from 1) and must depend on the step alone; `evaluate(step)` runs when
-    /// the update of a step is done, adds to its row and may end the run.
+    /// Trains to the end, from the last saved state if there is one. `batches(step)` returns the
+    /// micro-batches of a step (from 1) and must depend on `step` alone. `evaluate(step)` runs after the
+    /// step's update; it can add metrics to the step's row and end the run.
     pub(super) fn run<O: TrainingObjective>(
         &self,
         objective: &O,
@@ -148,8 +148,8 @@ impl TrainLoop<'_> {
             let rate = (tokens - before) as f64 / started.elapsed().as_secs_f64();
             let (loss, metrics) = (done.loss, &done.metrics);
             let seen = StepProgress { step, steps, loss, tokens, rate, metrics };
-            // No stop after the last step: its metrics are part of the result, and a resumed run
-            // without steps left would not have them.
+            // No stop after the last step: its metrics are part of the result, and a resumed run that has no
+            // steps left could not compute them.
             let stop = progress(&seen).is_break() && step < steps;
             last = done.metrics;
             if evaluated.stop {
@@ -189,7 +189,7 @@ impl TrainLoop<'_> {
         Ok(Restored { step: 0, tokens: 0, optimizer })
     }
 
-    /// One step: gradients, update, and the row that is logged of it.
+    /// Runs one step: gradients, update and log row.
     fn step<O: TrainingObjective>(
         &self,
         (objective, workers): (&O, &Workers<O::Batch>),
@@ -221,7 +221,8 @@ impl TrainLoop<'_> {
         Ok(StepDone { loss: sums.loss, metrics: sums.metrics, row })
     }
 
-    /// The error of a step whose numbers are not finite; its batch is kept beside the metrics.
+    /// Returns the error of a step with non-finite numbers, and writes its batch to a file next to the
+    /// metrics.
     fn diverged<O: TrainingObjective>(
         &self,
         objective: &O,
@@ -250,7 +251,7 @@ struct Logs {
 }
 
 impl Logs {
-    /// Those of a run that goes on behind `step`.
+    /// Opens the logs of a run that continues after `step`.
     fn open(steps: &TrainLoop, step: usize) -> Result<Self, TrainError> {
         let Some(dir) = steps.dir else { return Ok(Self { metrics: None, events: None }) };
         let events = steps.tensorboard.then(|| EventFile::create(&dir.join("tensorboard"), step));
@@ -268,7 +269,7 @@ impl Logs {
         Ok(())
     }
 
-    /// Forces the metrics to the disk.
+    /// Syncs the metrics to the disk.
     fn sync(&self) -> Result<(), TrainError> {
         self.metrics.as_ref().map_or(Ok(()), MetricsLog::sync)
     }

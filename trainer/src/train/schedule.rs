@@ -1,43 +1,43 @@
-//! Learning rate over the steps of a run: linear warm-up, then constant, linear or cosine.
+//! Learning-rate schedule of a run: linear warm-up, then constant, linear or cosine decay.
 
 use schemars::JsonSchema;
 
 use serde::{Deserialize, Serialize};
 
-/// Form of the decay after warm-up.
+/// Shape of the decay after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
-    /// Stays at its peak.
+    /// No decay: the rate stays at its peak.
     Constant,
-    /// Falls in a line to 0.
+    /// Linear decay to 0.
     Linear,
-    /// Falls along half a cosine to 0 (docs/paper.md).
+    /// Cosine decay to 0, over half a period (docs/paper.md).
     #[default]
     Cosine,
 }
 
-/// A schedule for a known number of steps.
+/// Learning-rate schedule for a known number of steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
-    /// Form of the decay.
+    /// Shape of the decay.
     pub kind: ScheduleKind,
-    /// Highest rate.
+    /// Peak learning rate.
     pub peak: f64,
-    /// Optimizer steps of linear warm-up.
+    /// Number of optimizer steps of linear warm-up.
     pub warmup: usize,
-    /// Optimizer steps of the run.
+    /// Total number of optimizer steps.
     pub steps: usize,
 }
 
 impl Schedule {
-    /// A schedule of `steps` steps; `warmup` is the share of them that warm up.
+    /// Creates a schedule of `steps` steps; `warmup` is the share of warm-up steps.
     #[must_use]
     pub fn new(kind: ScheduleKind, peak: f64, warmup: f64, steps: usize) -> Self {
         Self { kind, peak, warmup: (warmup * steps as f64).ceil() as usize, steps }
     }
 
-    /// Rate at a step, counted from 1.
+    /// Learning rate at a step; steps are counted from 1.
     #[must_use]
     pub fn rate(&self, step: usize) -> f64 {
         if step <= self.warmup {

@@ -1,24 +1,25 @@
-//! Threads and folder of a training and, across rounds, the shared schedule and optimizer state.
+//! Threads and folder of a training, and the schedule and optimizer state that it shares across rounds.
 
 use std::path::Path;
 
 use super::MultiRoundSchedule;
 
-/// Threads and folder of a training, and what it shares with the trainings of other rounds.
+/// Threads and folder of a training, and the state that it shares with the trainings of other rounds.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Session<'a> {
-    /// Micro-batches computed at once, one per thread.
+    /// Number of threads; each computes one micro-batch at a time.
     pub threads: usize,
-    /// Folder for training state, metrics and reference log-probabilities, from which an
-    /// interrupted training resumes; `None` writes nothing.
+    /// Folder of training state, metrics and reference log-probabilities, from which an interrupted training
+    /// resumes. If `None`, nothing is written.
     pub dir: Option<&'a Path>,
-    /// One learning-rate schedule and optimizer state over the trainings of several rounds
-    /// (`carry_optimizer`); `None` for a training of its own. The only part that changes what is learnt.
+    /// Learning-rate schedule and optimizer state that span the trainings of several rounds
+    /// (`carry_optimizer`); `None` for an independent training. The only field that changes the trained
+    /// weights.
     pub across_rounds: Option<MultiRoundSchedule<'a>>,
 }
 
 impl<'a> Session<'a> {
-    /// A training of its own.
+    /// Session of an independent training.
     #[must_use]
     pub fn new(threads: usize, dir: Option<&'a Path>) -> Self {
         Self { threads, dir, across_rounds: None }

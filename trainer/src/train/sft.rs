@@ -1,7 +1,7 @@
-//! Supervised fine-tuning: negative log-likelihood of completions, packed without padding and with
-//! shared prompts computed once.
+//! Supervised fine-tuning: negative log-likelihood of completions, packed without padding; shared prompts are
+//! computed once.
 //!
-//! `regrowth sft` is this, and so is the training of the STaR and chosen-step baselines and of rounds on right
+//! Used by `regrowth sft`, by the STaR and chosen-step baselines, and by rounds that train on right
 //! solutions. Only completion tokens count.
 
 use std::collections::HashMap;
@@ -27,12 +27,12 @@ use super::state;
 use super::validation::{Best, Validation};
 use crate::TrainError;
 
-/// A row as token ids.
+/// A demonstration as token ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
-    /// Ids of the prompt.
+    /// Token ids of the prompt.
     pub prompt: Vec<TokenId>,
-    /// Ids of the completion, EOS included where it belongs.
+    /// Token ids of the completion, including EOS if it has one.
     pub completion: Vec<TokenId>,
     /// Weight of each completion token.
     pub weight: f32,
@@ -43,7 +43,7 @@ impl Example {
         self.prompt.len() + self.completion.len()
     }
 
-    /// Its tokens, of which the completion is scored.
+    /// Returns the example's tokens; the completion is scored.
     pub(super) fn sequence(&self) -> PackedSequence<'_> {
         PackedSequence { prefix: &self.prompt, tail: &self.completion, scored: self.prompt.len() }
     }
@@ -53,30 +53,30 @@ impl Example {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SftConfig {
-    /// Seed of initialisation and order.
+    /// Seed of initialisation and data order.
     pub seed: u64,
-    /// Passes over the data.
+    /// Number of passes over the data.
     pub epochs: usize,
-    /// Whether each pass is shuffled; off keeps the file's order (a curriculum).
+    /// If true, each pass is shuffled; if false, the file's order is kept (a curriculum).
     pub shuffle: bool,
-    /// Tokens of one optimizer step, roughly.
+    /// Number of tokens per optimizer step, approximately.
     pub batch_tokens: usize,
-    /// Tokens of one micro-batch, at most (a longer example has one of its own).
+    /// Maximum number of tokens per micro-batch; a longer example has a micro-batch of its own.
     pub micro_tokens: usize,
-    /// Whether activations are computed a second time in place of being held.
+    /// If true, activations are recomputed in the backward pass instead of stored.
     pub gradient_checkpointing: bool,
-    /// Highest learning rate.
+    /// Peak learning rate.
     pub learning_rate: f64,
-    /// Share of the steps that warm up.
+    /// Share of warm-up steps.
     pub warmup: f64,
-    /// Form of the decay.
+    /// Shape of the learning-rate decay.
     pub schedule: ScheduleKind,
     /// Optimizer.
     pub optimizer: OptimizerConfig,
-    /// Low-rank updates in place of training the whole model.
+    /// LoRA settings; if not set, all weights are trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
-    /// Whether TensorBoard event files are written beside the metrics.
+    /// Whether TensorBoard event files are written in addition to the metrics.
     pub tensorboard: bool,
     /// Optimizer steps between evaluations on the validation examples (TRL: `eval_steps`); the last
     /// step is always evaluated.
@@ -110,36 +110,36 @@ impl Default for SftConfig {
     }
 }
 
-/// What a run of SFT did.
+/// Result of an SFT run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SftSummary {
-    /// Optimizer steps.
+    /// Number of optimizer steps.
     pub steps: usize,
-    /// Tokens through forward and backward.
+    /// Number of tokens of forward and backward passes.
     pub tokens: u64,
-    /// Mean loss of the last step, nats per completion token.
+    /// Mean loss of the last step, in nats per completion token.
     pub loss: f64,
-    /// The best evaluation on the validation examples, if there were any.
+    /// The best evaluation on the validation examples; `None` if there are none.
     pub best: Option<Best>,
 }
 
 /// Trains a model on prompts with completions (supervised fine-tuning), in place.
 #[derive(Clone, Copy)]
 pub struct SftTrainer<'a> {
-    /// The model that is trained.
+    /// The model to train.
     pub model: &'a Model,
-    /// Optimizer and batches.
+    /// Settings of the training.
     pub config: &'a SftConfig,
-    /// Threads, folder, and what this training shares with those of other rounds.
+    /// Threads, folder, and the state shared with the trainings of other rounds.
     pub session: Session<'a>,
 }
 
 impl SftTrainer<'_> {
-    /// Trains on `examples`, evaluating on `validation` now and then. `on_step` is called after every
-    /// optimizer step and may stop the training.
+    /// Trains on `examples`, with evaluations on `validation` between steps. `on_step` is called after every
+    /// optimizer step and can stop the training.
     ///
     /// # Errors
-    /// When an example does not fit, a gradient is missing or not finite, or a file cannot be written.
+    /// If an example does not fit, a gradient is missing or not finite, or a file cannot be written.
     pub fn train(
         &self,
         examples: &[Example],
@@ -184,7 +184,7 @@ impl SftTrainer<'_> {
     }
 }
 
-/// Refuses tokens for which a model has no row, such as those that were added to a tokenizer alone.
+/// Refuses token ids outside the model's vocabulary, such as those that were added to the tokenizer only.
 fn within(vocabulary: usize, examples: &[Example]) -> Result<(), TrainError> {
     let outside = |id: &&TokenId| **id as usize >= vocabulary;
     for (index, Example { prompt, completion, .. }) in examples.iter().enumerate() {
@@ -196,10 +196,10 @@ fn within(vocabulary: usize, examples: &[Example]) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// What training on `examples` will take.
+/// Estimates the memory of training on `examples`.
 ///
 /// # Errors
-/// When there is no example.
+/// If there is no example.
 pub fn plan_sft(
     model: &Model,
     examples: &[Example],
@@ -214,8 +214,8 @@ pub fn plan_sft(
     Ok(TrainingMemory::new(model, config.optimizer.kind, &busiest))
 }
 
-/// Example indices of every step. In shuffled passes examples with one prompt stay together, so that
-/// the prompt is computed once for all of them.
+/// Returns the example indices of every step. In shuffled passes, examples with the same prompt stay
+/// together, so that the prompt is computed once for all of them.
 fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, TrainError> {
     if examples.is_empty() || config.epochs == 0 {
         let detail = "nothing to train on; expected at least one example and one epoch".into();
@@ -246,7 +246,7 @@ fn plan(examples: &[Example], config: &SftConfig) -> Result<Vec<Vec<usize>>, Tra
     Ok(steps)
 }
 
-/// Indices of the examples of each prompt, in the order in which the prompts appear.
+/// Returns the example indices by prompt, in the order in which the prompts appear.
 fn by_prompt(examples: &[Example]) -> Vec<Vec<usize>> {
     let mut place: HashMap<&[TokenId], usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -263,11 +263,11 @@ fn by_prompt(examples: &[Example]) -> Vec<Vec<usize>> {
 /// A micro-batch: packed tokens and the weight of each target.
 struct Batch {
     packed: PackedBatch,
-    /// Weight of each target over the step's total weight.
+    /// Weight of each target divided by the step's total weight.
     weights: Vec<f32>,
 }
 
-/// Micro-batches of one step. Equal beginnings are computed once and counted once.
+/// Forms the micro-batches of one step. Common beginnings are computed once and counted once.
 fn micro_batches(examples: &[Example], indices: &[usize], micro_tokens: usize) -> Vec<Batch> {
     let weight = |i: &usize| examples[*i].weight * examples[*i].completion.len() as f32;
     let total: f32 = indices.iter().map(weight).sum();
@@ -345,7 +345,7 @@ mod tests {
         }
         let batches = micro_batches(&examples, &[0, 2, 1], 10);
         assert_eq!(batches.len(), 1);
-        // The last token of a sequence is only predicted: 1 2 3 | 4 | 7 and 5 6.
+        // The last token of a sequence is only a target: rows are 1 2 3 | 4 | 7 and 5 6.
         assert_eq!(batches[0].packed.ids, [1, 2, 3, 4, 7, 5, 6]);
         assert_eq!(batches[0].packed.targets, [4, 9, 7, 9, 9]);
     }

@@ -1,8 +1,8 @@
 //! Training state on disk: weights, optimizer moments and the step they belong to.
 //!
-//! A state is a folder `state-<step>` that appears by a rename when it is complete; older ones are
-//! removed afterwards. A run that is killed at any moment finds the last complete one. Checksums
-//! tell a state that a disk has changed since.
+//! A state is a folder `state-<step>` that is renamed into place when it is complete; older states are
+//! removed afterwards. A run that is killed at any moment therefore finds the last complete state. Checksums
+//! detect later corruption on disk.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,39 +20,39 @@ const PREFIX: &str = "state-";
 const WEIGHTS: &str = "weights.safetensors";
 const MOMENTS: &str = "moments.safetensors";
 
-/// Folder, in that of a run, of the optimizer at its end, where a later run goes on with it.
+/// Folder of the final optimizer state, within the folder of a run. A later run can continue from it.
 pub const OPTIMIZER: &str = "optimizer";
 const OPTIMIZER_FILE: &str = "optimizer.json";
 
-/// `optimizer.json`, written last.
+/// `optimizer.json`; it is written last.
 #[derive(Debug, Serialize, Deserialize)]
 struct SavedOptimizer {
     version: u32,
-    /// Updates of all runs so far.
+    /// Number of updates of all runs so far.
     steps: usize,
     checksums: Checksums,
 }
 
-/// `state.json`, written last.
+/// `state.json`; it is written last.
 #[derive(Debug, Serialize, Deserialize)]
 struct Saved {
     version: u32,
-    /// Tokens through forward and backward so far.
+    /// Number of tokens of forward and backward passes so far.
     tokens: u64,
     checksums: Checksums,
 }
 
-/// Where a run goes on.
+/// State from which a run continues.
 pub(super) struct Restored {
-    /// Optimizer steps that are done.
+    /// Number of optimizer steps done.
     pub(super) step: usize,
-    /// Tokens that they took.
+    /// Number of tokens of these steps.
     pub(super) tokens: u64,
-    /// The optimizer after them.
+    /// Optimizer after these steps.
     pub(super) optimizer: Optimizer,
 }
 
-/// Writes the state after `step` under `dir` and removes older states.
+/// Writes the state after `step` to `dir` and removes older states.
 pub(super) fn save(
     dir: &Path,
     (step, tokens): (usize, u64),
@@ -80,8 +80,8 @@ pub(super) fn save(
     Ok(())
 }
 
-/// The newest complete state under `dir`; weights go to `variables`. `before` is the number of updates
-/// of earlier runs.
+/// Restores the newest complete state in `dir`; its weights are assigned to `variables`. `None` if there is
+/// no state. `before` is the number of updates of earlier runs.
 pub(super) fn restore(
     dir: &Path,
     variables: &Variables,
@@ -95,7 +95,7 @@ pub(super) fn restore(
     Ok(Some(Restored { step, tokens, optimizer }))
 }
 
-/// Writes the optimizer at the end of the run in `dir`. The folder appears whole.
+/// Writes the final optimizer state of the run in `dir`. The folder appears only when complete.
 pub(super) fn save_optimizer(dir: &Path, optimizer: &Optimizer) -> Result<(), TrainError> {
     let target = dir.join(OPTIMIZER);
     let staged = dir.join(format!("{OPTIMIZER}.tmp"));
@@ -114,19 +114,19 @@ pub(super) fn save_optimizer(dir: &Path, optimizer: &Optimizer) -> Result<(), Tr
     std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)
 }
 
-/// Updates of all runs up to that in `dir`.
+/// Returns the number of updates of all runs up to the run in `dir`.
 pub(super) fn optimizer_steps(dir: &Path) -> Result<usize, TrainError> {
     Ok(saved_optimizer(dir)?.steps)
 }
 
-/// The optimizer at the end of the run in `dir`.
+/// Reads the final optimizer state of the run in `dir`.
 pub(super) fn read_optimizer(dir: &Path, config: OptimizerConfig) -> Result<Optimizer, TrainError> {
     let steps = optimizer_steps(dir)?;
     let moments = read_tensors(&dir.join(OPTIMIZER).join(MOMENTS))?;
     Ok(Optimizer::restore(config, steps, moments))
 }
 
-/// The record of an optimizer whose moments are as they were written.
+/// Reads `optimizer.json` of the run in `dir` and verifies the checksums.
 fn saved_optimizer(dir: &Path) -> Result<SavedOptimizer, TrainError> {
     let folder = dir.join(OPTIMIZER);
     let fail = |detail: String| TrainError::File { path: folder.clone(), detail };
@@ -139,7 +139,7 @@ fn saved_optimizer(dir: &Path) -> Result<SavedOptimizer, TrainError> {
     }
 }
 
-/// The record of a state whose files are as they were written.
+/// Reads `state.json` of a state and verifies the checksums.
 fn verified(path: &Path) -> Result<Saved, TrainError> {
     let damaged = |detail: String| TrainError::File {
         path: path.to_owned(),
@@ -156,10 +156,10 @@ fn verified(path: &Path) -> Result<Saved, TrainError> {
     }
 }
 
-/// Removes the states under `dir` that a disk has changed; returns what was wrong with each.
+/// Removes corrupted states in `dir`; returns what was wrong with each.
 ///
 /// # Errors
-/// When a folder cannot be read or removed.
+/// If a folder cannot be read or removed.
 pub fn remove_damaged_states(dir: &Path) -> Result<Vec<String>, TrainError> {
     let mut removed = Vec::new();
     for path in states(dir)?.into_values() {
@@ -171,7 +171,7 @@ pub fn remove_damaged_states(dir: &Path) -> Result<Vec<String>, TrainError> {
     Ok(removed)
 }
 
-/// Removes all states under `dir`: the run is finished.
+/// Removes all states in `dir`, when the run is finished.
 pub(super) fn clear(dir: &Path) -> Result<(), TrainError> {
     for path in states(dir)?.into_values() {
         std::fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
@@ -179,7 +179,7 @@ pub(super) fn clear(dir: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Complete states by step.
+/// Returns the complete states in `dir` by step.
 fn states(dir: &Path) -> Result<BTreeMap<usize, PathBuf>, TrainError> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(TrainError::io(dir))? {

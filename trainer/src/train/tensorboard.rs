@@ -1,8 +1,8 @@
-//! Scalars as TensorBoard event files.
+//! Writes scalars as TensorBoard event files.
 //!
-//! A file is a run of records (length, masked CRC of the length, data, masked CRC of the data), each
-//! an `Event` message of TensorFlow's `event.proto`. Only the few fields of a scalar are written, by
-//! hand: the published crates bring an image library with them.
+//! A file is a sequence of records (length, masked CRC of the length, data, masked CRC of the data). Each
+//! record is an `Event` message of TensorFlow's `event.proto`. Only the few fields of scalars are needed, so
+//! they are encoded by hand: the published crates depend on an image library.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,15 +11,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::TrainError;
 
-/// Writes one event file; times in it are the clock's and are part of no result.
+/// Writer of one event file. Its times come from the clock and are not part of any result.
 pub(super) struct EventFile {
     out: BufWriter<File>,
     path: PathBuf,
 }
 
 impl EventFile {
-    /// A new file in the folder `dir`, for a run that goes on after `step`. TensorBoard takes what
-    /// older files of the folder say of later steps as overtaken.
+    /// Creates a file in the folder `dir` for a run that continues after `step`. TensorBoard then ignores
+    /// later steps in older files of the folder.
     pub(super) fn create(dir: &Path, step: usize) -> Result<Self, TrainError> {
         std::fs::create_dir_all(dir).map_err(TrainError::io(dir))?;
         let seconds = now() as u64;
@@ -31,7 +31,7 @@ impl EventFile {
         bytes_field(&mut version, 3, b"brain.Event:2");
         file.record(&version)?;
         if step > 0 {
-            // SessionLog { status: START } at the next step: later steps of older files are gone.
+            // SessionLog { status: START } at the next step: TensorBoard discards later steps of older files.
             let mut start = head(step as u64 + 1);
             bytes_field(&mut start, 7, &[1 << 3, 1]);
             file.record(&start)?;
@@ -65,7 +65,7 @@ impl EventFile {
     }
 }
 
-/// Fields that every event has: time and step.
+/// Returns the fields that every event has: time and step.
 fn head(step: u64) -> Vec<u8> {
     let mut event = vec![1 << 3 | 1];
     event.extend(now().to_le_bytes());
@@ -78,14 +78,14 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// A length-delimited field.
+/// Appends a length-delimited field.
 fn bytes_field(out: &mut Vec<u8>, number: u8, data: &[u8]) {
     out.push(number << 3 | 2);
     varint(out, data.len() as u64);
     out.extend(data);
 }
 
-/// Seven bits a byte, lowest first.
+/// Appends a varint: seven bits per byte, lowest bits first.
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -94,7 +94,7 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// TensorFlow's masking of CRC-32C, so that a CRC over data with CRCs in it stays sound.
+/// CRC-32C with TensorFlow's masking, which keeps the CRC of data that contains CRCs reliable.
 fn masked_crc(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xA282_EAD8)
 }

@@ -1,4 +1,4 @@
-//! Validation loss of supervised training, early stopping, and the weights of the best evaluation.
+//! Validation loss of supervised training, early stopping, and the weights of the best validation step.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,28 +18,29 @@ use crate::artefact::{read_json, write_json};
 const BEST: &str = "best.json";
 const WEIGHTS: &str = "best.safetensors";
 
-/// An evaluation on the validation examples.
+/// Result of an evaluation on the validation examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// Step after which it was taken.
+    /// Optimizer step after which it was evaluated.
     pub step: usize,
-    /// Mean negative log-likelihood of the completion tokens, nats.
+    /// Mean negative log-likelihood of the completion tokens, in nats.
     pub nll: f64,
 }
 
-/// Evaluates on validation examples between steps.
+/// Evaluates the model on the validation examples between optimizer steps.
 pub(super) struct Validation<'a> {
     model: &'a Model,
     examples: &'a [Example],
     config: &'a SftConfig,
     dir: Option<&'a Path>,
     best: Option<Best>,
-    /// Weights of the best evaluation, where the run may end on others.
+    /// Weights of the best evaluation, if early stopping is on and they are not written to a file.
     kept: Option<BTreeMap<String, Tensor>>,
 }
 
 impl<'a> Validation<'a> {
-    /// With `dir`, the best evaluation survives a stop of the run.
+    /// If `dir` is given and early stopping is on, the best evaluation is stored there and survives an
+    /// interruption.
     pub(super) fn new(
         model: &'a Model,
         examples: &'a [Example],
@@ -57,13 +58,13 @@ impl<'a> Validation<'a> {
         self.dir.filter(|_| !self.examples.is_empty()).map(|dir| dir.join(name))
     }
 
-    /// Evaluates after `step` of `steps`, where an evaluation is due.
+    /// Evaluates after `step` of `steps`, if an evaluation is due.
     pub(super) fn evaluate(&mut self, step: usize, steps: usize) -> Result<EvalResult, TrainError> {
         let every = self.config.validate_every.max(1);
         if self.examples.is_empty() || !(step.is_multiple_of(every) || step == steps) {
             return Ok(EvalResult::default());
         }
-        // An evaluation made before an interruption is made again, with the same result.
+        // After an interruption, an evaluation may be repeated; it gives the same result.
         self.best = self.best.filter(|best| best.step < step);
         let nll = self.nll()?;
         if self.best.is_none_or(|best| nll < best.nll) {
@@ -95,7 +96,7 @@ impl<'a> Validation<'a> {
         }
     }
 
-    /// Puts the best weights into the model, where the run kept them; returns the best evaluation.
+    /// Restores the best weights, if early stopping kept them; returns the best evaluation.
     pub(super) fn finish(mut self) -> Result<Option<Best>, TrainError> {
         let (weights, record) = (self.path(WEIGHTS), self.path(BEST));
         if let Some(path) = weights.as_deref().filter(|path| path.exists()) {
@@ -111,7 +112,7 @@ impl<'a> Validation<'a> {
         Ok(self.best)
     }
 
-    /// Mean negative log-likelihood of the examples' completion tokens, weighted as in training.
+    /// Mean negative log-likelihood of the examples' completion tokens, with the weights used in training.
     fn nll(&self) -> Result<f64, TrainError> {
         let transformer = self.model.transformer()?;
         let (mut total, mut weights) = (0.0, 0.0);
@@ -129,7 +130,7 @@ impl<'a> Validation<'a> {
     }
 }
 
-/// Runs of examples of about `tokens` tokens.
+/// Splits the examples into consecutive groups of about `tokens` tokens.
 fn groups(examples: &[Example], tokens: usize) -> Vec<&[Example]> {
     let mut groups = Vec::new();
     let (mut start, mut filled) = (0, 0);

@@ -1,5 +1,5 @@
-//! The weights of a model in training, in a fixed order: variables that are trained, and the frozen
-//! ones beneath low-rank updates.
+//! The weights of a model in training, in a fixed order: the trained variables, and with LoRA the frozen
+//! weights.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use regrowth_policy::candle::{Adapter, Checkpoint, LowRank, ModelConfig, Paramet
 
 use super::lora::LoraConfig;
 
-/// What a variable of an adapter is called: its projection's name and one of these.
+/// Suffixes of an adapter's variable names, after the name of the projection.
 const HALVES: [&str; 2] = [".lora_A", ".lora_B"];
 
-/// Weights by name: trained or frozen.
+/// Weights by name, trained or frozen.
 #[derive(Debug, Clone)]
 pub struct Variables {
     trained: BTreeMap<String, Var>,
@@ -23,21 +23,21 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The weights of a checkpoint, all of them trained. Each is let go as its variable is made, so
-    /// that weights which nobody else holds are never in memory twice.
+    /// Makes all weights of a checkpoint trainable. Each tensor is freed as soon as its variable is made, so
+    /// weights without other owners are never in memory twice.
     ///
     /// # Errors
-    /// When a tensor cannot be copied.
+    /// If a tensor cannot be copied.
     pub fn taking(weights: BTreeMap<String, Tensor>) -> Result<Self> {
         let vars = weights.into_iter().map(|(n, t)| Ok((n, Var::from_tensor(&t)?)));
         Ok(Self::all(vars.collect::<Result<_>>()?))
     }
 
-    /// Low-rank updates on the frozen weights of a checkpoint: A uniform as PEFT draws it (Kaiming
-    /// with `a = sqrt(5)`: up to `1 / sqrt(in)`), B zero, so that training starts at the base.
+    /// Adds low-rank updates to the frozen weights of a checkpoint. A is uniform as in PEFT (Kaiming with
+    /// `a = sqrt(5)`: up to `1 / sqrt(in)`), B is zero, so that training starts at the base model.
     ///
     /// # Errors
-    /// When no projection is called as a target, or a tensor cannot be made.
+    /// If no projection matches a target, or a tensor cannot be made.
     pub fn low_rank(checkpoint: &Checkpoint, lora: &LoraConfig, seed: u64) -> Result<Self> {
         let device = &Device::Cpu;
         let mut trained = BTreeMap::new();
@@ -59,12 +59,13 @@ impl Variables {
         Ok(Self { trained, frozen, lora: Some(lora.clone()), frozen_dtype: Dtype::F32 })
     }
 
-    /// Fresh weights: norms 1, biases 0, everything else normal with deviation `1 / sqrt(hidden)`,
-    /// and that over `sqrt(2 L)` for the projections into the residual stream, as in GPT-2. Its 0.02,
-    /// meant for widths from 768 on, learnt more slowly at 128 (docs/experiments/0002-choice.md).
+    /// Initialises new weights: norms 1, biases 0, all others normal with standard deviation
+    /// `1 / sqrt(hidden)`, divided by `sqrt(2 L)` for the projections into the residual stream, as in GPT-2.
+    /// GPT-2's 0.02, meant for widths of at least 768, learnt more slowly at width 128
+    /// (docs/experiments/0002-choice.md).
     ///
     /// # Errors
-    /// When a tensor cannot be made.
+    /// If a tensor cannot be made.
     pub fn fresh(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self> {
         let inner = (config.hidden_size as f64).sqrt().recip();
         let residual = inner / (2.0 * config.layers as f64).sqrt();
@@ -89,43 +90,43 @@ impl Variables {
         Self { trained, frozen: BTreeMap::new(), lora: None, frozen_dtype: Dtype::F32 }
     }
 
-    /// The same variables with frozen weights multiplied in this type (f32 or bf16).
+    /// Returns the variables with this compute dtype of the frozen weights (f32 or bf16).
     #[must_use]
     pub fn with_frozen_dtype(self, frozen_dtype: Dtype) -> Self {
         Self { frozen_dtype, ..self }
     }
 
-    /// What frozen weights are multiplied in.
+    /// Compute dtype of the frozen weights.
     #[must_use]
     pub fn frozen_dtype(&self) -> Dtype {
         self.frozen_dtype
     }
 
-    /// Names and trained variables in order.
+    /// Names and trained variables, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.trained.iter().map(|(n, v)| (n.as_str(), v))
     }
 
-    /// How the updates are shaped, where only low-rank updates are trained.
+    /// LoRA settings; `None` if all weights are trained.
     #[must_use]
     pub fn lora(&self) -> Option<&LoraConfig> {
         self.lora.as_ref()
     }
 
-    /// The trained variables as tensors. They share the variables' memory and change with them.
+    /// Returns the trained variables as tensors. They share the variables' memory and change with them.
     #[must_use]
     pub fn trained(&self) -> BTreeMap<String, Tensor> {
         self.iter().map(|(n, v)| (n.to_owned(), v.as_detached_tensor())).collect()
     }
 
-    /// Number of values that are trained, and of those that are frozen.
+    /// Number of trained values, and number of frozen values.
     #[must_use]
     pub fn sizes(&self) -> (usize, usize) {
         let trained = self.trained.values().map(|v| v.elem_count()).sum();
         (trained, self.frozen.values().map(Tensor::elem_count).sum())
     }
 
-    /// The updates of the adapter by projection, detached; empty if everything is trained.
+    /// Returns the adapter's updates by projection, detached; empty if all weights are trained.
     #[must_use]
     pub fn updates(&self) -> BTreeMap<String, LowRank> {
         let modules = self.trained.keys().filter_map(|name| name.strip_suffix(HALVES[0]));
@@ -142,16 +143,16 @@ impl Variables {
     /// Overwrites every trained variable from `tensors`.
     ///
     /// # Errors
-    /// When one is missing or of another shape.
+    /// If a tensor is missing or has another shape.
     pub fn assign(&self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         self.iter().try_for_each(|(name, var)| var.set(&Parameters::get(tensors, name)?))
     }
 
-    /// Overwrites the updates with those of an adapter, which must be of the same projections, ranks
-    /// and scale.
+    /// Overwrites the updates with those of an adapter, which must have the same projections, ranks and
+    /// scale.
     ///
     /// # Errors
-    /// What differs, and what to do.
+    /// A text that says what differs and what to do.
     pub(super) fn adopt(&self, adapter: &Adapter) -> std::result::Result<(), String> {
         let own = self.updates();
         let shape = |update: &LowRank| (update.a.dims().to_vec(), update.b.dims().to_vec());
@@ -178,7 +179,7 @@ impl Variables {
         self.assign(&tensors.collect()).map_err(|e| e.to_string())
     }
 
-    /// The frozen weights beneath an adapter.
+    /// The frozen weights under an adapter.
     #[must_use]
     pub fn frozen(&self) -> &BTreeMap<String, Tensor> {
         &self.frozen
@@ -207,14 +208,14 @@ impl Parameters for Variables {
     }
 }
 
-/// Uniform values in `[-reach, reach)` from the stream of this name.
+/// Returns `n` uniform values in `[-reach, reach)`; their random stream depends on `seed` and `name`.
 fn uniform(n: usize, reach: f64, seed: u64, name: &str) -> Vec<f32> {
     use rand::RngExt;
     let mut rng = keyed_rng(seed, &[b"lora", name.as_bytes()]);
     (0..n).map(|_| (reach * rng.random_range(-1.0f64..1.0)) as f32).collect()
 }
 
-/// Normal values by Box and Muller's method from the stream of this name.
+/// Returns `n` normal values by the Box-Muller method; their random stream depends on `seed` and `name`.
 fn normal(n: usize, deviation: f64, seed: u64, name: &str) -> Vec<f32> {
     use rand::RngExt;
     let mut rng = keyed_rng(seed, &[b"init", name.as_bytes()]);

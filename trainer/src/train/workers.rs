@@ -1,9 +1,9 @@
-//! Threads that compute the micro-batches of every step of a run.
+//! Worker threads that compute the micro-batches of every step of a run.
 //!
-//! Micro-batches are cut by their content alone and their gradients are added in their order, so the
-//! sum is the same for any number of threads. A thread works on a whole micro-batch with
-//! single-threaded products: small models have no products worth sharing. Threads live as long as
-//! the run and never get far ahead of the sum, so memory is the same in every step.
+//! Micro-batches are formed by content alone, and their gradients are summed in order, so the sum does not
+//! depend on the number of threads. A thread computes a complete micro-batch with single-threaded matrix
+//! products, because the products of small models are too small to parallelise. The threads live as long as
+//! the run and start few micro-batches ahead of the sum, so peak memory is the same in every step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use super::gradients::{Compute, StepGradients, TrainingObjective, alone, gradients};
 use crate::TrainError;
 
-/// A micro-batch to compute: the step's batches, which of them, and the key of its dropout masks.
+/// A micro-batch to compute: the batches of the step, the index of this one, and the key of the dropout
+/// masks.
 struct Job<B> {
     batches: Arc<Vec<B>>,
     index: usize,
@@ -23,7 +24,7 @@ struct Job<B> {
 
 type Done = (usize, Result<StepGradients, TrainError>);
 
-/// The threads of a run; they end when this is dropped.
+/// The worker threads of a run; dropping this ends them.
 pub(super) struct Workers<B> {
     jobs: Sender<Job<B>>,
     done: Receiver<Done>,
@@ -31,7 +32,7 @@ pub(super) struct Workers<B> {
 }
 
 impl<B: Send + Sync> Workers<B> {
-    /// Starts `threads` of them, at least one.
+    /// Starts `threads` threads, at least one.
     pub(super) fn start<'scope, 'env, O: TrainingObjective<Batch = B>>(
         scope: &'scope Scope<'scope, 'env>,
         objective: &'env O,
@@ -61,15 +62,17 @@ impl<B: Send + Sync> Workers<B> {
         Self { jobs, done, threads }
     }
 
-    /// The summed gradients of a step's micro-batches; `dropout` is the key of the step's masks.
+    /// Returns the summed gradients of a step's micro-batches; `dropout` is the key of the step's dropout
+    /// masks.
     pub(super) fn step(&self, batches: Vec<B>, dropout: u64) -> Result<Summed<B>, TrainError> {
         let batches = Arc::new(batches);
         let give = |index: usize| {
             let job = Job { batches: batches.clone(), index, dropout };
-            // A failure shows when the results are read.
+            // A failed send shows up when the results are received.
             let _ = self.jobs.send(job);
         };
-        // One more than there are threads: a thread that is done early need not wait for the sum.
+        // One more than the number of threads, so that a thread that finishes early need not wait for the
+        // sum.
         let ahead = (self.threads + 1).min(batches.len());
         (0..ahead).for_each(give);
         let mut early = BTreeMap::new();
@@ -95,13 +98,13 @@ impl<B: Send + Sync> Workers<B> {
     }
 }
 
-/// What a step came to, and the micro-batches it was computed from.
+/// Summed gradients of a step, and its micro-batches.
 pub(super) struct Summed<B> {
     pub(super) total: StepGradients,
     pub(super) batches: Arc<Vec<B>>,
 }
 
-/// The channel of a thread: if the thread panics, whoever waits is told.
+/// A thread's result channel; if the thread panics, its drop tells the receiver.
 struct Watched(Sender<Done>);
 
 impl Drop for Watched {

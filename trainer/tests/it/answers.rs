@@ -1,4 +1,4 @@
-//! What a model writes of the answer that its prompt asks for, and what `evaluate` reads of it.
+//! How models write the answer that the prompt asks for, and how `evaluate` reads it.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use crate::common::{ok, regrowth, stderr};
 use regrowth_datasets::read_jsonl;
 use serde_json::{Value, json};
 
-/// Evaluates a policy that writes each of these texts as its solution of a problem of its own; gives
-/// the result, the rows of the samples file and what was said.
+/// Evaluates a policy that writes each of these texts as the solution of a separate problem. Returns the
+/// result, the rows of the samples file and stderr.
 fn evaluate(
     dir: &Path,
     problem: impl Fn(usize) -> Value,
@@ -82,7 +82,7 @@ fn every_wording_of_an_answer_that_a_form_asks_for_is_read() {
 fn what_is_silent_or_cut_off_is_counted_and_warned_of() {
     let dir = tempfile::tempdir().unwrap();
     let number = |i| json!({ "question": format!("Problem {i}: two and five?"), "answer": "7" });
-    // A token is a byte, and there are 512: the answer 70 ends behind its first digit.
+    // A token is a byte, and the limit is 512: the answer 70 is cut off after its first digit.
     let statement = "The answer is 7";
     let open = format!("{}{statement}0.", "x".repeat(512 - statement.len()));
     let texts = ["\\boxed{7}", "I cannot tell.", open.as_str(), "#### 7"];

@@ -1,4 +1,4 @@
-//! `regrowth check` through the binary, and its time limit on a slow policy.
+//! Tests of `regrowth check` through the binary, and of its time limit with a slow policy.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ fn a_check_tells_solutions_steps_answers_speed_and_cost() {
     assert_eq!(found["projected"]["trees"], 3 * 800);
     assert!(found["tree"]["sampled_tokens"].as_f64() > Some(50.0), "{found}");
     assert!(found["recommended"]["max_depth"].as_u64() > Some(2), "{found}");
-    // The same solutions again, whatever the machine does beside them.
+    // The same solutions again, whatever else the machine is doing.
     let again = parse(&ok(regrowth(dir.path(), &args)));
     assert_eq!(again["samples"], found["samples"]);
 
@@ -78,7 +78,7 @@ fn a_checkpoint_starts_from_the_preset_of_instruction_models() {
 fn a_slow_policy_ends_in_time_and_its_solutions_are_unfinished_not_cut_off() {
     let problems: Vec<Problem> =
         problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(MOST_PROBLEMS).collect();
-    // Solutions without an end, a line a wave.
+    // Solutions that do not end, one line per wave.
     let line = "and then we see\n";
     let entries: Vec<Value> = (0..40)
         .map(|lines| json!({ "after": line.repeat(lines), "candidates": [{ "text": line }] }))
@@ -96,11 +96,11 @@ fn a_slow_policy_ends_in_time_and_its_solutions_are_unfinished_not_cut_off() {
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
         found
     };
-    // Nothing comes back in time.
+    // No answer arrives in time.
     let found = look(900);
     assert_eq!((found.problems, found.unfinished, found.cut_off), (1, 1, 0));
     assert!(found.tree.is_none() && found.warnings()[0].contains("--seconds"));
-    // A few waves do.
+    // A few waves are finished in time.
     let found = look(60);
     assert!(found.problems < MOST_PROBLEMS && found.unfinished > 0, "{}", found.problems);
     assert_eq!((found.cut_off, found.no_answer), (0, 0));

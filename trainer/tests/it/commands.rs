@@ -1,4 +1,4 @@
-//! Behaviour of the other subcommands through the binary.
+//! Tests of subcommands without a file of their own, through the binary.
 
 use crate::common;
 use crate::common::{ok, regrowth, stderr, workshop};
@@ -85,7 +85,7 @@ fn score_gives_one_row_a_row_in_order() {
         let sum: f64 = logps.iter().map(|l| l.as_f64().unwrap()).sum();
         assert!(logps.len() == bytes.len() && (line["sum"].as_f64().unwrap() - sum).abs() < 1e-6);
     }
-    // More than the scripted policy's context of 64 KiB.
+    // Longer than the scripted policy's context of 64 KiB.
     let long = "c".repeat(70_000);
     for (prompt, completion, field) in
         [("", "c", "prompt"), ("p", "", "completion"), ("p", &*long, "completion")]
@@ -151,7 +151,8 @@ fn sft_learns_rows_conversations_and_worked_problems() {
     assert!(trained("parts", parts, &[]) == text, "prompt and completion of messages");
     let talk = json!({ "messages": [question, answer] });
     assert!(trained("talk", talk, &[]) == text, "a conversation");
-    // A form that is the model's own has no chat template; another one completes the prompt's line.
+    // The model's own prompt form has no chat template; with another form, the completion continues the
+    // prompt's line.
     let problem = json!({ "question": "2 + 5", "answer": "7", "solution": "2 + 5 = 7\n#### 7" });
     let other = trained("problem", problem, &["--prompt", "plain"]);
     assert!(other == text, "a worked problem");
@@ -211,7 +212,7 @@ fn an_adapter_keeps_its_shape_where_no_other_is_asked_for() {
     }
     assert_eq!(sft("first/adapter", "whole", &["--lora", "0"]), None);
 
-    // `iterate` says so at once, not when a round has been searched.
+    // `iterate` reports this at once, before it searches.
     let iterate = |more: &[&str]| {
         let args = ["iterate", "--policy", "first/adapter", "--preset", "chat", "--run", "run"];
         let few = ["--rounds", "1", "--problems-per-round", "2", "--validation-problems", "1"];
@@ -380,7 +381,7 @@ fn a_gpu_is_refused_before_anything_is_read_where_there_is_none() {
     let train =
         ["train", "--policy", "builtin", "--pairs", "none", "--out", "x", "--device", "cuda"];
     assert!(stderr(&regrowth(dir.path(), &train)).contains("training computes on the processor"));
-    // The CPU computes in f32 and bf16; f16 is for GPUs.
+    // The CPU computes in f32 and bf16; f16 is supported on GPUs only.
     let half = ["evaluate", "--policy", "builtin", "--limit", "1", "--dtype", "f16", "--json"];
     let output = regrowth(dir.path(), &half);
     assert!(stderr(&output).contains("f32 is used"), "{}", stderr(&output));

@@ -1,4 +1,4 @@
-//! What commands say, and to whom: pipes that close, first lines, folders that cannot be written.
+//! Output of commands: closed pipes, first lines, folders that cannot be written.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -125,7 +125,7 @@ fn rounds_are_added_to_a_finished_run_and_nothing_else_is_changed() {
     assert!(file("run", "round-0001/test.jsonl") == first, "test answers are not asked for again");
     let report: serde_json::Value = serde_json::from_slice(&file("run", "report.json")).unwrap();
     assert_eq!(report["extended"], serde_json::json!([1]));
-    // Everything else is refused, by the name of the setting and both values.
+    // All other changes are refused; the error names the setting and both values.
     for (more, wanted) in [
         (["--rounds", "1"], "rounds: 2 in the run, 1 now"),
         (["--simulations", "9"], "search.simulations: 3 in the run, 9 now"),

@@ -1,4 +1,4 @@
-//! Runs that are killed, stopped and damaged end with the bytes of the run that was left alone.
+//! Runs that are killed, stopped or corrupted end with the same bytes as an undisturbed run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use regrowth_datasets::keyed_rng;
 
 const ARGS: [&str; 5] = ["iterate", "--config", "crash.toml", "--run", "run"];
 
-/// Phases of a run with two rounds, in their order.
+/// Phases of a run with two rounds, in order.
 const PHASES: [&str; 15] = [
     "start",
     "validate 0",
@@ -31,7 +31,7 @@ const PHASES: [&str; 15] = [
     "finished",
 ];
 
-/// How far a run has come: the phase whose file is not there yet.
+/// Returns the current phase of a run: the first one whose file does not exist yet.
 fn phase(run: &Path) -> &'static str {
     let left = |name: &'static str| {
         let (word, number) = name.split_once(' ').unwrap_or((name, "0"));
@@ -50,7 +50,7 @@ fn phase(run: &Path) -> &'static str {
     PHASES.into_iter().find(|name| left(name)).unwrap_or("finished")
 }
 
-/// A folder in which a run saves its training after every step and replays pairs.
+/// A folder with settings under which a run saves its training state after every step and replays pairs.
 fn bench() -> tempfile::TempDir {
     let dir = workshop();
     let settings = TINY.replace("[dpo]", "[dpo]\nsave_seconds = 0\nepochs = 2");
@@ -63,13 +63,14 @@ fn start(dir: &Path) -> Child {
     command(dir, &ARGS).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary")
 }
 
-/// Longest wait for anything: far beyond what a busy machine takes, so only what hangs reaches it.
+/// Longest wait: far beyond what a busy machine needs, so only a hanging process reaches it.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Attempts to catch a run in one phase: a machine that is busy elsewhere may let it slip past.
+/// Attempts to stop a run in one phase: on a busy machine a run may pass the phase unnoticed.
 const ATTEMPTS: u32 = 40;
 
-/// Waits until the run is in `wanted` or behind it, then for `delay`. False if it ended first.
+/// Waits until the run is in the phase `wanted` or later, then for `delay`. Returns false if the run ended
+/// first.
 fn wait_for(child: &mut Child, run: &Path, wanted: &str, delay: Duration) -> bool {
     let place = |name: &str| PHASES.iter().position(|p| *p == name);
     let limit = Instant::now() + PATIENCE;
@@ -86,7 +87,7 @@ fn wait_for(child: &mut Child, run: &Path, wanted: &str, delay: Duration) -> boo
 
 #[test]
 fn killed_at_any_moment_a_run_ends_with_the_same_bytes() {
-    // A script asks for more.
+    // A script runs the test with a larger number.
     let kills = std::env::var("REGROWTH_KILLS").map_or(30, |n| n.parse().expect("a number"));
     let seed = std::env::var("REGROWTH_KILL_SEED").map_or(0, |n| n.parse().expect("a number"));
     let dir = bench();
@@ -128,8 +129,8 @@ fn signal(name: &str, child: &Child) {
     assert!(kill.expect("kill").success());
 }
 
-/// A run that is stopped (not ended) while it is in `wanted`, so that the test has all the time it
-/// wants. A run that slipped past begins again.
+/// Starts a run and suspends it (SIGSTOP) in the phase `wanted`, so that the test has enough time. If the run
+/// passed the phase, starts again.
 fn stopped_in(dir: &Path, run: &Path, wanted: &str) -> Child {
     for _ in 0..ATTEMPTS {
         let mut child =
@@ -161,7 +162,7 @@ fn of_two_resumes_one_is_refused_and_a_dead_one_binds_nobody() {
     ok(regrowth(dir.path(), &ARGS));
 }
 
-/// Waits until a process catches SIGINT: a resumed run is in its phase before it has said so.
+/// Waits until a process has a SIGINT handler: a resumed run may reach its phase before it installs one.
 fn wait_until_it_listens(id: u32) {
     const SIGINT: u64 = 1 << 1;
     let caught = || {
@@ -170,7 +171,7 @@ fn wait_until_it_listens(id: u32) {
         Some(u64::from_str_radix(mask.trim(), 16).ok()? & SIGINT != 0)
     };
     let started = Instant::now();
-    // Where the system does not tell, a moment has to do.
+    // If the system does not report signal handlers, wait a moment.
     while caught() == Some(false) && started.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -1,4 +1,4 @@
-//! Bytes that change on a disk are found, named and made again.
+//! Bytes corrupted on disk are detected, reported and computed again.
 
 use std::path::Path;
 
@@ -43,14 +43,14 @@ fn flipped_bytes_are_named_and_made_again() {
         for finished in [true, false] {
             flip(&run.join(name));
             if !finished {
-                // As if the run had been cut off before its end.
+                // As if the run had been interrupted before its end.
                 std::fs::remove_file(run.join("report.json")).unwrap();
             }
             let output = regrowth(dir.path(), &ARGS);
             let text = stderr(&output);
-            // The file itself, or the one whose checksums it holds.
+            // The corrupted file, or for checksums the file that they belong to.
             let file = name.strip_suffix(".sums").unwrap_or(name);
-            // What is computed anew from whole files needs no word.
+            // Files derived from intact files are rewritten without a message.
             let derived = !finished && !name.contains('/');
             assert!(text.contains(file) || derived, "{name}: {text}");
             ok(output);
@@ -146,7 +146,7 @@ fn a_stopped_training_goes_on_behind_its_step_and_a_damaged_state_is_named() {
         if damage {
             flip(&state.join("weights.safetensors"));
         }
-        // The binary knows the policy by a shorter name.
+        // The binary gives the policy a shorter name.
         let path = run.join("run.json");
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace(&request.config.policy, "tiny")).unwrap();

@@ -1,4 +1,4 @@
-//! `regrowth` takes every command that the documentation gives.
+//! `regrowth` accepts all commands in the documentation.
 
 use crate::documented_commands;
 #[test]

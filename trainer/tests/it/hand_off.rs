@@ -1,5 +1,5 @@
-//! Rounds whose training is another program's: what it is told, what it may leave, how it is
-//! stopped, and TRL as such a program.
+//! Rounds with an external trainer: its inputs, its allowed outputs, how it is stopped, and TRL as the
+//! trainer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,7 +45,7 @@ fn tokenizer_and_prompt_form_need_not_be_written_again() {
         names
     };
     assert_eq!(names("run/round-0002/checkpoint"), names("tiny"));
-    // The same weights, tokenizer and prompt form are the same policy.
+    // Same weights, tokenizer and prompt form give the same policy identity.
     let report = json(&dir.path().join("run/report.json"));
     assert_eq!(report["rounds"][2]["policy"], report["rounds"][0]["policy"]);
 }
@@ -82,7 +82,7 @@ fn a_trainer_that_fails_or_leaves_nothing_is_named_and_its_round_is_done_again()
 #[test]
 fn a_signal_ends_the_trainer_and_what_it_started() {
     let dir = workshop();
-    // Waits and limits are far beyond what a busy machine takes: only what hangs reaches them.
+    // Wait times and limits are far beyond those of a busy machine: only a hanging process reaches them.
     let trainer = "sleep 900 & echo $! > started; wait";
     let child = command(dir.path(), &args("run", trainer)).stderr(Stdio::piped()).spawn().unwrap();
     let started = dir.path().join("started");
@@ -109,7 +109,7 @@ fn a_signal_ends_the_trainer_and_what_it_started() {
     assert!(gone, "what the trainer started is still there");
 }
 
-/// A virtual environment with the packages of `benches/peers/trl_requirements.txt`.
+/// A virtual environment with the packages in `benches/peers/trl_requirements.txt`.
 fn environment() -> PathBuf {
     let folder = std::env::var_os("REGROWTH_TRL_VENV");
     folder.expect("REGROWTH_TRL_VENV names a virtual environment with TRL").into()

@@ -1,5 +1,5 @@
-//! Behaviour of `regrowth iterate` through the binary: what a run leaves, that it is a function of
-//! its seed, that it resumes, and what it refuses.
+//! Tests of `regrowth iterate` through the binary: the files of a run, reproducibility by seed, resuming, and
+//! errors.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use regrowth_policy::candle::{Checkpoint, SaveOptions, Source, save_checkpoint};
 use regrowth_verifiers::ProblemVerifier;
 use serde_json::Value;
 
-/// A run with the scripted policy: no weights, so nothing is trained.
+/// Arguments of a run with the scripted policy: it has no weights, so nothing is trained.
 fn scripted<'a>(run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
         "iterate",
@@ -154,7 +154,7 @@ fn same_seed_same_bytes_for_any_threads_and_batch() {
         let name = format!("{threads}-{batch}");
         let more = ["--threads", threads, "--max-batch", batch];
         ok(regrowth(dir.path(), &tiny(&name, &more)));
-        // Checkpoint paths are part of no artefact, so the name of the run does not show either.
+        // No file contains checkpoint paths, so the name of the run does not appear either.
         assert_same(&a, &contents(&dir.path().join(name)));
     }
 }
@@ -211,7 +211,7 @@ fn runs_of_several_seeds_are_compared_seed_by_seed() {
     assert_eq!(groups[0]["seeds"], serde_json::json!([0, 1]));
     assert_eq!(groups[0]["after"]["mean"], (after(0) + after(1)) / 2.0);
     assert!(groups[0]["against_first"].is_null());
-    // Seed 1 alone is in both, so there is no interval.
+    // Only seed 1 is in both groups, so there is no interval.
     let against = serde_json::json!({ "n": 1, "mean": after(2) - after(1) });
     assert_eq!(groups[1]["against_first"], against);
 
@@ -259,7 +259,7 @@ fn replayed_pairs_are_mixed_in_and_counted() {
     assert_eq!(replayed, earlier.min(fresh));
     let share = fresh as f64 / (fresh + replayed) as f64;
     assert_eq!(second["on_policy_share"].as_f64(), Some(share));
-    // Their reference is not what was recorded while another policy sampled them.
+    // Their reference log-probabilities are computed, because another policy sampled them.
     assert!(second["tokens"]["referenced"].as_u64() > Some(0));
     let output = regrowth(dir.path(), &tiny("bad", &["--replay", "1.0"]));
     assert_eq!(output.status.code(), Some(2));
@@ -269,7 +269,7 @@ fn replayed_pairs_are_mixed_in_and_counted() {
 #[test]
 fn the_best_round_is_exported_as_the_result() {
     let dir = workshop();
-    // A trainer that is known to bring progress: it hands over a policy that was trained before.
+    // An external trainer whose result is known to be better: it returns a previously trained policy.
     let strong = dir.path().join("strong");
     let checkpoint = Checkpoint::read(Source::Embedded).unwrap();
     let Checkpoint { source, config, tensors, .. } = &checkpoint;
@@ -299,11 +299,11 @@ fn the_best_round_is_exported_as_the_result() {
         "{:?}",
         kl_to_base(1)
     );
-    // It is a policy like any other.
+    // The exported checkpoint can be used as a policy.
     let row = "{\"prompt\": \"1\", \"completion\": \"2\"}\n";
     std::fs::write(dir.path().join("rows.jsonl"), row).unwrap();
     ok(regrowth(dir.path(), &["score", "--policy", "run/best", "--input", "rows.jsonl"]));
-    // And it is made again when it is gone.
+    // If it is deleted, it is exported again.
     let whole = contents(&run);
     std::fs::remove_dir_all(run.join("best")).unwrap();
     ok(regrowth(dir.path(), &args));
@@ -351,7 +351,7 @@ fn a_dry_run_writes_nothing() {
     assert!(text.contains("2 rounds of 5 problems"), "{text}");
     assert!(text.contains("estimate for the run") && text.contains("parameters"), "{text}");
     assert!(!dir.path().join("run").exists());
-    // In proportion to the run itself.
+    // The estimate is within a factor of two of the run itself.
     let plan = ok(regrowth(dir.path(), &tiny("run", &["--dry-run", "--json"])));
     let plan: Value = serde_json::from_str(&plan).unwrap();
     ok(regrowth(dir.path(), &tiny("run", &[])));
@@ -369,7 +369,7 @@ fn a_dry_run_writes_nothing() {
 #[test]
 fn own_problems_and_bad_input() {
     let dir = tempfile::tempdir().unwrap();
-    // Text of problems is foreign, too.
+    // The text of problems is untrusted, too.
     let row = |i: u32| {
         let question = format!("<script>alert({i})</script> What is {i} + 2?");
         format!("{}\n", serde_json::json!({ "question": question, "answer": (i + 2).to_string() }))
@@ -382,7 +382,7 @@ fn own_problems_and_bad_input() {
         args
     };
     let said = ok(regrowth(dir.path(), &args("own.jsonl")));
-    // What is suggested is of the same problems and the same policy.
+    // The suggested commands use the same problems and the same policy.
     for wanted in [
         "regrowth evaluate --policy scripted --problems own.jsonl --split test",
         "mcts search --policy scripted --problems own.jsonl --out search",

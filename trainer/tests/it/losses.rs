@@ -1,7 +1,7 @@
-//! Every preference loss against values and gradients of an independent reference.
+//! Compares every preference loss with values and gradients of an independent reference.
 //!
-//! The golden file comes from `benches/peers/trl_losses.py`: TRL's own code where it has the loss,
-//! else the formula with automatic differentiation.
+//! The golden file comes from `benches/peers/trl_losses.py`: TRL's own code if it has the loss, otherwise the
+//! formula with automatic differentiation.
 
 use regrowth_trainer::train::loss::{PairLogps, PreferenceLoss};
 use serde::Deserialize;

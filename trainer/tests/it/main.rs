@@ -1,4 +1,4 @@
-//! The library and its binary as their users see them: one module an area, linked once.
+//! Tests of the library and its binary as users see them: one module per area, linked once.
 
 #[cfg(unix)]
 #[allow(dead_code, reason = "the tests of the crate `policy` use the rest")]

@@ -1,11 +1,12 @@
-//! Settings files and runs of versions that called the test problems `eval`, and the KL estimate `probe`.
+//! Settings files and runs of versions in which the test problems were called `eval` and the KL estimate
+//! `probe`.
 
 use std::path::Path;
 
 use crate::common::{TINY, ok, regrowth, stderr, workshop};
 use sha2::{Digest, Sha256};
 
-/// Names in the files of a run, and what older versions wrote for them.
+/// Names in the files of a run, and the names that older versions wrote.
 const NAMES: [(&str, &str); 7] = [
     ("\"test\": {", "\"eval\": {"),
     ("\"test_problems\":", "\"eval_problems\":"),
@@ -21,7 +22,7 @@ fn old_settings() -> String {
     format!("probe_problems = 4\n{}", TINY.replace("test_problems", "eval_problems"))
 }
 
-/// Gives the files of a run, and what they say, the names of an older version.
+/// Renames the files of a run, and the names in them, to those of an older version.
 fn make_older(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -41,7 +42,7 @@ fn make_older(folder: &Path) {
     }
 }
 
-/// The same file with the older names, and with a checksum over them where it had one.
+/// Returns the file with the older names; if it has a checksum, with a new one.
 fn older(text: &str) -> String {
     let renamed =
         |text: &str| NAMES.iter().fold(text.to_owned(), |text, (new, old)| text.replace(new, old));
@@ -67,7 +68,7 @@ fn a_run_of_an_older_version_goes_on_with_its_own_names() {
     assert!(std::fs::read_to_string(run.join("report.json")).unwrap().contains("eval_problems"));
     assert!(iterate("run", "2").contains("is a finished run"));
     ok(regrowth(dir.path(), &["compare", "run", "fresh"]));
-    // As if it had been stopped in its second round, behind the validation.
+    // As if the run had been stopped in its second round, after the validation.
     for name in ["report.json", "round-0002/report.json", "round-0002/eval.jsonl"] {
         std::fs::remove_file(run.join(name)).unwrap();
     }

@@ -1,6 +1,6 @@
-//! The front ends of both programs keep their rules, and the reference pages are what the code says.
+//! Checks the rules for the command lines of both programs, and that the reference pages match the code.
 //!
-//! `REGENERATE=1 cargo test -p regrowth-trainer --test it reference::` writes the pages again.
+//! `REGENERATE=1 cargo test -p regrowth-trainer --test it reference::` regenerates the pages.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn programs() -> [Command; 2] {
     [regrowth_trainer::cli::command(), regrowth_mcts::cli::command()]
 }
 
-/// Every command that does something, with the name that it is called by.
+/// All commands without subcommands, each with its full name.
 fn commands() -> Vec<(String, Command)> {
     let mut found = Vec::new();
     for program in programs() {
@@ -32,7 +32,7 @@ fn visible(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|arg| !arg.is_hide_set())
 }
 
-/// Whether the help of an argument says what it is without a value on the command line.
+/// Whether the help of an argument states its default.
 fn has_default(arg: &Arg) -> bool {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     arg.is_required_set() || !arg.get_default_values().is_empty() || help.contains("[default: ")
@@ -188,7 +188,7 @@ fn completions_and_man_pages_know_every_flag() {
     assert!(run(&["--version"]).contains("features: candle"));
 }
 
-/// A section with the settings of a table, then those of the tables in it.
+/// Writes a section with the settings of a table, then sections for its subtables.
 fn table(above: &str, tree: &SettingsTree, presets: &[(&str, Table)], page: &mut String) {
     let name = |key: &str| if above.is_empty() { key.into() } else { format!("{above}.{key}") };
     let plain = || tree.settings().iter().filter(|s| s.inner.settings().is_empty());
@@ -217,7 +217,7 @@ fn table(above: &str, tree: &SettingsTree, presets: &[(&str, Table)], page: &mut
     }
 }
 
-/// A page of `docs/reference` against the text that it should have.
+/// Compares a page of `docs/reference` with the expected text, or regenerates it.
 fn compare(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference").join(name);
     if std::env::var_os("REGENERATE").is_some() {

@@ -1,5 +1,4 @@
-//! `regrowth serve` as a browser meets it: requests over a socket, to runs that are finished, under way and
-//! damaged.
+//! `regrowth serve` from a browser's side: requests over a socket, for finished, running and corrupted runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -30,7 +29,7 @@ impl Server {
         Self { process, address }
     }
 
-    /// Head and body of the answer to this request.
+    /// Returns head and body of the response to this request.
     fn ask(&self, method: &str, path: &str, host: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
         write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").expect("asks");
@@ -41,7 +40,7 @@ impl Server {
         (head.to_owned(), body.to_owned())
     }
 
-    /// The body of a page that is there.
+    /// Returns the body of an existing page.
     #[track_caller]
     fn get(&self, path: &str) -> String {
         let (head, body) = self.ask("GET", path, &self.address);
@@ -76,12 +75,12 @@ fn chart<'a>(run: &'a Value, id: &str) -> Option<&'a Value> {
     run["charts"].as_array().expect("charts").iter().find(|chart| chart["id"] == id)
 }
 
-/// A path as templates write it into an attribute.
+/// Returns a path as escaped by the templates in an attribute.
 fn escaped(path: &str) -> String {
     path.replace('/', "&#x2f;")
 }
 
-/// Makes of the finished run one that is training in round 2.
+/// Turns the finished run into one that is training in round 2.
 fn set_back(run: &Path) {
     let second = run.join("round-0002");
     for path in [run.join("report.json"), run.join("report.html"), second.join("report.json")] {
@@ -110,7 +109,7 @@ fn a_finished_run_is_shown_with_its_report_and_trees() {
         assert!(live[run]["parts"]["rounds"].as_str().expect("markup").contains(&escaped(link)));
         assert!(server.get(link).contains(holds), "{link}");
     }
-    // Links of the report lead to files.
+    // Links of the report point to files.
     let trees = std::fs::read_to_string(dir.path().join("run/round-0001/trees.jsonl")).unwrap();
     assert_eq!(server.get("/run/0/round-0001/trees.jsonl"), trees);
     assert!(server.get("/assets/live.js").contains("DOMParser"));
@@ -155,10 +154,10 @@ fn a_run_under_way_is_shown_and_not_disturbed() {
     let dir = finished();
     let run = dir.path().join("run");
     set_back(&run);
-    // Its process holds the lock, as long as it lives.
+    // The lock is held as by a running process.
     let lock = FolderLock::hold(&run).expect("a folder").expect("free");
     let second = run.join("round-0002");
-    // A search wrote some rows and a half; training wrote a row and a half.
+    // A search has written some rows and a partial one; training has written one row and a partial one.
     let trees = std::fs::read_to_string(second.join("trees.jsonl")).expect("trees");
     let half = &trees[..trees.len() - 40];
     std::fs::write(second.join("trees.jsonl.part"), half).expect("written");
@@ -175,7 +174,7 @@ fn a_run_under_way_is_shown_and_not_disturbed() {
         assert!(facts.contains(told), "{told}: {facts}");
     }
     assert!(!facts.contains("<b>"), "{facts}");
-    // Accuracy of rounds 0 and 1; the loss of round 2 as far as it goes.
+    // Accuracy of rounds 0 and 1, and the loss of round 2 so far.
     let accuracy = chart(&live[0], "accuracy").expect("a chart");
     assert_eq!(accuracy["series"][0]["points"].as_array().map(Vec::len), Some(2));
     let loss = chart(&live[0], "loss").expect("a chart");
@@ -187,14 +186,14 @@ fn a_run_under_way_is_shown_and_not_disturbed() {
     let whole = trees.lines().count() - 1;
     let page = server.get("/run/0/trees/2");
     assert_eq!(page.matches("\"propose_calls\"").count(), whole, "the half row is left out");
-    // What nobody wrote for a while is of a process that is gone, lock or not.
+    // An old `progress.json` means that the process has ended, whether or not the lock is held.
     let old = std::fs::read_to_string(run.join("progress.json")).expect("progress");
     let mut old: Value = serde_json::from_str(&old).expect("JSON");
     old["updated"] = json!(now() - 600);
     std::fs::write(run.join("progress.json"), old.to_string()).expect("written");
     assert!(server.live()[0]["parts"]["facts"].to_string().contains("stopped"));
     drop(lock);
-    // The run can go on while it is looked at.
+    // The run can continue while it is viewed.
     std::fs::write(second.join("trees.jsonl"), &trees).expect("written");
     std::fs::write(second.join("metrics.jsonl"), &metrics).expect("written");
     std::fs::remove_file(second.join("trees.jsonl.part")).expect("removed");
@@ -211,7 +210,7 @@ fn damage_costs_its_own_part_alone() {
     let server = Server::start(dir.path(), &["run"]);
     let facts = server.live()[0]["parts"]["facts"].to_string();
     assert!(facts.contains("stopped") && facts.contains("1 of 2"), "{facts}");
-    // A changed report is named on the page, which still loads.
+    // A corrupted report is reported on the page, which still loads.
     let path = run.join("round-0001/report.json");
     let report = std::fs::read_to_string(&path).expect("a report");
     std::fs::write(&path, &report[..report.len() / 2]).expect("written");

@@ -1,5 +1,5 @@
-//! A training in several parts: one schedule and one optimizer over all of them, and adapters that are
-//! trained further.
+//! Trainings in several parts: one schedule and one optimizer over all parts, and adapters that are trained
+//! further.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,7 +15,7 @@ use regrowth_trainer::train::{
 };
 use regrowth_verifiers::ProblemVerifier;
 
-/// Pairs of six trees of a small search, by tree.
+/// The pairs of six trees of a small search, grouped by tree.
 fn trees(source: &Source) -> Vec<Vec<PreferencePair>> {
     let checkpoint = Checkpoint::read(source.clone()).unwrap();
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
@@ -52,7 +52,7 @@ fn config() -> DpoConfig {
     }
 }
 
-/// Trains in `dir` as a part of a schedule of three steps; `stop` breaks off after a step.
+/// Trains in `dir` one part of a schedule of three steps; `stop` interrupts after a step.
 fn part(
     (model, base): (&Model, &Model),
     trees: &[Vec<PreferencePair>],
@@ -73,7 +73,7 @@ fn part(
     rates(dir)
 }
 
-/// The learning rates of the steps.
+/// Returns the learning rates of the steps.
 fn rates(dir: &Path) -> Vec<f64> {
     let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let row = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -100,18 +100,18 @@ fn parts_of_a_shared_schedule_learn_what_one_run_does() {
     let whole = part((&one, &base), &trees, (&at("one"), None), None);
     let first = part((&parts, &base), &trees[..2], (&at("first"), None), None);
     let before = at("first");
-    // A stop inside a part goes on from its own state, behind that of the part before.
+    // A part that was interrupted resumes from its own state, not from that of the previous part.
     part((&parts, &base), &trees[2..], (&at("second"), Some(&before)), Some(1));
     let second = part((&parts, &base), &trees[2..], (&at("second"), Some(&before)), None);
     assert_eq!([first, second].concat(), whole);
     assert!(gap(&base, &one) > 1e-2, "{}", gap(&base, &one));
     assert_eq!(gap(&one, &parts), 0.0);
-    // Without the optimizer of the part before, the last steps differ.
+    // Without the previous part's optimizer, the last steps differ.
     let anew = load();
     part((&anew, &base), &trees[..2], (&at("a"), None), None);
     part((&anew, &base), &trees[2..], (&at("b"), None), None);
     assert!(gap(&one, &anew) > 1e-4, "{}", gap(&one, &anew));
-    // A damaged one is named.
+    // A corrupted optimizer state is reported.
     let moments = before.join("optimizer/moments.safetensors");
     let mut bytes = std::fs::read(&moments).unwrap();
     *bytes.last_mut().unwrap() ^= 1;

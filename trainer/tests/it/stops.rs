@@ -1,4 +1,4 @@
-//! Runs that are stopped keep every finished model call: a server counts what is asked of it.
+//! Interrupted runs keep every finished model call: a server counts the requests.
 
 use crate::common;
 use crate::dialects;
@@ -12,13 +12,13 @@ use crate::common::{command, ok, regrowth, stderr, workshop};
 use crate::mock::{Answer, Asked, Mock};
 use serde_json::{Value, json};
 
-/// Longest wait for anything: far beyond what a busy machine takes.
+/// Longest wait: far beyond what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Calls that the program has in flight.
+/// Number of calls that the program has in flight.
 const IN_FLIGHT: usize = 4;
 
-/// A server that takes its time, whose model writes a few steps and an answer.
+/// A slow server, whose model writes a few steps and an answer.
 fn server() -> Mock {
     let script = |prompt: &str, seed: u64| match prompt.matches('\n').count() % 3 {
         0 => format!("The answer is {}.\u{3}", seed % 7),
@@ -51,7 +51,7 @@ fn start(dir: &Path, args: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary")
 }
 
-/// Waits until the server was asked so often; false if the program ended first.
+/// Waits until the server has received this number of requests; returns false if the program ended first.
 fn wait_for(server: &Mock, calls: usize, child: &mut Child) -> bool {
     let started = Instant::now();
     while asked(server) < calls {
@@ -73,7 +73,7 @@ fn a_killed_run_makes_no_finished_call_again_and_ends_with_the_same_bytes() {
     let whole = asked(&server);
     let bytes = contents(&dir.path().join("run"));
     std::fs::rename(dir.path().join("run"), dir.path().join("whole")).unwrap();
-    // What every start asks, to learn what the server can do.
+    // Number of requests at every start, to detect the server's features.
     ok(regrowth(dir.path(), &args(&url, "whole")));
     let at_start = asked(&server) - whole;
 
@@ -82,7 +82,7 @@ fn a_killed_run_makes_no_finished_call_again_and_ends_with_the_same_bytes() {
         let mut child = start(dir.path(), &args(&url, "run"));
         let more = whole / 10 + at_start;
         if wait_for(&server, asked(&server) + more, &mut child) {
-            // SIGKILL: nothing can be saved any more.
+            // SIGKILL: the process cannot save anything.
             child.kill().unwrap();
             kills += 1;
         }
@@ -92,8 +92,7 @@ fn a_killed_run_makes_no_finished_call_again_and_ends_with_the_same_bytes() {
     ok(regrowth(dir.path(), &args(&url, "run")));
     assert_same(&bytes, &contents(&dir.path().join("run")));
     let total = asked(&server) - begun;
-    // Each request in flight may be the last of three of its call, and its answer may be on its way into
-    // the log.
+    // Each request in flight may be the last of its call's three, and its answer may not be in the log yet.
     let lost = kills * (at_start + IN_FLIGHT * 4) + at_start;
     assert!(kills >= 5, "{kills} kills");
     assert!(total <= whole + lost, "{total} requests for {whole}, at most {lost} in flight");
@@ -155,8 +154,8 @@ fn a_stopped_evaluation_goes_on_from_its_answers() {
     let (before, output) = (asked(&server), regrowth(dir.path(), &evaluate("out")));
     assert!(stderr(&output).contains("finished model calls"), "{}", stderr(&output));
     ok(output);
-    // A solution takes up to three requests; what those in flight had got is lost, and each start asks
-    // what the server can do.
+    // A solution takes up to three requests. Those of calls in flight are lost, and each start sends requests
+    // to detect the server's features.
     let (again, lost) = (asked(&server) - before, 3 * IN_FLIGHT + 10);
     assert!(again < whole - whole / 2 + lost, "{again} of {whole}");
     let left = std::fs::read_dir(dir.path().join("out")).unwrap().next().unwrap().unwrap().path();

@@ -1,5 +1,5 @@
-//! Disks that are full or may not be written: a clear error, nothing lost, and the same command
-//! ends with the same bytes once there is space.
+//! Full and read-only disks: a clear error, nothing is lost, and once there is space, the same command ends
+//! with the same bytes.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ fn args(run: &str) -> [&str; 5] {
     ["iterate", "--config", "tiny.toml", "--run", run]
 }
 
-/// A folder with the bytes of a run that had space.
+/// A folder with a run that had enough space, and the run's files.
 fn with_whole() -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
     let dir = workshop();
     ok(regrowth(dir.path(), &args("whole")));
@@ -22,7 +22,7 @@ fn with_whole() -> (tempfile::TempDir, BTreeMap<String, Vec<u8>>) {
     (dir, whole)
 }
 
-/// The run under a limit on the size of a file, in KiB; a write beyond it fails as on a full disk.
+/// The run with a limit on the size of a file, in KiB; a write beyond it fails as on a full disk.
 fn limited(dir: &Path, kib: u64) -> Output {
     let script = format!(
         "trap '' XFSZ; ulimit -f {}; exec \"$0\" iterate --config tiny.toml --run run",
@@ -56,7 +56,7 @@ fn a_file_that_cannot_grow_stops_the_run_and_nothing_is_lost() {
     assert_same(&whole, &contents(&run));
 }
 
-/// Trees that are on the disk.
+/// Number of trees on the disk.
 fn rows(run: &Path) -> usize {
     let lines = |name: &str| {
         let bytes = std::fs::read(run.join("round-0001").join(name)).unwrap_or_default();
@@ -65,7 +65,7 @@ fn rows(run: &Path) -> usize {
     lines("trees.jsonl") + lines("trees.jsonl.part")
 }
 
-/// A file system of some size; gone when dropped.
+/// A file system of a given size; unmounted on drop.
 struct Small(PathBuf);
 
 impl Small {
@@ -87,7 +87,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        // Nothing to do about a failure here; the folder below it cannot be removed then.
+        // A failure cannot be handled here; the folder is then left behind.
         let _ = Command::new("umount").arg(&self.0).status();
     }
 }
@@ -132,7 +132,7 @@ fn a_folder_that_may_not_be_written_is_named() {
     open(&closed, 0o555);
     let mut run = command(dir.path(), &args("closed/run"));
     if std::fs::write(closed.join("probe"), "").is_ok() {
-        // The administrator may write anywhere: be somebody else.
+        // Root may write anywhere, so run as another user.
         std::fs::remove_file(closed.join("probe")).unwrap();
         run.uid(65_534).gid(65_534);
     }

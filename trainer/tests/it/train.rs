@@ -1,4 +1,4 @@
-//! Training through the public interface: what must not change a result, and what comes out.
+//! Training through the public interface: its results, and options that must not change them.
 
 use crate::common;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ fn trees(source: &Source) -> Vec<TreeRecord> {
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
     let problems: Vec<Problem> =
         problems_from_spec("arithmetic", Split::Train, 0).unwrap().take(12).collect();
-    // Steps so short that solutions have several, and trees several pairs.
+    // Steps are so short that solutions have several steps, and trees several pairs.
     let config = SearchConfig {
         simulations: 4,
         max_depth: 4,
@@ -59,9 +59,9 @@ fn trees(source: &Source) -> Vec<TreeRecord> {
     found
 }
 
-/// Their pairs.
+/// The pairs of these trees.
 fn pairs(source: &Source) -> Vec<PreferencePair> {
-    // The tiny model solves next to nothing.
+    // Also from unsolved trees: the tiny model solves almost nothing.
     let rules = PairConfig { solved_only: false, ..PairConfig::default() };
     let found: Vec<_> =
         trees(source).iter().flat_map(|tree| extract_pairs(tree, &rules).pairs).collect();
@@ -118,7 +118,7 @@ fn largest_difference(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>
         .fold(0.0, f32::max)
 }
 
-/// How far training moved the weights, so that a comparison of two runs says something.
+/// How far training moved the weights, so that comparisons of two runs are meaningful.
 fn moved(model: &Model, source: &Source) -> f32 {
     let start = Checkpoint::read(source.clone()).unwrap();
     largest_difference(&model.weights().unwrap(), &start.tensors)
@@ -206,13 +206,13 @@ fn updates_of_an_adapter_are_exact_when_merged_saved_and_recomputed() {
     let config = DpoConfig { lora: Some(lora), learning_rate: 1.0, ..config() };
     let (_, model) = train(&source, &pairs, &config, 2);
     assert!(moved(&model, &source) > 1e-3);
-    // The same masks are drawn again where activations are computed a second time.
+    // With recomputed activations, the same dropout masks are drawn again.
     let again = DpoConfig { gradient_checkpointing: true, ..config };
     let (_, recomputed) = train(&source, &pairs, &again, 1);
     let gap = largest_difference(&model.weights().unwrap(), &recomputed.weights().unwrap());
     assert!(gap <= 1e-4, "{gap}");
 
-    // The forward with updates beside the weights, and that with them merged.
+    // Compares the forward pass with separate updates and with merged updates.
     let ids = &pairs[0].prompt_ids;
     let logps = |transformer: &Transformer| -> Vec<f32> {
         let mut layout = PackedLayout::default();
@@ -375,7 +375,7 @@ fn whole_completions_score_the_shared_beginning_too() {
     let whole = DpoConfig { scope: Scope::Completion, ..config() };
     let (difference, a) = train(&source, &pairs, &config(), 1);
     let (completion, b) = train(&source, &pairs, &whole, 1);
-    // A shared beginning cancels in the difference of sums, so the loss is the same.
+    // A common beginning cancels in the difference of sums, so the loss is the same.
     assert!(largest_difference(&a.weights().unwrap(), &b.weights().unwrap()) <= 1e-5);
     assert!(completion.metrics["logps/chosen"] < difference.metrics["logps/chosen"]);
 }
@@ -394,7 +394,7 @@ fn checkpoints_are_cut_into_shards_and_keep_their_type() {
     assert_eq!(read.config.dtype(), DType::BF16);
     let gap = largest_difference(&read.tensors, &model.weights().unwrap());
     assert!(gap > 0.0 && gap < 0.01, "{gap}");
-    // The type of the folder is kept by default.
+    // By default the dtype of the folder is kept.
     let again = dir.path().join("again");
     let model = Model::load(Source::folder(&folder).unwrap(), None, 0).unwrap();
     model.save(&again, SaveOptions::default()).unwrap();
@@ -428,7 +428,7 @@ fn an_adapter_folder_is_a_policy() {
     assert!(error.contains("adapter_config.json") && error.contains("base"), "{error}");
 }
 
-/// Text rows in three layouts, the same preference in each.
+/// Text rows in three layouts, with the same preference in each.
 const TEXTS: [(&str, &str); 2] = [
     ("standard.jsonl", r#"{"prompt": "1 + 1", "chosen": " = 2", "rejected": " = 3", "extra": 1}"#),
     (
@@ -618,7 +618,7 @@ fn supervised_training_stops_early_and_keeps_the_best_weights() {
         })
         .collect();
     assert_eq!(seen.iter().copied().fold(f64::MAX, f64::min), best["nll"].as_f64().unwrap());
-    // The written weights give the best loss, not the last one.
+    // The saved weights are those with the best loss, not the last ones.
     let score = ["score", "--policy", "out/checkpoint", "--input", "held.jsonl"];
     let (mut total, mut tokens) = (0.0, 0);
     for line in ok(regrowth(dir.path(), &score)).lines() {
@@ -626,12 +626,12 @@ fn supervised_training_stops_early_and_keeps_the_best_weights() {
         total -= scored["sum"].as_f64().unwrap();
         tokens += scored["tokens"].as_array().unwrap().len();
     }
-    // EOS is a target in training and none of the scored tokens.
+    // EOS is a target in training, but not among the scored tokens.
     let bound = best["nll"].as_f64().unwrap() * (tokens + 2) as f64;
     assert!(total <= bound + 1e-3, "{total} {bound}");
 }
 
-/// Mean cross entropy of the engine's own judgements, both orders averaged, with what was taught.
+/// Mean cross entropy of the engine's own judgements (both orders averaged) with the training targets.
 fn misjudged(source: &Source, labels: &[StepLabel]) -> f64 {
     let checkpoint = Checkpoint::read(source.clone()).unwrap();
     let policy = CandlePolicy::new(&checkpoint, &LoadOptions::default()).unwrap();
@@ -662,7 +662,7 @@ fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
     let mut labels: Vec<_> =
         trees.iter().flat_map(|t| extract_step_labels(t, &StepLabelConfig::default())).collect();
     assert!(labels.len() > 20, "{}", labels.len());
-    // All the tiny model can learn is to find "wrong" in both orders of the options.
+    // All that the tiny model can learn is to answer "wrong" in both orders of the options.
     for row in &mut labels {
         (row.label, row.right) = (false, 0);
     }
@@ -697,7 +697,7 @@ fn the_judge_learns_what_its_steps_came_to_beside_the_pairs() {
     assert_eq!((with.pairs, with.steps), (without.pairs, without.steps));
     let (before, after) = (misjudged(&alone, &labels), misjudged(&together, &labels));
     assert!(after < 0.5 * before, "{before} {after}");
-    // How a step is cut into micro-batches and who computes them changes nothing.
+    // The split into micro-batches and the number of threads do not change the result.
     let (_, cut, _) = train(4.0, 1, 1);
     let gap = largest_difference(&taught.weights().unwrap(), &cut.weights().unwrap());
     assert!(gap <= 1e-4, "{gap}");

@@ -1,5 +1,5 @@
-//! Runs of many small rounds: one schedule and one optimizer over the run, validation now and then,
-//! adapters as checkpoints; and that such runs resume.
+//! Runs of many small rounds, and resuming them: one schedule and one optimizer over the run, validation in
+//! some rounds, adapters as checkpoints.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use regrowth_trainer::rounds::{self, Control, Observer, RoundReport, RunConfig, 
 use regrowth_trainer::train::StepProgress;
 use serde_json::Value;
 
-/// Settings of a run of five rounds with one optimizer, validated in the second, fourth and last.
+/// Settings of a run of five rounds with one optimizer, validated in the second, fourth and last round.
 fn settings(more: &str) -> String {
     let head = format!("carry_optimizer = true\nvalidate_every = 2\n{more}");
     let text = TINY.replace("rounds = 2", "rounds = 5");
@@ -47,7 +47,7 @@ fn a_run_has_one_schedule_and_keeps_what_later_rounds_need() {
     std::fs::write(dir.path().join("updates.toml"), settings("")).unwrap();
     ok(iterate(dir.path(), &[]));
     let run = dir.path().join("run");
-    // Two of five steps warm up to 1e-3, the other three fall along a cosine.
+    // Two of five steps warm up to 1e-3, the other three follow a cosine decay.
     let cosine = |share: f64| 1e-3 * 0.5 * (1.0 + (std::f64::consts::PI * share).cos());
     let expected = [5e-4, 1e-3, 1e-3, cosine(1.0 / 3.0), cosine(2.0 / 3.0)];
     for (found, wanted) in learning_rates(&run).into_iter().zip(expected) {
@@ -65,7 +65,7 @@ fn a_run_has_one_schedule_and_keeps_what_later_rounds_need() {
     let asked: Vec<bool> = rounds.iter().map(|round| round["test"].is_object()).collect();
     assert_eq!(asked, [true, false, true, false, true, true]);
     assert!([0, 2, 4, 5].contains(&report["best_round"].as_u64().unwrap()));
-    // A finished run is not damaged by what was removed, and says the same again.
+    // Pruned files do not count as corruption: the finished run is reported again.
     let before = contents(&run);
     assert!(ok(iterate(dir.path(), &[])).contains("is a finished run"));
     assert_same(&before, &contents(&run));
@@ -89,9 +89,9 @@ impl Observer for StopAtFive<'_> {
     fn round(&mut self, _report: &RoundReport) {}
 }
 
-/// A run in `name` as one looks that was stopped in its last training.
+/// A copy of the run in `name`, in the state of a stop during its last training.
 fn stopped(dir: &Path, name: &str) -> PathBuf {
-    // Those of the whole run, with what its preset adds.
+    // The settings of the complete run, including those of its preset.
     let report = json(&dir.join("run/report.json"));
     let config: RunConfig = serde_json::from_value(report["config"].clone()).unwrap();
     let run = dir.join(name);
@@ -122,7 +122,7 @@ fn a_run_goes_on_with_the_optimizer_that_the_round_before_left() {
     };
     stopped(dir.path(), "stopped");
     again("stopped");
-    // What the last round goes on with has changed on the disk: it is made again first.
+    // The optimizer state that the last round continues from is corrupted: it is computed again first.
     let run = stopped(dir.path(), "changed");
     let moments = run.join("round-0004/optimizer/moments.safetensors");
     let mut bytes = std::fs::read(&moments).unwrap();
@@ -146,7 +146,7 @@ fn an_adapter_is_trained_over_all_rounds_and_small_on_the_disk() {
         assert_eq!(config["base_model_name_or_path"], base.to_str().unwrap());
         assert_eq!(config["r"], 2);
     }
-    // Every round moves the policy on from where the one before left it.
+    // Every round changes the policy further.
     let kl_to_base =
         |round: u32| json(&run.join(format!("round-000{round}/report.json")))["policy"].to_string();
     assert!(kl_to_base(2) != kl_to_base(4) && kl_to_base(4) != kl_to_base(5));

@@ -1,4 +1,4 @@
-//! Commands of `regrowth` with a verifier command or with another policy as judge.
+//! Commands of `regrowth` with a verifier command, or with another policy as judge.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::common::runs::{assert_same, contents};
 use crate::common::{TINY, ok, regrowth, stderr, workshop};
 
-/// Judges a solution by the length of its request; lies about ids while the file `broken` is there and 20
-/// requests have been answered.
+/// Judges a solution by the length of its request. While the file `broken` exists, it returns wrong ids after
+/// 20 requests.
 const CHECK: &str = r#"n=0
 while IFS= read -r line; do
   id=${line#*\"id\":}; id=${id%%,*}; n=$((n + 1))
@@ -45,7 +45,7 @@ fn rounds_go_on_where_a_verifier_broke_with_the_same_bytes() {
     ok(iterate(dir.path(), "broken-off"));
     let files = |run: &str| {
         let mut files = contents(&dir.path().join(run));
-        // Threads append to it as they are answered.
+        // Threads append verdicts in the order in which they arrive, so the file differs between runs.
         files.remove("verdicts.jsonl").expect("findings are kept");
         files
     };

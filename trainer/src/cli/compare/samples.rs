@@ -1,4 +1,4 @@
-//! Evaluations side by side, item by item: the samples files that `evaluate --out` and lm-eval write.
+//! Compares evaluations item by item, from the samples files of `evaluate --out` and lm-eval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use super::{aligned, difference, row};
 use crate::TrainError;
 use crate::stats::{Paired, Share, p_value};
 
-/// Metrics of lm-eval that say of one item whether it is right.
+/// Metrics of lm-eval that give right or wrong per item.
 const METRICS: [&str; 4] = ["acc", "acc_norm", "exact_match", "math_verify"];
 
-/// What a samples file says of its items.
+/// Results in a samples file.
 #[derive(Debug)]
 struct Samples {
     path: PathBuf,
-    /// Whether an item is right, by filter and metric, then by `doc_id`.
+    /// Whether each item is right: by filter and metric, then by `doc_id`.
     right: BTreeMap<(String, &'static str), BTreeMap<u64, bool>>,
-    /// What the item's answer is compared with, by `doc_id`.
+    /// Reference answer of each item, by `doc_id`.
     targets: BTreeMap<u64, String>,
 }
 
@@ -29,11 +29,11 @@ struct Line<'a> {
     filter: &'a str,
     metric: &'static str,
     share: Share,
-    /// Against the first file, on the items that both have; `None` for the first.
+    /// Comparison with the first file, on the items in both; `None` for the first file.
     against: Option<Paired>,
 }
 
-/// The comparison of these files with the first, as text or as one JSON object.
+/// Compares these files with the first one; returns text or one JSON object.
 pub(super) fn compared(paths: &[PathBuf], as_json: bool) -> Result<String, TrainError> {
     let files: Vec<Samples> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     for file in &files[1..] {
@@ -77,12 +77,12 @@ fn read(path: &Path) -> Result<Samples, TrainError> {
     Ok(Samples { path: path.to_owned(), right, targets })
 }
 
-/// A target without the quotes that only some programs write.
+/// Returns a target without the quotes that only some programs write.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Refuses files whose items are not the same ones.
+/// Returns an error if the two files have different items.
 fn check_items(first: &Samples, second: &Samples) -> Result<(), TrainError> {
     let differs =
         |(id, target): (&u64, &String)| second.targets.get(id).is_some_and(|t| t != target);
@@ -162,7 +162,7 @@ mod tests {
             of("strict-match").chain(of("flexible-extract")).collect()
         };
         let a = file(dir.path(), "a.jsonl", &rows([1, 0, 0, 0]));
-        // The other program's target is a number, and it was asked one item less.
+        // The other program writes numbers as targets, and evaluated one item less.
         let mut second = rows([1, 1, 1, 0]);
         second.retain(|row| row["doc_id"] != 3);
         second.iter_mut().for_each(|row| row["target"] = json!(7));

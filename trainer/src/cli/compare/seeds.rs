@@ -1,7 +1,7 @@
-//! Runs of one variant with several seeds as one row: what a claim about a method rests on.
+//! Groups runs of one variant with several seeds into one row, for claims about a method.
 //!
-//! Two variants are compared seed by seed, so what a seed does to both (problems, order) falls out.
-//! Single problems are compared run by run.
+//! Variants are compared seed by seed, so that effects of the seed on both (problems, order) cancel. Single
+//! problems are compared run by run.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use super::{Run, accuracy, percent, tokens, variant};
 use crate::stats::Mean;
 
-/// Runs of one variant that began with one policy and prompt and differ by their seed.
+/// Runs of one variant with the same base policy and prompt that differ in their seed.
 pub(super) struct Group<'a> {
     variant: String,
     problems: &'a str,
-    /// Identity of the policy of round 0, which also holds its prompt.
+    /// Identity of the base policy, which includes its prompt.
     start: Option<&'a str>,
-    /// By seed; of two runs with one seed the last counts.
+    /// Runs by seed; if two runs have the same seed, the last one counts.
     runs: BTreeMap<u64, &'a Run>,
 }
 
-/// The groups in the order of their first run; none where no variant has two seeds.
+/// Returns the groups in the order of their first run; empty if no variant has two seeds.
 pub(super) fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for run in runs {
@@ -39,7 +39,7 @@ pub(super) fn groups(runs: &[Run]) -> Vec<Group<'_>> {
     groups
 }
 
-/// Heads of the columns of [`Group::row`].
+/// Column headings of [`Group::row`].
 pub(super) const HEAD: [&str; 10] = [
     "variant",
     "problems",
@@ -66,21 +66,21 @@ impl Group<'_> {
         self.mean(after)
     }
 
-    /// Equations that hold in the solutions of the best rounds, where there are any.
+    /// Share of correct equations in the solutions of the best rounds; `None` if a run has no equations.
     fn equations(&self) -> Option<Mean> {
         let share = |run: &Run| Some(best(run)?.equations?.accuracy);
         let values: Option<Vec<f64>> = self.runs.values().map(|run| share(run)).collect();
         values.map(|values| Mean::of(&values))
     }
 
-    /// This group's accuracy minus the first's, seed by seed.
+    /// Accuracy of this group minus that of the first, over the seeds in both.
     fn against(&self, first: &Group<'_>) -> Mean {
         let difference =
             |(seed, run): (&u64, &&Run)| Some(after(run) - after(first.runs.get(seed)?));
         Mean::of(&self.runs.iter().filter_map(difference).collect::<Vec<_>>())
     }
 
-    /// The group as a row of a table; `first` is what it is compared with.
+    /// Returns the group as a table row; `first` is the group to compare with.
     pub(super) fn row(&self, first: Option<&Group<'_>>) -> Vec<String> {
         let (before, after) = (self.before(), self.after());
         let whole = |mean: Mean| format!("{:.0}", mean.mean);
@@ -104,7 +104,7 @@ impl Group<'_> {
         ]
     }
 
-    /// The group as a JSON object.
+    /// Returns the group as a JSON object.
     pub(super) fn json(&self, first: Option<&Group<'_>>) -> Value {
         json!({
             "variant": self.variant, "problems": self.problems,
@@ -125,7 +125,7 @@ fn after(run: &Run) -> f64 {
     best(run).map_or(0.0, |test| test.share.accuracy)
 }
 
-/// ` [low, high]` in points or percent; nothing without a spread.
+/// ` [low, high]` in points or percent; empty if there is no interval.
 fn interval(mean: &Mean, signed: bool) -> String {
     let Some([low, high]) = mean.ci95.map(|ci| ci.map(|v| 100.0 * v)) else {
         return String::new();

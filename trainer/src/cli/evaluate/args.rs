@@ -28,7 +28,7 @@ pub(in crate::cli) struct Args {
         help_heading = "Policy and problems"
     )]
     pub(super) problems: Vec<String>,
-    /// Bad rows of the problem files that are skipped, each named; one more is an error.
+    /// Number of bad rows of the problem files that are skipped with a message; one more is an error.
     #[arg(
         long,
         default_value_t = 0,
@@ -42,8 +42,8 @@ pub(in crate::cli) struct Args {
     /// minerva_math or hendrycks_math.
     #[arg(long, help_heading = "Policy and problems", hide = true)]
     pub(super) task: Option<String>,
-    /// Whose prompts, worked examples and answer extraction are used: this program's, or those of the
-    /// lm-evaluation-harness 0.4.13 for `--task`. Figures of the two are not comparable.
+    /// Source of prompts, few-shot examples and answer extraction: this program, or the lm-evaluation-harness
+    /// 0.4.13 for `--task`. Figures of the two are not comparable.
     #[arg(
         long,
         value_enum,
@@ -52,7 +52,7 @@ pub(in crate::cli) struct Args {
         hide = true
     )]
     pub(super) protocol: Protocol,
-    /// Format of the problem file, where detection is wrong
+    /// Format of the problem file, if it is not detected correctly
     /// [default: detected]
     #[arg(long, value_name = "NAME", help_heading = "Policy and problems", hide = true)]
     pub(super) format: Option<String>,
@@ -60,17 +60,17 @@ pub(in crate::cli) struct Args {
     /// a file].
     #[arg(long, help_heading = "Policy and problems", hide = true)]
     pub(super) split: Option<Split>,
-    /// Problems at most [default: 1000 of a built-in task, all of a file].
+    /// Maximum number of problems [default: 1000 of a built-in task, all of a file].
     #[arg(long, value_name = "N", help_heading = "Policy and problems")]
     pub(super) limit: Option<usize>,
-    /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations per
-    /// root) or mcts-vote@K (the votes of all solutions of a search with K simulations); none of them
-    /// sees the reference.
+    /// greedy, majority@K, best-of@K, mcts@K (the committed solution of a search with K simulations per root)
+    /// or mcts-vote@K (majority vote over all solutions of a search with K simulations). No strategy sees the
+    /// reference.
     #[arg(long, default_value = "greedy", help_heading = "Sampling")]
     pub(super) strategy: Decoding,
     /// Compare greedy, pass@k, majority, best-of and search at equal tokens, with 1, 2, 4, ... K samples per
     /// problem; --out also gets a page and curve.json (docs/evaluation.md)
-    /// [default: one strategy is measured]
+    /// [default: one strategy is evaluated]
     #[arg(
         long,
         value_name = "K",
@@ -79,42 +79,42 @@ pub(in crate::cli) struct Args {
         help_heading = "Sampling"
     )]
     pub(super) curve: Option<NonZeroUsize>,
-    /// Solutions sampled for each problem beside the strategy's, for pass@k
+    /// Solutions sampled per problem for pass@k, in addition to those of the strategy
     /// [default: 0]
     #[arg(long, value_name = "N", help_heading = "Sampling", hide = true)]
     pub(super) samples: Option<usize>,
-    /// Temperature of everything that is sampled
+    /// Sampling temperature
     #[arg(long, value_name = "T", help_heading = "Sampling", hide = true)]
     pub(super) temperature: Option<f32>,
-    /// Tokens of one solution at most
+    /// Maximum number of tokens of a solution
     #[arg(long, value_name = "N", help_heading = "Sampling")]
     pub(super) max_tokens: Option<usize>,
     #[command(flatten)]
     pub(super) start: StartFlags,
-    /// How the strategies that search judge steps
+    /// Judge of the strategies that search
     #[arg(long, help_heading = "Sampling", hide = true)]
     pub(super) judge: Option<JudgeForm>,
-    /// Another policy that judges the steps for strategies that search (docs/judges.md)
+    /// Another policy that judges the steps, for strategies that search (docs/judges.md)
     /// [default: none: the evaluated policy judges]
     #[arg(long, value_name = "POLICY", help_heading = "Sampling", hide = true)]
     pub(super) judge_policy: Option<String>,
-    /// Command of a process that checks solutions by JSON lines (docs/judges.md)
+    /// Command of a verifier that checks solutions, by JSON lines (docs/judges.md)
     /// [default: none: answers are compared with the reference]
     #[arg(long, value_name = "CMD", help_heading = "Sampling", hide = true)]
     pub(super) verifier_command: Option<String>,
-    /// Text at which a solution ends and is cut; may be given several times
+    /// Stop string: a solution ends before this text; may be given several times
     /// [default: none]
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), help_heading = "Sampling", hide = true)]
     pub(super) stop: Vec<String>,
     #[command(flatten)]
     pub(super) prompts: PromptFlags,
-    /// Print the first problem as it is put to the policy, and stop.
+    /// Print the prompt of the first problem, and stop.
     #[arg(long, help_heading = "Output", hide = true)]
     pub(super) show_prompt: bool,
     /// Score the options of multiple-choice problems by log-likelihood instead of generating.
     #[arg(long, help_heading = "Sampling", hide = true)]
     pub(super) log_likelihood: bool,
-    /// Seed of every random number, and of the problems of a built-in task.
+    /// Seed of all random numbers, and of the problems of a built-in task.
     #[arg(long, default_value_t = 0, help_heading = "Sampling")]
     pub(super) seed: u64,
     /// Folder for results_*.json and samples_*.jsonl
@@ -128,11 +128,11 @@ pub(in crate::cli) struct Args {
     pub(super) engine: EngineFlags,
 }
 
-/// By whose rules a policy is measured.
+/// Evaluation protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Protocol {
-    /// Solutions in the policy's own prompt form; answers are read in every wording.
+    /// Solutions are generated in the policy's own prompt form; answers are read in any wording.
     Generative,
-    /// As lm-eval scores the task.
+    /// Prompts and scoring of lm-eval's task.
     LmEval,
 }

@@ -1,4 +1,4 @@
-//! `regrowth evaluate --curve K`: strategies at equal tokens, from one command.
+//! `regrowth evaluate --curve K`: compares strategies at equal tokens.
 
 use regrowth_mcts::console::Work;
 use regrowth_policy::{Policy, Sampling};
@@ -12,8 +12,9 @@ use crate::evaluate::{
     SampledProblem, Sampler,
 };
 
-/// Measures all strategies with up to `samples` samples per problem, and searches with twice as many
-/// simulations each time until they have spent as much, or their trees are exhausted and spend no more.
+/// Evaluates all sampling strategies with up to `samples` samples per problem. Then searches, doubling the
+/// number of simulations until the search spends as many tokens as the most expensive strategy, or until its
+/// trees are exhausted and spend no more.
 pub(super) fn run(
     run: &Run<'_>,
     policy: &dyn Policy,
@@ -52,7 +53,7 @@ fn mean_tokens(series: &CurveSeries) -> f64 {
     sum / series.outcomes.len().max(1) as f64
 }
 
-/// Tokens of the dearest strategy so far.
+/// Tokens of the most expensive strategy so far.
 fn spent(series: &[CurveSeries]) -> f64 {
     series.iter().map(mean_tokens).fold(0.0, f64::max)
 }
@@ -68,7 +69,7 @@ fn greedy(run: &Run<'_>, policy: &dyn Policy) -> Result<CurveSeries, TrainError>
     Ok(CurveSeries { strategy: "greedy".to_owned(), k: 1, outcomes })
 }
 
-/// The samples of all problems, judged if the settings say that a judge is asked.
+/// Samples solutions of all problems, and judges them if the settings include a judge.
 fn sampled(
     run: &Run<'_>,
     policy: &dyn Policy,
@@ -86,7 +87,7 @@ fn sampled(
     Ok(sampled)
 }
 
-/// Solutions of every problem, under a line of progress.
+/// Samples solutions of every problem, with a progress line.
 fn solve(
     run: &Run<'_>,
     policy: &dyn Policy,
@@ -110,7 +111,7 @@ fn solve(
     check_answered(run.problems.len(), failed, reason.as_ref())
 }
 
-/// A search with so many simulations per root; its tokens are counted over all problems.
+/// Searches with the given number of simulations per root; its tokens are counted over all problems.
 fn searched(
     run: &Run<'_>,
     policy: &dyn Policy,
@@ -135,7 +136,7 @@ fn searched(
     Ok(CurveSeries { strategy: "mcts".to_owned(), k: simulations, outcomes })
 }
 
-/// Puts the figures into the findings.
+/// Adds the figures of the curve to the findings.
 fn tell(curve: &Curve, findings: &mut Findings) {
     let interval = |[low, high]: [f64; 2]| format!("[{:.1}, {:.1}]", 100.0 * low, 100.0 * high);
     let problems = curve.problems;
@@ -165,7 +166,7 @@ fn tell(curve: &Curve, findings: &mut Findings) {
     findings.put("curve", json!(curve));
 }
 
-/// The accuracy of each problem by strategy and budget, for the samples file.
+/// Adds the accuracy of each problem by strategy and budget to the rows of the samples file.
 fn rows(series: &[CurveSeries], findings: &mut Findings) {
     let problems = series.first().map_or(0, |series| series.outcomes.len());
     for at in 0..problems {

@@ -1,4 +1,4 @@
-//! What an evaluation found, until it is printed and written.
+//! Collects the results of an evaluation until they are printed and written.
 
 use regrowth_datasets::Problem;
 use regrowth_mcts::config::JudgePolicy;
@@ -8,31 +8,31 @@ use serde_json::{Map, Value, json};
 
 use crate::evaluate::Curve;
 
-/// What came out, on its way to stdout and to files.
+/// Results of an evaluation, for stdout and for files.
 pub(super) struct Findings {
     /// Metrics by `name,filter`.
     pub(super) metrics: Vec<(String, f64)>,
-    /// The object on stdout.
+    /// JSON object for stdout.
     pub(super) json: Map<String, Value>,
-    /// The lines on stdout.
+    /// Text lines for stdout.
     pub(super) text: Vec<String>,
     /// Rows of the samples file.
     pub(super) samples: Vec<Value>,
-    /// Answers of the strategy that could not be read; absent where nothing was generated.
+    /// Counts of unreadable answers of the strategy; `None` if nothing was generated.
     pub(super) unanswered: Option<Unanswered>,
-    /// Accuracy against tokens, where that was asked for.
+    /// Accuracy by tokens; `None` without `--curve`.
     pub(super) curve: Option<Curve>,
 }
 
 impl Findings {
-    /// Nothing yet but the problems.
+    /// Findings without results: one sample row per problem.
     pub(super) fn of(problems: &[Problem]) -> Self {
         let samples = problems.iter().enumerate().map(|(i, p)| sample_row(i, p)).collect();
         let (metrics, json, text) = (Vec::new(), Map::new(), Vec::new());
         Self { metrics, json, text, samples, unanswered: None, curve: None }
     }
 
-    /// Files how many answers could not be read, and warns of many.
+    /// Records how many answers could not be read, and warns if there are many.
     pub(super) fn count(&mut self, unanswered: Unanswered) {
         let Unanswered { no_answer, cut_off, .. } = unanswered;
         if no_answer + cut_off > 0 {
@@ -46,7 +46,7 @@ impl Findings {
         unanswered.warnings("--max-tokens").iter().for_each(|warning| log(warning));
     }
 
-    /// Files how many bad rows of the problem files were skipped, if any.
+    /// Records how many bad rows of the problem files were skipped, if any.
     pub(super) fn skipped(&mut self, bad_rows: usize) {
         if bad_rows > 0 {
             self.put("bad_rows", json!(bad_rows));
@@ -54,7 +54,7 @@ impl Findings {
         }
     }
 
-    /// Files what another policy that judged has cost, if there is one.
+    /// Records the calls and tokens of the judge policy, if there is one.
     pub(super) fn judged(&mut self, judge: Option<&JudgePolicy>) {
         let Some(JudgePolicy { policy, meter }) = judge else { return };
         let (name, calls, tokens) = (policy.identity(), meter.calls(), meter.tokens());

@@ -1,4 +1,4 @@
-//! `regrowth evaluate --protocol lm-eval`: one task by the rules of the lm-evaluation-harness.
+//! `regrowth evaluate --protocol lm-eval`: evaluates one task by the rules of the lm-evaluation-harness.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<(), TrainError> {
     report(args, task, &harness, measured, calls_file.as_deref())
 }
 
-/// What came out of an evaluation.
+/// Results of an evaluation.
 struct Measured {
     result: HarnessResult,
     config: Value,
@@ -104,7 +104,7 @@ fn report(
     print_line(&text.join("\n"))
 }
 
-/// The task and its items.
+/// Reads the task and its items.
 fn read(args: &Args) -> Result<(&str, Harness), TrainError> {
     let setting = |name, detail| TrainError::Setting { name, detail };
     let missing =
@@ -126,7 +126,7 @@ fn read(args: &Args) -> Result<(&str, Harness), TrainError> {
     Ok((name, Harness::read(task, files, shots, args.limit.unwrap_or(usize::MAX))?))
 }
 
-/// Refuses flags that the task decides.
+/// Refuses flags for values that the task determines.
 fn check_flags(args: &Args) -> Result<(), TrainError> {
     let given = [
         ("strategy", args.strategy != Decoding::Greedy),
@@ -150,7 +150,7 @@ fn check_flags(args: &Args) -> Result<(), TrainError> {
     }
 }
 
-/// What is evaluated, as the results say it.
+/// Returns the configuration of the evaluation, for the results file.
 fn config(args: &Args, harness: &Harness, policy: &dyn Policy) -> Value {
     json!({
         "protocol": "lm-eval 0.4.13", "output_type": harness.task().output_type(),

@@ -1,4 +1,4 @@
-//! Means over problems with bootstrap intervals, and strategies side by side at equal tokens.
+//! Means over problems with bootstrap intervals, and comparisons of strategies at equal tokens.
 
 use rand::RngExt;
 use regrowth_datasets::keyed_rng;
@@ -6,61 +6,62 @@ use serde::{Deserialize, Serialize};
 
 use super::CurveSeries;
 
-/// Bootstrap samples of the problems (Efron and Tibshirani 1993: at least 1000 for percentile intervals).
+/// Number of bootstrap resamples of the problems (Efron and Tibshirani 1993: at least 1000 for percentile
+/// intervals).
 const RESAMPLES: usize = 2000;
-/// How much more than the budget a strategy may take and still count as equal: budgets come in steps.
+/// Factor by which a strategy may exceed the budget and still count as equal, because budgets come in steps.
 const SLACK: f64 = 1.05;
-/// What others are compared with: it costs samples alone and needs no judge.
+/// Baseline of the comparisons: it costs only samples and needs no judge.
 const BASE: &str = "majority";
 
-/// Accuracy against tokens.
+/// Accuracy by tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// Number of problems.
     pub problems: usize,
-    /// Every strategy with every budget.
+    /// Results of every strategy with every budget.
     pub points: Vec<Point>,
-    /// Strategies at the tokens of majority voting with 1, 2, 4, ... samples.
+    /// Comparisons at the tokens of majority voting with 1, 2, 4, ... samples.
     pub budgets: Vec<Budget>,
 }
 
-/// A strategy with a budget.
+/// Result of a strategy with one budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// The strategy.
     pub strategy: String,
-    /// Samples, or simulations per root.
+    /// Number of samples, or of simulations per root.
     pub k: u64,
-    /// Tokens computed a problem, mean.
+    /// Mean number of tokens computed per problem.
     pub tokens: f64,
-    /// Accuracy, mean over problems.
+    /// Mean accuracy over problems.
     pub accuracy: f64,
     /// 95 % percentile bootstrap interval over problems.
     pub ci95: [f64; 2],
 }
 
-/// What the strategies reach with so many tokens.
+/// Results of the strategies within one token budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// Tokens per problem.
     pub tokens: f64,
-    /// The strategies that can be had for them.
+    /// Strategies that fit the budget.
     pub strategies: Vec<AtBudget>,
 }
 
-/// A strategy with the most that it can do within a budget.
+/// A strategy with its largest setting that fits the budget.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AtBudget {
-    /// The strategy as it was measured.
+    /// Result of the strategy.
     pub point: Point,
-    /// Accuracy less that of majority voting on the same problems.
+    /// Accuracy minus that of majority voting on the same problems.
     pub difference: f64,
     /// 95 % paired bootstrap interval of the difference.
     pub ci95: [f64; 2],
 }
 
 impl Curve {
-    /// The curve of these series, which are of the same problems.
+    /// Computes the curve of these series, which must be on the same problems.
     #[must_use]
     pub fn of(series: &[CurveSeries], seed: u64) -> Self {
         let problems = series.first().map_or(0, |s| s.outcomes.len());
@@ -73,7 +74,7 @@ impl Curve {
     }
 }
 
-/// Mean accuracies of each series over the same bootstrap samples of the problems.
+/// Mean accuracy of each series over the same bootstrap resamples of the problems.
 fn resampled(series: &[CurveSeries], problems: usize, seed: u64) -> Vec<Vec<f64>> {
     let mut rng = keyed_rng(seed, &[b"bootstrap"]);
     let mut means = vec![Vec::with_capacity(RESAMPLES); series.len()];
@@ -101,7 +102,8 @@ fn point(series: &CurveSeries, means: &[f64]) -> Point {
     }
 }
 
-/// Of each strategy the largest budget that fits, against the base at `base`.
+/// For each strategy, takes the largest setting that fits the budget of the baseline point `base`, and
+/// compares it with that point.
 fn budget(points: &[Point], resampled: &[Vec<f64>], base: usize) -> Budget {
     let tokens = points[base].tokens;
     let mut strategies: Vec<AtBudget> = Vec::new();
@@ -126,7 +128,7 @@ fn budget(points: &[Point], resampled: &[Vec<f64>], base: usize) -> Budget {
     Budget { tokens, strategies }
 }
 
-/// The 2.5th and the 97.5th percentile; nothing of nothing.
+/// The 2.5th and the 97.5th percentile; zeros if there are no values.
 fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
     if values.is_empty() {
         return [0.0, 0.0];
@@ -174,7 +176,7 @@ mod tests {
         assert_eq!(of(&curve.budgets[1]), [("majority".to_owned(), 2), ("mcts".to_owned(), 2)]);
         let base = &curve.budgets[1].strategies[0];
         assert_eq!((base.difference, base.ci95), (0.0, [0.0, 0.0]));
-        // Nested answers: the difference is one of ten problems, far surer than either accuracy.
+        // Nested answers: the difference is one problem in ten, and much more precise than either accuracy.
         let gain = &curve.budgets[1].strategies[1];
         assert!((gain.difference - 0.1).abs() < 1e-12);
         assert!(gain.ci95[0] > 0.03 && gain.ci95[1] < 0.18, "{:?}", gain.ci95);

@@ -1,7 +1,7 @@
-//! Strategies made of one set of independent samples per problem.
+//! Strategies on one set of independent samples per problem.
 //!
-//! With n samples, an answer of k of them is made for each of the n / k disjoint groups of neighbours; the mean
-//! over the groups estimates its accuracy with less noise than one draw.
+//! With n samples, a strategy with k samples is applied to each of the n / k disjoint groups of consecutive
+//! samples. The mean over the groups estimates its accuracy with less noise than one draw.
 
 use std::sync::atomic::AtomicBool;
 
@@ -22,9 +22,9 @@ use crate::stats::pass_at_k;
 #[derive(Debug, Clone)]
 pub struct SampledProblem {
     solved: Solved,
-    /// What the judge says of each sample, in [0, 1]; empty if it was not asked.
+    /// The judge's score of each sample, in [0, 1]; empty if the samples are not judged.
     judged: Vec<f64>,
-    /// Tokens that its questions cost.
+    /// Number of tokens of the judge requests.
     judge_tokens: u64,
 }
 
@@ -34,24 +34,25 @@ impl From<Solved> for SampledProblem {
     }
 }
 
-/// Makes strategies of samples.
+/// Evaluates strategies on samples.
 #[derive(Clone, Copy)]
 pub struct Sampler<'a> {
-    /// Judges.
+    /// Policy that judges.
     pub policy: &'a dyn Policy,
-    /// Says which answers are the same.
+    /// Verifier that determines which answers are equal.
     pub verifier: &'a dyn Verifier,
     /// The problems, in the order of the samples.
     pub problems: &'a [Problem],
-    /// How the judge is asked.
+    /// Settings of the judge.
     pub value: &'a ValueConfig,
 }
 
 impl Sampler<'_> {
-    /// Asks the judge about every sample; `seen` is told after each.
+    /// Judges every sample; `seen` is called after each.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when `cancel` is set, [`TrainError::Policy`] when the policy stopped for good.
+    /// [`TrainError::Interrupted`] if `cancel` is set, [`TrainError::Policy`] if the policy has failed for
+    /// good.
     pub fn judge(
         &self,
         samples: &mut [SampledProblem],
@@ -63,7 +64,7 @@ impl Sampler<'_> {
         ask_in_order(self.policy, asked, cancel, &mut |answer| {
             let judgement = match answer {
                 Ok(Response::Judgement(judgement)) => Some(judgement),
-                // A judgement that failed is one that is unknown.
+                // A failed request counts as an unknown judgement.
                 _ => None,
             };
             answers.push(judgement);
@@ -95,7 +96,7 @@ impl Sampler<'_> {
         solved.attempts.iter().map(request).collect()
     }
 
-    /// Each strategy with 1, 2, 4, ... of `n` samples.
+    /// Evaluates each strategy with 1, 2, 4, ... of `n` samples.
     #[must_use]
     pub fn series(&self, samples: &[SampledProblem], n: u64) -> Vec<CurveSeries> {
         let judged = samples.iter().any(|sample| !sample.judged.is_empty());
@@ -119,7 +120,7 @@ impl Sampler<'_> {
         let SampledProblem { solved, judge_tokens, .. } = sample;
         let (n, prompt) = (solved.attempts.len() as u64, solved.prompt.len() as f64);
         if n < k {
-            // The problem could not be asked.
+            // The problem has no samples, because its request failed.
             return Outcome { tokens: prompt, accuracy: 0.0 };
         }
         let sampled: usize = solved.attempts.iter().map(|attempt| attempt.ids.len()).sum();
@@ -135,7 +136,7 @@ impl Sampler<'_> {
         Outcome { tokens, accuracy }
     }
 
-    /// Share of the groups of `k` samples whose picked sample is right.
+    /// Share of the groups of `k` samples in which the picked sample is right.
     fn grouped(&self, sample: &SampledProblem, k: usize, pick: Pick) -> f64 {
         let attempts = &sample.solved.attempts;
         let groups = attempts.len() / k;
@@ -162,13 +163,13 @@ impl Sampler<'_> {
     }
 }
 
-/// Which of several samples is the answer.
+/// Rule that picks the answer among several samples.
 #[derive(Debug, Clone, Copy)]
 enum Pick {
-    /// Any right one: whoever picks sees the reference.
+    /// Any right sample: uses the reference.
     Any,
     Majority,
-    /// The highest log-probability a token.
+    /// The sample with the highest mean log-probability per token.
     Likeliest,
     BestJudged,
 }
@@ -177,7 +178,7 @@ fn mean_logp(attempt: &Attempt) -> f64 {
     attempt.logp / attempt.ids.len().max(1) as f64
 }
 
-/// Place of the largest value, the first of equals.
+/// Index of the largest value; the first one on a tie.
 fn best(values: impl Iterator<Item = f64>) -> Option<usize> {
     let mut best: Option<(usize, f64)> = None;
     for (at, value) in values.enumerate() {
@@ -196,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Samples that state these answers, with these log-probabilities.
+    /// Samples with these answers and log-probabilities.
     fn sampled(problem: &Problem, answers: &[(&str, f64)]) -> SampledProblem {
         let attempt = |(answer, logp): &(&str, f64)| {
             let (text, finish) = (format!("#### {answer}"), Finish::Eos);
@@ -228,11 +229,11 @@ mod tests {
         };
         assert_eq!(at("majority", 1), (15.0, 0.5));
         assert_eq!(at("pass", 1), (15.0, 0.5));
-        // Of two, both pairs of neighbours hold a right one; of ties the first wins.
+        // With two samples, both groups contain a right answer; the first one wins a tie.
         assert_eq!(at("majority", 2), (25.0, 1.0));
         let two = at("pass", 2).1;
         assert!((two - 5.0 / 6.0).abs() < 1e-12, "{two}");
-        // The likelier are 7 of the first pair and 3 of the second; the judge likes 3, then 7.
+        // The likelier answers are 7 in the first group and 3 in the second; the judge prefers 3, then 7.
         assert_eq!(at("best-of, likelihood", 2), (25.0, 0.5));
         assert_eq!(at("best-of, judge", 2), (29.0, 0.5));
         assert_eq!(at("best-of, likelihood", 4), (45.0, 1.0));

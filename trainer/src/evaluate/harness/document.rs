@@ -1,7 +1,7 @@
-//! A row of a data set as a task of lm-eval puts it: prompt, target, options.
+//! Converts a row of a data set to an item of a lm-eval task: prompt, target, options.
 //!
-//! Rows may be as the Hugging Face hub serves them or as the authors released them. Nothing is trimmed
-//! but what the task's own template trims, so prompts are the harness's token for token.
+//! Rows may have the columns of the Hugging Face hub or of the authors' release. Text is trimmed only where
+//! the task's own template trims it, so prompts equal the harness's token for token.
 
 use std::path::Path;
 
@@ -13,25 +13,25 @@ use super::task::HarnessTask;
 /// One item of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Document {
-    /// The row.
+    /// The row as read.
     pub(super) row: Map<String, Value>,
-    /// The question as it is asked.
+    /// The prompt.
     pub(super) prompt: String,
-    /// The reference as a worked example shows it, and as the metrics compare with.
+    /// The reference, as shown in few-shot examples and compared by the metrics.
     pub(super) target: String,
-    /// Continuations that are scored; empty where text is generated.
+    /// Continuations to score; empty if the task generates text.
     pub(super) choices: Vec<String>,
-    /// Position of the right one.
+    /// Index of the right continuation.
     pub(super) gold: usize,
 }
 
-/// A field that does not hold what the task needs.
+/// A field with unexpected content.
 struct Bad {
     field: &'static str,
     expected: &'static str,
 }
 
-/// Question, options and the position of the right one.
+/// Question, options and the index of the right option.
 struct Choices {
     question: String,
     texts: Vec<String>,
@@ -39,7 +39,7 @@ struct Choices {
 }
 
 impl Document {
-    /// Reads a row of the file `path` as the task does.
+    /// Converts a row of the file `path`, following the task's template.
     pub(super) fn read(task: HarnessTask, row: RawRow, path: &Path) -> Result<Self, DataError> {
         let RawRow { line, fields } = row;
         let read = Self::of(task, &fields).map_err(|Bad { field, expected }| DataError::Row {
@@ -123,8 +123,8 @@ fn text<'a>(row: &'a Map<String, Value>, field: &'static str) -> Result<&'a str,
     row.get(field).and_then(Value::as_str).ok_or(Bad { field, expected: "text" })
 }
 
-/// Options under `choices {text, label}` beside the question in `name`, as on the hub, or both inside
-/// `question {stem, choices}`, as released.
+/// Reads the options from `choices {text, label}` next to the question in `name`, as on the hub, or from
+/// `question {stem, choices}`, as released by the authors.
 fn choices(row: &Map<String, Value>, name: &'static str) -> Result<Choices, Bad> {
     const OPTIONS: Bad = Bad { field: "choices", expected: "options with text and label" };
     let (question, pairs) = match row.get("question") {

@@ -1,9 +1,9 @@
-//! Benchmarks as the lm-evaluation-harness scores them (version 0.4.13), item by item: its prompts,
-//! worked examples, stop texts, filters and metrics.
+//! Scores benchmarks item by item as the lm-evaluation-harness does (version 0.4.13): its prompts, few-shot
+//! examples, stop strings, filters and metrics.
 //!
-//! `task` says what each task asks for, `document` puts a row, `python_random` draws worked examples,
-//! `run` asks the policy and counts. Figures by these rules are never mixed with those of
-//! [`super::answer`], which reads answers in more forms.
+//! `task` lists the tasks, `document` converts rows to items, `python_random` draws few-shot examples, `run`
+//! sends the requests and counts. These figures are never mixed with those of `super::strategy`, which reads
+//! answers in more forms.
 
 mod document;
 mod python_random;
@@ -20,37 +20,36 @@ pub use self::run::HarnessResult;
 pub use self::task::HarnessTask;
 use crate::TrainError;
 
-/// The seed of worked examples (`fewshot_random_seed` of lm-eval).
+/// Seed of the few-shot examples (`fewshot_random_seed` of lm-eval).
 const FEW_SHOT_SEED: u32 = 1234;
 
-/// Where a task's items and worked examples come from.
+/// Files of a task's items and few-shot examples.
 #[derive(Debug, Clone, Copy)]
 pub struct HarnessFiles<'a> {
-    /// The items, in any container that problems are read from.
+    /// File of the items, in any container from which problems are read.
     pub items: &'a Path,
-    /// The training part, for tasks whose worked examples are drawn from it.
+    /// File of the training part; `None` if the task has few-shot examples of its own.
     pub examples: Option<&'a Path>,
 }
 
-/// The items of a task, ready to be asked.
+/// The items of a task with their prompts.
 #[derive(Debug)]
 pub struct Harness {
     task: HarnessTask,
     documents: Vec<Document>,
-    /// Prompts with their worked examples, one for each document.
+    /// Prompts with few-shot examples, one per document.
     prompts: Vec<String>,
     shots: usize,
-    /// Items in the file.
+    /// Number of items in the file.
     original: usize,
 }
 
 impl Harness {
-    /// Reads the first `limit` items and puts them with `shots` worked examples.
+    /// Reads the first `limit` items and builds their prompts with `shots` few-shot examples.
     ///
     /// # Errors
-    /// [`TrainError::Data`] for a file that cannot be read or a row that is not the task's;
-    /// [`TrainError::Setting`] if the task's examples are drawn from a file and none is named, or it has
-    /// too few.
+    /// [`TrainError::Data`] if a file cannot be read or a row does not fit the task; [`TrainError::Setting`]
+    /// if the task draws its few-shot examples from a file, and none is given or it has too few.
     pub fn read(
         task: HarnessTask,
         files: HarnessFiles<'_>,
@@ -73,13 +72,13 @@ impl Harness {
         self.task
     }
 
-    /// Worked examples in each prompt.
+    /// Number of few-shot examples in each prompt.
     #[must_use]
     pub fn shots(&self) -> usize {
         self.shots
     }
 
-    /// Items in the file, and items that are asked.
+    /// Number of items in the file, and number of items evaluated.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (self.original, self.documents.len())
@@ -92,10 +91,10 @@ impl Harness {
     }
 }
 
-/// Worked examples, and how they are chosen for each item.
+/// Few-shot examples, and how they are chosen for each item.
 struct Examples {
     texts: Vec<String>,
-    /// `None`: the first ones, always.
+    /// Generator of the draws; `None` if the first examples are always used.
     drawn: Option<PythonRandom>,
 }
 
@@ -121,7 +120,7 @@ impl Examples {
         Ok(Self { texts, drawn })
     }
 
-    /// The worked examples of the next item.
+    /// Returns the few-shot examples of the next item.
     fn before(&mut self, shots: usize) -> String {
         match &mut self.drawn {
             None => self.texts[..shots].concat(),
@@ -133,7 +132,7 @@ impl Examples {
     }
 }
 
-/// The examples that belong to a task.
+/// Reads the few-shot examples that belong to a task.
 fn own(task: HarnessTask, rows: &str) -> Result<Vec<Document>, DataError> {
     let name = Path::new("worked examples of the task");
     let document = |(index, line): (usize, &str)| {
@@ -143,7 +142,7 @@ fn own(task: HarnessTask, rows: &str) -> Result<Vec<Document>, DataError> {
     rows.lines().enumerate().map(document).collect()
 }
 
-/// Those of the training part.
+/// Reads the few-shot examples of the training part.
 fn trained(task: HarnessTask, file: Option<&Path>) -> Result<Vec<Document>, TrainError> {
     let file = file.ok_or_else(|| TrainError::Setting {
         name: "shots-from",

@@ -1,10 +1,10 @@
-//! Python's `random.Random(seed).sample`, bit for bit: lm-eval draws its worked examples with it.
+//! Python's `random.Random(seed).sample`, bit for bit: lm-eval draws its few-shot examples with it.
 
 use std::collections::BTreeSet;
 
 use rand_mt::Mt;
 
-/// The generator behind Python's `random.Random`.
+/// The generator of Python's `random.Random`.
 pub(super) struct PythonRandom(Mt);
 
 impl PythonRandom {
@@ -13,7 +13,7 @@ impl PythonRandom {
         Self(Mt::new_with_key([seed]))
     }
 
-    /// A number below `n`, which is above 0.
+    /// Returns a number below `n`; `n` must be above 0.
     fn below(&mut self, n: u32) -> u32 {
         let bits = u32::BITS - n.leading_zeros();
         loop {
@@ -24,9 +24,11 @@ impl PythonRandom {
         }
     }
 
-    /// Positions of `random.sample(population, count)` in a population of `n`, at least `count`.
+    /// Returns the positions of `random.sample(population, count)` in a population of `n`, which must be at
+    /// least `count`.
     pub(super) fn sample(&mut self, n: u32, count: usize) -> Vec<u32> {
-        // Python copies a small population and keeps a set of what was drawn from a large one.
+        // For a small population Python draws from a copy; for a large one it keeps a set of the drawn
+        // positions.
         let mut copied = 21;
         if count > 5 {
             copied += 4_u32.pow(((count * 3) as f64).log(4.0).ceil() as u32);
@@ -67,7 +69,7 @@ mod tests {
         // `r = random.Random(1234); r.sample(range(7473), 5)`, three times, from CPython 3.
         let mut random = PythonRandom::new(1234);
         PYTHON_LARGE.iter().for_each(|drawn| assert_eq!(random.sample(7473, 5), drawn));
-        // The same with `range(50)` and 8, and `range(10)` and 3.
+        // `r.sample(range(50), 8)` and `r.sample(range(10), 3)`, with the same seed.
         let mut random = PythonRandom::new(1234);
         assert_eq!(random.sample(50, 8), PYTHON_MIDDLE);
         assert_eq!(random.sample(10, 3), PYTHON_SMALL);

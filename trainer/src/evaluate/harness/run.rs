@@ -1,4 +1,4 @@
-//! Asks a policy the items of a task and scores what it says by the task's own metrics.
+//! Sends the items of a task to a policy and scores its answers with the task's own metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,19 +18,19 @@ use crate::evaluate::ask::ask_in_order;
 use crate::evaluate::options::best;
 use crate::stats::Share;
 
-/// What `lm-eval` writes for an answer that a filter does not find.
+/// Text that lm-eval writes if a filter finds no answer.
 const INVALID: &str = "[invalid]";
 
-/// Figures of a task, and the rows behind them.
+/// Figures of a task, and the rows that they are computed from.
 #[derive(Debug, Default)]
 pub struct HarnessResult {
     /// Accuracy by `metric,filter`.
     pub metrics: Vec<(&'static str, Share)>,
-    /// Rows of the samples file, one for each item and filter.
+    /// Rows of the samples file, one per item and filter.
     pub samples: Vec<Value>,
 }
 
-/// One reading of a generated text: the filter, what it found, whether that is right.
+/// Result of one filter on a generated text: the filter, the extracted answer, and whether it is right.
 struct Reading {
     filter: &'static str,
     found: String,
@@ -38,11 +38,11 @@ struct Reading {
 }
 
 impl Harness {
-    /// Asks every item. `seen` is told after each whether it is right by the first metric.
+    /// Evaluates every item. `seen` is called after each item with whether it is right by the first metric.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`] when cancelled, [`TrainError::Policy`] when a request fails: a figure
-    /// over fewer items would be no figure of the task.
+    /// [`TrainError::Interrupted`] if cancelled, [`TrainError::Policy`] if a request fails: a figure over
+    /// fewer items would not be comparable.
     pub fn measure(
         &self,
         policy: &dyn Policy,
@@ -156,7 +156,7 @@ fn metric(filter: &str) -> &'static str {
     }
 }
 
-/// What the task's filters find in a text.
+/// Applies the task's filters to a text.
 fn readings(task: HarnessTask, document: &Document, text: &str) -> Vec<Reading> {
     let target = document.target.as_str();
     let number = |filter, answer: Option<&str>| Reading {
@@ -179,8 +179,8 @@ fn readings(task: HarnessTask, document: &Document, text: &str) -> Vec<Reading> 
     }
 }
 
-/// Context and continuation as lm-eval encodes them: together, blanks at the end of the context being the
-/// continuation's.
+/// Encodes context and continuation as lm-eval does: together, with spaces at the end of the context counted
+/// to the continuation.
 fn pair(policy: &dyn Policy, context: &str, continuation: &str) -> Result<Score, TrainError> {
     let whole = policy.encode(&format!("{context}{continuation}"))?;
     let mut prefix = policy.encode(context.trim_end())?;
@@ -207,7 +207,7 @@ fn generation(policy: &dyn Policy, prompt: &str, until: &[&str]) -> Result<Reque
     }))
 }
 
-/// Leaves out the beginning of a prompt that is too long, as lm-eval does.
+/// Truncates a prompt that is too long from the left, as lm-eval does.
 fn keep_last(prefix: &mut Vec<TokenId>, room: usize) -> Result<(), TrainError> {
     if room == 0 {
         let detail = "the context of the model leaves no room for a prompt".to_owned();
@@ -217,7 +217,7 @@ fn keep_last(prefix: &mut Vec<TokenId>, room: usize) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// The text before the first of these.
+/// Returns the text before the first of these stop strings.
 fn cut<'a>(text: &'a str, until: &[&str]) -> &'a str {
     let ends = until.iter().filter_map(|stop| text.find(stop));
     &text[..ends.min().unwrap_or(text.len())]

@@ -1,4 +1,4 @@
-//! Which tasks of lm-eval are scored, and what each asks for.
+//! The supported lm-eval tasks and their definitions.
 
 use std::str::FromStr;
 
@@ -13,29 +13,29 @@ pub enum HarnessTask {
     CommonsenseQa,
     /// `sciq`: options scored after support, question and `Answer:`.
     SciQ,
-    /// `gsm8k`: five worked examples in the form of the data set, greedy.
+    /// `gsm8k`: five few-shot examples in the form of the data set, greedy.
     Gsm8k,
-    /// `gsm8k_cot`: the eight worked examples of arXiv:2201.11903, greedy.
+    /// `gsm8k_cot`: the eight few-shot examples of arXiv:2201.11903, greedy.
     Gsm8kCot,
-    /// `minerva_math...`: the four worked examples of arXiv:2206.14858, greedy.
+    /// `minerva_math...`: the four few-shot examples of arXiv:2206.14858, greedy.
     MinervaMath,
-    /// `hendrycks_math...`: no worked example, greedy.
+    /// `hendrycks_math...`: no few-shot examples, greedy.
     HendrycksMath,
 }
 
-/// What a task lets the policy do.
+/// Kind of request that a task makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
-    /// Log-likelihoods of given continuations; whether `acc_norm` is reported as well.
+    /// Log-likelihoods of given continuations. `normed`: whether `acc_norm` is reported as well.
     MultipleChoice { normed: bool },
-    /// Greedy text up to one of these.
+    /// Greedy generation up to the first of these stop strings.
     Generate { until: &'static [&'static str] },
 }
 
-/// Tokens of one generated text at most (`max_gen_toks` of lm-eval's models).
+/// Maximum number of generated tokens (`max_gen_toks` of lm-eval's models).
 pub(super) const MAX_TOKENS: usize = 256;
 
-/// The names, as an error lists them.
+/// Names of the tasks, for error messages.
 const NAMES: &str = "arc_easy, arc_challenge, openbookqa, commonsense_qa, sciq, gsm8k, gsm8k_cot, \
                      minerva_math or hendrycks_math (both also with the name of a part behind them, as \
                      minerva_math_algebra)";
@@ -71,7 +71,7 @@ impl HarnessTask {
         }
     }
 
-    /// What lm-eval calls the task's `output_type`.
+    /// The task's `output_type` in lm-eval.
     #[must_use]
     pub fn output_type(self) -> &'static str {
         match self.output() {
@@ -80,7 +80,7 @@ impl HarnessTask {
         }
     }
 
-    /// Worked examples where nothing else is asked for.
+    /// Default number of few-shot examples.
     #[must_use]
     pub fn default_shots(self) -> usize {
         match self {
@@ -91,7 +91,7 @@ impl HarnessTask {
         }
     }
 
-    /// The version of the task that lm-eval writes into its results.
+    /// Version of the task that lm-eval writes to its results.
     #[must_use]
     pub fn version(self) -> f64 {
         match self {
@@ -102,8 +102,8 @@ impl HarnessTask {
         }
     }
 
-    /// Worked examples that belong to the task: rows of JSON in the form of its data. `None` where they
-    /// are drawn from the training part.
+    /// Few-shot examples that belong to the task: JSON rows in the form of its data. `None` if they are drawn
+    /// from the training part.
     pub(super) fn own_examples(self) -> Option<&'static str> {
         match self {
             Self::Gsm8kCot => Some(include_str!("gsm8k_cot.jsonl")),

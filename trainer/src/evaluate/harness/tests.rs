@@ -29,7 +29,7 @@ fn read(
 
 #[test]
 fn worked_examples_are_those_that_the_harness_draws() {
-    // `r = random.Random(1234); r.sample(range(7473), 5)` for each item in turn, as in lm-eval.
+    // From lm-eval: `r = random.Random(1234); r.sample(range(7473), 5)` for each item in turn.
     let (items, train) = (gsm8k(0..2), gsm8k(0..7473));
     let harness = read("gsm8k", items.path(), Some(train.path()), 5).unwrap();
     for (item, places) in [(0, [6374, 3610, 957, 61, 742]), (1, [7462, 6610, 4769, 286, 5501])] {

@@ -1,4 +1,4 @@
-//! Journals that are interrupted, torn and damaged, against one that was left alone.
+//! Interrupted, truncated and corrupted journals must end with the same bytes as an undisturbed one.
 
 use super::*;
 use crate::rounds::NoObserver;
@@ -10,8 +10,8 @@ fn problems() -> Vec<Problem> {
     problems_from_spec("choice", Split::Train, 0).unwrap().take(N).collect()
 }
 
-/// Completes `path` with rows that are the questions; every seventh problem has none. Returns
-/// how many problems were asked for.
+/// Completes `path` with the questions as rows; about every seventh problem has no row. Returns the number of
+/// problems that were computed.
 fn run(path: &Path, fail_after: usize) -> Result<usize, TrainError> {
     let mut asked = 0;
     complete(path, &problems(), &mut NoObserver, &mut |todo, _, sink| {
@@ -52,7 +52,7 @@ fn intact_rows_are_those_at_the_beginning_that_match_their_checksums() {
     let expected =
         problems().iter().filter(kept).map(|p| (p.id.clone(), p.question.clone())).collect();
     assert_eq!(all, expected);
-    // A row that is still a row, but not the one that was written.
+    // A row that is still valid JSON, but has changed.
     let mut changed = rows.clone();
     changed[1] ^= 1;
     std::fs::write(&path, changed).unwrap();

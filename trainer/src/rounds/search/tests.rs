@@ -82,7 +82,7 @@ fn a_damaged_tree_is_grown_again_and_pairs_are_cut_again() {
     assert_eq!(search(dir.path(), &problems), done);
 }
 
-/// Problems, and settings that calibrate on the first 50 of them.
+/// Problems, and settings that calibrate on the first 50 problems.
 fn calibrated() -> (RunConfig, Vec<Problem>) {
     let base = config();
     let mut config = RunConfig { calibration_problems: 50, problems_per_round: 60, ..base };

@@ -1,4 +1,4 @@
-//! What the behaviour tests share: the binary, a tiny checkpoint and small settings.
+//! Helpers of the behaviour tests: the binary, a tiny checkpoint and small settings.
 
 pub mod runs;
 
@@ -14,7 +14,7 @@ use regrowth_trainer::bundled::{write_corpus, write_init};
 use regrowth_trainer::train::{Model, Session, SftConfig, SftTrainer, tokenise_demonstrations};
 use serde_json::{Value, json};
 
-/// The program with these arguments, in this folder.
+/// Runs the program with these arguments in this folder.
 pub fn regrowth(dir: &Path, args: &[&str]) -> Output {
     command(dir, args).output().expect("the binary runs")
 }
@@ -39,8 +39,8 @@ pub fn ok(output: Output) -> String {
     stdout(&output)
 }
 
-/// Writes a checkpoint of some thousand parameters with the built-in tasks' tokenizer. It has seen
-/// just enough rows to state some answer and to give the judge's labels some probability, so its
+/// Writes a checkpoint of a few thousand parameters with the built-in tasks' tokenizer. It has been trained
+/// on just enough rows to state some answers and to give the judge's labels some probability, so that its
 /// trees have pairs.
 fn tiny_checkpoint(dir: &Path) {
     let init = dir.join("init");
@@ -78,7 +78,7 @@ fn tiny_checkpoint(dir: &Path) {
     model.save(&dir.join("tiny"), SaveOptions::default()).expect("checkpoint");
 }
 
-/// Leaves no more of each completion than its last line.
+/// Keeps only the last line of each completion.
 fn keep_last_lines(rows: &mut Demonstrations) {
     let Demonstrations::Rows(rows) = rows else { panic!("the corpus is rows") };
     for (_, row) in rows {
@@ -89,7 +89,7 @@ fn keep_last_lines(rows: &mut Demonstrations) {
     }
 }
 
-/// Settings under which a run with the tiny checkpoint takes about a second.
+/// Settings with which a run of the tiny checkpoint takes about a second.
 pub const TINY: &str = "
 preset = \"default\"
 policy = \"tiny\"

@@ -1,11 +1,11 @@
-//! A reader of run folders that leaves out what may differ between equal runs.
+//! Reads run folders without the parts that may differ between equal runs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// All files of a run by relative path, without locks, measured costs and seconds.
+/// Returns all files of a run by relative path, without locks, costs and wall times.
 pub fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     collect(run, run, &mut files);
@@ -49,7 +49,7 @@ fn without_seconds(value: &mut Value) {
     }
 }
 
-/// Fails naming the first file in which two runs differ.
+/// Panics with the first file in which two runs differ.
 #[track_caller]
 pub fn assert_same(a: &BTreeMap<String, Vec<u8>>, b: &BTreeMap<String, Vec<u8>>) {
     let names = |m: &BTreeMap<String, Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();

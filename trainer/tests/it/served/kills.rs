@@ -1,5 +1,5 @@
-//! A run, its server and its trainer command, each killed at seeded moments: whoever dies, the run ends
-//! with the bytes of one that was left alone.
+//! A run, its server and its trainer command, each killed at seeded moments: the run must end with the same
+//! bytes as an undisturbed one.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,11 +12,11 @@ use super::{args, files};
 use crate::common::runs::assert_same;
 use crate::common::{command, ok, regrowth, workshop};
 
-/// The trainer: slow enough to be killed, with its process group in a file while it works.
+/// The trainer: slow enough to be killed; its process group is in a file while it runs.
 const TRAINER: &str = "echo $$ > trainer.pid; sleep 1; \
                        cp other/round-0001/checkpoint/adapter_* \"$REGROWTH_OUT\"; rm trainer.pid";
 
-/// A folder with a checkpoint and an adapter, and a server over the checkpoint, in a process of its own.
+/// A folder with a checkpoint and an adapter, and a server of the checkpoint in a separate process.
 struct Loop {
     dir: tempfile::TempDir,
     address: String,
@@ -62,7 +62,7 @@ impl Loop {
         self.server = start_server(self.dir.path(), &self.address);
     }
 
-    /// Kills the trainer command if it works; whether it did.
+    /// Kills the trainer command if it is running; returns whether it was.
     fn kill_trainer(&self) -> bool {
         let Ok(group) = std::fs::read_to_string(self.dir.path().join("trainer.pid")) else {
             return false;
@@ -93,7 +93,7 @@ fn start_server(dir: &Path, address: &str) -> Child {
         .expect("the test program")
 }
 
-/// How often each was killed.
+/// Number of kills of each process.
 #[derive(Debug, Default)]
 struct Killed {
     run: u32,
@@ -101,7 +101,8 @@ struct Killed {
     trainer: u32,
 }
 
-/// One start of the run, with a victim at a seeded moment; the run itself is dead behind it.
+/// Starts the run and, at a seeded moment, kills the run, the server or the trainer. Afterwards the run has
+/// ended.
 fn one_kill(bench: &mut Loop, longest: Duration, rng: &mut impl RngExt, killed: &mut Killed) {
     let mut run = bench.start();
     std::thread::sleep(longest.mul_f64(rng.random_range(0.02..0.7)));
@@ -120,7 +121,7 @@ fn one_kill(bench: &mut Loop, longest: Duration, rng: &mut impl RngExt, killed: 
                 hit = bench.kill_trainer();
             }
             killed.trainer += u32::from(hit);
-            // It ends by itself, with an error.
+            // The run ends by itself, with an error.
             let _ = if hit { run.wait().map(drop) } else { Ok(()) };
         }
     }

@@ -1,5 +1,5 @@
-//! Rounds whose search runs behind a server: trained adapters are loaded there, checked and searched
-//! with, whatever happens to the server and to this program in between.
+//! Rounds whose search uses a server: trained adapters are loaded there, checked and used, also if the server
+//! or this program is restarted in between.
 
 mod kills;
 mod server;
@@ -21,7 +21,7 @@ use crate::common::runs::{assert_same, contents};
 use crate::common::{command, ok, regrowth, stderr, workshop};
 use crate::mock::Mock;
 
-/// A folder with a checkpoint, and a server over it.
+/// A folder with a checkpoint, and a server of the checkpoint.
 struct Bench {
     dir: tempfile::TempDir,
     engine: Arc<Engine>,
@@ -44,7 +44,7 @@ impl Bench {
     }
 }
 
-/// A run of two rounds whose updates are large enough to be seen.
+/// Arguments of a run of two rounds with updates large enough to be noticed.
 fn args<'a>(policy: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["iterate", "--config", "tiny.toml", "--run", "run", "--policy", policy];
     args.extend(["--weights", "tiny", "--learning-rate", "1e-2"]);
@@ -58,7 +58,7 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The files of a run that do not tell of the server's process.
+/// Returns the files of a run that do not depend on the server's process.
 fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = contents(run);
     files.retain(|name, _| name != "server.log");
@@ -83,8 +83,8 @@ fn a_check_tries_what_the_server_gives() {
     assert_eq!((&server["context"], &server["listed_tokens"]), (&256.into(), &20.into()));
 }
 
-/// Greedy answers of the last round's policy as the run has them, beside those of the engine in this
-/// process with the same checkpoint.
+/// Asserts that the stored greedy answers of a round's policy equal those of the engine in this process with
+/// the same checkpoint.
 fn assert_answers_are_those_of(run: &Path, round: &str, policy: &dyn Policy) {
     let config: RunConfig =
         serde_json::from_value(json(&run.join("run.json"))["config"].clone()).unwrap();
@@ -124,7 +124,7 @@ fn a_served_policy_is_trained_and_the_next_round_searches_with_its_adapter() {
     let loaded = bench.engine.loaded.lock().unwrap().clone();
     assert!(loaded.len() >= 2 && loaded.iter().all(|name| name.starts_with("regrowth-")));
     assert_eq!(bench.engine.names().len(), 1, "an adapter that is not needed is unloaded");
-    // What the server answered is what the engine here answers with the same adapter.
+    // The server's answers equal those of the engine in this process with the same adapter.
     let first = engine(&run.join("round-0001/checkpoint"));
     let base = engine(&bench.path().join("tiny"));
     let pairs = read_pairs(&run.join("round-0002/pairs.jsonl")).unwrap();
@@ -142,7 +142,7 @@ fn a_served_policy_is_trained_and_the_next_round_searches_with_its_adapter() {
     assert_eq!(bench.engine.faults.beside_scores.load(Ordering::SeqCst), 0);
 }
 
-/// Starts the run and kills it when `file` is there.
+/// Starts the run and kills it when `file` exists.
 fn kill_at(bench: &Bench, args: &[&str], file: &str) {
     let mut child = command(bench.path(), args)
         .stdout(Stdio::null())
@@ -177,10 +177,10 @@ fn killed_and_restarted_on_either_side_a_run_ends_with_the_same_bytes() {
         "round-0002/train.json",
     ] {
         kill_at(&bench, &args, file);
-        // The server is restarted as well: it knows no adapter any more.
+        // The server is restarted as well: it has no adapter any more.
         bench.engine.forget();
     }
-    // And once more in the middle of what is left.
+    // Once more, in the middle of the remaining work.
     bench.engine.faults.forgets_after.store(5, Ordering::SeqCst);
     ok(regrowth(bench.path(), &args));
     assert_eq!(bench.engine.faults.forgets_after.load(Ordering::SeqCst), 0, "it was not restarted");
@@ -248,7 +248,7 @@ fn adapters_of_an_external_trainer_are_served_as_one() {
     let mut made = vec!["iterate", "--config", "tiny.toml", "--run", "other", "--rounds", "1"];
     made.extend(["--learning-rate", "1e-2", "--lora", "2"]);
     ok(regrowth(bench.path(), &made));
-    // A whole model to start from in each round, and an adapter of it as the result.
+    // Each round starts from full weights, and the result is an adapter of them.
     let trainer = "test -f \"$REGROWTH_POLICY/model.safetensors\" && \
                    echo \"$REGROWTH_POLICY\" >> told && \
                    cp other/round-0001/checkpoint/adapter_* \"$REGROWTH_OUT\"";
@@ -291,7 +291,7 @@ fn an_adapter_is_served_and_trained_further_with_its_own_rank() {
     assert!(stderr(&output).contains("--lora-modules"), "{}", stderr(&output));
 }
 
-/// A server as a program of its own, which the test below lets the run start.
+/// A server as a separate program, which the run in the test below starts.
 #[test]
 #[ignore = "the program that a test starts with --serve-command"]
 fn serve_as_a_program() {

@@ -1,5 +1,5 @@
-//! A server in vLLM's dialect that really answers: the engine of this project behind a loopback port,
-//! with adapters that are loaded and unloaded while it runs.
+//! A working server with vLLM's API: this project's engine on a loopback port, with adapters that can be
+//! loaded and unloaded.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,38 +15,38 @@ use serde_json::{Value, json};
 
 use crate::mock::{Answer, Asked, Mock};
 
-/// What the server does wrong.
+/// Faults of the server.
 #[derive(Default)]
 pub struct Faults {
-    /// Knows no adapters, as a vLLM that was not told to.
+    /// Does not support adapters, like a vLLM started without LoRA.
     pub refuses: AtomicBool,
-    /// Answers for an adapter with the weights it was started with.
+    /// Answers requests for an adapter with the weights of the base model.
     pub ignores: AtomicBool,
-    /// Requests that stood beside one for the log-probabilities of given text: a vLLM on a CPU that was
-    /// started for adapters ends at the first.
+    /// Number of requests that ran concurrently with a request for the log-probabilities of given text. A
+    /// vLLM on a CPU with LoRA enabled crashes at the first one.
     pub beside_scores: AtomicUsize,
-    /// Loses its adapters, as by a restart, behind so many further requests; 0 is never.
+    /// Number of requests after which the server loses its adapters, as after a restart; 0 means never.
     pub forgets_after: AtomicUsize,
 }
 
-/// Weights behind a port.
+/// Weights served on a port.
 pub struct Engine {
     pub faults: Faults,
     base: Arc<dyn Policy>,
-    /// Requests in work, and those of them for log-probabilities of given text.
+    /// Number of requests in flight, and how many of them are for log-probabilities of given text.
     working: Mutex<[usize; 2]>,
     adapters: Mutex<BTreeMap<String, Arc<dyn Policy>>>,
-    /// Adapters in the order in which they were loaded.
+    /// Adapters in the order of loading.
     pub loaded: Mutex<Vec<String>>,
 }
 
-/// The engine over a checkpoint.
+/// Loads the engine with a checkpoint.
 pub fn engine(checkpoint: &Path) -> Arc<dyn Policy> {
     let options = LoadOptions { threads: 1, ..LoadOptions::default() };
     load(checkpoint.to_str().expect("UTF-8"), &options).expect("a checkpoint")
 }
 
-/// Log-probabilities of a continuation.
+/// Returns the log-probabilities of a continuation.
 pub fn logps(policy: &dyn Policy, prefix: &[TokenId], ids: &[TokenId]) -> Vec<f32> {
     let score = Score { prefix: prefix.into(), continuation: ids.into() };
     match call(policy, Request::Score(score)).expect("scores") {
@@ -55,7 +55,7 @@ pub fn logps(policy: &dyn Policy, prefix: &[TokenId], ids: &[TokenId]) -> Vec<f3
     }
 }
 
-/// One continuation.
+/// Samples one continuation.
 pub fn continuation(policy: &dyn Policy, propose: Propose) -> Candidate {
     match call(policy, Request::Propose(propose)).expect("a candidate") {
         Response::Candidates(mut found) => found.candidates.remove(0),
@@ -64,7 +64,7 @@ pub fn continuation(policy: &dyn Policy, propose: Propose) -> Candidate {
 }
 
 impl Engine {
-    /// Serves a checkpoint as `tiny` at an address (port 0: any).
+    /// Serves a checkpoint as `tiny` at an address (port 0: any free port).
     pub fn serve(checkpoint: &Path, address: &str) -> (Arc<Self>, Mock) {
         let served = Arc::new(Self {
             faults: Faults::default(),
@@ -77,12 +77,12 @@ impl Engine {
         (served, Mock::start_at(address, move |asked| answering.answer(asked)))
     }
 
-    /// Names of the adapters that it has.
+    /// Names of the loaded adapters.
     pub fn names(&self) -> Vec<String> {
         self.adapters.lock().unwrap().keys().cloned().collect()
     }
 
-    /// As a restart does.
+    /// Forgets all adapters, as after a restart.
     pub fn forget(&self) {
         self.adapters.lock().unwrap().clear();
     }
@@ -104,7 +104,7 @@ impl Engine {
         }
     }
 
-    /// A completion, while what else is asked for is watched.
+    /// Answers a completion request and counts concurrent requests.
     fn watched(&self, body: &Value) -> Answer {
         let scores = usize::from(body["prompt_logprobs"] == 1);
         {
@@ -132,7 +132,7 @@ impl Engine {
         Answer::Json(json!({ "data": data }))
     }
 
-    /// Loads an adapter, as a request for it does.
+    /// Loads an adapter, as on a request.
     pub fn load(&self, body: &Value) -> Answer {
         let name = body["lora_name"].as_str().unwrap().to_owned();
         let mut adapters = self.adapters.lock().unwrap();
